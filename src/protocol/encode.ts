@@ -1,0 +1,73 @@
+/**
+ * Packets to bytes, into a buffer of the caller's. Every function returns the number of bytes written; each buffer
+ * must hold MAX_CONTROL bytes (ACK: 4).
+ */
+import { type ErrorCode, OPCODE } from './opcode.ts';
+import type { GrantedOption, Wish } from './negotiate.ts';
+
+/** RFC 2347: a request is at most 512 octets; we keep to it for every packet but DATA. */
+export const MAX_CONTROL = 512;
+/** The bytes before the payload of a DATA packet. */
+export const DATA_HEADER = 4;
+
+function putString(into: Uint8Array, at: number, text: string): number {
+  for (let index = 0; index < text.length; index++) into[at++] = text.charCodeAt(index);
+  into[at++] = 0;
+  return at;
+}
+
+function putHeader(into: Uint8Array, opcode: number, number: number): number {
+  into[0] = 0;
+  into[1] = opcode;
+  into[2] = (number >>> 8) & 0xff;
+  into[3] = number & 0xff;
+  return 4;
+}
+
+/** The four bytes before a payload. @param block the number on the wire, 0..65535. */
+export function encodeDataHeader(into: Uint8Array, block: number): number {
+  return putHeader(into, OPCODE.DATA, block);
+}
+
+/** @param block the number on the wire, 0..65535. */
+export function encodeAck(into: Uint8Array, block: number): number {
+  return putHeader(into, OPCODE.ACK, block);
+}
+
+/** @param message short ASCII of our own making: never a path, never a peer's words. Cut at MAX_CONTROL. */
+export function encodeError(into: Uint8Array, code: ErrorCode, message: string): number {
+  const at = putHeader(into, OPCODE.ERROR, code);
+  return putString(into, at, message.slice(0, MAX_CONTROL - at - 1));
+}
+
+/** The OACK for what negotiate() granted: at most seven options, so it always fits. */
+export function encodeOack(into: Uint8Array, options: readonly GrantedOption[]): number {
+  into[0] = 0;
+  into[1] = OPCODE.OACK;
+  let at = 2;
+  for (const { spelling, value } of options) at = putString(into, putString(into, at, spelling), value);
+  return at;
+}
+
+/**
+ * A read request.
+ *
+ * @param filename one character per byte, without NUL.
+ * @throws RangeError when the request would exceed MAX_CONTROL bytes or the name holds a NUL or a character past
+ *   255: the caller's mistake, not a peer's.
+ */
+export function encodeReadRequest(into: Uint8Array, filename: string, mode: 'octet' | 'netascii', wish: Wish): number {
+  const strings = [filename, mode as string];
+  if (wish.tsize === true) strings.push('tsize', '0');
+  if (wish.blksize !== undefined) strings.push('blksize', String(wish.blksize));
+  if (wish.windowsize !== undefined) strings.push('windowsize', String(wish.windowsize));
+  const length = strings.reduce((sum, text) => sum + text.length + 1, 2);
+  if (length > MAX_CONTROL) throw new RangeError(`Expected a request of at most ${MAX_CONTROL} bytes, got ${length}`);
+  for (let at = 0; at < filename.length; at++) {
+    const code = filename.charCodeAt(at);
+    if (code === 0 || code > 0xff) throw new RangeError('Expected a file name of bytes 1..255');
+  }
+  into[0] = 0;
+  into[1] = OPCODE.RRQ;
+  return strings.reduce((at, text) => putString(into, at, text), 2);
+}

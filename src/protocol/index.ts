@@ -1,0 +1,8 @@
+/** The wire: RFC 1350, 1123 §4.2, 2347, 2348, 2349, 7440, and tftp-hpa's blksize2, utimeout and rollover. */
+export * from './block.ts';
+export * from './encode.ts';
+export * from './negotiate.ts';
+export * from './netascii.ts';
+export * from './opcode.ts';
+export * from './packet.ts';
+export * from './request.ts';
