@@ -1,0 +1,320 @@
+/**
+ * The sending end of a transfer: RFC 1350's lockstep and RFC 7440's windows, which are the same machine (a window
+ * of 1 behaves to the byte as if it had never been negotiated).
+ *
+ * Three rules carry it. Only an ACK that advances acts; every other is counted, sends nothing and moves no timer
+ * (RFC 1123 §4.2.3.1, and EDK2, which acknowledges every unexpected block). A timeout sends the first
+ * unacknowledged block alone: what else is missing, the receiver's next ACK will tell. Before the first valid ACK
+ * the peer's address is unproven, and each request received earns at most three sends.
+ */
+import { type Rollover, blockCount, fromWire } from '../protocol/block.ts';
+import { ERROR_CODE, OPCODE } from '../protocol/opcode.ts';
+import { type Packet, errorMessage } from '../protocol/packet.ts';
+import { BURST_GAP_MS, Pace } from './pace.ts';
+import { RTO_START_MS, Retransmission } from './retransmission.ts';
+import { type Outcome, type Session, type Steps, createTally } from './session.ts';
+
+/** Sends of the first reply that one received request earns. */
+export const SENDS_PER_REQUEST = 3;
+/** An unproven transfer ends so long after its last request. */
+export const UNPROVEN_MS = 10_000;
+/** With everything sent, the client's silence counts as the end after so many sends and so long. */
+export const TAIL_SENDS = 5;
+export const TAIL_MS = 10_000;
+/** The slowest transfer we put up with, beside a fixed allowance. */
+const SLOWEST_BYTES_PER_S = 64 * 1024;
+const ALLOWANCE_MS = 600_000;
+
+const NEVER = Number.MAX_SAFE_INTEGER;
+
+export interface SenderPlan {
+  /** Bytes to send, 0 or more. */
+  readonly size: number;
+  readonly blksize: number;
+  readonly windowsize: number;
+  readonly rollover: Rollover;
+  /** The agreed retransmission interval, or 0 to adapt. */
+  readonly timeoutMs: number;
+  /** Whether the transfer opens with an OACK, or at once with DATA 1. */
+  readonly oack: boolean;
+  /** For the jitter of retransmissions. */
+  readonly seed: number;
+  /** How long to wait for an ACK that advances. */
+  readonly patienceMs: number;
+}
+
+export class Sender implements Session {
+  readonly tally = createTally();
+  readonly #plan: SenderPlan;
+  readonly #lastBlock: number;
+  readonly #retransmission: Retransmission;
+  readonly #pace: Pace;
+
+  /** The highest block acknowledged; -1 while the OACK is not (ACK 0 acknowledges it, RFC 2347). */
+  #base: number;
+  /** The next block to send, and the highest ever sent. */
+  #next = 1;
+  #highest = 0;
+  #proven = false;
+  #outcome: Outcome | undefined;
+
+  /** Sends of the first reply still allowed while the address is unproven. */
+  #allowance = SENDS_PER_REQUEST;
+  #unprovenUntil = NEVER;
+  #lastSendAt = 0;
+  /** The block whose round trip is being measured, 0 for none. */
+  #timedBlock = 0;
+  #timedAt = 0;
+  /** Whether anything was sent again since the last advancing ACK. */
+  #resent = false;
+  /** A round trip measured across a timeout, 0 for none: it counts if the resend turns out to have been needless. */
+  #doubtfulMs = 0;
+  /** The highest block sent when an early ACK last restarted the window, -1 for none. */
+  #restartedAt = -1;
+
+  #retransmitAt = NEVER;
+  #burstAt = NEVER;
+  #progressAt = 0;
+  #endAt = NEVER;
+  /** Since when the last block has been out without an ACK that advances, and how often the timer sent then. */
+  #tailSince = NEVER;
+  #tailSends = 0;
+
+  constructor(plan: SenderPlan) {
+    this.#plan = plan;
+    this.#lastBlock = blockCount(plan.size, plan.blksize);
+    this.#base = plan.oack ? -1 : 0;
+    this.#retransmission = new Retransmission(plan.seed, plan.timeoutMs);
+    this.#pace = new Pace(plan.windowsize, plan.blksize);
+  }
+
+  get outcome(): Outcome | undefined {
+    return this.#outcome;
+  }
+
+  /** Whether a valid ACK has come: somebody at the peer's address wants this transfer. */
+  get proven(): boolean {
+    return this.#proven;
+  }
+
+  /** Whether the last block has been sent. */
+  get lastBlockSent(): boolean {
+    return this.#highest === this.#lastBlock;
+  }
+
+  get deadline(): number {
+    const silence = this.#proven
+      ? Math.min(this.#progressAt + this.#plan.patienceMs, this.#tailEnd)
+      : this.#unprovenUntil;
+    return Math.min(this.#retransmitAt, this.#burstAt, silence, this.#endAt);
+  }
+
+  /** When silence after the last block counts as its arrival. */
+  get #tailEnd(): number {
+    return this.#tailSends >= TAIL_SENDS ? this.#tailSince + TAIL_MS : NEVER;
+  }
+
+  start(now: number, out: Steps): void {
+    this.#progressAt = now;
+    this.#endAt = now + ALLOWANCE_MS + Math.ceil(this.#plan.size / SLOWEST_BYTES_PER_S) * 1000;
+    this.#unprovenUntil = now + UNPROVEN_MS;
+    this.#sendFirstReply(now, out);
+  }
+
+  /**
+   * The same request came again: its client has not seen our reply. Earns three more sends, the first of them now
+   * unless the last was less than a timeout ago. Has no effect once the address is proven.
+   */
+  onRequestRepeated(now: number, out: Steps): void {
+    if (this.#proven || this.#outcome !== undefined) return;
+    this.#allowance += SENDS_PER_REQUEST;
+    this.#unprovenUntil = now + UNPROVEN_MS;
+    if (now - this.#lastSendAt >= RTO_START_MS) this.#repeatFirstReply(now, out);
+    else if (this.#retransmitAt === NEVER) this.#retransmitAt = this.#lastSendAt + RTO_START_MS;
+  }
+
+  onPacket(packet: Packet, now: number, out: Steps): void {
+    if (this.#outcome !== undefined) return;
+    if (packet.opcode === OPCODE.ACK) this.#onAck(packet.block, now, out);
+    else if (packet.opcode === OPCODE.ERROR) this.#onError(packet);
+    else this.tally.stale++;
+  }
+
+  onDeadline(now: number, out: Steps): void {
+    if (this.#outcome !== undefined) return;
+    if (now >= this.#endAt) this.#end('timeout', out);
+    else if (!this.#proven) this.#onUnprovenDeadline(now, out);
+    else if (now >= this.#tailEnd) this.#outcome = 'completeUnconfirmed';
+    else if (now >= this.#progressAt + this.#plan.patienceMs) this.#onPatienceGone(out);
+    else if (now >= this.#burstAt) this.#sendBurst(now, out);
+    else if (now >= this.#retransmitAt) this.#onTimeout(now, out);
+  }
+
+  onUnreachable(_now: number): void {
+    if (this.#outcome !== undefined) return;
+    // Loaders close their port with the last block; only before that is nobody there to be missed.
+    this.#outcome = this.#proven && this.lastBlockSent ? 'completeUnconfirmed' : 'unreachable';
+  }
+
+  abort(out: Steps): void {
+    if (this.#outcome === undefined) this.#end('aborted', out);
+  }
+
+  /**
+   * Ends it without a word: its client has begun anew on the same port, and would take our ERROR for the answer to
+   * its new request.
+   */
+  supersede(): void {
+    this.#outcome ??= this.lastBlockSent ? 'completeUnconfirmed' : 'aborted';
+  }
+
+  #end(outcome: Outcome, out: Steps): void {
+    this.#outcome = outcome;
+    // An address that never answered gets nothing more from us.
+    if (this.#proven) out.error(ERROR_CODE.NOT_DEFINED, outcome === 'aborted' ? 'Server is stopping' : 'Timed out');
+  }
+
+  #onError(packet: Packet): void {
+    this.tally.errorCode = packet.code;
+    this.tally.errorText = errorMessage(packet);
+    const closing = packet.code === ERROR_CODE.NOT_DEFINED || packet.code === ERROR_CODE.OPTION_REFUSED;
+    this.#outcome = closing && this.#base <= 0 ? 'probe' : 'clientError';
+  }
+
+  #onAck(wire: number, now: number, out: Steps): void {
+    // Until the OACK is acknowledged the only ACK there can be is number 0.
+    const block = this.#base < 0 ? (wire === 0 ? 0 : -1) : fromWire(wire, this.#base, this.#plan.rollover);
+    if (block <= this.#base || block > this.#highest) {
+      this.tally.stale++;
+      if (block === this.#base) this.#onRepeatedAck();
+      return;
+    }
+    this.#proven = true;
+    this.#count(block);
+    if (block === this.#lastBlock) {
+      this.#outcome = 'complete';
+      return;
+    }
+    this.#measure(block, now);
+    if (block < this.#highest) this.#pace.shrink();
+    else if (!this.#resent && this.#base >= 0) this.#pace.grow();
+    this.#retransmission.progress();
+    this.#base = block;
+    this.#timedBlock = 0;
+    this.#placeNext(block);
+    this.#progressAt = now;
+    this.#tailSince = NEVER;
+    this.#tailSends = 0;
+    this.#sendBurst(now, out);
+  }
+
+  #measure(block: number, now: number): void {
+    this.#doubtfulMs = 0;
+    if (this.#timedBlock === 0 || block < this.#timedBlock) return;
+    if (this.#resent) this.#doubtfulMs = now - this.#timedAt;
+    else this.#retransmission.sample(now - this.#timedAt);
+  }
+
+  /**
+   * The last ACK came again: after a timeout it means that both copies arrived, so the timer was too short and the
+   * first ACK was for the first copy. Without this a peer that has become slow would never be measured again
+   * (Karn's rule), and get every block twice. Sends nothing and moves no timer.
+   */
+  #onRepeatedAck(): void {
+    if (this.#doubtfulMs > 0) this.#retransmission.sample(this.#doubtfulMs);
+    this.#doubtfulMs = 0;
+  }
+
+  /** Where to go on after an ACK for `block`: behind it, which restarts the window when the ACK came early. */
+  #placeNext(block: number): void {
+    // An ACK for just what was out at the last restart: a duplicate or a straggler drew the early ACK, nothing was
+    // lost. The blocks after it are on their way; sending them again would draw the next early ACK, and so on for
+    // every window to the end of the file.
+    const needless = block === this.#restartedAt;
+    this.#next = needless ? this.#highest + 1 : block + 1;
+    this.#restartedAt = !needless && block < this.#highest ? this.#highest : -1;
+    this.#resent = needless;
+  }
+
+  /** Counts what an ACK for `block` confirms. */
+  #count(block: number): void {
+    const { size, blksize } = this.#plan;
+    this.tally.blocks = block;
+    this.tally.bytes = Math.min(size, block * blksize);
+  }
+
+  /** Sends the next burst of the window, and sets the timers for what follows. */
+  #sendBurst(now: number, out: Steps): void {
+    const windowEnd = Math.min(this.#base + this.#plan.windowsize, this.#lastBlock);
+    const burstEnd = Math.min(windowEnd, this.#next + this.#pace.burst - 1);
+    while (this.#next <= burstEnd) this.#sendBlock(this.#next++, out);
+    if (this.#next <= windowEnd) {
+      this.#burstAt = now + BURST_GAP_MS;
+    } else {
+      this.#burstAt = NEVER;
+      if (!this.#resent) {
+        this.#timedBlock = windowEnd;
+        this.#timedAt = now;
+      }
+    }
+    this.#retransmitAt = now + this.#retransmission.delay();
+    if (this.lastBlockSent && this.#tailSince === NEVER) {
+      this.#tailSince = now;
+      this.#tailSends = 1;
+    }
+  }
+
+  #sendBlock(block: number, out: Steps): void {
+    const { size, blksize } = this.#plan;
+    const offset = (block - 1) * blksize;
+    if (block > this.#highest) {
+      this.#highest = block;
+    } else {
+      this.#resent = true;
+      this.tally.retransmits++;
+    }
+    out.data(block, offset, Math.min(blksize, size - offset));
+  }
+
+  /** The timer ran out on a proven peer. */
+  #onTimeout(now: number, out: Steps): void {
+    this.tally.timeouts++;
+    this.#pace.shrink();
+    this.#sendBlock(this.#base + 1, out);
+    this.#retransmission.backOff();
+    this.#retransmitAt = now + this.#retransmission.delay();
+    if (this.lastBlockSent) this.#tailSends++;
+  }
+
+  #onPatienceGone(out: Steps): void {
+    if (this.lastBlockSent) this.#outcome = 'completeUnconfirmed';
+    else this.#end('timeout', out);
+  }
+
+  /** Sends what answers the request: the OACK, or without options DATA 1. */
+  #sendFirstReply(now: number, out: Steps): void {
+    this.#allowance--;
+    this.#lastSendAt = now;
+    if (this.#base < 0) out.opening();
+    else this.#sendBlock(1, out);
+    if (this.#base === 0) this.#next = 2;
+    this.#retransmitAt = this.#allowance > 0 ? now + this.#retransmission.delay() : NEVER;
+    this.#timedBlock = 0;
+  }
+
+  #onUnprovenDeadline(now: number, out: Steps): void {
+    if (now >= this.#unprovenUntil) {
+      this.#outcome = 'timeout';
+    } else if (now >= this.#retransmitAt) {
+      this.tally.timeouts++;
+      this.#retransmission.backOff();
+      this.#repeatFirstReply(now, out);
+    }
+  }
+
+  #repeatFirstReply(now: number, out: Steps): void {
+    // DATA 1 is counted where it is sent.
+    if (this.#base < 0) this.tally.retransmits++;
+    this.#sendFirstReply(now, out);
+  }
+}
