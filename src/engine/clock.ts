@@ -1,0 +1,23 @@
+/**
+ * The machine's clock in whole milliseconds since the process started, the same in every thread of it; wall-clock
+ * steps do not move it. process.uptime() is common to all threads and slow, performance.now() starts anew in each
+ * and is cheap: one is set by the other once.
+ */
+import type { Clock } from './types.ts';
+
+/** setTimeout takes at most 2^31 - 1 ms. */
+const LONGEST_SLEEP_MS = 0x7fffffff;
+
+export class MonotonicClock implements Clock {
+  readonly #offset = process.uptime() * 1000 - performance.now();
+
+  now(): number {
+    return Math.floor(performance.now() + this.#offset);
+  }
+
+  wake(at: number, fn: () => void): () => void {
+    const delay = Math.min(LONGEST_SLEEP_MS, Math.max(0, at - this.now()));
+    const timer = setTimeout(fn, delay);
+    return () => clearTimeout(timer);
+  }
+}

@@ -1,0 +1,299 @@
+/**
+ * The packet loop: carries what arrives at links to sessions and what sessions decide to links, and wakes sessions
+ * at their deadlines. One driver serves all transfers of a thread. Knows nothing of requests, files or pools.
+ */
+import { type Rollover, toWire } from '../protocol/block.ts';
+import { MAX_CONTROL, encodeAck, encodeError } from '../protocol/encode.ts';
+import type { ErrorCode } from '../protocol/opcode.ts';
+import { createPacket, decode } from '../protocol/packet.ts';
+import type { Session, Steps } from '../session/session.ts';
+import { COUNTER } from './counters.ts';
+import type { TransferReport } from './report.ts';
+import type { SharedView } from './shared-bytes.ts';
+import { TimerWheel } from './timer-wheel.ts';
+import type { Engine, Link, LinkOptions, LinkReceiver } from './types.ts';
+
+/** Where a receiver's payload goes: bytes[start, end) belong at `offset` of the file, and are reused after the call. */
+export type Keep = (bytes: Uint8Array, start: number, end: number, offset: number) => void;
+
+/** A say in a transfer from outside its thread, looked at every few milliseconds and told how it goes. */
+export interface Supervision {
+  /** Told after every packet or timer that moved the transfer. */
+  onProgress(now: number): void;
+  /** Asked now and then: may end the session or repeat its first reply. */
+  attend(now: number, out: Steps): void;
+}
+
+export interface Job {
+  readonly session: Session;
+  readonly link: LinkOptions;
+  /** The OACK of a sender, the request of a receiver. */
+  readonly opening: Uint8Array;
+  /** Asked at each block: a receiver learns it with the OACK. */
+  readonly rollover: () => Rollover;
+  readonly content?: SharedView;
+  readonly keep?: Keep;
+  readonly supervision?: Supervision;
+}
+
+/** How long supervision may go unlooked at. */
+const ATTEND_EVERY_MS = 10;
+
+export class Driver {
+  readonly #engine: Engine;
+  readonly #counters: Float64Array;
+  readonly #wheel: TimerWheel;
+  /** Transfers by the small number their deadline has in the wheel. */
+  readonly #running: (Running | undefined)[] = [];
+  readonly #free: number[] = [];
+  #count = 0;
+  #cancelWake: (() => void) | undefined;
+  #wakeAt = Number.POSITIVE_INFINITY;
+  /** Says whether supervisions have something to say; they are asked only then. */
+  readonly #doorbell: (() => boolean) | undefined;
+
+  /** @param counters a row of COUNTER cells. @param doorbell true when some transfer's supervision wants attention. */
+  constructor(engine: Engine, counters: Float64Array, doorbell?: () => boolean) {
+    this.#engine = engine;
+    this.#counters = counters;
+    this.#wheel = new TimerWheel(engine.clock.now());
+    this.#doorbell = doorbell;
+  }
+
+  /** Transfers running now. */
+  get size(): number {
+    return this.#count;
+  }
+
+  /** Runs one transfer to its end. Never rejects for what a peer does; an environment that fails gives `aborted`. */
+  async run(job: Job): Promise<TransferReport> {
+    const running = new Running(job, this);
+    let link: Link;
+    try {
+      link = await this.#engine.link(job.link, running);
+    } catch (cause) {
+      return running.failed(cause);
+    }
+    const id = this.#free.pop() ?? this.#running.length;
+    this.#running[id] = running;
+    this.#count++;
+    return new Promise((resolve) => {
+      running.begin(id, link, resolve);
+    });
+  }
+
+  /** Ends every transfer with outcome `aborted`. */
+  abortAll(): void {
+    for (const running of this.#running) running?.abort();
+  }
+
+  now(): number {
+    return this.#engine.clock.now();
+  }
+
+  get counters(): Float64Array {
+    return this.#counters;
+  }
+
+  /** For Running: its deadline may have changed. Later ones wait: the wheel's old entry finds out when it is due. */
+  arm(id: number, deadline: number): void {
+    if (deadline >= this.#wheel.dueAt(id)) return;
+    this.#wheel.schedule(id, deadline);
+    this.#wakeBy(deadline);
+  }
+
+  /** For Running: it is over. */
+  retire(id: number): void {
+    this.#wheel.cancel(id);
+    this.#running[id] = undefined;
+    this.#free.push(id);
+    this.#count--;
+  }
+
+  #wakeBy(deadline: number): void {
+    const at = this.#doorbell === undefined ? deadline : Math.min(deadline, this.now() + ATTEND_EVERY_MS);
+    if (at >= this.#wakeAt) return;
+    this.#cancelWake?.();
+    this.#wakeAt = at;
+    this.#cancelWake = this.#engine.clock.wake(at, this.#tick);
+  }
+
+  readonly #tick = (): void => {
+    this.#cancelWake = undefined;
+    this.#wakeAt = Number.POSITIVE_INFINITY;
+    const now = this.now();
+    if (this.#doorbell?.() === true) for (const running of this.#running) running?.attend(now);
+    this.#wheel.advance(now, this.#onDue);
+    if (this.#count > 0) this.#wakeBy(this.#wheel.next());
+  };
+
+  readonly #onDue = (id: number): void => {
+    this.#running[id]?.onDue(this.now());
+  };
+}
+
+/** One transfer in the loop: the steps of its session and the receiver of its link. */
+class Running implements Steps, LinkReceiver {
+  readonly #job: Job;
+  readonly #driver: Driver;
+  /** The number the driver knows this by; -1 before the link is open and after the end. */
+  #id = -1;
+  #link: Link | undefined;
+  #resolve: (report: TransferReport) => void = () => {};
+  #startedAt = 0;
+  #progressAt = 0;
+  #blocks = 0;
+  #fault: string | undefined;
+
+  constructor(job: Job, driver: Driver) {
+    this.#job = job;
+    this.#driver = driver;
+  }
+
+  begin(id: number, link: Link, resolve: (report: TransferReport) => void): void {
+    this.#id = id;
+    this.#link = link;
+    this.#resolve = resolve;
+    this.#startedAt = this.#progressAt = this.#driver.now();
+    this.#act((session) => session.start(this.#startedAt, this));
+    // What was said before the link was open has been rung for in vain.
+    this.attend(this.#startedAt);
+  }
+
+  /** The report of a transfer that never got a link. */
+  failed(cause: unknown): TransferReport {
+    this.#fault = cause instanceof Error ? cause.message : String(cause);
+    return this.#report();
+  }
+
+  onDatagram(bytes: Uint8Array, length: number): void {
+    const driver = this.#driver;
+    driver.counters[COUNTER.received]!++;
+    if (this.#id < 0) return;
+    if (decode(bytes, length, PACKET) !== undefined) {
+      driver.counters[COUNTER.malformed]!++;
+      return;
+    }
+    const now = driver.now();
+    const { session } = this.#job;
+    try {
+      const { retransmits, stale } = session.tally;
+      session.onPacket(PACKET, now, this);
+      driver.counters[COUNTER.retransmits]! += session.tally.retransmits - retransmits;
+      driver.counters[COUNTER.stale]! += session.tally.stale - stale;
+    } catch (cause) {
+      this.#fail(cause);
+      return;
+    }
+    this.#after(now);
+  }
+
+  onUnreachable(): void {
+    if (this.#id >= 0) this.#act((session) => session.onUnreachable(this.#driver.now()));
+  }
+
+  onDue(now: number): void {
+    const { session } = this.#job;
+    // The wheel knows the earliest deadline this session ever had; most have moved on since.
+    if (session.deadline > now) this.#driver.arm(this.#id, session.deadline);
+    else this.#act(() => session.onDeadline(now, this));
+  }
+
+  attend(now: number): void {
+    const { supervision } = this.#job;
+    if (supervision !== undefined && this.#id >= 0) this.#act(() => supervision.attend(now, this));
+  }
+
+  abort(): void {
+    if (this.#id >= 0) this.#act((session) => session.abort(this));
+  }
+
+  // Steps
+
+  opening(): void {
+    this.#link!.control(this.#job.opening, this.#job.opening.length);
+  }
+
+  data(block: number, offset: number, length: number): void {
+    const { counters } = this.#driver;
+    counters[COUNTER.dataSent]!++;
+    counters[COUNTER.dataBytesSent]! += length;
+    this.#link!.data(toWire(block, this.#job.rollover()), this.#job.content!, offset, length);
+  }
+
+  ack(block: number): void {
+    this.#link!.control(CONTROL, encodeAck(CONTROL, toWire(block, this.#job.rollover())));
+  }
+
+  error(code: ErrorCode, message: string): void {
+    this.#link!.control(CONTROL, encodeError(CONTROL, code, message));
+  }
+
+  keep(offset: number): void {
+    this.#job.keep!(PACKET.bytes, PACKET.start, PACKET.end, offset);
+  }
+
+  /** Everything but packets: rare enough for a closure. */
+  #act(what: (session: Session) => void): void {
+    const { session } = this.#job;
+    const { counters } = this.#driver;
+    const { retransmits } = session.tally;
+    try {
+      what(session);
+    } catch (cause) {
+      this.#fail(cause);
+      return;
+    }
+    counters[COUNTER.retransmits]! += session.tally.retransmits - retransmits;
+    this.#after(this.#driver.now());
+  }
+
+  #after(now: number): void {
+    const { session, supervision } = this.#job;
+    if (session.tally.blocks !== this.#blocks) {
+      this.#blocks = session.tally.blocks;
+      this.#progressAt = now;
+    }
+    if (session.outcome !== undefined) {
+      this.#finish();
+      return;
+    }
+    supervision?.onProgress(this.#progressAt);
+    this.#driver.arm(this.#id, session.deadline);
+  }
+
+  /** A fault of ours in this transfer costs this transfer alone. */
+  #fail(cause: unknown): void {
+    this.#fault = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+    this.#finish();
+  }
+
+  #finish(): void {
+    if (this.#id < 0) return;
+    const id = this.#id;
+    this.#id = -1;
+    this.#driver.retire(id);
+    this.#link!.close();
+    this.#resolve(this.#report());
+  }
+
+  #report(): TransferReport {
+    const { outcome, tally } = this.#job.session;
+    return {
+      outcome: this.#fault === undefined ? (outcome ?? 'aborted') : 'aborted',
+      durationMs: this.#progressAt - this.#startedAt,
+      blocks: tally.blocks,
+      bytes: tally.bytes,
+      retransmits: tally.retransmits,
+      stale: tally.stale,
+      timeouts: tally.timeouts,
+      errorCode: tally.errorCode,
+      errorText: tally.errorText,
+      fault: this.#fault,
+    };
+  }
+}
+
+/** One packet and one control buffer per thread: nothing outlives the call it is used in. */
+const PACKET = createPacket();
+const CONTROL = new Uint8Array(MAX_CONTROL);

@@ -1,0 +1,258 @@
+/**
+ * A network that exists only in memory, on virtual time: hosts, ports, and between them loss, duplication,
+ * reordering, delay and corruption, all from one seed. The same seed and the same programs give the same packets.
+ */
+import { DATA_HEADER, encodeDataHeader, encodeError } from '../protocol/encode.ts';
+import { ERROR_CODE, OPCODE } from '../protocol/opcode.ts';
+import { Jitter } from '../session/jitter.ts';
+import { type SharedHandle, type SharedView, attachShared } from './shared-bytes.ts';
+import type { Address, Engine, Link, LinkOptions, LinkReceiver, ListeningPort, RequestReceiver } from './types.ts';
+import type { VirtualClock } from './virtual-clock.ts';
+
+export interface Faults {
+  /** Probabilities per datagram, 0..1. */
+  readonly loss: number;
+  readonly duplicate: number;
+  /** A reordered datagram is held back by up to `reorderMs`. */
+  readonly reorder: number;
+  readonly reorderMs: number;
+  /** A corrupted datagram has one bit flipped. UDP's checksum finds that, so it is lost, unless `checksum` is off. */
+  readonly corrupt: number;
+  readonly checksum: boolean;
+  /** Every datagram takes delayMs, and up to jitterMs more, in whole milliseconds. */
+  readonly delayMs: number;
+  readonly jitterMs: number;
+  /** Whether a datagram to a closed port is reported to its sender. */
+  readonly unreachable: boolean;
+}
+
+export const FAULTLESS: Faults = {
+  loss: 0,
+  duplicate: 0,
+  reorder: 0,
+  reorderMs: 0,
+  corrupt: 0,
+  checksum: true,
+  delayMs: 0,
+  jitterMs: 0,
+  unreachable: true,
+};
+
+/** What became of a datagram. */
+export type Fate = 'sent' | 'lost' | 'corrupted' | 'delivered' | 'nobody';
+
+/** Sees every datagram, at the moment it is sent and at the moment it arrives. */
+export type Tap = (fate: Fate, bytes: Uint8Array, from: Address, to: Address) => void;
+
+interface Endpoint {
+  receive(bytes: Uint8Array, from: Address): void;
+  unreachable(from: Address): void;
+}
+
+const keyOf = ({ address, port }: Address): string => `${address}|${port}`;
+
+export class MemoryNetwork {
+  readonly clock: VirtualClock;
+  /** May be changed at any time: what is under way keeps its fate. */
+  faults: Faults;
+  tap: Tap | undefined;
+  readonly #random: Jitter;
+  readonly #endpoints = new Map<string, Endpoint>();
+
+  constructor(clock: VirtualClock, seed: number, faults: Partial<Faults> = {}) {
+    this.clock = clock;
+    this.faults = { ...FAULTLESS, ...faults };
+    this.#random = new Jitter(seed);
+  }
+
+  /** An engine for one host; its addresses are whatever it listens on and speaks from. */
+  engine(): Engine {
+    return new MemoryEngine(this);
+  }
+
+  bind(address: Address, endpoint: Endpoint): void {
+    const key = keyOf(address);
+    if (this.#endpoints.has(key)) throw Object.assign(new Error(`${key} is taken`), { code: 'EADDRINUSE' });
+    this.#endpoints.set(key, endpoint);
+  }
+
+  unbind(address: Address): void {
+    this.#endpoints.delete(keyOf(address));
+  }
+
+  /** A port nobody holds, at random from the range of ephemeral ones. */
+  freePort(address: string): number {
+    for (;;) {
+      const port = 32768 + this.#random.next(28232);
+      if (!this.#endpoints.has(keyOf({ address, port }))) return port;
+    }
+  }
+
+  /** Takes bytes as they are: the caller gives them away. */
+  send(bytes: Uint8Array, from: Address, to: Address): void {
+    this.tap?.('sent', bytes, from, to);
+    const copies = this.#chance(this.faults.duplicate) ? 2 : 1;
+    for (let copy = 0; copy < copies; copy++) this.#carry(copy === 0 ? bytes : bytes.slice(), from, to);
+  }
+
+  #chance(probability: number): boolean {
+    return probability > 0 && this.#random.next(1_000_000) < probability * 1_000_000;
+  }
+
+  #carry(bytes: Uint8Array, from: Address, to: Address): void {
+    const { loss, corrupt, checksum, reorder, reorderMs, delayMs, jitterMs } = this.faults;
+    if (this.#chance(loss)) {
+      this.tap?.('lost', bytes, from, to);
+      return;
+    }
+    if (this.#chance(corrupt) && bytes.length > 0) {
+      this.tap?.('corrupted', bytes, from, to);
+      if (checksum) return;
+      bytes[this.#random.next(bytes.length)]! ^= 1 << this.#random.next(8);
+    }
+    const late = this.#chance(reorder) ? 1 + this.#random.next(Math.max(1, reorderMs)) : 0;
+    const delay = delayMs + (jitterMs > 0 ? this.#random.next(jitterMs + 1) : 0) + late;
+    this.clock.wake(this.clock.now() + delay, () => this.#deliver(bytes, from, to));
+  }
+
+  #deliver(bytes: Uint8Array, from: Address, to: Address): void {
+    const endpoint = this.#endpoints.get(keyOf(to));
+    if (endpoint !== undefined) {
+      this.tap?.('delivered', bytes, from, to);
+      endpoint.receive(bytes, from);
+      return;
+    }
+    this.tap?.('nobody', bytes, from, to);
+    if (!this.faults.unreachable || this.#chance(this.faults.loss)) return;
+    this.clock.wake(this.clock.now() + this.faults.delayMs, () => this.#endpoints.get(keyOf(from))?.unreachable(to));
+  }
+}
+
+class MemoryEngine implements Engine {
+  readonly #network: MemoryNetwork;
+  readonly #open = new Set<MemoryLink | MemoryListening>();
+
+  constructor(network: MemoryNetwork) {
+    this.#network = network;
+  }
+
+  get clock(): VirtualClock {
+    return this.#network.clock;
+  }
+
+  async listen(local: Address, receive: RequestReceiver): Promise<ListeningPort> {
+    const port = local.port === 0 ? this.#network.freePort(local.address) : local.port;
+    const listening = new MemoryListening(this.#network, { address: local.address, port }, receive, this.#open);
+    this.#open.add(listening);
+    return listening;
+  }
+
+  async link(options: LinkOptions, receiver: LinkReceiver): Promise<Link> {
+    const link = new MemoryLink(this.#network, options, receiver, this.#open);
+    this.#open.add(link);
+    return link;
+  }
+
+  attach(handle: SharedHandle): SharedView {
+    return attachShared(handle);
+  }
+
+  async close(): Promise<void> {
+    for (const endpoint of this.#open) void endpoint.close();
+  }
+}
+
+class MemoryListening implements ListeningPort, Endpoint {
+  readonly local: Address;
+  readonly #network: MemoryNetwork;
+  readonly #receive: RequestReceiver;
+  readonly #open: Set<unknown>;
+
+  constructor(network: MemoryNetwork, local: Address, receive: RequestReceiver, open: Set<unknown>) {
+    this.#network = network;
+    this.local = local;
+    this.#receive = receive;
+    this.#open = open;
+    network.bind(local, this);
+  }
+
+  receive(bytes: Uint8Array, from: Address): void {
+    this.#receive(bytes, bytes.length, from, this);
+  }
+
+  unreachable(): void {}
+
+  reply(bytes: Uint8Array, length: number, peer: Address): void {
+    this.#network.send(bytes.slice(0, length), this.local, peer);
+  }
+
+  async close(): Promise<void> {
+    this.#open.delete(this);
+    this.#network.unbind(this.local);
+  }
+}
+
+class MemoryLink implements Link, Endpoint {
+  readonly local: Address;
+  readonly #network: MemoryNetwork;
+  readonly #receiver: LinkReceiver;
+  readonly #open: Set<unknown>;
+  #peer: Address;
+  #learning: boolean;
+  readonly #answersStrangers: boolean;
+  #closed = false;
+
+  constructor(network: MemoryNetwork, options: LinkOptions, receiver: LinkReceiver, open: Set<unknown>) {
+    this.#network = network;
+    this.#receiver = receiver;
+    this.#open = open;
+    this.local = { address: options.local, port: network.freePort(options.local) };
+    this.#peer = options.peer;
+    this.#learning = options.peerPort === 'learn';
+    this.#answersStrangers = this.#learning;
+    network.bind(this.local, this);
+  }
+
+  receive(bytes: Uint8Array, from: Address): void {
+    if (from.address !== this.#peer.address) return;
+    if (this.#learning) {
+      this.#learning = false;
+      this.#peer = from;
+    } else if (from.port !== this.#peer.port) {
+      this.#rejectStranger(bytes, from);
+      return;
+    }
+    this.#receiver.onDatagram(bytes, bytes.length);
+  }
+
+  /** RFC 1350 §4: another transfer's packet gets ERROR 5 and disturbs nothing. An ERROR is never answered. */
+  #rejectStranger(bytes: Uint8Array, from: Address): void {
+    if (!this.#answersStrangers || bytes.length < 2 || bytes[1] === OPCODE.ERROR) return;
+    const packet = new Uint8Array(64);
+    const length = encodeError(packet, ERROR_CODE.UNKNOWN_TID, 'Unknown transfer ID');
+    this.#network.send(packet.slice(0, length), this.local, from);
+  }
+
+  unreachable(from: Address): void {
+    if (keyOf(from) === keyOf(this.#peer)) this.#receiver.onUnreachable();
+  }
+
+  data(wireBlock: number, view: SharedView, offset: number, length: number): void {
+    if (this.#closed) return;
+    const bytes = new Uint8Array(DATA_HEADER + length);
+    encodeDataHeader(bytes, wireBlock);
+    bytes.set(view.bytes.subarray(offset, offset + length), DATA_HEADER);
+    this.#network.send(bytes, this.local, this.#peer);
+  }
+
+  control(bytes: Uint8Array, length: number): void {
+    if (!this.#closed) this.#network.send(bytes.slice(0, length), this.local, this.#peer);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#open.delete(this);
+    this.#network.unbind(this.local);
+  }
+}

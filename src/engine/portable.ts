@@ -1,0 +1,211 @@
+/**
+ * The engine that runs wherever Node does: node:dgram, a socket for each link. A socket of its own, connected to its
+ * peer, has three virtues: the kernel keeps strangers away from it, its port is as random as the system's ephemeral
+ * range, and a client that has gone shows at once (ECONNREFUSED reaches connected sockets only).
+ */
+import { type Socket, type SocketOptions, createSocket } from 'node:dgram';
+import { isIPv6 } from 'node:net';
+import { DATA_HEADER, encodeDataHeader, encodeError } from '../protocol/encode.ts';
+import { ERROR_CODE, OPCODE } from '../protocol/opcode.ts';
+import { MonotonicClock } from './clock.ts';
+import { type SharedHandle, type SharedView, attachShared } from './shared-bytes.ts';
+import type {
+  Address,
+  Clock,
+  Engine,
+  Link,
+  LinkOptions,
+  LinkReceiver,
+  ListeningPort,
+  RequestReceiver,
+} from './types.ts';
+
+/** Room for a storm's first second of requests, and for a window of large blocks. The kernel may grant less. */
+const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
+/** Packets from strangers that one link answers with ERROR 5. */
+const STRANGER_ANSWERS = 8;
+
+/**
+ * The headers of all 65,536 DATA packets. A send that the kernel defers keeps a reference to its header, so headers
+ * are never written twice.
+ */
+const HEADERS = new Uint8Array(0x10000 * DATA_HEADER);
+for (let block = 0; block < 0x10000; block++) encodeDataHeader(HEADERS.subarray(block * DATA_HEADER), block);
+
+/**
+ * Addresses here are numbers already. Node's own lookup would put every send off to a later turn of the event loop,
+ * and a socket closed meanwhile (after the last ACK of a download) would not send at all.
+ */
+const lookup: NonNullable<SocketOptions['lookup']> = (address, _options, done) => {
+  done(null, address, isIPv6(address) ? 6 : 4);
+};
+
+async function openSocket(
+  local: string,
+  port: number,
+  options: Pick<SocketOptions, 'recvBufferSize'>,
+): Promise<Socket> {
+  const type = isIPv6(local) ? 'udp6' : 'udp4';
+  const socket = createSocket({ type, ipv6Only: type === 'udp6', lookup, ...options });
+  await new Promise<void>((resolve, reject) => {
+    socket.once('error', (error) => {
+      socket.close();
+      reject(error);
+    });
+    socket.bind({ address: local, port, exclusive: true }, () => {
+      socket.removeAllListeners('error');
+      resolve();
+    });
+  });
+  return socket;
+}
+
+function closed(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    socket.once('close', () => resolve());
+    socket.close();
+  });
+}
+
+function boundTo(socket: Socket): Address {
+  const { address, port } = socket.address();
+  return { address, port };
+}
+
+export class PortableEngine implements Engine {
+  readonly clock: Clock = new MonotonicClock();
+  readonly #links = new Set<PortableLink>();
+  readonly #listening = new Set<PortableListening>();
+
+  async listen(local: Address, receive: RequestReceiver): Promise<ListeningPort> {
+    const socket = await openSocket(local.address, local.port, { recvBufferSize: RECEIVE_BUFFER_BYTES });
+    const port = new PortableListening(socket, receive, () => this.#listening.delete(port));
+    this.#listening.add(port);
+    return port;
+  }
+
+  async link(options: LinkOptions, receiver: LinkReceiver): Promise<Link> {
+    const learn = options.peerPort === 'learn';
+    const socket = await openSocket(options.local, 0, learn ? { recvBufferSize: RECEIVE_BUFFER_BYTES } : {});
+    if (!learn) {
+      await new Promise<void>((resolve, reject) => {
+        socket.connect(options.peer.port, options.peer.address, (error?: Error) => {
+          if (error === undefined || error === null) return resolve();
+          socket.close();
+          reject(error);
+        });
+      });
+    }
+    const link = new PortableLink(socket, options, receiver, () => this.#links.delete(link));
+    this.#links.add(link);
+    return link;
+  }
+
+  attach(handle: SharedHandle): SharedView {
+    return attachShared(handle);
+  }
+
+  async close(): Promise<void> {
+    for (const link of this.#links) link.close();
+    await Promise.all([...this.#listening].map((port) => port.close()));
+  }
+}
+
+class PortableListening implements ListeningPort {
+  readonly local: Address;
+  readonly #socket: Socket;
+  readonly #forget: () => void;
+  #closing: Promise<void> | undefined;
+
+  constructor(socket: Socket, receive: RequestReceiver, forget: () => void) {
+    this.#socket = socket;
+    this.#forget = forget;
+    this.local = boundTo(socket);
+    socket.on('message', (bytes, { address, port }) => receive(bytes, bytes.length, { address, port }, this));
+    // Errors of single datagrams (a client's host unreachable, say) say nothing about the port.
+    socket.on('error', () => {});
+  }
+
+  reply(bytes: Uint8Array, length: number, peer: Address): void {
+    // A copy: the send may be deferred, and the buffer is the caller's.
+    if (this.#closing === undefined) this.#socket.send(bytes.slice(0, length), peer.port, peer.address, ignore);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= closed(this.#socket).finally(this.#forget);
+    return this.#closing;
+  }
+}
+
+/** A reply that can't be sent is a reply lost: the client asks again. */
+function ignore(): void {}
+
+class PortableLink implements Link {
+  readonly local: Address;
+  readonly #socket: Socket;
+  readonly #receiver: LinkReceiver;
+  readonly #forget: () => void;
+  readonly #connected: boolean;
+  #peer: Address;
+  #learning: boolean;
+  #strangerAnswers = STRANGER_ANSWERS;
+  #closed = false;
+
+  constructor(socket: Socket, options: LinkOptions, receiver: LinkReceiver, forget: () => void) {
+    this.#socket = socket;
+    this.#receiver = receiver;
+    this.#forget = forget;
+    this.#peer = options.peer;
+    this.#learning = options.peerPort === 'learn';
+    this.#connected = !this.#learning;
+    this.local = boundTo(socket);
+    socket.on('message', (bytes, from) => this.#onMessage(bytes, from));
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      // Anything else (no route just now, no buffers) is a packet lost.
+      if (error.code === 'ECONNREFUSED' && !this.#closed) this.#receiver.onUnreachable();
+    });
+  }
+
+  #onMessage(bytes: Uint8Array, from: Address): void {
+    if (this.#closed) return;
+    if (from.address !== this.#peer.address) return;
+    if (this.#learning) {
+      this.#learning = false;
+      this.#peer = { address: from.address, port: from.port };
+    } else if (from.port !== this.#peer.port) {
+      this.#rejectStranger(bytes, from);
+      return;
+    }
+    this.#receiver.onDatagram(bytes, bytes.length);
+  }
+
+  /** RFC 1350 §4: another transfer's packet gets ERROR 5 and disturbs nothing. An ERROR is never answered. */
+  #rejectStranger(bytes: Uint8Array, from: Address): void {
+    if (this.#connected || bytes.length < 2 || bytes[1] === OPCODE.ERROR || this.#strangerAnswers-- <= 0) return;
+    const packet = new Uint8Array(64);
+    const length = encodeError(packet, ERROR_CODE.UNKNOWN_TID, 'Unknown transfer ID');
+    this.#socket.send(packet.subarray(0, length), from.port, from.address, ignore);
+  }
+
+  data(wireBlock: number, view: SharedView, offset: number, length: number): void {
+    const at = wireBlock * DATA_HEADER;
+    this.#send([HEADERS.subarray(at, at + DATA_HEADER), view.bytes.subarray(offset, offset + length)]);
+  }
+
+  control(bytes: Uint8Array, length: number): void {
+    this.#send([bytes.slice(0, length)]);
+  }
+
+  #send(parts: Uint8Array[]): void {
+    if (this.#closed) return;
+    if (this.#connected) this.#socket.send(parts, ignore);
+    else this.#socket.send(parts, this.#peer.port, this.#peer.address, ignore);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#forget();
+    this.#socket.close();
+  }
+}

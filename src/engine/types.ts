@@ -1,0 +1,71 @@
+/**
+ * The outside world as the rest of Reveille sees it: a clock, datagrams in and out, shared bytes. Three
+ * implementations: memory.ts (virtual network and time), portable.ts (node:dgram), and on Linux system calls.
+ */
+import type { SharedHandle, SharedView } from './shared-bytes.ts';
+
+/** An IPv4 or IPv6 address in text, IPv6 with its scope where it needs one (`fe80::1%eth0`), and a UDP port. */
+export interface Address {
+  readonly address: string;
+  readonly port: number;
+}
+
+export interface Clock {
+  /** Whole milliseconds since some moment, the same moment in every thread of the process; never steps back. */
+  now(): number;
+  /** Calls `fn` once when now() has reached `at`, or soon after. @returns a function that cancels it. */
+  wake(at: number, fn: () => void): () => void;
+}
+
+/** Gets what arrives at a link. Called from the packet loop: no call may throw for what a peer sent. */
+export interface LinkReceiver {
+  /** The first `length` bytes are one datagram from the link's peer; the buffer is reused after the call. */
+  onDatagram(bytes: Uint8Array, length: number): void;
+  /** The peer's host reported that nobody listens on the peer's port. */
+  onUnreachable(): void;
+}
+
+/** A conversation with one peer from one local port. Sends never throw and never block; what is lost is lost. */
+export interface Link {
+  /** The address and port we speak from (our TID). */
+  readonly local: Address;
+  /** Sends DATA: the header for `wireBlock` (0..65535) and view[offset, offset + length), which is not copied. */
+  data(wireBlock: number, view: SharedView, offset: number, length: number): void;
+  /** Sends bytes[0, length), which may be reused after the call. */
+  control(bytes: Uint8Array, length: number): void;
+  /** Gives the port back. Nothing is received after it. */
+  close(): void;
+}
+
+export interface LinkOptions {
+  /** The address to speak from; a port is chosen at random by the engine. */
+  readonly local: string;
+  readonly peer: Address;
+  /**
+   * `fixed`: only packets from `peer` count. `learn`: the port of the first answer from peer.address becomes the
+   * peer's port (RFC 1350 §4, the client's side), and later packets from other ports get ERROR 5.
+   */
+  readonly peerPort: 'fixed' | 'learn';
+}
+
+/** Gets requests that arrive at a listening address. */
+export type RequestReceiver = (bytes: Uint8Array, length: number, peer: Address, port: ListeningPort) => void;
+
+export interface ListeningPort {
+  readonly local: Address;
+  /** Sends bytes[0, length) to `peer` from this address and port. */
+  reply(bytes: Uint8Array, length: number, peer: Address): void;
+  close(): Promise<void>;
+}
+
+export interface Engine {
+  readonly clock: Clock;
+  /** Opens a listening address. @throws Error with the system's code (EADDRINUSE, EACCES, EADDRNOTAVAIL). */
+  listen(local: Address, receive: RequestReceiver): Promise<ListeningPort>;
+  /** @throws Error with the system's code when no port is to be had (EMFILE, EADDRNOTAVAIL). */
+  link(options: LinkOptions, receiver: LinkReceiver): Promise<Link>;
+  /** Makes shared bytes readable in this thread. */
+  attach(handle: SharedHandle): SharedView;
+  /** Closes every link and listening address that is still open. */
+  close(): Promise<void>;
+}
