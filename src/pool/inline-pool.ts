@@ -1,0 +1,31 @@
+/** A pool without threads: for tests on virtual time, where admission, driver and sessions run together. */
+import { type PacketCounter, allocateCounters, counterRow, sumCounters } from '../engine/counters.ts';
+import type { TransferReport } from '../engine/report.ts';
+import type { Engine } from '../engine/types.ts';
+import type { Pool, TransferOrder } from './pool.ts';
+import { StateCells, allocateCells } from './state-cells.ts';
+import { TransferRunner } from './transfer-runner.ts';
+
+export class InlinePool implements Pool {
+  readonly cells: StateCells;
+  readonly workersLost = 0;
+  readonly #counters = allocateCounters(1);
+  readonly #runner: TransferRunner;
+
+  constructor(engine: Engine, slots: number) {
+    this.cells = new StateCells(allocateCells(slots));
+    this.#runner = new TransferRunner(engine, this.cells, counterRow(this.#counters, 0));
+  }
+
+  run(order: TransferOrder): Promise<TransferReport> {
+    return this.#runner.run(order);
+  }
+
+  packets(): Record<PacketCounter, number> {
+    return sumCounters(this.#counters);
+  }
+
+  close(): Promise<void> {
+    return this.#runner.close();
+  }
+}

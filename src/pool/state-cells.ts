@@ -1,0 +1,116 @@
+/**
+ * What each transfer is doing, in memory shared by the main thread and the workers: one cell per transfer slot. The
+ * worker that runs a transfer writes its state and the time of its last progress; the main thread writes wishes
+ * (repeat the first reply, end it) and rings the doorbell, which workers look at every few milliseconds.
+ */
+
+export const TRANSFER_STATE = {
+  /** No transfer has this slot. */
+  free: 0,
+  /** The main thread is looking for the content. */
+  resolving: 1,
+  /** Waiting for a free session. */
+  queued: 2,
+  /** Given to a worker; no valid ACK yet. */
+  unproven: 3,
+  running: 4,
+  /** Every block has been sent at least once. */
+  lastBlockSent: 5,
+  /** Over; its report is on the way. */
+  ended: 6,
+} as const;
+export type TransferState = (typeof TRANSFER_STATE)[keyof typeof TRANSFER_STATE];
+
+/** Fields of a cell, as offsets into it. */
+const STATE = 0;
+const PROGRESS = 1;
+const REPEATS = 2;
+const WISH = 3;
+/** A cache line's worth of Int32, so that neighbours on different workers do not share one. */
+const CELL = 16;
+/** How the main thread may want a transfer to end. */
+export const WISH_TO_END = {
+  none: 0,
+  /** Tell the client: the server is stopping. */
+  abort: 1,
+  /** In silence: the client has begun anew, or never answered. */
+  supersede: 2,
+} as const;
+export type WishToEnd = (typeof WISH_TO_END)[keyof typeof WISH_TO_END];
+
+/** Cell 0 is no transfer's: it holds the doorbell. */
+const DOORBELL = 0;
+
+export function allocateCells(slots: number): SharedArrayBuffer {
+  return new SharedArrayBuffer((slots + 1) * CELL * Int32Array.BYTES_PER_ELEMENT);
+}
+
+export class StateCells {
+  readonly #cells: Int32Array;
+
+  /** @param buffer from allocateCells, shared by all threads. Slots are numbered from 0. */
+  constructor(buffer: SharedArrayBuffer) {
+    this.#cells = new Int32Array(buffer);
+  }
+
+  get slots(): number {
+    return this.#cells.length / CELL - 1;
+  }
+
+  state(slot: number): TransferState {
+    return Atomics.load(this.#cells, at(slot, STATE)) as TransferState;
+  }
+
+  setState(slot: number, state: TransferState): void {
+    Atomics.store(this.#cells, at(slot, STATE), state);
+  }
+
+  /** Milliseconds from the last progress to `now`. Right for silences of up to 24 days. */
+  silence(slot: number, now: number): number {
+    return ((now | 0) - Atomics.load(this.#cells, at(slot, PROGRESS))) | 0;
+  }
+
+  setProgress(slot: number, now: number): void {
+    Atomics.store(this.#cells, at(slot, PROGRESS), now | 0);
+  }
+
+  /** Makes a slot ready for a new transfer. */
+  reset(slot: number, state: TransferState, now: number): void {
+    Atomics.store(this.#cells, at(slot, REPEATS), 0);
+    Atomics.store(this.#cells, at(slot, WISH), WISH_TO_END.none);
+    this.setProgress(slot, now);
+    this.setState(slot, state);
+  }
+
+  /** The client repeated its request. */
+  repeat(slot: number): void {
+    Atomics.add(this.#cells, at(slot, REPEATS), 1);
+    this.ring();
+  }
+
+  repeats(slot: number): number {
+    return Atomics.load(this.#cells, at(slot, REPEATS));
+  }
+
+  end(slot: number, how: WishToEnd): void {
+    Atomics.store(this.#cells, at(slot, WISH), how);
+    this.ring();
+  }
+
+  wishToEnd(slot: number): WishToEnd {
+    return Atomics.load(this.#cells, at(slot, WISH)) as WishToEnd;
+  }
+
+  ring(): void {
+    Atomics.add(this.#cells, DOORBELL, 1);
+  }
+
+  /** How often the doorbell has rung: it has rung since when the number differs from the one remembered. */
+  get rings(): number {
+    return Atomics.load(this.#cells, DOORBELL);
+  }
+}
+
+function at(slot: number, field: number): number {
+  return (slot + 1) * CELL + field;
+}

@@ -1,0 +1,33 @@
+/**
+ * The entry of a worker thread. It is loaded once per thread; Piscina then calls the default export for every
+ * transfer, thousands at a time. It answers on a broadcast channel as well, because a task can't be addressed to a
+ * particular worker and each of them has to close its sockets before its thread is ended.
+ */
+import { BroadcastChannel, threadId, workerData } from 'node:worker_threads';
+import { counterRow } from '../engine/counters.ts';
+import { createEngine } from '../engine/create.ts';
+import type { TransferReport } from '../engine/report.ts';
+import type { TransferOrder } from './pool.ts';
+import { StateCells } from './state-cells.ts';
+import { type WorkerMessage, type WorkerSetup, claimRow } from './thread-messages.ts';
+import { TransferRunner } from './transfer-runner.ts';
+
+const setup = workerData as WorkerSetup;
+const runner = new TransferRunner(
+  createEngine(setup.engine),
+  new StateCells(setup.cells),
+  counterRow(setup.counters, claimRow(setup.rowOwners, threadId)),
+);
+
+const channel = new BroadcastChannel(setup.channel);
+channel.onmessage = (event): void => {
+  const message = (event as { data: WorkerMessage }).data;
+  if (message.kind !== 'close') return;
+  void runner.close().then(() => channel.postMessage({ kind: 'closed', threadId } satisfies WorkerMessage));
+};
+channel.unref();
+channel.postMessage({ kind: 'ready', threadId } satisfies WorkerMessage);
+
+export default function run(order: TransferOrder): Promise<TransferReport> {
+  return runner.run(order);
+}
