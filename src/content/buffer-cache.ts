@@ -1,0 +1,223 @@
+/**
+ * Shared bytes that are kept while someone reads them, and for as long after as the budget allows. Knows keys and
+ * sizes; not files, names or transfers.
+ *
+ * An entry has one of two homes. Held: it has readers, and nothing evicts it. Idle: it has none, and lru-cache says
+ * which goes first. What is held, loading and idle stays within the budget, by evicting idle entries; when readers
+ * alone exceed it, nothing idle is kept.
+ */
+import { LRUCache } from 'lru-cache';
+import type { SharedHandle } from '../engine/shared-bytes.ts';
+import type { Busy, Denied, Missing } from './types.ts';
+
+/** Why nothing was loaded. Given to everyone who waited, and not remembered. */
+export type Unloaded = Missing | Denied | Busy;
+
+/** Bytes that stay until released. */
+export interface Lease {
+  readonly kind: 'lease';
+  readonly handle: SharedHandle;
+  /** Call once, when no reader is left. Calling it again does nothing. */
+  release(): void;
+}
+
+export interface BufferCacheStats {
+  /** Bytes being read or loaded: may exceed the budget. */
+  readonly heldBytes: number;
+  /** Bytes kept for the next reader. */
+  readonly idleBytes: number;
+  /** Entries held and idle, superseded ones that are still read included. */
+  readonly entries: number;
+  /** Times the bytes were there. */
+  readonly hits: number;
+  /** Times they had to be loaded, or a load under way had to be waited for. */
+  readonly misses: number;
+  readonly loads: number;
+  /** Entries let go for the budget's sake. */
+  readonly evictions: number;
+}
+
+export interface BufferCacheOptions {
+  /** Budget for held and idle bytes together. Default 2 GiB; 0 keeps nothing without a reader. */
+  readonly maxBytes?: number;
+}
+
+const DEFAULT_MAX_BYTES = 2 * 1024 ** 3;
+
+interface Entry {
+  readonly key: string;
+  readonly handle: SharedHandle;
+  readonly size: number;
+  readers: number;
+  superseded: boolean;
+}
+
+interface Load {
+  result: Promise<Entry | Unloaded>;
+  waiting: number;
+  superseded: boolean;
+}
+
+/** What an entry counts for: lru-cache throws on sizes of 0, so an empty file counts as one byte. */
+function sizeOf(bytes: number): number {
+  return Math.max(1, bytes);
+}
+
+export class BufferCache {
+  readonly #maxBytes: number;
+  readonly #held = new Map<string, Entry>();
+  // No `max`: lru-cache would allocate for that many entries at once.
+  readonly #idle: LRUCache<string, Entry>;
+  readonly #loads = new Map<string, Load>();
+  #heldBytes = 0;
+  #heldEntries = 0;
+  #hits = 0;
+  #misses = 0;
+  #loadsStarted = 0;
+  #evictions = 0;
+
+  /** @throws RangeError when maxBytes is no whole number of bytes. */
+  constructor(options: BufferCacheOptions = {}) {
+    const maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
+    if (!Number.isSafeInteger(maxBytes) || maxBytes < 0) {
+      throw new RangeError(`Expected maxBytes to be a whole number of bytes, got ${maxBytes}`);
+    }
+    this.#maxBytes = maxBytes;
+    this.#idle = new LRUCache({ maxSize: sizeOf(maxBytes), sizeCalculation: (entry) => entry.size });
+  }
+
+  /**
+   * The bytes called `key`, from memory or by `load`. However many ask at once, `load` runs once, and all get what
+   * it gives: a lease each, or its failure, or (rejected) what it threw.
+   *
+   * @param key must name one version of the bytes, for instance by a file's identity: versions of one name live side
+   *   by side under keys of their own.
+   * @param expectedBytes makes room in the budget before the load instead of after it.
+   */
+  async acquire(
+    key: string,
+    load: () => Promise<SharedHandle | Unloaded>,
+    expectedBytes = 0,
+  ): Promise<Lease | Unloaded> {
+    const present = this.#held.get(key) ?? this.#revive(key);
+    if (present !== undefined) {
+      this.#hits++;
+      present.readers++;
+      return this.#lease(present);
+    }
+    this.#misses++;
+    const underWay = this.#loads.get(key) ?? this.#startLoad(key, load, expectedBytes);
+    underWay.waiting++;
+    const result = await underWay.result;
+    return 'kind' in result ? result : this.#lease(result);
+  }
+
+  /**
+   * Says that `key` names bytes nobody should get any more. Readers keep theirs; the memory goes with the last of
+   * them, at once if there are none. Whoever acquires the key from now on loads it anew.
+   */
+  supersede(key: string): void {
+    this.#idle.delete(key);
+    const held = this.#held.get(key);
+    if (held !== undefined) {
+      held.superseded = true;
+      this.#held.delete(key);
+    }
+    const load = this.#loads.get(key);
+    if (load !== undefined) {
+      load.superseded = true;
+      this.#loads.delete(key);
+    }
+  }
+
+  stats(): BufferCacheStats {
+    return {
+      heldBytes: this.#heldBytes,
+      idleBytes: this.#idle.calculatedSize,
+      entries: this.#heldEntries + this.#idle.size,
+      hits: this.#hits,
+      misses: this.#misses,
+      loads: this.#loadsStarted,
+      evictions: this.#evictions,
+    };
+  }
+
+  /** Brings an idle entry back to the held ones, without a reader yet. */
+  #revive(key: string): Entry | undefined {
+    const entry = this.#idle.get(key);
+    if (entry === undefined) return undefined;
+    this.#idle.delete(key);
+    this.#hold(entry);
+    return entry;
+  }
+
+  #startLoad(key: string, load: () => Promise<SharedHandle | Unloaded>, expectedBytes: number): Load {
+    const underWay: Load = { result: Promise.resolve({ kind: 'missing' }), waiting: 0, superseded: false };
+    this.#loads.set(key, underWay);
+    this.#loadsStarted++;
+    this.#heldBytes += expectedBytes;
+    this.#keepToBudget();
+    underWay.result = this.#finishLoad(key, load, expectedBytes, underWay);
+    return underWay;
+  }
+
+  async #finishLoad(
+    key: string,
+    load: () => Promise<SharedHandle | Unloaded>,
+    expectedBytes: number,
+    underWay: Load,
+  ): Promise<Entry | Unloaded> {
+    let loaded: SharedHandle | Unloaded;
+    try {
+      loaded = await load();
+    } finally {
+      this.#heldBytes -= expectedBytes;
+      if (!underWay.superseded) this.#loads.delete(key);
+    }
+    if ('kind' in loaded) return loaded;
+    // All who wait are counted before any of them runs, so the first to release can't take it from the others.
+    const { waiting: readers, superseded } = underWay;
+    const entry: Entry = { key, handle: loaded, size: sizeOf(loaded.length), readers, superseded };
+    this.#hold(entry);
+    return entry;
+  }
+
+  #hold(entry: Entry): void {
+    if (!entry.superseded) this.#held.set(entry.key, entry);
+    this.#heldBytes += entry.size;
+    this.#heldEntries++;
+    this.#keepToBudget();
+  }
+
+  #lease(entry: Entry): Lease {
+    let released = false;
+    return {
+      kind: 'lease',
+      handle: entry.handle,
+      release: () => {
+        if (released) return;
+        released = true;
+        this.#release(entry);
+      },
+    };
+  }
+
+  #release(entry: Entry): void {
+    entry.readers--;
+    if (entry.readers > 0) return;
+    this.#heldBytes -= entry.size;
+    this.#heldEntries--;
+    if (entry.superseded) return;
+    this.#held.delete(entry.key);
+    // lru-cache would refuse these without a word.
+    if (entry.size > this.#maxBytes) this.#evictions++;
+    else this.#idle.set(entry.key, entry);
+    this.#keepToBudget();
+  }
+
+  #keepToBudget(): void {
+    while (this.#heldBytes + this.#idle.calculatedSize > this.#maxBytes && this.#idle.pop() !== undefined) {
+      this.#evictions++;
+    }
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * The files below one folder, as a source. Knows names, symbolic links and the times of files; leaves the bytes to
+ * the buffer cache. Nothing outside the folder is ever served, whatever the name and wherever links lead.
+ *
+ * A name is looked at (where it leads, which version of which file that is) at most once a second; in between, what
+ * was found holds, also that there is nothing. The bytes are kept per version, so an edit makes a second entry beside
+ * the one that running transfers still read.
+ */
+import { realpath, stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { LRUCache } from 'lru-cache';
+import type { BufferCache } from './buffer-cache.ts';
+import { CaseFolding } from './case-folding.ts';
+import { identityOf, isFresh } from './file-identity.ts';
+import { CHANGED, type FoundFile, isInside, snapshot } from './file-snapshot.ts';
+import { cleanName } from './name.ts';
+import { answerToFailure } from './system-failure.ts';
+import type { Answer, BootRequest, Busy, Denied, Missing, Source } from './types.ts';
+
+export interface DirectoryOptions {
+  /** The folder. May be a symbolic link, also one that is switched while we run. */
+  readonly root: string;
+  /** May be shared with other sources. */
+  readonly cache: BufferCache;
+  /** Whether `BOOT/X` finds `boot/x`. Folds ASCII letters alone; an exact match wins. Default false. */
+  readonly caseInsensitive?: boolean;
+  /** Larger files are not converted to netascii, in bytes of the file. Default 16 MiB. */
+  readonly maxNetasciiBytes?: number;
+  /** Milliseconds since some moment; never steps back. */
+  readonly clock: () => number;
+  /** The time of day in milliseconds, which files are stamped with. Default Date.now. */
+  readonly wallClock?: () => number;
+}
+
+/** How long what was found under a name holds. */
+const LOOK_AGAIN_MS = 1000;
+/** Names whose last look is remembered; the least recently asked are forgotten. */
+const NAMES_MAX = 8192;
+/** How often a file that changes under our hands is tried before the client has to ask again. */
+const ATTEMPTS = 4;
+const DEFAULT_MAX_NETASCII_BYTES = 16 * 1024 ** 2;
+
+interface Look {
+  /** When it began, by the clock. */
+  readonly at: number;
+  readonly found: FoundFile | Missing | Denied | Busy;
+}
+
+type Mode = BootRequest['mode'];
+
+export class Directory implements Source {
+  readonly #root: string;
+  readonly #cache: BufferCache;
+  readonly #folding: CaseFolding | undefined;
+  readonly #maxNetasciiBytes: number;
+  readonly #clock: () => number;
+  readonly #wallClock: () => number;
+  readonly #looks = new LRUCache<string, Look>({ max: NAMES_MAX });
+  readonly #looking = new Map<string, Promise<Look>>();
+
+  constructor(options: DirectoryOptions) {
+    this.#root = resolve(options.root);
+    this.#cache = options.cache;
+    this.#maxNetasciiBytes = options.maxNetasciiBytes ?? DEFAULT_MAX_NETASCII_BYTES;
+    this.#clock = options.clock;
+    this.#wallClock = options.wallClock ?? Date.now;
+    this.#folding = options.caseInsensitive === true ? new CaseFolding(this.#wallClock) : undefined;
+  }
+
+  async open(request: BootRequest): Promise<Answer> {
+    const name = cleanName(request.filename);
+    if (typeof name !== 'string') return name;
+    const { mode } = request;
+    for (let attempt = 1; ; attempt++) {
+      const look = await this.#look(name);
+      const { found } = look;
+      if (found.kind !== 'file') return found;
+      if (mode === 'netascii' && found.size > this.#maxNetasciiBytes) {
+        const reason = `${found.size} bytes are too many to convert to netascii (at most ${this.#maxNetasciiBytes})`;
+        return { kind: 'denied', reason, tooLarge: true };
+      }
+      const loaded = await this.#cache.acquire(this.#key(found, mode), () => snapshot(found, mode), found.size);
+      if (loaded.kind === 'lease') {
+        return { kind: 'content', handle: loaded.handle, label: name, release: () => loaded.release() };
+      }
+      if (loaded === CHANGED) {
+        this.#forget(name, look);
+        if (attempt < ATTEMPTS) continue;
+      } else if (loaded.kind !== 'busy' && this.#looks.peek(name) === look) {
+        this.#looks.set(name, { at: look.at, found: loaded });
+      }
+      return loaded;
+    }
+  }
+
+  /** What the name leads to: as found within the last second, or by looking now. One look at a time for a name. */
+  #look(name: string): Look | Promise<Look> {
+    const known = this.#looks.get(name);
+    if (known !== undefined && this.#clock() - known.at < LOOK_AGAIN_MS) return known;
+    let looking = this.#looking.get(name);
+    if (looking === undefined) {
+      looking = this.#lookNow(name).finally(() => this.#looking.delete(name));
+      this.#looking.set(name, looking);
+    }
+    return looking;
+  }
+
+  async #lookNow(name: string): Promise<Look> {
+    const look: Look = { at: this.#clock(), found: await this.#find(name) };
+    // What is busy is not known: the next to ask looks again.
+    if (look.found.kind === 'busy') return look;
+    const before = this.#looks.peek(name)?.found;
+    if (before?.kind === 'file' && this.#isGone(before, look.found)) this.#supersede(before);
+    this.#looks.set(name, look);
+    return look;
+  }
+
+  async #find(name: string): Promise<Look['found']> {
+    let root: string;
+    try {
+      root = await realpath(this.#root);
+    } catch (error) {
+      // A root that is away (not mounted, being switched) says nothing about its files: clients shall ask again.
+      const answer = answerToFailure(error);
+      return answer.kind === 'missing' ? { kind: 'busy', reason: `${this.#root} is not there` } : answer;
+    }
+    try {
+      const path = this.#folding === undefined ? join(root, name) : await this.#folding.find(root, name);
+      return path === undefined ? { kind: 'missing' } : await this.#examine(path, root);
+    } catch (error) {
+      return answerToFailure(error);
+    }
+  }
+
+  /** @throws Error with the system's code. */
+  async #examine(path: string, root: string): Promise<FoundFile | Missing | Denied> {
+    const real = await realpath(path);
+    if (!isInside(real, root)) return { kind: 'denied', reason: `leads to ${real}, outside ${root}` };
+    const stats = await stat(real, { bigint: true });
+    if (stats.isDirectory()) return { kind: 'missing' };
+    if (!stats.isFile()) return { kind: 'denied', reason: `${real} is not a regular file` };
+    return {
+      kind: 'file',
+      root,
+      path: real,
+      size: Number(stats.size),
+      identity: identityOf(stats),
+      fresh: isFresh(stats, this.#wallClock()),
+    };
+  }
+
+  /**
+   * One entry for each version of a file, whatever names lead to it. A file written just now gets another key than
+   * the same file later, so that it is read once more when its times can be trusted.
+   */
+  #key(file: FoundFile, mode: Mode): string {
+    return `${this.#root}\0${mode}\0${file.identity}\0${file.fresh}`;
+  }
+
+  /** Whether the version found before is history. A link that now leads elsewhere says nothing about its old target. */
+  #isGone(before: FoundFile, now: Look['found']): boolean {
+    if (now.kind !== 'file') return true;
+    return now.path === before.path && this.#key(now, 'octet') !== this.#key(before, 'octet');
+  }
+
+  #supersede(file: FoundFile): void {
+    this.#cache.supersede(this.#key(file, 'octet'));
+    this.#cache.supersede(this.#key(file, 'netascii'));
+  }
+
+  /** Drops what a look found, unless someone has looked again since. */
+  #forget(name: string, look: Look): void {
+    if (this.#looks.peek(name) !== look) return;
+    this.#looks.delete(name);
+    if (look.found.kind === 'file') this.#supersede(look.found);
+  }
+}

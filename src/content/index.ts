@@ -1,0 +1,6 @@
+/** Names to bytes: sources, and the cache behind them. */
+export * from './buffer-cache.ts';
+export * from './directory.ts';
+export * from './memory-source.ts';
+export * from './name.ts';
+export * from './types.ts';

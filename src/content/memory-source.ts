@@ -1,0 +1,43 @@
+/**
+ * A source of names that are given in memory: for embedding, and for simulations. Does no IO and waits for nothing,
+ * so on virtual time an answer costs no time.
+ */
+import { type SharedHandle, shareBytes } from '../engine/shared-bytes.ts';
+import { cleanName } from './name.ts';
+import { shareNetascii } from './shared-netascii.ts';
+import type { Answer, BootRequest, Source } from './types.ts';
+
+export class MemorySource implements Source {
+  readonly #files: ReadonlyMap<string, Uint8Array>;
+  // By array, not by name: a replaced array is new content, and a removed one takes its copies along.
+  readonly #copies = {
+    octet: new WeakMap<Uint8Array, SharedHandle>(),
+    netascii: new WeakMap<Uint8Array, SharedHandle>(),
+  };
+
+  /**
+   * @param files clean names (`boot/grub.cfg`) to bytes. Names may be added, replaced and removed at any time; the
+   *   bytes themselves are copied when first asked for and must not change.
+   */
+  constructor(files: ReadonlyMap<string, Uint8Array>) {
+    this.#files = files;
+  }
+
+  async open(request: BootRequest): Promise<Answer> {
+    const name = cleanName(request.filename);
+    if (typeof name !== 'string') return name;
+    const bytes = this.#files.get(name);
+    if (bytes === undefined) return { kind: 'missing' };
+    return { kind: 'content', handle: this.#share(bytes, request.mode), label: name, release: () => {} };
+  }
+
+  #share(bytes: Uint8Array, mode: BootRequest['mode']): SharedHandle {
+    const copies = this.#copies[mode];
+    let handle = copies.get(bytes);
+    if (handle === undefined) {
+      handle = mode === 'netascii' ? shareNetascii(bytes) : shareBytes(bytes);
+      copies.set(bytes, handle);
+    }
+    return handle;
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * The seam between names and bytes. A source answers for names; the server asks its sources in turn. Sources know
+ * no packets, sockets or transfers.
+ */
+import type { SharedHandle } from '../engine/shared-bytes.ts';
+
+export interface BootRequest {
+  /** The name as it came from the wire: one character per byte, unchecked. */
+  readonly filename: string;
+  /** Netascii wants the bytes converted; the conversion is content of its own. */
+  readonly mode: 'octet' | 'netascii';
+  /** Who asks, and which of our addresses was asked: textual addresses without port or brackets. */
+  readonly client: string;
+  readonly local: string;
+}
+
+/** Bytes that do not change until they are released, whatever happens to the file they came from. */
+export interface Content {
+  readonly kind: 'content';
+  readonly handle: SharedHandle;
+  /** What to call it in logs: the name after cleaning, relative to the source. */
+  readonly label: string;
+  /** Call once, when no reader is left. Calling it again does nothing. */
+  release(): void;
+}
+
+/** There is no such file (ERROR 1). */
+export interface Missing {
+  readonly kind: 'missing';
+}
+
+/** The name leads out of the root, or the file can't be served (ERROR 2, or 0 for `too-large`). */
+export interface Denied {
+  readonly kind: 'denied';
+  /** For our log; never sent to a peer. */
+  readonly reason: string;
+  readonly tooLarge?: boolean;
+}
+
+/** Could not be read just now (disk error, file being written): stay silent, the client asks again. */
+export interface Busy {
+  readonly kind: 'busy';
+  readonly reason: string;
+}
+
+/** This source has nothing to do with such names: ask the next. */
+export interface NotMine {
+  readonly kind: 'notMine';
+}
+
+export type Answer = Content | Missing | Denied | Busy | NotMine;
+
+export interface Source {
+  open(request: BootRequest): Promise<Answer>;
+}

@@ -1,0 +1,45 @@
+/** The machine's own addresses and what fits through their interfaces. Knows no sockets. */
+import { readFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+
+export interface LocalAddress {
+  /** In text; link-local IPv6 with its scope (`fe80::1%eth0`). */
+  readonly address: string;
+  readonly family: 4 | 6;
+  /** Largest IP packet that leaves the interface in one piece, in bytes. */
+  readonly mtu: number;
+}
+
+/** Ethernet's: what we go by when an interface does not say. */
+const MTU_DEFAULT = 1500;
+/** IP, UDP and TFTP DATA headers: RFC 2348 counts none of them as part of a block. */
+const HEADERS_V4 = 20 + 8 + 4;
+const HEADERS_V6 = 40 + 8 + 4;
+
+function interfaceMtu(name: string): number {
+  try {
+    const mtu = Number(readFileSync(`/sys/class/net/${name}/mtu`, 'utf8'));
+    return Number.isInteger(mtu) && mtu > 0 ? mtu : MTU_DEFAULT;
+  } catch {
+    return MTU_DEFAULT;
+  }
+}
+
+export function localAddresses(): LocalAddress[] {
+  return Object.entries(networkInterfaces()).flatMap(([name, addresses]) => {
+    const mtu = interfaceMtu(name);
+    return (addresses ?? []).map((info): LocalAddress => {
+      const scoped = info.family === 'IPv6' && info.scopeid !== 0;
+      return {
+        address: scoped ? `${info.address}%${name}` : info.address,
+        family: info.family === 'IPv6' ? 6 : 4,
+        mtu,
+      };
+    });
+  });
+}
+
+/** The largest blksize whose packets leave an interface of this MTU unfragmented. Firmware often can't reassemble. */
+export function largestBlksize({ family, mtu }: Pick<LocalAddress, 'family' | 'mtu'>): number {
+  return mtu - (family === 4 ? HEADERS_V4 : HEADERS_V6);
+}

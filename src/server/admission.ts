@@ -1,0 +1,304 @@
+/**
+ * From a request to a running transfer: gate, resolver, negotiation, lanes, pool. Lives in the main thread and never
+ * sees DATA or ACK. What a client does wrong is answered or counted, not thrown.
+ */
+import type { Content } from '../content/types.ts';
+import type { TransferReport } from '../engine/report.ts';
+import type { Clock } from '../engine/types.ts';
+import type { Pool, TransferOrder } from '../pool/pool.ts';
+import { TRANSFER_STATE, WISH_TO_END } from '../pool/state-cells.ts';
+import { MAX_CONTROL, encodeError, encodeOack } from '../protocol/encode.ts';
+import { negotiate } from '../protocol/negotiate.ts';
+import { ERROR_CODE, type ErrorCode } from '../protocol/opcode.ts';
+import { Jitter } from '../session/jitter.ts';
+import { Gate, transferKey } from './gate.ts';
+import { Lanes } from './lanes.ts';
+import type { Resolver } from './resolver.ts';
+import { type Arrival, Transfer, mayBeProbe, requestText } from './transfer.ts';
+import type { ServerLimits, ServerObserver } from './types.ts';
+
+/** Files of at most this size go in the quick lane: configs, scripts, small loaders. */
+const QUICK_BYTES = 64 * 1024;
+/** How often waiting requests are looked at for clients that have given up. */
+const SWEEP_MS = 1000;
+/** While others wait, an address that has not answered its first reply holds a session no longer than this. */
+const UNPROVEN_UNDER_PRESSURE_MS = 3000;
+
+/** Requests not acted on, by reason; also the labels of a metric. */
+export const IGNORED = ['repeated', 'queueFull', 'expired', 'draining', 'busy', 'source'] as const;
+export type Ignored = (typeof IGNORED)[number];
+
+export interface AdmissionOptions {
+  readonly clock: Clock;
+  readonly pool: Pool;
+  readonly resolver: Resolver;
+  readonly limits: ServerLimits;
+  readonly observer: ServerObserver;
+  /** The largest blksize that leaves a local address unfragmented, in bytes. */
+  readonly maxBlksize: (local: string) => number;
+  /** Seeds the transfers' jitter. */
+  readonly seed: number;
+}
+
+export class Admission {
+  readonly #options: AdmissionOptions;
+  readonly #gate: Gate<Transfer>;
+  readonly #lanes = new Lanes<Transfer>();
+  readonly #active = new Set<Transfer>();
+  readonly #seeds: Jitter;
+  readonly #ignored: Record<Ignored, number>;
+  readonly #packet = new Uint8Array(MAX_CONTROL);
+  #draining = false;
+  #cancelSweep: (() => void) | undefined;
+  #whenIdle: () => void = () => {};
+
+  constructor(options: AdmissionOptions) {
+    this.#options = options;
+    this.#gate = new Gate(options.pool.cells);
+    this.#seeds = new Jitter(options.seed);
+    this.#ignored = Object.fromEntries(IGNORED.map((reason) => [reason, 0])) as Record<Ignored, number>;
+  }
+
+  get active(): number {
+    return this.#active.size;
+  }
+
+  get queued(): number {
+    return this.#lanes.size;
+  }
+
+  get ignored(): Readonly<Record<Ignored, number>> {
+    return this.#ignored;
+  }
+
+  /** Takes in one request. */
+  admit(arrival: Arrival): void {
+    const { request, peer, port } = arrival;
+    if (peer.port === 0) return this.#ignore('source');
+    if (this.#draining) return this.#ignore('draining');
+    const mode = request.mode;
+    if (request.operation === 'write') {
+      return this.#refuse(arrival, ERROR_CODE.ACCESS_VIOLATION, 'Read-only server', 'write request');
+    }
+    if (mode !== 'octet' && mode !== 'netascii') {
+      return this.#refuse(arrival, ERROR_CODE.ILLEGAL_OPERATION, 'Unknown transfer mode', 'unknown mode');
+    }
+    const now = this.#options.clock.now();
+    const key = transferKey(peer, port.local.address);
+    const text = requestText(request);
+    const known = this.#gate.find(key);
+    switch (this.#gate.judge(known, text, now)) {
+      case 'refresh':
+        known!.lastRequestAt = now;
+        return this.#ignore('repeated');
+      case 'repeat':
+        known!.lastRequestAt = now;
+        this.#options.pool.cells.repeat(known!.slot);
+        return this.#ignore('repeated');
+      case 'ignore':
+        return this.#ignore('repeated');
+      case 'replace':
+        this.#abandon(known!);
+        break;
+      case 'new':
+        break;
+    }
+    const slot = this.#gate.takeSlot();
+    if (slot === undefined) return this.#ignore('queueFull');
+    const transfer = new Transfer(key, slot, text, arrival, mode, now);
+    this.#options.pool.cells.reset(slot, TRANSFER_STATE.resolving, now);
+    this.#gate.enter(transfer);
+    void this.#resolve(transfer);
+  }
+
+  /** From now on nobody is admitted, and whoever waits is forgotten: they ask another server, or this one's successor. */
+  drain(): void {
+    this.#draining = true;
+    this.#cancelSweep?.();
+    this.#cancelSweep = undefined;
+    for (const transfer of this.#lanes.takeSilent(Number.POSITIVE_INFINITY)) this.#drop(transfer, 'draining');
+  }
+
+  /** Resolves when nothing runs any more. Call after drain(). */
+  idle(): Promise<void> {
+    if (this.#active.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#whenIdle = resolve;
+    });
+  }
+
+  /** Ends everything that runs. @returns how many transfers that is. */
+  cancelAll(): number {
+    for (const { slot } of this.#active) this.#options.pool.cells.end(slot, WISH_TO_END.abort);
+    return this.#active.size;
+  }
+
+  #ignore(reason: Ignored): void {
+    this.#ignored[reason]++;
+  }
+
+  /** ERROR from the port that was asked, at once and once. */
+  #refuse({ request, peer, port }: Arrival, code: ErrorCode, message: string, reason: string): void {
+    port.reply(this.#packet, encodeError(this.#packet, code, message), peer);
+    const { observer } = this.#options;
+    observer.onRefusal({ client: peer, local: port.local.address, filename: request.filename, code, reason });
+  }
+
+  /** The client has begun anew: what it asked before is of no use to anyone. */
+  #abandon(transfer: Transfer): void {
+    transfer.abandoned = true;
+    this.#gate.leave(transfer);
+    const { cells } = this.#options.pool;
+    if (this.#active.has(transfer)) cells.end(transfer.slot, WISH_TO_END.supersede);
+    // One that is being resolved is dropped when its source has answered.
+    else if (cells.state(transfer.slot) === TRANSFER_STATE.queued) {
+      this.#lanes.delete(transfer);
+      this.#release(transfer);
+    }
+  }
+
+  /** Gives back what a transfer holds. Only for one that no worker has. */
+  #release(transfer: Transfer): void {
+    this.#gate.leave(transfer);
+    transfer.content?.release();
+    this.#gate.freeSlot(transfer.slot);
+  }
+
+  #drop(transfer: Transfer, reason: Ignored): void {
+    this.#ignore(reason);
+    this.#release(transfer);
+  }
+
+  async #resolve(transfer: Transfer): Promise<void> {
+    const { request, peer, port, mode } = transfer;
+    const answer = await this.#options.resolver.resolve({
+      filename: request.filename,
+      mode,
+      client: peer.address,
+      local: port.local.address,
+    });
+    if (answer.kind === 'content') transfer.content = answer;
+    if (transfer.abandoned) return this.#release(transfer);
+    if (this.#draining) return this.#drop(transfer, 'draining');
+    switch (answer.kind) {
+      case 'content':
+        return this.#enqueue(transfer, answer);
+      case 'missing':
+        this.#refuse(transfer, ERROR_CODE.FILE_NOT_FOUND, 'File not found', 'no such file');
+        break;
+      case 'denied':
+        if (answer.tooLarge === true) this.#refuse(transfer, ERROR_CODE.NOT_DEFINED, 'File too large', answer.reason);
+        else this.#refuse(transfer, ERROR_CODE.ACCESS_VIOLATION, 'Access violation', answer.reason);
+        break;
+      case 'busy':
+        // Any error code would make some loader give up or start over; silence makes all of them ask again.
+        this.#ignore('busy');
+        this.#options.observer.onWarning('content unavailable', { reason: answer.reason });
+        break;
+    }
+    this.#release(transfer);
+  }
+
+  #enqueue(transfer: Transfer, content: Content): void {
+    const { request, port, mode, slot } = transfer;
+    const { limits, maxBlksize, pool } = this.#options;
+    const negotiation = negotiate(
+      request.options,
+      {
+        maxBlksize: limits.maxBlksize ?? maxBlksize(port.local.address),
+        maxWindowsize: limits.maxWindowsize,
+        acknowledgeTimeout: limits.acknowledgeTimeout,
+      },
+      content.handle.length,
+      mode,
+    );
+    transfer.negotiation = negotiation;
+    transfer.quick = content.handle.length <= QUICK_BYTES || mayBeProbe(request);
+    pool.cells.setState(slot, TRANSFER_STATE.queued);
+    this.#lanes.add(transfer);
+    this.#pump();
+    this.#scheduleSweep();
+  }
+
+  #pump(): void {
+    while (this.#active.size < this.#options.limits.sessions) {
+      const transfer = this.#lanes.shift();
+      if (transfer === undefined) return;
+      void this.#run(transfer);
+    }
+  }
+
+  async #run(transfer: Transfer): Promise<void> {
+    const { clock, pool } = this.#options;
+    this.#active.add(transfer);
+    transfer.startedAt = clock.now();
+    pool.cells.reset(transfer.slot, TRANSFER_STATE.unproven, transfer.startedAt);
+    const report = await pool.run(this.#order(transfer));
+    this.#active.delete(transfer);
+    this.#record(transfer, report);
+    this.#release(transfer);
+    if (!this.#draining) this.#pump();
+    else if (this.#active.size === 0) this.#whenIdle();
+  }
+
+  #order(transfer: Transfer): TransferOrder {
+    const { peer, port, slot } = transfer;
+    const { settled, oack } = transfer.negotiation!;
+    const { handle } = transfer.content!;
+    const length = oack.length === 0 ? 0 : encodeOack(this.#packet, oack);
+    return {
+      slot,
+      local: port.local.address,
+      peer,
+      content: handle,
+      opening: this.#packet.slice(0, length),
+      plan: {
+        size: handle.length,
+        ...settled,
+        oack: oack.length > 0,
+        seed: this.#seeds.next(0x7fffffff),
+        // An interval agreed on must have passed a few times before its peer counts as silent.
+        patienceMs: Math.max(this.#options.limits.patienceMs, 6 * settled.timeoutMs),
+      },
+    };
+  }
+
+  #record(transfer: Transfer, report: TransferReport): void {
+    const { peer, port, content, mode, negotiation, firstRequestAt, startedAt } = transfer;
+    const { blksize, windowsize } = negotiation!.settled;
+    const superseded = report.outcome === 'aborted' && transfer.abandoned;
+    this.#options.observer.onTransfer({
+      ...report,
+      fault: superseded ? 'The client began anew' : report.fault,
+      client: peer,
+      local: port.local.address,
+      file: content!.label,
+      size: content!.handle.length,
+      mode,
+      blksize,
+      windowsize,
+      waitedMs: startedAt - firstRequestAt,
+    });
+  }
+
+  #scheduleSweep(): void {
+    if (this.#cancelSweep !== undefined || this.#lanes.size === 0) return;
+    const { clock } = this.#options;
+    this.#cancelSweep = clock.wake(clock.now() + SWEEP_MS, () => {
+      this.#cancelSweep = undefined;
+      this.#sweep();
+      this.#scheduleSweep();
+    });
+  }
+
+  /** Lets go of clients that have given up, and of sessions held by addresses that never answered. */
+  #sweep(): void {
+    const { clock, limits, pool } = this.#options;
+    const now = clock.now();
+    for (const transfer of this.#lanes.takeSilent(now - limits.laneExpiryMs)) this.#drop(transfer, 'expired');
+    for (const { slot, lastRequestAt } of this.#active) {
+      if (now - lastRequestAt < UNPROVEN_UNDER_PRESSURE_MS) continue;
+      if (pool.cells.state(slot) === TRANSFER_STATE.unproven) pool.cells.end(slot, WISH_TO_END.supersede);
+    }
+  }
+}

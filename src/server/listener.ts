@@ -1,0 +1,135 @@
+/**
+ * The ports at which requests arrive: one per local address, so that a reply leaves from the address that was asked
+ * and requests sent to broadcast addresses are never heard (RFC 1123 §4.2.3.5). A wildcard follows the machine's
+ * addresses as they come and go. Knows no requests: bytes go on as they came.
+ */
+import { isIPv6 } from 'node:net';
+import { BLKSIZE_MAX } from '../protocol/negotiate.ts';
+import type { Address, Engine, ListeningPort, RequestReceiver } from '../engine/types.ts';
+import { type LocalAddress, largestBlksize, localAddresses } from './addresses.ts';
+
+const REFRESH_MS = 5000;
+const WILDCARDS: ReadonlyMap<string, 4 | 6> = new Map([
+  ['0.0.0.0', 4],
+  ['::', 6],
+]);
+
+export interface ListenerOptions {
+  readonly engine: Engine;
+  readonly listen: readonly Address[];
+  readonly receive: RequestReceiver;
+  readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
+  /** For tests: the machine's addresses. */
+  readonly localAddresses?: () => LocalAddress[];
+}
+
+export class Listener {
+  readonly #options: ListenerOptions;
+  readonly #localAddresses: () => LocalAddress[];
+  /** Open ports by "wanted address|wanted port". */
+  readonly #ports = new Map<string, ListeningPort>();
+  readonly #blksizes = new Map<string, number>();
+  /** Addresses that could not be opened: warned of once, tried again at each refresh. */
+  readonly #failing = new Set<string>();
+  #cancelRefresh: (() => void) | undefined;
+  #closed = false;
+
+  constructor(options: ListenerOptions) {
+    this.#options = options;
+    this.#localAddresses = options.localAddresses ?? localAddresses;
+  }
+
+  get addresses(): Address[] {
+    return [...this.#ports.values()].map((port) => port.local);
+  }
+
+  /** The largest blksize that leaves `local` unfragmented. */
+  maxBlksize(local: string): number {
+    return this.#blksizes.get(local) ?? largestBlksize({ family: isIPv6(local) ? 6 : 4, mtu: 1500 });
+  }
+
+  /** Opens every address. @throws Error with the system's code when an address named outright can't be had, or none of a wildcard's. */
+  async start(): Promise<void> {
+    try {
+      for (const wanted of this.#options.listen) {
+        if (!WILDCARDS.has(wanted.address)) await this.#open(wanted);
+      }
+      const failure = await this.#refresh();
+      if (this.#ports.size === 0) throw failure ?? new Error('Expected a local address to listen on, found none');
+    } catch (cause) {
+      await this.close();
+      throw cause;
+    }
+    if (this.#options.listen.some(({ address }) => WILDCARDS.has(address))) this.#scheduleRefresh();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#cancelRefresh?.();
+    await Promise.all([...this.#ports.values()].map((port) => port.close()));
+    this.#ports.clear();
+  }
+
+  #scheduleRefresh(): void {
+    const { clock } = this.#options.engine;
+    this.#cancelRefresh = clock.wake(clock.now() + REFRESH_MS, () => {
+      void this.#refresh().then(() => {
+        if (!this.#closed) this.#scheduleRefresh();
+      });
+    });
+  }
+
+  async #open(wanted: Address): Promise<void> {
+    const port = await this.#options.engine.listen(wanted, this.#options.receive);
+    if (this.#closed) await port.close();
+    else this.#ports.set(keyOf(wanted), port);
+  }
+
+  /** Follows the machine's addresses. @returns the first failure, if any. */
+  async #refresh(): Promise<Error | undefined> {
+    const present = this.#localAddresses();
+    for (const local of present) this.#blksizes.set(local.address, Math.min(BLKSIZE_MAX, largestBlksize(local)));
+    let failure: Error | undefined;
+    for (const { address: wildcard, port } of this.#options.listen) {
+      const family = WILDCARDS.get(wildcard);
+      if (family === undefined) continue;
+      for (const { address } of present.filter((local) => local.family === family)) {
+        failure ??= await this.#tryOpen({ address, port });
+      }
+      await this.#dropVanished(present, family, port);
+    }
+    return failure;
+  }
+
+  async #tryOpen(wanted: Address): Promise<Error | undefined> {
+    const key = keyOf(wanted);
+    if (this.#ports.has(key) || this.#closed) return undefined;
+    try {
+      await this.#open(wanted);
+      this.#failing.delete(key);
+      return undefined;
+    } catch (cause) {
+      const error = cause as NodeJS.ErrnoException;
+      if (!this.#failing.has(key)) {
+        this.#failing.add(key);
+        this.#options.onWarning('can not listen', { address: wanted.address, port: wanted.port, code: error.code });
+      }
+      return error;
+    }
+  }
+
+  async #dropVanished(present: readonly LocalAddress[], family: 4 | 6, port: number): Promise<void> {
+    const named = new Set(this.#options.listen.map(keyOf));
+    const wanted = new Set(present.map(({ address }) => keyOf({ address, port })));
+    for (const [key, open] of this.#ports) {
+      const sameWildcard = key.endsWith(`|${port}`) && (isIPv6(open.local.address) ? 6 : 4) === family;
+      if (!sameWildcard || wanted.has(key) || named.has(key)) continue;
+      this.#ports.delete(key);
+      await open.close();
+    }
+  }
+}
+
+function keyOf({ address, port }: Address): string {
+  return `${address}|${port}`;
+}

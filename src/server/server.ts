@@ -1,0 +1,170 @@
+/** The whole server: listener, admission, pool; its start and its orderly end. */
+import { randomInt } from 'node:crypto';
+import { createEngine, resolveEngine } from '../engine/create.ts';
+import type { Address, Engine, ListeningPort } from '../engine/types.ts';
+import type { Pool } from '../pool/pool.ts';
+import { ThreadPool } from '../pool/thread-pool.ts';
+import { OPCODE } from '../protocol/opcode.ts';
+import { MALFORMED, type Malformed } from '../protocol/packet.ts';
+import { decodeRequest } from '../protocol/request.ts';
+import type { LocalAddress } from './addresses.ts';
+import { Admission } from './admission.ts';
+import { Listener } from './listener.ts';
+import { Resolver } from './resolver.ts';
+import type { Server, ServerLimits, ServerOptions, ServerStats } from './types.ts';
+
+export const DEFAULT_LIMITS: ServerLimits = {
+  sessions: 10_000,
+  queue: 65_536,
+  laneExpiryMs: 10_000,
+  maxWindowsize: 64,
+  maxBlksize: undefined,
+  acknowledgeTimeout: false,
+  patienceMs: 60_000,
+};
+
+/** What startServer puts together, and a test on virtual time puts together otherwise. */
+export interface ServerParts extends Pick<ServerOptions, 'listen' | 'sources' | 'limits' | 'observer'> {
+  readonly engine: Engine;
+  readonly pool: Pool;
+  readonly seed: number;
+  readonly localAddresses?: () => LocalAddress[];
+}
+
+/** Starts a server on threads of its own. @throws Error when no address can be listened on or a thread can't start. */
+export async function startServer(options: ServerOptions): Promise<Server> {
+  const { listen, sources, limits, observer, workers } = options;
+  const kind = resolveEngine(options.engine);
+  const pool = await ThreadPool.start({
+    workers,
+    sessions: limits.sessions,
+    slots: limits.sessions + limits.queue,
+    engine: kind,
+    onWorkerLost: (reason) => observer.onWarning('worker lost', { reason }),
+    ...(options.worker === undefined ? {} : { worker: options.worker }),
+  });
+  const server = new TftpServer({
+    listen,
+    sources,
+    limits,
+    observer,
+    engine: createEngine(kind),
+    pool,
+    seed: randomInt(1, 0x7fffffff),
+  });
+  try {
+    await server.start();
+  } catch (cause) {
+    await server.stop(0);
+    throw cause;
+  }
+  return server;
+}
+
+type MalformedRequest = Malformed | 'notRequest';
+
+export class TftpServer implements Server {
+  readonly #pool: Pool;
+  readonly #engine: Engine;
+  readonly #listener: Listener;
+  readonly #admission: Admission;
+  readonly #malformed = Object.fromEntries([...MALFORMED, 'notRequest'].map((reason) => [reason, 0])) as Record<
+    MalformedRequest,
+    number
+  >;
+  #requests = 0;
+  #ready = false;
+  #stopping: Promise<number> | undefined;
+  #cutAt = Number.POSITIVE_INFINITY;
+  #cancelCut: (() => void) | undefined;
+  #aborted = 0;
+
+  constructor(parts: ServerParts) {
+    const { engine, pool, listen, sources, limits, observer, seed, localAddresses } = parts;
+    this.#engine = engine;
+    this.#pool = pool;
+    this.#listener = new Listener({
+      engine,
+      listen,
+      receive: this.#receive,
+      onWarning: observer.onWarning.bind(observer),
+      ...(localAddresses === undefined ? {} : { localAddresses }),
+    });
+    this.#admission = new Admission({
+      clock: engine.clock,
+      pool,
+      resolver: new Resolver(sources),
+      limits,
+      observer,
+      maxBlksize: (local) => this.#listener.maxBlksize(local),
+      seed,
+    });
+  }
+
+  get addresses(): readonly Address[] {
+    return this.#listener.addresses;
+  }
+
+  get ready(): boolean {
+    return this.#ready;
+  }
+
+  async start(): Promise<void> {
+    await this.#listener.start();
+    this.#ready = true;
+  }
+
+  stats(): ServerStats {
+    return {
+      transfersActive: this.#admission.active,
+      transfersQueued: this.#admission.queued,
+      requestsTotal: this.#requests,
+      ignoredTotal: this.#admission.ignored,
+      malformedTotal: this.#malformed,
+      packets: this.#pool.packets(),
+      workersLostTotal: this.#pool.workersLost,
+    };
+  }
+
+  stop(drainMs: number): Promise<number> {
+    this.#ready = false;
+    this.#stopping ??= this.#stop();
+    this.#cutAfter(drainMs);
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<number> {
+    // The listening ports stay open meanwhile: a closed one would answer with ICMP, and EDK2 gives up on that.
+    this.#admission.drain();
+    await this.#admission.idle();
+    this.#cancelCut?.();
+    await this.#pool.close();
+    await this.#listener.close();
+    await this.#engine.close();
+    return this.#aborted;
+  }
+
+  /** Ends what still runs after `drainMs`, unless an earlier end was already set. */
+  #cutAfter(drainMs: number): void {
+    const { clock } = this.#engine;
+    const at = clock.now() + drainMs;
+    if (at >= this.#cutAt) return;
+    this.#cutAt = at;
+    this.#cancelCut?.();
+    this.#cancelCut = clock.wake(at, () => {
+      this.#aborted = this.#admission.cancelAll();
+    });
+  }
+
+  readonly #receive = (bytes: Uint8Array, length: number, peer: Address, port: ListeningPort): void => {
+    const isTransferPacket = length >= 2 && bytes[0] === 0 && bytes[1]! >= OPCODE.DATA && bytes[1]! <= OPCODE.OACK;
+    // Never answered: an answer to an answer is how two servers keep each other busy for ever (CVE-2024-2169).
+    const request = isTransferPacket ? 'notRequest' : decodeRequest(bytes, length);
+    if (typeof request === 'string') {
+      this.#malformed[request]++;
+      return;
+    }
+    this.#requests++;
+    this.#admission.admit({ request, peer, port });
+  };
+}

@@ -1,0 +1,59 @@
+/** One request on its way to becoming a transfer, and what can be told from the request alone. */
+import type { Content } from '../content/types.ts';
+import type { Address, ListeningPort } from '../engine/types.ts';
+import type { Negotiation } from '../protocol/negotiate.ts';
+import type { Request } from '../protocol/request.ts';
+
+/** A request and where it came in. */
+export interface Arrival {
+  readonly request: Request;
+  readonly peer: Address;
+  readonly port: ListeningPort;
+}
+
+export type Mode = 'octet' | 'netascii';
+
+/** A request on its way to becoming a transfer, and the transfer. */
+export class Transfer {
+  readonly key: string;
+  readonly slot: number;
+  readonly requestText: string;
+  readonly request: Request;
+  readonly mode: Mode;
+  readonly peer: Address;
+  readonly port: ListeningPort;
+  readonly firstRequestAt: number;
+  lastRequestAt: number;
+  quick = false;
+  /** Superseded or no longer wanted: to be dropped at the next step. */
+  abandoned = false;
+  content: Content | undefined;
+  negotiation: Negotiation | undefined;
+  startedAt = 0;
+
+  constructor(key: string, slot: number, text: string, arrival: Arrival, mode: Mode, now: number) {
+    this.key = key;
+    this.slot = slot;
+    this.requestText = text;
+    this.request = arrival.request;
+    this.mode = mode;
+    this.peer = arrival.peer;
+    this.port = arrival.port;
+    this.firstRequestAt = now;
+    this.lastRequestAt = now;
+  }
+}
+
+/** The request to the letter, to tell a repeated one from a new one. */
+export function requestText({ filename, mode, options }: Request): string {
+  return [filename, mode, ...options.map(({ name, value }) => `${name}=${value}`)].join('\0');
+}
+
+/**
+ * Whether the client may only want to know the size. Intel's ROM probes with `tsize` alone, EDK2 with `tsize` and
+ * `windowsize`; loaders that read at once ask `tsize` with `blksize`.
+ */
+export function mayBeProbe({ options }: Request): boolean {
+  const asks = (name: string): boolean => options.some((option) => option.name === name);
+  return asks('tsize') && (!asks('blksize') || asks('windowsize'));
+}

@@ -1,0 +1,98 @@
+/** The server as its caller sees it: what it is given, what it tells, what can be asked of it. */
+import type { Source } from '../content/types.ts';
+import type { PacketCounter } from '../engine/counters.ts';
+import type { Address } from '../engine/types.ts';
+import type { TransferReport } from '../engine/report.ts';
+
+export interface ServerLimits {
+  /** Transfers at once, over all workers. Default 10,000. */
+  readonly sessions: number;
+  /** Requests waiting for a free session. Beyond it newcomers are not answered. Default 65,536. */
+  readonly queue: number;
+  /** A waiting request is dropped when its client has not repeated it for so long. Default 10,000 ms. */
+  readonly laneExpiryMs: number;
+  /** Largest windowsize granted, in blocks, 1..32767. Default 64. */
+  readonly maxWindowsize: number;
+  /** Largest blksize granted, in bytes; undefined: what fits the interface's MTU unfragmented. */
+  readonly maxBlksize: number | undefined;
+  /** Whether `timeout` and `utimeout` are acknowledged. Default false: it would forbid adaptive retransmission. */
+  readonly acknowledgeTimeout: boolean;
+  /** How long a transfer may stand still, in milliseconds. Default 60,000. */
+  readonly patienceMs: number;
+}
+
+export interface ServerOptions {
+  /** Addresses to listen on. A wildcard (0.0.0.0, ::) stands for every local address of its family. */
+  readonly listen: readonly Address[];
+  /** Asked in turn for each name. */
+  readonly sources: readonly Source[];
+  readonly engine: 'auto' | 'portable';
+  /** Worker threads that run transfers, at least 1. */
+  readonly workers: number;
+  readonly limits: ServerLimits;
+  readonly observer: ServerObserver;
+  /** The entry of the worker threads, for tests that plant faults in it. */
+  readonly worker?: URL;
+}
+
+/** One finished transfer, or one refused request. */
+export interface TransferRecord extends TransferReport {
+  readonly client: Address;
+  readonly local: string;
+  /** The file as the source calls it. */
+  readonly file: string;
+  readonly size: number;
+  readonly mode: 'octet' | 'netascii';
+  readonly blksize: number;
+  readonly windowsize: number;
+  /** Milliseconds between the first request and the worker taking the transfer: resolving and waiting. */
+  readonly waitedMs: number;
+}
+
+export interface RefusalRecord {
+  readonly client: Address;
+  readonly local: string;
+  /** The name asked for, one character per byte, as it came: escape before showing it. */
+  readonly filename: string;
+  /** The TFTP error code sent. */
+  readonly code: number;
+  /** Why, for our side. */
+  readonly reason: string;
+}
+
+/** Told what happens, as it happens, in the main thread. No call may throw or take long. */
+export interface ServerObserver {
+  onTransfer(record: TransferRecord): void;
+  onRefusal(record: RefusalRecord): void;
+  /** Something an operator should know: an address that can't be listened on, a worker lost, a file unreadable. */
+  onWarning(message: string, detail: Readonly<Record<string, unknown>>): void;
+}
+
+/** Figures at this moment. Names ending in `Total` only grow. */
+export interface ServerStats {
+  readonly transfersActive: number;
+  readonly transfersQueued: number;
+  readonly requestsTotal: number;
+  /** Requests not acted on, by reason: repeated, queueFull, expired, draining, busy, source. */
+  readonly ignoredTotal: Readonly<Record<string, number>>;
+  /** Datagrams at the listening port that are no request, by reason (see MALFORMED, and `notRequest`). */
+  readonly malformedTotal: Readonly<Record<string, number>>;
+  /** Counted by the workers as packets go. */
+  readonly packets: Readonly<Record<PacketCounter, number>>;
+  readonly workersLostTotal: number;
+}
+
+export interface Server {
+  /** The addresses being listened on now. */
+  readonly addresses: readonly Address[];
+  /** False before start has finished and from the moment stop was called. */
+  readonly ready: boolean;
+  stats(): ServerStats;
+  /**
+   * Stops in order: new requests are ignored, running transfers may finish for `drainMs`, then the rest is aborted
+   * (its clients get an ERROR). A second call with a shorter time shortens the first.
+   *
+   * @returns how many transfers were aborted.
+   */
+  stop(drainMs: number): Promise<number>;
+}

@@ -1,0 +1,401 @@
+import { describe, expect, it } from 'vitest';
+import type { Answer, Source } from '../../src/content/types.ts';
+import { shareBytes } from '../../src/engine/shared-bytes.ts';
+import { content } from './bytes.ts';
+import { SERVER, World } from './world.ts';
+
+const FILES = { small: content(300), exact: content(1024), big: content(100_000), huge: content(5_000_000) };
+
+/** A source whose answers wait until they are let go. */
+function gated(): Source & { letGo(): void; asked: number } {
+  const waiting: (() => void)[] = [];
+  return {
+    asked: 0,
+    async open(): Promise<Answer> {
+      this.asked++;
+      await new Promise<void>((resolve) => waiting.push(resolve));
+      return { kind: 'content', handle: shareBytes(FILES.small), label: 'small', release: () => {} };
+    },
+    letGo(): void {
+      for (const resolve of waiting.splice(0)) resolve();
+    },
+  };
+}
+
+describe('a request', () => {
+  it('is answered from another port than it was sent to, with DATA 1 (RFC 1350 §4)', async () => {
+    const world = await World.start({ files: FILES });
+    const client = world.client();
+    client.ask('small');
+    await world.pass(1);
+    expect(client.texts).toEqual(['DATA 1 +300']);
+    expect(client.last.from.address).toBe(SERVER.address);
+    expect(client.last.from.port).not.toBe(69);
+    client.ack(1);
+    await world.pass(1);
+    expect(world.transfers).toMatchObject([{ outcome: 'complete', file: 'small', bytes: 300, blocks: 1 }]);
+    expect(world.held).toBe(0);
+  });
+
+  it('with options is answered with an OACK that names the real size (RFC 2347, 2349)', async () => {
+    const world = await World.start({ files: FILES });
+    const client = world.client();
+    client.ask('big', { tsize: 0, blksize: 1468, windowsize: 4, timeout: 5, nonsense: 1 });
+    await world.pass(1);
+    expect(client.texts).toEqual(['OACK tsize=100000 blksize=1468 windowsize=4']);
+  });
+
+  it('is granted no blksize that its interface would fragment (RFC 2348)', async () => {
+    const world = await World.start({ files: FILES });
+    const client = world.client();
+    client.ask('big', { blksize: 65464 });
+    await world.pass(1);
+    expect(client.texts).toEqual(['OACK blksize=1468']);
+  });
+
+  it.each([
+    ['a missing file', 'nope', 'octet', 1, 'ERROR 1 File not found'],
+    ['a name that leads out of the root', '../secret', 'octet', 1, 'ERROR 2 Access violation'],
+    ['a write request', 'small', 'octet', 2, 'ERROR 2 Read-only server'],
+    ['mode mail (RFC 1123 §4.2.2.1)', 'small', 'mail', 1, 'ERROR 4 Unknown transfer mode'],
+    ['an unknown mode', 'small', 'binary', 1, 'ERROR 4 Unknown transfer mode'],
+  ])('for %s is refused at once, once, from the port that was asked', async (_what, name, mode, opcode, answer) => {
+    const world = await World.start({ files: FILES });
+    const client = world.client();
+    client.ask(name, {}, mode, opcode);
+    await world.pass(30_000);
+    expect(client.texts).toEqual([answer]);
+    expect(client.last.from).toEqual(SERVER);
+    expect(client.last.at).toBe(0);
+    expect(world.refusals).toHaveLength(1);
+    expect(world.transfers).toHaveLength(0);
+  });
+
+  it('whose content can not be read just now is met with silence', async () => {
+    const source: Source = { open: async () => ({ kind: 'busy', reason: 'disk' }) };
+    const world = await World.start({ source });
+    const client = world.client();
+    client.ask('small');
+    await world.pass(30_000);
+    expect(client.received).toEqual([]);
+    expect(world.warnings).toEqual(['content unavailable']);
+    expect(world.server.stats().ignoredTotal['busy']).toBe(1);
+  });
+
+  it('to a source that throws is met with silence, and the next request is served', async () => {
+    let broken = true;
+    const source: Source = {
+      open: async () => {
+        if (broken) throw new Error('broken');
+        return { kind: 'notMine' };
+      },
+    };
+    const world = await World.start({ source, files: FILES });
+    const client = world.client();
+    client.ask('small');
+    await world.pass(1);
+    broken = false;
+    client.ask('small');
+    await world.pass(1);
+    expect(client.texts).toEqual(['DATA 1 +300']);
+  });
+
+  it('from port 0 is not answered', async () => {
+    const world = await World.start({ files: FILES });
+    world.client('10.0.0.9', 0).ask('small');
+    await world.pass(1000);
+    expect(world.server.stats().ignoredTotal['source']).toBe(1);
+    expect(world.transfers).toEqual([]);
+  });
+});
+
+describe('what is no request, at the port for requests', () => {
+  it.each([
+    ['nothing at all', []],
+    ['one byte', [0]],
+    ['opcode 0', [0, 0]],
+    ['an unknown opcode', [0, 7, 1, 2]],
+    ['DATA', [0, 3, 0, 1, 1, 2, 3]],
+    ['ACK', [0, 4, 0, 1]],
+    ['ERROR (CVE-2024-2169)', [0, 5, 0, 1, 65, 0]],
+    ['OACK', [0, 6, 65, 0, 66, 0]],
+    ['RRQ without the end of its name', [0, 1, 65, 66]],
+    ['RRQ without the end of its mode', [0, 1, 65, 0, 111, 99]],
+  ])('%s is counted and never answered', async (_what, bytes) => {
+    const world = await World.start({ files: FILES });
+    const client = world.client();
+    client.send(SERVER, bytes);
+    await world.pass(30_000);
+    expect(client.received).toEqual([]);
+    const { malformedTotal, requestsTotal } = world.server.stats();
+    expect(Object.values(malformedTotal).reduce((sum, count) => sum + count)).toBe(1);
+    expect(requestsTotal).toBe(0);
+  });
+});
+
+describe('a repeated request', () => {
+  it('while the content is being looked for opens no second transfer', async () => {
+    const source = gated();
+    const world = await World.start({ source });
+    const client = world.client();
+    for (let time = 0; time < 5; time++) {
+      client.ask('small');
+      await world.pass(110);
+    }
+    expect(source.asked).toBe(1);
+    source.letGo();
+    await world.pass(1);
+    expect(client.texts).toEqual(['DATA 1 +300']);
+  });
+
+  it('before the first ACK earns the first reply again, at most once per timeout, from the same port', async () => {
+    const world = await World.start({ files: FILES });
+    const client = world.client();
+    client.ask('big', { blksize: 1468 });
+    await world.pass(100);
+    client.ask('big', { blksize: 1468 });
+    await world.pass(100);
+    expect(client.received).toHaveLength(1);
+    // The reply's own timer, and a request after it has run out for good.
+    await world.pass(5000);
+    expect(client.received.length).toBeLessThanOrEqual(6);
+    expect(new Set(client.received.map(({ from }) => from.port)).size).toBe(1);
+  });
+
+  it('keeps an address that never answers from more than three packets each', async () => {
+    const world = await World.start({ files: FILES });
+    const client = world.client();
+    client.ask('big', { blksize: 1468 });
+    await world.pass(60_000);
+    expect(client.received).toHaveLength(3);
+    expect(world.transfers).toMatchObject([{ outcome: 'timeout' }]);
+    expect(world.held).toBe(0);
+  });
+
+  it('in mid-transfer is an old copy, and ignored', async () => {
+    const world = await World.start({ files: FILES });
+    const client = world.client();
+    client.ask('big');
+    await world.pass(1);
+    client.ack(1);
+    await world.pass(1);
+    client.ask('big');
+    await world.pass(20);
+    expect(client.texts).toEqual(['DATA 1 +512', 'DATA 2 +512']);
+  });
+
+  it('after a second of silence comes from a node that was reset: a new transfer, and no ERROR from the old', async () => {
+    const world = await World.start({ files: FILES });
+    const client = world.client();
+    client.ask('big');
+    await world.pass(1);
+    client.ack(1);
+    await world.pass(1200);
+    const old = client.last.from.port;
+    client.ask('big');
+    await world.pass(30);
+    expect(client.last.text).toBe('DATA 1 +512');
+    expect(client.last.from.port).not.toBe(old);
+    expect(client.texts.filter((text) => text.startsWith('ERROR'))).toEqual([]);
+    expect(world.transfers).toMatchObject([{ outcome: 'aborted', fault: 'The client began anew' }]);
+  });
+
+  it('for another file ends the old transfer and starts a new one on another port', async () => {
+    const world = await World.start({ files: FILES });
+    const client = world.client();
+    client.ask('big');
+    await world.pass(1);
+    const old = client.last.from.port;
+    client.ask('small');
+    await world.pass(30);
+    expect(client.texts).toEqual(['DATA 1 +512', 'DATA 1 +300']);
+    expect(client.last.from.port).not.toBe(old);
+  });
+
+  it('for the next file counts the one before as delivered when its last block was out', async () => {
+    const world = await World.start({ files: FILES });
+    const client = world.client();
+    client.ask('exact', { blksize: 1024 });
+    await world.pass(1);
+    client.ack(0);
+    await world.pass(1);
+    client.ack(1);
+    await world.pass(1);
+    expect(client.last.text).toBe('DATA 2 +0');
+    client.ask('small');
+    await world.pass(30);
+    expect(client.last.text).toBe('DATA 1 +300');
+    expect(world.transfers).toMatchObject([{ outcome: 'completeUnconfirmed', file: 'exact' }]);
+  });
+
+  it('while the same file is resolved for another client is a transfer of its own', async () => {
+    const world = await World.start({ files: FILES });
+    const one = world.client('10.0.0.9', 2000);
+    const two = world.client('10.0.0.9', 2001);
+    one.ask('small');
+    two.ask('small');
+    await world.pass(1);
+    expect(one.texts).toEqual(['DATA 1 +300']);
+    expect(two.texts).toEqual(['DATA 1 +300']);
+  });
+});
+
+describe('when every session is taken', () => {
+  it('quick ones go first, then whoever waited longest', async () => {
+    const world = await World.start({ files: FILES, limits: { sessions: 1 } });
+    const first = world.client('10.0.1.1');
+    first.ask('big');
+    await world.pass(1);
+    const [bulk1, bulk2, quick] = ['10.0.1.2', '10.0.1.3', '10.0.1.4'].map((address) => world.client(address));
+    bulk1!.ask('big');
+    await world.pass(1);
+    bulk2!.ask('big');
+    await world.pass(1);
+    quick!.ask('small');
+    await world.pass(1);
+    expect(world.server.stats()).toMatchObject({ transfersActive: 1, transfersQueued: 3 });
+    first.error(0);
+    await world.pass(1);
+    expect(quick!.texts).toEqual(['DATA 1 +300']);
+    quick!.ack(1);
+    await world.pass(1);
+    expect(bulk1!.texts).toEqual(['DATA 1 +512']);
+    expect(bulk2!.received).toEqual([]);
+  });
+
+  it('a probe goes ahead of a download of the same file', async () => {
+    const world = await World.start({ files: FILES, limits: { sessions: 1 } });
+    const first = world.client('10.0.1.1');
+    first.ask('big');
+    await world.pass(1);
+    const download = world.client('10.0.1.2');
+    download.ask('huge', { tsize: 0, blksize: 1432 });
+    await world.pass(1);
+    const probe = world.client('10.0.1.3');
+    probe.ask('huge', { tsize: 0 });
+    await world.pass(1);
+    first.error(0);
+    await world.pass(1);
+    expect(probe.texts).toEqual(['OACK tsize=5000000']);
+    expect(download.received).toEqual([]);
+    probe.error(8);
+    await world.pass(1);
+    expect(download.texts).toEqual(['OACK tsize=5000000 blksize=1432']);
+    expect(world.transfers.map(({ outcome }) => outcome)).toEqual(['probe', 'probe']);
+  });
+
+  it('a client that repeats its request keeps its place, one that has fallen silent loses it', async () => {
+    const world = await World.start({ files: FILES, limits: { sessions: 1 } });
+    const first = world.client('10.0.1.1');
+    first.ask('big');
+    await world.pass(1);
+    first.ack(1);
+    const patient = world.client('10.0.1.2');
+    const silent = world.client('10.0.1.3');
+    silent.ask('big');
+    patient.ask('big');
+    for (let second = 0; second < 12; second++) {
+      await world.pass(1000);
+      patient.ask('big');
+    }
+    await world.pass(1);
+    expect(world.server.stats()).toMatchObject({ transfersQueued: 1, ignoredTotal: { expired: 1 } });
+    first.error(0);
+    await world.pass(1);
+    expect(patient.texts).toEqual(['DATA 1 +512']);
+    expect(silent.received).toEqual([]);
+  });
+
+  it('newcomers beyond the queue are not answered, and counted', async () => {
+    const world = await World.start({ files: FILES, limits: { sessions: 1, queue: 2 } });
+    for (let node = 0; node < 5; node++) world.client(`10.0.2.${node}`).ask('big');
+    await world.pass(1);
+    expect(world.server.stats()).toMatchObject({
+      transfersActive: 1,
+      transfersQueued: 2,
+      ignoredTotal: { queueFull: 2 },
+    });
+  });
+
+  it('an address that never answers makes room after three seconds', async () => {
+    const world = await World.start({ files: FILES, limits: { sessions: 2 } });
+    world.client('10.0.3.1').ask('big');
+    world.client('10.0.3.2').ask('big');
+    await world.pass(1);
+    const honest = world.client('10.0.3.3');
+    honest.ask('big');
+    await world.pass(3000);
+    honest.ask('big');
+    await world.pass(1200);
+    expect(honest.texts[0]).toBe('DATA 1 +512');
+  });
+});
+
+describe('stopping', () => {
+  it('lets running transfers finish, answers no new request, and then resolves', async () => {
+    const world = await World.start({ files: FILES });
+    const client = world.client();
+    client.ask('exact', { blksize: 1024 });
+    await world.pass(1);
+    client.ack(0);
+    await world.pass(1);
+    const stopped = world.server.stop(30_000);
+    expect(world.server.ready).toBe(false);
+    const late = world.client('10.0.0.10');
+    late.ask('small');
+    await world.pass(1);
+    expect(late.received).toEqual([]);
+    expect(late.unreachable).toEqual([]);
+    client.ack(1);
+    await world.pass(1);
+    client.ack(2);
+    await world.pass(1);
+    expect(await stopped).toBe(0);
+    expect(world.transfers).toMatchObject([{ outcome: 'complete' }]);
+    expect(world.held).toBe(0);
+  });
+
+  it('ends what still runs when the time is over, and tells the clients', async () => {
+    const world = await World.start({ files: FILES });
+    const client = world.client();
+    client.ask('big');
+    await world.pass(1);
+    client.ack(1);
+    await world.pass(1);
+    const stopped = world.server.stop(2000);
+    await world.pass(2100);
+    expect(await stopped).toBe(1);
+    expect(client.last.text).toBe('ERROR 0 Server is stopping');
+    expect(world.transfers).toMatchObject([{ outcome: 'aborted' }]);
+  });
+
+  it('a second time with less patience cuts the first short', async () => {
+    const world = await World.start({ files: FILES });
+    const client = world.client();
+    client.ask('big');
+    await world.pass(1);
+    client.ack(1);
+    await world.pass(1);
+    const first = world.server.stop(30_000);
+    await world.pass(100);
+    const second = world.server.stop(0);
+    await world.pass(100);
+    expect(await first).toBe(1);
+    expect(await second).toBe(1);
+  });
+
+  it('forgets whoever waits and whatever is still being looked for', async () => {
+    const source = gated();
+    const world = await World.start({ source });
+    const client = world.client();
+    client.ask('small');
+    await world.pass(1);
+    const stopped = world.server.stop(30_000);
+    await world.pass(1);
+    expect(await stopped).toBe(0);
+    source.letGo();
+    await world.pass(1000);
+    expect(client.received).toEqual([]);
+    expect(world.held).toBe(0);
+  });
+});

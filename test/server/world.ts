@@ -1,0 +1,164 @@
+/** A server and its clients on one virtual network: admission, pool, driver and sessions as in production, time as told. */
+import type { Answer, BootRequest, Source } from '../../src/content/types.ts';
+import { MemorySource } from '../../src/content/memory-source.ts';
+import { type Faults, MemoryNetwork } from '../../src/engine/memory.ts';
+import type { Address } from '../../src/engine/types.ts';
+import { VirtualClock } from '../../src/engine/virtual-clock.ts';
+import { InlinePool } from '../../src/pool/inline-pool.ts';
+import { DEFAULT_LIMITS, TftpServer } from '../../src/server/server.ts';
+import type { RefusalRecord, ServerLimits, TransferRecord } from '../../src/server/types.ts';
+import { bytesOf } from './bytes.ts';
+
+export const SERVER: Address = { address: '10.0.0.1', port: 69 };
+
+export interface WorldOptions {
+  readonly seed?: number;
+  readonly faults?: Partial<Faults>;
+  readonly files?: Readonly<Record<string, Uint8Array>>;
+  readonly limits?: Partial<ServerLimits>;
+  /** Put before the files: for sources that are slow, busy or broken. */
+  readonly source?: Source;
+}
+
+export class World {
+  readonly clock = new VirtualClock();
+  readonly network: MemoryNetwork;
+  readonly pool: InlinePool;
+  readonly server: TftpServer;
+  readonly transfers: TransferRecord[] = [];
+  readonly refusals: RefusalRecord[] = [];
+  readonly warnings: string[] = [];
+  /** Content handed out and not given back. */
+  held = 0;
+
+  private constructor(options: WorldOptions) {
+    const limits: ServerLimits = { ...DEFAULT_LIMITS, queue: 1000, sessions: 100, ...options.limits };
+    this.network = new MemoryNetwork(this.clock, options.seed ?? 1, options.faults);
+    this.pool = new InlinePool(this.network.engine(), limits.sessions + limits.queue);
+    const files = new MemorySource(new Map(Object.entries(options.files ?? {})));
+    const sources = options.source === undefined ? [files] : [options.source, files];
+    this.server = new TftpServer({
+      listen: [SERVER],
+      sources: sources.map((source) => this.#counted(source)),
+      limits,
+      observer: {
+        onTransfer: (record) => this.transfers.push(record),
+        onRefusal: (record) => this.refusals.push(record),
+        onWarning: (message) => this.warnings.push(message),
+      },
+      engine: this.network.engine(),
+      pool: this.pool,
+      seed: options.seed ?? 1,
+      localAddresses: () => [{ address: SERVER.address, family: 4, mtu: 1500 }],
+    });
+  }
+
+  static async start(options: WorldOptions = {}): Promise<World> {
+    const world = new World(options);
+    await world.server.start();
+    return world;
+  }
+
+  /** Lets `ms` of virtual time pass. */
+  async pass(ms: number): Promise<void> {
+    await this.clock.runAsync(this.clock.now() + ms);
+  }
+
+  client(address = '10.0.0.9', port = 2000): RawClient {
+    return new RawClient(this.network, { address, port });
+  }
+
+  #counted(source: Source): Source {
+    return {
+      open: async (request: BootRequest): Promise<Answer> => {
+        const answer = await source.open(request);
+        if (answer.kind !== 'content') return answer;
+        this.held++;
+        let released = false;
+        return {
+          ...answer,
+          release: () => {
+            if (!released) this.held--;
+            released = true;
+            answer.release();
+          },
+        };
+      },
+    };
+  }
+}
+
+export interface Received {
+  readonly at: number;
+  readonly from: Address;
+  readonly bytes: Uint8Array;
+  /** As a line to compare: "OACK blksize=1468", "DATA 1 +512", "ERROR 1 File not found". */
+  readonly text: string;
+}
+
+/** A client that does nothing by itself. */
+export class RawClient {
+  readonly received: Received[] = [];
+  readonly unreachable: Address[] = [];
+  readonly #network: MemoryNetwork;
+  readonly #address: Address;
+
+  constructor(network: MemoryNetwork, address: Address) {
+    this.#network = network;
+    this.#address = address;
+    network.bind(address, {
+      receive: (bytes, from) => {
+        this.received.push({ at: network.clock.now(), from, bytes, text: describePacket(bytes) });
+      },
+      unreachable: (from) => this.unreachable.push(from),
+    });
+  }
+
+  /** Sends a request to the server's port. */
+  ask(name: string, options: Readonly<Record<string, number | string>> = {}, mode = 'octet', opcode = 1): void {
+    const strings = [name, mode, ...Object.entries(options).flatMap(([key, value]) => [key, String(value)])];
+    this.send(SERVER, [0, opcode, ...strings.flatMap((text) => [...bytesOf(text), 0])]);
+  }
+
+  ack(block: number, to: Address = this.last.from): void {
+    this.send(to, [0, 4, block >> 8, block & 0xff]);
+  }
+
+  error(code: number, to: Address = this.last.from): void {
+    this.send(to, [0, 5, 0, code, ...bytesOf('no'), 0]);
+  }
+
+  send(to: Address, bytes: readonly number[]): void {
+    this.#network.send(Uint8Array.from(bytes), this.#address, to);
+  }
+
+  close(): void {
+    this.#network.unbind(this.#address);
+  }
+
+  get last(): Received {
+    return this.received.at(-1)!;
+  }
+
+  get texts(): string[] {
+    return this.received.map(({ text }) => text);
+  }
+}
+
+function describePacket(bytes: Uint8Array): string {
+  const number = (bytes[2]! << 8) | bytes[3]!;
+  const strings = (from: number): string[] => Buffer.from(bytes.subarray(from)).toString('latin1').split('\0');
+  switch (bytes[1]) {
+    case 3:
+      return `DATA ${number} +${bytes.length - 4}`;
+    case 5:
+      return `ERROR ${number} ${strings(4)[0]}`;
+    case 6: {
+      const words = strings(2).slice(0, -1);
+      const pairs = words.flatMap((word, at) => (at % 2 === 0 ? [`${word}=${words[at + 1]}`] : []));
+      return `OACK ${pairs.join(' ')}`;
+    }
+    default:
+      return `opcode ${bytes[1]}`;
+  }
+}
