@@ -38,6 +38,8 @@ export interface FetchOptions {
   readonly signal?: AbortSignal;
   /** The engine to use; the default is one made for this download alone. */
   readonly engine?: Engine;
+  /** Seeds the jitter of resends. Default: random. */
+  readonly seed?: number;
   /** The address to ask from. Default: any. */
   readonly local?: string;
 }
@@ -62,7 +64,7 @@ export async function fetchFile(options: FetchOptions): Promise<FetchResult> {
   const driver = new Driver(engine, counterRow(allocateCounters(1), 0));
   const receiver = new Receiver({
     wish,
-    seed: randomInt(1, 0x7fffffff),
+    seed: options.seed ?? randomInt(1, 0x7fffffff),
     patienceMs: options.patienceMs ?? 60_000,
     lingerMs: options.lingerMs ?? LINGER_MS,
   });

@@ -296,8 +296,9 @@ export class Admission {
     const { clock, limits, pool } = this.#options;
     const now = clock.now();
     for (const transfer of this.#lanes.takeSilent(now - limits.laneExpiryMs)) this.#drop(transfer, 'expired');
-    for (const { slot, lastRequestAt } of this.#active) {
-      if (now - lastRequestAt < UNPROVEN_UNDER_PRESSURE_MS) continue;
+    for (const { slot, startedAt, lastRequestAt } of this.#active) {
+      // A client that waited long has had our reply only since the start.
+      if (now - Math.max(startedAt, lastRequestAt) < UNPROVEN_UNDER_PRESSURE_MS) continue;
       if (pool.cells.state(slot) === TRANSFER_STATE.unproven) pool.cells.end(slot, WISH_TO_END.supersede);
     }
   }

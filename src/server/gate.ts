@@ -62,6 +62,8 @@ export class Gate<T extends Guarded> {
       case TRANSFER_STATE.unproven:
         return 'repeat';
       case TRANSFER_STATE.running:
+      // A small file is all under way with its first window: that alone does not mean its client is done.
+      case TRANSFER_STATE.lastBlockSent:
         return this.#cells.silence(known.slot, now) < ALIVE_MS ? 'ignore' : 'replace';
       default:
         return 'replace';

@@ -184,6 +184,23 @@ describe('a repeated request', () => {
     expect(client.texts).toEqual(['DATA 1 +512', 'DATA 2 +512']);
   });
 
+  it('is an old copy also when a small file is all under way in one window', async () => {
+    const world = await World.start({ files: FILES });
+    const client = world.client();
+    client.ask('exact', { blksize: 256, windowsize: 16 });
+    await world.pass(1);
+    client.ack(0);
+    await world.pass(1);
+    expect(client.last.text).toBe('DATA 5 +0');
+    const { port } = client.last.from;
+    client.ask('exact', { blksize: 256, windowsize: 16 });
+    await world.pass(20);
+    expect(client.last.from.port).toBe(port);
+    client.ack(5);
+    await world.pass(1);
+    expect(world.transfers).toMatchObject([{ outcome: 'complete' }]);
+  });
+
   it('after a second of silence comes from a node that was reset: a new transfer, and no ERROR from the old', async () => {
     const world = await World.start({ files: FILES });
     const client = world.client();
@@ -315,6 +332,24 @@ describe('when every session is taken', () => {
       transfersQueued: 2,
       ignoredTotal: { queueFull: 2 },
     });
+  });
+
+  it('a client that waited long for its turn still has three seconds to answer the reply', async () => {
+    const world = await World.start({ files: FILES, limits: { sessions: 1 } });
+    const first = world.client('10.0.1.1');
+    first.ask('big');
+    await world.pass(1);
+    first.ack(1);
+    const [waiting, crowd] = [world.client('10.0.1.2'), world.client('10.0.1.3')];
+    waiting.ask('big');
+    await world.pass(6000);
+    crowd.ask('big');
+    first.error(0);
+    await world.pass(2500);
+    expect(waiting.texts[0]).toBe('DATA 1 +512');
+    waiting.ack(1);
+    await world.pass(1);
+    expect(waiting.last.text).toBe('DATA 2 +512');
   });
 
   it('an address that never answers makes room after three seconds', async () => {
