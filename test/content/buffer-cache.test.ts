@@ -1,0 +1,327 @@
+import { EventEmitter, once } from 'node:events';
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { BufferCache, type Lease, type Unloaded } from '../../src/content/buffer-cache.ts';
+import { allocateShared, type SharedHandle } from '../../src/engine/shared-bytes.ts';
+
+async function loaded(bytes: number): Promise<SharedHandle> {
+  return allocateShared(bytes).handle;
+}
+
+async function lease(cache: BufferCache, key: string, bytes: number): Promise<Lease> {
+  const result = await cache.acquire(key, () => loaded(bytes), bytes);
+  if (result.kind !== 'lease') throw new Error(`${key} was answered ${result.kind}`);
+  return result;
+}
+
+/** A load that ends when the test says so. */
+function pendingLoad(): {
+  load: () => Promise<SharedHandle | Unloaded>;
+  finish: (result: SharedHandle | Unloaded) => void;
+} {
+  const events = new EventEmitter();
+  const result = once(events, 'finish').then(([value]: (SharedHandle | Unloaded)[]) => value!);
+  return { load: () => result, finish: (value) => void events.emit('finish', value) };
+}
+
+/** Whether the key is in memory. Leaves it as the last used. */
+async function has(cache: BufferCache, key: string): Promise<boolean> {
+  const before = cache.stats().loads;
+  const result = await cache.acquire(key, async () => ({ kind: 'missing' }));
+  if (result.kind === 'lease') result.release();
+  return cache.stats().loads === before;
+}
+
+describe('BufferCache', () => {
+  it('loads once, however many ask at once, and again only when it must', async () => {
+    const cache = new BufferCache();
+    const { load, finish } = pendingLoad();
+    const asks = Array.from({ length: 1000 }, () => cache.acquire('a', load));
+    expect(cache.stats()).toMatchObject({ loads: 1, misses: 1000, hits: 0 });
+    const { handle } = allocateShared(10);
+    finish(handle);
+    const leases = await Promise.all(asks);
+    expect(leases.every((each) => each.kind === 'lease' && each.handle === handle)).toBe(true);
+    expect(cache.stats()).toMatchObject({ loads: 1, heldBytes: 10, idleBytes: 0, entries: 1 });
+    for (const each of leases) if (each.kind === 'lease') each.release();
+    expect(cache.stats()).toMatchObject({ heldBytes: 0, idleBytes: 10, entries: 1 });
+    (await lease(cache, 'a', 10)).release();
+    expect(cache.stats()).toMatchObject({ loads: 1, hits: 1 });
+  });
+
+  it('keeps the bytes while one of those who waited for them has released and others have not yet run', async () => {
+    const cache = new BufferCache({ maxBytes: 0 });
+    const handles = await Promise.all(
+      [1, 2, 3].map(async () => {
+        const mine = await lease(cache, 'a', 10);
+        mine.release();
+        return mine.handle;
+      }),
+    );
+    expect(new Set(handles).size).toBe(1);
+    expect(cache.stats()).toMatchObject({ heldBytes: 0, idleBytes: 0, entries: 0, loads: 1 });
+  });
+
+  it('takes a second release of one lease for nothing', async () => {
+    const cache = new BufferCache({ maxBytes: 0 });
+    const first = await lease(cache, 'a', 10);
+    const second = await lease(cache, 'a', 10);
+    first.release();
+    first.release();
+    expect(cache.stats()).toMatchObject({ heldBytes: 10, entries: 1 });
+    second.release();
+    expect(cache.stats()).toMatchObject({ heldBytes: 0, entries: 0 });
+  });
+
+  it('evicts what was read longest ago', async () => {
+    const cache = new BufferCache({ maxBytes: 30 });
+    for (const key of ['a', 'b', 'c']) (await lease(cache, key, 10)).release();
+    (await lease(cache, 'a', 10)).release();
+    (await lease(cache, 'd', 10)).release();
+    expect(cache.stats()).toMatchObject({ evictions: 1, idleBytes: 30, entries: 3 });
+    expect(await has(cache, 'b')).toBe(false);
+    expect(await has(cache, 'a')).toBe(true);
+    expect(await has(cache, 'c')).toBe(true);
+    expect(await has(cache, 'd')).toBe(true);
+  });
+
+  it('never evicts what is being read, and keeps nothing else when that alone exceeds the budget', async () => {
+    const cache = new BufferCache({ maxBytes: 30 });
+    (await lease(cache, 'idle', 5)).release();
+    const held = [await lease(cache, 'a', 20), await lease(cache, 'b', 20)];
+    expect(cache.stats()).toMatchObject({ heldBytes: 40, idleBytes: 0, evictions: 1 });
+    (await lease(cache, 'c', 1)).release();
+    expect(await has(cache, 'c')).toBe(false);
+    expect(await has(cache, 'a')).toBe(true);
+    for (const each of held) each.release();
+    expect(cache.stats()).toMatchObject({ heldBytes: 0, idleBytes: 20 });
+    expect(await has(cache, 'b')).toBe(true);
+  });
+
+  it('shares a file larger than the budget and drops it with its last reader', async () => {
+    const cache = new BufferCache({ maxBytes: 30 });
+    const [first, second] = await Promise.all([lease(cache, 'a', 100), lease(cache, 'a', 100)]);
+    const third = await lease(cache, 'a', 100);
+    expect(new Set([first.handle, second.handle, third.handle]).size).toBe(1);
+    first.release();
+    second.release();
+    expect(cache.stats()).toMatchObject({ heldBytes: 100, loads: 1 });
+    third.release();
+    expect(cache.stats()).toMatchObject({ heldBytes: 0, idleBytes: 0, entries: 0, evictions: 1 });
+  });
+
+  it('makes room before a load whose size is known, and takes it back when the load fails', async () => {
+    const cache = new BufferCache({ maxBytes: 30 });
+    (await lease(cache, 'old', 20)).release();
+    const { load, finish } = pendingLoad();
+    const asked = cache.acquire('a', load, 25);
+    expect(cache.stats()).toMatchObject({ heldBytes: 25, idleBytes: 0, entries: 0 });
+    finish({ kind: 'busy', reason: 'disk' });
+    expect(await asked).toEqual({ kind: 'busy', reason: 'disk' });
+    expect(cache.stats()).toMatchObject({ heldBytes: 0, entries: 0 });
+  });
+
+  it('tells all who waited of a failed load, remembers nothing of it, and loads when asked again', async () => {
+    const cache = new BufferCache();
+    const missing: Unloaded = { kind: 'missing' };
+    const failing = async () => missing;
+    expect(await Promise.all([cache.acquire('a', failing), cache.acquire('a', failing)])).toEqual([missing, missing]);
+    const fault = new Error('a fault of ours');
+    const throwing = () => Promise.reject(fault);
+    const both = await Promise.allSettled([cache.acquire('a', throwing), cache.acquire('a', throwing)]);
+    expect(both).toEqual([
+      { status: 'rejected', reason: fault },
+      { status: 'rejected', reason: fault },
+    ]);
+    expect(cache.stats()).toMatchObject({ loads: 2, heldBytes: 0, entries: 0 });
+    (await lease(cache, 'a', 10)).release();
+    expect(cache.stats()).toMatchObject({ loads: 3, idleBytes: 10 });
+  });
+
+  it('keeps empty files', async () => {
+    const cache = new BufferCache();
+    const empty = await lease(cache, 'a', 0);
+    expect(empty.handle.length).toBe(0);
+    empty.release();
+    expect(await has(cache, 'a')).toBe(true);
+  });
+
+  it('lets readers of a superseded version finish, and gives newcomers a version of their own', async () => {
+    const cache = new BufferCache();
+    const old = await lease(cache, 'a', 10);
+    cache.supersede('a');
+    const young = await lease(cache, 'a', 10);
+    expect(young.handle).not.toBe(old.handle);
+    expect(cache.stats()).toMatchObject({ heldBytes: 20, entries: 2 });
+    old.release();
+    expect(cache.stats()).toMatchObject({ heldBytes: 10, idleBytes: 0, entries: 1 });
+    young.release();
+    expect(cache.stats()).toMatchObject({ heldBytes: 0, idleBytes: 10, entries: 1 });
+    cache.supersede('a');
+    expect(cache.stats()).toMatchObject({ idleBytes: 0, entries: 0, evictions: 0 });
+  });
+
+  it('does not keep what was superseded while it was loading', async () => {
+    const cache = new BufferCache();
+    const old = lease(cache, 'a', 10);
+    cache.supersede('a');
+    const young = lease(cache, 'a', 20);
+    expect((await young).handle.length).toBe(20);
+    (await old).release();
+    expect(cache.stats()).toMatchObject({ heldBytes: 20, idleBytes: 0, entries: 1, loads: 2 });
+    (await young).release();
+    expect(cache.stats()).toMatchObject({ heldBytes: 0, idleBytes: 20, entries: 1 });
+  });
+
+  it('lets newcomers wait for the young load, also when the superseded one ends before it', async () => {
+    const cache = new BufferCache();
+    const [old, young] = [pendingLoad(), pendingLoad()];
+    const first = cache.acquire('a', old.load);
+    cache.supersede('a');
+    const second = cache.acquire('a', young.load);
+    old.finish(allocateShared(10).handle);
+    await first;
+    const third = cache.acquire('a', () => loaded(30));
+    young.finish(allocateShared(20).handle);
+    expect(await third).toMatchObject({ kind: 'lease', handle: { length: 20 } });
+    expect(await second).toMatchObject({ kind: 'lease', handle: { length: 20 } });
+    expect(cache.stats()).toMatchObject({ loads: 2, heldBytes: 30 });
+  });
+
+  it('refuses a budget that is no number of bytes', () => {
+    for (const maxBytes of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY]) {
+      expect(() => new BufferCache({ maxBytes })).toThrow(RangeError);
+    }
+  });
+
+  it('lets go of the memory of what it evicted and superseded', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect: () => void = runInNewContext('gc');
+    const cache = new BufferCache({ maxBytes: 1000 });
+    // In a function of its own, whose variables are gone when it has returned.
+    const readAndRelease = async (key: string, bytes: number) => {
+      const one = await lease(cache, key, bytes);
+      if (key === 'superseded') cache.supersede(key);
+      one.release();
+      return new WeakRef(one.handle.buffer);
+    };
+    const gone = [
+      await readAndRelease('evicted', 600),
+      await readAndRelease('superseded', 600),
+      await readAndRelease('larger than the budget', 2000),
+    ];
+    (await lease(cache, 'evicts', 1000)).release();
+    expect(cache.stats()).toMatchObject({ entries: 1, heldBytes: 0, idleBytes: 1000 });
+    // A WeakRef keeps its target until the turn of the event loop in which it was made has ended.
+    await setImmediate();
+    collect();
+    expect(gone.map((each) => each.deref())).toEqual([undefined, undefined, undefined]);
+  });
+});
+
+/** The rules in the plainest words: arrays, searched from end to end. */
+class Model {
+  readonly maxBytes: number;
+  held: { key: string; size: number; readers: number; superseded: boolean }[] = [];
+  idle: { key: string; size: number }[] = [];
+  loads = 0;
+  evictions = 0;
+
+  constructor(maxBytes: number) {
+    this.maxBytes = maxBytes;
+  }
+
+  get heldBytes(): number {
+    return this.held.reduce((sum, entry) => sum + entry.size, 0);
+  }
+
+  get idleBytes(): number {
+    return this.idle.reduce((sum, entry) => sum + entry.size, 0);
+  }
+
+  acquire(key: string, bytes: number): (typeof this.held)[number] {
+    const held = this.held.find((entry) => entry.key === key && !entry.superseded);
+    if (held !== undefined) {
+      held.readers++;
+      return held;
+    }
+    const idle = this.idle.find((entry) => entry.key === key);
+    this.idle = this.idle.filter((entry) => entry !== idle);
+    if (idle === undefined) this.loads++;
+    const entry = { key, size: idle?.size ?? Math.max(1, bytes), readers: 1, superseded: false };
+    this.held.push(entry);
+    this.#trim();
+    return entry;
+  }
+
+  release(entry: (typeof this.held)[number]): void {
+    entry.readers--;
+    if (entry.readers > 0) return;
+    this.held = this.held.filter((each) => each !== entry);
+    if (!entry.superseded) this.idle.push({ key: entry.key, size: entry.size });
+    // One that exceeds the budget by itself goes first, not after all that were there before it.
+    if (!entry.superseded && entry.size > this.maxBytes) {
+      this.idle.pop();
+      this.evictions++;
+    }
+    this.#trim();
+  }
+
+  supersede(key: string): void {
+    this.idle = this.idle.filter((entry) => entry.key !== key);
+    for (const entry of this.held) if (entry.key === key) entry.superseded = true;
+  }
+
+  #trim(): void {
+    while (this.idle.length > 0 && this.heldBytes + this.idleBytes > this.maxBytes) {
+      this.idle.shift();
+      this.evictions++;
+    }
+  }
+}
+
+describe('BufferCache against a plain model', () => {
+  const keys = fc.constantFrom('a', 'b', 'c', 'd', 'e');
+  const step = fc.oneof(
+    { weight: 4, arbitrary: fc.record({ do: fc.constant('acquire' as const), key: keys, bytes: fc.nat(60) }) },
+    { weight: 4, arbitrary: fc.record({ do: fc.constant('release' as const), which: fc.nat(100) }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('supersede' as const), key: keys }) },
+  );
+
+  it('accounts for every byte and evicts in the same order, whatever is asked', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.nat(150), fc.array(step, { maxLength: 60 }), async (maxBytes, steps) => {
+        const cache = new BufferCache({ maxBytes });
+        const model = new Model(maxBytes);
+        const open: { lease: Lease; entry: ReturnType<Model['acquire']> }[] = [];
+        for (const next of steps) {
+          if (next.do === 'acquire') {
+            open.push({ lease: await lease(cache, next.key, next.bytes), entry: model.acquire(next.key, next.bytes) });
+          } else if (next.do === 'supersede') {
+            cache.supersede(next.key);
+            model.supersede(next.key);
+          } else if (open.length > 0) {
+            const [one] = open.splice(next.which % open.length, 1);
+            one!.lease.release();
+            model.release(one!.entry);
+          }
+          const { heldBytes, idleBytes, entries, loads, evictions } = cache.stats();
+          expect({ heldBytes, idleBytes, entries, loads, evictions }).toEqual({
+            heldBytes: model.heldBytes,
+            idleBytes: model.idleBytes,
+            entries: model.held.length + model.idle.length,
+            loads: model.loads,
+            evictions: model.evictions,
+          });
+          expect(idleBytes === 0 || heldBytes + idleBytes <= maxBytes).toBe(true);
+        }
+        for (const one of open) one.lease.release();
+        expect(cache.stats().heldBytes).toBe(0);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});

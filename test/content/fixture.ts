@@ -1,0 +1,82 @@
+/** Folders that go away after the test, and a directory source on a clock that the test moves. */
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import { BufferCache } from '../../src/content/buffer-cache.ts';
+import { Directory, type DirectoryOptions } from '../../src/content/directory.ts';
+import type { Answer, BootRequest, Content, Source } from '../../src/content/types.ts';
+
+export function temporaryFolder(): string {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'reveille-content-')));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+const LONG_AGO_S = 1_000_000_000;
+
+/** Writes a file with an old date: an edit right after it shows, also where the system counts time in ticks. */
+export function put(folder: string, name: string, content: string | Uint8Array): string {
+  const path = join(folder, name);
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, content);
+  utimesSync(path, LONG_AGO_S, LONG_AGO_S);
+  return path;
+}
+
+export interface Fixture {
+  readonly root: string;
+  readonly cache: BufferCache;
+  readonly source: Directory;
+  /** Moves the clock. */
+  readonly pass: (ms: number) => void;
+}
+
+/** By its clock of the day all files are old: no test depends on how quickly it runs. */
+export function serve(root: string, options: Partial<DirectoryOptions> = {}): Fixture {
+  let now = 5_000;
+  const cache = options.cache ?? new BufferCache();
+  const source = new Directory({ root, cache, clock: () => now, wallClock: () => 0, ...options });
+  const pass = (ms: number) => {
+    now += ms;
+  };
+  return { root, cache, source, pass };
+}
+
+export function ask(source: Source, filename: string, mode: BootRequest['mode'] = 'octet'): Promise<Answer> {
+  return source.open({ filename, mode, client: '127.0.0.2', local: '127.0.0.1' });
+}
+
+/** A name as UTF-8 on the wire: one character per byte. */
+export function onWire(name: string): string {
+  return Buffer.from(name, 'utf8').toString('latin1');
+}
+
+export async function askContent(source: Source, filename: string, mode?: BootRequest['mode']): Promise<Content> {
+  const answer = await ask(source, filename, mode);
+  if (answer.kind !== 'content') throw new Error(`${JSON.stringify(filename)} got ${JSON.stringify(answer)}`);
+  return answer;
+}
+
+/** Asks for each name. @returns what was answered otherwise than expected, to be compared with []. */
+export async function answeredOtherwise(
+  source: Source,
+  expected: Answer['kind'],
+  names: readonly string[],
+): Promise<{ name: string; answer: Answer }[]> {
+  const answers = await Promise.all(names.map(async (name) => ({ name, answer: await ask(source, name) })));
+  return answers.filter(({ answer }) => answer.kind !== expected);
+}
+
+/** The content as latin1 text. */
+export function text(content: Content): string {
+  return Buffer.from(new Uint8Array(content.handle.buffer, 0, content.handle.length)).toString('latin1');
+}
+
+/** Asks, reads and releases. */
+export async function read(source: Source, filename: string, mode?: BootRequest['mode']): Promise<string> {
+  const content = await askContent(source, filename, mode);
+  const all = text(content);
+  content.release();
+  return all;
+}

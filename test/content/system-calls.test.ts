@@ -1,0 +1,216 @@
+/** What the system is asked, and what becomes of its failures: node:fs/promises stands behind a wrapper here. */
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import * as fs from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { identityOf } from '../../src/content/file-identity.ts';
+import { CHANGED, type FoundFile, snapshot } from '../../src/content/file-snapshot.ts';
+import { ask, put, read, serve, temporaryFolder } from './fixture.ts';
+
+vi.mock('node:fs/promises', async (importOriginal) => {
+  const real = await importOriginal<typeof fs>();
+  const watched = ['open', 'realpath', 'stat', 'lstat', 'readdir', 'readlink'] as const;
+  return {
+    ...real,
+    ...Object.fromEntries(watched.map((name) => [name, vi.fn<typeof real.open>(real[name] as never)])),
+  };
+});
+
+beforeEach(() => {
+  vi.clearAllMocks();
+});
+
+function failure(code: string): Error {
+  return Object.assign(new Error(`${code}: failed`), { code, syscall: 'open' });
+}
+
+/** How many calls there were since the last time. */
+function callsSince(): number {
+  const calls = [fs.open, fs.realpath, fs.stat, fs.lstat, fs.readdir, fs.readlink].map((each) => vi.mocked(each));
+  const count = calls.reduce((sum, each) => sum + each.mock.calls.length, 0);
+  vi.clearAllMocks();
+  return count;
+}
+
+/** The next file opened has `change` done to its handle first. */
+function openedOnce(change: (handle: fs.FileHandle) => void): void {
+  const open = vi.mocked(fs.open).getMockImplementation()!;
+  vi.mocked(fs.open).mockImplementationOnce(async (...args) => {
+    const handle = await open(...args);
+    change(handle);
+    return handle;
+  });
+}
+
+/** Does `edit` between the first read and what follows it. */
+function editDuringRead(edit: () => void): void {
+  openedOnce((handle) => {
+    const real = handle.read.bind(handle) as (...args: unknown[]) => Promise<fs.FileReadResult<Uint8Array>>;
+    handle.read = async (...args: unknown[]) => {
+      const result = await real(...args);
+      edit();
+      return result;
+    };
+  });
+}
+
+function found(root: string, name: string, as: Partial<FoundFile> = {}): FoundFile {
+  const path = join(root, name);
+  const stats = statSync(path, { bigint: true });
+  return { kind: 'file', root, path, size: Number(stats.size), identity: identityOf(stats), fresh: false, ...as };
+}
+
+describe('Directory and system calls', () => {
+  it('makes none for a second, whatever it found, and looks once for all who ask at once', async () => {
+    const root = temporaryFolder();
+    put(root, 'x', 'text');
+    symlinkSync('/dev/zero', join(root, 'zero'));
+    const { source, pass } = serve(root);
+    for (const name of ['x', 'zero', 'nothing']) {
+      const alone = serve(root).source;
+      await ask(alone, name);
+      const forOne = callsSince();
+      expect(forOne).toBeGreaterThan(0);
+      await Promise.all(Array.from({ length: 100 }, () => ask(source, name)));
+      expect(callsSince()).toBe(forOne);
+      pass(999);
+      await ask(source, name);
+      expect(callsSince()).toBe(0);
+      pass(1);
+      await Promise.all(Array.from({ length: 100 }, () => ask(source, name)));
+      const again = callsSince();
+      expect(again).toBeGreaterThan(0);
+      expect(again).toBeLessThanOrEqual(forOne);
+    }
+  });
+
+  it('remembers for a second that a file may not be opened', async () => {
+    const root = temporaryFolder();
+    put(root, 'x', 'text');
+    const { source, pass } = serve(root);
+    vi.mocked(fs.open).mockRejectedValueOnce(failure('EACCES'));
+    expect(await ask(source, 'x')).toEqual({ kind: 'denied', reason: 'EACCES: failed' });
+    callsSince();
+    expect((await ask(source, 'x')).kind).toBe('denied');
+    expect(callsSince()).toBe(0);
+    pass(1000);
+    expect(await read(source, 'x')).toBe('text');
+  });
+
+  it.each(['EMFILE', 'EIO', 'ESTALE'])('says busy on %s, and tries again for the next who asks', async (code) => {
+    const root = temporaryFolder();
+    put(root, 'x', 'text');
+    const { source, cache } = serve(root);
+    vi.mocked(fs.open).mockRejectedValueOnce(failure(code));
+    expect(await ask(source, 'x')).toEqual({ kind: 'busy', reason: `${code}: failed` });
+    vi.mocked(fs.realpath).mockRejectedValueOnce(failure(code));
+    expect((await ask(serve(root).source, 'x')).kind).toBe('busy');
+    openedOnce((handle) => (handle.read = () => Promise.reject(failure(code))));
+    expect((await ask(source, 'x')).kind).toBe('busy');
+    expect(cache.stats()).toMatchObject({ heldBytes: 0, entries: 0 });
+    expect(await read(source, 'x')).toBe('text');
+  });
+
+  it('reads a file again that was overwritten while it was read', async () => {
+    const root = temporaryFolder();
+    const path = put(root, 'x', 'the old ones');
+    const { source, cache } = serve(root);
+    editDuringRead(() => writeFileSync(path, 'the new ones!'));
+    expect(await read(source, 'x')).toBe('the new ones!');
+    expect(cache.stats()).toMatchObject({ loads: 2, entries: 1 });
+  });
+
+  it('lists a folder again only when it has changed, or had changed just before', async () => {
+    const root = temporaryFolder();
+    put(root, 'X', 'text');
+    const changed = statSync(root).mtimeMs;
+    let wall = changed + 20;
+    const { source } = serve(root, { caseInsensitive: true, wallClock: () => wall });
+    const listings = async (name: string) => {
+      vi.clearAllMocks();
+      await ask(source, name);
+      return vi.mocked(fs.readdir).mock.calls.length;
+    };
+    expect(await listings('a')).toBe(1);
+    expect(await listings('b')).toBe(1);
+    wall += 1000;
+    expect(await listings('c')).toBe(1);
+    expect(await listings('x')).toBe(0);
+    put(root, 'Y', 'text');
+    expect(await listings('d')).toBe(1);
+    expect(await read(source, 'y')).toBe('text');
+  });
+});
+
+describe('snapshot', () => {
+  it('takes a file for changed that is gone, replaced, or no file any more', async () => {
+    const root = temporaryFolder();
+    const path = put(root, 'x', 'text');
+    const before = found(root, 'x');
+    writeFileSync(`${path}.new`, 'text');
+    renameSync(`${path}.new`, path);
+    expect(await snapshot(before, 'octet')).toBe(CHANGED);
+    rmSync(path);
+    expect(await snapshot(before, 'octet')).toBe(CHANGED);
+    put(root, 'other', 'text');
+    symlinkSync('other', path);
+    expect(await snapshot(before, 'octet')).toBe(CHANGED);
+    rmSync(path);
+    execFileSync('mkfifo', [path]);
+    // With a writer missing, this would wait for ever.
+    expect(await snapshot(before, 'octet')).toBe(CHANGED);
+  });
+
+  it('makes no room for a file that is another by now', async () => {
+    const root = temporaryFolder();
+    put(root, 'x', 'text');
+    expect(await snapshot(found(root, 'x', { identity: 'another', size: 2 ** 42 }), 'octet')).toBe(CHANGED);
+  });
+
+  it.each([
+    ['written to', (path: string) => writeFileSync(path, 'TEXT')],
+    ['appended to', (path: string) => appendFileSync(path, '!')],
+    ['emptied', (path: string) => writeFileSync(path, '')],
+  ])('takes a file for changed that is %s while it is read', async (_, edit) => {
+    const root = temporaryFolder();
+    const path = put(root, 'x', 'text');
+    const before = found(root, 'x');
+    editDuringRead(() => edit(path));
+    expect(await snapshot(before, 'octet')).toBe(CHANGED);
+  });
+
+  it('goes on after a read that gave less than it was asked for', async () => {
+    const root = temporaryFolder();
+    put(root, 'x', 'some text');
+    openedOnce((handle) => {
+      const real = handle.read.bind(handle) as (into: Uint8Array, options: object) => Promise<unknown>;
+      handle.read = ((into: Uint8Array, options: object) => real(into.subarray(0, 2), options)) as typeof handle.read;
+    });
+    const bytes = await snapshot(found(root, 'x'), 'octet');
+    expect('buffer' in bytes && Buffer.from(new Uint8Array(bytes.buffer)).toString()).toBe('some text');
+  });
+
+  it('closes what it opened, also when it fails', async () => {
+    const root = temporaryFolder();
+    put(root, 'x', 'text');
+    const handles: fs.FileHandle[] = [];
+    openedOnce((handle) => handles.push(handle));
+    await snapshot(found(root, 'x'), 'octet');
+    openedOnce((handle) => handles.push(handle));
+    await snapshot(found(root, 'x', { identity: 'another' }), 'octet');
+    openedOnce((handle) => {
+      handles.push(handle);
+      handle.read = () => Promise.reject(failure('EIO'));
+    });
+    await snapshot(found(root, 'x'), 'octet');
+    expect(handles.map((handle) => handle.fd)).toEqual([-1, -1, -1]);
+  });
+
+  it.runIf(process.platform === 'linux')('denies, saying why, where /proc is missing', async () => {
+    const root = temporaryFolder();
+    put(root, 'x', 'text');
+    vi.mocked(fs.readlink).mockRejectedValueOnce(failure('ENOENT'));
+    expect(await snapshot(found(root, 'x'), 'octet')).toMatchObject({ kind: 'denied' });
+  });
+});

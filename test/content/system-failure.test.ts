@@ -1,0 +1,31 @@
+import { describe, expect, it } from 'vitest';
+import { answerToFailure } from '../../src/content/system-failure.ts';
+
+function failure(code: string): Error {
+  return Object.assign(new Error(`${code}: open '/srv/x'`), { code, syscall: 'open' });
+}
+
+describe('answerToFailure', () => {
+  it.each([
+    ['ENOENT', 'missing'],
+    ['ENOTDIR', 'missing'],
+    ['ENAMETOOLONG', 'missing'],
+    ['EACCES', 'denied'],
+    ['EPERM', 'denied'],
+    ['ELOOP', 'denied'],
+    ['EIO', 'busy'],
+    ['EMFILE', 'busy'],
+    ['ENFILE', 'busy'],
+    ['ESTALE', 'busy'],
+    ['ETIMEDOUT', 'busy'],
+  ])('takes %s for %s', (code, kind) => {
+    const answer = answerToFailure(failure(code));
+    const reason = kind === 'missing' ? {} : { reason: `${code}: open '/srv/x'` };
+    expect(answer).toEqual({ kind, ...reason });
+  });
+
+  it('lets pass what is no failure of the system', () => {
+    const fault = new TypeError('ours');
+    expect(() => answerToFailure(fault)).toThrow(fault);
+  });
+});
