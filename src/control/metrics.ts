@@ -1,0 +1,185 @@
+/**
+ * Every metric Reveille has, declared here and nowhere else. Figures are pulled when a scrape asks; only finished
+ * transfers and refusals are counted as they happen. No label ever holds a client or a file: there is no end of them.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { ERROR_CODE } from '../protocol/opcode.ts';
+import type { RefusalRecord, ServerStats, TransferRecord } from '../server/types.ts';
+import { OUTCOMES } from '../session/session.ts';
+
+/** What the buffer cache tells of itself. */
+export interface CacheStats {
+  readonly heldBytes: number;
+  readonly idleBytes: number;
+  readonly entries: number;
+  readonly hits: number;
+  readonly misses: number;
+  readonly loads: number;
+  readonly evictions: number;
+}
+
+export interface MetricSources {
+  /** undefined while the server has not started. */
+  readonly server: () => ServerStats | undefined;
+  readonly cache: () => CacheStats;
+  /** Log lines left out, by kind. */
+  readonly suppressedLines: () => Readonly<Record<string, number>>;
+  readonly version: string;
+  readonly workers: number;
+}
+
+/** From a config of some bytes on a quiet network to an initrd in lockstep on a busy one, in seconds. */
+const DURATION_BUCKETS = [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
+
+export class Metrics {
+  readonly registry = new Registry();
+  readonly #transfers: Counter<'outcome'>;
+  readonly #refusals: Counter<'code'>;
+  readonly #warnings: Counter;
+  readonly #duration: Histogram;
+  readonly #waited: Histogram;
+
+  constructor(sources: MetricSources) {
+    const registers = [this.registry];
+    collectDefaultMetrics({ register: this.registry });
+
+    this.#transfers = new Counter({
+      name: 'reveille_transfers_total',
+      help: 'Finished transfers by outcome. complete, completeUnconfirmed and probe are no failures.',
+      labelNames: ['outcome'],
+      registers,
+    });
+    for (const outcome of OUTCOMES) this.#transfers.inc({ outcome }, 0);
+    this.#refusals = new Counter({
+      name: 'reveille_refusals_total',
+      help: 'Requests answered with an ERROR, by TFTP error code.',
+      labelNames: ['code'],
+      registers,
+    });
+    for (const code of Object.values(ERROR_CODE)) this.#refusals.inc({ code }, 0);
+    this.#warnings = new Counter({
+      name: 'reveille_warnings_total',
+      help: 'Warnings, whether or not the log had room for them.',
+      registers,
+    });
+    this.#duration = new Histogram({
+      name: 'reveille_transfer_duration_seconds',
+      help: 'First to last packet of transfers that ended well (complete, completeUnconfirmed).',
+      buckets: DURATION_BUCKETS,
+      registers,
+    });
+    this.#waited = new Histogram({
+      name: 'reveille_transfer_wait_seconds',
+      help: 'From the first request to a worker taking the transfer: finding the file and waiting for a session.',
+      buckets: DURATION_BUCKETS,
+      registers,
+    });
+
+    const { cache, server } = sources;
+    const gauge = (name: string, help: string, read: () => number | undefined): void => {
+      this.registry.registerMetric(
+        new Gauge({
+          name,
+          help,
+          registers: [],
+          collect() {
+            this.set(read() ?? 0);
+          },
+        }),
+      );
+    };
+    const counter = (name: string, help: string, read: () => number | undefined): void => {
+      this.registry.registerMetric(
+        new Counter({
+          name,
+          help,
+          registers: [],
+          collect() {
+            this.reset();
+            this.inc(read() ?? 0);
+          },
+        }),
+      );
+    };
+    const counters = (
+      name: string,
+      help: string,
+      label: string,
+      read: () => Readonly<Record<string, number>> | undefined,
+    ): void => {
+      this.registry.registerMetric(
+        new Counter({
+          name,
+          help,
+          labelNames: [label],
+          registers: [],
+          collect() {
+            this.reset();
+            for (const [value, count] of Object.entries(read() ?? {})) this.inc({ [label]: value }, count);
+          },
+        }),
+      );
+    };
+
+    gauge('reveille_transfers_active', 'Transfers running now.', () => server()?.transfersActive);
+    gauge('reveille_transfers_queued', 'Requests waiting for a session.', () => server()?.transfersQueued);
+    gauge('reveille_workers', 'Worker threads configured.', () => sources.workers);
+    counter('reveille_workers_lost_total', 'Workers that died.', () => server()?.workersLostTotal);
+    counter('reveille_requests_total', 'Requests received.', () => server()?.requestsTotal);
+    counters('reveille_requests_ignored_total', 'Requests not acted on.', 'reason', () => server()?.ignoredTotal);
+    counters(
+      'reveille_requests_malformed_total',
+      'Datagrams at the listening port that are no request.',
+      'reason',
+      () => server()?.malformedTotal,
+    );
+
+    counter('reveille_data_packets_sent_total', 'DATA packets sent.', () => server()?.packets.dataSent);
+    counter('reveille_data_sent_bytes_total', 'Payload of DATA packets sent.', () => server()?.packets.dataBytesSent);
+    counter('reveille_packets_received_total', 'Packets received in transfers.', () => server()?.packets.received);
+    counter(
+      'reveille_packets_malformed_total',
+      'Datagrams received in transfers that are no packet.',
+      () => server()?.packets.malformed,
+    );
+    counter('reveille_retransmits_total', 'Packets sent again.', () => server()?.packets.retransmits);
+    counter('reveille_packets_stale_total', 'Packets that advanced nothing.', () => server()?.packets.stale);
+
+    gauge('reveille_cache_held_bytes', 'Contents that transfers are reading.', () => cache().heldBytes);
+    gauge('reveille_cache_idle_bytes', 'Contents kept for the next transfer.', () => cache().idleBytes);
+    gauge('reveille_cache_entries', 'Contents in memory, held and idle.', () => cache().entries);
+    counter('reveille_cache_hits_total', 'Opens answered from memory.', () => cache().hits);
+    counter('reveille_cache_misses_total', 'Opens that memory could not answer.', () => cache().misses);
+    counter('reveille_cache_loads_total', 'Files read from disk.', () => cache().loads);
+    counter('reveille_cache_evictions_total', 'Idle contents dropped for want of room.', () => cache().evictions);
+
+    counters(
+      'reveille_log_lines_suppressed_total',
+      'Log lines left out because too many came.',
+      'kind',
+      sources.suppressedLines,
+    );
+    new Gauge({
+      name: 'reveille_build_info',
+      help: 'Always 1; the labels say what is running.',
+      labelNames: ['version', 'node'],
+      registers,
+    }).set({ version: sources.version, node: process.versions.node }, 1);
+  }
+
+  transfer(record: TransferRecord): void {
+    this.#transfers.inc({ outcome: record.outcome });
+    this.#waited.observe(record.waitedMs / 1000);
+    if (record.outcome === 'complete' || record.outcome === 'completeUnconfirmed') {
+      this.#duration.observe(record.durationMs / 1000);
+    }
+  }
+
+  refusal(record: RefusalRecord): void {
+    this.#refusals.inc({ code: record.code });
+  }
+
+  warning(): void {
+    this.#warnings.inc();
+  }
+}

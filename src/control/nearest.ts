@@ -1,0 +1,30 @@
+/** The known word that an unknown one was probably meant to be. */
+
+/** Edits (insert, delete, replace) that turn `a` into `b`. Costs O(a·b): for words, not for texts. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}
+
+/** Letters alone, lower case: `cache-bytes`, `cache_bytes` and `cacheBytes` are one word. */
+function bare(word: string): string {
+  return word.toLowerCase().replace(/[-_ ]/g, '');
+}
+
+/** @returns undefined when no word is within a third of its length. */
+export function nearest(word: string, words: readonly string[]): string | undefined {
+  if (word.length > 40) return undefined;
+  const ranked = words
+    .map((known) => ({ known, edits: distance(bare(word), bare(known)) }))
+    .toSorted((a, b) => a.edits - b.edits);
+  const best = ranked[0];
+  return best !== undefined && best.edits <= Math.floor(best.known.length / 3) ? best.known : undefined;
+}

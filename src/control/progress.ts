@@ -1,0 +1,88 @@
+/** A download's progress as one line of text. Knows how figures read to a person; time is an argument. */
+
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
+const BAR_WIDTH = 24;
+/** Redrawn at most ten times a second. */
+const REDRAW_MS = 100;
+
+/** `512 B`, `1.5 KiB`, `40.0 MiB`. */
+export function formatBytes(bytes: number): string {
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < UNITS.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit]}`;
+}
+
+/** `0:07`, `12:30`, `1:00:00`. */
+export function formatSeconds(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  const tail = `${String(Math.floor(whole / 60) % 60)}:${String(whole % 60).padStart(2, '0')}`;
+  return whole < 3600 ? tail : `${Math.floor(whole / 3600)}:${tail.padStart(5, '0')}`;
+}
+
+export interface ProgressFigures {
+  readonly bytes: number;
+  /** What the server announced, if it did. */
+  readonly total: number | undefined;
+  readonly elapsedMs: number;
+}
+
+/** @returns one line of at most `columns` characters. */
+export function progressLine(label: string, { bytes, total, elapsedMs }: ProgressFigures, columns: number): string {
+  const perSecond = elapsedMs > 0 ? (bytes / elapsedMs) * 1000 : 0;
+  const rate = `${formatBytes(Math.round(perSecond))}/s`;
+  const parts = [label];
+  if (total === undefined || total === 0) parts.push(formatBytes(bytes), rate);
+  else {
+    const share = Math.min(1, bytes / total);
+    const filled = Math.round(share * BAR_WIDTH);
+    parts.push(
+      `[${'='.repeat(filled)}${' '.repeat(BAR_WIDTH - filled)}]`,
+      `${String(Math.floor(share * 100)).padStart(3)}%`,
+      `${formatBytes(bytes)} of ${formatBytes(total)}`,
+      rate,
+    );
+    if (share < 1 && perSecond > 0) parts.push(`${formatSeconds((total - bytes) / perSecond)} left`);
+  }
+  return parts.join('  ').slice(0, columns);
+}
+
+export interface ProgressScreen {
+  write(text: string): unknown;
+  readonly columns?: number;
+}
+
+/** Draws progress on a terminal, over itself. */
+export class ProgressBar {
+  readonly #screen: ProgressScreen;
+  readonly #label: string;
+  readonly #startedAt: number;
+  #drawnAt = Number.NEGATIVE_INFINITY;
+
+  /** @param label safe to show. @param now milliseconds of the clock that the other calls go by. */
+  constructor(screen: ProgressScreen, label: string, now: number) {
+    this.#screen = screen;
+    this.#label = label;
+    this.#startedAt = now;
+  }
+
+  update(bytes: number, total: number | undefined, now: number): void {
+    if (now - this.#drawnAt < REDRAW_MS) return;
+    this.#drawnAt = now;
+    // One column stays free: a character in the last one makes some terminals wrap.
+    const columns = Math.max(20, (this.#screen.columns ?? 80) - 1);
+    this.#screen.write(
+      `\r${progressLine(this.#label, { bytes, total, elapsedMs: now - this.#startedAt }, columns)}\x1b[K`,
+    );
+  }
+
+  /** Draws the last state and leaves the line. */
+  finish(bytes: number, total: number | undefined, now: number): void {
+    this.#drawnAt = Number.NEGATIVE_INFINITY;
+    this.update(bytes, total, now);
+    this.#screen.write('\n');
+  }
+}

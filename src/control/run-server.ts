@@ -1,0 +1,217 @@
+/**
+ * The life of a server process: what is started in which order, what a signal does, how it ends. Knows the parts by
+ * their seams and never ends the process itself: worker threads must have closed their sockets before that.
+ */
+import { BufferCache } from '../content/buffer-cache.ts';
+import { Directory } from '../content/directory.ts';
+import { resolveEngine } from '../engine/create.ts';
+import { DEFAULT_LIMITS, startServer } from '../server/server.ts';
+import type { Server, ServerOptions } from '../server/types.ts';
+import { formatAddress } from './address-text.ts';
+import { type Admin, startAdmin } from './admin.ts';
+import { escapeText } from './escape.ts';
+import { errorCode, errorLine } from './failure.ts';
+import { fetchHint } from './hint.ts';
+import type { CommandContext } from './interrupts.ts';
+import { Log, type LogTarget, stdoutTarget } from './log.ts';
+import { Metrics } from './metrics.ts';
+import { type Flags, resolveSettings } from './resolve-settings.ts';
+import type { Settings } from './settings.ts';
+import { EXIT, type ExitCode } from './usage-error.ts';
+
+/** A fault that comes again and again is told so often. */
+const MOST_FAULTS_TOLD = 10;
+
+export interface RunOptions extends CommandContext {
+  readonly settings: Settings;
+  readonly target: LogTarget;
+  /** How to start the server; tests have their own. */
+  readonly start?: (options: ServerOptions) => Promise<Server>;
+}
+
+function adviceFor(error: unknown): string {
+  const code = errorCode(error);
+  if (code === 'EACCES') return ' (a port below 1024 needs root, or the capability CAP_NET_BIND_SERVICE)';
+  if (code === 'EADDRINUSE') return ' (is another server running?)';
+  return '';
+}
+
+class ServerRun {
+  readonly #options: RunOptions;
+  readonly #log: Log;
+  readonly #metrics: Metrics;
+  readonly #cache: BufferCache;
+  #server: Server | undefined;
+  #admin: Admin | undefined;
+  #stopsAsked = 0;
+  #faults = 0;
+  #wake: () => void = () => {};
+
+  constructor(options: RunOptions) {
+    const { settings, target, version } = options;
+    this.#options = options;
+    this.#log = new Log(settings.logLevel, target);
+    this.#cache = new BufferCache({ maxBytes: settings.cacheBytes });
+    this.#metrics = new Metrics({
+      server: () => this.#server?.stats(),
+      cache: () => this.#cache.stats(),
+      suppressedLines: () => this.#log.suppressed,
+      version,
+      workers: settings.workers,
+    });
+  }
+
+  async run(): Promise<ExitCode> {
+    const { interrupts } = this.#options;
+    const stopAsked = new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    interrupts.on('signal', this.#onSignal);
+    interrupts.on('fault', this.#onFault);
+    try {
+      if (!(await this.#start())) return EXIT.failed;
+      if (this.#stopsAsked === 0) this.#announce();
+      await stopAsked;
+      return await this.#stop();
+    } finally {
+      await this.#admin?.close();
+      await this.#log.close();
+      interrupts.off('signal', this.#onSignal);
+      interrupts.off('fault', this.#onFault);
+    }
+  }
+
+  async #start(): Promise<boolean> {
+    const { settings, start = startServer } = this.#options;
+    try {
+      if (settings.admin !== false) {
+        this.#admin = await startAdmin({
+          listen: settings.admin,
+          isReady: () => this.#server?.ready ?? false,
+          metrics: () => this.#metrics.registry.metrics(),
+          metricsType: this.#metrics.registry.contentType,
+        });
+      }
+    } catch (error) {
+      return this.#startFailed('cannot start the admin address', error);
+    }
+    try {
+      this.#server = await start(this.#serverOptions());
+      return true;
+    } catch (error) {
+      return this.#startFailed('cannot start the server', error);
+    }
+  }
+
+  #startFailed(what: string, error: unknown): false {
+    this.#log.fatal(what, error);
+    this.#options.stderr.write(`reveille: ${what}: ${escapeText(errorLine(error))}${adviceFor(error)}\n`);
+    return false;
+  }
+
+  #serverOptions(): ServerOptions {
+    const { settings } = this.#options;
+    const directory = new Directory({
+      root: settings.root,
+      cache: this.#cache,
+      caseInsensitive: settings.caseInsensitive,
+      clock: () => performance.now(),
+    });
+    return {
+      listen: settings.listen,
+      sources: [directory],
+      engine: settings.engine,
+      workers: settings.workers,
+      limits: {
+        ...DEFAULT_LIMITS,
+        sessions: settings.sessions,
+        queue: settings.queue,
+        maxWindowsize: settings.maxWindowsize,
+        maxBlksize: settings.maxBlksize,
+        acknowledgeTimeout: settings.acknowledgeTimeout,
+      },
+      observer: {
+        onTransfer: (record) => {
+          this.#metrics.transfer(record);
+          this.#log.transfer(record);
+        },
+        onRefusal: (record) => {
+          this.#metrics.refusal(record);
+          this.#log.refusal(record);
+        },
+        onWarning: (message, detail) => {
+          this.#metrics.warning();
+          this.#log.warning(message, detail);
+        },
+      },
+    };
+  }
+
+  #announce(): void {
+    const { settings, stderr, version } = this.#options;
+    const addresses = this.#server?.addresses ?? [];
+    this.#log.listening({
+      addresses: addresses.map(formatAddress),
+      admin: this.#admin === undefined ? false : formatAddress(this.#admin.address),
+      engine: resolveEngine(settings.engine),
+      workers: settings.workers,
+      root: escapeText(settings.root),
+      version,
+    });
+    if (!(settings.hint ?? stderr.isTTY === true)) return;
+    // Beside the main line: looking for an example on a disk that hangs must not hold up a stop.
+    fetchHint(addresses, settings.root).then(
+      (hint) => {
+        if (hint !== undefined && this.#stopsAsked === 0) stderr.write(`${hint}\n`);
+      },
+      () => {},
+    );
+  }
+
+  readonly #onSignal = (signal: NodeJS.Signals): void => this.#askToStop(signal);
+
+  readonly #onFault = (error: unknown): void => {
+    if (this.#faults++ < MOST_FAULTS_TOLD) this.#log.fatal('unhandled error', error);
+    this.#askToStop('unhandled error');
+  };
+
+  /** The first time: in order. Again: at once. */
+  #askToStop(reason: string): void {
+    this.#stopsAsked++;
+    if (this.#stopsAsked > 2) return;
+    this.#log.info('stopping', {
+      reason,
+      active: this.#server?.stats().transfersActive ?? 0,
+      drainMs: this.#drainMs(),
+    });
+    this.#wake();
+    // Its failure is that of the first call, which #stop waits for.
+    if (this.#stopsAsked > 1) this.#server?.stop(0).catch(() => {});
+  }
+
+  #drainMs(): number {
+    return this.#stopsAsked > 1 ? 0 : this.#options.settings.drain;
+  }
+
+  async #stop(): Promise<ExitCode> {
+    try {
+      const aborted = await this.#server!.stop(this.#drainMs());
+      this.#log.info('stopped', { aborted });
+      if (this.#faults > 0) return EXIT.failed;
+      return aborted > 0 ? EXIT.cutShort : EXIT.fine;
+    } catch (error) {
+      this.#log.fatal('stopping failed', error);
+      return EXIT.failed;
+    }
+  }
+}
+
+/** Serves until a signal or a fault comes. @returns the exit code; everything is closed by then. */
+export function runServer(options: RunOptions): Promise<ExitCode> {
+  return new ServerRun(options).run();
+}
+
+/** `reveille serve` as the command line has it. @throws UsageError before anything was started. */
+export function serve(flags: Flags, configFile: string | undefined, context: CommandContext): Promise<ExitCode> {
+  return runServer({ ...context, settings: resolveSettings(flags, configFile), target: stdoutTarget() });
+}

@@ -1,0 +1,77 @@
+/** `reveille serve`: its flags and their help. Knows how flags become settings; the server's life is run-server.ts. */
+import type { Command } from 'commander';
+import { flag } from './flag.ts';
+import type { CommandContext } from './interrupts.ts';
+import type { Flags } from './resolve-settings.ts';
+import { defaultWorkers, SETTING_KINDS as KINDS } from './settings.ts';
+import type { ExitCode } from './usage-error.ts';
+import { oneAddress } from './value-kind.ts';
+import type { Address } from '../engine/types.ts';
+
+const AFTER_HELP = `
+Sizes take B, KiB, MiB or GiB; durations ms, s or m. Flags win over the config file, which wins over the defaults.
+The config file is YAML; its keys are the flags in camelCase (cacheBytes: 2GiB) and root; admin may be false, listen
+a list. A relative root in it is relative to the file.
+
+SIGTERM or SIGINT: running transfers may finish within the drain time. A second one: they are aborted at once.
+The log goes to stdout, one JSON object a line; "msg":"listening" says that requests are answered.
+`;
+
+type ServeFlags = Flags & { readonly config?: string };
+
+function addAddress(text: string, before: readonly Address[] = []): readonly Address[] {
+  return [...before, flag('--listen', oneAddress)(text)];
+}
+
+/** Adds the command. @param done gets its exit code. */
+export function addServe(program: Command, context: CommandContext, done: (code: ExitCode) => void): void {
+  program
+    .command('serve')
+    .summary('serve a directory over TFTP')
+    .description('Serves the files below ROOT over TFTP until told to stop.')
+    .argument('[ROOT]', 'the directory to serve')
+    .option('--listen <ADDR:PORT>', 'address to answer on, repeatable (default: 0.0.0.0:69 and [::]:69)', addAddress)
+    .option(
+      '--admin <ADDR:PORT>',
+      'health and metrics over HTTP (default: 127.0.0.1:6970)',
+      flag('--admin', oneAddress),
+    )
+    .option('--no-admin', 'no health and metrics')
+    .option(
+      '--workers <N>',
+      `threads that send packets (default here: ${defaultWorkers()})`,
+      flag('--workers', KINDS.workers),
+    )
+    .option('--engine <NAME>', 'auto or portable (default: auto)', flag('--engine', KINDS.engine))
+    .option('--cache-bytes <SIZE>', 'memory for contents (default: 2GiB)', flag('--cache-bytes', KINDS.cacheBytes))
+    .option('--sessions <N>', 'transfers at once (default: 10000)', flag('--sessions', KINDS.sessions))
+    .option('--queue <N>', 'requests that may wait for a session (default: 65536)', flag('--queue', KINDS.queue))
+    .option(
+      '--max-windowsize <N>',
+      'largest window granted (default: 64)',
+      flag('--max-windowsize', KINDS.maxWindowsize),
+    )
+    .option(
+      '--max-blksize <N>',
+      "largest block granted (default: by the interface's MTU)",
+      flag('--max-blksize', KINDS.maxBlksize),
+    )
+    .option('--acknowledge-timeout', "grant the timeout option, at the price of the server's own timing")
+    .option('--case-insensitive', 'find boot/x when BOOT/X is asked for')
+    .option(
+      '--drain <TIME>',
+      'how long running transfers may go on after SIGTERM (default: 30s)',
+      flag('--drain', KINDS.drain),
+    )
+    .option('--log-level <LEVEL>', 'debug, info, warn or error (default: info)', flag('--log-level', KINDS.logLevel))
+    .option('--hint', 'print a command that fetches a file (default: when stderr is a terminal)')
+    .option('--no-hint', 'do not')
+    .option('--config <FILE>', 'YAML file with settings')
+    .addHelpText('after', AFTER_HELP)
+    .action(async (root: string | undefined, options: ServeFlags) => {
+      const { config, ...flags } = options;
+      // Loaded when it is needed: the server's packages take longer to load than most downloads of `get`.
+      const { serve } = await import('./run-server.ts');
+      done(await serve({ ...flags, root }, config, context));
+    });
+}

@@ -1,0 +1,87 @@
+/**
+ * What `reveille serve` can be told: every setting, how it is read, its default. The command line and the config
+ * file both go by this one list. Knows no file formats and starts nothing.
+ */
+import { availableParallelism } from 'node:os';
+import type { Address } from '../engine/types.ts';
+import { BLKSIZE_MAX, BLKSIZE_MIN } from '../protocol/negotiate.ts';
+import {
+  addresses,
+  addressOrOff,
+  directory,
+  duration,
+  oneOf,
+  size,
+  type ValueKind,
+  wholeNumber,
+  yesOrNo,
+} from './value-kind.ts';
+
+export interface Settings {
+  /** The directory served. There is no default: nothing is served by accident. */
+  readonly root: string;
+  readonly listen: readonly Address[];
+  /** Where health and metrics are served, or false for nowhere. */
+  readonly admin: Address | false;
+  readonly workers: number;
+  readonly engine: 'auto' | 'portable';
+  /** Memory for the contents of files, in bytes; 0 keeps nothing that no transfer reads. */
+  readonly cacheBytes: number;
+  readonly sessions: number;
+  readonly queue: number;
+  readonly maxWindowsize: number;
+  /** In bytes; undefined: what fits the interface's MTU. */
+  readonly maxBlksize: number | undefined;
+  readonly acknowledgeTimeout: boolean;
+  readonly caseInsensitive: boolean;
+  /** How long running transfers may go on after the first SIGTERM, in milliseconds. */
+  readonly drain: number;
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+  /** Whether to print a command that fetches a file; undefined: when stderr is a terminal. */
+  readonly hint: boolean | undefined;
+}
+
+export const SETTING_KINDS: { readonly [K in keyof Settings]: ValueKind<NonNullable<Settings[K]>> } = {
+  root: directory,
+  listen: addresses,
+  admin: addressOrOff,
+  workers: wholeNumber(1, 256),
+  engine: oneOf(['auto', 'portable']),
+  cacheBytes: size('a size such as 512MiB or 2GiB'),
+  sessions: wholeNumber(1, 1_000_000),
+  queue: wholeNumber(1, 10_000_000),
+  maxWindowsize: wholeNumber(1, 32_767),
+  maxBlksize: wholeNumber(BLKSIZE_MIN, BLKSIZE_MAX),
+  acknowledgeTimeout: yesOrNo,
+  caseInsensitive: yesOrNo,
+  drain: duration(0, 3_600_000, 'a duration of at most 60m with its unit, such as 500ms, 30s or 2m'),
+  logLevel: oneOf(['debug', 'info', 'warn', 'error']),
+  hint: yesOrNo,
+};
+
+/** One core is left to the main thread; a machine with a single core still gets a worker. */
+export function defaultWorkers(): number {
+  return Math.max(1, availableParallelism() - 1);
+}
+
+export function defaultSettings(): Omit<Settings, 'root'> {
+  return {
+    listen: [
+      { address: '0.0.0.0', port: 69 },
+      { address: '::', port: 69 },
+    ],
+    admin: { address: '127.0.0.1', port: 6970 },
+    workers: defaultWorkers(),
+    engine: 'auto',
+    cacheBytes: 2 * 2 ** 30,
+    sessions: 10_000,
+    queue: 65_536,
+    maxWindowsize: 64,
+    maxBlksize: undefined,
+    acknowledgeTimeout: false,
+    caseInsensitive: false,
+    drain: 30_000,
+    logLevel: 'info',
+    hint: undefined,
+  };
+}

@@ -1,0 +1,133 @@
+import { describe, expect, it } from 'vitest';
+import { type CacheStats, Metrics } from '../../src/control/metrics.ts';
+import { OUTCOMES } from '../../src/session/session.ts';
+import { FakeServer, refusalRecord, serverStats, transferRecord } from './fixture.ts';
+
+const CACHE: CacheStats = { heldBytes: 1, idleBytes: 2, entries: 3, hits: 4, misses: 5, loads: 6, evictions: 7 };
+
+function metricsOf(server: FakeServer | undefined): Metrics {
+  return new Metrics({
+    server: () => server?.stats(),
+    cache: () => CACHE,
+    suppressedLines: () => ({ refusal: 12 }),
+    version: '1.2.3',
+    workers: 3,
+  });
+}
+
+/** The samples of a scrape, by name and labels. */
+async function scrape(metrics: Metrics): Promise<Map<string, number>> {
+  const text = await metrics.registry.metrics();
+  const samples = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  return new Map(
+    samples.map((line) => {
+      const at = line.lastIndexOf(' ');
+      return [line.slice(0, at), Number(line.slice(at + 1))];
+    }),
+  );
+}
+
+describe('a scrape', () => {
+  it('shows the figures of the server and the cache at that moment', async () => {
+    const server = new FakeServer();
+    const metrics = metricsOf(server);
+    for (const factor of [1, 2]) {
+      server.current = serverStats({
+        transfersActive: 10 * factor,
+        transfersQueued: 20 * factor,
+        requestsTotal: 30 * factor,
+        ignoredTotal: { repeated: 40 * factor },
+        malformedTotal: { short: 50 * factor },
+        packets: {
+          dataSent: 60 * factor,
+          dataBytesSent: 70 * factor,
+          received: 80 * factor,
+          malformed: 90 * factor,
+          retransmits: 100 * factor,
+          stale: 110 * factor,
+        },
+        workersLostTotal: 120 * factor,
+      });
+      const samples = await scrape(metrics);
+      const shown = Object.fromEntries(
+        [...samples].filter(
+          ([name, value]) => name.startsWith('reveille_') && value >= 10 * factor && value % 10 === 0,
+        ),
+      );
+      expect(shown).toEqual({
+        reveille_transfers_active: 10 * factor,
+        reveille_transfers_queued: 20 * factor,
+        reveille_requests_total: 30 * factor,
+        'reveille_requests_ignored_total{reason="repeated"}': 40 * factor,
+        'reveille_requests_malformed_total{reason="short"}': 50 * factor,
+        reveille_data_packets_sent_total: 60 * factor,
+        reveille_data_sent_bytes_total: 70 * factor,
+        reveille_packets_received_total: 80 * factor,
+        reveille_packets_malformed_total: 90 * factor,
+        reveille_retransmits_total: 100 * factor,
+        reveille_packets_stale_total: 110 * factor,
+        reveille_workers_lost_total: 120 * factor,
+      });
+    }
+  });
+
+  it('shows the cache, the workers, the version and the lines left out of the log', async () => {
+    const samples = await scrape(metricsOf(new FakeServer()));
+    expect(samples.get('reveille_cache_held_bytes')).toBe(1);
+    expect(samples.get('reveille_cache_idle_bytes')).toBe(2);
+    expect(samples.get('reveille_cache_entries')).toBe(3);
+    expect(samples.get('reveille_cache_hits_total')).toBe(4);
+    expect(samples.get('reveille_cache_misses_total')).toBe(5);
+    expect(samples.get('reveille_cache_loads_total')).toBe(6);
+    expect(samples.get('reveille_cache_evictions_total')).toBe(7);
+    expect(samples.get('reveille_workers')).toBe(3);
+    expect(samples.get('reveille_log_lines_suppressed_total{kind="refusal"}')).toBe(12);
+    expect(samples.get(`reveille_build_info{version="1.2.3",node="${process.versions.node}"}`)).toBe(1);
+    expect(samples.get('process_start_time_seconds')).toBeGreaterThan(0);
+  });
+
+  it('counts transfers by outcome, and times those that ended well', async () => {
+    const metrics = metricsOf(new FakeServer());
+    for (const outcome of OUTCOMES) metrics.transfer(transferRecord({ outcome, durationMs: 250, waitedMs: 1000 }));
+    const samples = await scrape(metrics);
+    for (const outcome of OUTCOMES) expect(samples.get(`reveille_transfers_total{outcome="${outcome}"}`)).toBe(1);
+    expect(samples.get('reveille_transfer_duration_seconds_count')).toBe(2);
+    expect(samples.get('reveille_transfer_duration_seconds_sum')).toBeCloseTo(0.5);
+    expect(samples.get('reveille_transfer_wait_seconds_sum')).toBeCloseTo(OUTCOMES.length);
+  });
+
+  it('counts refusals by code, and warnings', async () => {
+    const metrics = metricsOf(new FakeServer());
+    metrics.refusal(refusalRecord({ code: 2 }));
+    metrics.warning();
+    const samples = await scrape(metrics);
+    expect(samples.get('reveille_refusals_total{code="2"}')).toBe(1);
+    expect(samples.get('reveille_refusals_total{code="1"}')).toBe(0);
+    expect(samples.get('reveille_warnings_total')).toBe(1);
+  });
+
+  it('works before the server has started', async () => {
+    const samples = await scrape(metricsOf(undefined));
+    expect(samples.get('reveille_transfers_active')).toBe(0);
+  });
+
+  it('never names a client or a file', async () => {
+    const metrics = metricsOf(new FakeServer());
+    metrics.transfer(transferRecord({ file: 'secret-name' }));
+    metrics.refusal(refusalRecord({ filename: 'secret-name' }));
+    const text = await metrics.registry.metrics();
+    expect(text).not.toMatch(/secret-name|192\.0\.2\.7|2001:db8/);
+  });
+
+  it('uses names that Prometheus and its conventions accept', async () => {
+    const families = await metricsOf(new FakeServer()).registry.getMetricsAsJSON();
+    const own = families.filter(({ name }) => name.startsWith('reveille_'));
+    expect(own.length).toBeGreaterThan(20);
+    for (const { name, type } of own) {
+      expect(name).toMatch(/^reveille_[a-z_]+$/);
+      expect(name).not.toMatch(/_(ms|kib|mib|percent)(_|$)/);
+      // prom-client gives the type as a word here, whatever its typings say.
+      expect(`${name} ${String(type)}`).toMatch(/^\w+_total counter$|^\w+(?<!_total) (?:gauge|histogram)$/);
+    }
+  });
+});
