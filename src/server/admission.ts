@@ -299,7 +299,7 @@ export class Admission {
     for (const { slot, startedAt, lastRequestAt } of this.#active) {
       // A client that waited long has had our reply only since the start.
       if (now - Math.max(startedAt, lastRequestAt) < UNPROVEN_UNDER_PRESSURE_MS) continue;
-      if (pool.cells.state(slot) === TRANSFER_STATE.unproven) pool.cells.end(slot, WISH_TO_END.supersede);
+      if (pool.cells.state(slot) === TRANSFER_STATE.unproven) pool.cells.end(slot, WISH_TO_END.abort);
     }
   }
 }

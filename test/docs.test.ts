@@ -1,0 +1,397 @@
+/** The documents against the code: what they name exists, what they say is the default is the default, examples run. */
+import { execFile } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, describe, expect, it } from 'vitest';
+import { runBatch } from '../bench/benchmark.ts';
+import { microBenchmarks } from '../bench/benchmarks.ts';
+import { readConfig } from '../src/control/config.ts';
+import { Log } from '../src/control/log.ts';
+import { Metrics } from '../src/control/metrics.ts';
+import { defaultSettings, SETTING_KINDS } from '../src/control/settings.ts';
+import { EXIT } from '../src/control/usage-error.ts';
+import { MALFORMED } from '../src/protocol/packet.ts';
+import { OPTION_NAMES } from '../src/protocol/request.ts';
+import { IGNORED } from '../src/server/admission.ts';
+import { OUTCOMES } from '../src/session/session.ts';
+
+const ROOT = resolve(import.meta.dirname, '..');
+const CLI = join(ROOT, 'dist/control/main.js');
+const PAGES = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'CHANGELOG.md',
+  'SECURITY.md',
+  'docs/design.md',
+  'docs/protocol.md',
+  'docs/configuration.md',
+  'docs/operations.md',
+  'grafana/README.md',
+];
+const run = promisify(execFile);
+
+function read(path: string): string {
+  return readFileSync(join(ROOT, path), 'utf8');
+}
+
+/** The code blocks of a page in one language. */
+function blocks(path: string, language: string): string[] {
+  const fence = new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, 'gm');
+  return [...read(path).matchAll(fence)].map((match) => match[1]!);
+}
+
+/** The rows of the first table below a heading, cell by cell, without its head. */
+function table(path: string, heading: string): string[][] {
+  const text = read(path);
+  const at = text.indexOf(`\n## ${heading}\n`);
+  expect(at, `${path} has a heading "${heading}"`).toBeGreaterThanOrEqual(0);
+  const lines = text.slice(at + 1).split('\n');
+  const first = lines.findIndex((line) => line.startsWith('|'));
+  const rows: string[][] = [];
+  for (let row = first + 2; lines[row]?.startsWith('|') === true; row++) {
+    rows.push(
+      lines[row]!.split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
+  }
+  return rows;
+}
+
+function bare(cell: string): string {
+  return cell.replaceAll('`', '');
+}
+
+/** GitHub's anchor for a heading. */
+function anchorOf(heading: string): string {
+  return heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N} _-]/gu, '')
+    .replaceAll(' ', '-');
+}
+
+describe('links', () => {
+  it.each(PAGES)('in %s lead to files and headings that exist', (page) => {
+    const broken: string[] = [];
+    for (const [, target] of read(page).matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (target!.startsWith('https:')) continue;
+      const [path, anchor] = target!.split('#');
+      const file = path === '' ? join(ROOT, page) : resolve(ROOT, dirname(page), path!);
+      if (!existsSync(file)) broken.push(target!);
+      else if (anchor !== undefined) {
+        const headings = readFileSync(file, 'utf8').match(/^#+ .*$/gm) ?? [];
+        if (!headings.some((heading) => anchorOf(heading.replace(/^#+ /, '')) === anchor)) broken.push(target!);
+      }
+    }
+    expect(broken).toEqual([]);
+  });
+
+  it('reach every page from README.md', () => {
+    const readme = read('README.md');
+    const linked = PAGES.filter((page) => readme.includes(`](${page})`));
+    expect(PAGES.filter((page) => !linked.includes(page))).toEqual(['README.md', 'grafana/README.md']);
+  });
+});
+
+describe('commands', () => {
+  const { scripts, bin } = JSON.parse(read('package.json')) as {
+    scripts: Record<string, string>;
+    bin: Record<string, string>;
+  };
+
+  it.each(PAGES)('of npm in %s are scripts in package.json', (page) => {
+    const named = [...read(page).matchAll(/npm (run [a-z:]+|start|test)\b/g)].map((match) =>
+      match[1]!.replace('run ', ''),
+    );
+    expect(named.filter((name) => !(name in scripts))).toEqual([]);
+  });
+
+  it('of README.md fetch what the example serves, from where it serves it', () => {
+    const { values } = readConfig(join(ROOT, 'examples/rack.yaml'));
+    expect(scripts['start']).toContain('--config examples/rack.yaml');
+    const url = (scheme: string): { at: unknown; path: string } => {
+      const [, address, port, path] = new RegExp(`curl ${scheme}://([0-9.]+):([0-9]+)/(\\S+)`).exec(read('README.md'))!;
+      return { at: { address, port: Number(port) }, path: path! };
+    };
+    expect(values.admin).toEqual(url('http').at);
+    expect(values.listen).toEqual([url('tftp').at]);
+    expect(existsSync(join(values.root!, url('tftp').path))).toBe(true);
+  });
+
+  it('name the program that package.json installs', () => {
+    expect(bin['reveille']).toBe('dist/control/main.js');
+    for (const page of ['README.md', 'docs/operations.md', 'deploy/reveille.service']) {
+      for (const [path] of read(page).matchAll(/dist\/\S+\.js/g)) expect(path).toBe(bin['reveille']);
+    }
+  });
+});
+
+describe('docs/configuration.md', () => {
+  const rows = table('docs/configuration.md', 'Settings of `reveille serve`');
+  const folder = mkdtempSync(join(tmpdir(), 'reveille-docs-'));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  async function helpFlags(command: string): Promise<string[]> {
+    const { stdout } = await run(process.execPath, [CLI, command, '--help']);
+    const flags = [...stdout.matchAll(/^ {2}(-[^<\s,]*(?:, --\S+)?)/gm)].flatMap((match) => match[1]!.split(', '));
+    return flags.filter((flag) => flag !== '-h').toSorted();
+  }
+
+  it('lists the settings that there are', () => {
+    expect(rows.map(([key]) => bare(key!))).toEqual(Object.keys(SETTING_KINDS));
+  });
+
+  it('tells their defaults', () => {
+    const inWords: Readonly<Record<string, string>> = {
+      root: 'none',
+      workers: 'cores − 1, at least 1',
+      maxBlksize: "by the interface's MTU",
+      hint: 'when stderr is a terminal',
+    };
+    const defaults: Record<string, unknown> = { ...defaultSettings(), ...inWords };
+    const documented = rows.map(([key, , shown]) => {
+      const name = bare(key!) as keyof typeof SETTING_KINDS;
+      const text = bare(shown!);
+      if (name in inWords) return [name, text];
+      const isYaml = text.startsWith('[') || text === 'true' || text === 'false';
+      return [name, SETTING_KINDS[name].read(isYaml ? JSON.parse(text) : text)];
+    });
+    expect(Object.fromEntries(documented)).toEqual(defaults);
+  });
+
+  it('tells the bounds of their numbers', () => {
+    const bounds = rows
+      .filter(([, , , allowed]) => /^\d+ to \d+$/.test(allowed!))
+      .map(([key, , , allowed]) => [bare(key!), `a whole number from ${allowed}`]);
+    expect(bounds).toHaveLength(5);
+    const kinds = Object.entries(SETTING_KINDS).map(([key, { expected }]) => [key, expected]);
+    expect(bounds).toEqual(kinds.filter(([, expected]) => expected!.startsWith('a whole number')));
+  });
+
+  it('lists the words that can stand for a value', () => {
+    const listed = rows
+      .filter(([, , , allowed]) => /^[a-z]+(?:, [a-z]+)+$/.test(allowed!))
+      .flatMap(([key, , , allowed]) => allowed!.split(', ').map((word) => [bare(key!), word] as const));
+    const accepted = listed.filter(([key, word]) => {
+      const value = word === 'true' || word === 'false' ? word === 'true' : word;
+      return SETTING_KINDS[key as keyof typeof SETTING_KINDS].read(value) === value;
+    });
+    expect(listed.length).toBeGreaterThan(0);
+    expect(accepted).toEqual(listed);
+  });
+
+  it('names exactly the flags of reveille serve', async () => {
+    const page = read('docs/configuration.md').split('## Flags of `reveille get`')[0]!;
+    const named = new Set([...page.matchAll(/`(--[a-z-]+)/g)].map((match) => match[1]!));
+    expect([...named].toSorted()).toEqual(await helpFlags('serve'));
+  });
+
+  it('names exactly the flags of reveille get', async () => {
+    const named = table('docs/configuration.md', 'Flags of `reveille get`').flatMap(([flags]) =>
+      bare(flags!).split(', '),
+    );
+    expect([...named, '--help'].toSorted()).toEqual(await helpFlags('get'));
+  });
+
+  it('has examples that load, one of them with every key', () => {
+    const loaded = blocks('docs/configuration.md', 'yaml').map((yaml, index) => {
+      const file = join(folder, `${index}.yaml`);
+      writeFileSync(file, yaml);
+      return readConfig(file).values;
+    });
+    expect(loaded.map((values) => Object.keys(values))).toEqual([Object.keys(SETTING_KINDS), ['root']]);
+    expect(loaded[0]).toMatchObject({ root: folder, workers: 3, drain: 30_000, caseInsensitive: true });
+  });
+
+  it('lists the exit codes', () => {
+    const codes = table('docs/configuration.md', 'Exit codes').map(([code]) => Number(code));
+    expect(codes).toEqual(Object.values(EXIT));
+  });
+});
+
+describe('docs/protocol.md', () => {
+  const rfcOf = (cell: string): string => /\d{4}/.exec(cell)![0];
+
+  it('has a row for each RFC, and README.md agrees with it', () => {
+    const full = table('docs/protocol.md', 'RFCs').map(([rfc, supported]) => [rfcOf(rfc!), supported!]);
+    expect(full.map(([rfc]) => rfc)).toEqual(['1350', '1123', '2347', '2348', '2349', '7440', '2090', '3617']);
+    const short = table('README.md', 'What it does').map(([rfc, supported]) => [
+      rfcOf(rfc!),
+      /^(?:yes|no|partial)/.exec(supported!)?.[0],
+    ]);
+    expect(short).toEqual(full);
+  });
+
+  it('lists the options that are understood', () => {
+    const listed = table('docs/protocol.md', 'Options').map(([option]) => bare(option!));
+    expect(listed.toSorted()).toEqual([...OPTION_NAMES].toSorted());
+  });
+
+  it('lists the outcomes', () => {
+    expect(table('docs/protocol.md', 'Outcomes').map(([outcome]) => bare(outcome!))).toEqual([...OUTCOMES]);
+  });
+
+  it('quotes error texts that the code sends', () => {
+    const sent = ['src/server/admission.ts', 'src/session/sender.ts'].map(read).join('');
+    for (const [, , text] of table('docs/protocol.md', 'Errors we send')) expect(sent).toContain(`'${bare(text!)}'`);
+  });
+});
+
+describe('metrics', () => {
+  const counts = (names: readonly string[]): Record<string, number> =>
+    Object.fromEntries(names.map((name) => [name, 0]));
+  const packets = { dataSent: 0, dataBytesSent: 0, received: 0, malformed: 0, retransmits: 0, stale: 0 };
+  const cache = { heldBytes: 0, idleBytes: 0, entries: 0, hits: 0, misses: 0, loads: 0, evictions: 0 };
+  const { registry } = new Metrics({
+    server: () => ({
+      transfersActive: 0,
+      transfersQueued: 0,
+      requestsTotal: 0,
+      ignoredTotal: counts(IGNORED),
+      malformedTotal: counts([...MALFORMED, 'notRequest']),
+      packets,
+      workersLostTotal: 0,
+    }),
+    cache: () => cache,
+    suppressedLines: () => new Log('info', { write: () => {}, close: () => Promise.resolve() }).suppressed,
+    version: '0.0.0',
+    workers: 1,
+  });
+
+  it('are all in docs/operations.md', () => {
+    const listed = table('docs/operations.md', 'Metrics').map(([name]) => bare(name!));
+    const declared = registry
+      .getMetricsAsArray()
+      .map(({ name }) => name)
+      .filter((name) => name.startsWith('reveille_'));
+    expect(listed.toSorted()).toEqual(declared.toSorted());
+  });
+
+  it.each(PAGES)('named in %s exist, with their labels', async (page) => {
+    const scraped = await registry.metrics();
+    const named = [...read(page).matchAll(/\b(reveille_[a-z_]+)(\{[^}]*\})?/g)];
+    const expected = named.flatMap(([, name, labels]) => [`# HELP ${name} `, `${name}${labels ?? ''}`]);
+    expect(expected.filter((text) => !scraped.includes(text))).toEqual([]);
+  });
+});
+
+describe('docs/operations.md', () => {
+  it('has JSON that parses', () => {
+    expect(blocks('docs/operations.md', 'json').map((text) => typeof JSON.parse(text))).toEqual(['object', 'object']);
+  });
+
+  it('shows a log line with the fields that are logged', () => {
+    const shown = blocks('docs/operations.md', 'json').map((text) => JSON.parse(text) as Record<string, unknown>);
+    const expected = shown.find((line) => line['msg'] === 'transfer')!;
+    const lines: string[] = [];
+    const log = new Log('info', { write: (line: string) => void lines.push(line), close: () => Promise.resolve() });
+    log.transfer({
+      outcome: 'complete',
+      durationMs: 3,
+      blocks: 10,
+      bytes: 5000,
+      retransmits: 0,
+      stale: 0,
+      timeouts: 0,
+      errorCode: undefined,
+      errorText: '',
+      fault: undefined,
+      client: { address: '192.0.2.117', port: 46_620 },
+      local: '192.0.2.1',
+      file: 'boot/linux',
+      size: 5000,
+      mode: 'octet',
+      blksize: 512,
+      windowsize: 1,
+      waitedMs: 3,
+    });
+    const written = JSON.parse(lines[0]!) as Record<string, unknown>;
+    expect({ ...written, time: '' }).toEqual({ ...expected, time: '' });
+  });
+
+  it('goes with a unit that leaves time to drain', () => {
+    const unit = read('deploy/reveille.service');
+    const setting = (name: string): string | undefined => new RegExp(`^${name}=(.*)$`, 'm').exec(unit)?.[1];
+    expect(Number(setting('TimeoutStopSec')) * 1000).toBeGreaterThan(defaultSettings().drain);
+    expect(Number(setting('LimitNOFILE'))).toBeGreaterThan(2 * defaultSettings().sessions);
+    expect(Number(setting('SuccessExitStatus'))).toBe(EXIT.cutShort);
+    expect(Number(setting('RestartPreventExitStatus'))).toBe(EXIT.usage);
+    expect(setting('RestrictAddressFamilies')).toContain('AF_NETLINK');
+    expect(setting('MemoryDenyWriteExecute')).toBeUndefined();
+  });
+});
+
+describe('the limits in docs/design.md', () => {
+  const UNITS: Readonly<Record<string, number>> = {
+    ms: 1,
+    s: 1000,
+    min: 60_000,
+    KiB: 2 ** 10,
+    MiB: 2 ** 20,
+    GiB: 2 ** 30,
+  };
+
+  /** `64 KiB`, `10 min`, `8,192`, `64 blocks`: a number of bytes, milliseconds, or things. */
+  function documented(cell: string): number {
+    const match = /^([0-9,]+)(?: (\w+))?$/.exec(cell)!;
+    const unit = UNITS[match[2] ?? ''] ?? 1;
+    return Number(match[1]!.replaceAll(',', '')) * unit;
+  }
+
+  /** The value of a constant or a key in a source text: sums, products and powers of numbers. */
+  function inCode(text: string, name: string): number | undefined {
+    const found = new RegExp(`\\b${name}\\b\\s*[:=]\\s*([0-9][0-9_ *+]*)[,;]`).exec(text)?.[1];
+    if (found === undefined) return undefined;
+    const power = (term: string): number =>
+      term
+        .split('^')
+        .map(Number)
+        .reduceRight((exponent, base) => base ** exponent);
+    const product = (term: string): number =>
+      term
+        .split('*')
+        .map(power)
+        .reduce((a, b) => a * b);
+    const sum = found.replaceAll(/[_ ]/g, '').replaceAll('**', '^').split('+');
+    return sum.map(product).reduce((a, b) => a + b);
+  }
+
+  it.each(
+    table('docs/design.md', 'Limits')
+      .filter(([, shown]) => shown !== '–')
+      .map(([limit, shown, place]) => [limit!, shown!, place!] as const),
+  )('are those in the code: %s %s', (_, shown, place) => {
+    const [, name, path] = /^`(\w+)` in \[[^\]]+\]\(\.\.\/([^)]+)\)$/.exec(place)!;
+    expect(inCode(read(path!), name!)).toBe(documented(shown));
+  });
+});
+
+describe('the library example in README.md', () => {
+  it('runs', async () => {
+    const [example] = blocks('README.md', 'js');
+    // The working directory is the package, so its own name leads to what was built.
+    const { stdout, stderr } = await run(process.execPath, ['--input-type=module', '--eval', example!], { cwd: ROOT });
+    expect(stderr).toBe('');
+    expect(stdout.trim().split('\n').toSorted()).toEqual([
+      'got "Good morning.\\n", complete',
+      'sent motd: 14 bytes, complete',
+    ]);
+  });
+});
+
+describe('the benchmarks', () => {
+  it.each(microBenchmarks().map((benchmark) => [benchmark.name, benchmark] as const))(
+    'do the work that they measure: %s',
+    async (_, benchmark) => {
+      const prepared = await benchmark.prepare();
+      try {
+        await runBatch(benchmark, prepared, benchmark.batch);
+        await expect(runBatch({ ...benchmark, pieces: benchmark.pieces + 1 }, prepared, 1)).rejects.toThrow(/expected/);
+      } finally {
+        await prepared.close?.();
+      }
+    },
+  );
+});
