@@ -1,0 +1,221 @@
+/** How a sending ends, and what it is called then. */
+import { expect, test } from 'vitest';
+import { ack, error, hex } from '../support/bytes.ts';
+import { sender } from './stage.ts';
+
+const FIVE = 4 * 512 + 100;
+
+function proven(plan: Partial<Parameters<typeof sender>[0]> = {}) {
+  const stage = sender({ size: FIVE, ...plan });
+  stage.start();
+  stage.receive(ack(0));
+  return stage;
+}
+
+test.each([
+  ['0 after the OACK (GRUB, iPXE, PXELINUX)', 0, 'closed', 'probe'],
+  ['8 after the OACK (EDK2)', 8, 'User aborted the transfer', 'probe'],
+  ['4 after the OACK (EDK2, an OACK it can not use)', 4, 'Malformatted OACK packet', 'clientError'],
+  ['3 after the OACK (EDK2, a file that grew)', 3, 'too small', 'clientError'],
+])('statement 52: ERROR %s ends it, silently (RFC 1350 §7)', (_name, code, message, outcome) => {
+  const stage = sender({ size: FIVE });
+  stage.start();
+  expect(stage.receive(error(code, message))).toEqual([]);
+  expect(stage.session.outcome).toBe(outcome);
+  expect(stage.session.tally).toMatchObject({ errorCode: code, errorText: message });
+  expect(stage.wait(60_000)).toEqual([]);
+});
+
+test.each([0, 8])('ERROR %i after DATA 1 is a probe, with an OACK before it or without', (code) => {
+  const without = sender({ size: FIVE, oack: false });
+  without.start();
+  without.receive(error(code));
+  expect(without.session.outcome).toBe('probe');
+  const withOack = proven();
+  withOack.receive(error(code));
+  expect(withOack.session.outcome).toBe('probe');
+});
+
+test('ERROR 0 once a block was acknowledged is no probe', () => {
+  const stage = proven();
+  stage.receive(ack(1), error(0, 'TFTP Aborted'));
+  expect(stage.session.outcome).toBe('clientError');
+  expect(stage.session.tally).toMatchObject({ blocks: 1, bytes: 512, errorCode: 0, errorText: 'TFTP Aborted' });
+});
+
+test('statement 79: an ERROR is not answered, acknowledged or repeated, even one of two bytes (RFC 1350 §7)', () => {
+  for (const datagram of [error(3, 'Disk full'), hex('0005'), hex('000500'), hex('0005 ffff')]) {
+    const stage = proven();
+    stage.receive(ack(1));
+    expect(stage.receive(datagram)).toEqual([]);
+    expect(stage.session.outcome).toBe('clientError');
+    expect(stage.wait(100_000)).toEqual([]);
+  }
+});
+
+test('statement 76: patience: a client silent for 60 s in mid-file gets one ERROR, and it is a timeout', () => {
+  const stage = proven();
+  stage.receive(ack(1));
+  expect(stage.wait(59_999).filter((line) => line !== 'data 2')).toEqual([]);
+  expect(stage.session.outcome).toBeUndefined();
+  expect(stage.wait(1)).toEqual(['error 0 Timed out']);
+  expect(stage.session.outcome).toBe('timeout');
+});
+
+test('statement 76: within its patience a sender resends with growing gaps: a bounded number', () => {
+  const stage = proven();
+  stage.receive(ack(1));
+  stage.wait(60_000);
+  // 400 ms (no round trip was measured at 0 ms apart: 50 ms), doubled up to 4 s: at most 7 to get there, then 15.
+  expect(stage.session.tally.timeouts).toBeLessThanOrEqual(22);
+  expect(stage.session.tally.timeouts).toBeGreaterThanOrEqual(14);
+});
+
+test('an ACK that advances renews the patience, a stale one does not', () => {
+  const stage = proven();
+  stage.wait(50_000);
+  stage.receive(ack(1));
+  stage.wait(50_000);
+  expect(stage.session.outcome).toBeUndefined();
+  for (let turn = 0; turn < 99; turn++) {
+    stage.receive(ack(1), ack(0), ack(77));
+    stage.wait(100);
+  }
+  expect(stage.session.outcome).toBeUndefined();
+  stage.wait(100);
+  expect(stage.session.outcome).toBe('timeout');
+  expect(stage.now).toBe(110_000);
+});
+
+test('stale packets move neither the resends nor the end: a session bombarded acts as one left alone', () => {
+  const times = (bombarded: boolean) => {
+    const stage = proven({ windowsize: 4 });
+    stage.receive(ack(2));
+    const sent: string[] = [];
+    for (let ms = 0; ms < 70_000 && stage.session.outcome === undefined; ms++) {
+      const said = stage.wait(1);
+      if (said.length > 0) sent.push(`${stage.now}: ${said.join()}`);
+      if (bombarded && ms % 3 === 0) stage.receive(ack(1), ack(2), ack(60_000), error(0).with(1, 3));
+    }
+    return [...sent, `${stage.now}: ${stage.session.outcome}`];
+  };
+  expect(times(true)).toEqual(times(false));
+});
+
+test('the absolute deadline: 10 minutes and a second for each 64 KiB, however lively the client', () => {
+  const size = 10 * 65_536;
+  const stage = sender({ size, blksize: 512, windowsize: 1 }, 5000);
+  stage.start();
+  stage.receive(ack(0));
+  const end = 5000 + 600_000 + 10_000;
+  for (let block = 1; stage.now + 20_000 < end; block++) {
+    stage.wait(20_000);
+    stage.receive(ack(block));
+  }
+  expect(stage.session.outcome).toBeUndefined();
+  stage.wait(end - 1 - stage.now);
+  expect(stage.session.outcome).toBeUndefined();
+  expect(stage.wait(1)).toEqual(['error 0 Timed out']);
+  expect(stage.session.outcome).toBe('timeout');
+});
+
+test('statement 77: the final ACK never comes: five sends and ten seconds, then it counts as arrived', () => {
+  const stage = proven();
+  for (let block = 1; block <= 4; block++) {
+    stage.now += 1;
+    stage.receive(ack(block));
+  }
+  const sentAt = stage.now;
+  const said = stage.wait(9999);
+  expect(new Set(said)).toEqual(new Set(['data 5']));
+  expect(said.length).toBeGreaterThanOrEqual(4);
+  expect(stage.session.outcome).toBeUndefined();
+  expect(stage.wait(1)).toEqual([]);
+  expect(stage.session.outcome).toBe('completeUnconfirmed');
+  expect(stage.now).toBe(sentAt + 10_000);
+});
+
+test('statement 77: with slow timers ten seconds are not enough: the last block must have been sent five times', () => {
+  const stage = proven({ timeoutMs: 4000 });
+  stage.receive(ack(1), ack(2), ack(3), ack(4));
+  const said = stage.wait(15_999);
+  expect(said).toEqual(['data 5', 'data 5', 'data 5']);
+  expect(stage.session.outcome).toBeUndefined();
+  stage.wait(1);
+  expect(stage.session.outcome).toBe('completeUnconfirmed');
+});
+
+test('statement 77: a client that answers late, within the ten seconds, makes it complete', () => {
+  const stage = proven();
+  stage.receive(ack(1), ack(2), ack(3), ack(4));
+  stage.wait(9000);
+  stage.receive(ack(5));
+  expect(stage.session.outcome).toBe('complete');
+});
+
+test('statement 77: with a window, an ACK inside the last one starts the count of sends anew', () => {
+  const stage = proven({ windowsize: 4, size: 7 * 512 + 1 });
+  stage.receive(ack(4));
+  stage.wait(9000);
+  expect(stage.receive(ack(6))).toEqual(['data 7', 'data 8']);
+  stage.wait(9999);
+  expect(stage.session.outcome).toBeUndefined();
+  stage.wait(1);
+  expect(stage.session.outcome).toBe('completeUnconfirmed');
+});
+
+test('statement 77: silence with patience gone before five sends still counts as arrived', () => {
+  const stage = proven({ timeoutMs: 255_000 });
+  stage.receive(ack(1), ack(2), ack(3), ack(4));
+  expect(stage.wait(60_000)).toEqual([]);
+  expect(stage.session.outcome).toBe('completeUnconfirmed');
+});
+
+test('silence before the last block has left is a timeout, not a success', () => {
+  const stage = proven();
+  stage.receive(ack(1), ack(2), ack(3));
+  stage.wait(60_000);
+  expect(stage.session.outcome).toBe('timeout');
+});
+
+test('statement 78: a port that nobody listens on ends it: a failure before the last block, a success after', () => {
+  const early = proven();
+  early.receive(ack(1));
+  early.session.onUnreachable(early.now);
+  expect(early.session.outcome).toBe('unreachable');
+  const late = proven();
+  late.receive(ack(1), ack(2), ack(3), ack(4));
+  late.session.onUnreachable(late.now);
+  expect(late.session.outcome).toBe('completeUnconfirmed');
+  const unproven = sender({ size: 0, oack: false });
+  unproven.start();
+  unproven.session.onUnreachable(0);
+  expect(unproven.session.outcome).toBe('unreachable');
+});
+
+test('aborting tells a proven client, once', () => {
+  const stage = proven();
+  stage.session.abort(stage.script);
+  stage.session.abort(stage.script);
+  expect(stage.take()).toEqual(['error 0 Server is stopping']);
+  expect(stage.session.outcome).toBe('aborted');
+});
+
+test('a transfer whose client began anew ends without a word', () => {
+  const early = proven();
+  early.take();
+  early.session.supersede();
+  expect([early.session.outcome, early.take()]).toEqual(['aborted', []]);
+  const late = proven();
+  late.receive(ack(1), ack(2), ack(3), ack(4));
+  late.session.supersede();
+  expect([late.session.outcome, late.take()]).toEqual(['completeUnconfirmed', []]);
+});
+
+test('onDeadline called early and often does nothing', () => {
+  const stage = proven({ windowsize: 4 });
+  const { deadline } = stage.session;
+  for (let now = 0; now < Math.min(deadline, 49); now++) stage.session.onDeadline(now, stage.script);
+  expect(stage.take()).toEqual([]);
+  expect(stage.session.deadline).toBe(deadline);
+});

@@ -1,0 +1,80 @@
+/**
+ * TFTP packets byte by byte, for tests: slow and obvious, and sharing nothing with src/protocol, so that a mistake
+ * there is not repeated here. Text is one byte per character (0..255).
+ */
+
+/** Some bytes: text, numbers, or bytes as they are. */
+export type Part = string | readonly number[] | Uint8Array;
+/** Options in the order they stand in the packet; a list of pairs where a name comes twice. */
+export type Options = Readonly<Record<string, string>> | readonly (readonly [string, string])[];
+
+export function bytes(...parts: readonly Part[]): Uint8Array {
+  const chunks = parts.map((part) => (typeof part === 'string' ? codes(part) : part));
+  const all = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    for (const number of chunk) {
+      if (!Number.isInteger(number) || number < 0 || number > 255) throw new Error(`${number} is no byte`);
+      all[at++] = number;
+    }
+  }
+  return all;
+}
+
+function codes(some: string): number[] {
+  const numbers: number[] = [];
+  for (let at = 0; at < some.length; at++) numbers.push(some.charCodeAt(at));
+  return numbers;
+}
+
+/** Bytes from hexadecimal digits; spaces are for the reader. */
+export function hex(digits: string): Uint8Array {
+  const packed = digits.replaceAll(' ', '');
+  const all: number[] = [];
+  for (let at = 0; at < packed.length; at += 2) all.push(Number.parseInt(packed.slice(at, at + 2), 16));
+  return bytes(all);
+}
+
+/** Bytes as hexadecimal digits. */
+export function toHex(some: Uint8Array): string {
+  return Array.from(some, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** A string as it travels: ended by a NUL. */
+export function text(letters: string): Uint8Array {
+  return bytes(letters, [0]);
+}
+
+/** A number of 16 bits, high byte first. */
+export function word(number: number): Uint8Array {
+  return bytes([Math.floor(number / 256), number % 256]);
+}
+
+function optionList(options: Options): Uint8Array {
+  const pairs: readonly (readonly [string, string])[] = Array.isArray(options) ? options : Object.entries(options);
+  return bytes(...pairs.flatMap(([name, value]) => [text(name), text(value)]));
+}
+
+export function rrq(filename: string, mode = 'octet', options: Options = {}): Uint8Array {
+  return bytes(word(1), text(filename), text(mode), optionList(options));
+}
+
+export function wrq(filename: string, mode = 'octet', options: Options = {}): Uint8Array {
+  return bytes(word(2), text(filename), text(mode), optionList(options));
+}
+
+export function data(block: number, payload: Part = ''): Uint8Array {
+  return bytes(word(3), word(block), payload);
+}
+
+export function ack(block: number): Uint8Array {
+  return bytes(word(4), word(block));
+}
+
+export function error(code: number, message = ''): Uint8Array {
+  return bytes(word(5), word(code), text(message));
+}
+
+export function oack(options: Options): Uint8Array {
+  return bytes(word(6), optionList(options));
+}
