@@ -65,10 +65,18 @@ export function stdoutTarget(): LogTarget {
     },
     close() {
       closed = true;
-      if (gone) return Promise.resolve();
       return new Promise((resolve) => {
+        // What can't be written is given up: left in the stream it would be tried again for ever when the process exits.
+        const giveUp = (): void => {
+          stream.destroy();
+          resolve();
+        };
+        if (gone) {
+          giveUp();
+          return;
+        }
         stream.once('close', resolve);
-        stream.once('error', () => resolve());
+        stream.once('error', giveUp);
         stream.end();
       });
     },

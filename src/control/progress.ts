@@ -72,8 +72,8 @@ export class ProgressBar {
   update(bytes: number, total: number | undefined, now: number): void {
     if (now - this.#drawnAt < REDRAW_MS) return;
     this.#drawnAt = now;
-    // One column stays free: a character in the last one makes some terminals wrap.
-    const columns = Math.max(20, (this.#screen.columns ?? 80) - 1);
+    // A terminal that does not know its width says 0. One column stays free: a character in the last one makes some terminals wrap.
+    const columns = Math.max(20, (this.#screen.columns || 80) - 1);
     this.#screen.write(
       `\r${progressLine(this.#label, { bytes, total, elapsedMs: now - this.#startedAt }, columns)}\x1b[K`,
     );

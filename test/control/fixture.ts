@@ -139,9 +139,12 @@ export class Reveille {
   #stdout = '';
   #stderr = '';
 
-  constructor(args: readonly string[], options: { cwd?: string; nodeArgs?: readonly string[] } = {}) {
+  /** @param options.stdout a file that stdout goes to. */
+  constructor(args: readonly string[], options: { cwd?: string; nodeArgs?: readonly string[]; stdout?: string } = {}) {
     if (!existsSync(MAIN)) throw new Error('dist/control/main.js is missing: run `npm run build` first');
-    this.process = spawn(process.execPath, [...(options.nodeArgs ?? []), MAIN, ...args], { cwd: options.cwd });
+    const command = [process.execPath, ...(options.nodeArgs ?? []), MAIN, ...args];
+    const redirect = options.stdout === undefined ? '' : ` > ${options.stdout}`;
+    this.process = spawn('/bin/sh', ['-c', `exec "$@"${redirect}`, 'sh', ...command], { cwd: options.cwd });
     this.process.stdout.setEncoding('utf8').on('data', (text: string) => {
       this.#stdout += text;
     });

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { folder, Reveille } from './fixture.ts';
@@ -196,6 +196,40 @@ describe('a stopping server', () => {
     const second = await new Reveille(['serve', folder(), '--listen', `127.0.0.1:${port}`, '--no-admin']).ended;
     expect(second).toMatchObject({ code: 1, signal: null });
     expect(second.stderr).toMatch(/^reveille: cannot start the server: [^\n]*EADDRINUSE[^\n]*\n$/);
+  });
+});
+
+describe('a server whose log', () => {
+  const bytes = randomBytes(3000);
+
+  /** Two downloads: the second starts after the log line of the first has failed. */
+  async function download(url: string): Promise<void> {
+    for (let n = 0; n < 2; n++) {
+      const { code, stdout } = await new Reveille(['get', `${url}/f`, '-o', '-']).ended;
+      expect(code).toBe(0);
+      expect(stdout.length).toBeGreaterThan(0);
+    }
+  }
+
+  it('nobody reads any more serves on and stops in order', async () => {
+    const root = folder();
+    writeFileSync(join(root, 'f'), bytes);
+    const { server, url } = await serve(root);
+    server.process.stdout.destroy();
+    await download(url);
+    server.process.kill('SIGTERM');
+    expect(await server.ended).toMatchObject({ code: 0, signal: null, stderr: '' });
+  });
+
+  it.runIf(existsSync('/dev/full'))('goes to a full disk serves on and stops in order', async () => {
+    const root = folder();
+    writeFileSync(join(root, 'f'), bytes);
+    const args = ['serve', root, '--listen', '127.0.0.1:0', '--no-admin', '--workers', '1', '--hint'];
+    const server = new Reveille(args, { stdout: '/dev/full' });
+    const [, url] = await server.saying(/^Try: curl -o f (tftp:\/\/\S+)\/f$/m);
+    await download(url!);
+    server.process.kill('SIGTERM');
+    expect(await server.ended).toMatchObject({ code: 0, signal: null });
   });
 });
 
