@@ -16,8 +16,13 @@ export class MonotonicClock implements Clock {
   }
 
   wake(at: number, fn: () => void): () => void {
-    const delay = Math.min(LONGEST_SLEEP_MS, Math.max(0, at - this.now()));
-    const timer = setTimeout(fn, delay);
+    let timer: NodeJS.Timeout | undefined;
+    const sleep = (): void => {
+      timer = setTimeout(ring, Math.min(LONGEST_SLEEP_MS, Math.max(0, at - this.now())));
+    };
+    // Node's timers count the whole milliseconds of another clock: now and then one rings a fraction too early.
+    const ring = (): void => (this.now() < at ? sleep() : fn());
+    sleep();
     return () => clearTimeout(timer);
   }
 }

@@ -47,6 +47,8 @@ export class Driver {
   readonly #running: (Running | undefined)[] = [];
   readonly #free: number[] = [];
   #count = 0;
+  /** How often abortAll was called: a transfer whose link was being opened meanwhile must not begin. */
+  #aborts = 0;
   #cancelWake: (() => void) | undefined;
   #wakeAt = Number.POSITIVE_INFINITY;
   /** Says whether supervisions have something to say; they are asked only then. */
@@ -68,11 +70,16 @@ export class Driver {
   /** Runs one transfer to its end. Never rejects for what a peer does; an environment that fails gives `aborted`. */
   async run(job: Job): Promise<TransferReport> {
     const running = new Running(job, this);
+    const aborts = this.#aborts;
     let link: Link;
     try {
       link = await this.#engine.link(job.link, running);
     } catch (cause) {
       return running.failed(cause);
+    }
+    if (aborts !== this.#aborts) {
+      link.close();
+      return running.failed('Aborted before it began');
     }
     const id = this.#free.pop() ?? this.#running.length;
     this.#running[id] = running;
@@ -84,6 +91,7 @@ export class Driver {
 
   /** Ends every transfer with outcome `aborted`. */
   abortAll(): void {
+    this.#aborts++;
     for (const running of this.#running) running?.abort();
   }
 
@@ -108,6 +116,11 @@ export class Driver {
     this.#running[id] = undefined;
     this.#free.push(id);
     this.#count--;
+    if (this.#count > 0) return;
+    // An idle driver leaves no timer behind: one would keep the process from ending.
+    this.#cancelWake?.();
+    this.#cancelWake = undefined;
+    this.#wakeAt = Number.POSITIVE_INFINITY;
   }
 
   #wakeBy(deadline: number): void {
@@ -181,11 +194,10 @@ class Running implements Steps, LinkReceiver {
       session.onPacket(PACKET, now, this);
       driver.counters[COUNTER.retransmits]! += session.tally.retransmits - retransmits;
       driver.counters[COUNTER.stale]! += session.tally.stale - stale;
+      this.#after(now);
     } catch (cause) {
       this.#fail(cause);
-      return;
     }
-    this.#after(now);
   }
 
   onUnreachable(): void {
@@ -240,12 +252,11 @@ class Running implements Steps, LinkReceiver {
     const { retransmits } = session.tally;
     try {
       what(session);
+      counters[COUNTER.retransmits]! += session.tally.retransmits - retransmits;
+      this.#after(this.#driver.now());
     } catch (cause) {
       this.#fail(cause);
-      return;
     }
-    counters[COUNTER.retransmits]! += session.tally.retransmits - retransmits;
-    this.#after(this.#driver.now());
   }
 
   #after(now: number): void {

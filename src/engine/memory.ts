@@ -38,6 +38,9 @@ export const FAULTLESS: Faults = {
   unreachable: true,
 };
 
+/** Packets from strangers that one link answers, as in the engines for real networks. */
+const STRANGER_ANSWERS = 8;
+
 /** What became of a datagram. */
 export type Fate = 'sent' | 'lost' | 'corrupted' | 'delivered' | 'nobody';
 
@@ -91,8 +94,9 @@ export class MemoryNetwork {
   /** Takes bytes as they are: the caller gives them away. */
   send(bytes: Uint8Array, from: Address, to: Address): void {
     this.tap?.('sent', bytes, from, to);
-    const copies = this.#chance(this.faults.duplicate) ? 2 : 1;
-    for (let copy = 0; copy < copies; copy++) this.#carry(copy === 0 ? bytes : bytes.slice(), from, to);
+    // The copy goes first: what happens to one must not happen to the other.
+    if (this.#chance(this.faults.duplicate)) this.#carry(bytes.slice(), from, to);
+    this.#carry(bytes, from, to);
   }
 
   #chance(probability: number): boolean {
@@ -183,11 +187,12 @@ class MemoryListening implements ListeningPort, Endpoint {
   unreachable(): void {}
 
   reply(bytes: Uint8Array, length: number, peer: Address): void {
-    this.#network.send(bytes.slice(0, length), this.local, peer);
+    if (this.#open.has(this)) this.#network.send(bytes.slice(0, length), this.local, peer);
   }
 
   async close(): Promise<void> {
-    this.#open.delete(this);
+    // A second call must not take the address from whoever has it now.
+    if (!this.#open.delete(this)) return;
     this.#network.unbind(this.local);
   }
 }
@@ -199,7 +204,8 @@ class MemoryLink implements Link, Endpoint {
   readonly #open: Set<unknown>;
   #peer: Address;
   #learning: boolean;
-  readonly #answersStrangers: boolean;
+  /** Packets from strangers that are still answered with ERROR 5. A link to a fixed peer answers none. */
+  #strangerAnswers: number;
   #closed = false;
 
   constructor(network: MemoryNetwork, options: LinkOptions, receiver: LinkReceiver, open: Set<unknown>) {
@@ -209,7 +215,7 @@ class MemoryLink implements Link, Endpoint {
     this.local = { address: options.local, port: network.freePort(options.local) };
     this.#peer = options.peer;
     this.#learning = options.peerPort === 'learn';
-    this.#answersStrangers = this.#learning;
+    this.#strangerAnswers = this.#learning ? STRANGER_ANSWERS : 0;
     network.bind(this.local, this);
   }
 
@@ -227,7 +233,7 @@ class MemoryLink implements Link, Endpoint {
 
   /** RFC 1350 §4: another transfer's packet gets ERROR 5 and disturbs nothing. An ERROR is never answered. */
   #rejectStranger(bytes: Uint8Array, from: Address): void {
-    if (!this.#answersStrangers || bytes.length < 2 || bytes[1] === OPCODE.ERROR) return;
+    if (bytes.length < 2 || bytes[1] === OPCODE.ERROR || this.#strangerAnswers-- <= 0) return;
     const packet = new Uint8Array(64);
     const length = encodeError(packet, ERROR_CODE.UNKNOWN_TID, 'Unknown transfer ID');
     this.#network.send(packet.slice(0, length), this.local, from);

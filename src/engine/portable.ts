@@ -4,7 +4,7 @@
  * range, and a client that has gone shows at once (ECONNREFUSED reaches connected sockets only).
  */
 import { type Socket, type SocketOptions, createSocket } from 'node:dgram';
-import { isIPv6 } from 'node:net';
+import { SocketAddress, isIPv6 } from 'node:net';
 import { DATA_HEADER, encodeDataHeader, encodeError } from '../protocol/encode.ts';
 import { ERROR_CODE, OPCODE } from '../protocol/opcode.ts';
 import { MonotonicClock } from './clock.ts';
@@ -67,6 +67,28 @@ function closed(socket: Socket): Promise<void> {
   });
 }
 
+function connect(socket: Socket, peer: Address): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.connect(peer.port, peer.address, (error?: Error | null) => {
+      if (error === undefined || error === null) resolve();
+      else reject(error);
+    });
+  });
+}
+
+/** Nobody can be reached at port 0, though a datagram may claim to come from there (RFC 768); Node throws at it. */
+function sendTo(socket: Socket, parts: Uint8Array | Uint8Array[], { address, port }: Address): void {
+  if (port !== 0) socket.send(parts, port, address, ignore);
+}
+
+/** An address as the system writes it: packets are told apart by comparing texts. */
+function canonical(text: string): string {
+  const [address = text, zone] = text.split('%');
+  if (!isIPv6(address)) return text;
+  const written = new SocketAddress({ address, family: 'ipv6' }).address;
+  return zone === undefined ? written : `${written}%${zone}`;
+}
+
 function boundTo(socket: Socket): Address {
   const { address, port } = socket.address();
   return { address, port };
@@ -76,9 +98,11 @@ export class PortableEngine implements Engine {
   readonly clock: Clock = new MonotonicClock();
   readonly #links = new Set<PortableLink>();
   readonly #listening = new Set<PortableListening>();
+  #closed = false;
 
   async listen(local: Address, receive: RequestReceiver): Promise<ListeningPort> {
     const socket = await openSocket(local.address, local.port, { recvBufferSize: RECEIVE_BUFFER_BYTES });
+    this.#expectOpen(socket);
     const port = new PortableListening(socket, receive, () => this.#listening.delete(port));
     this.#listening.add(port);
     return port;
@@ -88,14 +112,14 @@ export class PortableEngine implements Engine {
     const learn = options.peerPort === 'learn';
     const socket = await openSocket(options.local, 0, learn ? { recvBufferSize: RECEIVE_BUFFER_BYTES } : {});
     if (!learn) {
-      await new Promise<void>((resolve, reject) => {
-        socket.connect(options.peer.port, options.peer.address, (error?: Error) => {
-          if (error === undefined || error === null) return resolve();
-          socket.close();
-          reject(error);
-        });
-      });
+      try {
+        await connect(socket, options.peer);
+      } catch (cause) {
+        socket.close();
+        throw cause;
+      }
     }
+    this.#expectOpen(socket);
     const link = new PortableLink(socket, options, receiver, () => this.#links.delete(link));
     this.#links.add(link);
     return link;
@@ -105,7 +129,15 @@ export class PortableEngine implements Engine {
     return attachShared(handle);
   }
 
+  /** What was still being opened when the engine was closed ends here. */
+  #expectOpen(socket: Socket): void {
+    if (!this.#closed) return;
+    socket.close();
+    throw Object.assign(new Error('The engine is closed'), { code: 'ECANCELED' });
+  }
+
   async close(): Promise<void> {
+    this.#closed = true;
     for (const link of this.#links) link.close();
     await Promise.all([...this.#listening].map((port) => port.close()));
   }
@@ -128,7 +160,7 @@ class PortableListening implements ListeningPort {
 
   reply(bytes: Uint8Array, length: number, peer: Address): void {
     // A copy: the send may be deferred, and the buffer is the caller's.
-    if (this.#closing === undefined) this.#socket.send(bytes.slice(0, length), peer.port, peer.address, ignore);
+    if (this.#closing === undefined) sendTo(this.#socket, bytes.slice(0, length), peer);
   }
 
   close(): Promise<void> {
@@ -155,16 +187,26 @@ class PortableLink implements Link {
     this.#socket = socket;
     this.#receiver = receiver;
     this.#forget = forget;
-    this.#peer = options.peer;
+    this.#peer = { address: canonical(options.peer.address), port: options.peer.port };
     this.#learning = options.peerPort === 'learn';
     this.#connected = !this.#learning;
     this.local = boundTo(socket);
     socket.on('message', (bytes, from) => this.#onMessage(bytes, from));
-    socket.on('error', (error: NodeJS.ErrnoException) => {
-      // Anything else (no route just now, no buffers) is a packet lost.
-      if (error.code === 'ECONNREFUSED' && !this.#closed) this.#receiver.onUnreachable();
-    });
+    socket.on('error', this.#onError);
   }
+
+  /** The kernel reports a refusal once, to the next receive or to the next send, whichever comes first. */
+  readonly #onError = (error: NodeJS.ErrnoException | null): void => {
+    // Anything else (no route just now, no buffers) is a packet lost.
+    if (error?.code !== 'ECONNREFUSED') return;
+    // It also reports it before what the peer sent last, which may be the ACK of everything: a turn of the event loop
+    // later that has been read.
+    setImmediate(() => setImmediate(this.#reportRefusal));
+  };
+
+  readonly #reportRefusal = (): void => {
+    if (!this.#closed) this.#receiver.onUnreachable();
+  };
 
   #onMessage(bytes: Uint8Array, from: Address): void {
     if (this.#closed) return;
@@ -184,7 +226,7 @@ class PortableLink implements Link {
     if (this.#connected || bytes.length < 2 || bytes[1] === OPCODE.ERROR || this.#strangerAnswers-- <= 0) return;
     const packet = new Uint8Array(64);
     const length = encodeError(packet, ERROR_CODE.UNKNOWN_TID, 'Unknown transfer ID');
-    this.#socket.send(packet.subarray(0, length), from.port, from.address, ignore);
+    sendTo(this.#socket, packet.subarray(0, length), from);
   }
 
   data(wireBlock: number, view: SharedView, offset: number, length: number): void {
@@ -198,8 +240,8 @@ class PortableLink implements Link {
 
   #send(parts: Uint8Array[]): void {
     if (this.#closed) return;
-    if (this.#connected) this.#socket.send(parts, ignore);
-    else this.#socket.send(parts, this.#peer.port, this.#peer.address, ignore);
+    if (this.#connected) this.#socket.send(parts, this.#onError);
+    else sendTo(this.#socket, parts, this.#peer);
   }
 
   close(): void {

@@ -1,0 +1,49 @@
+/** One suite, run over every engine: another engine is another row. */
+import { MemoryNetwork } from '../../src/engine/memory.ts';
+import { PortableEngine } from '../../src/engine/portable.ts';
+import { VirtualClock } from '../../src/engine/virtual-clock.ts';
+import { describeEngine } from './conformance.ts';
+import { describeDriver } from './driver-conformance.ts';
+import type { EngineRow, EngineWorld } from './engine-row.ts';
+import { describeLinks } from './link-conformance.ts';
+
+/** Virtual time goes on event by event until the promise has settled; when nothing is left to happen, it never will. */
+function createMemoryWorld(): EngineWorld {
+  const clock = new VirtualClock();
+  const network = new MemoryNetwork(clock, 1);
+  return {
+    engine: () => network.engine(),
+    until: async (promise) => {
+      let settled = false;
+      const settle = (): void => {
+        settled = true;
+      };
+      promise.then(settle, settle);
+      for (;;) {
+        await new Promise((resolve) => setImmediate(resolve));
+        if (settled) return promise;
+        if (!clock.step()) throw new Error('Nothing is left to happen, and the promise has not settled');
+      }
+    },
+  };
+}
+
+const createPortableWorld = (): EngineWorld => ({ engine: () => new PortableEngine(), until: (promise) => promise });
+
+const ROWS: readonly EngineRow[] = [
+  { name: 'the memory engine', address: '10.0.0.1', second: '10.0.0.2', create: createMemoryWorld },
+  {
+    name: 'the portable engine',
+    address: '127.0.0.1',
+    // Linux has all of 127.0.0.0/8 on its loopback interface; others have this one address.
+    second: process.platform === 'linux' ? '127.0.0.2' : undefined,
+    create: createPortableWorld,
+  },
+  { name: 'the portable engine', address: '::1', second: undefined, create: createPortableWorld },
+];
+
+for (const row of ROWS) {
+  describeEngine(row);
+  describeLinks(row);
+  describeDriver(row);
+}

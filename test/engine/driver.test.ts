@@ -1,0 +1,249 @@
+/** The driver's own rules, with sessions made for the purpose. Whole transfers are in driver-conformance.ts. */
+import { beforeEach, describe, expect, test } from 'vitest';
+import { COUNTER } from '../../src/engine/counters.ts';
+import { Driver, type Job } from '../../src/engine/driver.ts';
+import { MemoryNetwork } from '../../src/engine/memory.ts';
+import type { Engine } from '../../src/engine/types.ts';
+import { VirtualClock } from '../../src/engine/virtual-clock.ts';
+import type { Packet } from '../../src/protocol/packet.ts';
+import { type Outcome, type Session, type Steps, createTally } from '../../src/session/session.ts';
+import { RawPeer } from '../support/datagrams.ts';
+
+/** Does what each test gives it to do; without that, nothing. */
+class ScriptedSession implements Session {
+  readonly tally = createTally();
+  deadline = Number.MAX_SAFE_INTEGER;
+  outcome: Outcome | undefined;
+  /** When onDeadline was called. */
+  readonly woken: number[] = [];
+
+  start(_now: number, out: Steps): void {
+    out.opening();
+  }
+
+  onPacket(_packet: Packet, _now: number, _out: Steps): void {}
+
+  onDeadline(now: number, _out: Steps): void {
+    this.woken.push(now);
+    this.outcome = 'timeout';
+  }
+
+  onUnreachable(): void {
+    this.outcome = 'unreachable';
+  }
+
+  abort(): void {
+    this.outcome = 'aborted';
+  }
+}
+
+describe('a driver', () => {
+  let clock: VirtualClock;
+  let network: MemoryNetwork;
+  let engine: Engine;
+  let peer: RawPeer;
+  let counters: Float64Array;
+  let driver: Driver;
+
+  beforeEach(async () => {
+    clock = new VirtualClock();
+    network = new MemoryNetwork(clock, 1);
+    engine = network.engine();
+    peer = await RawPeer.open(network.engine(), 'peer');
+    counters = new Float64Array(8);
+    driver = new Driver(engine, counters);
+  });
+
+  function job(session: Session, more: Partial<Job> = {}): Job {
+    return {
+      session,
+      link: { local: 'here', peer: peer.local, peerPort: 'fixed' },
+      opening: Uint8Array.of(0, 6),
+      rollover: () => 0,
+      ...more,
+    };
+  }
+
+  test('wakes a session at its deadline, not before, and at the new one when it moves either way', async () => {
+    const sessions = [500, 20_000, 3].map((deadline) => Object.assign(new ScriptedSession(), { deadline }));
+    const reports = sessions.map((session) => driver.run(job(session)));
+    await clock.runAsync(2);
+    expect(sessions.map(({ woken }) => woken)).toEqual([[], [], []]);
+    sessions[0]!.deadline = 900;
+    await clock.runAsync(600);
+    expect(sessions.map(({ woken }) => woken)).toEqual([[], [], [3]]);
+    await clock.runAsync();
+    expect(sessions.map(({ woken }) => woken)).toEqual([[900], [20_000], [3]]);
+    expect((await Promise.all(reports)).map(({ outcome }) => outcome)).toEqual(['timeout', 'timeout', 'timeout']);
+  });
+
+  test('hears of an earlier deadline after any packet', async () => {
+    const session = Object.assign(new ScriptedSession(), { deadline: 10_000 });
+    session.onPacket = () => {
+      session.deadline = clock.now() + 7;
+    };
+    const report = driver.run(job(session));
+    await clock.runAsync(100);
+    peer.send(peer.inbox.datagrams[0]!.from!, 0, 4, 0, 0);
+    await clock.runAsync();
+    await report;
+    expect(session.woken).toEqual([107]);
+  });
+
+  test('leaves no timer behind when its last transfer has ended', async () => {
+    const session = Object.assign(new ScriptedSession(), { deadline: 5000 });
+    session.onPacket = () => {
+      session.outcome = 'complete';
+    };
+    const report = driver.run(job(session));
+    await clock.runAsync(10);
+    peer.send(peer.inbox.datagrams[0]!.from!, 0, 4, 0, 0);
+    await clock.runAsync(11);
+    expect((await report).outcome).toBe('complete');
+    expect(driver.size).toBe(0);
+    expect(clock.step()).toBe(false);
+    // And begins anew with the next.
+    const next = Object.assign(new ScriptedSession(), { deadline: 100 });
+    void driver.run(job(next));
+    await clock.runAsync();
+    expect(next.woken).toEqual([100]);
+  });
+
+  test('reports a transfer that gets no port as aborted, with the reason', async () => {
+    engine.link = () => Promise.reject(Object.assign(new Error('bind EMFILE'), { code: 'EMFILE' }));
+    expect(await driver.run(job(new ScriptedSession()))).toMatchObject({ outcome: 'aborted', fault: 'bind EMFILE' });
+    expect(driver.size).toBe(0);
+  });
+
+  test.each(['start', 'onPacket', 'onDeadline', 'onUnreachable', 'abort'] as const)(
+    'a throw in %s of one session ends that one with its fault, and no other',
+    async (method) => {
+      const faulty = Object.assign(new ScriptedSession(), { deadline: 50 });
+      faulty[method] = () => {
+        throw new Error('a bug of ours');
+      };
+      const good = Object.assign(new ScriptedSession(), { deadline: 50 });
+      const reports = [driver.run(job(faulty)), driver.run(job(good))];
+      await clock.runAsync(10);
+      if (method === 'onPacket') for (const { from } of peer.inbox.datagrams) peer.send(from!, 0, 4, 0, 0);
+      if (method === 'onUnreachable') {
+        await peer.port.close();
+        // The kernel's report of a refused packet, which only a send can draw.
+        network.tap = undefined;
+        network.send(Uint8Array.of(0), peer.inbox.datagrams[0]!.from!, peer.local);
+      }
+      await clock.runAsync(20);
+      if (method === 'abort') driver.abortAll();
+      await clock.runAsync();
+      const [first, second] = await Promise.all(reports);
+      expect(first?.outcome).toBe('aborted');
+      expect(first?.fault).toMatch(/a bug of ours/);
+      expect(second).toMatchObject({ outcome: method === 'abort' ? 'aborted' : 'timeout', fault: undefined });
+      expect(driver.size).toBe(0);
+    },
+  );
+
+  test('a throw in a supervision, or where a session tells its state, costs that transfer alone too', async () => {
+    const fail = (): never => {
+      throw new Error('a bug of ours');
+    };
+    let rung = true;
+    driver = new Driver(engine, counters, () => rung);
+    const odd = new ScriptedSession();
+    Object.defineProperty(odd, 'deadline', { get: fail });
+    const reports = [
+      driver.run(job(new ScriptedSession(), { supervision: { onProgress: fail, attend: () => {} } })),
+      driver.run(job(new ScriptedSession(), { supervision: { onProgress: () => {}, attend: fail } })),
+      driver.run(job(odd)),
+    ];
+    const good = Object.assign(new ScriptedSession(), { deadline: 300 });
+    const last = driver.run(job(good));
+    await clock.runAsync(100);
+    rung = false;
+    for (const report of await Promise.all(reports)) {
+      expect(report.outcome).toBe('aborted');
+      expect(report.fault).toMatch(/a bug of ours/);
+    }
+    await clock.runAsync();
+    expect(await last).toMatchObject({ outcome: 'timeout', fault: undefined });
+    expect(good.woken).toEqual([300]);
+  });
+
+  test('lets supervisions speak within ten milliseconds of the bell, and only then', async () => {
+    let rung = false;
+    driver = new Driver(engine, counters, () => {
+      const was = rung;
+      rung = false;
+      return was;
+    });
+    const attended: number[] = [];
+    const session = Object.assign(new ScriptedSession(), { deadline: 60_000 });
+    const supervision = {
+      onProgress: () => {},
+      attend: (now: number, out: Steps) => {
+        attended.push(now);
+        if (now > 500) session.abort();
+        else out.opening();
+      },
+    };
+    const report = driver.run(job(session, { supervision }));
+    await clock.runAsync(100);
+    attended.length = 0;
+    peer.inbox.datagrams.length = 0;
+    await clock.runAsync(300);
+    expect(attended).toEqual([]);
+    rung = true;
+    await clock.runAsync(400);
+    expect(attended).toHaveLength(1);
+    expect(attended[0]).toBeLessThanOrEqual(310);
+    expect(peer.inbox.contents).toEqual([[0, 6]]);
+    await clock.runAsync(600);
+    rung = true;
+    await clock.runAsync(1000);
+    expect((await report).outcome).toBe('aborted');
+    expect(clock.step()).toBe(false);
+  });
+
+  test('tells supervisions of progress, and counts the time of a transfer until its last', async () => {
+    const progress: number[] = [];
+    const session = Object.assign(new ScriptedSession(), { deadline: 9000 });
+    session.onPacket = ({ block }) => {
+      session.tally.blocks = block;
+    };
+    const supervision = { onProgress: (at: number) => progress.push(at), attend: () => {} };
+    const report = driver.run(job(session, { supervision }));
+    await clock.runAsync(0);
+    const link = peer.inbox.datagrams[0]!.from!;
+    for (const [at, block] of [
+      [40, 1],
+      [60, 1],
+      [80, 2],
+    ] as const) {
+      await clock.runAsync(at);
+      peer.send(link, 0, 4, 0, block);
+    }
+    await clock.runAsync();
+    expect(await report).toMatchObject({ outcome: 'timeout', durationMs: 80, blocks: 2 });
+    expect(progress.filter((at, index) => at !== progress[index - 1])).toEqual([0, 40, 80]);
+  });
+
+  test('counts what arrives, what of it is malformed, stale, or sent again', async () => {
+    const session = Object.assign(new ScriptedSession(), { deadline: 1000 });
+    session.onPacket = () => {
+      session.tally.stale++;
+      session.tally.retransmits += 2;
+    };
+    const report = driver.run(job(session));
+    await clock.runAsync(1);
+    const link = peer.inbox.datagrams[0]!.from!;
+    for (const bytes of [[], [0], [1, 4, 0, 0], [0, 9, 0, 0], [0, 4, 0], [0, 4, 0, 1], [0, 4, 0, 1]]) {
+      peer.send(link, ...bytes);
+    }
+    await clock.runAsync();
+    await report;
+    expect(counters[COUNTER.received]).toBe(7);
+    expect(counters[COUNTER.malformed]).toBe(5);
+    expect(counters[COUNTER.stale]).toBe(2);
+    expect(counters[COUNTER.retransmits]).toBe(4);
+  });
+});

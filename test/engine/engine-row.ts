@@ -1,0 +1,79 @@
+/**
+ * An engine as a row of the conformance suite, and the bench it is tested on. Time is abstracted: a virtual clock is
+ * driven, real events are waited for. That something does not arrive is shown by a later datagram that does, on the
+ * same way.
+ */
+import { afterEach, beforeEach } from 'vitest';
+import type { Address, Engine, LinkOptions } from '../../src/engine/types.ts';
+import { RawLink, RawPeer } from '../support/datagrams.ts';
+
+/** A network that engines of one kind can be made on. */
+export interface EngineWorld {
+  engine(): Engine;
+  /** Lets the world go on until the promise settles. */
+  until<T>(promise: Promise<T>): Promise<T>;
+}
+
+export interface EngineRow {
+  readonly name: string;
+  readonly address: string;
+  /** Another address of the same host, where there is one. */
+  readonly second: string | undefined;
+  create(): EngineWorld;
+}
+
+/** The engine under test, and around it what peers and strangers need. Made anew for each test. */
+export class Bench {
+  readonly engine: Engine;
+  /** Peers and strangers live on an engine of their own. */
+  readonly others: Engine;
+  readonly #world: EngineWorld;
+  readonly #address: string;
+
+  constructor(row: EngineRow) {
+    this.#world = row.create();
+    this.#address = row.address;
+    this.engine = this.#world.engine();
+    this.others = this.#world.engine();
+  }
+
+  until<T>(promise: Promise<T>): Promise<T> {
+    return this.#world.until(promise);
+  }
+
+  peer(address = this.#address): Promise<RawPeer> {
+    return this.until(RawPeer.open(this.others, address));
+  }
+
+  listen(address = this.#address, port = 0): Promise<RawPeer> {
+    return this.until(RawPeer.open(this.engine, address, port));
+  }
+
+  link(peer: RawPeer, peerPort: LinkOptions['peerPort']): Promise<RawLink> {
+    return this.until(RawLink.open(this.engine, { local: this.#address, peer: peer.local, peerPort }));
+  }
+
+  /** Waits until nobody listens at `peer` any more: a probe is refused. */
+  async deaf(peer: Address): Promise<void> {
+    const options = { local: this.#address, peer, peerPort: 'fixed' } as const;
+    const probe = await this.until(RawLink.open(this.others, options));
+    const refused = probe.refused();
+    probe.send(0, 4, 0, 0);
+    await this.until(refused);
+    probe.link.close();
+  }
+
+  async close(): Promise<void> {
+    await this.until(Promise.all([this.engine.close(), this.others.close()]));
+  }
+}
+
+/** A bench for each test of the suite at hand. */
+export function useBench(row: EngineRow): () => Bench {
+  let bench: Bench;
+  beforeEach(() => {
+    bench = new Bench(row);
+  });
+  afterEach(() => bench.close());
+  return () => bench;
+}

@@ -1,0 +1,193 @@
+/** The TFTP clients that Debian has: what each can ask of a server, how to call it, and how to come by it. */
+import { execFileSync, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import type { Address } from '../../src/index.ts';
+
+/** What is asked of the server beside the file. Undefined options are not in the request. */
+export interface Asking {
+  readonly blksize?: number;
+  readonly windowsize?: number;
+  /** The request has `tsize` in it. */
+  readonly tsize?: boolean;
+}
+
+export interface RealClient {
+  /** Also its name in .ci/apt-packages. */
+  readonly name: string;
+  /** The command that shows it is there, and prints what it can be told. */
+  readonly help: readonly [string, ...string[]];
+  /** Everything of BLKSIZES and WINDOWSIZES that it can ask for. */
+  readonly asks: readonly Asking[];
+  /** What none of `asks` has, as its help would call it. */
+  readonly hasNoWordFor: RegExp;
+  /** Whether it can't download a file of `size` bytes when it asks so. */
+  readonly refuses?: (asking: Asking, size: number) => boolean;
+  command(asking: Asking, server: Address, remote: string, local: string): readonly [string, ...string[]];
+}
+
+const BLKSIZES = [1468, 8192, 65464];
+const WINDOWSIZES = [8, 64];
+const BLKSIZES_ALONE: readonly Asking[] = BLKSIZES.map((blksize) => ({ blksize }));
+
+function urlHost(address: string): string {
+  return address.includes(':') ? `[${address}]` : address;
+}
+
+/** tftp-hpa 5.2 asks for no options, whatever it is told. */
+const tftpHpa: RealClient = {
+  name: 'tftp-hpa',
+  help: ['tftp', '--help'],
+  asks: [{}],
+  hasNoWordFor: /blksize|blocksize|window/i,
+  command: (_asking, { address, port }, remote, local) => [
+    'tftp',
+    '-m',
+    'binary',
+    address,
+    String(port),
+    '-c',
+    'get',
+    remote,
+    local,
+  ],
+};
+
+const atftp: RealClient = {
+  name: 'atftp',
+  help: ['atftp', '--help'],
+  asks: [
+    {},
+    ...BLKSIZES_ALONE,
+    ...WINDOWSIZES.map((windowsize) => ({ windowsize })),
+    ...BLKSIZES.flatMap((blksize) => WINDOWSIZES.map((windowsize) => ({ blksize, windowsize }))),
+    { tsize: true },
+  ],
+  hasNoWordFor: /(?!)/,
+  command: ({ blksize, windowsize, tsize }, { address, port }, remote, local) => [
+    'atftp',
+    ...(tsize === undefined ? [] : ['--option', 'tsize 0']),
+    ...(blksize === undefined ? [] : ['--option', `blksize ${blksize}`]),
+    ...(windowsize === undefined ? [] : ['--option', `windowsize ${windowsize}`]),
+    '-g',
+    '-r',
+    remote,
+    '-l',
+    local,
+    address,
+    String(port),
+  ],
+};
+
+/** Asks for tsize whenever it asks at all, and takes tsize 0 for a fault. */
+const curl: RealClient = {
+  name: 'curl',
+  help: ['curl', '--help', 'all'],
+  asks: [{}, { blksize: 512, tsize: true }, ...BLKSIZES.map((blksize) => ({ blksize, tsize: true }))],
+  hasNoWordFor: /tftp-window/i,
+  refuses: ({ tsize }, size) => tsize === true && size === 0,
+  command: ({ blksize }, { address, port }, remote, local) => [
+    'curl',
+    ...(blksize === undefined ? ['--tftp-no-options'] : ['--tftp-blksize', String(blksize)]),
+    '--silent',
+    '--show-error',
+    '--globoff',
+    `tftp://${urlHost(address)}:${port}/${remote}`,
+    '-o',
+    local,
+  ],
+};
+
+const busybox: RealClient = {
+  name: 'busybox',
+  help: ['busybox', 'tftp', '--help'],
+  asks: [{}, ...BLKSIZES_ALONE],
+  hasNoWordFor: /window/i,
+  command: ({ blksize }, { address, port }, remote, local) => [
+    'busybox',
+    'tftp',
+    ...(blksize === undefined ? [] : ['-b', String(blksize)]),
+    '-g',
+    '-l',
+    local,
+    '-r',
+    remote,
+    address,
+    String(port),
+  ],
+};
+
+export const REAL_CLIENTS: readonly RealClient[] = [tftpHpa, atftp, curl, busybox];
+
+export function describeAsking({ blksize, windowsize, tsize }: Asking): string {
+  const words = [
+    ...(blksize === undefined ? [] : [`blksize ${blksize}`]),
+    ...(windowsize === undefined ? [] : [`windowsize ${windowsize}`]),
+    ...(tsize === undefined ? [] : ['tsize']),
+  ];
+  return words.length === 0 ? 'no options' : words.join(', ');
+}
+
+export interface Run {
+  /** Null when it was ended by a signal: by us, for taking too long. */
+  readonly code: number | null;
+  /** What it wrote, for a person to read. */
+  readonly output: string;
+}
+
+/** Runs a command to its end, for at most `timeoutMs`. @throws Error when there is no such command. */
+export async function run(command: readonly [string, ...string[]], timeoutMs: number): Promise<Run> {
+  const [file, ...args] = command;
+  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: timeoutMs, killSignal: 'SIGKILL' });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk: Buffer) => {
+      // atftp writes a line for every block that overflows its socket.
+      if (output.length < 100_000) output += chunk.toString();
+    });
+  }
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  });
+  return { code, output };
+}
+
+/** What the client says of itself, or undefined when it is not installed. */
+export async function helpOf({ help }: RealClient): Promise<string | undefined> {
+  try {
+    return (await run(help, 10_000)).output;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw cause;
+  }
+}
+
+async function missingClients(): Promise<string[]> {
+  const helps = await Promise.all(REAL_CLIENTS.map(helpOf));
+  return REAL_CLIENTS.filter((_client, index) => helps[index] === undefined).map(({ name }) => name);
+}
+
+/**
+ * Installs what is missing if we may.
+ *
+ * @returns the names of clients that a test may do without: none in CI, where their absence is a failure.
+ * @throws Error when CI is set and a client is missing, or its installation fails.
+ */
+export async function provideClients(): Promise<readonly string[]> {
+  let missing = await missingClients();
+  if (missing.length > 0 && process.getuid?.() === 0) {
+    const packages = readFileSync(new URL('../../.ci/apt-packages', import.meta.url), 'utf8')
+      .trim()
+      .split('\n');
+    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+    execFileSync('apt-get', ['update'], { env, stdio: 'pipe' });
+    execFileSync('apt-get', ['install', '-y', '--no-install-recommends', ...packages], { env, stdio: 'pipe' });
+    missing = await missingClients();
+  }
+  if (missing.length === 0) return [];
+  if (process.env['CI'] === 'true') throw new Error(`Expected these clients to be installed: ${missing.join(', ')}`);
+  process.stderr.write(
+    `\n*** NOT TESTED with ${missing.join(', ')}: not installed. As root: apt-get install ${missing.join(' ')}\n\n`,
+  );
+  return missing;
+}

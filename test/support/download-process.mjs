@@ -1,0 +1,32 @@
+// Many downloads at once of one file, each compared with the file as its blocks come. A process of its own, so that
+// the server's memory is not the clients'.
+import { readFileSync } from 'node:fs';
+import { fetchFile } from '../../dist/index.js';
+import { createEngine } from '../../dist/engine/create.js';
+
+const { server, filename, path, wish } = JSON.parse(process.argv[2]);
+const expected = readFileSync(path);
+const engine = createEngine('portable');
+
+/** @returns what was wrong, or undefined. */
+async function download() {
+  let at = 0;
+  let right = true;
+  const write = (bytes) => {
+    right &&= expected.compare(bytes, 0, bytes.length, at, at + bytes.length) === 0;
+    at += bytes.length;
+  };
+  const result = await fetchFile({ server, filename, mode: 'octet', wish, sink: { write }, engine, lingerMs: 50 });
+  const { outcome, errorText, fault, settled } = result;
+  if (outcome !== 'complete') return `${outcome} after ${at} bytes: ${errorText} ${fault ?? ''}`;
+  if (!right) return 'wrong bytes';
+  if (at !== expected.length) return `${at} bytes instead of ${expected.length}`;
+  if (settled.blksize !== wish.blksize || settled.windowsize !== wish.windowsize) return 'other options than asked';
+  return undefined;
+}
+
+process.on('message', async (count) => {
+  const failures = await Promise.all(Array.from({ length: count }, download));
+  process.send(failures.filter((failure) => failure !== undefined));
+});
+process.send('ready');

@@ -1,0 +1,137 @@
+/** The test's end of a server in a process of its own (server-process.mjs). */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import type { Address, TransferRecord } from '../../src/index.ts';
+import type { ServerStats } from '../../src/server/types.ts';
+
+const SCRIPT = fileURLToPath(new URL('./server-process.mjs', import.meta.url));
+
+/**
+ * V8's young generation grows with use, up to 48 MiB a thread, whatever is kept. Here it has one size, small and from
+ * the start, so that the process's memory tells what is kept.
+ */
+const EXEC_ARGV = ['--expose-gc', '--min-semi-space-size=1', '--max-semi-space-size=1'];
+
+/** What the process holds, after a forced collection in each of its threads. */
+export interface Usage {
+  readonly rssBytes: number;
+  /** Of all threads' heaps together, what is in use. */
+  readonly heapBytes: number;
+  readonly descriptors: number;
+}
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+interface Warning {
+  readonly message: string;
+  readonly detail: Readonly<Record<string, unknown>>;
+}
+
+type Message =
+  | { kind: 'ready'; addresses: readonly Address[] }
+  | { kind: 'transfer'; record: TransferRecord }
+  | ({ kind: 'warning' } & Warning)
+  | { kind: 'answer'; id: number; value: unknown };
+
+export class ForkedServer {
+  /** Finished transfers, oldest first. */
+  readonly transfers: TransferRecord[] = [];
+  readonly warnings: Warning[] = [];
+  /** How the process ended. */
+  readonly exit: Promise<Exit>;
+  readonly #process: ChildProcess;
+  readonly #answers = new Map<number, (value: unknown) => void>();
+  #calls = 0;
+  #addresses: readonly Address[] = [];
+  #ready: () => void = () => {};
+
+  private constructor(root: string, workers: number) {
+    this.#process = fork(SCRIPT, [JSON.stringify({ root, workers })], { execArgv: EXEC_ARGV });
+    this.#process.on('message', (message) => this.#onMessage(message as Message));
+    this.exit = once(this.#process, 'exit').then(([code, signal]) => ({
+      code: code as number | null,
+      signal: signal as NodeJS.Signals | null,
+    }));
+  }
+
+  /** Serves a folder on a free port of 127.0.0.1. */
+  static async start(root: string, workers: number): Promise<ForkedServer> {
+    const server = new ForkedServer(root, workers);
+    const ready = new Promise<void>((resolve) => {
+      server.#ready = resolve;
+    });
+    await Promise.race([ready, server.#failure()]);
+    return server;
+  }
+
+  get address(): Address {
+    return this.#addresses[0]!;
+  }
+
+  stats(): Promise<ServerStats> {
+    return this.#call('stats');
+  }
+
+  usage(): Promise<Usage> {
+    return this.#call('usage');
+  }
+
+  /** How many transfers each worker is running. */
+  running(): Promise<number[]> {
+    return this.#call('running');
+  }
+
+  /** Makes the busiest worker throw. @returns how many transfers it was running. */
+  crash(): Promise<number> {
+    return this.#call('crash');
+  }
+
+  /** @returns how many transfers were aborted. */
+  stop(drainMs: number): Promise<number> {
+    return this.#call('stop', { drainMs });
+  }
+
+  /** Ends the process whatever it does: for the end of a test that may have failed. */
+  async end(): Promise<void> {
+    this.#process.kill('SIGKILL');
+    await this.exit;
+  }
+
+  async #failure(): Promise<never> {
+    const { code, signal } = await this.exit;
+    throw new Error(`Expected the server's process to live, it ended with ${signal ?? code}`);
+  }
+
+  #call<T>(kind: string, details: object = {}): Promise<T> {
+    const id = ++this.#calls;
+    const answer = new Promise<T>((resolve) => {
+      this.#answers.set(id, resolve as (value: unknown) => void);
+    });
+    // A process that has gone shows by its exit.
+    this.#process.send({ ...details, id, kind }, () => {});
+    return Promise.race([answer, this.#failure()]);
+  }
+
+  #onMessage(message: Message): void {
+    switch (message.kind) {
+      case 'ready':
+        this.#addresses = message.addresses;
+        this.#ready();
+        break;
+      case 'transfer':
+        this.transfers.push(message.record);
+        break;
+      case 'warning':
+        this.warnings.push(message);
+        break;
+      case 'answer':
+        this.#answers.get(message.id)?.(message.value);
+        this.#answers.delete(message.id);
+        break;
+    }
+  }
+}

@@ -1,0 +1,71 @@
+/** A server on threads of its own that serves a folder, and remembers what it was told. */
+import type { Address, RefusalRecord, Server, ServerLimits, TransferRecord } from '../../src/index.ts';
+import { built } from './built.ts';
+
+const LOOPBACK: readonly Address[] = [
+  { address: '127.0.0.1', port: 0 },
+  { address: '::1', port: 0 },
+];
+
+export interface LiveServer {
+  readonly server: Server;
+  /** Where it listens on a local address. */
+  at(local: string): Address;
+  /** Finished transfers, oldest first. */
+  readonly transfers: readonly TransferRecord[];
+  readonly refusals: readonly RefusalRecord[];
+  /** Resolves with the first transfer, past or to come, that is wanted. */
+  transfer(wanted: (record: TransferRecord) => boolean): Promise<TransferRecord>;
+}
+
+export interface FolderOptions {
+  /** Default: a free port on 127.0.0.1 and one on ::1. */
+  readonly listen?: readonly Address[];
+  /** Default 1. */
+  readonly workers?: number;
+  readonly limits?: Partial<ServerLimits>;
+}
+
+export async function serveFolder(root: string, options: FolderOptions = {}): Promise<LiveServer> {
+  const { BufferCache, DEFAULT_LIMITS, Directory, startServer } = built;
+  const transfers: TransferRecord[] = [];
+  const refusals: RefusalRecord[] = [];
+  const waiting = new Set<(record: TransferRecord) => void>();
+  const server = await startServer({
+    listen: options.listen ?? LOOPBACK,
+    sources: [new Directory({ root, cache: new BufferCache(), clock: () => performance.now() })],
+    engine: 'auto',
+    workers: options.workers ?? 1,
+    limits: { ...DEFAULT_LIMITS, ...options.limits },
+    observer: {
+      onTransfer: (record) => {
+        transfers.push(record);
+        for (const tell of waiting) tell(record);
+      },
+      onRefusal: (record) => void refusals.push(record),
+      onWarning: () => {},
+    },
+  });
+  return {
+    server,
+    transfers,
+    refusals,
+    at(local) {
+      const found = server.addresses.find(({ address }) => address === local);
+      if (found === undefined) throw new Error(`Expected the server to listen on ${local}`);
+      return found;
+    },
+    transfer(wanted) {
+      const past = transfers.find(wanted);
+      if (past !== undefined) return Promise.resolve(past);
+      return new Promise((resolve) => {
+        const tell = (record: TransferRecord): void => {
+          if (!wanted(record)) return;
+          waiting.delete(tell);
+          resolve(record);
+        };
+        waiting.add(tell);
+      });
+    },
+  };
+}
