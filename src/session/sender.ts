@@ -186,7 +186,7 @@ export class Sender implements Session {
     const block = this.#base < 0 ? (wire === 0 ? 0 : -1) : fromWire(wire, this.#base, this.#plan.rollover);
     if (block <= this.#base || block > this.#highest) {
       this.tally.stale++;
-      if (block === this.#base) this.#onRepeatedAck();
+      if (block === this.#base) this.#onRepeatedAck(now);
       return;
     }
     this.#proven = true;
@@ -218,9 +218,11 @@ export class Sender implements Session {
   /**
    * The last ACK came again: after a timeout it means that both copies arrived, so the timer was too short and the
    * first ACK was for the first copy. Without this a peer that has become slow would never be measured again
-   * (Karn's rule), and get every block twice. Sends nothing and moves no timer.
+   * (Karn's rule), and get every block twice. Sends nothing and moves no timer but one: a client that still asks
+   * is not silent, and only silence stands for the ACK of the last block.
    */
-  #onRepeatedAck(): void {
+  #onRepeatedAck(now: number): void {
+    if (this.#tailSince !== NEVER) this.#tailSince = now;
     if (this.#doubtfulMs > 0) this.#retransmission.sample(this.#doubtfulMs);
     this.#doubtfulMs = 0;
   }
