@@ -21,19 +21,25 @@ const server = await startServer({
   worker: new URL('./instrumented-worker.mjs', import.meta.url),
 });
 
-/** Asks every worker, and resolves with their answers. */
+/**
+ * Asks every worker, and resolves with their answers. Asks again until it has as many as there are workers: one that
+ * has just taken a lost one's place may not listen yet.
+ */
 function askWorkers(question, answer) {
   return new Promise((resolve) => {
     const channel = new BroadcastChannel('instruments');
-    const answers = [];
+    const answers = new Map();
+    const ask = () => channel.postMessage({ kind: question });
+    const again = setInterval(ask, 50);
     channel.onmessage = ({ data }) => {
       if (data.kind !== answer) return;
-      answers.push(data);
-      if (answers.length < workers) return;
+      answers.set(data.thread, data);
+      if (answers.size < workers) return;
+      clearInterval(again);
       channel.close();
-      resolve(answers);
+      resolve([...answers.values()]);
     };
-    channel.postMessage({ kind: question });
+    ask();
   });
 }
 

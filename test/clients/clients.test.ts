@@ -1,0 +1,107 @@
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  type Asking,
+  REAL_CLIENTS,
+  type RealClient,
+  describeAsking,
+  helpOf,
+  provideClients,
+  run,
+} from '../support/clients.ts';
+import { FULL, SEED, seededBytes } from '../support/content.ts';
+import { type LiveServer, serveFolder } from '../support/server.ts';
+
+const SMALL = [0, 1, 511, 512, 513, 14_680];
+/** 65,535 full blocks of 512 bytes and an empty one, and well past the wrap. */
+const LARGE = [33_553_920, 40_000_000];
+const SIZES = FULL ? [...SMALL, ...LARGE] : SMALL;
+const TIMEOUT_MS = 120_000;
+
+interface Row {
+  readonly client: RealClient;
+  readonly size: number;
+  readonly asking: Asking;
+  readonly local: string;
+  /** A name for this row's file alone, so that its transfer is told from the others. */
+  readonly name: string;
+  readonly title: string;
+}
+
+function rowsOf(client: RealClient): Row[] {
+  return client.asks.flatMap((asking) =>
+    SIZES.flatMap((size) =>
+      ['127.0.0.1', '::1'].map((local): Row => {
+        const title = `${client.name}, ${size} bytes, ${describeAsking(asking)}, ${local}`;
+        return { client, size, asking, local, title, name: title.replaceAll(/[^a-z0-9]+/g, '-') };
+      }),
+    ),
+  );
+}
+
+const missing = await provideClients();
+const contents = new Map(SIZES.map((size) => [size, seededBytes(SEED, size)]));
+let folder: string;
+let live: LiveServer;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'reveille-clients-'));
+  const root = await mkdtemp(join(folder, 'root-'));
+  for (const [size, content] of contents) await writeFile(join(root, `size-${size}`), content);
+  for (const { name, size } of REAL_CLIENTS.flatMap(rowsOf)) await symlink(`size-${size}`, join(root, name));
+  live = await serveFolder(root);
+});
+
+afterAll(async () => {
+  await live.server.stop(0);
+  await rm(folder, { recursive: true });
+});
+
+describe.each(REAL_CLIENTS.filter(({ name }) => !missing.includes(name)))(
+  `$name (content of REVEILLE_SEED=${SEED})`,
+  (client) => {
+    const isRefused = ({ asking, size }: Row): boolean => client.refuses?.(asking, size) === true;
+    // `$title` would cut the titles short.
+    const rows = (refused: boolean): [string, Row][] =>
+      rowsOf(client).flatMap((row) => (isRefused(row) === refused ? [[row.title, row]] : []));
+    const download = ({ asking, local, name }: Row, path: string): ReturnType<typeof run> =>
+      run(client.command(asking, live.at(local), name, path), TIMEOUT_MS);
+
+    it.concurrent.each(rows(false))('byte for byte: %s', { timeout: TIMEOUT_MS }, async (_title, row) => {
+      const { size, asking, local, name } = row;
+      const path = join(folder, name);
+      const { code, output } = await download(row, path);
+      expect({ code, output }).toEqual({ code: 0, output });
+      const bytes = await readFile(path);
+      await rm(path);
+      expect(bytes.length).toBe(size);
+      expect(bytes.equals(contents.get(size)!)).toBe(true);
+      const { blksize = 512, windowsize = 1 } = asking;
+      const transfer = await live.transfer(({ file }) => file === name);
+      expect(transfer).toMatchObject({ outcome: 'complete', blksize, windowsize, size, local });
+    });
+
+    it.concurrent.each(rows(true))('can not be done: %s', { timeout: TIMEOUT_MS }, async (_title, row) => {
+      const { code } = await download(row, join(folder, row.name));
+      expect(code).not.toBe(0);
+      const transfer = await live.transfer(({ file }) => file === row.name);
+      expect(transfer.outcome).not.toBe('complete');
+    });
+
+    // One that learns them is to ask for them in the table.
+    it('has no word for the options it is not asked with', async () => {
+      const help = await helpOf(client);
+      expect(help).toMatch(/tftp/i);
+      expect(help).not.toMatch(client.hasNoWordFor);
+    });
+  },
+);
+
+describe.runIf(missing.length > 0)('clients that are not installed', () => {
+  it.for(missing)('NOT TESTED: %s', (name, { skip }) => {
+    expect(missing).toContain(name);
+    skip(`${name} is not installed: as root, apt-get install ${name}`);
+  });
+});

@@ -1,0 +1,123 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { SEED, seededBytes } from '../support/content.ts';
+import { ForkedServer } from '../support/forked-server.ts';
+import { type Paused, closeAll, startPaused } from '../support/paced-downloads.ts';
+import { ERROR, RawClient, number, opcode, readRequest, text } from '../support/raw-client.ts';
+
+const DOWNLOADS = 20;
+const KERNEL = seededBytes(SEED, 100_000);
+const CLEAN_EXIT = { code: 0, signal: null };
+
+let folder: string;
+let server: ForkedServer;
+let paused: Paused[];
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'reveille-lifecycle-'));
+  await writeFile(join(folder, 'kernel'), KERNEL);
+  server = await ForkedServer.start(folder, 2);
+  paused = await startPaused(server.address, 'kernel', DOWNLOADS);
+});
+
+afterEach(async () => {
+  await closeAll(paused);
+  await server.end();
+  await rm(folder, { recursive: true });
+});
+
+const portOf = ({ client }: Paused): number => client.port;
+
+async function finishAll(downloads: readonly Paused[]): Promise<void> {
+  const contents = await Promise.all(downloads.map(({ download }) => download.finish()));
+  for (const content of contents) expect(content.equals(KERNEL)).toBe(true);
+}
+
+describe('a throw inside a busy worker', () => {
+  it('costs that worker its transfers, and nobody else anything', async () => {
+    const lost = await server.crash();
+    expect(lost).toBeGreaterThan(0);
+    expect(lost).toBeLessThan(DOWNLOADS);
+    await expect.poll(() => server.transfers.length, { timeout: 10_000 }).toBe(lost);
+    for (const { outcome, fault } of server.transfers) {
+      expect({ outcome, fault }).toEqual({ outcome: 'aborted', fault: 'Planted fault' });
+    }
+    const lostPorts = new Set(server.transfers.map(({ client }) => client.port));
+    expect(lostPorts.size).toBe(lost);
+
+    await finishAll(paused.filter((one) => !lostPorts.has(portOf(one))));
+    const served = await startPaused(server.address, 'kernel', DOWNLOADS);
+    // The replacement has its share.
+    expect(await server.running()).toEqual([DOWNLOADS / 2, DOWNLOADS / 2]);
+    await finishAll(served);
+    await closeAll(served);
+
+    await expect.poll(() => server.transfers.length, { timeout: 10_000 }).toBe(2 * DOWNLOADS);
+    expect(server.transfers.slice(lost).every(({ outcome }) => outcome === 'complete')).toBe(true);
+    expect(server.warnings.map(({ message }) => message)).toEqual(['worker lost']);
+    expect(await server.stats()).toMatchObject({ workersLostTotal: 1, transfersActive: 0 });
+    expect(await server.stop(0)).toBe(0);
+    expect(await server.exit).toEqual(CLEAN_EXIT);
+  });
+
+  it('in every worker, one after the other, still leaves a server that serves and stops', async () => {
+    for (let crashes = 1; crashes <= 4; crashes++) {
+      await server.crash();
+      await expect.poll(async () => (await server.stats()).workersLostTotal, { timeout: 10_000 }).toBe(crashes);
+      const served = await startPaused(server.address, 'kernel', 4);
+      await finishAll(served);
+      await closeAll(served);
+    }
+    await server.stop(0);
+    expect(await server.exit).toEqual(CLEAN_EXIT);
+  });
+
+  it('while the server stops does not keep it from stopping', async () => {
+    const stopped = server.stop(10_000);
+    const lost = await server.crash();
+    await expect.poll(() => server.transfers.length, { timeout: 10_000 }).toBe(lost);
+    const lostPorts = new Set(server.transfers.map(({ client }) => client.port));
+    await finishAll(paused.filter((one) => !lostPorts.has(portOf(one))));
+    expect(await stopped).toBe(0);
+    expect(await server.exit).toEqual(CLEAN_EXIT);
+  });
+});
+
+describe('stopping a busy server', () => {
+  it('lets running transfers finish, ignores new requests, and lets the process end', async () => {
+    const stopped = server.stop(30_000);
+    const late = await RawClient.open();
+    await late.send(readRequest('kernel'), server.address);
+    await expect.poll(async () => (await server.stats()).ignoredTotal['draining']).toBe(1);
+    await finishAll(paused);
+    expect(await stopped).toBe(0);
+    expect(late.arrived).toEqual([]);
+    await late.close();
+    expect(server.transfers.map(({ outcome }) => outcome)).toEqual(paused.map(() => 'complete'));
+    expect(await server.exit).toEqual(CLEAN_EXIT);
+  });
+
+  it('at once aborts what runs, tells the clients, and lets the process end', async () => {
+    expect(await server.stop(0)).toBe(DOWNLOADS);
+    for (const { client } of paused) {
+      let datagram = await client.receive();
+      // Copies of the block that waits for its ACK.
+      while (opcode(datagram) !== ERROR) datagram = await client.receive();
+      expect({ code: number(datagram), text: text(datagram) }).toEqual({ code: 0, text: 'Server is stopping' });
+    }
+    expect(server.transfers.map(({ outcome }) => outcome)).toEqual(paused.map(() => 'aborted'));
+    expect(await server.exit).toEqual(CLEAN_EXIT);
+  });
+
+  it('a second time with less patience aborts what the first let run', async () => {
+    const patient = server.stop(60_000);
+    const [first] = paused;
+    const finished = await first!.download.finish();
+    expect(finished.equals(KERNEL)).toBe(true);
+    expect(await server.stop(0)).toBe(DOWNLOADS - 1);
+    expect(await patient).toBe(DOWNLOADS - 1);
+    expect(await server.exit).toEqual(CLEAN_EXIT);
+  });
+});
