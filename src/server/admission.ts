@@ -49,6 +49,8 @@ export class Admission {
   readonly #ignored: Record<Ignored, number>;
   readonly #packet = new Uint8Array(MAX_CONTROL);
   #draining = false;
+  #cancelled = false;
+  #aborted = 0;
   #cancelSweep: (() => void) | undefined;
   #whenIdle: () => void = () => {};
 
@@ -127,10 +129,15 @@ export class Admission {
     });
   }
 
-  /** Ends everything that runs. @returns how many transfers that is. */
-  cancelAll(): number {
+  /** Ends everything that runs. */
+  cancelAll(): void {
+    this.#cancelled = true;
     for (const { slot } of this.#active) this.#options.pool.cells.end(slot, WISH_TO_END.abort);
-    return this.#active.size;
+  }
+
+  /** Transfers that cancelAll has cost so far: some end on their own before it reaches them. */
+  get aborted(): number {
+    return this.#aborted;
   }
 
   #ignore(reason: Ignored): void {
@@ -267,6 +274,7 @@ export class Admission {
     const { peer, port, content, mode, negotiation, firstRequestAt, startedAt } = transfer;
     const { blksize, windowsize } = negotiation!.settled;
     const superseded = report.outcome === 'aborted' && transfer.abandoned;
+    if (this.#cancelled && report.outcome === 'aborted' && !superseded) this.#aborted++;
     this.#options.observer.onTransfer({
       ...report,
       fault: superseded ? 'The client began anew' : report.fault,

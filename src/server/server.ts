@@ -77,7 +77,6 @@ export class TftpServer implements Server {
   #stopping: Promise<number> | undefined;
   #cutAt = Number.POSITIVE_INFINITY;
   #cancelCut: (() => void) | undefined;
-  #aborted = 0;
 
   constructor(parts: ServerParts) {
     const { engine, pool, listen, sources, limits, observer, seed, localAddresses } = parts;
@@ -141,7 +140,7 @@ export class TftpServer implements Server {
     await this.#pool.close();
     await this.#listener.close();
     await this.#engine.close();
-    return this.#aborted;
+    return this.#admission.aborted;
   }
 
   /** Ends what still runs after `drainMs`, unless an earlier end was already set. */
@@ -152,7 +151,7 @@ export class TftpServer implements Server {
     this.#cutAt = at;
     this.#cancelCut?.();
     this.#cancelCut = clock.wake(at, () => {
-      this.#aborted = this.#admission.cancelAll();
+      this.#admission.cancelAll();
     });
   }
 

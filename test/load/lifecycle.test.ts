@@ -116,8 +116,17 @@ describe('stopping a busy server', () => {
     const [first] = paused;
     const finished = await first!.download.finish();
     expect(finished.equals(KERNEL)).toBe(true);
+    await expect.poll(() => server.transfers.length).toBe(1);
     expect(await server.stop(0)).toBe(DOWNLOADS - 1);
     expect(await patient).toBe(DOWNLOADS - 1);
+    expect(await server.exit).toEqual(CLEAN_EXIT);
+  });
+
+  it('in the moment of their last ACK does not count transfers as aborted that were not', async () => {
+    await Promise.all(paused.map(({ download }) => download.advance(Number.POSITIVE_INFINITY)));
+    const [aborted] = await Promise.all([server.stop(0), ...paused.map(({ download }) => download.finish())]);
+    expect(aborted).toBe(server.transfers.filter(({ outcome }) => outcome === 'aborted').length);
+    expect(server.transfers.length).toBe(DOWNLOADS);
     expect(await server.exit).toEqual(CLEAN_EXIT);
   });
 });
