@@ -1,10 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { fetchFile } from '../../src/client/fetch.ts';
 import { Jitter } from '../../src/session/jitter.ts';
-import { content } from './bytes.ts';
+import { seededBytes } from '../support/content.ts';
 import { SERVER, World } from './world.ts';
 
-const FILES = { loader: content(20_000, 1), config: content(300, 2), kernel: content(150_000, 3), empty: content(0) };
+const FILES = {
+  loader: seededBytes(1, 20_000),
+  config: seededBytes(2, 300),
+  kernel: seededBytes(3, 150_000),
+  empty: seededBytes(1, 0),
+};
 const NAMES = ['loader', 'config', 'kernel', 'empty'] as const;
 const WISHES = [
   {},

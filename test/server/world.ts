@@ -7,7 +7,9 @@ import { VirtualClock } from '../../src/engine/virtual-clock.ts';
 import { InlinePool } from '../../src/pool/inline-pool.ts';
 import { DEFAULT_LIMITS, TftpServer } from '../../src/server/server.ts';
 import type { RefusalRecord, ServerLimits, TransferRecord } from '../../src/server/types.ts';
-import { bytesOf } from './bytes.ts';
+import { shareBytes } from '../../src/engine/shared-bytes.ts';
+import { text } from '../support/bytes.ts';
+import { seededBytes } from '../support/content.ts';
 
 export const SERVER: Address = { address: '10.0.0.1', port: 69 };
 
@@ -117,7 +119,7 @@ export class RawClient {
   /** Sends a request to the server's port. */
   ask(name: string, options: Readonly<Record<string, number | string>> = {}, mode = 'octet', opcode = 1): void {
     const strings = [name, mode, ...Object.entries(options).flatMap(([key, value]) => [key, String(value)])];
-    this.send(SERVER, [0, opcode, ...strings.flatMap((text) => [...bytesOf(text), 0])]);
+    this.send(SERVER, [0, opcode, ...strings.flatMap((string) => [...text(string), 0])]);
   }
 
   ack(block: number, to: Address = this.last.from): void {
@@ -125,7 +127,7 @@ export class RawClient {
   }
 
   error(code: number, to: Address = this.last.from): void {
-    this.send(to, [0, 5, 0, code, ...bytesOf('no'), 0]);
+    this.send(to, [0, 5, 0, code, ...text('no'), 0]);
   }
 
   send(to: Address, bytes: readonly number[]): void {
@@ -161,4 +163,20 @@ function describePacket(bytes: Uint8Array): string {
     default:
       return `opcode ${bytes[1]}`;
   }
+}
+
+/** A source whose answers, 300 bytes for any name, wait until they are let go. */
+export function gatedSource(): Source & { letGo(): void; asked: number } {
+  const waiting: (() => void)[] = [];
+  return {
+    asked: 0,
+    async open(): Promise<Answer> {
+      this.asked++;
+      await new Promise<void>((resolve) => waiting.push(resolve));
+      return { kind: 'content', handle: shareBytes(seededBytes(1, 300)), label: 'small', release: () => {} };
+    },
+    letGo(): void {
+      for (const resolve of waiting.splice(0)) resolve();
+    },
+  };
 }

@@ -1,0 +1,188 @@
+import { describe, expect, it } from 'vitest';
+import { seededBytes } from '../support/content.ts';
+import { World, gatedSource } from './world.ts';
+
+const FILES = {
+  small: seededBytes(1, 300),
+  exact: seededBytes(1, 1024),
+  big: seededBytes(1, 100_000),
+  huge: seededBytes(1, 5_000_000),
+};
+
+describe('when every session is taken', () => {
+  it('quick ones go first, then whoever waited longest', async () => {
+    const world = await World.start({ files: FILES, limits: { sessions: 1 } });
+    const first = world.client('10.0.1.1');
+    first.ask('big');
+    await world.pass(1);
+    const [bulk1, bulk2, quick] = ['10.0.1.2', '10.0.1.3', '10.0.1.4'].map((address) => world.client(address));
+    bulk1!.ask('big');
+    await world.pass(1);
+    bulk2!.ask('big');
+    await world.pass(1);
+    quick!.ask('small');
+    await world.pass(1);
+    expect(world.server.stats()).toMatchObject({ transfersActive: 1, transfersQueued: 3 });
+    first.error(0);
+    await world.pass(1);
+    expect(quick!.texts).toEqual(['DATA 1 +300']);
+    quick!.ack(1);
+    await world.pass(1);
+    expect(bulk1!.texts).toEqual(['DATA 1 +512']);
+    expect(bulk2!.received).toEqual([]);
+  });
+
+  it('a probe goes ahead of a download of the same file', async () => {
+    const world = await World.start({ files: FILES, limits: { sessions: 1 } });
+    const first = world.client('10.0.1.1');
+    first.ask('big');
+    await world.pass(1);
+    const download = world.client('10.0.1.2');
+    download.ask('huge', { tsize: 0, blksize: 1432 });
+    await world.pass(1);
+    const probe = world.client('10.0.1.3');
+    probe.ask('huge', { tsize: 0 });
+    await world.pass(1);
+    first.error(0);
+    await world.pass(1);
+    expect(probe.texts).toEqual(['OACK tsize=5000000']);
+    expect(download.received).toEqual([]);
+    probe.error(8);
+    await world.pass(1);
+    expect(download.texts).toEqual(['OACK tsize=5000000 blksize=1432']);
+    expect(world.transfers.map(({ outcome }) => outcome)).toEqual(['probe', 'probe']);
+  });
+
+  it('a client that repeats its request keeps its place, one that has fallen silent loses it', async () => {
+    const world = await World.start({ files: FILES, limits: { sessions: 1 } });
+    const first = world.client('10.0.1.1');
+    first.ask('big');
+    await world.pass(1);
+    first.ack(1);
+    const patient = world.client('10.0.1.2');
+    const silent = world.client('10.0.1.3');
+    silent.ask('big');
+    patient.ask('big');
+    for (let second = 0; second < 12; second++) {
+      await world.pass(1000);
+      patient.ask('big');
+    }
+    await world.pass(1);
+    expect(world.server.stats()).toMatchObject({ transfersQueued: 1, ignoredTotal: { expired: 1 } });
+    first.error(0);
+    await world.pass(1);
+    expect(patient.texts).toEqual(['DATA 1 +512']);
+    expect(silent.received).toEqual([]);
+  });
+
+  it('newcomers beyond the queue are not answered, and counted', async () => {
+    const world = await World.start({ files: FILES, limits: { sessions: 1, queue: 2 } });
+    for (let node = 0; node < 5; node++) world.client(`10.0.2.${node}`).ask('big');
+    await world.pass(1);
+    expect(world.server.stats()).toMatchObject({
+      transfersActive: 1,
+      transfersQueued: 2,
+      ignoredTotal: { queueFull: 2 },
+    });
+  });
+
+  it('a client that waited long for its turn still has three seconds to answer the reply', async () => {
+    const world = await World.start({ files: FILES, limits: { sessions: 1 } });
+    const first = world.client('10.0.1.1');
+    first.ask('big');
+    await world.pass(1);
+    first.ack(1);
+    const [waiting, crowd] = [world.client('10.0.1.2'), world.client('10.0.1.3')];
+    waiting.ask('big');
+    await world.pass(6000);
+    crowd.ask('big');
+    first.error(0);
+    await world.pass(2500);
+    expect(waiting.texts[0]).toBe('DATA 1 +512');
+    waiting.ack(1);
+    await world.pass(1);
+    expect(waiting.last.text).toBe('DATA 2 +512');
+  });
+
+  it('an address that never answers makes room after three seconds', async () => {
+    const world = await World.start({ files: FILES, limits: { sessions: 2 } });
+    world.client('10.0.3.1').ask('big');
+    world.client('10.0.3.2').ask('big');
+    await world.pass(1);
+    const honest = world.client('10.0.3.3');
+    honest.ask('big');
+    await world.pass(3000);
+    honest.ask('big');
+    await world.pass(1200);
+    expect(honest.texts[0]).toBe('DATA 1 +512');
+  });
+});
+
+describe('stopping', () => {
+  it('lets running transfers finish, answers no new request, and then resolves', async () => {
+    const world = await World.start({ files: FILES });
+    const client = world.client();
+    client.ask('exact', { blksize: 1024 });
+    await world.pass(1);
+    client.ack(0);
+    await world.pass(1);
+    const stopped = world.server.stop(30_000);
+    expect(world.server.ready).toBe(false);
+    const late = world.client('10.0.0.10');
+    late.ask('small');
+    await world.pass(1);
+    expect(late.received).toEqual([]);
+    expect(late.unreachable).toEqual([]);
+    client.ack(1);
+    await world.pass(1);
+    client.ack(2);
+    await world.pass(1);
+    expect(await stopped).toBe(0);
+    expect(world.transfers).toMatchObject([{ outcome: 'complete' }]);
+    expect(world.held).toBe(0);
+  });
+
+  it('ends what still runs when the time is over, and tells the clients', async () => {
+    const world = await World.start({ files: FILES });
+    const client = world.client();
+    client.ask('big');
+    await world.pass(1);
+    client.ack(1);
+    await world.pass(1);
+    const stopped = world.server.stop(2000);
+    await world.pass(2100);
+    expect(await stopped).toBe(1);
+    expect(client.last.text).toBe('ERROR 0 Server is stopping');
+    expect(world.transfers).toMatchObject([{ outcome: 'aborted' }]);
+  });
+
+  it('a second time with less patience cuts the first short', async () => {
+    const world = await World.start({ files: FILES });
+    const client = world.client();
+    client.ask('big');
+    await world.pass(1);
+    client.ack(1);
+    await world.pass(1);
+    const first = world.server.stop(30_000);
+    await world.pass(100);
+    const second = world.server.stop(0);
+    await world.pass(100);
+    expect(await first).toBe(1);
+    expect(await second).toBe(1);
+  });
+
+  it('forgets whoever waits and whatever is still being looked for', async () => {
+    const source = gatedSource();
+    const world = await World.start({ source });
+    const client = world.client();
+    client.ask('small');
+    await world.pass(1);
+    const stopped = world.server.stop(30_000);
+    await world.pass(1);
+    expect(await stopped).toBe(0);
+    source.letGo();
+    await world.pass(1000);
+    expect(client.received).toEqual([]);
+    expect(world.held).toBe(0);
+  });
+});
