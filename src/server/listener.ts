@@ -45,7 +45,9 @@ export class Listener {
 
   /** The largest blksize that leaves `local` unfragmented. */
   maxBlksize(local: string): number {
-    return this.#blksizes.get(local) ?? largestBlksize({ family: isIPv6(local) ? 6 : 4, mtu: 1500 });
+    // The loopback interface answers for all of 127.0.0.0/8, but names one address.
+    const listed = local.startsWith('127.') ? '127.0.0.1' : local;
+    return this.#blksizes.get(listed) ?? largestBlksize({ family: isIPv6(local) ? 6 : 4, mtu: 1500 });
   }
 
   /** Opens every address. @throws Error with the system's code when an address named outright can't be had, or none of a wildcard's. */

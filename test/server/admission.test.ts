@@ -36,16 +36,16 @@ describe('a request', () => {
     expect(client.texts).toEqual(['OACK blksize=1468']);
   });
 
-  it.each([
-    ['a missing file', 'nope', 'octet', 1, 'ERROR 1 File not found'],
-    ['a name that leads out of the root', '../secret', 'octet', 1, 'ERROR 2 Access violation'],
-    ['a write request', 'small', 'octet', 2, 'ERROR 2 Read-only server'],
-    ['mode mail (RFC 1123 §4.2.2.1)', 'small', 'mail', 1, 'ERROR 4 Unknown transfer mode'],
-    ['an unknown mode', 'small', 'binary', 1, 'ERROR 4 Unknown transfer mode'],
-  ])('for %s is refused at once, once, from the port that was asked', async (_what, name, mode, opcode, answer) => {
+  it.each<[string, string, string, 'read' | 'write', string]>([
+    ['a missing file', 'nope', 'octet', 'read', 'ERROR 1 File not found'],
+    ['a name that leads out of the root', '../secret', 'octet', 'read', 'ERROR 2 Access violation'],
+    ['a write request', 'small', 'octet', 'write', 'ERROR 2 Read-only server'],
+    ['mode mail (RFC 1123 §4.2.2.1)', 'small', 'mail', 'read', 'ERROR 4 Unknown transfer mode'],
+    ['an unknown mode', 'small', 'binary', 'read', 'ERROR 4 Unknown transfer mode'],
+  ])('for %s is refused at once, once, from the port that was asked', async (_what, name, mode, operation, answer) => {
     const world = await World.start({ files: FILES });
     const client = world.client();
-    client.ask(name, {}, mode, opcode);
+    client.ask(name, {}, mode, operation);
     await world.pass(30_000);
     expect(client.texts).toEqual([answer]);
     expect(client.last.from).toEqual(SERVER);

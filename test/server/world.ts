@@ -8,7 +8,7 @@ import { InlinePool } from '../../src/pool/inline-pool.ts';
 import { DEFAULT_LIMITS, TftpServer } from '../../src/server/server.ts';
 import type { RefusalRecord, ServerLimits, TransferRecord } from '../../src/server/types.ts';
 import { shareBytes } from '../../src/engine/shared-bytes.ts';
-import { text } from '../support/bytes.ts';
+import * as packet from '../support/bytes.ts';
 import { seededBytes } from '../support/content.ts';
 
 export const SERVER: Address = { address: '10.0.0.1', port: 69 };
@@ -117,20 +117,25 @@ export class RawClient {
   }
 
   /** Sends a request to the server's port. */
-  ask(name: string, options: Readonly<Record<string, number | string>> = {}, mode = 'octet', opcode = 1): void {
-    const strings = [name, mode, ...Object.entries(options).flatMap(([key, value]) => [key, String(value)])];
-    this.send(SERVER, [0, opcode, ...strings.flatMap((string) => [...text(string), 0])]);
+  ask(
+    name: string,
+    options: Readonly<Record<string, number | string>> = {},
+    mode = 'octet',
+    operation: 'read' | 'write' = 'read',
+  ): void {
+    const asked = Object.entries(options).map(([key, value]) => [key, String(value)] as const);
+    this.send(SERVER, operation === 'read' ? packet.rrq(name, mode, asked) : packet.wrq(name, mode, asked));
   }
 
   ack(block: number, to: Address = this.last.from): void {
-    this.send(to, [0, 4, block >> 8, block & 0xff]);
+    this.send(to, packet.ack(block));
   }
 
   error(code: number, to: Address = this.last.from): void {
-    this.send(to, [0, 5, 0, code, ...text('no'), 0]);
+    this.send(to, packet.error(code, 'no'));
   }
 
-  send(to: Address, bytes: readonly number[]): void {
+  send(to: Address, bytes: Uint8Array | readonly number[]): void {
     this.#network.send(Uint8Array.from(bytes), this.#address, to);
   }
 
