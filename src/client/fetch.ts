@@ -42,6 +42,8 @@ export interface FetchOptions {
   readonly seed?: number;
   /** The address to ask from. Default: any. */
   readonly local?: string;
+  /** See LinkOptions.shared: for simulated nodes. */
+  readonly shared?: boolean;
 }
 
 export interface FetchResult extends TransferReport {
@@ -76,7 +78,12 @@ export async function fetchFile(options: FetchOptions): Promise<FetchResult> {
   try {
     const report = await driver.run({
       session: receiver,
-      link: { local: options.local ?? (isIPv6(server.address) ? '::' : '0.0.0.0'), peer: server, peerPort: 'learn' },
+      link: {
+        local: options.local ?? (isIPv6(server.address) ? '::' : '0.0.0.0'),
+        peer: server,
+        peerPort: 'learn',
+        shared: options.shared ?? false,
+      },
       opening: request.slice(0, length),
       rollover: () => (receiver.settled ?? UNNEGOTIATED).rollover,
       keep: (bytes, start, end) => {

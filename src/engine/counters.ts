@@ -3,7 +3,17 @@
  * few packets behind. Float64 cells count exactly to 2^53 and are written in one piece.
  */
 
-export const PACKET_COUNTERS = ['dataSent', 'dataBytesSent', 'received', 'malformed', 'retransmits', 'stale'] as const;
+export const PACKET_COUNTERS = [
+  'dataSent',
+  'dataBytesSent',
+  'received',
+  'malformed',
+  'retransmits',
+  'stale',
+  'receiveDrops',
+  'sendDrops',
+  'segmentFallbacks',
+] as const;
 export type PacketCounter = (typeof PACKET_COUNTERS)[number];
 
 /** The columns of a row. */
@@ -14,10 +24,13 @@ export const COUNTER = {
   malformed: 3,
   retransmits: 4,
   stale: 5,
+  receiveDrops: 6,
+  sendDrops: 7,
+  segmentFallbacks: 8,
 } as const satisfies Record<PacketCounter, number>;
 
 /** Rows are a cache line apart, so that two threads never write to the same one. */
-const ROW = 8;
+const ROW = 16;
 
 export function allocateCounters(rows: number): SharedArrayBuffer {
   return new SharedArrayBuffer(rows * ROW * Float64Array.BYTES_PER_ELEMENT);

@@ -1,17 +1,40 @@
 /** Chooses an engine by name. */
+import { LinuxEngine } from './linux/engine.ts';
+import { checkLinuxEngine } from './linux/self-check.ts';
 import { PortableEngine } from './portable.ts';
 import type { Engine } from './types.ts';
 
-export type EngineKind = 'portable';
+export type EngineKind = 'linux' | 'portable';
 
-export function createEngine(kind: EngineKind): Engine {
+export interface EngineOptions {
+  /** linux: sockets per local address over which a thread spreads its transfers, 1..64. Default 4. */
+  readonly portsPerWorker?: number;
+}
+
+export function createEngine(kind: EngineKind, options: EngineOptions = {}): Engine {
   switch (kind) {
+    case 'linux':
+      return new LinuxEngine(options);
     case 'portable':
       return new PortableEngine();
   }
 }
 
-/** What a configuration's `auto` stands for on this machine. */
-export function resolveEngine(wanted: 'auto' | EngineKind): EngineKind {
-  return wanted === 'auto' ? 'portable' : wanted;
+export interface EngineChoice {
+  readonly kind: EngineKind;
+  /** Why `auto` did not take the fastest engine; undefined when it did. */
+  readonly reason: string | undefined;
+}
+
+/**
+ * What a configuration's engine stands for on this machine.
+ *
+ * @throws Error when `linux` is demanded and can't be had.
+ */
+export async function resolveEngine(wanted: 'auto' | EngineKind): Promise<EngineChoice> {
+  if (wanted === 'portable') return { kind: 'portable', reason: undefined };
+  const reason = await checkLinuxEngine();
+  if (reason === undefined) return { kind: 'linux', reason };
+  if (wanted === 'linux') throw new Error(`The linux engine can't run here: ${reason}`);
+  return { kind: 'portable', reason };
 }

@@ -204,6 +204,12 @@ class Running implements Steps, LinkReceiver {
     if (this.#id >= 0) this.#act((session) => session.onUnreachable(this.#driver.now()));
   }
 
+  onUnreadable(): void {
+    if (this.#id < 0) return;
+    this.#fault = 'The content became unreadable';
+    this.#act((session) => session.abort(this));
+  }
+
   onDue(now: number): void {
     const { session } = this.#job;
     // The wheel knows the earliest deadline this session ever had; most have moved on since.

@@ -6,7 +6,17 @@ import { DATA_HEADER, encodeDataHeader, encodeError } from '../protocol/encode.t
 import { ERROR_CODE, OPCODE } from '../protocol/opcode.ts';
 import { Jitter } from '../session/jitter.ts';
 import { type SharedHandle, type SharedView, attachShared } from './shared-bytes.ts';
-import type { Address, Engine, Link, LinkOptions, LinkReceiver, ListeningPort, RequestReceiver } from './types.ts';
+import {
+  HEALTHY,
+  type Address,
+  type Engine,
+  type EngineHealth,
+  type Link,
+  type LinkOptions,
+  type LinkReceiver,
+  type ListeningPort,
+  type RequestReceiver,
+} from './types.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
 export interface Faults {
@@ -133,6 +143,9 @@ export class MemoryNetwork {
 }
 
 class MemoryEngine implements Engine {
+  readonly name = 'memory';
+  readonly wildcards = false;
+  readonly advice = undefined;
   readonly #network: MemoryNetwork;
   readonly #open = new Set<MemoryLink | MemoryListening>();
 
@@ -155,6 +168,10 @@ class MemoryEngine implements Engine {
     const link = new MemoryLink(this.#network, options, receiver, this.#open);
     this.#open.add(link);
     return link;
+  }
+
+  health(): EngineHealth {
+    return HEALTHY;
   }
 
   attach(handle: SharedHandle): SharedView {

@@ -9,15 +9,17 @@ import { DATA_HEADER, encodeDataHeader, encodeError } from '../protocol/encode.t
 import { ERROR_CODE, OPCODE } from '../protocol/opcode.ts';
 import { MonotonicClock } from './clock.ts';
 import { type SharedHandle, type SharedView, attachShared } from './shared-bytes.ts';
-import type {
-  Address,
-  Clock,
-  Engine,
-  Link,
-  LinkOptions,
-  LinkReceiver,
-  ListeningPort,
-  RequestReceiver,
+import {
+  HEALTHY,
+  type Address,
+  type Clock,
+  type Engine,
+  type EngineHealth,
+  type Link,
+  type LinkOptions,
+  type LinkReceiver,
+  type ListeningPort,
+  type RequestReceiver,
 } from './types.ts';
 
 /** Room for a storm's first second of requests, and for a window of large blocks. The kernel may grant less. */
@@ -95,6 +97,9 @@ function boundTo(socket: Socket): Address {
 }
 
 export class PortableEngine implements Engine {
+  readonly name = 'portable';
+  readonly wildcards = false;
+  readonly advice = undefined;
   readonly clock: Clock = new MonotonicClock();
   readonly #links = new Set<PortableLink>();
   readonly #listening = new Set<PortableListening>();
@@ -123,6 +128,10 @@ export class PortableEngine implements Engine {
     const link = new PortableLink(socket, options, receiver, () => this.#links.delete(link));
     this.#links.add(link);
     return link;
+  }
+
+  health(): EngineHealth {
+    return HEALTHY;
   }
 
   attach(handle: SharedHandle): SharedView {

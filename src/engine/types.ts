@@ -23,6 +23,8 @@ export interface LinkReceiver {
   onDatagram(bytes: Uint8Array, length: number): void;
   /** The peer's host reported that nobody listens on the peer's port. */
   onUnreachable(): void;
+  /** Content that was to be sent can not be read any more: the file under a mapping was cut short. */
+  onUnreadable(): void;
 }
 
 /** A conversation with one peer from one local port. Sends never throw and never block; what is lost is lost. */
@@ -46,6 +48,11 @@ export interface LinkOptions {
    * peer's port (RFC 1350 §4, the client's side), and later packets from other ports get ERROR 5.
    */
   readonly peerPort: 'fixed' | 'learn';
+  /**
+   * For simulated nodes, `learn` only: speak from a socket that many loopback addresses share. Engines that can't
+   * give the link a socket of its own as ever.
+   */
+  readonly shared?: boolean;
 }
 
 /** Gets requests that arrive at a listening address. */
@@ -58,14 +65,32 @@ export interface ListeningPort {
   close(): Promise<void>;
 }
 
+/** What an engine lost or could not do as it would like, counted since its start. Zero where it can't tell. */
+export interface EngineHealth {
+  /** Datagrams dropped because a receive buffer was full. */
+  readonly receiveDrops: number;
+  /** Datagrams the kernel would not take. */
+  readonly sendDrops: number;
+  /** Batches that the kernel or the device would not cut up (UDP_SEGMENT), and that went packet by packet. */
+  readonly segmentFallbacks: number;
+}
+
+export const HEALTHY: EngineHealth = { receiveDrops: 0, sendDrops: 0, segmentFallbacks: 0 };
+
 export interface Engine {
+  readonly name: 'linux' | 'portable' | 'memory';
   readonly clock: Clock;
+  /** Whether one port on a wildcard address serves every local address and replies from the one that was asked. */
+  readonly wildcards: boolean;
   /** Opens a listening address. @throws Error with the system's code (EADDRINUSE, EACCES, EADDRNOTAVAIL). */
   listen(local: Address, receive: RequestReceiver): Promise<ListeningPort>;
   /** @throws Error with the system's code when no port is to be had (EMFILE, EADDRNOTAVAIL). */
   link(options: LinkOptions, receiver: LinkReceiver): Promise<Link>;
   /** Makes shared bytes readable in this thread. */
   attach(handle: SharedHandle): SharedView;
+  health(): EngineHealth;
+  /** A sentence for the operator when the kernel gives smaller buffers than a storm needs; asked once at start. */
+  readonly advice: string | undefined;
   /** Closes every link and listening address that is still open. */
   close(): Promise<void>;
 }

@@ -1,5 +1,6 @@
 /** One suite, run over every engine: another engine is another row. */
 import { MemoryNetwork } from '../../src/engine/memory.ts';
+import { LinuxEngine } from '../../src/engine/linux/engine.ts';
 import { PortableEngine } from '../../src/engine/portable.ts';
 import { VirtualClock } from '../../src/engine/virtual-clock.ts';
 import { describeEngine } from './conformance.ts';
@@ -30,16 +31,21 @@ function createMemoryWorld(): EngineWorld {
 
 const createPortableWorld = (): EngineWorld => ({ engine: () => new PortableEngine(), until: (promise) => promise });
 
+const createLinuxWorld = (): EngineWorld => ({ engine: () => new LinuxEngine(), until: (promise) => promise });
+
 const ROWS: readonly EngineRow[] = [
-  { name: 'the memory engine', address: '10.0.0.1', second: '10.0.0.2', create: createMemoryWorld },
+  { name: 'the memory engine', address: '10.0.0.1', second: '10.0.0.2', sharedPorts: false, create: createMemoryWorld },
   {
     name: 'the portable engine',
     address: '127.0.0.1',
     // Linux has all of 127.0.0.0/8 on its loopback interface; others have this one address.
     second: process.platform === 'linux' ? '127.0.0.2' : undefined,
+    sharedPorts: false,
     create: createPortableWorld,
   },
-  { name: 'the portable engine', address: '::1', second: undefined, create: createPortableWorld },
+  { name: 'the linux engine', address: '127.0.0.1', second: '127.0.0.2', sharedPorts: true, create: createLinuxWorld },
+  { name: 'the linux engine', address: '::1', second: undefined, sharedPorts: true, create: createLinuxWorld },
+  { name: 'the portable engine', address: '::1', second: undefined, sharedPorts: false, create: createPortableWorld },
 ];
 
 for (const row of ROWS) {

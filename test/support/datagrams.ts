@@ -88,6 +88,8 @@ export class RawLink implements LinkReceiver {
     this.onHeard();
   }
 
+  onUnreadable(): void {}
+
   onUnreachable(): void {
     this.unreachable++;
     for (const resolve of this.#refusals.splice(0)) resolve();

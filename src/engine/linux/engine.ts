@@ -1,0 +1,159 @@
+/**
+ * The engine for Linux: few sockets for many transfers, datagrams by the batch. A thread has one receive ring, one
+ * send queue and one poller; each local address has a few sockets with random ports, over which its transfers are
+ * spread at random.
+ */
+import { MonotonicClock } from '../clock.ts';
+import type { SharedHandle, SharedView } from '../shared-bytes.ts';
+import type {
+  Address,
+  Clock,
+  Engine,
+  EngineHealth,
+  Link,
+  LinkOptions,
+  LinkReceiver,
+  ListeningPort,
+  RequestReceiver,
+} from '../types.ts';
+import { LearningLink } from './learning-link.ts';
+import { loadLibc } from './libc.ts';
+import { LinkSocket } from './link-socket.ts';
+import { attachAddress } from './linux-view.ts';
+import { LinuxListening } from './listening.ts';
+import { NodeSocket } from './node-socket.ts';
+import { toSockaddr } from './socket-address.ts';
+import { ThreadIo } from './thread-io.ts';
+
+/** A port that has been seen can be aimed at, so none is used for new transfers longer than this. */
+const PORT_LIFE_MS = 600_000;
+/** Sockets for simulated nodes. */
+const NODE_SOCKETS = 4;
+const MOST_LINKS = 65_536;
+
+export interface LinuxEngineOptions {
+  /** Sockets per local address over which a thread spreads its transfers. Default 4. */
+  readonly portsPerWorker?: number;
+  /** Conversations at once in this thread. Default 65,536. */
+  readonly links?: number;
+}
+
+export class LinuxEngine implements Engine {
+  readonly clock: Clock = new MonotonicClock();
+  readonly name = 'linux';
+  readonly wildcards = true;
+  readonly #io: ThreadIo;
+  readonly #portsPerWorker: number;
+  /** The sockets that take new links, by local address. */
+  readonly #sockets = new Map<string, LinkSocket[]>();
+  /** Sockets past their time, until their last link has ended. */
+  readonly #retired = new Set<LinkSocket>();
+  readonly #learning = new Set<LearningLink>();
+  readonly #listening = new Set<LinuxListening>();
+  /** Sockets that speak for loopback addresses. */
+  readonly #nodes: NodeSocket[] = [];
+  #nextNode = 0;
+  /** Drops of sockets that are closed. */
+  #closedDrops = 0;
+  #closed = false;
+
+  /** @throws Error when this machine can't run it: see loadLibc. */
+  constructor(options: LinuxEngineOptions = {}) {
+    this.#io = new ThreadIo(loadLibc(), options.links ?? MOST_LINKS, () => this.clock.now());
+    this.#portsPerWorker = options.portsPerWorker ?? 4;
+  }
+
+  async listen(local: Address, receive: RequestReceiver): Promise<ListeningPort> {
+    const listening = new LinuxListening(this.#io, local, receive, () => this.#listening.delete(listening));
+    this.#listening.add(listening);
+    return listening;
+  }
+
+  async link(options: LinkOptions, receiver: LinkReceiver): Promise<Link> {
+    if (options.peerPort === 'learn') {
+      if (options.shared === true && options.local.startsWith('127.')) return this.#openNode(options, receiver);
+      const link = new LearningLink(this.#io, options, receiver, () => this.#learning.delete(link));
+      this.#learning.add(link);
+      return link;
+    }
+    const sockaddr = new Int32Array(toSockaddr(this.#io.libc, options.peer).buffer);
+    const socket = this.#choose(options.local, sockaddr);
+    return socket.open(sockaddr, receiver, () => this.#closeIfDone(socket));
+  }
+
+  /** A client's conversation from a loopback address: the address picks the link, so sockets can be few. */
+  #openNode(options: LinkOptions, receiver: LinkReceiver): Link {
+    const local = new Int32Array(toSockaddr(this.#io.libc, { address: options.local, port: 0 }).buffer);
+    while (this.#nodes.length < NODE_SOCKETS) this.#nodes.push(new NodeSocket(this.#io));
+    for (let turn = 0; turn < this.#nodes.length; turn++) {
+      // In turn, as firmware changes its port from file to file.
+      const socket = this.#nodes[this.#nextNode++ % this.#nodes.length]!;
+      if (!socket.has(local)) return socket.open(options, local, receiver);
+    }
+    const socket = new NodeSocket(this.#io);
+    this.#nodes.push(socket);
+    return socket.open(options, local, receiver);
+  }
+
+  get advice(): string | undefined {
+    const cut = [...this.#listening].some(({ receiveBufferCut }) => receiveBufferCut);
+    return cut ? 'the kernel grants small receive buffers: raise net.core.rmem_max to 16777216 or more' : undefined;
+  }
+
+  health(): EngineHealth {
+    const sockets = [...this.#listening, ...[...this.#sockets.values()].flat(), ...this.#retired, ...this.#nodes];
+    const { segmentFallbacks, dropped } = this.#io.queue.counts;
+    const open = sockets.reduce((sum, { drops }) => sum + drops, 0);
+    return { receiveDrops: this.#closedDrops + open, sendDrops: dropped, segmentFallbacks };
+  }
+
+  attach(handle: SharedHandle): SharedView {
+    return attachAddress(this.#io.libc, handle);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const listening of this.#listening) await listening.close();
+    for (const link of this.#learning) link.close();
+    for (const socket of [...[...this.#sockets.values()].flat(), ...this.#retired, ...this.#nodes]) socket.close();
+    this.#io.close();
+  }
+
+  /** A socket at random that has no link to this peer yet: a client that begins anew is answered from another port. */
+  #choose(local: string, sockaddr: Int32Array): LinkSocket {
+    const sockets = this.#current(local);
+    const first = Math.floor(Math.random() * sockets.length);
+    for (let turn = 0; turn < sockets.length; turn++) {
+      const socket = sockets[(first + turn) % sockets.length]!;
+      if (!socket.has(sockaddr, this.clock.now())) return socket;
+    }
+    // This client has begun anew on every port already.
+    const extra = new LinkSocket(this.#io, local, this.clock.now());
+    this.#retired.add(extra);
+    return extra;
+  }
+
+  /** The sockets of a local address, those past their time replaced. */
+  #current(local: string): LinkSocket[] {
+    const now = this.clock.now();
+    let sockets = this.#sockets.get(local);
+    if (sockets === undefined) {
+      sockets = Array.from({ length: this.#portsPerWorker }, () => new LinkSocket(this.#io, local, now));
+      this.#sockets.set(local, sockets);
+    }
+    for (const [index, socket] of sockets.entries()) {
+      if (now - socket.openedAt < PORT_LIFE_MS) continue;
+      sockets[index] = new LinkSocket(this.#io, local, now);
+      this.#retired.add(socket);
+      this.#closeIfDone(socket);
+    }
+    return sockets;
+  }
+
+  #closeIfDone(socket: LinkSocket): void {
+    if (socket.links > 0 || !this.#retired.delete(socket)) return;
+    this.#closedDrops += socket.drops;
+    socket.close();
+  }
+}

@@ -1,0 +1,186 @@
+/**
+ * The system calls and struct layouts of Linux, by koffi: everything that is unsafe to get wrong is in this folder,
+ * and the numbers are in this file. Layouts are those of 64-bit little-endian glibc (x86-64, arm64).
+ *
+ * koffi is an optional dependency: load() throws where it, the library or the machine is not what we expect.
+ */
+import { createRequire } from 'node:module';
+import { endianness } from 'node:os';
+
+type Pointer = bigint | null;
+
+export interface Libc {
+  readonly socket: (domain: number, type: number, protocol: number) => number;
+  readonly bind: (fd: number, address: Uint8Array, length: number) => number;
+  readonly getsockname: (fd: number, address: Uint8Array, length: Uint8Array) => number;
+  readonly setsockopt: (fd: number, level: number, name: number, value: Uint8Array, length: number) => number;
+  readonly getsockopt: (fd: number, level: number, name: number, value: Uint8Array, length: Uint8Array) => number;
+  readonly close: (fd: number) => number;
+  readonly recvmmsg: (fd: number, messages: bigint, count: number, flags: number, timeout: null) => number;
+  readonly sendmmsg: (fd: number, messages: bigint, count: number, flags: number) => number;
+  readonly poll: (fds: Uint8Array, count: number, timeoutMs: number) => number;
+  readonly epoll_create1: (flags: number) => number;
+  readonly epoll_ctl: (epoll: number, operation: number, fd: number, event: Uint8Array) => number;
+  readonly epoll_wait: (epoll: number, events: Uint8Array, most: number, timeoutMs: number) => number;
+  readonly mmap: (address: Pointer, length: number, prot: number, flags: number, fd: number, offset: number) => bigint;
+  readonly munmap: (address: bigint, length: number) => number;
+  readonly inet_pton: (family: number, text: string, into: Uint8Array) => number;
+  readonly inet_ntop: (family: number, from: Uint8Array, into: Uint8Array, size: number) => bigint | null;
+  readonly if_nametoindex: (name: string) => number;
+  readonly if_indextoname: (index: number, into: Uint8Array) => bigint | null;
+  /** errno of the last call that failed. */
+  readonly errno: () => number;
+  readonly address: (bytes: Uint8Array) => bigint;
+  readonly view: (address: bigint, length: number) => ArrayBuffer;
+  readonly watch: (fd: number, onReadable: () => void) => Watch;
+}
+
+/** A descriptor on Node's event loop. It must be closed before its thread ends, or the process dies. */
+export interface Watch {
+  close(): void;
+  ref(): void;
+  unref(): void;
+}
+
+const SIGNATURES = {
+  socket: 'int socket(int, int, int)',
+  bind: 'int bind(int, void *, int)',
+  getsockname: 'int getsockname(int, void *, void *)',
+  setsockopt: 'int setsockopt(int, int, int, void *, int)',
+  getsockopt: 'int getsockopt(int, int, int, void *, void *)',
+  close: 'int close(int)',
+  recvmmsg: 'int recvmmsg(int, void *, unsigned int, int, void *)',
+  sendmmsg: 'int sendmmsg(int, void *, unsigned int, int)',
+  poll: 'int poll(void *, unsigned long, int)',
+  epoll_create1: 'int epoll_create1(int)',
+  epoll_ctl: 'int epoll_ctl(int, int, int, void *)',
+  epoll_wait: 'int epoll_wait(int, void *, int, int)',
+  mmap: 'void *mmap(void *, size_t, int, int, int, int64_t)',
+  munmap: 'int munmap(void *, size_t)',
+  inet_pton: 'int inet_pton(int, const char *, void *)',
+  inet_ntop: 'void *inet_ntop(int, void *, void *, unsigned int)',
+  if_nametoindex: 'unsigned int if_nametoindex(const char *)',
+  if_indextoname: 'void *if_indextoname(unsigned int, void *)',
+} as const;
+
+let loaded: Libc | undefined;
+
+/** @throws Error saying why this machine can't have it. */
+export function loadLibc(): Libc {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): Libc {
+  if (process.platform !== 'linux') throw new Error(`it needs Linux, this is ${process.platform}`);
+  if (process.arch !== 'x64' && process.arch !== 'arm64') throw new Error(`it knows no layouts for ${process.arch}`);
+  if (endianness() !== 'LE') throw new Error('it knows little-endian layouts only');
+  const require = createRequire(import.meta.url);
+  const koffi = require('koffi') as typeof import('koffi');
+  const library = koffi.load('libc.so.6');
+  const calls = Object.fromEntries(
+    Object.entries(SIGNATURES).map(([name, signature]) => [name, library.func(signature)]),
+  );
+  return {
+    ...(calls as unknown as Omit<Libc, 'errno' | 'address' | 'view' | 'watch'>),
+    errno: () => koffi.errno(),
+    address: (bytes) => koffi.address(bytes),
+    view: (address, length) => koffi.view(address, length),
+    watch: (fd, onReadable) => koffi.node.poll(fd, { readable: true }, onReadable),
+  };
+}
+
+export const AF_INET = 2;
+export const AF_INET6 = 10;
+export const SOCK_DGRAM = 2;
+export const SOCK_NONBLOCK = 0o4000;
+export const SOCK_CLOEXEC = 0o2000000;
+
+export const SOL_SOCKET = 1;
+export const SO_SNDBUF = 7;
+export const SO_RCVBUF = 8;
+export const SO_SNDBUFFORCE = 32;
+export const SO_RCVBUFFORCE = 33;
+export const SO_MEMINFO = 55;
+/** The word of SO_MEMINFO that counts datagrams dropped for want of buffer. */
+export const MEMINFO_DROPS = 8;
+
+export const SOL_IP = 0;
+export const IP_PKTINFO = 8;
+export const IP_MTU_DISCOVER = 10;
+export const IP_RECVERR = 11;
+export const SOL_IPV6 = 41;
+export const IPV6_MTU_DISCOVER = 23;
+export const IPV6_RECVERR = 25;
+export const IPV6_V6ONLY = 26;
+export const IPV6_RECVPKTINFO = 49;
+export const IPV6_PKTINFO = 50;
+/** Set no "don't fragment": a block larger than the path's MTU is for IP to cut up, the operator chose it. */
+export const PMTUDISC_DONT = 0;
+export const SOL_UDP = 17;
+export const UDP_SEGMENT = 103;
+
+export const MSG_DONTWAIT = 0x40;
+export const MSG_ERRQUEUE = 0x2000;
+
+export const EPOLL_CLOEXEC = 0o2000000;
+export const EPOLL_CTL_ADD = 1;
+export const EPOLL_CTL_DEL = 2;
+export const EPOLLIN = 1;
+export const EPOLLERR = 8;
+export const POLLOUT = 4;
+
+export const EINTR = 4;
+export const EIO = 5;
+export const EAGAIN = 11;
+export const EFAULT = 14;
+export const EINVAL = 22;
+export const EMSGSIZE = 90;
+export const ECONNREFUSED = 111;
+
+export const PROT_READ = 1;
+export const PROT_WRITE = 2;
+export const MAP_PRIVATE = 2;
+export const MAP_ANONYMOUS = 0x20;
+
+/** struct mmsghdr: a msghdr of 56 bytes, then the length received or sent. Offsets in bytes. */
+export const MMSGHDR = {
+  size: 64,
+  name: 0,
+  nameLength: 8,
+  iov: 16,
+  iovLength: 24,
+  control: 32,
+  controlLength: 40,
+  flags: 48,
+  length: 56,
+} as const;
+/** struct iovec: base, then length. */
+export const IOVEC = { size: 16, base: 0, length: 8 } as const;
+/** struct cmsghdr: 64-bit length, level, type; the data follows, padded to 8 bytes. */
+export const CMSGHDR = { size: 16, length: 0, level: 8, type: 12 } as const;
+/** Room for a sockaddr_in (16 bytes) or sockaddr_in6 (28 bytes). */
+export const SOCKADDR_ROOM = 32;
+export const SOCKADDR_IN = { size: 16, family: 0, port: 2, address: 4 } as const;
+export const SOCKADDR_IN6 = { size: 28, family: 0, port: 2, address: 8, scope: 24 } as const;
+/** struct epoll_event is packed on x86-64 alone. Offsets in bytes. */
+export const EPOLL_EVENT = process.arch === 'x64' ? { size: 12, events: 0, data: 4 } : { size: 16, events: 0, data: 8 };
+
+/** A failed call as an error with the code that Node would give it. */
+export function systemError(call: string, errno: number): NodeJS.ErrnoException {
+  const code = ERRNO_NAMES.get(errno) ?? `errno ${errno}`;
+  return Object.assign(new Error(`${call}: ${code}`), { code, errno, syscall: call });
+}
+
+const ERRNO_NAMES: ReadonlyMap<number, string> = new Map([
+  [1, 'EPERM'],
+  [12, 'ENOMEM'],
+  [13, 'EACCES'],
+  [22, 'EINVAL'],
+  [23, 'ENFILE'],
+  [24, 'EMFILE'],
+  [97, 'EAFNOSUPPORT'],
+  [98, 'EADDRINUSE'],
+  [99, 'EADDRNOTAVAIL'],
+  [105, 'ENOBUFS'],
+]);

@@ -1,0 +1,223 @@
+/** A socket that many links share. Each peer has at most one link on it, and is found by its sockaddr. */
+import { MAX_CONTROL, encodeError } from '../../protocol/encode.ts';
+import { ERROR_CODE, OPCODE } from '../../protocol/opcode.ts';
+import type { SharedView } from '../shared-bytes.ts';
+import type { Address, Link, LinkReceiver } from '../types.ts';
+import { AF_INET, ECONNREFUSED, IPV6_RECVERR, IP_RECVERR, SOCKADDR_ROOM, SOL_IP, SOL_IPV6 } from './libc.ts';
+import type { Readable } from './poller.ts';
+import type { Destination, Outlet } from './send-queue.ts';
+import { sockaddrLength } from './socket-address.ts';
+import { PeerTable } from './peer-table.ts';
+import type { ThreadIo } from './thread-io.ts';
+import { UdpSocket } from './udp-socket.ts';
+
+/** Rounds of receiving before other sockets and timers get their turn. */
+const ROUNDS = 16;
+/** Strangers answered with ERROR 5 per round: enough for honest mistakes, too few to be of use to anyone else. */
+const STRANGER_ANSWERS = 4;
+const RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024;
+/**
+ * So long a peer gets no new link on this socket after its last, and what still comes from it is neither heard nor
+ * answered: a late copy of its last ACK must not count in its next transfer, and our ERROR 5 to that copy would reach
+ * a loader that asks for its next file from the same port.
+ */
+const QUARANTINE_MS = 5000;
+const MOST_QUARANTINED = 4096;
+const QUARANTINED = -2;
+/** No segment is so long: no limit. */
+const UNLIMITED = 0x10000;
+
+export class LinkSocket implements Readable, Outlet {
+  readonly fd: number;
+  readonly sockaddrLength: number;
+  readonly openedAt: number;
+  readonly receiveBufferCut: boolean;
+  segmentLimit = UNLIMITED;
+  readonly #io: ThreadIo;
+  readonly #socket: UdpSocket;
+  readonly #peers: PeerTable;
+  readonly #links: (SharedLink | undefined)[] = [];
+  readonly #free: number[] = [];
+  /** Oldest first. */
+  readonly #quarantine: { readonly sockaddr: Int32Array; readonly until: number }[] = [];
+  #open = 0;
+  #stranger: Destination | undefined;
+  #closed = false;
+
+  /** @throws Error with the system's code. */
+  constructor(io: ThreadIo, local: string, now: number) {
+    this.#io = io;
+    this.#socket = new UdpSocket(io.libc, {
+      local: { address: local, port: 0 },
+      receiveBufferBytes: RECEIVE_BUFFER_BYTES,
+      packetInfo: false,
+    });
+    this.fd = this.#socket.fd;
+    this.sockaddrLength = sockaddrLength(this.#socket.family);
+    this.receiveBufferCut = this.#socket.receiveBufferCut;
+    this.openedAt = now;
+    this.#peers = new PeerTable(this.#socket.family);
+    io.poller.add(this);
+  }
+
+  get links(): number {
+    return this.#open;
+  }
+
+  get drops(): number {
+    return this.#socket.drops;
+  }
+
+  get local(): Address {
+    return this.#socket.local;
+  }
+
+  /** Whether a peer has a link here, or had one until a moment ago. */
+  has(sockaddr: Int32Array, now: number): boolean {
+    this.#release(now);
+    return this.#peers.find(sockaddr, 0) !== -1;
+  }
+
+  /** @param sockaddr the peer's, as words. It must not have a link here. @throws Error when the thread has no room for one more. */
+  open(sockaddr: Int32Array, receiver: LinkReceiver, onClosed: () => void): Link {
+    const at = this.#io.takeDestination(new Uint8Array(sockaddr.buffer));
+    const id = this.#free.pop() ?? this.#links.length;
+    const link = new SharedLink(this.#io, this, at, receiver, () => {
+      this.#links[id] = undefined;
+      this.#free.push(id);
+      this.#open--;
+      this.#peers.set(sockaddr, 0, QUARANTINED);
+      this.#quarantine.push({ sockaddr, until: this.#io.now() + QUARANTINE_MS });
+      onClosed();
+    });
+    this.#links[id] = link;
+    this.#open++;
+    this.#peers.set(sockaddr, 0, id);
+    return link;
+  }
+
+  onReadable(): void {
+    const { ring } = this.#io;
+    for (let round = 0; round < ROUNDS && !this.#closed; round++) {
+      const count = ring.receive(this.fd);
+      if (count > 0) this.#io.batch(() => this.#deliver(count));
+      if (count < ring.slots) return;
+    }
+  }
+
+  onErrorQueue(): void {
+    this.drainErrors();
+  }
+
+  drainErrors(): void {
+    const v4 = this.#socket.family === AF_INET;
+    this.#io.drainErrors(this.fd, v4 ? SOL_IP : SOL_IPV6, v4 ? IP_RECVERR : IPV6_RECVERR, (errno, words, at) => {
+      if (errno === ECONNREFUSED) this.#links[this.#peers.find(words, at)]?.receiver.onUnreachable();
+    });
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const link of this.#links) link?.close();
+    // The descriptor's number is soon another's.
+    this.#io.queue.flush();
+    if (this.#stranger !== undefined) this.#io.releaseDestination(this.#stranger.at);
+    this.#io.poller.remove(this);
+    this.#socket.close();
+  }
+
+  #deliver(count: number): void {
+    const { ring } = this.#io;
+    let answers = STRANGER_ANSWERS;
+    for (let slot = 0; slot < count && !this.#closed; slot++) {
+      const id = this.#peers.find(ring.words, ring.peerWord(slot));
+      const link = id < 0 ? undefined : this.#links[id];
+      if (link !== undefined) link.receiver.onDatagram(ring.datagrams[slot]!, ring.length(slot));
+      else if (id !== QUARANTINED && answers > 0 && this.#rejectStranger(slot)) answers--;
+    }
+  }
+
+  /** Lets go of peers whose quarantine is over, and of the oldest when they are too many. */
+  #release(now: number): void {
+    let over = Math.max(0, this.#quarantine.length - MOST_QUARANTINED);
+    while (over < this.#quarantine.length && this.#quarantine[over]!.until <= now) over++;
+    if (over === 0) return;
+    for (const { sockaddr } of this.#quarantine.splice(0, over)) {
+      if (this.#peers.find(sockaddr, 0) === QUARANTINED) this.#peers.delete(sockaddr, 0);
+    }
+  }
+
+  /** RFC 1350 §4: an ACK or DATA of no transfer of ours gets ERROR 5. Anything else is not answered. */
+  #rejectStranger(slot: number): boolean {
+    const { ring, queue } = this.#io;
+    const bytes = ring.datagrams[slot]!;
+    const isPacket = ring.length(slot) >= 4 && bytes[0] === 0;
+    if (!isPacket || (bytes[1] !== OPCODE.ACK && bytes[1] !== OPCODE.DATA)) return false;
+    const peer = ring.peerWord(slot) << 2;
+    const sockaddr = ring.bytes.subarray(peer, peer + SOCKADDR_ROOM);
+    this.#stranger ??= {
+      outlet: this,
+      at: this.#io.takeDestination(sockaddr),
+      controlLength: 0,
+      queuedIn: -1,
+      onUnreadable: () => {},
+    };
+    // One record serves all strangers: what was said to the last one must have left.
+    if (queue.holds(this.#stranger)) queue.flush();
+    queue.describe(this.#stranger.at, sockaddr);
+    queue.control(this.#stranger, UNKNOWN_TID, UNKNOWN_TID.length);
+    return true;
+  }
+}
+
+/** What strangers are told. */
+export const UNKNOWN_TID = ((): Uint8Array => {
+  const packet = new Uint8Array(MAX_CONTROL);
+  return packet.slice(0, encodeError(packet, ERROR_CODE.UNKNOWN_TID, 'Unknown transfer ID'));
+})();
+
+/** A link that shares its socket. */
+export class SharedLink implements Link, Destination {
+  readonly outlet: LinkSocket;
+  readonly at: number;
+  readonly receiver: LinkReceiver;
+  readonly controlLength = 0;
+  queuedIn = -1;
+  readonly #io: ThreadIo;
+  readonly #onClosed: () => void;
+  #closed = false;
+
+  constructor(io: ThreadIo, outlet: LinkSocket, at: number, receiver: LinkReceiver, onClosed: () => void) {
+    this.#io = io;
+    this.outlet = outlet;
+    this.at = at;
+    this.receiver = receiver;
+    this.#onClosed = onClosed;
+  }
+
+  get local(): Address {
+    return this.outlet.local;
+  }
+
+  data(wireBlock: number, view: SharedView, offset: number, length: number): void {
+    if (!this.#closed) this.#io.data(this, wireBlock, view, offset, length);
+  }
+
+  control(bytes: Uint8Array, length: number): void {
+    if (!this.#closed) this.#io.control(this, bytes, length);
+  }
+
+  onUnreadable(): void {
+    if (!this.#closed) this.receiver.onUnreadable();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    // What is queued points to our record and into the content.
+    if (this.#io.queue.holds(this)) this.#io.queue.flush();
+    this.#closed = true;
+    this.#io.releaseDestination(this.at);
+    this.#onClosed();
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * A port for requests. Bound to a wildcard it serves every local address, those added later included: each request
+ * comes with the address it was sent to, and replies leave from there. Requests sent to broadcast or multicast
+ * addresses are not heard (RFC 1123 §4.2.3.5).
+ */
+import type { Address, ListeningPort, RequestReceiver } from '../types.ts';
+import { Arena } from './arena.ts';
+import {
+  AF_INET,
+  IOVEC,
+  IPV6_PKTINFO,
+  IPV6_RECVERR,
+  IP_PKTINFO,
+  IP_RECVERR,
+  MMSGHDR,
+  SOCKADDR_ROOM,
+  SOL_IP,
+  SOL_IPV6,
+} from './libc.ts';
+import type { Readable } from './poller.ts';
+import { IN6_PKTINFO, IN_PKTINFO, controlMessage } from './packet-info.ts';
+import type { ReceiveRing } from './receive-ring.ts';
+import { fromSockaddr, interfaceName, ipv4Text, ipv6Text, sockaddrLength, toSockaddr } from './socket-address.ts';
+import type { ThreadIo } from './thread-io.ts';
+import { UdpSocket } from './udp-socket.ts';
+
+/** Room for a storm's first second of requests. */
+const RECEIVE_BUFFER_BYTES = 16 * 1024 * 1024;
+const ROUNDS = 16;
+/** Local addresses remembered; beyond it the table starts anew. */
+const MOST_PORTS = 4096;
+const LARGEST_REPLY = 1024;
+const NO_CONTROL = new Uint8Array(0);
+
+export class LinuxListening implements Readable, ListeningPort {
+  readonly fd: number;
+  readonly local: Address;
+  readonly receiveBufferCut: boolean;
+  readonly #io: ThreadIo;
+  readonly #socket: UdpSocket;
+  readonly #ring: ReceiveRing;
+  readonly #reply: Arena;
+  readonly #receive: RequestReceiver;
+  readonly #onClosed: () => void;
+  /** One per local address that was asked. */
+  readonly #ports = new Map<string, ListeningPort>();
+  #closed = false;
+
+  /** @throws Error with the system's code. */
+  constructor(io: ThreadIo, local: Address, receive: RequestReceiver, onClosed: () => void) {
+    this.#io = io;
+    this.#receive = receive;
+    this.#onClosed = onClosed;
+    this.#socket = new UdpSocket(io.libc, { local, receiveBufferBytes: RECEIVE_BUFFER_BYTES, packetInfo: true });
+    this.fd = this.#socket.fd;
+    this.local = this.#socket.local;
+    this.receiveBufferCut = this.#socket.receiveBufferCut;
+    this.#ring = io.infoRing;
+    this.#reply = new Arena(io.libc, REPLY.data + LARGEST_REPLY);
+    io.poller.add(this);
+  }
+
+  get drops(): number {
+    return this.#socket.drops;
+  }
+
+  onReadable(): void {
+    for (let round = 0; round < ROUNDS && !this.#closed; round++) {
+      const count = this.#ring.receive(this.fd);
+      for (let slot = 0; slot < count; slot++) this.#deliver(slot);
+      if (count < this.#ring.slots) return;
+    }
+  }
+
+  onErrorQueue(): void {
+    // A client that is gone before its refusal arrived: nothing follows from it.
+    const v4 = this.#socket.family === AF_INET;
+    this.#io.drainErrors(this.fd, v4 ? SOL_IP : SOL_IPV6, v4 ? IP_RECVERR : IPV6_RECVERR, () => {});
+  }
+
+  reply(bytes: Uint8Array, length: number, peer: Address): void {
+    this.#send(bytes, length, peer, NO_CONTROL);
+  }
+
+  /** @param from the control message that says which address to speak from. */
+  #send(bytes: Uint8Array, length: number, peer: Address, from: Uint8Array): void {
+    // Nobody can be reached at port 0, though a datagram may claim to come from there (RFC 768).
+    if (this.#closed || peer.port === 0) return;
+    const { bytes: memory, i32 } = this.#reply;
+    memory.set(toSockaddr(this.#io.libc, peer), REPLY.name);
+    memory.set(bytes.subarray(0, length), REPLY.data);
+    memory.set(from, REPLY.control);
+    this.#reply.point(MMSGHDR.name, REPLY.name);
+    i32[MMSGHDR.nameLength >> 2] = sockaddrLength(this.#socket.family);
+    this.#reply.point(MMSGHDR.iov, REPLY.iovec);
+    i32[MMSGHDR.iovLength >> 2] = 1;
+    this.#reply.point(MMSGHDR.control, REPLY.control);
+    i32[MMSGHDR.controlLength >> 2] = from.length;
+    this.#reply.point(REPLY.iovec + IOVEC.base, REPLY.data);
+    i32[(REPLY.iovec + IOVEC.length) >> 2] = length;
+    if (this.#io.libc.sendmmsg(this.fd, this.#reply.address, 1, 0) === 1) return;
+    // An error of an earlier reply has been reported instead: read it and try once more. Then it is a packet lost.
+    this.onErrorQueue();
+    this.#io.libc.sendmmsg(this.fd, this.#reply.address, 1, 0);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#io.poller.remove(this);
+    this.#socket.close();
+    this.#reply.free();
+    this.#onClosed();
+  }
+
+  #deliver(slot: number): void {
+    if (this.#closed) return;
+    const { libc } = this.#io;
+    const peer = fromSockaddr(libc, this.#ring.bytes, this.#ring.peerWord(slot) << 2);
+    const port = this.#socket.family === AF_INET ? this.#portV4(slot) : this.#portV6(slot);
+    if (port !== undefined) this.#receive(this.#ring.datagrams[slot]!, this.#ring.length(slot), peer, port);
+  }
+
+  #portV4(slot: number): ListeningPort | undefined {
+    const at = this.#ring.control(slot, SOL_IP, IP_PKTINFO);
+    if (at < 0) return undefined;
+    const words = this.#ring.words;
+    // The two differ when the datagram was sent to a broadcast or multicast address.
+    if (words[(at + IN_PKTINFO.from) >> 2] !== words[(at + IN_PKTINFO.to) >> 2]) return undefined;
+    const address = this.#ring.bytes.slice(at + IN_PKTINFO.to, at + IN_PKTINFO.to + 4);
+    return this.#port(ipv4Text(address, 0), () => {
+      const info = new Uint8Array(IN_PKTINFO.size);
+      info.set(address, IN_PKTINFO.from);
+      return controlMessage(SOL_IP, IP_PKTINFO, info);
+    });
+  }
+
+  #portV6(slot: number): ListeningPort | undefined {
+    const at = this.#ring.control(slot, SOL_IPV6, IPV6_PKTINFO);
+    if (at < 0 || this.#ring.bytes[at] === 0xff) return undefined;
+    const info = this.#ring.bytes.slice(at, at + IN6_PKTINFO.size);
+    const linkLocal = info[0] === 0xfe && (info[1]! & 0xc0) === 0x80;
+    const scope = new DataView(info.buffer).getUint32(IN6_PKTINFO.interface, true);
+    const text = ipv6Text(this.#io.libc, info.subarray(0, 16));
+    return this.#port(linkLocal ? `${text}%${interfaceName(this.#io.libc, scope)}` : text, () => {
+      // Only a link-local address needs its interface; another may be answered by any route.
+      if (!linkLocal) info.fill(0, IN6_PKTINFO.interface);
+      return controlMessage(SOL_IPV6, IPV6_PKTINFO, info);
+    });
+  }
+
+  #port(address: string, control: () => Uint8Array): ListeningPort {
+    const known = this.#ports.get(address);
+    if (known !== undefined) return known;
+    if (this.#ports.size >= MOST_PORTS) this.#ports.clear();
+    const from = control();
+    const port: ListeningPort = {
+      local: { address, port: this.local.port },
+      reply: (bytes, length, peer) => this.#send(bytes, length, peer, from),
+      close: () => this.close(),
+    };
+    this.#ports.set(address, port);
+    return port;
+  }
+}
+
+/** Where the parts of a reply lie in its arena. */
+const REPLY = { name: MMSGHDR.size, iovec: MMSGHDR.size + SOCKADDR_ROOM, control: 128, data: 256 } as const;

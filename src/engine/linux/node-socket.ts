@@ -1,0 +1,214 @@
+/**
+ * A socket that speaks for any number of loopback addresses: bound to the wildcard, told with each datagram which
+ * 127.x.y.z it was sent to, telling the kernel with each which one to speak from. A simulated node costs a record
+ * here, not a descriptor. Each address has at most one conversation on a socket.
+ */
+import { OPCODE } from '../../protocol/opcode.ts';
+import type { SharedView } from '../shared-bytes.ts';
+import type { Address, Link, LinkOptions, LinkReceiver } from '../types.ts';
+import { AF_INET, ECONNREFUSED, IP_PKTINFO, IP_RECVERR, SOCKADDR_IN, SOCKADDR_ROOM, SOL_IP } from './libc.ts';
+import { UNKNOWN_TID } from './link-socket.ts';
+import { IN_PKTINFO, speakFrom } from './packet-info.ts';
+import { PeerTable } from './peer-table.ts';
+import type { Readable } from './poller.ts';
+import type { Destination, Outlet } from './send-queue.ts';
+import { sockaddrLength, toSockaddr } from './socket-address.ts';
+import type { ThreadIo } from './thread-io.ts';
+import { UdpSocket } from './udp-socket.ts';
+
+const ROUNDS = 16;
+const RECEIVE_BUFFER_BYTES = 32 * 1024 * 1024;
+/** Packets from strangers that one link answers with ERROR 5. */
+const STRANGER_ANSWERS = 8;
+const ADDRESS_WORD = SOCKADDR_IN.address >> 2;
+
+export class NodeSocket implements Readable, Outlet {
+  readonly fd: number;
+  readonly sockaddrLength = sockaddrLength(AF_INET);
+  readonly port: number;
+  segmentLimit = 0;
+  readonly #io: ThreadIo;
+  readonly #socket: UdpSocket;
+  /** Links by local address; the key's port is always 0. */
+  readonly #locals = new PeerTable(AF_INET);
+  readonly #key = new Int32Array(SOCKADDR_ROOM >> 2);
+  readonly #links: (NodeLink | undefined)[] = [];
+  readonly #free: number[] = [];
+  #closed = false;
+
+  /** @throws Error with the system's code. */
+  constructor(io: ThreadIo) {
+    this.#io = io;
+    this.#socket = new UdpSocket(io.libc, {
+      local: { address: '0.0.0.0', port: 0 },
+      receiveBufferBytes: RECEIVE_BUFFER_BYTES,
+      packetInfo: true,
+    });
+    this.fd = this.#socket.fd;
+    this.port = this.#socket.local.port;
+    io.poller.add(this);
+  }
+
+  /** Whether this local address has a conversation here. @param local its sockaddr, as words. */
+  has(local: Int32Array): boolean {
+    return this.#find(local[ADDRESS_WORD]!) >= 0;
+  }
+
+  /** @param local the sockaddr of options.local, which must not have a link here. */
+  open(options: LinkOptions, local: Int32Array, receiver: LinkReceiver): Link {
+    const address = local[ADDRESS_WORD]!;
+    const own = speakFrom(new Uint8Array(local.buffer, SOCKADDR_IN.address, 4));
+    const at = this.#io.takeDestination(toSockaddr(this.#io.libc, options.peer), own);
+    const id = this.#free.pop() ?? this.#links.length;
+    const link = new NodeLink(this.#io, this, at, own, options, receiver, () => {
+      this.#key[ADDRESS_WORD] = address;
+      this.#locals.delete(this.#key, 0);
+      this.#links[id] = undefined;
+      this.#free.push(id);
+    });
+    this.#links[id] = link;
+    this.#key[ADDRESS_WORD] = address;
+    this.#locals.set(this.#key, 0, id);
+    return link;
+  }
+
+  get drops(): number {
+    return this.#socket.drops;
+  }
+
+  onReadable(): void {
+    const ring = this.#io.infoRing;
+    for (let round = 0; round < ROUNDS && !this.#closed; round++) {
+      const count = ring.receive(this.fd);
+      if (count > 0) this.#io.batch(() => this.#deliver(count));
+      if (count < ring.slots) return;
+    }
+  }
+
+  onErrorQueue(): void {
+    this.drainErrors();
+  }
+
+  drainErrors(): void {
+    // The report names the server's port, not the node: everyone still asking there is told.
+    this.#io.drainErrors(this.fd, SOL_IP, IP_RECVERR, (errno, words, at) => {
+      if (errno !== ECONNREFUSED) return;
+      for (const link of this.#links) if (link?.speaksTo(words, at) === true) link.receiver.onUnreachable();
+    });
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const link of this.#links) link?.close();
+    this.#io.queue.flush();
+    this.#io.poller.remove(this);
+    this.#socket.close();
+  }
+
+  #find(address: number): number {
+    this.#key[ADDRESS_WORD] = address;
+    return this.#locals.find(this.#key, 0);
+  }
+
+  #deliver(count: number): void {
+    const ring = this.#io.infoRing;
+    for (let slot = 0; slot < count && !this.#closed; slot++) {
+      const info = ring.control(slot, SOL_IP, IP_PKTINFO);
+      if (info < 0) continue;
+      const id = this.#find(ring.words[(info + IN_PKTINFO.to) >> 2]!);
+      if (id >= 0) this.#links[id]?.onDatagram(slot);
+    }
+  }
+}
+
+/** One node's conversation. */
+class NodeLink implements Link, Destination {
+  readonly local: Address;
+  readonly outlet: NodeSocket;
+  readonly at: number;
+  readonly controlLength: number;
+  readonly receiver: LinkReceiver;
+  queuedIn = -1;
+  readonly #io: ThreadIo;
+  readonly #onClosed: () => void;
+  /** The peer's sockaddr: family and port, address. */
+  #portWord: number;
+  readonly #addressWord: number;
+  #learning = true;
+  #strangerAnswers = STRANGER_ANSWERS;
+  #closed = false;
+
+  constructor(
+    io: ThreadIo,
+    outlet: NodeSocket,
+    at: number,
+    own: Uint8Array,
+    options: LinkOptions,
+    receiver: LinkReceiver,
+    onClosed: () => void,
+  ) {
+    this.#io = io;
+    this.outlet = outlet;
+    this.at = at;
+    this.controlLength = own.length;
+    this.receiver = receiver;
+    this.#onClosed = onClosed;
+    this.local = { address: options.local, port: outlet.port };
+    this.#portWord = io.queue.destinations.i32[at >> 2]!;
+    this.#addressWord = io.queue.destinations.i32[(at >> 2) + ADDRESS_WORD]!;
+  }
+
+  speaksTo(words: Int32Array, at: number): boolean {
+    return words[at] === this.#portWord && words[at + ADDRESS_WORD] === this.#addressWord;
+  }
+
+  onDatagram(slot: number): void {
+    const ring = this.#io.infoRing;
+    const from = ring.peerWord(slot);
+    if (ring.words[from + ADDRESS_WORD] !== this.#addressWord) return;
+    const portWord = ring.words[from]!;
+    if (this.#learning) {
+      this.#learning = false;
+      this.#portWord = portWord;
+      this.#io.queue.destinations.i32[this.at >> 2] = portWord;
+    } else if (portWord !== this.#portWord) {
+      this.#rejectStranger(slot, portWord);
+      return;
+    }
+    this.receiver.onDatagram(ring.datagrams[slot]!, ring.length(slot));
+  }
+
+  data(wireBlock: number, view: SharedView, offset: number, length: number): void {
+    if (!this.#closed) this.#io.data(this, wireBlock, view, offset, length);
+  }
+
+  control(bytes: Uint8Array, length: number): void {
+    if (!this.#closed) this.#io.control(this, bytes, length);
+  }
+
+  onUnreadable(): void {
+    if (!this.#closed) this.receiver.onUnreadable();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    if (this.#io.queue.holds(this)) this.#io.queue.flush();
+    this.#closed = true;
+    this.#io.releaseDestination(this.at);
+    this.#onClosed();
+  }
+
+  /** RFC 1350 §4: another transfer's packet gets ERROR 5 and disturbs nothing. An ERROR is never answered. */
+  #rejectStranger(slot: number, portWord: number): void {
+    const { queue, infoRing: ring } = this.#io;
+    if (ring.length(slot) < 2 || ring.datagrams[slot]![1] === OPCODE.ERROR || this.#strangerAnswers-- <= 0) return;
+    // The link's record is lent to the stranger for this one packet.
+    const record = queue.destinations.i32;
+    queue.flush();
+    record[this.at >> 2] = portWord;
+    queue.control(this, UNKNOWN_TID, UNKNOWN_TID.length);
+    queue.flush();
+    record[this.at >> 2] = this.#portWord;
+  }
+}

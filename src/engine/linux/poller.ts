@@ -1,0 +1,106 @@
+/**
+ * Readiness of many sockets on Node's event loop: one epoll descriptor, watched by one handle per thread. Sockets
+ * are not watched directly, because a pending error would end the watch for good.
+ *
+ * The handle has sharp edges. A thread that ends with a live one takes the process with it, so it is closed when the
+ * process or thread exits, come what may; it is closed before its descriptor, whose number may be used again at
+ * once; and what throws under it would surface only much later, so it is thrown again where it is seen.
+ */
+import {
+  EPOLLERR,
+  EPOLLIN,
+  EPOLL_CLOEXEC,
+  EPOLL_CTL_ADD,
+  EPOLL_CTL_DEL,
+  EPOLL_EVENT,
+  type Libc,
+  type Watch,
+  systemError,
+} from './libc.ts';
+
+const EVENTS = 64;
+
+export interface Readable {
+  readonly fd: number;
+  onReadable(): void;
+  onErrorQueue(): void;
+}
+
+export class Poller {
+  readonly #libc: Libc;
+  readonly #epoll: number;
+  readonly #watch: Watch;
+  readonly #sockets = new Map<number, Readable>();
+  readonly #events = new Uint8Array(EVENTS * EPOLL_EVENT.size);
+  readonly #view = new DataView(this.#events.buffer);
+  readonly #afterBatch: () => void;
+  #closed = false;
+
+  /** @param afterBatch called when everything that was readable has been read. */
+  constructor(libc: Libc, afterBatch: () => void) {
+    this.#libc = libc;
+    this.#afterBatch = afterBatch;
+    this.#epoll = libc.epoll_create1(EPOLL_CLOEXEC);
+    if (this.#epoll < 0) throw systemError('epoll_create1', libc.errno());
+    this.#watch = libc.watch(this.#epoll, this.#onReady);
+    this.#watch.unref();
+    if (OPEN.size === 0) process.on('exit', closeAll);
+    OPEN.add(this);
+  }
+
+  /** Watches a socket. The event loop stays alive as long as one is watched. @throws Error with the system's code. */
+  add(socket: Readable): void {
+    const event = new Uint8Array(EPOLL_EVENT.size);
+    const view = new DataView(event.buffer);
+    view.setUint32(EPOLL_EVENT.events, EPOLLIN, true);
+    view.setInt32(EPOLL_EVENT.data, socket.fd, true);
+    if (this.#libc.epoll_ctl(this.#epoll, EPOLL_CTL_ADD, socket.fd, event) < 0) {
+      throw systemError('epoll_ctl', this.#libc.errno());
+    }
+    this.#sockets.set(socket.fd, socket);
+    if (this.#sockets.size === 1) this.#watch.ref();
+  }
+
+  /** Call before the descriptor is closed. */
+  remove(socket: Readable): void {
+    if (!this.#sockets.delete(socket.fd)) return;
+    this.#libc.epoll_ctl(this.#epoll, EPOLL_CTL_DEL, socket.fd, this.#events);
+    if (this.#sockets.size === 0 && !this.#closed) this.#watch.unref();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    OPEN.delete(this);
+    if (OPEN.size === 0) process.off('exit', closeAll);
+    this.#watch.close();
+    this.#libc.close(this.#epoll);
+  }
+
+  readonly #onReady = (): void => {
+    try {
+      const count = this.#libc.epoll_wait(this.#epoll, this.#events, EVENTS, 0);
+      for (let event = 0; event < count; event++) {
+        const at = event * EPOLL_EVENT.size;
+        const socket = this.#sockets.get(this.#view.getInt32(at + EPOLL_EVENT.data, true));
+        if (socket === undefined) continue;
+        const what = this.#view.getUint32(at + EPOLL_EVENT.events, true);
+        // What a peer sent before it left comes before the news that it has left.
+        if ((what & EPOLLIN) !== 0) socket.onReadable();
+        if ((what & EPOLLERR) !== 0) socket.onErrorQueue();
+      }
+      this.#afterBatch();
+    } catch (error) {
+      setImmediate(() => {
+        throw error;
+      });
+    }
+  };
+}
+
+/** All of a thread's. Kept here as well because a handle whose object is collected goes silent. */
+const OPEN = new Set<Poller>();
+
+function closeAll(): void {
+  for (const poller of OPEN) poller.close();
+}

@@ -1,0 +1,102 @@
+/**
+ * Datagrams in, by the batch: the slots that recvmmsg fills, prepared once and used for every socket of a thread.
+ * A slot's contents hold until the next call.
+ */
+import { Arena } from './arena.ts';
+import { CMSGHDR, EAGAIN, IOVEC, type Libc, MMSGHDR, MSG_DONTWAIT, SOCKADDR_ROOM } from './libc.ts';
+
+/** The largest datagram: 65,507 bytes over IPv4, a little more over IPv6. */
+const DATA_ROOM = 65_536;
+/** Beyond a multiple of the page, so that the slots' first bytes do not compete for the same cache lines. */
+const DATA_STRIDE = DATA_ROOM + 192;
+
+const ATTEMPTS = 3;
+
+export class ReceiveRing {
+  readonly slots: number;
+  /** The sockaddr of slot i's peer starts at words[peerWord(i)]. */
+  readonly words: Int32Array;
+  /** All of the ring's memory. */
+  readonly bytes: Uint8Array;
+  /** One view per slot, made once. */
+  readonly datagrams: readonly Uint8Array[];
+  readonly #libc: Libc;
+  readonly #arena: Arena;
+  readonly #controlRoom: number;
+  readonly #headersAt = 0;
+  readonly #peersAt: number;
+  readonly #controlsAt: number;
+
+  /** @param controlRoom bytes for control messages per slot, a multiple of 8; 0 for none. */
+  constructor(libc: Libc, slots: number, controlRoom: number) {
+    this.#libc = libc;
+    this.slots = slots;
+    this.#controlRoom = controlRoom;
+    const iovecsAt = slots * MMSGHDR.size;
+    this.#peersAt = iovecsAt + slots * IOVEC.size;
+    this.#controlsAt = this.#peersAt + slots * SOCKADDR_ROOM;
+    const dataAt = this.#controlsAt + slots * controlRoom;
+    this.#arena = new Arena(libc, dataAt + slots * DATA_STRIDE);
+    this.words = this.#arena.i32;
+    this.bytes = this.#arena.bytes;
+    const datagrams: Uint8Array[] = [];
+    for (let slot = 0; slot < slots; slot++) {
+      const header = slot * MMSGHDR.size;
+      const iovec = iovecsAt + slot * IOVEC.size;
+      const data = dataAt + slot * DATA_STRIDE;
+      this.#arena.point(header + MMSGHDR.name, this.#peersAt + slot * SOCKADDR_ROOM);
+      this.#arena.point(header + MMSGHDR.iov, iovec);
+      this.words[(header + MMSGHDR.iovLength) >> 2] = 1;
+      if (controlRoom > 0) this.#arena.point(header + MMSGHDR.control, this.#controlsAt + slot * controlRoom);
+      this.#arena.point(iovec + IOVEC.base, data);
+      this.words[(iovec + IOVEC.length) >> 2] = DATA_ROOM;
+      datagrams.push(this.bytes.subarray(data, data + DATA_ROOM));
+    }
+    this.datagrams = datagrams;
+  }
+
+  /** Receives what is there, at most `slots`. @returns how many. */
+  receive(fd: number, flags = 0): number {
+    for (let slot = 0; slot < this.slots; slot++) {
+      const header = (this.#headersAt + slot * MMSGHDR.size) >> 2;
+      this.words[header + (MMSGHDR.nameLength >> 2)] = SOCKADDR_ROOM;
+      if (this.#controlRoom > 0) this.words[header + (MMSGHDR.controlLength >> 2)] = this.#controlRoom;
+    }
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const count = this.#libc.recvmmsg(fd, this.#arena.address, this.slots, MSG_DONTWAIT | flags, null);
+      if (count >= 0) return count;
+      // A call may fail with the error of an earlier send, reported once: what has arrived is still there.
+      if (this.#libc.errno() === EAGAIN) return 0;
+    }
+    return 0;
+  }
+
+  /** Bytes received in a slot. */
+  length(slot: number): number {
+    return this.words[(slot * MMSGHDR.size + MMSGHDR.length) >> 2]!;
+  }
+
+  /** Where the peer's sockaddr is, as an index into `words`. */
+  peerWord(slot: number): number {
+    return (this.#peersAt + slot * SOCKADDR_ROOM) >> 2;
+  }
+
+  /** Where the data of a control message of this level and type is in `bytes`, or -1. */
+  control(slot: number, level: number, type: number): number {
+    const start = this.#controlsAt + slot * this.#controlRoom;
+    const end = start + this.words[(slot * MMSGHDR.size + MMSGHDR.controlLength) >> 2]!;
+    for (let at = start; at + CMSGHDR.size <= end; ) {
+      const length = this.words[at >> 2]!;
+      if (length < CMSGHDR.size) return -1;
+      if (this.words[(at + CMSGHDR.level) >> 2] === level && this.words[(at + CMSGHDR.type) >> 2] === type) {
+        return at + CMSGHDR.size;
+      }
+      at += (length + 7) & ~7;
+    }
+    return -1;
+  }
+
+  free(): void {
+    this.#arena.free();
+  }
+}

@@ -1,0 +1,310 @@
+/**
+ * Datagrams out, by the batch: what a thread's links have to say until the next flush, as one array for sendmmsg.
+ * Consecutive blocks of one size to one peer share an entry, which the kernel cuts up (UDP_SEGMENT). Nothing is
+ * copied but control packets: an entry points to a ready-made header and into the content.
+ */
+import { DATA_HEADER, encodeDataHeader } from '../../protocol/encode.ts';
+import { Arena } from './arena.ts';
+import {
+  CMSGHDR,
+  EAGAIN,
+  ECONNREFUSED,
+  EFAULT,
+  EINTR,
+  EINVAL,
+  EIO,
+  EMSGSIZE,
+  IOVEC,
+  type Libc,
+  MMSGHDR,
+  POLLOUT,
+  SOCKADDR_ROOM,
+  SOL_UDP,
+  UDP_SEGMENT,
+} from './libc.ts';
+
+const ENTRIES = 512;
+const IOVECS = 4096;
+const CONTROL_ROOM = 64 * 1024;
+/** What the kernel takes as one entry: 64 segments (older kernels), and a UDP datagram's worth of bytes. */
+const MOST_SEGMENTS = 64;
+const MOST_BYTES = 65_507;
+/** How long a full send buffer is waited for, all in all, before packets count as lost. */
+const PATIENCE_MS = 2;
+const PATIENCE_TURNS = 5;
+
+/**
+ * Per destination: its sockaddr, then a control message. It is either the one that says how long a segment is, used
+ * by entries of several segments, or one of the destination's own (packet info), used by every entry.
+ */
+export const DESTINATION_ROOM = SOCKADDR_ROOM + 64;
+
+/** A socket as the queue sees it, and what it has learned about segmentation there. */
+export interface Outlet {
+  readonly fd: number;
+  readonly sockaddrLength: number;
+  /** Segments at least so long are refused by the device or the route: they go one by one. */
+  segmentLimit: number;
+  /** Reads the error queue, which makes a send fail that has nothing to do with the error. */
+  drainErrors(): void;
+}
+
+/** Where to send, and whom to tell when content can't be read. */
+export interface Destination {
+  readonly outlet: Outlet;
+  /** Where this destination's record lies in the queue's destinations arena. */
+  readonly at: number;
+  /** Bytes of its own control message, which goes with every entry; 0: none. Such destinations are not segmented. */
+  readonly controlLength: number;
+  /** The batch in which something was last queued for it. */
+  queuedIn: number;
+  onUnreadable(): void;
+}
+
+/** Counted since the start. */
+export interface SendCounts {
+  /** Entries that the kernel refused to cut up and that went one by one. */
+  segmentFallbacks: number;
+  /** Datagrams that could not be sent. */
+  dropped: number;
+}
+
+export class SendQueue {
+  readonly counts: SendCounts = { segmentFallbacks: 0, dropped: 0 };
+  readonly destinations: Arena;
+  readonly #libc: Libc;
+  readonly #headers: Arena;
+  readonly #arena: Arena;
+  readonly #words: Int32Array;
+  readonly #iovecsAt = ENTRIES * MMSGHDR.size;
+  readonly #controlAt = this.#iovecsAt + IOVECS * IOVEC.size;
+  readonly #singlesAt = this.#controlAt + CONTROL_ROOM;
+  /** Pointers to the entries, made once: a BigInt per call would be garbage per call. */
+  readonly #entryAddress: readonly bigint[];
+  readonly #singlesAddress: bigint;
+  readonly #owners: (Destination | undefined)[] = Array.from({ length: ENTRIES });
+  readonly #pollfd = new Uint8Array(8);
+  #unreadable: Destination[] = [];
+
+  /** Counts the batches; see Destination.queuedIn. */
+  #batch = 0;
+  #outlet: Outlet | undefined;
+  #entries = 0;
+  #iovecs = 0;
+  #control = 0;
+  /** The last entry's segments, their length, and its bytes; 0 segments when nothing may be added to it. */
+  #segments = 0;
+  #segmentLength = 0;
+  #entryBytes = 0;
+
+  /** @param destinations how many there can be at once. */
+  constructor(libc: Libc, destinations: number) {
+    this.#libc = libc;
+    this.destinations = new Arena(libc, destinations * DESTINATION_ROOM);
+    this.#headers = new Arena(libc, 0x10000 * DATA_HEADER);
+    for (let block = 0; block < 0x10000; block++) {
+      encodeDataHeader(this.#headers.bytes.subarray(block * DATA_HEADER), block);
+    }
+    this.#arena = new Arena(libc, this.#singlesAt + MOST_SEGMENTS * MMSGHDR.size);
+    this.#words = this.#arena.i32;
+    this.#entryAddress = Array.from(
+      { length: ENTRIES },
+      (_, entry) => this.#arena.address + BigInt(entry * MMSGHDR.size),
+    );
+    this.#singlesAddress = this.#arena.address + BigInt(this.#singlesAt);
+  }
+
+  /** Writes a destination's record. @param control its own control message, if it has one. */
+  describe(at: number, sockaddr: Uint8Array, own?: Uint8Array): void {
+    const { bytes, i32 } = this.destinations;
+    bytes.set(sockaddr.subarray(0, SOCKADDR_ROOM), at);
+    if (own !== undefined) {
+      bytes.set(own, at + SOCKADDR_ROOM);
+      return;
+    }
+    const control = (at + SOCKADDR_ROOM) >> 2;
+    i32[control] = CMSGHDR.size + 2;
+    i32[control + 1] = 0;
+    i32[control + (CMSGHDR.level >> 2)] = SOL_UDP;
+    i32[control + (CMSGHDR.type >> 2)] = UDP_SEGMENT;
+  }
+
+  /** Queues DATA: the header for `wireBlock`, and `length` bytes at the content address low + high * 2^32. */
+  data(to: Destination, wireBlock: number, low: number, high: number, length: number): void {
+    const size = DATA_HEADER + length;
+    if (!this.#joins(to, size)) this.#open(to, size);
+    const iovec = (this.#iovecsAt + this.#iovecs * IOVEC.size) >> 2;
+    const words = this.#words;
+    words[iovec] = (this.#headers.low + wireBlock * DATA_HEADER) | 0;
+    words[iovec + 1] = this.#headers.high;
+    words[iovec + 2] = DATA_HEADER;
+    words[iovec + 3] = 0;
+    words[iovec + 4] = low;
+    words[iovec + 5] = high;
+    words[iovec + 6] = length;
+    words[iovec + 7] = 0;
+    this.#iovecs += 2;
+    this.#segments++;
+    this.#entryBytes += size;
+    const header = ((this.#entries - 1) * MMSGHDR.size) >> 2;
+    words[header + (MMSGHDR.iovLength >> 2)] = this.#segments * 2;
+    if (this.#segments === 2) this.#segmented(to, header);
+    // Only an entry's last segment may be shorter than the others.
+    if (size < this.#segmentLength) this.#segments = 0;
+  }
+
+  /** Queues bytes[0, length), a copy of them. */
+  control(to: Destination, bytes: Uint8Array, length: number): void {
+    if (this.#control + length > CONTROL_ROOM) this.flush();
+    this.#open(to, length);
+    const at = this.#controlAt + this.#control;
+    for (let index = 0; index < length; index++) this.#arena.bytes[at + index] = bytes[index]!;
+    // Rounded up, so that copies start where words do.
+    this.#control += (length + 7) & ~7;
+    const iovec = this.#iovecsAt + this.#iovecs * IOVEC.size;
+    this.#arena.point(iovec, at);
+    this.#words[(iovec + IOVEC.length) >> 2] = length;
+    this.#words[((iovec + IOVEC.length) >> 2) + 1] = 0;
+    this.#iovecs++;
+    this.#words[((this.#entries - 1) * MMSGHDR.size + MMSGHDR.iovLength) >> 2] = 1;
+    this.#segments = 0;
+  }
+
+  get empty(): boolean {
+    return this.#entries === 0;
+  }
+
+  /** Whether something for this destination waits to be sent: its record and content are still needed. */
+  holds(destination: Destination): boolean {
+    return this.#entries > 0 && destination.queuedIn === this.#batch;
+  }
+
+  /** Sends everything queued. What can't be sent is dropped and counted: to TFTP it is a packet lost. */
+  flush(): void {
+    const outlet = this.#outlet;
+    const count = this.#entries;
+    if (outlet === undefined || count === 0) return;
+    let turns = 0;
+    for (let entry = 0; entry < count; ) {
+      const sent = this.#libc.sendmmsg(outlet.fd, this.#entryAddress[entry]!, count - entry, 0);
+      if (sent > 0) {
+        entry += sent;
+        continue;
+      }
+      const errno = this.#libc.errno();
+      if (errno === EINTR) continue;
+      if (errno === EAGAIN && turns++ < PATIENCE_TURNS) this.#awaitRoom(outlet.fd);
+      else if (errno === ECONNREFUSED && turns++ < ENTRIES) outlet.drainErrors();
+      else this.#refused(outlet, entry++, errno);
+    }
+    this.#entries = this.#iovecs = this.#control = this.#segments = 0;
+    this.#batch++;
+    this.#owners.fill(undefined, 0, count);
+    if (this.#unreadable.length > 0) this.#reportUnreadable();
+  }
+
+  free(): void {
+    this.#headers.free();
+    this.#arena.free();
+    this.destinations.free();
+  }
+
+  /** Whether a block of `size` bytes can join the last entry. */
+  #joins(to: Destination, size: number): boolean {
+    return (
+      this.#segments > 0 &&
+      this.#owners[this.#entries - 1] === to &&
+      size <= this.#segmentLength &&
+      this.#segmentLength < to.outlet.segmentLimit &&
+      this.#segments < MOST_SEGMENTS &&
+      this.#entryBytes + size <= MOST_BYTES &&
+      this.#iovecs + 2 <= IOVECS
+    );
+  }
+
+  /** Starts an entry. */
+  #open(to: Destination, size: number): void {
+    if (this.#outlet !== to.outlet || this.#entries === ENTRIES || this.#iovecs + 2 > IOVECS) {
+      this.flush();
+      this.#outlet = to.outlet;
+    }
+    const at = this.#entries * MMSGHDR.size;
+    const header = at >> 2;
+    this.destinations.pointFrom(this.#arena, at + MMSGHDR.name, to.at);
+    this.#words[header + (MMSGHDR.nameLength >> 2)] = to.outlet.sockaddrLength;
+    this.#arena.point(at + MMSGHDR.iov, this.#iovecsAt + this.#iovecs * IOVEC.size);
+    if (to.controlLength > 0) {
+      this.destinations.pointFrom(this.#arena, at + MMSGHDR.control, to.at + SOCKADDR_ROOM);
+    } else {
+      this.#words[header + (MMSGHDR.control >> 2)] = 0;
+      this.#words[header + (MMSGHDR.control >> 2) + 1] = 0;
+    }
+    this.#words[header + (MMSGHDR.controlLength >> 2)] = to.controlLength;
+    this.#owners[this.#entries++] = to;
+    to.queuedIn = this.#batch;
+    this.#segments = 0;
+    this.#segmentLength = size;
+    this.#entryBytes = 0;
+  }
+
+  /** The last entry has become one that the kernel is to cut up. */
+  #segmented(to: Destination, header: number): void {
+    const control = to.at + SOCKADDR_ROOM;
+    this.destinations.u16[(control + CMSGHDR.size) >> 1] = this.#segmentLength;
+    this.destinations.pointFrom(this.#arena, (header << 2) + MMSGHDR.control, control);
+    this.#words[header + (MMSGHDR.controlLength >> 2)] = CMSGHDR.size + 8;
+  }
+
+  #awaitRoom(fd: number): void {
+    const view = new DataView(this.#pollfd.buffer);
+    view.setInt32(0, fd, true);
+    view.setInt16(4, POLLOUT, true);
+    this.#libc.poll(this.#pollfd, 1, PATIENCE_MS);
+  }
+
+  /** The kernel would not take an entry. */
+  #refused(outlet: Outlet, entry: number, errno: number): void {
+    const header = (entry * MMSGHDR.size) >> 2;
+    const segments = this.#words[header + (MMSGHDR.iovLength >> 2)]! >> 1;
+    const segmented = this.#words[header + (MMSGHDR.controlLength >> 2)]! > 0;
+    if (segmented && (errno === EINVAL || errno === EMSGSIZE || errno === EIO)) {
+      this.counts.segmentFallbacks++;
+      const iovec = (entry * MMSGHDR.size + MMSGHDR.iov) >> 2;
+      const first = (this.#words[iovec]! - (this.#arena.low + this.#iovecsAt)) | 0;
+      const at = (this.#iovecsAt + first + IOVEC.size) >> 2;
+      const length = DATA_HEADER + this.#words[at + (IOVEC.length >> 2)]!;
+      // EIO: the socket or its device can't at all; otherwise segments so long do not fit the path.
+      outlet.segmentLimit = errno === EIO ? 0 : Math.min(outlet.segmentLimit, length);
+      this.#sendSingly(outlet, entry, segments);
+      return;
+    }
+    this.counts.dropped += Math.max(1, segments);
+    const owner = this.#owners[entry];
+    if (errno === EFAULT && owner !== undefined) this.#unreadable.push(owner);
+  }
+
+  /** Told after the batch: what they do about it may be to send. */
+  #reportUnreadable(): void {
+    const unreadable = this.#unreadable;
+    this.#unreadable = [];
+    for (const destination of unreadable) destination.onUnreadable();
+    this.flush();
+  }
+
+  #sendSingly(outlet: Outlet, entry: number, segments: number): void {
+    const words = this.#words;
+    const source = (entry * MMSGHDR.size) >> 2;
+    for (let segment = 0; segment < segments; segment++) {
+      const single = (this.#singlesAt + segment * MMSGHDR.size) >> 2;
+      for (let word = 0; word < MMSGHDR.size >> 2; word++) words[single + word] = words[source + word]!;
+      // An arena lies within 4 GiB, so the lower half alone moves on.
+      words[single + (MMSGHDR.iov >> 2)] = (words[source + (MMSGHDR.iov >> 2)]! + segment * 2 * IOVEC.size) | 0;
+      words[single + (MMSGHDR.iovLength >> 2)] = 2;
+      words[single + (MMSGHDR.control >> 2)] = 0;
+      words[single + (MMSGHDR.control >> 2) + 1] = 0;
+      words[single + (MMSGHDR.controlLength >> 2)] = 0;
+    }
+    const sent = this.#libc.sendmmsg(outlet.fd, this.#singlesAddress, segments, 0);
+    this.counts.dropped += segments - Math.max(0, sent);
+  }
+}

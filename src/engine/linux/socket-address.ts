@@ -1,0 +1,64 @@
+/** Addresses between their text and the kernel's sockaddr. */
+import { isIPv6 } from 'node:net';
+import type { Address } from '../types.ts';
+import { AF_INET, AF_INET6, type Libc, SOCKADDR_IN, SOCKADDR_IN6, SOCKADDR_ROOM } from './libc.ts';
+
+export type Family = typeof AF_INET | typeof AF_INET6;
+
+export function familyOf(address: string): Family {
+  return isIPv6(address) ? AF_INET6 : AF_INET;
+}
+
+export function sockaddrLength(family: Family): number {
+  return family === AF_INET ? SOCKADDR_IN.size : SOCKADDR_IN6.size;
+}
+
+/** @throws Error for a text that is no address, or a scope that is no interface. */
+export function toSockaddr(libc: Libc, { address, port }: Address): Uint8Array {
+  const bytes = new Uint8Array(SOCKADDR_ROOM);
+  const family = familyOf(address);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(SOCKADDR_IN.family, family, true);
+  view.setUint16(SOCKADDR_IN.port, port, false);
+  const [text = '', scope] = address.split('%');
+  const at = family === AF_INET ? SOCKADDR_IN.address : SOCKADDR_IN6.address;
+  if (libc.inet_pton(family, text, bytes.subarray(at)) !== 1) throw new Error(`Expected an address, got ${address}`);
+  if (family === AF_INET6 && scope !== undefined) {
+    const index = /^[0-9]+$/.test(scope) ? Number(scope) : libc.if_nametoindex(scope);
+    if (index === 0) throw new Error(`Expected a network interface, got ${scope}`);
+    view.setUint32(SOCKADDR_IN6.scope, index, true);
+  }
+  return bytes;
+}
+
+/** The address in a sockaddr at bytes[at], in the same text that Node gives. */
+export function fromSockaddr(libc: Libc, bytes: Uint8Array, at: number): Address {
+  const view = new DataView(bytes.buffer, bytes.byteOffset + at, SOCKADDR_ROOM);
+  const port = view.getUint16(SOCKADDR_IN.port, false);
+  if (view.getUint16(SOCKADDR_IN.family, true) === AF_INET) {
+    return { address: ipv4Text(bytes, at + SOCKADDR_IN.address), port };
+  }
+  const from = at + SOCKADDR_IN6.address;
+  const text = ipv6Text(libc, bytes.subarray(from, from + 16));
+  const scope = view.getUint32(SOCKADDR_IN6.scope, true);
+  return { address: scope === 0 ? text : `${text}%${interfaceName(libc, scope)}`, port };
+}
+
+export function ipv4Text(bytes: Uint8Array, at: number): string {
+  return `${bytes[at]}.${bytes[at + 1]}.${bytes[at + 2]}.${bytes[at + 3]}`;
+}
+
+export function ipv6Text(libc: Libc, bytes: Uint8Array): string {
+  const text = new Uint8Array(64);
+  libc.inet_ntop(AF_INET6, bytes, text, text.length);
+  return cString(text);
+}
+
+export function interfaceName(libc: Libc, index: number): string {
+  const name = new Uint8Array(16);
+  return libc.if_indextoname(index, name) === null ? String(index) : cString(name);
+}
+
+function cString(bytes: Uint8Array): string {
+  return Buffer.from(bytes.subarray(0, bytes.indexOf(0))).toString('latin1');
+}

@@ -1,0 +1,141 @@
+/** What all sockets of a thread share: the receive ring, the send queue, the poller, and the moment of sending. */
+import type { SharedView } from '../shared-bytes.ts';
+import { type Libc, MSG_ERRQUEUE } from './libc.ts';
+import type { LinuxView } from './linux-view.ts';
+import { Poller } from './poller.ts';
+import { ReceiveRing } from './receive-ring.ts';
+import { DESTINATION_ROOM, type Destination, SendQueue } from './send-queue.ts';
+
+/** Datagrams per receive call. */
+const RING_SLOTS = 64;
+/** Room for an IP_RECVERR control message: the error, and the address of the host that reported it. */
+const ERROR_CONTROL_ROOM = 128;
+const ERROR_SLOTS = 8;
+/** Room for an IP_PKTINFO or IPV6_PKTINFO control message. */
+const INFO_CONTROL_ROOM = 64;
+
+export class ThreadIo {
+  readonly libc: Libc;
+  readonly now: () => number;
+  readonly ring: ReceiveRing;
+  readonly queue: SendQueue;
+  readonly poller: Poller;
+  /** For sockets whose datagrams come with the address they were sent to; made when the first is opened. */
+  #infoRing: ReceiveRing | undefined;
+  readonly #errors: ReceiveRing;
+  readonly #destinations: DestinationSlots;
+  #receiving = false;
+  #flushScheduled = false;
+
+  /** @param links how many conversations there can be at once. @param now the clock's, in milliseconds. */
+  constructor(libc: Libc, links: number, now: () => number) {
+    this.libc = libc;
+    this.now = now;
+    this.ring = new ReceiveRing(libc, RING_SLOTS, 0);
+    this.#errors = new ReceiveRing(libc, ERROR_SLOTS, ERROR_CONTROL_ROOM);
+    this.#destinations = new DestinationSlots(links);
+    this.queue = new SendQueue(libc, links);
+    this.poller = new Poller(libc, this.flush);
+  }
+
+  get infoRing(): ReceiveRing {
+    this.#infoRing ??= new ReceiveRing(this.libc, RING_SLOTS, INFO_CONTROL_ROOM);
+    return this.#infoRing;
+  }
+
+  /** Room for a destination's record, as an offset. @throws Error when every conversation there can be is taken. */
+  takeDestination(sockaddr: Uint8Array, control?: Uint8Array): number {
+    const at = this.#destinations.take() * DESTINATION_ROOM;
+    this.queue.describe(at, sockaddr, control);
+    return at;
+  }
+
+  releaseDestination(at: number): void {
+    this.#destinations.release(at / DESTINATION_ROOM);
+  }
+
+  /** Queues DATA from shared content. */
+  data(to: Destination, wireBlock: number, view: SharedView, offset: number, length: number): void {
+    const { low, high } = view as LinuxView;
+    const at = low + offset;
+    this.queue.data(to, wireBlock, at | 0, high + Math.floor(at / 0x100000000), length);
+    this.#touch();
+  }
+
+  /** Queues a copy of bytes[0, length). */
+  control(to: Destination, bytes: Uint8Array, length: number): void {
+    this.queue.control(to, bytes, length);
+    this.#touch();
+  }
+
+  /** Something was queued. It leaves when this batch has been read, or else when the code that runs now is done. */
+  #touch(): void {
+    if (this.#receiving || this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    queueMicrotask(this.flush);
+  }
+
+  readonly flush = (): void => {
+    this.#flushScheduled = false;
+    this.queue.flush();
+  };
+
+  /** Runs `read` with sends held back to its end. */
+  batch(read: () => void): void {
+    this.#receiving = true;
+    try {
+      read();
+    } finally {
+      this.#receiving = false;
+      this.queue.flush();
+    }
+  }
+
+  /** Reads a socket's error queue. @param onError given the errno, and where the peer's sockaddr is in `words`. */
+  drainErrors(
+    fd: number,
+    level: number,
+    type: number,
+    onError: (errno: number, words: Int32Array, at: number) => void,
+  ): void {
+    const ring = this.#errors;
+    for (let count = ring.slots; count === ring.slots; ) {
+      count = ring.receive(fd, MSG_ERRQUEUE);
+      for (let slot = 0; slot < count; slot++) {
+        const at = ring.control(slot, level, type);
+        // struct sock_extended_err starts with the errno.
+        if (at >= 0) onError(ring.words[at >> 2]!, ring.words, ring.peerWord(slot));
+      }
+    }
+  }
+
+  close(): void {
+    this.poller.close();
+    this.queue.free();
+    this.ring.free();
+    this.#infoRing?.free();
+    this.#errors.free();
+  }
+}
+
+/** Numbers of free destination records. */
+class DestinationSlots {
+  readonly #most: number;
+  readonly #free: number[] = [];
+  #next = 0;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  take(): number {
+    const slot = this.#free.pop() ?? this.#next++;
+    if (slot < this.#most) return slot;
+    this.#next--;
+    throw Object.assign(new Error(`Expected at most ${this.#most} links in a thread`), { code: 'EMFILE' });
+  }
+
+  release(slot: number): void {
+    this.#free.push(slot);
+  }
+}

@@ -1,0 +1,124 @@
+/** A UDP socket by system calls: options, binding, the error queue. Knows no transfers. */
+import type { Address } from '../types.ts';
+import {
+  AF_INET,
+  IPV6_MTU_DISCOVER,
+  IPV6_RECVERR,
+  IPV6_RECVPKTINFO,
+  IPV6_V6ONLY,
+  IP_MTU_DISCOVER,
+  IP_PKTINFO,
+  IP_RECVERR,
+  type Libc,
+  MEMINFO_DROPS,
+  PMTUDISC_DONT,
+  SOCKADDR_ROOM,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOL_IP,
+  SOL_IPV6,
+  SOL_SOCKET,
+  SO_MEMINFO,
+  SO_RCVBUF,
+  SO_RCVBUFFORCE,
+  SO_SNDBUF,
+  SO_SNDBUFFORCE,
+  systemError,
+} from './libc.ts';
+import { type Family, familyOf, fromSockaddr, sockaddrLength, toSockaddr } from './socket-address.ts';
+
+export interface UdpSocketOptions {
+  readonly local: Address;
+  /** Asked of the kernel, which gives less without CAP_NET_ADMIN: see net.core.rmem_max. */
+  readonly receiveBufferBytes: number;
+  /** Whether each datagram is to come with the address it was sent to. */
+  readonly packetInfo: boolean;
+}
+
+const SEND_BUFFER_BYTES = 32 * 1024 * 1024;
+
+export class UdpSocket {
+  readonly fd: number;
+  readonly family: Family;
+  readonly local: Address;
+  /** Whether the receive buffer is smaller than asked for. */
+  readonly receiveBufferCut: boolean;
+  readonly #libc: Libc;
+  #closed = false;
+
+  /** @throws Error with the system's code. */
+  constructor(libc: Libc, options: UdpSocketOptions) {
+    this.#libc = libc;
+    this.family = familyOf(options.local.address);
+    this.fd = libc.socket(this.family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (this.fd < 0) throw systemError('socket', libc.errno());
+    try {
+      this.#configure(options.packetInfo);
+      this.receiveBufferCut = !this.#setBuffers(options.receiveBufferBytes);
+      const sockaddr = toSockaddr(libc, options.local);
+      if (libc.bind(this.fd, sockaddr, sockaddrLength(this.family)) < 0) throw systemError('bind', libc.errno());
+      const bound = new Uint8Array(SOCKADDR_ROOM);
+      libc.getsockname(this.fd, bound, int32(SOCKADDR_ROOM));
+      this.local = { address: options.local.address, port: fromSockaddr(libc, bound, 0).port };
+    } catch (cause) {
+      this.close();
+      throw cause;
+    }
+  }
+
+  /** Datagrams dropped so far because the receive buffer was full. */
+  get drops(): number {
+    if (this.#closed) return 0;
+    const info = new Int32Array(16);
+    const ok = this.#libc.getsockopt(
+      this.fd,
+      SOL_SOCKET,
+      SO_MEMINFO,
+      new Uint8Array(info.buffer),
+      int32(info.byteLength),
+    );
+    return ok < 0 ? 0 : info[MEMINFO_DROPS]!;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#libc.close(this.fd);
+  }
+
+  #configure(packetInfo: boolean): void {
+    if (this.family === AF_INET) {
+      // Tells of dead clients (ICMP) on a socket that is connected to none.
+      this.#set(SOL_IP, IP_RECVERR, 1);
+      this.#set(SOL_IP, IP_MTU_DISCOVER, PMTUDISC_DONT);
+      if (packetInfo) this.#set(SOL_IP, IP_PKTINFO, 1);
+      return;
+    }
+    this.#set(SOL_IPV6, IPV6_V6ONLY, 1);
+    this.#set(SOL_IPV6, IPV6_RECVERR, 1);
+    this.#set(SOL_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_DONT);
+    if (packetInfo) this.#set(SOL_IPV6, IPV6_RECVPKTINFO, 1);
+  }
+
+  /** @returns whether the receive buffer is as large as asked for. */
+  #setBuffers(receiveBytes: number): boolean {
+    if (!this.#set(SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER_BYTES)) this.#set(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER_BYTES);
+    if (this.#set(SOL_SOCKET, SO_RCVBUFFORCE, receiveBytes)) return true;
+    this.#set(SOL_SOCKET, SO_RCVBUF, receiveBytes);
+    const granted = int32(0);
+    this.#libc.getsockopt(this.fd, SOL_SOCKET, SO_RCVBUF, granted, int32(4));
+    // The kernel doubles what it is asked for, to allow for its own bookkeeping.
+    return new DataView(granted.buffer).getInt32(0, true) >= 2 * receiveBytes;
+  }
+
+  #set(level: number, name: number, value: number): boolean {
+    return this.#libc.setsockopt(this.fd, level, name, int32(value), 4) === 0;
+  }
+}
+
+function int32(value: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setInt32(0, value, true);
+  return bytes;
+}

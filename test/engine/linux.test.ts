@@ -1,0 +1,199 @@
+/** What the Linux engine promises beyond the conformance suite: shared ports, shared addresses, mappings of layouts. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type EngineChoice, resolveEngine } from '../../src/engine/create.ts';
+import { LinuxEngine } from '../../src/engine/linux/engine.ts';
+import { AF_INET, AF_INET6 } from '../../src/engine/linux/libc.ts';
+import { PeerTable } from '../../src/engine/linux/peer-table.ts';
+import { checkLinuxEngine } from '../../src/engine/linux/self-check.ts';
+import { shareBytes } from '../../src/engine/shared-bytes.ts';
+import type { Address, Link, LinkReceiver, ListeningPort } from '../../src/engine/types.ts';
+import { RawLink, RawPeer } from '../support/datagrams.ts';
+import { Random } from '../support/random.ts';
+
+const SILENT: LinkReceiver = { onDatagram: () => {}, onUnreachable: () => {}, onUnreadable: () => {} };
+
+let engine: LinuxEngine;
+let others: LinuxEngine;
+
+beforeEach(() => {
+  engine = new LinuxEngine();
+  others = new LinuxEngine();
+});
+
+afterEach(async () => {
+  await engine.close();
+  await others.close();
+});
+
+describe('the linux engine', () => {
+  it('works here, and is what auto stands for', async () => {
+    expect(await checkLinuxEngine()).toBeUndefined();
+    expect(await resolveEngine('auto')).toEqual<EngineChoice>({ kind: 'linux', reason: undefined });
+    expect(await resolveEngine('portable')).toEqual<EngineChoice>({ kind: 'portable', reason: undefined });
+  });
+
+  it('spreads many transfers over four ports, and tells their peers apart', async () => {
+    const peers = await Promise.all(Array.from({ length: 40 }, () => RawPeer.open(others, '127.0.0.1')));
+    const links = await Promise.all(
+      peers.map((peer) => RawLink.open(engine, { local: '127.0.0.1', peer: peer.local, peerPort: 'fixed' })),
+    );
+    expect(new Set(links.map(({ local }) => local.port)).size).toBe(4);
+    for (const [index, peer] of peers.entries()) peer.send(links[index]!.local, 0, 4, 0, index);
+    await Promise.all(links.map((link) => link.inbox.has(1)));
+    expect(links.map((link) => link.inbox.contents)).toEqual(peers.map((_, index) => [[0, 4, 0, index]]));
+  });
+
+  it('gives a client that begins anew another port each time, more than four times over', async () => {
+    const peer = await RawPeer.open(others, '127.0.0.1');
+    const ports = new Set<number>();
+    for (let turn = 0; turn < 6; turn++) {
+      const link = await RawLink.open(engine, { local: '127.0.0.1', peer: peer.local, peerPort: 'fixed' });
+      ports.add(link.local.port);
+      if (turn % 2 === 0) link.link.close();
+    }
+    expect(ports.size).toBe(6);
+  });
+
+  it('sends blocks of one size as one entry, and the wire shows them one by one', async () => {
+    const peer = await RawPeer.open(others, '127.0.0.1');
+    const content = new Random(7).bytes(64 * 1000 + 10);
+    const link = await engine.link({ local: '127.0.0.1', peer: peer.local, peerPort: 'fixed' }, SILENT);
+    const view = engine.attach(shareBytes(content));
+    for (let block = 1; block <= 65; block++) {
+      link.data(block, view, (block - 1) * 1000, Math.min(1000, content.length - (block - 1) * 1000));
+    }
+    await peer.inbox.has(65);
+    for (const [index, bytes] of peer.inbox.contents.entries()) {
+      expect(bytes.slice(0, 4)).toEqual([0, 3, 0, index + 1]);
+      expect(Buffer.from(bytes.slice(4)).equals(content.subarray(index * 1000, (index + 1) * 1000))).toBe(true);
+    }
+    expect(engine.health()).toEqual({ receiveDrops: 0, sendDrops: 0, segmentFallbacks: 0 });
+  });
+
+  it('loses no block to a live client when a dead one on the same socket is noticed', async () => {
+    const [dead, live] = await Promise.all([RawPeer.open(others, '127.0.0.1'), RawPeer.open(others, '127.0.0.1')]);
+    const single = new LinuxEngine({ portsPerWorker: 1 });
+    try {
+      const options = { local: '127.0.0.1', peerPort: 'fixed' } as const;
+      const toDead = await RawLink.open(single, { ...options, peer: dead.local });
+      const toLive = await RawLink.open(single, { ...options, peer: live.local });
+      expect(toDead.local.port).toBe(toLive.local.port);
+      await dead.port.close();
+      const refused = toDead.refused();
+      for (let round = 0; round < 50; round++) {
+        toDead.send(0, 3, 0, 1);
+        toLive.send(0, 3, 0, round);
+        await live.inbox.has(round + 1);
+      }
+      await refused;
+      expect(live.inbox.contents.map((bytes) => bytes[3])).toEqual(Array.from({ length: 50 }, (_, round) => round));
+      expect(toLive.unreachable).toBe(0);
+    } finally {
+      await single.close();
+    }
+  });
+
+  it('bound to a wildcard answers from whichever address was asked', async () => {
+    for (const [wildcard, addresses] of [
+      ['0.0.0.0', ['127.0.0.1', '127.0.0.2', '127.9.8.7']],
+      ['::', ['::1']],
+    ] as const) {
+      const asked: string[] = [];
+      const port = await engine.listen({ address: wildcard, port: 0 }, (bytes, length, peer, at) => {
+        asked.push(at.local.address);
+        at.reply(bytes, length, peer);
+      });
+      for (const address of addresses) {
+        const to: Address = { address, port: port.local.port };
+        const client = await RawLink.open(others, { local: wildcard, peer: to, peerPort: 'learn' });
+        client.send(7, 8, 9);
+        // The link hears its peer's address alone.
+        await client.inbox.has(1);
+        expect(client.inbox.contents).toEqual([[7, 8, 9]]);
+      }
+      expect(asked).toEqual(addresses);
+    }
+  });
+
+  it('does not hear what was sent to a broadcast address', async () => {
+    const heard: number[] = [];
+    let told = (): void => {};
+    const last = new Promise<void>((resolve) => {
+      told = resolve;
+    });
+    const port: ListeningPort = await engine.listen({ address: '0.0.0.0', port: 0 }, (bytes) => {
+      heard.push(bytes[0]!);
+      if (bytes[0] === 2) told();
+    });
+    const { createSocket } = await import('node:dgram');
+    const socket = createSocket('udp4');
+    await new Promise<void>((resolve) => socket.bind(0, () => resolve()));
+    socket.setBroadcast(true);
+    socket.send(Uint8Array.of(1), port.local.port, '127.255.255.255');
+    socket.send(Uint8Array.of(2), port.local.port, '127.0.0.1');
+    await last;
+    socket.close();
+    expect(heard).toEqual([2]);
+  });
+
+  it('lets a thousand loopback addresses share four sockets', async () => {
+    const answers: string[] = [];
+    const server = await engine.listen({ address: '127.0.0.1', port: 0 }, (bytes, length, peer, port) => {
+      answers.push(peer.address);
+      port.reply(bytes, length, peer);
+    });
+    const links: Link[] = [];
+    const heard = new Map<string, number>();
+    await Promise.all(
+      Array.from({ length: 1000 }, async (_, node) => {
+        const local = `127.5.${node >> 8}.${node & 255}`;
+        await new Promise<void>((resolve) => {
+          const onDatagram = (bytes: Uint8Array): void => {
+            heard.set(local, (bytes[0]! << 8) | bytes[1]!);
+            resolve();
+          };
+          const options = { local, peer: server.local, peerPort: 'learn', shared: true } as const;
+          void others.link(options, { ...SILENT, onDatagram }).then((link) => {
+            links.push(link);
+            link.control(Uint8Array.of(node >> 8, node & 255), 2);
+          });
+        });
+      }),
+    );
+    expect(new Set(links.map(({ local }) => local.port)).size).toBe(4);
+    expect(new Set(answers).size).toBe(1000);
+    for (let node = 0; node < 1000; node++) expect(heard.get(`127.5.${node >> 8}.${node & 255}`)).toBe(node);
+  });
+});
+
+describe('a peer table', () => {
+  it.each([
+    ['IPv4', AF_INET, 2],
+    ['IPv6', AF_INET6, 7],
+  ] as const)('of %s peers agrees with a map, whatever is set and deleted', (_name, family, words) => {
+    const random = new Random(family);
+    const table = new PeerTable(family);
+    const model = new Map<string, number>();
+    const keys = Array.from({ length: 300 }, () => {
+      const key = new Int32Array(8);
+      for (let word = 0; word < words; word++) key[word] = random.between(-3, 3);
+      // The flow label is no part of an IPv6 key.
+      if (family === AF_INET6) key[1] = 0;
+      return key;
+    });
+    for (let turn = 0; turn < 20_000; turn++) {
+      const key = random.pick(keys);
+      const name = key.join();
+      if (random.chance(0.66)) {
+        table.set(key, 0, turn);
+        model.set(name, turn);
+      } else {
+        table.delete(key, 0);
+        model.delete(name);
+      }
+      const asked = random.pick(keys);
+      expect(table.find(asked, 0)).toBe(model.get(asked.join()) ?? -1);
+      expect(table.size).toBe(model.size);
+    }
+  });
+});
