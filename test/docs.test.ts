@@ -165,7 +165,7 @@ describe('docs/configuration.md', () => {
     const bounds = rows
       .filter(([, , , allowed]) => /^\d+ to \d+$/.test(allowed!))
       .map(([key, , , allowed]) => [bare(key!), `a whole number from ${allowed}`]);
-    expect(bounds).toHaveLength(5);
+    expect(bounds).toHaveLength(6);
     const kinds = Object.entries(SETTING_KINDS).map(([key, { expected }]) => [key, expected]);
     expect(bounds).toEqual(kinds.filter(([, expected]) => expected!.startsWith('a whole number')));
   });
@@ -242,7 +242,17 @@ describe('docs/protocol.md', () => {
 describe('metrics', () => {
   const counts = (names: readonly string[]): Record<string, number> =>
     Object.fromEntries(names.map((name) => [name, 0]));
-  const packets = { dataSent: 0, dataBytesSent: 0, received: 0, malformed: 0, retransmits: 0, stale: 0 };
+  const packets = {
+    dataSent: 0,
+    dataBytesSent: 0,
+    received: 0,
+    malformed: 0,
+    retransmits: 0,
+    stale: 0,
+    receiveDrops: 0,
+    sendDrops: 0,
+    segmentFallbacks: 0,
+  };
   const cache = { heldBytes: 0, idleBytes: 0, entries: 0, hits: 0, misses: 0, loads: 0, evictions: 0 };
   const { registry } = new Metrics({
     server: () => ({
@@ -252,6 +262,7 @@ describe('metrics', () => {
       ignoredTotal: counts(IGNORED),
       malformedTotal: counts([...MALFORMED, 'notRequest']),
       packets,
+      requestDropsTotal: 0,
       workersLostTotal: 0,
     }),
     cache: () => cache,

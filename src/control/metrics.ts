@@ -143,6 +143,21 @@ export class Metrics {
       () => server()?.packets.malformed,
     );
     counter('reveille_retransmits_total', 'Packets sent again.', () => server()?.packets.retransmits);
+    counter(
+      'reveille_receive_drops_total',
+      'Datagrams lost to full receive buffers, at listening ports and in transfers (linux engine).',
+      () => (server()?.requestDropsTotal ?? 0) + (server()?.packets.receiveDrops ?? 0),
+    );
+    counter(
+      'reveille_send_drops_total',
+      'Datagrams the kernel would not take (linux engine).',
+      () => server()?.packets.sendDrops,
+    );
+    counter(
+      'reveille_segment_fallbacks_total',
+      'Batches that had to leave packet by packet (linux engine).',
+      () => server()?.packets.segmentFallbacks,
+    );
     counter('reveille_packets_stale_total', 'Packets that advanced nothing.', () => server()?.packets.stale);
 
     gauge('reveille_cache_held_bytes', 'Contents that transfers are reading.', () => cache().heldBytes);

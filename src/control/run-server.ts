@@ -4,7 +4,6 @@
  */
 import { BufferCache } from '../content/buffer-cache.ts';
 import { Directory } from '../content/directory.ts';
-import { resolveEngine } from '../engine/create.ts';
 import { DEFAULT_LIMITS, startServer } from '../server/server.ts';
 import type { Server, ServerOptions } from '../server/types.ts';
 import { formatAddress } from './address-text.ts';
@@ -121,6 +120,8 @@ class ServerRun {
       listen: settings.listen,
       sources: [directory],
       engine: settings.engine,
+      portsPerWorker: settings.portsPerWorker,
+      socketPerAddress: settings.addressPerSocket,
       workers: settings.workers,
       limits: {
         ...DEFAULT_LIMITS,
@@ -153,7 +154,7 @@ class ServerRun {
     this.#log.listening({
       addresses: addresses.map(formatAddress),
       admin: this.#admin === undefined ? false : formatAddress(this.#admin.address),
-      engine: resolveEngine(settings.engine),
+      engine: this.#server?.engine ?? settings.engine,
       workers: settings.workers,
       root: escapeText(settings.root),
       version,

@@ -42,7 +42,13 @@ export function addServe(program: Command, context: CommandContext, done: (code:
       `threads that send packets (default here: ${defaultWorkers()})`,
       flag('--workers', KINDS.workers),
     )
-    .option('--engine <NAME>', 'auto or portable (default: auto)', flag('--engine', KINDS.engine))
+    .option('--engine <NAME>', 'auto, linux or portable (default: auto)', flag('--engine', KINDS.engine))
+    .option(
+      '--ports-per-worker <N>',
+      'ports a worker sends from, on each address (default: 4; linux engine)',
+      flag('--ports-per-worker', KINDS.portsPerWorker),
+    )
+    .option('--address-per-socket', 'listen on each local address by itself (linux engine; others always do)')
     .option('--cache-bytes <SIZE>', 'memory for contents (default: 2GiB)', flag('--cache-bytes', KINDS.cacheBytes))
     .option('--sessions <N>', 'transfers at once (default: 10000)', flag('--sessions', KINDS.sessions))
     .option('--queue <N>', 'requests that may wait for a session (default: 65536)', flag('--queue', KINDS.queue))

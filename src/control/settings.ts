@@ -24,7 +24,11 @@ export interface Settings {
   /** Where health and metrics are served, or false for nowhere. */
   readonly admin: Address | false;
   readonly workers: number;
-  readonly engine: 'auto' | 'portable';
+  readonly engine: 'auto' | 'linux' | 'portable';
+  /** Linux engine: sockets per local address over which a worker spreads its transfers. */
+  readonly portsPerWorker: number;
+  /** Linux engine: a listening socket for each local address instead of one for all. */
+  readonly addressPerSocket: boolean;
   /** Memory for the contents of files, in bytes; 0 keeps nothing that no transfer reads. */
   readonly cacheBytes: number;
   readonly sessions: number;
@@ -46,7 +50,9 @@ export const SETTING_KINDS: { readonly [K in keyof Settings]: ValueKind<NonNulla
   listen: addresses,
   admin: addressOrOff,
   workers: wholeNumber(1, 256),
-  engine: oneOf(['auto', 'portable']),
+  engine: oneOf(['auto', 'linux', 'portable']),
+  portsPerWorker: wholeNumber(1, 64),
+  addressPerSocket: yesOrNo,
   cacheBytes: size('a size such as 512MiB or 2GiB'),
   sessions: wholeNumber(1, 1_000_000),
   queue: wholeNumber(1, 10_000_000),
@@ -73,6 +79,8 @@ export function defaultSettings(): Omit<Settings, 'root'> {
     admin: { address: '127.0.0.1', port: 6970 },
     workers: defaultWorkers(),
     engine: 'auto',
+    portsPerWorker: 4,
+    addressPerSocket: false,
     cacheBytes: 2 * 2 ** 30,
     sessions: 10_000,
     queue: 65_536,

@@ -1,9 +1,10 @@
 /** What crosses between the main thread and the workers beside tasks and their results. */
-import type { EngineKind } from '../engine/create.ts';
+import type { EngineKind, EngineOptions } from '../engine/create.ts';
 
 /** Given to every worker at its start. */
 export interface WorkerSetup {
   readonly engine: EngineKind;
+  readonly engineOptions: EngineOptions;
   readonly cells: SharedArrayBuffer;
   readonly counters: SharedArrayBuffer;
   /** Int32 per row of counters: the id of the thread that writes it, 0 for none. */

@@ -7,7 +7,7 @@
 import { BroadcastChannel, type Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { type PacketCounter, allocateCounters, sumCounters } from '../engine/counters.ts';
-import type { EngineKind } from '../engine/create.ts';
+import type { EngineKind, EngineOptions } from '../engine/create.ts';
 import type { TransferReport } from '../engine/report.ts';
 import { type Pool, type TransferOrder, faultReport } from './pool.ts';
 import { StateCells, allocateCells } from './state-cells.ts';
@@ -21,6 +21,7 @@ export interface ThreadPoolOptions {
   /** Slots for transfers, those not yet with a worker included. */
   readonly slots: number;
   readonly engine: EngineKind;
+  readonly engineOptions?: EngineOptions;
   /** Called when a thread ends unasked: its transfers are lost, a new thread takes its place. */
   readonly onWorkerLost: (reason: string) => void;
   /** The thread's entry, for tests that plant faults in it. */
@@ -53,6 +54,7 @@ export class ThreadPool implements Pool {
     const rows = workers * 2;
     const setup: WorkerSetup = {
       engine,
+      engineOptions: options.engineOptions ?? {},
       cells: allocateCells(slots),
       counters: allocateCounters(rows),
       rowOwners: new SharedArrayBuffer(rows * Int32Array.BYTES_PER_ELEMENT),

@@ -1,5 +1,6 @@
 /** Runs transfer orders on one engine: the part of a worker that is the same on a thread and inline. */
 import { Driver, type Supervision } from '../engine/driver.ts';
+import { COUNTER } from '../engine/counters.ts';
 import type { TransferReport } from '../engine/report.ts';
 import type { Engine } from '../engine/types.ts';
 import { Sender } from '../session/sender.ts';
@@ -7,16 +8,21 @@ import type { Steps } from '../session/session.ts';
 import type { TransferOrder } from './pool.ts';
 import { type StateCells, TRANSFER_STATE, type TransferState, WISH_TO_END } from './state-cells.ts';
 
+const HEALTH_EVERY_MS = 250;
+
 export class TransferRunner {
   readonly #engine: Engine;
   readonly #cells: StateCells;
   readonly #driver: Driver;
+  readonly #counters: Float64Array;
+  #healthAt = 0;
   #rings: number;
 
   /** @param counters this thread's row of COUNTER cells. */
   constructor(engine: Engine, cells: StateCells, counters: Float64Array) {
     this.#engine = engine;
     this.#cells = cells;
+    this.#counters = counters;
     this.#rings = cells.rings;
     this.#driver = new Driver(engine, counters, () => {
       const { rings } = this.#cells;
@@ -38,7 +44,19 @@ export class TransferRunner {
       supervision: new CellSupervision(this.#cells, order.slot, sender),
     });
     this.#cells.setState(order.slot, TRANSFER_STATE.ended);
+    this.#noteHealth();
     return report;
+  }
+
+  /** Asks the sockets what they lost: a system call each, so not at every transfer's end. */
+  #noteHealth(): void {
+    const now = this.#engine.clock.now();
+    if (now - this.#healthAt < HEALTH_EVERY_MS) return;
+    this.#healthAt = now;
+    const { receiveDrops, sendDrops, segmentFallbacks } = this.#engine.health();
+    this.#counters[COUNTER.receiveDrops] = receiveDrops;
+    this.#counters[COUNTER.sendDrops] = sendDrops;
+    this.#counters[COUNTER.segmentFallbacks] = segmentFallbacks;
   }
 
   /** Ends what still runs and gives every port back. */

@@ -14,7 +14,7 @@ import { TransferRunner } from './transfer-runner.ts';
 
 const setup = workerData as WorkerSetup;
 const runner = new TransferRunner(
-  createEngine(setup.engine),
+  createEngine(setup.engine, setup.engineOptions),
   new StateCells(setup.cells),
   counterRow(setup.counters, claimRow(setup.rowOwners, threadId)),
 );

@@ -17,6 +17,8 @@ const WILDCARDS: ReadonlyMap<string, 4 | 6> = new Map([
 export interface ListenerOptions {
   readonly engine: Engine;
   readonly listen: readonly Address[];
+  /** Open a socket for each local address, also where the engine could serve a wildcard with one. */
+  readonly socketPerAddress: boolean;
   readonly receive: RequestReceiver;
   readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
   /** For tests: the machine's addresses. */
@@ -26,6 +28,8 @@ export interface ListenerOptions {
 export class Listener {
   readonly #options: ListenerOptions;
   readonly #localAddresses: () => LocalAddress[];
+  /** Whether wildcards are opened as such. */
+  readonly #wildcards: boolean;
   /** Open ports by "wanted address|wanted port". */
   readonly #ports = new Map<string, ListeningPort>();
   readonly #blksizes = new Map<string, number>();
@@ -37,6 +41,7 @@ export class Listener {
   constructor(options: ListenerOptions) {
     this.#options = options;
     this.#localAddresses = options.localAddresses ?? localAddresses;
+    this.#wildcards = options.engine.wildcards && !options.socketPerAddress;
   }
 
   get addresses(): Address[] {
@@ -54,7 +59,7 @@ export class Listener {
   async start(): Promise<void> {
     try {
       for (const wanted of this.#options.listen) {
-        if (!WILDCARDS.has(wanted.address)) await this.#open(wanted);
+        if (this.#wildcards || !WILDCARDS.has(wanted.address)) await this.#open(wanted);
       }
       const failure = await this.#refresh();
       if (this.#ports.size === 0) throw failure ?? new Error('Expected a local address to listen on, found none');
@@ -91,6 +96,7 @@ export class Listener {
   async #refresh(): Promise<Error | undefined> {
     const present = this.#localAddresses();
     for (const local of present) this.#blksizes.set(local.address, Math.min(BLKSIZE_MAX, largestBlksize(local)));
+    if (this.#wildcards) return undefined;
     let failure: Error | undefined;
     for (const { address: wildcard, port } of this.#options.listen) {
       const family = WILDCARDS.get(wildcard);

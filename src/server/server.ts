@@ -11,7 +11,7 @@ import type { LocalAddress } from './addresses.ts';
 import { Admission } from './admission.ts';
 import { Listener } from './listener.ts';
 import { Resolver } from './resolver.ts';
-import type { Server, ServerLimits, ServerOptions, ServerStats } from './types.ts';
+import type { Server, ServerLimits, ServerObserver, ServerOptions, ServerStats } from './types.ts';
 
 export const DEFAULT_LIMITS: ServerLimits = {
   sessions: 10_000,
@@ -28,18 +28,23 @@ export interface ServerParts extends Pick<ServerOptions, 'listen' | 'sources' | 
   readonly engine: Engine;
   readonly pool: Pool;
   readonly seed: number;
+  readonly socketPerAddress?: boolean;
   readonly localAddresses?: () => LocalAddress[];
 }
 
 /** Starts a server on threads of its own. @throws Error when no address can be listened on or a thread can't start. */
 export async function startServer(options: ServerOptions): Promise<Server> {
   const { listen, sources, limits, observer, workers } = options;
-  const kind = resolveEngine(options.engine);
+  const choice = await resolveEngine(options.engine);
+  if (choice.reason !== undefined) observer.onWarning('the portable engine is used', { reason: choice.reason });
+  const { portsPerWorker } = options;
+  const engineOptions = portsPerWorker === undefined ? {} : { portsPerWorker };
   const pool = await ThreadPool.start({
     workers,
     sessions: limits.sessions,
     slots: limits.sessions + limits.queue,
-    engine: kind,
+    engine: choice.kind,
+    engineOptions,
     onWorkerLost: (reason) => observer.onWarning('worker lost', { reason }),
     ...(options.worker === undefined ? {} : { worker: options.worker }),
   });
@@ -48,7 +53,8 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     sources,
     limits,
     observer,
-    engine: createEngine(kind),
+    socketPerAddress: options.socketPerAddress ?? false,
+    engine: createEngine(choice.kind, engineOptions),
     pool,
     seed: randomInt(1, 0x7fffffff),
   });
@@ -67,6 +73,7 @@ export class TftpServer implements Server {
   readonly #pool: Pool;
   readonly #engine: Engine;
   readonly #listener: Listener;
+  readonly #onWarning: ServerObserver['onWarning'];
   readonly #admission: Admission;
   readonly #malformed = Object.fromEntries([...MALFORMED, 'notRequest'].map((reason) => [reason, 0])) as Record<
     MalformedRequest,
@@ -82,11 +89,13 @@ export class TftpServer implements Server {
     const { engine, pool, listen, sources, limits, observer, seed, localAddresses } = parts;
     this.#engine = engine;
     this.#pool = pool;
+    this.#onWarning = observer.onWarning.bind(observer);
     this.#listener = new Listener({
       engine,
       listen,
+      socketPerAddress: parts.socketPerAddress ?? false,
       receive: this.#receive,
-      onWarning: observer.onWarning.bind(observer),
+      onWarning: this.#onWarning,
       ...(localAddresses === undefined ? {} : { localAddresses }),
     });
     this.#admission = new Admission({
@@ -104,12 +113,18 @@ export class TftpServer implements Server {
     return this.#listener.addresses;
   }
 
+  get engine(): Engine['name'] {
+    return this.#engine.name;
+  }
+
   get ready(): boolean {
     return this.#ready;
   }
 
   async start(): Promise<void> {
     await this.#listener.start();
+    const { advice } = this.#engine;
+    if (advice !== undefined) this.#onWarning(advice, {});
     this.#ready = true;
   }
 
@@ -120,6 +135,7 @@ export class TftpServer implements Server {
       requestsTotal: this.#requests,
       ignoredTotal: this.#admission.ignored,
       malformedTotal: this.#malformed,
+      requestDropsTotal: this.#engine.health().receiveDrops,
       packets: this.#pool.packets(),
       workersLostTotal: this.#pool.workersLost,
     };

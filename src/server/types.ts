@@ -26,7 +26,12 @@ export interface ServerOptions {
   readonly listen: readonly Address[];
   /** Asked in turn for each name. */
   readonly sources: readonly Source[];
-  readonly engine: 'auto' | 'portable';
+  /** `auto` takes `linux` where it works. */
+  readonly engine: 'auto' | 'linux' | 'portable';
+  /** Linux engine: sockets per local address over which a worker spreads its transfers, 1..64. Default 4. */
+  readonly portsPerWorker?: number;
+  /** Linux engine: a listening socket for each local address instead of one for all. Default false. */
+  readonly socketPerAddress?: boolean;
   /** Worker threads that run transfers, at least 1. */
   readonly workers: number;
   readonly limits: ServerLimits;
@@ -77,6 +82,8 @@ export interface ServerStats {
   readonly ignoredTotal: Readonly<Record<string, number>>;
   /** Datagrams at the listening port that are no request, by reason (see MALFORMED, and `notRequest`). */
   readonly malformedTotal: Readonly<Record<string, number>>;
+  /** Requests lost because the listening ports' receive buffers were full. */
+  readonly requestDropsTotal: number;
   /** Counted by the workers as packets go. */
   readonly packets: Readonly<Record<PacketCounter, number>>;
   readonly workersLostTotal: number;
@@ -85,6 +92,8 @@ export interface ServerStats {
 export interface Server {
   /** The addresses being listened on now. */
   readonly addresses: readonly Address[];
+  /** How packets are moved. */
+  readonly engine: 'linux' | 'portable' | 'memory';
   /** False before start has finished and from the moment stop was called. */
   readonly ready: boolean;
   stats(): ServerStats;

@@ -30,6 +30,8 @@ listen: ["0.0.0.0:69", "[::]:69"]
 admin: "127.0.0.1:0"
 workers: 3
 engine: portable
+portsPerWorker: 2
+addressPerSocket: true
 cacheBytes: 512MiB
 sessions: 100
 queue: 200
@@ -57,6 +59,8 @@ describe('a config file', () => {
       admin: { address: '127.0.0.1', port: 0 },
       workers: 3,
       engine: 'portable',
+      portsPerWorker: 2,
+      addressPerSocket: true,
       cacheBytes: 512 * 2 ** 20,
       sessions: 100,
       queue: 200,
@@ -98,7 +102,7 @@ describe('a config file', () => {
     ['workers: [1]\n', 'c.yaml:1: workers: expected a whole number from 1 to 256, got [1]'],
     ['workers: {a: 1}\n', 'c.yaml:1: workers: expected a whole number from 1 to 256, got a map'],
     ['workers: "\\e[31m"\n', 'c.yaml:1: workers: expected a whole number from 1 to 256, got "\\x1b[31m"'],
-    ['engine: fast\n', 'c.yaml:1: engine: expected one of auto, portable, got "fast"'],
+    ['engine: fast\n', 'c.yaml:1: engine: expected one of auto, linux, portable, got "fast"'],
     ['acknowledgeTimeout: yes\n', 'c.yaml:1: acknowledgeTimeout: expected true or false, got "yes"'],
     ['cacheBytes: 2GB\n', 'c.yaml:1: cacheBytes: expected a size such as 512MiB or 2GiB, got "2GB"'],
     [

@@ -58,7 +58,18 @@ export function serverStats(change: Partial<ServerStats> = {}): ServerStats {
     requestsTotal: 0,
     ignoredTotal: {},
     malformedTotal: {},
-    packets: { dataSent: 0, dataBytesSent: 0, received: 0, malformed: 0, retransmits: 0, stale: 0 },
+    packets: {
+      dataSent: 0,
+      dataBytesSent: 0,
+      received: 0,
+      malformed: 0,
+      retransmits: 0,
+      stale: 0,
+      receiveDrops: 0,
+      sendDrops: 0,
+      segmentFallbacks: 0,
+    },
+    requestDropsTotal: 0,
     workersLostTotal: 0,
     ...change,
   };
@@ -67,6 +78,7 @@ export function serverStats(change: Partial<ServerStats> = {}): ServerStats {
 /** A Server whose end the test decides. */
 export class FakeServer implements Server {
   readonly addresses = [{ address: '127.0.0.1', port: 6969 }];
+  readonly engine = 'portable';
   ready = true;
   /** The drain times that stop was called with. */
   readonly stops: number[] = [];

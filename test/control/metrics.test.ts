@@ -45,7 +45,11 @@ describe('a scrape', () => {
           malformed: 90 * factor,
           retransmits: 100 * factor,
           stale: 110 * factor,
+          receiveDrops: 140 * factor,
+          sendDrops: 150 * factor,
+          segmentFallbacks: 160 * factor,
         },
+        requestDropsTotal: 130 * factor,
         workersLostTotal: 120 * factor,
       });
       const samples = await scrape(metrics);
@@ -66,6 +70,9 @@ describe('a scrape', () => {
         reveille_packets_malformed_total: 90 * factor,
         reveille_retransmits_total: 100 * factor,
         reveille_packets_stale_total: 110 * factor,
+        reveille_receive_drops_total: (130 + 140) * factor,
+        reveille_send_drops_total: 150 * factor,
+        reveille_segment_fallbacks_total: 160 * factor,
         reveille_workers_lost_total: 120 * factor,
       });
     }

@@ -1,0 +1,205 @@
+/**
+ * The same storm against Reveille and its peers, turn by turn: server on one core, clients on the other. Prints what
+ * each block or fetch cost in CPU of the server's whole process tree, as medians with their range, and ratios by
+ * pairs of neighbouring runs.
+ *
+ *   npm run bench:peers -- [--rounds 7] [--only TEXT] [--case TEXT] [--json FILE]
+ *
+ * Needs Linux with two cores, root (to listen on port 69 and to unpack packages) and cc. Traffic stays on loopback.
+ */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { randomFillSync } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createSocket } from 'node:dgram';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { describeCommit, describeMachine } from '../machine.ts';
+import { openCpuAccount } from './cpu-account.ts';
+import { type Contender, contenders } from './servers.ts';
+
+interface Case {
+  readonly name: string;
+  readonly nodes: number;
+  readonly fetches: number;
+  readonly file: string;
+  readonly wish: Readonly<Record<string, number>>;
+  /** What the cost is divided by. */
+  readonly per: 'block' | 'fetch';
+}
+
+const CASES: readonly Case[] = [
+  { name: 'lockstep', nodes: 100, fetches: 100, file: 'kernel', wish: { blksize: 1468 }, per: 'block' },
+  {
+    name: 'windowsize 8',
+    nodes: 100,
+    fetches: 100,
+    file: 'kernel',
+    wish: { blksize: 1468, windowsize: 8 },
+    per: 'block',
+  },
+  {
+    name: 'windowsize 64',
+    nodes: 100,
+    fetches: 100,
+    file: 'kernel',
+    wish: { blksize: 1468, windowsize: 64 },
+    per: 'block',
+  },
+  { name: 'small file', nodes: 200, fetches: 20_000, file: 'config', wish: {}, per: 'fetch' },
+];
+const FILES = { kernel: 1 << 20, config: 300 };
+
+interface Sample {
+  readonly microseconds: number;
+  readonly failed: number;
+  readonly resends: number;
+  readonly firstReplyMs: { readonly p99: number };
+  readonly finishMs: { readonly p50: number; readonly max: number };
+  readonly wallMs: number;
+  readonly blocks: number;
+  readonly clientCpuMs: number;
+  readonly peakMiB: number;
+}
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '7' },
+    only: { type: 'string', default: '' },
+    case: { type: 'string', default: '' },
+    json: { type: 'string' },
+  },
+});
+const work = join(tmpdir(), 'reveille-bench-peers');
+mkdirSync(work, { recursive: true });
+const root = mkdtempSync(join(work, 'root-'));
+for (const [name, size] of Object.entries(FILES)) {
+  writeFileSync(join(root, name), randomFillSync(Buffer.alloc(size)), { mode: 0o644 });
+}
+execFileSync('chmod', ['755', root]);
+
+/** The storm in its own process, on the second core. */
+function storm(
+  port: number,
+  nodes: number,
+  fetches: number,
+  file: string,
+  wish: object,
+): Omit<Sample, 'microseconds' | 'peakMiB'> {
+  const script = join(import.meta.dirname, 'storm.ts');
+  const args = [script, String(port), String(nodes), String(fetches), file, join(root, file), JSON.stringify(wish)];
+  const output = execFileSync('taskset', ['-c', '1', process.execPath, '--import', 'tsx', ...args], {
+    timeout: 120_000,
+  });
+  return JSON.parse(output.toString()) as Omit<Sample, 'microseconds' | 'peakMiB'>;
+}
+
+async function freePort(): Promise<number> {
+  const socket = createSocket('udp4');
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  const { port } = socket.address();
+  socket.close();
+  return port;
+}
+
+/** Asks until somebody answers. */
+async function answering(port: number, server: ChildProcess): Promise<void> {
+  const socket = createSocket('udp4');
+  const request = Buffer.from('\0\x01no-such-file\0octet\0', 'latin1');
+  const answer = once(socket, 'message');
+  const again = setInterval(() => socket.send(request, port, '127.0.0.1'), 50);
+  const gone = once(server, 'exit').then(() => Promise.reject(new Error('The server has ended')));
+  const late = AbortSignal.timeout(15_000);
+  try {
+    await Promise.race([answer, gone, once(late, 'abort').then(() => Promise.reject(new Error('No answer')))]);
+  } finally {
+    clearInterval(again);
+    socket.close();
+    gone.catch(() => {});
+  }
+}
+
+function peakMiB(pid: number): number {
+  const status = execFileSync('cat', [`/proc/${pid}/status`]).toString();
+  return Math.round(Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024);
+}
+
+/** One server, started anew, warmed up, measured in one case. */
+async function measure(contender: Contender, test: Case, turn: number): Promise<Sample> {
+  const port = contender.port ?? (await freePort());
+  const account = openCpuAccount(`reveille-bench-${process.pid}-${turn}`);
+  const [command = '', ...args] = [...account.prefix, 'taskset', '-c', '0', ...contender.command(root, port)];
+  const server = spawn(command, args, { stdio: 'ignore', cwd: root });
+  try {
+    if (contender.name === 'reference.c') await new Promise((resolve) => setTimeout(resolve, 300));
+    else await answering(port, server);
+    // A server that has run for a while is what boots racks: two rounds, so that its code is compiled.
+    const warmUp = Math.min(test.fetches, 2000);
+    for (let round = 0; round < 2; round++) storm(port, test.nodes, warmUp, test.file, test.wish);
+    const before = account.used(server.pid!);
+    const result = storm(port, test.nodes, test.fetches, test.file, test.wish);
+    const microseconds = account.used(server.pid!) - before;
+    const units = test.per === 'block' ? result.blocks : test.fetches;
+    return { ...result, microseconds: microseconds / units, peakMiB: peakMiB(server.pid!) };
+  } finally {
+    if (server.exitCode === null) {
+      const ended = once(server, 'exit');
+      server.kill('SIGTERM');
+      await ended;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    account.close();
+  }
+}
+
+function median(numbers: readonly number[]): number {
+  const sorted = numbers.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+function range(numbers: readonly number[]): string {
+  return `${Math.min(...numbers).toFixed(2)}..${Math.max(...numbers).toFixed(2)}`;
+}
+
+const say = (line: string): boolean => process.stdout.write(`${line}\n`);
+const machine = { ...describeMachine(), commit: describeCommit() };
+say(Object.values(machine).join(', '));
+const taking = contenders(work).filter(({ name }) => name.includes(values.only));
+const rounds = Number(values.rounds);
+const results: Record<string, Record<string, Sample[]>> = {};
+let turn = 0;
+for (const test of CASES.filter(({ name }) => name.includes(values.case))) {
+  const samples: Record<string, Sample[]> = {};
+  const fit = taking.filter(({ windowsize }) => (test.wish['windowsize'] ?? 1) <= windowsize);
+  for (let round = 0; round < rounds; round++) {
+    for (const contender of fit) {
+      const sample = await measure(contender, test, turn++).catch((error: unknown) => {
+        say(`  ${contender.name}: ${String(error)}`);
+      });
+      samples[contender.name] ??= [];
+      if (sample !== undefined) samples[contender.name]!.push(sample);
+    }
+  }
+  results[test.name] = samples;
+  say(
+    `\n${test.name}: ${test.nodes} nodes, ${test.fetches} fetches of ${test.file} (${FILES[test.file as keyof typeof FILES]} bytes)`,
+  );
+  say(
+    `| server | µs of CPU per ${test.per} | range | ratio to the first | range | first reply p99 ms | slowest finish ms | failed | resends | MiB |`,
+  );
+  say('|---|---|---|---|---|---|---|---|---|---|');
+  const first = samples[fit[0]!.name] ?? [];
+  for (const [name, runs] of Object.entries(samples)) {
+    const costs = runs.map(({ microseconds }) => microseconds);
+    const ratios = runs.map(({ microseconds }, index) => (first[index]?.microseconds ?? Number.NaN) / microseconds);
+    const of = (pick: (sample: Sample) => number): string => String(Math.round(median(runs.map(pick)) * 10) / 10);
+    say(
+      `| ${name} | ${median(costs).toFixed(2)} | ${range(costs)} | ${median(ratios).toFixed(2)} | ${range(ratios)} | ${of((sample) => sample.firstReplyMs.p99)} | ${of((sample) => sample.finishMs.max)} | ${runs.reduce((sum, { failed }) => sum + failed, 0)} | ${of(({ resends }) => resends)} | ${of((sample) => sample.peakMiB)} |`,
+    );
+  }
+}
+if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ machine, rounds, results }, null, 2)}\n`);
+rmSync(root, { recursive: true });

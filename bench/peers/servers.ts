@@ -1,0 +1,124 @@
+/** The servers that are compared: how each is started, at an address and port, over a directory. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+export interface Contender {
+  readonly name: string;
+  /** Largest windowsize it grants; 1: none. */
+  readonly windowsize: number;
+  command(root: string, port: number): readonly string[];
+  /** The one port it can listen on, when it has no choice. */
+  readonly port?: number;
+}
+
+const REVEILLE = join(import.meta.dirname, '../../dist/control/main.js');
+
+function reveille(engine: 'linux' | 'portable'): Contender {
+  return {
+    name: `reveille, ${engine} engine`,
+    windowsize: 64,
+    command: (root, port) => [
+      process.execPath,
+      REVEILLE,
+      'serve',
+      root,
+      '--listen',
+      `127.0.0.1:${port}`,
+      '--no-admin',
+      '--workers',
+      '1',
+      '--engine',
+      engine,
+      '--no-hint',
+      '--log-level',
+      'error',
+    ],
+  };
+}
+
+/** The yardstick, compiled here. */
+function reference(work: string): Contender {
+  const binary = join(work, 'reference');
+  execFileSync('cc', ['-O2', '-o', binary, join(import.meta.dirname, 'reference.c')], { stdio: 'inherit' });
+  return { name: 'reference.c', windowsize: 64, command: (root, port) => [binary, root, '127.0.0.1', String(port)] };
+}
+
+/** The servers that Debian packages, unpacked and not installed: two of them can't be installed beside each other. */
+function packaged(work: string): Contender[] {
+  const root = join(work, 'packages');
+  if (!existsSync(join(root, 'usr/sbin/atftpd'))) {
+    mkdirSync(root, { recursive: true });
+    const options = { cwd: work, stdio: 'ignore' } as const;
+    execFileSync(
+      'apt-get',
+      ['install', '-y', '--no-install-recommends', 'dnsmasq-base', 'libwrap0', 'libpcre3'],
+      options,
+    );
+    execFileSync('apt-get', ['download', 'tftpd-hpa', 'atftpd'], options);
+    execFileSync('sh', ['-c', 'for package in *.deb; do dpkg -x "$package" packages; done'], options);
+  }
+  const bin = (name: string): string => join(root, 'usr/sbin', name);
+  return [
+    {
+      name: 'dnsmasq',
+      windowsize: 1,
+      port: 69,
+      command: (served) => [
+        'dnsmasq',
+        '--keep-in-foreground',
+        '--conf-file=/dev/null',
+        '--port=0',
+        '--enable-tftp',
+        '--user=root',
+        `--tftp-root=${served}`,
+        '--listen-address=127.0.0.1',
+        '--bind-interfaces',
+        '--tftp-max=5000',
+        '--pid-file=',
+        '--log-facility=/dev/null',
+        '--quiet-tftp',
+      ],
+    },
+    {
+      name: 'tftpd-hpa',
+      windowsize: 1,
+      command: (served, port) => [
+        bin('in.tftpd'),
+        '--foreground',
+        '--address',
+        `127.0.0.1:${port}`,
+        '--user',
+        'root',
+        '--secure',
+        served,
+      ],
+    },
+    {
+      name: 'atftpd',
+      windowsize: 64,
+      command: (served, port) => [
+        bin('atftpd'),
+        '--daemon',
+        '--no-fork',
+        '--port',
+        String(port),
+        '--bind-address',
+        '127.0.0.1',
+        '--maxthread',
+        '5000',
+        '--user',
+        'root',
+        '--group',
+        'root',
+        '--logfile',
+        '/dev/null',
+        served,
+      ],
+    },
+  ];
+}
+
+export function contenders(work: string): Contender[] {
+  return [reveille('linux'), reveille('portable'), reference(work), ...packaged(work)];
+}
