@@ -40,6 +40,11 @@ export interface BufferCacheStats {
 export interface BufferCacheOptions {
   /** Budget for held and idle bytes together. Default 2 GiB; 0 keeps nothing without a reader. */
   readonly maxBytes?: number;
+  /**
+   * Held, loading and idle bytes never exceed this: what would is not loaded. Default: no limit but the budget's,
+   * which what is being read may exceed.
+   */
+  readonly limitBytes?: number;
 }
 
 const DEFAULT_MAX_BYTES = 2 * 1024 ** 3;
@@ -65,6 +70,7 @@ function sizeOf(bytes: number): number {
 
 export class BufferCache {
   readonly #maxBytes: number;
+  readonly #limitBytes: number;
   readonly #held = new Map<string, Entry>();
   // No `max`: lru-cache would allocate for that many entries at once.
   readonly #idle: LRUCache<string, Entry>;
@@ -82,8 +88,9 @@ export class BufferCache {
     if (!Number.isSafeInteger(maxBytes) || maxBytes < 0) {
       throw new RangeError(`Expected maxBytes to be a whole number of bytes, got ${maxBytes}`);
     }
-    this.#maxBytes = maxBytes;
-    this.#idle = new LRUCache({ maxSize: sizeOf(maxBytes), sizeCalculation: (entry) => entry.size });
+    this.#limitBytes = options.limitBytes ?? Number.POSITIVE_INFINITY;
+    this.#maxBytes = Math.min(maxBytes, this.#limitBytes);
+    this.#idle = new LRUCache({ maxSize: sizeOf(this.#maxBytes), sizeCalculation: (entry) => entry.size });
   }
 
   /**
@@ -106,7 +113,10 @@ export class BufferCache {
       return this.#lease(present);
     }
     this.#misses++;
-    const underWay = this.#loads.get(key) ?? this.#startLoad(key, load, expectedBytes);
+    const loading = this.#loads.get(key);
+    const refusal = loading === undefined ? this.#refusal(expectedBytes) : undefined;
+    if (refusal !== undefined) return refusal;
+    const underWay = loading ?? this.#startLoad(key, load, expectedBytes);
     underWay.waiting++;
     const result = await underWay.result;
     return 'kind' in result ? result : this.#lease(result);
@@ -149,6 +159,13 @@ export class BufferCache {
     this.#idle.delete(key);
     this.#hold(entry);
     return entry;
+  }
+
+  /** Why there is no memory for so many bytes more, if there is none. Idle bytes would make way. */
+  #refusal(bytes: number): Unloaded | undefined {
+    if (this.#heldBytes + bytes <= this.#limitBytes) return undefined;
+    if (bytes <= this.#limitBytes) return { kind: 'busy', reason: 'the memory limit is reached' };
+    return { kind: 'denied', reason: `${bytes} bytes exceed the memory limit`, tooLarge: true };
   }
 
   #startLoad(key: string, load: () => Promise<SharedHandle | Unloaded>, expectedBytes: number): Load {

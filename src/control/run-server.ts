@@ -50,7 +50,7 @@ class ServerRun {
     const { settings, target, version } = options;
     this.#options = options;
     this.#log = new Log(settings.logLevel, target);
-    this.#cache = new BufferCache({ maxBytes: settings.cacheBytes });
+    this.#cache = new BufferCache({ maxBytes: settings.cacheBytes, limitBytes: settings.memoryLimit });
     this.#metrics = new Metrics({
       server: () => this.#server?.stats(),
       cache: () => this.#cache.stats(),

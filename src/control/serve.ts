@@ -50,6 +50,11 @@ export function addServe(program: Command, context: CommandContext, done: (code:
     )
     .option('--address-per-socket', 'listen on each local address by itself (linux engine; others always do)')
     .option('--cache-bytes <SIZE>', 'memory for contents (default: 2GiB)', flag('--cache-bytes', KINDS.cacheBytes))
+    .option(
+      '--memory-limit <SIZE>',
+      'contents being read and kept, never exceeded (default: 75 % of memory)',
+      flag('--memory-limit', KINDS.memoryLimit),
+    )
     .option('--sessions <N>', 'transfers at once (default: 10000)', flag('--sessions', KINDS.sessions))
     .option('--queue <N>', 'requests that may wait for a session (default: 65536)', flag('--queue', KINDS.queue))
     .option(

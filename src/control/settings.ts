@@ -2,7 +2,7 @@
  * What `reveille serve` can be told: every setting, how it is read, its default. The command line and the config
  * file both go by this one list. Knows no file formats and starts nothing.
  */
-import { availableParallelism } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import type { Address } from '../engine/types.ts';
 import { BLKSIZE_MAX, BLKSIZE_MIN } from '../protocol/negotiate.ts';
 import {
@@ -31,6 +31,8 @@ export interface Settings {
   readonly addressPerSocket: boolean;
   /** Memory for the contents of files, in bytes; 0 keeps nothing that no transfer reads. */
   readonly cacheBytes: number;
+  /** Bytes of contents being read and kept together, never exceeded. */
+  readonly memoryLimit: number;
   readonly sessions: number;
   readonly queue: number;
   readonly maxWindowsize: number;
@@ -54,6 +56,7 @@ export const SETTING_KINDS: { readonly [K in keyof Settings]: ValueKind<NonNulla
   portsPerWorker: wholeNumber(1, 64),
   addressPerSocket: yesOrNo,
   cacheBytes: size('a size such as 512MiB or 2GiB'),
+  memoryLimit: size('a size such as 512MiB or 2GiB'),
   sessions: wholeNumber(1, 1_000_000),
   queue: wholeNumber(1, 10_000_000),
   maxWindowsize: wholeNumber(1, 32_767),
@@ -70,6 +73,12 @@ export function defaultWorkers(): number {
   return Math.max(1, availableParallelism() - 1);
 }
 
+/** Three quarters of the memory there is, or that a control group leaves us. */
+export function defaultMemoryLimit(): number {
+  const allowed = process.constrainedMemory();
+  return Math.floor(0.75 * (allowed > 0 ? Math.min(allowed, totalmem()) : totalmem()));
+}
+
 export function defaultSettings(): Omit<Settings, 'root'> {
   return {
     listen: [
@@ -82,6 +91,7 @@ export function defaultSettings(): Omit<Settings, 'root'> {
     portsPerWorker: 4,
     addressPerSocket: false,
     cacheBytes: 2 * 2 ** 30,
+    memoryLimit: defaultMemoryLimit(),
     sessions: 10_000,
     queue: 65_536,
     maxWindowsize: 64,

@@ -15,8 +15,8 @@ export interface TransferOrder {
   readonly peer: Address;
   readonly content: SharedHandle;
   readonly plan: SenderPlan;
-  /** The OACK; empty when the plan has none. */
-  readonly opening: Uint8Array;
+  /** The OACK, when the plan has one. */
+  readonly opening: Uint8Array | undefined;
 }
 
 export interface Pool {

@@ -9,6 +9,7 @@ import type { TransferOrder } from './pool.ts';
 import { type StateCells, TRANSFER_STATE, type TransferState, WISH_TO_END } from './state-cells.ts';
 
 const HEALTH_EVERY_MS = 250;
+const NO_OPENING = new Uint8Array(0);
 
 export class TransferRunner {
   readonly #engine: Engine;
@@ -38,7 +39,7 @@ export class TransferRunner {
     const report = await this.#driver.run({
       session: sender,
       link: { local: order.local, peer: order.peer, peerPort: 'fixed' },
-      opening: order.opening,
+      opening: order.opening ?? NO_OPENING,
       rollover: () => rollover,
       content: this.#engine.attach(order.content),
       supervision: new CellSupervision(this.#cells, order.slot, sender),

@@ -52,6 +52,32 @@ describe('BufferCache', () => {
     expect(cache.stats()).toMatchObject({ loads: 1, hits: 1 });
   });
 
+  it('never holds more than its limit: what would is not loaded, and idle bytes make way', async () => {
+    const cache = new BufferCache({ maxBytes: 1000, limitBytes: 100 });
+    const refuse = async (): Promise<never> => Promise.reject(new Error('Expected no load'));
+    const one = await lease(cache, 'one', 60);
+    expect(await cache.acquire('two', refuse, 50)).toEqual({ kind: 'busy', reason: 'the memory limit is reached' });
+    expect(await cache.acquire('three', refuse, 101)).toMatchObject({ kind: 'denied', tooLarge: true });
+    // Who asks for what is there already costs nothing.
+    const again = await lease(cache, 'one', 60);
+    again.release();
+    one.release();
+    const two = await lease(cache, 'two', 50);
+    expect(cache.stats()).toMatchObject({ heldBytes: 50, idleBytes: 0, evictions: 1 });
+    expect(cache.stats().heldBytes + cache.stats().idleBytes).toBeLessThanOrEqual(100);
+    two.release();
+  });
+
+  it('counts loads under way towards its limit', async () => {
+    const cache = new BufferCache({ limitBytes: 100 });
+    const { load, finish } = pendingLoad();
+    const first = cache.acquire('a', load, 80);
+    expect(await cache.acquire('b', () => loaded(30), 30)).toMatchObject({ kind: 'busy' });
+    const waiting = cache.acquire('a', load, 80);
+    finish(allocateShared(80).handle);
+    expect([(await first).kind, (await waiting).kind]).toEqual(['lease', 'lease']);
+  });
+
   it('keeps the bytes while one of those who waited for them has released and others have not yet run', async () => {
     const cache = new BufferCache({ maxBytes: 0 });
     const handles = await Promise.all(

@@ -33,6 +33,7 @@ engine: portable
 portsPerWorker: 2
 addressPerSocket: true
 cacheBytes: 512MiB
+memoryLimit: 4GiB
 sessions: 100
 queue: 200
 maxWindowsize: 16
@@ -62,6 +63,7 @@ describe('a config file', () => {
       portsPerWorker: 2,
       addressPerSocket: true,
       cacheBytes: 512 * 2 ** 20,
+      memoryLimit: 4 * 2 ** 30,
       sessions: 100,
       queue: 200,
       maxWindowsize: 16,
