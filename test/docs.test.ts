@@ -149,6 +149,7 @@ describe('docs/configuration.md', () => {
       workers: 'cores − 1, at least 1',
       maxBlksize: "by the interface's MTU",
       hint: 'when stderr is a terminal',
+      memoryLimit: '75 % of memory',
     };
     const defaults: Record<string, unknown> = { ...defaultSettings(), ...inWords };
     const documented = rows.map(([key, , shown]) => {

@@ -188,7 +188,7 @@ for (const test of CASES.filter(({ name }) => name.includes(values.case))) {
     `\n${test.name}: ${test.nodes} nodes, ${test.fetches} fetches of ${test.file} (${FILES[test.file as keyof typeof FILES]} bytes)`,
   );
   say(
-    `| server | µs of CPU per ${test.per} | range | ratio to the first | range | first reply p99 ms | slowest finish ms | failed | resends | MiB |`,
+    `| server | µs of CPU per ${test.per} | range | first row ÷ this | range | first reply p99 ms | slowest finish ms | failed | resends | MiB |`,
   );
   say('|---|---|---|---|---|---|---|---|---|---|');
   const first = samples[fit[0]!.name] ?? [];

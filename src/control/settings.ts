@@ -73,10 +73,12 @@ export function defaultWorkers(): number {
   return Math.max(1, availableParallelism() - 1);
 }
 
-/** Three quarters of the memory there is, or that a control group leaves us. */
+/** The share of the memory there is, or that a control group leaves us, which contents may take by default. */
+const MEMORY_PERCENT = 75;
+
 export function defaultMemoryLimit(): number {
   const allowed = process.constrainedMemory();
-  return Math.floor(0.75 * (allowed > 0 ? Math.min(allowed, totalmem()) : totalmem()));
+  return Math.floor((MEMORY_PERCENT / 100) * (allowed > 0 ? Math.min(allowed, totalmem()) : totalmem()));
 }
 
 export function defaultSettings(): Omit<Settings, 'root'> {
