@@ -93,6 +93,46 @@ describe('the linux engine', () => {
     }
   });
 
+  it('sends each packet once, also when the news of a dead client ends its link in the middle of a flush', async () => {
+    const single = new LinuxEngine({ portsPerWorker: 1 });
+    try {
+      const live = await RawPeer.open(others, '127.0.0.1');
+      const options = { local: '127.0.0.1', peerPort: 'fixed' } as const;
+      const toLive = await RawLink.open(single, { ...options, peer: live.local });
+      let expected = 0;
+      for (let round = 0; round < 20; round++) {
+        const dead = await RawPeer.open(others, '127.0.0.1');
+        await dead.port.close();
+        let toDead: Link | undefined;
+        const ended = new Promise<void>((resolve) => {
+          const onUnreachable = (): void => {
+            toDead?.close();
+            resolve();
+          };
+          void single.link({ ...options, peer: dead.local }, { ...SILENT, onUnreachable }).then(async (link) => {
+            toDead = link;
+            link.control(Uint8Array.of(0, 3, 0, 0), 4);
+            // Sent at the end of this turn; the refusal is then pending, and fails the first packet of the next flush.
+            await Promise.resolve();
+            await Promise.resolve();
+            for (let packet = 0; packet < 3; packet++) {
+              toLive.send(0, 3, round, packet);
+              link.control(Uint8Array.of(0, 3, 0, packet), 4);
+            }
+          });
+        });
+        expected += 3;
+        await Promise.all([ended, live.inbox.has(expected)]);
+      }
+      toLive.send(9);
+      await live.inbox.has(expected + 1);
+      const right = Array.from({ length: expected }, (_, index) => [0, 3, Math.floor(index / 3), index % 3]);
+      expect(live.inbox.contents).toEqual([...right, [9]]);
+    } finally {
+      await single.close();
+    }
+  });
+
   it('bound to a wildcard answers from whichever address was asked', async () => {
     for (const [wildcard, addresses] of [
       ['0.0.0.0', ['127.0.0.1', '127.0.0.2', '127.9.8.7']],

@@ -41,7 +41,8 @@ export class LinkSocket implements Readable, Outlet {
   /** Oldest first. */
   readonly #quarantine: { readonly sockaddr: Int32Array; readonly until: number }[] = [];
   #open = 0;
-  #stranger: Destination | undefined;
+  /** Whoever is to be told that he is a stranger: one record serves all. */
+  readonly #stranger: Destination;
   #closed = false;
 
   /** @throws Error with the system's code. */
@@ -57,6 +58,13 @@ export class LinkSocket implements Readable, Outlet {
     this.receiveBufferCut = this.#socket.receiveBufferCut;
     this.openedAt = now;
     this.#peers = new PeerTable(this.#socket.family);
+    try {
+      const at = io.takeDestination(new Uint8Array(SOCKADDR_ROOM));
+      this.#stranger = { outlet: this, at, controlLength: 0, queuedIn: -1, onUnreadable: () => {} };
+    } catch (cause) {
+      this.#socket.close();
+      throw cause;
+    }
     io.poller.add(this);
   }
 
@@ -122,7 +130,7 @@ export class LinkSocket implements Readable, Outlet {
     for (const link of this.#links) link?.close();
     // The descriptor's number is soon another's.
     this.#io.queue.flush();
-    if (this.#stranger !== undefined) this.#io.releaseDestination(this.#stranger.at);
+    this.#io.releaseDestination(this.#stranger.at);
     this.#io.poller.remove(this);
     this.#socket.close();
   }
@@ -156,14 +164,7 @@ export class LinkSocket implements Readable, Outlet {
     if (!isPacket || (bytes[1] !== OPCODE.ACK && bytes[1] !== OPCODE.DATA)) return false;
     const peer = ring.peerWord(slot) << 2;
     const sockaddr = ring.bytes.subarray(peer, peer + SOCKADDR_ROOM);
-    this.#stranger ??= {
-      outlet: this,
-      at: this.#io.takeDestination(sockaddr),
-      controlLength: 0,
-      queuedIn: -1,
-      onUnreadable: () => {},
-    };
-    // One record serves all strangers: what was said to the last one must have left.
+    // What was said to the last one must have left.
     if (queue.holds(this.#stranger)) queue.flush();
     queue.describe(this.#stranger.at, sockaddr);
     queue.control(this.#stranger, UNKNOWN_TID, UNKNOWN_TID.length);

@@ -88,6 +88,7 @@ export class SendQueue {
 
   /** Counts the batches; see Destination.queuedIn. */
   #batch = 0;
+  #flushing = false;
   #outlet: Outlet | undefined;
   #entries = 0;
   #iovecs = 0;
@@ -179,11 +180,17 @@ export class SendQueue {
     return this.#entries > 0 && destination.queuedIn === this.#batch;
   }
 
-  /** Sends everything queued. What can't be sent is dropped and counted: to TFTP it is a packet lost. */
+  /**
+   * Sends everything queued. What can't be sent is dropped and counted: to TFTP it is a packet lost.
+   *
+   * Reading the error queue on the way may end a transfer, which asks for a flush before it closes its link: that
+   * does nothing then, for its packets are under way here, and what they point to stays until the end.
+   */
   flush(): void {
     const outlet = this.#outlet;
     const count = this.#entries;
-    if (outlet === undefined || count === 0) return;
+    if (outlet === undefined || count === 0 || this.#flushing) return;
+    this.#flushing = true;
     let turns = 0;
     for (let entry = 0; entry < count; ) {
       const sent = this.#libc.sendmmsg(outlet.fd, this.#entryAddress[entry]!, count - entry, 0);
@@ -197,6 +204,7 @@ export class SendQueue {
       else if (errno === ECONNREFUSED && turns++ < ENTRIES) outlet.drainErrors();
       else this.#refused(outlet, entry++, errno);
     }
+    this.#flushing = false;
     this.#entries = this.#iovecs = this.#control = this.#segments = 0;
     this.#batch++;
     this.#owners.fill(undefined, 0, count);
