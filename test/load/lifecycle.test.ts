@@ -56,7 +56,9 @@ describe('a throw inside a busy worker', () => {
 
     await expect.poll(() => server.transfers.length, { timeout: 10_000 }).toBe(2 * DOWNLOADS);
     expect(server.transfers.slice(lost).every(({ outcome }) => outcome === 'complete')).toBe(true);
-    expect(server.warnings.map(({ message }) => message)).toEqual(['worker lost']);
+    // On a machine where the linux engine can't run, that is told first.
+    const warnings = server.warnings.map(({ message }) => message).filter((message) => !message.includes('engine'));
+    expect(warnings).toEqual(['worker lost']);
     expect(await server.stats()).toMatchObject({ workersLostTotal: 1, transfersActive: 0 });
     expect(await server.stop(0)).toBe(0);
     expect(await server.exit).toEqual(CLEAN_EXIT);

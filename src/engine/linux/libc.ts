@@ -63,6 +63,12 @@ const SIGNATURES = {
   if_indextoname: 'void *if_indextoname(unsigned int, void *)',
 } as const;
 
+/**
+ * The newest Node that the engine is known to work on. On Node 26 koffi's watch misses readiness now and then: a
+ * datagram stays unread until a timer wakes the loop.
+ */
+export const NEWEST_NODE = 24;
+
 let loaded: Libc | undefined;
 
 /** @throws Error saying why this machine can't have it. */
@@ -74,6 +80,8 @@ export function loadLibc(): Libc {
 function load(): Libc {
   if (process.platform !== 'linux') throw new Error(`it needs Linux, this is ${process.platform}`);
   if (process.arch !== 'x64' && process.arch !== 'arm64') throw new Error(`it knows no layouts for ${process.arch}`);
+  const { node } = process.versions;
+  if (Number.parseInt(node, 10) > NEWEST_NODE) throw new Error(`it works up to Node ${NEWEST_NODE}, this is ${node}`);
   if (endianness() !== 'LE') throw new Error('it knows little-endian layouts only');
   const require = createRequire(import.meta.url);
   const koffi = require('koffi') as typeof import('koffi');
