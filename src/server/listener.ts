@@ -59,7 +59,8 @@ export class Listener {
   async start(): Promise<void> {
     try {
       for (const wanted of this.#options.listen) {
-        if (this.#wildcards || !WILDCARDS.has(wanted.address)) await this.#open(wanted);
+        if (!WILDCARDS.has(wanted.address)) await this.#open(wanted);
+        else if (this.#wildcards) await this.#openWildcard(wanted);
       }
       const failure = await this.#refresh();
       if (this.#ports.size === 0) throw failure ?? new Error('Expected a local address to listen on, found none');
@@ -84,6 +85,17 @@ export class Listener {
         if (!this.#closed) this.#scheduleRefresh();
       });
     });
+  }
+
+  /** A machine without IPv6 has no addresses of it either: that is told, and the others are served. */
+  async #openWildcard(wanted: Address): Promise<void> {
+    try {
+      await this.#open(wanted);
+    } catch (cause) {
+      const { code } = cause as NodeJS.ErrnoException;
+      if (code !== 'EAFNOSUPPORT') throw cause;
+      this.#options.onWarning('can not listen', { ...wanted, code });
+    }
   }
 
   async #open(wanted: Address): Promise<void> {

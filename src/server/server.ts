@@ -39,6 +39,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   if (choice.reason !== undefined) observer.onWarning('the portable engine is used', { reason: choice.reason });
   const { portsPerWorker } = options;
   const engineOptions = portsPerWorker === undefined ? {} : { portsPerWorker };
+  const engine = createEngine(choice.kind, engineOptions);
   const pool = await ThreadPool.start({
     workers,
     sessions: limits.sessions,
@@ -47,6 +48,9 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     engineOptions,
     onWorkerLost: (reason) => observer.onWarning('worker lost', { reason }),
     ...(options.worker === undefined ? {} : { worker: options.worker }),
+  }).catch(async (cause: unknown) => {
+    await engine.close();
+    throw cause;
   });
   const server = new TftpServer({
     listen,
@@ -54,7 +58,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     limits,
     observer,
     socketPerAddress: options.socketPerAddress ?? false,
-    engine: createEngine(choice.kind, engineOptions),
+    engine,
     pool,
     seed: randomInt(1, 0x7fffffff),
   });

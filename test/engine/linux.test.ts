@@ -42,6 +42,19 @@ describe.skipIf(isNewer)('the linux engine', () => {
     expect(await resolveEngine('portable')).toEqual<EngineChoice>({ kind: 'portable', reason: undefined });
   });
 
+  it('once closed opens nothing more: its memory is gone', async () => {
+    const closed = new LinuxEngine();
+    await closed.close();
+    const peer: Address = { address: '127.0.0.1', port: 9 };
+    await expect(closed.listen({ address: '127.0.0.1', port: 0 }, () => {})).rejects.toMatchObject({
+      code: 'ECANCELED',
+    });
+    for (const peerPort of ['fixed', 'learn'] as const) {
+      const link = closed.link({ local: '127.0.0.1', peer, peerPort }, SILENT);
+      await expect(link).rejects.toMatchObject({ code: 'ECANCELED' });
+    }
+  });
+
   it('spreads many transfers over four ports, and tells their peers apart', async () => {
     const peers = await Promise.all(Array.from({ length: 40 }, () => RawPeer.open(others, '127.0.0.1')));
     const links = await Promise.all(

@@ -64,12 +64,14 @@ export class LinuxEngine implements Engine {
   }
 
   async listen(local: Address, receive: RequestReceiver): Promise<ListeningPort> {
+    this.#expectOpen();
     const listening = new LinuxListening(this.#io, local, receive, () => this.#listening.delete(listening));
     this.#listening.add(listening);
     return listening;
   }
 
   async link(options: LinkOptions, receiver: LinkReceiver): Promise<Link> {
+    this.#expectOpen();
     if (options.peerPort === 'learn') {
       if (options.shared === true && options.local.startsWith('127.')) return this.#openNode(options, receiver);
       const link = new LearningLink(this.#io, options, receiver, () => this.#learning.delete(link));
@@ -79,6 +81,11 @@ export class LinuxEngine implements Engine {
     const sockaddr = new Int32Array(toSockaddr(this.#io.libc, options.peer).buffer);
     const socket = this.#choose(options.local, sockaddr);
     return socket.open(sockaddr, receiver, () => this.#closeIfDone(socket));
+  }
+
+  /** The memory of a closed engine is gone: whoever came late must not write to it. */
+  #expectOpen(): void {
+    if (this.#closed) throw Object.assign(new Error('The engine is closed'), { code: 'ECANCELED' });
   }
 
   /** A client's conversation from a loopback address: the address picks the link, so sockets can be few. */
