@@ -2,10 +2,10 @@
  * A network that exists only in memory, on virtual time: hosts, ports, and between them loss, duplication,
  * reordering, delay and corruption, all from one seed. The same seed and the same programs give the same packets.
  */
-import { DATA_HEADER, encodeDataHeader, encodeError } from '../protocol/encode.ts';
-import { ERROR_CODE, OPCODE } from '../protocol/opcode.ts';
+import { DATA_HEADER, encodeDataHeader } from '../protocol/encode.ts';
 import { Jitter } from '../session/jitter.ts';
 import { type SharedHandle, type SharedView, attachShared } from './shared-bytes.ts';
+import { STRANGER_ANSWERS, UNKNOWN_TID, isAnswerable } from './stranger.ts';
 import {
   HEALTHY,
   type Address,
@@ -47,9 +47,6 @@ export const FAULTLESS: Faults = {
   jitterMs: 0,
   unreachable: true,
 };
-
-/** Packets from strangers that one link answers, as in the engines for real networks. */
-const STRANGER_ANSWERS = 8;
 
 /** What became of a datagram. */
 export type Fate = 'sent' | 'lost' | 'corrupted' | 'delivered' | 'nobody';
@@ -250,10 +247,8 @@ class MemoryLink implements Link, Endpoint {
 
   /** RFC 1350 §4: another transfer's packet gets ERROR 5 and disturbs nothing. An ERROR is never answered. */
   #rejectStranger(bytes: Uint8Array, from: Address): void {
-    if (bytes.length < 2 || bytes[1] === OPCODE.ERROR || this.#strangerAnswers-- <= 0) return;
-    const packet = new Uint8Array(64);
-    const length = encodeError(packet, ERROR_CODE.UNKNOWN_TID, 'Unknown transfer ID');
-    this.#network.send(packet.slice(0, length), this.local, from);
+    if (!isAnswerable(bytes, bytes.length) || this.#strangerAnswers-- <= 0) return;
+    this.#network.send(UNKNOWN_TID.slice(), this.local, from);
   }
 
   unreachable(from: Address): void {

@@ -5,10 +5,10 @@
  */
 import { type Socket, type SocketOptions, createSocket } from 'node:dgram';
 import { SocketAddress, isIPv6 } from 'node:net';
-import { DATA_HEADER, encodeDataHeader, encodeError } from '../protocol/encode.ts';
-import { ERROR_CODE, OPCODE } from '../protocol/opcode.ts';
+import { DATA_HEADER, encodeDataHeader } from '../protocol/encode.ts';
 import { MonotonicClock } from './clock.ts';
 import { type SharedHandle, type SharedView, attachShared } from './shared-bytes.ts';
+import { STRANGER_ANSWERS, UNKNOWN_TID, isAnswerable } from './stranger.ts';
 import {
   HEALTHY,
   type Address,
@@ -24,8 +24,6 @@ import {
 
 /** Room for a storm's first second of requests, and for a window of large blocks. The kernel may grant less. */
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
-/** Packets from strangers that one link answers with ERROR 5. */
-const STRANGER_ANSWERS = 8;
 
 /**
  * The headers of all 65,536 DATA packets. A send that the kernel defers keeps a reference to its header, so headers
@@ -232,10 +230,8 @@ class PortableLink implements Link {
 
   /** RFC 1350 §4: another transfer's packet gets ERROR 5 and disturbs nothing. An ERROR is never answered. */
   #rejectStranger(bytes: Uint8Array, from: Address): void {
-    if (this.#connected || bytes.length < 2 || bytes[1] === OPCODE.ERROR || this.#strangerAnswers-- <= 0) return;
-    const packet = new Uint8Array(64);
-    const length = encodeError(packet, ERROR_CODE.UNKNOWN_TID, 'Unknown transfer ID');
-    sendTo(this.#socket, packet.subarray(0, length), from);
+    if (this.#connected || !isAnswerable(bytes, bytes.length) || this.#strangerAnswers-- <= 0) return;
+    sendTo(this.#socket, UNKNOWN_TID, from);
   }
 
   data(wireBlock: number, view: SharedView, offset: number, length: number): void {

@@ -74,7 +74,7 @@ export class LinuxEngine implements Engine {
     this.#expectOpen();
     if (options.peerPort === 'learn') {
       if (options.shared === true && options.local.startsWith('127.')) return this.#openNode(options, receiver);
-      const link = new LearningLink(this.#io, options, receiver, () => this.#learning.delete(link));
+      const link = LearningLink.open(this.#io, options, receiver, () => this.#learning.delete(link));
       this.#learning.add(link);
       return link;
     }

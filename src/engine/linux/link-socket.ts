@@ -1,13 +1,12 @@
 /** A socket that many links share. Each peer has at most one link on it, and is found by its sockaddr. */
-import { MAX_CONTROL, encodeError } from '../../protocol/encode.ts';
-import { ERROR_CODE, OPCODE } from '../../protocol/opcode.ts';
-import type { SharedView } from '../shared-bytes.ts';
+import { UNKNOWN_TID, isAnswerable } from '../stranger.ts';
 import type { Address, Link, LinkReceiver } from '../types.ts';
-import { AF_INET, ECONNREFUSED, IPV6_RECVERR, IP_RECVERR, SOCKADDR_ROOM, SOL_IP, SOL_IPV6 } from './libc.ts';
+import { ECONNREFUSED, SOCKADDR_ROOM } from './libc.ts';
+import { PeerTable } from './peer-table.ts';
 import type { Readable } from './poller.ts';
+import { QueuedLink } from './queued-link.ts';
 import type { Destination, Outlet } from './send-queue.ts';
 import { sockaddrLength } from './socket-address.ts';
-import { PeerTable } from './peer-table.ts';
 import type { ThreadIo } from './thread-io.ts';
 import { UdpSocket } from './udp-socket.ts';
 
@@ -31,7 +30,6 @@ export class LinkSocket implements Readable, Outlet {
   readonly fd: number;
   readonly sockaddrLength: number;
   readonly openedAt: number;
-  readonly receiveBufferCut: boolean;
   segmentLimit = UNLIMITED;
   readonly #io: ThreadIo;
   readonly #socket: UdpSocket;
@@ -55,7 +53,6 @@ export class LinkSocket implements Readable, Outlet {
     });
     this.fd = this.#socket.fd;
     this.sockaddrLength = sockaddrLength(this.#socket.family);
-    this.receiveBufferCut = this.#socket.receiveBufferCut;
     this.openedAt = now;
     this.#peers = new PeerTable(this.#socket.family);
     try {
@@ -113,13 +110,8 @@ export class LinkSocket implements Readable, Outlet {
     }
   }
 
-  onErrorQueue(): void {
-    this.drainErrors();
-  }
-
   drainErrors(): void {
-    const v4 = this.#socket.family === AF_INET;
-    this.#io.drainErrors(this.fd, v4 ? SOL_IP : SOL_IPV6, v4 ? IP_RECVERR : IPV6_RECVERR, (errno, words, at) => {
+    this.#io.drainErrors(this.#socket, (errno, words, at) => {
       if (errno === ECONNREFUSED) this.#links[this.#peers.find(words, at)]?.receiver.onUnreachable();
     });
   }
@@ -156,12 +148,10 @@ export class LinkSocket implements Readable, Outlet {
     }
   }
 
-  /** RFC 1350 §4: an ACK or DATA of no transfer of ours gets ERROR 5. Anything else is not answered. */
   #rejectStranger(slot: number): boolean {
     const { ring, queue } = this.#io;
     const bytes = ring.datagrams[slot]!;
-    const isPacket = ring.length(slot) >= 4 && bytes[0] === 0;
-    if (!isPacket || (bytes[1] !== OPCODE.ACK && bytes[1] !== OPCODE.DATA)) return false;
+    if (!isAnswerable(bytes, ring.length(slot))) return false;
     const peer = ring.peerWord(slot) << 2;
     const sockaddr = ring.bytes.subarray(peer, peer + SOCKADDR_ROOM);
     // What was said to the last one must have left.
@@ -172,53 +162,16 @@ export class LinkSocket implements Readable, Outlet {
   }
 }
 
-/** What strangers are told. */
-export const UNKNOWN_TID = ((): Uint8Array => {
-  const packet = new Uint8Array(MAX_CONTROL);
-  return packet.slice(0, encodeError(packet, ERROR_CODE.UNKNOWN_TID, 'Unknown transfer ID'));
-})();
-
 /** A link that shares its socket. */
-export class SharedLink implements Link, Destination {
+class SharedLink extends QueuedLink {
   readonly outlet: LinkSocket;
-  readonly at: number;
-  readonly receiver: LinkReceiver;
-  readonly controlLength = 0;
-  queuedIn = -1;
-  readonly #io: ThreadIo;
-  readonly #onClosed: () => void;
-  #closed = false;
 
   constructor(io: ThreadIo, outlet: LinkSocket, at: number, receiver: LinkReceiver, onClosed: () => void) {
-    this.#io = io;
+    super(io, at, 0, receiver, onClosed);
     this.outlet = outlet;
-    this.at = at;
-    this.receiver = receiver;
-    this.#onClosed = onClosed;
   }
 
   get local(): Address {
     return this.outlet.local;
-  }
-
-  data(wireBlock: number, view: SharedView, offset: number, length: number): void {
-    if (!this.#closed) this.#io.data(this, wireBlock, view, offset, length);
-  }
-
-  control(bytes: Uint8Array, length: number): void {
-    if (!this.#closed) this.#io.control(this, bytes, length);
-  }
-
-  onUnreadable(): void {
-    if (!this.#closed) this.receiver.onUnreadable();
-  }
-
-  close(): void {
-    if (this.#closed) return;
-    // What is queued points to our record and into the content.
-    if (this.#io.queue.holds(this)) this.#io.queue.flush();
-    this.#closed = true;
-    this.#io.releaseDestination(this.at);
-    this.#onClosed();
   }
 }

@@ -5,18 +5,7 @@
  */
 import type { Address, ListeningPort, RequestReceiver } from '../types.ts';
 import { Arena } from './arena.ts';
-import {
-  AF_INET,
-  IOVEC,
-  IPV6_PKTINFO,
-  IPV6_RECVERR,
-  IP_PKTINFO,
-  IP_RECVERR,
-  MMSGHDR,
-  SOCKADDR_ROOM,
-  SOL_IP,
-  SOL_IPV6,
-} from './libc.ts';
+import { AF_INET, IOVEC, IPV6_PKTINFO, IP_PKTINFO, MMSGHDR, SOCKADDR_ROOM, SOL_IP, SOL_IPV6 } from './libc.ts';
 import type { Readable } from './poller.ts';
 import { IN6_PKTINFO, IN_PKTINFO, controlMessage } from './packet-info.ts';
 import type { ReceiveRing } from './receive-ring.ts';
@@ -72,10 +61,9 @@ export class LinuxListening implements Readable, ListeningPort {
     }
   }
 
-  onErrorQueue(): void {
+  drainErrors(): void {
     // A client that is gone before its refusal arrived: nothing follows from it.
-    const v4 = this.#socket.family === AF_INET;
-    this.#io.drainErrors(this.fd, v4 ? SOL_IP : SOL_IPV6, v4 ? IP_RECVERR : IPV6_RECVERR, () => {});
+    this.#io.drainErrors(this.#socket, () => {});
   }
 
   reply(bytes: Uint8Array, length: number, peer: Address): void {
@@ -100,7 +88,7 @@ export class LinuxListening implements Readable, ListeningPort {
     i32[(REPLY.iovec + IOVEC.length) >> 2] = length;
     if (this.#io.libc.sendmmsg(this.fd, this.#reply.address, 1, 0) === 1) return;
     // An error of an earlier reply has been reported instead: read it and try once more. Then it is a packet lost.
-    this.onErrorQueue();
+    this.drainErrors();
     this.#io.libc.sendmmsg(this.fd, this.#reply.address, 1, 0);
   }
 

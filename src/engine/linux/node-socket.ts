@@ -3,23 +3,20 @@
  * 127.x.y.z it was sent to, telling the kernel with each which one to speak from. A simulated node costs a record
  * here, not a descriptor. Each address has at most one conversation on a socket.
  */
-import { OPCODE } from '../../protocol/opcode.ts';
-import type { SharedView } from '../shared-bytes.ts';
+import { STRANGER_ANSWERS, UNKNOWN_TID, isAnswerable } from '../stranger.ts';
 import type { Address, Link, LinkOptions, LinkReceiver } from '../types.ts';
-import { AF_INET, ECONNREFUSED, IP_PKTINFO, IP_RECVERR, SOCKADDR_IN, SOCKADDR_ROOM, SOL_IP } from './libc.ts';
-import { UNKNOWN_TID } from './link-socket.ts';
+import { AF_INET, ECONNREFUSED, IP_PKTINFO, SOCKADDR_IN, SOCKADDR_ROOM, SOL_IP } from './libc.ts';
 import { IN_PKTINFO, speakFrom } from './packet-info.ts';
 import { PeerTable } from './peer-table.ts';
 import type { Readable } from './poller.ts';
-import type { Destination, Outlet } from './send-queue.ts';
+import { QueuedLink } from './queued-link.ts';
+import type { Outlet } from './send-queue.ts';
 import { sockaddrLength, toSockaddr } from './socket-address.ts';
 import type { ThreadIo } from './thread-io.ts';
 import { UdpSocket } from './udp-socket.ts';
 
 const ROUNDS = 16;
 const RECEIVE_BUFFER_BYTES = 32 * 1024 * 1024;
-/** Packets from strangers that one link answers with ERROR 5. */
-const STRANGER_ANSWERS = 8;
 const ADDRESS_WORD = SOCKADDR_IN.address >> 2;
 
 export class NodeSocket implements Readable, Outlet {
@@ -60,7 +57,7 @@ export class NodeSocket implements Readable, Outlet {
     const own = speakFrom(new Uint8Array(local.buffer, SOCKADDR_IN.address, 4));
     const at = this.#io.takeDestination(toSockaddr(this.#io.libc, options.peer), own);
     const id = this.#free.pop() ?? this.#links.length;
-    const link = new NodeLink(this.#io, this, at, own, options, receiver, () => {
+    const link = new NodeLink(this.#io, this, at, own.length, options.local, receiver, () => {
       this.#key[ADDRESS_WORD] = address;
       this.#locals.delete(this.#key, 0);
       this.#links[id] = undefined;
@@ -85,13 +82,9 @@ export class NodeSocket implements Readable, Outlet {
     }
   }
 
-  onErrorQueue(): void {
-    this.drainErrors();
-  }
-
   drainErrors(): void {
     // The report names the server's port, not the node: everyone still asking there is told.
-    this.#io.drainErrors(this.fd, SOL_IP, IP_RECVERR, (errno, words, at) => {
+    this.#io.drainErrors(this.#socket, (errno, words, at) => {
       if (errno !== ECONNREFUSED) return;
       for (const link of this.#links) if (link?.speaksTo(words, at) === true) link.receiver.onUnreachable();
     });
@@ -123,38 +116,27 @@ export class NodeSocket implements Readable, Outlet {
 }
 
 /** One node's conversation. */
-class NodeLink implements Link, Destination {
+class NodeLink extends QueuedLink {
   readonly local: Address;
   readonly outlet: NodeSocket;
-  readonly at: number;
-  readonly controlLength: number;
-  readonly receiver: LinkReceiver;
-  queuedIn = -1;
-  readonly #io: ThreadIo;
-  readonly #onClosed: () => void;
   /** The peer's sockaddr: family and port, address. */
   #portWord: number;
   readonly #addressWord: number;
   #learning = true;
   #strangerAnswers = STRANGER_ANSWERS;
-  #closed = false;
 
   constructor(
     io: ThreadIo,
     outlet: NodeSocket,
     at: number,
-    own: Uint8Array,
-    options: LinkOptions,
+    controlLength: number,
+    local: string,
     receiver: LinkReceiver,
     onClosed: () => void,
   ) {
-    this.#io = io;
+    super(io, at, controlLength, receiver, onClosed);
     this.outlet = outlet;
-    this.at = at;
-    this.controlLength = own.length;
-    this.receiver = receiver;
-    this.#onClosed = onClosed;
-    this.local = { address: options.local, port: outlet.port };
+    this.local = { address: local, port: outlet.port };
     this.#portWord = io.queue.destinations.i32[at >> 2]!;
     this.#addressWord = io.queue.destinations.i32[(at >> 2) + ADDRESS_WORD]!;
   }
@@ -164,14 +146,14 @@ class NodeLink implements Link, Destination {
   }
 
   onDatagram(slot: number): void {
-    const ring = this.#io.infoRing;
+    const ring = this.io.infoRing;
     const from = ring.peerWord(slot);
     if (ring.words[from + ADDRESS_WORD] !== this.#addressWord) return;
     const portWord = ring.words[from]!;
     if (this.#learning) {
       this.#learning = false;
       this.#portWord = portWord;
-      this.#io.queue.destinations.i32[this.at >> 2] = portWord;
+      this.io.queue.destinations.i32[this.at >> 2] = portWord;
     } else if (portWord !== this.#portWord) {
       this.#rejectStranger(slot, portWord);
       return;
@@ -179,30 +161,9 @@ class NodeLink implements Link, Destination {
     this.receiver.onDatagram(ring.datagrams[slot]!, ring.length(slot));
   }
 
-  data(wireBlock: number, view: SharedView, offset: number, length: number): void {
-    if (!this.#closed) this.#io.data(this, wireBlock, view, offset, length);
-  }
-
-  control(bytes: Uint8Array, length: number): void {
-    if (!this.#closed) this.#io.control(this, bytes, length);
-  }
-
-  onUnreadable(): void {
-    if (!this.#closed) this.receiver.onUnreadable();
-  }
-
-  close(): void {
-    if (this.#closed) return;
-    if (this.#io.queue.holds(this)) this.#io.queue.flush();
-    this.#closed = true;
-    this.#io.releaseDestination(this.at);
-    this.#onClosed();
-  }
-
-  /** RFC 1350 §4: another transfer's packet gets ERROR 5 and disturbs nothing. An ERROR is never answered. */
   #rejectStranger(slot: number, portWord: number): void {
-    const { queue, infoRing: ring } = this.#io;
-    if (ring.length(slot) < 2 || ring.datagrams[slot]![1] === OPCODE.ERROR || this.#strangerAnswers-- <= 0) return;
+    const { queue, infoRing: ring } = this.io;
+    if (!isAnswerable(ring.datagrams[slot]!, ring.length(slot)) || this.#strangerAnswers-- <= 0) return;
     // The link's record is lent to the stranger for this one packet.
     const record = queue.destinations.i32;
     queue.flush();

@@ -23,7 +23,8 @@ const EVENTS = 64;
 export interface Readable {
   readonly fd: number;
   onReadable(): void;
-  onErrorQueue(): void;
+  /** Reads the error queue. */
+  drainErrors(): void;
 }
 
 export class Poller {
@@ -87,7 +88,7 @@ export class Poller {
         const what = this.#view.getUint32(at + EPOLL_EVENT.events, true);
         // What a peer sent before it left comes before the news that it has left.
         if ((what & EPOLLIN) !== 0) socket.onReadable();
-        if ((what & EPOLLERR) !== 0) socket.onErrorQueue();
+        if ((what & EPOLLERR) !== 0) socket.drainErrors();
       }
       this.#afterBatch();
     } catch (error) {

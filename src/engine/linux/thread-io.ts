@@ -1,10 +1,11 @@
 /** What all sockets of a thread share: the receive ring, the send queue, the poller, and the moment of sending. */
 import type { SharedView } from '../shared-bytes.ts';
-import { type Libc, MSG_ERRQUEUE } from './libc.ts';
+import { AF_INET, IPV6_RECVERR, IP_RECVERR, type Libc, MSG_ERRQUEUE, SOL_IP, SOL_IPV6 } from './libc.ts';
 import type { LinuxView } from './linux-view.ts';
 import { Poller } from './poller.ts';
 import { ReceiveRing } from './receive-ring.ts';
 import { DESTINATION_ROOM, type Destination, SendQueue } from './send-queue.ts';
+import type { UdpSocket } from './udp-socket.ts';
 
 /** Datagrams per receive call. */
 const RING_SLOTS = 64;
@@ -92,15 +93,11 @@ export class ThreadIo {
   }
 
   /** Reads a socket's error queue. @param onError given the errno, and where the peer's sockaddr is in `words`. */
-  drainErrors(
-    fd: number,
-    level: number,
-    type: number,
-    onError: (errno: number, words: Int32Array, at: number) => void,
-  ): void {
+  drainErrors(socket: UdpSocket, onError: (errno: number, words: Int32Array, at: number) => void): void {
     const ring = this.#errors;
+    const [level, type] = socket.family === AF_INET ? [SOL_IP, IP_RECVERR] : [SOL_IPV6, IPV6_RECVERR];
     for (let count = ring.slots; count === ring.slots; ) {
-      count = ring.receive(fd, MSG_ERRQUEUE);
+      count = ring.receive(socket.fd, MSG_ERRQUEUE);
       for (let slot = 0; slot < count; slot++) {
         const at = ring.control(slot, level, type);
         // struct sock_extended_err starts with the errno.

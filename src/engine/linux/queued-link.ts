@@ -1,0 +1,51 @@
+/** What all links of the Linux engine have in common: they speak through the thread's send queue. */
+import type { SharedView } from '../shared-bytes.ts';
+import type { Address, Link, LinkReceiver } from '../types.ts';
+import type { Destination, Outlet } from './send-queue.ts';
+import type { ThreadIo } from './thread-io.ts';
+
+export abstract class QueuedLink implements Link, Destination {
+  abstract readonly local: Address;
+  abstract readonly outlet: Outlet;
+  readonly at: number;
+  readonly controlLength: number;
+  readonly receiver: LinkReceiver;
+  queuedIn = -1;
+  protected readonly io: ThreadIo;
+  readonly #onClosed: () => void;
+  #closed = false;
+
+  /** @param at the link's record, taken from `io`. @param controlLength see Destination. @param onClosed called once. */
+  constructor(io: ThreadIo, at: number, controlLength: number, receiver: LinkReceiver, onClosed: () => void) {
+    this.io = io;
+    this.at = at;
+    this.controlLength = controlLength;
+    this.receiver = receiver;
+    this.#onClosed = onClosed;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  data(wireBlock: number, view: SharedView, offset: number, length: number): void {
+    if (!this.#closed) this.io.data(this, wireBlock, view, offset, length);
+  }
+
+  control(bytes: Uint8Array, length: number): void {
+    if (!this.#closed) this.io.control(this, bytes, length);
+  }
+
+  onUnreadable(): void {
+    if (!this.#closed) this.receiver.onUnreadable();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    // What is queued points to our record and into the content.
+    if (this.io.queue.holds(this)) this.io.queue.flush();
+    this.#closed = true;
+    this.io.releaseDestination(this.at);
+    this.#onClosed();
+  }
+}
