@@ -232,8 +232,8 @@ const cacheHit: Benchmark = {
   pieces: 1,
   prepare: () => {
     const cache = new BufferCache();
-    const handle = shareBytes(new Uint8Array(BLKSIZE));
-    const load = (): Promise<typeof handle> => Promise.resolve(handle);
+    const loaded = { handle: shareBytes(new Uint8Array(BLKSIZE)) };
+    const load = (): Promise<typeof loaded> => Promise.resolve(loaded);
     return {
       run: async (times) => {
         let count = 0;

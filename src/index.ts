@@ -1,8 +1,8 @@
 /** Reveille as a library: serve files, fetch files, bring sources of your own. */
-export { fetchFile, type FetchOptions, type FetchResult, type Sink } from './client/fetch.ts';
+export { type FetchOptions, type FetchResult, fetchFile, type Sink } from './client/fetch.ts';
 export * from './content/index.ts';
 export type { TransferReport } from './engine/report.ts';
-export { shareBytes, type SharedHandle } from './engine/shared-bytes.ts';
+export { type MapFile, type Mapping, type SharedHandle, shareBytes } from './engine/shared-bytes.ts';
 export type { Address } from './engine/types.ts';
 export { DEFAULT_LIMITS, startServer } from './server/server.ts';
 export type {

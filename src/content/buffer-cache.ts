@@ -3,8 +3,8 @@
  * sizes; not files, names or transfers.
  *
  * An entry has one of two homes. Held: it has readers, and nothing evicts it. Idle: it has none, and lru-cache says
- * which goes first. What is held, loading and idle stays within the budget, by evicting idle entries; when readers
- * alone exceed it, nothing idle is kept.
+ * which goes first; what the system keeps for us (mapped files) is never idle, but discarded. What is held, loading
+ * and idle stays within the budget, by evicting idle entries; when readers alone exceed it, nothing idle is kept.
  */
 import { LRUCache } from 'lru-cache';
 import type { SharedHandle } from '../engine/shared-bytes.ts';
@@ -12,6 +12,13 @@ import type { Busy, Denied, Missing } from './types.ts';
 
 /** Why nothing was loaded. Given to everyone who waited, and not remembered. */
 export type Unloaded = Missing | Denied | Busy;
+
+/** What a load gives. */
+export interface Loaded {
+  readonly handle: SharedHandle;
+  /** Given: the bytes are not kept without a reader. Called once, when the last one has released them. */
+  readonly discard?: () => void;
+}
 
 /** Bytes that stay until released. */
 export interface Lease {
@@ -51,7 +58,7 @@ const DEFAULT_MAX_BYTES = 2 * 1024 ** 3;
 
 interface Entry {
   readonly key: string;
-  readonly handle: SharedHandle;
+  readonly loaded: Loaded;
   readonly size: number;
   readers: number;
   superseded: boolean;
@@ -101,11 +108,7 @@ export class BufferCache {
    *   by side under keys of their own.
    * @param expectedBytes makes room in the budget before the load instead of after it.
    */
-  async acquire(
-    key: string,
-    load: () => Promise<SharedHandle | Unloaded>,
-    expectedBytes = 0,
-  ): Promise<Lease | Unloaded> {
+  async acquire(key: string, load: () => Promise<Loaded | Unloaded>, expectedBytes = 0): Promise<Lease | Unloaded> {
     const present = this.#held.get(key) ?? this.#revive(key);
     if (present !== undefined) {
       this.#hits++;
@@ -168,7 +171,7 @@ export class BufferCache {
     return { kind: 'denied', reason: `${bytes} bytes exceed the memory limit`, tooLarge: true };
   }
 
-  #startLoad(key: string, load: () => Promise<SharedHandle | Unloaded>, expectedBytes: number): Load {
+  #startLoad(key: string, load: () => Promise<Loaded | Unloaded>, expectedBytes: number): Load {
     const underWay: Load = { result: Promise.resolve({ kind: 'missing' }), waiting: 0, superseded: false };
     this.#loads.set(key, underWay);
     this.#loadsStarted++;
@@ -180,11 +183,11 @@ export class BufferCache {
 
   async #finishLoad(
     key: string,
-    load: () => Promise<SharedHandle | Unloaded>,
+    load: () => Promise<Loaded | Unloaded>,
     expectedBytes: number,
     underWay: Load,
   ): Promise<Entry | Unloaded> {
-    let loaded: SharedHandle | Unloaded;
+    let loaded: Loaded | Unloaded;
     try {
       loaded = await load();
     } finally {
@@ -194,7 +197,7 @@ export class BufferCache {
     if ('kind' in loaded) return loaded;
     // All who wait are counted before any of them runs, so the first to release can't take it from the others.
     const { waiting: readers, superseded } = underWay;
-    const entry: Entry = { key, handle: loaded, size: sizeOf(loaded.length), readers, superseded };
+    const entry: Entry = { key, loaded, size: sizeOf(loaded.handle.length), readers, superseded };
     this.#hold(entry);
     return entry;
   }
@@ -210,7 +213,7 @@ export class BufferCache {
     let released = false;
     return {
       kind: 'lease',
-      handle: entry.handle,
+      handle: entry.loaded.handle,
       release: () => {
         if (released) return;
         released = true;
@@ -224,8 +227,13 @@ export class BufferCache {
     if (entry.readers > 0) return;
     this.#heldBytes -= entry.size;
     this.#heldEntries--;
+    if (!entry.superseded) this.#held.delete(entry.key);
+    const { discard } = entry.loaded;
+    if (discard !== undefined) {
+      discard();
+      return;
+    }
     if (entry.superseded) return;
-    this.#held.delete(entry.key);
     // lru-cache would refuse these without a word.
     if (entry.size > this.#maxBytes) this.#evictions++;
     else this.#idle.set(entry.key, entry);

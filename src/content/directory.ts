@@ -9,6 +9,7 @@
 import { realpath, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { LRUCache } from 'lru-cache';
+import type { MapFile } from '../engine/shared-bytes.ts';
 import type { BufferCache } from './buffer-cache.ts';
 import { CaseFolding } from './case-folding.ts';
 import { identityOf, isFresh } from './file-identity.ts';
@@ -26,6 +27,11 @@ export interface DirectoryOptions {
   readonly caseInsensitive?: boolean;
   /** Larger files are not converted to netascii, in bytes of the file. Default 16 MiB. */
   readonly maxNetasciiBytes?: number;
+  /**
+   * How to map files. For folders whose files are immutable, only ever replaced by others: a file that is changed in
+   * place would change under its readers. Default: each version is copied into memory.
+   */
+  readonly mapFile?: MapFile | undefined;
   /** Milliseconds since some moment; never steps back. */
   readonly clock: () => number;
   /** The time of day in milliseconds, which files are stamped with. Default Date.now. */
@@ -53,6 +59,7 @@ export class Directory implements Source {
   readonly #cache: BufferCache;
   readonly #folding: CaseFolding | undefined;
   readonly #maxNetasciiBytes: number;
+  readonly #mapFile: MapFile | undefined;
   readonly #clock: () => number;
   readonly #wallClock: () => number;
   readonly #looks = new LRUCache<string, Look>({ max: NAMES_MAX });
@@ -62,6 +69,7 @@ export class Directory implements Source {
     this.#root = resolve(options.root);
     this.#cache = options.cache;
     this.#maxNetasciiBytes = options.maxNetasciiBytes ?? DEFAULT_MAX_NETASCII_BYTES;
+    this.#mapFile = options.mapFile;
     this.#clock = options.clock;
     this.#wallClock = options.wallClock ?? Date.now;
     this.#folding = options.caseInsensitive === true ? new CaseFolding(this.#wallClock) : undefined;
@@ -79,7 +87,8 @@ export class Directory implements Source {
         const reason = `${found.size} bytes are too many to convert to netascii (at most ${this.#maxNetasciiBytes})`;
         return { kind: 'denied', reason, tooLarge: true };
       }
-      const loaded = await this.#cache.acquire(this.#key(found, mode), () => snapshot(found, mode), found.size);
+      const load = () => snapshot(found, mode, { mapFile: this.#mapFile });
+      const loaded = await this.#cache.acquire(this.#key(found, mode), load, found.size);
       if (loaded.kind === 'lease') {
         return { kind: 'content', handle: loaded.handle, label: name, release: () => loaded.release() };
       }

@@ -1,5 +1,5 @@
 /**
- * A regular file's bytes, copied into shared memory. Knows descriptors; not names, caches or who asks.
+ * A regular file's bytes, copied into shared memory or mapped. Knows descriptors; not names, caches or who asks.
  *
  * The path was checked before, but a folder on the way may have been swapped for a symbolic link since. So what
  * counts is the descriptor: where the system says it leads, and whether it is the very file that was looked at.
@@ -7,8 +7,8 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, readlink, realpath } from 'node:fs/promises';
 import { sep } from 'node:path';
-import { allocateShared, type SharedHandle } from '../engine/shared-bytes.ts';
-import type { Unloaded } from './buffer-cache.ts';
+import { allocateShared, type MapFile } from '../engine/shared-bytes.ts';
+import type { Loaded, Unloaded } from './buffer-cache.ts';
 import { identityOf } from './file-identity.ts';
 import { shareNetascii } from './shared-netascii.ts';
 import { answerToFailure, systemCode } from './system-failure.ts';
@@ -69,33 +69,56 @@ async function readWhole(handle: FileHandle, into: Uint8Array): Promise<boolean>
   return true;
 }
 
+export interface SnapshotOptions {
+  /** How to map files that are never changed in place. Default: they are copied. */
+  readonly mapFile?: MapFile | undefined;
+  /** Whose ways of asking where a descriptor leads to use: tests pass others. Default: this one. */
+  readonly platform?: NodeJS.Platform;
+}
+
+/** @returns undefined when the system would not map it. */
+async function mapOpened(handle: FileHandle, file: FoundFile, map: MapFile): Promise<Loaded | Busy | undefined> {
+  const mapping = await map(handle.fd, file.size);
+  if (mapping === undefined) return undefined;
+  let unchanged = false;
+  try {
+    unchanged = await isUnchanged(handle, file);
+  } finally {
+    if (!unchanged) mapping.unmap();
+  }
+  return unchanged ? { handle: mapping.handle, discard: () => mapping.unmap() } : CHANGED;
+}
+
 async function readOpened(
   handle: FileHandle,
   file: FoundFile,
   mode: 'octet' | 'netascii',
-  platform: NodeJS.Platform,
-): Promise<SharedHandle | Unloaded> {
+  { mapFile, platform = process.platform }: SnapshotOptions,
+): Promise<Loaded | Unloaded> {
   const misplaced = await checkPlace(handle.fd, file, platform);
   if (misplaced !== undefined) return misplaced;
   if (!(await isUnchanged(handle, file))) return CHANGED;
+  if (mapFile !== undefined && mode === 'octet' && file.size > 0) {
+    const mapped = await mapOpened(handle, file, mapFile);
+    if (mapped !== undefined) return mapped;
+  }
   const shared = mode === 'octet' ? allocateShared(file.size) : undefined;
   const bytes = shared?.bytes ?? new Uint8Array(file.size);
   if (!(await readWhole(handle, bytes)) || !(await isUnchanged(handle, file))) return CHANGED;
-  return shared?.handle ?? shareNetascii(bytes);
+  return { handle: shared?.handle ?? shareNetascii(bytes) };
 }
 
 /**
- * Copies the file, if it is still the one that was found, from its first byte to its last.
+ * Copies or maps the file, if it is still the one that was found, from its first byte to its last.
  *
  * @param mode netascii converts it (see shareNetascii: bound the size).
- * @param platform whose ways of asking where a descriptor leads to use: tests pass others.
  * @returns the bytes; CHANGED; or why they can't be had.
  */
 export async function snapshot(
   file: FoundFile,
   mode: 'octet' | 'netascii',
-  platform: NodeJS.Platform = process.platform,
-): Promise<SharedHandle | Unloaded> {
+  options: SnapshotOptions = {},
+): Promise<Loaded | Unloaded> {
   let handle: FileHandle;
   try {
     handle = await open(file.path, FLAGS);
@@ -105,7 +128,7 @@ export async function snapshot(
     return vanished ? CHANGED : answerToFailure(error);
   }
   try {
-    return await readOpened(handle, file, mode, platform);
+    return await readOpened(handle, file, mode, options);
   } catch (error) {
     // V8's word for memory that is not to be had, and for arrays longer than it makes (4 GiB on Node 20).
     if (error instanceof RangeError) {

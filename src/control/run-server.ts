@@ -110,15 +110,17 @@ class ServerRun {
 
   #serverOptions(): ServerOptions {
     const { settings } = this.#options;
-    const directory = new Directory({
-      root: settings.root,
-      cache: this.#cache,
-      caseInsensitive: settings.caseInsensitive,
-      clock: () => performance.now(),
-    });
     return {
       listen: settings.listen,
-      sources: [directory],
+      sources: ({ mapFile }) => [
+        new Directory({
+          root: settings.root,
+          cache: this.#cache,
+          caseInsensitive: settings.caseInsensitive,
+          mapFile: settings.immutable ? mapFile : undefined,
+          clock: () => performance.now(),
+        }),
+      ],
       engine: settings.engine,
       portsPerWorker: settings.portsPerWorker,
       socketPerAddress: settings.addressPerSocket,

@@ -1,12 +1,12 @@
 /** `reveille serve`: its flags and their help. Knows how flags become settings; the server's life is run-server.ts. */
 import type { Command } from 'commander';
+import type { Address } from '../engine/types.ts';
 import { flag } from './flag.ts';
 import type { CommandContext } from './interrupts.ts';
 import type { Flags } from './resolve-settings.ts';
 import { defaultWorkers, SETTING_KINDS as KINDS } from './settings.ts';
 import type { ExitCode } from './usage-error.ts';
 import { oneAddress } from './value-kind.ts';
-import type { Address } from '../engine/types.ts';
 
 const AFTER_HELP = `
 Sizes take B, KiB, MiB or GiB; durations ms, s or m. Flags win over the config file, which wins over the defaults.
@@ -69,6 +69,7 @@ export function addServe(program: Command, context: CommandContext, done: (code:
     )
     .option('--acknowledge-timeout', "grant the timeout option, at the price of the server's own timing")
     .option('--case-insensitive', 'find boot/x when BOOT/X is asked for')
+    .option('--immutable', 'files are replaced, never changed in place: map them instead of copying')
     .option(
       '--drain <TIME>',
       'how long running transfers may go on after SIGTERM (default: 30s)',

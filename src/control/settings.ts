@@ -40,6 +40,8 @@ export interface Settings {
   readonly maxBlksize: number | undefined;
   readonly acknowledgeTimeout: boolean;
   readonly caseInsensitive: boolean;
+  /** Files are only ever replaced, never changed in place: they are mapped, not copied. */
+  readonly immutable: boolean;
   /** How long running transfers may go on after the first SIGTERM, in milliseconds. */
   readonly drain: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
@@ -63,6 +65,7 @@ export const SETTING_KINDS: { readonly [K in keyof Settings]: ValueKind<NonNulla
   maxBlksize: wholeNumber(BLKSIZE_MIN, BLKSIZE_MAX),
   acknowledgeTimeout: yesOrNo,
   caseInsensitive: yesOrNo,
+  immutable: yesOrNo,
   drain: duration(0, 3_600_000, 'a duration of at most 60m with its unit, such as 500ms, 30s or 2m'),
   logLevel: oneOf(['debug', 'info', 'warn', 'error']),
   hint: yesOrNo,
@@ -100,6 +103,7 @@ export function defaultSettings(): Omit<Settings, 'root'> {
     maxBlksize: undefined,
     acknowledgeTimeout: false,
     caseInsensitive: false,
+    immutable: false,
     drain: 30_000,
     logLevel: 'info',
     hint: undefined,

@@ -3,7 +3,7 @@
  * at their deadlines. One driver serves all transfers of a thread. Knows nothing of requests, files or pools.
  */
 import { type Rollover, toWire } from '../protocol/block.ts';
-import { MAX_CONTROL, encodeAck, encodeError } from '../protocol/encode.ts';
+import { encodeAck, encodeError, MAX_CONTROL } from '../protocol/encode.ts';
 import type { ErrorCode } from '../protocol/opcode.ts';
 import { createPacket, decode } from '../protocol/packet.ts';
 import type { Session, Steps } from '../session/session.ts';
@@ -207,7 +207,7 @@ class Running implements Steps, LinkReceiver {
   onUnreadable(): void {
     if (this.#id < 0) return;
     this.#fault = 'The content became unreadable';
-    this.#act((session) => session.abort(this));
+    this.#act((session) => session.abort(this, 'Content lost'));
   }
 
   onDue(now: number): void {

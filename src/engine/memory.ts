@@ -4,13 +4,13 @@
  */
 import { DATA_HEADER, encodeDataHeader } from '../protocol/encode.ts';
 import { Jitter } from '../session/jitter.ts';
-import { type SharedHandle, type SharedView, attachShared } from './shared-bytes.ts';
-import { STRANGER_ANSWERS, UNKNOWN_TID, isAnswerable } from './stranger.ts';
+import { attachShared, type BytesView, type SharedHandle, type SharedView } from './shared-bytes.ts';
+import { isAnswerable, STRANGER_ANSWERS, UNKNOWN_TID } from './stranger.ts';
 import {
-  HEALTHY,
   type Address,
   type Engine,
   type EngineHealth,
+  HEALTHY,
   type Link,
   type LinkOptions,
   type LinkReceiver,
@@ -142,6 +142,7 @@ export class MemoryNetwork {
 class MemoryEngine implements Engine {
   readonly name = 'memory';
   readonly wildcards = false;
+  readonly mapFile = undefined;
   readonly advice = undefined;
   readonly #network: MemoryNetwork;
   readonly #open = new Set<MemoryLink | MemoryListening>();
@@ -171,7 +172,7 @@ class MemoryEngine implements Engine {
     return HEALTHY;
   }
 
-  attach(handle: SharedHandle): SharedView {
+  attach(handle: SharedHandle): BytesView {
     return attachShared(handle);
   }
 
@@ -259,7 +260,7 @@ class MemoryLink implements Link, Endpoint {
     if (this.#closed) return;
     const bytes = new Uint8Array(DATA_HEADER + length);
     encodeDataHeader(bytes, wireBlock);
-    bytes.set(view.bytes.subarray(offset, offset + length), DATA_HEADER);
+    bytes.set((view as BytesView).bytes.subarray(offset, offset + length), DATA_HEADER);
     this.#network.send(bytes, this.local, this.#peer);
   }
 

@@ -3,18 +3,18 @@
  * peer, has three virtues: the kernel keeps strangers away from it, its port is as random as the system's ephemeral
  * range, and a client that has gone shows at once (ECONNREFUSED reaches connected sockets only).
  */
-import { type Socket, type SocketOptions, createSocket } from 'node:dgram';
-import { SocketAddress, isIPv6 } from 'node:net';
+import { createSocket, type Socket, type SocketOptions } from 'node:dgram';
+import { isIPv6, SocketAddress } from 'node:net';
 import { DATA_HEADER, encodeDataHeader } from '../protocol/encode.ts';
 import { MonotonicClock } from './clock.ts';
-import { type SharedHandle, type SharedView, attachShared } from './shared-bytes.ts';
-import { STRANGER_ANSWERS, UNKNOWN_TID, isAnswerable } from './stranger.ts';
+import { attachShared, type BytesView, type SharedHandle, type SharedView } from './shared-bytes.ts';
+import { isAnswerable, STRANGER_ANSWERS, UNKNOWN_TID } from './stranger.ts';
 import {
-  HEALTHY,
   type Address,
   type Clock,
   type Engine,
   type EngineHealth,
+  HEALTHY,
   type Link,
   type LinkOptions,
   type LinkReceiver,
@@ -97,6 +97,7 @@ function boundTo(socket: Socket): Address {
 export class PortableEngine implements Engine {
   readonly name = 'portable';
   readonly wildcards = false;
+  readonly mapFile = undefined;
   readonly advice = undefined;
   readonly clock: Clock = new MonotonicClock();
   readonly #links = new Set<PortableLink>();
@@ -132,7 +133,7 @@ export class PortableEngine implements Engine {
     return HEALTHY;
   }
 
-  attach(handle: SharedHandle): SharedView {
+  attach(handle: SharedHandle): BytesView {
     return attachShared(handle);
   }
 
@@ -236,7 +237,7 @@ class PortableLink implements Link {
 
   data(wireBlock: number, view: SharedView, offset: number, length: number): void {
     const at = wireBlock * DATA_HEADER;
-    this.#send([HEADERS.subarray(at, at + DATA_HEADER), view.bytes.subarray(offset, offset + length)]);
+    this.#send([HEADERS.subarray(at, at + DATA_HEADER), (view as BytesView).bytes.subarray(offset, offset + length)]);
   }
 
   control(bytes: Uint8Array, length: number): void {

@@ -1,33 +1,67 @@
 /**
- * Content that many threads read and none writes: made once in the main thread, handed to workers by handle. Here
- * it is a SharedArrayBuffer; another engine may hold an address. Knows no files and no transfers.
+ * Content that many threads read and none writes: made once in the main thread, handed to workers by handle. Either
+ * a SharedArrayBuffer, or a file mapped into memory. Knows no names and no transfers.
  */
 
 /** What crosses threads. Survives structured clone without a copy. */
-export interface SharedHandle {
+export type SharedHandle = MemoryHandle | MappingHandle;
+
+export interface MemoryHandle {
   readonly buffer: SharedArrayBuffer;
   /** Bytes of content. The buffer may be larger: a SharedArrayBuffer of 0 bytes is legal, so it need not be. */
   readonly length: number;
 }
 
-/** A handle made readable in this thread. */
+/**
+ * A mapped file. Only the kernel reads it: if the file is cut short, a system call fails with EFAULT where a read by
+ * JavaScript would end the process.
+ */
+export interface MappingHandle {
+  /** Where the mapping begins, in every thread of this process. */
+  readonly address: bigint;
+  /** Bytes of content, at least 1. */
+  readonly length: number;
+}
+
+/** A file's bytes as they lie in the system's page cache. */
+export interface Mapping {
+  readonly handle: MappingHandle;
+  /** Call once, when nobody reads it any more. */
+  unmap(): void;
+}
+
+/**
+ * Maps the first `length` bytes (1 or more) of an open file, which may be closed afterwards. Resolves when all of
+ * them have been read from disk, or with undefined where the system would not: the caller copies the bytes then.
+ */
+export type MapFile = (fd: number, length: number) => Promise<Mapping | undefined>;
+
+/** A handle made readable in this thread. What it holds is between an engine's attach() and its links. */
 export interface SharedView {
+  /** Bytes. */
+  readonly length: number;
+}
+
+/** The view of engines that hand the bytes to Node. */
+export interface BytesView extends SharedView {
   readonly bytes: Uint8Array;
 }
 
 /** Shared memory for `length` bytes, and the way to fill it. @throws RangeError when the memory is not to be had. */
-export function allocateShared(length: number): { handle: SharedHandle; bytes: Uint8Array } {
+export function allocateShared(length: number): { handle: MemoryHandle; bytes: Uint8Array } {
   const buffer = new SharedArrayBuffer(length);
   return { handle: { buffer, length }, bytes: new Uint8Array(buffer) };
 }
 
 /** A shared copy of `bytes`. */
-export function shareBytes(bytes: Uint8Array): SharedHandle {
+export function shareBytes(bytes: Uint8Array): MemoryHandle {
   const shared = allocateShared(bytes.length);
   shared.bytes.set(bytes);
   return shared.handle;
 }
 
-export function attachShared(handle: SharedHandle): SharedView {
-  return { bytes: new Uint8Array(handle.buffer, 0, handle.length) };
+/** @throws Error for a mapped file: only an engine that maps files can send them. */
+export function attachShared(handle: SharedHandle): BytesView {
+  if (!('buffer' in handle)) throw new Error('Expected content in shared memory, got a mapped file');
+  return { bytes: new Uint8Array(handle.buffer, 0, handle.length), length: handle.length };
 }

@@ -2,7 +2,7 @@
  * The outside world as the rest of Reveille sees it: a clock, datagrams in and out, shared bytes. Three
  * implementations: memory.ts (virtual network and time), portable.ts (node:dgram), and on Linux system calls.
  */
-import type { SharedHandle, SharedView } from './shared-bytes.ts';
+import type { MapFile, SharedHandle, SharedView } from './shared-bytes.ts';
 
 /** An IPv4 or IPv6 address in text, IPv6 with its scope where it needs one (`fe80::1%eth0`), and a UDP port. */
 export interface Address {
@@ -86,7 +86,9 @@ export interface Engine {
   listen(local: Address, receive: RequestReceiver): Promise<ListeningPort>;
   /** @throws Error with the system's code when no port is to be had (EMFILE, EADDRNOTAVAIL). */
   link(options: LinkOptions, receiver: LinkReceiver): Promise<Link>;
-  /** Makes shared bytes readable in this thread. */
+  /** How to map a file whose content is to be sent; undefined: this engine sends from shared memory only. */
+  readonly mapFile: MapFile | undefined;
+  /** Makes shared content readable in this thread. @throws Error for a mapped file where mapFile is undefined. */
   attach(handle: SharedHandle): SharedView;
   health(): EngineHealth;
   /** A sentence for the operator when the kernel gives smaller buffers than a storm needs; asked once at start. */

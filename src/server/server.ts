@@ -1,5 +1,6 @@
 /** The whole server: listener, admission, pool; its start and its orderly end. */
 import { randomInt } from 'node:crypto';
+import type { Source } from '../content/types.ts';
 import { createEngine, resolveEngine } from '../engine/create.ts';
 import type { Address, Engine, ListeningPort } from '../engine/types.ts';
 import type { Pool } from '../pool/pool.ts';
@@ -24,7 +25,8 @@ export const DEFAULT_LIMITS: ServerLimits = {
 };
 
 /** What startServer puts together, and a test on virtual time puts together otherwise. */
-export interface ServerParts extends Pick<ServerOptions, 'listen' | 'sources' | 'limits' | 'observer'> {
+export interface ServerParts extends Pick<ServerOptions, 'listen' | 'limits' | 'observer'> {
+  readonly sources: readonly Source[];
   readonly engine: Engine;
   readonly pool: Pool;
   readonly seed: number;
@@ -34,7 +36,7 @@ export interface ServerParts extends Pick<ServerOptions, 'listen' | 'sources' | 
 
 /** Starts a server on threads of its own. @throws Error when no address can be listened on or a thread can't start. */
 export async function startServer(options: ServerOptions): Promise<Server> {
-  const { listen, sources, limits, observer, workers } = options;
+  const { listen, limits, observer, workers } = options;
   const choice = await resolveEngine(options.engine);
   if (choice.reason !== undefined) observer.onWarning('the portable engine is used', { reason: choice.reason });
   const { portsPerWorker } = options;
@@ -54,7 +56,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   });
   const server = new TftpServer({
     listen,
-    sources,
+    sources: typeof options.sources === 'function' ? options.sources(engine) : options.sources,
     limits,
     observer,
     socketPerAddress: options.socketPerAddress ?? false,

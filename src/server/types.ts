@@ -1,8 +1,8 @@
 /** The server as its caller sees it: what it is given, what it tells, what can be asked of it. */
 import type { Source } from '../content/types.ts';
 import type { PacketCounter } from '../engine/counters.ts';
-import type { Address } from '../engine/types.ts';
 import type { TransferReport } from '../engine/report.ts';
+import type { Address, Engine } from '../engine/types.ts';
 
 export interface ServerLimits {
   /** Transfers at once, over all workers. Default 10,000. */
@@ -24,8 +24,8 @@ export interface ServerLimits {
 export interface ServerOptions {
   /** Addresses to listen on. A wildcard (0.0.0.0, ::) stands for every local address of its family. */
   readonly listen: readonly Address[];
-  /** Asked in turn for each name. */
-  readonly sources: readonly Source[];
+  /** Asked in turn for each name. Sources that map files are made when the engine is known. */
+  readonly sources: readonly Source[] | ((engine: Pick<Engine, 'mapFile'>) => readonly Source[]);
   /** `auto` takes `linux` where it works. */
   readonly engine: 'auto' | 'linux' | 'portable';
   /** Linux engine: sockets per local address over which a worker spreads its transfers, 1..64. Default 4. */

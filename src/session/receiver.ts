@@ -3,13 +3,13 @@
  * each window (RFC 7440 §4). A block that is not the one expected is answered with the last ACK, but once per gap and
  * not per block: a sender that acts on repeated ACKs would multiply its windows.
  */
-import { type Rollover, fromWire } from '../protocol/block.ts';
-import { UNNEGOTIATED, type Settled, type Wish, acceptOack } from '../protocol/negotiate.ts';
+import { fromWire, type Rollover } from '../protocol/block.ts';
+import { acceptOack, type Settled, UNNEGOTIATED, type Wish } from '../protocol/negotiate.ts';
 import { ERROR_CODE, type ErrorCode, OPCODE } from '../protocol/opcode.ts';
-import { type Packet, errorMessage } from '../protocol/packet.ts';
+import { errorMessage, type Packet } from '../protocol/packet.ts';
 import { decodeOptions } from '../protocol/request.ts';
 import { Retransmission } from './retransmission.ts';
-import { type Outcome, type Session, type Steps, createTally } from './session.ts';
+import { createTally, type Outcome, type Session, type Steps } from './session.ts';
 
 /** An ACK is not repeated sooner than this: a server's timer is never shorter than the floor of ours. */
 const REPEAT_ACK_MS = 20;
@@ -120,10 +120,10 @@ export class Receiver implements Session {
     if (this.#outcome === undefined) this.#outcome = this.#finished ? 'complete' : 'unreachable';
   }
 
-  abort(out: Steps): void {
+  abort(out: Steps, message = 'Client is stopping'): void {
     if (this.#outcome !== undefined) return;
     this.#outcome = this.#finished ? 'complete' : 'aborted';
-    if (!this.#finished) out.error(ERROR_CODE.NOT_DEFINED, 'Client is stopping');
+    if (!this.#finished) out.error(ERROR_CODE.NOT_DEFINED, message);
   }
 
   #violate(what: string, code: ErrorCode, message: string, out: Steps): void {

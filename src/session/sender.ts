@@ -7,12 +7,12 @@
  * unacknowledged block alone: what else is missing, the receiver's next ACK will tell. Before the first valid ACK
  * the peer's address is unproven, and each request received earns at most three sends.
  */
-import { type Rollover, blockCount, fromWire } from '../protocol/block.ts';
+import { blockCount, fromWire, type Rollover } from '../protocol/block.ts';
 import { ERROR_CODE, OPCODE } from '../protocol/opcode.ts';
-import { type Packet, errorMessage } from '../protocol/packet.ts';
+import { errorMessage, type Packet } from '../protocol/packet.ts';
 import { BURST_GAP_MS, Pace } from './pace.ts';
-import { RTO_START_MS, Retransmission } from './retransmission.ts';
-import { type Outcome, type Session, type Steps, createTally } from './session.ts';
+import { Retransmission, RTO_START_MS } from './retransmission.ts';
+import { createTally, type Outcome, type Session, type Steps } from './session.ts';
 
 /** Sends of the first reply that one received request earns. */
 export const SENDS_PER_REQUEST = 3;
@@ -142,7 +142,7 @@ export class Sender implements Session {
 
   onDeadline(now: number, out: Steps): void {
     if (this.#outcome !== undefined) return;
-    if (now >= this.#endAt) this.#end('timeout', out);
+    if (now >= this.#endAt) this.#end('timeout', 'Timed out', out);
     else if (!this.#proven) this.#onUnprovenDeadline(now, out);
     else if (now >= this.#tailEnd) this.#outcome = 'completeUnconfirmed';
     else if (now >= this.#progressAt + this.#plan.patienceMs) this.#onPatienceGone(out);
@@ -156,8 +156,8 @@ export class Sender implements Session {
     this.#outcome = this.#proven && this.lastBlockSent ? 'completeUnconfirmed' : 'unreachable';
   }
 
-  abort(out: Steps): void {
-    if (this.#outcome === undefined) this.#end('aborted', out);
+  abort(out: Steps, message = 'Server is stopping'): void {
+    if (this.#outcome === undefined) this.#end('aborted', message, out);
   }
 
   /**
@@ -168,10 +168,10 @@ export class Sender implements Session {
     this.#outcome ??= this.lastBlockSent ? 'completeUnconfirmed' : 'aborted';
   }
 
-  #end(outcome: Outcome, out: Steps): void {
+  #end(outcome: Outcome, message: string, out: Steps): void {
     this.#outcome = outcome;
     // An address that never answered gets nothing more from us.
-    if (this.#proven) out.error(ERROR_CODE.NOT_DEFINED, outcome === 'aborted' ? 'Server is stopping' : 'Timed out');
+    if (this.#proven) out.error(ERROR_CODE.NOT_DEFINED, message);
   }
 
   #onError(packet: Packet): void {
@@ -290,7 +290,7 @@ export class Sender implements Session {
 
   #onPatienceGone(out: Steps): void {
     if (this.lastBlockSent) this.#outcome = 'completeUnconfirmed';
-    else this.#end('timeout', out);
+    else this.#end('timeout', 'Timed out', out);
   }
 
   /** Sends what answers the request: the OACK, or without options DATA 1. */

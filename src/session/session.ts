@@ -46,8 +46,8 @@ export interface Session {
   onDeadline(now: number, out: Steps): void;
   /** The peer's host reported that nobody listens (ICMP port unreachable). */
   onUnreachable(now: number): void;
-  /** Ends it from our side. */
-  abort(out: Steps): void;
+  /** Ends it from our side. @param message what the peer is told, NETASCII; default: that we are stopping. */
+  abort(out: Steps, message?: string): void;
   /** When onDeadline wants to be called, in milliseconds; a driver may find an earlier one after any call. */
   readonly deadline: number;
   /** Set once, at the end; from then on the session does nothing. */

@@ -4,11 +4,11 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { BufferCache, type Lease, type Unloaded } from '../../src/content/buffer-cache.ts';
-import { allocateShared, type SharedHandle } from '../../src/engine/shared-bytes.ts';
+import { BufferCache, type Lease, type Loaded, type Unloaded } from '../../src/content/buffer-cache.ts';
+import { allocateShared, type MemoryHandle } from '../../src/engine/shared-bytes.ts';
 
-async function loaded(bytes: number): Promise<SharedHandle> {
-  return allocateShared(bytes).handle;
+async function loaded(bytes: number): Promise<Loaded> {
+  return allocateShared(bytes);
 }
 
 async function lease(cache: BufferCache, key: string, bytes: number): Promise<Lease> {
@@ -19,11 +19,11 @@ async function lease(cache: BufferCache, key: string, bytes: number): Promise<Le
 
 /** A load that ends when the test says so. */
 function pendingLoad(): {
-  load: () => Promise<SharedHandle | Unloaded>;
-  finish: (result: SharedHandle | Unloaded) => void;
+  load: () => Promise<Loaded | Unloaded>;
+  finish: (result: Loaded | Unloaded) => void;
 } {
   const events = new EventEmitter();
-  const result = once(events, 'finish').then(([value]: (SharedHandle | Unloaded)[]) => value!);
+  const result = once(events, 'finish').then(([value]: (Loaded | Unloaded)[]) => value!);
   return { load: () => result, finish: (value) => void events.emit('finish', value) };
 }
 
@@ -42,7 +42,7 @@ describe('BufferCache', () => {
     const asks = Array.from({ length: 1000 }, () => cache.acquire('a', load));
     expect(cache.stats()).toMatchObject({ loads: 1, misses: 1000, hits: 0 });
     const { handle } = allocateShared(10);
-    finish(handle);
+    finish({ handle });
     const leases = await Promise.all(asks);
     expect(leases.every((each) => each.kind === 'lease' && each.handle === handle)).toBe(true);
     expect(cache.stats()).toMatchObject({ loads: 1, heldBytes: 10, idleBytes: 0, entries: 1 });
@@ -74,7 +74,7 @@ describe('BufferCache', () => {
     const first = cache.acquire('a', load, 80);
     expect(await cache.acquire('b', () => loaded(30), 30)).toMatchObject({ kind: 'busy' });
     const waiting = cache.acquire('a', load, 80);
-    finish(allocateShared(80).handle);
+    finish(allocateShared(80));
     expect([(await first).kind, (await waiting).kind]).toEqual(['lease', 'lease']);
   });
 
@@ -208,10 +208,10 @@ describe('BufferCache', () => {
     const first = cache.acquire('a', old.load);
     cache.supersede('a');
     const second = cache.acquire('a', young.load);
-    old.finish(allocateShared(10).handle);
+    old.finish(allocateShared(10));
     await first;
     const third = cache.acquire('a', () => loaded(30));
-    young.finish(allocateShared(20).handle);
+    young.finish(allocateShared(20));
     expect(await third).toMatchObject({ kind: 'lease', handle: { length: 20 } });
     expect(await second).toMatchObject({ kind: 'lease', handle: { length: 20 } });
     expect(cache.stats()).toMatchObject({ loads: 2, heldBytes: 30 });
@@ -223,6 +223,27 @@ describe('BufferCache', () => {
     }
   });
 
+  it('discards with the last reader what is not to be kept without one', async () => {
+    const cache = new BufferCache({ maxBytes: 1000 });
+    const discarded: string[] = [];
+    const load = (key: string) => async (): Promise<Loaded> => ({
+      ...allocateShared(100),
+      discard: () => void discarded.push(key),
+    });
+    const readers = await Promise.all(Array.from({ length: 3 }, () => cache.acquire('a', load('a'), 100)));
+    const old = await cache.acquire('b', load('b'), 100);
+    cache.supersede('b');
+    expect(cache.stats()).toMatchObject({ heldBytes: 200, entries: 2 });
+    const seen = [...readers, old].map((reader) => {
+      if (reader.kind === 'lease') reader.release();
+      return discarded.join();
+    });
+    expect(seen).toEqual(['', '', 'a', 'a,b']);
+    expect(cache.stats()).toMatchObject({ heldBytes: 0, idleBytes: 0, entries: 0, evictions: 0 });
+    (await lease(cache, 'a', 100)).release();
+    expect(cache.stats()).toMatchObject({ loads: 3, idleBytes: 100 });
+  });
+
   it('lets go of the memory of what it evicted and superseded', async () => {
     setFlagsFromString('--expose-gc');
     const collect: () => void = runInNewContext('gc');
@@ -232,7 +253,7 @@ describe('BufferCache', () => {
       const one = await lease(cache, key, bytes);
       if (key === 'superseded') cache.supersede(key);
       one.release();
-      return new WeakRef(one.handle.buffer);
+      return new WeakRef((one.handle as MemoryHandle).buffer);
     };
     const gone = [
       await readAndRelease('evicted', 600),

@@ -233,7 +233,7 @@ describe('Directory keeps its secrets', () => {
     expect(answer).toMatchObject({ kind: 'denied' });
     expect(answer).not.toHaveProperty('buffer');
     // Where the system can't tell where a descriptor leads, the path is resolved once more.
-    expect(await snapshot(swapped, 'octet', 'darwin')).toBe(CHANGED);
+    expect(await snapshot(swapped, 'octet', { platform: 'darwin' })).toBe(CHANGED);
   });
 
   it('gives no byte from outside the root, whatever the name', async () => {

@@ -6,6 +6,7 @@ import { onTestFinished } from 'vitest';
 import { BufferCache } from '../../src/content/buffer-cache.ts';
 import { Directory, type DirectoryOptions } from '../../src/content/directory.ts';
 import type { Answer, BootRequest, Content, Source } from '../../src/content/types.ts';
+import { attachShared } from '../../src/engine/shared-bytes.ts';
 
 export function temporaryFolder(): string {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'reveille-content-')));
@@ -70,7 +71,7 @@ export async function answeredOtherwise(
 
 /** The content as latin1 text. */
 export function text(content: Content): string {
-  return Buffer.from(new Uint8Array(content.handle.buffer, 0, content.handle.length)).toString('latin1');
+  return Buffer.from(attachShared(content.handle).bytes).toString('latin1');
 }
 
 /** Asks, reads and releases. */

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { identityOf } from '../../src/content/file-identity.ts';
 import { CHANGED, type FoundFile, snapshot } from '../../src/content/file-snapshot.ts';
+import { attachShared, type MapFile } from '../../src/engine/shared-bytes.ts';
 import { ask, put, read, serve, temporaryFolder } from './fixture.ts';
 
 vi.mock('node:fs/promises', async (importOriginal) => {
@@ -188,7 +189,8 @@ describe('snapshot', () => {
       handle.read = ((into: Uint8Array, options: object) => real(into.subarray(0, 2), options)) as typeof handle.read;
     });
     const bytes = await snapshot(found(root, 'x'), 'octet');
-    expect('buffer' in bytes && Buffer.from(new Uint8Array(bytes.buffer)).toString()).toBe('some text');
+    if (!('handle' in bytes)) throw new Error(`Got ${bytes.kind}`);
+    expect(Buffer.from(attachShared(bytes.handle).bytes).toString()).toBe('some text');
   });
 
   it('closes what it opened, also when it fails', async () => {
@@ -205,6 +207,63 @@ describe('snapshot', () => {
     });
     await snapshot(found(root, 'x'), 'octet');
     expect(handles.map((handle) => handle.fd)).toEqual([-1, -1, -1]);
+  });
+
+  describe('with a way to map', () => {
+    /** Maps in name only. */
+    function mapper(during: () => void = () => {}): { mapFile: MapFile; unmapped: () => number; asked: number[] } {
+      let unmapped = 0;
+      const asked: number[] = [];
+      const mapFile: MapFile = async (_, length) => {
+        asked.push(length);
+        during();
+        return { handle: { address: 4096n, length }, unmap: () => void unmapped++ };
+      };
+      return { mapFile, unmapped: () => unmapped, asked };
+    }
+
+    it('gives the mapping, and the way to be rid of it', async () => {
+      const root = temporaryFolder();
+      put(root, 'x', 'text');
+      const { mapFile, unmapped } = mapper();
+      const loaded = await snapshot(found(root, 'x'), 'octet', { mapFile });
+      expect(loaded).toMatchObject({ handle: { address: 4096n, length: 4 } });
+      expect(unmapped()).toBe(0);
+      if ('discard' in loaded) loaded.discard();
+      expect(unmapped()).toBe(1);
+    });
+
+    it('copies what is empty, what is to be converted, and what the system would not map', async () => {
+      const root = temporaryFolder();
+      put(root, 'x', 'a\nb');
+      put(root, 'empty', '');
+      const { mapFile, asked } = mapper();
+      expect(await snapshot(found(root, 'empty'), 'octet', { mapFile })).toMatchObject({ handle: { length: 0 } });
+      expect(await snapshot(found(root, 'x'), 'netascii', { mapFile })).toMatchObject({ handle: { length: 4 } });
+      expect(asked).toEqual([]);
+      const copy = await snapshot(found(root, 'x'), 'octet', { mapFile: async () => undefined });
+      if (!('handle' in copy)) throw new Error(`Got ${copy.kind}`);
+      expect(Buffer.from(attachShared(copy.handle).bytes).toString()).toBe('a\nb');
+    });
+
+    it('leaves no mapping of a file that changed meanwhile, or can not be looked at', async () => {
+      const root = temporaryFolder();
+      const path = put(root, 'x', 'text');
+      const before = found(root, 'x');
+      const changing = mapper(() => appendFileSync(path, '!'));
+      expect(await snapshot(before, 'octet', { mapFile: changing.mapFile })).toBe(CHANGED);
+      expect(changing.unmapped()).toBe(1);
+      const failing = mapper();
+      openedOnce((handle) => {
+        const real = handle.stat.bind(handle) as (options: object) => Promise<unknown>;
+        let calls = 0;
+        const stat = (options: object) => (calls++ === 0 ? real(options) : Promise.reject(failure('EIO')));
+        handle.stat = stat as typeof handle.stat;
+      });
+      expect(await snapshot(found(root, 'x'), 'octet', { mapFile: failing.mapFile })).toMatchObject({ kind: 'busy' });
+      expect(failing.asked).toHaveLength(1);
+      expect(failing.unmapped()).toBe(1);
+    });
   });
 
   it.runIf(process.platform === 'linux')('denies, saying why, where /proc is missing', async () => {

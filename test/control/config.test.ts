@@ -40,6 +40,7 @@ maxWindowsize: 16
 maxBlksize: 1428
 acknowledgeTimeout: true
 caseInsensitive: true
+immutable: true
 drain: 5s
 logLevel: debug
 hint: false
@@ -70,6 +71,7 @@ describe('a config file', () => {
       maxBlksize: 1428,
       acknowledgeTimeout: true,
       caseInsensitive: true,
+      immutable: true,
       drain: 5000,
       logLevel: 'debug',
       hint: false,

@@ -1,12 +1,13 @@
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { Interrupts } from '../../src/control/interrupts.ts';
 import { runServer } from '../../src/control/run-server.ts';
 import { defaultSettings, type Settings } from '../../src/control/settings.ts';
+import type { Mapping } from '../../src/engine/shared-bytes.ts';
 import type { Server, ServerOptions } from '../../src/server/types.ts';
 import { FakeServer, folder, KeptLog, refusalRecord, transferRecord } from './fixture.ts';
 
@@ -153,6 +154,7 @@ describe('a server run', () => {
       maxBlksize: 1400,
       acknowledgeTimeout: true,
       caseInsensitive: true,
+      immutable: true,
       engine: 'portable',
     });
     expect(await log.line('listening')).toMatchObject({ admin: false, workers: 7 });
@@ -162,7 +164,16 @@ describe('a server run', () => {
       limits: { sessions: 11, queue: 12, maxWindowsize: 13, maxBlksize: 1400, acknowledgeTimeout: true },
     });
     const request = { filename: 'upper', mode: 'octet', client: '127.0.0.1', local: '127.0.0.1' } as const;
-    expect(await options().sources[0]!.open(request)).toMatchObject({ kind: 'content', handle: { length: 5 } });
+    const { sources } = options();
+    if (typeof sources !== 'function') throw new Error('Expected sources that are told of the engine');
+    const mapping: Mapping = { handle: { address: 4096n, length: 5 }, unmap: () => {} };
+    const [directory] = sources({ mapFile: async () => mapping });
+    expect(await directory!.open(request)).toMatchObject({ kind: 'content', handle: mapping.handle });
+    const [copying] = sources({ mapFile: undefined });
+    expect(await copying!.open({ ...request, filename: 'UPPER' })).toMatchObject({
+      kind: 'content',
+      handle: { length: 5 },
+    });
     interrupts.emit('signal', 'SIGTERM');
     server.settle(0);
     expect(await ended).toBe(0);

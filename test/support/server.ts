@@ -24,6 +24,8 @@ export interface FolderOptions {
   /** Default 1. */
   readonly workers?: number;
   readonly limits?: Partial<ServerLimits>;
+  /** Map the files. Default false. */
+  readonly immutable?: boolean;
 }
 
 export async function serveFolder(root: string, options: FolderOptions = {}): Promise<LiveServer> {
@@ -33,7 +35,14 @@ export async function serveFolder(root: string, options: FolderOptions = {}): Pr
   const waiting = new Set<(record: TransferRecord) => void>();
   const server = await startServer({
     listen: options.listen ?? LOOPBACK,
-    sources: [new Directory({ root, cache: new BufferCache(), clock: () => performance.now() })],
+    sources: ({ mapFile }) => [
+      new Directory({
+        root,
+        cache: new BufferCache(),
+        clock: () => performance.now(),
+        mapFile: options.immutable === true ? mapFile : undefined,
+      }),
+    ],
     engine: 'auto',
     workers: options.workers ?? 1,
     limits: { ...DEFAULT_LIMITS, ...options.limits },

@@ -7,11 +7,12 @@ import { createHash } from 'node:crypto';
 import { Driver } from '../../src/engine/driver.ts';
 import { FAULTLESS, MemoryNetwork, type Tap } from '../../src/engine/memory.ts';
 import type { TransferReport } from '../../src/engine/report.ts';
+import { attachShared, shareBytes } from '../../src/engine/shared-bytes.ts';
 import type { Address } from '../../src/engine/types.ts';
 import { VirtualClock } from '../../src/engine/virtual-clock.ts';
-import { MAX_CONTROL, encodeOack, encodeReadRequest } from '../../src/protocol/encode.ts';
+import { encodeOack, encodeReadRequest, MAX_CONTROL } from '../../src/protocol/encode.ts';
 import { type Negotiation, negotiate } from '../../src/protocol/negotiate.ts';
-import { type Request, decodeRequest } from '../../src/protocol/request.ts';
+import { decodeRequest, type Request } from '../../src/protocol/request.ts';
 import { Receiver } from '../../src/session/receiver.ts';
 import { Sender } from '../../src/session/sender.ts';
 import { Random } from './random.ts';
@@ -259,7 +260,7 @@ class VirtualWorld {
       link: { local: SERVER, peer, peerPort: 'fixed' },
       opening: opening.subarray(0, length),
       rollover: () => settled.rollover,
-      content: { bytes: contentOf(draw) },
+      content: attachShared(shareBytes(contentOf(draw))),
       supervision: {
         onProgress: () => {},
         attend: (now, out) => {

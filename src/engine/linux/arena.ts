@@ -2,9 +2,13 @@
  * Memory that both JavaScript and the kernel work in: one anonymous mapping with typed views, never moved, never
  * across a 4 GiB boundary, so that a pointer into it is two 32-bit halves of which only the lower changes.
  */
-import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE, type Libc, systemError } from './libc.ts';
+import { type Libc, MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE, systemError } from './libc.ts';
 
 const MAP_FAILED = 0xffffffffffffffffn;
+
+export function isMapFailed(address: bigint): boolean {
+  return BigInt.asUintN(64, address) === MAP_FAILED;
+}
 
 export class Arena {
   readonly address: bigint;
@@ -50,7 +54,7 @@ export class Arena {
 function mapWithin4GiB(libc: Libc, length: number): bigint {
   for (;;) {
     const address = libc.mmap(null, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (BigInt.asUintN(64, address) === MAP_FAILED) throw systemError('mmap', libc.errno());
+    if (isMapFailed(address)) throw systemError('mmap', libc.errno());
     if (address >> 32n === (address + BigInt(length)) >> 32n) return address;
     // Left mapped, so that the next one lies elsewhere. Address space, not memory: it is never touched.
   }

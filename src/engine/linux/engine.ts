@@ -4,7 +4,7 @@
  * spread at random.
  */
 import { MonotonicClock } from '../clock.ts';
-import type { SharedHandle, SharedView } from '../shared-bytes.ts';
+import type { MapFile, SharedHandle, SharedView } from '../shared-bytes.ts';
 import type {
   Address,
   Clock,
@@ -21,6 +21,7 @@ import { loadLibc } from './libc.ts';
 import { LinkSocket } from './link-socket.ts';
 import { attachAddress } from './linux-view.ts';
 import { LinuxListening } from './listening.ts';
+import { mapFile } from './map-file.ts';
 import { NodeSocket } from './node-socket.ts';
 import { toSockaddr } from './socket-address.ts';
 import { ThreadIo } from './thread-io.ts';
@@ -113,6 +114,8 @@ export class LinuxEngine implements Engine {
     const open = sockets.reduce((sum, { drops }) => sum + drops, 0);
     return { receiveDrops: this.#closedDrops + open, sendDrops: dropped, segmentFallbacks };
   }
+
+  readonly mapFile: MapFile = (fd, length) => mapFile(this.#io.libc, fd, length);
 
   attach(handle: SharedHandle): SharedView {
     return attachAddress(this.#io.libc, handle);

@@ -24,6 +24,8 @@ export interface Libc {
   readonly epoll_wait: (epoll: number, events: Uint8Array, most: number, timeoutMs: number) => number;
   readonly mmap: (address: Pointer, length: number, prot: number, flags: number, fd: number, offset: number) => bigint;
   readonly munmap: (address: bigint, length: number) => number;
+  /** On a thread of its own. Resolves with what madvise returns. */
+  readonly madviseAside: (address: bigint, length: number, advice: number) => Promise<number>;
   readonly inet_pton: (family: number, text: string, into: Uint8Array) => number;
   readonly inet_ntop: (family: number, from: Uint8Array, into: Uint8Array, size: number) => bigint | null;
   readonly if_nametoindex: (name: string) => number;
@@ -86,11 +88,19 @@ function load(): Libc {
   const require = createRequire(import.meta.url);
   const koffi = require('koffi') as typeof import('koffi');
   const library = koffi.load('libc.so.6');
+  const madvise = library.func('int madvise(void *, size_t, int)');
   const calls = Object.fromEntries(
     Object.entries(SIGNATURES).map(([name, signature]) => [name, library.func(signature)]),
   );
   return {
-    ...(calls as unknown as Omit<Libc, 'errno' | 'address' | 'view' | 'watch'>),
+    ...(calls as unknown as Omit<Libc, 'madviseAside' | 'errno' | 'address' | 'view' | 'watch'>),
+    madviseAside: (address, length, advice) =>
+      new Promise((resolve, reject) => {
+        madvise.async(address, length, advice, (error: Error | null, result: number) => {
+          if (error === null) resolve(result);
+          else reject(error);
+        });
+      }),
     errno: () => koffi.errno(),
     address: (bytes) => koffi.address(bytes),
     view: (address, length) => koffi.view(address, length),
@@ -148,8 +158,11 @@ export const ECONNREFUSED = 111;
 
 export const PROT_READ = 1;
 export const PROT_WRITE = 2;
+export const MAP_SHARED = 1;
 export const MAP_PRIVATE = 2;
 export const MAP_ANONYMOUS = 0x20;
+/** Since Linux 5.14. */
+export const MADV_POPULATE_READ = 22;
 
 /** struct mmsghdr: a msghdr of 56 bytes, then the length received or sent. Offsets in bytes. */
 export const MMSGHDR = {

@@ -1,16 +1,17 @@
-/** Shared bytes as the kernel sees them: an address and a length. JavaScript does not read them. */
-import { type SharedHandle, type SharedView, attachShared } from '../shared-bytes.ts';
+/** Shared content as the kernel sees it: an address and a length. JavaScript does not read it. */
+import { attachShared, type SharedHandle, type SharedView } from '../shared-bytes.ts';
 import type { Libc } from './libc.ts';
 
 export interface LinuxView extends SharedView {
   /** The halves of the address; `low` is 0..2^32 - 1, so that adding an offset stays exact. */
   readonly low: number;
   readonly high: number;
+  /** Keeps shared memory, which is never moved, for as long as somebody holds the view. A mapping's owner keeps it. */
+  readonly memory: Uint8Array | undefined;
 }
 
 export function attachAddress(libc: Libc, handle: SharedHandle): LinuxView {
-  const { bytes } = attachShared(handle);
-  // The view keeps the memory alive for as long as somebody holds it; shared memory is never moved.
-  const address = handle.length === 0 ? 0n : libc.address(bytes);
-  return { bytes, low: Number(address & 0xffffffffn), high: Number(address >> 32n) };
+  const memory = 'address' in handle ? undefined : attachShared(handle).bytes;
+  const address = 'address' in handle ? handle.address : handle.length === 0 ? 0n : libc.address(memory!);
+  return { length: handle.length, low: Number(address & 0xffffffffn), high: Number(address >> 32n), memory };
 }
