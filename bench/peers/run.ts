@@ -5,6 +5,8 @@
  *
  *   npm run bench:peers -- [--rounds 7] [--only TEXT] [--case TEXT] [--json FILE]
  *
+ * All cases in 7 rounds take some 70 minutes: `--case TEXT` takes those whose name contains the text.
+ *
  * Needs Linux with two cores, root (to listen on port 69 and to unpack packages) and cc. Traffic stays on loopback.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
@@ -23,33 +25,53 @@ interface Case {
   readonly name: string;
   readonly nodes: number;
   readonly fetches: number;
-  readonly file: string;
+  readonly file: FileName;
   readonly wish: Readonly<Record<string, number>>;
   /** What the cost is divided by. */
   readonly per: 'block' | 'fetch';
+  /** Who takes part, by beginnings of names; default all. */
+  readonly servers?: readonly string[];
 }
 
+const MIB = 1024 ** 2;
+const FILES = { kernel: MIB, initrd: 16 * MIB, image: 64 * MIB, config: 300 };
+type FileName = keyof typeof FILES;
+
+const BLKSIZE = 1468;
+const LOCKSTEP = { blksize: BLKSIZE };
+const FAST_NAME = 'reveille, linux engine';
+const FAST = [FAST_NAME, 'reference'];
+const COUNTS = [10, 100, 1000, 2000];
+
+function windowCase(windowsize: number, file: FileName, servers?: readonly string[]): Case {
+  const name = windowsize === 1 ? 'lockstep' : `windowsize ${windowsize}`;
+  const wish = windowsize === 1 ? LOCKSTEP : { blksize: BLKSIZE, windowsize };
+  const size = `${FILES[file] / MIB} MiB`;
+  return { name: `${name}, ${size}`, nodes: 100, fetches: 100, file, wish, per: 'block', ...(servers && { servers }) };
+}
+
+/** The same 2,000 fetches, so many at once. */
+function countCase(nodes: number): Case {
+  const name = `${nodes.toLocaleString('en')} nodes in lockstep`;
+  return { name, nodes, fetches: 2000, file: 'kernel', wish: LOCKSTEP, per: 'block', servers: FAST };
+}
+
+function rushCase(nodes: number): Case {
+  const name = `${nodes.toLocaleString('en')} nodes rush`;
+  return { name, nodes, fetches: nodes, file: 'initrd', wish: LOCKSTEP, per: 'block', servers: FAST };
+}
+
+const WITHOUT_PORTABLE = [...FAST, 'dnsmasq', 'tftpd-hpa', 'atftpd'];
 const CASES: readonly Case[] = [
-  { name: 'lockstep', nodes: 100, fetches: 100, file: 'kernel', wish: { blksize: 1468 }, per: 'block' },
-  {
-    name: 'windowsize 8',
-    nodes: 100,
-    fetches: 100,
-    file: 'kernel',
-    wish: { blksize: 1468, windowsize: 8 },
-    per: 'block',
-  },
-  {
-    name: 'windowsize 64',
-    nodes: 100,
-    fetches: 100,
-    file: 'kernel',
-    wish: { blksize: 1468, windowsize: 64 },
-    per: 'block',
-  },
+  ...[1, 8, 64].map((windowsize) => windowCase(windowsize, 'kernel')),
   { name: 'small file', nodes: 200, fetches: 20_000, file: 'config', wish: {}, per: 'fetch' },
+  ...COUNTS.map(countCase),
+  ...[500, 1000].map(rushCase),
+  ...[1, 8, 64].map((windowsize) => windowCase(windowsize, 'image', WITHOUT_PORTABLE)),
 ];
-const FILES = { kernel: 1 << 20, config: 300 };
+
+/** Fetches in a warm-up round, or one by each node where those are more. */
+const WARM_UP_FETCHES = { block: 500, fetch: 2000 };
 
 interface Sample {
   readonly microseconds: number;
@@ -90,7 +112,7 @@ function storm(
   const script = join(import.meta.dirname, 'storm.ts');
   const args = [script, String(port), String(nodes), String(fetches), file, join(root, file), JSON.stringify(wish)];
   const output = execFileSync('taskset', ['-c', '1', process.execPath, '--import', 'tsx', ...args], {
-    timeout: 120_000,
+    timeout: 300_000,
   });
   return JSON.parse(output.toString()) as Omit<Sample, 'microseconds' | 'peakMiB'>;
 }
@@ -136,8 +158,10 @@ async function measure(contender: Contender, test: Case, turn: number): Promise<
     if (contender.name === 'reference.c') await new Promise((resolve) => setTimeout(resolve, 300));
     else await answering(port, server);
     // A server that has run for a while is what boots racks: two rounds, so that its code is compiled.
-    const warmUp = Math.min(test.fetches, 2000);
-    for (let round = 0; round < 2; round++) storm(port, test.nodes, warmUp, test.file, test.wish);
+    const warmUp = test.per === 'block' ? 'kernel' : test.file;
+    for (let round = 0; round < 2; round++) {
+      storm(port, test.nodes, Math.max(test.nodes, WARM_UP_FETCHES[test.per]), warmUp, test.wish);
+    }
     const before = account.used(server.pid!);
     const result = storm(port, test.nodes, test.fetches, test.file, test.wish);
     const microseconds = account.used(server.pid!) - before;
@@ -164,16 +188,35 @@ function range(numbers: readonly number[]): string {
   return `${Math.min(...numbers).toFixed(2)}..${Math.max(...numbers).toFixed(2)}`;
 }
 
+/** How cost and memory go with the number of nodes, by pairs of runs of the same round. */
+function reportScaling(): void {
+  const runsAt = (nodes: number): Sample[] => results[countCase(nodes).name]?.[FAST_NAME] ?? [];
+  const base = runsAt(100);
+  const few = runsAt(10);
+  for (const nodes of COUNTS) {
+    const runs = runsAt(nodes);
+    if (runs.length === 0 || base.length === 0) continue;
+    const ratios = runs.map(({ microseconds }, index) => microseconds / (base[index]?.microseconds ?? Number.NaN));
+    const line = `${nodes} nodes: ${median(ratios).toFixed(2)} (${range(ratios)}) times the cost of a block at 100`;
+    const grown = runs.map(({ peakMiB: peak }, index) => ((peak - (few[index]?.peakMiB ?? Number.NaN)) * 1024) / nodes);
+    say(nodes === 10 ? line : `${line}, ${median(grown).toFixed(1)} KiB (${range(grown)}) of memory a node`);
+  }
+}
+
 const say = (line: string): boolean => process.stdout.write(`${line}\n`);
 const machine = { ...describeMachine(), commit: describeCommit() };
 say(Object.values(machine).join(', '));
 const taking = contenders(work).filter(({ name }) => name.includes(values.only));
+const takesPart = ({ servers }: Case, { name }: Contender): boolean =>
+  servers === undefined || servers.some((beginning) => name.startsWith(beginning));
 const rounds = Number(values.rounds);
 const results: Record<string, Record<string, Sample[]>> = {};
 let turn = 0;
 for (const test of CASES.filter(({ name }) => name.includes(values.case))) {
   const samples: Record<string, Sample[]> = {};
-  const fit = taking.filter(({ windowsize }) => (test.wish['windowsize'] ?? 1) <= windowsize);
+  const fit = taking.filter(
+    (contender) => takesPart(test, contender) && (test.wish['windowsize'] ?? 1) <= contender.windowsize,
+  );
   for (let round = 0; round < rounds; round++) {
     for (const contender of fit) {
       const sample = await measure(contender, test, turn++).catch((error: unknown) => {
@@ -184,22 +227,23 @@ for (const test of CASES.filter(({ name }) => name.includes(values.case))) {
     }
   }
   results[test.name] = samples;
+  say(`\n${test.name}: ${test.nodes} nodes, ${test.fetches} fetches of ${test.file} (${FILES[test.file]} bytes)`);
   say(
-    `\n${test.name}: ${test.nodes} nodes, ${test.fetches} fetches of ${test.file} (${FILES[test.file as keyof typeof FILES]} bytes)`,
+    `| server | µs of CPU per ${test.per} | range | first row ÷ this | range | first reply p99 ms | finish p50 ms | slowest ms | failed | resends | MiB |`,
   );
-  say(
-    `| server | µs of CPU per ${test.per} | range | first row ÷ this | range | first reply p99 ms | slowest finish ms | failed | resends | MiB |`,
-  );
-  say('|---|---|---|---|---|---|---|---|---|---|');
+  say('|---|---|---|---|---|---|---|---|---|---|---|');
   const first = samples[fit[0]!.name] ?? [];
   for (const [name, runs] of Object.entries(samples)) {
     const costs = runs.map(({ microseconds }) => microseconds);
     const ratios = runs.map(({ microseconds }, index) => (first[index]?.microseconds ?? Number.NaN) / microseconds);
     const of = (pick: (sample: Sample) => number): string => String(Math.round(median(runs.map(pick)) * 10) / 10);
     say(
-      `| ${name} | ${median(costs).toFixed(2)} | ${range(costs)} | ${median(ratios).toFixed(2)} | ${range(ratios)} | ${of((sample) => sample.firstReplyMs.p99)} | ${of((sample) => sample.finishMs.max)} | ${runs.reduce((sum, { failed }) => sum + failed, 0)} | ${of(({ resends }) => resends)} | ${of((sample) => sample.peakMiB)} |`,
+      `| ${name} | ${median(costs).toFixed(2)} | ${range(costs)} | ${median(ratios).toFixed(2)} | ${range(ratios)} | ${of((sample) => sample.firstReplyMs.p99)} | ${of((sample) => sample.finishMs.p50)} | ${of((sample) => sample.finishMs.max)} | ${runs.reduce((sum, { failed }) => sum + failed, 0)} | ${of(({ resends }) => resends)} | ${of((sample) => sample.peakMiB)} |`,
     );
   }
+  if (values.json !== undefined) {
+    writeFileSync(values.json, `${JSON.stringify({ machine, rounds, results }, null, 2)}\n`);
+  }
 }
-if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ machine, rounds, results }, null, 2)}\n`);
+reportScaling();
 rmSync(root, { recursive: true });

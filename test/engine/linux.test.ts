@@ -42,6 +42,24 @@ describe.skipIf(isNewer)('the linux engine', () => {
     expect(await resolveEngine('portable')).toEqual<EngineChoice>({ kind: 'portable', reason: undefined });
   });
 
+  it('lets promises go on in the turn of the event loop that a datagram arrived in', async () => {
+    const peer = await RawPeer.open(others, '127.0.0.1');
+    const order: string[] = [];
+    await new Promise<void>((resolve) => {
+      const onDatagram = (): void => {
+        setImmediate(() => {
+          order.push('immediate');
+          resolve();
+        });
+        process.nextTick(() => order.push('tick'));
+        void Promise.resolve().then(() => order.push('promise'));
+      };
+      const options = { local: '127.0.0.1', peer: peer.local, peerPort: 'fixed' } as const;
+      void engine.link(options, { ...SILENT, onDatagram }).then(({ local }) => peer.send(local, 0, 4, 0, 1));
+    });
+    expect(order).toEqual(['tick', 'promise', 'immediate']);
+  });
+
   it('once closed opens nothing more: its memory is gone', async () => {
     const closed = new LinuxEngine();
     await closed.close();

@@ -4,7 +4,8 @@
  *
  * The handle has sharp edges. A thread that ends with a live one takes the process with it, so it is closed when the
  * process or thread exits, come what may; it is closed before its descriptor, whose number may be used again at
- * once; and what throws under it would surface only much later, so it is thrown again where it is seen.
+ * once; what throws under it would surface only much later, so it is thrown again where it is seen; and Node does not
+ * know that it calls back, so promises would go on only when something else wakes the loop: each time it is told.
  */
 import {
   EPOLLERR,
@@ -79,6 +80,8 @@ export class Poller {
   }
 
   readonly #onReady = (): void => {
+    // After an immediate, in this same turn of the loop, Node runs ticks and microtasks. Up to 26.3 it did so anyway.
+    setImmediate(nothing);
     try {
       const count = this.#libc.epoll_wait(this.#epoll, this.#events, EVENTS, 0);
       for (let event = 0; event < count; event++) {
@@ -101,6 +104,8 @@ export class Poller {
 
 /** All of a thread's. Kept here as well because a handle whose object is collected goes silent. */
 const OPEN = new Set<Poller>();
+
+function nothing(): void {}
 
 function closeAll(): void {
   for (const poller of OPEN) poller.close();
