@@ -8,6 +8,8 @@ export interface Contender {
   /** Largest windowsize it grants; 1: none. */
   readonly windowsize: number;
   command(root: string, port: number): readonly string[];
+  /** Rounds of fetches before it is measured: code that is compiled as it runs takes some hundred thousand blocks. */
+  readonly warmUpRounds: number;
   /** The one port it can listen on, when it has no choice. */
   readonly port?: number;
 }
@@ -18,8 +20,11 @@ function reveille(engine: 'linux' | 'portable'): Contender {
   return {
     name: `reveille, ${engine} engine`,
     windowsize: 64,
+    warmUpRounds: 3,
     command: (root, port) => [
       process.execPath,
+      // As deploy/reveille.service has it.
+      '--max-semi-space-size=2',
       REVEILLE,
       'serve',
       root,
@@ -41,7 +46,12 @@ function reveille(engine: 'linux' | 'portable'): Contender {
 function reference(work: string): Contender {
   const binary = join(work, 'reference');
   execFileSync('cc', ['-O2', '-o', binary, join(import.meta.dirname, 'reference.c')], { stdio: 'inherit' });
-  return { name: 'reference.c', windowsize: 64, command: (root, port) => [binary, root, '127.0.0.1', String(port)] };
+  return {
+    name: 'reference.c',
+    windowsize: 64,
+    warmUpRounds: 1,
+    command: (root, port) => [binary, root, '127.0.0.1', String(port)],
+  };
 }
 
 /** The servers that Debian packages, unpacked and not installed: two of them can't be installed beside each other. */
@@ -63,6 +73,7 @@ function packaged(work: string): Contender[] {
     {
       name: 'dnsmasq',
       windowsize: 1,
+      warmUpRounds: 1,
       port: 69,
       command: (served) => [
         'dnsmasq',
@@ -83,6 +94,7 @@ function packaged(work: string): Contender[] {
     {
       name: 'tftpd-hpa',
       windowsize: 1,
+      warmUpRounds: 1,
       command: (served, port) => [
         bin('in.tftpd'),
         '--foreground',
@@ -97,6 +109,7 @@ function packaged(work: string): Contender[] {
     {
       name: 'atftpd',
       windowsize: 64,
+      warmUpRounds: 1,
       command: (served, port) => [
         bin('atftpd'),
         '--daemon',

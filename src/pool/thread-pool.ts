@@ -32,6 +32,12 @@ const ENTRY = new URL('./worker.js', import.meta.url);
 
 let pools = 0;
 
+/**
+ * A worker's garbage is small and short-lived. By default V8 lets the part of the heap where it arises grow to 48 MiB
+ * a thread; with so little no transfer is slower, and it stays in the processor's cache.
+ */
+const YOUNG_GENERATION_MIB = 6;
+
 export class ThreadPool implements Pool {
   readonly cells: StateCells;
   workersLost = 0;
@@ -76,6 +82,7 @@ export class ThreadPool implements Pool {
       atomics: 'disabled',
       recordTiming: false,
       workerData: setup,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
     });
     this.#piscina.on('workerCreate', () => this.#trackThreads());
     // A thread that fails while it has no task: its exit is what counts it as lost.
