@@ -40,7 +40,13 @@ export function openCpuAccount(name: string): CpuAccount {
         const text = readFileSync(usage, 'utf8');
         return method === 'cgroup v2' ? Number(/usage_usec (\d+)/.exec(text)![1]) : Number(text) / 1000;
       },
-      close: () => rmdirSync(folder),
+      close: () => {
+        try {
+          rmdirSync(folder);
+        } catch {
+          // Children that a server left behind, dead but not waited for, still count as its own. An empty group is no harm.
+        }
+      },
     };
   }
   return { method: '/proc', prefix: [], used: procTree, close: () => {} };

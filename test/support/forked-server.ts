@@ -3,7 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Address, TransferRecord } from '../../src/index.ts';
-import type { ServerStats } from '../../src/server/types.ts';
+import type { ServerOptions, ServerStats } from '../../src/server/types.ts';
 
 const SCRIPT = fileURLToPath(new URL('./server-process.mjs', import.meta.url));
 
@@ -49,8 +49,8 @@ export class ForkedServer {
   #addresses: readonly Address[] = [];
   #ready: () => void = () => {};
 
-  private constructor(root: string, workers: number) {
-    this.#process = fork(SCRIPT, [JSON.stringify({ root, workers })], { execArgv: EXEC_ARGV });
+  private constructor(root: string, workers: number, engine: ServerOptions['engine']) {
+    this.#process = fork(SCRIPT, [JSON.stringify({ root, workers, engine })], { execArgv: EXEC_ARGV });
     this.#process.on('message', (message) => this.#onMessage(message as Message));
     this.exit = once(this.#process, 'exit').then(([code, signal]) => ({
       code: code as number | null,
@@ -59,8 +59,8 @@ export class ForkedServer {
   }
 
   /** Serves a folder on a free port of 127.0.0.1. */
-  static async start(root: string, workers: number): Promise<ForkedServer> {
-    const server = new ForkedServer(root, workers);
+  static async start(root: string, workers: number, engine: ServerOptions['engine'] = 'auto'): Promise<ForkedServer> {
+    const server = new ForkedServer(root, workers, engine);
     const ready = new Promise<void>((resolve) => {
       server.#ready = resolve;
     });

@@ -4,13 +4,13 @@ import { readdirSync } from 'node:fs';
 import { BroadcastChannel } from 'node:worker_threads';
 import { BufferCache, DEFAULT_LIMITS, Directory, startServer } from '../../dist/index.js';
 
-const { root, workers } = JSON.parse(process.argv[2]);
+const { root, workers, engine } = JSON.parse(process.argv[2]);
 const tell = (message) => process.send?.(message);
 
 const server = await startServer({
   listen: [{ address: '127.0.0.1', port: 0 }],
   sources: [new Directory({ root, cache: new BufferCache(), clock: () => performance.now() })],
-  engine: 'auto',
+  engine,
   workers,
   limits: DEFAULT_LIMITS,
   observer: {

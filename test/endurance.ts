@@ -1,0 +1,107 @@
+/**
+ * Many transfers on one server, to see whether anything is left behind: `npx tsx test/endurance.ts
+ * [--transfers 100000] [--engine linux] [--engine portable]`. Prints descriptors and memory after each fifth. Exits 0
+ * when nothing grew from the first fifth to the last, 1 when something did, 2 when asked nonsense. Needs a build.
+ */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { fetchFile } from '../src/client/fetch.ts';
+import { createEngine } from '../src/engine/create.ts';
+import { seededBytes } from './support/content.ts';
+import { ForkedServer, type Usage } from './support/forked-server.ts';
+
+const FIFTHS = 5;
+const AT_ONCE = 100;
+/** Resident memory may differ by this much: V8 gives pages back when it likes. */
+const TOLERANCE = 1.05;
+const SIZE = 3000;
+const KINDS = ['linux', 'portable'] as const;
+type Kind = (typeof KINDS)[number];
+
+const MIB = 1024 ** 2;
+const inMiB = (bytes: number): string => `${(bytes / MIB).toFixed(1)} MiB`;
+
+/** @returns how many failed. */
+async function fetchMany(server: ForkedServer, content: Uint8Array, count: number): Promise<number> {
+  const engine = createEngine('linux');
+  let begun = 0;
+  let failed = 0;
+  const node = async (): Promise<void> => {
+    while (begun < count) {
+      const number = ++begun;
+      const parts: Buffer[] = [];
+      const { outcome } = await fetchFile({
+        engine,
+        local: `127.${1 + (number >> 16)}.${(number >> 8) & 255}.${number & 255}`,
+        shared: true,
+        server: server.address,
+        filename: 'config',
+        mode: 'octet',
+        wish: {},
+        lingerMs: 0,
+        sink: { write: (bytes) => void parts.push(Buffer.from(bytes)) },
+      });
+      if (outcome !== 'complete' || !Buffer.concat(parts).equals(content)) failed++;
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, node));
+  await engine.close();
+  return failed;
+}
+
+/** @returns what was wrong. */
+async function endure(kind: Kind, transfers: number): Promise<string[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'reveille-endurance-'));
+  const content = seededBytes(1, SIZE);
+  await writeFile(join(folder, 'config'), content);
+  const server = await ForkedServer.start(folder, 1, kind);
+  try {
+    const usages: Usage[] = [];
+    let failed = 0;
+    for (let fifth = 1; fifth <= FIFTHS; fifth++) {
+      failed += await fetchMany(server, content, transfers / FIFTHS);
+      // The last ACK reaches the client's report before the server's.
+      while ((await server.stats()).transfersActive > 0) await new Promise((resolve) => setTimeout(resolve, 50));
+      const usage = await server.usage();
+      usages.push(usage);
+      const { descriptors, rssBytes, heapBytes } = usage;
+      const done = (fifth * transfers) / FIFTHS;
+      process.stdout.write(
+        `${kind}, ${done} transfers: ${descriptors} descriptors, ${inMiB(rssBytes)} resident, ${inMiB(heapBytes)} of heap\n`,
+      );
+    }
+    const [first, last] = [usages[0]!, usages.at(-1)!];
+    return [
+      failed > 0 ? `${failed} transfers failed` : '',
+      last.descriptors > first.descriptors ? 'descriptors grew' : '',
+      last.rssBytes > first.rssBytes * TOLERANCE ? 'resident memory grew' : '',
+      last.heapBytes > first.heapBytes * TOLERANCE ? 'the heap grew' : '',
+    ].filter((problem) => problem !== '');
+  } finally {
+    await server.end();
+    await rm(folder, { recursive: true });
+  }
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: { transfers: { type: 'string', default: '100000' }, engine: { type: 'string', multiple: true } },
+  });
+  const kinds = (values.engine ?? KINDS) as readonly Kind[];
+  if (!/^[1-9][0-9]{1,7}$/.test(values.transfers) || !kinds.every((kind) => KINDS.includes(kind))) {
+    process.stderr.write(`Expected --transfers N, 10 or more, and --engine ${KINDS.join(' or ')}\n`);
+    return 2;
+  }
+  let problems = 0;
+  for (const kind of kinds) {
+    for (const problem of await endure(kind, Number(values.transfers))) {
+      process.stderr.write(`${kind}: ${problem}\n`);
+      problems++;
+    }
+  }
+  return problems === 0 ? 0 : 1;
+}
+
+process.exitCode = await main();

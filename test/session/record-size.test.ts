@@ -1,0 +1,47 @@
+/** What a transfer's session takes in memory: a server may have ten thousand of them. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { expect, it } from 'vitest';
+import { Sender, type SenderPlan } from '../../src/session/sender.ts';
+import { ack } from '../support/bytes.ts';
+import { packetOf, Script } from './stage.ts';
+
+const SESSIONS = 10_000;
+const MOST_BYTES = 1024;
+
+it(`a session takes at most ${MOST_BYTES} bytes, its plan included, in the middle of a transfer`, () => {
+  setFlagsFromString('--expose-gc');
+  const collect: () => void = runInNewContext('gc');
+  const ackOf = [0, 8, 16].map((block) => packetOf(ack(block)));
+  const sessions: Sender[] = [];
+  const script = new Script();
+  const open = (seed: number): Sender => {
+    const plan: SenderPlan = {
+      size: 2 ** 26 + seed,
+      blksize: 1468,
+      windowsize: 8,
+      rollover: 0,
+      timeoutMs: 0,
+      oack: true,
+      seed,
+      patienceMs: 60_000,
+    };
+    const session = new Sender(plan);
+    // Times with fractions of no kind, but large, as a machine's clock gives them after weeks.
+    const now = 2 ** 31 + seed * 1000;
+    session.start(now, script);
+    for (const [index, packet] of ackOf.entries()) session.onPacket(packet, now + 3 * index, script);
+    script.lines = [];
+    script.parts = [];
+    return session;
+  };
+  for (let seed = 1; seed <= 100; seed++) open(seed);
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  for (let seed = 1; seed <= SESSIONS; seed++) sessions.push(open(seed));
+  collect();
+  const each = (process.memoryUsage().heapUsed - before) / SESSIONS;
+  expect(sessions.every(({ tally }) => tally.blocks === 16)).toBe(true);
+  expect(each).toBeGreaterThan(200);
+  expect(each).toBeLessThan(MOST_BYTES);
+});
