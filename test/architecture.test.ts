@@ -25,6 +25,11 @@ const LAW: Readonly<Record<string, Law>> = {
     node: true,
     packages: [],
   },
+  'src/storm': {
+    from: ['src/protocol', 'src/session', 'src/engine', 'src/pool', 'src/client'],
+    node: true,
+    packages: ['piscina', 'uplot', 'yaml', 'zod'],
+  },
   'src/control': {
     from: ['all'],
     node: true,
