@@ -7,7 +7,7 @@ import { Directory } from '../src/content/directory.ts';
 import { shareBytes } from '../src/engine/shared-bytes.ts';
 import { TimerWheel } from '../src/engine/timer-wheel.ts';
 import { fromWire, toWire } from '../src/protocol/block.ts';
-import { encodeAck, encodeDataHeader, encodeOack, encodeReadRequest, MAX_CONTROL } from '../src/protocol/encode.ts';
+import { encodeAck, encodeDataHeader, encodeOack, encodeReadRequest, MAX_CONTROL, wishedOptions } from '../src/protocol/encode.ts';
 import { type NegotiationLimits, negotiate } from '../src/protocol/negotiate.ts';
 import { OPCODE } from '../src/protocol/opcode.ts';
 import { createPacket, decode } from '../src/protocol/packet.ts';
@@ -51,7 +51,7 @@ function decoding(name: string, datagram: Uint8Array, opcode: number): Benchmark
 function readRequest(): Uint8Array {
   const bytes = new Uint8Array(MAX_CONTROL);
   const wish = { tsize: true, blksize: BLKSIZE, windowsize: 4 };
-  return bytes.slice(0, encodeReadRequest(bytes, 'boot/x86_64/vmlinuz-6.12', 'octet', wish));
+  return bytes.slice(0, encodeReadRequest(bytes, 'boot/x86_64/vmlinuz-6.12', 'octet', wishedOptions(wish)));
 }
 
 // A loop for each: a loop that calls one function after another measures the call.

@@ -35,7 +35,7 @@ async function fetchMany(server: ForkedServer, content: Uint8Array, count: numbe
       const { outcome } = await fetchFile({
         engine,
         local: `127.${1 + (number >> 16)}.${(number >> 8) & 255}.${number & 255}`,
-        shared: true,
+        shared: number,
         server: server.address,
         filename: 'config',
         mode: 'octet',

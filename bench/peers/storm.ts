@@ -26,7 +26,7 @@ async function fetchOnce(node: number): Promise<void> {
   const result = await fetchFile({
     engine,
     local: `127.${1 + (node >> 16)}.${(node >> 8) & 255}.${node & 255}`,
-    shared: true,
+    shared: node,
     server: { address: '127.0.0.1', port: Number(port) },
     filename: file,
     mode: 'octet',

@@ -5,7 +5,7 @@ import { Driver } from '../engine/driver.ts';
 import { allocateCounters, counterRow } from '../engine/counters.ts';
 import type { TransferReport } from '../engine/report.ts';
 import type { Address, Engine } from '../engine/types.ts';
-import { MAX_CONTROL, encodeReadRequest } from '../protocol/encode.ts';
+import { MAX_CONTROL, encodeReadRequest, wishedOptions } from '../protocol/encode.ts';
 import { UNNEGOTIATED, type Settled, type Wish } from '../protocol/negotiate.ts';
 import { NetasciiDecoder } from '../protocol/netascii.ts';
 import { Receiver } from '../session/receiver.ts';
@@ -43,7 +43,7 @@ export interface FetchOptions {
   /** The address to ask from. Default: any. */
   readonly local?: string;
   /** See LinkOptions.shared: for simulated nodes. */
-  readonly shared?: boolean;
+  readonly shared?: number;
 }
 
 export interface FetchResult extends TransferReport {
@@ -71,7 +71,7 @@ export async function fetchFile(options: FetchOptions): Promise<FetchResult> {
     lingerMs: options.lingerMs ?? LINGER_MS,
   });
   const request = new Uint8Array(MAX_CONTROL);
-  const length = encodeReadRequest(request, filename, mode, wish);
+  const length = encodeReadRequest(request, filename, mode, wishedOptions(wish));
   const decoder = mode === 'netascii' ? new NetasciiDecoder() : undefined;
   const onAbort = (): void => driver.abortAll();
   signal?.addEventListener('abort', onAbort);
@@ -82,7 +82,7 @@ export async function fetchFile(options: FetchOptions): Promise<FetchResult> {
         local: options.local ?? (isIPv6(server.address) ? '::' : '0.0.0.0'),
         peer: server,
         peerPort: 'learn',
-        shared: options.shared ?? false,
+        shared: options.shared,
       },
       opening: request.slice(0, length),
       rollover: () => (receiver.settled ?? UNNEGOTIATED).rollover,

@@ -2,7 +2,7 @@
 import { lookup } from 'node:dns/promises';
 import type { Command } from 'commander';
 import { fetchFile, type FetchResult } from '../client/fetch.ts';
-import { encodeReadRequest, MAX_CONTROL } from '../protocol/encode.ts';
+import { encodeReadRequest, MAX_CONTROL, wishedOptions } from '../protocol/encode.ts';
 import { BLKSIZE_MAX, BLKSIZE_MIN, type Wish, WINDOWSIZE_MAX } from '../protocol/negotiate.ts';
 import { escapeText } from './escape.ts';
 import { errorCode, errorLine } from './failure.ts';
@@ -52,7 +52,7 @@ export function failureOf(result: FetchResult, mode: TftpUri['mode']): string | 
 /** The request is put together once to see that it fits a packet. */
 function checkLength(filename: string, mode: TftpUri['mode'], wish: Wish): void {
   try {
-    encodeReadRequest(new Uint8Array(MAX_CONTROL), filename, mode, wish);
+    encodeReadRequest(new Uint8Array(MAX_CONTROL), filename, mode, wishedOptions(wish));
   } catch (cause) {
     throw new UsageError(
       `get: expected a name that fits a request of ${MAX_CONTROL} bytes, got ${filename.length} bytes`,

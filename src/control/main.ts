@@ -8,6 +8,7 @@ import { errorLine } from './failure.ts';
 import { addGet } from './get.ts';
 import { type CommandContext, Interrupts } from './interrupts.ts';
 import { addServe } from './serve.ts';
+import { addStorm } from './storm.ts';
 import { EXIT, type ExitCode, UsageError } from './usage-error.ts';
 import { readVersion } from './version.ts';
 
@@ -59,6 +60,7 @@ async function run(args: readonly string[]): Promise<ExitCode> {
     });
   addServe(program, context, done);
   addGet(program, context, done);
+  addStorm(program, context, done);
   try {
     await program.parseAsync(args, { from: 'user' });
     return code;

@@ -34,6 +34,8 @@ export interface Job {
   readonly content?: SharedView;
   readonly keep?: Keep;
   readonly supervision?: Supervision;
+  /** See LinkReceiver.onStranger. */
+  readonly onStranger?: (bytes: Uint8Array, length: number) => void;
 }
 
 /** How long supervision may go unlooked at. */
@@ -208,6 +210,10 @@ class Running implements Steps, LinkReceiver {
     if (this.#id < 0) return;
     this.#fault = 'The content became unreadable';
     this.#act((session) => session.abort(this, 'Content lost'));
+  }
+
+  onStranger(bytes: Uint8Array, length: number): void {
+    if (this.#id >= 0) this.#job.onStranger?.(bytes, length);
   }
 
   onDue(now: number): void {

@@ -248,6 +248,7 @@ class MemoryLink implements Link, Endpoint {
 
   /** RFC 1350 §4: another transfer's packet gets ERROR 5 and disturbs nothing. An ERROR is never answered. */
   #rejectStranger(bytes: Uint8Array, from: Address): void {
+    this.#receiver.onStranger?.(bytes, bytes.length);
     if (!isAnswerable(bytes, bytes.length) || this.#strangerAnswers-- <= 0) return;
     this.#network.send(UNKNOWN_TID.slice(), this.local, from);
   }

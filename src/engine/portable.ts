@@ -231,6 +231,7 @@ class PortableLink implements Link {
 
   /** RFC 1350 §4: another transfer's packet gets ERROR 5 and disturbs nothing. An ERROR is never answered. */
   #rejectStranger(bytes: Uint8Array, from: Address): void {
+    if (!this.#connected) this.#receiver.onStranger?.(bytes, bytes.length);
     if (this.#connected || !isAnswerable(bytes, bytes.length) || this.#strangerAnswers-- <= 0) return;
     sendTo(this.#socket, UNKNOWN_TID, from);
   }

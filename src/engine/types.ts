@@ -25,6 +25,11 @@ export interface LinkReceiver {
   onUnreachable(): void;
   /** Content that was to be sent can not be read any more: the file under a mapping was cut short. */
   onUnreadable(): void;
+  /**
+   * A datagram came from the peer's address, but not from the port that the conversation is with; it has been
+   * answered as RFC 1350 §4 has it and disturbs nothing. For those who count such things.
+   */
+  onStranger?(bytes: Uint8Array, length: number): void;
 }
 
 /** A conversation with one peer from one local port. Sends never throw and never block; what is lost is lost. */
@@ -49,10 +54,11 @@ export interface LinkOptions {
    */
   readonly peerPort: 'fixed' | 'learn';
   /**
-   * For simulated nodes, `learn` only: speak from a socket that many loopback addresses share. Engines that can't
+   * For simulated nodes, `learn` only: speak from a socket that many loopback addresses share. There are a few of
+   * them, taken in turn by this number: the same one is the same port, the next one is another. Engines that can't
    * give the link a socket of its own as ever.
    */
-  readonly shared?: boolean;
+  readonly shared?: number | undefined;
 }
 
 /** Gets requests that arrive at a listening address. */

@@ -49,18 +49,31 @@ export function encodeOack(into: Uint8Array, options: readonly GrantedOption[]):
   return at;
 }
 
+/** The options of a wish, in the order in which firmware likes them. */
+export function wishedOptions({ tsize, blksize, windowsize, timeout }: Wish): GrantedOption[] {
+  const options: GrantedOption[] = [];
+  if (tsize === true) options.push({ spelling: 'tsize', value: '0' });
+  if (blksize !== undefined) options.push({ spelling: 'blksize', value: String(blksize) });
+  if (windowsize !== undefined) options.push({ spelling: 'windowsize', value: String(windowsize) });
+  if (timeout !== undefined) options.push({ spelling: 'timeout', value: String(timeout) });
+  return options;
+}
+
 /**
  * A read request.
  *
  * @param filename one character per byte, without NUL.
+ * @param options as they go out, unchecked: see wishedOptions.
  * @throws RangeError when the request would exceed MAX_CONTROL bytes or the name holds a NUL or a character past
  *   255: the caller's mistake, not a peer's.
  */
-export function encodeReadRequest(into: Uint8Array, filename: string, mode: 'octet' | 'netascii', wish: Wish): number {
-  const strings = [filename, mode as string];
-  if (wish.tsize === true) strings.push('tsize', '0');
-  if (wish.blksize !== undefined) strings.push('blksize', String(wish.blksize));
-  if (wish.windowsize !== undefined) strings.push('windowsize', String(wish.windowsize));
+export function encodeReadRequest(
+  into: Uint8Array,
+  filename: string,
+  mode: 'octet' | 'netascii',
+  options: readonly GrantedOption[],
+): number {
+  const strings = [filename, mode, ...options.flatMap(({ spelling, value }) => [spelling, value])];
   const length = strings.reduce((sum, text) => sum + text.length + 1, 2);
   if (length > MAX_CONTROL) throw new RangeError(`Expected a request of at most ${MAX_CONTROL} bytes, got ${length}`);
   for (let at = 0; at < filename.length; at++) {

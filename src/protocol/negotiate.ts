@@ -164,6 +164,8 @@ export interface Wish {
   readonly blksize?: number | undefined;
   readonly windowsize?: number | undefined;
   readonly tsize?: boolean | undefined;
+  /** In seconds, 1..255. */
+  readonly timeout?: number | undefined;
 }
 
 export interface Accepted {
@@ -203,8 +205,15 @@ export function acceptOack(wish: Wish, options: readonly AskedOption[]): Accepte
         if (tsize === undefined) return 'tsize is not a number of bytes';
         break;
       }
+      case 'timeout': {
+        if (wish.timeout === undefined) return 'timeout was acknowledged but not asked for';
+        // RFC 2349: the very number that was asked for, or nothing.
+        if (decimal(value) !== wish.timeout)
+          return `timeout ${wish.timeout} was asked for, ${shown(value)} acknowledged`;
+        draft.timeoutMs = wish.timeout * 1000;
+        break;
+      }
       case 'blksize2':
-      case 'timeout':
       case 'utimeout':
       case 'rollover':
         return `${name} was acknowledged but not asked for`;

@@ -4,6 +4,8 @@
  * has none of it and adapts.
  */
 
+import type { ErrorCode } from '../protocol/opcode.ts';
+
 /** When something is sent again while nothing comes. */
 export interface Schedule {
   /** The wait after the first send, in milliseconds. */
@@ -60,6 +62,7 @@ export interface Manners {
 /** To end a transfer on purpose with an ERROR: after the OACK (0 blocks), or after so many blocks. */
 export interface Stop {
   readonly afterBlocks: number;
-  readonly code: number;
-  readonly message: string;
+  readonly code: ErrorCode;
+  /** Undefined: it goes without a word, as a node does whose power is cut. */
+  readonly message?: string | undefined;
 }

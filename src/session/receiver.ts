@@ -8,8 +8,9 @@ import { acceptOack, type Settled, UNNEGOTIATED, type Wish } from '../protocol/n
 import { ERROR_CODE, type ErrorCode, OPCODE } from '../protocol/opcode.ts';
 import { errorMessage, type Packet } from '../protocol/packet.ts';
 import { decodeOptions } from '../protocol/request.ts';
-import { Retransmission } from './retransmission.ts';
+import type { Manners, Stop } from './manners.ts';
 import { createTally, type Outcome, type Session, type Steps } from './session.ts';
+import { AdaptiveWaiting, ScheduledWaiting, type Waiting } from './waiting.ts';
 
 /** An ACK is not repeated sooner than this: a server's timer is never shorter than the floor of ours. */
 const REPEAT_ACK_MS = 20;
@@ -23,12 +24,34 @@ export interface ReceiverPlan {
   readonly patienceMs: number;
   /** How long to stay after the last ACK, to repeat it should it be lost (RFC 1350 §6), in milliseconds. */
   readonly lingerMs: number;
+  /** For simulated firmware: how it waits and what it does about unexpected blocks. Then patienceMs does not count. */
+  readonly manners?: Manners | undefined;
+  /** Ends the transfer on purpose: with outcome `probe`, if the file is not over before. */
+  readonly stop?: Stop | undefined;
+  /**
+   * Sends the ACK of this block twice, to see whether the server acts on the second (RFC 1123 §4.2.3.1). 0 or
+   * undefined: no.
+   */
+  readonly doubledAck?: number | undefined;
+  /** Waits so long before each ACK, in milliseconds: a client that crawls. Default 0. */
+  readonly ackDelayMs?: number | undefined;
 }
+
+/** What a receiver can see a server do against the rules without the transfer having to end. */
+export type Breach =
+  /** A block was sent beyond the window agreed (RFC 7440 §4), or without waiting for the ACK (RFC 1350 §4). */
+  | 'window-exceeded'
+  /** A second ACK for a block drew a second copy of what follows it (RFC 1123 §4.2.3.1). */
+  | 'acts-on-duplicate-ack'
+  /** The file was not as long as the tsize announced (RFC 2349). */
+  | 'tsize-wrong';
 
 export class Receiver implements Session {
   readonly tally = createTally();
+  /** What the server did wrong, without an end to it. */
+  readonly breaches = new Set<Breach>();
   readonly #plan: ReceiverPlan;
-  readonly #retransmission: Retransmission;
+  readonly #waiting: Waiting;
   #outcome: Outcome | undefined;
   #violation: string | undefined;
   #settled: Settled | undefined;
@@ -41,13 +64,30 @@ export class Receiver implements Session {
   #finished = false;
   #waitingSince = 0;
   #sentOnce = false;
+  #answered = false;
+  #copies = 0;
+  /** An old block has confused it. */
+  #hung = false;
+  #keptAt = 0;
 
-  #resendAt = NEVER;
-  #giveUpAt = NEVER;
+  #lingerUntil = NEVER;
+  /** When the ACK that was put off is sent. */
+  #ackDueAt = NEVER;
 
   constructor(plan: ReceiverPlan) {
+    const { manners, seed, patienceMs } = plan;
     this.#plan = plan;
-    this.#retransmission = new Retransmission(plan.seed, 0);
+    this.#waiting = manners === undefined ? new AdaptiveWaiting(seed, patienceMs) : new ScheduledWaiting(manners);
+  }
+
+  /** Whether anything has come from the server. */
+  get answered(): boolean {
+    return this.#answered;
+  }
+
+  /** OACKs and blocks that came again. */
+  get copies(): number {
+    return this.#copies;
   }
 
   get outcome(): Outcome | undefined {
@@ -70,19 +110,19 @@ export class Receiver implements Session {
   }
 
   get deadline(): number {
-    return Math.min(this.#resendAt, this.#giveUpAt);
+    return Math.min(this.#finished ? this.#lingerUntil : this.#waiting.deadline, this.#ackDueAt);
   }
 
   start(now: number, out: Steps): void {
-    this.#giveUpAt = now + this.#plan.patienceMs;
+    this.#waiting.start(now);
     this.#waitingSince = now;
     this.#sentOnce = true;
-    this.#resendAt = now + this.#retransmission.delay();
     out.opening();
   }
 
   onPacket(packet: Packet, now: number, out: Steps): void {
     if (this.#outcome !== undefined) return;
+    this.#answered = true;
     switch (packet.opcode) {
       case OPCODE.DATA:
         this.#onData(packet, now, out);
@@ -102,16 +142,17 @@ export class Receiver implements Session {
 
   onDeadline(now: number, out: Steps): void {
     if (this.#outcome !== undefined) return;
-    if (now >= this.#giveUpAt) {
-      this.#outcome = this.#finished ? 'complete' : 'timeout';
+    if (now >= this.#ackDueAt) this.#acknowledge(now, out);
+    if (this.#finished) {
+      if (now >= this.#lingerUntil) this.#outcome = 'complete';
       return;
     }
-    if (now < this.#resendAt) return;
+    const step = this.#waiting.expire(now);
+    if (step === 'give up') this.#outcome = 'timeout';
+    if (step !== 'resend' || this.#hung) return;
     this.tally.timeouts++;
     this.tally.retransmits++;
     this.#sentOnce = false;
-    this.#retransmission.backOff();
-    this.#resendAt = now + this.#retransmission.delay();
     if (this.#settled === undefined) out.opening();
     else this.#acknowledge(now, out);
   }
@@ -136,6 +177,7 @@ export class Receiver implements Session {
     if (this.#settled !== undefined) {
       // Our ACK 0 was lost. Once a block has come the OACK is an old copy.
       this.tally.stale++;
+      this.#copies++;
       if (this.#kept === 0 && this.#acked === 0) this.#repeatAck(false, now, out);
       return;
     }
@@ -148,17 +190,21 @@ export class Receiver implements Session {
     this.#settled = accepted.settled;
     this.#tsize = accepted.tsize;
     this.#progress(now);
-    this.#acknowledge(now, out);
+    if (!this.#stops(0, out)) this.#acknowledgeLater(now, out);
   }
 
   #onData(packet: Packet, now: number, out: Steps): void {
     // DATA without an OACK: the server passed over our options, which it may (RFC 2347).
+    if (this.#settled === undefined && this.#plan.manners?.needsOack === true) {
+      this.#violation = 'the options were passed over, and this client needs an OACK';
+      this.#outcome = 'refused';
+      return;
+    }
     const settled = this.#settled ?? UNNEGOTIATED;
     const rollover: Rollover = settled.rollover;
     const block = fromWire(packet.block, this.#kept, rollover);
     if (block !== this.#kept + 1 || this.#finished) {
-      this.tally.stale++;
-      if (this.#settled !== undefined) this.#repeatAck(block > this.#kept, now, out);
+      this.#onUnexpected(block, settled.windowsize, now, out);
       return;
     }
     const length = packet.end - packet.start;
@@ -169,32 +215,75 @@ export class Receiver implements Session {
     }
     this.#settled = settled;
     this.#kept = block;
+    this.#keptAt = now;
     this.tally.blocks = block;
     this.tally.bytes += length;
     out.keep((block - 1) * settled.blksize);
     this.#progress(now);
     if (length < settled.blksize) {
       this.#finish(now, out);
-    } else if (block - Math.max(0, this.#acked) >= settled.windowsize) {
-      this.#acknowledge(now, out);
+    } else if (!this.#stops(block, out) && block - Math.max(0, this.#acked) >= settled.windowsize) {
+      this.#acknowledgeLater(now, out);
+      if (block === this.#plan.doubledAck) out.ack(block);
+    }
+  }
+
+  /** Whether the transfer ends here on purpose. */
+  #stops(blocks: number, out: Steps): boolean {
+    const { stop } = this.#plan;
+    if (stop === undefined || blocks < stop.afterBlocks) return false;
+    this.#outcome = 'probe';
+    if (stop.message !== undefined) out.error(stop.code, stop.message);
+    return true;
+  }
+
+  #onUnexpected(block: number, windowsize: number, now: number, out: Steps): void {
+    const gap = block > this.#kept;
+    this.tally.stale++;
+    if (gap && block > Math.max(0, this.#acked) + windowsize) this.breaches.add('window-exceeded');
+    if (!gap) {
+      this.#copies++;
+      const { doubledAck } = this.#plan;
+      const soon = now - this.#keptAt < REPEAT_ACK_MS && this.tally.timeouts === 0;
+      if (doubledAck !== undefined && block === doubledAck + 1 && soon) this.breaches.add('acts-on-duplicate-ack');
+    }
+    if (this.#settled === undefined || this.#hung) return;
+    switch (this.#plan.manners?.unexpected ?? 'once') {
+      case 'once':
+        this.#repeatAck(gap, now, out);
+        break;
+      case 'always':
+        this.#acknowledgeAgain(now, out);
+        break;
+      case 'old':
+        if (!gap) this.#acknowledgeAgain(now, out);
+        break;
+      case 'hang':
+        this.#hung = !gap;
+        break;
+      case 'ignore':
+        break;
     }
   }
 
   #finish(now: number, out: Steps): void {
     this.#finished = true;
+    if (this.#tsize !== undefined && this.#tsize !== this.tally.bytes) this.breaches.add('tsize-wrong');
     this.#acknowledge(now, out);
-    this.#resendAt = NEVER;
-    this.#giveUpAt = now + this.#plan.lingerMs;
+    this.#lingerUntil = now + this.#plan.lingerMs;
     if (this.#plan.lingerMs === 0) this.#outcome = 'complete';
   }
 
   /** Something new came: the round trip is known, the timers start afresh. */
   #progress(now: number): void {
-    if (this.#sentOnce) this.#retransmission.sample(now - this.#waitingSince);
+    this.#waiting.progress(now, this.#sentOnce ? now - this.#waitingSince : undefined);
     this.#sentOnce = false;
-    this.#retransmission.progress();
-    this.#resendAt = now + this.#retransmission.delay();
-    this.#giveUpAt = now + this.#plan.patienceMs;
+  }
+
+  #acknowledgeLater(now: number, out: Steps): void {
+    const { ackDelayMs = 0 } = this.#plan;
+    if (ackDelayMs === 0) this.#acknowledge(now, out);
+    else this.#ackDueAt = now + ackDelayMs;
   }
 
   #acknowledge(now: number, out: Steps): void {
@@ -202,7 +291,13 @@ export class Receiver implements Session {
     this.#waitingSince = now;
     this.#acked = this.#kept;
     this.#ackedAt = now;
+    this.#ackDueAt = NEVER;
     out.ack(this.#kept);
+  }
+
+  #acknowledgeAgain(now: number, out: Steps): void {
+    if (this.#acked === this.#kept) this.tally.retransmits++;
+    this.#acknowledge(now, out);
   }
 
   /**
@@ -212,7 +307,6 @@ export class Receiver implements Session {
   #repeatAck(gap: boolean, now: number, out: Steps): void {
     const newGap = gap && this.#acked !== this.#kept;
     if (!newGap && now - this.#ackedAt < REPEAT_ACK_MS) return;
-    if (this.#acked === this.#kept) this.tally.retransmits++;
-    this.#acknowledge(now, out);
+    this.#acknowledgeAgain(now, out);
   }
 }

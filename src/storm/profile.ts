@@ -1,4 +1,5 @@
 /** What a kind of firmware asks for and how it behaves: the shape of an entry in profiles.ts. */
+import type { ErrorCode } from '../protocol/opcode.ts';
 import type { Manners } from '../session/manners.ts';
 
 /** An option of a request as it goes out, in this order and spelling. */
@@ -20,9 +21,9 @@ export interface Profile {
    * Asks for the size first, with these options, ends that with this ERROR right after the OACK, and reads from the
    * next port. Undefined: does not probe.
    */
-  readonly probe?: { readonly options: readonly RequestOption[]; readonly code: number; readonly message: string };
+  readonly probe?: { readonly options: readonly RequestOption[]; readonly code: ErrorCode; readonly message: string };
   /** The ERROR when it closes a file in the middle. */
-  readonly close: { readonly code: number; readonly message: string };
+  readonly close: { readonly code: ErrorCode; readonly message: string };
   readonly manners: Manners;
   /** Whether each request comes from a port of its own, or all of a node's from one. */
   readonly ports: 'new' | 'same';

@@ -3,7 +3,7 @@ import { Driver } from '../../src/engine/driver.ts';
 import type { TransferReport } from '../../src/engine/report.ts';
 import { shareBytes } from '../../src/engine/shared-bytes.ts';
 import type { Address, Engine, ListeningPort } from '../../src/engine/types.ts';
-import { MAX_CONTROL, encodeOack, encodeReadRequest } from '../../src/protocol/encode.ts';
+import { MAX_CONTROL, encodeOack, encodeReadRequest, wishedOptions } from '../../src/protocol/encode.ts';
 import { type Wish, negotiate } from '../../src/protocol/negotiate.ts';
 import { decodeRequest } from '../../src/protocol/request.ts';
 import { Receiver } from '../../src/session/receiver.ts';
@@ -105,7 +105,7 @@ export interface Downloaded {
 export async function download(driver: Driver, options: DownloadOptions): Promise<Downloaded> {
   const { local, server, name, wish = {}, patienceMs = 20_000, lingerMs = 300, onKept } = options;
   const opening = new Uint8Array(MAX_CONTROL);
-  const length = encodeReadRequest(opening, name, 'octet', wish);
+  const length = encodeReadRequest(opening, name, 'octet', wishedOptions(wish));
   const chunks: Uint8Array[] = [];
   let kept = 0;
   const report = await driver.run({

@@ -10,7 +10,7 @@ import type { TransferReport } from '../../src/engine/report.ts';
 import { attachShared, shareBytes } from '../../src/engine/shared-bytes.ts';
 import type { Address } from '../../src/engine/types.ts';
 import { VirtualClock } from '../../src/engine/virtual-clock.ts';
-import { encodeOack, encodeReadRequest, MAX_CONTROL } from '../../src/protocol/encode.ts';
+import { encodeOack, encodeReadRequest, MAX_CONTROL, wishedOptions } from '../../src/protocol/encode.ts';
 import { type Negotiation, negotiate } from '../../src/protocol/negotiate.ts';
 import { decodeRequest, type Request } from '../../src/protocol/request.ts';
 import { Receiver } from '../../src/session/receiver.ts';
@@ -185,7 +185,7 @@ class VirtualWorld {
 
   #startDownload(draw: ClientDraw, local: string, server: Address): void {
     const opening = new Uint8Array(MAX_CONTROL);
-    const length = encodeReadRequest(opening, local, 'octet', draw.wish);
+    const length = encodeReadRequest(opening, local, 'octet', wishedOptions(draw.wish));
     const { lingerMs, size } = draw;
     const seed = this.#random.between(1, 2 ** 31);
     const receiver = new Receiver({ wish: draw.wish, seed, patienceMs: PATIENCE_MS, lingerMs });

@@ -53,7 +53,6 @@ export class LinuxEngine implements Engine {
   readonly #listening = new Set<LinuxListening>();
   /** Sockets that speak for loopback addresses. */
   readonly #nodes: NodeSocket[] = [];
-  #nextNode = 0;
   /** Drops of sockets that are closed. */
   #closedDrops = 0;
   #closed = false;
@@ -74,7 +73,8 @@ export class LinuxEngine implements Engine {
   async link(options: LinkOptions, receiver: LinkReceiver): Promise<Link> {
     this.#expectOpen();
     if (options.peerPort === 'learn') {
-      if (options.shared === true && options.local.startsWith('127.')) return this.#openNode(options, receiver);
+      const { shared } = options;
+      if (shared !== undefined && options.local.startsWith('127.')) return this.#openNode(options, shared, receiver);
       const link = LearningLink.open(this.#io, options, receiver, () => this.#learning.delete(link));
       this.#learning.add(link);
       return link;
@@ -90,12 +90,11 @@ export class LinuxEngine implements Engine {
   }
 
   /** A client's conversation from a loopback address: the address picks the link, so sockets can be few. */
-  #openNode(options: LinkOptions, receiver: LinkReceiver): Link {
+  #openNode(options: LinkOptions, first: number, receiver: LinkReceiver): Link {
     const local = new Int32Array(toSockaddr(this.#io.libc, { address: options.local, port: 0 }).buffer);
     while (this.#nodes.length < NODE_SOCKETS) this.#nodes.push(new NodeSocket(this.#io));
     for (let turn = 0; turn < this.#nodes.length; turn++) {
-      // In turn, as firmware changes its port from file to file.
-      const socket = this.#nodes[this.#nextNode++ % this.#nodes.length]!;
+      const socket = this.#nodes[(first + turn) % this.#nodes.length]!;
       if (!socket.has(local)) return socket.open(options, local, receiver);
     }
     const socket = new NodeSocket(this.#io);

@@ -94,6 +94,7 @@ export class LearningLink extends QueuedLink implements Readable, Outlet {
 
   #rejectStranger(slot: number): void {
     const { ring, queue, libc } = this.io;
+    this.receiver.onStranger?.(ring.datagrams[slot]!, ring.length(slot));
     if (!isAnswerable(ring.datagrams[slot]!, ring.length(slot)) || this.#strangerAnswers-- <= 0) return;
     const at = ring.peerWord(slot) << 2;
     // The link's record is lent to the stranger for this one packet.

@@ -163,6 +163,7 @@ class NodeLink extends QueuedLink {
 
   #rejectStranger(slot: number, portWord: number): void {
     const { queue, infoRing: ring } = this.io;
+    this.receiver.onStranger?.(ring.datagrams[slot]!, ring.length(slot));
     if (!isAnswerable(ring.datagrams[slot]!, ring.length(slot)) || this.#strangerAnswers-- <= 0) return;
     // The link's record is lent to the stranger for this one packet.
     const record = queue.destinations.i32;

@@ -1,0 +1,80 @@
+/**
+ * What the threads of a storm and its main thread tell each other while it runs: cells in shared memory, written by
+ * one and read by the other whenever it likes.
+ */
+
+/** Cells of a thread, before those that count the nodes in each stage. */
+export const CELL = { begun: 0, completed: 1, failed: 2, bytes: 3, client: 4, server: 5 } as const;
+const FIXED = Object.keys(CELL).length;
+const STOP = 0;
+const READY = 1;
+/** Two words, then the moment of the start. */
+const HEADER_BYTES = 16;
+
+export class StormCells {
+  readonly buffer: SharedArrayBuffer;
+  readonly #words: Int32Array;
+  readonly #start: Float64Array;
+  readonly #cells: Float64Array;
+  readonly #row: number;
+
+  private constructor(buffer: SharedArrayBuffer, stages: number) {
+    this.buffer = buffer;
+    this.#row = FIXED + stages;
+    this.#words = new Int32Array(buffer, 0, 2);
+    this.#start = new Float64Array(buffer, 8, 1);
+    this.#cells = new Float64Array(buffer, HEADER_BYTES);
+  }
+
+  static allocate(threads: number, stages: number): StormCells {
+    return new StormCells(new SharedArrayBuffer(HEADER_BYTES + 8 * threads * (FIXED + stages)), stages);
+  }
+
+  static attach(buffer: SharedArrayBuffer, stages: number): StormCells {
+    return new StormCells(buffer, stages);
+  }
+
+  /** Asks all threads to end what they do. */
+  stop(): void {
+    Atomics.store(this.#words, STOP, 1);
+  }
+
+  get stopping(): boolean {
+    return Atomics.load(this.#words, STOP) !== 0;
+  }
+
+  /** A thread has been loaded. */
+  ready(): void {
+    Atomics.add(this.#words, READY, 1);
+  }
+
+  get threadsReady(): number {
+    return Atomics.load(this.#words, READY);
+  }
+
+  /** When the first node may be due, by the engine's clock; 0 until all threads are ready. */
+  get startAt(): number {
+    return this.#start[0]!;
+  }
+
+  set startAt(at: number) {
+    this.#start[0] = at;
+  }
+
+  /** A thread's own cells: see CELL; from `stage(0)` on, nodes in each stage. */
+  row(thread: number): Float64Array {
+    return this.#cells.subarray(thread * this.#row, (thread + 1) * this.#row);
+  }
+
+  /** The index of a stage's cell in a row. */
+  static stage(stage: number): number {
+    return FIXED + stage;
+  }
+
+  /** The sum of a cell over all threads. */
+  sum(index: number): number {
+    let sum = 0;
+    for (let at = index; at < this.#cells.length; at += this.#row) sum += this.#cells[at]!;
+    return sum;
+  }
+}

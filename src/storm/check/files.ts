@@ -1,0 +1,110 @@
+/** The files that the operator says are there: what is known of them, and which of them a check can use. */
+import type { Options } from './packets.ts';
+import { notTried, type Verdict } from './verdict.ts';
+
+export interface OfferedFile {
+  readonly name: string;
+  /** In bytes; undefined when nobody could say and it was too large to read. */
+  readonly size: number | undefined;
+  /** Its content, or the beginning of it. */
+  readonly bytes: Buffer;
+}
+
+/** RFC 1350 §2. */
+export const PLAIN_BLKSIZE = 512;
+/** RFC 2348. */
+const LEAST_BLKSIZE = 8;
+export const MOST_BLKSIZE = 65464;
+/** A file that is read to its end is no larger than this, where there is a choice. */
+const MOST_READ_BYTES = 64 * 1024 * 1024;
+const LF = 0x0a;
+const CR = 0x0d;
+
+export function isWhole(file: OfferedFile): boolean {
+  return file.size === file.bytes.length;
+}
+
+/** A file, and the options that give it the shape a check needs. */
+export interface Shape {
+  readonly file: OfferedFile;
+  readonly options: Options;
+}
+
+function knownBytes({ size, bytes }: OfferedFile): number {
+  return size ?? bytes.length;
+}
+
+/** Smallest first: what is read to its end is soon over. */
+export function bySize(files: readonly OfferedFile[]): OfferedFile[] {
+  return files.toSorted((a, b) => knownBytes(a) - knownBytes(b));
+}
+
+/**
+ * A file of at least so many blocks: of 512 bytes, or if none is that large, of what divides it so.
+ *
+ * @param blksizes whether the server grants blksize.
+ */
+export function shapeOf(files: readonly OfferedFile[], blocks: number, blksizes: boolean): Shape | Verdict {
+  const ordered = bySize(files);
+  const plain = ordered.find((file) => knownBytes(file) >= (blocks - 1) * PLAIN_BLKSIZE);
+  if (plain !== undefined) return { file: plain, options: [] };
+  const largest = ordered.at(-1);
+  const blksize = Math.floor((largest === undefined ? 0 : knownBytes(largest)) / Math.max(1, blocks - 1));
+  if (blksizes && largest !== undefined && blksize >= LEAST_BLKSIZE) {
+    return { file: largest, options: [['blksize', String(blksize)]] };
+  }
+  return notTried(`needs a file of ${(blocks - 1) * PLAIN_BLKSIZE} bytes`);
+}
+
+/** A block size, and how many blocks of it a file holds exactly. */
+interface Division {
+  readonly blksize: number;
+  readonly blocks: number;
+}
+
+/** The largest block size that divides `size` into a number of blocks that is wanted. */
+function divisionOf(size: number, blksizes: boolean, wanted: (blocks: number) => boolean): Division | undefined {
+  if (size % PLAIN_BLKSIZE === 0 && wanted(size / PLAIN_BLKSIZE)) {
+    return { blksize: PLAIN_BLKSIZE, blocks: size / PLAIN_BLKSIZE };
+  }
+  if (!blksizes) return undefined;
+  for (let blksize = Math.min(size, MOST_BLKSIZE); blksize >= LEAST_BLKSIZE; blksize--) {
+    if (size % blksize === 0 && wanted(size / blksize)) return { blksize, blocks: size / blksize };
+  }
+  return undefined;
+}
+
+/**
+ * A file that a block size divides exactly, so that its last block is empty (RFC 1350 §6).
+ *
+ * @param wanted which numbers of full blocks do.
+ */
+export function evenShape(
+  files: readonly OfferedFile[],
+  blksizes: boolean,
+  wanted: (blocks: number) => boolean,
+): (Shape & { readonly blocks: number }) | undefined {
+  for (const file of bySize(files)) {
+    if (file.size === undefined || file.size === 0 || file.size > MOST_READ_BYTES || !isWhole(file)) continue;
+    const division = divisionOf(file.size, blksizes, wanted);
+    if (division === undefined) continue;
+    const { blksize, blocks } = division;
+    return { file, blocks, options: blksize === PLAIN_BLKSIZE ? [] : [['blksize', String(blksize)]] };
+  }
+  return undefined;
+}
+
+/** RFC 764 by way of RFC 1350 §1: LF travels as CR LF, CR as CR NUL. */
+export function toNetascii(bytes: Buffer): Buffer {
+  let pairs = 0;
+  for (const byte of bytes) if (byte === LF || byte === CR) pairs++;
+  const out = Buffer.alloc(bytes.length + pairs);
+  let at = 0;
+  for (const byte of bytes) {
+    out[at++] = byte === LF ? CR : byte;
+    if (byte === LF) out[at++] = LF;
+    // The NUL is there already.
+    else if (byte === CR) at++;
+  }
+  return out;
+}
