@@ -7,7 +7,14 @@ import { Directory } from '../src/content/directory.ts';
 import { shareBytes } from '../src/engine/shared-bytes.ts';
 import { TimerWheel } from '../src/engine/timer-wheel.ts';
 import { fromWire, toWire } from '../src/protocol/block.ts';
-import { encodeAck, encodeDataHeader, encodeOack, encodeReadRequest, MAX_CONTROL, wishedOptions } from '../src/protocol/encode.ts';
+import {
+  encodeAck,
+  encodeDataHeader,
+  encodeOack,
+  encodeReadRequest,
+  MAX_CONTROL,
+  wishedOptions,
+} from '../src/protocol/encode.ts';
 import { type NegotiationLimits, negotiate } from '../src/protocol/negotiate.ts';
 import { OPCODE } from '../src/protocol/opcode.ts';
 import { createPacket, decode } from '../src/protocol/packet.ts';

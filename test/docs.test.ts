@@ -28,6 +28,9 @@ const PAGES = [
   'docs/protocol.md',
   'docs/configuration.md',
   'docs/operations.md',
+  'docs/storm.md',
+  'docs/storm-profiles.md',
+  'docs/statements.md',
   'grafana/README.md',
 ];
 const run = promisify(execFile);
@@ -194,6 +197,11 @@ describe('docs/configuration.md', () => {
       bare(flags!).split(', '),
     );
     expect([...named, '--help'].toSorted()).toEqual(await helpFlags('get'));
+  });
+
+  it('names exactly the flags of reveille storm', async () => {
+    const named = table('docs/storm.md', 'Flags of `reveille storm`').map(([flags]) => bare(flags!));
+    expect([...named, '--help'].toSorted()).toEqual(await helpFlags('storm'));
   });
 
   it('has examples that load, one of them with every key', () => {

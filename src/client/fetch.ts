@@ -6,7 +6,7 @@ import { allocateCounters, counterRow } from '../engine/counters.ts';
 import type { TransferReport } from '../engine/report.ts';
 import type { Address, Engine } from '../engine/types.ts';
 import { MAX_CONTROL, encodeReadRequest, wishedOptions } from '../protocol/encode.ts';
-import { UNNEGOTIATED, type Settled, type Wish } from '../protocol/negotiate.ts';
+import type { Settled, Wish } from '../protocol/negotiate.ts';
 import { NetasciiDecoder } from '../protocol/netascii.ts';
 import { Receiver } from '../session/receiver.ts';
 import { createEngine } from '../engine/create.ts';
@@ -85,7 +85,6 @@ export async function fetchFile(options: FetchOptions): Promise<FetchResult> {
         shared: options.shared,
       },
       opening: request.slice(0, length),
-      rollover: () => (receiver.settled ?? UNNEGOTIATED).rollover,
       keep: (bytes, start, end) => {
         const payload = bytes.subarray(start, end);
         sink.write(decoder === undefined ? payload : decoder.decode(payload));

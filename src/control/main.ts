@@ -4,6 +4,7 @@
  * which would tear down worker threads in the middle of a packet.
  */
 import { Command, CommanderError } from 'commander';
+import { addCheckCommand } from './check.ts';
 import { errorLine } from './failure.ts';
 import { addGet } from './get.ts';
 import { type CommandContext, Interrupts } from './interrupts.ts';
@@ -17,10 +18,12 @@ Examples:
   reveille serve /srv/tftp
   reveille serve --config /etc/reveille.yaml
   reveille get tftp://192.0.2.1/boot/linux --blksize 1468 --windowsize 16
+  reveille storm 192.0.2.1 --nodes 40 --plan boot.yaml --html report.html
+  reveille check 192.0.2.1 --file linux
 
 Exit codes:
   0  all is well
-  1  something failed: address in use, download failed
+  1  something failed: address in use, download failed, a storm missed its goals, a check failed
   2  the command line or the config file is wrong; one line on stderr says what and where
   3  stopped before running transfers had finished (drain time over, or a second signal)
 `;
@@ -61,6 +64,7 @@ async function run(args: readonly string[]): Promise<ExitCode> {
   addServe(program, context, done);
   addGet(program, context, done);
   addStorm(program, context, done);
+  addCheckCommand(program, context, done);
   try {
     await program.parseAsync(args, { from: 'user' });
     return code;

@@ -10,6 +10,7 @@ import { type FaultFlags, parseFaults } from '../storm/fault-plan.ts';
 import { InputMistake } from '../storm/input-mistake.ts';
 import { LiveView } from '../storm/live-view.ts';
 import type { BootPlan } from '../storm/plan.ts';
+import type { Profile } from '../storm/profile.ts';
 import { PROFILES } from '../storm/profiles.ts';
 import { plannedFiles, planFromFiles, readPlan } from '../storm/read-plan.ts';
 import type { StormReport } from '../storm/report.ts';
@@ -19,7 +20,7 @@ import { runStorm } from '../storm/run-storm.ts';
 import { parseSlo, SloError } from '../storm/slo.ts';
 import { expand, hasVariables, nodeVariables } from '../storm/variables.ts';
 import { loopbackAddress } from '../storm/share.ts';
-import { escapeText } from './escape.ts';
+import { escapeText, showValue } from './escape.ts';
 import { errorLine } from './failure.ts';
 import { flag } from './flag.ts';
 import { findServer } from './host-port.ts';
@@ -57,7 +58,18 @@ function readPlanFile(file: string): BootPlan {
   } catch (cause) {
     throw new UsageError(`--plan: expected a file that can be read, got ${escapeText(errorLine(cause))}`, { cause });
   }
-  return readPlan(text, file);
+  return readPlan(text, escapeText(file));
+}
+
+/** `--profile a,b`: nodes have them in turn. @throws UsageError for one that there is not. */
+function mixOf({ profile }: StormFlags): Profile[] {
+  const names = profile?.split(',') ?? [];
+  if (names.length < 2) return [];
+  return names.map((name) => {
+    const found = PROFILES.get(name);
+    if (found !== undefined) return found;
+    throw new UsageError(`--profile: expected ${[...PROFILES.keys()].join(', ')}, got ${showValue(name)}`);
+  });
 }
 
 function planOf({ plan, profile, file }: StormFlags): BootPlan {
@@ -66,7 +78,7 @@ function planOf({ plan, profile, file }: StormFlags): BootPlan {
     throw new UsageError('--plan: expected no --profile and no --file beside it, the plan has its own');
   }
   if (file === undefined) throw new UsageError('storm: expected --file NAME, once or more, or --plan FILE');
-  return planFromFiles({ profile: profile ?? DEFAULT_PROFILE, files: file });
+  return planFromFiles({ profile: profile?.split(',')[0] ?? DEFAULT_PROFILE, files: file });
 }
 
 /** Every name that any node may ask for. */
@@ -137,6 +149,7 @@ function show(report: StormReport, flags: StormFlags, context: CommandContext): 
 /** Runs one storm. @returns the exit code. @throws UsageError before anything was sent. */
 export async function runStormCommand(text: string, flags: StormFlags, context: CommandContext): Promise<ExitCode> {
   const { interrupts, stderr, version } = context;
+  const mix = mixOf(flags);
   const plan = planOf(flags);
   const arrival = parseArrival(flags.arrival);
   const faults = parseFaults(flags);
@@ -161,6 +174,7 @@ export async function runStormCommand(text: string, flags: StormFlags, context: 
     report = await runStorm({
       server,
       plan,
+      mix,
       nodes: flags.nodes,
       arrival,
       arrivalText: flags.arrival,
@@ -201,7 +215,10 @@ export function addStorm(program: Command, context: CommandContext, done: (code:
     .argument('<SERVER>', 'HOST[:PORT] (default port 69)')
     .requiredOption('--nodes <N>', `how many nodes boot, ${nodes.expected}`, flag('--nodes', nodes))
     .option('--file <NAME>', 'a file that each node fetches; may be given several times, in order', collect)
-    .option('--profile <NAME>', `firmware: ${[...PROFILES.keys()].join(', ')} (default: ${DEFAULT_PROFILE})`)
+    .option(
+      '--profile <NAME>',
+      `firmware: ${[...PROFILES.keys()].join(', ')} (default: ${DEFAULT_PROFILE}); several with commas: nodes have them in turn`,
+    )
     .option('--plan <FILE>', 'YAML file with the stages of a boot, instead of --file and --profile')
     .option('--verify <DIR>', 'compare every byte with the files of this directory')
     .option('--versions <DIR>', 'as --verify, each subdirectory one version: tells nodes that got a mix')

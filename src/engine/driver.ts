@@ -2,7 +2,7 @@
  * The packet loop: carries what arrives at links to sessions and what sessions decide to links, and wakes sessions
  * at their deadlines. One driver serves all transfers of a thread. Knows nothing of requests, files or pools.
  */
-import { type Rollover, toWire } from '../protocol/block.ts';
+import { toWire } from '../protocol/block.ts';
 import { encodeAck, encodeError, MAX_CONTROL } from '../protocol/encode.ts';
 import type { ErrorCode } from '../protocol/opcode.ts';
 import { createPacket, decode } from '../protocol/packet.ts';
@@ -18,7 +18,7 @@ export type Keep = (bytes: Uint8Array, start: number, end: number, offset: numbe
 
 /** A say in a transfer from outside its thread, looked at every few milliseconds and told how it goes. */
 export interface Supervision {
-  /** Told after every packet or timer that moved the transfer. */
+  /** Told when the session's phase has changed, and else now and then: at most SUPERVISED_EVERY_MS after a packet. */
   onProgress(now: number): void;
   /** Asked now and then: may end the session or repeat its first reply. */
   attend(now: number, out: Steps): void;
@@ -29,8 +29,6 @@ export interface Job {
   readonly link: LinkOptions;
   /** The OACK of a sender, the request of a receiver. */
   readonly opening: Uint8Array;
-  /** Asked at each block: a receiver learns it with the OACK. */
-  readonly rollover: () => Rollover;
   readonly content?: SharedView;
   readonly keep?: Keep;
   readonly supervision?: Supervision;
@@ -40,6 +38,8 @@ export interface Job {
 
 /** How long supervision may go unlooked at. */
 const ATTEND_EVERY_MS = 10;
+/** How far a supervision may lag behind a transfer that goes on as before. */
+const SUPERVISED_EVERY_MS = 64;
 
 export class Driver {
   readonly #engine: Engine;
@@ -105,9 +105,8 @@ export class Driver {
     return this.#counters;
   }
 
-  /** For Running: its deadline may have changed. Later ones wait: the wheel's old entry finds out when it is due. */
+  /** For Running: it has an earlier deadline than the wheel knows. */
   arm(id: number, deadline: number): void {
-    if (deadline >= this.#wheel.dueAt(id)) return;
     this.#wheel.schedule(id, deadline);
     this.#wakeBy(deadline);
   }
@@ -159,10 +158,22 @@ class Running implements Steps, LinkReceiver {
   #progressAt = 0;
   #blocks = 0;
   #fault: string | undefined;
+  // What every packet needs, here and not in the job: with thousands of transfers each object more is a cache miss.
+  readonly #session: Session;
+  readonly #content: SharedView | undefined;
+  readonly #supervision: Supervision | undefined;
+  #phase = -1;
+  #supervisedAt = 0;
+  /** Whether the wheel knows us, and for when. */
+  #armed = false;
+  #dueAt = 0;
 
   constructor(job: Job, driver: Driver) {
     this.#job = job;
     this.#driver = driver;
+    this.#session = job.session;
+    this.#content = job.content;
+    this.#supervision = job.supervision;
   }
 
   begin(id: number, link: Link, resolve: (report: TransferReport) => void): void {
@@ -190,12 +201,13 @@ class Running implements Steps, LinkReceiver {
       return;
     }
     const now = driver.now();
-    const { session } = this.#job;
+    const session = this.#session;
+    const { tally } = session;
     try {
-      const { retransmits, stale } = session.tally;
+      const { retransmits, stale } = tally;
       session.onPacket(PACKET, now, this);
-      driver.counters[COUNTER.retransmits]! += session.tally.retransmits - retransmits;
-      driver.counters[COUNTER.stale]! += session.tally.stale - stale;
+      driver.counters[COUNTER.retransmits]! += tally.retransmits - retransmits;
+      driver.counters[COUNTER.stale]! += tally.stale - stale;
       this.#after(now);
     } catch (cause) {
       this.#fail(cause);
@@ -217,10 +229,10 @@ class Running implements Steps, LinkReceiver {
   }
 
   onDue(now: number): void {
-    const { session } = this.#job;
+    this.#armed = false;
     // The wheel knows the earliest deadline this session ever had; most have moved on since.
-    if (session.deadline > now) this.#driver.arm(this.#id, session.deadline);
-    else this.#act(() => session.onDeadline(now, this));
+    if (this.#session.deadline > now) this.#arm();
+    else this.#act((session) => session.onDeadline(now, this));
   }
 
   attend(now: number): void {
@@ -242,11 +254,11 @@ class Running implements Steps, LinkReceiver {
     const { counters } = this.#driver;
     counters[COUNTER.dataSent]!++;
     counters[COUNTER.dataBytesSent]! += length;
-    this.#link!.data(toWire(block, this.#job.rollover()), this.#job.content!, offset, length);
+    this.#link!.data(toWire(block, this.#session.rollover), this.#content!, offset, length);
   }
 
   ack(block: number): void {
-    this.#link!.control(CONTROL, encodeAck(CONTROL, toWire(block, this.#job.rollover())));
+    this.#link!.control(CONTROL, encodeAck(CONTROL, toWire(block, this.#session.rollover)));
   }
 
   error(code: ErrorCode, message: string): void {
@@ -259,7 +271,7 @@ class Running implements Steps, LinkReceiver {
 
   /** Everything but packets: rare enough for a closure. */
   #act(what: (session: Session) => void): void {
-    const { session } = this.#job;
+    const session = this.#session;
     const { counters } = this.#driver;
     const { retransmits } = session.tally;
     try {
@@ -272,17 +284,32 @@ class Running implements Steps, LinkReceiver {
   }
 
   #after(now: number): void {
-    const { session, supervision } = this.#job;
-    if (session.tally.blocks !== this.#blocks) {
-      this.#blocks = session.tally.blocks;
+    const session = this.#session;
+    const { blocks } = session.tally;
+    if (blocks !== this.#blocks) {
+      this.#blocks = blocks;
       this.#progressAt = now;
     }
     if (session.outcome !== undefined) {
       this.#finish();
       return;
     }
-    supervision?.onProgress(this.#progressAt);
-    this.#driver.arm(this.#id, session.deadline);
+    const { phase } = session;
+    if (phase !== this.#phase || now - this.#supervisedAt >= SUPERVISED_EVERY_MS) {
+      this.#phase = phase;
+      this.#supervisedAt = now;
+      this.#supervision?.onProgress(this.#progressAt);
+    }
+    this.#arm();
+  }
+
+  /** Later deadlines wait: the wheel's old entry finds out when it is due. */
+  #arm(): void {
+    const { deadline } = this.#session;
+    if (this.#armed && deadline >= this.#dueAt) return;
+    this.#armed = true;
+    this.#dueAt = deadline;
+    this.#driver.arm(this.#id, deadline);
   }
 
   /** A fault of ours in this transfer costs this transfer alone. */
@@ -301,7 +328,7 @@ class Running implements Steps, LinkReceiver {
   }
 
   #report(): TransferReport {
-    const { outcome, tally } = this.#job.session;
+    const { outcome, tally } = this.#session;
     return {
       outcome: this.#fault === undefined ? (outcome ?? 'aborted') : 'aborted',
       durationMs: this.#progressAt - this.#startedAt,

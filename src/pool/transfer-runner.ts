@@ -35,12 +35,10 @@ export class TransferRunner {
 
   async run(order: TransferOrder): Promise<TransferReport> {
     const sender = new Sender(order.plan);
-    const { rollover } = order.plan;
     const report = await this.#driver.run({
       session: sender,
       link: { local: order.local, peer: order.peer, peerPort: 'fixed' },
       opening: order.opening ?? NO_OPENING,
-      rollover: () => rollover,
       content: this.#engine.attach(order.content),
       supervision: new CellSupervision(this.#cells, order.slot, sender),
     });
@@ -88,7 +86,6 @@ class CellSupervision implements Supervision {
         ? TRANSFER_STATE.lastBlockSent
         : TRANSFER_STATE.running
       : TRANSFER_STATE.unproven;
-    // The cell is shared: written only when it changes, once a millisecond at most.
     if (progressAt !== this.#progressAt) {
       this.#progressAt = progressAt;
       this.#cells.setProgress(this.#slot, progressAt);

@@ -99,6 +99,15 @@ export class Receiver implements Session {
     return this.#settled;
   }
 
+  /** 1 when the server has answered. */
+  get phase(): number {
+    return this.#answered ? 1 : 0;
+  }
+
+  get rollover(): Rollover {
+    return (this.#settled ?? UNNEGOTIATED).rollover;
+  }
+
   /** The size the server announced, in bytes. */
   get tsize(): number | undefined {
     return this.#tsize;

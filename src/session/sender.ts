@@ -25,7 +25,12 @@ export const TAIL_MS = 10_000;
 const SLOWEST_BYTES_PER_S = 64 * 1024;
 const ALLOWANCE_MS = 600_000;
 
-const NEVER = Number.MAX_SAFE_INTEGER;
+/**
+ * Times inside are milliseconds since the session's start: they stay small integers however long the machine has been
+ * up, which V8 keeps in the session itself. A larger NEVER would have each of them in a box elsewhere, and with
+ * thousands of sessions every box is a cache miss for every ACK.
+ */
+const NEVER = 0x7fffffff;
 
 export interface SenderPlan {
   /** Bytes to send, 0 or more. */
@@ -49,6 +54,8 @@ export class Sender implements Session {
   readonly #lastBlock: number;
   readonly #retransmission: Retransmission;
   readonly #pace: Pace;
+  /** The start, by the clock that `now` is of. */
+  #origin = 0;
 
   /** The highest block acknowledged; -1 while the OACK is not (ACK 0 acknowledges it, RFC 2347). */
   #base: number;
@@ -92,6 +99,15 @@ export class Sender implements Session {
     return this.#outcome;
   }
 
+  /** 0 until the peer's address is proven, 2 when the last block has been sent, 1 between. */
+  get phase(): number {
+    return this.#proven ? (this.lastBlockSent ? 2 : 1) : 0;
+  }
+
+  get rollover(): Rollover {
+    return this.#plan.rollover;
+  }
+
   /** Whether a valid ACK has come: somebody at the peer's address wants this transfer. */
   get proven(): boolean {
     return this.#proven;
@@ -106,7 +122,7 @@ export class Sender implements Session {
     const silence = this.#proven
       ? Math.min(this.#progressAt + this.#plan.patienceMs, this.#tailEnd)
       : this.#unprovenUntil;
-    return Math.min(this.#retransmitAt, this.#burstAt, silence, this.#endAt);
+    return this.#origin + Math.min(this.#retransmitAt, this.#burstAt, silence, this.#endAt);
   }
 
   /** When silence after the last block counts as its arrival. */
@@ -115,18 +131,19 @@ export class Sender implements Session {
   }
 
   start(now: number, out: Steps): void {
-    this.#progressAt = now;
-    this.#endAt = now + ALLOWANCE_MS + Math.ceil(this.#plan.size / SLOWEST_BYTES_PER_S) * 1000;
-    this.#unprovenUntil = now + UNPROVEN_MS;
-    this.#sendFirstReply(now, out);
+    this.#origin = now;
+    this.#endAt = Math.min(NEVER - 1, ALLOWANCE_MS + Math.ceil(this.#plan.size / SLOWEST_BYTES_PER_S) * 1000);
+    this.#unprovenUntil = UNPROVEN_MS;
+    this.#sendFirstReply(0, out);
   }
 
   /**
    * The same request came again: its client has not seen our reply. Earns three more sends, the first of them now
    * unless the last was less than a timeout ago. Has no effect once the address is proven.
    */
-  onRequestRepeated(now: number, out: Steps): void {
+  onRequestRepeated(at: number, out: Steps): void {
     if (this.#proven || this.#outcome !== undefined) return;
+    const now = at - this.#origin;
     this.#allowance += SENDS_PER_REQUEST;
     this.#unprovenUntil = now + UNPROVEN_MS;
     if (now - this.#lastSendAt >= RTO_START_MS) this.#repeatFirstReply(now, out);
@@ -135,13 +152,14 @@ export class Sender implements Session {
 
   onPacket(packet: Packet, now: number, out: Steps): void {
     if (this.#outcome !== undefined) return;
-    if (packet.opcode === OPCODE.ACK) this.#onAck(packet.block, now, out);
+    if (packet.opcode === OPCODE.ACK) this.#onAck(packet.block, now - this.#origin, out);
     else if (packet.opcode === OPCODE.ERROR) this.#onError(packet);
     else this.tally.stale++;
   }
 
-  onDeadline(now: number, out: Steps): void {
+  onDeadline(at: number, out: Steps): void {
     if (this.#outcome !== undefined) return;
+    const now = at - this.#origin;
     if (now >= this.#endAt) this.#end('timeout', 'Timed out', out);
     else if (!this.#proven) this.#onUnprovenDeadline(now, out);
     else if (now >= this.#tailEnd) this.#outcome = 'completeUnconfirmed';

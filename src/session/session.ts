@@ -2,6 +2,7 @@
  * The words shared by both ends of a transfer. A session decides what should happen next; it holds no content, reads
  * no clock, does no IO. Time comes in as `now`: whole milliseconds of a clock that never steps back.
  */
+import type { Rollover } from '../protocol/block.ts';
 import type { ErrorCode } from '../protocol/opcode.ts';
 import type { Packet } from '../protocol/packet.ts';
 
@@ -53,6 +54,10 @@ export interface Session {
   /** Set once, at the end; from then on the session does nothing. */
   readonly outcome: Outcome | undefined;
   readonly tally: Tally;
+  /** How block numbers go on after 65535. A receiver knows it when the server has answered. */
+  readonly rollover: Rollover;
+  /** Another number whenever something has changed that those who watch should know at once. */
+  readonly phase: number;
 }
 
 /** What happened in a transfer, counted as it happens. */

@@ -1,6 +1,7 @@
 /** What the threads of a storm brought, as one report. Pure: the same results give the same report. */
 import { type RecordedValues, ValueRecorder } from './histogram.ts';
 import type { BootPlan } from './plan.ts';
+import type { Profile } from './profile.ts';
 import {
   type Curve,
   type Failure,
@@ -22,6 +23,8 @@ export interface StormFacts {
   readonly server: string;
   readonly seed: number;
   readonly plan: BootPlan;
+  /** See ShareOrder.mix. */
+  readonly mix: readonly Profile[];
   readonly arrival: string;
   readonly nodes: number;
   /** Whether there was anything to compare with, and whether in versions. */
@@ -91,12 +94,12 @@ function failuresOf(shares: readonly ShareResult[]): Failure[] {
     .toSorted((a, b) => b.nodes - a.nodes);
 }
 
-function stagesOf(plan: BootPlan, shares: readonly ShareResult[]): StageReport[] {
+function stagesOf({ plan, mix }: StormFacts, shares: readonly ShareResult[]): StageReport[] {
   return plan.stages.map(({ name, profile }, index) => {
     const parts = shares.map(({ stages }) => stages[index]!);
     return {
       name,
-      profile: profile.name,
+      profile: mix.length === 0 ? profile.name : 'mixed',
       completed: sum(parts, ({ completed }) => completed),
       failed: sum(parts, ({ failed }) => failed),
       files: sum(parts, ({ files }) => files),
@@ -178,8 +181,8 @@ function injectedBy(workers: readonly WorkerResult[]): InjectedFaults {
 /** @param workers at least one. */
 export function aggregate(facts: StormFacts, workers: readonly WorkerResult[]): Omit<StormReport, 'slo'> {
   const shares = workers.map(({ result }) => result);
-  const { plan } = facts;
-  const stages = stagesOf(plan, shares);
+  const { plan, mix } = facts;
+  const stages = stagesOf(facts, shares);
   const finish = merged(shares.map((share) => share.finish));
   const firstReply = merged(shares.map((share) => share.firstReply));
   const completed = sum(shares, (share) => share.completed);
@@ -195,7 +198,9 @@ export function aggregate(facts: StormFacts, workers: readonly WorkerResult[]): 
     plan: {
       name: plan.name,
       stages: plan.stages.map(({ name }) => name),
-      profiles: [...new Set(plan.stages.map(({ profile }) => profile.name))],
+      profiles: [
+        ...new Set((mix.length === 0 ? plan.stages.map(({ profile }) => profile) : mix).map(({ name }) => name)),
+      ],
     },
     arrival: facts.arrival,
     nodes: facts.nodes,

@@ -202,10 +202,11 @@ class Lane {
   readonly #clock: Clock;
   readonly #faults: DirectionFaults;
   readonly #random: Random;
+  readonly #waits: Random;
   readonly #counts: FaultCounts;
   readonly #forward: Pass;
   readonly #touches: boolean;
-  /** On their way, in the order they arrive. */
+  /** On their way. None overtakes another, that is what `reorder` is for: who is due early waits for those before. */
   #delayed: Delayed[] = [];
   #cancelArrival: (() => void) | undefined;
   /** Waits for the next one to overtake it. */
@@ -217,6 +218,7 @@ class Lane {
     this.#clock = clock;
     this.#faults = faults;
     this.#random = random;
+    this.#waits = random.fork('delay');
     this.#counts = counts;
     this.#forward = forward;
     this.#touches = touches(faults);
@@ -243,7 +245,7 @@ class Lane {
       this.#carry(bytes, length);
       this.#release();
     }
-    if (!doubled) return;
+    if (!doubled || this.#closed) return;
     this.#counts.duplicated++;
     this.#carry(bytes, length);
     this.#release();
@@ -268,7 +270,7 @@ class Lane {
     // A packet before it may have been the end.
     if (this.#closed) return;
     const { fromMs, toMs } = this.#faults.delay;
-    const wait = toMs === 0 ? 0 : this.#random.between(fromMs, toMs);
+    const wait = toMs === 0 ? 0 : this.#waits.between(fromMs, toMs);
     const last = this.#delayed.at(-1);
     if (wait === 0 && last === undefined) {
       this.#forward(bytes, length);
@@ -279,8 +281,7 @@ class Lane {
       return;
     }
     this.#counts.delayed++;
-    // No overtaking: that is what `reorder` is for.
-    const dueAt = Math.max(this.#clock.now() + wait, last?.dueAt ?? 0);
+    const dueAt = this.#clock.now() + wait;
     this.#delayed.push({ dueAt, bytes: bytes.slice(0, length) });
     if (last === undefined) this.#await(dueAt);
   }

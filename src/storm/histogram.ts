@@ -51,7 +51,7 @@ function middleOf(bucket: number): number {
 export interface RecordedValues {
   /** The bucket of counts[0]. */
   readonly first: number;
-  readonly counts: Float64Array;
+  readonly counts: Float64Array<ArrayBuffer>;
   /** Infinity and -Infinity when there is no value. */
   readonly min: number;
   readonly max: number;

@@ -51,7 +51,7 @@ function bar({ nodes, completed, failed }: StormProgress, cells: number): string
   return `[${'='.repeat(good)}${'x'.repeat(bad)}${'-'.repeat(cells - bad - good)}]`;
 }
 
-function ended({ nodes, completed, failed }: StormProgress): string {
+function outcome({ nodes, completed, failed }: StormProgress): string {
   return `${formatCount(completed)} of ${formatCount(nodes)} booted${failed > 0 ? `, ${formatCount(failed)} failed` : ''}`;
 }
 
@@ -64,7 +64,7 @@ function places({ waiting, inStage }: StormProgress): string[] {
 export function renderLines(progress: StormProgress, width: number): string[] {
   const { elapsedMs, nodes, completed, failed, bytes, bytesPerS, retransmits } = progress;
   const share = nodes === 0 ? '' : ` ${formatShare(completed + failed, nodes)}`;
-  const figures = ` ${ended(progress)}`;
+  const figures = ` ${outcome(progress)}`;
   const cells = Math.min(WIDEST_BAR, width - share.length - figures.length - 2);
   const drawn = cells >= 8 ? `${bar(progress, cells)}${share}${figures}` : figures.trim();
   return [
@@ -87,7 +87,7 @@ export function renderLines(progress: StormProgress, width: number): string[] {
 export function renderLine(progress: StormProgress): string {
   const { elapsedMs, bytesPerS, retransmits } = progress;
   return [
-    `after ${formatMs(elapsedMs)}: ${ended(progress)}`,
+    `after ${formatMs(elapsedMs)}: ${outcome(progress)}`,
     ...places(progress),
     formatRate(bytesPerS),
     `retransmits ${formatCount(retransmits.client)} by nodes, ${formatCount(retransmits.server)} by the server`,

@@ -7,14 +7,14 @@ import type { Driver } from '../engine/driver.ts';
 import type { TransferReport } from '../engine/report.ts';
 import type { Address } from '../engine/types.ts';
 import { encodeReadRequest, MAX_CONTROL } from '../protocol/encode.ts';
-import { type Settled, UNNEGOTIATED, type Wish } from '../protocol/negotiate.ts';
+import type { Settled, Wish } from '../protocol/negotiate.ts';
 import { ERROR_CODE, OPCODE } from '../protocol/opcode.ts';
 import { patienceOf, type Stop } from '../session/manners.ts';
 import { Receiver } from '../session/receiver.ts';
 import type { Expectation, FileCheck } from './expected.ts';
 import type { NodeFate } from './fault-plan.ts';
 import type { BootPlan, Stage } from './plan.ts';
-import type { RequestOption } from './profile.ts';
+import type { Profile, RequestOption } from './profile.ts';
 import type { Random } from './random.ts';
 import { expand, type Variables } from './variables.ts';
 import type { ViolationId } from './violations.ts';
@@ -55,6 +55,8 @@ export interface NodeIdentity {
   readonly shared: boolean;
   readonly variables: Variables;
   readonly fate: NodeFate;
+  /** Its firmware in all stages, whatever the plan says; undefined: the plan's. */
+  readonly profile: Profile | undefined;
   readonly random: Random;
 }
 
@@ -153,7 +155,7 @@ export class BootingNode {
 
   /** Probes and reads one name. @returns whether it is there, or how the boot ended. */
   async #read(stage: Stage, index: number, name: string): Promise<boolean | NodeEnd> {
-    const { profile } = stage;
+    const profile = this.#profileOf(stage);
     if (profile.probe !== undefined) {
       const { options, code, message } = profile.probe;
       const probe = await this.#ask(stage, index, name, options, { afterBlocks: 0, code, message });
@@ -165,10 +167,13 @@ export class BootingNode {
   }
 
   /** Where the reading of a file ends on purpose. */
-  #stopIn({ closeAfterBlocks, profile }: Stage): Stop | undefined {
+  #stopIn(stage: Stage): Stop | undefined {
+    const { closeAfterBlocks } = stage;
     const { vanishAtBlock } = this.#identity.fate;
     if (vanishAtBlock !== undefined) return { afterBlocks: Math.max(1, vanishAtBlock - this.#blocks), code: 0 };
-    return closeAfterBlocks === undefined ? undefined : { afterBlocks: closeAfterBlocks, ...profile.close };
+    return closeAfterBlocks === undefined
+      ? undefined
+      : { afterBlocks: closeAfterBlocks, ...this.#profileOf(stage).close };
   }
 
   /** What an attempt means for the boot. */
@@ -198,7 +203,7 @@ export class BootingNode {
       case 'unreachable':
         return failed(`nobody listens on the server's port`);
       case 'timeout': {
-        const { manners } = stage.profile;
+        const { manners } = this.#profileOf(stage);
         if (!receiver.answered) {
           return failed(`no answer to the request within ${inSeconds(patienceOf(manners.request))}`);
         }
@@ -221,6 +226,10 @@ export class BootingNode {
     if (this.#versions === 0) this.#mixed = true;
   }
 
+  #profileOf(stage: Stage): Profile {
+    return this.#identity.profile ?? stage.profile;
+  }
+
   #where(stage: Stage, name: string): string {
     return `node ${this.#identity.number}, ${stage.name}: ${name}`;
   }
@@ -234,7 +243,7 @@ export class BootingNode {
   ): Promise<Attempt> {
     const { driver, server, tell, time, doubledAcks, expectation } = this.#setting;
     const { local, shared, random, fate } = this.#identity;
-    const { profile } = stage;
+    const profile = this.#profileOf(stage);
     const where = this.#where(stage, name);
     const receiver = new Receiver({
       wish: wishOf(options),
@@ -263,7 +272,6 @@ export class BootingNode {
         shared: shared ? this.#turn : undefined,
       },
       opening: opening.subarray(0, length),
-      rollover: () => (receiver.settled ?? UNNEGOTIATED).rollover,
       keep: (bytes, start, end, offset) => {
         tell.bytes(end - start);
         check?.feed(bytes, start, end, offset);

@@ -173,7 +173,7 @@ function histogramChart(
     summary:
       sum === 0
         ? 'Nothing was measured.'
-        : `${formatCount(sum)} ${things} from ${names[0]} to ${names.at(-1)}; most of them, ${formatCount(counts[fullest]!)}, took ${spans[fullest]}.`,
+        : `${formatCount(sum)} ${things} from ${names[0]} to ${names.at(-1)}; the fullest bucket, ${spans[fullest]}, has ${formatCount(counts[fullest]!)} of them.`,
     kind: 'bars',
     series: [{ label: things, tone: 'accent' }],
     data: [counts.map((_, index) => round((places[index]! + places[index + 1]!) / 2)), [...counts]],

@@ -22,7 +22,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 
-function escape(text: string): Html {
+function escapeHtml(text: string): Html {
   return text.replace(/[&<>"']/g, (character) => ENTITIES[character]!);
 }
 
@@ -48,7 +48,7 @@ interface Assets {
 function readAssets(): Assets {
   const require = createRequire(import.meta.url);
   const folder = dirname(require.resolve('uplot/package.json'));
-  const read = (name: string): string => readFileSync(join(folder, name), 'utf8').replaceAll(/\r\n?/g, '\n');
+  const read = (path: string): string => readFileSync(join(folder, path), 'utf8').replaceAll(/\r\n?/g, '\n');
   return { style: read('dist/uPlot.min.css'), script: read('dist/uPlot.iife.min.js'), licence: read('LICENSE') };
 }
 
@@ -78,8 +78,8 @@ export function renderHtml(report: StormReport): string {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="referrer" content="no-referrer">
-<meta name="generator" content="reveille ${escape(report.version)}">
-<title>${escape(`${title}: ${formatCount(report.completed)} of ${formatCount(report.nodes)} booted`)}</title>
+<meta name="generator" content="reveille ${escapeHtml(report.version)}">
+<title>${escapeHtml(`${title}: ${formatCount(report.completed)} of ${formatCount(report.nodes)} booted`)}</title>
 <link rel="icon" href="data:,">
 <style>${style}</style>
 <style>${PAGE_STYLE}</style>
@@ -87,7 +87,7 @@ export function renderHtml(report: StormReport): string {
 <body>
 <main>
 <header>
-<h1>${escape(title)}</h1>
+<h1>${escapeHtml(title)}</h1>
 ${about(report)}
 </header>
 ${harnessWarning(report)}
@@ -97,7 +97,7 @@ ${objectives(report)}
 <h2>Course</h2>
 <noscript><p class="hint">The charts are drawn by a script. Without it the tables under them say the same.</p></noscript>
 <div class="charts">
-${charts.map(figure).join('\n')}
+${charts.map(chartFigure).join('\n')}
 </div>
 ${stages(report)}
 ${latency(report)}
@@ -106,7 +106,7 @@ ${violations(report)}
 ${packets(report)}
 ${harness(report)}
 <footer>
-<p>Made by reveille ${escape(report.version)}. The whole report is in this page. <button type="button" id="save" hidden>Save as JSON</button></p>
+<p>Made by reveille ${escapeHtml(report.version)}. The whole report is in this page. <button type="button" id="save" hidden>Save as JSON</button></p>
 </footer>
 </main>
 ${embed('report', report)}
@@ -134,11 +134,11 @@ function about({ plan, nodes, arrival, seed, started_at }: StormReport): Html {
   const readable = started_at.replace(/^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z$/, '$1 $2 UTC');
   return `<dl class="about">
 ${terms([
-  ['Plan', escape(plan.name)],
+  ['Plan', escapeHtml(plan.name)],
   ['Nodes', formatCount(nodes)],
-  ['Arrival', escape(arrival)],
+  ['Arrival', escapeHtml(arrival)],
   ['Seed', String(seed)],
-  ['Started', `<time datetime="${escape(started_at)}">${escape(readable)}</time>`],
+  ['Started', `<time datetime="${escapeHtml(started_at)}">${escapeHtml(readable)}</time>`],
 ])}
 </dl>`;
 }
@@ -147,7 +147,7 @@ function harnessWarning({ harness: own }: StormReport): Html {
   if (!own.bottleneck) return '';
   return `<div class="loud" role="note">
 <strong class="bad">The storm itself was the bottleneck.</strong> These figures say more about it than about the server.
-<ul>${own.reasons.map((reason) => `<li>${escape(reason)}</li>`).join('')}</ul>
+<ul>${own.reasons.map((reason) => `<li>${escapeHtml(reason)}</li>`).join('')}</ul>
 </div>`;
 }
 
@@ -201,9 +201,9 @@ function table(caption: string, columns: readonly Column[], rows: readonly (read
   };
   const heads = columns.map(({ title, kind }) => `<th scope="col" class="${kind}">${title}</th>`);
   // A region that scrolls must be reachable by keyboard.
-  return `<div class="${box}" role="region" tabindex="0" aria-label="${escape(caption)}">
+  return `<div class="${box}" role="region" tabindex="0" aria-label="${escapeHtml(caption)}">
 <table>
-<caption>${escape(caption)}</caption>
+<caption>${escapeHtml(caption)}</caption>
 <thead><tr>${heads.join('')}</tr></thead>
 <tbody>
 ${rows.map((row) => `<tr>${row.map(cell).join('')}</tr>`).join('\n')}
@@ -212,37 +212,37 @@ ${rows.map((row) => `<tr>${row.map(cell).join('')}</tr>`).join('\n')}
 </div>`;
 }
 
-function name(title: string): Column {
+function nameColumn(title: string): Column {
   return { title, kind: 'name' };
 }
 
-function label(title: string): Column {
+function labelColumn(title: string): Column {
   return { title, kind: 'label' };
 }
 
-function words(title: string): Column {
+function wordsColumn(title: string): Column {
   return { title, kind: 'words' };
 }
 
-function number(title: string): Column {
+function figureColumn(title: string): Column {
   return { title, kind: 'figure' };
 }
 
 function objectives({ slo }: StormReport): Html {
   if (slo.checks.length === 0) return '';
   const rows = slo.checks.map(({ expression, actual, met }) => [
-    `<code>${escape(expression)}</code>`,
+    `<code>${escapeHtml(expression)}</code>`,
     actual === null ? 'not known' : String(Number(actual.toPrecision(6))),
     met ? 'met' : '<strong class="bad">missed</strong>',
   ]);
   return `<h2>Objectives</h2>
-${table('What was asked of the server, and what was found', [words('objective'), number('was'), number('verdict')], rows, 'scroll narrow')}`;
+${table('What was asked of the server, and what was found', [wordsColumn('objective'), figureColumn('was'), figureColumn('verdict')], rows, 'scroll narrow')}`;
 }
 
-function figure({ id, title, summary, series, readings, table: own }: Chart): Html {
+function chartFigure({ id, title, summary, series, readings, table: own }: Chart): Html {
   const legend = series.map(({ label, tone }) => `<span${tone === 'bad' ? ' class="failed"' : ''}>${label}</span>`);
-  const columns = own.columns.map((column) => number(column));
-  const rows = own.rows.map((row) => row.map(escape));
+  const columns = own.columns.map((column) => figureColumn(column));
+  const rows = own.rows.map((row) => row.map(escapeHtml));
   const drawing =
     readings.length === 0
       ? ''
@@ -253,24 +253,24 @@ ${table(own.caption, columns, rows, 'tall')}
 </details>`;
   return `<figure>
 <figcaption><h3>${title}</h3></figcaption>
-<p id="${id}-summary">${escape(summary)}</p>
+<p id="${id}-summary">${escapeHtml(summary)}</p>
 ${drawing}
 </figure>`;
 }
 
 function stages({ stages: all }: StormReport): Html {
   const rows = all.map((stage) => [
-    `${escape(stage.name)}`,
-    escape(stage.profile),
+    escapeHtml(stage.name),
+    escapeHtml(stage.profile),
     ...[stage.completed, stage.failed, stage.files, stage.misses].map(formatCount),
     formatBytes(stage.bytes),
     formatCount(stage.retransmits.client),
     formatCount(stage.retransmits.server),
   ]);
   const columns = [
-    name('stage'),
-    label('profile'),
-    ...['through', 'failed', 'files', 'misses', 'bytes', 'resent by nodes', 'by the server'].map(number),
+    nameColumn('stage'),
+    labelColumn('profile'),
+    ...['through', 'failed', 'files', 'misses', 'bytes', 'resent by nodes', 'by the server'].map(figureColumn),
   ];
   return `<h2>Stages</h2>
 ${table('Nodes that got through each stage of the boot, and what they fetched', columns, rows)}`;
@@ -285,10 +285,10 @@ function latency(report: StormReport): Html {
   const rows = [
     row('Boot, from due to done', report.finish_s, 1000),
     row('First reply, all stages', report.first_reply_ms),
-    ...report.stages.map((stage) => row(`First reply in ${escape(stage.name)}`, stage.first_reply_ms)),
-    ...report.stages.map((stage) => row(`Duration of ${escape(stage.name)}`, stage.duration_ms)),
+    ...report.stages.map((stage) => row(`First reply in ${escapeHtml(stage.name)}`, stage.first_reply_ms)),
+    ...report.stages.map((stage) => row(`Duration of ${escapeHtml(stage.name)}`, stage.duration_ms)),
   ];
-  const columns = [words('time'), ...['p50', 'p90', 'p99', 'max'].map(number)];
+  const columns = [wordsColumn('time'), ...['p50', 'p90', 'p99', 'max'].map(figureColumn)];
   return `<h2>Latency</h2>
 ${table('Percentiles, by nearest rank; – where nothing was measured', columns, rows, 'scroll narrow')}`;
 }
@@ -296,23 +296,23 @@ ${table('Percentiles, by nearest rank; – where nothing was measured', columns,
 function failures({ failures: all }: StormReport): Html {
   if (all.length === 0) return '';
   const rows = all.map(({ reason, stage, nodes, example }) => [
-    `${escape(reason)}<small>first: ${escape(example)}</small>`,
-    escape(stage),
+    `${escapeHtml(reason)}<small>first: ${escapeHtml(example)}</small>`,
+    escapeHtml(stage),
     formatCount(nodes),
   ]);
   return `<h2>Failures</h2>
-${table('Why nodes did not boot', [words('reason'), name('stage'), number('nodes')], rows)}`;
+${table('Why nodes did not boot', [wordsColumn('reason'), nameColumn('stage'), figureColumn('nodes')], rows)}`;
 }
 
 function violations({ violations: all }: StormReport): Html {
   if (all.length === 0) return '<h2>Violations</h2>\n<p>None: the server kept to the rules that were looked at.</p>';
   const rows = all.map(({ id, what, clause, count, example }) => [
-    `<code>${escape(id)}</code>`,
-    `${escape(what)}<small>first: ${escape(example)}</small>`,
-    escape(clause),
+    `<code>${escapeHtml(id)}</code>`,
+    `${escapeHtml(what)}<small>first: ${escapeHtml(example)}</small>`,
+    escapeHtml(clause),
     formatCount(count),
   ]);
-  const columns = [name('rule'), words('what was seen'), name('clause'), number('count')];
+  const columns = [nameColumn('rule'), wordsColumn('what was seen'), nameColumn('clause'), figureColumn('count')];
   return `<h2>Violations</h2>
 ${table('Rules that the server broke', columns, rows)}`;
 }
@@ -348,7 +348,10 @@ ${facts([
   ['CPU time', formatMs(own.cpu_s * 1000)],
   ['Event loop delay', `p50 ${formatMs(delay.p50)}, p99 ${formatMs(delay.p99)}, max ${formatMs(delay.max)}`],
   ['Dropped', formatMany(own.drops, 'datagram')],
-  ['Engine', escape(own.engine)],
-  ['Machine', escape(`${machine.cpu}, ${formatMany(machine.cores, 'core')}, Node ${machine.node}, ${machine.kernel}`)],
+  ['Engine', escapeHtml(own.engine)],
+  [
+    'Machine',
+    escapeHtml(`${machine.cpu}, ${formatMany(machine.cores, 'core')}, Node ${machine.node}, ${machine.kernel}`),
+  ],
 ])}`;
 }

@@ -103,12 +103,13 @@ footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line);
   @page { margin: 14mm 12mm; }
   body { font-size: 10pt; }
   main { max-width: none; padding: 0; }
-  h2 { margin-top: 1.5rem; break-after: avoid; }
+  h2 { margin-top: 1.25rem; break-after: avoid; }
+  footer { margin-top: 1rem; padding-top: 0.5rem; break-before: avoid; }
   figure, .loud, .key, table, tr { break-inside: avoid; }
   thead { display: table-header-group; }
   .scroll, @media (min-width: 48rem) { .narrow table { width: auto; min-width: 42rem; } }
 .tall { overflow: visible; max-height: none; }
-  th, td { padding-left: 0.6rem; }
+  th, td { padding: 0.25rem 0 0.25rem 0.6rem; }
   .name, .words { min-width: 0; }
   details:not([open]), button, .hint { display: none; }
   .charts { gap: 0.75rem; }

@@ -8,6 +8,7 @@ import { runCrew } from './crew.ts';
 import type { ExpectedVersion } from './expected.ts';
 import type { FaultPlan } from './fault-plan.ts';
 import type { BootPlan } from './plan.ts';
+import type { Profile } from './profile.ts';
 import { Random } from './random.ts';
 import type { StormProgress, StormReport } from './report.ts';
 import { evaluate, type Slo } from './slo.ts';
@@ -16,6 +17,8 @@ export interface StormOptions {
   /** An IP address in text, and the port. */
   readonly server: Address;
   readonly plan: BootPlan;
+  /** See ShareOrder.mix. */
+  readonly mix?: readonly Profile[];
   /** 1 or more. */
   readonly nodes: number;
   readonly arrival: ArrivalLaw;
@@ -54,6 +57,7 @@ function describeMachine(): StormReport['machine'] {
 
 export async function runStorm(options: StormOptions): Promise<StormReport> {
   const { server, plan, nodes, arrival, seed, faults, expected, source, engine, threads, doubledAcks, slo } = options;
+  const { mix = [] } = options;
   const startedAt = new Date();
   const before = process.cpuUsage();
   const due = dueTimes(arrival, nodes, new Random(seed).fork('arrival'));
@@ -61,7 +65,7 @@ export async function runStorm(options: StormOptions): Promise<StormReport> {
   const workers = await runCrew({
     threads: Math.min(threads, nodes),
     engine,
-    common: { server, plan, seed, source, faults, expected, doubledAcks },
+    common: { server, plan, mix, seed, source, faults, expected, doubledAcks },
     due,
     onProgress: (progress) => {
       durationMs = progress.elapsedMs;
@@ -79,6 +83,7 @@ export async function runStorm(options: StormOptions): Promise<StormReport> {
       server: `${address}:${server.port}`,
       seed,
       plan,
+      mix,
       arrival: options.arrivalText,
       nodes,
       verified: expected !== undefined || plan.stages.some(({ size, sha256 }) => (size ?? sha256) !== undefined),

@@ -12,6 +12,7 @@ import { type FaultPlan, nodeFate } from './fault-plan.ts';
 import { type RecordedValues, ValueRecorder } from './histogram.ts';
 import { BootingNode, type NodeEnd, type NodeObserver, type NodeSetting, type Silence } from './node.ts';
 import type { BootPlan } from './plan.ts';
+import type { Profile } from './profile.ts';
 import { Random } from './random.ts';
 import { nodeVariables } from './variables.ts';
 import type { ViolationId } from './violations.ts';
@@ -37,6 +38,8 @@ export interface ShareOrder {
   readonly faults: FaultPlan;
   readonly expected: readonly ExpectedVersion[] | undefined;
   readonly doubledAcks: boolean;
+  /** Firmware that nodes have in turn, in all stages; empty: the plan's. */
+  readonly mix: readonly Profile[];
   readonly cells: SharedArrayBuffer;
 }
 
@@ -259,7 +262,8 @@ export async function runShare(order: ShareOrder, engine: Engine, time: () => nu
     server,
     plan,
     expectation: order.expected === undefined ? undefined : new Expectation(order.expected),
-    doubledAcks: order.doubledAcks,
+    // Where we make copies ourselves, or bring packets together that came apart, a copy says nothing of the server.
+    doubledAcks: order.doubledAcks && order.faults.in.duplicate === 0 && order.faults.in.delay.toMs === 0,
     time: sinceStart,
     pause: (ms) => pauses.pause(ms),
     stopping: () => cells.stopping,
@@ -280,6 +284,7 @@ export async function runShare(order: ShareOrder, engine: Engine, time: () => nu
       shared: source === 'address',
       variables: nodeVariables(number, address),
       fate: nodeFate(order.faults, random),
+      profile: order.mix.length === 0 ? undefined : order.mix[number % order.mix.length],
       random,
     });
     recording.end(number, dueAt, await node.boot());

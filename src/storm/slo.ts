@@ -45,7 +45,7 @@ const EXPECTED: Readonly<Record<Kind, string>> = {
 interface Metric<Subject> {
   readonly kind: Kind;
   /** @returns null when it could not be known. */
-  of(subject: Subject): number | null;
+  readonly of: (subject: Subject) => number | null;
 }
 
 /** A metric as it was named, ready to be read off a report. */

@@ -18,12 +18,16 @@ describe('the reveille command', () => {
   });
 
   it('explains itself and its exit codes', async () => {
-    const [help, serve, get] = await Promise.all([
+    const [help, serve, get, storm, check] = await Promise.all([
       new Reveille(['--help']).ended,
       new Reveille(['serve', '--help']).ended,
       new Reveille(['get', '--help']).ended,
+      new Reveille(['storm', '--help']).ended,
+      new Reveille(['check', '--help']).ended,
     ]);
-    expect([help.code, serve.code, get.code]).toEqual([0, 0, 0]);
+    expect([help.code, serve.code, get.code, storm.code, check.code]).toEqual([0, 0, 0, 0, 0]);
+    for (const flag of ['--nodes', '--plan', '--verify', '--slo']) expect(storm.stdout).toContain(flag);
+    for (const flag of ['--file', '--against', '--timeout', '--json']) expect(check.stdout).toContain(flag);
     expect(help.stdout).toMatch(/Exit codes:\n {2}0 .*\n {2}1 .*\n {2}2 .*\n {2}3 /);
     for (const flag of ['--listen', '--no-admin', '--cache-bytes', '--drain', '--config', '--hint']) {
       expect(serve.stdout).toContain(flag);

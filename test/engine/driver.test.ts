@@ -11,6 +11,8 @@ import { RawPeer } from '../support/datagrams.ts';
 
 /** Does what each test gives it to do; without that, nothing. */
 class ScriptedSession implements Session {
+  readonly rollover = 0;
+  phase = 0;
   readonly tally = createTally();
   deadline = Number.MAX_SAFE_INTEGER;
   outcome: Outcome | undefined;
@@ -59,7 +61,6 @@ describe('a driver', () => {
       session,
       link: { local: 'here', peer: peer.local, peerPort: 'fixed' },
       opening: Uint8Array.of(0, 6),
-      rollover: () => 0,
       ...more,
     };
   }
@@ -204,27 +205,31 @@ describe('a driver', () => {
     expect(clock.step()).toBe(false);
   });
 
-  test('tells supervisions of progress, and counts the time of a transfer until its last', async () => {
+  test('tells supervisions of progress now and then, of a new phase at once, and counts the time of a transfer until its last', async () => {
     const progress: number[] = [];
     const session = Object.assign(new ScriptedSession(), { deadline: 9000 });
     session.onPacket = ({ block }) => {
       session.tally.blocks = block;
+      if (block === 3) session.phase = 1;
     };
     const supervision = { onProgress: (at: number) => progress.push(at), attend: () => {} };
     const report = driver.run(job(session, { supervision }));
     await clock.runAsync(0);
     const link = peer.inbox.datagrams[0]!.from!;
     for (const [at, block] of [
-      [40, 1],
-      [60, 1],
-      [80, 2],
+      [100, 1],
+      [120, 1],
+      [140, 2],
+      [150, 3],
+      [180, 4],
+      [220, 5],
     ] as const) {
       await clock.runAsync(at);
       peer.send(link, 0, 4, 0, block);
     }
     await clock.runAsync();
-    expect(await report).toMatchObject({ outcome: 'timeout', durationMs: 80, blocks: 2 });
-    expect(progress.filter((at, index) => at !== progress[index - 1])).toEqual([0, 40, 80]);
+    expect(await report).toMatchObject({ outcome: 'timeout', durationMs: 220, blocks: 5 });
+    expect(progress).toEqual([0, 100, 150, 220]);
   });
 
   test('counts what arrives, what of it is malformed, stale, or sent again', async () => {

@@ -1,6 +1,6 @@
 /** Counts instead of values: what is lost, and that nothing else is. */
 import { MessageChannel, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type RecordedValues, ValueRecorder } from '../../src/storm/histogram.ts';
 

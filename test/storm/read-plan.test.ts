@@ -12,12 +12,14 @@ function messageOf(run: () => unknown): string {
   try {
     run();
   } catch (error) {
-    expect(error).toBeInstanceOf(InputMistake);
-    const { message } = error as Error;
-    expect(message).not.toContain('\n');
-    return message;
+    if (error instanceof InputMistake && !error.message.includes('\n')) return error.message;
+    throw error;
   }
   throw new Error('Expected a mistake');
+}
+
+function exactly(text: string): RegExp {
+  return new RegExp(`^${text.replace(/[$()*+.?[\\\]^{|}]/g, '\\$&')}$`);
 }
 
 /** What is said about a plan. */
@@ -177,9 +179,7 @@ describe('a plan', () => {
     ['a'.repeat(300_000), 'plan.yaml: expected at most 262144 characters, got 300000'],
     ['['.repeat(100_000), /^plan\.yaml(:1:\d+)?: expected YAML, got /],
   ])('that is wrong is turned down in one line (%#)', (yaml, expected) => {
-    const message = refusal(yaml);
-    if (typeof expected === 'string') expect(message).toBe(expected);
-    else expect(message).toMatch(expected);
+    expect(refusal(yaml)).toMatch(typeof expected === 'string' ? exactly(expected) : expected);
   });
 
   it('with several mistakes is told of the first', () => {
@@ -211,8 +211,7 @@ describe('a plan of files alone', () => {
     [{ profile: 'ipxe', files: ['x'.repeat(500)] }, /^--file: expected a name that fits into a request/],
   ])('that is wrong is turned down in one line (%#)', (options, expected) => {
     const message = messageOf(() => planFromFiles(options));
-    if (typeof expected === 'string') expect(message).toBe(expected);
-    else expect(message).toMatch(expected);
+    expect(message).toMatch(typeof expected === 'string' ? exactly(expected) : expected);
   });
 });
 
@@ -259,9 +258,9 @@ describe('the example plans', () => {
 
   it.each(plans)('%s runs as it is against examples/rack', (file) => {
     const plan = readPlan(readFileSync(join(EXAMPLES, 'storm', file), 'utf8'), file);
-    for (const { search, optional } of plan.stages) {
-      const found = search.filter((name) => existsSync(join(EXAMPLES, 'rack', name)));
-      if (!optional) expect(found.length, search.join(', ')).toBeGreaterThan(0);
-    }
+    const lacking = plan.stages.filter(
+      ({ search, optional }) => !optional && !search.some((name) => existsSync(join(EXAMPLES, 'rack', name))),
+    );
+    expect(lacking.map(({ name }) => name)).toEqual([]);
   });
 });

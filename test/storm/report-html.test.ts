@@ -26,7 +26,7 @@ describe("the text of a report's page", () => {
   });
 
   it('names no address to load anything from', () => {
-    const markup = renderHtml(calmReport).replaceAll(/<script>[^]*?<\/script>|<!--[^]*?-->/g, '');
+    const markup = renderHtml(calmReport).replaceAll(/<script>[\s\S]*?<\/script>|<!--[\s\S]*?-->/g, '');
     expect(markup).not.toMatch(/https?:|\bsrc=|@import|url\(/);
     expect([...markup.matchAll(/\bhref="([^"]*)"/g)].map(([, href]) => href)).toEqual(['data:,']);
   });
@@ -41,12 +41,13 @@ describe('the charts of a report', () => {
     const long = Array.from({ length: 1200 }, (_, index) => index);
     const curve = { step_s: 0.5, completed: long, failed: long.map(() => 0), bytes: long };
     for (const report of [roughReport, calmReport, { ...roughReport, curve }]) {
-      for (const { id, data, readings, table } of chartsOf(report)) {
+      const charts = chartsOf(report);
+      for (const { data, readings } of charts) {
         for (const values of data) expect(values).toHaveLength(readings.length);
-        if (id === 'completion' || id === 'throughput') {
-          expect(table.rows.length).toBeLessThanOrEqual(26);
-          expect(table.rows.at(-1)?.[0]).toBe(`${report.curve.bytes.length / 2} s`);
-        }
+      }
+      for (const { table } of charts.slice(0, 2)) {
+        expect(table.rows.length).toBeLessThanOrEqual(26);
+        expect(table.rows.at(-1)?.[0]).toBe(`${report.curve.bytes.length / 2} s`);
       }
     }
   });
@@ -55,8 +56,10 @@ describe('the charts of a report', () => {
     expect(chartsOf(roughReport).map(({ summary }) => summary)).toEqual([
       '985 of 1,000 nodes booted, 14 failed. Half of those that booted had done so after 38.0 s.',
       expect.stringMatching(/^14\.5 GB of payload in 63\.2 s: 230 MB\/s on average, \d+ MB\/s at most\.$/),
-      expect.stringMatching(/^3,000 requests from \S+ µs to \S+ s; most of them, \d+, took \S+ ms to \S+ ms\.$/),
-      expect.stringMatching(/^985 nodes from \d+ s to \d+ s; most of them, \d+, took \d+ s to \d+ s\.$/),
+      expect.stringMatching(
+        /^3,000 requests from \S+ µs to \S+ s; the fullest bucket, \S+ ms to \S+ ms, has \d+ of them\.$/,
+      ),
+      expect.stringMatching(/^985 nodes from \d+ s to \d+ s; the fullest bucket, \d+ s to \d+ s, has \d+ of them\.$/),
     ]);
   });
 
@@ -161,7 +164,7 @@ describe.skipIf(!hasBrowser)("a report's page in a browser", () => {
     ['empty', emptyReport],
   ])('fits a phone of 360 pixels without scrolling sideways: the %s report', async (_, report) => {
     const { page, problems } = await openPage(browser, renderHtml(report), { viewport: { width: 360, height: 740 } });
-    await page.locator('details').evaluateAll((all) => all.forEach((details) => details.setAttribute('open', '')));
+    await page.locator('details').evaluateAll((all) => all.map((details) => details.setAttribute('open', '')));
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(360);
     expect(problems).toEqual([]);
   });

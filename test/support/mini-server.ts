@@ -74,7 +74,6 @@ export class MiniServer {
       session: sender,
       link: { local: this.#listening!.local.address, peer, peerPort: 'fixed' },
       opening: opening.subarray(0, openingLength),
-      rollover: () => settled.rollover,
       content: this.#engine.attach(shareBytes(content)),
     });
     this.reports.set(request.filename, report);
@@ -112,7 +111,6 @@ export async function download(driver: Driver, options: DownloadOptions): Promis
     session: new Receiver({ wish, seed: 7, patienceMs, lingerMs }),
     link: { local, peer: server, peerPort: 'learn' },
     opening: opening.subarray(0, length),
-    rollover: () => 0,
     keep: (bytes, start, end, offset) => {
       if (offset !== kept) throw new Error(`Expected offset ${kept}, got ${offset}`);
       chunks.push(bytes.slice(start, end));

@@ -205,7 +205,6 @@ class VirtualWorld {
       session: receiver,
       link: { local, peer: server, peerPort: 'learn' },
       opening: opening.subarray(0, length),
-      rollover: () => 0,
       keep: (bytes, start, end, offset) => {
         if (offset !== kept) download.misplaced ??= `offset ${offset} kept where ${kept} was next`;
         kept = offset + end - start;
@@ -259,7 +258,6 @@ class VirtualWorld {
       session: sender,
       link: { local: SERVER, peer, peerPort: 'fixed' },
       opening: opening.subarray(0, length),
-      rollover: () => settled.rollover,
       content: attachShared(shareBytes(contentOf(draw))),
       supervision: {
         onProgress: () => {},

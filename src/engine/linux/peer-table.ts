@@ -1,17 +1,20 @@
 /**
  * Which link a datagram belongs to: an open-addressed table from a peer's sockaddr to a small number, without an
- * allocation per look-up. Six words make a key: family and port, address, scope.
+ * allocation per look-up. A row is a key of six words (family and port, address, scope) and its value: with thousands
+ * of peers each row is a cache miss, so there is one for a look-up.
  */
 import { AF_INET } from './libc.ts';
 import type { Family } from './socket-address.ts';
 
-const WORDS = 6;
+const KEY_WORDS = 6;
+const ROW = 8;
+const VALUE = 6;
 const EMPTY = -1;
 
 export class PeerTable {
   readonly #family: Family;
-  #keys = new Int32Array(64 * WORDS);
-  #values = new Int32Array(64).fill(EMPTY);
+  #rows = emptyRows(64);
+  #mask = 63;
   #size = 0;
 
   constructor(family: Family) {
@@ -24,57 +27,60 @@ export class PeerTable {
 
   /** What was set for the peer whose sockaddr is at words[at], or -1. */
   find(words: Int32Array, at: number): number {
-    return this.#values[this.#slot(words, at)]!;
+    return this.#rows[this.#slot(words, at) * ROW + VALUE]!;
   }
 
   /** @param value anything but -1. */
   set(words: Int32Array, at: number, value: number): void {
-    if ((this.#size + 1) * 2 > this.#values.length) this.#grow();
+    if ((this.#size + 1) * 2 > this.#mask) this.#grow();
     const slot = this.#slot(words, at);
-    if (this.#values[slot] === EMPTY) this.#size++;
+    if (this.#valueAt(slot) === EMPTY) this.#size++;
     this.#write(slot, words, at, value);
   }
 
   delete(words: Int32Array, at: number): void {
     let hole = this.#slot(words, at);
-    if (this.#values[hole] === EMPTY) return;
+    if (this.#valueAt(hole) === EMPTY) return;
     this.#size--;
     // Entries behind the hole move up, unless they are where they belong: no tombstones, so look-ups stay short.
-    const mask = this.#values.length - 1;
-    for (let slot = (hole + 1) & mask; this.#values[slot] !== EMPTY; slot = (slot + 1) & mask) {
-      const home = this.#hashAt(slot) & mask;
+    const mask = this.#mask;
+    for (let slot = (hole + 1) & mask; this.#valueAt(slot) !== EMPTY; slot = (slot + 1) & mask) {
+      const home = this.#hashOf(this.#rows, slot) & mask;
       if (((slot - home) & mask) < ((slot - hole) & mask)) continue;
-      this.#keys.copyWithin(hole * WORDS, slot * WORDS, (slot + 1) * WORDS);
-      this.#values[hole] = this.#values[slot]!;
+      this.#rows.copyWithin(hole * ROW, slot * ROW, (slot + 1) * ROW);
       hole = slot;
     }
-    this.#values[hole] = EMPTY;
+    this.#rows[hole * ROW + VALUE] = EMPTY;
+  }
+
+  #valueAt(slot: number): number {
+    return this.#rows[slot * ROW + VALUE]!;
   }
 
   /** Where the key is, or would be put. */
   #slot(words: Int32Array, at: number): number {
-    const mask = this.#values.length - 1;
-    const keys = this.#keys;
+    const mask = this.#mask;
+    const rows = this.#rows;
     const portWord = words[at]!;
     if (this.#family === AF_INET) {
       const address = words[at + 1]!;
       let slot = hash(portWord, address) & mask;
-      for (; this.#values[slot] !== EMPTY; slot = (slot + 1) & mask) {
-        if (keys[slot * WORDS] === portWord && keys[slot * WORDS + 1] === address) return slot;
+      for (; rows[slot * ROW + VALUE] !== EMPTY; slot = (slot + 1) & mask) {
+        if (rows[slot * ROW] === portWord && rows[slot * ROW + 1] === address) return slot;
       }
       return slot;
     }
     // sockaddr_in6: port, flow label (not part of the key), four words of address, scope.
     let slot = hash(portWord, words[at + 2]! ^ words[at + 3]! ^ words[at + 4]! ^ words[at + 5]!) & mask;
-    for (; this.#values[slot] !== EMPTY; slot = (slot + 1) & mask) {
-      const key = slot * WORDS;
+    for (; rows[slot * ROW + VALUE] !== EMPTY; slot = (slot + 1) & mask) {
+      const key = slot * ROW;
       if (
-        keys[key] === portWord &&
-        keys[key + 1] === words[at + 2] &&
-        keys[key + 2] === words[at + 3] &&
-        keys[key + 3] === words[at + 4] &&
-        keys[key + 4] === words[at + 5] &&
-        keys[key + 5] === words[at + 6]
+        rows[key] === portWord &&
+        rows[key + 1] === words[at + 2] &&
+        rows[key + 2] === words[at + 3] &&
+        rows[key + 3] === words[at + 4] &&
+        rows[key + 4] === words[at + 5] &&
+        rows[key + 5] === words[at + 6]
       ) {
         return slot;
       }
@@ -83,38 +89,39 @@ export class PeerTable {
   }
 
   #write(slot: number, words: Int32Array, at: number, value: number): void {
-    const key = slot * WORDS;
-    this.#keys[key] = words[at]!;
-    if (this.#family === AF_INET) this.#keys[key + 1] = words[at + 1]!;
-    else for (let word = 1; word < WORDS; word++) this.#keys[key + word] = words[at + 1 + word]!;
-    this.#values[slot] = value;
+    const row = slot * ROW;
+    this.#rows[row] = words[at]!;
+    if (this.#family === AF_INET) this.#rows[row + 1] = words[at + 1]!;
+    else for (let word = 1; word < KEY_WORDS; word++) this.#rows[row + word] = words[at + 1 + word]!;
+    this.#rows[row + VALUE] = value;
   }
 
-  #hashAt(slot: number): number {
-    const key = slot * WORDS;
-    const keys = this.#keys;
+  #hashOf(rows: Int32Array, slot: number): number {
+    const row = slot * ROW;
     return this.#family === AF_INET
-      ? hash(keys[key]!, keys[key + 1]!)
-      : hash(keys[key]!, keys[key + 1]! ^ keys[key + 2]! ^ keys[key + 3]! ^ keys[key + 4]!);
+      ? hash(rows[row]!, rows[row + 1]!)
+      : hash(rows[row]!, rows[row + 1]! ^ rows[row + 2]! ^ rows[row + 3]! ^ rows[row + 4]!);
   }
 
   #grow(): void {
-    const keys = this.#keys;
-    const values = this.#values;
-    this.#keys = new Int32Array(keys.length * 2);
-    this.#values = new Int32Array(values.length * 2).fill(EMPTY);
-    const mask = this.#values.length - 1;
-    for (let old = 0; old < values.length; old++) {
-      if (values[old] === EMPTY) continue;
-      const key = keys.subarray(old * WORDS, (old + 1) * WORDS);
-      const home =
-        this.#family === AF_INET ? hash(key[0]!, key[1]!) : hash(key[0]!, key[1]! ^ key[2]! ^ key[3]! ^ key[4]!);
-      let slot = home & mask;
-      while (this.#values[slot] !== EMPTY) slot = (slot + 1) & mask;
-      this.#keys.set(key, slot * WORDS);
-      this.#values[slot] = values[old]!;
+    const old = this.#rows;
+    const slots = old.length / ROW;
+    this.#rows = emptyRows(slots * 2);
+    this.#mask = slots * 2 - 1;
+    for (let from = 0; from < slots; from++) {
+      if (old[from * ROW + VALUE] === EMPTY) continue;
+      let slot = this.#hashOf(old, from) & this.#mask;
+      while (this.#valueAt(slot) !== EMPTY) slot = (slot + 1) & this.#mask;
+      this.#rows.set(old.subarray(from * ROW, (from + 1) * ROW), slot * ROW);
     }
   }
+}
+
+/** @param slots a power of two. */
+function emptyRows(slots: number): Int32Array<ArrayBuffer> {
+  const rows = new Int32Array(slots * ROW);
+  for (let slot = 0; slot < slots; slot++) rows[slot * ROW + VALUE] = EMPTY;
+  return rows;
 }
 
 function hash(port: number, address: number): number {

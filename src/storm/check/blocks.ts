@@ -116,7 +116,8 @@ async function shortFile(asker: Asker): Promise<Verdict> {
   const small = asker.files.find(({ size }) => size !== undefined && size > 0 && size < PLAIN_BLKSIZE);
   if (small !== undefined) return await readAll(asker, small, [], 1);
   const file = asker.offers.blksize ? asker.wholeFile : undefined;
-  if (file?.size === undefined || file.size >= MOST_BLKSIZE) return notTried(`needs a file of ${PLAIN_BLKSIZE - 1} bytes`);
+  if (file?.size === undefined || file.size >= MOST_BLKSIZE)
+    return notTried(`needs a file of ${PLAIN_BLKSIZE - 1} bytes`);
   return await readAll(asker, file, [['blksize', String(file.size + 1)]], 1);
 }
 

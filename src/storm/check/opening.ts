@@ -35,7 +35,9 @@ function isFirstBlock(reply: Reply): boolean {
 async function acknowledgeOack({ exchange }: Opened, asker: Asker): Promise<Verdict> {
   await exchange.ack(0);
   const reply = await exchange.until(({ kind }) => kind !== 'OACK', asker.waits.resendMs);
-  return reply !== undefined && isFirstBlock(reply) ? pass() : fail(`expected DATA 1 after ACK 0, got ${describe(reply)}`);
+  return reply !== undefined && isFirstBlock(reply)
+    ? pass()
+    : fail(`expected DATA 1 after ACK 0, got ${describe(reply)}`);
 }
 
 async function noDataBeforeAck(asker: Asker): Promise<Verdict> {
@@ -129,7 +131,10 @@ async function anotherRequest(asker: Asker): Promise<Verdict> {
   exchange.follow(answer.from);
   if (answer.kind === 'OACK') {
     await exchange.ack(0);
-    const data = await exchange.until((found) => isFirstBlock(found) && found.from.port === answer.from.port, asker.waits.resendMs);
+    const data = await exchange.until(
+      (found) => isFirstBlock(found) && found.from.port === answer.from.port,
+      asker.waits.resendMs,
+    );
     if (data === undefined) return fail('expected DATA 1 of the second transfer, got silence');
   }
   if (former.port === answer.from.port) return pass('both transfers speak from one port');
@@ -176,7 +181,11 @@ async function stranger(asker: Asker): Promise<Verdict> {
 }
 
 async function sourceAddress(asker: Asker): Promise<Verdict> {
-  const replies = await Promise.all([asker.read([]), asker.read([['tsize', '0']]), asker.read([], 'reveille-check-no')]);
+  const replies = await Promise.all([
+    asker.read([]),
+    asker.read([['tsize', '0']]),
+    asker.read([], 'reveille-check-no'),
+  ]);
   const foreign = replies.find((reply) => reply !== undefined && reply.from.address !== asker.server.address);
   if (replies.some((reply) => reply === undefined)) return fail('expected three answers, got silence');
   return foreign === undefined
@@ -246,4 +255,3 @@ export const OPENING_CHECKS: readonly Check[] = [
     run: sourceAddress,
   },
 ];
-

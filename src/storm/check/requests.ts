@@ -1,6 +1,18 @@
 /** Statements 1 to 20: datagrams that are requests, nearly are, or are none. */
 import { type Asker, isServed } from './asker.ts';
-import { ack, data, describe, error, granted, oack, type Options, type Reply, readOack, request, strings } from './packets.ts';
+import {
+  ack,
+  data,
+  describe,
+  error,
+  granted,
+  oack,
+  type Options,
+  type Reply,
+  readOack,
+  request,
+  strings,
+} from './packets.ts';
 import { type Check, fail, notOffered, pass, type Verdict, worst } from './verdict.ts';
 
 const opcode = (number: number): Buffer => Buffer.from([number >> 8, number & 0xff]);

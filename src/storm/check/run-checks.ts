@@ -2,6 +2,7 @@
  * Puts every statement to one server and comes back with a report, whatever the server does: each check has an end,
  * the run has one, and a server that has stopped answering is noticed after the check that silenced it.
  */
+import { setMaxListeners } from 'node:events';
 import type { Address } from '../../engine/types.ts';
 import { Asker, type AskerOptions } from './asker.ts';
 import { CHECKS } from './checks.ts';
@@ -95,6 +96,8 @@ class Run {
   async #withAsker<T>(work: (asker: Asker) => Promise<T>, cut: (reason: string) => T): Promise<T> {
     const { checkMs } = this.#options.waits;
     const controller = new AbortController();
+    // Every socket listens; a check may have a dozen.
+    setMaxListeners(0, controller.signal);
     const sources = [this.#signal, this.#silenced.signal];
     const relay = (): void => controller.abort(sources.find(({ aborted }) => aborted)?.reason);
     const timer = setTimeout(() => controller.abort(new CutShort(`took over ${checkMs / 1000} s`)), checkMs);
@@ -159,6 +162,7 @@ export async function runChecks(options: CheckRunOptions): Promise<CheckReport> 
   const pulse: Pulse = { heardAt: start };
   const waits = options.waits ?? DEFAULT_WAITS;
   const stop = new AbortController();
+  setMaxListeners(0, stop.signal);
   const relay = (): void => stop.abort(options.signal?.reason);
   const timer = setTimeout(
     () => stop.abort(new CutShort(`the time of ${options.timeoutMs / 1000} s was over`)),
@@ -208,7 +212,13 @@ export async function runChecks(options: CheckRunOptions): Promise<CheckReport> 
     })),
     duration_s: Math.round(performance.now() - start) / 1000,
     fault,
-    fell_silent_after: run?.silent === true ? run.suspects().map(({ check }) => check.number).toSorted((a, b) => a - b) : null,
+    fell_silent_after:
+      run?.silent === true
+        ? run
+            .suspects()
+            .map(({ check }) => check.number)
+            .toSorted((a, b) => a - b)
+        : null,
     cut_short: cutShort,
     pass: count('pass'),
     fail: count('fail'),
@@ -217,4 +227,3 @@ export async function runChecks(options: CheckRunOptions): Promise<CheckReport> 
     checks: results,
   };
 }
-

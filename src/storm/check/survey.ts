@@ -53,7 +53,12 @@ function isRefused({ address, port }: Address): Promise<boolean> {
 /** @returns why the server can't be asked, or undefined when it answers. */
 async function reach(options: SurveyOptions, name: string): Promise<string | undefined> {
   const { server, waits, signal } = options;
-  const hasty = new Asker({ ...options, files: [], offers: NOTHING, waits: { ...waits, replyMs: KNOCK_MS, replySends: 1 } });
+  const hasty = new Asker({
+    ...options,
+    files: [],
+    offers: NOTHING,
+    waits: { ...waits, replyMs: KNOCK_MS, replySends: 1 },
+  });
   const patient = new Asker({ ...options, files: [], offers: NOTHING });
   try {
     const exchange = await hasty.exchange();
@@ -69,7 +74,8 @@ async function reach(options: SurveyOptions, name: string): Promise<string | und
 }
 
 async function offersOf(asker: Asker): Promise<Offers> {
-  const grants = async (name: string, value: string): Promise<boolean> => (await asker.grant(name, value)) !== undefined;
+  const grants = async (name: string, value: string): Promise<boolean> =>
+    (await asker.grant(name, value)) !== undefined;
   const [blksize, tsize, timeout, windowsize] = await Promise.all([
     grants('blksize', '1024'),
     grants('tsize', '0'),

@@ -1,7 +1,7 @@
 /** Statements 70 to 73: what a server does about losses, in windows and without. */
 import type { Asker } from './asker.ts';
 import { isWhole } from './files.ts';
-import type { Options } from './packets.ts';
+import { describe, type Options, type Reply } from './packets.ts';
 import { Transfer } from './transfer.ts';
 import { type Check, fail, isVerdict, notOffered, notTried, pass, type Verdict } from './verdict.ts';
 
@@ -61,8 +61,12 @@ async function lastBlockLost(asker: Asker): Promise<Verdict> {
   if (wrong !== undefined) return wrong;
   const { exchange, taken } = transfer;
   exchange.forget();
-  const copy = await exchange.until((reply) => transfer.isBlock(reply, taken), asker.waits.resendMs);
-  if (copy === undefined) return fail(`the last block was not sent again within ${asker.waits.resendMs / 1000} s`);
+  let instead: Reply | undefined;
+  const copy = await exchange.until((reply) => {
+    instead ??= reply;
+    return transfer.isBlock(reply, taken);
+  }, asker.waits.resendMs);
+  if (copy === undefined) return fail(`expected the last block again, got ${describe(instead)}`);
   const other = transfer.judge(taken, copy);
   if (other !== undefined) return other;
   await transfer.acknowledge();

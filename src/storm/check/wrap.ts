@@ -17,12 +17,14 @@ async function longTransfer(asker: Asker, blocks: number, windowsize: number): P
   const enough = ({ size }: OfferedFile): boolean => size !== undefined && size >= least;
   const file = bySize(files).find(enough);
   if (file === undefined) return notTried(`needs a file of ${least} bytes`);
-  const options: Options = [
-    ...(offers.blksize ? ([['blksize', String(blksize)]] as const) : []),
-    ...(offers.windowsize ? ([['windowsize', String(windowsize)]] as const) : []),
-  ];
-  const transfer = await Transfer.begin(asker, { file, options });
-  return isVerdict(transfer) ? transfer : (transfer.needs(blocks) ?? transfer);
+  const small: Options = offers.blksize ? [['blksize', String(blksize)]] : [];
+  let transfer = offers.windowsize
+    ? await Transfer.begin(asker, { file, options: [...small, ['windowsize', String(windowsize)]] })
+    : await Transfer.begin(asker, { file, options: small });
+  // Some servers have no room for the OACK of two options beside blocks this small.
+  if (isVerdict(transfer) && offers.windowsize) transfer = await Transfer.begin(asker, { file, options: small });
+  if (isVerdict(transfer)) return transfer;
+  return transfer.needs(blocks) ?? transfer;
 }
 
 async function past(asker: Asker, blocks: number): Promise<Verdict> {

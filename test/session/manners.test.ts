@@ -1,0 +1,192 @@
+/** A receiver with the manners of firmware: fixed schedules, its own ways with unexpected blocks, ends on purpose. */
+import { expect, test } from 'vitest';
+import { type Manners, patienceOf, type Schedule, waitAfter } from '../../src/session/manners.ts';
+import type { ReceiverPlan } from '../../src/session/receiver.ts';
+import { ack, data, error, oack } from '../support/bytes.ts';
+import { receiver } from './stage.ts';
+
+const FULL = 'x'.repeat(512);
+const DOUBLING: Schedule = { firstMs: 250, factor: 2, addMs: 0, ceilingMs: 8000, sends: 6 };
+const MANNERS: Manners = {
+  request: DOUBLING,
+  data: { firstMs: 1000, factor: 1, addMs: 100, ceilingMs: 10_000, sends: 3 },
+  repeatsAck: true,
+  unexpected: 'once',
+  needsOack: false,
+};
+
+function firmware(manners: Partial<Manners> = {}, plan: Partial<ReceiverPlan> = {}) {
+  return receiver({ lingerMs: 0, manners: { ...MANNERS, ...manners }, ...plan });
+}
+
+test('a schedule doubles, adds, stops at its ceiling, and sums up to the patience', () => {
+  expect([1, 2, 3, 4, 5, 6].map((send) => waitAfter(DOUBLING, send))).toEqual([250, 500, 1000, 2000, 4000, 8000]);
+  expect(patienceOf(DOUBLING)).toBe(15_750);
+  expect([1, 2, 3].map((send) => waitAfter(MANNERS.data, send))).toEqual([1000, 1100, 1200]);
+  const capped = { ...DOUBLING, ceilingMs: 700 };
+  expect([1, 2, 3, 4].map((send) => waitAfter(capped, send))).toEqual([250, 500, 700, 700]);
+});
+
+test('it asks again by its schedule, and gives up after the last wait', () => {
+  const stage = firmware();
+  expect(stage.start()).toEqual(['opening']);
+  const sends: number[] = [];
+  for (let ms = 1; ms <= 20_000 && stage.session.outcome === undefined; ms++) {
+    if (stage.wait(1).length > 0) sends.push(stage.now);
+  }
+  expect(sends).toEqual([250, 750, 1750, 3750, 7750]);
+  expect(stage.session.outcome).toBe('timeout');
+  expect(stage.now).toBe(15_750);
+  expect(stage.session.answered).toBe(false);
+});
+
+test('in mid-file it repeats its ACK by the other schedule, and each new block starts that anew', () => {
+  const stage = firmware();
+  stage.start();
+  stage.receive(data(1, FULL));
+  expect(stage.wait(999)).toEqual([]);
+  expect(stage.wait(1)).toEqual(['ack 1']);
+  stage.receive(data(2, FULL));
+  expect(stage.wait(1000)).toEqual(['ack 2']);
+  expect(stage.wait(1100)).toEqual(['ack 2']);
+  expect(stage.wait(1200)).toEqual([]);
+  expect(stage.session.outcome).toBe('timeout');
+  expect(stage.session.answered).toBe(true);
+});
+
+test('one that never repeats an ACK waits in silence for the server (GRUB)', () => {
+  const stage = firmware({ repeatsAck: false });
+  stage.start();
+  stage.receive(data(1, FULL));
+  expect(stage.wait(3299)).toEqual([]);
+  expect(stage.session.outcome).toBeUndefined();
+  stage.receive(data(2, FULL));
+  expect(stage.wait(3300)).toEqual([]);
+  expect(stage.session.outcome).toBe('timeout');
+});
+
+test('a file that takes longer than its limit is given up, however lively (Raspberry Pi)', () => {
+  const stage = firmware({ fileMs: 2500 });
+  stage.start();
+  for (let block = 1; stage.session.outcome === undefined; block++) {
+    stage.receive(data(block, FULL));
+    stage.wait(500);
+  }
+  expect(stage.now).toBe(2500);
+  expect(stage.session.outcome).toBe('timeout');
+});
+
+test.each([
+  ['once', [], ['ack 2'], ['ack 2']],
+  ['always', ['ack 2'], ['ack 2'], ['ack 2']],
+  ['old', ['ack 2'], [], ['ack 2']],
+  ['ignore', [], [], []],
+] as const)('unexpected: %s', (unexpected, again, gap, lateCopy) => {
+  const stage = firmware({ unexpected });
+  stage.start();
+  stage.receive(oack({}));
+  stage.receive(data(1, FULL), data(2, FULL));
+  expect(stage.receive(data(2, FULL)), 'a copy at once').toEqual(again);
+  stage.wait(30);
+  expect(stage.receive(data(4, FULL)), 'a gap').toEqual(gap);
+  stage.wait(30);
+  expect(stage.receive(data(1, FULL)), 'an old block').toEqual(lateCopy);
+  expect(stage.session.copies).toBe(2);
+  expect(stage.receive(data(3, 'end'))).toEqual(['keep 1024', 'ack 3']);
+});
+
+test('an old block confuses a Raspberry Pi for good: it says nothing more until it gives up', () => {
+  const stage = firmware({ unexpected: 'hang', fileMs: 30_000 });
+  stage.start();
+  stage.receive(data(1, FULL), data(1, FULL));
+  expect(stage.wait(3300)).toEqual([]);
+  expect(stage.session.outcome).toBe('timeout');
+});
+
+test('one that needs an OACK makes nothing of DATA (GRUB, the probe of EDK2)', () => {
+  const stage = firmware({ needsOack: true }, { wish: { blksize: 1024 } });
+  stage.start();
+  expect(stage.receive(data(1, FULL))).toEqual([]);
+  expect(stage.session.outcome).toBe('refused');
+  expect(stage.session.violation).toContain('needs an OACK');
+});
+
+test('a probe ends with its ERROR right after the OACK, and is no failure', () => {
+  const stop = { afterBlocks: 0, code: 8, message: 'User aborted the transfer' } as const;
+  const stage = firmware({}, { wish: { tsize: true }, stop });
+  stage.start();
+  expect(stage.receive(oack({ tsize: '9000' }))).toEqual(['error 8 User aborted the transfer']);
+  expect(stage.session).toMatchObject({ outcome: 'probe', tsize: 9000 });
+});
+
+test('a file is closed in the middle, with a word or without; one that is over before is complete', () => {
+  const closing = firmware({}, { stop: { afterBlocks: 2, code: 0, message: 'closed' } });
+  closing.start();
+  closing.receive(data(1, FULL));
+  expect(closing.receive(data(2, FULL))).toEqual(['keep 512', 'error 0 closed']);
+  expect(closing.session.outcome).toBe('probe');
+  const dying = firmware({}, { stop: { afterBlocks: 1, code: 0 } });
+  dying.start();
+  expect(dying.receive(data(1, FULL))).toEqual(['keep 0']);
+  expect(dying.session.outcome).toBe('probe');
+  const short = firmware({}, { stop: { afterBlocks: 2, code: 0, message: 'closed' } });
+  short.start();
+  expect(short.receive(data(1, 'end'))).toEqual(['keep 0', 'ack 1']);
+  expect(short.session.outcome).toBe('complete');
+});
+
+test('a client that crawls waits before each ACK', () => {
+  const stage = firmware({}, { ackDelayMs: 100 });
+  stage.start();
+  expect(stage.receive(data(1, FULL))).toEqual(['keep 0']);
+  expect(stage.wait(99)).toEqual([]);
+  expect(stage.wait(1)).toEqual(['ack 1']);
+  stage.receive(data(2, FULL));
+  expect(stage.wait(100)).toEqual(['ack 2']);
+  // The last ACK is not put off: nobody would be left to send it.
+  expect(stage.receive(data(3, 'end'))).toEqual(['keep 1024', 'ack 3']);
+});
+
+test('a doubled ACK shows whether the server acts on the second (RFC 1123 §4.2.3.1)', () => {
+  const right = firmware({}, { doubledAck: 1 });
+  right.start();
+  expect(right.receive(data(1, FULL))).toEqual(['keep 0', 'ack 1', 'ack 1']);
+  right.receive(data(2, FULL));
+  right.wait(500);
+  // So late it is a resend by the server's timer.
+  right.receive(data(2, FULL), data(3, 'end'));
+  expect([...right.session.breaches]).toEqual([]);
+  const wrong = firmware({}, { doubledAck: 1 });
+  wrong.start();
+  wrong.receive(data(1, FULL), data(2, FULL), data(2, FULL), data(3, 'end'));
+  expect([...wrong.session.breaches]).toEqual(['acts-on-duplicate-ack']);
+});
+
+test('blocks beyond the window and a false tsize are noticed (RFC 7440 §4, RFC 2349)', () => {
+  const stage = firmware({}, { wish: { windowsize: 2, tsize: true } });
+  stage.start();
+  stage.receive(oack({ windowsize: '2', tsize: '9999' }));
+  stage.receive(data(1, FULL), data(3, FULL));
+  expect([...stage.session.breaches]).toEqual(['window-exceeded']);
+  stage.receive(data(2, FULL), data(3, 'end'));
+  expect([...stage.session.breaches]).toEqual(['window-exceeded', 'tsize-wrong']);
+});
+
+test('timeout is taken as it was asked for, or not at all (RFC 2349)', () => {
+  const granted = firmware({}, { wish: { timeout: 5 } });
+  granted.start();
+  expect(granted.receive(oack({ timeout: '5' }))).toEqual(['ack 0']);
+  expect(granted.session.settled).toMatchObject({ timeoutMs: 5000 });
+  const other = firmware({}, { wish: { timeout: 5 } });
+  other.start();
+  expect(other.receive(oack({ timeout: '4' }))).toEqual(['error 8 Bad option acknowledgement']);
+  expect(other.session.violation).toBe('timeout 5 was asked for, 4 acknowledged');
+});
+
+test('an ACK is no answer to a request, an ERROR is', () => {
+  const stage = firmware();
+  stage.start();
+  expect(stage.receive(ack(1))).toEqual([]);
+  expect(stage.receive(error(1, 'File not found'))).toEqual([]);
+  expect(stage.session.outcome).toBe('refused');
+});

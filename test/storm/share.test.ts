@@ -1,0 +1,160 @@
+/** A thread's share of a storm on virtual time: every profile, faults, versions, stops, and the same seed twice. */
+import { describe, expect, it } from 'vitest';
+import { MemoryNetwork } from '../../src/engine/memory.ts';
+import { VirtualClock } from '../../src/engine/virtual-clock.ts';
+import { aggregate } from '../../src/storm/aggregate.ts';
+import { StormCells } from '../../src/storm/cells.ts';
+import type { ExpectedVersion } from '../../src/storm/expected.ts';
+import { createFaultCounts, type FaultFlags, parseFaults } from '../../src/storm/fault-plan.ts';
+import { withFaults } from '../../src/storm/faulty-engine.ts';
+import { PROFILES } from '../../src/storm/profiles.ts';
+import { Random } from '../../src/storm/random.ts';
+import { planFromFiles } from '../../src/storm/read-plan.ts';
+import type { StormReport } from '../../src/storm/report.ts';
+import { runShare } from '../../src/storm/share.ts';
+import { SEED, seededBytes } from '../support/content.ts';
+import { MiniServer } from '../support/mini-server.ts';
+
+const FILES: ReadonlyMap<string, Uint8Array> = new Map([
+  ['linux', seededBytes(SEED, 60_000)],
+  ['initrd.img', seededBytes(SEED + 1, 150_000)],
+]);
+
+function version(name: string, files: ReadonlyMap<string, Uint8Array>): ExpectedVersion {
+  const places = new Map<string, { offset: number; length: number }>();
+  let offset = 0;
+  for (const [file, { length }] of files) {
+    places.set(file, { offset, length });
+    offset += length;
+  }
+  const buffer = new SharedArrayBuffer(offset);
+  for (const [file, bytes] of files) new Uint8Array(buffer).set(bytes, places.get(file)!.offset);
+  return { name, buffer, files: places };
+}
+
+interface World {
+  readonly profile?: string;
+  readonly nodes?: number;
+  readonly seed?: number;
+  readonly faults?: FaultFlags;
+  readonly expected?: readonly ExpectedVersion[];
+  readonly everyMs?: number;
+  /** Stops the storm at this moment. */
+  readonly stopAt?: number;
+}
+
+async function storm(world: World = {}): Promise<Omit<StormReport, 'slo'>> {
+  const { profile = 'ipxe', nodes = 10, seed = 5, everyMs = 0 } = world;
+  const clock = new VirtualClock();
+  const network = new MemoryNetwork(clock, 1, { delayMs: 1 });
+  const server = new MiniServer(network.engine(), FILES);
+  const address = await server.listen('10.0.0.1');
+  const plan = planFromFiles({ profile, files: [...FILES.keys()] });
+  const cells = StormCells.allocate(1, plan.stages.length);
+  const faults = parseFaults(world.faults ?? {});
+  const injected = createFaultCounts();
+  const engine = withFaults(network.engine(), faults, new Random(seed).fork('faults'), injected);
+  const expected = world.expected ?? [version('', FILES)];
+  const running = runShare(
+    {
+      thread: 0,
+      server: address,
+      plan,
+      seed,
+      nodes: Array.from({ length: nodes }, (_, index) => index + 1),
+      due: Array.from({ length: nodes }, (_, index) => index * everyMs),
+      startAt: 0,
+      source: 'address',
+      faults,
+      expected,
+      doubledAcks: true,
+      mix: [],
+      cells: cells.buffer,
+    },
+    engine,
+    () => clock.now(),
+  );
+  const state = { ended: false };
+  void running.finally(() => {
+    state.ended = true;
+  });
+  if (world.stopAt !== undefined) clock.wake(world.stopAt, () => cells.stop());
+  for (let second = 1; !state.ended && second < 1000; second++) await clock.runAsync(second * 1000);
+  const result = await running;
+  const idle = { busy: 0, delayP50: 0, delayP90: 0, delayP99: 0, delayMax: 0, drops: 0 };
+  return aggregate(
+    {
+      startedAt: new Date(0),
+      durationMs: clock.now(),
+      server: 'memory',
+      seed,
+      plan,
+      mix: [],
+      arrival: 'burst',
+      nodes,
+      verified: true,
+      versioned: expected.length > 1,
+      cpuMs: 0,
+      engine: 'memory',
+      machine: { cpu: '', cores: 0, node: '', kernel: '' },
+      version: '',
+    },
+    [{ result, health: idle, injected }],
+  );
+}
+
+describe('a share of a storm', { timeout: 60_000 }, () => {
+  it.each([...PROFILES.keys()])('boots nodes with the manners of %s, every byte compared', async (profile) => {
+    const report = await storm({ profile, nodes: 5 });
+    expect(report.failures).toEqual([]);
+    expect(report).toMatchObject({ completed: 5, failed: 0, unfinished: 0, wrong_bytes: 0, violations: [] });
+    expect(report.stages.map(({ files, completed }) => [files, completed])).toEqual([
+      [5, 5],
+      [5, 5],
+    ]);
+    expect(report.curve.completed.at(-1)).toBe(5);
+    expect(report.curve.bytes.reduce((sum, bytes) => sum + bytes, 0)).toBe(report.bytes);
+  });
+
+  it('is the same storm with the same seed, and another with another', async () => {
+    const world: World = { faults: { loss: '2%', duplicate: '1%', vanish: '20%', crawl: '20%:30ms' }, nodes: 20 };
+    const [first, again, other] = [await storm(world), await storm(world), await storm({ ...world, seed: 6 })];
+    expect(again).toEqual(first);
+    expect(other.injected).not.toEqual(first.injected);
+    expect(first.injected.lost).toBeGreaterThan(0);
+    expect(first.injected.vanished_nodes).toBeGreaterThan(0);
+    expect(first.completed + first.failed + first.injected.vanished_nodes).toBe(20);
+    expect(first.wrong_bytes).toBe(0);
+    // Neither loss nor copies of the storm's own making count against the server.
+    expect(first.violations).toEqual([]);
+  });
+
+  it('counts from the moment a node was due', async () => {
+    const report = await storm({ nodes: 10, everyMs: 500 });
+    expect(report.duration_s).toBeGreaterThan(4.5);
+    expect(report.finish_s!.max).toBeLessThan(2);
+  });
+
+  it('says so when files are of another version, and when they are of none', async () => {
+    const other = new Map(FILES).set('initrd.img', seededBytes(SEED + 9, 150_000));
+    const strange = new Map(FILES).set('linux', seededBytes(SEED + 8, 60_000));
+    const right = await storm({ expected: [version('1', FILES), version('2', other)] });
+    expect(right).toMatchObject({ wrong_bytes: 0, mixed_versions: 0 });
+    // The kernel is that of version 2 alone, the initrd that of version 3 alone.
+    const three = new Map(strange).set('initrd.img', FILES.get('initrd.img')!);
+    const mixed = await storm({ expected: [version('2', other), version('3', three)], nodes: 4 });
+    expect(mixed).toMatchObject({ wrong_bytes: 0, mixed_versions: 4, completed: 4 });
+    const wrong = await storm({ expected: [version('', strange)], nodes: 4 });
+    expect(wrong).toMatchObject({ wrong_bytes: 4, mixed_versions: null });
+    expect(wrong.violations).toMatchObject([{ id: 'wrong-bytes', count: 4 }]);
+    expect(wrong.violations[0]!.example).toContain('node 1, linux: linux');
+  });
+
+  it('ends where it is stopped, and nobody has failed', async () => {
+    const report = await storm({ nodes: 10, everyMs: 1000, stopAt: 3050 });
+    expect(report).toMatchObject({ failed: 0, failures: [] });
+    expect(report.completed).toBe(3);
+    expect(report.unfinished).toBe(7);
+    expect(report.duration_s).toBeLessThan(6);
+  });
+});
