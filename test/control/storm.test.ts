@@ -57,10 +57,13 @@ describe('reveille storm', { timeout: 60_000 }, () => {
   });
 
   it('names a byte that is wrong', async () => {
+    const server = await PlantedServer.start(FILES, { corruptOneIn: 1_000_000 });
+    onTestFinished(() => server.close());
     const args = ['--nodes', '10', '--profile', 'bare', ...BOOT, '--verify', rightFiles()];
-    const { code, report, stdout } = await planted({ corruptOneIn: 1_000_000 }, args);
-    expect(report.wrong_bytes).toBe(4);
-    expect(report.violations.find(({ id }) => id === 'wrong-bytes')).toMatchObject({ count: 4 });
+    const { code, report, stdout } = await storm(server.port, args);
+    expect(server.spoiled).toBeGreaterThan(1);
+    expect(report.wrong_bytes).toBe(server.spoiled);
+    expect(report.violations.find(({ id }) => id === 'wrong-bytes')).toMatchObject({ count: server.spoiled });
     expect(report.completed).toBe(10);
     expect(code).toBe(1);
     expect(stdout).toContain('wrong');

@@ -30,6 +30,7 @@ export class PlantedServer {
   readonly #planted: Planted;
   readonly #listening = createSocket({ type: 'udp4', recvBufferSize: 4 * 1024 * 1024 });
   readonly #open = new Set<Sending>();
+  readonly #spoiled = new Set<Sending>();
   #requests = 0;
   #sent = 0;
   readonly #asked = new Map<string, number>();
@@ -51,13 +52,19 @@ export class PlantedServer {
     return this.#listening.address().port;
   }
 
+  /** Transfers with a wrong byte in them. */
+  get spoiled(): number {
+    return this.#spoiled.size;
+  }
+
   /** Counts payload bytes over all transfers, and spoils one now and then. */
-  spoil(payload: Buffer): Buffer {
+  spoil(payload: Buffer, sending: Sending): Buffer {
     const { corruptOneIn } = this.#planted;
     if (corruptOneIn === undefined) return payload;
     const before = Math.floor(this.#sent / corruptOneIn);
     this.#sent += payload.length;
     if (Math.floor(this.#sent / corruptOneIn) === before || payload.length === 0) return payload;
+    this.#spoiled.add(sending);
     const spoiled = Buffer.from(payload);
     spoiled[0]! ^= 0xff;
     return spoiled;
@@ -165,7 +172,7 @@ class Sending {
       this.end();
       return;
     }
-    const payload = this.#server.spoil(this.#content.subarray(offset, offset + this.#blksize));
+    const payload = this.#server.spoil(this.#content.subarray(offset, offset + this.#blksize), this);
     const number = (block + 1) & 0xffff;
     this.#resends = 0;
     this.#send(Buffer.concat([Buffer.from([0, 3, number >> 8, number & 0xff]), payload]));
