@@ -14,6 +14,11 @@ import { AdaptiveWaiting, ScheduledWaiting, type Waiting } from './waiting.ts';
 
 /** An ACK is not repeated sooner than this: a server's timer is never shorter than the floor of ours. */
 const REPEAT_ACK_MS = 20;
+/**
+ * A copy that comes so soon after the ACK that was sent twice is not a timer's. Counted from the ACK, not from the
+ * first copy: where we are late ourselves, a resend waits in our buffer beside the original.
+ */
+const SOONER_THAN_TIMERS_MS = 40;
 const NEVER = Number.MAX_SAFE_INTEGER;
 
 export interface ReceiverPlan {
@@ -29,8 +34,8 @@ export interface ReceiverPlan {
   /** Ends the transfer on purpose: with outcome `probe`, if the file is not over before. */
   readonly stop?: Stop | undefined;
   /**
-   * Sends the ACK of this block twice, to see whether the server acts on the second (RFC 1123 §4.2.3.1). 0 or
-   * undefined: no.
+   * Sends one ACK twice, the first from this block on, to see whether the server acts on the second (RFC 1123
+   * §4.2.3.1). Undefined: none.
    */
   readonly doubledAck?: number | undefined;
   /** Waits so long before each ACK, in milliseconds: a client that crawls. Default 0. */
@@ -68,7 +73,9 @@ export class Receiver implements Session {
   #copies = 0;
   /** An old block has confused it. */
   #hung = false;
-  #keptAt = 0;
+  /** The block whose ACK was sent twice on purpose, 0 for none, and when. */
+  #doubled = 0;
+  #doubledAt = 0;
 
   #lingerUntil = NEVER;
   /** When the ACK that was put off is sent. */
@@ -224,7 +231,6 @@ export class Receiver implements Session {
     }
     this.#settled = settled;
     this.#kept = block;
-    this.#keptAt = now;
     this.tally.blocks = block;
     this.tally.bytes += length;
     out.keep((block - 1) * settled.blksize);
@@ -233,7 +239,10 @@ export class Receiver implements Session {
       this.#finish(now, out);
     } else if (!this.#stops(block, out) && block - Math.max(0, this.#acked) >= settled.windowsize) {
       this.#acknowledgeLater(now, out);
-      if (block === this.#plan.doubledAck) out.ack(block);
+      const { doubledAck } = this.#plan;
+      // An ACK that is put off is not sent yet.
+      const due = doubledAck !== undefined && block >= doubledAck && this.#doubled === 0 && this.#acked === block;
+      if (due) this.#doubleAck(now, out);
     }
   }
 
@@ -252,9 +261,9 @@ export class Receiver implements Session {
     if (gap && block > Math.max(0, this.#acked) + windowsize) this.breaches.add('window-exceeded');
     if (!gap) {
       this.#copies++;
-      const { doubledAck } = this.#plan;
-      const soon = now - this.#keptAt < REPEAT_ACK_MS && this.tally.timeouts === 0;
-      if (doubledAck !== undefined && block === doubledAck + 1 && soon) this.breaches.add('acts-on-duplicate-ack');
+      const follows = this.#doubled > 0 && block > this.#doubled && block <= this.#doubled + windowsize;
+      const soon = now - this.#doubledAt < SOONER_THAN_TIMERS_MS;
+      if (follows && soon) this.breaches.add('acts-on-duplicate-ack');
     }
     if (this.#settled === undefined || this.#hung) return;
     switch (this.#plan.manners?.unexpected ?? 'once') {
@@ -287,6 +296,12 @@ export class Receiver implements Session {
   #progress(now: number): void {
     this.#waiting.progress(now, this.#sentOnce ? now - this.#waitingSince : undefined);
     this.#sentOnce = false;
+  }
+
+  #doubleAck(now: number, out: Steps): void {
+    this.#doubled = this.#acked;
+    this.#doubledAt = now;
+    out.ack(this.#acked);
   }
 
   #acknowledgeLater(now: number, out: Steps): void {

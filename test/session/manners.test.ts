@@ -162,6 +162,25 @@ test('a doubled ACK shows whether the server acts on the second (RFC 1123 §4.2.
   expect([...wrong.session.breaches]).toEqual(['acts-on-duplicate-ack']);
 });
 
+test('of windows the first ACK from that block on is doubled, and every copy of the next window tells', () => {
+  const stage = firmware({}, { wish: { windowsize: 4 }, doubledAck: 3 });
+  stage.start();
+  stage.receive(oack({ windowsize: '4' }));
+  expect(stage.receive(data(1, FULL), data(2, FULL), data(3, FULL))).toEqual(['keep 0', 'keep 512', 'keep 1024']);
+  expect(stage.receive(data(4, FULL))).toEqual(['keep 1536', 'ack 4', 'ack 4']);
+  stage.receive(data(5, FULL), data(6, FULL), data(6, FULL));
+  expect([...stage.session.breaches]).toEqual(['acts-on-duplicate-ack']);
+});
+
+test('a copy that a late client finds beside the original is a timer’s', () => {
+  const stage = firmware({}, { doubledAck: 1 });
+  stage.start();
+  stage.receive(data(1, FULL));
+  stage.wait(60);
+  stage.receive(data(2, FULL), data(2, FULL), data(3, 'end'));
+  expect([...stage.session.breaches]).toEqual([]);
+});
+
 test('blocks beyond the window and a false tsize are noticed (RFC 7440 §4, RFC 2349)', () => {
   const stage = firmware({}, { wish: { windowsize: 2, tsize: true } });
   stage.start();
