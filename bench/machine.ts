@@ -1,23 +1,7 @@
 /** What results depend on: the machine, the runtime, the commit. */
 import { execFileSync } from 'node:child_process';
-import { cpus, release, type } from 'node:os';
 
-export interface Machine {
-  readonly cpu: string;
-  readonly cores: number;
-  readonly node: string;
-  readonly kernel: string;
-}
-
-export function describeMachine(): Machine {
-  const cores = cpus();
-  return {
-    cpu: cores[0]?.model.trim() ?? 'unknown CPU',
-    cores: cores.length,
-    node: process.version,
-    kernel: `${type()} ${release()}`,
-  };
-}
+export { describeMachine, type Machine } from '../src/storm/machine.ts';
 
 /** The commit measured; a `+` says that src or bench differ from it. `unknown` outside a repository. */
 export function describeCommit(): string {

@@ -16,8 +16,8 @@ import { MALFORMED } from '../src/protocol/packet.ts';
 import { OPTION_NAMES } from '../src/protocol/request.ts';
 import { IGNORED } from '../src/server/admission.ts';
 import { OUTCOMES } from '../src/session/session.ts';
+import { bare, blocks, read, ROOT, table } from './support/pages.ts';
 
-const ROOT = resolve(import.meta.dirname, '..');
 const CLI = join(ROOT, 'dist/control/main.js');
 const PAGES = [
   'README.md',
@@ -34,38 +34,6 @@ const PAGES = [
   'grafana/README.md',
 ];
 const run = promisify(execFile);
-
-function read(path: string): string {
-  return readFileSync(join(ROOT, path), 'utf8');
-}
-
-/** The code blocks of a page in one language. */
-function blocks(path: string, language: string): string[] {
-  const fence = new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, 'gm');
-  return [...read(path).matchAll(fence)].map((match) => match[1]!);
-}
-
-/** The rows of the first table below a heading, cell by cell, without its head. */
-function table(path: string, heading: string): string[][] {
-  const text = read(path);
-  const at = text.indexOf(`\n## ${heading}\n`);
-  expect(at, `${path} has a heading "${heading}"`).toBeGreaterThanOrEqual(0);
-  const lines = text.slice(at + 1).split('\n');
-  const first = lines.findIndex((line) => line.startsWith('|'));
-  const rows: string[][] = [];
-  for (let row = first + 2; lines[row]?.startsWith('|') === true; row++) {
-    rows.push(
-      lines[row]!.split('|')
-        .slice(1, -1)
-        .map((cell) => cell.trim()),
-    );
-  }
-  return rows;
-}
-
-function bare(cell: string): string {
-  return cell.replaceAll('`', '');
-}
 
 /** GitHub's anchor for a heading. */
 function anchorOf(heading: string): string {
@@ -342,51 +310,6 @@ describe('docs/operations.md', () => {
     expect(Number(setting('RestartPreventExitStatus'))).toBe(EXIT.usage);
     expect(setting('RestrictAddressFamilies')).toContain('AF_NETLINK');
     expect(setting('MemoryDenyWriteExecute')).toBeUndefined();
-  });
-});
-
-describe('the limits in docs/design.md', () => {
-  const UNITS: Readonly<Record<string, number>> = {
-    ms: 1,
-    s: 1000,
-    min: 60_000,
-    KiB: 2 ** 10,
-    MiB: 2 ** 20,
-    GiB: 2 ** 30,
-  };
-
-  /** `64 KiB`, `10 min`, `8,192`, `64 blocks`: a number of bytes, milliseconds, or things. */
-  function documented(cell: string): number {
-    const match = /^([0-9,]+)(?: (\w+))?$/.exec(cell)!;
-    const unit = UNITS[match[2] ?? ''] ?? 1;
-    return Number(match[1]!.replaceAll(',', '')) * unit;
-  }
-
-  /** The value of a constant or a key in a source text: sums, products and powers of numbers. */
-  function inCode(text: string, name: string): number | undefined {
-    const found = new RegExp(`\\b${name}\\b\\s*[:=]\\s*([0-9][0-9_ *+]*)[,;]`).exec(text)?.[1];
-    if (found === undefined) return undefined;
-    const power = (term: string): number =>
-      term
-        .split('^')
-        .map(Number)
-        .reduceRight((exponent, base) => base ** exponent);
-    const product = (term: string): number =>
-      term
-        .split('*')
-        .map(power)
-        .reduce((a, b) => a * b);
-    const sum = found.replaceAll(/[_ ]/g, '').replaceAll('**', '^').split('+');
-    return sum.map(product).reduce((a, b) => a + b);
-  }
-
-  it.each(
-    table('docs/design.md', 'Limits')
-      .filter(([, shown]) => shown !== '–')
-      .map(([limit, shown, place]) => [limit!, shown!, place!] as const),
-  )('are those in the code: %s %s', (_, shown, place) => {
-    const [, name, path] = /^`(\w+)` in \[[^\]]+\]\(\.\.\/([^)]+)\)$/.exec(place)!;
-    expect(inCode(read(path!), name!)).toBe(documented(shown));
   });
 });
 

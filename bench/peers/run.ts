@@ -9,16 +9,14 @@
  *
  * Needs Linux with two cores, root (to listen on port 69 and to unpack packages) and cc. Traffic stays on loopback.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createSocket } from 'node:dgram';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { describeCommit, describeMachine } from '../machine.ts';
-import { openCpuAccount } from './cpu-account.ts';
+import { RunningServer } from './running-server.ts';
 import { type Contender, contenders } from './servers.ts';
 
 interface Case {
@@ -121,65 +119,24 @@ function storm(
   return JSON.parse(output.toString()) as Omit<Sample, 'microseconds' | 'peakMiB'>;
 }
 
-async function freePort(): Promise<number> {
-  const socket = createSocket('udp4');
-  socket.bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  socket.close();
-  return port;
-}
-
-/** Asks until somebody answers. */
-async function answering(port: number, server: ChildProcess): Promise<void> {
-  const socket = createSocket('udp4');
-  const request = Buffer.from('\0\x01no-such-file\0octet\0', 'latin1');
-  const answer = once(socket, 'message');
-  const again = setInterval(() => socket.send(request, port, '127.0.0.1'), 50);
-  const gone = once(server, 'exit').then(() => Promise.reject(new Error('The server has ended')));
-  const late = AbortSignal.timeout(15_000);
-  try {
-    await Promise.race([answer, gone, once(late, 'abort').then(() => Promise.reject(new Error('No answer')))]);
-  } finally {
-    clearInterval(again);
-    socket.close();
-    gone.catch(() => {});
-  }
-}
-
-function peakMiB(pid: number): number {
-  const status = execFileSync('cat', [`/proc/${pid}/status`]).toString();
-  return Math.round(Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024);
-}
-
 /** One server, started anew, warmed up, measured in one case. */
 async function measure(contender: Contender, test: Case, turn: number): Promise<Sample> {
-  const port = contender.port ?? (await freePort());
-  const account = openCpuAccount(`reveille-bench-${process.pid}-${turn}`);
-  const [command = '', ...args] = [...account.prefix, 'taskset', '-c', '0', ...contender.command(root, port)];
-  const server = spawn(command, args, { stdio: 'ignore', cwd: root });
+  const server = await RunningServer.start(contender, root, `reveille-bench-${process.pid}-${turn}`);
+  const { port } = server;
   try {
-    if (contender.name === 'reference.c') await new Promise((resolve) => setTimeout(resolve, 300));
-    else await answering(port, server);
     // A server that has run for a while is what boots racks.
     for (let round = 0; round < contender.warmUpRounds; round++) {
       // Both what begins a transfer and what carries it on.
       storm(port, test.nodes, WARM_UP_FETCHES.config, 'config', {});
       if (test.per === 'block') storm(port, test.nodes, WARM_UP_FETCHES.kernel, 'kernel', test.wish);
     }
-    const before = account.used(server.pid!);
+    const before = server.cpuUs;
     const result = storm(port, test.nodes, test.fetches, test.file, test.wish);
-    const microseconds = account.used(server.pid!) - before;
+    const microseconds = server.cpuUs - before;
     const units = test.per === 'block' ? result.blocks : test.fetches;
-    return { ...result, microseconds: microseconds / units, peakMiB: peakMiB(server.pid!) };
+    return { ...result, microseconds: microseconds / units, peakMiB: server.peakMiB };
   } finally {
-    if (server.exitCode === null) {
-      const ended = once(server, 'exit');
-      server.kill('SIGTERM');
-      await ended;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    account.close();
+    await server.stop();
   }
 }
 

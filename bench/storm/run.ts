@@ -6,17 +6,15 @@
  *
  * A server that can't cope costs minutes, as its nodes' patience does. Needs what bench:peers needs.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
-import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { StormReport } from '../../src/storm/report.ts';
 import { describeCommit, describeMachine } from '../machine.ts';
-import { openCpuAccount } from '../peers/cpu-account.ts';
+import { RunningServer } from '../peers/running-server.ts';
 import { type Contender, contenders } from '../peers/servers.ts';
 import { FILES, type Scenario, SCENARIOS } from './scenarios.ts';
 
@@ -56,30 +54,6 @@ for (const [name, size] of Object.entries(FILES)) {
   writeFileSync(join(root, name), randomFillSync(Buffer.alloc(size)), { mode: 0o644 });
 }
 
-async function freePort(): Promise<number> {
-  const socket = createSocket('udp4');
-  socket.bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  socket.close();
-  return port;
-}
-
-/** Asks until somebody answers. */
-async function answering(port: number, server: ChildProcess): Promise<void> {
-  const socket = createSocket('udp4');
-  const answer = once(socket, 'message');
-  const again = setInterval(() => socket.send('\0\x01no-such-file\0octet\0', port, '127.0.0.1'), 50);
-  const gone = once(server, 'exit').then(() => Promise.reject(new Error('The server has ended')));
-  gone.catch(() => {});
-  try {
-    await Promise.race([answer, gone]);
-  } finally {
-    clearInterval(again);
-    socket.close();
-  }
-}
-
 function storm(scenario: Scenario, port: number): StormReport {
   const json = join(root, '..', 'storm.json');
   const plan = join(root, '..', 'plan.yaml');
@@ -97,15 +71,11 @@ function storm(scenario: Scenario, port: number): StormReport {
 }
 
 async function measure(contender: Contender, scenario: Scenario, turn: number): Promise<StormSample> {
-  const port = contender.port ?? (await freePort());
-  const account = openCpuAccount(`reveille-bench-storm-${process.pid}-${turn}`);
-  const [command = '', ...args] = [...account.prefix, 'taskset', '-c', '0', ...contender.command(root, port)];
-  const server = spawn(command, args, { stdio: 'ignore', cwd: root });
+  const server = await RunningServer.start(contender, root, `reveille-bench-storm-${process.pid}-${turn}`);
   try {
-    await answering(port, server);
-    const before = account.used(server.pid!);
-    const report = storm(scenario, port);
-    const used = account.used(server.pid!) - before;
+    const before = server.cpuUs;
+    const report = storm(scenario, server.port);
+    const used = server.cpuUs - before;
     const kib = report.bytes / 1024;
     return {
       completed: report.completed,
@@ -122,12 +92,7 @@ async function measure(contender: Contender, scenario: Scenario, turn: number): 
       retransmits_by_server: report.retransmits.server,
     };
   } finally {
-    if (server.exitCode === null && server.signalCode === null) {
-      const ended = once(server, 'exit');
-      server.kill('SIGTERM');
-      await ended;
-    }
-    account.close();
+    await server.stop();
   }
 }
 

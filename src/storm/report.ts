@@ -3,6 +3,8 @@
  * aggregate.ts, shown by report-table.ts and report-html.ts.
  */
 
+import type { Machine } from './machine.ts';
+
 export const REPORT_SCHEMA = 'reveille-storm/1';
 
 export interface Percentiles {
@@ -134,7 +136,7 @@ export interface StormReport {
   readonly histograms: { readonly first_reply_ms: Histogram; readonly finish_s: Histogram };
   readonly harness: HarnessReport;
   readonly slo: { readonly met: boolean; readonly checks: readonly SloCheck[] };
-  readonly machine: { readonly cpu: string; readonly cores: number; readonly node: string; readonly kernel: string };
+  readonly machine: Machine;
   readonly version: string;
 }
 

@@ -1,5 +1,4 @@
 /** One storm from its settings to its report: nodes dealt to threads, threads to a report, the report judged. */
-import { cpus, release, type } from 'node:os';
 import type { EngineKind } from '../engine/create.ts';
 import type { Address } from '../engine/types.ts';
 import { aggregate } from './aggregate.ts';
@@ -7,6 +6,7 @@ import { type ArrivalLaw, dueTimes } from './arrival.ts';
 import { runCrew } from './crew.ts';
 import type { ExpectedVersion } from './expected.ts';
 import type { FaultPlan } from './fault-plan.ts';
+import { describeMachine } from './machine.ts';
 import type { BootPlan } from './plan.ts';
 import type { Profile } from './profile.ts';
 import { Random } from './random.ts';
@@ -43,16 +43,6 @@ export interface StormOptions {
   /** Ends the storm; the report tells what there was until then. */
   readonly signal?: AbortSignal;
   readonly worker?: URL;
-}
-
-function describeMachine(): StormReport['machine'] {
-  const cores = cpus();
-  return {
-    cpu: cores[0]?.model.trim() ?? 'unknown CPU',
-    cores: cores.length,
-    node: process.version,
-    kernel: `${type()} ${release()}`,
-  };
 }
 
 export async function runStorm(options: StormOptions): Promise<StormReport> {

@@ -1,0 +1,38 @@
+/** The documents as tests read them: whole, by code block, by table. */
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { expect } from 'vitest';
+
+export const ROOT = resolve(import.meta.dirname, '../..');
+
+export function read(path: string): string {
+  return readFileSync(join(ROOT, path), 'utf8');
+}
+
+/** The code blocks of a page in one language. */
+export function blocks(path: string, language: string): string[] {
+  const fence = new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, 'gm');
+  return [...read(path).matchAll(fence)].map((match) => match[1]!);
+}
+
+/** The rows of the first table below a heading, cell by cell, without its head. */
+export function table(path: string, heading: string): string[][] {
+  const text = read(path);
+  const at = text.indexOf(`\n## ${heading}\n`);
+  expect(at, `${path} has a heading "${heading}"`).toBeGreaterThanOrEqual(0);
+  const lines = text.slice(at + 1).split('\n');
+  const first = lines.findIndex((line) => line.startsWith('|'));
+  const rows: string[][] = [];
+  for (let row = first + 2; lines[row]?.startsWith('|') === true; row++) {
+    rows.push(
+      lines[row]!.split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
+  }
+  return rows;
+}
+
+export function bare(cell: string): string {
+  return cell.replaceAll('`', '');
+}
