@@ -10,9 +10,22 @@ const LONGEST_SLEEP_MS = 0x7fffffff;
 
 export class MonotonicClock implements Clock {
   readonly #offset = process.uptime() * 1000 - performance.now();
+  #held = -1;
 
   now(): number {
-    return Math.floor(performance.now() + this.#offset);
+    return this.#held >= 0 ? this.#held : Math.floor(performance.now() + this.#offset);
+  }
+
+  /**
+   * Stands still until release(): for a batch of packets, read at once and done with before a millisecond has passed.
+   * Reading the clock is a thirtieth of what a packet costs.
+   */
+  hold(): void {
+    this.#held = this.now();
+  }
+
+  release(): void {
+    this.#held = -1;
   }
 
   wake(at: number, fn: () => void): () => void {

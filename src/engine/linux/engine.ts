@@ -7,7 +7,6 @@ import { MonotonicClock } from '../clock.ts';
 import type { MapFile, SharedHandle, SharedView } from '../shared-bytes.ts';
 import type {
   Address,
-  Clock,
   Engine,
   EngineHealth,
   Link,
@@ -40,7 +39,7 @@ export interface LinuxEngineOptions {
 }
 
 export class LinuxEngine implements Engine {
-  readonly clock: Clock = new MonotonicClock();
+  readonly clock = new MonotonicClock();
   readonly name = 'linux';
   readonly wildcards = true;
   readonly #io: ThreadIo;
@@ -59,7 +58,7 @@ export class LinuxEngine implements Engine {
 
   /** @throws Error when this machine can't run it: see loadLibc. */
   constructor(options: LinuxEngineOptions = {}) {
-    this.#io = new ThreadIo(loadLibc(), options.links ?? MOST_LINKS, () => this.clock.now());
+    this.#io = new ThreadIo(loadLibc(), options.links ?? MOST_LINKS, this.clock);
     this.#portsPerWorker = options.portsPerWorker ?? 4;
   }
 

@@ -92,7 +92,7 @@ export class LinkSocket implements Readable, Outlet {
       this.#free.push(id);
       this.#open--;
       this.#peers.set(sockaddr, 0, QUARANTINED);
-      this.#quarantine.push({ sockaddr, until: this.#io.now() + QUARANTINE_MS });
+      this.#quarantine.push({ sockaddr, until: this.#io.clock.now() + QUARANTINE_MS });
       onClosed();
     });
     this.#links[id] = link;

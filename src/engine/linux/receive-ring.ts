@@ -26,11 +26,14 @@ export class ReceiveRing {
   readonly #headersAt = 0;
   readonly #peersAt: number;
   readonly #controlsAt: number;
+  /** Slots whose lengths are no longer what there is room for. */
+  #used: number;
 
   /** @param controlRoom bytes for control messages per slot, a multiple of 8; 0 for none. */
   constructor(libc: Libc, slots: number, controlRoom: number) {
     this.#libc = libc;
     this.slots = slots;
+    this.#used = slots;
     this.#controlRoom = controlRoom;
     const iovecsAt = slots * MMSGHDR.size;
     this.#peersAt = iovecsAt + slots * IOVEC.size;
@@ -57,14 +60,18 @@ export class ReceiveRing {
 
   /** Receives what is there, at most `slots`. @returns how many. */
   receive(fd: number, flags = 0): number {
-    for (let slot = 0; slot < this.slots; slot++) {
+    // The kernel has overwritten those of what was received last.
+    for (let slot = 0; slot < this.#used; slot++) {
       const header = (this.#headersAt + slot * MMSGHDR.size) >> 2;
       this.words[header + (MMSGHDR.nameLength >> 2)] = SOCKADDR_ROOM;
       if (this.#controlRoom > 0) this.words[header + (MMSGHDR.controlLength >> 2)] = this.#controlRoom;
     }
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const count = this.#libc.recvmmsg(fd, this.#arena.address, this.slots, MSG_DONTWAIT | flags, null);
-      if (count >= 0) return count;
+      if (count >= 0) {
+        this.#used = count;
+        return count;
+      }
       // A call may fail with the error of an earlier send, reported once: what has arrived is still there.
       if (this.#libc.errno() === EAGAIN) return 0;
     }

@@ -1,4 +1,5 @@
 /** What all sockets of a thread share: the receive ring, the send queue, the poller, and the moment of sending. */
+import type { MonotonicClock } from '../clock.ts';
 import type { SharedView } from '../shared-bytes.ts';
 import { AF_INET, IPV6_RECVERR, IP_RECVERR, type Libc, MSG_ERRQUEUE, SOL_IP, SOL_IPV6 } from './libc.ts';
 import type { LinuxView } from './linux-view.ts';
@@ -17,7 +18,7 @@ const INFO_CONTROL_ROOM = 64;
 
 export class ThreadIo {
   readonly libc: Libc;
-  readonly now: () => number;
+  readonly clock: MonotonicClock;
   readonly ring: ReceiveRing;
   readonly queue: SendQueue;
   readonly poller: Poller;
@@ -28,10 +29,10 @@ export class ThreadIo {
   #receiving = false;
   #flushScheduled = false;
 
-  /** @param links how many conversations there can be at once. @param now the clock's, in milliseconds. */
-  constructor(libc: Libc, links: number, now: () => number) {
+  /** @param links how many conversations there can be at once. */
+  constructor(libc: Libc, links: number, clock: MonotonicClock) {
     this.libc = libc;
-    this.now = now;
+    this.clock = clock;
     this.ring = new ReceiveRing(libc, RING_SLOTS, 0);
     this.#errors = new ReceiveRing(libc, ERROR_SLOTS, ERROR_CONTROL_ROOM);
     this.#destinations = new DestinationSlots(links);
@@ -81,13 +82,15 @@ export class ThreadIo {
     this.queue.flush();
   };
 
-  /** Runs `read` with sends held back to its end. */
+  /** Runs `read` with sends held back to its end, and in one moment of the clock. */
   batch(read: () => void): void {
     this.#receiving = true;
+    this.clock.hold();
     try {
       read();
     } finally {
       this.#receiving = false;
+      this.clock.release();
       this.queue.flush();
     }
   }
