@@ -9,11 +9,12 @@
  *
  * Needs Linux with two cores, root (to listen on port 69 and to unpack packages) and cc. Traffic stays on loopback.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { describeCommit, describeMachine } from '../machine.ts';
 import { RunningServer } from './running-server.ts';
@@ -60,7 +61,7 @@ function countCase(nodes: number): Case {
 
 function rushCase(nodes: number): Case {
   const name = `${nodes.toLocaleString('en')} nodes rush`;
-  return { name, nodes, fetches: nodes, file: 'initrd', wish: LOCKSTEP, per: 'block', servers: [FAST_NAME], rounds: 3 };
+  return { name, nodes, fetches: nodes, file: 'initrd', wish: LOCKSTEP, per: 'block', servers: FAST };
 }
 
 const WITHOUT_PORTABLE = [...FAST, 'dnsmasq', 'tftpd-hpa', 'atftpd'];
@@ -103,20 +104,32 @@ for (const [name, size] of Object.entries(FILES)) {
 }
 execFileSync('chmod', ['755', root]);
 
-/** The storm in its own process, on the second core. */
-function storm(
-  port: number,
-  nodes: number,
-  fetches: number,
-  file: string,
-  wish: object,
-): Omit<Sample, 'microseconds' | 'peakMiB'> {
+type StormResult = Omit<Sample, 'microseconds' | 'peakMiB'>;
+
+interface Storm {
+  readonly nodes: number;
+  readonly fetches: number;
+  readonly file: FileName;
+  readonly wish: Readonly<Record<string, number>>;
+}
+
+/** The storm in its own process, on the second core. @param onWarm called when it has warmed up, before what counts. */
+async function storm(port: number, { nodes, fetches, file, wish }: Storm, onWarm?: () => void): Promise<StormResult> {
   const script = join(import.meta.dirname, 'storm.ts');
   const args = [script, String(port), String(nodes), String(fetches), file, join(root, file), JSON.stringify(wish)];
-  const output = execFileSync('taskset', ['-c', '1', process.execPath, '--import', 'tsx', ...args], {
+  if (onWarm !== undefined) args.push('config');
+  const child = spawn('taskset', ['-c', '1', process.execPath, '--import', 'tsx', ...args], {
+    stdio: ['pipe', 'pipe', 'inherit'],
     timeout: 300_000,
   });
-  return JSON.parse(output.toString()) as Omit<Sample, 'microseconds' | 'peakMiB'>;
+  let last = '';
+  for await (const line of createInterface({ input: child.stdout })) {
+    last = line;
+    if (line !== 'warm') continue;
+    onWarm?.();
+    child.stdin.write('go\n');
+  }
+  return JSON.parse(last) as StormResult;
 }
 
 /** One server, started anew, warmed up, measured in one case. */
@@ -127,11 +140,15 @@ async function measure(contender: Contender, test: Case, turn: number): Promise<
     // A server that has run for a while is what boots racks.
     for (let round = 0; round < contender.warmUpRounds; round++) {
       // Both what begins a transfer and what carries it on.
-      storm(port, test.nodes, WARM_UP_FETCHES.config, 'config', {});
-      if (test.per === 'block') storm(port, test.nodes, WARM_UP_FETCHES.kernel, 'kernel', test.wish);
+      await storm(port, { nodes: test.nodes, fetches: WARM_UP_FETCHES.config, file: 'config', wish: {} });
+      if (test.per === 'block') await storm(port, { ...test, fetches: WARM_UP_FETCHES.kernel, file: 'kernel' });
     }
-    const before = server.cpuUs;
-    const result = storm(port, test.nodes, test.fetches, test.file, test.wish);
+    // The file is in memory, as it is for all nodes of a rack but the first.
+    await storm(port, { ...test, nodes: 1, fetches: 1 });
+    let before = 0;
+    const result = await storm(port, test, () => {
+      before = server.cpuUs;
+    });
     const microseconds = server.cpuUs - before;
     const units = test.per === 'block' ? result.blocks : test.fetches;
     return { ...result, microseconds: microseconds / units, peakMiB: server.peakMiB };
