@@ -107,8 +107,7 @@ footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line);
   footer { margin-top: 1rem; padding-top: 0.5rem; break-before: avoid; }
   figure, .loud, .key, table, tr { break-inside: avoid; }
   thead { display: table-header-group; }
-  .scroll, @media (min-width: 48rem) { .narrow table { width: auto; min-width: 42rem; } }
-.tall { overflow: visible; max-height: none; }
+  .scroll, .tall { overflow: visible; max-height: none; }
   th, td { padding: 0.25rem 0 0.25rem 0.6rem; }
   .name, .words { min-width: 0; }
   details:not([open]), button, .hint { display: none; }

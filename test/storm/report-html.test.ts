@@ -169,6 +169,15 @@ describe.skipIf(!hasBrowser)("a report's page in a browser", () => {
     expect(problems).toEqual([]);
   });
 
+  it('cut its tables off on paper, where nobody can scroll', async () => {
+    const { page } = await openPage(browser, renderHtml(roughReport));
+    await page.emulateMedia({ media: 'print' });
+    const boxes = await page.evaluate(
+      "Array.from(document.querySelectorAll('.scroll, .tall'), (box) => getComputedStyle(box).overflow)",
+    );
+    expect(new Set(boxes as string[])).toEqual(new Set(['visible']));
+  });
+
   it('keeps its charts as wide as their places when the window changes', async () => {
     const { page } = await openPage(browser, renderHtml(roughReport));
     for (const width of [900, 500, 1100]) {
