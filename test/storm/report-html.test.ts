@@ -268,6 +268,11 @@ describe.skipIf(!hasBrowser)("a report's page in a browser", () => {
     const calm = await openPage(browser, renderHtml(calmReport));
     expect(await calm.page.locator('.verdict').textContent()).toBe('SLO met');
     expect(await calm.page.locator('[role=note]').count()).toBe(0);
+    const stopped = await openPage(browser, renderHtml({ ...calmReport, unfinished: 3, files_not_compared: 12 }));
+    expect(await stopped.page.locator('.verdict').textContent()).toBe(
+      'SLO met, but the storm was stopped with 3 nodes unfinished',
+    );
+    expect(await stopped.page.locator('.key').textContent()).toContain('12 files not compared');
   });
 
   it('has no charts when nothing happened, and says so', async () => {
