@@ -173,7 +173,7 @@ export const PAGE_SCRIPT = `
       : { space: 60, values: (u, splits) => splits.map((at) => at + ' s') };
     const whole = chart.whole ? { incrs: [1, 2, 5].flatMap((n) => [...Array(10).keys()].map((e) => n * 10 ** e)).sort((a, b) => a - b) } : {};
     return {
-      padding: [10, 14, 0, 0],
+      padding: [10, 28, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
       scales: {
