@@ -152,6 +152,8 @@ export interface StormProgress {
   readonly completed: number;
   readonly failed: number;
   readonly bytes: number;
+  /** What all nodes together fetch if none fails, where that is known. */
+  readonly bytesInAll?: number | undefined;
   /** Payload bytes per second over the last second or so. */
   readonly bytesPerS: number;
   readonly retransmits: { readonly client: number; readonly server: number };
