@@ -6,8 +6,7 @@
  *   npm run bench:harness -- [--rounds 7] [--nodes 100] [--most 1.25] [--json FILE]
  *
  * The server is warmed up. The storm is what a user starts, a new process: compiling counts, from its first packet on,
- * in all its threads; loading does not. Needs Linux, two
- * cores and root (for the cgroup that accounts for the server).
+ * in all its threads; loading does not. Needs Linux, two cores and root (for the cgroup that accounts for the server).
  */
 import { execFileSync } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
