@@ -17,6 +17,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { describeCommit, describeMachine } from '../machine.ts';
+import { median, range } from '../statistics.ts';
 import { RunningServer } from './running-server.ts';
 import { type Contender, contenders } from './servers.ts';
 
@@ -155,16 +156,6 @@ async function measure(contender: Contender, test: Case, turn: number): Promise<
   } finally {
     await server.stop();
   }
-}
-
-function median(numbers: readonly number[]): number {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-}
-
-function range(numbers: readonly number[]): string {
-  return `${Math.min(...numbers).toFixed(2)}..${Math.max(...numbers).toFixed(2)}`;
 }
 
 /** How cost and memory go with the number of nodes, by pairs of runs of the same round. */

@@ -16,7 +16,8 @@ export interface Contender {
 
 const REVEILLE = join(import.meta.dirname, '../../dist/control/main.js');
 
-function reveille(engine: 'linux' | 'portable'): Contender {
+/** Reveille with one worker. */
+export function reveille(engine: 'linux' | 'portable'): Contender {
   return {
     name: `reveille, ${engine} engine`,
     windowsize: 64,

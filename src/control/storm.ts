@@ -1,5 +1,5 @@
 /** `reveille storm`: from the command line to a storm and its report. What a storm is, src/storm knows. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 import { resolveEngine } from '../engine/create.ts';
@@ -21,10 +21,11 @@ import { parseSlo, SloError } from '../storm/slo.ts';
 import { expand, hasVariables, nodeVariables } from '../storm/variables.ts';
 import { loopbackAddress } from '../storm/share.ts';
 import { escapeText, showValue } from './escape.ts';
-import { errorLine } from './failure.ts';
+import { errorCode, errorLine } from './failure.ts';
 import { flag } from './flag.ts';
 import { findServer } from './host-port.ts';
 import type { CommandContext } from './interrupts.ts';
+import { OutputFile } from './output-file.ts';
 import { EXIT, type ExitCode, UsageError } from './usage-error.ts';
 import { oneOf, wholeNumber } from './value-kind.ts';
 
@@ -61,24 +62,22 @@ function readPlanFile(file: string): BootPlan {
   return readPlan(text, escapeText(file));
 }
 
-/** `--profile a,b`: nodes have them in turn. @throws UsageError for one that there is not. */
+/** `--profile a,b`: nodes have them in turn. @param flags of which planOf has taken the profiles. */
 function mixOf({ profile }: StormFlags): Profile[] {
   const names = profile?.split(',') ?? [];
-  if (names.length < 2) return [];
-  return names.map((name) => {
-    const found = PROFILES.get(name);
-    if (found !== undefined) return found;
-    throw new UsageError(`--profile: expected ${[...PROFILES.keys()].join(', ')}, got ${showValue(name)}`);
-  });
+  return names.length < 2 ? [] : names.map((name) => PROFILES.get(name)!);
 }
 
+/** @throws UsageError, InputMistake. */
 function planOf({ plan, profile, file }: StormFlags): BootPlan {
   if (plan !== undefined) {
     if (profile === undefined && file === undefined) return readPlanFile(plan);
     throw new UsageError('--plan: expected no --profile and no --file beside it, the plan has its own');
   }
   if (file === undefined) throw new UsageError('storm: expected --file NAME, once or more, or --plan FILE');
-  return planFromFiles({ profile: profile?.split(',')[0] ?? DEFAULT_PROFILE, files: file });
+  const profiles = profile?.split(',') ?? [DEFAULT_PROFILE];
+  // Whether names fit into a request depends on the options beside them: a plan for each tells of all.
+  return profiles.map((one) => planFromFiles({ profile: one, files: file }))[0]!;
 }
 
 /** Every name that any node may ask for. */
@@ -120,18 +119,50 @@ function sourceOf(flags: StormFlags, engine: 'linux' | 'portable', server: Addre
   return flags.source ?? (possible ? 'address' : 'port');
 }
 
-function save(file: string, text: string, context: CommandContext): boolean {
+/** Where the report goes. Opened before the first packet: a storm of minutes must not end in a path that is wrong. */
+interface Outputs {
+  readonly json: OutputFile | undefined;
+  readonly html: OutputFile | undefined;
+}
+
+function openOutput(name: string, file: string | undefined): OutputFile | undefined {
   try {
-    if (file === '-') process.stdout.write(text);
-    else writeFileSync(file, text);
+    return file === undefined ? undefined : OutputFile.open(file);
+  } catch (cause) {
+    const why = cause instanceof UsageError ? 'a directory' : (errorCode(cause) ?? errorLine(cause));
+    throw new UsageError(`${name}: expected a file that can be written, or -, got ${showValue(file)} (${why})`, {
+      cause,
+    });
+  }
+}
+
+function openOutputs({ json, html }: StormFlags): Outputs {
+  if (json !== undefined && json === html) {
+    throw new UsageError(`--html: expected another place than --json has, got ${showValue(json)}`);
+  }
+  const first = openOutput('--json', json);
+  try {
+    return { json: first, html: openOutput('--html', html) };
+  } catch (cause) {
+    first?.discard();
+    throw cause;
+  }
+}
+
+/** @returns whether it could be written. */
+function save(output: OutputFile, text: string, context: CommandContext): boolean {
+  try {
+    output.write(Buffer.from(text));
+    output.finish();
     return true;
   } catch (error) {
+    output.discard();
     context.stderr.write(`reveille: storm: cannot write ${escapeText(errorLine(error))}\n`);
     return false;
   }
 }
 
-function show(report: StormReport, flags: StormFlags, context: CommandContext): boolean {
+function show(report: StormReport, flags: StormFlags, { json, html }: Outputs, context: CommandContext): boolean {
   const colour = process.stdout.isTTY && process.env['NO_COLOR'] === undefined;
   const width = process.stdout.columns;
   // What a program reads from stdout must not be mixed with what a person reads.
@@ -140,8 +171,8 @@ function show(report: StormReport, flags: StormFlags, context: CommandContext): 
   if (piped) context.stderr.write(table);
   else process.stdout.write(table);
   const saved = [
-    flags.json === undefined || save(flags.json, `${JSON.stringify(report, null, 2)}\n`, context),
-    flags.html === undefined || save(flags.html, renderHtml(report), context),
+    json === undefined || save(json, `${JSON.stringify(report, null, 2)}\n`, context),
+    html === undefined || save(html, renderHtml(report), context),
   ];
   return saved.every(Boolean);
 }
@@ -149,8 +180,8 @@ function show(report: StormReport, flags: StormFlags, context: CommandContext): 
 /** Runs one storm. @returns the exit code. @throws UsageError before anything was sent. */
 export async function runStormCommand(text: string, flags: StormFlags, context: CommandContext): Promise<ExitCode> {
   const { interrupts, stderr, version } = context;
-  const mix = mixOf(flags);
   const plan = planOf(flags);
+  const mix = mixOf(flags);
   const arrival = parseArrival(flags.arrival);
   const faults = parseFaults(flags);
   const slo = parseSlo(
@@ -161,6 +192,7 @@ export async function runStormCommand(text: string, flags: StormFlags, context: 
   const server = await findServer(text);
   const { kind: engine } = await resolveEngine(flags.engine);
   const source = sourceOf(flags, engine, server);
+  const outputs = openOutputs(flags);
   const abort = new AbortController();
   interrupts.on('signal', () => abort.abort());
   let fault: unknown;
@@ -191,10 +223,14 @@ export async function runStormCommand(text: string, flags: StormFlags, context: 
       onProgress: (progress) => live?.update(progress),
       signal: abort.signal,
     });
+  } catch (cause) {
+    outputs.json?.discard();
+    outputs.html?.discard();
+    throw cause;
   } finally {
     live?.close();
   }
-  const saved = show(report, flags, context);
+  const saved = show(report, flags, outputs, context);
   if (fault !== undefined) throw fault;
   return report.slo.met && saved && report.unfinished === 0 ? EXIT.fine : EXIT.failed;
 }

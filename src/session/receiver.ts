@@ -35,7 +35,7 @@ export interface ReceiverPlan {
   readonly stop?: Stop | undefined;
   /**
    * Sends one ACK twice, the first from this block on, to see whether the server acts on the second (RFC 1123
-   * §4.2.3.1). Undefined: none.
+   * §4.2.3.1). Not where a block came out of turn before. Undefined: none.
    */
   readonly doubledAck?: number | undefined;
   /** Waits so long before each ACK, in milliseconds: a client that crawls. Default 0. */
@@ -242,7 +242,7 @@ export class Receiver implements Session {
       const { doubledAck } = this.#plan;
       // An ACK that is put off is not sent yet.
       const due = doubledAck !== undefined && block >= doubledAck && this.#doubled === 0 && this.#acked === block;
-      if (due) this.#doubleAck(now, out);
+      if (due && this.tally.stale === 0) this.#doubleAck(now, out);
     }
   }
 
@@ -263,7 +263,8 @@ export class Receiver implements Session {
       this.#copies++;
       const follows = this.#doubled > 0 && block > this.#doubled && block <= this.#doubled + windowsize;
       const soon = now - this.#doubledAt < SOONER_THAN_TIMERS_MS;
-      if (follows && soon) this.breaches.add('acts-on-duplicate-ack');
+      // An odd block before it has drawn an ACK in mid-window, which starts the window again as it should (RFC 7440 §4).
+      if (follows && soon && this.tally.stale === 1) this.breaches.add('acts-on-duplicate-ack');
     }
     if (this.#settled === undefined || this.#hung) return;
     switch (this.#plan.manners?.unexpected ?? 'once') {

@@ -43,6 +43,8 @@ const SILENCE_MS = 1000;
 /** Above these the storm's own limits may be what was measured. */
 const BUSY = 0.9;
 const LATE_MS = 20;
+/** A storm that was shorter is made of its own start: how busy its threads were then tells nothing. */
+const JUDGED_MS = 1000;
 
 function merged(parts: readonly RecordedValues[]): ValueRecorder {
   const all = new ValueRecorder();
@@ -142,13 +144,17 @@ function curveOf(shares: readonly ShareResult[]): Curve {
 function harnessOf(facts: StormFacts, threads: readonly ThreadHealth[]): HarnessReport {
   const busiest = Math.max(...threads.map(({ busy }) => busy));
   const worst = (pick: (thread: ThreadHealth) => number): number => Math.max(...threads.map(pick));
-  const drops = sum(threads, (thread) => thread.drops);
+  const known = threads.every(({ drops }) => drops !== null);
+  const drops = known ? sum(threads, (thread) => thread.drops ?? 0) : null;
+  const judged = facts.durationMs >= JUDGED_MS;
   const late = worst(({ delayP99 }) => delayP99);
   const percent = Math.round(100 * busiest);
   const reasons = [
-    busiest > BUSY ? `a thread of the storm was busy ${percent} % of the time: more threads or cores show more` : '',
-    late > LATE_MS ? `the storm's event loop was ${Math.round(late)} ms late at the 99th percentile` : '',
-    drops > 0 ? `${drops} datagrams were lost in the storm's own socket buffers` : '',
+    judged && busiest > BUSY
+      ? `a thread of the storm was busy ${percent} % of the time: more threads or cores show more`
+      : '',
+    judged && late > LATE_MS ? `the storm's event loop was ${Math.round(late)} ms late at the 99th percentile` : '',
+    drops !== null && drops > 0 ? `${drops} datagrams were lost in the storm's own socket buffers` : '',
   ].filter((reason) => reason !== '');
   return {
     cpu_s: facts.cpuMs / 1000,
@@ -208,6 +214,7 @@ export function aggregate(facts: StormFacts, workers: readonly WorkerResult[]): 
     failed,
     unfinished: facts.nodes - completed - failed - vanished,
     wrong_bytes: facts.verified ? sum(shares, ({ wrongFiles }) => wrongFiles.count) : null,
+    files_not_compared: facts.verified ? sum(shares, ({ uncompared }) => uncompared) : null,
     mixed_versions: facts.versioned ? sum(shares, ({ mixed }) => mixed.count) : null,
     bytes: sum(stages, ({ bytes }) => bytes),
     duration_s: facts.durationMs / 1000,

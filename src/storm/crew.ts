@@ -4,6 +4,7 @@ import { Piscina } from 'piscina';
 import { MonotonicClock } from '../engine/clock.ts';
 import type { EngineKind } from '../engine/create.ts';
 import { CELL, StormCells } from './cells.ts';
+import { bytesOfBoot } from './expected.ts';
 import type { StormProgress } from './report.ts';
 import type { ShareOrder } from './share.ts';
 import type { WorkerOrder, WorkerResult } from './worker.ts';
@@ -69,7 +70,7 @@ export async function runCrew(options: CrewOptions): Promise<WorkerResult[]> {
     const clock = new MonotonicClock();
     while (cells.threadsReady < threads && !state.ended) await delay(WAIT_MS);
     cells.startAt = clock.now() + WAIT_MS;
-    const watcher = new Watcher(cells, common.plan.stages, due.length);
+    const watcher = new Watcher(cells, common.plan.stages, due.length, bytesOfBoot(common.plan, common.expected));
     while (!state.ended) {
       await Promise.race([all.then(() => {}), delay(PROGRESS_EVERY_MS)]);
       onProgress?.(watcher.look(clock.now() - cells.startAt));
@@ -85,12 +86,19 @@ class Watcher {
   readonly #cells: StormCells;
   readonly #stages: readonly { readonly name: string }[];
   readonly #nodes: number;
+  readonly #bytesInAll: number | undefined;
   readonly #looks: { atMs: number; bytes: number }[] = [];
 
-  constructor(cells: StormCells, stages: readonly { readonly name: string }[], nodes: number) {
+  constructor(
+    cells: StormCells,
+    stages: readonly { readonly name: string }[],
+    nodes: number,
+    bytesOfNode: number | undefined,
+  ) {
     this.#cells = cells;
     this.#stages = stages;
     this.#nodes = nodes;
+    this.#bytesInAll = bytesOfNode === undefined ? undefined : bytesOfNode * nodes;
   }
 
   look(elapsedMs: number): StormProgress {
@@ -107,6 +115,7 @@ class Watcher {
       completed: this.#cells.sum(CELL.completed),
       failed: this.#cells.sum(CELL.failed),
       bytes,
+      bytesInAll: this.#bytesInAll,
       bytesPerS: spanMs > 0 ? ((bytes - first.bytes) * 1000) / spanMs : 0,
       retransmits: { client: this.#cells.sum(CELL.client), server: this.#cells.sum(CELL.server) },
     };

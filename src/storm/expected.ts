@@ -4,6 +4,7 @@
  */
 import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import type { BootPlan } from './plan.ts';
 
 /** Where a file lies in its version's buffer, in bytes. */
 interface Place {
@@ -90,6 +91,23 @@ export function loadExpected(
     );
   }
   return entries.map((entry) => loadVersion(entry.name, join(directory, entry.name), names));
+}
+
+/**
+ * The bytes that a node fetches from power-on to the end of its boot, by the first version; undefined where a file's
+ * size is not known. What it asks for by a name of its own is taken not to be there.
+ */
+export function bytesOfBoot(plan: BootPlan, versions: readonly ExpectedVersion[] = []): number | undefined {
+  let sum = 0;
+  for (const { search, size, repeat, optional, closeAfterBlocks } of plan.stages) {
+    const found = search
+      .map((name) => versions[0]?.files.get(pathOf(name))?.length)
+      .find((length) => length !== undefined);
+    const length = closeAfterBlocks === undefined ? (found ?? size ?? (optional ? 0 : undefined)) : undefined;
+    if (length === undefined) return undefined;
+    sum += length * repeat;
+  }
+  return sum;
 }
 
 /** One version as a thread reads it. */

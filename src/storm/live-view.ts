@@ -36,11 +36,17 @@ function fitting(parts: readonly string[], width: number): string {
   return cut(line, width);
 }
 
-/** By the rate at which nodes have ended since the start; unknown before the first one has. */
-function eta({ nodes, completed, failed, elapsedMs }: StormProgress): string {
+/**
+ * By the bytes that have come since the start, where it is known how many there are to come: nodes that began together
+ * end together, and until then only bytes tell. Else by the nodes that have ended.
+ */
+function eta({ nodes, completed, failed, elapsedMs, bytes, bytesInAll = 0 }: StormProgress): string {
   const ended = completed + failed;
-  if (ended === 0) return 'ETA –';
-  return ended >= nodes ? 'all ended' : `ETA ${formatMs(((nodes - ended) / ended) * elapsedMs)}`;
+  if (ended >= nodes) return 'all ended';
+  // Those that have failed fetch no more.
+  const toCome = bytesInAll * (1 - failed / nodes) - bytes;
+  if (bytes > 0 && toCome > 0) return `ETA ${formatMs((toCome / bytes) * elapsedMs)}`;
+  return ended === 0 ? 'ETA –' : `ETA ${formatMs(((nodes - ended) / ended) * elapsedMs)}`;
 }
 
 /** `[=====xx---]`: completed, failed, neither. Whoever failed is seen, however few. */

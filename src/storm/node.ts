@@ -41,11 +41,17 @@ export interface NodeObserver {
   bytes(count: number): void;
   /** A request was answered for the first time. */
   firstReply(stage: number, ms: number): void;
-  transfer(stage: number, report: TransferReport, copies: number, end: 'file' | 'miss' | 'other'): void;
+  /** The server sent so many packets again. */
+  copies(stage: number, count: number): void;
+  transfer(stage: number, report: TransferReport, end: 'file' | 'miss' | 'other'): void;
   /** A stage has ended well. @param ms since its first request. */
   stageDone(stage: number, ms: number): void;
   violation(id: ViolationId, example: string): void;
   wrongFile(example: string): void;
+  /** A file was read to which there was nothing to compare. */
+  uncompared(): void;
+  /** From here on no version has all the files that the node has got. Told once. */
+  mixed(example: string): void;
 }
 
 export interface NodeIdentity {
@@ -61,9 +67,8 @@ export interface NodeIdentity {
 }
 
 export type NodeEnd =
-  | { readonly kind: 'completed'; readonly mixed: boolean }
-  | { readonly kind: 'failed'; readonly stage: number; readonly reason: string; readonly silence?: Silence }
-  | { readonly kind: 'vanished' | 'unfinished' };
+  | { readonly kind: 'completed' | 'vanished' | 'unfinished' }
+  | { readonly kind: 'failed'; readonly stage: number; readonly reason: string; readonly silence?: Silence };
 
 /** A server said nothing in mid-transfer from one moment to the other, in milliseconds of `time`. */
 export interface Silence {
@@ -131,7 +136,7 @@ export class BootingNode {
       if (end !== undefined) return end;
       tell.stageDone(index, time() - begun);
     }
-    return { kind: 'completed', mixed: this.#mixed };
+    return { kind: 'completed' };
   }
 
   /** @returns how the boot ended here, or undefined when it goes on. */
@@ -190,7 +195,7 @@ export class BootingNode {
     switch (report.outcome) {
       case 'complete':
       case 'completeUnconfirmed':
-        this.#compare(versions);
+        this.#compare(versions, where);
         return true;
       case 'probe':
         return vanishAtBlock !== undefined && this.#blocks >= vanishAtBlock ? { kind: 'vanished' } : true;
@@ -219,11 +224,13 @@ export class BootingNode {
     }
   }
 
-  #compare(versions: number | undefined): void {
+  #compare(versions: number | undefined, where: string): void {
     // A file that is wrong says nothing about versions.
-    if (versions === undefined || versions === 0) return;
+    if (versions === undefined || versions === 0 || this.#mixed) return;
     this.#versions &= versions;
-    if (this.#versions === 0) this.#mixed = true;
+    if (this.#versions !== 0) return;
+    this.#mixed = true;
+    this.#setting.tell.mixed(where);
   }
 
   #profileOf(stage: Stage): Profile {
@@ -261,7 +268,12 @@ export class BootingNode {
     const length = encodeReadRequest(opening, Buffer.from(name, 'utf8').toString('latin1'), 'octet', spelled);
     const check = expectation?.check(name);
     const hash = stage.sha256 === undefined || check !== undefined ? undefined : createHash('sha256');
-    const heard = new Heard(receiver, time, (ms) => tell.firstReply(index, ms));
+    const heard = new Heard(
+      receiver,
+      time,
+      (ms) => tell.firstReply(index, ms),
+      (count) => tell.copies(index, count),
+    );
     let strangers = 0;
     const report = await driver.run({
       session: receiver,
@@ -290,8 +302,10 @@ export class BootingNode {
     }
     const whole = report.outcome === 'complete' && report.bytes === receiver.tally.bytes;
     const versions = whole ? this.#verify(stage, check, hash, report.bytes, where) : undefined;
+    // What was read of a file before its end can be wrong as well.
+    if (!whole && check !== undefined && check.wrongAt >= 0) tell.wrongFile(wrongAt(where, check));
     const miss = report.outcome === 'refused' && report.errorCode === ERROR_CODE.FILE_NOT_FOUND;
-    tell.transfer(index, report, receiver.copies, whole ? 'file' : miss ? 'miss' : 'other');
+    tell.transfer(index, report, whole ? 'file' : miss ? 'miss' : 'other');
     return { report, receiver, lastHeard: heard.last, versions };
   }
 
@@ -305,13 +319,19 @@ export class BootingNode {
   ): number | undefined {
     const { tell } = this.#setting;
     const versions = check?.end(length);
-    if (versions === 0) tell.wrongFile(`${where}: first wrong byte at or after ${check!.wrongAt}`);
+    if (versions === 0) tell.wrongFile(wrongAt(where, check!));
     const sized = stage.size === undefined || stage.size === length;
     const digested = hash === undefined || hash.digest('hex') === stage.sha256;
     if (check === undefined && !sized) tell.wrongFile(`${where}: ${length} bytes instead of ${stage.size}`);
     else if (check === undefined && !digested) tell.wrongFile(`${where}: another sha256 than the plan's`);
+    // A size alone is no comparison.
+    if (check === undefined && hash === undefined) tell.uncompared();
     return versions;
   }
+}
+
+function wrongAt(where: string, check: FileCheck): string {
+  return `${where}: first wrong byte at or after ${check.wrongAt}`;
 }
 
 /** Which rule a packet from the server's host, but from a second port, stands for. */
@@ -321,21 +341,29 @@ function strangerIn(bytes: Uint8Array, length: number, settled: Settled | undefi
   return first && settled !== undefined ? 'duplicate-tid' : 'tid-changed';
 }
 
-/** When a transfer's first and last packets came. */
+/** When a transfer's first and last packets came, and how many of them again. */
 class Heard {
   readonly #receiver: Receiver;
   readonly #time: () => number;
   readonly #onFirst: (ms: number) => void;
+  readonly #onCopies: (count: number) => void;
   readonly #begun: number;
   #first = false;
   #last: number;
   #blocks = -1;
   #stale = 0;
+  #copies = 0;
 
-  constructor(receiver: Receiver, time: () => number, onFirst: (ms: number) => void) {
+  constructor(
+    receiver: Receiver,
+    time: () => number,
+    onFirst: (ms: number) => void,
+    onCopies: (count: number) => void,
+  ) {
     this.#receiver = receiver;
     this.#time = time;
     this.#onFirst = onFirst;
+    this.#onCopies = onCopies;
     this.#begun = this.#last = time();
   }
 
@@ -349,6 +377,7 @@ class Heard {
     this.#blocks = tally.blocks;
     this.#stale = tally.stale;
     this.#last = this.#time();
+    this.#tellCopies();
     if (this.#first) return;
     this.#first = true;
     this.#onFirst(this.#last - this.#begun);
@@ -359,5 +388,12 @@ class Heard {
   /** A transfer that its first answer ended shows here. */
   end(): void {
     if (!this.#first && this.#receiver.answered) this.onProgress();
+    this.#tellCopies();
+  }
+
+  #tellCopies(): void {
+    const { copies } = this.#receiver;
+    if (copies > this.#copies) this.#onCopies(copies - this.#copies);
+    this.#copies = copies;
   }
 }

@@ -151,8 +151,10 @@ function harnessWarning({ harness: own }: StormReport): Html {
 </div>`;
 }
 
-function verdict({ slo }: StormReport): Html {
+function verdict({ slo, unfinished }: StormReport): Html {
   const missed = slo.checks.filter(({ met }) => !met).length;
+  const stopped = `the storm was stopped with ${formatMany(unfinished, 'node')} unfinished`;
+  if (slo.met && unfinished > 0) return `<p class="verdict bad">SLO met, but ${stopped}</p>`;
   if (slo.met) return '<p class="verdict">SLO met</p>';
   const of = missed === 0 ? '' : `: ${formatCount(missed)} of ${formatMany(slo.checks.length, 'objective')}`;
   return `<p class="verdict bad">SLO missed${of}</p>`;
@@ -164,6 +166,11 @@ function keyFigures(report: StormReport): Html {
   const wrong = (count: number): Html => (count > 0 ? `<span class="bad">${formatCount(count)}</span>` : '0');
   const known = (count: number | null): Html =>
     count === null ? figure('–', 'not checked') : figure(wrong(count), '');
+  const { wrong_bytes, files_not_compared: left } = report;
+  const files =
+    wrong_bytes === null || left === null || left === 0
+      ? known(wrong_bytes)
+      : figure(wrong(wrong_bytes), `${formatMany(left, 'file')} not compared`);
   const notBooted = unfinished === 0 ? '' : `and ${formatCount(unfinished)} unfinished`;
   return `<dl class="key">
 ${terms([
@@ -181,7 +188,7 @@ ${terms([
     ),
   ],
   ['Throughput', figure(duration_s > 0 ? formatRate(bytes / duration_s) : '–', `${formatBytes(bytes)} in all`)],
-  ['Wrong bytes', known(report.wrong_bytes)],
+  ['Wrong bytes', files],
   ['Mixed versions', known(report.mixed_versions)],
 ])}
 </dl>`;
@@ -347,7 +354,7 @@ ${facts([
   ['Busiest thread', `${formatShare(own.busiest_thread, 1)} of its time, ${formatMany(own.threads, 'thread')}`],
   ['CPU time', formatMs(own.cpu_s * 1000)],
   ['Event loop delay', `p50 ${formatMs(delay.p50)}, p99 ${formatMs(delay.p99)}, max ${formatMs(delay.max)}`],
-  ['Dropped', formatMany(own.drops, 'datagram')],
+  ['Dropped', own.drops === null ? 'not known' : formatMany(own.drops, 'datagram')],
   ['Engine', escapeHtml(own.engine)],
   [
     'Machine',

@@ -107,8 +107,7 @@ footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line);
   footer { margin-top: 1rem; padding-top: 0.5rem; break-before: avoid; }
   figure, .loud, .key, table, tr { break-inside: avoid; }
   thead { display: table-header-group; }
-  .scroll, @media (min-width: 48rem) { .narrow table { width: auto; min-width: 42rem; } }
-.tall { overflow: visible; max-height: none; }
+  .scroll, .tall { overflow: visible; max-height: none; }
   th, td { padding: 0.25rem 0 0.25rem 0.6rem; }
   .name, .words { min-width: 0; }
   details:not([open]), button, .hint { display: none; }
@@ -174,7 +173,7 @@ export const PAGE_SCRIPT = `
       : { space: 60, values: (u, splits) => splits.map((at) => at + ' s') };
     const whole = chart.whole ? { incrs: [1, 2, 5].flatMap((n) => [...Array(10).keys()].map((e) => n * 10 ** e)).sort((a, b) => a - b) } : {};
     return {
-      padding: [10, 14, 0, 0],
+      padding: [10, 28, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
       scales: {

@@ -63,7 +63,7 @@ function result(report: StormReport, width: number, paint: Paint): string[] {
   ];
   const clean = failed === 0 && unfinished === 0;
   const checks = [
-    `wrong bytes: ${known(report.wrong_bytes, 'file')}`,
+    `wrong bytes: ${known(report.wrong_bytes, 'file')}${notCompared(report)}`,
     `mixed versions: ${known(report.mixed_versions, 'node')}`,
     `duplicate TIDs: ${formatCount(report.duplicate_tids)}`,
   ];
@@ -71,6 +71,11 @@ function result(report: StormReport, width: number, paint: Paint): string[] {
     ...wrap(`Result: ${list(parts, ', ')}`, width, '').map((line) => paint(clean ? 'good' : 'bad', line)),
     ...wrap(list(checks, ' · '), width, '  '),
   ];
+}
+
+/** Where some files had nothing to be compared with, "0 wrong" does not speak for them. */
+function notCompared({ files_not_compared: files }: StormReport): string {
+  return files === null || files === 0 ? '' : ` (${formatCount(files)} not compared)`;
 }
 
 /** A count that is null where there was nothing to compare with. */
@@ -152,7 +157,7 @@ function failures({ failures: all }: StormReport, width: number, paint: Paint): 
   ];
 }
 
-function harness({ harness: own, machine }: StormReport, width: number, paint: Paint): string[] {
+function harness({ harness: own, machine, duration_s }: StormReport, width: number, paint: Paint): string[] {
   const delay = own.event_loop_delay_ms;
   const figures = [
     `${own.engine} engine`,
@@ -160,12 +165,15 @@ function harness({ harness: own, machine }: StormReport, width: number, paint: P
     `CPU ${formatMs(own.cpu_s * 1000)}`,
     `busiest thread ${formatShare(own.busiest_thread, 1)}`,
     `event loop delay p99 ${formatMs(delay.p99)}, max ${formatMs(delay.max)}`,
-    `${formatCount(own.drops)} datagrams dropped`,
+    own.drops === null ? 'drops not known' : `${formatCount(own.drops)} datagrams dropped`,
   ];
   const { cpu, cores, node, kernel } = machine;
   const lines = [
     ...wrap(`Harness: ${list(figures, ' · ')}`, width, ''),
     ...wrap(`${cpu}, ${formatMany(cores, 'core')}, Node ${node}, ${kernel}`, width, '  '),
+    ...(duration_s < 1
+      ? wrap('so short a storm is measured with the start of its own threads in it', width, '  ')
+      : []),
   ];
   if (!own.bottleneck) return lines;
   const loud = '!!! THE STORM ITSELF WAS THE BOTTLENECK: these figures say more about it than about the server';
@@ -176,15 +184,20 @@ function harness({ harness: own, machine }: StormReport, width: number, paint: P
   ];
 }
 
-function verdict({ slo }: StormReport, paint: Paint): string[] {
+function verdict({ slo, unfinished }: StormReport, paint: Paint): string[] {
   const longest = Math.max(0, ...slo.checks.map(({ expression }) => expression.length));
   return [
     ...slo.checks.map(({ expression, actual, met }) => {
       const was = actual === null ? 'not known' : `was ${Number(actual.toPrecision(6))}`;
       return `  ${met ? paint('good', 'met   ') : paint('bad', 'MISSED')}  ${expression.padEnd(longest)}  ${was}`;
     }),
-    paint(slo.met ? 'good' : 'bad', `SLO ${slo.met ? 'met' : 'MISSED'}`),
+    paint(slo.met && unfinished === 0 ? 'good' : 'bad', slo.met ? `SLO met${stopped(unfinished)}` : 'SLO MISSED'),
   ];
+}
+
+/** Of a storm that was stopped an SLO that is met says nothing yet. */
+function stopped(unfinished: number): string {
+  return unfinished === 0 ? '' : `, but the storm was stopped with ${formatMany(unfinished, 'node')} unfinished`;
 }
 
 /** Breaks text at spaces, and words that are too long for a line anywhere. The lines begin with `first` and `rest`. */

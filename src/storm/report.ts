@@ -75,8 +75,8 @@ export interface HarnessReport {
   /** The busiest thread's share of time spent working, 0..1. */
   readonly busiest_thread: number;
   readonly event_loop_delay_ms: Percentiles;
-  /** Datagrams lost in the storm's own receive buffers, and that it could not send. */
-  readonly drops: number;
+  /** Datagrams lost in the storm's own receive buffers, and that it could not send; null where the engine can't know. */
+  readonly drops: number | null;
   /** Whether the storm itself held the server back, so that figures say less about it. */
   readonly bottleneck: boolean;
   /** Why it says so, in sentences; empty when it does not. */
@@ -118,6 +118,8 @@ export interface StormReport {
   readonly unfinished: number;
   /** Files whose bytes were not those expected; null when there was nothing to compare with. */
   readonly wrong_bytes: number | null;
+  /** Files that were read and that had nothing to be compared with, among others that had; null when none had. */
+  readonly files_not_compared: number | null;
   /** Nodes whose files are not all of one version; null when versions were not given. */
   readonly mixed_versions: number | null;
   readonly bytes: number;
@@ -144,12 +146,14 @@ export interface StormReport {
 export interface StormProgress {
   readonly elapsedMs: number;
   readonly nodes: number;
-  /** Nodes that are due but have not begun, by stage they are in, done and failed: they add up to `nodes`. */
+  /** Nodes that have not begun; with those in each stage, those that ended and those that vanished they make `nodes`. */
   readonly waiting: number;
   readonly inStage: readonly { readonly name: string; readonly nodes: number }[];
   readonly completed: number;
   readonly failed: number;
   readonly bytes: number;
+  /** What all nodes together fetch if none fails, where that is known. */
+  readonly bytesInAll?: number | undefined;
   /** Payload bytes per second over the last second or so. */
   readonly bytesPerS: number;
   readonly retransmits: { readonly client: number; readonly server: number };

@@ -3,7 +3,7 @@
  * a thread and, with the memory engine, on virtual time in a test.
  */
 import { Driver } from '../engine/driver.ts';
-import { allocateCounters, counterRow } from '../engine/counters.ts';
+import { allocateCounters, COUNTER, counterRow } from '../engine/counters.ts';
 import type { TransferReport } from '../engine/report.ts';
 import type { Address, Engine } from '../engine/types.ts';
 import { CELL, StormCells } from './cells.ts';
@@ -75,6 +75,8 @@ export interface ShareResult {
   /** By stage and reason, joined by a NUL. */
   readonly failures: ReadonlyMap<string, Counted>;
   readonly wrongFiles: Counted;
+  /** Files that were read and that there was nothing to compare with. */
+  readonly uncompared: number;
   readonly silences: readonly Silence[];
   /** When a payload byte last came, in milliseconds after the start; 0 when none did. */
   readonly lastBytesAt: number;
@@ -96,12 +98,13 @@ class Recording implements NodeObserver {
   readonly failures = new Map<string, Counted>();
   readonly silences: Silence[] = [];
   wrongFiles: Counted = { count: 0, example: '' };
+  uncomparedFiles = 0;
   readonly curve = { completed: [] as number[], failed: [] as number[], bytes: [] as number[] };
   lastBytesAt = 0;
   completed = 0;
   failed = 0;
   vanished = 0;
-  mixed: Counted = { count: 0, example: '' };
+  mixedNodes: Counted = { count: 0, example: '' };
   readonly #plan: BootPlan;
   readonly #cells: Float64Array;
   readonly #sinceStart: () => number;
@@ -148,13 +151,15 @@ class Recording implements NodeObserver {
     this.firstReplies.record(ms);
   }
 
-  transfer(stage: number, report: TransferReport, copies: number, end: 'file' | 'miss' | 'other'): void {
+  copies(stage: number, copies: number): void {
+    this.stages[stage]!.server += copies;
+    this.#cells[CELL.server]! += copies;
+  }
+
+  transfer(stage: number, report: TransferReport, end: 'file' | 'miss' | 'other'): void {
     const into = this.stages[stage]!;
     into.bytes += report.bytes;
     into.client += report.retransmits;
-    into.server += copies;
-    this.#cells[CELL.client]! += report.retransmits;
-    this.#cells[CELL.server]! += copies;
     if (end === 'file') into.files++;
     else if (end === 'miss') into.misses++;
   }
@@ -169,7 +174,20 @@ class Recording implements NodeObserver {
   }
 
   wrongFile(example: string): void {
-    this.wrongFiles = { count: this.wrongFiles.count + 1, example: this.wrongFiles.example || example };
+    this.wrongFiles = oneMore(this.wrongFiles, example);
+  }
+
+  uncompared(): void {
+    this.uncomparedFiles++;
+  }
+
+  mixed(example: string): void {
+    this.mixedNodes = oneMore(this.mixedNodes, example);
+  }
+
+  /** Shows main how often all nodes together have sent something again, those in mid-transfer included. */
+  showResends(resends: number): void {
+    this.#cells[CELL.client] = resends;
   }
 
   end(node: number, dueAt: number, end: NodeEnd): void {
@@ -183,7 +201,6 @@ class Recording implements NodeObserver {
         this.#cells[CELL.completed]!++;
         this.finish.record(Math.max(0, now - dueAt));
         this.#add(this.curve.completed, now, 1);
-        if (end.mixed) this.mixed = { count: this.mixed.count + 1, example: this.mixed.example || `node ${node}` };
         break;
       case 'failed':
         this.failed++;
@@ -208,12 +225,13 @@ class Recording implements NodeObserver {
   }
 
   result(): ShareResult {
-    const { completed, failed, vanished, mixed, violations, failures, wrongFiles, silences, lastBytesAt, curve } = this;
+    const { completed, failed, vanished, violations, failures, wrongFiles, silences, lastBytesAt, curve } = this;
     return {
       completed,
       failed,
       vanished,
-      mixed,
+      mixed: this.mixedNodes,
+      uncompared: this.uncomparedFiles,
       violations,
       failures,
       wrongFiles,
@@ -229,6 +247,10 @@ class Recording implements NodeObserver {
       })),
     };
   }
+}
+
+function oneMore(counted: Counted, example: string): Counted {
+  return { count: counted.count + 1, example: counted.example || example };
 }
 
 function count<Key>(map: Map<Key, Counted>, key: Key, example: string): void {
@@ -251,7 +273,8 @@ export function loopbackAddress(node: number): string {
 export async function runShare(order: ShareOrder, engine: Engine, time: () => number): Promise<ShareResult> {
   const { plan, server, source } = order;
   const cells = StormCells.attach(order.cells, plan.stages.length);
-  const driver = new Driver(engine, counterRow(allocateCounters(1), 0));
+  const counters = counterRow(allocateCounters(1), 0);
+  const driver = new Driver(engine, counters);
   // The start as `time` has it.
   const startedAt = time() + (order.startAt - engine.clock.now());
   const sinceStart = (): number => time() - startedAt;
@@ -291,6 +314,7 @@ export async function runShare(order: ShareOrder, engine: Engine, time: () => nu
   };
   const all = Promise.all(order.nodes.map((_, index) => boot(index)));
   const look = (): void => {
+    recording.showResends(counters[COUNTER.retransmits]!);
     if (cells.stopping) {
       pauses.end();
       driver.abortAll();
@@ -303,6 +327,7 @@ export async function runShare(order: ShareOrder, engine: Engine, time: () => nu
   } finally {
     cancelLook();
   }
+  recording.showResends(counters[COUNTER.retransmits]!);
   return recording.result();
 }
 

@@ -1,8 +1,8 @@
 /** The built command: storms against servers with a planted fault each, against our own, and bad command lines. */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { StormReport } from '../../src/storm/report.ts';
 import { PlantedServer } from '../support/planted-server.ts';
@@ -173,6 +173,18 @@ describe('reveille storm', { timeout: 60_000 }, () => {
     expect(code).toBe(1);
   });
 
+  it('leaves a report that was there as it is where the storm never begins', async () => {
+    const json = join(folder(), 'report.json');
+    writeFileSync(json, 'the last one');
+    const args = ['--nodes', '1', '--file', 'linux', '--json', json, '--html', '/no/such/directory/x.html'];
+    const { code } = await new Reveille(['storm', '127.0.0.1:9', ...args]).ended;
+    expect([code, readdirSync(dirname(json)), readFileSync(json, 'utf8')]).toEqual([
+      2,
+      ['report.json'],
+      'the last one',
+    ]);
+  });
+
   it.each([
     [['--nodes', '0', '--file', 'x'], '--nodes'],
     [['--nodes', '5'], '--file NAME'],
@@ -185,6 +197,13 @@ describe('reveille storm', { timeout: 60_000 }, () => {
     [['--nodes', '5', '--file', 'x', '--slo', 'failed<many'], 'failed<'],
     [['--nodes', '5', '--file', 'x', '--arrival', 'soon'], '--arrival'],
     [['--nodes', '5', '--file', '{who}'], '{who}'],
+    [['--nodes', '5', '--file', 'x', '--profile', 'ipxe,acme'], '"acme"'],
+    // Once these were found out when the storm was over.
+    [['--nodes', '5', '--file', 'x', '--json', '/no/such/directory/x.json'], '--json'],
+    [['--nodes', '5', '--file', 'x', '--html', '/'], '--html'],
+    [['--nodes', '5', '--file', 'x', '--json', '-', '--html', '-'], '--html'],
+    // Once this ended the storm without a report: the name fits into the first profile's request alone.
+    [['--nodes', '5', '--profile', 'bare,windows', '--file', 'n'.repeat(470)], '--file'],
   ])('turns down %j in one line, before any packet', async (args, named) => {
     const heard: Buffer[] = [];
     const socket = createSocket('udp4');

@@ -172,6 +172,26 @@ test('of windows the first ACK from that block on is doubled, and every copy of 
   expect([...stage.session.breaches]).toEqual(['acts-on-duplicate-ack']);
 });
 
+test('copies that follow a gap were blamed on the ACK that was sent twice: its ACK has drawn them (RFC 7440 §4)', () => {
+  const stage = firmware({ unexpected: 'always' }, { wish: { windowsize: 4 }, doubledAck: 3 });
+  stage.start();
+  stage.receive(oack({ windowsize: '4' }));
+  const blocks = [1, 2, 3, 4].map((block) => data(block, FULL));
+  expect(stage.receive(...blocks).slice(-2)).toEqual(['ack 4', 'ack 4']);
+  // 7 has overtaken 6: the ACK of 5 has the server start again behind it, and 6 comes twice.
+  expect(stage.receive(data(5, FULL), data(7, FULL))).toEqual(['keep 2048', 'ack 5']);
+  stage.receive(data(6, FULL), data(6, FULL), data(7, FULL));
+  expect([...stage.session.breaches]).toEqual([]);
+});
+
+test('no ACK is sent twice after a block out of turn: copies would say nothing', () => {
+  const stage = firmware({}, { wish: { windowsize: 2 }, doubledAck: 3 });
+  stage.start();
+  stage.receive(oack({ windowsize: '2' }));
+  expect(stage.receive(data(2, FULL), data(1, FULL), data(2, FULL))).toEqual(['keep 0', 'keep 512', 'ack 2']);
+  expect(stage.receive(data(3, FULL), data(4, FULL))).toEqual(['keep 1024', 'keep 1536', 'ack 4']);
+});
+
 test('a copy that a late client finds beside the original is a timer’s', () => {
   const stage = firmware({}, { doubledAck: 1 });
   stage.start();

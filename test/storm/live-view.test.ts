@@ -96,6 +96,14 @@ describe('the lines of a live view', () => {
     ]);
   });
 
+  it('knew no ETA of a burst until its end: nodes that began together end together, and bytes tell', () => {
+    const burst = progress({ completed: 0, failed: 0, bytes: 10e9, bytesInAll: 40e9, elapsedMs: 30_000 });
+    expect(renderLines(burst, 100)[2]).toContain('ETA 90.0 s');
+    // The half that has failed fetches no more.
+    expect(renderLine({ ...burst, failed: 500 })).toContain('ETA 30.0 s');
+    expect(renderLine({ ...burst, bytes: 0 })).toContain('ETA –');
+  });
+
   it('know no ETA before the first node has ended, and need none after the last one', () => {
     const nobody = progress({ completed: 0, failed: 0, waiting: 1000, inStage: [] });
     expect(renderLines(nobody, 100)[2]).toContain('ETA –');

@@ -169,6 +169,15 @@ describe.skipIf(!hasBrowser)("a report's page in a browser", () => {
     expect(problems).toEqual([]);
   });
 
+  it('cut its tables off on paper, where nobody can scroll', async () => {
+    const { page } = await openPage(browser, renderHtml(roughReport));
+    await page.emulateMedia({ media: 'print' });
+    const boxes = await page.evaluate(
+      "Array.from(document.querySelectorAll('.scroll, .tall'), (box) => getComputedStyle(box).overflow)",
+    );
+    expect(new Set(boxes as string[])).toEqual(new Set(['visible']));
+  });
+
   it('keeps its charts as wide as their places when the window changes', async () => {
     const { page } = await openPage(browser, renderHtml(roughReport));
     for (const width of [900, 500, 1100]) {
@@ -259,6 +268,11 @@ describe.skipIf(!hasBrowser)("a report's page in a browser", () => {
     const calm = await openPage(browser, renderHtml(calmReport));
     expect(await calm.page.locator('.verdict').textContent()).toBe('SLO met');
     expect(await calm.page.locator('[role=note]').count()).toBe(0);
+    const stopped = await openPage(browser, renderHtml({ ...calmReport, unfinished: 3, files_not_compared: 12 }));
+    expect(await stopped.page.locator('.verdict').textContent()).toBe(
+      'SLO met, but the storm was stopped with 3 nodes unfinished',
+    );
+    expect(await stopped.page.locator('.key').textContent()).toContain('12 files not compared');
   });
 
   it('has no charts when nothing happened, and says so', async () => {

@@ -104,7 +104,24 @@ describe('the report of a storm as text', () => {
     expect(renderTable(calmReport)).toMatch(/\nSLO met\n$/);
   });
 
+  it('praised a storm that was stopped for having met its SLO', () => {
+    expect(renderTable({ ...calmReport, unfinished: 3 })).toMatch(
+      /\nSLO met, but the storm was stopped with 3 nodes unfinished\n$/,
+    );
+  });
+
+  it('says how many files had nothing to be compared with', () => {
+    expect(renderTable({ ...calmReport, files_not_compared: 12 })).toContain('wrong bytes: 0 files (12 not compared)');
+  });
+
+  it('says of a storm of less than a second that its own start is in the figures', () => {
+    expect(renderTable({ ...calmReport, duration_s: 0.4 })).toContain('with the start of its own threads in it');
+    expect(renderTable(calmReport)).not.toContain('the start of its own threads');
+  });
+
   it('shows what could not be known as such', () => {
+    const portable = { ...calmReport, harness: { ...calmReport.harness, drops: null } };
+    expect(renderTable(portable)).toContain('drops not known');
     const text = renderTable(emptyReport);
     expect(text).toContain('wrong bytes: not checked · mixed versions: not checked');
     expect(text).toMatch(/\nfirst reply +– +– +– +–\n/);

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { MemoryNetwork } from '../../src/engine/memory.ts';
 import { VirtualClock } from '../../src/engine/virtual-clock.ts';
 import { aggregate } from '../../src/storm/aggregate.ts';
-import { StormCells } from '../../src/storm/cells.ts';
+import { CELL, StormCells } from '../../src/storm/cells.ts';
 import type { ExpectedVersion } from '../../src/storm/expected.ts';
 import { createFaultCounts, type FaultFlags, parseFaults } from '../../src/storm/fault-plan.ts';
 import { withFaults } from '../../src/storm/faulty-engine.ts';
@@ -39,6 +39,10 @@ interface World {
   readonly faults?: FaultFlags;
   readonly expected?: readonly ExpectedVersion[];
   readonly everyMs?: number;
+  /** What nodes fetch. Default: all there is. */
+  readonly files?: readonly string[];
+  /** Looks at the cells once a second. */
+  readonly watch?: (resent: { readonly client: number; readonly server: number }) => void;
   /** Stops the storm at this moment. */
   readonly stopAt?: number;
 }
@@ -49,7 +53,7 @@ async function storm(world: World = {}): Promise<Omit<StormReport, 'slo'>> {
   const network = new MemoryNetwork(clock, 1, { delayMs: 1 });
   const server = new MiniServer(network.engine(), FILES);
   const address = await server.listen('10.0.0.1');
-  const plan = planFromFiles({ profile, files: [...FILES.keys()] });
+  const plan = planFromFiles({ profile, files: world.files ?? [...FILES.keys()] });
   const cells = StormCells.allocate(1, plan.stages.length);
   const faults = parseFaults(world.faults ?? {});
   const injected = createFaultCounts();
@@ -79,7 +83,10 @@ async function storm(world: World = {}): Promise<Omit<StormReport, 'slo'>> {
     state.ended = true;
   });
   if (world.stopAt !== undefined) clock.wake(world.stopAt, () => cells.stop());
-  for (let second = 1; !state.ended && second < 1000; second++) await clock.runAsync(second * 1000);
+  for (let second = 1; !state.ended && second < 1000; second++) {
+    await clock.runAsync(second * 1000);
+    world.watch?.({ client: cells.sum(CELL.client), server: cells.sum(CELL.server) });
+  }
   const result = await running;
   const idle = { busy: 0, delayP50: 0, delayP90: 0, delayP99: 0, delayMax: 0, drops: 0 };
   return aggregate(
@@ -148,6 +155,42 @@ describe('a share of a storm', { timeout: 60_000 }, () => {
     expect(wrong).toMatchObject({ wrong_bytes: 4, mixed_versions: null });
     expect(wrong.violations).toMatchObject([{ id: 'wrong-bytes', count: 4 }]);
     expect(wrong.violations[0]!.example).toContain('node 1, linux: linux');
+  });
+
+  it('took copies that its own reordering had drawn for a server that acts on second ACKs', async () => {
+    for (const profile of ['edk2', 'shim', 'windows']) {
+      const report = await storm({ profile, nodes: 10, faults: { reorder: '5%' } });
+      expect(report, `${profile}, seed 5`).toMatchObject({ completed: 10, violations: [] });
+      expect(report.injected.reordered).toBeGreaterThan(10);
+    }
+  });
+
+  it('counted a node as of one version when it failed after it had got two', async () => {
+    const other = new Map(FILES).set('initrd.img', seededBytes(SEED + 9, 150_000));
+    const strange = new Map(FILES).set('linux', seededBytes(SEED + 8, 60_000));
+    const versions = [version('1', other), version('2', strange)];
+    const report = await storm({ expected: versions, nodes: 2, files: ['linux', 'initrd.img', 'gone'] });
+    expect(report).toMatchObject({ completed: 0, failed: 2, mixed_versions: 2 });
+    expect(report.violations).toMatchObject([{ id: 'mixed-versions', example: 'node 1, initrd.img: initrd.img' }]);
+  });
+
+  it('says how many files had nothing to be compared with', async () => {
+    const report = await storm({ expected: [version('', new Map([['linux', FILES.get('linux')!]]))], nodes: 3 });
+    expect(report).toMatchObject({ completed: 3, wrong_bytes: 0, files_not_compared: 3 });
+    expect(await storm()).toMatchObject({ files_not_compared: 0 });
+  });
+
+  it('passed over wrong bytes of a file that it left before its end', async () => {
+    const strange = new Map(FILES).set('linux', seededBytes(SEED + 8, 60_000));
+    const report = await storm({ expected: [version('', strange)], nodes: 10, faults: { vanish: '100%' } });
+    expect(report.stages[0]!.files).toBeLessThan(10);
+    expect(report.wrong_bytes).toBe(10);
+  });
+
+  it('showed resends only when a transfer was over', async () => {
+    const seen: number[] = [];
+    await storm({ nodes: 3, faults: { loss: '100%' }, profile: 'ipxe', watch: ({ client }) => seen.push(client) });
+    expect(seen.filter((count) => count > 0 && count < 15).length).toBeGreaterThan(2);
   });
 
   it('ends where it is stopped, and nobody has failed', async () => {
