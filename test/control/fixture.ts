@@ -151,10 +151,13 @@ export class Reveille {
   #stdout = '';
   #stderr = '';
 
-  /** @param options.stdout a file that stdout goes to. */
-  constructor(args: readonly string[], options: { cwd?: string; nodeArgs?: readonly string[]; stdout?: string } = {}) {
+  /** @param options.stdout a file that stdout goes to. @param options.main another copy of the command. */
+  constructor(
+    args: readonly string[],
+    options: { cwd?: string; nodeArgs?: readonly string[]; stdout?: string; main?: string } = {},
+  ) {
     if (!existsSync(MAIN)) throw new Error('dist/control/main.js is missing: run `npm run build` first');
-    const command = [process.execPath, ...(options.nodeArgs ?? []), MAIN, ...args];
+    const command = [process.execPath, ...(options.nodeArgs ?? []), options.main ?? MAIN, ...args];
     const redirect = options.stdout === undefined ? '' : ` > ${options.stdout}`;
     this.process = spawn('/bin/sh', ['-c', `exec "$@"${redirect}`, 'sh', ...command], { cwd: options.cwd });
     this.process.stdout.setEncoding('utf8').on('data', (text: string) => {
