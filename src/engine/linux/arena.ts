@@ -2,7 +2,7 @@
  * Memory that both JavaScript and the kernel work in: one anonymous mapping with typed views, never moved, never
  * across a 4 GiB boundary, so that a pointer into it is two 32-bit halves of which only the lower changes.
  */
-import { type Libc, MADV_HUGEPAGE, MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE, systemError } from './libc.ts';
+import { type Libc, MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE, systemError } from './libc.ts';
 
 const MAP_FAILED = 0xffffffffffffffffn;
 
@@ -26,8 +26,6 @@ export class Arena {
     this.#libc = libc;
     this.#length = Math.ceil(length / 4096) * 4096;
     this.address = mapWithin4GiB(libc, this.#length);
-    // A hint: a ring that is touched from end to end is one page then, where it would be hundreds of misses of the TLB.
-    libc.madvise(this.address, this.#length, MADV_HUGEPAGE);
     const buffer = libc.view(this.address, this.#length);
     this.bytes = new Uint8Array(buffer);
     this.i32 = new Int32Array(buffer);

@@ -24,7 +24,6 @@ export interface Libc {
   readonly epoll_wait: (epoll: number, events: Uint8Array, most: number, timeoutMs: number) => number;
   readonly mmap: (address: Pointer, length: number, prot: number, flags: number, fd: number, offset: number) => bigint;
   readonly munmap: (address: bigint, length: number) => number;
-  readonly madvise: (address: bigint, length: number, advice: number) => number;
   /** On a thread of its own. Resolves with what madvise returns. */
   readonly madviseAside: (address: bigint, length: number, advice: number) => Promise<number>;
   readonly inet_pton: (family: number, text: string, into: Uint8Array) => number;
@@ -60,7 +59,6 @@ const SIGNATURES = {
   epoll_wait: 'int epoll_wait(int, void *, int, int)',
   mmap: 'void *mmap(void *, size_t, int, int, int, int64_t)',
   munmap: 'int munmap(void *, size_t)',
-  madvise: 'int madvise(void *, size_t, int)',
   inet_pton: 'int inet_pton(int, const char *, void *)',
   inet_ntop: 'void *inet_ntop(int, void *, void *, unsigned int)',
   if_nametoindex: 'unsigned int if_nametoindex(const char *)',
@@ -163,7 +161,6 @@ export const PROT_WRITE = 2;
 export const MAP_SHARED = 1;
 export const MAP_PRIVATE = 2;
 export const MAP_ANONYMOUS = 0x20;
-export const MADV_HUGEPAGE = 14;
 /** Since Linux 5.14. */
 export const MADV_POPULATE_READ = 22;
 
