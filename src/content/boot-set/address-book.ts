@@ -15,6 +15,8 @@ interface Entry {
   ids: readonly NodeId[];
   /** Whether the machine has said so itself, by a name. */
   bySelf: boolean;
+  /** Another machine may have the address by now: who had it is a guess, good for no more than a choice. */
+  doubted: boolean;
   seenAt: number;
 }
 
@@ -64,7 +66,13 @@ export class AddressBook {
       return undefined;
     }
     entry.seenAt = Math.max(entry.seenAt, now);
-    return residentOf(entry);
+    return entry.doubted ? undefined : residentOf(entry);
+  }
+
+  /** Who had the address before that was doubted. */
+  presumed(address: string): readonly NodeId[] {
+    const entry = this.#entries.peek(address);
+    return entry?.doubted === true ? entry.ids : [];
   }
 
   /**
@@ -77,7 +85,7 @@ export class AddressBook {
     const known = this.find(address, now);
     const other = known !== undefined && differ(known.ids, ids);
     const merged = known === undefined || other ? ids : merge(known.ids, ids);
-    const entry = { ids: merged, bySelf: bySelf || (!other && known?.bySelf === true), seenAt: now };
+    const entry = { ids: merged, bySelf: bySelf || (!other && known?.bySelf === true), doubted: false, seenAt: now };
     this.#entries.set(address, entry);
     const resident = residentOf(entry);
     return {
@@ -87,8 +95,9 @@ export class AddressBook {
     };
   }
 
-  /** Nobody knows any more who speaks from the address. */
-  forget(address: string): void {
-    this.#entries.delete(address);
+  /** A boot has begun at the address, and nothing says whose. */
+  doubt(address: string): void {
+    const entry = this.#entries.peek(address);
+    if (entry !== undefined) entry.doubted = true;
   }
 }

@@ -63,13 +63,13 @@ export interface VersionChoices {
 
 /** @returns undefined when there is nothing for this node. */
 export function chooseVersion(ids: readonly NodeId[], choices: VersionChoices): number | undefined {
-  const { channel, manifest } = choices;
+  const { channel } = choices;
   for (const id of ids) {
     const chosen = choices.override(id);
-    if (chosen !== undefined && manifest(chosen) !== undefined) return chosen;
+    if (chosen !== undefined && choices.manifest(chosen) !== undefined) return chosen;
   }
   const { rollout, current } = channel;
-  const candidateSet = rollout === undefined ? undefined : manifest(rollout.candidate);
+  const candidateSet = rollout === undefined ? undefined : choices.manifest(rollout.candidate);
   if (
     rollout !== undefined &&
     candidateSet !== undefined &&

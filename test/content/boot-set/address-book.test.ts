@@ -51,7 +51,16 @@ describe('the address book', () => {
     for (const last of [1, 2, 3]) book.learn(`192.0.2.${last}`, [MAC], true, 20_000_000);
     expect(book.find('192.0.2.1', 20_000_000)).toBeUndefined();
     expect(book.find('192.0.2.3', 20_000_000)?.node).toBe(MAC);
-    book.forget('192.0.2.3');
-    expect(book.find('192.0.2.3', 20_000_000)).toBeUndefined();
+  });
+
+  it('keeps a guess of who had an address that is in doubt, until somebody says who they are', () => {
+    const book = new AddressBook();
+    book.learn(A, [MAC], true, 0);
+    expect(book.presumed(A)).toEqual([]);
+    book.doubt(A);
+    expect([book.find(A, 1), book.presumed(A)]).toEqual([undefined, [MAC]]);
+    // Whoever it is, the pins of the former one are not touched.
+    expect(book.learn(A, [OTHER], true, 2)).toMatchObject({ node: OTHER, former: undefined, renamed: undefined });
+    expect(book.presumed(A)).toEqual([]);
   });
 });

@@ -1,5 +1,5 @@
 /** The rules of pins, as a table; and what they keep whatever a node asks for. */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BootStages, DEFAULT_STAGE_ZERO } from '../../../src/content/boot-set/boot-stage.ts';
 import {
