@@ -108,6 +108,11 @@ export class BootSets implements Source {
     const onFailure = (error: unknown): void => this.#warn('the store can not be written to', { error: String(error) });
     this.#pins = new PinTable({
       store: options.pins ?? new StoredPins(store),
+      exists: (channel, version) => {
+        // As of now: a pin goes in the same transaction as its version.
+        this.#refresh();
+        return this.#catalog.version(channel, version) !== undefined;
+      },
       onFailure,
       ...(options.mostPins === undefined ? {} : { most: options.mostPins }),
     });

@@ -39,6 +39,8 @@ export class Pin {
 
 export interface PinTableOptions {
   readonly store: PinStore;
+  /** Whether there is such a version. */
+  readonly exists: (channel: string, version: number) => boolean;
   readonly most?: number;
   /** The store would not write: boots go on with what is in memory. */
   readonly onFailure: (error: unknown) => void;
@@ -46,6 +48,7 @@ export interface PinTableOptions {
 
 export class PinTable {
   readonly #store: PinStore;
+  readonly #exists: PinTableOptions['exists'];
   readonly #most: number;
   readonly #onFailure: (error: unknown) => void;
   readonly #nodes = new Map<NodeId, Map<string, Pin>>();
@@ -54,8 +57,9 @@ export class PinTable {
   #size = 0;
   #evicted = 0;
 
-  constructor({ store, most = PINS_MAX, onFailure }: PinTableOptions) {
+  constructor({ store, exists, most = PINS_MAX, onFailure }: PinTableOptions) {
     this.#store = store;
+    this.#exists = exists;
     this.#most = most;
     this.#onFailure = onFailure;
     for (const record of store.scan()) this.#enter(new Pin(record, 0));
@@ -80,11 +84,13 @@ export class PinTable {
     // What is being written is not there yet.
     if (pin === undefined || pin.generation === this.#generation || pin.committed !== undefined) return pin;
     const stored = this.#store.get(node, channel);
-    if (stored === undefined) {
+    // Somebody has dropped it. One that went together with its version is remembered: the node has files of that version.
+    if (stored === undefined && this.#exists(channel, pin.record.version)) {
       this.#remove(pin);
       return undefined;
     }
     pin.generation = this.#generation;
+    if (stored === undefined) return pin;
     if (!isSamePin(stored, pin.record)) {
       pin.record = stored;
       pin.saved = stored;
