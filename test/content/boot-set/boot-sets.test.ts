@@ -361,15 +361,11 @@ describe('a blob', () => {
 
   it('is in memory once, though two versions have it, and read ahead for the next boots', async () => {
     const serving = await Serving.start({ prefetchBytes: 2 ** 20 });
-    const read = async (entries: number): Promise<void> => {
-      for (let turn = 0; turn < 1000 && serving.cache.stats().entries < entries; turn++) {
-        await new Promise((resolve) => setImmediate(resolve));
-      }
-    };
+    const inMemory = (): number => serving.cache.stats().entries;
     await serving.publish('rack', { ...setOf(1), big: 'same' });
-    await read(6);
+    await expect.poll(inMemory).toBe(6);
     await serving.publish('rack', { ...setOf(2), big: 'same' });
-    await read(11);
+    await expect.poll(inMemory).toBe(11);
     const { loads, entries, shelvedBytes, idleBytes } = serving.cache.stats();
     expect([loads, entries]).toEqual([11, 11]);
     // Nobody boots version 1.
