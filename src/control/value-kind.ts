@@ -89,6 +89,33 @@ export const directory: ValueKind<string> = {
   read: (value) => (typeof value === 'string' && value !== '' && !value.includes('\0') ? value : undefined),
 };
 
+/** A path as it is, whatever is there. */
+export function path(expected: string): ValueKind<string> {
+  return { expected, read: (value) => directory.read(value) };
+}
+
+/** Long enough not to be guessed. */
+export const token: ValueKind<string> = {
+  expected: 'a token of 16 to 256 printable characters without spaces',
+  read: (value) => (typeof value === 'string' && /^[\x21-\x7e]{16,256}$/.test(value) ? value : undefined),
+};
+
+/** Words that pass, one or a list of them. @param most how many there may be. */
+export function listOf(
+  expected: string,
+  passes: (word: string) => boolean,
+  most: number,
+): ValueKind<readonly string[]> {
+  return {
+    expected,
+    read(value) {
+      const list: unknown[] = Array.isArray(value) ? value : [value];
+      const words = list.filter((word) => typeof word === 'string' && passes(word)) as string[];
+      return words.length === list.length && words.length <= most ? words : undefined;
+    },
+  };
+}
+
 function address(value: unknown): Address | undefined {
   return typeof value === 'string' ? parseAddress(value) : undefined;
 }
