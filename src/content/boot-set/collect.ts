@@ -23,6 +23,8 @@ export interface CollectOptions {
   readonly graceMs?: number;
   /** Tells what would be removed, and writes nothing. */
   readonly dryRun?: boolean;
+  /** Stops it between two blobs: the next collection goes on from there. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Collected {
@@ -152,7 +154,7 @@ async function blobBytes(store: Store, digests: readonly string[]): Promise<numb
 }
 
 /** Takes blobs that no version names out of the store. @returns how many, and their bytes. */
-async function sweepBlobs(store: Store): Promise<{ count: number; bytes: number }> {
+async function sweepBlobs(store: Store, signal?: AbortSignal): Promise<{ count: number; bytes: number }> {
   const names = await listBlobs(store);
   const before = referenced(store.versions());
   const orphans = names.filter((digest) => !before.has(digest));
@@ -177,6 +179,7 @@ async function sweepBlobs(store: Store): Promise<{ count: number; bytes: number 
   });
   store.onStep('lock let go');
   for (const digest of moved) {
+    signal?.throwIfAborted();
     await unlink(join(trash, digest));
     store.onStep('blob unlinked');
   }
@@ -231,7 +234,7 @@ export async function collect(store: Store, options: CollectOptions = {}): Promi
     });
     store.onStep('marked');
   }
-  const swept = await sweepBlobs(store);
+  const swept = await sweepBlobs(store, options.signal);
   let bytes = swept.bytes;
   const abandoned = await abandonedFolders(store.layout, now);
   for (const path of abandoned) {
