@@ -115,6 +115,15 @@ async function readSet(layout: Layout, blobs: Blobs, digest: string): Promise<Bo
   return set;
 }
 
+/** Says where the name comes from that is turned down. */
+function atIndex(layout: Layout, check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    throw new StoreError(`${layout.index}: ${whatFailed(error)}`);
+  }
+}
+
 interface Named {
   readonly ref: string;
   readonly digest: string;
@@ -168,13 +177,13 @@ export async function readLayout(layout: Layout, now: number): Promise<Adopted> 
   for (const one of refs) {
     const parsed = parseVersionName(one.ref);
     if (parsed === undefined) continue;
-    checkChannelName(parsed.channel);
+    atIndex(layout, () => checkChannelName(parsed.channel));
     await add(parsed.channel, parsed.number, one);
   }
   const current = new Map<string, number>();
   for (const one of refs) {
     if (parseVersionName(one.ref) !== undefined) continue;
-    checkChannelName(one.ref);
+    atIndex(layout, () => checkChannelName(one.ref));
     const numbers = channels.get(one.ref) ?? new Map<number, string>();
     const known = [...numbers].findLast(([, digest]) => digest === one.digest)?.[0];
     const number = known ?? Math.max(0, ...numbers.keys()) + 1;
@@ -182,11 +191,10 @@ export async function readLayout(layout: Layout, now: number): Promise<Adopted> 
     current.set(one.ref, number);
   }
   const names = [...channels.keys()];
-  for (const name of names)
-    checkApart(
-      name,
-      names.filter((other) => other !== name),
-    );
+  for (const name of names) {
+    const others = names.filter((other) => other !== name);
+    atIndex(layout, () => checkApart(name, others));
+  }
   // Other tools leave files that their owner may write to.
   await Promise.all(blobs.digests.map((digest) => chmod(layout.blob(digest), 0o444)));
   return {

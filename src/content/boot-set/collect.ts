@@ -217,6 +217,7 @@ export async function collect(store: Store, options: CollectOptions = {}): Promi
   const makePlan = (tables: Tables): Plan => plan(tables, store.defaults(), now, graceMs);
   if (options.dryRun === true) return await dryRun(store, now, graceMs);
 
+  await store.repairIndex();
   let done = makePlan(store.tables);
   if (done.remove.length > 0 || done.channels.length > 0) {
     // Looked at again: a node may have been given one of them since.

@@ -180,7 +180,7 @@ export class Store {
       return result;
     } catch (error) {
       // index.json may tell of what did not come to be: a full disk can stop the commit itself.
-      if (isIndexWritten) await this.#writeIndex().catch(() => {});
+      if (isIndexWritten) await this.repairIndex().catch(() => {});
       throw error;
     }
   }
@@ -226,6 +226,11 @@ export class Store {
       await this.#state.flushed();
       this.onStep('adopted');
     }
+    await this.repairIndex();
+  }
+
+  /** index.json may lag behind, or ahead, where a process ended or a disk was full in the middle of a change. */
+  async repairIndex(): Promise<void> {
     if (readText(this.layout.index) !== this.indexText()) await this.#writeIndex();
   }
 
