@@ -9,7 +9,7 @@ import type { ExitCode } from './usage-error.ts';
 import { oneAddress, type ValueKind } from './value-kind.ts';
 
 const AFTER_HELP = `
-Sizes take B, KiB, MiB or GiB; durations ms, s or m. Flags win over the config file, which wins over the defaults.
+Sizes take B, KiB, MiB or GiB; durations ms, s, m or h. Flags win over the config file, which wins over the defaults.
 The config file is YAML; its keys are the flags in camelCase (cacheBytes: 2GiB) and root; admin may be false, listen
 a list. A relative root in it is relative to the file.
 

@@ -13,7 +13,7 @@ export interface ValueKind<T> {
 }
 
 const SIZE_UNITS: Readonly<Record<string, number>> = { '': 1, B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
-const DURATION_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000 };
+const DURATION_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
 /** `512`, `64KiB`, `1.5 GiB`. @returns whole bytes, or undefined. */
 export function parseSize(text: string): number | undefined {
@@ -23,10 +23,10 @@ export function parseSize(text: string): number | undefined {
   return Number.isSafeInteger(bytes) ? bytes : undefined;
 }
 
-/** `500ms`, `30s`, `1.5m`, or a bare 0. @returns whole milliseconds, or undefined. */
+/** `500ms`, `30s`, `1.5m`, `4h`, or a bare 0. @returns whole milliseconds, or undefined. */
 export function parseDuration(text: string): number | undefined {
   if (text === '0') return 0;
-  const match = /^([0-9]{1,12}(?:\.[0-9]{1,3})?) ?(ms|s|m)$/.exec(text);
+  const match = /^([0-9]{1,12}(?:\.[0-9]{1,3})?) ?(ms|s|m|h)$/.exec(text);
   if (match === null) return undefined;
   const ms = Math.round(Number(match[1]) * DURATION_UNITS[match[2]!]!);
   return Number.isSafeInteger(ms) ? ms : undefined;

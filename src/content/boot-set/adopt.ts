@@ -1,18 +1,17 @@
 /**
- * A store out of what is in a folder: nothing, or an OCI layout that another tool has written, such as
- * `skopeo copy oci:STORE:install-1 oci:NEW:install-1`. Reads and checks everything, writes nothing but an empty layout.
+ * What a store is made of when its folder holds an OCI layout that another tool has written, such as
+ * `skopeo copy oci:STORE:install-1 oci:NEW:install-1`. Reads and checks everything; all it
+ * changes is the mode of blobs.
  */
-import { chmod, mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, readdir, readFile, stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { checkApart, checkChannelName, parseVersionName } from './channel-name.ts';
 import { checkFileName } from './file-name.ts';
 import { type Hashed, hashFile } from './hash-file.ts';
-import { readText } from './index-file.ts';
-import { CREATED, isDigest, KEEP, LABEL_PREFIX, type Layout, MEDIA_TYPE, NEW, OCI_LAYOUT, REF_NAME } from './layout.ts';
-import { type BootSet, firstIssue, MANIFEST_MAX_BYTES, parseManifest } from './manifest.ts';
+import { CREATED, isDigest, KEEP, LABEL_PREFIX, type Layout, MEDIA_TYPE, REF_NAME } from './layout.ts';
+import { type BootSet, MANIFEST_MAX_BYTES } from './manifest.ts';
+import { firstIssue, parseManifest } from './read-manifest.ts';
 import { type ChannelRecord, type VersionRecord, versionName } from './records.ts';
-import type { Tables } from './state.ts';
 import { quote, StoreError, whatFailed } from './store-error.ts';
 
 const INDEX_MAX_BYTES = 64 * 1024 * 1024;
@@ -36,54 +35,11 @@ export interface Adopted {
   readonly versions: readonly VersionRecord[];
 }
 
-async function namesIn(path: string): Promise<string[] | undefined> {
-  try {
-    return await readdir(path);
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw new StoreError(`${path}: expected a folder that can be read: ${whatFailed(error)}`);
-  }
-}
-
-/**
- * Makes sure that there is a layout: an empty one where there was nothing.
- *
- * @param create whether it may be made.
- * @throws StoreError when there is something else.
- */
-export async function ensureLayout(layout: Layout, create: boolean): Promise<void> {
-  const names = await namesIn(layout.root);
-  const text = names === undefined ? undefined : readText(layout.ociLayout);
-  if (text !== undefined) {
-    if (!/"imageLayoutVersion"\s*:\s*"1\./.test(text)) {
-      throw new StoreError(`${layout.ociLayout}: expected an OCI image layout of version 1, got ${quote(text.trim())}`);
-    }
-    return;
-  }
-  const strange = (names ?? []).filter((name) => name !== `oci-layout${NEW}` && name !== 'lost+found');
-  if (strange.length > 0) {
-    throw new StoreError(
-      `${layout.root}: expected a store, an OCI image layout or an empty folder, got a folder with ${quote(strange[0]!)} in it`,
-    );
-  }
-  if (!create)
-    throw new StoreError(
-      `${layout.root}: expected a store, got ${names === undefined ? 'nothing' : 'an empty folder'}`,
-    );
-  try {
-    await mkdir(layout.root, { recursive: true });
-    await writeFile(`${layout.ociLayout}${NEW}`, OCI_LAYOUT);
-    await rename(`${layout.ociLayout}${NEW}`, layout.ociLayout);
-  } catch (error) {
-    throw new StoreError(`${layout.root}: can not be made a store: ${whatFailed(error)}`, false);
-  }
-}
-
 async function readIndex(layout: Layout): Promise<readonly Descriptor[]> {
   const found = await stat(layout.index).catch(() => undefined);
   if (found === undefined) {
     // The layout was only just begun.
-    if (((await namesIn(layout.blobs)) ?? []).length === 0) return [];
+    if ((await readdir(layout.blobs).catch(() => [])).length === 0) return [];
     throw new StoreError(`${layout.index}: expected an OCI image index, got nothing`);
   }
   if (found.size > INDEX_MAX_BYTES) {
@@ -159,6 +115,15 @@ async function readSet(layout: Layout, blobs: Blobs, digest: string): Promise<Bo
   return set;
 }
 
+/** Says where the name comes from that is turned down. */
+function atIndex(layout: Layout, check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    throw new StoreError(`${layout.index}: ${whatFailed(error)}`);
+  }
+}
+
 interface Named {
   readonly ref: string;
   readonly digest: string;
@@ -212,13 +177,13 @@ export async function readLayout(layout: Layout, now: number): Promise<Adopted> 
   for (const one of refs) {
     const parsed = parseVersionName(one.ref);
     if (parsed === undefined) continue;
-    checkChannelName(parsed.channel);
+    atIndex(layout, () => checkChannelName(parsed.channel));
     await add(parsed.channel, parsed.number, one);
   }
   const current = new Map<string, number>();
   for (const one of refs) {
     if (parseVersionName(one.ref) !== undefined) continue;
-    checkChannelName(one.ref);
+    atIndex(layout, () => checkChannelName(one.ref));
     const numbers = channels.get(one.ref) ?? new Map<number, string>();
     const known = [...numbers].findLast(([, digest]) => digest === one.digest)?.[0];
     const number = known ?? Math.max(0, ...numbers.keys()) + 1;
@@ -226,11 +191,10 @@ export async function readLayout(layout: Layout, now: number): Promise<Adopted> 
     current.set(one.ref, number);
   }
   const names = [...channels.keys()];
-  for (const name of names)
-    checkApart(
-      name,
-      names.filter((other) => other !== name),
-    );
+  for (const name of names) {
+    const others = names.filter((other) => other !== name);
+    atIndex(layout, () => checkApart(name, others));
+  }
   // Other tools leave files that their owner may write to.
   await Promise.all(blobs.digests.map((digest) => chmod(layout.blob(digest), 0o444)));
   return {
@@ -240,16 +204,4 @@ export async function readLayout(layout: Layout, now: number): Promise<Adopted> 
       return { name, current: current.get(name) ?? last, previous: [], nextNumber: last + 1, settings: {} };
     }),
   };
-}
-
-/** Only in a transaction. */
-export function enterAdopted(tables: Tables, { channels, versions }: Adopted): void {
-  for (const channel of channels) tables.channels.put(channel.name, channel);
-  for (const version of versions) tables.versions.put(versionName(version.channel, version.number), version);
-}
-
-/** The folders that a store has beside its files. */
-export async function ensureFolders(layout: Layout): Promise<void> {
-  await mkdir(layout.blobs, { recursive: true });
-  await mkdir(join(layout.staging), { recursive: true });
 }

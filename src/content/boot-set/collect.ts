@@ -23,6 +23,8 @@ export interface CollectOptions {
   readonly graceMs?: number;
   /** Tells what would be removed, and writes nothing. */
   readonly dryRun?: boolean;
+  /** Stops it between two blobs: the next collection goes on from there. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Collected {
@@ -92,13 +94,10 @@ function plan(tables: Tables, defaults: Needs['defaults'], now: number, graceMs:
     .filter(({ name, current, rollout }) => current === undefined && rollout === undefined && !alive.has(name))
     .map(({ name }) => name);
   const settings = new Map(all.channels.map((channel) => [channel.name, { ...defaults, ...channel.settings }]));
+  // Also where its version goes: a node that comes back for its initrd must get no other version's.
   const endedPins = tables.pins
     .entries()
-    .filter(
-      ([, pin]) =>
-        gone.has(versionName(pin.channel, pin.version)) ||
-        (now - pin.usedAt > ENDED_PIN_MS && !isPinLive(pin, settings.get(pin.channel) ?? defaults, now)),
-    )
+    .filter(([, pin]) => now - pin.usedAt > ENDED_PIN_MS && !isPinLive(pin, settings.get(pin.channel) ?? defaults, now))
     .map(([key]) => key);
   return { remove, channels, mark, waiting, endedPins };
 }
@@ -152,7 +151,7 @@ async function blobBytes(store: Store, digests: readonly string[]): Promise<numb
 }
 
 /** Takes blobs that no version names out of the store. @returns how many, and their bytes. */
-async function sweepBlobs(store: Store): Promise<{ count: number; bytes: number }> {
+async function sweepBlobs(store: Store, signal?: AbortSignal): Promise<{ count: number; bytes: number }> {
   const names = await listBlobs(store);
   const before = referenced(store.versions());
   const orphans = names.filter((digest) => !before.has(digest));
@@ -177,6 +176,7 @@ async function sweepBlobs(store: Store): Promise<{ count: number; bytes: number 
   });
   store.onStep('lock let go');
   for (const digest of moved) {
+    signal?.throwIfAborted();
     await unlink(join(trash, digest));
     store.onStep('blob unlinked');
   }
@@ -214,6 +214,7 @@ export async function collect(store: Store, options: CollectOptions = {}): Promi
   const makePlan = (tables: Tables): Plan => plan(tables, store.defaults(), now, graceMs);
   if (options.dryRun === true) return await dryRun(store, now, graceMs);
 
+  await store.repairIndex();
   let done = makePlan(store.tables);
   if (done.remove.length > 0 || done.channels.length > 0) {
     // Looked at again: a node may have been given one of them since.
@@ -231,7 +232,7 @@ export async function collect(store: Store, options: CollectOptions = {}): Promi
     });
     store.onStep('marked');
   }
-  const swept = await sweepBlobs(store);
+  const swept = await sweepBlobs(store, options.signal);
   let bytes = swept.bytes;
   const abandoned = await abandonedFolders(store.layout, now);
   for (const path of abandoned) {

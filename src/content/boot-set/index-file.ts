@@ -2,7 +2,7 @@
  * index.json: the state's channels and versions as OCI tools see them. Written from the state alone and never read
  * back, but where a store is adopted. Knows its form, and how a file is replaced so that a reader sees the old or the new.
  */
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { CREATED, KEEP, LABEL_PREFIX, MEDIA_TYPE, NEW, REF_NAME } from './layout.ts';
 import { type ChannelRecord, type VersionRecord, versionName } from './records.ts';
 
@@ -41,16 +41,22 @@ export function buildIndex({ channels, versions, manifestSize }: Listed): string
 
 /** Replaces the file by one rename. The caller holds the lock: there is one name for the new file. */
 export function replaceFile(path: string, text: string, onStep: (step: string) => void): void {
-  const fd = openSync(`${path}${NEW}`, 'w', 0o644);
+  const made = `${path}${NEW}`;
   try {
-    onStep('index.json opened');
-    const bytes = Buffer.from(text);
-    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
-  } finally {
-    closeSync(fd);
+    const fd = openSync(made, 'w', 0o644);
+    try {
+      onStep('index.json opened');
+      const bytes = Buffer.from(text);
+      for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+    } finally {
+      closeSync(fd);
+    }
+    onStep('index.json written');
+    renameSync(made, path);
+  } catch (error) {
+    rmSync(made, { force: true });
+    throw error;
   }
-  onStep('index.json written');
-  renameSync(`${path}${NEW}`, path);
   onStep('index.json renamed');
 }
 

@@ -3,8 +3,7 @@
  * same files and arguments give the same bytes, whoever builds it and when: its digest is the set's identity.
  */
 import { createHash } from 'node:crypto';
-import { z } from 'zod';
-import { isDigest, MEDIA_TYPE } from './layout.ts';
+import { MEDIA_TYPE } from './layout.ts';
 import type { FileRecord } from './records.ts';
 
 /** What manifests of container images and artifacts are kept below by registries. */
@@ -16,8 +15,8 @@ export const EMPTY_CONFIG = '{}';
 export const EMPTY_DIGEST = sha256(EMPTY_CONFIG);
 
 const NETBOOT = 'org.pulpproject.netboot';
-const TITLE = 'org.opencontainers.image.title';
-const KERNEL_ARGUMENTS = 'io.reveille.kernel-arguments';
+export const TITLE = 'org.opencontainers.image.title';
+export const KERNEL_ARGUMENTS = 'io.reveille.kernel-arguments';
 /** Loaders that firmware of one kind asks for first, by how their files are called. */
 const ENTRY_POINTS: readonly (readonly [annotation: string, file: RegExp])[] = [
   [`${NETBOOT}.entrypoint`, /^shim[^/]*\.efi$/i],
@@ -82,47 +81,4 @@ export function buildManifest({ files, kernelArguments, os = {} }: BootSet): str
     })),
     annotations,
   });
-}
-
-const DIGEST = z
-  .string()
-  .refine((text) => text.startsWith('sha256:') && isDigest(text.slice(7)), 'expected sha256: and 64 hex digits')
-  .transform((text) => text.slice(7));
-
-const MANIFEST = z.object({
-  schemaVersion: z.literal(2),
-  layers: z
-    .array(
-      z.object({
-        mediaType: z.literal(MEDIA_TYPE.file),
-        digest: DIGEST,
-        size: z.int().nonnegative(),
-        annotations: z.object({ [TITLE]: z.string().min(1) }).catchall(z.string()),
-      }),
-    )
-    .min(1)
-    .max(FILES_MAX),
-  annotations: z.record(z.string(), z.string()).optional(),
-});
-
-/** The first thing that zod found wrong, in one line. */
-export function firstIssue(error: z.ZodError): string {
-  const [issue] = error.issues;
-  return `${issue!.path.join('.') || 'the whole'}: ${issue!.message.replace(/\s+/g, ' ')}`;
-}
-
-/** @returns the set, or in words why the text is not the manifest of one. */
-export function parseManifest(text: string): BootSet | string {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    return 'not JSON';
-  }
-  const parsed = MANIFEST.safeParse(json);
-  if (!parsed.success) return firstIssue(parsed.error);
-  const { layers, annotations = {} } = parsed.data;
-  const kernelArguments = annotations[KERNEL_ARGUMENTS];
-  const files = layers.map(({ digest, size, annotations: { [TITLE]: name } }) => ({ name, digest, size }));
-  return { files, ...(kernelArguments === undefined ? {} : { kernelArguments }) };
 }

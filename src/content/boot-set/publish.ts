@@ -227,14 +227,19 @@ function enter(tables: Tables, request: PublishRequest, set: Omit<VersionRecord,
   };
 }
 
+/** What can be known of a request without the store. @throws StoreError for what can't be published. */
+export async function checkPublishable(request: PublishRequest): Promise<FoundFile[]> {
+  checkRequest(request);
+  return await scan(request.paths);
+}
+
 /**
  * @returns when the version is visible to all and survives a power failure.
  * @throws StoreError, or the signal's reason; then the store is as it was.
  */
 export async function publish(store: Store, request: PublishRequest): Promise<Published> {
-  checkRequest(request);
+  const files = await checkPublishable(request);
   checkPlace(store.tables, request.channel);
-  const files = await scan(request.paths);
   let folder: string | undefined;
   try {
     await checkRoom(store, files);

@@ -86,10 +86,14 @@ function checkMagic(path: string): void {
 
 export class State {
   readonly tables: Tables;
+  readonly #path: string;
   readonly #root: RootDatabase<unknown, string>;
   readonly #meta: Database<unknown, string>;
+  /** Whether the last commit did. */
+  #hasFailed = false;
 
-  private constructor(root: RootDatabase<unknown, string>, meta: Database<unknown, string>) {
+  private constructor(path: string, root: RootDatabase<unknown, string>, meta: Database<unknown, string>) {
+    this.#path = path;
     this.#root = root;
     this.#meta = meta;
     const tables = DATABASES.map((name) => [name, new LmdbTable(root.openDB({ name }))] as const);
@@ -104,7 +108,14 @@ export class State {
     let root: RootDatabase<unknown, string>;
     try {
       if (isThere) checkMagic(path);
-      root = open<unknown, string>({ path, readOnly, noSubdir: true, maxDbs: DATABASES.length + 1 });
+      root = open<unknown, string>({
+        path,
+        readOnly,
+        noSubdir: true,
+        maxDbs: DATABASES.length + 1,
+        // With it, each commit that fails also rejects a promise that nobody can get hold of.
+        eventTurnBatching: false,
+      });
     } catch (error) {
       if (error instanceof StoreError) throw error;
       throw new StoreError(`${path}: can not be opened: ${whatFailed(error)}`, false);
@@ -118,7 +129,7 @@ export class State {
           `${path}: expected a store of format ${FORMAT}, got ${quote(JSON.stringify(format))}: a newer one?`,
         );
       }
-      return new State(root, meta);
+      return new State(path, root, meta);
     } catch (error) {
       await root.close();
       throw error;
@@ -160,8 +171,24 @@ export class State {
    *
    * @returns when it is visible to all and survives the end of the process, though not yet that of the machine.
    */
-  transaction<T>(work: () => T): Promise<T> {
-    return this.#root.childTransaction(work);
+  async transaction<T>(work: () => T): Promise<T> {
+    let hasRun = false;
+    try {
+      const result = await this.#root.childTransaction(() => {
+        const came = work();
+        hasRun = true;
+        return came;
+      });
+      this.#hasFailed = false;
+      return result;
+    } catch (error) {
+      if (!hasRun) throw error;
+      // What was to be written could not be: the reason is in a promise of its own.
+      this.#hasFailed = true;
+      const reason = error instanceof Error && 'commitError' in error ? await reasonOf(error.commitError) : error;
+      // A write that a full disk cuts short is an input/output error to LMDB.
+      throw new StoreError(`${this.#path}: could not be written to, is the disk full? ${whatFailed(reason)}`, false);
+    }
   }
 
   /** When everything committed so far survives a power failure. */
@@ -170,6 +197,17 @@ export class State {
   }
 
   async close(): Promise<void> {
-    await this.#root.close();
+    const closed = this.#root.close();
+    // After a commit that failed LMDB's promise never resolves; the end of the process closes it then.
+    if (!this.#hasFailed) await closed;
   }
+}
+
+async function reasonOf(rejection: unknown): Promise<unknown> {
+  try {
+    await rejection;
+  } catch (error) {
+    return error;
+  }
+  return new Error('the database could not be written to');
 }

@@ -4,16 +4,18 @@
  */
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { type Adopted, ensureFolders, ensureLayout, enterAdopted, readLayout } from './adopt.ts';
+import type { Adopted } from './adopt.ts';
 import { buildIndex, readText, replaceFile, syncPath } from './index-file.ts';
 import { Layout } from './layout.ts';
-import type {
-  ChannelRecord,
-  ChannelSettings,
-  LeaseRecord,
-  OverrideRecord,
-  PinRecord,
-  VersionRecord,
+import { ensureFolders, ensureLayout } from './make-layout.ts';
+import {
+  type ChannelRecord,
+  type ChannelSettings,
+  type LeaseRecord,
+  type OverrideRecord,
+  type PinRecord,
+  type VersionRecord,
+  versionName,
 } from './records.ts';
 import { State, type Tables } from './state.ts';
 import { StoreError, whatFailed } from './store-error.ts';
@@ -25,6 +27,8 @@ export interface StoreOptions {
   readonly path: string;
   /** Nothing is created, adopted or put right. Default false. */
   readonly readOnly?: boolean;
+  /** Whether an empty or missing folder becomes a store. Default: unless readOnly. */
+  readonly create?: boolean;
   /** Milliseconds since the epoch. Default: the system's clock. */
   readonly now?: () => number;
   /** Called after each step that another process could see; a test ends the process there. */
@@ -42,25 +46,28 @@ export const DEFAULT_CHANNEL_SETTINGS: Required<ChannelSettings> = {
 export async function openStore(options: StoreOptions): Promise<Store> {
   const { readOnly = false, now = Date.now, onStep = () => {} } = options;
   const layout = new Layout(resolve(options.path));
-  await ensureLayout(layout, !readOnly);
+  await ensureLayout(layout, options.create ?? !readOnly);
+  onStep('layout made');
   const found = statSync(layout.state, { throwIfNoEntry: false });
   const isThere = found !== undefined && found.size > 0;
   if (readOnly && !isThere)
     throw new StoreError(`${layout.root}: expected a store, got an OCI image layout without one`);
   // Checked before the database is made: what is wrong with a layout leaves nothing behind.
-  let adopted = isThere ? undefined : await readLayout(layout, now());
+  let adopted = isThere ? undefined : await readForeign(layout, now());
   if (!readOnly) {
     try {
       await ensureFolders(layout);
+      onStep('folders made');
     } catch (error) {
       throw new StoreError(`${layout.root}: can not be written to: ${whatFailed(error)}`, false);
     }
   }
   const state = await State.open(layout.state, readOnly, isThere);
+  onStep('database opened');
   const store = new Store(layout, state, now, onStep);
   try {
     // A process that ended while it made the database left an empty one.
-    if (!state.isSettled && adopted === undefined) adopted = await readLayout(layout, now());
+    if (!state.isSettled && adopted === undefined) adopted = await readForeign(layout, now());
     if (!readOnly) await store.settle(adopted);
     else if (!state.isSettled) throw new StoreError(`${layout.root}: expected a store, got one that is not yet made`);
     return store;
@@ -68,6 +75,17 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     await state.close();
     throw error;
   }
+}
+
+/** Loaded when it is needed: most stores are their own, and zod takes longer to load than a small verb. */
+async function readForeign(layout: Layout, now: number): Promise<Adopted> {
+  const { readLayout } = await import('./adopt.ts');
+  return await readLayout(layout, now);
+}
+
+function enter(tables: Tables, { channels, versions }: Adopted): void {
+  for (const channel of channels) tables.channels.put(channel.name, channel);
+  for (const version of versions) tables.versions.put(versionName(version.channel, version.number), version);
 }
 
 export class Store {
@@ -162,7 +180,7 @@ export class Store {
       return result;
     } catch (error) {
       // index.json may tell of what did not come to be: a full disk can stop the commit itself.
-      if (isIndexWritten) await this.#writeIndex().catch(() => {});
+      if (isIndexWritten) await this.repairIndex().catch(() => {});
       throw error;
     }
   }
@@ -201,12 +219,18 @@ export class Store {
     if (adopted !== undefined) {
       await this.#state.transaction(() => {
         if (this.#state.isSettled) return;
-        enterAdopted(this.#state.tables, adopted);
+        enter(this.#state.tables, adopted);
         this.#state.bumpGeneration();
         this.#state.settle();
       });
       await this.#state.flushed();
+      this.onStep('adopted');
     }
+    await this.repairIndex();
+  }
+
+  /** index.json may lag behind, or ahead, where a process ended or a disk was full in the middle of a change. */
+  async repairIndex(): Promise<void> {
     if (readText(this.layout.index) !== this.indexText()) await this.#writeIndex();
   }
 

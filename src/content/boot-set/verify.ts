@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { listBlobs, referenced } from './collect.ts';
 import { type Hashed, hashFile } from './hash-file.ts';
 import { readText } from './index-file.ts';
-import { byName, parseManifest } from './manifest.ts';
+import { byName } from './manifest.ts';
+import { parseManifest } from './read-manifest.ts';
 import { type VersionRecord, versionName } from './records.ts';
 import { abandonedFolders } from './staging-folder.ts';
 import type { Store } from './store.ts';
@@ -50,8 +51,8 @@ async function compare(store: Store, version: VersionRecord): Promise<string | u
   return inManifest === inRecord ? undefined : 'its record says otherwise than its manifest';
 }
 
-/** @param onProgress is told the bytes read so far after each blob. */
-export async function verify(store: Store, onProgress: (bytes: number) => void = () => {}): Promise<Verified> {
+/** @param signal stops it between two blobs. */
+export async function verify(store: Store, signal?: AbortSignal): Promise<Verified> {
   const startedAt = store.generation;
   const versions = store.versions();
   const names = (digest: string): string[] =>
@@ -63,9 +64,9 @@ export async function verify(store: Store, onProgress: (bytes: number) => void =
   const bad = new Set<string>();
   let bytes = 0;
   for (const digest of needed) {
+    signal?.throwIfAborted();
     const checked = await checkBlob(store, digest);
     bytes += checked.bytes;
-    onProgress(bytes);
     if (checked.problem === undefined) continue;
     // Collected while we were looking elsewhere.
     if (!referenced(store.generation === startedAt ? versions : store.versions()).has(digest)) continue;
