@@ -28,6 +28,7 @@ const PAGES = [
   'docs/protocol.md',
   'docs/configuration.md',
   'docs/operations.md',
+  'docs/boot-sets.md',
   'docs/storm.md',
   'docs/storm-profiles.md',
   'docs/statements.md',

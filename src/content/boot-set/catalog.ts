@@ -5,14 +5,16 @@
 import { asciiLowerCase } from '../../protocol/request.ts';
 import type { ChannelRecord, FileRecord, VersionRecord } from './records.ts';
 import { versionName } from './records.ts';
-import type { Store } from './store.ts';
+import type { Store, Table } from './store.ts';
 
 /** The least of a digest that may stand for it in a name. */
 const SHORTEST_DIGEST = 7;
 const EXPLICIT_DIGEST = /^(?:sha256-)?([0-9a-f]{7,64})$/i;
 const NUMBER = /^[0-9]+$/;
 
-export type CatalogStore = Pick<Store, 'generation' | 'channels' | 'tables'>;
+export interface CatalogStore extends Pick<Store, 'generation' | 'channels'> {
+  readonly tables: { readonly versions: Pick<Table<VersionRecord>, 'get' | 'keys'> };
+}
 
 /** One version, and its files by name. */
 export class CatalogVersion {

@@ -58,9 +58,9 @@ function renewIn(records: PinRecords, pins: readonly PinRecord[]): void {
 
 /** Pins in the store's database: whether their version exists is looked up in the transaction that writes them. */
 export class StoredPins implements PinStore {
-  readonly #store: Pick<Store, 'note' | 'pins' | 'tables'>;
+  readonly #store: Pick<Store, 'generation' | 'note' | 'pins' | 'tables'>;
 
-  constructor(store: Pick<Store, 'note' | 'pins' | 'tables'>) {
+  constructor(store: Pick<Store, 'generation' | 'note' | 'pins' | 'tables'>) {
     this.#store = store;
   }
 
@@ -85,6 +85,8 @@ export class StoredPins implements PinStore {
   }
 
   get(node: string, channel: string): PinRecord | undefined {
+    // A new look: the last one may be older than what was committed since, and show no pin where there is one.
+    void this.#store.generation;
     return this.#store.tables.pins.get(pinKey(node, channel));
   }
 }
