@@ -155,7 +155,7 @@ export class BootLoop {
       const parts: Buffer[] = [];
       const receiver = new Receiver({
         wish: WISH,
-        seed: 1 + this.#turn,
+        seed: ++this.#turn,
         patienceMs: 0,
         lingerMs: 0,
         manners: MANNERS,
@@ -165,7 +165,7 @@ export class BootLoop {
       const length = encodeReadRequest(opening, name, 'octet', wishedOptions(WISH));
       const report = await this.#driver.run({
         session: receiver,
-        link: { local, peer: this.#options.server(), peerPort: 'learn', shared: this.#turn++ },
+        link: { local, peer: this.#options.server(), peerPort: 'learn' },
         opening: opening.subarray(0, length),
         keep: (bytes, start, end) => void parts.push(Buffer.from(bytes.subarray(start, end))),
         supervision: { onProgress: () => {}, attend: () => {} },

@@ -202,16 +202,21 @@ export class BootSets implements Source {
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       const found = this.#boots.find(channel, name, asker, request.client, this.#now());
       // What was published or chosen a moment ago counts, and so does a pin dropped by hand.
-      if (found === undefined && this.#refresh()) continue;
+      if (found?.file === undefined && this.#refresh()) continue;
       if (found === undefined) return MISSING;
-      const pin = found.pin!;
+      const { version, file, pin } = found;
+      if (file === undefined) {
+        // Where it asked from, or what it is called, may be new: a restart must not forget that.
+        await pin.committed;
+        return MISSING;
+      }
       // Counted before anything is waited for: a boot that is being answered is not over.
       pin.open++;
-      this.#shelf.keepAlso(found.version);
+      this.#shelf.keepAlso(version);
       const settled = pin.committed === undefined ? 'stands' : await pin.committed;
       // Another server on this store may have been faster: its version is the node's.
-      if (settled === 'stands' && pin.record.version === found.version.number) {
-        return this.#answer(found, request, () => {
+      if (settled === 'stands' && pin.record.version === version.number) {
+        return this.#answer({ version, file, pin }, request, () => {
           pin.open--;
           this.#pins.update(pin, { usedAt: this.#now() }, false);
         });

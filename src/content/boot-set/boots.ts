@@ -32,6 +32,13 @@ export interface Found {
   readonly pin: Pin | undefined;
 }
 
+/** What a node gets by a channel's name; no file: a version is pinned, and it has none of that name. */
+export interface PinnedFile {
+  readonly version: CatalogVersion;
+  readonly file: FileRecord | undefined;
+  readonly pin: Pin;
+}
+
 export class Boots {
   readonly #options: BootsOptions;
   readonly #beginnings = new WeakMap<CatalogVersion, boolean>();
@@ -49,9 +56,9 @@ export class Boots {
   /**
    * What a node gets by a channel's name. A reply must wait for the pin's `committed`.
    *
-   * @returns undefined: the version that it gets has no such file.
+   * @returns undefined: there is nothing for it.
    */
-  find(channel: string, name: string, asker: Requester, address: string, now: number): Found | undefined {
+  find(channel: string, name: string, asker: Requester, address: string, now: number): PinnedFile | undefined {
     const { pins, stages, policyOf } = this.#options;
     const stage = stages.of(name);
     const policy = policyOf(channel);
@@ -122,19 +129,19 @@ export class Boots {
     address: string,
     now: number,
     isLate: boolean,
-  ): Found | undefined {
+  ): PinnedFile {
     const { pins, policyOf } = this.#options;
     const file = this.fileOf(version, name);
+    // Past half of the idle time the pin may end for those who collect before it is written in passing; and after a
+    // restart a node is found by its address.
+    const isUrgent = now - pin.saved.usedAt > policyOf(version.channel).pinIdleMs / 2 || address !== pin.saved.address;
     if (file === undefined) {
-      pins.update(pin, { usedAt: now }, false);
-      return undefined;
+      pins.update(pin, { usedAt: now, address }, isUrgent);
+      return { version, file, pin };
     }
     if (isLate) this.#late++;
     // A node that was reset in mid-transfer begins anew with this version, in all of its channels.
     if (stage === 'zero') for (const other of pins.ofNode(pin.record.node)) this.#setStage(other, 0);
-    // Past half of the idle time the pin may end for those who collect before it is written in passing; and after a
-    // restart a node is found by its address.
-    const isUrgent = now - pin.saved.usedAt > policyOf(version.channel).pinIdleMs / 2 || address !== pin.saved.address;
     pins.update(pin, { usedAt: now, address, stage: stageAfter(pin.record.stage, stage) }, isUrgent);
     return { version, file, pin };
   }
@@ -146,7 +153,7 @@ export class Boots {
     asker: Requester,
     address: string,
     now: number,
-  ): Found | undefined {
+  ): PinnedFile | undefined {
     const { pins, finder } = this.#options;
     const { node } = asker;
     const version = this.#choose(channel, asker.ids);
