@@ -11,7 +11,7 @@ export class ServedStoreProcess {
   /** Lines of the log that are warnings or worse. */
   readonly complaints: string[] = [];
   readonly #args: readonly string[];
-  #admin = '';
+  admin = '';
   #process: ChildProcess | undefined;
 
   constructor(args: readonly string[]) {
@@ -23,21 +23,21 @@ export class ServedStoreProcess {
     const listen = `127.0.0.1:${this.address.port}`;
     const args = [MAIN, 'serve', '--listen', listen, '--admin', '127.0.0.1:0', '--log-level', 'warn', ...this.#args];
     // The line that says where it listens is information.
-    const process_ = spawn(process.execPath, args.with(args.indexOf('warn'), 'info'), {
+    const child = spawn(process.execPath, args.with(args.indexOf('warn'), 'info'), {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
-    this.#process = process_;
+    this.#process = child;
     let rest = '';
     await new Promise<void>((resolve, reject) => {
-      process_.once('exit', (code, signal) => reject(new Error(`The server ended with ${code ?? signal}`)));
-      process_.stdout.setEncoding('utf8').on('data', (text: string) => {
+      child.once('exit', (code, signal) => reject(new Error(`The server ended with ${code ?? signal}`)));
+      child.stdout.setEncoding('utf8').on('data', (text: string) => {
         const lines = (rest + text).split('\n');
         rest = lines.pop()!;
         for (const line of lines) {
           if (line.includes('"msg":"listening"')) {
             const { addresses, admin } = JSON.parse(line) as { addresses: string[]; admin: string };
             this.address = { address: '127.0.0.1', port: Number(addresses[0]!.split(':')[1]) };
-            this.#admin = admin;
+            this.admin = `http://${admin}`;
             resolve();
           } else if (/^\{"level":"(?:warn|error|fatal)"/.test(line) && !line.includes('"msg":"transfer"')) {
             this.complaints.push(line);
@@ -48,17 +48,17 @@ export class ServedStoreProcess {
   }
 
   async end(signal: NodeJS.Signals): Promise<void> {
-    const process_ = this.#process;
-    if (process_ === undefined || process_.exitCode !== null || process_.signalCode !== null) return;
-    process_.removeAllListeners('exit');
-    const ended = once(process_, 'exit');
-    process_.kill(signal);
+    const child = this.#process;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    child.removeAllListeners('exit');
+    const ended = once(child, 'exit');
+    child.kill(signal);
     await ended;
   }
 
   /** The samples of a metric, added up. */
   async metric(name: string): Promise<number> {
-    const text = await (await fetch(`http://${this.#admin}/metrics`)).text();
+    const text = await (await fetch(`${this.admin}/metrics`)).text();
     return text
       .split('\n')
       .filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
