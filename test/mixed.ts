@@ -33,7 +33,12 @@ function row(name: string, counts: BootCounts): string {
 
 const folder = await mkdtemp(join(tmpdir(), 'reveille-mixed-'));
 // A pin outlives the longest pause and a restart; what no boot uses any more goes within seconds.
-const moving = await MovingStore.create(folder, { pinIdleMs: pauseMs + 15_000, everyMs: 200, collectEveryMs: 1000 });
+const moving = await MovingStore.create({
+  folder,
+  pinIdleMs: pauseMs + 15_000,
+  everyMs: 200,
+  collectEveryMs: 1000,
+});
 const server = new ServedStoreProcess(['--store', moving.path, '--workers', '1', '--gc-every', '0', '--drain', '2s']);
 let restarts = 0;
 
@@ -52,7 +57,7 @@ try {
     pauseMs,
     restMs: 4000,
     server: () => server.address,
-    current: () => moving.current,
+    current: () => moving.state.current,
   });
   moving.start();
   const boots = loop.run(lengthMs);
@@ -65,12 +70,12 @@ try {
   await boots;
   const late = await server.metric('reveille_late_pins_total');
   const pins = await server.metric('reveille_pins');
-  await moving.stop();
+  const { moves, published, collections, collected } = moving.state;
   const { mixed, missing, wrong, failed, boots: whole } = loop.total;
   process.stdout.write(
     [
       `${nodes} nodes, ${lengthMs / 1000} s, pauses of ${pauseMs / 1000} s, seed ${SEED}`,
-      `${moving.moves} versions published (the slowest took ${Math.round(moving.slowestMoveMs)} ms), ${moving.collected} collected, ${restarts} restarts`,
+      `${moves} moves of the channel, ${published} versions published; ${collections} collections, ${collected} versions collected; ${restarts} restarts`,
       `${late} late requests and ${pins} pins since the last restart`,
       '',
       `${'way'.padEnd(16)}${['boots', 'cut', 'files', 'retries', 'stale', 'failed', 'missing', 'wrong', 'mixed'].map((name) => name.padStart(9)).join('')}`,
@@ -84,6 +89,7 @@ try {
   ok = mixed + missing + wrong + failed === 0 && whole > 0;
 } finally {
   await server.end('SIGKILL');
+  await moving.stop();
   await rm(folder, { recursive: true, force: true });
 }
 process.exitCode = ok ? 0 : 1;

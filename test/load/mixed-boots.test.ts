@@ -13,7 +13,7 @@ const LENGTH_MS = 8000;
 it(`no mixed boot: ${NODES} nodes while the channel moves (seed ${SEED})`, async () => {
   const folder = await mkdtemp(join(tmpdir(), 'reveille-mixed-'));
   onTestFinished(() => rm(folder, { recursive: true }));
-  const moving = await MovingStore.create(folder, { pinIdleMs: 6000, everyMs: 200, collectEveryMs: 1000 });
+  const moving = await MovingStore.create({ folder, pinIdleMs: 6000, everyMs: 200, collectEveryMs: 1000 });
   const server = new ServedStoreProcess(['--store', moving.path, '--workers', '1', '--gc-every', '0']);
   await server.start();
   onTestFinished(() => server.end('SIGKILL'));
@@ -23,7 +23,7 @@ it(`no mixed boot: ${NODES} nodes while the channel moves (seed ${SEED})`, async
     pauseMs: 500,
     restMs: 500,
     server: () => server.address,
-    current: () => moving.current,
+    current: () => moving.state.current,
   });
   moving.start();
   await loop.run(LENGTH_MS);
@@ -39,6 +39,6 @@ it(`no mixed boot: ${NODES} nodes while the channel moves (seed ${SEED})`, async
   // Each way to boot was gone to its end while the channel moved.
   expect(Object.entries(loop.counts).filter(([, counts]) => counts.boots === 0)).toEqual([]);
   expect(boots).toBeGreaterThan(NODES);
-  expect(moving.moves).toBeGreaterThan(10);
+  expect(moving.state.moves).toBeGreaterThan(10);
   expect(server.complaints).toEqual([]);
 });

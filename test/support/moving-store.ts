@@ -1,11 +1,10 @@
-/** A store whose channel moves all the time: versions published one after the other, old ones collected at once. */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
-import { changeSettings } from '../../src/content/boot-set/channel-changes.ts';
-import { collect } from '../../src/content/boot-set/collect.ts';
-import { publish } from '../../src/content/boot-set/publish.ts';
-import { openStore, type Store } from '../../src/content/boot-set/store.ts';
+/**
+ * A store whose channel moves all the time, by a process of its own (moving-process.ts); and what its files hold, so that
+ * whoever gets one can tell of which version it is.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 
 export const CHANNEL = 'rack/install';
 
@@ -43,83 +42,64 @@ export function versionIn(name: string, bytes: Buffer): number | undefined {
 }
 
 export interface MovingOptions {
+  /** An empty folder. */
+  readonly folder: string;
   readonly pinIdleMs: number;
+  /** From one move of the channel to the next. */
   readonly everyMs: number;
   readonly collectEveryMs: number;
 }
 
+export interface MovingState {
+  /** The number of the channel's current version. */
+  readonly current: number;
+  /** Times the channel was moved: to a new version, or back to a former one while the next is being written. */
+  readonly moves: number;
+  readonly published: number;
+  readonly collections: number;
+  /** Versions. */
+  readonly collected: number;
+}
+
+const SCRIPT = fileURLToPath(new URL('./moving-process.ts', import.meta.url));
+
 export class MovingStore {
   readonly path: string;
-  /** What was published last. */
-  current = 0;
-  collected = 0;
-  moves = 0;
-  slowestMoveMs = 0;
-  readonly #store: Store;
-  readonly #options: MovingOptions;
-  readonly #sets: string;
-  #stopped = false;
-  #running: Promise<unknown> = Promise.resolve();
+  state: MovingState = { current: 0, moves: 0, published: 0, collections: 0, collected: 0 };
+  readonly #process: ChildProcess;
 
-  private constructor(path: string, sets: string, store: Store, options: MovingOptions) {
+  private constructor(process: ChildProcess, path: string) {
+    this.#process = process;
     this.path = path;
-    this.#sets = sets;
-    this.#store = store;
-    this.#options = options;
+    process.on('message', (state: MovingState) => {
+      this.state = state;
+    });
   }
 
-  static async create(folder: string, options: MovingOptions): Promise<MovingStore> {
-    const path = join(folder, 'store');
-    await mkdir(path);
-    const moving = new MovingStore(path, folder, await openStore({ path }), options);
-    await moving.#move();
-    await moving.#store.change((tables) => changeSettings(tables, CHANNEL, { pinIdleMs: options.pinIdleMs }));
+  /** Resolves when there is a first version. */
+  static async create(options: MovingOptions): Promise<MovingStore> {
+    const process = fork(SCRIPT, [JSON.stringify(options)], { execArgv: ['--import', 'tsx'] });
+    const moving = new MovingStore(process, `${options.folder}/store`);
+    await Promise.race([once(process, 'message'), moving.#failure()]);
     return moving;
   }
 
   start(): void {
-    const { everyMs, collectEveryMs } = this.#options;
-    const again = async (every: number, work: () => Promise<void>): Promise<void> => {
-      while (!this.#stopped) {
-        const begun = performance.now();
-        await work();
-        await delay(Math.max(0, every - (performance.now() - begun)));
-      }
-    };
-    this.#running = Promise.all([
-      again(everyMs, () => this.#move()),
-      again(collectEveryMs, async () => {
-        const { versions } = await collect(this.#store, { graceMs: 0 });
-        this.collected += versions.length;
-      }),
-    ]);
-    // What went wrong is thrown by stop().
-    this.#running.catch(() => {});
+    this.#process.send('start');
   }
 
-  /** @throws what a publication or a collection threw. */
+  /** @throws Error when the process has failed. */
   async stop(): Promise<void> {
-    this.#stopped = true;
-    try {
-      await this.#running;
-    } finally {
-      await this.#store.close();
+    const { exitCode } = this.#process;
+    if (exitCode === null) {
+      this.#process.send('stop');
+      await once(this.#process, 'exit');
     }
+    if (this.#process.exitCode !== 0) throw new Error('The moving store has failed');
   }
 
-  async #move(): Promise<void> {
-    const begun = performance.now();
-    const version = this.current + 1;
-    const folder = await mkdtemp(join(this.#sets, 'set-'));
-    for (const name of Object.keys(SIZES)) {
-      await mkdir(dirname(join(folder, name)), { recursive: true });
-      await writeFile(join(folder, name), contentOf(name, version));
-    }
-    const { number } = await publish(this.#store, { channel: CHANNEL, paths: [folder] });
-    if (number !== version) throw new Error(`Expected version ${version}, got ${number}`);
-    this.current = version;
-    this.moves++;
-    this.slowestMoveMs = Math.max(this.slowestMoveMs, performance.now() - begun);
-    await rm(folder, { recursive: true });
+  async #failure(): Promise<never> {
+    await once(this.#process, 'exit');
+    throw new Error('The moving store has failed');
   }
 }
