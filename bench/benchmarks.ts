@@ -22,6 +22,7 @@ import { type AskedOption, decodeRequest } from '../src/protocol/request.ts';
 import { Sender } from '../src/session/sender.ts';
 import type { Steps } from '../src/session/session.ts';
 import type { Benchmark } from './benchmark.ts';
+import { storeOpening } from './store-benchmarks.ts';
 
 const BLKSIZE = 1468;
 const LIMITS: NegotiationLimits = { maxBlksize: BLKSIZE, maxWindowsize: 64, acknowledgeTimeout: false };
@@ -352,5 +353,6 @@ export function microBenchmarks(): readonly Benchmark[] {
     timerAdvancing,
     cacheHit,
     knownName,
+    storeOpening,
   ];
 }
