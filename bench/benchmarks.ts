@@ -25,6 +25,7 @@ import { type AskedOption, decodeRequest } from '../src/protocol/request.ts';
 import { Sender } from '../src/session/sender.ts';
 import type { Steps } from '../src/session/session.ts';
 import type { Benchmark } from './benchmark.ts';
+import { storeOpening } from './store-benchmarks.ts';
 
 const BLKSIZE = 1468;
 const LIMITS: NegotiationLimits = { maxBlksize: BLKSIZE, maxWindowsize: 64, acknowledgeTimeout: false };
@@ -404,5 +405,6 @@ export function microBenchmarks(): readonly Benchmark[] {
     cacheHit,
     knownName,
     namesOfBootSets,
+    storeOpening,
   ];
 }

@@ -151,18 +151,18 @@ async function runKeep(name: string, keep: boolean, flags: StoreFlags, context: 
 }
 
 interface ChannelFlags extends StoreFlags {
-  readonly pinIdle?: number | null;
-  readonly pinCap?: number | null;
-  readonly keepVersions?: number | null;
+  readonly pinIdle?: number | 'default';
+  readonly pinCap?: number | 'default';
+  readonly keepVersions?: number | 'default';
 }
 
 async function runChannel(name: string, flags: ChannelFlags, context: VerbContext): Promise<ExitCode> {
   const { changeSettings, channelOf } = await import('../content/boot-set/channel-changes.ts');
   const { pinIdle, pinCap, keepVersions } = flags;
   const asked = {
-    ...(pinIdle === undefined ? {} : { pinIdleMs: pinIdle }),
-    ...(pinCap === undefined ? {} : { pinCapMs: pinCap }),
-    ...(keepVersions === undefined ? {} : { keepVersions }),
+    ...(pinIdle === undefined ? {} : { pinIdleMs: orNull(pinIdle) }),
+    ...(pinCap === undefined ? {} : { pinCapMs: orNull(pinCap) }),
+    ...(keepVersions === undefined ? {} : { keepVersions: orNull(keepVersions) }),
   };
   const changes = Object.keys(asked).length > 0;
   return await runVerb(context, flags, changes ? 'change' : 'look', async (store) => {
@@ -186,9 +186,13 @@ async function runChannel(name: string, flags: ChannelFlags, context: VerbContex
   });
 }
 
-/** A setting, or `default` for the server's. */
-function orDefault<T>(read: (text: string) => T): (text: string) => T | null {
-  return (text) => (text === 'default' ? null : read(text));
+/** A setting, or `default` for the server's. Commander takes a null for no value. */
+function orDefault(read: (text: string) => number): (text: string) => number | 'default' {
+  return (text) => (text === 'default' ? text : read(text));
+}
+
+function orNull(value: number | 'default'): number | null {
+  return value === 'default' ? null : value;
 }
 
 /** Adds the commands. @param done gets their exit code. */

@@ -74,6 +74,7 @@ export async function runVerb(
       await store.close();
     }
   } catch (error) {
+    if (error instanceof UsageError) throw error;
     if (error instanceof StoreError && error.isMistake) throw new UsageError(escapeText(error.message, 2000));
     context.stderr.write(`reveille: ${escapeText(errorLine(error), 2000)}\n`);
     return EXIT.failed;

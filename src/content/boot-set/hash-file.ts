@@ -23,11 +23,14 @@ export async function hashHandle(
   signal?: AbortSignal,
 ): Promise<Hashed> {
   const hash = createHash('sha256');
+  const { size } = await file.stat();
+  // A set may have hundreds of small files: room for the whole of it, and for the end to be seen.
+  const room = Math.min(CHUNK_BYTES, size + 1);
   // Three: one being read into, one being hashed, one being written.
-  const buffers = [0, 1, 2].map(() => Buffer.allocUnsafeSlow(CHUNK_BYTES));
+  const buffers = [0, 1, 2].map(() => Buffer.allocUnsafeSlow(room));
   let at = 0;
   let writing: Promise<unknown> = Promise.resolve();
-  let reading = file.read(buffers[0]!, 0, CHUNK_BYTES, 0);
+  let reading = file.read(buffers[0]!, 0, room, 0);
   try {
     for (let turn = 0; ; turn++) {
       const { bytesRead } = await reading;
@@ -36,7 +39,7 @@ export async function hashHandle(
       const chunk = buffers[turn % 3]!.subarray(0, bytesRead);
       await writing;
       // The buffer after this one was written in the turn before the last, which has ended by now.
-      reading = file.read(buffers[(turn + 1) % 3]!, 0, CHUNK_BYTES, at + bytesRead);
+      reading = file.read(buffers[(turn + 1) % 3]!, 0, room, at + bytesRead);
       writing = write?.(chunk, at) ?? Promise.resolve();
       hash.update(chunk);
       at += bytesRead;

@@ -17,16 +17,17 @@ async function namesIn(path: string): Promise<string[] | undefined> {
  * Makes sure that there is a layout: an empty one where there was nothing.
  *
  * @param create whether it may be made.
+ * @returns whether it was made: then there is nothing in it.
  * @throws StoreError when there is something else.
  */
-export async function ensureLayout(layout: Layout, create: boolean): Promise<void> {
+export async function ensureLayout(layout: Layout, create: boolean): Promise<boolean> {
   const names = await namesIn(layout.root);
   const text = names === undefined ? undefined : readText(layout.ociLayout);
   if (text !== undefined) {
     if (!/"imageLayoutVersion"\s*:\s*"1\./.test(text)) {
       throw new StoreError(`${layout.ociLayout}: expected an OCI image layout of version 1, got ${quote(text.trim())}`);
     }
-    return;
+    return false;
   }
   const strange = (names ?? []).filter((name) => name !== `oci-layout${NEW}` && name !== 'lost+found');
   if (strange.length > 0) {
@@ -42,6 +43,7 @@ export async function ensureLayout(layout: Layout, create: boolean): Promise<voi
     await mkdir(layout.root, { recursive: true });
     await writeFile(`${layout.ociLayout}${NEW}`, OCI_LAYOUT);
     await rename(`${layout.ociLayout}${NEW}`, layout.ociLayout);
+    return true;
   } catch (error) {
     throw new StoreError(`${layout.root}: can not be made a store: ${whatFailed(error)}`, false);
   }

@@ -46,14 +46,14 @@ export const DEFAULT_CHANNEL_SETTINGS: Required<ChannelSettings> = {
 export async function openStore(options: StoreOptions): Promise<Store> {
   const { readOnly = false, now = Date.now, onStep = () => {} } = options;
   const layout = new Layout(resolve(options.path));
-  await ensureLayout(layout, options.create ?? !readOnly);
+  const isNew = await ensureLayout(layout, options.create ?? !readOnly);
   onStep('layout made');
   const found = statSync(layout.state, { throwIfNoEntry: false });
   const isThere = found !== undefined && found.size > 0;
   if (readOnly && !isThere)
     throw new StoreError(`${layout.root}: expected a store, got an OCI image layout without one`);
   // Checked before the database is made: what is wrong with a layout leaves nothing behind.
-  let adopted = isThere ? undefined : await readForeign(layout, now());
+  let adopted = isThere ? undefined : isNew ? NOTHING : await readForeign(layout, now());
   if (!readOnly) {
     try {
       await ensureFolders(layout);
@@ -76,6 +76,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     throw error;
   }
 }
+
+const NOTHING: Adopted = { channels: [], versions: [] };
 
 /** Loaded when it is needed: most stores are their own, and zod takes longer to load than a small verb. */
 async function readForeign(layout: Layout, now: number): Promise<Adopted> {

@@ -137,7 +137,7 @@ describe.runIf(skopeo || process.env['CI'] !== undefined)('a copy by skopeo', ()
       kernelArguments: 'console=ttyS0',
     });
     for (const [name, content] of Object.entries(FILES)) {
-      expect(contentOf(copy, `${CHANNEL}-1`, name).equals(Buffer.from(content)), name).toBe(true);
+      expect([name, contentOf(copy, `${CHANNEL}-1`, name).equals(Buffer.from(content))]).toEqual([name, true]);
     }
     const [version] = copy.versions();
     expect(statSync(copy.blobPath(version!.files[0]!.digest)).mode & 0o777).toBe(0o444);

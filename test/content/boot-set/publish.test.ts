@@ -124,9 +124,8 @@ describe('publishing', () => {
     damage(store, sha256('one'), 'eno');
     damage(store, manifest, '{}');
     const { damage: found } = await verify(store);
-    expect(found.map(({ what, versions }) => [what, versions]).toSorted()).toEqual(
-      [sha256('one'), manifest].toSorted().map((digest) => [digest, ['a-1']]),
-    );
+    expect(new Set(found.map(({ what }) => what))).toEqual(new Set([sha256('one'), manifest]));
+    expect(found.map(({ versions }) => versions)).toEqual([['a-1'], ['a-1']]);
     expect(await publishFiles(store, 'a', { linux: 'one' })).toMatchObject({ name: 'a-1', isNew: false });
     expect(await verify(store)).toMatchObject({ damage: [] });
   });
