@@ -56,6 +56,20 @@ export interface MetricSources {
 /** From a config of some bytes on a quiet network to an initrd in lockstep on a busy one, in seconds. */
 const DURATION_BUCKETS = [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
 
+/** Counting pins looks at all of them: a scrape does that once, for all metrics that come of it. */
+function onceAScrape<T>(read: () => T): () => T {
+  let known: { readonly value: T } | undefined;
+  return () => {
+    if (known === undefined) {
+      known = { value: read() };
+      setImmediate(() => {
+        known = undefined;
+      });
+    }
+    return known.value;
+  };
+}
+
 export class Metrics {
   readonly registry = new Registry();
   readonly #transfers: Counter<'outcome'>;
@@ -200,7 +214,7 @@ export class Metrics {
       () => cache().overBudget,
     );
 
-    this.#declareStore(sources.store, gauge, counter);
+    this.#declareStore(onceAScrape(sources.store), gauge, counter);
 
     counters(
       'reveille_log_lines_suppressed_total',

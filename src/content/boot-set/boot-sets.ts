@@ -344,9 +344,12 @@ export class BootSets implements Source {
   #poll(): void {
     const { clock } = this.#options;
     this.#cancelPoll = clock.wake(clock.now() + POLL_MS, () => {
-      this.#refresh();
-      if (clock.now() - this.#flushedAt >= this.#flushMs) {
-        this.#flushing = this.#flush();
+      try {
+        this.#refresh();
+        if (clock.now() - this.#flushedAt >= this.#flushMs) this.#flushing = this.#flush();
+      } catch (error) {
+        // What is known goes on being served.
+        this.#warn('the store can not be read', { error: String(error) });
       }
       this.#poll();
     });
