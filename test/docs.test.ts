@@ -28,6 +28,7 @@ const PAGES = [
   'docs/protocol.md',
   'docs/configuration.md',
   'docs/operations.md',
+  'docs/boot-sets.md',
   'docs/storm.md',
   'docs/storm-profiles.md',
   'docs/statements.md',
@@ -170,6 +171,16 @@ describe('docs/configuration.md', () => {
   it('names exactly the flags of reveille storm', async () => {
     const named = table('docs/storm.md', 'Flags of `reveille storm`').map(([flags]) => bare(flags!));
     expect([...named, '--help'].toSorted()).toEqual(await helpFlags('storm'));
+  });
+
+  it('names exactly the flags of the commands on a store', async () => {
+    const rows = table('docs/boot-sets.md', 'Commands');
+    const named = rows.map(([command, flags]) => [
+      bare(command!),
+      [...[...flags!.matchAll(/--[a-z-]+/g)].map(([flag]) => flag), '--help', '--json', '--store'].toSorted(),
+    ]);
+    const helped = await Promise.all(rows.map(async ([command]) => [bare(command!), await helpFlags(bare(command!))]));
+    expect(named).toEqual(helped);
   });
 
   it('has examples that load, one of them with every key', () => {
