@@ -178,6 +178,16 @@ describe('docs/configuration.md', () => {
     expect([...named, '--help'].toSorted()).toEqual(await helpFlags('storm'));
   });
 
+  it('names exactly the flags of the commands on a store', async () => {
+    const rows = table('docs/boot-sets.md', 'Commands');
+    const named = rows.map(([command, flags]) => [
+      bare(command!),
+      [...[...flags!.matchAll(/--[a-z-]+/g)].map(([flag]) => flag), '--help', '--json', '--store'].toSorted(),
+    ]);
+    const helped = await Promise.all(rows.map(async ([command]) => [bare(command!), await helpFlags(bare(command!))]));
+    expect(named).toEqual(helped);
+  });
+
   it('has examples that load, one of them with every key', () => {
     const loaded = blocks('docs/configuration.md', 'yaml').map((yaml, index) => {
       const file = join(folder, `${index}.yaml`);
