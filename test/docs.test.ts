@@ -179,12 +179,14 @@ describe('docs/configuration.md', () => {
   });
 
   it('names exactly the flags of the commands on a store', async () => {
-    const rows = table('docs/boot-sets.md', 'Commands');
-    const named = rows.map(([command, flags]) => [
+    const commands = table('docs/boot-sets.md', 'Commands');
+    const named = commands.map(([command, flags]) => [
       bare(command!),
       [...[...flags!.matchAll(/--[a-z-]+/g)].map(([flag]) => flag), '--help', '--json', '--store'].toSorted(),
     ]);
-    const helped = await Promise.all(rows.map(async ([command]) => [bare(command!), await helpFlags(bare(command!))]));
+    const helped = await Promise.all(
+      commands.map(async ([command]) => [bare(command!), await helpFlags(bare(command!))]),
+    );
     expect(named).toEqual(helped);
   });
 

@@ -84,6 +84,8 @@ describe('reveille serve --store', () => {
     await rack.server.start();
     expect(await rack.get('rack/linux')).toBe('linux of version one');
     expect(await rack.get('rack/initrd.img')).toBe('initrd.img of version one');
+    // A loader that is asked for while a transfer is open begins nothing: the last ACK reaches the server a little later.
+    await expect.poll(() => rack.server.metric('reveille_transfers_active')).toBe(0);
     expect(await rack.get('rack/pxelinux.0')).toBe('pxelinux.0 of version two');
   });
 
