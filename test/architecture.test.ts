@@ -18,7 +18,11 @@ const LAW: Readonly<Record<string, Law>> = {
   'src/session': { from: ['src/protocol'], node: false, packages: [] },
   'src/engine': { from: ['src/protocol', 'src/session'], node: true, packages: ['koffi'] },
   'src/pool': { from: ['src/engine', 'src/session', 'src/protocol'], node: true, packages: ['piscina'] },
-  'src/content': { from: ['src/engine/shared-bytes.ts', 'src/protocol'], node: true, packages: ['lru-cache'] },
+  'src/content': {
+    from: ['src/engine/shared-bytes.ts', 'src/protocol'],
+    node: true,
+    packages: ['lmdb', 'lru-cache', 'zod'],
+  },
   'src/client': { from: ['src/engine', 'src/session', 'src/protocol'], node: true, packages: [] },
   'src/server': {
     from: ['src/protocol', 'src/session', 'src/engine', 'src/pool', 'src/content'],

@@ -28,6 +28,7 @@ const PAGES = [
   'docs/protocol.md',
   'docs/configuration.md',
   'docs/operations.md',
+  'docs/boot-sets.md',
   'docs/storm.md',
   'docs/storm-profiles.md',
   'docs/statements.md',
@@ -117,6 +118,11 @@ describe('docs/configuration.md', () => {
   it('tells their defaults', () => {
     const inWords: Readonly<Record<string, string>> = {
       root: 'none',
+      store: 'none',
+      stageZero: 'loaders and configs',
+      leases: 'none',
+      apiToken: 'none',
+      apiTokenFile: 'none',
       workers: 'cores − 1, at least 1',
       maxBlksize: "by the interface's MTU",
       hint: 'when stderr is a terminal',
@@ -137,7 +143,7 @@ describe('docs/configuration.md', () => {
     const bounds = rows
       .filter(([, , , allowed]) => /^\d+ to \d+$/.test(allowed!))
       .map(([key, , , allowed]) => [bare(key!), `a whole number from ${allowed}`]);
-    expect(bounds).toHaveLength(6);
+    expect(bounds).toHaveLength(7);
     const kinds = Object.entries(SETTING_KINDS).map(([key, { expected }]) => [key, expected]);
     expect(bounds).toEqual(kinds.filter(([, expected]) => expected!.startsWith('a whole number')));
   });
@@ -170,6 +176,18 @@ describe('docs/configuration.md', () => {
   it('names exactly the flags of reveille storm', async () => {
     const named = table('docs/storm.md', 'Flags of `reveille storm`').map(([flags]) => bare(flags!));
     expect([...named, '--help'].toSorted()).toEqual(await helpFlags('storm'));
+  });
+
+  it('names exactly the flags of the commands on a store', async () => {
+    const commands = table('docs/boot-sets.md', 'Commands');
+    const named = commands.map(([command, flags]) => [
+      bare(command!),
+      [...[...flags!.matchAll(/--[a-z-]+/g)].map(([flag]) => flag), '--help', '--json', '--store'].toSorted(),
+    ]);
+    const helped = await Promise.all(
+      commands.map(async ([command]) => [bare(command!), await helpFlags(bare(command!))]),
+    );
+    expect(named).toEqual(helped);
   });
 
   it('has examples that load, one of them with every key', () => {
@@ -232,7 +250,17 @@ describe('metrics', () => {
     sendDrops: 0,
     segmentFallbacks: 0,
   };
-  const cache = { heldBytes: 0, idleBytes: 0, entries: 0, hits: 0, misses: 0, loads: 0, evictions: 0 };
+  const cache = {
+    heldBytes: 0,
+    idleBytes: 0,
+    entries: 0,
+    hits: 0,
+    misses: 0,
+    loads: 0,
+    evictions: 0,
+    shelvedBytes: 0,
+    overBudget: 0,
+  };
   const { registry } = new Metrics({
     server: () => ({
       transfersActive: 0,
@@ -245,6 +273,15 @@ describe('metrics', () => {
       workersLostTotal: 0,
     }),
     cache: () => cache,
+    store: () => ({
+      channels: [{ name: 'rack', current: 1, pins: 0 }],
+      versions: 0,
+      pins: 0,
+      pinsEvicted: 0,
+      latePins: 0,
+      sharedAnswers: 0,
+      collection: { runs: 0, failures: 0, versions: 0, bytes: 0 },
+    }),
     suppressedLines: () => new Log('info', { write: () => {}, close: () => Promise.resolve() }).suppressed,
     version: '0.0.0',
     workers: 1,

@@ -2,9 +2,10 @@
  * Shared bytes that are kept while someone reads them, and for as long after as the budget allows. Knows keys and
  * sizes; not files, names or transfers.
  *
- * An entry has one of two homes. Held: it has readers, and nothing evicts it. Idle: it has none, and lru-cache says
- * which goes first; what the system keeps for us (mapped files) is never idle, but discarded. What is held, loading
- * and idle stays within the budget, by evicting idle entries; when readers alone exceed it, nothing idle is kept.
+ * An entry has one of three homes. Held: it has readers, and nothing evicts it. Shelved: it has none, but somebody has
+ * said keep(): the budget does not evict it, the limit does. Idle: lru-cache says which goes first. All three together
+ * stay within the budget, by evicting idle entries; where what is held and shelved alone exceeds it, nothing idle is
+ * kept.
  */
 import { LRUCache } from 'lru-cache';
 import type { SharedHandle } from '../engine/shared-bytes.ts';
@@ -16,8 +17,10 @@ export type Unloaded = Missing | Denied | Busy;
 /** What a load gives. */
 export interface Loaded {
   readonly handle: SharedHandle;
-  /** Given: the bytes are not kept without a reader. Called once, when the last one has released them. */
+  /** Gives the bytes back. Called once, when nobody reads them and nobody will. */
   readonly discard?: () => void;
+  /** Whether what has a `discard` may stay without a reader. Default false: it goes with its last one. */
+  readonly idles?: boolean;
 }
 
 /** Bytes that stay until released. */
@@ -33,6 +36,8 @@ export interface BufferCacheStats {
   readonly heldBytes: number;
   /** Bytes kept for the next reader. */
   readonly idleBytes: number;
+  /** Bytes kept because somebody said so. */
+  readonly shelvedBytes: number;
   /** Entries held and idle, superseded ones that are still read included. */
   readonly entries: number;
   /** Times the bytes were there. */
@@ -40,8 +45,10 @@ export interface BufferCacheStats {
   /** Times they had to be loaded, or a load under way had to be waited for. */
   readonly misses: number;
   readonly loads: number;
-  /** Entries let go for the budget's sake. */
+  /** Entries let go for the budget's or the limit's sake. */
   readonly evictions: number;
+  /** Times that what is held and shelved came to exceed the budget. */
+  readonly overBudget: number;
 }
 
 export interface BufferCacheOptions {
@@ -52,6 +59,8 @@ export interface BufferCacheOptions {
    * which what is being read may exceed.
    */
   readonly limitBytes?: number;
+  /** Told when what is held and shelved comes to exceed the budget. @param bytes how much that is. */
+  readonly onOverBudget?: (bytes: number) => void;
 }
 
 const DEFAULT_MAX_BYTES = 2 * 1024 ** 3;
@@ -78,10 +87,17 @@ function sizeOf(bytes: number): number {
 export class BufferCache {
   readonly #maxBytes: number;
   readonly #limitBytes: number;
+  readonly #onOverBudget: (bytes: number) => void;
   readonly #held = new Map<string, Entry>();
   // No `max`: lru-cache would allocate for that many entries at once.
   readonly #idle: LRUCache<string, Entry>;
   readonly #loads = new Map<string, Load>();
+  /** How often each key is to be kept; as many as the caller has asked for. */
+  readonly #keeps = new Map<string, number>();
+  readonly #shelved = new Map<string, Entry>();
+  #shelvedBytes = 0;
+  #isOverBudget = false;
+  #overBudget = 0;
   #heldBytes = 0;
   #heldEntries = 0;
   #hits = 0;
@@ -97,7 +113,14 @@ export class BufferCache {
     }
     this.#limitBytes = options.limitBytes ?? Number.POSITIVE_INFINITY;
     this.#maxBytes = Math.min(maxBytes, this.#limitBytes);
-    this.#idle = new LRUCache({ maxSize: sizeOf(this.#maxBytes), sizeCalculation: (entry) => entry.size });
+    this.#onOverBudget = options.onOverBudget ?? (() => {});
+    this.#idle = new LRUCache({
+      maxSize: sizeOf(this.#maxBytes),
+      sizeCalculation: (entry) => entry.size,
+      dispose: (entry, _, reason) => {
+        if (reason === 'evict') this.#evict(entry);
+      },
+    });
   }
 
   /**
@@ -109,7 +132,7 @@ export class BufferCache {
    * @param expectedBytes makes room in the budget before the load instead of after it.
    */
   async acquire(key: string, load: () => Promise<Loaded | Unloaded>, expectedBytes = 0): Promise<Lease | Unloaded> {
-    const present = this.#held.get(key) ?? this.#revive(key);
+    const present = this.#held.get(key) ?? this.#unshelve(key) ?? this.#revive(key);
     if (present !== undefined) {
       this.#hits++;
       present.readers++;
@@ -130,7 +153,9 @@ export class BufferCache {
    * them, at once if there are none. Whoever acquires the key from now on loads it anew.
    */
   supersede(key: string): void {
+    const idle = this.#takeShelved(key) ?? this.#idle.peek(key);
     this.#idle.delete(key);
+    idle?.loaded.discard?.();
     const held = this.#held.get(key);
     if (held !== undefined) {
       held.superseded = true;
@@ -143,16 +168,79 @@ export class BufferCache {
     }
   }
 
+  /**
+   * From now on the bytes of that name stay once they have been loaded, also without a reader, until drop() has been
+   * called as often as this. They count for the budget, but only the limit makes them go.
+   */
+  keep(key: string): void {
+    this.#keeps.set(key, (this.#keeps.get(key) ?? 0) + 1);
+    const entry = this.#idle.peek(key);
+    if (entry === undefined) return;
+    this.#idle.delete(key);
+    this.#shelve(entry);
+  }
+
+  /** Takes one keep() back. */
+  drop(key: string): void {
+    const times = (this.#keeps.get(key) ?? 0) - 1;
+    if (times > 0) {
+      this.#keeps.set(key, times);
+      return;
+    }
+    this.#keeps.delete(key);
+    const entry = this.#takeShelved(key);
+    if (entry !== undefined) this.#letIdle(entry);
+  }
+
+  /** Whether bytes of that name are here. */
+  has(key: string): boolean {
+    return this.#held.has(key) || this.#shelved.has(key) || this.#idle.has(key);
+  }
+
   stats(): BufferCacheStats {
     return {
       heldBytes: this.#heldBytes,
       idleBytes: this.#idle.calculatedSize,
-      entries: this.#heldEntries + this.#idle.size,
+      shelvedBytes: this.#shelvedBytes,
+      entries: this.#heldEntries + this.#shelved.size + this.#idle.size,
       hits: this.#hits,
       misses: this.#misses,
       loads: this.#loadsStarted,
       evictions: this.#evictions,
+      overBudget: this.#overBudget,
     };
+  }
+
+  #unshelve(key: string): Entry | undefined {
+    const entry = this.#takeShelved(key);
+    if (entry !== undefined) this.#hold(entry);
+    return entry;
+  }
+
+  #takeShelved(key: string): Entry | undefined {
+    const entry = this.#shelved.get(key);
+    if (entry === undefined) return undefined;
+    this.#shelved.delete(key);
+    this.#shelvedBytes -= entry.size;
+    return entry;
+  }
+
+  #shelve(entry: Entry): void {
+    this.#shelved.set(entry.key, entry);
+    this.#shelvedBytes += entry.size;
+    this.#keepToBudget();
+  }
+
+  #letIdle(entry: Entry): void {
+    // lru-cache would refuse these without a word.
+    if (entry.size > this.#maxBytes) this.#evict(entry);
+    else this.#idle.set(entry.key, entry);
+    this.#keepToBudget();
+  }
+
+  #evict(entry: Entry): void {
+    this.#evictions++;
+    entry.loaded.discard?.();
   }
 
   /** Brings an idle entry back to the held ones, without a reader yet. */
@@ -228,21 +316,26 @@ export class BufferCache {
     this.#heldBytes -= entry.size;
     this.#heldEntries--;
     if (!entry.superseded) this.#held.delete(entry.key);
-    const { discard } = entry.loaded;
-    if (discard !== undefined) {
-      discard();
-      return;
-    }
-    if (entry.superseded) return;
-    // lru-cache would refuse these without a word.
-    if (entry.size > this.#maxBytes) this.#evictions++;
-    else this.#idle.set(entry.key, entry);
-    this.#keepToBudget();
+    const { discard, idles = discard === undefined } = entry.loaded;
+    if (entry.superseded || !idles) discard?.();
+    else if (this.#keeps.has(entry.key)) this.#shelve(entry);
+    else this.#letIdle(entry);
   }
 
   #keepToBudget(): void {
-    while (this.#heldBytes + this.#idle.calculatedSize > this.#maxBytes && this.#idle.pop() !== undefined) {
-      this.#evictions++;
+    const inUse = this.#heldBytes + this.#shelvedBytes;
+    while (inUse + this.#idle.calculatedSize > this.#maxBytes && this.#idle.pop() !== undefined);
+    const over = this.#shelvedBytes > 0 && inUse > this.#maxBytes;
+    if (over && !this.#isOverBudget) {
+      this.#overBudget++;
+      this.#onOverBudget(inUse);
+    }
+    this.#isOverBudget = over;
+    // The limit holds whatever was promised: what makes way here is read again when it is asked for.
+    for (const [key, entry] of this.#shelved) {
+      if (this.#heldBytes + this.#shelvedBytes <= this.#limitBytes) break;
+      this.#takeShelved(key);
+      this.#evict(entry);
     }
   }
 }

@@ -59,7 +59,7 @@ async function isUnchanged(handle: FileHandle, file: FoundFile): Promise<boolean
 }
 
 /** @returns whether all of `into` was filled: a file that ends early was truncated, and that is no end of file. */
-async function readWhole(handle: FileHandle, into: Uint8Array): Promise<boolean> {
+export async function readWhole(handle: FileHandle, into: Uint8Array): Promise<boolean> {
   let at = 0;
   while (at < into.length) {
     const { bytesRead } = await handle.read(into.subarray(at, at + CHUNK_BYTES), { position: at });

@@ -1,11 +1,13 @@
 /**
- * The admin address: health, readiness and metrics over HTTP. Knows nothing of TFTP; what it tells comes from the
- * functions it is given. It has no access control: it listens on the loopback address unless told otherwise.
+ * The admin address: health, readiness and metrics over HTTP, and the API of api.ts where there is one. Knows nothing of
+ * TFTP; what it tells comes from the functions it is given. Only the API has access control: it listens on the loopback
+ * address unless told otherwise.
  */
 import { createServer } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import { Hono } from 'hono';
 import type { Address } from '../engine/types.ts';
+import { addApi, type ApiOptions } from './api.ts';
 
 /** Connections at once: some scrapers, some probes and a person. More are closed unanswered. */
 const MOST_CONNECTIONS = 128;
@@ -17,6 +19,8 @@ export interface AdminOptions {
   /** Metrics in Prometheus' text format. */
   metrics(): Promise<string>;
   readonly metricsType: string;
+  /** Default: there is no API. */
+  readonly api?: ApiOptions;
 }
 
 export interface Admin {
@@ -41,6 +45,7 @@ function routes(options: AdminOptions): Hono {
   app.get('/metrics', async (context) =>
     context.body(await options.metrics(), 200, { 'content-type': options.metricsType }),
   );
+  if (options.api !== undefined) addApi(app, options.api);
   app.notFound((context) => context.text('not found\n', 404));
   app.onError((error, context) => context.text(`failed: ${error.name}\n`, 500));
   return app;

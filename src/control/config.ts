@@ -19,7 +19,7 @@ const LARGEST_CONFIG = 2 ** 20;
 const MOST_ALIASES = 16;
 
 export interface ConfigFile {
-  /** The settings that the file holds. `root` is absolute. */
+  /** The settings that the file holds. Paths are absolute. */
   readonly values: Partial<Settings>;
   /** Where a key stands, as `FILE:LINE`. */
   where(key: string): string;
@@ -34,6 +34,8 @@ function field<T>(kind: ValueKind<T>) {
   });
 }
 
+/** Keys that hold a path. */
+const PATHS = ['root', 'store', 'leases', 'apiTokenFile'] as const;
 const KEYS = Object.keys(SETTING_KINDS);
 const SCHEMA = z
   .strictObject(Object.fromEntries(Object.entries(SETTING_KINDS).map(([key, kind]) => [key, field<unknown>(kind)])))
@@ -134,7 +136,7 @@ function mistakesIn(issue: z.core.$ZodIssue, plain: Record<string, unknown>): { 
 /**
  * Reads and checks a config file.
  *
- * @param file its path; a relative `root` in it is relative to the file's directory.
+ * @param file its path; relative paths in it are relative to the file's directory.
  * @throws UsageError with one line for the first mistake.
  */
 export function readConfig(file: string): ConfigFile {
@@ -157,6 +159,9 @@ export function readConfig(file: string): ConfigFile {
     throw new UsageError(`${where(first.key)}: ${escapeText(first.key, 60)}: ${first.text}`);
   }
   const values = checked.data as Partial<Settings>;
-  if (values.root === undefined) return { values, where };
-  return { values: { ...values, root: resolve(dirname(file), values.root) }, where };
+  const paths = PATHS.flatMap((key) => {
+    const path = values[key];
+    return path === undefined ? [] : [[key, resolve(dirname(file), path)] as const];
+  });
+  return { values: { ...values, ...Object.fromEntries(paths) }, where };
 }

@@ -89,7 +89,8 @@ export interface Listening {
   readonly admin: string | false;
   readonly engine: string;
   readonly workers: number;
-  readonly root: string;
+  readonly root?: string;
+  readonly store?: string;
   readonly version: string;
 }
 

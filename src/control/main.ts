@@ -4,12 +4,8 @@
  * which would tear down worker threads in the middle of a packet.
  */
 import { Command, CommanderError } from 'commander';
-import { addCheckCommand } from './check.ts';
 import { errorLine } from './failure.ts';
-import { addGet } from './get.ts';
 import { type CommandContext, Interrupts } from './interrupts.ts';
-import { addServe } from './serve.ts';
-import { addStorm } from './storm.ts';
 import { EXIT, type ExitCode, UsageError } from './usage-error.ts';
 import { readVersion } from './version.ts';
 
@@ -20,13 +16,32 @@ Examples:
   reveille get tftp://192.0.2.1/boot/linux --blksize 1468 --windowsize 16
   reveille storm 192.0.2.1 --nodes 40 --plan boot.yaml --html report.html
   reveille check 192.0.2.1 --file linux
+  reveille publish maas/amd64/precise/install ./install --store /srv/boot
+  reveille rollback maas/amd64/precise/install --store /srv/boot
 
 Exit codes:
   0  all is well
-  1  something failed: address in use, download failed, a storm missed its goals, a check failed
-  2  the command line or the config file is wrong; one line on stderr says what and where
+  1  something failed: address in use, download failed, a storm missed its goals, a check failed, a disk is full
+  2  what was asked for is wrong: the command line, the config file, a boot set; one line on stderr says what and where
   3  stopped before running transfers had finished (drain time over, or a second signal)
 `;
+
+type Add = (program: Command, context: CommandContext, done: (code: ExitCode) => void) => void;
+
+/** Each group is loaded when one of its commands is asked for: all of them take longer than a small verb does. */
+const GROUPS: readonly { readonly commands: readonly string[]; readonly load: () => Promise<Add> }[] = [
+  { commands: ['serve'], load: async () => (await import('./serve.ts')).addServe },
+  { commands: ['get'], load: async () => (await import('./get.ts')).addGet },
+  { commands: ['storm'], load: async () => (await import('./storm.ts')).addStorm },
+  { commands: ['check'], load: async () => (await import('./check.ts')).addCheckCommand },
+  { commands: ['publish'], load: async () => (await import('./publish.ts')).addPublish },
+  {
+    commands: ['channels', 'versions', 'rollback', 'remove', 'keep', 'channel'],
+    load: async () => (await import('./channels.ts')).addChannelCommands,
+  },
+  { commands: ['pins', 'pin', 'rollout'], load: async () => (await import('./nodes.ts')).addNodeCommands },
+  { commands: ['gc', 'verify'], load: async () => (await import('./collection.ts')).addCollectionCommands },
+];
 
 const interrupts = new Interrupts();
 const context: CommandContext = { interrupts, stderr: process.stderr, version: readVersion() };
@@ -61,10 +76,10 @@ async function run(args: readonly string[]): Promise<ExitCode> {
             .replace(/\s*\n\s*/g, ' '),
         ),
     });
-  addServe(program, context, done);
-  addGet(program, context, done);
-  addStorm(program, context, done);
-  addCheckCommand(program, context, done);
+  const asked = GROUPS.filter(({ commands }) => commands.includes(args[0] ?? ''));
+  // Help and mistakes are about all of them.
+  const adders = await Promise.all((asked.length > 0 ? asked : GROUPS).map(({ load }) => load()));
+  for (const add of adders) add(program, context, done);
   try {
     await program.parseAsync(args, { from: 'user' });
     return code;

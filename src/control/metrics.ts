@@ -16,12 +16,37 @@ export interface CacheStats {
   readonly misses: number;
   readonly loads: number;
   readonly evictions: number;
+  readonly shelvedBytes: number;
+  readonly overBudget: number;
 }
+
+/** What a served store tells of itself. */
+export interface BootSetStats {
+  readonly channels: readonly { readonly name: string; readonly current: number | undefined; readonly pins: number }[];
+  readonly versions: number;
+  readonly pins: number;
+  readonly pinsEvicted: number;
+  readonly latePins: number;
+  readonly sharedAnswers: number;
+  readonly collection: {
+    readonly runs: number;
+    readonly failures: number;
+    readonly versions: number;
+    readonly bytes: number;
+  };
+}
+
+/** Channels that have labels of their own; the pins of the others are summed up. */
+const CHANNELS_MAX = 100;
+/** What the others are called: no channel can be. */
+const OTHERS = '(others)';
 
 export interface MetricSources {
   /** undefined while the server has not started. */
   readonly server: () => ServerStats | undefined;
   readonly cache: () => CacheStats;
+  /** undefined where no store is served. */
+  readonly store: () => BootSetStats | undefined;
   /** Log lines left out, by kind. */
   readonly suppressedLines: () => Readonly<Record<string, number>>;
   readonly version: string;
@@ -30,6 +55,20 @@ export interface MetricSources {
 
 /** From a config of some bytes on a quiet network to an initrd in lockstep on a busy one, in seconds. */
 const DURATION_BUCKETS = [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
+
+/** Counting pins looks at all of them: a scrape does that once, for all metrics that come of it. */
+function onceAScrape<T>(read: () => T): () => T {
+  let known: { readonly value: T } | undefined;
+  return () => {
+    if (known === undefined) {
+      known = { value: read() };
+      setImmediate(() => {
+        known = undefined;
+      });
+    }
+    return known.value;
+  };
+}
 
 export class Metrics {
   readonly registry = new Registry();
@@ -168,6 +207,15 @@ export class Metrics {
     counter('reveille_cache_loads_total', 'Files read from disk.', () => cache().loads);
     counter('reveille_cache_evictions_total', 'Idle contents dropped for want of room.', () => cache().evictions);
 
+    gauge('reveille_cache_shelved_bytes', 'Contents kept for boots to come.', () => cache().shelvedBytes);
+    counter(
+      'reveille_cache_over_budget_total',
+      'Times that contents in use came to exceed the budget.',
+      () => cache().overBudget,
+    );
+
+    this.#declareStore(onceAScrape(sources.store), gauge, counter);
+
     counters(
       'reveille_log_lines_suppressed_total',
       'Log lines left out because too many came.',
@@ -180,6 +228,47 @@ export class Metrics {
       labelNames: ['version', 'node'],
       registers,
     }).set({ version: sources.version, node: process.versions.node }, 1);
+  }
+
+  #declareStore(
+    store: MetricSources['store'],
+    gauge: (name: string, help: string, read: () => number | undefined) => void,
+    counter: (name: string, help: string, read: () => number | undefined) => void,
+  ): void {
+    const byChannel = (name: string, help: string, read: () => Iterable<readonly [string, number]>): void => {
+      this.registry.registerMetric(
+        new Gauge({
+          name,
+          help,
+          labelNames: ['channel'],
+          registers: [],
+          collect() {
+            this.reset();
+            for (const [channel, value] of read()) this.set({ channel }, value);
+          },
+        }),
+      );
+    };
+    byChannel('reveille_channel_version', "The number of a channel's current version.", () =>
+      (store()?.channels.slice(0, CHANNELS_MAX) ?? []).flatMap(({ name, current }) =>
+        current === undefined ? [] : [[name, current] as const],
+      ),
+    );
+    byChannel('reveille_channel_pins', 'Nodes that are in the middle of a boot, by channel.', () => {
+      const channels = store()?.channels ?? [];
+      const others = channels.slice(CHANNELS_MAX).reduce((sum, { pins }) => sum + pins, 0);
+      const named = channels.slice(0, CHANNELS_MAX).map(({ name, pins }) => [name, pins] as const);
+      return channels.length > CHANNELS_MAX ? [...named, [OTHERS, others] as const] : named;
+    });
+    gauge('reveille_store_versions', 'Versions in the store.', () => store()?.versions);
+    gauge('reveille_pins', 'Pins remembered, also those that have ended.', () => store()?.pins);
+    counter('reveille_pins_evicted_total', 'Pins dropped for want of room.', () => store()?.pinsEvicted);
+    counter('reveille_late_pins_total', 'Requests after the end of their pin.', () => store()?.latePins);
+    counter('reveille_shared_answers_total', 'Requests from shared networks.', () => store()?.sharedAnswers);
+    counter('reveille_gc_runs_total', 'Garbage collections.', () => store()?.collection.runs);
+    counter('reveille_gc_failures_total', 'Garbage collections that failed.', () => store()?.collection.failures);
+    counter('reveille_gc_versions_total', 'Versions collected.', () => store()?.collection.versions);
+    counter('reveille_gc_freed_bytes_total', 'Bytes that collections have freed.', () => store()?.collection.bytes);
   }
 
   transfer(record: TransferRecord): void {

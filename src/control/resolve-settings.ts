@@ -1,11 +1,12 @@
-/** Flags over the config file over the defaults, and the root looked at. Knows both origins, and how to name each. */
-import { statSync } from 'node:fs';
+/** Flags over the config file over the defaults, and what they name looked at. Knows both origins, and how to name each. */
+import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type ConfigFile, readConfig } from './config.ts';
 import { showValue } from './escape.ts';
 import { errorCode } from './failure.ts';
 import { defaultSettings, type Settings } from './settings.ts';
 import { UsageError } from './usage-error.ts';
+import { token } from './value-kind.ts';
 
 /** What the command line says; undefined: nothing. */
 export type Flags = { readonly [K in keyof Settings]?: Settings[K] | undefined };
@@ -14,12 +15,9 @@ function given(flags: Flags): Partial<Settings> {
   return Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
 }
 
-function checkRoot(root: string | undefined, origin: string): string {
-  if (root === undefined) {
-    throw new UsageError('serve: expected a directory to serve, got neither ROOT nor "root" in a config file');
-  }
-  if (root === '') throw new UsageError(`${origin}: expected a directory, got an empty name`);
-  const path = resolve(root);
+function checkDirectory(directory: string, origin: string): string {
+  if (directory === '') throw new UsageError(`${origin}: expected a directory, got an empty name`);
+  const path = resolve(directory);
   let found: string;
   try {
     if (statSync(path).isDirectory()) return path;
@@ -28,18 +26,47 @@ function checkRoot(root: string | undefined, origin: string): string {
     const code = errorCode(error) ?? 'unreadable';
     found = code === 'ENOENT' ? 'which does not exist' : `which cannot be read (${code})`;
   }
-  throw new UsageError(`${origin}: expected a directory, got ${showValue(root)}, ${found}`);
+  throw new UsageError(`${origin}: expected a directory, got ${showValue(directory)}, ${found}`);
+}
+
+/** The token, from wherever it stands. */
+function readToken(file: string): string {
+  const origin = `apiTokenFile ${showValue(file)}`;
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    throw new UsageError(`${origin}: expected a file with a token, got ${errorCode(error) ?? 'an unreadable one'}`, {
+      cause: error,
+    });
+  }
+  if (token.read(text) === undefined) throw new UsageError(`${origin}: expected ${token.expected}`);
+  return text;
 }
 
 /**
- * @param flags from the command line. A relative `root` is relative to the working directory.
+ * @param flags from the command line. Relative paths are relative to the working directory.
  * @param configFile path of the config file, if one is used.
  * @throws UsageError with one line for the first mistake.
  */
 export function resolveSettings(flags: Flags, configFile: string | undefined): Settings {
   const config: ConfigFile | undefined = configFile === undefined ? undefined : readConfig(configFile);
   const said = given(flags);
-  const origin = said.root !== undefined || config === undefined ? 'ROOT' : `${config.where('root')}: root`;
-  const root = checkRoot(said.root ?? config?.values.root, origin);
-  return { ...defaultSettings(), ...config?.values, ...said, root };
+  const check = (key: 'root' | 'store', flag: string): string | undefined => {
+    const directory = said[key] ?? config?.values[key];
+    const origin = said[key] !== undefined || config === undefined ? flag : `${config.where(key)}: ${key}`;
+    return directory === undefined ? undefined : checkDirectory(directory, origin);
+  };
+  const root = check('root', 'ROOT');
+  const store = check('store', '--store');
+  if (root === undefined && store === undefined) {
+    throw new UsageError(
+      'serve: expected a directory to serve, got neither ROOT nor --store nor "root" or "store" in a config file',
+    );
+  }
+  const settings = { ...defaultSettings(), ...config?.values, ...said, root, store };
+  const { apiToken, apiTokenFile } = settings;
+  return apiToken === undefined && apiTokenFile !== undefined
+    ? { ...settings, apiToken: readToken(apiTokenFile) }
+    : settings;
 }

@@ -14,6 +14,7 @@ import { fetchHint } from './hint.ts';
 import type { CommandContext } from './interrupts.ts';
 import { Log, type LogTarget, stdoutTarget } from './log.ts';
 import { Metrics } from './metrics.ts';
+import { ServedStore } from './served-store.ts';
 import { type Flags, resolveSettings } from './resolve-settings.ts';
 import type { Settings } from './settings.ts';
 import { EXIT, type ExitCode } from './usage-error.ts';
@@ -41,7 +42,9 @@ class ServerRun {
   readonly #metrics: Metrics;
   readonly #cache: BufferCache;
   #server: Server | undefined;
+  #store: ServedStore | undefined;
   #admin: Admin | undefined;
+  #toldOfBudget = false;
   #stopsAsked = 0;
   #faults = 0;
   #wake: () => void = () => {};
@@ -50,10 +53,15 @@ class ServerRun {
     const { settings, target, version } = options;
     this.#options = options;
     this.#log = new Log(settings.logLevel, target);
-    this.#cache = new BufferCache({ maxBytes: settings.cacheBytes, limitBytes: settings.memoryLimit });
+    this.#cache = new BufferCache({
+      maxBytes: settings.cacheBytes,
+      limitBytes: settings.memoryLimit,
+      onOverBudget: (bytes) => this.#warnOfBudget(bytes),
+    });
     this.#metrics = new Metrics({
       server: () => this.#server?.stats(),
       cache: () => this.#cache.stats(),
+      store: () => this.#store?.stats(),
       suppressedLines: () => this.#log.suppressed,
       version,
       workers: settings.workers,
@@ -74,6 +82,7 @@ class ServerRun {
       return await this.#stop();
     } finally {
       await this.#admin?.close();
+      await this.#closeStore();
       await this.#log.close();
       interrupts.off('signal', this.#onSignal);
       interrupts.off('fault', this.#onFault);
@@ -83,9 +92,27 @@ class ServerRun {
   async #start(): Promise<boolean> {
     const { settings, start = startServer } = this.#options;
     try {
+      if (settings.store !== undefined) {
+        this.#store = await ServedStore.open({
+          path: settings.store,
+          settings,
+          cache: this.#cache,
+          onWarning: this.#onWarning,
+          onCollected: (result) => this.#log.info('collected', result),
+        });
+      }
+    } catch (error) {
+      return this.#startFailed('cannot open the store', error);
+    }
+    try {
       if (settings.admin !== false) {
+        const { apiToken: token } = settings;
+        const store = this.#store;
         this.#admin = await startAdmin({
           listen: settings.admin,
+          ...(token === undefined || store === undefined
+            ? {}
+            : { api: { token, run: (verb, args) => store.verbs.run(verb, args) } }),
           isReady: () => this.#server?.ready ?? false,
           metrics: () => this.#metrics.registry.metrics(),
           metricsType: this.#metrics.registry.contentType,
@@ -112,14 +139,20 @@ class ServerRun {
     const { settings } = this.#options;
     return {
       listen: settings.listen,
-      sources: ({ mapFile }) => [
-        new Directory({
-          root: settings.root,
-          cache: this.#cache,
-          caseInsensitive: settings.caseInsensitive,
-          mapFile: settings.immutable ? mapFile : undefined,
-          clock: () => performance.now(),
-        }),
+      // Boot sets come first: they see every request, and learn from names who asks.
+      sources: (engine) => [
+        ...(this.#store === undefined ? [] : [this.#store.serve(engine)]),
+        ...(settings.root === undefined
+          ? []
+          : [
+              new Directory({
+                root: settings.root,
+                cache: this.#cache,
+                caseInsensitive: settings.caseInsensitive,
+                mapFile: settings.immutable ? engine.mapFile : undefined,
+                clock: () => performance.now(),
+              }),
+            ]),
       ],
       engine: settings.engine,
       portsPerWorker: settings.portsPerWorker,
@@ -142,12 +175,32 @@ class ServerRun {
           this.#metrics.refusal(record);
           this.#log.refusal(record);
         },
-        onWarning: (message, detail) => {
-          this.#metrics.warning();
-          this.#log.warning(message, detail);
-        },
+        onWarning: this.#onWarning,
       },
     };
+  }
+
+  readonly #onWarning = (message: string, detail: Readonly<Record<string, unknown>>): void => {
+    this.#metrics.warning();
+    this.#log.warning(message, detail);
+  };
+
+  /** Once: after that a metric counts. */
+  #warnOfBudget(bytes: number): void {
+    if (this.#toldOfBudget) return;
+    this.#toldOfBudget = true;
+    this.#onWarning('boot sets in use take more memory than cacheBytes', {
+      bytes,
+      cacheBytes: this.#options.settings.cacheBytes,
+    });
+  }
+
+  async #closeStore(): Promise<void> {
+    try {
+      await this.#store?.close();
+    } catch (error) {
+      this.#log.fatal('closing the store failed', error);
+    }
   }
 
   #announce(): void {
@@ -158,10 +211,11 @@ class ServerRun {
       admin: this.#admin === undefined ? false : formatAddress(this.#admin.address),
       engine: this.#server?.engine ?? settings.engine,
       workers: settings.workers,
-      root: escapeText(settings.root),
+      ...(settings.root === undefined ? {} : { root: escapeText(settings.root) }),
+      ...(settings.store === undefined ? {} : { store: escapeText(settings.store) }),
       version,
     });
-    if (!(settings.hint ?? stderr.isTTY === true)) return;
+    if (settings.root === undefined || !(settings.hint ?? stderr.isTTY === true)) return;
     // Beside the main line: looking for an example on a disk that hangs must not hold up a stop.
     fetchHint(addresses, settings.root).then(
       (hint) => {

@@ -6,10 +6,10 @@ import type { CommandContext } from './interrupts.ts';
 import type { Flags } from './resolve-settings.ts';
 import { defaultWorkers, SETTING_KINDS as KINDS } from './settings.ts';
 import type { ExitCode } from './usage-error.ts';
-import { oneAddress } from './value-kind.ts';
+import { oneAddress, type ValueKind } from './value-kind.ts';
 
 const AFTER_HELP = `
-Sizes take B, KiB, MiB or GiB; durations ms, s or m. Flags win over the config file, which wins over the defaults.
+Sizes take B, KiB, MiB or GiB; durations ms, s, m or h. Flags win over the config file, which wins over the defaults.
 The config file is YAML; its keys are the flags in camelCase (cacheBytes: 2GiB) and root; admin may be false, listen
 a list. A relative root in it is relative to the file.
 
@@ -23,13 +23,22 @@ function addAddress(text: string, before: readonly Address[] = []): readonly Add
   return [...before, flag('--listen', oneAddress)(text)];
 }
 
+/** For flags that are repeated. */
+function addTo(
+  name: string,
+  kind: ValueKind<readonly string[]>,
+): (text: string, before?: readonly string[]) => readonly string[] {
+  return (text, before = []) => [...before, ...flag(name, kind)(text)];
+}
+
 /** Adds the command. @param done gets its exit code. */
 export function addServe(program: Command, context: CommandContext, done: (code: ExitCode) => void): void {
   program
     .command('serve')
-    .summary('serve a directory over TFTP')
-    .description('Serves the files below ROOT over TFTP until told to stop.')
+    .summary('serve a directory and boot sets over TFTP')
+    .description('Serves the boot sets of a store, and the files below ROOT, over TFTP until told to stop.')
     .argument('[ROOT]', 'the directory to serve')
+    .option('--store <DIR>', 'the store of boot sets to serve', flag('--store', KINDS.store))
     .option('--listen <ADDR:PORT>', 'address to answer on, repeatable (default: 0.0.0.0:69 and [::]:69)', addAddress)
     .option(
       '--admin <ADDR:PORT>',
@@ -70,6 +79,45 @@ export function addServe(program: Command, context: CommandContext, done: (code:
     .option('--acknowledge-timeout', "grant the timeout option, at the price of the server's own timing")
     .option('--case-insensitive', 'find boot/x when BOOT/X is asked for')
     .option('--immutable', 'files are replaced, never changed in place: map them instead of copying')
+    .option(
+      '--pin-idle <TIME>',
+      'silence after which a node may begin a new boot with any version (default: 15m)',
+      flag('--pin-idle', KINDS.pinIdle),
+    )
+    .option('--pin-cap <TIME>', 'age after which it may (default: 2h)', flag('--pin-cap', KINDS.pinCap))
+    .option(
+      '--keep-versions <N>',
+      'former versions of a channel to keep (default: 3)',
+      flag('--keep-versions', KINDS.keepVersions),
+    )
+    .option(
+      '--stage-zero <PATTERN>',
+      'names that a boot begins with, repeatable (default: loaders and configs)',
+      addTo('--stage-zero', KINDS.stageZero),
+    )
+    .option(
+      '--shared-networks <CIDR>',
+      'network whose addresses stand for many nodes, repeatable',
+      addTo('--shared-networks', KINDS.sharedNetworks),
+    )
+    .option('--leases <FILE>', "a DHCP server's leases (dnsmasq, or Kea's memfile)", flag('--leases', KINDS.leases))
+    .option('--prefetch', 'read current versions before they are asked for (default)')
+    .option('--no-prefetch', 'do not')
+    .option(
+      '--gc-every <TIME>',
+      'between two collections; 0: when the disk gets full (default: 10m)',
+      flag('--gc-every', KINDS.gcEvery),
+    )
+    .option(
+      '--gc-grace <TIME>',
+      'how long a version that nothing needs stays (default: 10m)',
+      flag('--gc-grace', KINDS.gcGrace),
+    )
+    .option(
+      '--api-token-file <FILE>',
+      'file with the token of the HTTP API (default: no API)',
+      flag('--api-token-file', KINDS.apiTokenFile),
+    )
     .option(
       '--drain <TIME>',
       'how long running transfers may go on after SIGTERM (default: 30s)',

@@ -4,14 +4,18 @@
  */
 import { availableParallelism, totalmem } from 'node:os';
 import type { Address } from '../engine/types.ts';
+import { isNetwork } from '../content/boot-set/shared-networks.ts';
 import { BLKSIZE_MAX, BLKSIZE_MIN } from '../protocol/negotiate.ts';
 import {
   addresses,
   addressOrOff,
   directory,
   duration,
+  listOf,
   oneOf,
+  path,
   size,
+  token,
   type ValueKind,
   wholeNumber,
   yesOrNo,
@@ -19,7 +23,9 @@ import {
 
 export interface Settings {
   /** The directory served. There is no default: nothing is served by accident. */
-  readonly root: string;
+  readonly root: string | undefined;
+  /** The store of boot sets that is served. One of the two there must be. */
+  readonly store: string | undefined;
   readonly listen: readonly Address[];
   /** Where health and metrics are served, or false for nowhere. */
   readonly admin: Address | false;
@@ -42,6 +48,28 @@ export interface Settings {
   readonly caseInsensitive: boolean;
   /** Files are only ever replaced, never changed in place: they are mapped, not copied. */
   readonly immutable: boolean;
+  /** Silence after which the pin of a boot ends, in milliseconds. */
+  readonly pinIdle: number;
+  /** Age after which it ends, in milliseconds. */
+  readonly pinCap: number;
+  /** Former versions of a channel that are kept. */
+  readonly keepVersions: number;
+  /** Patterns for names that a boot begins with; undefined: ours. */
+  readonly stageZero: readonly string[] | undefined;
+  /** Networks, as CIDR, whose addresses stand for many nodes. */
+  readonly sharedNetworks: readonly string[];
+  /** The lease file of a DHCP server. */
+  readonly leases: string | undefined;
+  /** Whether current versions are read before they are asked for. */
+  readonly prefetch: boolean;
+  /** Milliseconds between collections; 0: only when the disk gets full. */
+  readonly gcEvery: number;
+  /** How long a version stays after it was first found unneeded, in milliseconds. */
+  readonly gcGrace: number;
+  /** Who has it may change the store over HTTP; undefined: nobody. */
+  readonly apiToken: string | undefined;
+  /** The file that holds it instead. */
+  readonly apiTokenFile: string | undefined;
   /** How long running transfers may go on after the first SIGTERM, in milliseconds. */
   readonly drain: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
@@ -49,8 +77,11 @@ export interface Settings {
   readonly hint: boolean | undefined;
 }
 
+const DAY_MS = 24 * 3_600_000;
+
 export const SETTING_KINDS: { readonly [K in keyof Settings]: ValueKind<NonNullable<Settings[K]>> } = {
   root: directory,
+  store: directory,
   listen: addresses,
   admin: addressOrOff,
   workers: wholeNumber(1, 256),
@@ -66,6 +97,21 @@ export const SETTING_KINDS: { readonly [K in keyof Settings]: ValueKind<NonNulla
   acknowledgeTimeout: yesOrNo,
   caseInsensitive: yesOrNo,
   immutable: yesOrNo,
+  pinIdle: duration(1000, DAY_MS, 'a duration from 1s to 24h, such as 15m'),
+  pinCap: duration(1000, 30 * DAY_MS, 'a duration from 1s to 720h, such as 2h'),
+  keepVersions: wholeNumber(0, 100),
+  stageZero: listOf(
+    'a pattern such as "*.efi", or a list of at most 256',
+    (word) => /^[^\s/][^\0]{0,255}$/.test(word),
+    256,
+  ),
+  sharedNetworks: listOf('a network such as 192.0.2.0/24, or a list of at most 256', isNetwork, 256),
+  leases: path('a file'),
+  prefetch: yesOrNo,
+  gcEvery: duration(0, DAY_MS, 'a duration of at most 24h, such as 10m, or 0'),
+  gcGrace: duration(0, 30 * DAY_MS, 'a duration of at most 720h, such as 10m'),
+  apiToken: token,
+  apiTokenFile: path('a file'),
   drain: duration(0, 3_600_000, 'a duration of at most 60m with its unit, such as 500ms, 30s or 2m'),
   logLevel: oneOf(['debug', 'info', 'warn', 'error']),
   hint: yesOrNo,
@@ -84,8 +130,10 @@ export function defaultMemoryLimit(): number {
   return Math.floor((MEMORY_PERCENT / 100) * (allowed > 0 ? Math.min(allowed, totalmem()) : totalmem()));
 }
 
-export function defaultSettings(): Omit<Settings, 'root'> {
+export function defaultSettings(): Settings {
   return {
+    root: undefined,
+    store: undefined,
     listen: [
       { address: '0.0.0.0', port: 69 },
       { address: '::', port: 69 },
@@ -104,6 +152,17 @@ export function defaultSettings(): Omit<Settings, 'root'> {
     acknowledgeTimeout: false,
     caseInsensitive: false,
     immutable: false,
+    pinIdle: 15 * 60_000,
+    pinCap: 2 * 3_600_000,
+    keepVersions: 3,
+    stageZero: undefined,
+    sharedNetworks: [],
+    leases: undefined,
+    prefetch: true,
+    gcEvery: 10 * 60_000,
+    gcGrace: 10 * 60_000,
+    apiToken: undefined,
+    apiTokenFile: undefined,
     drain: 30_000,
     logLevel: 'info',
     hint: undefined,

@@ -13,7 +13,7 @@ export interface ValueKind<T> {
 }
 
 const SIZE_UNITS: Readonly<Record<string, number>> = { '': 1, B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
-const DURATION_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000 };
+const DURATION_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
 /** `512`, `64KiB`, `1.5 GiB`. @returns whole bytes, or undefined. */
 export function parseSize(text: string): number | undefined {
@@ -23,10 +23,10 @@ export function parseSize(text: string): number | undefined {
   return Number.isSafeInteger(bytes) ? bytes : undefined;
 }
 
-/** `500ms`, `30s`, `1.5m`, or a bare 0. @returns whole milliseconds, or undefined. */
+/** `500ms`, `30s`, `1.5m`, `4h`, or a bare 0. @returns whole milliseconds, or undefined. */
 export function parseDuration(text: string): number | undefined {
   if (text === '0') return 0;
-  const match = /^([0-9]{1,12}(?:\.[0-9]{1,3})?) ?(ms|s|m)$/.exec(text);
+  const match = /^([0-9]{1,12}(?:\.[0-9]{1,3})?) ?(ms|s|m|h)$/.exec(text);
   if (match === null) return undefined;
   const ms = Math.round(Number(match[1]) * DURATION_UNITS[match[2]!]!);
   return Number.isSafeInteger(ms) ? ms : undefined;
@@ -88,6 +88,33 @@ export const directory: ValueKind<string> = {
   expected: 'a directory',
   read: (value) => (typeof value === 'string' && value !== '' && !value.includes('\0') ? value : undefined),
 };
+
+/** A path as it is, whatever is there. */
+export function path(expected: string): ValueKind<string> {
+  return { expected, read: (value) => directory.read(value) };
+}
+
+/** Long enough not to be guessed. */
+export const token: ValueKind<string> = {
+  expected: 'a token of 16 to 256 printable characters without spaces',
+  read: (value) => (typeof value === 'string' && /^[\x21-\x7e]{16,256}$/.test(value) ? value : undefined),
+};
+
+/** Words that pass, one or a list of them. @param most how many there may be. */
+export function listOf(
+  expected: string,
+  passes: (word: string) => boolean,
+  most: number,
+): ValueKind<readonly string[]> {
+  return {
+    expected,
+    read(value) {
+      const list: unknown[] = Array.isArray(value) ? value : [value];
+      const words = list.filter((word) => typeof word === 'string' && passes(word)) as string[];
+      return words.length === list.length && words.length <= most ? words : undefined;
+    },
+  };
+}
 
 function address(value: unknown): Address | undefined {
   return typeof value === 'string' ? parseAddress(value) : undefined;

@@ -372,3 +372,78 @@ describe('BufferCache against a plain model', () => {
     );
   });
 });
+
+describe('what is to be kept', () => {
+  async function used(cache: BufferCache, key: string, bytes: number): Promise<void> {
+    (await lease(cache, key, bytes)).release();
+  }
+
+  it('stays without a reader whatever the budget, until as many drops as keeps', async () => {
+    const told: number[] = [];
+    const cache = new BufferCache({ maxBytes: 100, onOverBudget: (bytes) => void told.push(bytes) });
+    cache.keep('a');
+    cache.keep('a');
+    await used(cache, 'a', 80);
+    await used(cache, 'b', 90);
+    expect(cache.stats()).toMatchObject({ shelvedBytes: 80, idleBytes: 0, heldBytes: 0, evictions: 1, overBudget: 1 });
+    expect(told).toEqual([170]);
+    cache.drop('a');
+    expect([cache.has('a'), cache.stats().shelvedBytes]).toEqual([true, 80]);
+    cache.drop('a');
+    expect(cache.stats()).toMatchObject({ shelvedBytes: 0, idleBytes: 80 });
+    await used(cache, 'b', 90);
+    expect([cache.has('a'), cache.has('b')]).toEqual([false, true]);
+  });
+
+  it('is kept from the moment it is said, also what was idle', async () => {
+    const cache = new BufferCache({ maxBytes: 100 });
+    await used(cache, 'a', 60);
+    cache.keep('a');
+    expect(cache.stats()).toMatchObject({ shelvedBytes: 60, idleBytes: 0 });
+    await used(cache, 'a', 60);
+    expect(cache.stats()).toMatchObject({ shelvedBytes: 60, hits: 1, loads: 1 });
+  });
+
+  it('makes way for the limit alone', async () => {
+    const cache = new BufferCache({ maxBytes: 100, limitBytes: 200 });
+    for (const key of ['a', 'b']) {
+      cache.keep(key);
+      await used(cache, key, 90);
+    }
+    const big = await lease(cache, 'c', 150);
+    expect(cache.stats()).toMatchObject({ heldBytes: 150, shelvedBytes: 0, evictions: 2 });
+    big.release();
+  });
+
+  it('goes with what supersedes it', async () => {
+    let discarded = 0;
+    const cache = new BufferCache({ maxBytes: 100 });
+    cache.keep('a');
+    const mapped = { handle: { address: 4096n, length: 10 }, discard: () => void discarded++, idles: true };
+    const got = await cache.acquire('a', () => Promise.resolve(mapped));
+    if (got.kind === 'lease') got.release();
+    expect([cache.stats().shelvedBytes, discarded]).toEqual([10, 0]);
+    cache.supersede('a');
+    expect([cache.stats().shelvedBytes, discarded]).toEqual([0, 1]);
+  });
+});
+
+describe('what is mapped and may idle', () => {
+  it('is given back when it is evicted, once', async () => {
+    const discarded: string[] = [];
+    const cache = new BufferCache({ maxBytes: 100 });
+    const use = async (key: string, length: number): Promise<void> => {
+      const mapped = { handle: { address: 4096n, length }, discard: () => void discarded.push(key), idles: true };
+      const got = await cache.acquire(key, () => Promise.resolve(mapped));
+      if (got.kind === 'lease') got.release();
+    };
+    await use('a', 60);
+    await use('a', 60);
+    expect([discarded, cache.stats().idleBytes, cache.stats().loads]).toEqual([[], 60, 1]);
+    await use('b', 60);
+    expect([discarded, cache.stats().evictions]).toEqual([['a'], 1]);
+    // Larger than the budget: not kept at all.
+    await use('c', 150);
+    expect(discarded).toEqual(['a', 'b', 'c']);
+  });
+});

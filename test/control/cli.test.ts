@@ -56,7 +56,10 @@ describe('the reveille command', () => {
     ],
     [['serve', '--admin', 'false', '.'], '--admin: expected ADDR:PORT such as 127.0.0.1:69 or [::1]:69, got "false"'],
     [['serve', '--log-level', 'loud', '.'], '--log-level: expected one of debug, info, warn, error, got "loud"'],
-    [['serve'], 'serve: expected a directory to serve, got neither ROOT nor "root" in a config file'],
+    [
+      ['serve'],
+      'serve: expected a directory to serve, got neither ROOT nor --store nor "root" or "store" in a config file',
+    ],
     [['serve', 'a', 'b'], "too many arguments for 'serve'. Expected 1 argument but got 2."],
     [['serve', '/nowhere/at/all'], 'ROOT: expected a directory, got "/nowhere/at/all", which does not exist'],
     [['serve', '--config', '/nowhere.yaml'], '/nowhere.yaml: expected a config file, got ENOENT'],

@@ -41,6 +41,18 @@ maxBlksize: 1428
 acknowledgeTimeout: true
 caseInsensitive: true
 immutable: true
+store: sets
+pinIdle: 20m
+pinCap: 60m
+keepVersions: 0
+stageZero: [a*, b/*]
+sharedNetworks: 192.0.2.0/24
+leases: dnsmasq.leases
+prefetch: false
+gcEvery: 0
+gcGrace: 90s
+apiToken: 0123456789abcdefg
+apiTokenFile: token
 drain: 5s
 logLevel: debug
 hint: false
@@ -72,6 +84,18 @@ describe('a config file', () => {
       acknowledgeTimeout: true,
       caseInsensitive: true,
       immutable: true,
+      store: join(root, 'sets'),
+      pinIdle: 1_200_000,
+      pinCap: 3_600_000,
+      keepVersions: 0,
+      stageZero: ['a*', 'b/*'],
+      sharedNetworks: ['192.0.2.0/24'],
+      leases: join(root, 'dnsmasq.leases'),
+      prefetch: false,
+      gcEvery: 0,
+      gcGrace: 90_000,
+      apiToken: '0123456789abcdefg',
+      apiTokenFile: join(root, 'token'),
       drain: 5000,
       logLevel: 'debug',
       hint: false,
@@ -172,6 +196,23 @@ describe('the settings of a run', () => {
     writeFileSync(join(root, 'c.yaml'), 'root: a\n');
     expect(resolveSettings({}, join(root, 'c.yaml')).root).toBe(join(root, 'a'));
     expect(resolveSettings({ root: join(root, 'b') }, join(root, 'c.yaml')).root).toBe(join(root, 'b'));
+  });
+
+  it('have a store instead of a root, or beside it', () => {
+    const root = folder();
+    expect(resolveSettings({ store: root }, undefined)).toMatchObject({ root: undefined, store: root });
+    expect(() => resolveSettings({ store: join(root, 'x') }, undefined)).toThrow(/^--store: .*, which does not exist$/);
+    expect(() => resolveSettings({}, undefined)).toThrow(/got neither ROOT nor --store nor/);
+  });
+
+  it('take the token of the API from a file', () => {
+    const root = folder();
+    const file = join(root, 'token');
+    writeFileSync(file, '0123456789abcdef\n');
+    expect(resolveSettings({ root, apiTokenFile: file }, undefined).apiToken).toBe('0123456789abcdef');
+    writeFileSync(file, 'short\n');
+    expect(() => resolveSettings({ root, apiTokenFile: file }, undefined)).toThrow(/expected a token of 16 to 256/);
+    expect(() => resolveSettings({ root, apiTokenFile: root }, undefined)).toThrow(/got EISDIR$/);
   });
 
   it('need a root that is a directory, and say whose mistake it is', () => {

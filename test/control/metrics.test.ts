@@ -1,14 +1,25 @@
 import { describe, expect, it } from 'vitest';
-import { type CacheStats, Metrics } from '../../src/control/metrics.ts';
+import { type BootSetStats, type CacheStats, Metrics } from '../../src/control/metrics.ts';
 import { OUTCOMES } from '../../src/session/session.ts';
 import { FakeServer, refusalRecord, serverStats, transferRecord } from './fixture.ts';
 
-const CACHE: CacheStats = { heldBytes: 1, idleBytes: 2, entries: 3, hits: 4, misses: 5, loads: 6, evictions: 7 };
+const CACHE: CacheStats = {
+  heldBytes: 1,
+  idleBytes: 2,
+  entries: 3,
+  hits: 4,
+  misses: 5,
+  loads: 6,
+  shelvedBytes: 8,
+  overBudget: 9,
+  evictions: 7,
+};
 
-function metricsOf(server: FakeServer | undefined): Metrics {
+function metricsOf(server: FakeServer | undefined, store?: BootSetStats): Metrics {
   return new Metrics({
     server: () => server?.stats(),
     cache: () => CACHE,
+    store: () => store,
     suppressedLines: () => ({ refusal: 12 }),
     version: '1.2.3',
     workers: 3,
@@ -136,5 +147,45 @@ describe('a scrape', () => {
       // prom-client gives the type as a word here, whatever its typings say.
       expect(`${name} ${String(type)}`).toMatch(/^\w+_total counter$|^\w+(?<!_total) (?:gauge|histogram)$/);
     }
+  });
+});
+
+describe('of a store', () => {
+  const stats = (count: number): BootSetStats => ({
+    channels: Array.from({ length: count }, (_, index) => ({
+      name: `rack${index}`,
+      current: index === 1 ? undefined : index + 1,
+      pins: 2,
+    })),
+    versions: 11,
+    pins: 12,
+    pinsEvicted: 13,
+    latePins: 14,
+    sharedAnswers: 15,
+    collection: { runs: 16, failures: 17, versions: 18, bytes: 19 },
+  });
+
+  it('shows channels, pins and collections', async () => {
+    const samples = await scrape(metricsOf(undefined, stats(2)));
+    expect(samples.get('reveille_channel_version{channel="rack0"}')).toBe(1);
+    expect(samples.has('reveille_channel_version{channel="rack1"}')).toBe(false);
+    expect(samples.get('reveille_channel_pins{channel="rack1"}')).toBe(2);
+    expect(
+      ['store_versions', 'pins', 'pins_evicted_total', 'late_pins_total', 'shared_answers_total'].map((name) =>
+        samples.get(`reveille_${name}`),
+      ),
+    ).toEqual([11, 12, 13, 14, 15]);
+    expect(
+      ['runs', 'failures', 'versions', 'freed_bytes'].map((name) => samples.get(`reveille_gc_${name}_total`)),
+    ).toEqual([16, 17, 18, 19]);
+    expect(samples.get('reveille_cache_shelved_bytes')).toBe(8);
+    expect(samples.get('reveille_cache_over_budget_total')).toBe(9);
+  });
+
+  it('has labels for a hundred channels, and one for all others', async () => {
+    const samples = await scrape(metricsOf(undefined, stats(150)));
+    const labels = [...samples.keys()].filter((name) => name.startsWith('reveille_channel_pins'));
+    expect(labels).toHaveLength(101);
+    expect(samples.get('reveille_channel_pins{channel="(others)"}')).toBe(100);
   });
 });

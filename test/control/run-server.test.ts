@@ -7,6 +7,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { Interrupts } from '../../src/control/interrupts.ts';
 import { runServer } from '../../src/control/run-server.ts';
 import { defaultSettings, type Settings } from '../../src/control/settings.ts';
+import { VirtualClock } from '../../src/engine/virtual-clock.ts';
 import type { Mapping } from '../../src/engine/shared-bytes.ts';
 import type { Server, ServerOptions } from '../../src/server/types.ts';
 import { FakeServer, folder, KeptLog, refusalRecord, transferRecord } from './fixture.ts';
@@ -167,9 +168,9 @@ describe('a server run', () => {
     const { sources } = options();
     if (typeof sources !== 'function') throw new Error('Expected sources that are told of the engine');
     const mapping: Mapping = { handle: { address: 4096n, length: 5 }, unmap: () => {} };
-    const [directory] = sources({ mapFile: async () => mapping });
+    const [directory] = sources({ mapFile: async () => mapping, clock: new VirtualClock() });
     expect(await directory!.open(request)).toMatchObject({ kind: 'content', handle: mapping.handle });
-    const [copying] = sources({ mapFile: undefined });
+    const [copying] = sources({ mapFile: undefined, clock: new VirtualClock() });
     expect(await copying!.open({ ...request, filename: 'UPPER' })).toMatchObject({
       kind: 'content',
       handle: { length: 5 },

@@ -32,11 +32,12 @@ describe('durations', () => {
     ['30s', 30_000],
     ['1.5m', 90_000],
     ['2 m', 120_000],
+    ['4h', 14_400_000],
   ])('%s is %d ms', (text, ms) => {
     expect(parseDuration(text)).toBe(ms);
   });
 
-  it.each(['', '30', '-1s', '1h', '1e3ms', 's', '1m30s'])('%j is no duration', (text) => {
+  it.each(['', '30', '-1s', '1d', '1e3ms', 's', '1m30s'])('%j is no duration', (text) => {
     expect(parseDuration(text)).toBeUndefined();
   });
 });

@@ -1,0 +1,207 @@
+/**
+ * What a store is made of when its folder holds an OCI layout that another tool has written, such as
+ * `skopeo copy oci:STORE:install-1 oci:NEW:install-1`. Reads and checks everything; all it
+ * changes is the mode of blobs.
+ */
+import { chmod, readdir, readFile, stat } from 'node:fs/promises';
+import { z } from 'zod';
+import { checkApart, checkChannelName, parseVersionName } from './channel-name.ts';
+import { checkFileName } from './file-name.ts';
+import { type Hashed, hashFile } from './hash-file.ts';
+import { CREATED, isDigest, KEEP, LABEL_PREFIX, type Layout, MEDIA_TYPE, REF_NAME } from './layout.ts';
+import { type BootSet, MANIFEST_MAX_BYTES } from './manifest.ts';
+import { firstIssue, parseManifest } from './read-manifest.ts';
+import { type ChannelRecord, type VersionRecord, versionName } from './records.ts';
+import { quote, StoreError, whatFailed } from './store-error.ts';
+
+const INDEX_MAX_BYTES = 64 * 1024 * 1024;
+
+const INDEX = z.object({
+  schemaVersion: z.literal(2),
+  manifests: z.array(
+    z.object({
+      mediaType: z.string(),
+      digest: z.string(),
+      annotations: z.record(z.string(), z.string()).optional(),
+    }),
+  ),
+});
+
+type Descriptor = z.infer<typeof INDEX>['manifests'][number];
+
+/** What a layout holds, ready to become records. */
+export interface Adopted {
+  readonly channels: readonly ChannelRecord[];
+  readonly versions: readonly VersionRecord[];
+}
+
+async function readIndex(layout: Layout): Promise<readonly Descriptor[]> {
+  const found = await stat(layout.index).catch(() => undefined);
+  if (found === undefined) {
+    // The layout was only just begun.
+    if ((await readdir(layout.blobs).catch(() => [])).length === 0) return [];
+    throw new StoreError(`${layout.index}: expected an OCI image index, got nothing`);
+  }
+  if (found.size > INDEX_MAX_BYTES) {
+    throw new StoreError(`${layout.index}: expected at most ${INDEX_MAX_BYTES} bytes, got ${found.size}`);
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(await readFile(layout.index, 'utf8'));
+  } catch (error) {
+    throw new StoreError(`${layout.index}: expected an OCI image index: ${whatFailed(error)}`);
+  }
+  const parsed = INDEX.safeParse(json);
+  if (!parsed.success) {
+    throw new StoreError(
+      `${layout.index}: expected an OCI image index, got something else at ${firstIssue(parsed.error)}`,
+    );
+  }
+  return parsed.data.manifests;
+}
+
+/** Hashes each blob once, however many versions have it. */
+class Blobs {
+  readonly #layout: Layout;
+  readonly #checked = new Map<string, number>();
+
+  constructor(layout: Layout) {
+    this.#layout = layout;
+  }
+
+  get digests(): string[] {
+    return [...this.#checked.keys()];
+  }
+
+  /** @throws StoreError */
+  async check(digest: string, size?: number): Promise<void> {
+    const path = this.#layout.blob(digest);
+    if (!this.#checked.has(digest)) {
+      let found: Hashed;
+      try {
+        found = await hashFile(path);
+      } catch (error) {
+        throw new StoreError(`${path}: expected a blob that can be read: ${whatFailed(error)}`);
+      }
+      if (found.digest !== digest) {
+        throw new StoreError(`${path}: expected bytes with the digest that is their name, got sha256:${found.digest}`);
+      }
+      this.#checked.set(digest, found.size);
+    }
+    const actual = this.#checked.get(digest)!;
+    if (size !== undefined && actual !== size) throw new StoreError(`${path}: expected ${size} bytes, got ${actual}`);
+  }
+}
+
+async function readSet(layout: Layout, blobs: Blobs, digest: string): Promise<BootSet> {
+  const path = layout.blob(digest);
+  const { size } = await stat(path).catch((error: unknown) => {
+    throw new StoreError(`${path}: expected a manifest: ${whatFailed(error)}`);
+  });
+  if (size > MANIFEST_MAX_BYTES) {
+    throw new StoreError(`${path}: expected a manifest of at most ${MANIFEST_MAX_BYTES} bytes, got ${size}`);
+  }
+  await blobs.check(digest);
+  const set = parseManifest(await readFile(path, 'utf8'));
+  if (typeof set === 'string') throw new StoreError(`${path}: expected the manifest of a boot set: ${set}`);
+  const names = new Set<string>();
+  for (const file of set.files) {
+    const problem = names.has(file.name) ? 'expected each name once' : checkFileName(file.name);
+    if (problem !== undefined) throw new StoreError(`${path}: file ${quote(file.name)}: ${problem}`);
+    names.add(file.name);
+    // Files one after the other: a large one has the disk to itself.
+    await blobs.check(file.digest, file.size);
+  }
+  return set;
+}
+
+/** Says where the name comes from that is turned down. */
+function atIndex(layout: Layout, check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    throw new StoreError(`${layout.index}: ${whatFailed(error)}`);
+  }
+}
+
+interface Named {
+  readonly ref: string;
+  readonly digest: string;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+function named(layout: Layout, { mediaType, digest, annotations = {} }: Descriptor): Named {
+  const ref = annotations[REF_NAME];
+  const hex = digest.startsWith('sha256:') ? digest.slice(7) : '';
+  if (!isDigest(hex)) throw new StoreError(`${layout.index}: expected digests by sha256, got ${quote(digest)}`);
+  if (ref === undefined) {
+    throw new StoreError(`${layout.index}: expected a name (${REF_NAME}) for each manifest, got none for ${digest}`);
+  }
+  if (mediaType !== MEDIA_TYPE.manifest) {
+    throw new StoreError(`${layout.index}: ${quote(ref)}: expected ${MEDIA_TYPE.manifest}, got ${quote(mediaType)}`);
+  }
+  return { ref, digest: hex, annotations };
+}
+
+/**
+ * References `X-N` become versions, references `X` what is current in the channel X; a channel without one has its last
+ * version. Every blob is hashed.
+ *
+ * @throws StoreError for the first thing that is not as it should be.
+ */
+export async function readLayout(layout: Layout, now: number): Promise<Adopted> {
+  const refs = (await readIndex(layout)).map((descriptor) => named(layout, descriptor));
+  const blobs = new Blobs(layout);
+  const versions = new Map<string, VersionRecord>();
+  const channels = new Map<string, Map<number, string>>();
+  const add = async (channel: string, number: number, { digest, annotations }: Named): Promise<void> => {
+    const { files, kernelArguments } = await readSet(layout, blobs, digest);
+    const created = Date.parse(annotations[CREATED] ?? '');
+    versions.set(versionName(channel, number), {
+      channel,
+      number,
+      manifest: digest,
+      files,
+      ...(kernelArguments === undefined ? {} : { kernelArguments }),
+      labels: Object.fromEntries(
+        Object.entries(annotations)
+          .filter(([key]) => key.startsWith(LABEL_PREFIX))
+          .map(([key, value]) => [key.slice(LABEL_PREFIX.length), value]),
+      ),
+      keep: annotations[KEEP] === 'true',
+      publishedAt: Number.isNaN(created) ? now : created,
+    });
+    const numbers = channels.get(channel) ?? new Map<number, string>();
+    channels.set(channel, numbers.set(number, digest));
+  };
+  for (const one of refs) {
+    const parsed = parseVersionName(one.ref);
+    if (parsed === undefined) continue;
+    atIndex(layout, () => checkChannelName(parsed.channel));
+    await add(parsed.channel, parsed.number, one);
+  }
+  const current = new Map<string, number>();
+  for (const one of refs) {
+    if (parseVersionName(one.ref) !== undefined) continue;
+    atIndex(layout, () => checkChannelName(one.ref));
+    const numbers = channels.get(one.ref) ?? new Map<number, string>();
+    const known = [...numbers].findLast(([, digest]) => digest === one.digest)?.[0];
+    const number = known ?? Math.max(0, ...numbers.keys()) + 1;
+    if (known === undefined) await add(one.ref, number, one);
+    current.set(one.ref, number);
+  }
+  const names = [...channels.keys()];
+  for (const name of names) {
+    const others = names.filter((other) => other !== name);
+    atIndex(layout, () => checkApart(name, others));
+  }
+  // Other tools leave files that their owner may write to.
+  await Promise.all(blobs.digests.map((digest) => chmod(layout.blob(digest), 0o444)));
+  return {
+    versions: [...versions.values()],
+    channels: [...channels].map(([name, numbers]) => {
+      const last = Math.max(...numbers.keys());
+      return { name, current: current.get(name) ?? last, previous: [], nextNumber: last + 1, settings: {} };
+    }),
+  };
+}

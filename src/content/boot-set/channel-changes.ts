@@ -1,0 +1,190 @@
+/**
+ * What people do to channels, versions and nodes, as changes of the records. Each runs in a write transaction and
+ * throws before it has written anything. Knows tables; no files, no clock.
+ */
+import { parseVersionName } from './channel-name.ts';
+import {
+  type ChannelRecord,
+  type ChannelSettings,
+  pinKey,
+  type RolloutRecord,
+  type VersionRecord,
+  versionName,
+} from './records.ts';
+import type { Tables } from './state.ts';
+import { quote, StoreError } from './store-error.ts';
+
+/** Former versions that a channel remembers the order of; how many of them are kept is a setting. */
+export const PREVIOUS_MAX = 100;
+
+export interface Move {
+  readonly channel: string;
+  readonly from: number | undefined;
+  readonly to: number;
+}
+
+export function channelOf(tables: Tables, name: string): ChannelRecord {
+  const channel = tables.channels.get(name);
+  if (channel === undefined) throw new StoreError(`channel ${quote(name)}: there is none of that name`);
+  return channel;
+}
+
+/** A version by its name, such as `install-3`, or by its number alone within `channel`. */
+export function versionOf(tables: Tables, name: string, channel?: string): VersionRecord {
+  const known = channel !== undefined && /^[1-9][0-9]{0,9}$/.test(name) ? versionName(channel, Number(name)) : name;
+  const version = parseVersionName(known) === undefined ? undefined : tables.versions.get(known);
+  if (version === undefined) throw new StoreError(`version ${quote(name)}: there is none of that name`);
+  if (channel !== undefined && version.channel !== channel) {
+    throw new StoreError(`version ${quote(name)}: expected one of channel ${quote(channel)}`);
+  }
+  return version;
+}
+
+/** The channel with another version current; a rollout of that version has come to its end. */
+export function withCurrent(channel: ChannelRecord, number: number): ChannelRecord {
+  const { rollout, ...rest } = channel;
+  const before = channel.current === undefined || channel.current === number ? [] : [channel.current];
+  const older = channel.previous.filter((one) => one !== number && one !== channel.current);
+  return {
+    ...rest,
+    current: number,
+    previous: [...before, ...older].slice(0, PREVIOUS_MAX),
+    ...(rollout === undefined || rollout.candidate === number ? {} : { rollout }),
+  };
+}
+
+/** Back to what was current before, or to the version named. Twice without a name is where it began. */
+export function rollback(tables: Tables, name: string, to?: string): Move {
+  const channel = channelOf(tables, name);
+  const number =
+    to === undefined
+      ? channel.previous.find((one) => tables.versions.get(versionName(name, one)) !== undefined)
+      : versionOf(tables, to, name).number;
+  if (number === undefined) throw new StoreError(`channel ${quote(name)}: there is no former version to go back to`);
+  tables.channels.put(name, withCurrent(channel, number));
+  return { channel: name, from: channel.current, to: number };
+}
+
+/** Takes every reason away to keep the channel's versions, but for boots that are under way. */
+export function removeChannel(tables: Tables, name: string): readonly VersionRecord[] {
+  const { rollout: _, ...channel } = channelOf(tables, name);
+  tables.channels.put(name, { ...channel, current: undefined, previous: [] });
+  for (const [key, override] of tables.overrides.entries()) {
+    if (override.channel === name) tables.overrides.remove(key);
+  }
+  const versions = tables.versions.entries().filter(([, version]) => version.channel === name);
+  for (const [key, version] of versions) if (version.keep) tables.versions.put(key, { ...version, keep: false });
+  return versions.map(([, version]) => version);
+}
+
+/** The same for one version, which may not be one that nodes are sent to. */
+export function removeVersion(tables: Tables, name: string): VersionRecord {
+  const version = versionOf(tables, name);
+  const channel = tables.channels.get(version.channel);
+  const because = (why: string): StoreError => new StoreError(`version ${quote(name)}: can not be removed: ${why}`);
+  if (channel?.current === version.number) throw because('it is current: publish or roll back first');
+  if (channel?.rollout?.candidate === version.number) throw because('it is being rolled out: abort that first');
+  const pinned = tables.overrides
+    .entries()
+    .find(([, override]) => override.channel === version.channel && override.version === version.number);
+  if (pinned !== undefined) throw because(`node ${quote(pinned[1].node)} is pinned to it`);
+  if (channel !== undefined) {
+    const previous = channel.previous.filter((one) => one !== version.number);
+    tables.channels.put(channel.name, { ...channel, previous });
+  }
+  if (version.keep) tables.versions.put(name, { ...version, keep: false });
+  return version;
+}
+
+export function setKeep(tables: Tables, name: string, keep: boolean): VersionRecord {
+  const version = { ...versionOf(tables, name), keep };
+  tables.versions.put(name, version);
+  return version;
+}
+
+/** Begins a rollout, or changes whom the running one is for. */
+export function setRollout(
+  tables: Tables,
+  name: string,
+  { to, percent, select }: { to?: string; percent?: number; select?: Readonly<Record<string, string>> },
+): RolloutRecord {
+  const channel = channelOf(tables, name);
+  const candidate = to === undefined ? channel.rollout?.candidate : versionOf(tables, to, name).number;
+  if (candidate === undefined)
+    throw new StoreError(`channel ${quote(name)}: nothing is being rolled out: name a version`);
+  if (candidate === channel.current) {
+    throw new StoreError(`version ${quote(versionName(name, candidate))}: is current already`);
+  }
+  const rollout: RolloutRecord = {
+    candidate,
+    paused: false,
+    ...(percent === undefined ? {} : { percent }),
+    ...(select === undefined ? {} : { select }),
+  };
+  tables.channels.put(name, { ...channel, rollout });
+  return rollout;
+}
+
+function rolloutOf(channel: ChannelRecord): RolloutRecord {
+  if (channel.rollout !== undefined) return channel.rollout;
+  throw new StoreError(`channel ${quote(channel.name)}: nothing is being rolled out`);
+}
+
+export function pauseRollout(tables: Tables, name: string, paused: boolean): RolloutRecord {
+  const channel = channelOf(tables, name);
+  const rollout = { ...rolloutOf(channel), paused };
+  tables.channels.put(name, { ...channel, rollout });
+  return rollout;
+}
+
+/** The candidate becomes current. */
+export function promoteRollout(tables: Tables, name: string): Move {
+  const channel = channelOf(tables, name);
+  const { candidate } = rolloutOf(channel);
+  tables.channels.put(name, withCurrent(channel, candidate));
+  return { channel: name, from: channel.current, to: candidate };
+}
+
+export function abortRollout(tables: Tables, name: string): RolloutRecord {
+  const channel = channelOf(tables, name);
+  const { rollout: _, ...rest } = channel;
+  const aborted = rolloutOf(channel);
+  tables.channels.put(name, rest);
+  return aborted;
+}
+
+/** @param settings null takes the channel's own away: the server's hold again. */
+export function changeSettings(
+  tables: Tables,
+  name: string,
+  settings: { readonly [K in keyof ChannelSettings]: ChannelSettings[K] | null },
+): ChannelRecord {
+  const channel = channelOf(tables, name);
+  const merged = Object.entries({ ...channel.settings, ...settings }).filter(([, value]) => value !== null);
+  const changed = { ...channel, settings: Object.fromEntries(merged) as ChannelSettings };
+  tables.channels.put(name, changed);
+  return changed;
+}
+
+/** Sends a node to one version whatever the channel says. */
+export function pinNode(tables: Tables, node: string, to: string): VersionRecord {
+  const version = versionOf(tables, to);
+  const { channel, number } = version;
+  tables.overrides.put(pinKey(node, channel), { node, channel, version: number });
+  return version;
+}
+
+export function unpinNode(tables: Tables, node: string, channel: string): void {
+  const key = pinKey(node, channel);
+  if (tables.overrides.get(key) === undefined) {
+    throw new StoreError(`node ${quote(node)}: is not pinned in channel ${quote(channel)}`);
+  }
+  tables.overrides.remove(key);
+}
+
+/** Forgets where a node's boots stand. @returns how many. */
+export function dropPins(tables: Tables, node: string): number {
+  const keys = tables.pins.entries().filter(([, pin]) => pin.node === node);
+  for (const [key] of keys) tables.pins.remove(key);
+  return keys.length;
+}

@@ -1,0 +1,252 @@
+/**
+ * Garbage collection: what nothing needs any more is marked, waits out a grace time, is looked at again under the lock
+ * and removed; then go the blobs that no manifest names, and what dead processes have left. Records before blobs: what
+ * a collection that is cut short leaves behind, the next one takes.
+ */
+import { renameSync } from 'node:fs';
+import { readdir, stat, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isDigest } from './layout.ts';
+import { EMPTY_DIGEST } from './manifest.ts';
+import { type VersionRecord, versionName } from './records.ts';
+import { isPinLive, type Needs, rootsOf } from './roots.ts';
+import { abandonedFolders, bytesIn, makeStagingFolder, removeStagingFolder } from './staging-folder.ts';
+import type { Tables } from './state.ts';
+import type { Store } from './store.ts';
+
+/** How long a version is kept after a collection has first found that nothing needs it. */
+export const GRACE_MS = 10 * 60_000;
+/** How long the end of a pin is remembered, so that a node that comes back late can be told from a new one. */
+export const ENDED_PIN_MS = 24 * 3_600_000;
+
+export interface CollectOptions {
+  readonly graceMs?: number;
+  /** Tells what would be removed, and writes nothing. */
+  readonly dryRun?: boolean;
+  /** Stops it between two blobs: the next collection goes on from there. */
+  readonly signal?: AbortSignal;
+}
+
+export interface Collected {
+  readonly dryRun: boolean;
+  /** Removed, with the bytes of their files, shared ones included. */
+  readonly versions: readonly { readonly name: string; readonly bytes: number }[];
+  /** Channels that had nothing left. */
+  readonly channels: readonly string[];
+  /** Needed by nothing, but still within the grace time. */
+  readonly waiting: readonly { readonly name: string; readonly until: number }[];
+  /** Files removed from blobs, and from folders of processes that are gone. */
+  readonly blobs: number;
+  readonly leftovers: number;
+  /** What that frees on disk. */
+  readonly bytes: number;
+}
+
+interface Plan {
+  readonly remove: readonly VersionRecord[];
+  readonly channels: readonly string[];
+  /** Versions whose mark changes. */
+  readonly mark: readonly VersionRecord[];
+  readonly waiting: readonly { readonly name: string; readonly until: number }[];
+  readonly endedPins: readonly string[];
+}
+
+function nameOf({ channel, number }: VersionRecord): string {
+  return versionName(channel, number);
+}
+
+function needs(tables: Tables, defaults: Needs['defaults']): Needs {
+  const list = <V>(entries: [string, V][]): V[] => entries.map(([, record]) => record);
+  return {
+    channels: list(tables.channels.entries()),
+    versions: list(tables.versions.entries()),
+    overrides: list(tables.overrides.entries()),
+    pins: list(tables.pins.entries()),
+    leases: tables.leases.entries(),
+    defaults,
+  };
+}
+
+function plan(tables: Tables, defaults: Needs['defaults'], now: number, graceMs: number): Plan {
+  const all = needs(tables, defaults);
+  const roots = rootsOf(all, now);
+  const remove: VersionRecord[] = [];
+  const mark: VersionRecord[] = [];
+  const waiting: { name: string; until: number }[] = [];
+  for (const version of all.versions) {
+    const { unrootedAt, ...unmarked } = version;
+    if (roots.has(nameOf(version))) {
+      if (unrootedAt !== undefined) mark.push(unmarked);
+      continue;
+    }
+    // A clock that was set back must not make it wait for long.
+    const since = Math.min(unrootedAt ?? now, now);
+    if (now - since >= graceMs) {
+      remove.push(version);
+      continue;
+    }
+    if (since !== unrootedAt) mark.push({ ...unmarked, unrootedAt: since });
+    waiting.push({ name: nameOf(version), until: since + graceMs });
+  }
+  const gone = new Set(remove.map(nameOf));
+  const alive = new Set(all.versions.filter((version) => !gone.has(nameOf(version))).map(({ channel }) => channel));
+  const channels = all.channels
+    .filter(({ name, current, rollout }) => current === undefined && rollout === undefined && !alive.has(name))
+    .map(({ name }) => name);
+  const settings = new Map(all.channels.map((channel) => [channel.name, { ...defaults, ...channel.settings }]));
+  // Also where its version goes: a node that comes back for its initrd must get no other version's.
+  const endedPins = tables.pins
+    .entries()
+    .filter(([, pin]) => now - pin.usedAt > ENDED_PIN_MS && !isPinLive(pin, settings.get(pin.channel) ?? defaults, now))
+    .map(([key]) => key);
+  return { remove, channels, mark, waiting, endedPins };
+}
+
+function apply(tables: Tables, { remove, channels, mark, endedPins }: Plan): void {
+  for (const version of mark) tables.versions.put(nameOf(version), version);
+  for (const key of endedPins) tables.pins.remove(key);
+  for (const version of remove) {
+    tables.versions.remove(nameOf(version));
+    tables.leases.remove(nameOf(version));
+    const channel = tables.channels.get(version.channel);
+    if (channel === undefined) continue;
+    const previous = channel.previous.filter((number) => number !== version.number);
+    tables.channels.put(channel.name, { ...channel, previous });
+  }
+  for (const name of channels) {
+    tables.numbers.put(name, tables.channels.get(name)!.nextNumber);
+    tables.channels.remove(name);
+  }
+}
+
+/** The digests that the versions need, and the config that all of them have. */
+export function referenced(versions: readonly VersionRecord[]): Set<string> {
+  const digests = new Set(versions.length === 0 ? [] : [EMPTY_DIGEST]);
+  for (const { manifest, files } of versions) {
+    digests.add(manifest);
+    for (const { digest } of files) digests.add(digest);
+  }
+  return digests;
+}
+
+function versionsIn(tables: Tables): VersionRecord[] {
+  return tables.versions.entries().map(([, version]) => version);
+}
+
+/** Names in blobs that are digests; others are not ours. */
+export async function listBlobs(store: Store): Promise<string[]> {
+  return (await readdir(store.layout.blobs)).filter(isDigest);
+}
+
+async function blobBytes(store: Store, digests: readonly string[]): Promise<number> {
+  const sizes = await Promise.all(
+    digests.map((digest) =>
+      stat(store.blobPath(digest)).then(
+        ({ size }) => size,
+        () => 0,
+      ),
+    ),
+  );
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+/** Takes blobs that no version names out of the store. @returns how many, and their bytes. */
+async function sweepBlobs(store: Store, signal?: AbortSignal): Promise<{ count: number; bytes: number }> {
+  const names = await listBlobs(store);
+  const before = referenced(store.versions());
+  const orphans = names.filter((digest) => !before.has(digest));
+  if (orphans.length === 0) return { count: 0, bytes: 0 };
+  const bytes = await blobBytes(store, orphans);
+  const trash = await makeStagingFolder(store.layout);
+  store.onStep('trash made');
+  // Renamed under the lock, so that a publisher finds each blob either there or not; unlinking large files takes longer.
+  const moved = await store.note((tables) => {
+    const now = referenced(versionsIn(tables));
+    return orphans.filter((digest) => {
+      if (now.has(digest)) return false;
+      try {
+        renameSync(store.blobPath(digest), join(trash, digest));
+      } catch (error) {
+        if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
+        throw error;
+      }
+      store.onStep('blob moved to trash');
+      return true;
+    });
+  });
+  store.onStep('lock let go');
+  for (const digest of moved) {
+    signal?.throwIfAborted();
+    await unlink(join(trash, digest));
+    store.onStep('blob unlinked');
+  }
+  await removeStagingFolder(trash);
+  store.onStep('trash removed');
+  return { count: moved.length, bytes };
+}
+
+async function dryRun(store: Store, now: number, graceMs: number): Promise<Collected> {
+  const { remove, channels, waiting } = plan(store.tables, store.defaults(), now, graceMs);
+  const gone = new Set(remove.map(nameOf));
+  const needed = referenced(store.versions().filter((version) => !gone.has(nameOf(version))));
+  const orphans = (await listBlobs(store)).filter((digest) => !needed.has(digest));
+  const abandoned = await abandonedFolders(store.layout, now);
+  const left = await Promise.all(abandoned.map(bytesIn));
+  return {
+    dryRun: true,
+    versions: remove.map((version) => ({ name: nameOf(version), bytes: bytesOf(version) })),
+    channels,
+    waiting,
+    blobs: orphans.length,
+    leftovers: abandoned.length,
+    bytes: left.reduce((sum, size) => sum + size, await blobBytes(store, orphans)),
+  };
+}
+
+export function bytesOf({ files }: VersionRecord): number {
+  return files.reduce((sum, { size }) => sum + size, 0);
+}
+
+/** @throws StoreError, or Error with the system's code: what it had removed by then stays removed. */
+export async function collect(store: Store, options: CollectOptions = {}): Promise<Collected> {
+  const { graceMs = GRACE_MS } = options;
+  const now = store.now();
+  const makePlan = (tables: Tables): Plan => plan(tables, store.defaults(), now, graceMs);
+  if (options.dryRun === true) return await dryRun(store, now, graceMs);
+
+  await store.repairIndex();
+  let done = makePlan(store.tables);
+  if (done.remove.length > 0 || done.channels.length > 0) {
+    // Looked at again: a node may have been given one of them since.
+    done = await store.change((tables) => {
+      const again = makePlan(tables);
+      apply(tables, again);
+      return again;
+    });
+    // Were a blob gone before its record, a power failure would bring back the record alone.
+    await store.flushed();
+  } else if (done.mark.length > 0 || done.endedPins.length > 0) {
+    await store.note((tables) => {
+      const { mark, endedPins } = makePlan(tables);
+      apply(tables, { remove: [], channels: [], waiting: [], mark, endedPins });
+    });
+    store.onStep('marked');
+  }
+  const swept = await sweepBlobs(store, options.signal);
+  let bytes = swept.bytes;
+  const abandoned = await abandonedFolders(store.layout, now);
+  for (const path of abandoned) {
+    bytes += await bytesIn(path);
+    await removeStagingFolder(path);
+    store.onStep('leftover removed');
+  }
+  return {
+    dryRun: false,
+    versions: done.remove.map((version) => ({ name: nameOf(version), bytes: bytesOf(version) })),
+    channels: done.channels,
+    waiting: done.waiting,
+    blobs: swept.count,
+    leftovers: abandoned.length,
+    bytes,
+  };
+}

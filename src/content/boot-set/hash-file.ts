@@ -1,0 +1,64 @@
+/** SHA-256 of files, with reading and hashing at the same time. Knows bytes, not what they are for. */
+import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+
+/** Large enough that system calls and turns of the event loop do not count, small enough to stay in the CPU's caches. */
+export const CHUNK_BYTES = 1024 * 1024;
+
+export interface Hashed {
+  readonly digest: string;
+  readonly size: number;
+}
+
+/**
+ * Reads `file` from its start to its end; while one chunk is hashed, the next is being read and, with `write`, the last
+ * one written.
+ *
+ * @param signal stops it between two chunks.
+ */
+export async function hashHandle(
+  file: FileHandle,
+  write?: (chunk: Buffer, at: number) => Promise<unknown>,
+  signal?: AbortSignal,
+): Promise<Hashed> {
+  const hash = createHash('sha256');
+  const { size } = await file.stat();
+  // A set may have hundreds of small files: room for the whole of it, and for the end to be seen.
+  const room = Math.min(CHUNK_BYTES, size + 1);
+  // Three: one being read into, one being hashed, one being written.
+  const buffers = [0, 1, 2].map(() => Buffer.allocUnsafeSlow(room));
+  let at = 0;
+  let writing: Promise<unknown> = Promise.resolve();
+  let reading = file.read(buffers[0]!, 0, room, 0);
+  try {
+    for (let turn = 0; ; turn++) {
+      const { bytesRead } = await reading;
+      if (bytesRead === 0) break;
+      signal?.throwIfAborted();
+      const chunk = buffers[turn % 3]!.subarray(0, bytesRead);
+      await writing;
+      // The buffer after this one was written in the turn before the last, which has ended by now.
+      reading = file.read(buffers[(turn + 1) % 3]!, 0, room, at + bytesRead);
+      writing = write?.(chunk, at) ?? Promise.resolve();
+      hash.update(chunk);
+      at += bytesRead;
+    }
+  } finally {
+    // Nothing may touch the buffers or the file once this has returned.
+    await Promise.allSettled([reading, writing]);
+  }
+  await writing;
+  return { digest: hash.digest('hex'), size: at };
+}
+
+/** @throws Error with the system's code. */
+export async function hashFile(path: string): Promise<Hashed> {
+  // O_NONBLOCK: a pipe in a blob's place must not stop us.
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    return await hashHandle(file);
+  } finally {
+    await file.close();
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * index.json: the state's channels and versions as OCI tools see them. Written from the state alone and never read
+ * back, but where a store is adopted. Knows its form, and how a file is replaced so that a reader sees the old or the new.
+ */
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { CREATED, KEEP, LABEL_PREFIX, MEDIA_TYPE, NEW, REF_NAME } from './layout.ts';
+import { type ChannelRecord, type VersionRecord, versionName } from './records.ts';
+
+export interface Listed {
+  readonly channels: readonly ChannelRecord[];
+  readonly versions: readonly VersionRecord[];
+  /** Bytes of a manifest; index.json has to say it. */
+  readonly manifestSize: (digest: string) => number;
+}
+
+/** @returns the text of index.json. */
+export function buildIndex({ channels, versions, manifestSize }: Listed): string {
+  const byVersion = new Map(versions.map((version) => [versionName(version.channel, version.number), version]));
+  const descriptor = (digest: string, annotations: Record<string, string>): unknown => ({
+    mediaType: MEDIA_TYPE.manifest,
+    digest: `sha256:${digest}`,
+    size: manifestSize(digest),
+    annotations,
+    artifactType: MEDIA_TYPE.artifact,
+  });
+  const ofVersions = versions.map((version) =>
+    descriptor(version.manifest, {
+      [REF_NAME]: versionName(version.channel, version.number),
+      [CREATED]: new Date(version.publishedAt).toISOString(),
+      ...(version.keep ? { [KEEP]: 'true' } : {}),
+      ...Object.fromEntries(Object.entries(version.labels).map(([key, value]) => [`${LABEL_PREFIX}${key}`, value])),
+    }),
+  );
+  const ofChannels = channels.flatMap(({ name, current }) => {
+    const version = current === undefined ? undefined : byVersion.get(versionName(name, current));
+    return version === undefined ? [] : [descriptor(version.manifest, { [REF_NAME]: name })];
+  });
+  const index = { schemaVersion: 2, mediaType: MEDIA_TYPE.index, manifests: [...ofChannels, ...ofVersions] };
+  return `${JSON.stringify(index, undefined, 1)}\n`;
+}
+
+/** Replaces the file by one rename. The caller holds the lock: there is one name for the new file. */
+export function replaceFile(path: string, text: string, onStep: (step: string) => void): void {
+  const made = `${path}${NEW}`;
+  try {
+    const fd = openSync(made, 'w', 0o644);
+    try {
+      onStep('index.json opened');
+      const bytes = Buffer.from(text);
+      for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+    } finally {
+      closeSync(fd);
+    }
+    onStep('index.json written');
+    renameSync(made, path);
+  } catch (error) {
+    rmSync(made, { force: true });
+    throw error;
+  }
+  onStep('index.json renamed');
+}
+
+/** @returns undefined when there is none. */
+export function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Makes what was written to a file, or the names in a folder, survive a power failure. */
+export function syncPath(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

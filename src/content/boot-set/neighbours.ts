@@ -1,0 +1,49 @@
+/**
+ * Which machine has which address, by the kernel's table of neighbours. IPv4 alone: IPv6 neighbours are not to be had as
+ * a file. Only for addresses that are on the link by their interface's netmask: behind a router every address would seem
+ * to be the router's.
+ */
+import { readFile } from 'node:fs/promises';
+import { isIPv4 } from 'node:net';
+import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os';
+import { macNode, type NodeId } from './node-identity.ts';
+import type { AddressTable } from './address-tables.ts';
+
+const TABLE = '/proc/net/arp';
+/** The entry is complete (ATF_COM). */
+const COMPLETE = 0x02;
+
+export type Interfaces = Readonly<Record<string, readonly NetworkInterfaceInfo[] | undefined>>;
+
+function toNumber(address: string): number {
+  return address.split('.').reduce((value, byte) => value * 256 + Number(byte), 0) >>> 0;
+}
+
+/** Whether the device has an address in whose network `address` lies. */
+function isOnLink(address: string, device: string, interfaces: Interfaces): boolean {
+  return (interfaces[device] ?? []).some((own) => {
+    if (own.family !== 'IPv4') return false;
+    const mask = toNumber(own.netmask);
+    return ((toNumber(own.address) ^ toNumber(address)) & mask) === 0 && own.address !== address;
+  });
+}
+
+/** @param text of /proc/net/arp. */
+export function parseNeighbours(text: string, interfaces: Interfaces): ReadonlyMap<string, NodeId> {
+  const neighbours = new Map<string, NodeId>();
+  for (const line of text.split('\n').slice(1)) {
+    const [address, type, flags, hardware, , device] = line.trim().split(/ +/);
+    // Type 1 is Ethernet.
+    if (device === undefined || type !== '0x1' || (Number(flags) & COMPLETE) === 0) continue;
+    const node = macNode(hardware!);
+    if (node !== undefined && isIPv4(address!) && isOnLink(address!, device, interfaces))
+      neighbours.set(address!, node);
+  }
+  return neighbours;
+}
+
+export class Neighbours implements AddressTable {
+  async read(): Promise<ReadonlyMap<string, NodeId>> {
+    return parseNeighbours(await readFile(TABLE, 'utf8'), networkInterfaces());
+  }
+}

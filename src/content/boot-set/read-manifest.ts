@@ -1,0 +1,47 @@
+/** The manifest of a boot set, read from text that another tool may have written. Knows its form, no files. */
+import { z } from 'zod';
+import { isDigest, MEDIA_TYPE } from './layout.ts';
+import { type BootSet, FILES_MAX, KERNEL_ARGUMENTS, TITLE } from './manifest.ts';
+
+const DIGEST = z
+  .string()
+  .refine((text) => text.startsWith('sha256:') && isDigest(text.slice(7)), 'expected sha256: and 64 hex digits')
+  .transform((text) => text.slice(7));
+
+const MANIFEST = z.object({
+  schemaVersion: z.literal(2),
+  layers: z
+    .array(
+      z.object({
+        mediaType: z.literal(MEDIA_TYPE.file),
+        digest: DIGEST,
+        size: z.int().nonnegative(),
+        annotations: z.object({ [TITLE]: z.string().min(1) }).catchall(z.string()),
+      }),
+    )
+    .min(1)
+    .max(FILES_MAX),
+  annotations: z.record(z.string(), z.string()).optional(),
+});
+
+/** The first thing that zod found wrong, in one line. */
+export function firstIssue(error: z.ZodError): string {
+  const [issue] = error.issues;
+  return `${issue!.path.join('.') || 'the whole'}: ${issue!.message.replace(/\s+/g, ' ')}`;
+}
+
+/** @returns the set, or in words why the text is not the manifest of one. */
+export function parseManifest(text: string): BootSet | string {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return 'not JSON';
+  }
+  const parsed = MANIFEST.safeParse(json);
+  if (!parsed.success) return firstIssue(parsed.error);
+  const { layers, annotations = {} } = parsed.data;
+  const kernelArguments = annotations[KERNEL_ARGUMENTS];
+  const files = layers.map(({ digest, size, annotations: { [TITLE]: name } }) => ({ name, digest, size }));
+  return { files, ...(kernelArguments === undefined ? {} : { kernelArguments }) };
+}

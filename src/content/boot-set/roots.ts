@@ -1,0 +1,53 @@
+/** Which versions something needs: the roots of garbage collection. Pure; knows records and the time it is told. */
+import type {
+  ChannelRecord,
+  ChannelSettings,
+  LeaseRecord,
+  OverrideRecord,
+  PinRecord,
+  VersionRecord,
+} from './records.ts';
+import { versionName } from './records.ts';
+
+/** A config that was rendered may be read much later: by a loader in its menu, by a node that waits for power. */
+export const RENDERED_MS = 24 * 3_600_000;
+
+export interface Needs {
+  readonly channels: readonly ChannelRecord[];
+  readonly versions: readonly VersionRecord[];
+  readonly overrides: readonly OverrideRecord[];
+  readonly pins: readonly PinRecord[];
+  readonly leases: readonly (readonly [name: string, lease: LeaseRecord])[];
+  /** For channels that say nothing else. */
+  readonly defaults: Required<ChannelSettings>;
+}
+
+/** Whether a pin still holds: used within its idle time, and not older than its cap. */
+export function isPinLive(pin: PinRecord, { pinIdleMs, pinCapMs }: Required<ChannelSettings>, now: number): boolean {
+  return now - pin.usedAt < pinIdleMs && now - pin.createdAt < pinCapMs;
+}
+
+/** @returns the names of the versions that may not be collected, and of some that do not exist. */
+export function rootsOf({ channels, versions, overrides, pins, leases, defaults }: Needs, now: number): Set<string> {
+  const roots = new Set<string>();
+  const settings = new Map<string, Required<ChannelSettings>>();
+  const settingsOf = (channel: string): Required<ChannelSettings> => settings.get(channel) ?? defaults;
+  for (const { name, current, previous, rollout, settings: own } of channels) {
+    settings.set(name, { ...defaults, ...own });
+    const kept = previous.slice(0, settingsOf(name).keepVersions);
+    for (const number of [current, rollout?.candidate, ...kept]) {
+      if (number !== undefined) roots.add(versionName(name, number));
+    }
+  }
+  for (const { channel, number, keep } of versions) if (keep) roots.add(versionName(channel, number));
+  for (const { channel, version } of overrides) roots.add(versionName(channel, version));
+  for (const pin of pins) {
+    if (isPinLive(pin, settingsOf(pin.channel), now)) roots.add(versionName(pin.channel, pin.version));
+  }
+  const channelOf = new Map(versions.map(({ channel, number }) => [versionName(channel, number), channel]));
+  for (const [name, { usedAt, renderedAt }] of leases) {
+    const { pinIdleMs } = settingsOf(channelOf.get(name) ?? '');
+    if (now - usedAt < pinIdleMs || (renderedAt !== undefined && now - renderedAt < RENDERED_MS)) roots.add(name);
+  }
+  return roots;
+}

@@ -1,0 +1,115 @@
+/** Whether a store is whole: every blob hashed, every manifest read, compared with the records. Changes nothing. */
+import { readFile } from 'node:fs/promises';
+import { listBlobs, referenced } from './collect.ts';
+import { type Hashed, hashFile } from './hash-file.ts';
+import { readText } from './index-file.ts';
+import { byName } from './manifest.ts';
+import { parseManifest } from './read-manifest.ts';
+import { type VersionRecord, versionName } from './records.ts';
+import { abandonedFolders } from './staging-folder.ts';
+import type { Store } from './store.ts';
+import { whatFailed } from './store-error.ts';
+
+export interface Damage {
+  /** A blob's digest, or the name of a file or record. */
+  readonly what: string;
+  readonly problem: string;
+  /** The versions that suffer from it. */
+  readonly versions: readonly string[];
+}
+
+export interface Verified {
+  readonly versions: number;
+  readonly blobs: number;
+  readonly bytes: number;
+  readonly damage: readonly Damage[];
+  /** Blobs that no version names and folders of processes that are gone: no damage, the next collection takes them. */
+  readonly leftovers: number;
+}
+
+async function checkBlob(store: Store, digest: string): Promise<{ bytes: number; problem?: string }> {
+  let found: Hashed;
+  try {
+    found = await hashFile(store.blobPath(digest));
+  } catch (error) {
+    return { bytes: 0, problem: `can not be read: ${whatFailed(error)}` };
+  }
+  if (found.digest !== digest)
+    return { bytes: found.size, problem: `its bytes have another digest, sha256:${found.digest}` };
+  return { bytes: found.size };
+}
+
+/** @returns what is wrong with the manifest, whose bytes are as they should be. */
+async function compare(store: Store, version: VersionRecord): Promise<string | undefined> {
+  const set = parseManifest(await readFile(store.blobPath(version.manifest), 'utf8'));
+  if (typeof set === 'string') return `its manifest is not that of a boot set: ${set}`;
+  const inManifest = JSON.stringify([set.files.toSorted(byName), set.kernelArguments]);
+  const inRecord = JSON.stringify([
+    version.files.map(({ name, digest, size }) => ({ name, digest, size })).toSorted(byName),
+    version.kernelArguments,
+  ]);
+  return inManifest === inRecord ? undefined : 'its record says otherwise than its manifest';
+}
+
+/** @param signal stops it between two blobs. */
+export async function verify(store: Store, signal?: AbortSignal): Promise<Verified> {
+  const startedAt = store.generation;
+  const versions = store.versions();
+  const names = (digest: string): string[] =>
+    versions
+      .filter(({ manifest, files }) => manifest === digest || files.some((file) => file.digest === digest))
+      .map(({ channel, number }) => versionName(channel, number));
+  const needed = referenced(versions);
+  const damage: Damage[] = [];
+  const bad = new Set<string>();
+  let bytes = 0;
+  for (const digest of needed) {
+    signal?.throwIfAborted();
+    const checked = await checkBlob(store, digest);
+    bytes += checked.bytes;
+    if (checked.problem === undefined) continue;
+    // Collected while we were looking elsewhere.
+    if (!referenced(store.generation === startedAt ? versions : store.versions()).has(digest)) continue;
+    bad.add(digest);
+    damage.push({ what: digest, problem: checked.problem, versions: names(digest) });
+  }
+  for (const version of versions) {
+    if (bad.has(version.manifest)) continue;
+    const name = versionName(version.channel, version.number);
+    const problem = await compare(store, version).catch((error: unknown) => whatFailed(error));
+    if (problem === undefined || store.tables.versions.get(name) === undefined) continue;
+    damage.push({ what: name, problem, versions: [name] });
+  }
+  damage.push(...(await checkRecords(store)));
+  const orphans = (await listBlobs(store)).filter((digest) => !needed.has(digest));
+  const abandoned = await abandonedFolders(store.layout, store.now());
+  return {
+    versions: versions.length,
+    blobs: needed.size,
+    bytes,
+    damage,
+    leftovers: orphans.length + abandoned.length,
+  };
+}
+
+/** What records say of each other, and index.json of them; under the lock, so that they are of one moment. */
+async function checkRecords(store: Store): Promise<Damage[]> {
+  const damage: Damage[] = [];
+  const look = (): void => {
+    for (const { name, current, rollout } of store.channels()) {
+      for (const number of [current, rollout?.candidate]) {
+        if (number === undefined || store.tables.versions.get(versionName(name, number)) !== undefined) continue;
+        damage.push({ what: name, problem: `there is no version ${number} of it`, versions: [] });
+      }
+    }
+    if (readText(store.layout.index) !== store.indexText()) {
+      damage.push({
+        what: 'index.json',
+        problem: 'is not what the records say: the next change writes it anew',
+        versions: [],
+      });
+    }
+  };
+  await store.note(look);
+  return damage;
+}

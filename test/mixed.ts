@@ -1,0 +1,95 @@
+/**
+ * A thousand nodes boot in a loop while the channel moves, old versions are collected at once, and the server is ended
+ * and started again, by SIGTERM and by SIGKILL: `npx tsx test/mixed.ts [--nodes 1000] [--seconds 60] [--pause 10]`.
+ * Prints what came of it. Exits 0 when every boot had files of one version and no file was missing. Needs a build.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { BootLoop, type BootCounts, WAYS } from './support/boot-loop.ts';
+import { SEED } from './support/content.ts';
+import { MovingStore } from './support/moving-store.ts';
+import { ServedStoreProcess } from './support/served-store.ts';
+
+const { values } = parseArgs({
+  options: {
+    nodes: { type: 'string', default: '1000' },
+    seconds: { type: 'string', default: '60' },
+    pause: { type: 'string', default: '10' },
+    'no-restarts': { type: 'boolean', default: false },
+  },
+});
+const nodes = Number(values.nodes);
+const lengthMs = 1000 * Number(values.seconds);
+const pauseMs = 1000 * Number(values.pause);
+
+function row(name: string, counts: BootCounts): string {
+  const { boots, cut, files, retries, stale, failed, missing, wrong, mixed } = counts;
+  const cells = [boots, cut, files, retries, stale, failed, missing, wrong, mixed];
+  return name.padEnd(16) + cells.map((cell) => String(cell).padStart(9)).join('');
+}
+
+const folder = await mkdtemp(join(tmpdir(), 'reveille-mixed-'));
+// A pin outlives the longest pause and a restart; what no boot uses any more goes within seconds.
+const moving = await MovingStore.create({
+  folder,
+  pinIdleMs: pauseMs + 15_000,
+  everyMs: 200,
+  collectEveryMs: 1000,
+});
+const server = new ServedStoreProcess(['--store', moving.path, '--workers', '1', '--gc-every', '0', '--drain', '2s']);
+let restarts = 0;
+
+async function restart(signal: NodeJS.Signals): Promise<void> {
+  await server.end(signal);
+  await server.start();
+  restarts++;
+}
+
+let ok = false;
+try {
+  await server.start();
+  const loop = new BootLoop({
+    nodes,
+    seed: SEED,
+    pauseMs,
+    restMs: 4000,
+    server: () => server.address,
+    current: () => moving.state.current,
+  });
+  moving.start();
+  const boots = loop.run(lengthMs);
+  if (!values['no-restarts']) {
+    await delay(lengthMs / 3);
+    await restart('SIGTERM');
+    await delay(lengthMs / 3);
+    await restart('SIGKILL');
+  }
+  await boots;
+  const late = await server.metric('reveille_late_pins_total');
+  const pins = await server.metric('reveille_pins');
+  const { moves, published, collections, collected } = moving.state;
+  const { mixed, missing, wrong, failed, boots: whole } = loop.total;
+  process.stdout.write(
+    [
+      `${nodes} nodes, ${lengthMs / 1000} s, pauses of ${pauseMs / 1000} s, seed ${SEED}`,
+      `${moves} moves of the channel, ${published} versions published; ${collections} collections, ${collected} versions collected; ${restarts} restarts`,
+      `${late} late requests and ${pins} pins since the last restart`,
+      '',
+      `${'way'.padEnd(16)}${['boots', 'cut', 'files', 'retries', 'stale', 'failed', 'missing', 'wrong', 'mixed'].map((name) => name.padStart(9)).join('')}`,
+      ...WAYS.map((way) => row(way, loop.counts[way])),
+      row('all', loop.total),
+      ...loop.examples,
+      ...server.complaints.slice(0, 10),
+      '',
+    ].join('\n'),
+  );
+  ok = mixed + missing + wrong + failed === 0 && whole > 0;
+} finally {
+  await server.end('SIGKILL');
+  await moving.stop();
+  await rm(folder, { recursive: true, force: true });
+}
+process.exitCode = ok ? 0 : 1;

@@ -1,0 +1,67 @@
+/** `reveille serve --store` as a process of its own that a test can end and start again at the same port. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import type { Address } from '../../src/engine/types.ts';
+
+const MAIN = fileURLToPath(new URL('../../dist/control/main.js', import.meta.url));
+
+export class ServedStoreProcess {
+  address: Address = { address: '127.0.0.1', port: 0 };
+  /** Lines of the log that are warnings or worse. */
+  readonly complaints: string[] = [];
+  readonly #args: readonly string[];
+  admin = '';
+  #process: ChildProcess | undefined;
+
+  constructor(args: readonly string[]) {
+    this.#args = args;
+  }
+
+  /** Starts it, at the port it had before. Resolves when it listens. */
+  async start(): Promise<void> {
+    const listen = `127.0.0.1:${this.address.port}`;
+    const args = [MAIN, 'serve', '--listen', listen, '--admin', '127.0.0.1:0', '--log-level', 'warn', ...this.#args];
+    // The line that says where it listens is information.
+    const child = spawn(process.execPath, args.with(args.indexOf('warn'), 'info'), {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    this.#process = child;
+    let rest = '';
+    await new Promise<void>((resolve, reject) => {
+      child.once('exit', (code, signal) => reject(new Error(`The server ended with ${code ?? signal}`)));
+      child.stdout.setEncoding('utf8').on('data', (text: string) => {
+        const lines = (rest + text).split('\n');
+        rest = lines.pop()!;
+        for (const line of lines) {
+          if (line.includes('"msg":"listening"')) {
+            const { addresses, admin } = JSON.parse(line) as { addresses: string[]; admin: string };
+            this.address = { address: '127.0.0.1', port: Number(addresses[0]!.split(':')[1]) };
+            this.admin = `http://${admin}`;
+            resolve();
+          } else if (/^\{"level":"(?:warn|error|fatal)"/.test(line) && !line.includes('"msg":"transfer"')) {
+            this.complaints.push(line);
+          }
+        }
+      });
+    });
+  }
+
+  async end(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#process;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    child.removeAllListeners('exit');
+    const ended = once(child, 'exit');
+    child.kill(signal);
+    await ended;
+  }
+
+  /** The samples of a metric, added up. */
+  async metric(name: string): Promise<number> {
+    const text = await (await fetch(`${this.admin}/metrics`)).text();
+    return text
+      .split('\n')
+      .filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
+      .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+  }
+}

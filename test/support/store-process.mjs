@@ -1,0 +1,35 @@
+// One change of a store in a process of its own, so that it can be killed in the middle. Runs what was built.
+//
+//     node store-process.mjs '{"store":…,"verb":…,"killAt":N,"announce":STEP,"holdAt":STEP}'
+//
+// killAt: ends itself with SIGKILL at the Nth step that another process could see; holdAt: stops there until it is
+// told to go on, or killed. Prints the number of steps at its end.
+import { readSync, writeSync } from 'node:fs';
+import { rollback } from '../../dist/content/boot-set/channel-changes.js';
+import { collect } from '../../dist/content/boot-set/collect.js';
+import { publish } from '../../dist/content/boot-set/publish.js';
+import { openStore } from '../../dist/content/boot-set/store.js';
+
+const { store: path, verb, killAt, holdAt, channel, paths, times = 1 } = JSON.parse(process.argv[2]);
+let steps = 0;
+
+function onStep(step) {
+  steps++;
+  if (steps === killAt) process.kill(process.pid, 'SIGKILL');
+  if (step !== holdAt) return;
+  writeSync(1, `at ${step}\n`);
+  // With the lock held, if that is where it is: nothing else of this process runs meanwhile.
+  readSync(0, Buffer.alloc(1));
+}
+
+const store = await openStore({ path, onStep });
+for (let time = 0; time < times; time++) {
+  if (verb === 'publish') await publish(store, { channel, paths: [paths[time % paths.length]] });
+  if (verb === 'rollback') {
+    await store.change((tables) => rollback(tables, channel));
+    await store.flushed();
+  }
+  if (verb === 'gc') await collect(store, { graceMs: 0 });
+}
+await store.close();
+writeSync(1, `steps ${steps}\n`);
