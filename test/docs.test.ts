@@ -120,6 +120,7 @@ describe('docs/configuration.md', () => {
       store: 'none',
       stageZero: 'loaders and configs',
       leases: 'none',
+      inventory: 'none',
       apiToken: 'none',
       apiTokenFile: 'none',
       workers: 'cores − 1, at least 1',
@@ -142,7 +143,7 @@ describe('docs/configuration.md', () => {
     const bounds = rows
       .filter(([, , , allowed]) => /^\d+ to \d+$/.test(allowed!))
       .map(([key, , , allowed]) => [bare(key!), `a whole number from ${allowed}`]);
-    expect(bounds).toHaveLength(7);
+    expect(bounds).toHaveLength(8);
     const kinds = Object.entries(SETTING_KINDS).map(([key, { expected }]) => [key, expected]);
     expect(bounds).toEqual(kinds.filter(([, expected]) => expected!.startsWith('a whole number')));
   });

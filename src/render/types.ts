@@ -147,7 +147,15 @@ export interface Explanation {
 }
 
 /** Why an answer could not be made; also the labels of a metric. */
-export const RENDER_FAILURES = ['failed', 'timeout', 'tooLarge', 'upstream', 'crashed', 'queueFull', 'noBootSet'] as const;
+export const RENDER_FAILURES = [
+  'failed',
+  'timeout',
+  'tooLarge',
+  'upstream',
+  'crashed',
+  'queueFull',
+  'noBootSet',
+] as const;
 export type RenderFailure = (typeof RENDER_FAILURES)[number];
 
 /** What became of requests that a route took; also the labels of a metric. */
