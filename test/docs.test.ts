@@ -121,6 +121,7 @@ describe('docs/configuration.md', () => {
       stageZero: 'loaders and configs',
       leases: 'none',
       inventory: 'none',
+      renderTimeout: '1s for templates, 5s for handlers and upstreams',
       apiToken: 'none',
       apiTokenFile: 'none',
       workers: 'cores − 1, at least 1',

@@ -7,7 +7,7 @@ import { FAILURE_POLICIES, ROUTE_KINDS, type RouteConfig } from '../render/types
 import { duration, size, type ValueKind } from './value-kind.ts';
 
 /** Each request passes them one by one until one takes it. */
-const MOST_ROUTES = 1000;
+const MOST_ROUTES = 1024;
 const MOST_LABELS = 64;
 
 function text(expected: string, most: number): z.ZodType<string> {
@@ -49,9 +49,9 @@ const ROUTE = z
       timeout: kind(duration(1, 600_000, 'a duration from 1ms to 10m, such as 2s')).optional(),
       maxBytes: kind(size('a size such as 64KiB')).optional(),
       redirects: z
-        .int({ error: 'a whole number from 0 to 10' })
-        .min(0, { error: 'a whole number from 0 to 10' })
-        .max(10, { error: 'a whole number from 0 to 10' })
+        .int({ error: 'a whole number from 0 to 5' })
+        .min(0, { error: 'a whole number from 0 to 5' })
+        .max(5, { error: 'a whole number from 0 to 5' })
         .optional(),
       onFailure: z.enum(FAILURE_POLICIES, { error: `one of ${FAILURE_POLICIES.join(', ')}` }).optional(),
     },

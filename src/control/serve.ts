@@ -121,7 +121,7 @@ export function addServe(program: Command, context: CommandContext, done: (code:
     )
     .option(
       '--render-timeout <TIME>',
-      'how long making one may take (default: 2s)',
+      'how long making one may take (default: by kind)',
       flag('--render-timeout', KINDS.renderTimeout),
     )
     .option(

@@ -74,8 +74,8 @@ export interface Settings {
   readonly inventory: string | undefined;
   /** Threads that make configs. */
   readonly renderThreads: number;
-  /** How long making one may take where its route says nothing else, in milliseconds. */
-  readonly renderTimeout: number;
+  /** How long making one may take where its route says nothing else, in milliseconds; undefined: by kind. */
+  readonly renderTimeout: number | undefined;
   /** Who has it may change the store over HTTP; undefined: nobody. */
   readonly apiToken: string | undefined;
   /** The file that holds it instead. */
@@ -178,7 +178,7 @@ export function defaultSettings(): Settings {
     routes: [],
     inventory: undefined,
     renderThreads: 2,
-    renderTimeout: 2000,
+    renderTimeout: undefined,
     apiToken: undefined,
     apiTokenFile: undefined,
     drain: 30_000,
