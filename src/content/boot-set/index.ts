@@ -3,4 +3,4 @@ export { BootSets, type BootSetsStats } from './boot-sets.ts';
 export { LeaseFile } from './lease-file.ts';
 export { Neighbours } from './neighbours.ts';
 export { openStore, type Store } from './store.ts';
-export { type BootSetWay, rehearse } from './rehearsal.ts';
+export { type BootSetWay, Rehearsal } from './rehearsal.ts';

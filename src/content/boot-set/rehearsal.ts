@@ -7,6 +7,7 @@ import { cleanName } from '../name.ts';
 import { BootSets, type BootSetsOptions } from './boot-sets.ts';
 import { Catalog } from './catalog.ts';
 import { MemoryPins, isSamePin, type PinStore } from './pin-store.ts';
+import type { NodeId } from './node-identity.ts';
 import { type PinRecord, pinKey, versionName } from './records.ts';
 import type { Table, Tables } from './state.ts';
 
@@ -105,44 +106,82 @@ class NotedPins implements PinStore {
 export interface RehearsalOptions extends Omit<BootSetsOptions, 'pins' | 'prefetchBytes'> {
   /** As they stand. */
   readonly known: Iterable<PinRecord>;
+  /** Who is at an address, where its name in a request does not say so. */
+  readonly asker?: { readonly address: string; readonly ids: readonly NodeId[] } | undefined;
 }
 
-/** One request. The answer's content is the caller's to release. */
-export async function rehearse(options: RehearsalOptions, request: BootRequest): Promise<BootSetWay> {
-  const { known, now = Date.now } = options;
-  const store = forgetful(options.store);
-  const before = [...known];
-  const pins = new NotedPins(before, (version) => store.tables.versions.get(version) !== undefined);
-  const catalog = new Catalog(store);
-  catalog.refresh();
-  const path = cleanName(request.filename);
-  const asked = typeof path === 'string' ? catalog.resolve(path) : undefined;
-  const at = now();
-  const sets = new BootSets({ ...options, store, pins, now: () => at });
-  let answer: Answer;
-  try {
-    answer = await sets.open(request);
-  } finally {
-    // What was only to be written later shows now.
-    await sets.close();
+/** A source that gives what the real one would give at this moment, and writes nothing. */
+export class Rehearsal {
+  readonly sets: BootSets;
+  readonly #store: BootSetsOptions['store'];
+  readonly #catalog: Catalog;
+  readonly #pins: NotedPins;
+  readonly #before: readonly PinRecord[];
+  readonly #at: number;
+
+  private constructor(options: RehearsalOptions) {
+    const { known, now = Date.now } = options;
+    const store = forgetful(options.store);
+    this.#store = store;
+    this.#before = [...known];
+    this.#pins = new NotedPins(this.#before, (version) => store.tables.versions.get(version) !== undefined);
+    this.#catalog = new Catalog(store);
+    this.#catalog.refresh();
+    this.#at = now();
+    this.sets = new BootSets({ ...options, store, pins: this.#pins, now: () => this.#at });
   }
-  if (asked === undefined) {
-    return { answer, asked: undefined, version: undefined, reason: undefined, pin: undefined, file: undefined };
+
+  static async begin(options: RehearsalOptions): Promise<Rehearsal> {
+    const rehearsal = new Rehearsal(options);
+    const { asker } = options;
+    if (asker !== undefined && asker.ids.length > 0) {
+      // As every source it learns from names who asks. This one is nowhere, and says nothing of the boot's stage.
+      const of = (kind: string): string | undefined =>
+        asker.ids.find((id) => id.startsWith(`${kind}:`))?.slice(kind.length + 1);
+      const name = [of('serial'), of('mac'), of('uuid'), 'who.lst'].filter((part) => part !== undefined).join('/');
+      await rehearsal.sets.open({ filename: name, mode: 'octet', client: asker.address, local: '' });
+    }
+    return rehearsal;
   }
-  const channel = asked.kind === 'channel' ? asked.channel.name : undefined;
-  const pin = pins.used.findLast((used) => used.channel === channel && used.usedAt === at);
-  const label = answer.kind === 'content' ? answer.label : undefined;
-  const version =
-    asked.kind === 'version' ? asked.version : label === undefined ? undefined : versionOf(catalog, label);
-  const file = label === undefined ? undefined : version?.file(label.slice(version.name.length + 1), false);
-  return {
-    answer,
-    asked: { by: asked.kind, ...(channel === undefined ? {} : { channel }), file: asked.file },
-    version: version?.name ?? (pin === undefined ? undefined : versionName(pin.channel, pin.version)),
-    reason: reasonOf(asked.kind, pin, before, channel, store.tables, label !== undefined),
-    pin,
-    file: file === undefined ? undefined : { ...file, blob: store.blobPath(file.digest) },
-  };
+
+  /** Ends it with one request. The answer's content is the caller's to release. */
+  async open(request: BootRequest): Promise<BootSetWay> {
+    const catalog = this.#catalog;
+    const path = cleanName(request.filename);
+    const asked = typeof path === 'string' ? catalog.resolve(path) : undefined;
+    let answer: Answer;
+    try {
+      answer = await this.sets.open(request);
+    } finally {
+      // What was only to be written later shows now.
+      await this.close();
+    }
+    if (asked === undefined) {
+      return { answer, asked: undefined, version: undefined, reason: undefined, pin: undefined, file: undefined };
+    }
+    const channel = asked.kind === 'channel' ? asked.channel.name : undefined;
+    const pin = this.#pins.used.findLast((used) => used.channel === channel && used.usedAt === this.#at);
+    const label = answer.kind === 'content' ? answer.label : undefined;
+    const version =
+      asked.kind === 'version' ? asked.version : label === undefined ? undefined : versionOf(catalog, label);
+    const file =
+      label === undefined || version === undefined
+        ? undefined
+        : version.file(label.slice(version.name.length + 1), false);
+    const { tables } = this.#store;
+    return {
+      answer,
+      asked: { by: asked.kind, ...(channel === undefined ? {} : { channel }), file: asked.file },
+      version: version?.name ?? (pin === undefined ? undefined : versionName(pin.channel, pin.version)),
+      reason: reasonOf(asked.kind, pin, this.#before, channel, tables, label !== undefined),
+      pin,
+      file: file === undefined ? undefined : { ...file, blob: this.#store.blobPath(file.digest) },
+    };
+  }
+
+  close(): Promise<void> {
+    return this.sets.close();
+  }
 }
 
 function versionOf(catalog: Catalog, label: string): ReturnType<Catalog['versionNamed']> {

@@ -1,14 +1,20 @@
 import { describe, expect, it } from 'vitest';
 import { pinNode, setRollout } from '../../../src/content/boot-set/channel-changes.ts';
-import { type BootSetWay, rehearse } from '../../../src/content/boot-set/rehearsal.ts';
-import { CLIENT, POLICY, Serving, textOf } from './serving.ts';
+import { type BootSetWay, Rehearsal } from '../../../src/content/boot-set/rehearsal.ts';
+import { CLIENT, POLICY, Serving, setOf, textOf } from './serving.ts';
 
-async function look(serving: Serving, filename: string): Promise<BootSetWay & { text: string }> {
+async function look(serving: Serving, filename: string, ...ids: string[]): Promise<BootSetWay & { text: string }> {
   const { store, cache, clock, now } = serving;
-  const way = await rehearse(
-    { store, cache, clock, now: () => now, policy: POLICY, known: store.pins() },
-    { filename, mode: 'octet', client: CLIENT, local: '192.0.2.1' },
-  );
+  const rehearsal = await Rehearsal.begin({
+    store,
+    cache,
+    clock,
+    now: () => now,
+    policy: POLICY,
+    known: store.pins(),
+    asker: { address: CLIENT, ids },
+  });
+  const way = await rehearsal.open({ filename, mode: 'octet', client: CLIENT, local: '192.0.2.1' });
   const { answer } = way;
   if (answer.kind !== 'content') return { ...way, text: answer.kind };
   const text = textOf(answer);
@@ -39,11 +45,27 @@ describe('the rehearsal of a request', () => {
     const serving = await Serving.start();
     await serving.publishSets('rack', 1);
     expect(await serving.versions(CLIENT, 'rack/pxelinux.0')).toEqual(['1']);
-    await serving.publishSets('rack', 1);
+    await serving.publish('rack', setOf(2));
     const before = serving.store.pins();
     serving.pass(1000);
     expect(await look(serving, 'rack/linux')).toMatchObject({ version: 'rack-1', reason: 'pinned', pin: { stage: 1 } });
     expect(serving.store.pins()).toEqual(before);
+  });
+
+  it('is of the node that is told', async () => {
+    const serving = await Serving.start();
+    await serving.publishSets('rack', 1);
+    const mac = '52:54:00:00:00:07';
+    await serving.read(`rack/pxelinux.cfg/01-${mac.replaceAll(':', '-')}`, '192.0.2.99');
+    await serving.versions('192.0.2.99', 'rack/pxelinux.0');
+    await serving.publish('rack', setOf(2));
+    serving.pass(1000);
+    expect(await look(serving, 'rack/linux', `mac:${mac}`)).toMatchObject({
+      version: 'rack-1',
+      reason: 'pinned',
+      pin: { node: `mac:${mac}` },
+    });
+    expect(await look(serving, 'rack/linux')).toMatchObject({ version: 'rack-2', pin: { node: `ip:${CLIENT}` } });
   });
 
   it('tells a choice by hand, and a rollout', async () => {
