@@ -92,6 +92,9 @@ async function run(args: readonly string[]): Promise<ExitCode> {
 }
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => interrupts.emit('signal', signal));
+// Who does not reload ends, as by any other signal. What runs without listening to signals is ended by the system.
+const reloads = process.argv[2] === 'serve';
+if (reloads) process.on('SIGHUP', () => interrupts.emit('reload') || interrupts.emit('signal', 'SIGHUP'));
 for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
   process.on(event, (error: unknown) => {
     if (interrupts.emit('fault', error)) return;

@@ -5,7 +5,9 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { ERROR_CODE } from '../protocol/opcode.ts';
 import type { RefusalRecord, ServerStats, TransferRecord } from '../server/types.ts';
+import type { RoutesStats } from '../render/types.ts';
 import { OUTCOMES } from '../session/session.ts';
+import { RELOAD_RESULTS } from './live-config.ts';
 
 /** What the buffer cache tells of itself. */
 export interface CacheStats {
@@ -47,6 +49,8 @@ export interface MetricSources {
   readonly cache: () => CacheStats;
   /** undefined where no store is served. */
   readonly store: () => BootSetStats | undefined;
+  /** undefined where there are no routes. */
+  readonly routes: () => RoutesStats | undefined;
   /** Log lines left out, by kind. */
   readonly suppressedLines: () => Readonly<Record<string, number>>;
   readonly version: string;
@@ -61,6 +65,7 @@ export class Metrics {
   readonly #transfers: Counter<'outcome'>;
   readonly #refusals: Counter<'code'>;
   readonly #warnings: Counter;
+  readonly #reloads: Counter<'result'>;
   readonly #duration: Histogram;
   readonly #waited: Histogram;
 
@@ -87,6 +92,13 @@ export class Metrics {
       help: 'Warnings, whether or not the log had room for them.',
       registers,
     });
+    this.#reloads = new Counter({
+      name: 'reveille_reloads_total',
+      help: 'Times that the config was read anew, by result. After a failed one the former config goes on.',
+      labelNames: ['result'],
+      registers,
+    });
+    for (const result of RELOAD_RESULTS) this.#reloads.inc({ result }, 0);
     this.#duration = new Histogram({
       name: 'reveille_transfer_duration_seconds',
       help: 'First to last packet of transfers that ended well (complete, completeUnconfirmed).',
@@ -201,6 +213,14 @@ export class Metrics {
     );
 
     this.#declareStore(sources.store, gauge, counter);
+    const { routes } = sources;
+    counters('reveille_renders_total', 'What routes have done with requests.', 'result', () => routes()?.outcomes);
+    counters('reveille_render_failures_total', 'Configs that could not be made.', 'reason', () => routes()?.failures);
+    gauge('reveille_renders_waiting', 'Configs being made, or waiting for it.', () => routes()?.waiting);
+    counter('reveille_render_threads_lost_total', 'Render threads that were ended.', () => routes()?.threadsLost);
+    gauge('reveille_renders_kept', 'Configs kept for the rest of a boot.', () => routes()?.kept);
+    gauge('reveille_renders_kept_bytes', 'Bytes of these.', () => routes()?.keptBytes);
+    gauge('reveille_inventory_nodes', 'Nodes of the inventory.', () => routes()?.nodes);
 
     counters(
       'reveille_log_lines_suppressed_total',
@@ -267,6 +287,10 @@ export class Metrics {
 
   refusal(record: RefusalRecord): void {
     this.#refusals.inc({ code: record.code });
+  }
+
+  reload(result: (typeof RELOAD_RESULTS)[number]): void {
+    this.#reloads.inc({ result });
   }
 
   warning(): void {

@@ -11,7 +11,8 @@ import { escapeText } from './escape.ts';
 import { isoTime } from './store-verb.ts';
 
 export interface TraceParts {
-  readonly routes: ((request: BootRequest) => Promise<Explanation>) | undefined;
+  /** undefined: there are none. */
+  readonly routes: ((request: BootRequest) => Promise<Explanation> | undefined) | undefined;
   readonly bootSets: ((request: BootRequest) => Promise<BootSetWay>) | undefined;
   readonly files: { readonly source: Source; readonly root: string } | undefined;
 }
