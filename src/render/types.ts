@@ -32,7 +32,10 @@ export interface RouteConfig {
   readonly channel?: string | undefined;
   /** Labels that the node must have; `*` stands for anything. */
   readonly when?: Readonly<Record<string, string>> | undefined;
-  /** Whether nodes that the inventory does not know are served as well. Default: only where there is no inventory. */
+  /**
+   * Whether names of nodes that the inventory does not know are served as well. Default: by all but templates, and by
+   * those where there is no inventory.
+   */
   readonly unknown?: boolean | undefined;
   /** Default: see limits.ts. */
   readonly timeoutMs?: number | undefined;
@@ -106,6 +109,8 @@ export interface RenderRequest {
 export interface BootSetView {
   /** `CHANNEL-NUMBER`, which is also the folder that its files are in. */
   readonly name: string;
+  /** The same: what file names begin with. */
+  readonly path: string;
   readonly channel: string;
   readonly version: number;
   /** Names of all files by their name within the set. */
