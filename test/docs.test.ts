@@ -14,6 +14,7 @@ import { defaultSettings, SETTING_KINDS } from '../src/control/settings.ts';
 import { EXIT } from '../src/control/usage-error.ts';
 import { MALFORMED } from '../src/protocol/packet.ts';
 import { OPTION_NAMES } from '../src/protocol/request.ts';
+import { RENDER_FAILURES, RENDER_OUTCOMES } from '../src/render/types.ts';
 import { IGNORED } from '../src/server/admission.ts';
 import { OUTCOMES } from '../src/session/session.ts';
 import { bare, blocks, read, ROOT, table } from './support/pages.ts';
@@ -270,6 +271,16 @@ describe('metrics', () => {
       latePins: 0,
       sharedAnswers: 0,
       collection: { runs: 0, failures: 0, versions: 0, bytes: 0 },
+    }),
+    routes: () => ({
+      outcomes: counts(RENDER_OUTCOMES) as Record<(typeof RENDER_OUTCOMES)[number], number>,
+      failures: counts(RENDER_FAILURES) as Record<(typeof RENDER_FAILURES)[number], number>,
+      waiting: 0,
+      threadsLost: 0,
+      kept: 0,
+      keptBytes: 0,
+      nodes: 0,
+      reloads: 0,
     }),
     suppressedLines: () => new Log('info', { write: () => {}, close: () => Promise.resolve() }).suppressed,
     version: '0.0.0',

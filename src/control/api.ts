@@ -114,7 +114,7 @@ export function addApi(app: Hono, options: ApiOptions): void {
     if (!timingSafeEqual(digest(context.req.header('authorization') ?? ''), expected)) {
       return context.json({ error: 'expected a bearer token' }, 401, { 'www-authenticate': 'Bearer' });
     }
-    await next();
+    return await next();
   });
   addPreviewApi(app, options);
   const { run } = options;

@@ -5,7 +5,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { ERROR_CODE } from '../protocol/opcode.ts';
 import type { RefusalRecord, ServerStats, TransferRecord } from '../server/types.ts';
-import type { RoutesStats } from '../render/types.ts';
+import type { RenderRecord, RoutesStats } from '../render/types.ts';
 import { OUTCOMES } from '../session/session.ts';
 import { RELOAD_RESULTS } from './live-config.ts';
 
@@ -60,12 +60,18 @@ export interface MetricSources {
 /** From a config of some bytes on a quiet network to an initrd in lockstep on a busy one, in seconds. */
 const DURATION_BUCKETS = [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
 
+/** Kinds of routes whose answers have to be made. */
+const RENDERING_KINDS = ['template', 'handler', 'upstream'] as const;
+const RENDER_RESULTS = ['rendered', 'notMine', 'failed'] as const;
+
 export class Metrics {
   readonly registry = new Registry();
   readonly #transfers: Counter<'outcome'>;
   readonly #refusals: Counter<'code'>;
   readonly #warnings: Counter;
   readonly #reloads: Counter<'result'>;
+  readonly #renders: Counter<'kind' | 'result'>;
+  readonly #renderDuration: Histogram<'kind'>;
   readonly #duration: Histogram;
   readonly #waited: Histogram;
 
@@ -99,6 +105,23 @@ export class Metrics {
       registers,
     });
     for (const result of RELOAD_RESULTS) this.#reloads.inc({ result }, 0);
+    this.#renders = new Counter({
+      name: 'reveille_renders_total',
+      help: 'Renderings that were run, by kind of route and result.',
+      labelNames: ['kind', 'result'],
+      registers,
+    });
+    this.#renderDuration = new Histogram({
+      name: 'reveille_render_duration_seconds',
+      help: 'From a request that needs one to the end of its rendering, by kind of route.',
+      labelNames: ['kind'],
+      buckets: DURATION_BUCKETS.filter((seconds) => seconds <= 30),
+      registers,
+    });
+    for (const kind of RENDERING_KINDS) {
+      for (const result of RENDER_RESULTS) this.#renders.inc({ kind, result }, 0);
+      this.#renderDuration.zero({ kind });
+    }
     this.#duration = new Histogram({
       name: 'reveille_transfer_duration_seconds',
       help: 'First to last packet of transfers that ended well (complete, completeUnconfirmed).',
@@ -214,7 +237,12 @@ export class Metrics {
 
     this.#declareStore(sources.store, gauge, counter);
     const { routes } = sources;
-    counters('reveille_renders_total', 'What routes have done with requests.', 'result', () => routes()?.outcomes);
+    counters(
+      'reveille_routed_total',
+      'Requests that routes have taken, by what came of it.',
+      'outcome',
+      () => routes()?.outcomes,
+    );
     counters('reveille_render_failures_total', 'Configs that could not be made.', 'reason', () => routes()?.failures);
     gauge('reveille_renders_waiting', 'Configs being made, or waiting for it.', () => routes()?.waiting);
     counter('reveille_render_threads_lost_total', 'Render threads that were ended.', () => routes()?.threadsLost);
@@ -291,6 +319,11 @@ export class Metrics {
 
   reload(result: (typeof RELOAD_RESULTS)[number]): void {
     this.#reloads.inc({ result });
+  }
+
+  render({ kind, result, durationMs }: RenderRecord): void {
+    this.#renders.inc({ kind, result });
+    this.#renderDuration.observe({ kind }, durationMs / 1000);
   }
 
   warning(): void {

@@ -69,6 +69,7 @@ class ServerRun {
       cache: this.#cache,
       onWarning: this.#onWarning,
       onCollected: (result) => this.#log.info('collected', result),
+      onRender: (render) => this.#metrics.render(render),
     });
     this.#metrics = new Metrics({
       server: () => this.#server?.stats(),
@@ -141,7 +142,7 @@ class ServerRun {
               token,
               run: store === undefined ? undefined : (verb, args) => store.verbs.run(verb, args),
               reload: this.#live === undefined ? undefined : () => this.#live!.reload('asked over HTTP'),
-              trace: (name, asker) => this.#content.trace(name, asker),
+              trace: (name, asker) => this.#content.look(name, asker),
             },
           }),
       isReady: () => this.#server?.ready ?? false,

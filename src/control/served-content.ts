@@ -2,16 +2,18 @@
  * What a server serves: routes, boot sets, files, in this order, opened and closed together; and what any of it would
  * give to a node, to look at. Knows settings and the parts by their seams.
  */
-import { BufferCache } from '../content/buffer-cache.ts';
+import type { BufferCache } from '../content/buffer-cache.ts';
 import { Directory } from '../content/directory.ts';
 import type { Source } from '../content/types.ts';
 import type { Engine } from '../engine/types.ts';
-import { type Asker, idsOf } from './asker.ts';
+import type { RenderRecord } from '../render/types.ts';
+import type { Asker } from './asker.ts';
+import { look } from './look.ts';
 import { renderConfig } from './render-config.ts';
 import { ServedRoutes } from './served-routes.ts';
 import { ServedStore } from './served-store.ts';
 import type { Settings } from './settings.ts';
-import { trace, type Way } from './trace.ts';
+import type { Way } from './trace.ts';
 
 type Told = (message: string, detail: Readonly<Record<string, unknown>>) => void;
 
@@ -22,11 +24,9 @@ export interface ServedContentOptions {
   readonly base: string | undefined;
   readonly cache: BufferCache;
   readonly onWarning: Told;
+  readonly onRender?: (render: RenderRecord) => void;
   readonly onCollected: (result: Readonly<Record<string, unknown>>) => void;
 }
-
-/** Who asks from where nobody is. */
-const NOWHERE = '0.0.0.0';
 
 export class ServedContent {
   readonly routes: ServedRoutes;
@@ -35,9 +35,9 @@ export class ServedContent {
   #engine: Pick<Engine, 'mapFile' | 'clock'> | undefined;
 
   constructor(options: ServedContentOptions) {
-    const { settings, onWarning } = options;
+    const { settings, onWarning, onRender } = options;
     this.#options = options;
-    this.routes = new ServedRoutes({ stageZero: settings.stageZero, onWarning });
+    this.routes = new ServedRoutes({ stageZero: settings.stageZero, onWarning, onRender });
   }
 
   get store(): ServedStore | undefined {
@@ -70,7 +70,17 @@ export class ServedContent {
     return [
       ...(base === undefined ? [] : [this.routes]),
       ...(bootSets === undefined ? [] : [bootSets]),
-      ...(settings.root === undefined ? [] : [this.#files(settings.root, this.#options.cache, engine.mapFile)]),
+      ...(settings.root === undefined
+        ? []
+        : [
+            new Directory({
+              root: settings.root,
+              cache: this.#options.cache,
+              caseInsensitive: settings.caseInsensitive,
+              mapFile: settings.immutable ? engine.mapFile : undefined,
+              clock: () => performance.now(),
+            }),
+          ]),
     ];
   }
 
@@ -80,33 +90,18 @@ export class ServedContent {
   }
 
   /** What a node would get. @throws Error before the server has started. */
-  async trace(filename: string, asker: Asker): Promise<Way> {
-    if (this.#engine === undefined) throw new Error('the server has not started yet');
-    const { settings, base } = this.#options;
-    const { clock } = this.#engine;
-    const ids = idsOf(asker);
-    const { inventory } = this.routes;
-    const node = ids.map((id) => inventory?.find(id)).find((found) => found !== undefined);
-    const client = asker.ip ?? node?.address[0] ?? NOWHERE;
+  async look(name: string, asker: Asker): Promise<Way> {
     const store = this.#store;
-    const { root } = settings;
-    const cache = new BufferCache({ maxBytes: 0, limitBytes: settings.memoryLimit });
-    return await trace(
+    const clock = this.#engine?.clock;
+    if (clock === undefined) throw new Error('the server has not started yet');
+    return await look(
       {
-        routes: base === undefined ? undefined : (request) => this.routes.explain(request),
-        bootSets:
-          store === undefined
-            ? undefined
-            : async (request) => (await store.rehearse(clock, { address: client, ids })).open(request),
-        files: root === undefined ? undefined : { source: this.#files(root, cache, undefined), root },
+        settings: this.#options.settings,
+        routes: this.routes,
+        rehearse: store === undefined ? undefined : (who) => store.rehearse(clock, who),
       },
-      {
-        // A name goes over the wire as bytes.
-        filename: Buffer.from(filename, 'utf8').toString('latin1'),
-        mode: 'octet',
-        client,
-        local: asker.local ?? NOWHERE,
-      },
+      name,
+      asker,
     );
   }
 
@@ -114,16 +109,5 @@ export class ServedContent {
   async close(): Promise<void> {
     await this.routes.close();
     await this.#store?.close();
-  }
-
-  #files(root: string, cache: BufferCache, mapFile: Engine['mapFile'] | undefined): Directory {
-    const { caseInsensitive, immutable } = this.#options.settings;
-    return new Directory({
-      root,
-      cache,
-      caseInsensitive,
-      mapFile: immutable ? mapFile : undefined,
-      clock: () => performance.now(),
-    });
   }
 }

@@ -5,13 +5,14 @@
 import type { BootSets } from '../content/boot-set/index.ts';
 import type { Answer, BootRequest, NotMine, Source } from '../content/types.ts';
 import type { Engine } from '../engine/types.ts';
-import type { Explanation, Inventory, RenderConfig, Routes, RoutesStats } from '../render/index.ts';
+import type { Explanation, Inventory, RenderConfig, RenderRecord, Routes, RoutesStats } from '../render/index.ts';
 
 const NOT_MINE: NotMine = { kind: 'notMine' };
 
 export interface ServedRoutesOptions {
   readonly stageZero: readonly string[] | undefined;
   readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
+  readonly onRender?: ((render: RenderRecord) => void) | undefined;
 }
 
 interface Surroundings {
@@ -42,9 +43,9 @@ export class ServedRoutes implements Source {
   async replace(config: RenderConfig): Promise<void> {
     if (this.#routes === undefined && config.routes.length === 0 && config.inventory === undefined) return;
     const { bootSets, clock } = this.#surroundings!;
-    const { stageZero, onWarning } = this.#options;
+    const { stageZero, onWarning, onRender } = this.#options;
     const { loadRoutes } = await import('../render/index.ts');
-    const next = await loadRoutes(config, { bootSets, stageZero, clock, onWarning });
+    const next = await loadRoutes(config, { bootSets, stageZero, clock, onWarning, onRender });
     if (this.#routes === undefined) this.#routes = next;
     // It answers from now on. What is under way may take a while to end.
     else void this.#routes.replace(next).catch((error: unknown) => onWarning('former routes did not end', { error }));

@@ -51,6 +51,7 @@ function endOf(answer: Answer, from: 'boot sets' | 'files'): End | undefined {
     case 'busy':
       return { kind: 'silence', reason: answer.reason };
     case 'notMine':
+    case 'renamed':
       return undefined;
   }
 }

@@ -16,7 +16,7 @@ import type { RenderPool } from './render-pool.ts';
 import { type Made, Rendered, Text } from './rendered.ts';
 import type { Route } from './route-config.ts';
 import type { Tally } from './tally.ts';
-import type { Explanation, InventoryNode, RenderRequest, RouteTrial } from './types.ts';
+import type { Explanation, InventoryNode, RenderRecord, RenderRequest, RouteTrial } from './types.ts';
 import { type Upstreams, upstreamUrl } from './upstream.ts';
 
 export interface RouteSetParts {
@@ -30,6 +30,7 @@ export interface RouteSetParts {
   readonly stageZero: readonly string[] | undefined;
   readonly now: () => number;
   readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
+  readonly onRender: (render: RenderRecord) => void;
 }
 
 /** What lasts from one set of routes to the next. */
@@ -243,7 +244,7 @@ export class RouteSet {
     if (version === undefined) this.parts.bootSets?.see({ path: name, client, ids });
     const key = `${route.index} ${client} ${local} ${name}`;
     const { made, isShared } = await this.#rendered.get(key, client, version?.boot ?? '', () =>
-      this.#render(route, asked, version),
+      this.#timed(route, asked, version),
     );
     if (made.kind === 'made') this.#lasting.tally.outcomes[isShared ? 'shared' : made.isStale ? 'stale' : 'rendered']++;
     return made;
@@ -274,6 +275,15 @@ export class RouteSet {
     const kindOf = (id: string): string => id.slice(0, id.indexOf(':'));
     const kinds = new Set(ids.map(kindOf));
     return [...ids, ...own.filter((id) => !kinds.has(kindOf(id)))];
+  }
+
+  async #timed(route: Route, asked: Asked, version: Version | undefined): Promise<Made> {
+    const { now, onRender } = this.parts;
+    const before = now();
+    const made = await this.#render(route, asked, version);
+    const result = made.kind === 'made' ? 'rendered' : made.kind === 'none' ? 'notMine' : 'failed';
+    onRender({ kind: route.kind, result, durationMs: now() - before });
+    return made;
   }
 
   async #render(route: Route, { request, node }: Asked, version: Version | undefined): Promise<Made> {

@@ -12,7 +12,15 @@ import { RenderPool } from './render-pool.ts';
 import { type Route, readRoutes } from './route-config.ts';
 import { type Lasting, RouteSet } from './route-set.ts';
 import { newTally } from './tally.ts';
-import { type Explanation, type Inventory, type RenderConfig, RenderConfigError, type RoutesStats } from './types.ts';
+import {
+  type Explanation,
+  type Inventory,
+  type RenderConfig,
+  RenderConfigError,
+  type RenderRecord,
+  type RouteKind,
+  type RoutesStats,
+} from './types.ts';
 import { Upstreams } from './upstream.ts';
 
 export interface RoutesParts {
@@ -22,6 +30,8 @@ export interface RoutesParts {
   readonly stageZero?: readonly string[] | undefined;
   readonly clock: TablesClock;
   readonly onWarning?: ((message: string, detail: Readonly<Record<string, unknown>>) => void) | undefined;
+  /** Told of every rendering that has been run, previews left out. */
+  readonly onRender?: ((render: RenderRecord) => void) | undefined;
   /** The threads' entry, for tests that run from elsewhere. */
   readonly worker?: URL | undefined;
   /** For tests: when a thread counts as standing still. */
@@ -43,6 +53,11 @@ export class Routes implements Source {
 
   get inventory(): Inventory | undefined {
     return this.#set?.parts.inventory;
+  }
+
+  /** The routes in their order. */
+  list(): readonly { readonly match: string; readonly kind: RouteKind }[] {
+    return (this.#set?.parts.routes ?? []).map(({ config, kind }) => ({ match: config.match, kind }));
   }
 
   async open(request: BootRequest): Promise<Answer> {
@@ -123,7 +138,7 @@ function filesOf(routes: readonly Route[], kind: 'template' | 'handler', base: s
  */
 export async function loadRoutes(config: RenderConfig, parts: RoutesParts): Promise<Routes> {
   const { base, threads = THREADS } = config;
-  const { clock, worker, stillMs, onWarning = (): void => {} } = parts;
+  const { clock, worker, stillMs, onWarning = (): void => {}, onRender = (): void => {} } = parts;
   const routes = readRoutes(config.routes);
   const templates = filesOf(routes, 'template', base);
   const handlers = filesOf(routes, 'handler', base);
@@ -149,6 +164,7 @@ export async function loadRoutes(config: RenderConfig, parts: RoutesParts): Prom
         stageZero: parts.stageZero,
         now,
         onWarning,
+        onRender,
       },
       lasting,
     );

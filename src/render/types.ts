@@ -167,6 +167,13 @@ export type RenderFailure = (typeof RENDER_FAILURES)[number];
 export const RENDER_OUTCOMES = ['rendered', 'shared', 'stale', 'notMine', 'refused', 'empty', 'rewritten'] as const;
 export type RenderOutcome = (typeof RENDER_OUTCOMES)[number];
 
+/** One rendering that was run, for a metric. */
+export interface RenderRecord {
+  readonly kind: RouteKind;
+  readonly result: 'rendered' | 'notMine' | 'failed';
+  readonly durationMs: number;
+}
+
 export interface RoutesStats {
   readonly outcomes: Readonly<Record<RenderOutcome, number>>;
   readonly failures: Readonly<Record<RenderFailure, number>>;
