@@ -59,6 +59,9 @@ interface Trace {
   version: Version | undefined;
 }
 
+/** Captures that say who asks. */
+const NAMING: ReadonlySet<string> = new Set(['mac', 'uuid', 'serial', 'ip', 'hexip']);
+
 const EMPTY = shareBytes(new Uint8Array(0));
 
 export class RouteSet {
@@ -205,9 +208,11 @@ export class RouteSet {
     return undefined;
   }
 
-  #whyNot({ kind, config, when }: Route, { ids, node }: Asked): 'unknown node' | 'other labels' | undefined {
+  #whyNot({ kind, config, when, pattern }: Route, { node }: Asked): 'unknown node' | 'other labels' | undefined {
     const servesUnknown = config.unknown ?? (kind !== 'template' || this.parts.inventory === undefined);
-    if (!servesUnknown && node === undefined && ids.length > 0) return 'unknown node';
+    // Also where the name names nobody after all: the first digits of an address, a UUID that many machines have.
+    const namesNode = pattern.captures.some((capture) => NAMING.has(capture));
+    if (!servesUnknown && node === undefined && namesNode) return 'unknown node';
     const fits = when.every(([label, value]) => {
       const own = node === undefined || !Object.hasOwn(node.labels, label) ? undefined : node.labels[label];
       return own !== undefined && value.test(own);
