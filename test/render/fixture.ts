@@ -25,14 +25,14 @@ export class Desk {
   }
 
   load(routes: readonly RouteConfig[], more: Partial<RenderConfig & RoutesParts> = {}): Promise<Routes> {
-    const { inventory, threads, ...parts } = more;
+    const { inventory, threads, base = this.folder, ...parts } = more;
     return loadRoutes(
-      { routes, base: this.folder, inventory, threads },
+      { routes, base, inventory, threads },
       {
         clock: new MonotonicClock(),
         onWarning: (message, detail) => void this.warnings.push(`${message}: ${String(detail['reason'])}`),
         worker: WORKER,
-        stillMs: 500,
+        stillMs: 1000,
         ...parts,
       },
     );

@@ -59,7 +59,11 @@ describe('an inventory', () => {
 
   it('gives a node what its profile, then its groups, then it itself says', () => {
     const node = read(RACK).named('n1')!;
-    expect(node).toMatchObject({ channel: 'next', args: 'quiet console=ttyS0 hostname=n1', groups: ['rack-1', 'canary'] });
+    expect(node).toMatchObject({
+      channel: 'next',
+      args: 'quiet console=ttyS0 hostname=n1',
+      groups: ['rack-1', 'canary'],
+    });
     expect(node.vars).toEqual({ disk: '/dev/nvme0n1', roles: ['a', 'b'] });
   });
 
@@ -70,18 +74,29 @@ describe('an inventory', () => {
   });
 
   it('may have what it takes the full parser to read', () => {
-    const inventory = read('base: &a { rack: r1 }\nnodes:\n  - name: "a"\n    labels: *a\n'.replace('base:', 'profiles:\n  x:\n    labels:'));
+    const inventory = read(
+      'base: &a { rack: r1 }\nnodes:\n  - name: "a"\n    labels: *a\n'.replace('base:', 'profiles:\n  x:\n    labels:'),
+    );
     expect(inventory.named('a')?.labels).toEqual({ rack: 'r1' });
     expect(read('nodes:\n  - name: a\n    args: |-\n      one\n').named('a')?.args).toBe('one');
   });
 
   it.each([
-    ['nodes:\n  - name: a\n  - name: b\n    mac: 52-54-00-00-00\n', ':4: mac: expected the MAC of one machine, got "52-54-00-00-00"'],
+    [
+      'nodes:\n  - name: a\n  - name: b\n    mac: 52-54-00-00-00\n',
+      ':4: mac: expected the MAC of one machine, got "52-54-00-00-00"',
+    ],
     ['nodes:\n  - name: a\n    mca: x\n', ':2: Unrecognized key: "mca"'],
     ['nodes:\n  - mac: 52-54-00-00-00-01\n', ':2: name: '],
-    ['nodes:\n  - name: a\n    uuid: 03000200-0400-0500-0006-000700080009\n', ':3: uuid: expected the UUID of one machine'],
+    [
+      'nodes:\n  - name: a\n    uuid: 03000200-0400-0500-0006-000700080009\n',
+      ':3: uuid: expected the UUID of one machine',
+    ],
     ['nodes:\n  - name: a\n    profile: x\n', ':3: profile: expected one of none'],
-    ['nodes:\n  - name: a\n    address: 10.0.0.1\n  - name: b\n    address: 10.0.0.1\n', ':4: ip 10.0.0.1 is already that of a'],
+    [
+      'nodes:\n  - name: a\n    address: 10.0.0.1\n  - name: b\n    address: 10.0.0.1\n',
+      ':4: ip 10.0.0.1 is already that of a',
+    ],
     ['nodes:\n  - name: a\n    args: "a\\nb"\n', ':3: args: expected one line'],
     ['nodes:\n  - name: a\n   x: [\n', ':3: '],
     ['node: []\n', ':1: Unrecognized key: "node"'],
@@ -121,16 +136,38 @@ describe('an inventory', () => {
 describe('plain YAML', () => {
   const scalar = fc.oneof(
     fc.string({ unit: fc.constantFrom(...'abz019.:-+_/ #,{}[]~&*!|>%@`"\'=xeEoTrue'), maxLength: 8 }),
-    fc.constantFrom('1e3', '0x1f', '0o17', '.5', '1.5', '-1', '+1', '.inf', '-.inf', '.nan', 'null', 'true', '~', '52:54:00', '1:2', '00', '12e03', '1_000'),
+    fc.constantFrom(
+      '1e3',
+      '0x1f',
+      '0o17',
+      '.5',
+      '1.5',
+      '-1',
+      '+1',
+      '.inf',
+      '-.inf',
+      '.nan',
+      'null',
+      'true',
+      '~',
+      '52:54:00',
+      '1:2',
+      '00',
+      '12e03',
+      '1_000',
+    ),
   );
 
   it('means what the full parser says it means', () => {
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.constantFrom('a', 'b', 'c-d', 'e_1'), scalar), { minLength: 1, maxLength: 4 }), (pairs) => {
-        const lines = pairs.map(([key, value]) => `  ${key}: ${value}`);
-        const plain = readPlainMap(lines);
-        if (plain !== undefined) expect(plain).toEqual(parse(lines.join('\n')));
-      }),
+      fc.property(
+        fc.array(fc.tuple(fc.constantFrom('a', 'b', 'c-d', 'e_1'), scalar), { minLength: 1, maxLength: 4 }),
+        (pairs) => {
+          const lines = pairs.map(([key, value]) => `  ${key}: ${value}`);
+          const plain = readPlainMap(lines);
+          if (plain !== undefined) expect(plain).toEqual(parse(lines.join('\n')));
+        },
+      ),
       { numRuns: 20_000 },
     );
   });
@@ -138,7 +175,9 @@ describe('plain YAML', () => {
   it('means so in flow as well, and in maps within maps', () => {
     fc.assert(
       fc.property(fc.array(scalar, { maxLength: 3 }), fc.boolean(), (values, isList) => {
-        const text = isList ? `[${values.join(', ')}]` : `{ ${values.map((value, at) => `k${at}: ${value}`).join(', ')} }`;
+        const text = isList
+          ? `[${values.join(', ')}]`
+          : `{ ${values.map((value, at) => `k${at}: ${value}`).join(', ')} }`;
         const lines = ['a:', `  b: ${text}`, '  c:', '    d: x'];
         const plain = readPlainMap(lines);
         if (plain !== undefined) expect(plain).toEqual(parse(lines.join('\n')));
@@ -148,7 +187,13 @@ describe('plain YAML', () => {
   });
 
   it('is what is written by hand', () => {
-    const node = { name: 'n1', mac: '52:54:00:00:00:01', labels: { rack: 'r1' }, args: 'console=ttyS0,115200n8 a=b', port: 8080 };
+    const node = {
+      name: 'n1',
+      mac: '52:54:00:00:00:01',
+      labels: { rack: 'r1' },
+      args: 'console=ttyS0,115200n8 a=b',
+      port: 8080,
+    };
     expect(readPlainMap(stringify(node).trimEnd().split('\n'))).toEqual(node);
   });
 });
