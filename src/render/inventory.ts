@@ -50,6 +50,7 @@ export class NodeInventory implements Inventory {
   }
 
   #node(index: number): InventoryNode {
-    return (this.#nodes[index] ??= JSON.parse(this.#packed[index]!) as InventoryNode);
+    this.#nodes[index] ??= JSON.parse(this.#packed[index]!) as InventoryNode;
+    return this.#nodes[index];
   }
 }

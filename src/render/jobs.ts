@@ -7,6 +7,8 @@ export interface ThreadSetup {
   /** Files by their route's number; those that the thread is not for are left out. */
   readonly templates: Readonly<Record<number, string>>;
   readonly handlers: Readonly<Record<number, string>>;
+  /** Whether there are upstreams to ask. */
+  readonly fetches: boolean;
   readonly niceness: number;
   /** See CELL. */
   readonly cells: SharedArrayBuffer;

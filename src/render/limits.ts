@@ -1,7 +1,11 @@
 /** What renderings may take. Numbers alone; docs/design.md lists those that a user can notice. */
 
 /** Longest time for one answer, in milliseconds, where a route says nothing else. */
-export const TIMEOUT_MS = { template: 1000, handler: 5000, upstream: 5000 } as const;
+export const TIMEOUT_MS = {
+  template: 1000,
+  handler: 5000,
+  upstream: 5000,
+} as const;
 /** Longest answer in bytes where a route says nothing else: a config is a few KiB. */
 export const MAX_BYTES = 1024 * 1024;
 /** No route may say more. */

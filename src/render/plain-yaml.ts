@@ -6,8 +6,8 @@
 import type { Json } from './types.ts';
 
 /** Starts with nothing that means something in YAML, and has neither `: ` nor ` #` in it. */
-const PLAIN = /^(?![-?:](?:\s|$))[A-Za-z0-9_./+=@~^$()-][A-Za-z0-9_./+=@~^$();<\\ :,*&!%'"-]*$/;
-const FLOW_PLAIN = /^(?![-?:](?:\s|$))[A-Za-z0-9_./+=@-][A-Za-z0-9_./+=@:; -]*$/;
+const PLAIN = /^(?![-?:](?:\s|$))[A-Za-z0-9_./+=~^$()-][A-Za-z0-9_./+=@~^$();<\\ :,*&!%'"-]*$/;
+const FLOW_PLAIN = /^(?![-?:](?:\s|$))[A-Za-z0-9_./+=-][A-Za-z0-9_./+=@:; -]*$/;
 const SPECIAL = /^(?:~|null|Null|NULL|true|True|TRUE|false|False|FALSE)$/;
 const NUMBER_LIKE = /^[-+]?(?:\.?[0-9]|\.inf|\.Inf|\.INF)|^\.nan|^\.NaN|^\.NAN/;
 const NOT_A_NUMBER = /^[-+]?[0-9.]*[^-+0-9.eExob]|\..*\.|:/;

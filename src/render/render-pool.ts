@@ -95,8 +95,8 @@ export class RenderPool {
   run(work: Work): Promise<JobResult> {
     if (this.waiting >= WAITING) return Promise.resolve(failed('queueFull', `${WAITING} others wait`));
     return new Promise((resolve) => {
-      const id = (this.#lastId = (this.#lastId % 0x7fffffff) + 1);
-      const pending: Pending = { id, work, resolve, since: this.#options.clock.now(), tries: 0 };
+      this.#lastId = (this.#lastId % 0x7fffffff) + 1;
+      const pending: Pending = { id: this.#lastId, work, resolve, since: this.#options.clock.now(), tries: 0 };
       if (this.#slow.has(work.route)) this.#putAlone(pending, this.#aloneLast);
       else this.#queue.push(pending);
       this.#dispatch();
@@ -141,8 +141,9 @@ export class RenderPool {
 
   #dispatch(): void {
     if (this.#closed) return;
-    let thread: RenderThread | undefined;
-    while (this.#queue.length > 0 && (thread = this.#idlest(this.#queue[0]!)) !== undefined) {
+    while (this.#queue.length > 0) {
+      const thread = this.#idlest(this.#queue[0]!);
+      if (thread === undefined) break;
       this.#give(thread, this.#takeBatch());
     }
     if (!this.#loneBusy && this.#aloneFirst.length + this.#aloneLast.length > 0) void this.#runAlone();
@@ -215,7 +216,8 @@ export class RenderPool {
     this.#lost++;
     this.#threads[index] = this.#newThread();
     thread.close().catch(() => {});
-    this.#options.onWarning('a render thread was replaced', { reason: reasonOf(error) });
+    // Whoever is to blame gets a line of its own.
+    if (thread.current === 0) this.#options.onWarning('a render thread was lost', { reason: reasonOf(error) });
   }
 
   async #runAlone(): Promise<void> {

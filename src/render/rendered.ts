@@ -20,7 +20,8 @@ export class Text {
   }
 
   get netascii(): SharedHandle {
-    return (this.#netascii ??= shareNetascii(attachShared(this.octet).bytes));
+    this.#netascii ??= shareNetascii(attachShared(this.octet).bytes);
+    return this.#netascii;
   }
 }
 
@@ -96,7 +97,7 @@ export class Rendered {
 
   /** The client begins a new boot. */
   forget(client: string): void {
-    for (const key of [...(this.#ofClient.get(client) ?? [])]) this.#kept.delete(key);
+    for (const key of this.#ofClient.get(client) ?? []) this.#kept.delete(key);
   }
 
   #keep(key: string, kept: Kept): void {

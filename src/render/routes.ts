@@ -7,6 +7,7 @@ import type { TablesClock } from '../content/boot-set/address-tables.ts';
 import type { BootSets } from '../content/boot-set/index.ts';
 import type { Answer, BootRequest, Source } from '../content/types.ts';
 import { NodeInventory } from './inventory.ts';
+import type { ThreadSetup } from './jobs.ts';
 import { NICENESS, THREADS } from './limits.ts';
 import { RenderPool } from './render-pool.ts';
 import { type Route, readRoutes } from './route-config.ts';
@@ -142,10 +143,12 @@ export async function loadRoutes(config: RenderConfig, parts: RoutesParts): Prom
   const routes = readRoutes(config.routes);
   const templates = filesOf(routes, 'template', base);
   const handlers = filesOf(routes, 'handler', base);
-  const poolFor = (setup: { templates: Record<number, string>; handlers: Record<number, string> }): RenderPool =>
+  const poolFor = (setup: Pick<ThreadSetup, 'templates' | 'handlers' | 'fetches'>): RenderPool =>
     new RenderPool({ threads, setup: { base, niceness: NICENESS, ...setup }, clock, onWarning, worker, stillMs });
-  const forTemplates = poolFor({ templates, handlers: {} });
-  const forHandlers = Object.keys(handlers).length === 0 ? undefined : poolFor({ templates: {}, handlers });
+  const fetches = routes.some(({ kind }) => kind === 'upstream');
+  const forTemplates = poolFor({ templates, handlers: {}, fetches });
+  const hasHandlers = Object.keys(handlers).length > 0;
+  const forHandlers = hasHandlers ? poolFor({ templates: {}, handlers, fetches: false }) : undefined;
   const now = (): number => clock.now();
   try {
     const [inventory] = await Promise.all([

@@ -15,7 +15,7 @@ function textOf(value: unknown): string {
   const plain: unknown = toValue(value);
   if (typeof plain === 'string') return plain;
   if (plain === undefined || plain === null) return '';
-  return Array.isArray(plain) ? plain.map(textOf).join('') : String(plain as number);
+  return Array.isArray(plain) ? plain.map(textOf).join('') : String(plain);
 }
 
 /** Output that is counted while it grows. */

@@ -45,6 +45,7 @@ function end(): void {
 }
 
 interface Loaded {
+  readonly fetcher: import('./upstream-fetch.ts').Fetcher | undefined;
   readonly templates: import('./template.ts').Templates | undefined;
   readonly handlers: ReadonlyMap<number, Handler>;
 }
@@ -75,7 +76,12 @@ async function load(): Promise<Loaded> {
       throw new Error(`${file}: ${reasonOf(error)}`, { cause: error });
     }
   }
-  return { templates, handlers };
+  let fetcher: Loaded['fetcher'];
+  if (setup.fetches) {
+    const { Fetcher } = await import('./upstream-fetch.ts');
+    fetcher = new Fetcher();
+  }
+  return { templates, handlers, fetcher };
 }
 
 let lastBootset: { readonly text: string; readonly view: BootSetView } | undefined;
@@ -130,8 +136,6 @@ async function render(job: RenderJob & { readonly id: number }): Promise<JobResu
   }
 }
 
-let fetcher: import('./upstream-fetch.ts').Fetcher | undefined;
-
 async function work(job: Job): Promise<JobResult> {
   switch (job.kind) {
     case 'load':
@@ -142,11 +146,9 @@ async function work(job: Job): Promise<JobResult> {
       const { readInventory } = await import('./inventory-file.ts');
       return { kind: 'inventory', inventory: readInventory(job.file) };
     }
-    case 'fetch': {
-      const { Fetcher } = await import('./upstream-fetch.ts');
-      fetcher ??= new Fetcher();
-      return fetcher.run(job);
-    }
+    case 'fetch':
+      loading ??= load();
+      return (await loading).fetcher!.run(job);
     default:
       return render(job);
   }
