@@ -28,6 +28,10 @@ export class FileWatch {
     this.#options = options;
   }
 
+  get files(): ReadonlySet<string> {
+    return this.#files;
+  }
+
   /** From now on these files, and no others. Resolves when a change would be seen. */
   async watch(files: Iterable<string>): Promise<void> {
     const wanted = new Set([...files].map((file) => resolve(file)));

@@ -2,7 +2,7 @@
  * The config of a running server, taken in anew when it has changed: all or nothing. Knows which settings can change
  * while it runs, and which files they come from; what they mean is for those who apply them.
  */
-import { readdirSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { dirname, extname, join, resolve } from 'node:path';
 import { errorLine } from './failure.ts';
 import { FileWatch } from './file-watch.ts';
@@ -54,7 +54,18 @@ export function configFiles(file: string, { routes, inventory }: Pick<Settings, 
   return new Set([resolve(file), ...(inventory === undefined ? [] : [inventory]), ...named, ...named.flatMap(beside)]);
 }
 
+/** Tells whether any of the files has been written or replaced since. */
+function fingerprint(files: Iterable<string>): string {
+  const stats = [...files].map((file) => {
+    const { mtimeNs, ctimeNs, size, ino } = statSync(file, { throwIfNoEntry: false, bigint: true }) ?? {};
+    return `${file}\0${mtimeNs}\0${ctimeNs}\0${size}\0${ino}`;
+  });
+  return stats.toSorted().join('\n');
+}
+
 export class LiveConfig {
+  /** Of the files as they were when they were last read; another set of files is another one as well. */
+  #seen = '';
   readonly #options: LiveConfigOptions;
   readonly #watch: FileWatch;
   #current: Settings;
@@ -66,7 +77,10 @@ export class LiveConfig {
     this.#options = options;
     this.#current = options.started;
     this.#watch = new FileWatch({
-      onChange: () => void this.reload('a file has changed'),
+      onChange: () => {
+        // Whoever changed them may have asked for it as well.
+        if (fingerprint(this.#watch.files) !== this.#seen) void this.reload('a file has changed');
+      },
       onFailure: (error) => options.onWarning('config files can not be watched', { error: errorLine(error) }),
     });
   }
@@ -78,6 +92,7 @@ export class LiveConfig {
 
   async start(): Promise<void> {
     await this.#watchFiles(this.#current);
+    this.#seen = fingerprint(this.#watch.files);
   }
 
   /** Takes everything in as it is now. Asked again meanwhile, it does so once more. Never rejects. */
@@ -119,6 +134,7 @@ export class LiveConfig {
       restart = keys.filter((key) => !(key in live) && JSON.stringify(found[key]) !== JSON.stringify(started[key]));
       // Also what is wrong now will be put right in one of these.
       await this.#watchFiles(found);
+      this.#seen = fingerprint(this.#watch.files);
       await apply(wanted);
       this.#current = wanted;
       return { result: 'ok', restart };

@@ -46,6 +46,11 @@ export class ExampleServer {
     return outcome === 'complete' ? Buffer.concat(chunks).toString() : outcome;
   }
 
+  /** Waits for what its log says. */
+  saying(pattern: RegExp): Promise<RegExpExecArray> {
+    return this.#process.saying(pattern);
+  }
+
   signal(name: NodeJS.Signals): void {
     this.#process.process.kill(name);
   }
