@@ -42,7 +42,12 @@ const LAW: Readonly<Record<string, Law>> = {
   'src/control': {
     from: ['all'],
     node: true,
-    packages: ['@hono/node-server', 'commander', 'hono', 'pino', 'prom-client', 'yaml', 'zod'],
+    packages: ['@hono/node-server', 'chokidar', 'commander', 'hono', 'pino', 'prom-client', 'yaml', 'zod'],
+  },
+  'src/library': {
+    from: ['src/server', 'src/content', 'src/render', 'src/engine', 'src/session'],
+    node: true,
+    packages: [],
   },
   'src/index.ts': { from: ['all'], node: false, packages: [] },
 };
