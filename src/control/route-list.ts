@@ -3,7 +3,9 @@
  * pattern means, nor whether a template is there: that is src/render's.
  */
 import { z } from 'zod';
+import { parsePattern } from '../render/pattern.ts';
 import { FAILURE_POLICIES, ROUTE_KINDS, type RouteConfig } from '../render/types.ts';
+import { showValue } from './escape.ts';
 import { duration, size, type ValueKind } from './value-kind.ts';
 
 /** Each request passes them one by one until one takes it. */
@@ -33,10 +35,26 @@ const WHEN = z
   .record(z.string(), LABEL, { error: 'labels such as {role: compute}' })
   .refine((labels) => Object.keys(labels).length <= MOST_LABELS, { error: `at most ${MOST_LABELS} labels` });
 
+const MATCH = text('a name with captures, such as "pxelinux.cfg/01-{mac}" (in quotes)', 512).transform(
+  (match, context) => {
+    try {
+      parsePattern(match);
+      return match;
+    } catch (error) {
+      // The pattern's own words begin with what is expected.
+      const [expected = '', got = showValue(match)] = (error as Error).message
+        .replace(/^expected /, '')
+        .split(', got ');
+      context.addIssue({ code: 'custom', message: expected, params: { got } });
+      return z.NEVER;
+    }
+  },
+);
+
 const ROUTE = z
   .strictObject(
     {
-      match: text('a name with captures, such as "pxelinux.cfg/01-{mac}" (in quotes)', 512),
+      match: MATCH,
       template: text('a template, as a file below the folder of the config file', 1024).optional(),
       handler: text('a module, as a file below the folder of the config file', 1024).optional(),
       upstream: text('a URL such as http://127.0.0.1:8080/boot', 2048).optional(),
