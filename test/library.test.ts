@@ -35,22 +35,23 @@ async function run(...args: string[]): Promise<{ port: number; end: () => Promis
     await ended;
   });
   let said = '';
-  program.stdout.setEncoding('utf8');
-  for await (const text of program.stdout) {
-    said += String(text);
+  program.stdout.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+  });
+  for (;;) {
     const port = /listening on 127\.0\.0\.1:(\d+)\n/.exec(said)?.[1];
-    if (port === undefined) continue;
-    program.stdout.resume();
-    return {
-      port: Number(port),
-      end: async () => {
+    if (port !== undefined) {
+      const end = async (): Promise<number | null> => {
         program.kill('SIGTERM');
         await ended;
         return program.exitCode;
-      },
-    };
+      };
+      return { port: Number(port), end };
+    }
+    // oxlint-disable-next-line no-await-in-loop -- until it says so.
+    const isOver = await Promise.race([once(program.stdout, 'data').then(() => false), ended.then(() => true)]);
+    if (isOver) throw new Error(`ended before it listened: ${said}`);
   }
-  throw new Error(`ended before it listened: ${said}`);
 }
 
 describe('examples/embedding', () => {

@@ -163,7 +163,7 @@ describe('reveille explain', () => {
       'route 7     grub/{path*}.lst (empty): no match',
       'route 8     {mac}.ipxe (template): no match',
       `file        ${root}/files/pxelinux.cfg/default`,
-      'answer      85 bytes, from files',
+      'answer      86 bytes, from files',
       '',
     ]);
     const unknown = await reveille(root, 'explain', 'pxelinux.cfg/C0A80', '--ip', '192.168.5.10');
