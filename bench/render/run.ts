@@ -19,6 +19,10 @@ const SPREAD_P99_MS = 110;
 const INSTANT_P99_MS = 1000;
 const TURNAROUND_FACTOR = 1.3;
 
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
 const dist = (path: string): string => new URL(`../../dist/${path}`, import.meta.url).href;
 const { startServer, DEFAULT_LIMITS, BufferCache, MemorySource } = (await import(dist('index.js'))) as typeof Reveille;
 const { loadRoutes } = (await import(dist('render/index.js'))) as typeof RenderModule;
@@ -144,7 +148,7 @@ const client = new Nodes();
 let failed = false;
 
 function judge(what: string, holds: boolean): void {
-  console.log(`  ${holds ? 'holds' : 'FAILS'}: ${what}`);
+  say(`  ${holds ? 'holds' : 'FAILS'}: ${what}`);
   if (!holds) failed = true;
 }
 
@@ -154,8 +158,8 @@ async function storm(title: string, spreadMs: number, p99Ms: number): Promise<vo
   const result = await client.ask<Configs>({ kind: 'configs', port, nodes: NODES, spreadMs, giveUpMs: 20_000 });
   const { outcomes } = routes.stats();
   const rendered = outcomes.rendered - before.rendered;
-  console.log(`${title}: first reply ${shown(result.firstMs)}; config whole ${shown(result.wholeMs)}`);
-  console.log(
+  say(`${title}: first reply ${shown(result.firstMs)}; config whole ${shown(result.wholeMs)}`);
+  say(
     `  rendered ${rendered}, shared ${outcomes.shared - before.shared}, resent ${result.resent}, wrong ${result.wrong}, failed ${result.errors}`,
   );
   judge(`first reply p99 <= ${p99Ms} ms`, percentile(result.firstMs, 0.99) <= p99Ms);
@@ -163,13 +167,13 @@ async function storm(title: string, spreadMs: number, p99Ms: number): Promise<vo
 }
 
 try {
-  console.log(`${NODES} nodes, ${availableParallelism()} cores, engine ${server.engine}, Node ${process.version}`);
+  say(`${NODES} nodes, ${availableParallelism()} cores, engine ${server.engine}, Node ${process.version}`);
   await storm(`over ${SPREAD_MS / 1000} s`, SPREAD_MS, SPREAD_P99_MS);
   await storm('in one instant', 0, INSTANT_P99_MS);
   const order = { kind: 'turnaround', port, name: 'big', transfers: 8, forMs: TURNAROUND_MS };
   await client.ask({ ...order, forMs: 1000 });
   const alone = await client.ask<{ gapsMs: number[] }>(order);
-  console.log(`DATA after ACK, alone: ${shown(alone.gapsMs)} (${alone.gapsMs.length} blocks)`);
+  say(`DATA after ACK, alone: ${shown(alone.gapsMs)} (${alone.gapsMs.length} blocks)`);
   for (const [prefix, perS] of [
     ['waits', 200],
     ['computes', 50],
@@ -179,12 +183,12 @@ try {
       client.ask<{ asked: number }>({ kind: 'pester', port, prefix, perS, forMs: TURNAROUND_MS }),
     ]);
     const factor = percentile(beside.gapsMs, 0.99) / percentile(alone.gapsMs, 0.99);
-    console.log(
+    say(
       `DATA after ACK, beside ${asked} requests of a handler that ${prefix}: ${shown(beside.gapsMs)} (${beside.gapsMs.length} blocks)`,
     );
     judge(`p99 within ${TURNAROUND_FACTOR} of alone: ${factor.toFixed(2)}`, factor <= TURNAROUND_FACTOR);
   }
-  console.log('warnings:', Object.fromEntries(warnings));
+  say(`warnings: ${JSON.stringify(Object.fromEntries(warnings))}`);
 } finally {
   client.close();
   await server.stop(0);
