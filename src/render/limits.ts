@@ -12,8 +12,11 @@ export const MAX_BYTES = 1024 * 1024;
 export const MOST_BYTES = 64 * 1024 * 1024;
 /** Threads for templates and upstreams, and as many for handlers. */
 export const THREADS = 2;
-/** Niceness of these threads on Linux: packets and requests come first. */
-export const NICENESS = 10;
+/**
+ * Niceness of these threads on Linux: packets and requests come first. Templates are short and somebody waits for each;
+ * what a handler computes nobody knows.
+ */
+export const NICENESS = { templates: 3, handlers: 10 } as const;
 /** A thread with work that has shown no sign of life for so long stands still. */
 export const STILL_MS = 2000;
 /** Longest wait for a thread to load templates and handlers. */

@@ -53,7 +53,9 @@ export class RenderPool {
   readonly #threads: RenderThread[];
   #lone: RenderThread | undefined;
   #loneBusy = false;
-  readonly #queue: Pending[] = [];
+  readonly #templates: Pending[] = [];
+  /** Handlers and fetches. */
+  readonly #others: Pending[] = [];
   /** Innocent ones first, those of slow routes after them. */
   readonly #aloneFirst: Pending[] = [];
   readonly #aloneLast: Pending[] = [];
@@ -72,7 +74,9 @@ export class RenderPool {
   }
 
   get waiting(): number {
-    return this.#queue.length + this.#aloneFirst.length + this.#aloneLast.length + this.#running;
+    return (
+      this.#templates.length + this.#others.length + this.#aloneFirst.length + this.#aloneLast.length + this.#running
+    );
   }
 
   get threadsLost(): number {
@@ -98,7 +102,7 @@ export class RenderPool {
       this.#lastId = (this.#lastId % 0x7fffffff) + 1;
       const pending: Pending = { id: this.#lastId, work, resolve, since: this.#options.clock.now(), tries: 0 };
       if (this.#slow.has(work.route)) this.#putAlone(pending, this.#aloneLast);
-      else this.#queue.push(pending);
+      else this.#queueOf(work).push(pending);
       this.#dispatch();
     });
   }
@@ -106,9 +110,9 @@ export class RenderPool {
   async close(): Promise<void> {
     this.#closed = true;
     this.#cancelLook?.();
-    const waiting = [...this.#queue, ...this.#aloneFirst, ...this.#aloneLast];
+    const waiting = [...this.#templates, ...this.#others, ...this.#aloneFirst, ...this.#aloneLast];
     for (const { resolve } of waiting) resolve(failed('crashed', 'the server stops'));
-    for (const list of [this.#queue, this.#aloneFirst, this.#aloneLast]) list.length = 0;
+    for (const list of [this.#templates, this.#others, this.#aloneFirst, this.#aloneLast]) list.length = 0;
     await Promise.all([...this.#threads, ...(this.#lone === undefined ? [] : [this.#lone])].map((one) => one.close()));
   }
 
@@ -141,28 +145,24 @@ export class RenderPool {
 
   #dispatch(): void {
     if (this.#closed) return;
-    while (this.#queue.length > 0) {
-      const thread = this.#idlest(this.#queue[0]!);
-      if (thread === undefined) break;
-      this.#give(thread, this.#takeBatch());
+    while (this.#templates.length > 0) {
+      const thread = this.#threads.reduce((a, b) => (b.templates < a.templates ? b : a));
+      if (thread.templates >= TEMPLATES_PER_THREAD) break;
+      // Shared out when there are few.
+      const size = Math.min(BATCH, Math.ceil(this.#templates.length / this.#threads.length));
+      this.#give(thread, this.#templates.splice(0, size));
+    }
+    while (this.#others.length > 0) {
+      const thread = this.#threads.reduce((a, b) => (b.active < a.active ? b : a));
+      if (thread.active - thread.templates >= ASYNC_PER_THREAD) break;
+      this.#give(thread, this.#others.splice(0, 1));
     }
     if (!this.#loneBusy && this.#aloneFirst.length + this.#aloneLast.length > 0) void this.#runAlone();
     if (this.#running > 0) this.#watch();
   }
 
-  /** The thread with least to do; undefined: all have enough. */
-  #idlest({ work }: Pending): RenderThread | undefined {
-    const most = work.kind === 'template' ? TEMPLATES_PER_THREAD : ASYNC_PER_THREAD;
-    const thread = this.#threads.reduce((a, b) => (b.active < a.active ? b : a));
-    return thread.active < most ? thread : undefined;
-  }
-
-  /** Templates that follow one another, shared out when there are few; anything else goes alone. */
-  #takeBatch(): Pending[] {
-    const most = Math.min(BATCH, Math.ceil(this.#queue.length / this.#threads.length));
-    let count = 0;
-    while (count < most && this.#queue[count]?.work.kind === 'template') count++;
-    return this.#queue.splice(0, Math.max(1, count));
+  #queueOf({ kind }: Work): Pending[] {
+    return kind === 'template' ? this.#templates : this.#others;
   }
 
   #give(thread: RenderThread, batch: readonly Pending[]): void {
@@ -196,7 +196,7 @@ export class RenderPool {
       if (pending.id === culprit) this.#blame(pending, error);
       else if (this.#closed) pending.resolve(failed('crashed', 'the server stops'));
       else if (culprit === 0 || ++pending.tries >= MOST_TRIES) this.#putAlone(pending, this.#aloneFirst);
-      else this.#queue.unshift(pending);
+      else this.#queueOf(pending.work).unshift(pending);
     }
   }
 

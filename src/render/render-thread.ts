@@ -21,6 +21,8 @@ export interface RenderThreadOptions {
 export class RenderThread {
   /** Work it has been given and has not answered. */
   active = 0;
+  /** How much of it is templates, which run one after the other. */
+  templates = 0;
   readonly #cells: Int32Array;
   readonly #piscina: Piscina<readonly Job[], readonly JobResult[]>;
   #beat = 0;
@@ -56,11 +58,14 @@ export class RenderThread {
   async run(jobs: readonly Job[]): Promise<readonly JobResult[]> {
     // What was looked at before it had work says nothing.
     if (this.active === 0) this.#beatAt = 0;
+    const templates = jobs[0]?.kind === 'template' ? jobs.length : 0;
     this.active += jobs.length;
+    this.templates += templates;
     try {
       return await this.#piscina.run(jobs);
     } finally {
       this.active -= jobs.length;
+      this.templates -= templates;
     }
   }
 

@@ -143,12 +143,14 @@ export async function loadRoutes(config: RenderConfig, parts: RoutesParts): Prom
   const routes = readRoutes(config.routes);
   const templates = filesOf(routes, 'template', base);
   const handlers = filesOf(routes, 'handler', base);
-  const poolFor = (setup: Pick<ThreadSetup, 'templates' | 'handlers' | 'fetches'>): RenderPool =>
-    new RenderPool({ threads, setup: { base, niceness: NICENESS, ...setup }, clock, onWarning, worker, stillMs });
+  const poolFor = (setup: Omit<ThreadSetup, 'base' | 'cells'>): RenderPool =>
+    new RenderPool({ threads, setup: { base, ...setup }, clock, onWarning, worker, stillMs });
   const fetches = routes.some(({ kind }) => kind === 'upstream');
-  const forTemplates = poolFor({ templates, handlers: {}, fetches });
+  const forTemplates = poolFor({ templates, handlers: {}, fetches, niceness: NICENESS.templates });
   const hasHandlers = Object.keys(handlers).length > 0;
-  const forHandlers = hasHandlers ? poolFor({ templates: {}, handlers, fetches: false }) : undefined;
+  const forHandlers = hasHandlers
+    ? poolFor({ templates: {}, handlers, fetches: false, niceness: NICENESS.handlers })
+    : undefined;
   const now = (): number => clock.now();
   try {
     const [inventory] = await Promise.all([

@@ -121,12 +121,6 @@ describe('an inventory', () => {
     const readMs = performance.now() - before;
     const inventory = new NodeInventory(packed);
     const takenMs = performance.now() - before - readMs;
-    const found = performance.now();
-    for (let node = 0; node < 10_000; node++) inventory.find(`ip:10.1.${node >> 8}.${node & 255}`);
-    console.log(
-      `10,000 nodes: read ${Math.round(readMs)} ms, taken over ${Math.round(takenMs)} ms, ` +
-        `each found in ${((performance.now() - found) / 10).toFixed(1)} µs`,
-    );
     expect(inventory.find('mac:52:54:00:00:27:0f')?.name).toBe('node9999');
     expect(readMs).toBeLessThan(1000);
     expect(takenMs).toBeLessThan(100);

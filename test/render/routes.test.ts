@@ -65,7 +65,7 @@ describe('routes', () => {
     const desk = await Desk.open(
       {
         'none.mjs': 'export default () => null;',
-        'some.mjs': 'export default async (request, { node }) => `${request.captures.mac} ${node?.name}`;',
+        'some.mjs': 'export default async ({ captures }, { node }) => [captures.mac, node?.name].join(" ");',
         'nodes.yaml': NODES,
       },
       [
@@ -118,7 +118,7 @@ describe('routes', () => {
 });
 
 describe('what was made', () => {
-  const counter = 'let n = 0; export default async () => `${++n}`;';
+  const counter = 'let n = 0; export default async () => String(++n);';
 
   it('is made once for those who ask at the same time, and stays the same within a boot', async () => {
     const desk = await Desk.open({ 'n.mjs': counter }, [{ match: 'grub.cfg', handler: 'n.mjs' }], { threads: 1 });
