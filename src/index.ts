@@ -10,8 +10,8 @@ export {
   type BootSetsPartOptions,
   directory,
   type DirectoryPartOptions,
+  ownSource,
   type Part,
-  source,
   templates,
   type TemplatesPartOptions,
 } from './library/sources.ts';

@@ -2,7 +2,7 @@
  * The life of a server process: what is started in which order, what a signal does, how it ends. Knows the parts by
  * their seams and never ends the process itself: worker threads must have closed their sockets before that.
  */
-import { dirname, resolve } from 'node:path';
+import { dirname, resolve as absolute } from 'node:path';
 import { BufferCache } from '../content/buffer-cache.ts';
 import { DEFAULT_LIMITS, startServer } from '../server/server.ts';
 import type { Address } from '../engine/types.ts';
@@ -26,7 +26,7 @@ const MOST_FAULTS_TOLD = 10;
 
 export interface RunOptions extends CommandContext {
   readonly settings: Settings;
-  /** Where they come from, if that can change; read() reads them anew. */
+  /** The absolute path that they come from, if that can change; read() reads them anew. */
   readonly config?: { readonly file: string; readonly read: () => Settings };
   readonly target: LogTarget;
   /** How to start the server; tests have their own. */
@@ -65,7 +65,7 @@ class ServerRun {
     });
     this.#content = new ServedContent({
       settings,
-      base: options.config === undefined ? undefined : dirname(resolve(options.config.file)),
+      base: options.config === undefined ? undefined : dirname(options.config.file),
       cache: this.#cache,
       onWarning: this.#onWarning,
       onCollected: (result) => this.#log.info('collected', result),
@@ -317,7 +317,7 @@ export function serve(flags: Flags, configFile: string | undefined, context: Com
   return runServer({
     ...context,
     settings: read(),
-    ...(configFile === undefined ? {} : { config: { file: configFile, read } }),
+    ...(configFile === undefined ? {} : { config: { file: absolute(configFile), read } }),
     target: stdoutTarget(),
   });
 }

@@ -121,6 +121,6 @@ export function templates(routes: readonly RouteConfig[], options: TemplatesPart
 }
 
 /** A source of one's own among the others. */
-export function source(own: Source): Part {
+export function ownSource(own: Source): Part {
   return { open: async () => ({ source: own, close: () => Promise.resolve() }) };
 }

@@ -50,9 +50,10 @@ describe('watched files', () => {
   });
 
   it('are noticed when there are none yet', async () => {
-    const { watch, path, write, change } = await watched('config.yaml');
+    const { watch, path, write, change, changes } = await watched('config.yaml');
     await watch.watch([path('config.yaml'), path('nodes.yaml')]);
     await change(() => write('nodes.yaml', 'first'));
+    expect(changes()).toBe(1);
   });
 
   it('count as one change when they change together, and others in their folder as none', async () => {
@@ -67,7 +68,7 @@ describe('watched files', () => {
   });
 
   it('are noticed behind a link that is switched', async () => {
-    const { path, write, watch, change } = await watched('a');
+    const { path, write, watch, change, changes } = await watched('a');
     write('b', 'other');
     symlinkSync('a', path('link'));
     await watch.watch([path('link')]);
@@ -75,5 +76,6 @@ describe('watched files', () => {
       symlinkSync('b', path('new'));
       renameSync(path('new'), path('link'));
     });
+    expect(changes()).toBe(1);
   });
 });

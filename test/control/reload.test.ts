@@ -23,7 +23,7 @@ class Versioned {
       broken === 'inventory'
         ? 'nodes: [{mac: 1}]\n'
         : `groups:\n  - {name: all, select: {name: "*"}, vars: {text: "inventory ${version}"}}\n` +
-            `nodes:\n${Array.from({ length: 50 }, (_, n) => `  - {name: n-${n}, mac: "52:54:00:00:00:${n.toString(16).padStart(2, '0')}"}\n`).join('')}`,
+            `nodes:\n${Array.from({ length: 64 }, (_, n) => `  - {name: n-${n}, mac: "52:54:00:00:00:${n.toString(16).padStart(2, '0')}"}\n`).join('')}`,
     );
     const text = [
       `apiToken: ${TOKEN}`,
@@ -140,10 +140,10 @@ describe('a reload', () => {
     );
     expect(await server.ask('version')).toBe('template changed, inventory 1\n');
     files.write(3);
-    await server.saying(/"routes":2,"nodes":50,"msg":"reloaded"(?:.|\n)*"routes":2,"nodes":50,"msg":"reloaded"/);
+    await server.saying(/"routes":2,"nodes":64,"msg":"reloaded"(?:.|\n)*"routes":2,"nodes":64,"msg":"reloaded"/);
     expect(await server.ask('version')).toBe('template 3, inventory 3\n');
     server.signal('SIGHUP');
-    await server.saying(/"reason":"SIGHUP","routes":2,"nodes":50,"msg":"reloaded"/);
+    await server.saying(/"reason":"SIGHUP","routes":2,"nodes":64,"msg":"reloaded"/);
   });
 
   it('names the settings that need a restart, and takes over the others', async () => {
