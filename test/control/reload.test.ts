@@ -68,9 +68,9 @@ describe('a reload', () => {
     const wrong: string[] = [];
     const seen = new Set<number>();
     let asked = 0;
-    let done = false;
+    const over = new AbortController();
     const askAgain = async (): Promise<void> => {
-      while (!done) {
+      while (!over.signal.aborted) {
         // oxlint-disable-next-line no-await-in-loop -- one after the other, each on some config.
         const text = await server.ask(`node/${MAC}`);
         const [, template, inventory] = /^template (\d+), inventory (\d+)\n$/.exec(text) ?? [];
@@ -105,7 +105,7 @@ describe('a reload', () => {
         failures.push(`${broken}: ${String(error)}`);
     }
     const { code, report } = await stormed;
-    done = true;
+    over.abort();
     await asking;
     expect(failures).toEqual([]);
     expect(wrong).toEqual([]);
