@@ -1,9 +1,22 @@
-/** Reveille as a library: serve files, fetch files, bring sources of your own. */
+/** Reveille as a library: serve files, boot sets and configs made for nodes, fetch files, bring sources of your own. */
 export { type FetchOptions, type FetchResult, fetchFile, type Sink } from './client/fetch.ts';
 export * from './content/index.ts';
 export type { TransferReport } from './engine/report.ts';
 export { type MapFile, type Mapping, type SharedHandle, shareBytes } from './engine/shared-bytes.ts';
 export type { Address } from './engine/types.ts';
+export { createServer, type CreateServerOptions } from './library/create-server.ts';
+export {
+  bootSets,
+  type BootSetsPartOptions,
+  directory,
+  type DirectoryPartOptions,
+  ownSource,
+  type Part,
+  templates,
+  type TemplatesPartOptions,
+} from './library/sources.ts';
+export type { Handler, HandlerAnswer, HandlerContext } from './render/handler.ts';
+export { RenderConfigError, type RenderRequest, type RouteConfig } from './render/types.ts';
 export { DEFAULT_LIMITS, startServer } from './server/server.ts';
 export type {
   RefusalRecord,

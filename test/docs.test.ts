@@ -8,12 +8,16 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { runBatch } from '../bench/benchmark.ts';
 import { microBenchmarks } from '../bench/benchmarks.ts';
 import { readConfig } from '../src/control/config.ts';
+import { LIVE_SETTINGS } from '../src/control/live-config.ts';
 import { Log } from '../src/control/log.ts';
 import { Metrics } from '../src/control/metrics.ts';
+import { ROUTE_KEYS } from '../src/control/route-list.ts';
 import { defaultSettings, SETTING_KINDS } from '../src/control/settings.ts';
 import { EXIT } from '../src/control/usage-error.ts';
 import { MALFORMED } from '../src/protocol/packet.ts';
 import { OPTION_NAMES } from '../src/protocol/request.ts';
+import { parsePattern } from '../src/render/pattern.ts';
+import { RENDER_FAILURES, RENDER_OUTCOMES } from '../src/render/types.ts';
 import { IGNORED } from '../src/server/admission.ts';
 import { OUTCOMES } from '../src/session/session.ts';
 import { bare, blocks, read, ROOT, table } from './support/pages.ts';
@@ -27,6 +31,7 @@ const PAGES = [
   'docs/design.md',
   'docs/protocol.md',
   'docs/configuration.md',
+  'docs/boot-configs.md',
   'docs/operations.md',
   'docs/boot-sets.md',
   'docs/storm.md',
@@ -121,6 +126,8 @@ describe('docs/configuration.md', () => {
       store: 'none',
       stageZero: 'loaders and configs',
       leases: 'none',
+      inventory: 'none',
+      renderTimeout: '1s for templates, 5s for handlers and upstreams',
       apiToken: 'none',
       apiTokenFile: 'none',
       workers: 'cores − 1, at least 1',
@@ -143,7 +150,7 @@ describe('docs/configuration.md', () => {
     const bounds = rows
       .filter(([, , , allowed]) => /^\d+ to \d+$/.test(allowed!))
       .map(([key, , , allowed]) => [bare(key!), `a whole number from ${allowed}`]);
-    expect(bounds).toHaveLength(7);
+    expect(bounds).toHaveLength(8);
     const kinds = Object.entries(SETTING_KINDS).map(([key, { expected }]) => [key, expected]);
     expect(bounds).toEqual(kinds.filter(([, expected]) => expected!.startsWith('a whole number')));
   });
@@ -203,6 +210,33 @@ describe('docs/configuration.md', () => {
   it('lists the exit codes', () => {
     const codes = table('docs/configuration.md', 'Exit codes').map(([code]) => Number(code));
     expect(codes).toEqual(Object.values(EXIT));
+  });
+});
+
+describe('docs/boot-configs.md', () => {
+  it('lists what a route may say', () => {
+    const page = read('docs/boot-configs.md').split('## Patterns')[0]!;
+    const listed = [...page.matchAll(/^\| `([a-zA-Z]+)` \|/gm)].map((match) => match[1]!);
+    expect(['match', ...listed]).toEqual(ROUTE_KEYS);
+  });
+
+  it('lists the captures that there are', () => {
+    const listed = table('docs/boot-configs.md', 'Patterns').map(([capture]) => bare(capture!));
+    for (const capture of listed) expect(parsePattern(`x/${capture}`).captures).toHaveLength(1);
+    expect(() => parsePattern('x/{none}')).toThrow(`expected one of ${listed.join(', ')}, got {none}`);
+  });
+
+  it('names exactly the settings that change while the server runs', () => {
+    const [, named] = /^((?:`\w+`(?:, | and ))+`\w+`) change this way/m.exec(read('docs/boot-configs.md'))!;
+    expect(named!.match(/\w+(?=`)/g)).toEqual([...LIVE_SETTINGS]);
+  });
+
+  it('names exactly the flags of the previews', async () => {
+    const page = read('docs/boot-configs.md').split('## See before serving')[1]!;
+    const named = new Set([...page.matchAll(/`(--[a-z-]+)/g)].map((match) => match[1]!));
+    const { stdout } = await run(process.execPath, [CLI, 'explain', '--help']);
+    const flags = [...stdout.matchAll(/^ {2}(--[a-z-]+)/gm)].map((match) => match[1]!);
+    expect([...named].toSorted()).toEqual(flags.filter((flag) => flag !== '--help').toSorted());
   });
 });
 
@@ -281,6 +315,16 @@ describe('metrics', () => {
       latePins: 0,
       sharedAnswers: 0,
       collection: { runs: 0, failures: 0, versions: 0, bytes: 0 },
+    }),
+    routes: () => ({
+      outcomes: counts(RENDER_OUTCOMES) as Record<(typeof RENDER_OUTCOMES)[number], number>,
+      failures: counts(RENDER_FAILURES) as Record<(typeof RENDER_FAILURES)[number], number>,
+      waiting: 0,
+      threadsLost: 0,
+      kept: 0,
+      keptBytes: 0,
+      nodes: 0,
+      reloads: 0,
     }),
     suppressedLines: () => new Log('info', { write: () => {}, close: () => Promise.resolve() }).suppressed,
     version: '0.0.0',

@@ -48,7 +48,14 @@ export interface NotMine {
   readonly kind: 'notMine';
 }
 
-export type Answer = Content | Missing | Denied | Busy | NotMine;
+/** As notMine, but the sources behind are asked for another name. */
+export interface Renamed {
+  readonly kind: 'renamed';
+  /** Like that of a request: one character per byte. */
+  readonly filename: string;
+}
+
+export type Answer = Content | Missing | Denied | Busy | NotMine | Renamed;
 
 export interface Source {
   open(request: BootRequest): Promise<Answer>;

@@ -1,10 +1,11 @@
 /**
- * The HTTP API: the commands on the store, for who has the token. `POST /api/v1/VERB` with a JSON object: `arguments` is
+ * The HTTP API, for who has the token: previews and reloads (preview-api.ts), and the commands on the store. `POST /api/v1/VERB` with a JSON object: `arguments` is
  * what the command line has after the verb, every other key is a flag in camelCase. Answers what the command prints.
  * Knows no verb's meaning: it runs the same commands as a person does.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Context, Hono } from 'hono';
+import { addPreviewApi, type PreviewApiOptions } from './preview-api.ts';
 import type { VerbEnd } from './verb-runner.ts';
 import { EXIT } from './usage-error.ts';
 
@@ -31,9 +32,10 @@ const MOST_VALUES = 256;
 /** Set by the server, or a way out of the store. */
 const RESERVED: ReadonlySet<string> = new Set(['store', 'json', 'help', 'version']);
 
-export interface ApiOptions {
+export interface ApiOptions extends PreviewApiOptions {
   readonly token: string;
-  readonly run: (verb: string, args: readonly string[]) => Promise<VerbEnd>;
+  /** undefined: there is no store. */
+  readonly run?: ((verb: string, args: readonly string[]) => Promise<VerbEnd>) | undefined;
 }
 
 class BadRequest extends Error {}
@@ -105,14 +107,23 @@ async function readBody(context: Context): Promise<string | undefined> {
 }
 
 /** Adds the API's routes. */
-export function addApi(app: Hono, { token, run }: ApiOptions): void {
-  const expected = digest(`Bearer ${token}`);
-  let running = 0;
-  app.post('/api/v1/:verb', async (context) => {
+export function addApi(app: Hono, options: ApiOptions): void {
+  const expected = digest(`Bearer ${options.token}`);
+  app.use('/api/*', async (context, next) => {
     // Digests of equal length: the time it takes tells nothing of the token.
     if (!timingSafeEqual(digest(context.req.header('authorization') ?? ''), expected)) {
       return context.json({ error: 'expected a bearer token' }, 401, { 'www-authenticate': 'Bearer' });
     }
+    return await next();
+  });
+  addPreviewApi(app, options);
+  const { run } = options;
+  if (run !== undefined) addVerbs(app, run);
+}
+
+function addVerbs(app: Hono, run: NonNullable<ApiOptions['run']>): void {
+  let running = 0;
+  app.post('/api/v1/:verb', async (context) => {
     const verb = context.req.param('verb');
     if (!(API_VERBS as readonly string[]).includes(verb)) {
       return context.json({ error: `expected a verb of ${API_VERBS.join(', ')}` }, 404);

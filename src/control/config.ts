@@ -8,7 +8,9 @@ import { isMap, isNode, isScalar, LineCounter, type Document, parseDocument, vis
 import { z } from 'zod';
 import { escapeText, showValue } from './escape.ts';
 import { errorCode } from './failure.ts';
+import { offsetOf, type Path, spell, valueAt } from '../storm/yaml-place.ts';
 import { nearest } from './nearest.ts';
+import { ROUTE_KEYS, ROUTES } from './route-list.ts';
 import { SETTING_KINDS, type Settings } from './settings.ts';
 import { UsageError } from './usage-error.ts';
 import type { ValueKind } from './value-kind.ts';
@@ -35,10 +37,14 @@ function field<T>(kind: ValueKind<T>) {
 }
 
 /** Keys that hold a path. */
-const PATHS = ['root', 'store', 'leases', 'apiTokenFile'] as const;
+const PATHS = ['root', 'store', 'leases', 'inventory', 'apiTokenFile'] as const;
 const KEYS = Object.keys(SETTING_KINDS);
 const SCHEMA = z
-  .strictObject(Object.fromEntries(Object.entries(SETTING_KINDS).map(([key, kind]) => [key, field<unknown>(kind)])))
+  .strictObject({
+    ...Object.fromEntries(Object.entries(SETTING_KINDS).map(([key, kind]) => [key, field<unknown>(kind)])),
+    // A list of maps: what is wrong in it has a place of its own.
+    routes: ROUTES,
+  })
   .partial();
 
 function readText(file: string, shown: string): string {
@@ -121,16 +127,24 @@ function keyOffsets(document: Document, at: (offset: number) => string): Map<str
   return lines;
 }
 
-function mistakesIn(issue: z.core.$ZodIssue, plain: Record<string, unknown>): { key: string; text: string }[] {
+interface Mistake {
+  readonly path: Path;
+  /** What follows the key. */
+  readonly text: string;
+}
+
+function mistakesIn(issue: z.core.$ZodIssue, plain: Record<string, unknown>): Mistake[] {
   if (issue.code === 'unrecognized_keys') {
+    const keys = issue.path.length === 0 ? KEYS : ROUTE_KEYS;
     return issue.keys.map((key) => {
-      const meant = nearest(key, KEYS);
-      const known = meant === undefined ? `one of ${KEYS.join(', ')}` : `a known key (did you mean ${meant}?)`;
-      return { key, text: `expected ${known}, got an unknown key` };
+      const meant = nearest(key, keys);
+      const known = meant === undefined ? `one of ${keys.join(', ')}` : `a known key (did you mean ${meant}?)`;
+      return { path: [...issue.path, key], text: `expected ${known}, got an unknown key` };
     });
   }
-  const key = String(issue.path[0] ?? '');
-  return [{ key, text: `expected ${issue.message}, got ${showValue(plain[key])}` }];
+  const got: unknown = issue.code === 'custom' ? issue.params?.['got'] : undefined;
+  const found = typeof got === 'string' ? got : showValue(valueAt(plain, issue.path));
+  return [{ path: issue.path, text: `expected ${issue.message}, got ${found}` }];
 }
 
 /**
@@ -155,8 +169,9 @@ export function readConfig(file: string): ConfigFile {
   const checked = SCHEMA.safeParse(plain);
   if (!checked.success) {
     const mistakes = checked.error.issues.flatMap((issue) => mistakesIn(issue, plain));
-    const first = mistakes.toSorted((a, b) => (lines.get(a.key) ?? 0) - (lines.get(b.key) ?? 0))[0]!;
-    throw new UsageError(`${where(first.key)}: ${escapeText(first.key, 60)}: ${first.text}`);
+    const placed = mistakes.map((one) => ({ ...one, offset: offsetOf(document, one.path) }));
+    const first = placed.toSorted((a, b) => a.offset - b.offset)[0]!;
+    throw new UsageError(`${at(first.offset)}: ${escapeText(spell(first.path, 'config'), 60)}: ${first.text}`);
   }
   const values = checked.data as Partial<Settings>;
   const paths = PATHS.flatMap((key) => {

@@ -1,7 +1,7 @@
-/** What may come in between while a command runs: a signal, or an error nobody caught. main.ts alone emits them. */
+/** What may come in between while a command runs: a signal, a wish to reload, an error nobody caught. main.ts alone emits them. */
 import { EventEmitter } from 'node:events';
 
-export class Interrupts extends EventEmitter<{ signal: [NodeJS.Signals]; fault: [unknown] }> {}
+export class Interrupts extends EventEmitter<{ signal: [NodeJS.Signals]; reload: []; fault: [unknown] }> {}
 
 export interface CommandContext {
   readonly interrupts: Interrupts;

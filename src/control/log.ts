@@ -91,6 +91,7 @@ export interface Listening {
   readonly workers: number;
   readonly root?: string;
   readonly store?: string;
+  readonly routes?: number;
   readonly version: string;
 }
 
@@ -135,6 +136,10 @@ export class Log {
       },
       target,
     );
+  }
+
+  set level(level: Settings['logLevel']) {
+    this.#log.level = level;
   }
 
   /** Lines left out because too many came, by kind, since the start. */
@@ -194,6 +199,11 @@ export class Log {
   /** @param detail may hold foreign text: it is escaped here. */
   info(message: string, detail: Readonly<Record<string, unknown>> = {}): void {
     this.#log.info(escapeDeep(detail), message);
+  }
+
+  /** As info, for what somebody should see to. */
+  error(message: string, detail: Readonly<Record<string, unknown>>): void {
+    this.#log.error(escapeDeep(detail), message);
   }
 
   fatal(message: string, error: unknown): void {

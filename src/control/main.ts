@@ -16,6 +16,8 @@ Examples:
   reveille get tftp://192.0.2.1/boot/linux --blksize 1468 --windowsize 16
   reveille storm 192.0.2.1 --nodes 40 --plan boot.yaml --html report.html
   reveille check 192.0.2.1 --file linux
+  reveille init /etc/reveille
+  reveille explain pxelinux.cfg/01-52-54-00-12-34-56 --config /etc/reveille/reveille.yaml
   reveille publish maas/amd64/precise/install ./install --store /srv/boot
   reveille rollback maas/amd64/precise/install --store /srv/boot
 
@@ -40,6 +42,11 @@ const GROUPS: readonly { readonly commands: readonly string[]; readonly load: ()
     load: async () => (await import('./channels.ts')).addChannelCommands,
   },
   { commands: ['pins', 'pin', 'rollout'], load: async () => (await import('./nodes.ts')).addNodeCommands },
+  {
+    commands: ['render', 'explain', 'validate'],
+    load: async () => (await import('./preview-commands.ts')).addPreviewCommands,
+  },
+  { commands: ['init'], load: async () => (await import('./init.ts')).addInit },
   { commands: ['gc', 'verify'], load: async () => (await import('./collection.ts')).addCollectionCommands },
 ];
 
@@ -92,6 +99,9 @@ async function run(args: readonly string[]): Promise<ExitCode> {
 }
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => interrupts.emit('signal', signal));
+// Who does not reload ends, as by any other signal. What runs without listening to signals is ended by the system.
+const reloads = process.argv[2] === 'serve';
+if (reloads) process.on('SIGHUP', () => interrupts.emit('reload') || interrupts.emit('signal', 'SIGHUP'));
 for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
   process.on(event, (error: unknown) => {
     if (interrupts.emit('fault', error)) return;

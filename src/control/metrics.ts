@@ -5,7 +5,9 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { ERROR_CODE } from '../protocol/opcode.ts';
 import type { RefusalRecord, ServerStats, TransferRecord } from '../server/types.ts';
+import type { RenderRecord, RoutesStats } from '../render/types.ts';
 import { OUTCOMES } from '../session/session.ts';
+import { RELOAD_RESULTS } from './live-config.ts';
 
 /** What the buffer cache tells of itself. */
 export interface CacheStats {
@@ -47,6 +49,8 @@ export interface MetricSources {
   readonly cache: () => CacheStats;
   /** undefined where no store is served. */
   readonly store: () => BootSetStats | undefined;
+  /** undefined where there are no routes. */
+  readonly routes: () => RoutesStats | undefined;
   /** Log lines left out, by kind. */
   readonly suppressedLines: () => Readonly<Record<string, number>>;
   readonly version: string;
@@ -70,11 +74,18 @@ function onceAScrape<T>(read: () => T): () => T {
   };
 }
 
+/** Kinds of routes whose answers have to be made. */
+const RENDERING_KINDS = ['template', 'handler', 'upstream'] as const;
+const RENDER_RESULTS = ['rendered', 'notMine', 'failed'] as const;
+
 export class Metrics {
   readonly registry = new Registry();
   readonly #transfers: Counter<'outcome'>;
   readonly #refusals: Counter<'code'>;
   readonly #warnings: Counter;
+  readonly #reloads: Counter<'result'>;
+  readonly #renders: Counter<'kind' | 'result'>;
+  readonly #renderDuration: Histogram<'kind'>;
   readonly #duration: Histogram;
   readonly #waited: Histogram;
 
@@ -101,6 +112,30 @@ export class Metrics {
       help: 'Warnings, whether or not the log had room for them.',
       registers,
     });
+    this.#reloads = new Counter({
+      name: 'reveille_reloads_total',
+      help: 'Times that the config was read anew, by result. After a failed one the former config goes on.',
+      labelNames: ['result'],
+      registers,
+    });
+    for (const result of RELOAD_RESULTS) this.#reloads.inc({ result }, 0);
+    this.#renders = new Counter({
+      name: 'reveille_renders_total',
+      help: 'Renderings that were run, by kind of route and result.',
+      labelNames: ['kind', 'result'],
+      registers,
+    });
+    this.#renderDuration = new Histogram({
+      name: 'reveille_render_duration_seconds',
+      help: 'From a request that needs one to the end of its rendering, by kind of route.',
+      labelNames: ['kind'],
+      buckets: DURATION_BUCKETS.filter((seconds) => seconds <= 30),
+      registers,
+    });
+    for (const kind of RENDERING_KINDS) {
+      for (const result of RENDER_RESULTS) this.#renders.inc({ kind, result }, 0);
+      this.#renderDuration.zero({ kind });
+    }
     this.#duration = new Histogram({
       name: 'reveille_transfer_duration_seconds',
       help: 'First to last packet of transfers that ended well (complete, completeUnconfirmed).',
@@ -215,6 +250,19 @@ export class Metrics {
     );
 
     this.#declareStore(onceAScrape(sources.store), gauge, counter);
+    const { routes } = sources;
+    counters(
+      'reveille_routed_total',
+      'Requests that routes have taken, by what came of it.',
+      'outcome',
+      () => routes()?.outcomes,
+    );
+    counters('reveille_render_failures_total', 'Configs that could not be made.', 'reason', () => routes()?.failures);
+    gauge('reveille_renders_waiting', 'Configs being made, or waiting for it.', () => routes()?.waiting);
+    counter('reveille_render_threads_lost_total', 'Render threads that were ended.', () => routes()?.threadsLost);
+    gauge('reveille_renders_kept', 'Configs kept for the rest of a boot.', () => routes()?.kept);
+    gauge('reveille_renders_kept_bytes', 'Bytes of these.', () => routes()?.keptBytes);
+    gauge('reveille_inventory_nodes', 'Nodes of the inventory.', () => routes()?.nodes);
 
     counters(
       'reveille_log_lines_suppressed_total',
@@ -281,6 +329,15 @@ export class Metrics {
 
   refusal(record: RefusalRecord): void {
     this.#refusals.inc({ code: record.code });
+  }
+
+  reload(result: (typeof RELOAD_RESULTS)[number]): void {
+    this.#reloads.inc({ result });
+  }
+
+  render({ kind, result, durationMs }: RenderRecord): void {
+    this.#renders.inc({ kind, result });
+    this.#renderDuration.observe({ kind }, durationMs / 1000);
   }
 
   warning(): void {

@@ -11,7 +11,7 @@ import { token } from './value-kind.ts';
 /** What the command line says; undefined: nothing. */
 export type Flags = { readonly [K in keyof Settings]?: Settings[K] | undefined };
 
-function given(flags: Flags): Partial<Settings> {
+function saidBy(flags: Flags): Partial<Settings> {
   return Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
 }
 
@@ -51,7 +51,7 @@ function readToken(file: string): string {
  */
 export function resolveSettings(flags: Flags, configFile: string | undefined): Settings {
   const config: ConfigFile | undefined = configFile === undefined ? undefined : readConfig(configFile);
-  const said = given(flags);
+  const said = saidBy(flags);
   const check = (key: 'root' | 'store', flag: string): string | undefined => {
     const directory = said[key] ?? config?.values[key];
     const origin = said[key] !== undefined || config === undefined ? flag : `${config.where(key)}: ${key}`;
@@ -59,12 +59,14 @@ export function resolveSettings(flags: Flags, configFile: string | undefined): S
   };
   const root = check('root', 'ROOT');
   const store = check('store', '--store');
-  if (root === undefined && store === undefined) {
+  const given = { ...defaultSettings(), ...config?.values, ...said };
+  if (root === undefined && store === undefined && given.routes.length === 0) {
     throw new UsageError(
-      'serve: expected a directory to serve, got neither ROOT nor --store nor "root" or "store" in a config file',
+      'serve: expected a directory to serve, got neither ROOT nor --store nor "root", "store" or "routes" in a config file',
     );
   }
-  const settings = { ...defaultSettings(), ...config?.values, ...said, root, store };
+  const inventory = given.inventory === undefined ? undefined : resolve(given.inventory);
+  const settings = { ...given, root, store, inventory };
   const { apiToken, apiTokenFile } = settings;
   return apiToken === undefined && apiTokenFile !== undefined
     ? { ...settings, apiToken: readToken(apiTokenFile) }

@@ -2,9 +2,10 @@
  * The life of a server process: what is started in which order, what a signal does, how it ends. Knows the parts by
  * their seams and never ends the process itself: worker threads must have closed their sockets before that.
  */
+import { dirname, resolve as absolute } from 'node:path';
 import { BufferCache } from '../content/buffer-cache.ts';
-import { Directory } from '../content/directory.ts';
 import { DEFAULT_LIMITS, startServer } from '../server/server.ts';
+import type { Address } from '../engine/types.ts';
 import type { Server, ServerOptions } from '../server/types.ts';
 import { formatAddress } from './address-text.ts';
 import { type Admin, startAdmin } from './admin.ts';
@@ -14,7 +15,8 @@ import { fetchHint } from './hint.ts';
 import type { CommandContext } from './interrupts.ts';
 import { Log, type LogTarget, stdoutTarget } from './log.ts';
 import { Metrics } from './metrics.ts';
-import { ServedStore } from './served-store.ts';
+import { LiveConfig, type Reloaded } from './live-config.ts';
+import { ServedContent } from './served-content.ts';
 import { type Flags, resolveSettings } from './resolve-settings.ts';
 import type { Settings } from './settings.ts';
 import { EXIT, type ExitCode } from './usage-error.ts';
@@ -24,6 +26,8 @@ const MOST_FAULTS_TOLD = 10;
 
 export interface RunOptions extends CommandContext {
   readonly settings: Settings;
+  /** The absolute path that they come from, if that can change; read() reads them anew. */
+  readonly config?: { readonly file: string; readonly read: () => Settings };
   readonly target: LogTarget;
   /** How to start the server; tests have their own. */
   readonly start?: (options: ServerOptions) => Promise<Server>;
@@ -41,8 +45,9 @@ class ServerRun {
   readonly #log: Log;
   readonly #metrics: Metrics;
   readonly #cache: BufferCache;
+  readonly #content: ServedContent;
+  #live: LiveConfig | undefined;
   #server: Server | undefined;
-  #store: ServedStore | undefined;
   #admin: Admin | undefined;
   #toldOfBudget = false;
   #stopsAsked = 0;
@@ -58,10 +63,19 @@ class ServerRun {
       limitBytes: settings.memoryLimit,
       onOverBudget: (bytes) => this.#warnOfBudget(bytes),
     });
+    this.#content = new ServedContent({
+      settings,
+      base: options.config === undefined ? undefined : dirname(options.config.file),
+      cache: this.#cache,
+      onWarning: this.#onWarning,
+      onCollected: (result) => this.#log.info('collected', result),
+      onRender: (render) => this.#metrics.render(render),
+    });
     this.#metrics = new Metrics({
       server: () => this.#server?.stats(),
       cache: () => this.#cache.stats(),
-      store: () => this.#store?.stats(),
+      store: () => this.#content.store?.stats(),
+      routes: () => this.#content.routes.stats(),
       suppressedLines: () => this.#log.suppressed,
       version,
       workers: settings.workers,
@@ -75,85 +89,112 @@ class ServerRun {
     });
     interrupts.on('signal', this.#onSignal);
     interrupts.on('fault', this.#onFault);
+    if (this.#options.config !== undefined) interrupts.on('reload', this.#onReload);
     try {
-      if (!(await this.#start())) return EXIT.failed;
+      const failed = await this.#start();
+      if (failed !== undefined) return failed;
       if (this.#stopsAsked === 0) this.#announce();
       await stopAsked;
       return await this.#stop();
     } finally {
       await this.#admin?.close();
-      await this.#closeStore();
+      await this.#closeContent();
       await this.#log.close();
       interrupts.off('signal', this.#onSignal);
       interrupts.off('fault', this.#onFault);
+      interrupts.off('reload', this.#onReload);
     }
   }
 
-  async #start(): Promise<boolean> {
-    const { settings, start = startServer } = this.#options;
+  /** @returns undefined, or what to end with. */
+  async #start(): Promise<ExitCode | undefined> {
+    const { settings, config, start = startServer } = this.#options;
     try {
-      if (settings.store !== undefined) {
-        this.#store = await ServedStore.open({
-          path: settings.store,
-          settings,
-          cache: this.#cache,
-          onWarning: this.#onWarning,
-          onCollected: (result) => this.#log.info('collected', result),
-        });
-      }
+      await this.#content.open();
     } catch (error) {
       return this.#startFailed('cannot open the store', error);
     }
+    if (config !== undefined) this.#live = this.#liveConfig(config);
     try {
-      if (settings.admin !== false) {
-        const { apiToken: token } = settings;
-        const store = this.#store;
-        this.#admin = await startAdmin({
-          listen: settings.admin,
-          ...(token === undefined || store === undefined
-            ? {}
-            : { api: { token, run: (verb, args) => store.verbs.run(verb, args) } }),
-          isReady: () => this.#server?.ready ?? false,
-          metrics: () => this.#metrics.registry.metrics(),
-          metricsType: this.#metrics.registry.contentType,
-        });
-      }
+      if (settings.admin !== false) await this.#startAdmin(settings.admin);
     } catch (error) {
       return this.#startFailed('cannot start the admin address', error);
     }
     try {
       this.#server = await start(this.#serverOptions());
-      return true;
+      await this.#live?.start();
+      return undefined;
     } catch (error) {
-      return this.#startFailed('cannot start the server', error);
+      const isConfig = error instanceof Error && error.name === 'RenderConfigError';
+      return isConfig ? this.#configWrong(error) : this.#startFailed('cannot start the server', error);
     }
   }
 
-  #startFailed(what: string, error: unknown): false {
+  async #startAdmin(listen: Address): Promise<void> {
+    const { apiToken: token } = this.#options.settings;
+    const { store } = this.#content;
+    this.#admin = await startAdmin({
+      listen,
+      ...(token === undefined
+        ? {}
+        : {
+            api: {
+              token,
+              run: store === undefined ? undefined : (verb, args) => store.verbs.run(verb, args),
+              reload: this.#live === undefined ? undefined : () => this.#live!.reload('asked over HTTP'),
+              trace: (name, asker) => this.#content.look(name, asker),
+            },
+          }),
+      isReady: () => this.#server?.ready ?? false,
+      metrics: () => this.#metrics.registry.metrics(),
+      metricsType: this.#metrics.registry.contentType,
+    });
+  }
+
+  #liveConfig({ file, read }: NonNullable<RunOptions['config']>): LiveConfig {
+    return new LiveConfig({
+      file,
+      started: this.#options.settings,
+      read,
+      apply: async (settings) => {
+        await this.#content.replaceRoutes(settings);
+        this.#log.level = settings.logLevel;
+      },
+      onReloaded: this.#onReloaded,
+      onWarning: this.#onWarning,
+    });
+  }
+
+  readonly #onReload = (): void => void this.#live?.reload('SIGHUP');
+
+  readonly #onReloaded = ({ result, error, restart }: Reloaded, reason: string): void => {
+    this.#metrics.reload(result);
+    if (result === 'failed') this.#log.error('reload failed, the former config goes on serving', { reason, error });
+    else {
+      const { routes, inventory } = this.#live!.settings;
+      const nodes = inventory === undefined ? {} : { nodes: this.#content.routes.inventory?.size ?? 0 };
+      this.#log.info('reloaded', { reason, routes: routes.length, ...nodes });
+    }
+    if (restart.length > 0) this.#log.info('changed settings that need a restart', { settings: [...restart] });
+  };
+
+  #configWrong(error: unknown): ExitCode {
+    this.#log.fatal('the config is wrong', error);
+    this.#options.stderr.write(`reveille: ${escapeText(errorLine(error), 2000)}\n`);
+    return EXIT.usage;
+  }
+
+  #startFailed(what: string, error: unknown): ExitCode {
     this.#log.fatal(what, error);
     this.#options.stderr.write(`reveille: ${what}: ${escapeText(errorLine(error))}${adviceFor(error)}\n`);
-    return false;
+    return EXIT.failed;
   }
 
   #serverOptions(): ServerOptions {
     const { settings } = this.#options;
     return {
       listen: settings.listen,
-      // Boot sets come first: they see every request, and learn from names who asks.
-      sources: (engine) => [
-        ...(this.#store === undefined ? [] : [this.#store.serve(engine)]),
-        ...(settings.root === undefined
-          ? []
-          : [
-              new Directory({
-                root: settings.root,
-                cache: this.#cache,
-                caseInsensitive: settings.caseInsensitive,
-                mapFile: settings.immutable ? engine.mapFile : undefined,
-                clock: () => performance.now(),
-              }),
-            ]),
-      ],
+      sources: (engine) => this.#content.sources(engine),
       engine: settings.engine,
       portsPerWorker: settings.portsPerWorker,
       socketPerAddress: settings.addressPerSocket,
@@ -195,9 +236,10 @@ class ServerRun {
     });
   }
 
-  async #closeStore(): Promise<void> {
+  async #closeContent(): Promise<void> {
     try {
-      await this.#store?.close();
+      await this.#live?.close();
+      await this.#content.close();
     } catch (error) {
       this.#log.fatal('closing the store failed', error);
     }
@@ -213,6 +255,7 @@ class ServerRun {
       workers: settings.workers,
       ...(settings.root === undefined ? {} : { root: escapeText(settings.root) }),
       ...(settings.store === undefined ? {} : { store: escapeText(settings.store) }),
+      ...(settings.routes.length === 0 ? {} : { routes: settings.routes.length }),
       version,
     });
     if (settings.root === undefined || !(settings.hint ?? stderr.isTTY === true)) return;
@@ -247,7 +290,7 @@ class ServerRun {
   }
 
   #drainMs(): number {
-    return this.#stopsAsked > 1 ? 0 : this.#options.settings.drain;
+    return this.#stopsAsked > 1 ? 0 : (this.#live?.settings ?? this.#options.settings).drain;
   }
 
   async #stop(): Promise<ExitCode> {
@@ -270,5 +313,11 @@ export function runServer(options: RunOptions): Promise<ExitCode> {
 
 /** `reveille serve` as the command line has it. @throws UsageError before anything was started. */
 export function serve(flags: Flags, configFile: string | undefined, context: CommandContext): Promise<ExitCode> {
-  return runServer({ ...context, settings: resolveSettings(flags, configFile), target: stdoutTarget() });
+  const read = (): Settings => resolveSettings(flags, configFile);
+  return runServer({
+    ...context,
+    settings: read(),
+    ...(configFile === undefined ? {} : { config: { file: absolute(configFile), read } }),
+    target: stdoutTarget(),
+  });
 }

@@ -113,6 +113,17 @@ export function addServe(program: Command, context: CommandContext, done: (code:
       'how long a version that nothing needs stays (default: 10m)',
       flag('--gc-grace', KINDS.gcGrace),
     )
+    .option('--inventory <FILE>', 'which nodes there are, for routes', flag('--inventory', KINDS.inventory))
+    .option(
+      '--render-threads <N>',
+      'threads that make configs for nodes (default: 2)',
+      flag('--render-threads', KINDS.renderThreads),
+    )
+    .option(
+      '--render-timeout <TIME>',
+      'how long making one may take (default: by kind)',
+      flag('--render-timeout', KINDS.renderTimeout),
+    )
     .option(
       '--api-token-file <FILE>',
       'file with the token of the HTTP API (default: no API)',

@@ -2,9 +2,16 @@
  * The store as a server has it: opened, served, collected, and closed in this order. Knows settings and their parts; the
  * database is loaded only when there is a store.
  */
-import type { BootSets, BootSetsStats, Store } from '../content/boot-set/index.ts';
-import type { BufferCache } from '../content/buffer-cache.ts';
-import type { Source } from '../content/types.ts';
+import type {
+  BootSets,
+  BootSetsOptions,
+  BootSetsStats,
+  LabelsOf,
+  Rehearsal,
+  RehearsalOptions,
+  Store,
+} from '../content/boot-set/index.ts';
+import { BufferCache } from '../content/buffer-cache.ts';
 import type { Engine } from '../engine/types.ts';
 import { Collector, type CollectorStats } from './collector.ts';
 import type { Settings } from './settings.ts';
@@ -15,6 +22,8 @@ export interface ServedStoreOptions {
   readonly settings: Settings;
   readonly cache: BufferCache;
   readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
+  /** What rollouts select by. */
+  readonly labelsOf: LabelsOf;
   readonly onCollected: (result: Readonly<Record<string, unknown>>) => void;
 }
 
@@ -65,13 +74,39 @@ export class ServedStore {
   }
 
   /** The source, and the beginning of collections. Call once. */
-  serve({ mapFile, clock }: Pick<Engine, 'mapFile' | 'clock'>): Source {
-    const { settings, cache, onWarning } = this.#options;
-    const { BootSets, LeaseFile, Neighbours } = this.#parts;
-    this.#source = new BootSets({
-      store: this.#store,
+  serve({ mapFile, clock }: Pick<Engine, 'mapFile' | 'clock'>): BootSets {
+    const { settings, cache } = this.#options;
+    this.#source = new this.#parts.BootSets({
+      ...this.#sourceOptions(clock),
       cache,
       mapFile,
+      prefetchBytes: settings.prefetch ? settings.cacheBytes : 0,
+    });
+    this.#collector.start();
+    return this.#source;
+  }
+
+  /** What the source would give now, without a trace in it. @param asker who is where, if that is known. */
+  rehearse(clock: Engine['clock'], asker: RehearsalOptions['asker']): Promise<Rehearsal> {
+    return this.#parts.Rehearsal.begin({
+      ...this.#sourceOptions(clock),
+      // What it keeps is its own: the server's cache knows nobody who only looks.
+      cache: new BufferCache({ maxBytes: 0, limitBytes: this.#options.settings.memoryLimit }),
+      known: this.#store.pins(),
+      asker,
+    });
+  }
+
+  stats(): StoreStats | undefined {
+    const stats = this.#source?.stats();
+    return stats === undefined ? undefined : { ...stats, collection: this.#collector.stats() };
+  }
+
+  #sourceOptions(clock: Engine['clock']): Omit<BootSetsOptions, 'cache'> {
+    const { settings, labelsOf, onWarning } = this.#options;
+    const { LeaseFile, Neighbours } = this.#parts;
+    return {
+      store: this.#store,
       clock,
       policy: { pinIdleMs: settings.pinIdle, pinCapMs: settings.pinCap },
       stageZero: settings.stageZero,
@@ -81,16 +116,9 @@ export class ServedStore {
         ...(process.platform === 'linux' ? [new Neighbours()] : []),
       ],
       caseInsensitive: settings.caseInsensitive,
-      prefetchBytes: settings.prefetch ? settings.cacheBytes : 0,
+      labelsOf,
       onWarning,
-    });
-    this.#collector.start();
-    return this.#source;
-  }
-
-  stats(): StoreStats | undefined {
-    const stats = this.#source?.stats();
-    return stats === undefined ? undefined : { ...stats, collection: this.#collector.stats() };
+    };
   }
 
   /** After the last transfer: what is left of pins is written. */

@@ -5,7 +5,9 @@
 import { availableParallelism, totalmem } from 'node:os';
 import type { Address } from '../engine/types.ts';
 import { isNetwork } from '../content/boot-set/shared-networks.ts';
+import type { RouteConfig } from '../render/types.ts';
 import { BLKSIZE_MAX, BLKSIZE_MIN } from '../protocol/negotiate.ts';
+import { routeList } from './route-list.ts';
 import {
   addresses,
   addressOrOff,
@@ -66,6 +68,14 @@ export interface Settings {
   readonly gcEvery: number;
   /** How long a version stays after it was first found unneeded, in milliseconds. */
   readonly gcGrace: number;
+  /** What is made for a node when it asks; see src/render. In order, before boot sets and files. */
+  readonly routes: readonly RouteConfig[];
+  /** The file that says which nodes there are. */
+  readonly inventory: string | undefined;
+  /** Threads that make configs. */
+  readonly renderThreads: number;
+  /** How long making one may take where its route says nothing else, in milliseconds; undefined: by kind. */
+  readonly renderTimeout: number | undefined;
   /** Who has it may change the store over HTTP; undefined: nobody. */
   readonly apiToken: string | undefined;
   /** The file that holds it instead. */
@@ -110,6 +120,10 @@ export const SETTING_KINDS: { readonly [K in keyof Settings]: ValueKind<NonNulla
   prefetch: yesOrNo,
   gcEvery: duration(0, DAY_MS, 'a duration of at most 24h, such as 10m, or 0'),
   gcGrace: duration(0, 30 * DAY_MS, 'a duration of at most 720h, such as 10m'),
+  routes: routeList,
+  inventory: path('a file'),
+  renderThreads: wholeNumber(1, 64),
+  renderTimeout: duration(1, 600_000, 'a duration from 1ms to 10m, such as 2s'),
   apiToken: token,
   apiTokenFile: path('a file'),
   drain: duration(0, 3_600_000, 'a duration of at most 60m with its unit, such as 500ms, 30s or 2m'),
@@ -161,6 +175,10 @@ export function defaultSettings(): Settings {
     prefetch: true,
     gcEvery: 10 * 60_000,
     gcGrace: 10 * 60_000,
+    routes: [],
+    inventory: undefined,
+    renderThreads: 2,
+    renderTimeout: undefined,
     apiToken: undefined,
     apiTokenFile: undefined,
     drain: 30_000,

@@ -9,11 +9,13 @@ export class Resolver {
   }
 
   /** Never rejects: a source that throws counts as busy, and the client asks again. */
-  async resolve(request: BootRequest): Promise<Exclude<Answer, { kind: 'notMine' }>> {
+  async resolve(request: BootRequest): Promise<Exclude<Answer, { kind: 'notMine' | 'renamed' }>> {
+    let asked = request;
     for (const source of this.#sources) {
       try {
-        const answer = await source.open(request);
-        if (answer.kind !== 'notMine') return answer;
+        const answer = await source.open(asked);
+        if (answer.kind === 'renamed') asked = { ...asked, filename: answer.filename };
+        else if (answer.kind !== 'notMine') return answer;
       } catch (cause) {
         return { kind: 'busy', reason: cause instanceof Error ? cause.message : String(cause) };
       }

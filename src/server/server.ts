@@ -34,7 +34,7 @@ export interface ServerParts extends Pick<ServerOptions, 'listen' | 'limits' | '
   readonly localAddresses?: () => LocalAddress[];
 }
 
-/** Starts a server on threads of its own. @throws Error when no address can be listened on or a thread can't start. */
+/** Starts a server on threads of its own. @throws Error when no address can be listened on, or a thread or source can't start. */
 export async function startServer(options: ServerOptions): Promise<Server> {
   const { listen, limits, observer, workers } = options;
   const choice = await resolveEngine(options.engine);
@@ -54,9 +54,17 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     await engine.close();
     throw cause;
   });
+  let sources: readonly Source[];
+  try {
+    sources = await (typeof options.sources === 'function' ? options.sources(engine) : options.sources);
+  } catch (cause) {
+    await pool.close();
+    await engine.close();
+    throw cause;
+  }
   const server = new TftpServer({
     listen,
-    sources: typeof options.sources === 'function' ? options.sources(engine) : options.sources,
+    sources,
     limits,
     observer,
     socketPerAddress: options.socketPerAddress ?? false,

@@ -25,7 +25,9 @@ export interface ServerOptions {
   /** Addresses to listen on. A wildcard (0.0.0.0, ::) stands for every local address of its family. */
   readonly listen: readonly Address[];
   /** Asked in turn for each name. Sources that map files are made when the engine is known. */
-  readonly sources: readonly Source[] | ((engine: Pick<Engine, 'mapFile' | 'clock'>) => readonly Source[]);
+  readonly sources:
+    | readonly Source[]
+    | ((engine: Pick<Engine, 'mapFile' | 'clock'>) => readonly Source[] | Promise<readonly Source[]>);
   /** `auto` takes `linux` where it works. */
   readonly engine: 'auto' | 'linux' | 'portable';
   /** Linux engine: sockets per local address over which a worker spreads its transfers, 1..64. Default 4. */

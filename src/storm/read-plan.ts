@@ -3,7 +3,7 @@
  * each key stands in it; every mistake becomes one line that names the file, the line, the key, what was expected and
  * what was found.
  */
-import { isMap, isNode, isPair, isScalar, LineCounter, type Document, parseDocument } from 'yaml';
+import { LineCounter, type Document, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { MAX_CONTROL } from '../protocol/encode.ts';
 import { InputMistake, mistake } from './input-mistake.ts';
@@ -12,6 +12,7 @@ import type { Profile } from './profile.ts';
 import { PROFILES } from './profiles.ts';
 import { parseSpan } from './quantity.ts';
 import { checkTemplate, expand, hasVariables, MOST_NODES, nodeVariables } from './variables.ts';
+import { offsetOf, type Path, spell, valueAt } from './yaml-place.ts';
 
 /** Far more than any plan needs; parsing what is larger would cost memory for a mistake. */
 const LARGEST_PLAN = 2 ** 18;
@@ -99,37 +100,8 @@ const PLAN = z.strictObject({
     .max(MOST_STAGES, { error: EXPECTED.stages }),
 });
 
-type Path = readonly PropertyKey[];
-
 /** Says where something stands in the plan and throws. @param owner what it is called after; default: itself. */
 type Refuse = (path: Path, expected: string, found: unknown, owner?: Path) => never;
-
-/** `stages[2].think`; the plan itself: `plan`. */
-function spell(path: Path): string {
-  const spelled = path.map((key) => (typeof key === 'number' ? `[${key + 1}]` : `.${String(key)}`)).join('');
-  return spelled.replace(/^\./, '') || 'plan';
-}
-
-/** Where the value at `path` starts, or its key, or whatever of its surroundings is there. */
-function offsetOf(document: Document, path: Path): number {
-  for (let length = path.length; length > 0; length--) {
-    const parent: unknown = document.getIn(path.slice(0, length - 1), true);
-    const last = path[length - 1];
-    const pair = isMap(parent) ? parent.items.find(({ key }) => isScalar(key) && key.value === last) : undefined;
-    const node: unknown = pair !== undefined && isPair(pair) ? pair.key : document.getIn(path.slice(0, length), true);
-    if (isNode(node)) return node.range?.[0] ?? 0;
-  }
-  return document.contents?.range?.[0] ?? 0;
-}
-
-function valueAt(plain: unknown, path: Path): unknown {
-  let value = plain;
-  for (const key of path) {
-    if (typeof value !== 'object' || value === null) return undefined;
-    value = (value as Record<PropertyKey, unknown>)[key];
-  }
-  return value;
-}
 
 /** The longest request this name can become: names and options share 512 bytes (RFC 2347). */
 const LONGEST = nodeVariables(MOST_NODES - 1, 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff');
@@ -250,7 +222,7 @@ export function readPlan(yaml: string, file: string): BootPlan {
   const plain = toPlain(document, file);
   const refuse: Refuse = (path, expected, found, owner = path) => {
     const { line, col } = counter.linePos(offsetOf(document, path));
-    throw mistake(`${file}:${Math.max(1, line)}:${Math.max(1, col)}: ${spell(owner)}`, expected, found);
+    throw mistake(`${file}:${Math.max(1, line)}:${Math.max(1, col)}: ${spell(owner, 'plan')}`, expected, found);
   };
   const checked = PLAN.safeParse(plain);
   if (!checked.success) {

@@ -58,7 +58,7 @@ describe('the reveille command', () => {
     [['serve', '--log-level', 'loud', '.'], '--log-level: expected one of debug, info, warn, error, got "loud"'],
     [
       ['serve'],
-      'serve: expected a directory to serve, got neither ROOT nor --store nor "root" or "store" in a config file',
+      'serve: expected a directory to serve, got neither ROOT nor --store nor "root", "store" or "routes" in a config file',
     ],
     [['serve', 'a', 'b'], "too many arguments for 'serve'. Expected 1 argument but got 2."],
     [['serve', '/nowhere/at/all'], 'ROOT: expected a directory, got "/nowhere/at/all", which does not exist'],

@@ -51,6 +51,19 @@ leases: dnsmasq.leases
 prefetch: false
 gcEvery: 0
 gcGrace: 90s
+routes:
+  - match: "pxelinux.cfg/01-{mac}"
+    template: pxelinux.liquid
+    channel: rack/install
+    when: {role: compute, rack: 7}
+    unknown: true
+    timeout: 500ms
+    maxBytes: 64KiB
+    onFailure: next
+  - {match: "{path*}.lst", empty: true}
+inventory: nodes.yaml
+renderThreads: 4
+renderTimeout: 1s
 apiToken: 0123456789abcdefg
 apiTokenFile: token
 drain: 5s
@@ -94,6 +107,22 @@ describe('a config file', () => {
       prefetch: false,
       gcEvery: 0,
       gcGrace: 90_000,
+      routes: [
+        {
+          match: 'pxelinux.cfg/01-{mac}',
+          template: 'pxelinux.liquid',
+          channel: 'rack/install',
+          when: { role: 'compute', rack: '7' },
+          unknown: true,
+          timeoutMs: 500,
+          maxBytes: 65_536,
+          onFailure: 'next',
+        },
+        { match: '{path*}.lst', empty: true },
+      ],
+      inventory: join(root, 'nodes.yaml'),
+      renderThreads: 4,
+      renderTimeout: 1000,
       apiToken: '0123456789abcdefg',
       apiTokenFile: join(root, 'token'),
       drain: 5000,
@@ -149,6 +178,53 @@ describe('a config file', () => {
     ['5: 1\n', `c.yaml:1: expected a key of ${Object.keys(SETTING_KINDS).join(', ')}, got 5`],
     ['? [x]\n: 1\n', `c.yaml:1: expected a key of ${Object.keys(SETTING_KINDS).join(', ')}, got no word`],
   ])('%j is answered with one line', (text, line) => {
+    expect(mistake(text)).toBe(line);
+  });
+
+  it.each([
+    ['routes: x', 'c.yaml:1: routes: expected a list of routes, got "x"'],
+    [
+      'routes:\n  - {match: a, empty: true}\n  - x\n',
+      'c.yaml:3: routes[2]: expected a route such as {match: "x/{mac}", template: FILE}, got "x"',
+    ],
+    [
+      'routes:\n  - match: a\n    templat: x\n',
+      'c.yaml:3: routes[1].templat: expected a known key (did you mean template?), got an unknown key',
+    ],
+    [
+      'routes:\n  - match: a\n',
+      'c.yaml:2: routes[1]: expected one of template, handler, upstream, rewrite, empty, refuse, got none of them',
+    ],
+    [
+      'routes:\n  - match: a\n    empty: true\n    refuse: no\n',
+      'c.yaml:4: routes[1].refuse: expected one of template, handler, upstream, rewrite, empty, refuse, got empty and refuse',
+    ],
+    [
+      'routes:\n  - empty: true\n',
+      'c.yaml:2: routes[1].match: expected a name with captures, such as "pxelinux.cfg/01-{mac}" (in quotes), got nothing',
+    ],
+    [
+      'routes:\n  - match: {mac}\n    empty: true\n',
+      'c.yaml:2: routes[1].match: expected a name with captures, such as "pxelinux.cfg/01-{mac}" (in quotes), got a map',
+    ],
+    ['routes:\n  - match: a\n    empty: false\n', 'c.yaml:3: routes[1].empty: expected true, got false'],
+    [
+      'routes:\n  - {match: a, empty: true}\n  - {match: a, template: x, timeout: 5}\n',
+      'c.yaml:3: routes[2].timeout: expected a duration from 1ms to 10m, such as 2s, got 5',
+    ],
+    [
+      'routes:\n  - {match: a, template: x, when: [a]}\n',
+      'c.yaml:2: routes[1].when: expected labels such as {role: compute}, got ["a"]',
+    ],
+    [
+      'routes:\n  - match: a\n    template: x\n    when:\n      role: [b]\n',
+      'c.yaml:5: routes[1].when.role: expected a text, got ["b"]',
+    ],
+    [
+      'routes:\n  - {match: a, template: x, onFailure: retry}\n',
+      'c.yaml:2: routes[1].onFailure: expected one of silent, error, next, got "retry"',
+    ],
+  ])('with a route like %j is answered with one line', (text, line) => {
     expect(mistake(text)).toBe(line);
   });
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type BootSetStats, type CacheStats, Metrics } from '../../src/control/metrics.ts';
+import type { RoutesStats } from '../../src/render/types.ts';
 import { OUTCOMES } from '../../src/session/session.ts';
 import { FakeServer, refusalRecord, serverStats, transferRecord } from './fixture.ts';
 
@@ -15,11 +16,12 @@ const CACHE: CacheStats = {
   evictions: 7,
 };
 
-function metricsOf(server: FakeServer | undefined, store?: BootSetStats): Metrics {
+function metricsOf(server: FakeServer | undefined, store?: BootSetStats, routes?: RoutesStats): Metrics {
   return new Metrics({
     server: () => server?.stats(),
     cache: () => CACHE,
     store: () => store,
+    routes: () => routes,
     suppressedLines: () => ({ refusal: 12 }),
     version: '1.2.3',
     workers: 3,
@@ -187,5 +189,59 @@ describe('of a store', () => {
     const labels = [...samples.keys()].filter((name) => name.startsWith('reveille_channel_pins'));
     expect(labels).toHaveLength(101);
     expect(samples.get('reveille_channel_pins{channel="(others)"}')).toBe(100);
+  });
+
+  it('shows what routes have done', async () => {
+    const metrics = metricsOf(new FakeServer(), undefined, {
+      outcomes: { rendered: 1, shared: 2, stale: 3, notMine: 4, refused: 5, empty: 6, rewritten: 7 },
+      failures: { failed: 1, timeout: 2, tooLarge: 3, upstream: 4, crashed: 5, queueFull: 6, noBootSet: 7 },
+      waiting: 8,
+      threadsLost: 9,
+      kept: 10,
+      keptBytes: 11,
+      nodes: 12,
+      reloads: 13,
+    });
+    metrics.render({ kind: 'template', result: 'rendered', durationMs: 20 });
+    metrics.render({ kind: 'handler', result: 'failed', durationMs: 700 });
+    metrics.reload('ok');
+    metrics.reload('failed');
+    metrics.reload('failed');
+    const samples = await scrape(metrics);
+    expect(
+      Object.fromEntries(
+        [...samples].filter(
+          ([name, value]) => /render|route|reload|inventory/.test(name) && !/bucket/.test(name) && value > 0,
+        ),
+      ),
+    ).toEqual({
+      'reveille_routed_total{outcome="rendered"}': 1,
+      'reveille_routed_total{outcome="shared"}': 2,
+      'reveille_routed_total{outcome="stale"}': 3,
+      'reveille_routed_total{outcome="notMine"}': 4,
+      'reveille_routed_total{outcome="refused"}': 5,
+      'reveille_routed_total{outcome="empty"}': 6,
+      'reveille_routed_total{outcome="rewritten"}': 7,
+      'reveille_render_failures_total{reason="failed"}': 1,
+      'reveille_render_failures_total{reason="timeout"}': 2,
+      'reveille_render_failures_total{reason="tooLarge"}': 3,
+      'reveille_render_failures_total{reason="upstream"}': 4,
+      'reveille_render_failures_total{reason="crashed"}': 5,
+      'reveille_render_failures_total{reason="queueFull"}': 6,
+      'reveille_render_failures_total{reason="noBootSet"}': 7,
+      reveille_renders_waiting: 8,
+      reveille_render_threads_lost_total: 9,
+      reveille_renders_kept: 10,
+      reveille_renders_kept_bytes: 11,
+      reveille_inventory_nodes: 12,
+      'reveille_renders_total{kind="template",result="rendered"}': 1,
+      'reveille_renders_total{kind="handler",result="failed"}': 1,
+      'reveille_render_duration_seconds_sum{kind="template"}': 0.02,
+      'reveille_render_duration_seconds_count{kind="template"}': 1,
+      'reveille_render_duration_seconds_sum{kind="handler"}': 0.7,
+      'reveille_render_duration_seconds_count{kind="handler"}': 1,
+      'reveille_reloads_total{result="ok"}': 1,
+      'reveille_reloads_total{result="failed"}': 2,
+    });
   });
 });

@@ -14,10 +14,12 @@ import { type Found, Boots } from './boots.ts';
 import { Catalog, type CatalogVersion } from './catalog.ts';
 import { ExplicitUses } from './explicit-uses.ts';
 import { NodeFinder, type Requester } from './node-finder.ts';
+import { type ConfigPreview, type ConfigRequest, type ConfigVersion, ConfigVersions } from './config-versions.ts';
 import { behindNodeFolder, nodesInPath } from './node-identity.ts';
 import { PinTable } from './pin-table.ts';
 import { type PinStore, StoredPins } from './pin-store.ts';
 import { hasLapsed, type PinPolicy } from './pins.ts';
+import { RenderedNotes } from './rendered-notes.ts';
 import { SharedNetworks } from './shared-networks.ts';
 import type { Store } from './store.ts';
 import type { LabelsOf } from './version-choice.ts';
@@ -84,6 +86,8 @@ export class BootSets implements Source {
   readonly #pins: PinTable;
   readonly #finder: NodeFinder;
   readonly #uses: ExplicitUses;
+  readonly #rendered: RenderedNotes;
+  readonly #configs: ConfigVersions;
   readonly #shelf: BlobShelf;
   readonly #stages: BootStages;
   readonly #shared: SharedNetworks;
@@ -136,11 +140,21 @@ export class BootSets implements Source {
       labelsOf: options.labelsOf ?? (() => undefined),
     });
     this.#uses = new ExplicitUses(store, (channel) => this.#policyOf(channel).pinIdleMs, onFailure);
+    this.#rendered = new RenderedNotes(store, onFailure);
     this.#shelf = new BlobShelf({
       cache,
       mapFile,
       blobPath: (digest) => store.blobPath(digest),
       onWarning: this.#warn,
+    });
+    this.#configs = new ConfigVersions({
+      boots: this.#boots,
+      finder: this.#finder,
+      notes: this.#rendered,
+      isShared,
+      keepAlso: (version) => this.#shelf.keepAlso(version),
+      refresh: () => this.#refresh(),
+      now: this.#now,
     });
     this.#flushedAt = clock.now();
     this.#refresh();
@@ -196,6 +210,21 @@ export class BootSets implements Source {
     if (asked !== undefined) return this.#openExplicit(path, asked.file, who, request);
     if (who !== undefined) this.#boots.notice(this.#stages.of(path), false, who, client, this.#now());
     return NOT_MINE;
+  }
+
+  /** See ConfigVersions. */
+  choose(channel: string, request: ConfigRequest): Promise<ConfigVersion | undefined> {
+    return this.#configs.choose(channel, request);
+  }
+
+  /** See ConfigVersions. */
+  see(request: ConfigRequest): void {
+    this.#configs.see(request);
+  }
+
+  /** See ConfigVersions. */
+  preview(channel: string, request: ConfigRequest): ConfigPreview | undefined {
+    return this.#configs.preview(channel, request);
   }
 
   async #openPinned(channel: string, name: string, asker: Requester, request: BootRequest): Promise<Answer> {
@@ -310,7 +339,9 @@ export class BootSets implements Source {
   #refresh(): boolean {
     if (!this.#catalog.refresh()) return false;
     this.#pins.doubt();
-    this.#uses.retain((name) => this.#catalog.versionNamed(name) !== undefined);
+    const exists = (name: string): boolean => this.#catalog.versionNamed(name) !== undefined;
+    this.#uses.retain(exists);
+    this.#rendered.retain(exists);
     const idle = [...this.#catalog.channels.values()].map(({ settings }) => settings.pinIdleMs ?? FLUSH_MS * 4);
     this.#flushMs = Math.min(FLUSH_MS, Math.min(this.#options.policy.pinIdleMs, ...idle) / 4);
     this.#stock();

@@ -7,7 +7,7 @@ import type { Catalog, CatalogVersion } from './catalog.ts';
 import type { NodeFinder, Requester } from './node-finder.ts';
 import { behindNodeFolder, ipNode, type NodeId } from './node-identity.ts';
 import type { Pin, PinTable } from './pin-table.ts';
-import { judge, type PinPolicy, stageAfter } from './pins.ts';
+import { judge, type PinDecision, type PinPolicy, stageAfter } from './pins.ts';
 import { type FileRecord, pinKey } from './records.ts';
 import type { Store } from './store.ts';
 import { chooseVersion, type LabelsOf } from './version-choice.ts';
@@ -25,18 +25,28 @@ export interface BootsOptions {
   readonly labelsOf: LabelsOf;
 }
 
-/** A file of a version, and under which pin. */
-export interface Found {
+/** A version, and under which pin. */
+export interface Chosen {
   readonly version: CatalogVersion;
-  readonly file: FileRecord;
   readonly pin: Pin | undefined;
 }
 
-/** What a node gets by a channel's name; no file: a version is pinned, and it has none of that name. */
-export interface PinnedFile {
-  readonly version: CatalogVersion;
+/** A file of it. */
+export interface Found extends Chosen {
+  readonly file: FileRecord;
+}
+
+/** What a node gets by a channel's name; no file: a version is pinned, and it has none of that name, or none was asked for. */
+export interface PinnedFile extends Chosen {
   readonly file: FileRecord | undefined;
   readonly pin: Pin;
+}
+
+/** What a request wants of a channel: a file, or (no name) to know the version that its files must be of. */
+interface Wish {
+  readonly channel: string;
+  readonly name: string | undefined;
+  readonly stage: BootStage;
 }
 
 export class Boots {
@@ -59,37 +69,73 @@ export class Boots {
    * @returns undefined: there is nothing for it.
    */
   find(channel: string, name: string, asker: Requester, address: string, now: number): PinnedFile | undefined {
-    const { pins, stages, policyOf } = this.#options;
-    const stage = stages.of(name);
-    const policy = policyOf(channel);
-    const { node } = asker;
+    return this.#find({ channel, name, stage: this.#options.stages.of(name) }, asker, address, now);
+  }
+
+  /** As find, for a config that is to name files of the channel. @param path the config's name. */
+  choose(channel: string, path: string, asker: Requester, address: string, now: number): Chosen | undefined {
+    return this.#find({ channel, name: undefined, stage: this.#configStage(path) }, asker, address, now);
+  }
+
+  /** What choose would give, without doing anything. */
+  preview(channel: string, path: string, ids: readonly NodeId[], now: number): Chosen | undefined {
+    const { pins } = this.#options;
+    const node = ids[0]!;
     const pin = pins.find(node, channel);
     const pinned = pin === undefined ? undefined : this.#version(channel, pin.record.version);
+    const decision = this.#judge({ channel, name: undefined, stage: this.#configStage(path) }, node, pin, pinned, now);
+    const version = decision === 'begin' ? this.#choose(channel, ids) : pinned;
+    return version === undefined ? undefined : { version, pin: decision === 'begin' ? undefined : pin };
+  }
+
+  #find(wish: Wish, asker: Requester, address: string, now: number): PinnedFile | undefined {
+    const { pins } = this.#options;
+    const pin = pins.find(asker.node, wish.channel);
+    const pinned = pin === undefined ? undefined : this.#version(wish.channel, pin.record.version);
+    const decision = this.#judge(wish, asker.node, pin, pinned, now);
+    switch (decision) {
+      case 'begin':
+        return this.#begin(wish, asker, address, now);
+      case 'gone':
+        return undefined;
+      case 'late':
+      case 'keep':
+        return this.#goOn(pin!, pinned!, wish, address, now, decision === 'late');
+    }
+  }
+
+  #judge(
+    { channel, stage }: Wish,
+    node: NodeId,
+    pin: Pin | undefined,
+    pinned: CatalogVersion | undefined,
+    now: number,
+  ): PinDecision {
     const situation = {
       stage,
-      open: pins.isOpen(node),
+      open: this.#options.pins.isOpen(node),
       over: pin?.over ?? false,
       exists: pinned !== undefined,
       hasBeginning: pinned === undefined || this.#hasBeginning(pinned),
     };
     const record = pin === undefined ? undefined : { ...pin.record, stage: this.#stageOf(node) };
-    const decision = judge(record, situation, now, policy);
-    switch (decision) {
-      case 'begin':
-        return this.#begin(channel, name, stage, asker, address, now);
-      case 'gone':
-        return undefined;
-      case 'late':
-      case 'keep':
-        return this.#goOn(pin!, pinned!, name, stage, address, now, decision === 'late');
-    }
+    return judge(record, situation, now, this.#options.policyOf(channel));
+  }
+
+  /** A config says nothing of the boot's stage unless its name is one that boots begin with. */
+  #configStage(path: string): BootStage {
+    return this.#options.stages.of(path) === 'zero' ? 'zero' : 'neutral';
   }
 
   /** What a channel gives to nobody in particular. */
   current(channel: string, name: string): Found | undefined {
-    const version = this.#choose(channel, []);
+    const version = this.currentVersion(channel);
     const file = version === undefined ? undefined : this.fileOf(version, name);
     return version === undefined || file === undefined ? undefined : { version, file, pin: undefined };
+  }
+
+  currentVersion(channel: string): CatalogVersion | undefined {
+    return this.#choose(channel, []);
   }
 
   /** By its name, or behind a first folder that says who asks. */
@@ -121,21 +167,25 @@ export class Boots {
     return pin;
   }
 
+  /** A node has asked for a config that names no version. */
+  see(path: string, asker: Requester, address: string, now: number): void {
+    this.notice(this.#configStage(path), false, asker, address, now);
+  }
+
   #goOn(
     pin: Pin,
     version: CatalogVersion,
-    name: string,
-    stage: BootStage,
+    { name, stage }: Wish,
     address: string,
     now: number,
     isLate: boolean,
   ): PinnedFile {
     const { pins, policyOf } = this.#options;
-    const file = this.fileOf(version, name);
+    const file = name === undefined ? undefined : this.fileOf(version, name);
     // Past half of the idle time the pin may end for those who collect before it is written in passing; and after a
     // restart a node is found by its address.
     const isUrgent = now - pin.saved.usedAt > policyOf(version.channel).pinIdleMs / 2 || address !== pin.saved.address;
-    if (file === undefined) {
+    if (name !== undefined && file === undefined) {
       pins.update(pin, { usedAt: now, address }, isUrgent);
       return { version, file, pin };
     }
@@ -146,27 +196,22 @@ export class Boots {
     return { version, file, pin };
   }
 
-  #begin(
-    channel: string,
-    name: string,
-    stage: BootStage,
-    asker: Requester,
-    address: string,
-    now: number,
-  ): PinnedFile | undefined {
+  #begin(wish: Wish, asker: Requester, address: string, now: number): PinnedFile | undefined {
     const { pins, finder } = this.#options;
+    const { channel, name, stage } = wish;
     const { node } = asker;
     const version = this.#choose(channel, asker.ids);
-    const file = version === undefined ? undefined : this.fileOf(version, name);
+    const file = version === undefined || name === undefined ? undefined : this.fileOf(version, name);
     // Nothing begins with a file that is not there: the boot that is under way, if any, goes on.
-    if (version === undefined || file === undefined) return undefined;
+    if (version === undefined || (name !== undefined && file === undefined)) return undefined;
     if (!asker.isSure && pins.find(node, channel) !== undefined) {
       const doubted = finder.doubt(address, now);
-      if (doubted.node !== node) return this.find(channel, name, doubted, address, now);
+      if (doubted.node !== node) return this.#find(wish, doubted, address, now);
     }
     if (stage === 'zero') this.#endAll(node);
     const record = { node, channel, version: version.number, createdAt: now, usedAt: now, address };
-    return { version, file, pin: pins.put({ ...record, stage: stageAfter(0, stage) }, true) };
+    const pin = pins.put({ ...record, stage: stageAfter(0, stage) }, true);
+    return { version, file, pin };
   }
 
   #choose(name: string, ids: readonly NodeId[]): CatalogVersion | undefined {

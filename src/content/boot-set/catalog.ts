@@ -24,15 +24,17 @@ export class CatalogVersion {
   /** The digest of its manifest. */
   readonly manifest: string;
   readonly files: readonly FileRecord[];
+  readonly kernelArguments: string;
   #byName: ReadonlyMap<string, FileRecord> | undefined;
   #folded: ReadonlyMap<string, FileRecord> | undefined;
 
-  constructor({ channel, number, manifest, files }: VersionRecord) {
+  constructor({ channel, number, manifest, files, kernelArguments = '' }: VersionRecord) {
     this.name = versionName(channel, number);
     this.channel = channel;
     this.number = number;
     this.manifest = manifest;
     this.files = files;
+    this.kernelArguments = kernelArguments;
   }
 
   /** @param folds whether capitals do not matter where there is no exact match. */

@@ -29,7 +29,7 @@ export async function ensureLayout(layout: Layout, create: boolean): Promise<boo
     }
     return false;
   }
-  const strange = (names ?? []).filter((name) => name !== `oci-layout${NEW}` && name !== 'lost+found');
+  const strange = (names ?? []).filter((name) => !name.startsWith(`oci-layout${NEW}`) && name !== 'lost+found');
   if (strange.length > 0) {
     throw new StoreError(
       `${layout.root}: expected a store, an OCI image layout or an empty folder, got a folder with ${quote(strange[0]!)} in it`,
@@ -41,8 +41,10 @@ export async function ensureLayout(layout: Layout, create: boolean): Promise<boo
     );
   try {
     await mkdir(layout.root, { recursive: true });
-    await writeFile(`${layout.ociLayout}${NEW}`, OCI_LAYOUT);
-    await rename(`${layout.ociLayout}${NEW}`, layout.ociLayout);
+    // A name of its own: there is no lock yet, and two may make one store at once.
+    const made = `${layout.ociLayout}${NEW}-${process.pid}`;
+    await writeFile(made, OCI_LAYOUT);
+    await rename(made, layout.ociLayout);
     return true;
   } catch (error) {
     throw new StoreError(`${layout.root}: can not be made a store: ${whatFailed(error)}`, false);

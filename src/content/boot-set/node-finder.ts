@@ -58,6 +58,11 @@ export class NodeFinder {
     return this.#bySelf(address, ids, now) ?? this.#byTable(address, this.#options.tables.peek(address), now);
   }
 
+  /** What the requester is called, the best first, without learning anything. */
+  known(address: string, ids: readonly NodeId[], now: number): readonly NodeId[] {
+    return ids.length > 0 ? ids : (this.#book.find(address, now)?.ids ?? []);
+  }
+
   /**
    * A boot begins at the address, and only memory says whose. Until the machine or a table tells, its pins are the
    * address's: those of the machine that had it before may still be in use elsewhere.

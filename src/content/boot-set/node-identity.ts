@@ -87,6 +87,16 @@ export function macNode(text: string): NodeId | undefined {
     : undefined;
 }
 
+/** The id of a UUID in its usual form. @returns undefined for what is none, and for those that many machines have. */
+export function uuidNode(text: string): NodeId | undefined {
+  const uuid = text.toLowerCase();
+  return uuid.length === 36 && UUID.test(uuid) && !SHARED_UUIDS.has(uuid) ? `uuid:${uuid}` : undefined;
+}
+
+export function serialNode(text: string): NodeId {
+  return `serial:${text.toLowerCase()}`;
+}
+
 /** The part of a file name after a first folder that names a machine and nothing else; undefined: there is none. */
 export function behindNodeFolder(file: string): string | undefined {
   const slash = file.indexOf('/');

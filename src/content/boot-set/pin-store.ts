@@ -96,9 +96,10 @@ export class MemoryPins implements PinStore {
   readonly #pins = new Map<string, PinRecord>();
   readonly #exists: (version: string) => boolean;
 
-  /** @param exists whether there is a version of that explicit name. */
-  constructor(exists: (version: string) => boolean = () => true) {
+  /** @param exists whether there is a version of that explicit name. @param pins what it begins with. */
+  constructor(exists: (version: string) => boolean = () => true, pins: Iterable<PinRecord> = []) {
     this.#exists = exists;
+    for (const pin of pins) this.#pins.set(pinKey(pin.node, pin.channel), pin);
   }
 
   getOrCreate(wanted: PinRecord, before: PinRecord | undefined): Promise<PinRecord | 'gone'> {

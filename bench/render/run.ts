@@ -1,0 +1,200 @@
+/**
+ * How soon nodes get configs of their own, over real sockets: 2,000 of them over two seconds and in one instant; and what
+ * handlers do to transfers that run meanwhile. The nodes are a process of their own (client.mjs).
+ */
+import { fork } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type * as BootSetModule from '../../src/content/boot-set/index.ts';
+import type * as PublishModule from '../../src/content/boot-set/publish.ts';
+import type * as Reveille from '../../src/index.ts';
+import type * as RenderModule from '../../src/render/index.ts';
+
+const NODES = 2000;
+const SPREAD_MS = 2000;
+const TURNAROUND_MS = 5000;
+/** What must hold, in milliseconds. */
+const SPREAD_P99_MS = 110;
+const INSTANT_P99_MS = 1000;
+const TURNAROUND_FACTOR = 1.3;
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+const dist = (path: string): string => new URL(`../../dist/${path}`, import.meta.url).href;
+const { startServer, DEFAULT_LIMITS, BufferCache, MemorySource } = (await import(dist('index.js'))) as typeof Reveille;
+const { loadRoutes } = (await import(dist('render/index.js'))) as typeof RenderModule;
+const { BootSets, openStore } = (await import(dist('content/boot-set/index.js'))) as typeof BootSetModule;
+const { publish } = (await import(dist('content/boot-set/publish.js'))) as typeof PublishModule;
+
+const TEMPLATE = `# {{ node.name }}
+DEFAULT linux
+PROMPT 0
+{% if labels.role == 'worker' -%}
+TIMEOUT 10
+{%- endif %}
+LABEL linux
+  KERNEL /{{ bootset.kernel }}
+  INITRD /{{ bootset.initrd }}
+  APPEND {{ args }} hostname={{ node.name }} disk={{ vars.disk }} url=http://{{ request.local }}/{{ request.mac }}
+`;
+const HANDLERS = {
+  'waits.mjs':
+    'export default async ({ name }) => { await new Promise((done) => setTimeout(done, 300)); return name; };',
+  'computes.mjs':
+    'export default ({ name }) => { const until = performance.now() + 50; while (performance.now() < until); return name; };',
+};
+
+function percentile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
+
+function shown(values: readonly number[]): string {
+  const [p50, p99, most] = [0.5, 0.99, 1].map((share) => percentile(values, share).toFixed(2));
+  return `p50 ${p50} ms, p99 ${p99} ms, most ${most} ms`;
+}
+
+class Nodes {
+  readonly #child = fork(new URL('./client.mjs', import.meta.url), { serialization: 'advanced' });
+  readonly #waiting = new Map<number, (result: never) => void>();
+  #last = 0;
+
+  constructor() {
+    this.#child.on('message', (message) => {
+      const { id, result } = message as { id: number; result: never };
+      this.#waiting.get(id)!(result);
+    });
+  }
+
+  ask<T>(order: Record<string, unknown>): Promise<T> {
+    return new Promise((resolve) => {
+      const id = ++this.#last;
+      this.#waiting.set(id, resolve as (result: never) => void);
+      this.#child.send({ ...order, id });
+    });
+  }
+
+  close(): void {
+    this.#child.disconnect();
+  }
+}
+
+interface Configs {
+  readonly firstMs: readonly number[];
+  readonly wholeMs: readonly number[];
+  readonly resent: number;
+  readonly wrong: number;
+  readonly errors: number;
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'reveille-render-'));
+const base = join(folder, 'base');
+mkdirSync(join(folder, 'set'), { recursive: true });
+mkdirSync(base);
+for (const name of ['pxelinux.0', 'vmlinuz', 'initrd.img']) writeFileSync(join(folder, 'set', name), name);
+writeFileSync(join(base, 'node.liquid'), TEMPLATE);
+for (const [name, text] of Object.entries(HANDLERS)) writeFileSync(join(base, name), text);
+const nodes = Array.from({ length: NODES }, (_, node) => {
+  const hex = node.toString(16).padStart(4, '0');
+  const mac = `52:54:00:00:${hex.slice(0, 2)}:${hex.slice(2)}`;
+  return `  - name: node${node}\n    mac: ${mac}\n    channel: ubuntu\n    labels: { role: worker }\n    vars: { disk: sda }\n`;
+});
+writeFileSync(join(base, 'nodes.yaml'), `nodes:\n${nodes.join('')}`);
+const store = await openStore({ path: join(folder, 'store') });
+await publish(store, { channel: 'ubuntu', paths: [join(folder, 'set')], candidate: false });
+
+const clock = {
+  now: (): number => performance.now(),
+  wake: (at: number, fn: () => void) => {
+    const timer = setTimeout(fn, Math.max(0, at - performance.now()));
+    return (): void => clearTimeout(timer);
+  },
+};
+const bootSets = new BootSets({
+  store,
+  cache: new BufferCache(),
+  clock,
+  policy: { pinIdleMs: 900_000, pinCapMs: 7_200_000 },
+});
+const warnings = new Map<string, number>();
+const onWarning = (message: string): void => void warnings.set(message, (warnings.get(message) ?? 0) + 1);
+const load = (): ReturnType<typeof loadRoutes> =>
+  loadRoutes(
+    {
+      base,
+      inventory: 'nodes.yaml',
+      routes: [
+        { match: 'pxelinux.cfg/01-{mac}', template: 'node.liquid' },
+        { match: 'waits/{name}', handler: 'waits.mjs' },
+        { match: 'computes/{name}', handler: 'computes.mjs' },
+      ],
+    },
+    { bootSets, clock, onWarning },
+  );
+const routes = await load();
+const server = await startServer({
+  listen: [{ address: '127.0.0.1', port: 0 }],
+  sources: [routes, bootSets, new MemorySource(new Map([['big', new Uint8Array(16 * 1024 * 1024)]]))],
+  engine: 'auto',
+  workers: 1,
+  limits: DEFAULT_LIMITS,
+  observer: { onTransfer: () => {}, onRefusal: () => {}, onWarning },
+});
+const { port } = server.addresses[0]!;
+const client = new Nodes();
+let failed = false;
+
+function judge(what: string, holds: boolean): void {
+  say(`  ${holds ? 'holds' : 'FAILS'}: ${what}`);
+  if (!holds) failed = true;
+}
+
+async function storm(title: string, spreadMs: number, p99Ms: number): Promise<void> {
+  await routes.replace(await load());
+  const before = routes.stats().outcomes;
+  const result = await client.ask<Configs>({ kind: 'configs', port, nodes: NODES, spreadMs, giveUpMs: 20_000 });
+  const { outcomes } = routes.stats();
+  const rendered = outcomes.rendered - before.rendered;
+  say(`${title}: first reply ${shown(result.firstMs)}; config whole ${shown(result.wholeMs)}`);
+  say(
+    `  rendered ${rendered}, shared ${outcomes.shared - before.shared}, resent ${result.resent}, wrong ${result.wrong}, failed ${result.errors}`,
+  );
+  judge(`first reply p99 <= ${p99Ms} ms`, percentile(result.firstMs, 0.99) <= p99Ms);
+  judge('each its own, once, none failed', rendered === NODES && result.wrong === 0 && result.errors === 0);
+}
+
+try {
+  say(`${NODES} nodes, ${availableParallelism()} cores, engine ${server.engine}, Node ${process.version}`);
+  await storm(`over ${SPREAD_MS / 1000} s`, SPREAD_MS, SPREAD_P99_MS);
+  await storm('in one instant', 0, INSTANT_P99_MS);
+  const order = { kind: 'turnaround', port, name: 'big', transfers: 8, forMs: TURNAROUND_MS };
+  await client.ask({ ...order, forMs: 1000 });
+  const alone = await client.ask<{ gapsMs: number[] }>(order);
+  say(`DATA after ACK, alone: ${shown(alone.gapsMs)} (${alone.gapsMs.length} blocks)`);
+  for (const [prefix, perS] of [
+    ['waits', 200],
+    ['computes', 50],
+  ] as const) {
+    const [beside, { asked }] = await Promise.all([
+      client.ask<{ gapsMs: number[] }>(order),
+      client.ask<{ asked: number }>({ kind: 'pester', port, prefix, perS, forMs: TURNAROUND_MS }),
+    ]);
+    const factor = percentile(beside.gapsMs, 0.99) / percentile(alone.gapsMs, 0.99);
+    say(
+      `DATA after ACK, beside ${asked} requests of a handler that ${prefix}: ${shown(beside.gapsMs)} (${beside.gapsMs.length} blocks)`,
+    );
+    judge(`p99 within ${TURNAROUND_FACTOR} of alone: ${factor.toFixed(2)}`, factor <= TURNAROUND_FACTOR);
+  }
+  say(`warnings: ${JSON.stringify(Object.fromEntries(warnings))}`);
+} finally {
+  client.close();
+  await server.stop(0);
+  await routes.close();
+  await bootSets.close();
+  await store.close();
+  rmSync(folder, { recursive: true, force: true });
+}
+process.exitCode = failed ? 1 : 0;

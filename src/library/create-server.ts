@@ -1,0 +1,94 @@
+/**
+ * A server in a program of one's own: parts opened in order, served, closed again. Thin over startServer, which knows no
+ * folders and no stores.
+ */
+import { BufferCache } from '../content/buffer-cache.ts';
+import { DEFAULT_LIMITS, startServer } from '../server/server.ts';
+import type { Server, ServerLimits, ServerObserver, ServerOptions } from '../server/types.ts';
+import type { OpenPart, Part, Surroundings } from './sources.ts';
+
+export interface CreateServerOptions extends Pick<ServerOptions, 'listen'> {
+  /** What is served; the first that has a name answers. */
+  readonly serve: readonly Part[];
+  /** Default `auto`. */
+  readonly engine?: ServerOptions['engine'];
+  /** Threads that send packets. Default 1. */
+  readonly workers?: number;
+  readonly limits?: Partial<ServerLimits>;
+  /** Memory for contents. Default 2 GiB. */
+  readonly cacheBytes?: number;
+  /** Told what happens. Default: nobody. */
+  readonly observer?: Partial<ServerObserver>;
+}
+
+const NOBODY: ServerObserver = { onTransfer: () => {}, onRefusal: () => {}, onWarning: () => {} };
+
+/** The last first: configs name versions of the boot sets behind them. */
+async function openAll(parts: readonly Part[], given: Omit<Surroundings, 'bootSets'>): Promise<OpenPart[]> {
+  const opened: OpenPart[] = [];
+  try {
+    for (const part of parts.toReversed()) {
+      const bootSets = opened.find((one) => one.bootSets !== undefined)?.bootSets;
+      // oxlint-disable-next-line no-await-in-loop -- each may need those behind it.
+      opened.unshift(await part.open({ ...given, bootSets }));
+    }
+    return opened;
+  } catch (error) {
+    await closeAll(opened);
+    throw error;
+  }
+}
+
+/** The first first: what names versions before those who have them. */
+async function closeAll(opened: readonly OpenPart[]): Promise<void> {
+  // oxlint-disable-next-line no-await-in-loop -- in order.
+  for (const part of opened) await part.close();
+}
+
+/**
+ * Starts a server. Its stop() closes the parts as well.
+ *
+ * @throws Error when a part can't be opened, or no address can be listened on.
+ */
+export async function createServer(options: CreateServerOptions): Promise<Server> {
+  const { listen, serve, engine = 'auto', workers = 1, limits, cacheBytes } = options;
+  const observer = { ...NOBODY, ...options.observer };
+  const cache = new BufferCache(cacheBytes === undefined ? {} : { maxBytes: cacheBytes });
+  let opened: readonly OpenPart[] = [];
+  let server: Server;
+  try {
+    server = await startServer({
+      listen,
+      engine,
+      workers,
+      limits: { ...DEFAULT_LIMITS, ...limits },
+      observer,
+      sources: async (parts) => {
+        opened = await openAll(serve, { engine: parts, cache, onWarning: observer.onWarning });
+        return opened.map((part) => part.source);
+      },
+    });
+  } catch (error) {
+    await closeAll(opened);
+    throw error;
+  }
+  let closing: Promise<void> | undefined;
+  return {
+    get addresses() {
+      return server.addresses;
+    },
+    get engine() {
+      return server.engine;
+    },
+    get ready() {
+      return server.ready;
+    },
+    stats: () => server.stats(),
+    async stop(drainMs) {
+      const aborted = await server.stop(drainMs);
+      closing ??= closeAll(opened);
+      await closing;
+      return aborted;
+    },
+  };
+}

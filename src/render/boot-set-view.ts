@@ -1,0 +1,63 @@
+/** A version of a boot set as templates see it: which of its files is the kernel, and what to ask for it by. Names alone. */
+import type { CatalogVersion } from '../content/boot-set/catalog.ts';
+import type { BootSetView } from './types.ts';
+
+/** By the last part of a name, the surest first. Signatures and sums are called like what they are of. */
+const ROLES: Readonly<Record<'kernel' | 'initrd' | 'modules', readonly RegExp[]>> = {
+  kernel: [
+    /^vmlinu[xz](?:[-._].*)?$/,
+    /^(?:bz|z|u)?image(?:[-._].*)?$/,
+    /^linux(?:[-._].*)?$/,
+    /^(?:boot-)?kernel(?:[-._0-9].*)?$/,
+    /-kernel[-.]/,
+  ],
+  initrd: [/^(?:boot-)?u?initrd(?:[-._0-9].*)?$/, /^initramfs(?:[-._0-9].*)?$/, /-init(?:rd|ramfs)[-.]/],
+  modules: [/^modloop(?:[-._].*)?$/, /^modules(?:[-._].*)?$/],
+};
+const BESIDE = /\.(?:sig|asc|sha(?:1|256|512)(?:sum)?|md5(?:sum)?|txt|cmdline)$/;
+
+function find(names: readonly string[], patterns: readonly RegExp[]): string | undefined {
+  const depth = (name: string): number => name.split('/').length;
+  for (const pattern of patterns) {
+    const fitting = names.filter((name) => {
+      const last = name.slice(name.lastIndexOf('/') + 1).toLowerCase();
+      return pattern.test(last) && !BESIDE.test(last);
+    });
+    // The nearest to the top, then the first by name.
+    const [first] = fitting.toSorted((a, b) => depth(a) - depth(b) || (a < b ? -1 : 1));
+    if (first !== undefined) return first;
+  }
+  return undefined;
+}
+
+export function viewOf(
+  version: Pick<CatalogVersion, 'name' | 'channel' | 'number' | 'files' | 'kernelArguments'>,
+): BootSetView {
+  const { name, channel, number, files, kernelArguments } = version;
+  const names = files.map((file) => file.name);
+  const roles = Object.entries(ROLES).flatMap(([role, patterns]) => {
+    const file = find(names, patterns);
+    return file === undefined ? [] : [[role, `${name}/${file}`] as const];
+  });
+  return {
+    name,
+    path: name,
+    channel,
+    version: number,
+    files: Object.fromEntries(names.map((file) => [file, `${name}/${file}`])),
+    ...Object.fromEntries(roles),
+    args: kernelArguments,
+  };
+}
+
+const packed = new WeakMap<object, string>();
+
+/** As threads get it. A version never changes. */
+export function packedView(version: CatalogVersion): string {
+  let text = packed.get(version);
+  if (text === undefined) {
+    text = JSON.stringify(viewOf(version));
+    packed.set(version, text);
+  }
+  return text;
+}

@@ -1,0 +1,238 @@
+/**
+ * An inventory's file, read on a render thread: YAML or JSON, checked by schema, nodes merged with their profile and
+ * groups. What is wrong is told with file and line. Knows no requests.
+ */
+import { readFileSync, statSync } from 'node:fs';
+import { LineCounter, parse, parseDocument } from 'yaml';
+import { z } from 'zod';
+import { ipNode, macNode, serialNode, uuidNode } from '../content/boot-set/node-identity.ts';
+import type { PackedInventory } from './jobs.ts';
+import { INVENTORY_BYTES } from './limits.ts';
+import { readPlainMap } from './plain-yaml.ts';
+import type { InventoryNode, Json } from './types.ts';
+
+const word = z.string().regex(/^[^\s\p{Cc}]{1,255}$/u, 'expected a word');
+const line = z.string().regex(/^\P{Cc}{0,4096}$/u, 'expected one line');
+// What YAML takes for a number or a truth value is a label all the same.
+const label = z.union([line, z.number(), z.boolean()]).transform(String);
+const json: z.ZodType<Json> = z.json();
+
+const given = {
+  channel: word.optional(),
+  arch: word.optional(),
+  args: line.optional(),
+  labels: z.record(word, label).optional(),
+  vars: z.record(word, json).optional(),
+};
+
+function oneOrMore<T extends z.ZodType>(item: T): z.ZodUnion<[T, z.ZodArray<T>]> {
+  return z.union([item, z.array(item).max(64)]);
+}
+
+const mac = z.string().transform((text, context) => {
+  const digits = text.replace(/[-:.]/g, '');
+  const id = /^[0-9A-Fa-f]{12}$/.test(digits) ? macNode(digits.replace(/..(?!$)/g, '$&:')) : undefined;
+  if (id === undefined) context.addIssue(`expected the MAC of one machine, got ${JSON.stringify(text)}`);
+  return id?.slice('mac:'.length) ?? '';
+});
+const uuid = z.string().transform((text, context) => {
+  const id = uuidNode(text);
+  if (id === undefined) context.addIssue(`expected the UUID of one machine, got ${JSON.stringify(text)}`);
+  return id?.slice('uuid:'.length) ?? '';
+});
+const address = z.union([z.ipv4('expected an address'), z.ipv6('expected an address')]);
+const serial = z.union([word, z.number()]).transform((text) => String(text).toLowerCase());
+
+const nodeSchema = z.strictObject({
+  name: word,
+  mac: oneOrMore(mac).optional(),
+  uuid: uuid.optional(),
+  serial: serial.optional(),
+  address: oneOrMore(address).optional(),
+  profile: word.optional(),
+  ...given,
+});
+const fileSchema = z.strictObject({
+  profiles: z.record(word, z.strictObject(given)).optional(),
+  groups: z.array(z.strictObject({ name: word, select: z.record(word, label), ...given })).optional(),
+  nodes: z.array(z.unknown()).optional(),
+});
+
+type Given = { readonly [K in keyof typeof given]?: z.output<(typeof given)[K]> | undefined };
+type NodeEntry = z.output<typeof nodeSchema>;
+type Path = readonly PropertyKey[];
+
+/** What is wrong, and where in the data. */
+class Wrong extends Error {
+  readonly path: Path;
+
+  constructor(path: Path, message: string) {
+    super(message);
+    this.path = path;
+  }
+}
+
+function list<T>(value: T | readonly T[] | undefined): readonly T[] {
+  return value === undefined ? [] : Array.isArray(value) ? (value as readonly T[]) : [value as T];
+}
+
+function checked<T extends z.ZodType>(schema: T, value: unknown, at: Path): z.output<T> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  let issue = parsed.error.issues[0]!;
+  let path = issue.path;
+  // Of a union, what the form says that came nearest.
+  while (issue.code === 'invalid_union') {
+    const inner = issue.errors.find((issues) => issues.some(({ code }) => code !== 'invalid_type')) ?? issue.errors[0];
+    if (inner?.[0] === undefined) break;
+    issue = inner[0];
+    path = [...path, ...issue.path];
+  }
+  throw new Wrong([...at, ...path], [...path, issue.message].join(': '));
+}
+
+function matcher(select: Readonly<Record<string, string>>): (values: Readonly<Record<string, string>>) => boolean {
+  const wanted = Object.entries(select).map(([key, value]) => {
+    const source = value.split('*').map((part) => part.replace(/[\\^$.|?+()[\]{}]/g, '\\$&'));
+    return [key, value.includes('*') ? new RegExp(`^${source.join('.*')}$`, 's') : value] as const;
+  });
+  return (values) =>
+    wanted.every(([key, value]) => {
+      const own = Object.hasOwn(values, key) ? values[key]! : undefined;
+      return own !== undefined && (typeof value === 'string' ? own === value : value.test(own));
+    });
+}
+
+/** Later ones win; arguments follow one another. */
+function merged(node: NodeEntry, groups: readonly string[], all: readonly Given[]): InventoryNode {
+  const last = (key: 'channel' | 'arch'): string | undefined => all.findLast((part) => part[key] !== undefined)?.[key];
+  const channel = last('channel');
+  const arch = last('arch');
+  return {
+    name: node.name,
+    mac: list(node.mac),
+    ...(node.uuid === undefined ? {} : { uuid: node.uuid }),
+    ...(node.serial === undefined ? {} : { serial: node.serial }),
+    address: list(node.address),
+    ...(arch === undefined ? {} : { arch }),
+    ...(channel === undefined ? {} : { channel }),
+    args: all.flatMap(({ args }) => args || []).join(' '),
+    ...(node.profile === undefined ? {} : { profile: node.profile }),
+    groups,
+    labels: Object.assign({}, ...all.map(({ labels }) => labels)) as Record<string, string>,
+    vars: Object.assign({}, ...all.map(({ vars }) => vars)) as Record<string, Json>,
+  };
+}
+
+function merge(data: unknown, file: string): PackedInventory {
+  const { profiles = {}, groups = [], nodes = [] } = checked(fileSchema, data ?? {}, []);
+  const selectors = groups.map(({ select, ...group }) => ({ fits: matcher(select), group }));
+  const owners = new Map<string, string>();
+  const packed: string[] = [];
+  const lines: string[] = [];
+  nodes.forEach((entry, index) => {
+    const at = ['nodes', index] as const;
+    const node = checked(nodeSchema, entry, at);
+    const { name, profile } = node;
+    if (profile !== undefined && !Object.hasOwn(profiles, profile)) {
+      throw new Wrong([...at, 'profile'], `profile: expected one of ${Object.keys(profiles).join(', ') || 'none'}`);
+    }
+    const own = profile === undefined ? undefined : profiles[profile]!;
+    const labels: Record<string, string> = {
+      ...own?.labels,
+      ...node.labels,
+      name,
+      ...(profile === undefined ? {} : { profile }),
+    };
+    const fitting = selectors.filter(({ fits }) => fits(labels)).map(({ group }) => group);
+    const full = merged(
+      node,
+      fitting.map((group) => group.name),
+      [...(own === undefined ? [] : [own]), ...fitting, node],
+    );
+    const ids = [
+      `name:${name}`,
+      ...full.mac.map((text) => `mac:${text}`),
+      ...(full.uuid === undefined ? [] : [`uuid:${full.uuid}`]),
+      ...(full.serial === undefined ? [] : [serialNode(full.serial)]),
+      ...full.address.map(ipNode),
+    ];
+    for (const id of new Set(ids)) {
+      const other = owners.get(id);
+      if (other !== undefined) throw new Wrong(at, `${id.replace(':', ' ')} is already that of ${other}`);
+      owners.set(id, name);
+    }
+    packed.push(JSON.stringify(full));
+    lines.push(ids.join(' '));
+  });
+  return { file, nodes: packed, ids: lines.join('\n') };
+}
+
+const NODES = /^nodes:[ ]*$/m;
+
+/** The list of nodes read item by item, the rest by the full parser. @returns undefined where that can't be done. */
+function readByItem(text: string): unknown {
+  const start = NODES.exec(text);
+  // An alias may point anywhere, and a document may be one of several.
+  if (start === null || /^(?:---|\.\.\.|%)|[&*][A-Za-z]|<<:/m.test(text)) return undefined;
+  const from = start.index + start[0].length + 1;
+  const end = /^[^\s#-]/m.exec(text.slice(from));
+  const to = end === null ? text.length : from + end.index;
+  const lines = text.slice(from, to).replaceAll('\r\n', '\n').split('\n');
+  const indent = /^ *(?=- )/.exec(lines.find((one) => /^ *- /.test(one)) ?? '')?.[0];
+  if (indent === undefined) return undefined;
+  const items: string[][] = [];
+  for (const one of lines) {
+    if (one.trim() === '' || one.trimStart().startsWith('#')) continue;
+    if (one.startsWith(`${indent}- `)) items.push([`${indent}  ${one.slice(indent.length + 2)}`]);
+    else if (items.length === 0 || !one.startsWith(`${indent} `)) return undefined;
+    else items.at(-1)!.push(one);
+  }
+  const rest: unknown = parse(`${text.slice(0, start.index)}\n${text.slice(to)}`);
+  if (rest !== null && (typeof rest !== 'object' || 'nodes' in rest)) return undefined;
+  const nodes = items.map((item): unknown => readPlainMap(item) ?? parse(item.join('\n'), { maxAliasCount: 0 }));
+  return { ...rest, nodes };
+}
+
+function readAll(text: string, file: string): unknown {
+  if (file.endsWith('.json')) return JSON.parse(text) as unknown;
+  try {
+    const data = readByItem(text);
+    if (data !== undefined) return data;
+  } catch {
+    // The full parser says where.
+  }
+  return parse(text, { maxAliasCount: 10_000 }) as unknown;
+}
+
+/** The line of what is wrong: by the full parser, which nobody needs as long as nothing is. */
+function lineOf(text: string, path: Path): number | undefined {
+  const counter = new LineCounter();
+  const document = parseDocument(text, { lineCounter: counter });
+  for (let length = path.length; length > 0; length--) {
+    const node = document.getIn(path.slice(0, length), true) as { range?: readonly number[] } | undefined;
+    const at = node?.range?.[0];
+    if (at !== undefined) return counter.linePos(at).line;
+  }
+  return 1;
+}
+
+/** @throws Error in one line: file, line, what was expected. */
+export function readInventory(file: string): PackedInventory {
+  let text: string;
+  try {
+    if (statSync(file).size > INVENTORY_BYTES) throw new Error(`expected at most ${INVENTORY_BYTES} bytes`);
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new Error(`${file}: ${(error as Error).message}`, { cause: error });
+  }
+  try {
+    return merge(readAll(text, file), file);
+  } catch (error) {
+    const [first = ''] = (error as Error).message.split('\n');
+    const { linePos } = error as { linePos?: readonly { readonly line: number }[] };
+    const at = error instanceof Wrong ? lineOf(text, error.path) : linePos?.[0]?.line;
+    const where = at === undefined ? file : `${file}:${at}`;
+    throw new Error(`${where}: ${first.replace(/ at line \d+, column \d+:?$/, '')}`, { cause: error });
+  }
+}

@@ -1,0 +1,50 @@
+/** What renderings may take. Numbers alone; docs/design.md lists those that a user can notice. */
+
+/** Longest time for one answer, in milliseconds, where a route says nothing else. */
+export const TIMEOUT_MS = {
+  template: 1000,
+  handler: 5000,
+  upstream: 5000,
+} as const;
+/** Longest answer in bytes where a route says nothing else: a config is a few KiB. */
+export const MAX_BYTES = 1024 * 1024;
+/** No route may say more. */
+export const MOST_BYTES = 64 * 1024 * 1024;
+/** Threads for templates and upstreams, and as many for handlers. */
+export const THREADS = 2;
+/**
+ * Niceness of these threads on Linux: packets and requests come first. Templates are short and somebody waits for each;
+ * what a handler computes nobody knows.
+ */
+export const NICENESS = { templates: 3, handlers: 10 } as const;
+/** A thread with work that has shown no sign of life for so long stands still. */
+export const STILL_MS = 2000;
+/** Longest wait for a thread to load templates and handlers. */
+export const LOAD_MS = 15_000;
+/** Answers waited for, over all threads. Beyond it requests stay unanswered, and are asked again. */
+export const WAITING = 16_384;
+/** Work that waits for the one thread on which each runs alone. */
+export const WAITING_ALONE = 256;
+/** Longest wait for it, in milliseconds: by then most clients have asked again. */
+export const ALONE_MS = 10_000;
+/** JavaScript heap of a render thread, in MiB. */
+export const HEAP_MIB = 256;
+/** What a template may allocate, as a multiple of the answer that it may give. */
+export const TEMPLATE_MEMORY_FACTOR = 8;
+/** Longest template, in characters, and files that can be kept parsed. */
+export const TEMPLATE_CHARACTERS = 1024 * 1024;
+export const TEMPLATE_FILES = 1024;
+/** Renderings kept so that a boot gets the same text again. */
+export const KEPT_BYTES = 64 * 1024 * 1024;
+/** They end with so much silence, or at this age. */
+export const KEPT_IDLE_MS = 60_000;
+export const KEPT_MS = 600_000;
+/** Upstream answers kept for the case that the upstream is down. */
+export const UPSTREAM_KEPT_BYTES = 64 * 1024 * 1024;
+export const UPSTREAM_STALE_MS = 24 * 3_600_000;
+/** After a failure an upstream is left alone for so long where there is a stale copy. */
+export const UPSTREAM_PAUSE_MS = 2000;
+/** Connections to one upstream. */
+export const UPSTREAM_CONNECTIONS = 32;
+export const ROUTES = 1024;
+export const INVENTORY_BYTES = 256 * 1024 * 1024;

@@ -1,0 +1,96 @@
+/** What a route may say, checked: the schema of `routes`, and routes made ready to match. Reads no files. */
+import { z } from 'zod';
+import { ROUTES, MOST_BYTES } from './limits.ts';
+import { fill, type Pattern, parsePattern } from './pattern.ts';
+import { FAILURE_POLICIES, RenderConfigError, ROUTE_KINDS, type RouteConfig, type RouteKind } from './types.ts';
+
+const LONGEST_MS = 600_000;
+
+const text = z.string().min(1).max(2048);
+
+export const routeSchema = z.strictObject({
+  match: text,
+  template: text.optional(),
+  handler: text.optional(),
+  upstream: text.optional(),
+  rewrite: text.optional(),
+  empty: z.literal(true).optional(),
+  refuse: text.optional(),
+  channel: text.optional(),
+  when: z.record(z.string(), z.string()).optional(),
+  unknown: z.boolean().optional(),
+  timeoutMs: z.int().min(1).max(LONGEST_MS).optional(),
+  maxBytes: z.int().min(1).max(MOST_BYTES).optional(),
+  redirects: z.int().min(0).max(5).optional(),
+  onFailure: z.enum(FAILURE_POLICIES).optional(),
+}) satisfies z.ZodType<RouteConfig>;
+
+/** A route ready to match. */
+export interface Route {
+  /** From 0, and what threads know it by. */
+  readonly index: number;
+  readonly kind: RouteKind;
+  readonly config: RouteConfig;
+  readonly pattern: Pattern;
+  readonly when: readonly (readonly [label: string, value: RegExp])[];
+  /** How messages call it. */
+  readonly label: string;
+}
+
+/** `*` stands for anything. */
+function wildcard(value: string): RegExp {
+  const source = value.split('*').map((part) => part.replace(/[\\^$.|?+()[\]{}]/g, '\\$&'));
+  return new RegExp(`^${source.join('.*')}$`, 'is');
+}
+
+function checkUpstream(url: string): void {
+  const origin = /^https?:\/\/[^/?#{}@\s]+/.exec(url)?.[0];
+  if (origin === undefined || !URL.canParse(url.replace(/[{}*]/g, ''))) {
+    throw new Error(
+      `upstream: expected http://HOST/… without a user, captures after the host, got ${JSON.stringify(url)}`,
+    );
+  }
+}
+
+function readRoute(config: RouteConfig, index: number): Route {
+  const kinds = ROUTE_KINDS.filter((kind) => config[kind] !== undefined);
+  const [kind] = kinds;
+  if (kind === undefined || kinds.length > 1) {
+    throw new Error(`expected one of ${ROUTE_KINDS.join(', ')}, got ${kinds.join(' and ') || 'none'}`);
+  }
+  const pattern = parsePattern(config.match);
+  // Any value will do: only the names matter here.
+  const some = Object.fromEntries([...pattern.captures, 'ip'].map((name) => [name, 'x']));
+  if (!pattern.captures.includes('ip') && !pattern.captures.includes('hexip')) delete some['ip'];
+  if (config.rewrite !== undefined) fill(config.rewrite, some);
+  if (config.upstream !== undefined) {
+    checkUpstream(config.upstream);
+    fill(config.upstream, { ...some, client: '', local: '' });
+  }
+  return {
+    index,
+    kind,
+    config,
+    pattern,
+    when: Object.entries(config.when ?? {}).map(([label, value]) => [label, wildcard(value)] as const),
+    label: `route ${index + 1} (${config.match})`,
+  };
+}
+
+/** @throws RenderConfigError for the first that is wrong. */
+export function readRoutes(routes: readonly RouteConfig[]): readonly Route[] {
+  if (routes.length > ROUTES) throw new RenderConfigError(`routes: expected at most ${ROUTES}, got ${routes.length}`);
+  return routes.map((config, index) => {
+    const where = `route ${index + 1}`;
+    const parsed = routeSchema.safeParse(config);
+    if (!parsed.success) {
+      const { path, message } = parsed.error.issues[0]!;
+      throw new RenderConfigError(`${where}: ${[...path, message].join(': ')}`);
+    }
+    try {
+      return readRoute(config, index);
+    } catch (error) {
+      throw new RenderConfigError(`${where} (${config.match}): ${(error as Error).message}`);
+    }
+  });
+}

@@ -1,0 +1,185 @@
+/**
+ * The routes of a server, as the first of its sources: from a config to threads that are ready, and from one set of
+ * routes to the next without a request being lost. Runs in the main thread.
+ */
+import { isAbsolute, join, relative, resolve } from 'node:path';
+import type { TablesClock } from '../content/boot-set/address-tables.ts';
+import type { BootSets } from '../content/boot-set/index.ts';
+import type { Answer, BootRequest, Source } from '../content/types.ts';
+import { NodeInventory } from './inventory.ts';
+import type { ThreadSetup } from './jobs.ts';
+import { NICENESS, THREADS } from './limits.ts';
+import { RenderPool } from './render-pool.ts';
+import { type Route, readRoutes } from './route-config.ts';
+import { type Lasting, RouteSet } from './route-set.ts';
+import { newTally } from './tally.ts';
+import {
+  type Explanation,
+  type Inventory,
+  type RenderConfig,
+  RenderConfigError,
+  type RenderRecord,
+  type RouteKind,
+  type RoutesStats,
+} from './types.ts';
+import { Upstreams } from './upstream.ts';
+
+export interface RoutesParts {
+  /** What `bootset` is about; undefined: templates have none. */
+  readonly bootSets?: BootSets | undefined;
+  /** As those of the boot sets: names that a boot begins with. */
+  readonly stageZero?: readonly string[] | undefined;
+  readonly clock: TablesClock;
+  readonly onWarning?: ((message: string, detail: Readonly<Record<string, unknown>>) => void) | undefined;
+  /** Told of every rendering that has been run, previews left out. */
+  readonly onRender?: ((render: RenderRecord) => void) | undefined;
+  /** The threads' entry, for tests that run from elsewhere. */
+  readonly worker?: URL | undefined;
+  /** For tests: when a thread counts as standing still. */
+  readonly stillMs?: number | undefined;
+}
+
+export class Routes implements Source {
+  readonly #lasting: Lasting;
+  #set: RouteSet | undefined;
+  #closing: Promise<unknown> = Promise.resolve();
+  #lostBefore = 0;
+  #reloads = 0;
+
+  /** See loadRoutes. */
+  constructor(set: RouteSet, lasting: Lasting) {
+    this.#set = set;
+    this.#lasting = lasting;
+  }
+
+  get inventory(): Inventory | undefined {
+    return this.#set?.parts.inventory;
+  }
+
+  /** The routes in their order. */
+  list(): readonly { readonly match: string; readonly kind: RouteKind }[] {
+    return (this.#set?.parts.routes ?? []).map(({ config, kind }) => ({ match: config.match, kind }));
+  }
+
+  async open(request: BootRequest): Promise<Answer> {
+    return this.#set === undefined ? { kind: 'notMine' } : this.#set.open(request);
+  }
+
+  /** What the node would get and why. Pins, notes and keeps nothing; what renders is run. */
+  explain(request: BootRequest): Promise<Explanation> {
+    if (this.#set === undefined) throw new Error('the routes are closed');
+    return this.#set.explain(request);
+  }
+
+  /**
+   * From now on the routes of `next` answer, which must not be used any more. Requests under way end with the old ones.
+   *
+   * @returns when the threads of the old ones have ended.
+   */
+  async replace(next: Routes): Promise<void> {
+    const before = this.#set;
+    const loaded = next.#set;
+    if (before === undefined || loaded === undefined) throw new Error('the routes are closed');
+    next.#set = undefined;
+    this.#reloads++;
+    this.#set = new RouteSet(loaded.parts, this.#lasting);
+    const closing = before.close().finally(() => {
+      for (const pool of before.pools) this.#lostBefore += pool.threadsLost;
+    });
+    this.#closing = Promise.all([this.#closing, closing]);
+    await closing;
+  }
+
+  stats(): RoutesStats {
+    const { outcomes, failures } = this.#lasting.tally;
+    const pools = this.#set?.pools ?? [];
+    const kept = this.#set?.kept ?? { size: 0, bytes: 0 };
+    return {
+      outcomes: { ...outcomes },
+      failures: { ...failures },
+      waiting: pools.reduce((sum, { waiting }) => sum + waiting, 0),
+      threadsLost: pools.reduce((sum, { threadsLost }) => sum + threadsLost, this.#lostBefore),
+      kept: kept.size,
+      keptBytes: kept.bytes,
+      nodes: this.inventory?.size ?? 0,
+      reloads: this.#reloads,
+    };
+  }
+
+  /** After the last request: ends the threads. */
+  async close(): Promise<void> {
+    const set = this.#set;
+    this.#set = undefined;
+    await Promise.all([this.#closing, set?.close()]);
+  }
+}
+
+/** The file of a route, relative to the base folder. @throws RenderConfigError for one that is not in it. */
+function fileOf({ label }: Route, file: string, base: string): string {
+  const way = relative(base, resolve(base, file));
+  if (way === '' || way.startsWith('..') || isAbsolute(way)) {
+    throw new RenderConfigError(`${label}: expected a file in ${base}, got ${file}`);
+  }
+  return way;
+}
+
+function filesOf(routes: readonly Route[], kind: 'template' | 'handler', base: string): Record<number, string> {
+  return Object.fromEntries(
+    routes.flatMap((route) => {
+      const file = route.config[kind];
+      return file === undefined ? [] : [[route.index, fileOf(route, file, base)] as const];
+    }),
+  );
+}
+
+/**
+ * Reads and checks everything: patterns, templates, handlers, inventory; starts the threads.
+ *
+ * @throws RenderConfigError with one line: file, where, what was expected.
+ */
+export async function loadRoutes(config: RenderConfig, parts: RoutesParts): Promise<Routes> {
+  const { base, threads = THREADS } = config;
+  const { clock, worker, stillMs, onWarning = (): void => {}, onRender = (): void => {} } = parts;
+  const routes = readRoutes(config.routes);
+  const templates = filesOf(routes, 'template', base);
+  const handlers = filesOf(routes, 'handler', base);
+  const poolFor = (setup: Omit<ThreadSetup, 'base' | 'cells'>): RenderPool =>
+    new RenderPool({ threads, setup: { base, ...setup }, clock, onWarning, worker, stillMs });
+  const fetches = routes.some(({ kind }) => kind === 'upstream');
+  const forTemplates = poolFor({ templates, handlers: {}, fetches, niceness: NICENESS.templates });
+  const hasHandlers = Object.keys(handlers).length > 0;
+  const forHandlers = hasHandlers
+    ? poolFor({ templates: {}, handlers, fetches: false, niceness: NICENESS.handlers })
+    : undefined;
+  const now = (): number => clock.now();
+  try {
+    const [inventory] = await Promise.all([
+      config.inventory === undefined ? undefined : forTemplates.readInventory(resolveFile(base, config.inventory)),
+      forTemplates.load(),
+      forHandlers?.load(),
+    ]);
+    const lasting: Lasting = { tally: newTally(), upstreams: new Upstreams(now) };
+    const set = new RouteSet(
+      {
+        routes,
+        inventory: inventory === undefined ? undefined : new NodeInventory(inventory),
+        templates: forTemplates,
+        handlers: forHandlers,
+        bootSets: parts.bootSets,
+        stageZero: parts.stageZero,
+        now,
+        onWarning,
+        onRender,
+      },
+      lasting,
+    );
+    return new Routes(set, lasting);
+  } catch (error) {
+    await Promise.all([forTemplates.close(), forHandlers?.close()]);
+    throw new RenderConfigError((error as Error).message, { cause: error });
+  }
+}
+
+function resolveFile(base: string, file: string): string {
+  return isAbsolute(file) ? file : join(base, file);
+}

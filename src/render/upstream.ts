@@ -1,0 +1,94 @@
+/**
+ * What upstreams have answered, in the main thread: one question at a time for each URL, the last answer for the case
+ * that an upstream is down. Asks by way of render threads; knows no sockets and no headers but ETags.
+ */
+import { LRUCache } from 'lru-cache';
+import type { FetchJob, JobResult } from './jobs.ts';
+import { UPSTREAM_KEPT_BYTES, UPSTREAM_PAUSE_MS, UPSTREAM_STALE_MS } from './limits.ts';
+import { fill } from './pattern.ts';
+import type { RenderRequest } from './types.ts';
+
+const ENTRY_BYTES = 1024;
+
+interface Kept {
+  readonly bytes: Uint8Array;
+  readonly etag: string | undefined;
+  confirmedAt: number;
+}
+
+export type Fetched =
+  | { readonly kind: 'fetched'; readonly bytes: Uint8Array; readonly staleFor?: string }
+  | Extract<JobResult, { kind: 'none' | 'failed' }>;
+
+/**
+ * The URL for a request: captures where the upstream has them in braces; else all of them, and who asks for what, as
+ * parameters. Whatever a request holds is one component of a path or one parameter.
+ */
+export function upstreamUrl(upstream: string, { captures, name, client, local }: RenderRequest): string {
+  const values = { ...captures, client, local };
+  if (upstream.includes('{')) return fill(upstream, values, encodeURIComponent);
+  const url = new URL(upstream);
+  for (const [key, value] of Object.entries({ ...values, name })) url.searchParams.set(key, value);
+  return url.href;
+}
+
+export class Upstreams {
+  readonly #now: () => number;
+  readonly #kept = new LRUCache<string, Kept>({
+    maxSize: UPSTREAM_KEPT_BYTES,
+    sizeCalculation: ({ bytes }, key) => ENTRY_BYTES + key.length + bytes.length,
+  });
+  readonly #asking = new Map<string, Promise<Fetched>>();
+  /** Upstreams that failed just now, by origin: as many as there are routes. */
+  readonly #pausedUntil = new Map<string, number>();
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** @param run never rejects. */
+  get(job: Omit<FetchJob, 'etag' | 'kind'>, run: (job: FetchJob) => Promise<JobResult>): Promise<Fetched> {
+    const key = `${job.url} ${job.limits.maxBytes} ${job.redirects}`;
+    let asking = this.#asking.get(key);
+    if (asking === undefined) {
+      asking = this.#ask(key, job, run).finally(() => this.#asking.delete(key));
+      this.#asking.set(key, asking);
+    }
+    return asking;
+  }
+
+  async #ask(
+    key: string,
+    job: Omit<FetchJob, 'etag' | 'kind'>,
+    run: (job: FetchJob) => Promise<JobResult>,
+  ): Promise<Fetched> {
+    const found = this.#kept.get(key);
+    const kept = found !== undefined && this.#now() - found.confirmedAt <= UPSTREAM_STALE_MS ? found : undefined;
+    const { origin } = new URL(job.url);
+    if (kept !== undefined && this.#now() < (this.#pausedUntil.get(origin) ?? 0)) {
+      return { kind: 'fetched', bytes: kept.bytes, staleFor: 'it failed a moment ago' };
+    }
+    const result = await run({ kind: 'fetch', ...job, etag: kept?.etag });
+    switch (result.kind) {
+      case 'unchanged':
+        kept!.confirmedAt = this.#now();
+        return { kind: 'fetched', bytes: kept!.bytes };
+      case 'fetched':
+        this.#pausedUntil.delete(origin);
+        this.#kept.set(key, { bytes: result.bytes, etag: result.etag, confirmedAt: this.#now() });
+        return { kind: 'fetched', bytes: result.bytes };
+      case 'none':
+        this.#kept.delete(key);
+        return result;
+      case 'failed':
+        if (kept === undefined) return result;
+        // What is too large, or our own queue, says nothing about the upstream.
+        if (result.failure !== 'tooLarge' && result.failure !== 'queueFull') {
+          this.#pausedUntil.set(origin, this.#now() + UPSTREAM_PAUSE_MS);
+        }
+        return { kind: 'fetched', bytes: kept.bytes, staleFor: result.reason };
+      default:
+        return { kind: 'failed', failure: 'failed', reason: `unexpected answer of a render thread: ${result.kind}` };
+    }
+  }
+}

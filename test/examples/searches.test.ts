@@ -1,0 +1,136 @@
+/**
+ * The names that loaders look for, in their order, by nodes that the inventory knows and by others: the right file, and
+ * before it error 1 for each name, told at debug only.
+ */
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { PROFILES } from '../../src/storm/profiles.ts';
+import { expand, nodeVariables } from '../../src/storm/variables.ts';
+import { EXAMPLES, ExampleServer } from './fixture.ts';
+
+const KNOWN = 1;
+const UNKNOWN = 4711;
+
+/** What a node with an address of its own would ask for. */
+function searchOf(profile: string, node: number): string[] {
+  const variables = nodeVariables(node, '192.168.5.10');
+  return PROFILES.get(profile)!.configSearch!.map((template) => expand(template, variables));
+}
+
+/** Asks name by name until one is there. */
+async function search(server: ExampleServer, names: readonly string[]): Promise<{ misses: string[]; found: string }> {
+  const misses: string[] = [];
+  for (const name of names) {
+    // oxlint-disable-next-line no-await-in-loop -- a loader asks for the next name when it knows of this one.
+    const answer = await server.ask(name);
+    if (answer !== 'error 1') return { misses, found: `${name}: ${answer.split('\n', 2).join('|')}` };
+    misses.push(name);
+  }
+  return { misses, found: 'nothing' };
+}
+
+interface Case {
+  readonly example: string;
+  readonly profile: string;
+  readonly node: number;
+  readonly names?: readonly string[];
+  /** How many names are not there, before the one that is. */
+  readonly misses: number;
+  readonly found: RegExp;
+}
+
+const MAC = '52-54-00-00-00-01';
+
+const CASES: readonly Case[] = [
+  {
+    example: 'pxelinux',
+    profile: 'pxelinux',
+    node: KNOWN,
+    misses: 1,
+    found: /^pxelinux\.cfg\/01-.*: # Made for rack1-01/,
+  },
+  {
+    example: 'pxelinux',
+    profile: 'pxelinux',
+    node: UNKNOWN,
+    misses: 10,
+    found: /^pxelinux\.cfg\/default: # For machines/,
+  },
+  {
+    example: 'grub-bios',
+    profile: 'grub',
+    node: KNOWN,
+    misses: 1,
+    found: /^\/grub\/grub\.cfg-01-.*: # Made for rack1-01/,
+  },
+  { example: 'grub-bios', profile: 'grub', node: UNKNOWN, misses: 10, found: /^\/grub\/grub\.cfg: # For machines/ },
+  {
+    example: 'grub-uefi',
+    profile: 'grub',
+    node: KNOWN,
+    misses: 1,
+    found: /^\/grub\/grub\.cfg-01-.*: # Made for rack1-01/,
+  },
+  { example: 'grub-uefi', profile: 'grub', node: UNKNOWN, misses: 10, found: /^\/grub\/grub\.cfg: # For machines/ },
+  { example: 'ipxe', profile: 'ipxe', node: KNOWN, misses: 0, found: /^ipxe\/autoexec\.ipxe: #!ipxe\|chain/ },
+  {
+    example: 'ipxe',
+    profile: 'ipxe',
+    node: KNOWN,
+    names: [`ipxe/${MAC}.ipxe`, 'ipxe/default.ipxe'],
+    misses: 0,
+    found: /#!ipxe\|# Made for rack1-01/,
+  },
+  {
+    example: 'ipxe',
+    profile: 'ipxe',
+    node: UNKNOWN,
+    names: ['ipxe/52-54-00-00-12-67.ipxe', 'ipxe/default.ipxe'],
+    misses: 1,
+    found: /^ipxe\/default\.ipxe: #!ipxe\|# For machines/,
+  },
+  { example: 'u-boot', profile: 'u-boot', node: KNOWN, misses: 1, found: /^pxelinux\.cfg\/01-.*: # Made for rack1-01/ },
+  {
+    example: 'u-boot',
+    profile: 'u-boot',
+    node: UNKNOWN,
+    misses: 12,
+    found: /^pxelinux\.cfg\/default-arm: .*architecture arm/,
+  },
+  {
+    example: 'raspberry-pi',
+    profile: 'raspberry-pi',
+    node: KNOWN,
+    misses: 0,
+    found: /^688990c0\/config\.txt: # Made for pi-01/,
+  },
+  { example: 'raspberry-pi', profile: 'raspberry-pi', node: UNKNOWN, misses: 1, found: /^config\.txt: # For boards/ },
+];
+
+describe('the search for a config', () => {
+  it.each(CASES)('of $profile, node $node, in examples/$example misses $misses names', async (one) => {
+    const { example, profile, node, misses, found, names = searchOf(profile, node) } = one;
+    const server = await ExampleServer.start(join(EXAMPLES, example, 'reveille.yaml'), '--log-level', 'debug');
+    const result = await search(server, names);
+    expect(result).toEqual({ misses: names.slice(0, misses), found: expect.stringMatching(found) });
+    const refused = (await server.stop()).filter(({ msg }) => msg === 'refused');
+    expect(refused.map(({ level, file, errorCode }) => [level, file, errorCode])).toEqual(
+      result.misses.map((name) => ['debug', name, 1]),
+    );
+  });
+
+  it('says nothing of misses unless asked', async () => {
+    const server = await ExampleServer.start(join(EXAMPLES, 'pxelinux/reveille.yaml'));
+    expect((await search(server, searchOf('pxelinux', UNKNOWN))).misses).toHaveLength(10);
+    const lines = await server.stop();
+    expect(lines.map(({ msg }) => msg)).toEqual(['listening', 'transfer', 'stopping', 'stopped']);
+  });
+
+  it('is the same for a MAC in any spelling', async () => {
+    const server = await ExampleServer.start(join(EXAMPLES, 'ipxe/reveille.yaml'));
+    for (const spelling of ['52-54-00-00-00-01', '52:54:00:00:00:01', '525400000001', MAC.toUpperCase()]) {
+      // oxlint-disable-next-line no-await-in-loop -- one server.
+      expect(await server.ask(`ipxe/${spelling}.ipxe`)).toContain('Made for rack1-01');
+    }
+  });
+});

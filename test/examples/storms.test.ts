@@ -1,0 +1,29 @@
+/** Every example serves, and its clients boot from it: all nodes, known and unknown ones. */
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { storm } from '../control/storm-fixture.ts';
+import { Reveille } from '../control/fixture.ts';
+import { EXAMPLES, ExampleServer } from './fixture.ts';
+
+const CLIENTS = ['pxelinux', 'grub-bios', 'grub-uefi', 'ipxe', 'u-boot', 'raspberry-pi'];
+
+describe.each(CLIENTS)('examples/%s', (name) => {
+  const folder = join(EXAMPLES, name);
+
+  it('is valid', async () => {
+    const { code, stdout, stderr } = await new Reveille(['validate', '--config', join(folder, 'reveille.yaml')]).ended;
+    expect({ code, stderr, last: stdout.trim().split('\n').at(-1) }).toEqual({ code: 0, stderr: '', last: 'valid' });
+  });
+
+  it('boots the nodes of its plan', async () => {
+    const server = await ExampleServer.start(join(folder, 'reveille.yaml'));
+    const plan = ['--plan', join(folder, 'storm.yaml'), '--nodes', '20', '--arrival', 'burst'];
+    const { code, report, stderr } = await storm(server.port, [...plan, '--slo', 'failed=0,violations=0']);
+    expect({ stderr, failures: report.failures, violations: report.violations }).toEqual({
+      stderr: '',
+      failures: [],
+      violations: [],
+    });
+    expect([code, report.completed]).toEqual([0, 20]);
+  });
+});

@@ -1,0 +1,79 @@
+/** The server embedded in a program: the example as it stands, and what becomes of parts that can't be opened. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { fetchFile } from '../src/client/fetch.ts';
+import { folder, Reveille } from './control/fixture.ts';
+
+const ROOT = resolve(import.meta.dirname, '..');
+const MAC = '52-54-00-12-34-56';
+
+async function ask(port: number, filename: string): Promise<string> {
+  let text = '';
+  const { outcome, errorCode } = await fetchFile({
+    server: { address: '127.0.0.1', port },
+    filename,
+    mode: 'octet',
+    wish: {},
+    sink: {
+      write: (bytes) => {
+        text += Buffer.from(bytes).toString();
+      },
+    },
+    lingerMs: 0,
+  });
+  return outcome === 'complete' ? text : `${outcome} ${errorCode}`;
+}
+
+/** The example as a program. @returns its port; it must end well. */
+async function run(...args: string[]): Promise<{ port: number; end: () => Promise<number | null> }> {
+  const program = spawn(process.execPath, [join(ROOT, 'examples/embedding/server.js'), ...args], {
+    env: { ...process.env, PORT: '0' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = once(program, 'close');
+  onTestFinished(async () => {
+    program.kill('SIGKILL');
+    await ended;
+  });
+  let said = '';
+  program.stdout.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+  });
+  for (;;) {
+    const port = /listening on 127\.0\.0\.1:(\d+)\n/.exec(said)?.[1];
+    if (port !== undefined) {
+      const end = async (): Promise<number | null> => {
+        program.kill('SIGTERM');
+        await ended;
+        return program.exitCode;
+      };
+      return { port: Number(port), end };
+    }
+    // oxlint-disable-next-line no-await-in-loop -- until it says so.
+    const isOver = await Promise.race([once(program.stdout, 'data').then(() => false), ended.then(() => true)]);
+    if (isOver) throw new Error(`ended before it listened: ${said}`);
+  }
+}
+
+describe('examples/embedding', () => {
+  it('serves configs, boot sets and files from one program', async () => {
+    const root = folder();
+    mkdirSync(join(root, 'set'));
+    writeFileSync(join(root, 'set/linux'), 'the kernel');
+    writeFileSync(join(root, 'set/initrd.img'), 'the initrd');
+    const publish = ['publish', 'rack/install', 'set', '--store', 'store'];
+    expect((await new Reveille(publish, { cwd: root }).ended).code).toBe(0);
+    const { port, end } = await run(join(root, 'store'));
+    expect(await ask(port, `pxelinux.cfg/01-${MAC}`)).toMatch(
+      /KERNEL ::rack\/install-1\/linux\n(?:.|\n)*mac=52:54:00:12:34:56/,
+    );
+    expect(await ask(port, 'rack/install-1/linux')).toBe('the kernel');
+    expect(await ask(port, 'status/192.0.2.7')).toBe('192.0.2.7 asked for by 127.0.0.1, nobody we know\n');
+    expect(await ask(port, 'status/0.0.0.0')).toBe('refused 1');
+    expect(await ask(port, 'motd')).toBe('A file for all.\n');
+    expect(await end()).toBe(0);
+  });
+});

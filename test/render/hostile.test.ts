@@ -1,0 +1,178 @@
+/** Templates and handlers that do the worst they can: limits hold, it costs their own request alone, others go on. */
+import { symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { RouteConfig } from '../../src/render/types.ts';
+import { Desk } from './fixture.ts';
+
+const FINE: RouteConfig = { match: 'fine/{name}', template: 'fine.liquid' };
+const FILES = { 'fine.liquid': 'fine {{ captures.name }}' };
+let asked = 0;
+
+/** Others ask while the culprit is at work; each must be answered well and soon. */
+async function withOthers(desk: Desk, culprit: string): Promise<{ result: string; slowestMs: number }> {
+  let slowestMs = 0;
+  const other = async (): Promise<void> => {
+    const name = `n${asked++}`;
+    const before = performance.now();
+    expect(await desk.read(`fine/${name}`)).toBe(`fine ${name}`);
+    slowestMs = Math.max(slowestMs, performance.now() - before);
+  };
+  const result = desk.read(culprit);
+  await Promise.all(Array.from({ length: 20 }, other));
+  const told = await result;
+  await other();
+  return { result: told, slowestMs };
+}
+
+describe('a hostile template', () => {
+  it.each([
+    [
+      'loops without end',
+      '{% for i in (1..100000) %}{% for j in (1..100000) %}{{ i }}{% endfor %}{% endfor %}',
+      'timeout|limit|more than',
+    ],
+    ['loops over a huge range', '{% for i in (1..1000000000) %}x{% endfor %}', 'memory alloc limit'],
+    [
+      'gives a gigabyte',
+      '{% assign a = "0123456789abcdef" %}{% for i in (1..60) %}{% capture a %}{{ a }}{{ a }}{% endcapture %}{% endfor %}{{ a }}',
+      'memory alloc limit',
+    ],
+    [
+      'grows a text by filters',
+      '{% assign a = "0123456789abcdef" %}{% for i in (1..60) %}{% assign a = a | append: a %}{% endfor %}{{ a }}',
+      'memory alloc limit',
+    ],
+    [
+      'gives more than it may',
+      `{% for i in (1..20000) %}${'0123456789'.repeat(20)}{% endfor %}`,
+      'gave more than 1048576 bytes',
+    ],
+    ['calls itself', "{% assign f = 'bad.liquid' %}{% include f %}", 'Maximum call stack|limit'],
+    ['asks for a constructor', '{{ request.constructor.name }}', 'undefined variable: request.constructor'],
+    ['asks for a prototype', '{{ request.__proto__.x }}', 'undefined variable: request.__proto__'],
+    ['asks for a prototype by index', '{{ request["__proto__"] }}', 'undefined variable: request.__proto__'],
+    ['asks for what is not there', '{{ node.nmae }}', 'undefined variable'],
+    ['includes by an absolute path', '{% assign f = "/etc/passwd" %}{% include f %}', 'ENOENT'],
+    ['includes from above', '{% assign f = "../outside.liquid" %}{% include f %}', 'ENOENT'],
+    ['includes from above by a detour', '{% assign f = "x/../../outside.liquid" %}{% include f %}', 'ENOENT'],
+    ['includes by a link that leads out', '{% assign f = "link.liquid" %}{% include f %}', 'ENOENT'],
+  ])('that %s', async (_, text, message) => {
+    const desk = new Desk();
+    const base = join(desk.folder, 'base');
+    desk.write({ 'base/bad.liquid': text, 'base/fine.liquid': FILES['fine.liquid'], 'outside.liquid': 'secret' });
+    symlinkSync(join(desk.folder, 'outside.liquid'), join(base, 'link.liquid'));
+    desk.routes = await desk.load([{ match: 'bad', template: 'bad.liquid', timeoutMs: 400 }, FINE], { base });
+    onTestFinished(() => desk.routes.close());
+    const { result, slowestMs } = await withOthers(desk, 'bad');
+    expect(result).toMatch(new RegExp(`^busy: route 1 \\(bad\\), bad\\.liquid: .*(?:${message})`));
+    expect(result).not.toContain('secret');
+    expect(result).not.toContain('\n');
+    expect(slowestMs).toBeLessThan(1500);
+    expect(desk.warnings).toEqual([]);
+    expect(desk.routes.stats().threadsLost).toBe(0);
+  });
+});
+
+describe('a handler', () => {
+  const handlers = (text: string): [Record<string, string>, RouteConfig[]] => [
+    {
+      ...FILES,
+      'bad.mjs': text,
+      'good.mjs':
+        'export default async ({ captures }) => { await new Promise((done) => setTimeout(done, 100)); return captures.name; };',
+    },
+    [{ match: 'bad', handler: 'bad.mjs', timeoutMs: 300 }, FINE, { match: 'good/{name}', handler: 'good.mjs' }],
+  ];
+
+  it.each([
+    ['throws', 'export default () => { throw new TypeError("of its own"); };', 'TypeError: of its own', 'failed'],
+    ['rejects with anything', 'export default async () => { throw 7; };', 'threw 7', 'failed'],
+    ['never answers', 'export default () => new Promise(() => {});', 'took longer than 300 ms', 'timeout'],
+    [
+      'returns too much',
+      'export default () => "x".repeat(2 ** 21);',
+      'gave 2097152 bytes, more than 1048576',
+      'tooLarge',
+    ],
+    ['returns bytes without end', 'export default () => new Uint8Array(2 ** 28);', 'gave 268435456 bytes', 'tooLarge'],
+    [
+      'returns what is no text',
+      'export default () => ({});',
+      'returned object, expected string, Uint8Array or null',
+      'failed',
+    ],
+    ['forgets to return', 'export default () => {};', 'returned undefined', 'failed'],
+    ['computes without end', 'export default () => { for (;;); };', 'stood still for 1000 ms', 'timeout'],
+    [
+      'computes without end later',
+      'export default async () => { await null; for (;;); };',
+      'stood still for 1000 ms',
+      'timeout',
+    ],
+    ['ends its thread', 'export default () => process.exit(1);', 'ended its thread', 'crashed'],
+    [
+      'takes all memory',
+      'export default () => { const a = []; for (;;) a.push(new Array(1e5).fill(0)); };',
+      'thread',
+      undefined,
+    ],
+  ])('that %s costs its own request alone', async (_, text, message, failure) => {
+    const desk = await Desk.open(...handlers(text));
+    const neighbours = Array.from({ length: 20 }, (__, at) => desk.read(`good/${at}`));
+    const { result, slowestMs } = await withOthers(desk, 'bad');
+    expect(result).toMatch(new RegExp(`^busy: route 1 \\(bad\\), bad\\.mjs: .*${message}`));
+    expect(result).not.toContain('\n');
+    expect(slowestMs).toBeLessThan(500);
+    expect(await Promise.all(neighbours)).toEqual(Array.from({ length: 20 }, (__, at) => String(at)));
+    const { failures } = desk.routes.stats();
+    // Short of memory a thread collects garbage until it counts as standing still, or fails before that.
+    if (failure !== undefined) expect(failures).toMatchObject({ [failure]: 1 });
+    expect(Object.values(failures).reduce((a, b) => a + b)).toBe(1);
+  });
+
+  it('that always hangs does not hang the others of its thread again', async () => {
+    const desk = await Desk.open(...handlers('export default () => { for (;;); };'));
+    await desk.read('bad');
+    const { threadsLost } = desk.routes.stats();
+    const bad = [desk.read('bad', { client: '192.0.2.8' }), desk.read('bad', { client: '192.0.2.9' })];
+    const before = performance.now();
+    expect(await desk.read('good/1')).toBe('1');
+    expect(performance.now() - before).toBeLessThan(450);
+    expect((await Promise.all(bad)).every((text) => text.includes('stood still'))).toBe(true);
+    expect(desk.routes.stats().threadsLost).toBe(threadsLost + 2);
+  });
+
+  it('that fails after its answer is told of, and harms nobody', async () => {
+    const desk = await Desk.open(
+      ...handlers('export default async () => { setImmediate(() => { throw new Error("stray"); }); return "ok"; };'),
+    );
+    expect(await desk.read('bad')).toBe('ok');
+    while (desk.warnings.length === 0) await desk.read(`good/${asked++}`);
+    expect(desk.warnings).toEqual(['a handler failed after its answer: Error: stray']);
+    expect(desk.routes.stats().threadsLost).toBe(0);
+  });
+
+  it('is told when nobody waits any more', async () => {
+    const text = `let aborted = 0;
+      export default ({ name }, { signal }) => name === 'seen' ? String(aborted)
+        : new Promise(() => signal.addEventListener('abort', () => aborted++));`;
+    const desk = await Desk.open({ 'a.mjs': text }, [{ match: '{name}', handler: 'a.mjs', timeoutMs: 50 }], {
+      threads: 1,
+    });
+    expect(await desk.read('x')).toContain('took longer than 50 ms');
+    expect(await desk.read('seen')).toBe('1');
+  });
+
+  it.each([
+    ['error', 'denied: route 1'],
+    ['next', 'fine'],
+  ] as const)('that fails may mean: %s', async (onFailure, expected) => {
+    const desk = await Desk.open({ 'bad.mjs': 'export default () => { throw new Error("x"); };', 'b.liquid': 'fine' }, [
+      { match: 'a', handler: 'bad.mjs', onFailure },
+      { match: 'a', template: 'b.liquid' },
+    ]);
+    expect(await desk.read('a')).toMatch(new RegExp(`^${expected}`));
+    expect(desk.warnings).toEqual(['a config could not be made: route 1 (a), bad.mjs: Error: x']);
+  });
+});

@@ -1,0 +1,81 @@
+/** Names with typed captures: spellings of firmware, and what no pattern may do. */
+import { describe, expect, it } from 'vitest';
+import { fill, idsOf, parsePattern } from '../../src/render/pattern.ts';
+
+function match(pattern: string, name: string): unknown {
+  return parsePattern(pattern).match(name);
+}
+
+describe('a capture', () => {
+  it.each(['52-54-00-AB-cd-01', '52:54:00:ab:cd:01', '525400abcd01', '5254.00AB.CD01'])('takes a MAC as %s', (mac) => {
+    expect(match('{mac}.ipxe', `${mac}.ipxe`)).toEqual({ mac: '52:54:00:ab:cd:01' });
+  });
+
+  it.each(['ff-ff-ff-ff-ff-ff', '00-00-00-00-00-00', '01-00-5e-00-00-01', '52-54-00-ab-cd', '52-54:00-ab-cd-01'])(
+    'takes no %s for the MAC of a machine',
+    (mac) => expect(match('pxelinux.cfg/01-{mac}', `pxelinux.cfg/01-${mac}`)).toBeUndefined(),
+  );
+
+  it('takes a UUID with and without dashes, in any case', () => {
+    const uuid = '4c4c4544-0051-3010-8052-b4c04f4a4d31';
+    expect(match('grub/grub.cfg-{uuid}', `grub/grub.cfg-${uuid.toUpperCase()}`)).toEqual({ uuid });
+    expect(match('{uuid}', uuid.replaceAll('-', ''))).toEqual({ uuid });
+  });
+
+  it('takes an address in hex, whole with the address that it means, shortened without', () => {
+    expect(match('pxelinux.cfg/{hexip}', 'pxelinux.cfg/c0A80A05')).toEqual({ hexip: 'C0A80A05', ip: '192.168.10.5' });
+    expect(match('pxelinux.cfg/{hexip}', 'pxelinux.cfg/C0A8')).toEqual({ hexip: 'C0A8' });
+    expect(match('pxelinux.cfg/{hexip}', 'pxelinux.cfg/default')).toBeUndefined();
+  });
+
+  it('takes addresses, serials, architectures, components and paths', () => {
+    expect(match('{ip}.cfg', '10.0.0.255.cfg')).toEqual({ ip: '10.0.0.255' });
+    expect(match('{ip}.cfg', '10.0.0.256.cfg')).toBeUndefined();
+    expect(match('{serial}/config.txt', '9FFEFDEF/config.txt')).toEqual({ serial: '9ffefdef' });
+    expect(match('default-{arch}', 'default-ARM64')).toEqual({ arch: 'arm64' });
+    expect(match('a/{name}', 'a/b')).toEqual({ name: 'b' });
+    expect(match('a/{name}', 'a/b/c')).toBeUndefined();
+    expect(match('a/{path*}', 'a/b/c')).toEqual({ path: 'b/c' });
+  });
+
+  it('takes nothing by the way of what means something in expressions', () => {
+    expect(match('a.b', 'axb')).toBeUndefined();
+    expect(match('(a+)+$', '(a+)+$')).toEqual({});
+  });
+});
+
+describe('a pattern', () => {
+  it.each([
+    ['{mcA}', 'expected one of {mac}'],
+    ['{__proto__}', 'expected one of {mac}'],
+    ['{mac', 'expected captures in braces'],
+    ['{mac}{name}', 'expected something between {mac} and {name}'],
+    ['{mac}-{mac}', 'expected {mac} once'],
+    ['{name}-{serial}-{arch}', 'expected at most 2'],
+    ['/a', 'expected a name without slashes before'],
+    ['', 'expected a name'],
+  ])('%s is refused', (pattern, message) => expect(() => parsePattern(pattern)).toThrow(message));
+
+  it('decides about the longest names at once', () => {
+    const before = performance.now();
+    match('{name}-{serial}/x', `${'-a'.repeat(127)}/${'y'.repeat(255)}`);
+    match('{path*}-{name}/x', `${'-a/'.repeat(160)}y`);
+    expect(performance.now() - before).toBeLessThan(100);
+  });
+});
+
+it('captures name a node, the best name first', () => {
+  expect(idsOf({ ip: '10.0.0.1', serial: 'ABC', mac: '52:54:00:00:00:01' })).toEqual([
+    'mac:52:54:00:00:00:01',
+    'serial:abc',
+    'ip:10.0.0.1',
+  ]);
+  // Boards whose maker left the field as it was.
+  expect(idsOf({ uuid: '03000200-0400-0500-0006-000700080009' })).toEqual([]);
+});
+
+it('captures are filled in once, and encoded where that is asked for', () => {
+  expect(fill('new/{name}/{path*}', { name: '{path}', path: 'a/b' })).toBe('new/{path}/a/b');
+  expect(fill('/x?m={name}', { name: 'a&b=\r\nc' }, encodeURIComponent)).toBe('/x?m=a%26b%3D%0D%0Ac');
+  expect(() => fill('{mac}', {})).toThrow('expected a capture of the route');
+});

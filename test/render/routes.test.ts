@@ -1,0 +1,213 @@
+/** What routes do with requests, in order, on real threads. */
+import { describe, expect, it } from 'vitest';
+import { Resolver } from '../../src/server/resolver.ts';
+import { MemorySource } from '../../src/content/memory-source.ts';
+import { RenderConfigError } from '../../src/render/types.ts';
+import { Desk, textOf } from './fixture.ts';
+
+const MAC = '52-54-00-00-00-01';
+const NODES = `
+nodes:
+  - name: n1
+    mac: ${MAC}
+    address: 192.0.2.7
+    labels: { rack: r1 }
+    vars: { disk: sda }
+  - name: n2
+    mac: 52-54-00-00-00-02
+`;
+const CONFIG =
+  'KERNEL linux {{ node.name }} {{ vars.disk | default: "vda" }}{% if labels.rack %} {{ labels.rack }}{% endif %}\n';
+
+describe('a template', () => {
+  it('gives each node its own text', async () => {
+    const desk = await Desk.open(
+      { 'a.liquid': CONFIG, 'nodes.yaml': NODES },
+      [{ match: 'pxelinux.cfg/01-{mac}', template: 'a.liquid' }],
+      { inventory: 'nodes.yaml' },
+    );
+    expect(await desk.read(`pxelinux.cfg/01-${MAC}`)).toBe('KERNEL linux n1 sda r1\n');
+    expect(await desk.read('/pxelinux.cfg/01-52-54-00-00-00-02')).toBe('KERNEL linux n2 vda\n');
+    expect(await desk.read('\\pxelinux.cfg\\01-52-54-00-00-00-03\xff')).toBe('notMine');
+    expect(await desk.read('pxelinux.cfg/default')).toBe('notMine');
+    expect(await desk.read('../x')).toMatch(/^denied/);
+  });
+
+  it('knows the request, its captures, and who has the address where the name names nobody', async () => {
+    const desk = await Desk.open(
+      {
+        'a.liquid':
+          '{{ request.client }} {{ request.local }} {{ request.arch }} {{ captures.arch }} {{ node.name }} {{ request.filename }}',
+        'nodes.yaml': NODES,
+      },
+      [{ match: 'default-{arch}', template: 'a.liquid' }],
+      { inventory: 'nodes.yaml' },
+    );
+    expect(await desk.read('default-AMD64')).toBe('192.0.2.7 192.0.2.1 amd64 amd64 n1 default-AMD64');
+  });
+
+  it('has what it includes from beside it', async () => {
+    const desk = await Desk.open({ 'a.liquid': "a{% render 'parts/b.liquid', x: 1 %}", 'parts/b.liquid': 'b{{ x }}' }, [
+      { match: 'a', template: 'a.liquid' },
+    ]);
+    expect(await desk.read('a')).toBe('ab1');
+  });
+
+  it('is converted for netascii', async () => {
+    const desk = await Desk.open({ 'a.liquid': 'a\nb\n' }, [{ match: 'a', template: 'a.liquid' }]);
+    expect(await desk.read('a', { mode: 'netascii' })).toBe('a\r\nb\r\n');
+    expect(await desk.read('a')).toBe('a\nb\n');
+  });
+});
+
+describe('routes', () => {
+  it('are tried in order, and pass on what is not theirs', async () => {
+    const desk = await Desk.open(
+      {
+        'none.mjs': 'export default () => null;',
+        'some.mjs': 'export default async ({ captures }, { node }) => [captures.mac, node?.name].join(" ");',
+        'nodes.yaml': NODES,
+      },
+      [
+        { match: '{mac}.ipxe', empty: true, when: { rack: 'r2' } },
+        { match: '{mac}.ipxe', handler: 'none.mjs' },
+        { match: '{mac}.ipxe', handler: 'some.mjs' },
+        { match: '{mac}.ipxe', refuse: 'never' },
+        { match: 'grub/{name}.lst', empty: true },
+        { match: 'secret/{path*}', refuse: 'secret' },
+      ],
+      { inventory: 'nodes.yaml' },
+    );
+    expect(await desk.read(`${MAC}.ipxe`)).toBe('52:54:00:00:00:01 n1');
+    expect(await desk.read('grub/command.lst')).toBe('');
+    expect(await desk.ask('secret/a')).toEqual({ kind: 'denied', reason: 'secret' });
+    const { routes, answer, node } = await desk.routes.explain({
+      filename: `${MAC}.ipxe`,
+      mode: 'octet',
+      client: 'x',
+      local: 'y',
+    });
+    expect(routes.map(({ verdict }) => verdict)).toEqual(['other labels', 'not mine', 'taken']);
+    expect(answer).toMatchObject({ kind: 'content' });
+    expect(node?.name).toBe('n1');
+    expect(desk.routes.stats().outcomes).toMatchObject({ rendered: 1, notMine: 1, empty: 1, refused: 1 });
+  });
+
+  it('rewrite names for the routes and sources behind', async () => {
+    const desk = await Desk.open({ 'a.liquid': '{{ request.name }}' }, [
+      { match: '{path*}/grubx64.efi', rewrite: 'boot/grubx64.efi' },
+      { match: 'old/{name}', rewrite: 'new/{name}' },
+      { match: 'up/{name}', rewrite: '../{name}' },
+      { match: 'new/a', template: 'a.liquid' },
+    ]);
+    const files = new MemorySource(
+      new Map([
+        ['boot/grubx64.efi', Buffer.from('grub')],
+        ['new/\u00fc', Buffer.from('b')],
+      ]),
+    );
+    const resolver = new Resolver([desk.routes, files]);
+    const resolve = (filename: string): ReturnType<Resolver['resolve']> =>
+      resolver.resolve({ filename, mode: 'octet', client: '192.0.2.7', local: '192.0.2.1' });
+    expect(textOf(await resolve('a/b/grubx64.efi'))).toBe('grub');
+    expect(textOf(await resolve('old/a'))).toBe('new/a');
+    expect(textOf(await resolve('old/\xc3\xbc'))).toBe('b');
+    expect((await resolve('old/c')).kind).toBe('missing');
+    expect((await resolve('up/c')).kind).toBe('denied');
+  });
+});
+
+describe('what was made', () => {
+  const counter = 'let n = 0; export default async () => String(++n);';
+
+  it('is made once for those who ask at the same time, and stays the same within a boot', async () => {
+    const desk = await Desk.open({ 'n.mjs': counter }, [{ match: 'grub.cfg', handler: 'n.mjs' }], { threads: 1 });
+    expect(await Promise.all(Array.from({ length: 20 }, () => desk.read('grub.cfg')))).toEqual(Array(20).fill('1'));
+    expect(await desk.read('grub.cfg')).toBe('1');
+    expect(await desk.read('grub.cfg', { client: '192.0.2.8' })).toBe('2');
+    expect(desk.routes.stats().outcomes).toMatchObject({ rendered: 2, shared: 20 });
+  });
+
+  it('is made anew when the node asks for a loader, or has long been silent, or the config is replaced', async () => {
+    let nowMs = 0;
+    const clock = { now: () => nowMs, wake: (): (() => void) => () => {} };
+    const desk = await Desk.open({ 'n.mjs': counter }, [{ match: 'grub.cfg', handler: 'n.mjs' }], {
+      threads: 1,
+      clock,
+    });
+    const read = async (): Promise<number> => Number(await desk.read('grub.cfg'));
+    expect([await read(), await read()]).toEqual([1, 1]);
+    await desk.read('grubx64.efi');
+    expect(await read()).toBe(2);
+    nowMs = 59_000;
+    expect(await read()).toBe(2);
+    nowMs = 120_000;
+    expect(await read()).toBe(3);
+    await desk.routes.replace(await desk.load([{ match: 'grub.cfg', handler: 'n.mjs' }], { threads: 1, clock }));
+    expect(await read()).toBe(1);
+    expect(desk.routes.stats().reloads).toBe(1);
+  });
+});
+
+describe('a reload', () => {
+  it('lets requests under way end with the old routes, and loses none', async () => {
+    const slow = 'export default async () => { await new Promise((done) => setTimeout(done, 200)); return "old"; };';
+    const desk = await Desk.open({ 'slow.mjs': slow, 'b.liquid': 'new' }, [{ match: 'a', handler: 'slow.mjs' }]);
+    const under = desk.read('a');
+    const next = await desk.load([{ match: 'a', template: 'b.liquid' }]);
+    const replaced = desk.routes.replace(next);
+    expect(await desk.read('a')).toBe('new');
+    expect(await under).toBe('old');
+    await replaced;
+  });
+
+  it.each([
+    [
+      'a template that does not parse',
+      { 'bad.liquid': 'x\n{% if %}' },
+      { match: 'a', template: 'bad.liquid' },
+      /^bad\.liquid: .*line:2/,
+    ],
+    [
+      'a partial that is not there',
+      { 'bad.liquid': "{% render 'no.liquid' %}" },
+      { match: 'a', template: 'bad.liquid' },
+      /^bad\.liquid: .*no\.liquid/,
+    ],
+    ['a template that is not there', {}, { match: 'a', template: 'no.liquid' }, /^no\.liquid: ENOENT/],
+    ['a template elsewhere', {}, { match: 'a', template: '../no.liquid' }, /^route 1 \(a\): expected a file in/],
+    [
+      'a handler that does not parse',
+      { 'bad.mjs': 'export default (' },
+      { match: 'a', handler: 'bad.mjs' },
+      /^bad\.mjs: SyntaxError/,
+    ],
+    [
+      'a handler without a function',
+      { 'bad.mjs': 'export const a = 1;' },
+      { match: 'a', handler: 'bad.mjs' },
+      /^bad\.mjs: .*expected `export default/,
+    ],
+    ['a route that does two things', {}, { match: 'a', empty: true, refuse: 'x' }, /^route 1 \(a\): expected one of/],
+    ['a pattern that is none', {}, { match: '{x}', empty: true }, /^route 1 \(\{x\}\): expected one of \{mac\}/],
+    [
+      'an upstream that is none',
+      {},
+      { match: 'a', upstream: 'http://{name}/x' },
+      /^route 1 \(a\): upstream: expected http/,
+    ],
+    [
+      'a rewrite with what was not captured',
+      {},
+      { match: 'a', rewrite: '{mac}' },
+      /expected a capture of the route, got \{mac\}/,
+    ],
+  ] as const)('of %s is refused in one line', async (_, files, route, message) => {
+    const desk = new Desk();
+    desk.write(files);
+    const failure = await desk.load([route as never]).catch((error: unknown) => error as Error);
+    expect(failure).toBeInstanceOf(RenderConfigError);
+    expect((failure as Error).message).toMatch(message);
+    expect((failure as Error).message).not.toContain('\n');
+  });
+});
