@@ -155,13 +155,18 @@ function judge(what: string, holds: boolean): void {
 async function storm(title: string, spreadMs: number, p99Ms: number): Promise<void> {
   await routes.replace(await load());
   const before = routes.stats().outcomes;
+  const cpuBefore = process.cpuUsage();
+  const loopBefore = performance.eventLoopUtilization();
   const result = await client.ask<Configs>({ kind: 'configs', port, nodes: NODES, spreadMs, giveUpMs: 20_000 });
   const { outcomes } = routes.stats();
+  const { user, system } = process.cpuUsage(cpuBefore);
+  const { active } = performance.eventLoopUtilization(loopBefore);
   const rendered = outcomes.rendered - before.rendered;
   say(`${title}: first reply ${shown(result.firstMs)}; config whole ${shown(result.wholeMs)}`);
   say(
     `  rendered ${rendered}, shared ${outcomes.shared - before.shared}, resent ${result.resent}, wrong ${result.wrong}, failed ${result.errors}`,
   );
+  say(`  the server took ${Math.round((user + system) / 1000)} ms of the processors, its main thread ${Math.round(active)} ms`);
   judge(`first reply p99 <= ${p99Ms} ms`, percentile(result.firstMs, 0.99) <= p99Ms);
   judge('each its own, once, none failed', rendered === NODES && result.wrong === 0 && result.errors === 0);
 }

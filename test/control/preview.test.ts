@@ -1,9 +1,12 @@
 /** `reveille init`, `validate`, `render` and `explain`, and the same over HTTP: what a node would get, and why. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { ExampleServer } from '../examples/fixture.ts';
 import { type Ended, folder, Reveille } from './fixture.ts';
+
+// Each look is a process of its own.
+vi.setConfig({ testTimeout: 170_000 });
 
 const NODE = '52-54-00-12-34-56';
 const TOKEN = '0123456789abcdef';

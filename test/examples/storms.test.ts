@@ -10,12 +10,12 @@ const CLIENTS = ['pxelinux', 'grub-bios', 'grub-uefi', 'ipxe', 'u-boot', 'raspbe
 describe.each(CLIENTS)('examples/%s', (name) => {
   const folder = join(EXAMPLES, name);
 
-  it('is valid', async () => {
+  it('is valid', { timeout: 120_000 }, async () => {
     const { code, stdout, stderr } = await new Reveille(['validate', '--config', join(folder, 'reveille.yaml')]).ended;
     expect({ code, stderr, last: stdout.trim().split('\n').at(-1) }).toEqual({ code: 0, stderr: '', last: 'valid' });
   });
 
-  it('boots the nodes of its plan', async () => {
+  it('boots the nodes of its plan', { timeout: 120_000 }, async () => {
     const server = await ExampleServer.start(join(folder, 'reveille.yaml'));
     const plan = ['--plan', join(folder, 'storm.yaml'), '--nodes', '20', '--arrival', 'burst'];
     const { code, report, stderr } = await storm(server.port, [...plan, '--slo', 'failed=0,violations=0']);
