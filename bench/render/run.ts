@@ -166,7 +166,9 @@ async function storm(title: string, spreadMs: number, p99Ms: number): Promise<vo
   say(
     `  rendered ${rendered}, shared ${outcomes.shared - before.shared}, resent ${result.resent}, wrong ${result.wrong}, failed ${result.errors}`,
   );
-  say(`  the server took ${Math.round((user + system) / 1000)} ms of the processors, its main thread ${Math.round(active)} ms`);
+  say(
+    `  the server took ${Math.round((user + system) / 1000)} ms of the processors, its main thread ${Math.round(active)} ms`,
+  );
   judge(`first reply p99 <= ${p99Ms} ms`, percentile(result.firstMs, 0.99) <= p99Ms);
   judge('each its own, once, none failed', rendered === NODES && result.wrong === 0 && result.errors === 0);
 }

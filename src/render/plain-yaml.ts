@@ -12,6 +12,8 @@ const SPECIAL = /^(?:~|null|Null|NULL|true|True|TRUE|false|False|FALSE)$/;
 const NUMBER_LIKE = /^[-+]?(?:\.?[0-9]|\.inf|\.Inf|\.INF)|^\.nan|^\.NaN|^\.NAN/;
 const NOT_A_NUMBER = /^[-+]?[0-9.]*[^-+0-9.eExob]|\..*\.|:/;
 const WHOLE = /^(?:0|[1-9][0-9]{0,14})$/;
+/** A line with what is not ASCII, or nothing, in it. */
+const NOT_PLAIN = /[^\x20-\x7e]|^ *$/;
 const KEY = /^([A-Za-z_][A-Za-z0-9_-]*):(?: +|$)/;
 
 function scalar(text: string, allowed: RegExp): Json | undefined {
@@ -85,12 +87,7 @@ function readMap(
 
 /** The map that `lines` hold; undefined where it takes the full parser to tell. */
 export function readPlainMap(lines: readonly string[]): Readonly<Record<string, Json>> | undefined {
-  if (
-    lines.length === 0 ||
-    lines.some((line) => line.trim() === '' || line.includes('\t') || /[^\x20-\x7e]/.test(line))
-  ) {
-    return undefined;
-  }
+  if (lines.length === 0 || lines.some((line) => NOT_PLAIN.test(line))) return undefined;
   const read = readMap(lines, 0, indentOf(lines[0]!));
   return read?.next === lines.length ? read.map : undefined;
 }

@@ -15,7 +15,8 @@ function textOf(value: unknown): string {
   const plain: unknown = toValue(value);
   if (typeof plain === 'string') return plain;
   if (plain === undefined || plain === null) return '';
-  return Array.isArray(plain) ? plain.map(textOf).join('') : String(plain);
+  if (Array.isArray(plain)) return plain.map(textOf).join('');
+  return typeof plain === 'object' ? '[object]' : String(plain as number | boolean);
 }
 
 /** Output that is counted while it grows. */
