@@ -129,8 +129,8 @@ export async function loadRoutes(config: RenderConfig, parts: RoutesParts): Prom
   const templates = filesOf(routes, 'template', base);
   const handlers = filesOf(routes, 'handler', base);
   // A template that may take its time computes all the while.
-  const longest = routes.map(({ kind, config }) =>
-    kind === 'template' ? (config.timeoutMs ?? TIMEOUT_MS.template) : 0,
+  const longest = routes.map((route) =>
+    route.kind === 'template' ? (route.config.timeoutMs ?? TIMEOUT_MS.template) : 0,
   );
   const stillMs = Math.max(parts.stillMs ?? STILL_MS, 2 * Math.max(0, ...longest));
   const poolFor = (setup: Omit<ThreadSetup, 'base' | 'cells'>): RenderPool =>
