@@ -97,7 +97,7 @@ async function turnaround({ port, name, transfers, forMs }) {
       await new Promise((resolve) => {
         let sentAt = 0;
         let last = 0;
-        openSocket((bytes, from) => {
+        void openSocket((bytes, from) => {
           const now = performance.now();
           if (bytes[1] === 3) {
             const block = bytes.readUInt16BE(2);

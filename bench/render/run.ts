@@ -72,7 +72,7 @@ class Nodes {
   ask<T>(order: Record<string, unknown>): Promise<T> {
     return new Promise((resolve) => {
       const id = ++this.#last;
-      this.#waiting.set(id, resolve as (result: never) => void);
+      this.#waiting.set(id, resolve);
       this.#child.send({ ...order, id });
     });
   }

@@ -15,7 +15,7 @@ export interface ThreadSetup {
 }
 
 /** Cells that a thread writes and the main thread reads: its only sign of life while it computes. */
-export const CELL = { beat: 0, current: 1, length: 2 } as const;
+export const CELL = { beat: 0, current: 1, tid: 2, length: 3 } as const;
 
 /** What a text is made from. */
 export interface Scope {

@@ -264,7 +264,7 @@ export class RenderPool {
       const now = clock.now();
       for (const thread of [...this.#threads, ...(this.#lone === undefined ? [] : [this.#lone])]) {
         // Its work comes back by an error.
-        if (thread.stillMs(now) > this.#stillMs) thread.close().catch(() => {});
+        if (thread.isStill(now, this.#stillMs)) thread.close().catch(() => {});
       }
       if (this.#running > 0) this.#watch();
     });

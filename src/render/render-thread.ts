@@ -2,6 +2,7 @@
  * One render thread: a Piscina of its own, so that it is known which work is on which thread. A thread that computes
  * without end answers nothing and can only be ended; whether it does is told by its cells. Knows no queue.
  */
+import { readFileSync } from 'node:fs';
 import { Piscina } from 'piscina';
 import { CELL, type Job, type JobResult, type ThreadSetup } from './jobs.ts';
 import { HEAP_MIB } from './limits.ts';
@@ -9,6 +10,23 @@ import { HEAP_MIB } from './limits.ts';
 const ENTRY = new URL('./worker.js', import.meta.url);
 /** More than a pool ever gives one thread: waiting is the pool's business. */
 const MOST_BATCHES = 4096;
+
+/** How much longer a thread may go without a sign of life that has not been let run. */
+const STARVED = 5;
+/** The unit of times in /proc, on every Linux that Node runs on. */
+const TICK_MS = 10;
+
+/** What a thread of ours has used of the processors; undefined: it is not known. */
+function processorMs(tid: number): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/self/task/${tid}/stat`, 'latin1');
+    // After the name, which may hold anything: state is the first, utime the twelfth, stime the next.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+  } catch {
+    return undefined;
+  }
+}
 
 export interface RenderThreadOptions {
   readonly setup: Omit<ThreadSetup, 'cells'>;
@@ -27,6 +45,7 @@ export class RenderThread {
   readonly #piscina: Piscina<readonly Job[], readonly JobResult[]>;
   #beat = 0;
   #beatAt = 0;
+  #usedMs: number | undefined;
 
   constructor({ setup, onStray, worker }: RenderThreadOptions) {
     const cells = new SharedArrayBuffer(CELL.length * Int32Array.BYTES_PER_ELEMENT);
@@ -69,14 +88,24 @@ export class RenderThread {
     }
   }
 
-  /** For how long it has shown no sign of life, as far as these looks can tell. Call at intervals while it has work. */
-  stillMs(now: number): number {
+  /**
+   * Whether it has shown no sign of life for so long. Call at intervals while it has work. On a busy machine a niced
+   * thread may just not have had its turn: it counts as standing still when it has used its time, or after five times
+   * as long.
+   */
+  isStill(now: number, limitMs: number): boolean {
     const beat = Atomics.load(this.#cells, CELL.beat);
+    const tid = Atomics.load(this.#cells, CELL.tid);
+    const usedMs = tid === 0 ? undefined : processorMs(tid);
     if (this.active === 0 || beat !== this.#beat || this.#beatAt === 0) {
       this.#beat = beat;
       this.#beatAt = now;
+      this.#usedMs = usedMs;
     }
-    return now - this.#beatAt;
+    const stillMs = now - this.#beatAt;
+    if (stillMs <= limitMs) return false;
+    const hasWorked = usedMs !== undefined && usedMs - (this.#usedMs ?? 0) > limitMs / 2;
+    return hasWorked || stillMs > limitMs * STARVED || process.platform !== 'linux';
   }
 
   /** Ends it, whatever it is doing: its work is answered by an error. */

@@ -8,7 +8,7 @@ import type { BootSets } from '../content/boot-set/index.ts';
 import type { Answer, BootRequest, Source } from '../content/types.ts';
 import { NodeInventory } from './inventory.ts';
 import type { ThreadSetup } from './jobs.ts';
-import { NICENESS, THREADS } from './limits.ts';
+import { NICENESS, STILL_MS, THREADS, TIMEOUT_MS } from './limits.ts';
 import { RenderPool } from './render-pool.ts';
 import { type Route, readRoutes } from './route-config.ts';
 import { type Lasting, RouteSet } from './route-set.ts';
@@ -139,10 +139,15 @@ function filesOf(routes: readonly Route[], kind: 'template' | 'handler', base: s
  */
 export async function loadRoutes(config: RenderConfig, parts: RoutesParts): Promise<Routes> {
   const { base, threads = THREADS } = config;
-  const { clock, worker, stillMs, onWarning = (): void => {}, onRender = (): void => {} } = parts;
+  const { clock, worker, onWarning = (): void => {}, onRender = (): void => {} } = parts;
   const routes = readRoutes(config.routes);
   const templates = filesOf(routes, 'template', base);
   const handlers = filesOf(routes, 'handler', base);
+  // A template that may take its time computes all the while.
+  const longest = routes.map((route) =>
+    route.kind === 'template' ? (route.config.timeoutMs ?? TIMEOUT_MS.template) : 0,
+  );
+  const stillMs = Math.max(parts.stillMs ?? STILL_MS, 2 * Math.max(0, ...longest));
   const poolFor = (setup: Omit<ThreadSetup, 'base' | 'cells'>): RenderPool =>
     new RenderPool({ threads, setup: { base, ...setup }, clock, onWarning, worker, stillMs });
   const fetches = routes.some(({ kind }) => kind === 'upstream');

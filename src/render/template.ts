@@ -16,7 +16,7 @@ function textOf(value: unknown): string {
   if (typeof plain === 'string') return plain;
   if (plain === undefined || plain === null) return '';
   if (Array.isArray(plain)) return plain.map(textOf).join('');
-  return typeof plain === 'object' ? '[object]' : String(plain as number | boolean);
+  return typeof plain === 'number' || typeof plain === 'boolean' ? String(plain) : `[${typeof plain}]`;
 }
 
 /** Output that is counted while it grows. */

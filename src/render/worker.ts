@@ -15,16 +15,18 @@ const BEAT_MS = 25;
 const setup = workerData as ThreadSetup;
 const cells = new Int32Array(setup.cells);
 
-function yieldToOthers(): void {
+/** Tells the system's number of this thread, and lets others go first. */
+function introduce(): void {
   try {
     // A thread's own number: Linux has a niceness for each.
     const [, tid] = /task\/([0-9]+)$/.exec(readlinkSync('/proc/thread-self'))!;
+    Atomics.store(cells, CELL.tid, Number(tid));
     setPriority(Number(tid), setup.niceness);
   } catch {
     // Another system, or not allowed: then it runs like the others.
   }
 }
-yieldToOthers();
+introduce();
 
 // What a handler has left behind must not take the others along.
 process.on('unhandledRejection', (reason) => parentPort?.postMessage({ stray: reasonOf(reason) }));

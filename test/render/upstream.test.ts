@@ -31,7 +31,7 @@ class Upstream {
   }
 
   desk(more: Partial<RouteConfig> = {}, path = '/boot', parts = {}): Promise<Desk> {
-    return Desk.open({}, [{ match: '{mac}.ipxe', upstream: `${this.origin}${path}`, timeoutMs: 300, ...more }], parts);
+    return Desk.open({}, [{ match: '{mac}.ipxe', upstream: `${this.origin}${path}`, timeoutMs: 1000, ...more }], parts);
   }
 }
 
@@ -79,8 +79,8 @@ describe('an upstream', () => {
 
   it.each<[string, Answerer, string]>([
     ['fails', (_, response) => void response.writeHead(500).end(), 'answered 500'],
-    ['is slow to begin', (): void => {}, 'did not answer within 300 ms'],
-    ['is slow to end', (_, response) => void response.write('a'), 'did not answer within 300 ms'],
+    ['is slow to begin', (): void => {}, 'did not answer within 1000 ms'],
+    ['is slow to end', (_, response) => void response.write('a'), 'did not answer within 1000 ms'],
     ['closes the connection', (request) => void request.socket.destroy(), "can't be asked: UND_ERR_SOCKET"],
     [
       'promises more than it gives',
