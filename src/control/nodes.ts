@@ -57,7 +57,8 @@ async function runDropPins(text: string, flags: StoreFlags, context: VerbContext
   const node = nodeText(text);
   const { dropPins } = await import('../content/boot-set/channel-changes.ts');
   return await runVerb(context, flags, 'change', async (store) => {
-    const dropped = await store.note((tables) => dropPins(tables, node));
+    // Not a mere note: a server looks at its pins again when the store's generation has changed.
+    const dropped = await store.change((tables) => dropPins(tables, node));
     await store.flushed();
     return { json: { node, dropped }, text: `${node}: ${formatMany(dropped, 'pin')} dropped\n` };
   });

@@ -240,12 +240,12 @@ describe('the verbs on channels and versions', () => {
     await publish('one');
     await publish('two');
     expect(await said(['pin', 'AA-BB-CC-00-11-22', `${CHANNEL}-1`, '--store', store])).toBe(
-      `aa:bb:cc:00:11:22: ${CHANNEL}-1\n`,
+      `mac:aa:bb:cc:00:11:22: ${CHANNEL}-1\n`,
     );
     const open = await openStore({ path: store });
     await open.note((tables) =>
-      tables.pins.put(pinKey('192.0.2.7', CHANNEL), {
-        node: '192.0.2.7',
+      tables.pins.put(pinKey('ip:192.0.2.7', CHANNEL), {
+        node: 'ip:192.0.2.7',
         channel: CHANNEL,
         version: 2,
         createdAt: Date.now(),
@@ -255,13 +255,13 @@ describe('the verbs on channels and versions', () => {
       }),
     );
     expect(await json(['pins', '--store', store])).toMatchObject({
-      pins: [{ node: '192.0.2.7', version: 2, live: true, stage: 1 }],
-      by_hand: [{ node: 'aa:bb:cc:00:11:22', channel: CHANNEL, version: 1 }],
+      pins: [{ node: 'ip:192.0.2.7', version: 2, live: true, stage: 1 }],
+      by_hand: [{ node: 'mac:aa:bb:cc:00:11:22', channel: CHANNEL, version: 1 }],
     });
     expect(await said(['pins', '--store', store])).toMatch(
-      /aa:bb:cc:00:11:22 +\S+-1 +by hand[^\n]*\n192\.0\.2\.7 +\S+-2 +boots/,
+      /mac:aa:bb:cc:00:11:22 +\S+-1 +by hand[^\n]*\nip:192\.0\.2\.7 +\S+-2 +boots/,
     );
-    expect(await said(['pins', '--drop', '192.0.2.7', '--store', store])).toBe('192.0.2.7: 1 pin dropped\n');
+    expect(await said(['pins', '--drop', '192.0.2.7', '--store', store])).toBe('ip:192.0.2.7: 1 pin dropped\n');
     // Another process's change, seen by one that has had the store open all the time.
     expect([open.generation > 0, open.pins()]).toEqual([true, []]);
     await open.close();

@@ -167,8 +167,8 @@ describe('whatever a node asks for and whenever', () => {
           const ordered = ['loader' as File, ...files.filter((file) => file !== 'loader')];
           for (const [index, file] of ordered.entries()) {
             const { wait: before, repeats, open: stays, moves } = requests[index % requests.length]!;
-            // A config is read right after its loader; a menu may wait before the kernel.
-            const waited = FILES[file] === 'zero' && index > 0 ? before % 60_000 : before;
+            // A config is read within a minute of its loader; a menu may wait before the kernel.
+            const waited = FILES[file] === 'zero' && index > 0 ? before % 59_000 : before;
             now += waited;
             open &&= waited < 10_000;
             for (let turn = 0; turn < repeats; turn++) {
