@@ -90,7 +90,7 @@ export class Poller {
     if (TELLS_NODE) setImmediate(nothing);
     try {
       // Under load more has come meanwhile: it is read before Node's loop turns, whose turn costs more than a look.
-      for (let round = 0; round < ROUNDS && this.#readReady() > 0; round++) this.#afterBatch();
+      for (let round = 0; round < ROUNDS && !this.#closed && this.#readReady() > 0; round++) this.#afterBatch();
     } catch (error) {
       setImmediate(() => {
         throw error;
