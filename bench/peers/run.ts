@@ -3,7 +3,7 @@
  * each block or fetch cost in CPU of the server's whole process tree, as medians with their range, and ratios by
  * pairs of neighbouring runs.
  *
- *   npm run bench:peers -- [--rounds 7] [--only TEXT] [--case TEXT] [--json FILE]
+ *   npm run bench:peers -- [--rounds 7] [--only TEXT,...] [--case TEXT] [--json FILE]
  *
  * All cases in 7 rounds take some 80 minutes: `--case TEXT` takes those whose name contains the text.
  *
@@ -176,7 +176,8 @@ function reportScaling(): void {
 const say = (line: string): boolean => process.stdout.write(`${line}\n`);
 const machine = { ...describeMachine(), commit: describeCommit() };
 say(Object.values(machine).join(', '));
-const taking = contenders(work).filter(({ name }) => name.includes(values.only));
+const wanted = values.only.split(',');
+const taking = contenders(work).filter(({ name }) => wanted.some((text) => name.includes(text)));
 const takesPart = ({ servers }: Case, { name }: Contender): boolean =>
   servers === undefined || servers.some((beginning) => name.startsWith(beginning));
 const rounds = Number(values.rounds);
