@@ -1,18 +1,8 @@
 /** The cache against the same rules in the plainest words, over random histories. */
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { BufferCache, type Lease, type Loaded } from '../../src/content/buffer-cache.ts';
-import { allocateShared } from '../../src/engine/shared-bytes.ts';
-
-async function loaded(bytes: number): Promise<Loaded> {
-  return allocateShared(bytes);
-}
-
-async function lease(cache: BufferCache, key: string, bytes: number): Promise<Lease> {
-  const result = await cache.acquire(key, () => loaded(bytes), bytes);
-  if (result.kind !== 'lease') throw new Error(`${key} was answered ${result.kind}`);
-  return result;
-}
+import { BufferCache, type Lease } from '../../src/content/buffer-cache.ts';
+import { lease } from './cached.ts';
 
 /** The rules in the plainest words: arrays, searched from end to end. */
 class Model {

@@ -3,18 +3,9 @@ import { setImmediate } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
-import { BufferCache, type Lease, type Loaded, type Unloaded } from '../../src/content/buffer-cache.ts';
+import { BufferCache, type Loaded, type Unloaded } from '../../src/content/buffer-cache.ts';
 import { allocateShared, type MemoryHandle } from '../../src/engine/shared-bytes.ts';
-
-async function loaded(bytes: number): Promise<Loaded> {
-  return allocateShared(bytes);
-}
-
-async function lease(cache: BufferCache, key: string, bytes: number): Promise<Lease> {
-  const result = await cache.acquire(key, () => loaded(bytes), bytes);
-  if (result.kind !== 'lease') throw new Error(`${key} was answered ${result.kind}`);
-  return result;
-}
+import { lease, loaded } from './cached.ts';
 
 /** A load that ends when the test says so. */
 function pendingLoad(): {
