@@ -65,6 +65,7 @@ describe('a scrape', () => {
           segmentFallbacks: 160 * factor,
           dataRetransmitted: 170 * factor,
           duplicateAcks: 180 * factor,
+          dataReceived: 0,
         },
         requestDropsTotal: 130 * factor,
         workersLostTotal: 120 * factor,
