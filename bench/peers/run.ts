@@ -10,15 +10,15 @@
  *
  * Needs Linux with two cores, root (to listen on port 69 and to unpack packages) and cc. Traffic stays on loopback.
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { describeCommit, describeMachine } from '../machine.ts';
 import { median, range } from '../statistics.ts';
+import { runStorm, type Storm, type StormResult } from './run-storm.ts';
 import { RunningServer } from './running-server.ts';
 import { type Contender, contenders, reveille } from './servers.ts';
 
@@ -78,15 +78,8 @@ const CASES: readonly Case[] = [
 /** In each round. */
 const WARM_UP_FETCHES = { config: 2000, kernel: 400 };
 
-interface Sample {
+interface Sample extends StormResult {
   readonly microseconds: number;
-  readonly failed: number;
-  readonly resends: number;
-  readonly firstReplyMs: { readonly p99: number };
-  readonly finishMs: { readonly p50: number; readonly max: number };
-  readonly wallMs: number;
-  readonly blocks: number;
-  readonly clientCpuMs: number;
   readonly peakMiB: number;
 }
 
@@ -109,33 +102,7 @@ for (const [name, size] of Object.entries(FILES)) {
 }
 execFileSync('chmod', ['755', root]);
 
-type StormResult = Omit<Sample, 'microseconds' | 'peakMiB'>;
-
-interface Storm {
-  readonly nodes: number;
-  readonly fetches: number;
-  readonly file: FileName;
-  readonly wish: Readonly<Record<string, number>>;
-}
-
-/** The storm in its own process, on the second core. @param onWarm called when it has warmed up, before what counts. */
-async function storm(port: number, { nodes, fetches, file, wish }: Storm, onWarm?: () => void): Promise<StormResult> {
-  const script = join(import.meta.dirname, 'storm.ts');
-  const args = [script, String(port), String(nodes), String(fetches), file, join(root, file), JSON.stringify(wish)];
-  if (onWarm !== undefined) args.push('config');
-  const child = spawn('taskset', ['-c', '1', process.execPath, '--import', 'tsx', ...args], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-    timeout: 300_000,
-  });
-  let last = '';
-  for await (const line of createInterface({ input: child.stdout })) {
-    last = line;
-    if (line !== 'warm') continue;
-    onWarm?.();
-    child.stdin.write('go\n');
-  }
-  return JSON.parse(last) as StormResult;
-}
+const storm = (port: number, of: Storm, onWarm?: () => void): Promise<StormResult> => runStorm(root, port, of, onWarm);
 
 /** A server that is up for the whole of a case. */
 interface Entrant {
