@@ -1,5 +1,6 @@
 /** What is generated: the boards as Grafana reads them, and what README.md says of them. Writes nothing. */
 import type { Dashboard, Panel, RowPanel } from '@grafana/grafana-foundation-sdk/dashboard';
+import type { Dataquery as PrometheusQuery } from '@grafana/grafana-foundation-sdk/prometheus';
 import { build } from './board.ts';
 import { bootSetsBoard } from './boot-sets.ts';
 import { servingBoard } from './serving.ts';
@@ -23,6 +24,11 @@ function isRow(panel: Panel | RowPanel): panel is RowPanel {
 /** Without the rows that they stand in. */
 export function panelsOf(board: Dashboard): Panel[] {
   return (board.panels ?? []).filter((panel): panel is Panel => !isRow(panel));
+}
+
+/** All boards ask nothing but Prometheus. */
+export function queriesOf(panel: Panel): PrometheusQuery[] {
+  return (panel.targets ?? []) as unknown as PrometheusQuery[];
 }
 
 function linesOf(board: Dashboard): string[] {

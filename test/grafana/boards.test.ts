@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { BOARDS, fileOf, panelsOf, textOf, withPanels } from '../../grafana/src/boards.ts';
+import { BOARDS, fileOf, panelsOf, queriesOf, textOf, withPanels } from '../../grafana/src/boards.ts';
 import { COLUMNS } from '../../grafana/src/panels.ts';
 import { read } from '../support/pages.ts';
 
@@ -24,9 +24,12 @@ function metricsIn(text: string): string[] {
 }
 
 describe('the boards', () => {
-  it.each(BOARDS.map((board) => [fileOf(board), textOf(board)]))('are checked in as they are made: %s', (file, text) => {
-    expect(readFileSync(join(GRAFANA, file), 'utf8') === text, 'run `npm run grafana`').toBe(true);
-  });
+  it.each(BOARDS.map((board) => [fileOf(board), textOf(board)]))(
+    'are checked in as they are made: %s',
+    (file, text) => {
+      expect(readFileSync(join(GRAFANA, file), 'utf8') === text, 'run `npm run grafana`').toBe(true);
+    },
+  );
 
   it('are all the files there are', () => {
     expect(readdirSync(join(GRAFANA, 'dashboards')).toSorted()).toEqual(
@@ -47,11 +50,12 @@ describe('the boards', () => {
     for (const { panel } of panels) {
       expect(panel.description).toMatch(/^[^?]+\?/);
       expect(panel.fieldConfig!.defaults!.unit).toMatch(/^[A-Za-z]+$/);
-      expect(panel.targets!.length).toBeGreaterThan(0);
-      for (const target of panel.targets!) {
-        const { expr } = target as { expr: string };
+      expect(queriesOf(panel).length).toBeGreaterThan(0);
+      for (const { expr } of queriesOf(panel)) {
         // Every selector, and no range but those that Grafana adapts.
-        const bare = expr.match(/(?<![:\w])(?:reveille|process|nodejs)_\w+(?!\w|\{job=~"\$job", instance=~"\$instance")/g);
+        const bare = expr.match(
+          /(?<![:\w])(?:reveille|process|nodejs)_\w+(?!\w|\{job=~"\$job", instance=~"\$instance")/g,
+        );
         expect(bare).toBeNull();
         for (const [, range] of expr.matchAll(/\[([^\]]*)\]/g)) expect(range).toMatch(/^\$__(?:rate_interval|range)$/);
       }
@@ -107,8 +111,6 @@ describe('the provisioning', () => {
     };
     expect(sources.datasources[0]!.type).toBe('prometheus');
     expect(sources.datasources[0]!.jsonData.timeInterval).toBe(prometheus.scrape_configs[0]!.scrape_interval);
-    expect(read('grafana/README.md')).toContain(
-      `cp grafana/dashboards/*.json ${boards.providers[0]!.options.path}/\n`,
-    );
+    expect(read('grafana/README.md')).toContain(`cp grafana/dashboards/*.json ${boards.providers[0]!.options.path}/\n`);
   });
 });

@@ -14,9 +14,9 @@ interface RuleTest {
   readonly alert_rule_test?: readonly { readonly alertname: string; readonly exp_alerts?: readonly unknown[] }[];
 }
 
-const alerts = (parse(read('grafana/prometheus/reveille.alerts.yml')) as { groups: { rules: Alert[] }[] }).groups.flatMap(
-  ({ rules }) => rules,
-);
+const alerts = (
+  parse(read('grafana/prometheus/reveille.alerts.yml')) as { groups: { rules: Alert[] }[] }
+).groups.flatMap(({ rules }) => rules);
 
 describe('the alerts', () => {
   it('are there', () => {
@@ -29,7 +29,9 @@ describe('the alerts', () => {
     expect(description).toMatch(/\.$/);
     expect(['critical', 'warning', 'info']).toContain(alert.labels.severity);
     expect(runbook).toBe(`docs/operations.md#${name.toLowerCase()}`);
-    const section = read('docs/operations.md').split(/^### /m).find((part) => part.startsWith(`${name}\n`));
+    const section = read('docs/operations.md')
+      .split(/^### /m)
+      .find((part) => part.startsWith(`${name}\n`));
     // What it means, and what to do.
     expect(section?.length).toBeGreaterThan(name.length + 200);
   });

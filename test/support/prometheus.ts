@@ -49,6 +49,8 @@ export interface PromSeries {
 
 export interface PromRule {
   readonly name: string;
+  readonly query: string;
+  readonly type: 'recording' | 'alerting';
   readonly health: string;
   readonly lastError?: string;
 }
@@ -105,11 +107,8 @@ export class Prometheus {
   /** @param time in seconds since 1970; undefined: now. @throws Error when Prometheus can't read the query. */
   async query(query: string, time?: number): Promise<readonly PromSeries[]> {
     const at = time === undefined ? {} : { time: String(time) };
-    const { resultType, result } = await this.#ask<{
-      resultType: string;
-      result: readonly PromSeries[] | PromSeries['value'];
-    }>('query', { query, ...at });
-    return resultType === 'scalar' ? [{ metric: {}, value: result as PromSeries['value'] }] : (result as PromSeries[]);
+    const { result } = await this.#ask<{ result: readonly PromSeries[] }>('query', { query, ...at });
+    return result;
   }
 
   async queryRange(query: string, start: number, end: number, step: number): Promise<readonly PromSeries[]> {
