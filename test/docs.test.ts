@@ -18,8 +18,9 @@ import { MALFORMED } from '../src/protocol/packet.ts';
 import { OPTION_NAMES } from '../src/protocol/request.ts';
 import { parsePattern } from '../src/render/pattern.ts';
 import { RENDER_FAILURES, RENDER_OUTCOMES } from '../src/render/types.ts';
-import { IGNORED } from '../src/server/admission.ts';
+import { IGNORED } from '../src/server/types.ts';
 import { OUTCOMES } from '../src/session/session.ts';
+import { serverStats } from './control/fixture.ts';
 import { bare, blocks, read, ROOT, table } from './support/pages.ts';
 
 const CLI = join(ROOT, 'dist/control/main.js');
@@ -273,17 +274,6 @@ describe('docs/protocol.md', () => {
 describe('metrics', () => {
   const counts = (names: readonly string[]): Record<string, number> =>
     Object.fromEntries(names.map((name) => [name, 0]));
-  const packets = {
-    dataSent: 0,
-    dataBytesSent: 0,
-    received: 0,
-    malformed: 0,
-    retransmits: 0,
-    stale: 0,
-    receiveDrops: 0,
-    sendDrops: 0,
-    segmentFallbacks: 0,
-  };
   const cache = {
     heldBytes: 0,
     idleBytes: 0,
@@ -296,19 +286,11 @@ describe('metrics', () => {
     overBudget: 0,
   };
   const { registry } = new Metrics({
-    server: () => ({
-      transfersActive: 0,
-      transfersQueued: 0,
-      requestsTotal: 0,
-      ignoredTotal: counts(IGNORED),
-      malformedTotal: counts([...MALFORMED, 'notRequest']),
-      packets,
-      requestDropsTotal: 0,
-      workersLostTotal: 0,
-    }),
+    server: () => serverStats({ ignoredTotal: counts(IGNORED), malformedTotal: counts([...MALFORMED, 'notRequest']) }),
     cache: () => cache,
+    cacheBytes: 0,
     store: () => ({
-      channels: [{ name: 'rack', current: 1, pins: 0 }],
+      channels: [{ name: 'rack', current: 1, pins: 0, byVersion: [] }],
       versions: 0,
       pins: 0,
       pinsEvicted: 0,
@@ -359,6 +341,11 @@ describe('docs/operations.md', () => {
     const lines: string[] = [];
     const log = new Log('info', { write: (line: string) => void lines.push(line), close: () => Promise.resolve() });
     log.transfer({
+      id: 1,
+      startedAt: 0,
+      firstReplyMs: 3,
+      origin: 'file',
+      queuedMs: 0,
       outcome: 'complete',
       durationMs: 3,
       blocks: 10,

@@ -17,7 +17,7 @@ const BACKLOG_BYTES = 8 * 2 ** 20;
 const SUPPRESSED_AFTER_MS = 5000;
 
 /** Kinds of lines that others can provoke. */
-const BOUNDED_KINDS = ['refusal', 'warning', 'failure'] as const;
+export const BOUNDED_KINDS = ['refusal', 'warning', 'failure'] as const;
 export type BoundedKind = (typeof BOUNDED_KINDS)[number];
 
 /**

@@ -69,17 +69,19 @@ class ServerRun {
       cache: this.#cache,
       onWarning: this.#onWarning,
       onCollected: (result) => this.#log.info('collected', result),
-      onRender: (render) => this.#metrics.render(render),
+      onRender: (render) => this.#metrics.events.render(render),
     });
     this.#metrics = new Metrics({
       server: () => this.#server?.stats(),
       cache: () => this.#cache.stats(),
+      cacheBytes: settings.cacheBytes,
       store: () => this.#content.store?.stats(),
       routes: () => this.#content.routes.stats(),
       suppressedLines: () => this.#log.suppressed,
       version,
       workers: settings.workers,
     });
+    this.#metrics.events.setRoutes(settings.routes);
   }
 
   async run(): Promise<ExitCode> {
@@ -158,6 +160,7 @@ class ServerRun {
       read,
       apply: async (settings) => {
         await this.#content.replaceRoutes(settings);
+        this.#metrics.events.setRoutes(settings.routes);
         this.#log.level = settings.logLevel;
       },
       onReloaded: this.#onReloaded,
@@ -168,7 +171,7 @@ class ServerRun {
   readonly #onReload = (): void => void this.#live?.reload('SIGHUP');
 
   readonly #onReloaded = ({ result, error, restart }: Reloaded, reason: string): void => {
-    this.#metrics.reload(result);
+    this.#metrics.events.reload(result);
     if (result === 'failed') this.#log.error('reload failed, the former config goes on serving', { reason, error });
     else {
       const { routes, inventory } = this.#live!.settings;
@@ -208,12 +211,13 @@ class ServerRun {
         acknowledgeTimeout: settings.acknowledgeTimeout,
       },
       observer: {
+        onStart: (record) => this.#metrics.events.start(record),
         onTransfer: (record) => {
-          this.#metrics.transfer(record);
+          this.#metrics.events.transfer(record);
           this.#log.transfer(record);
         },
         onRefusal: (record) => {
-          this.#metrics.refusal(record);
+          this.#metrics.events.refusal(record);
           this.#log.refusal(record);
         },
         onWarning: this.#onWarning,
@@ -222,7 +226,7 @@ class ServerRun {
   }
 
   readonly #onWarning = (message: string, detail: Readonly<Record<string, unknown>>): void => {
-    this.#metrics.warning();
+    this.#metrics.events.warning();
     this.#log.warning(message, detail);
   };
 

@@ -149,7 +149,7 @@ describe('a driver', () => {
       throw new Error('a bug of ours');
     };
     let rung = true;
-    driver = new Driver(engine, counters, () => rung);
+    driver = new Driver(engine, counters, { doorbell: () => rung });
     const odd = new ScriptedSession();
     Object.defineProperty(odd, 'deadline', { get: fail });
     const reports = [
@@ -172,10 +172,12 @@ describe('a driver', () => {
 
   test('lets supervisions speak within ten milliseconds of the bell, and only then', async () => {
     let rung = false;
-    driver = new Driver(engine, counters, () => {
-      const was = rung;
-      rung = false;
-      return was;
+    driver = new Driver(engine, counters, {
+      doorbell: () => {
+        const was = rung;
+        rung = false;
+        return was;
+      },
     });
     const attended: number[] = [];
     const session = Object.assign(new ScriptedSession(), { deadline: 60_000 });
