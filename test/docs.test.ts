@@ -289,6 +289,8 @@ describe('metrics', () => {
     server: () => serverStats({ ignoredTotal: counts(IGNORED), malformedTotal: counts([...MALFORMED, 'notRequest']) }),
     cache: () => cache,
     cacheBytes: 0,
+    memoryLimit: 0,
+    sessions: 0,
     store: () => ({
       channels: [{ name: 'rack', current: 1, pins: 0, byVersion: [] }],
       versions: 0,

@@ -6,13 +6,15 @@ import { counted, grown, of, rate, share, sum } from './promql.ts';
 /** The current versions, with their number as the label `version`, as pins have it. */
 const current = `count_values by (job, instance, channel) ("version", ${of('reveille_channel_version')})`;
 
-const pins = of('reveille_channel_pins');
-const pinsOnCurrent = `${pins} and on (job, instance, channel, version) ${current}`;
+/** Of channels that have a label of their own: of the others no version is known. */
+const NAMED = 'channel!="(others)"';
+
+const pinsOnCurrent = `${of('reveille_channel_pins', NAMED)} and on (job, instance, channel, version) ${current}`;
 
 /** Pins on any version but the current one. @param labels those that stay apart. */
 function pinsElsewhere(apart = ''): string {
   const by = apart === '' ? 'sum' : `sum by (${apart})`;
-  const all = sum('reveille_channel_pins', apart);
+  const all = sum('reveille_channel_pins', apart, NAMED);
   return `${all} - (${by} (${pinsOnCurrent}) or 0 * ${all})`;
 }
 
@@ -64,7 +66,8 @@ export const bootSetsBoard: Board = {
       }),
       figure({
         title: 'Pinned memory',
-        question: 'How much of the memory for contents do versions take that nodes are booting?',
+        question:
+          'How much of the budget is taken by contents that can not be evicted: being sent, or kept for boots to come?',
         width: 4,
         unit: UNIT.share,
         decimals: 1,
