@@ -15,6 +15,7 @@ import { fetchHint } from './hint.ts';
 import type { CommandContext } from './interrupts.ts';
 import { Log, type LogTarget, stdoutTarget } from './log.ts';
 import { Metrics } from './metrics.ts';
+import { prettyTarget } from './pretty-log.ts';
 import { LiveConfig, type Reloaded } from './live-config.ts';
 import { ServedContent } from './served-content.ts';
 import { type Flags, resolveSettings } from './resolve-settings.ts';
@@ -317,13 +318,18 @@ export function runServer(options: RunOptions): Promise<ExitCode> {
   return new ServerRun(options).run();
 }
 
+function hasColours(): boolean {
+  return process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined;
+}
+
 /** `reveille serve` as the command line has it. @throws UsageError before anything was started. */
 export function serve(flags: Flags, configFile: string | undefined, context: CommandContext): Promise<ExitCode> {
   const read = (): Settings => resolveSettings(flags, configFile);
+  const settings = read();
   return runServer({
     ...context,
-    settings: read(),
+    settings,
     ...(configFile === undefined ? {} : { config: { file: absolute(configFile), read } }),
-    target: stdoutTarget(),
+    target: settings.logFormat === 'pretty' ? prettyTarget(stdoutTarget(), hasColours()) : stdoutTarget(),
   });
 }

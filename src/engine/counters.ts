@@ -26,6 +26,7 @@ export const PACKET_COUNTERS = [
   'segmentFallbacks',
   'dataRetransmitted',
   'duplicateAcks',
+  'dataReceived',
 ] as const;
 export type PacketCounter = (typeof PACKET_COUNTERS)[number];
 
@@ -42,6 +43,7 @@ export const COUNTER = {
   segmentFallbacks: 8,
   dataRetransmitted: 9,
   duplicateAcks: 10,
+  dataReceived: 11,
 } as const satisfies Record<PacketCounter, number>;
 
 /** What a thread tells of itself: no sums. */

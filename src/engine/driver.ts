@@ -218,6 +218,7 @@ class Running implements Steps, LinkReceiver {
     try {
       const { retransmits, stale } = tally;
       session.onPacket(PACKET, now, this);
+      if (PACKET.opcode === OPCODE.DATA) driver.counters[COUNTER.dataReceived]!++;
       if (tally.retransmits !== retransmits) driver.counters[COUNTER.retransmits]! += tally.retransmits - retransmits;
       if (tally.stale !== stale) {
         driver.counters[COUNTER.stale]! += tally.stale - stale;

@@ -78,6 +78,7 @@ export function serverStats(change: Partial<ServerStats> = {}): ServerStats {
       segmentFallbacks: 0,
       dataRetransmitted: 0,
       duplicateAcks: 0,
+      dataReceived: 0,
     },
     transfersStuck: 0,
     nodesBooting: 0,

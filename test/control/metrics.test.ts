@@ -67,6 +67,7 @@ describe('a scrape', () => {
           segmentFallbacks: 160 * factor,
           dataRetransmitted: 170 * factor,
           duplicateAcks: 180 * factor,
+          dataReceived: 0,
         },
         requestDropsTotal: 130 * factor,
         workersLostTotal: 120 * factor,
