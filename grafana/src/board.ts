@@ -32,17 +32,20 @@ export interface Board {
 }
 
 function labelVariable(name: string, label: string, query: string): QueryVariableBuilder {
-  return new QueryVariableBuilder(name)
-    .label(label)
-    .datasource(DATASOURCE)
-    .query({ query, refId: `${name}-values` })
-    .definition(query)
-    .multi(true)
-    .includeAll(true)
-    .allValue('.+')
-    .current({ selected: true, text: 'All', value: '$__all' })
-    .refresh(VariableRefresh.OnTimeRangeChanged)
-    .sort(VariableSort.AlphabeticalAsc);
+  return (
+    new QueryVariableBuilder(name)
+      .label(label)
+      .datasource(DATASOURCE)
+      .query({ query, refId: `${name}-values` })
+      .definition(query)
+      .multi(true)
+      .includeAll(true)
+      .allValue('.+')
+      .current({ selected: true, text: 'All', value: '$__all' })
+      .refresh(VariableRefresh.OnTimeRangeChanged)
+      // oxlint-disable-next-line unicorn/no-array-sort -- no array.
+      .sort(VariableSort.AlphabeticalAsc)
+  );
 }
 
 function event(name: string, colour: string, expr: string, title: string): AnnotationQueryBuilder {

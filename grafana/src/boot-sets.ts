@@ -1,7 +1,7 @@
 /** The Boot sets board: which versions there are, which nodes boot, and what becomes of the old ones. */
 import type { Board } from './board.ts';
 import { figure, labels, series, type Steps, UNIT } from './panels.ts';
-import { counted, grown, of, rate, share, sum } from './promql.ts';
+import { counted, grown, of, orNone, rate, share, sum } from './promql.ts';
 
 /** The current versions, with their number as the label `version`, as pins have it. */
 const current = `count_values by (job, instance, channel) ("version", ${of('reveille_channel_version')})`;
@@ -36,14 +36,14 @@ export const bootSetsBoard: Board = {
         question: 'How many channels are served?',
         width: 4,
         unit: UNIT.count,
-        expr: `count(count by (channel) (${of('reveille_channel_version')}))`,
+        expr: orNone(`count(count by (channel) (${of('reveille_channel_version')}))`),
       }),
       figure({
         title: 'Servers that differ',
         question: 'Do all servers have the same version as current? The number of channels where they do not.',
         width: 4,
         unit: UNIT.count,
-        expr: `count((${skew}) > 0) or vector(0)`,
+        expr: orNone(`count((${skew}) > 0)`),
         thresholds: ['green', [1, 'red']],
       }),
       figure({
@@ -51,7 +51,7 @@ export const bootSetsBoard: Board = {
         question: 'How many nodes hold on to a version now?',
         width: 4,
         unit: UNIT.count,
-        expr: sum('reveille_channel_pins'),
+        expr: orNone(sum('reveille_channel_pins')),
         isTrend: true,
       }),
       figure({
@@ -60,7 +60,7 @@ export const bootSetsBoard: Board = {
           'How many of them boot a version that is not current? A rollout, a pin set by hand, or boots from before the channel moved.',
         width: 4,
         unit: UNIT.count,
-        expr: pinsElsewhere(),
+        expr: orNone(pinsElsewhere()),
         thresholds: ['green', [1, 'blue']],
         isTrend: true,
       }),

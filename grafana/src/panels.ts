@@ -33,7 +33,7 @@ export const UNIT = {
 /** Colours by value: the first from below, each other from its value on. */
 export type Steps = readonly [string, ...(readonly [number, string])[]];
 
-export const FINE: Steps = ['green'];
+const FINE: Steps = ['green'];
 
 interface Common {
   readonly title: string;
@@ -123,6 +123,7 @@ export function series(wish: Series): Builder<Panel> {
         .calcs(['lastNotNull', 'max']),
     )
     .tooltip(
+      // oxlint-disable-next-line unicorn/no-array-sort -- no array.
       new common.VizTooltipOptionsBuilder().mode(common.TooltipDisplayMode.Multi).sort(common.SortOrder.Descending),
     )
     .targets(wish.queries.map(query));

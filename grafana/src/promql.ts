@@ -43,6 +43,11 @@ export function buckets(histogram: string): string {
   return `sum by (le) (increase(${of(`${histogram}_bucket`)}[$__rate_interval]))`;
 }
 
+/** Where there may be no series at all, as without a store: 0, and not an empty panel. */
+export function orNone(expr: string): string {
+  return `${expr} or vector(0)`;
+}
+
 /** A share of something that may stand still: nothing of nothing is 0, not a gap. */
 export function share(part: string, whole: string): string {
   return `(${part}) / (${whole} > 0) or 0 * (${whole})`;

@@ -43,7 +43,8 @@ export const servingBoard: Board = {
       }),
       figure({
         title: 'Main thread late',
-        question: 'Is the main thread, which takes requests, held up? The p99 of its event-loop delay.',
+        question:
+          'Is the main thread, which takes requests, held up? The p99 of its event-loop delay, of which 0.01 s is the measuring.',
         width: 4,
         unit: UNIT.seconds,
         expr: `max(${of('nodejs_eventloop_lag_p99_seconds')})`,

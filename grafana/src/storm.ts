@@ -1,7 +1,7 @@
 /** The Storm board: what the racks are doing now, and where they get stuck. */
 import type { Board } from './board.ts';
-import { FINE, figure, heat, series, type Steps, UNIT } from './panels.ts';
-import { buckets, grown, of, quantile, rate, share, sum } from './promql.ts';
+import { figure, heat, series, type Steps, UNIT } from './panels.ts';
+import { buckets, grown, orNone, quantile, rate, share, sum } from './promql.ts';
 
 /** Outcomes of transfers that ended badly, as the server calls them. */
 export const FAILED = 'outcome=~"timeout|unreachable|aborted|clientError"';
@@ -99,7 +99,7 @@ export const stormBoard: Board = {
         question: 'How many alerts of Reveille fire? Their rules name a section of the runbook.',
         width: 3,
         unit: UNIT.count,
-        expr: `count(${of('ALERTS', 'alertname=~"Reveille.+", alertstate="firing"')}) or vector(0)`,
+        expr: orNone('count(ALERTS{job=~"$job", alertname=~"Reveille.+", alertstate="firing"})'),
         thresholds: ['green', [1, 'red']],
       }),
     ],
@@ -179,7 +179,7 @@ export const stormBoard: Board = {
       series({
         title: 'Round trip',
         question:
-          'Is it the network or the node? From DATA to its ACK: in lockstep this, plus the turnaround, is what a block takes.',
+          'Is it the network or the node? From the last block of a window to its ACK: in lockstep this, plus the turnaround, is what a block takes.',
         width: 12,
         unit: UNIT.seconds,
         queries: [
@@ -190,7 +190,7 @@ export const stormBoard: Board = {
     ],
     'What goes wrong': [
       series({
-        title: 'Sent again',
+        title: 'Sent again, by server',
         question: 'When did the network begin to lose packets, and at which server?',
         width: 8,
         unit: UNIT.share,
@@ -211,7 +211,6 @@ export const stormBoard: Board = {
         width: 8,
         unit: UNIT.perSecond,
         stacked: true,
-        thresholds: FINE,
         queries: [{ expr: rate('reveille_transfers_total', 'origin', FAILED), legend: '{{origin}}' }],
       }),
       series({

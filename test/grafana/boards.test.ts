@@ -27,7 +27,8 @@ describe('the boards', () => {
   it.each(BOARDS.map((board) => [fileOf(board), textOf(board)]))(
     'are checked in as they are made: %s',
     (file, text) => {
-      expect(readFileSync(join(GRAFANA, file), 'utf8') === text, 'run `npm run grafana`').toBe(true);
+      // If not: `npm run grafana`.
+      expect(readFileSync(join(GRAFANA, file), 'utf8')).toBe(text);
     },
   );
 
@@ -39,17 +40,18 @@ describe('the boards', () => {
 
   it('have every panel with its question in README.md', () => {
     const page = read('grafana/README.md');
-    expect(withPanels(page) === page, 'run `npm run grafana`').toBe(true);
+    // If not: `npm run grafana`.
+    expect(page).toBe(withPanels(page));
     for (const { panel } of panels) expect(page).toContain(`| ${panel.title} | ${panel.description} |`);
   });
 
   it('are made of panels with a question, a unit and queries that heed the variables', () => {
     expect(panels.length).toBeGreaterThan(40);
     const titles = panels.map(({ board, panel }) => `${board}: ${panel.title}`);
-    expect(titles.filter((title, index) => titles.indexOf(title) !== index)).toEqual(['Reveille / Storm: Sent again']);
+    expect(new Set(titles).size).toBe(titles.length);
     for (const { panel } of panels) {
       expect(panel.description).toMatch(/^[^?]+\?/);
-      expect(panel.fieldConfig!.defaults!.unit).toMatch(/^[A-Za-z]+$/);
+      expect(panel.fieldConfig?.defaults.unit).toMatch(/^[A-Za-z]+$/);
       expect(queriesOf(panel).length).toBeGreaterThan(0);
       for (const { expr } of queriesOf(panel)) {
         // Every selector, and no range but those that Grafana adapts.

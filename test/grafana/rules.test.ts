@@ -59,9 +59,6 @@ describe.skipIf(!hasPrometheus)('promtool', () => {
     ['check', 'rules', 'reveille.rules.yml', 'reveille.alerts.yml'],
     ['test', 'rules', 'reveille.test.yml'],
   ])('has nothing to say against %s %s', async (...args) => {
-    const { code, output } = await promtool(args);
-    expect(code, output).toBe(0);
-    expect(output).toContain('SUCCESS');
-    expect(output).not.toContain('FAILED');
+    expect(await promtool(args)).toEqual({ code: 0, output: expect.stringContaining('SUCCESS') });
   });
 });
