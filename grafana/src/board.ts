@@ -81,12 +81,13 @@ export function build(board: Board): Dashboard {
         .keepTime(true),
     )
     .annotation(
+      // The value is the time, in milliseconds.
       event(
         'Server started',
         'purple',
-        `time() - ${of('process_start_time_seconds')} < 30`,
-        'Reveille started at {{instance}}',
-      ),
+        `1000 * ${of('process_start_time_seconds')}`,
+        '{{instance}} was started',
+      ).useValueForTime(true),
     )
     .annotation(
       event('Channel moved', 'blue', `changes(${of('reveille_channel_version')}[30s]) > 0`, '{{channel}} has moved'),

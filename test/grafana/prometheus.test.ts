@@ -31,9 +31,12 @@ routes:
   - { match: "node/{mac}.ipxe", template: node.liquid }
 `;
 
-/** What stays at zero in a storm where nothing goes wrong but the packets that it loses itself. */
+/**
+ * What may stay at zero in a storm where nothing goes wrong but the packets that it loses itself, and where nodes that have
+ * vanished go on holding what they were reading.
+ */
 const ZERO_IS_FINE =
-  /drops|send_errors|restarts|failures|evict|late_pins|shared_answers|gc_|over_budget|warnings|suppressed|queued|ALERTS|outcome=~"timeout|min by \(job, channel\)/;
+  /drops|ignored|idle|send_errors|restarts|failures|evict|late_pins|shared_answers|gc_|over_budget|warnings|suppressed|queued|ALERTS|outcome=~"timeout|min by \(job, channel\)/;
 
 interface Asked {
   readonly where: string;
