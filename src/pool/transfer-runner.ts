@@ -115,7 +115,7 @@ class CellSupervision implements Supervision {
         : TRANSFER_STATE.running
       : TRANSFER_STATE.unproven;
     // Told of for the first time when the first reply has been given to the link.
-    if (this.#progressAt < 0) this.#firstReplies.observe(progressAt - this.#requestedAt, 1);
+    if (this.#progressAt < 0) this.#firstReplies.observe(Math.max(0, progressAt - this.#requestedAt), 1);
     const { blocks, retransmits } = this.#sender.tally;
     this.#cells.setTally(this.#slot, blocks, retransmits);
     if (progressAt !== this.#progressAt) {

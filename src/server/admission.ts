@@ -355,7 +355,7 @@ export class Admission {
       errorCode: report.errorCode,
       errorText: report.errorText,
       fault: superseded ? 'The client began anew' : report.fault,
-      firstReplyMs: report.startedAt === undefined ? undefined : report.startedAt - transfer.firstRequestAt,
+      firstReplyMs: firstReplyMs(transfer, report),
     });
   }
 
@@ -380,4 +380,9 @@ export class Admission {
       if (pool.cells.state(slot) === TRANSFER_STATE.unproven) pool.cells.end(slot, WISH_TO_END.abort);
     }
   }
+}
+
+/** The clocks of two threads agree to a millisecond. */
+function firstReplyMs({ firstRequestAt }: Transfer, { startedAt }: TransferReport): number | undefined {
+  return startedAt === undefined ? undefined : Math.max(0, startedAt - firstRequestAt);
 }

@@ -171,14 +171,16 @@ describe('the log for people', () => {
     let closed = false;
     const target = {
       write: (text: string) => void texts.push(text),
-      close: () => Promise.resolve(void (closed = true)),
+      close: async () => {
+        closed = true;
+      },
     };
     const log = new Log('info', prettyTarget(target, false));
     log.transfer(transferRecord({ file: 'a\n2026-01-31 12:00:00.000 FATAL \x1b[2J' }));
     await log.close();
     expect(texts).toHaveLength(1);
     expect(texts[0]).toMatch(/^[\x20-\x7e]+\n$/);
-    expect(texts[0]).toMatch(/ INFO  transfer client=192\.0\.2\.7:2070 local=192\.0\.2\.1 file="a/);
+    expect(texts[0]).toMatch(/ INFO {2}transfer client=192\.0\.2\.7:2070 local=192\.0\.2\.1 file="a/);
     expect(closed).toBe(true);
   });
 });

@@ -192,6 +192,8 @@ describe('a scrape', () => {
       // prom-client gives the type as a word here, whatever its typings say.
       expect(`${name} ${String(type)}`).toMatch(/^\w+_total counter$|^\w+(?<!_total) (?:gauge|histogram)$/);
     }
+    const misnamed = families.filter(({ name, type }) => name.endsWith('_total') && String(type) !== 'counter');
+    expect(misnamed.map(({ name }) => name)).toEqual([]);
   });
 });
 
