@@ -105,9 +105,21 @@ export const stormBoard: Board = {
     ],
     Boots: [
       series({
+        title: 'Requests',
+        question:
+          'Do nodes ask at all? Nothing while racks are switched on: it is DHCP, or the way to the server. Many repeated ones: replies do not get back.',
+        width: 8,
+        unit: UNIT.perSecond,
+        queries: [
+          { expr: rate('reveille_requests_total'), legend: 'received' },
+          { expr: rate('reveille_requests_ignored_total', '', 'reason="repeated"'), legend: 'of these repeated' },
+          { expr: rate('reveille_transfers_started_total'), legend: 'transfers started' },
+        ],
+      }),
+      series({
         title: 'Transfers by state',
         question: 'Is the storm growing, standing or passing?',
-        width: 12,
+        width: 8,
         unit: UNIT.count,
         queries: [
           { expr: sum('reveille_transfers_active'), legend: 'active' },
@@ -120,7 +132,7 @@ export const stormBoard: Board = {
       series({
         title: 'Throughput by server',
         question: 'Is a link full, or does one server carry more than its share?',
-        width: 12,
+        width: 8,
         unit: UNIT.bytesPerSecond,
         stacked: true,
         queries: [{ expr: rate('reveille_data_sent_bytes_total', 'instance'), legend: '{{instance}}' }],

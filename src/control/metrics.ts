@@ -56,9 +56,6 @@ const CHANNELS_MAX = 100;
 /** Versions of a channel that have labels of their own: the newest that somebody boots. */
 const VERSIONS_MAX = 5;
 
-/** Of the default metrics: gauges that are called counters, which `promtool check metrics` complains of. */
-const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
-
 export interface MetricSources {
   /** undefined while the server has not started. */
   readonly server: () => ServerStats | undefined;
