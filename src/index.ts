@@ -18,13 +18,21 @@ export {
 export type { Handler, HandlerAnswer, HandlerContext } from './render/handler.ts';
 export { RenderConfigError, type RenderRequest, type RouteConfig } from './render/types.ts';
 export { DEFAULT_LIMITS, startServer } from './server/server.ts';
-export type {
-  RefusalRecord,
-  Server,
-  ServerLimits,
-  ServerObserver,
-  ServerOptions,
-  ServerStats,
-  TransferRecord,
+export {
+  type DropRecord,
+  IGNORED,
+  type Ignored,
+  type Refusal,
+  type RefusalRecord,
+  REFUSALS,
+  type RequestRecord,
+  type Server,
+  type ServerLimits,
+  type ServerObserver,
+  type ServerOptions,
+  type ServerStats,
+  type StartRecord,
+  type TransferRecord,
+  type TransferView,
 } from './server/types.ts';
 export { OUTCOMES, type Outcome } from './session/session.ts';

@@ -18,7 +18,7 @@ import { MALFORMED } from '../src/protocol/packet.ts';
 import { OPTION_NAMES } from '../src/protocol/request.ts';
 import { parsePattern } from '../src/render/pattern.ts';
 import { RENDER_FAILURES, RENDER_OUTCOMES } from '../src/render/types.ts';
-import { IGNORED } from '../src/server/admission.ts';
+import { IGNORED } from '../src/server/types.ts';
 import { OUTCOMES } from '../src/session/session.ts';
 import { bare, blocks, read, ROOT, table } from './support/pages.ts';
 
@@ -359,6 +359,11 @@ describe('docs/operations.md', () => {
     const lines: string[] = [];
     const log = new Log('info', { write: (line: string) => void lines.push(line), close: () => Promise.resolve() });
     log.transfer({
+      id: 1,
+      startedAt: 0,
+      firstReplyMs: 3,
+      origin: 'file',
+      queuedMs: 0,
       outcome: 'complete',
       durationMs: 3,
       blocks: 10,

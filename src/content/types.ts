@@ -14,12 +14,26 @@ export interface BootRequest {
   readonly local: string;
 }
 
+/** What a content is: a text made for its node, a file of a boot set, or a file as any other. Labels of metrics. */
+export const ORIGINS = ['rendered', 'bootSet', 'file'] as const;
+export type Origin = (typeof ORIGINS)[number];
+
+/** A version of a boot set: its channel, and the number that it has there. */
+export interface SetVersion {
+  readonly channel: string;
+  readonly version: number;
+}
+
 /** Bytes that do not change until they are released, whatever happens to the file they came from. */
 export interface Content {
   readonly kind: 'content';
   readonly handle: SharedHandle;
   /** What to call it in logs: the name after cleaning, relative to the source. */
   readonly label: string;
+  /** Default `file`. */
+  readonly origin?: Origin;
+  /** Of a boot set's file: the version it is of. */
+  readonly set?: SetVersion;
   /** Call once, when no reader is left. Calling it again does nothing. */
   release(): void;
 }
@@ -35,6 +49,8 @@ export interface Denied {
   /** For our log; never sent to a peer. */
   readonly reason: string;
   readonly tooLarge?: boolean;
+  /** Set where no file is at fault: a route refuses such names, or could not make its answer. */
+  readonly by?: 'route' | 'render';
 }
 
 /** Could not be read just now (disk error, file being written): stay silent, the client asks again. */

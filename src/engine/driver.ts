@@ -331,6 +331,7 @@ class Running implements Steps, LinkReceiver {
     const { outcome, tally } = this.#session;
     return {
       outcome: this.#fault === undefined ? (outcome ?? 'aborted') : 'aborted',
+      startedAt: this.#link === undefined ? undefined : this.#startedAt,
       durationMs: this.#progressAt - this.#startedAt,
       blocks: tally.blocks,
       bytes: tally.bytes,

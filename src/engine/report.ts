@@ -3,6 +3,8 @@ import type { Outcome } from '../session/session.ts';
 
 export interface TransferReport {
   readonly outcome: Outcome;
+  /** When its opening packet left, by the engine's clock; undefined: it never had a link. */
+  readonly startedAt: number | undefined;
   /** From the first packet to the end, in milliseconds, without what the last ACK's silence added. */
   readonly durationMs: number;
   /** Distinct blocks sent or kept, and their payload in bytes. */

@@ -84,6 +84,7 @@ export async function createServer(options: CreateServerOptions): Promise<Server
       return server.ready;
     },
     stats: () => server.stats(),
+    transfers: () => server.transfers(),
     async stop(drainMs) {
       const aborted = await server.stop(drainMs);
       closing ??= closeAll(opened);

@@ -38,6 +38,7 @@ export interface Pool {
 export function faultReport(fault: string): TransferReport {
   return {
     outcome: 'aborted',
+    startedAt: undefined,
     durationMs: 0,
     blocks: 0,
     bytes: 0,

@@ -20,12 +20,16 @@ export const TRANSFER_STATE = {
   ended: 6,
 } as const;
 export type TransferState = (typeof TRANSFER_STATE)[keyof typeof TRANSFER_STATE];
+/** Their names, by number. */
+export const TRANSFER_STATES = Object.keys(TRANSFER_STATE) as readonly (keyof typeof TRANSFER_STATE)[];
 
 /** Fields of a cell, as offsets into it. */
 const STATE = 0;
 const PROGRESS = 1;
 const REPEATS = 2;
 const WISH = 3;
+const BLOCKS = 4;
+const RETRANSMITS = 5;
 /** A cache line's worth of Int32, so that neighbours on different workers do not share one. */
 const CELL = 16;
 /** How the main thread may want a transfer to end. */
@@ -74,8 +78,24 @@ export class StateCells {
     Atomics.store(this.#cells, at(slot, PROGRESS), now | 0);
   }
 
+  /** Blocks acknowledged so far, and packets sent again: as of the last time that the worker told of progress. */
+  blocks(slot: number): number {
+    return Atomics.load(this.#cells, at(slot, BLOCKS));
+  }
+
+  retransmits(slot: number): number {
+    return Atomics.load(this.#cells, at(slot, RETRANSMITS));
+  }
+
+  /** @param blocks below 2^31: a transfer of 4 GiB in blocks of 8 bytes has a quarter of that. */
+  setTally(slot: number, blocks: number, retransmits: number): void {
+    Atomics.store(this.#cells, at(slot, BLOCKS), blocks);
+    Atomics.store(this.#cells, at(slot, RETRANSMITS), retransmits);
+  }
+
   /** Makes a slot ready for a new transfer. */
   reset(slot: number, state: TransferState, now: number): void {
+    this.setTally(slot, 0, 0);
     Atomics.store(this.#cells, at(slot, REPEATS), 0);
     Atomics.store(this.#cells, at(slot, WISH), WISH_TO_END.none);
     this.setProgress(slot, now);

@@ -86,6 +86,8 @@ class CellSupervision implements Supervision {
         ? TRANSFER_STATE.lastBlockSent
         : TRANSFER_STATE.running
       : TRANSFER_STATE.unproven;
+    const { blocks, retransmits } = this.#sender.tally;
+    this.#cells.setTally(this.#slot, blocks, retransmits);
     if (progressAt !== this.#progressAt) {
       this.#progressAt = progressAt;
       this.#cells.setProgress(this.#slot, progressAt);

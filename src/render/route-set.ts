@@ -223,14 +223,15 @@ export class RouteSet {
   #fixed(route: Route, name: string, trace: Trace | undefined): Answer {
     if (route.kind === 'refuse') {
       this.#count('refused', trace);
-      return { kind: 'denied', reason: route.config.refuse! };
+      return { kind: 'denied', reason: route.config.refuse!, by: 'route' };
     }
     this.#count('empty', trace);
-    return { kind: 'content', handle: EMPTY, label: name, release: () => {} };
+    return { kind: 'content', handle: EMPTY, label: name, origin: 'rendered', release: () => {} };
   }
 
   #content(text: Text, { mode }: BootRequest, label: string): Content {
-    return { kind: 'content', handle: mode === 'netascii' ? text.netascii : text.octet, label, release: () => {} };
+    const handle = mode === 'netascii' ? text.netascii : text.octet;
+    return { kind: 'content', handle, label, origin: 'rendered', release: () => {} };
   }
 
   async #make(route: Route, asked: Asked, trace: Trace | undefined): Promise<Made> {
@@ -347,7 +348,7 @@ export class RouteSet {
     // The server tells of what is busy, and nobody else of the others.
     if (onFailure === 'silent') return { kind: 'busy', reason: told };
     if (trace === undefined) this.parts.onWarning('a config could not be made', { reason: told, client });
-    return onFailure === 'error' ? { kind: 'denied', reason: told } : undefined;
+    return onFailure === 'error' ? { kind: 'denied', reason: told, by: 'render' } : undefined;
   }
 
   #what({ config }: Route): string {

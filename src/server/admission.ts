@@ -13,9 +13,18 @@ import { ERROR_CODE, type ErrorCode } from '../protocol/opcode.ts';
 import { Jitter } from '../session/jitter.ts';
 import { Gate, transferKey } from './gate.ts';
 import { Lanes } from './lanes.ts';
+import { startRecord, transferView } from './records.ts';
 import type { Resolver } from './resolver.ts';
 import { type Arrival, Transfer, mayBeProbe, requestText } from './transfer.ts';
-import type { ServerLimits, ServerObserver } from './types.ts';
+import {
+  IGNORED,
+  type Ignored,
+  type Refusal,
+  type RequestRecord,
+  type ServerLimits,
+  type ServerObserver,
+  type TransferView,
+} from './types.ts';
 
 /** Files of at most this size go in the quick lane: configs, scripts, small loaders. */
 const QUICK_BYTES = 64 * 1024;
@@ -24,9 +33,16 @@ const SWEEP_MS = 1000;
 /** While others wait, an address that has not answered its first reply holds a session no longer than this. */
 const UNPROVEN_UNDER_PRESSURE_MS = 3000;
 
-/** Requests not acted on, by reason; also the labels of a metric. */
-export const IGNORED = ['repeated', 'queueFull', 'expired', 'draining', 'busy', 'source'] as const;
-export type Ignored = (typeof IGNORED)[number];
+/** What a refused client is told. */
+const REPLIES: Readonly<Record<Refusal, { readonly code: ErrorCode; readonly message: string }>> = {
+  not_found: { code: ERROR_CODE.FILE_NOT_FOUND, message: 'File not found' },
+  access: { code: ERROR_CODE.ACCESS_VIOLATION, message: 'Access violation' },
+  too_large: { code: ERROR_CODE.NOT_DEFINED, message: 'File too large' },
+  write: { code: ERROR_CODE.ACCESS_VIOLATION, message: 'Read-only server' },
+  mode: { code: ERROR_CODE.ILLEGAL_OPERATION, message: 'Unknown transfer mode' },
+  route: { code: ERROR_CODE.ACCESS_VIOLATION, message: 'Access violation' },
+  render: { code: ERROR_CODE.ACCESS_VIOLATION, message: 'Access violation' },
+};
 
 export interface AdmissionOptions {
   readonly clock: Clock;
@@ -48,6 +64,7 @@ export class Admission {
   readonly #seeds: Jitter;
   readonly #ignored: Record<Ignored, number>;
   readonly #packet = new Uint8Array(MAX_CONTROL);
+  #lastId = 0;
   #draining = false;
   #cancelled = false;
   #aborted = 0;
@@ -73,17 +90,30 @@ export class Admission {
     return this.#ignored;
   }
 
+  /** Every transfer there is. Those that were superseded before a worker had them are none. */
+  views(): TransferView[] {
+    const { clock, pool } = this.#options;
+    const { cells } = pool;
+    const now = clock.now();
+    const views: TransferView[] = [];
+    for (const transfer of this.#gate.values()) views.push(transferView(transfer, cells, now));
+    for (const transfer of this.#active) if (transfer.abandoned) views.push(transferView(transfer, cells, now));
+    return views;
+  }
+
   /** Takes in one request. */
   admit(arrival: Arrival): void {
     const { request, peer, port } = arrival;
-    if (peer.port === 0) return this.#ignore('source');
-    if (this.#draining) return this.#ignore('draining');
+    if (peer.port === 0) return this.#ignore('source', arrival);
+    if (this.#draining) return this.#ignore('draining', arrival);
     const mode = request.mode;
     if (request.operation === 'write') {
-      return this.#refuse(arrival, ERROR_CODE.ACCESS_VIOLATION, 'Read-only server', 'write request');
+      this.#tellOf(arrival, 'refused');
+      return this.#refuse(arrival, 'write', 'write request');
     }
     if (mode !== 'octet' && mode !== 'netascii') {
-      return this.#refuse(arrival, ERROR_CODE.ILLEGAL_OPERATION, 'Unknown transfer mode', 'unknown mode');
+      this.#tellOf(arrival, 'refused');
+      return this.#refuse(arrival, 'mode', 'unknown mode');
     }
     const now = this.#options.clock.now();
     const key = transferKey(peer, port.local.address);
@@ -92,13 +122,13 @@ export class Admission {
     switch (this.#gate.judge(known, text, now)) {
       case 'refresh':
         known!.lastRequestAt = now;
-        return this.#ignore('repeated');
+        return this.#ignore('repeated', arrival, known);
       case 'repeat':
         known!.lastRequestAt = now;
         this.#options.pool.cells.repeat(known!.slot);
-        return this.#ignore('repeated');
+        return this.#ignore('repeated', arrival, known);
       case 'ignore':
-        return this.#ignore('repeated');
+        return this.#ignore('repeated', arrival, known);
       case 'replace':
         this.#abandon(known!);
         break;
@@ -106,10 +136,11 @@ export class Admission {
         break;
     }
     const slot = this.#gate.takeSlot();
-    if (slot === undefined) return this.#ignore('queueFull');
-    const transfer = new Transfer(key, slot, text, arrival, mode, now);
+    if (slot === undefined) return this.#ignore('queueFull', arrival);
+    const transfer = new Transfer(++this.#lastId, key, slot, text, arrival, mode, now);
     this.#options.pool.cells.reset(slot, TRANSFER_STATE.resolving, now);
     this.#gate.enter(transfer);
+    this.#tellOf(arrival, 'admitted', transfer);
     void this.#resolve(transfer);
   }
 
@@ -140,15 +171,26 @@ export class Admission {
     return this.#aborted;
   }
 
-  #ignore(reason: Ignored): void {
+  /** @param known whose request this repeats. */
+  #ignore(reason: Ignored, arrival: Arrival, known?: Transfer): void {
     this.#ignored[reason]++;
+    this.#tellOf(arrival, reason, known);
   }
 
-  /** ERROR from the port that was asked, at once and once. */
-  #refuse({ request, peer, port }: Arrival, code: ErrorCode, message: string, reason: string): void {
+  #tellOf({ request, peer, port }: Arrival, done: RequestRecord['done'], transfer?: Transfer): void {
+    const { observer } = this.#options;
+    if (observer.onRequest === undefined) return;
+    const { operation, filename, mode, options } = request;
+    const local = port.local.address;
+    observer.onRequest({ client: peer, local, operation, filename, mode, options, done, transfer: transfer?.id });
+  }
+
+  /** ERROR from the port that was asked, at once and once. @param reason for our side. */
+  #refuse({ request, peer, port }: Arrival, kind: Refusal, reason: string): void {
+    const { code, message } = REPLIES[kind];
     port.reply(this.#packet, encodeError(this.#packet, code, message), peer);
     const { observer } = this.#options;
-    observer.onRefusal({ client: peer, local: port.local.address, filename: request.filename, code, reason });
+    observer.onRefusal({ client: peer, local: port.local.address, filename: request.filename, kind, code, reason });
   }
 
   /** The client has begun anew: what it asked before is of no use to anyone. */
@@ -171,8 +213,19 @@ export class Admission {
     this.#gate.freeSlot(transfer.slot);
   }
 
-  #drop(transfer: Transfer, reason: Ignored): void {
-    this.#ignore(reason);
+  /** No answer for one that was admitted. @param detail for our side. */
+  #drop(transfer: Transfer, reason: Ignored, detail?: string): void {
+    this.#ignored[reason]++;
+    const { id, peer, port, request } = transfer;
+    const { filename } = request;
+    this.#options.observer.onDrop?.({
+      transfer: id,
+      client: peer,
+      local: port.local.address,
+      filename,
+      reason,
+      detail,
+    });
     this.#release(transfer);
   }
 
@@ -191,17 +244,15 @@ export class Admission {
       case 'content':
         return this.#enqueue(transfer, answer);
       case 'missing':
-        this.#refuse(transfer, ERROR_CODE.FILE_NOT_FOUND, 'File not found', 'no such file');
+        this.#refuse(transfer, 'not_found', 'no such file');
         break;
       case 'denied':
-        if (answer.tooLarge === true) this.#refuse(transfer, ERROR_CODE.NOT_DEFINED, 'File too large', answer.reason);
-        else this.#refuse(transfer, ERROR_CODE.ACCESS_VIOLATION, 'Access violation', answer.reason);
+        this.#refuse(transfer, answer.tooLarge === true ? 'too_large' : (answer.by ?? 'access'), answer.reason);
         break;
       case 'busy':
         // Any error code would make some loader give up or start over; silence makes all of them ask again.
-        this.#ignore('busy');
         this.#options.observer.onWarning('content unavailable', { reason: answer.reason });
-        break;
+        return this.#drop(transfer, 'busy', answer.reason);
     }
     this.#release(transfer);
   }
@@ -220,6 +271,7 @@ export class Admission {
       mode,
     );
     transfer.negotiation = negotiation;
+    transfer.queuedAt = this.#options.clock.now();
     transfer.quick = content.handle.length <= QUICK_BYTES || mayBeProbe(request);
     pool.cells.setState(slot, TRANSFER_STATE.queued);
     this.#lanes.add(transfer);
@@ -240,6 +292,8 @@ export class Admission {
     this.#active.add(transfer);
     transfer.startedAt = clock.now();
     pool.cells.reset(transfer.slot, TRANSFER_STATE.unproven, transfer.startedAt);
+    const { observer } = this.#options;
+    if (observer.onStart !== undefined) observer.onStart(startRecord(transfer));
     const report = await pool.run(this.#order(transfer));
     this.#active.delete(transfer);
     this.#record(transfer, report);
@@ -270,13 +324,13 @@ export class Admission {
   }
 
   #record(transfer: Transfer, report: TransferReport): void {
-    const { peer, port, content, mode, negotiation, firstRequestAt, startedAt } = transfer;
-    const { blksize, windowsize } = negotiation!.settled;
     const superseded = report.outcome === 'aborted' && transfer.abandoned;
     if (this.#cancelled && report.outcome === 'aborted' && !superseded) this.#aborted++;
     this.#options.observer.onTransfer({
+      ...startRecord(transfer),
       // Field by field: spreading an object that has crossed threads costs ten times as much.
       outcome: report.outcome,
+      startedAt: report.startedAt,
       durationMs: report.durationMs,
       blocks: report.blocks,
       bytes: report.bytes,
@@ -286,14 +340,7 @@ export class Admission {
       errorCode: report.errorCode,
       errorText: report.errorText,
       fault: superseded ? 'The client began anew' : report.fault,
-      client: peer,
-      local: port.local.address,
-      file: content!.label,
-      size: content!.handle.length,
-      mode,
-      blksize,
-      windowsize,
-      waitedMs: startedAt - firstRequestAt,
+      firstReplyMs: report.startedAt === undefined ? undefined : report.startedAt - transfer.firstRequestAt,
     });
   }
 

@@ -48,6 +48,11 @@ export class Gate<T extends Guarded> {
     return this.#nextSlot - this.#freeSlots.length;
   }
 
+  /** Those that requests are judged by: superseded ones are not among them. */
+  values(): IterableIterator<T> {
+    return this.#byKey.values();
+  }
+
   find(key: string): T | undefined {
     return this.#byKey.get(key);
   }

@@ -12,7 +12,7 @@ import type { LocalAddress } from './addresses.ts';
 import { Admission } from './admission.ts';
 import { Listener } from './listener.ts';
 import { Resolver } from './resolver.ts';
-import type { Server, ServerLimits, ServerObserver, ServerOptions, ServerStats } from './types.ts';
+import type { Server, ServerLimits, ServerObserver, ServerOptions, ServerStats, TransferView } from './types.ts';
 
 export const DEFAULT_LIMITS: ServerLimits = {
   sessions: 10_000,
@@ -153,6 +153,10 @@ export class TftpServer implements Server {
       packets: this.#pool.packets(),
       workersLostTotal: this.#pool.workersLost,
     };
+  }
+
+  transfers(): TransferView[] {
+    return this.#admission.views();
   }
 
   stop(drainMs: number): Promise<number> {

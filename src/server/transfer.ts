@@ -15,6 +15,8 @@ export type Mode = 'octet' | 'netascii';
 
 /** A request on its way to becoming a transfer, and the transfer. */
 export class Transfer {
+  /** Counts the server's transfers. */
+  readonly id: number;
   readonly key: string;
   readonly slot: number;
   readonly requestText: string;
@@ -29,9 +31,12 @@ export class Transfer {
   abandoned = false;
   content: Content | undefined;
   negotiation: Negotiation | undefined;
+  /** When it was ready to run. */
+  queuedAt = 0;
   startedAt = 0;
 
-  constructor(key: string, slot: number, text: string, arrival: Arrival, mode: Mode, now: number) {
+  constructor(id: number, key: string, slot: number, text: string, arrival: Arrival, mode: Mode, now: number) {
+    this.id = id;
     this.key = key;
     this.slot = slot;
     this.requestText = text;

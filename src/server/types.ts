@@ -1,8 +1,10 @@
 /** The server as its caller sees it: what it is given, what it tells, what can be asked of it. */
-import type { Source } from '../content/types.ts';
+import type { Origin, SetVersion, Source } from '../content/types.ts';
 import type { PacketCounter } from '../engine/counters.ts';
 import type { TransferReport } from '../engine/report.ts';
 import type { Address, Engine } from '../engine/types.ts';
+import type { TRANSFER_STATE } from '../pool/state-cells.ts';
+import type { AskedOption, Mode } from '../protocol/request.ts';
 
 export interface ServerLimits {
   /** Transfers at once, over all workers. Default 10,000. */
@@ -42,25 +44,101 @@ export interface ServerOptions {
   readonly worker?: URL;
 }
 
-/** One finished transfer, or one refused request. */
-export interface TransferRecord extends TransferReport {
+/** Requests not acted on, by reason; also the labels of a metric. */
+export const IGNORED = ['repeated', 'queueFull', 'expired', 'draining', 'busy', 'source'] as const;
+export type Ignored = (typeof IGNORED)[number];
+
+/** Why a request is answered with an ERROR; also the labels of a metric. */
+export const REFUSALS = ['not_found', 'access', 'too_large', 'write', 'mode', 'route', 'render'] as const;
+export type Refusal = (typeof REFUSALS)[number];
+
+/** A request that could be read, and what was done with it at once. */
+export interface RequestRecord {
+  readonly client: Address;
+  readonly local: string;
+  readonly operation: 'read' | 'write';
+  /** The name asked for, one character per byte, as it came: escape before showing it. */
+  readonly filename: string;
+  readonly mode: Mode;
+  /** In the order asked; values as they came: escape before showing them. */
+  readonly options: readonly AskedOption[];
+  readonly done: 'admitted' | 'refused' | Ignored;
+  /** The transfer that it begins, or of which it is a repetition. */
+  readonly transfer: number | undefined;
+}
+
+/** An admitted request that gets no answer after all: its client asks again, or has given up. */
+export interface DropRecord {
+  readonly transfer: number;
+  readonly client: Address;
+  readonly local: string;
+  /** As in a request. */
+  readonly filename: string;
+  readonly reason: Ignored;
+  /** For our side: why a content is `busy`. */
+  readonly detail: string | undefined;
+}
+
+/** What is known of a transfer when a worker takes it. */
+export interface StartRecord {
+  /** Numbers the server's transfers: never used again. */
+  readonly id: number;
   readonly client: Address;
   readonly local: string;
   /** The file as the source calls it. */
   readonly file: string;
+  readonly origin: Origin;
+  /** Of a boot set's file: the version it is of. */
+  readonly set?: SetVersion | undefined;
+  /** Bytes to send. */
   readonly size: number;
   readonly mode: 'octet' | 'netascii';
   readonly blksize: number;
   readonly windowsize: number;
   /** Milliseconds between the first request and the worker taking the transfer: resolving and waiting. */
   readonly waitedMs: number;
+  /** Of these, milliseconds spent waiting for a session. */
+  readonly queuedMs: number;
 }
 
+/** One finished transfer. */
+export interface TransferRecord extends StartRecord, TransferReport {
+  /** Milliseconds from the first request to the first reply; undefined: there was none. */
+  readonly firstReplyMs: number | undefined;
+}
+
+/** A transfer at this moment. What its worker counts may be 64 ms old. */
+export interface TransferView {
+  readonly id: number;
+  readonly client: Address;
+  readonly local: string;
+  /** The file as the source calls it; before that is known, the name asked for, as it came: escape it. */
+  readonly file: string;
+  /** undefined while its source is being asked. */
+  readonly origin: Origin | undefined;
+  readonly set?: SetVersion | undefined;
+  readonly state: Exclude<keyof typeof TRANSFER_STATE, 'free'>;
+  /** Bytes to send; 0 until that is known. */
+  readonly size: number;
+  /** Acknowledged so far. */
+  readonly bytes: number;
+  readonly retransmits: number;
+  /** 0 until they are agreed on. */
+  readonly blksize: number;
+  readonly windowsize: number;
+  /** Milliseconds since its first request. */
+  readonly sinceMs: number;
+  /** Milliseconds since its last progress. */
+  readonly silentMs: number;
+}
+
+/** One refused request. */
 export interface RefusalRecord {
   readonly client: Address;
   readonly local: string;
   /** The name asked for, one character per byte, as it came: escape before showing it. */
   readonly filename: string;
+  readonly kind: Refusal;
   /** The TFTP error code sent. */
   readonly code: number;
   /** Why, for our side. */
@@ -71,6 +149,11 @@ export interface RefusalRecord {
 export interface ServerObserver {
   onTransfer(record: TransferRecord): void;
   onRefusal(record: RefusalRecord): void;
+  /** Every request that could be read, repeated ones included, before anything else is told of it. */
+  onRequest?(record: RequestRecord): void;
+  onDrop?(record: DropRecord): void;
+  /** A worker takes a transfer. */
+  onStart?(record: StartRecord): void;
   /** Something an operator should know: an address that can't be listened on, a worker lost, a file unreadable. */
   onWarning(message: string, detail: Readonly<Record<string, unknown>>): void;
 }
@@ -80,7 +163,7 @@ export interface ServerStats {
   readonly transfersActive: number;
   readonly transfersQueued: number;
   readonly requestsTotal: number;
-  /** Requests not acted on, by reason: repeated, queueFull, expired, draining, busy, source. */
+  /** Requests not acted on, by reason (see IGNORED). */
   readonly ignoredTotal: Readonly<Record<string, number>>;
   /** Datagrams at the listening port that are no request, by reason (see MALFORMED, and `notRequest`). */
   readonly malformedTotal: Readonly<Record<string, number>>;
@@ -99,6 +182,8 @@ export interface Server {
   /** False before start has finished and from the moment stop was called. */
   readonly ready: boolean;
   stats(): ServerStats;
+  /** Every transfer there is, from its request's admission to its end; in no order. */
+  transfers(): TransferView[];
   /**
    * Stops in order: new requests are ignored, running transfers may finish for `drainMs`, then the rest is aborted
    * (its clients get an ERROR). A second call with a shorter time shortens the first.

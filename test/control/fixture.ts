@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import type { LogTarget } from '../../src/control/log.ts';
-import type { RefusalRecord, Server, ServerStats, TransferRecord } from '../../src/server/types.ts';
+import type { RefusalRecord, Server, ServerStats, TransferRecord, TransferView } from '../../src/server/types.ts';
 
 /** An empty folder for one test. */
 export function folder(): string {
@@ -18,15 +18,20 @@ export function folder(): string {
 
 export function transferRecord(change: Partial<TransferRecord> = {}): TransferRecord {
   return {
+    id: 1,
     client: { address: '192.0.2.7', port: 2070 },
     local: '192.0.2.1',
     file: 'boot/linux',
+    origin: 'file',
     size: 5000,
     mode: 'octet',
     blksize: 1468,
     windowsize: 4,
     waitedMs: 3,
+    queuedMs: 2,
+    firstReplyMs: 4,
     outcome: 'complete',
+    startedAt: 1000,
     durationMs: 250,
     blocks: 4,
     bytes: 5000,
@@ -45,6 +50,7 @@ export function refusalRecord(change: Partial<RefusalRecord> = {}): RefusalRecor
     client: { address: '2001:db8::7', port: 1024 },
     local: '2001:db8::1',
     filename: 'pxelinux.cfg/01-aa',
+    kind: 'not_found',
     code: 1,
     reason: 'no such file',
     ...change,
@@ -56,7 +62,7 @@ export function serverStats(change: Partial<ServerStats> = {}): ServerStats {
     transfersActive: 0,
     transfersQueued: 0,
     requestsTotal: 0,
-    ignoredTotal: {},
+    ignoredTotal: { repeated: 0, queueFull: 0, expired: 0, draining: 0, busy: 0, source: 0 },
     malformedTotal: {},
     packets: {
       dataSent: 0,
@@ -83,6 +89,7 @@ export class FakeServer implements Server {
   /** The drain times that stop was called with. */
   readonly stops: number[] = [];
   current = serverStats();
+  running: TransferView[] = [];
   /** Ends every stop so far. */
   settle: (aborted: number) => void = () => {};
   fail: (error: Error) => void = () => {};
@@ -93,6 +100,10 @@ export class FakeServer implements Server {
 
   stats(): ServerStats {
     return this.current;
+  }
+
+  transfers(): TransferView[] {
+    return this.running;
   }
 
   stop(drainMs: number): Promise<number> {

@@ -6,6 +6,7 @@ import { OUTCOMES } from '../../src/session/session.ts';
 function result(change: Partial<FetchResult>): FetchResult {
   return {
     outcome: 'complete',
+    startedAt: 0,
     durationMs: 1,
     blocks: 1,
     bytes: 5,

@@ -6,7 +6,7 @@ import type { Address } from '../../src/engine/types.ts';
 import { VirtualClock } from '../../src/engine/virtual-clock.ts';
 import { InlinePool } from '../../src/pool/inline-pool.ts';
 import { DEFAULT_LIMITS, TftpServer } from '../../src/server/server.ts';
-import type { RefusalRecord, ServerLimits, TransferRecord } from '../../src/server/types.ts';
+import type { RefusalRecord, ServerLimits, ServerObserver, TransferRecord } from '../../src/server/types.ts';
 import { shareBytes } from '../../src/engine/shared-bytes.ts';
 import * as packet from '../support/bytes.ts';
 import { seededBytes } from '../support/content.ts';
@@ -20,6 +20,8 @@ export interface WorldOptions {
   readonly limits?: Partial<ServerLimits>;
   /** Put before the files: for sources that are slow, busy or broken. */
   readonly source?: Source;
+  /** Told as well, or instead. */
+  readonly observer?: Partial<ServerObserver>;
 }
 
 export class World {
@@ -47,6 +49,7 @@ export class World {
         onTransfer: (record) => this.transfers.push(record),
         onRefusal: (record) => this.refusals.push(record),
         onWarning: (message) => this.warnings.push(message),
+        ...options.observer,
       },
       engine: this.network.engine(),
       pool: this.pool,
@@ -175,7 +178,7 @@ export function gatedSource(): Source & { letGo(): void; asked: number } {
   const waiting: (() => void)[] = [];
   return {
     asked: 0,
-    async open(): Promise<Answer> {
+    async open(_request: BootRequest): Promise<Answer> {
       this.asked++;
       await new Promise<void>((resolve) => waiting.push(resolve));
       return { kind: 'content', handle: shareBytes(seededBytes(1, 300)), label: 'small', release: () => {} };

@@ -21,6 +21,7 @@ import { type PinStore, StoredPins } from './pin-store.ts';
 import { hasLapsed, type PinPolicy } from './pins.ts';
 import { RenderedNotes } from './rendered-notes.ts';
 import { SharedNetworks } from './shared-networks.ts';
+import { type BootSetsStats, channelStats } from './stats.ts';
 import type { Store } from './store.ts';
 import type { LabelsOf } from './version-choice.ts';
 
@@ -58,25 +59,6 @@ export interface BootSetsOptions {
   readonly pins?: PinStore;
   readonly mostPins?: number;
   readonly onWarning?: (message: string, detail: Readonly<Record<string, unknown>>) => void;
-}
-
-export interface ChannelStats {
-  readonly name: string;
-  readonly current: number | undefined;
-  /** Pins that have not lapsed. */
-  readonly pins: number;
-}
-
-export interface BootSetsStats {
-  readonly channels: readonly ChannelStats[];
-  readonly versions: number;
-  /** Pins remembered, lapsed ones included. */
-  readonly pins: number;
-  readonly pinsEvicted: number;
-  /** Requests that went on with a version after its pin had ended. */
-  readonly latePins: number;
-  /** Requests from shared networks that were answered without a pin. */
-  readonly sharedAnswers: number;
 }
 
 export class BootSets implements Source {
@@ -162,15 +144,13 @@ export class BootSets implements Source {
   }
 
   stats(): BootSetsStats {
-    const now = this.#now();
-    const pins = new Map<string, number>();
-    for (const { record, open } of this.#pins.all()) {
-      const { channel } = record;
-      if (!hasLapsed(record, open > 0, now, this.#policyOf(channel))) pins.set(channel, (pins.get(channel) ?? 0) + 1);
-    }
-    const channels = [...this.#catalog.channels.values()];
     return {
-      channels: channels.map(({ name, current }) => ({ name, current, pins: pins.get(name) ?? 0 })),
+      channels: channelStats(
+        this.#catalog.channels.values(),
+        this.#pins.all(),
+        (name) => this.#policyOf(name),
+        this.#now(),
+      ),
       versions: this.#catalog.size,
       pins: this.#pins.size,
       pinsEvicted: this.#pins.evicted,
@@ -320,7 +300,8 @@ export class BootSets implements Source {
         lease.release();
         end();
       };
-      return { kind: 'content', handle: lease.handle, label: `${version.name}/${file.name}`, release };
+      const { name, set } = version;
+      return { kind: 'content', handle: lease.handle, label: `${name}/${file.name}`, origin: 'bootSet', set, release };
     } catch (error) {
       end();
       throw error;

@@ -3,6 +3,7 @@
  * store only when told, and then reads what is new. Knows no nodes and no bytes.
  */
 import { asciiLowerCase } from '../../protocol/request.ts';
+import type { SetVersion } from '../types.ts';
 import type { ChannelRecord, FileRecord, VersionRecord } from './records.ts';
 import { versionName } from './records.ts';
 import type { Store, Table } from './store.ts';
@@ -21,6 +22,8 @@ export class CatalogVersion {
   readonly name: string;
   readonly channel: string;
   readonly number: number;
+  /** Both of these, as contents say what they are of. */
+  readonly set: SetVersion;
   /** The digest of its manifest. */
   readonly manifest: string;
   readonly files: readonly FileRecord[];
@@ -32,6 +35,7 @@ export class CatalogVersion {
     this.name = versionName(channel, number);
     this.channel = channel;
     this.number = number;
+    this.set = { channel, version: number };
     this.manifest = manifest;
     this.files = files;
     this.kernelArguments = kernelArguments;

@@ -1,9 +1,10 @@
 /** Boot sets as a server needs them. Loads the database: whoever has no store should not load this. */
-export { BootSets, type BootSetsOptions, type BootSetsStats } from './boot-sets.ts';
+export { BootSets, type BootSetsOptions } from './boot-sets.ts';
 export type { CatalogVersion } from './catalog.ts';
 export type { ConfigPreview, ConfigRequest, ConfigVersion } from './config-versions.ts';
 export { LeaseFile } from './lease-file.ts';
 export { Neighbours } from './neighbours.ts';
 export { type BootSetWay, Rehearsal, type RehearsalOptions } from './rehearsal.ts';
+export type { BootSetsStats, ChannelStats, VersionPins } from './stats.ts';
 export { openStore, type Store } from './store.ts';
 export type { LabelsOf } from './version-choice.ts';

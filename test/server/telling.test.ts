@@ -1,0 +1,191 @@
+/** What the server tells of requests and transfers while they go on. */
+import { describe, expect, it } from 'vitest';
+import type { Source } from '../../src/content/types.ts';
+import { shareBytes } from '../../src/engine/shared-bytes.ts';
+import type { DropRecord, RequestRecord, StartRecord } from '../../src/server/types.ts';
+import { seededBytes } from '../support/content.ts';
+import { gatedSource, World, type WorldOptions } from './world.ts';
+
+interface Told {
+  readonly requests: RequestRecord[];
+  readonly drops: DropRecord[];
+  readonly starts: StartRecord[];
+}
+
+async function listeningWorld(options: WorldOptions = {}): Promise<{ world: World; told: Told }> {
+  const told: Told = { requests: [], drops: [], starts: [] };
+  const world = await World.start({
+    ...options,
+    observer: {
+      onRequest: (record) => told.requests.push(record),
+      onDrop: (record) => told.drops.push(record),
+      onStart: (record) => told.starts.push(record),
+    },
+  });
+  return { world, told };
+}
+
+const FILE = seededBytes(7, 5000);
+
+const bootSetSource: Source = {
+  open: () =>
+    Promise.resolve({
+      kind: 'content',
+      handle: shareBytes(FILE),
+      label: 'compute-7/kernel',
+      origin: 'bootSet',
+      set: { channel: 'compute', version: 7 },
+      release: () => {},
+    }),
+};
+
+describe('of requests', () => {
+  it('every one is told, with what was done with it', async () => {
+    const { world, told } = await listeningWorld({ files: { f: FILE } });
+    const client = world.client();
+    client.ask('f', { blksize: 512 });
+    await world.pass(5);
+    client.ask('f', { blksize: 512 });
+    client.ask('f', {}, 'octet', 'write');
+    client.ask('f', {}, 'mail');
+    world.client('10.0.0.8').ask('absent');
+    await world.pass(5);
+    expect(told.requests.map(({ client: { address }, filename, done }) => [address, filename, done])).toEqual([
+      ['10.0.0.9', 'f', 'admitted'],
+      ['10.0.0.9', 'f', 'repeated'],
+      ['10.0.0.9', 'f', 'refused'],
+      ['10.0.0.9', 'f', 'refused'],
+      ['10.0.0.8', 'absent', 'admitted'],
+    ]);
+    const [first, again, write] = told.requests;
+    expect(first).toMatchObject({ local: '10.0.0.1', operation: 'read', mode: 'octet', transfer: told.starts[0]!.id });
+    expect(first!.options).toMatchObject([{ name: 'blksize', value: '512' }]);
+    expect(again!.transfer).toBe(first!.transfer);
+    expect(write!.transfer).toBeUndefined();
+    expect(world.refusals.map(({ kind, code }) => [kind, code])).toEqual([
+      ['write', 2],
+      ['mode', 4],
+      ['not_found', 1],
+    ]);
+  });
+
+  it.each([
+    ['access', 2, { kind: 'denied', reason: 'leads out' }],
+    ['too_large', 0, { kind: 'denied', reason: 'much', tooLarge: true }],
+    ['route', 2, { kind: 'denied', reason: 'not for you', by: 'route' }],
+    ['render', 2, { kind: 'denied', reason: 'broken', by: 'render' }],
+    ['not_found', 1, { kind: 'missing' }],
+  ] as const)('a refusal says what it is about: %s', async (kind, code, answer) => {
+    const world = await World.start({ source: { open: () => Promise.resolve(answer) } });
+    world.client().ask('f');
+    await world.pass(5);
+    expect(world.refusals).toMatchObject([{ kind, code }]);
+  });
+
+  it('one that gets no answer after all is told of as dropped', async () => {
+    const source: Source = { open: () => Promise.resolve({ kind: 'busy', reason: 'disk away' }) };
+    const { world, told } = await listeningWorld({ source });
+    world.client().ask('f');
+    await world.pass(5);
+    expect(told.drops).toMatchObject([{ transfer: told.requests[0]!.transfer, reason: 'busy', detail: 'disk away' }]);
+    expect(world.server.transfers()).toEqual([]);
+  });
+});
+
+describe('of transfers', () => {
+  it('the start and the end say what is sent, and how long the client waited', async () => {
+    const { world, told } = await listeningWorld({ source: bootSetSource });
+    const client = world.client();
+    client.ask('kernel');
+    await world.pass(5);
+    const what = {
+      file: 'compute-7/kernel',
+      origin: 'bootSet',
+      set: { channel: 'compute', version: 7 },
+      size: 5000,
+      mode: 'octet',
+      blksize: 512,
+      windowsize: 1,
+    };
+    expect(told.starts).toMatchObject([what]);
+    client.error(0);
+    await world.pass(5);
+    const [record] = world.transfers;
+    expect(record).toMatchObject({ ...what, id: told.starts[0]!.id, firstReplyMs: 0, waitedMs: 0, queuedMs: 0 });
+  });
+
+  it('the wait for a source and the wait for a session are told apart', async () => {
+    const source = gatedSource();
+    const { world, told } = await listeningWorld({ source, limits: { sessions: 1 } });
+    const first = world.client('10.0.0.8');
+    first.ask('a');
+    await world.pass(30);
+    source.letGo();
+    await world.pass(10);
+    world.client('10.0.0.9').ask('b');
+    await world.pass(20);
+    source.letGo();
+    await world.pass(40);
+    expect(world.server.transfers().map(({ state }) => state)).toEqual(['unproven', 'queued']);
+    first.ack(1);
+    await world.pass(5);
+    expect(told.starts.map(({ waitedMs, queuedMs }) => [waitedMs, queuedMs])).toEqual([
+      [30, 0],
+      [60, 40],
+    ]);
+    expect(world.transfers[0]!.firstReplyMs).toBe(30);
+  });
+
+  it('each is seen as it goes on', async () => {
+    const source = gatedSource();
+    const asks = {
+      open: (request: Parameters<Source['open']>[0]) =>
+        request.filename === 'slow' ? source.open(request) : bootSetSource.open(request),
+    };
+    const { world } = await listeningWorld({ source: asks });
+    const client = world.client();
+    world.client('10.0.0.8').ask('slow');
+    client.ask('kernel', { blksize: 1000 });
+    await world.pass(100);
+    const seen = () => world.server.transfers().toSorted((one, other) => one.id - other.id);
+    expect(seen()).toMatchObject([
+      { id: 1, file: 'slow', origin: undefined, state: 'resolving', size: 0, bytes: 0, blksize: 0, sinceMs: 100 },
+      { id: 2, file: 'compute-7/kernel', origin: 'bootSet', state: 'unproven', size: 5000, bytes: 0, blksize: 1000 },
+    ]);
+    client.ack(0);
+    await world.pass(100);
+    client.ack(1);
+    await world.pass(100);
+    client.ack(2);
+    await world.pass(100);
+    expect(seen()[1]).toMatchObject({ state: 'running', bytes: 2000, sinceMs: 400, silentMs: 100, retransmits: 0 });
+    // Its ACK lost, it gets the third block again.
+    await world.pass(1000);
+    expect(seen()[1]!.retransmits).toBeGreaterThan(0);
+    expect(seen()[1]).toMatchObject({ bytes: 2000, silentMs: 1100 });
+    for (const block of [3, 4, 5, 6]) {
+      client.ack(block);
+      await world.pass(100);
+    }
+    expect(seen().map(({ id }) => id)).toEqual([1]);
+    expect(world.transfers).toMatchObject([{ bytes: 5000, outcome: 'complete' }]);
+  });
+
+  it('a superseded one is seen until its worker has ended it', async () => {
+    const { world } = await listeningWorld({ source: bootSetSource });
+    const client = world.client();
+    client.ask('kernel');
+    await world.pass(5);
+    client.ask('other');
+    expect(world.server.transfers()).toHaveLength(1);
+    await world.pass(1);
+    expect(
+      world.server
+        .transfers()
+        .map(({ id }) => id)
+        .toSorted(),
+    ).toEqual([1, 2]);
+    await world.pass(20);
+    expect(world.server.transfers().map(({ id }) => id)).toEqual([2]);
+  });
+});
