@@ -15,6 +15,8 @@ import { fetchHint } from './hint.ts';
 import type { CommandContext } from './interrupts.ts';
 import { Log, type LogTarget, stdoutTarget } from './log.ts';
 import { Metrics } from './metrics.ts';
+import type { LiveState } from '../observe/live-state.ts';
+import { liveApiOf, liveStateOf } from './observed.ts';
 import { LiveConfig, type Reloaded } from './live-config.ts';
 import { ServedContent } from './served-content.ts';
 import { type Flags, resolveSettings } from './resolve-settings.ts';
@@ -46,6 +48,7 @@ class ServerRun {
   readonly #metrics: Metrics;
   readonly #cache: BufferCache;
   readonly #content: ServedContent;
+  readonly #state: LiveState;
   #live: LiveConfig | undefined;
   #server: Server | undefined;
   #admin: Admin | undefined;
@@ -80,6 +83,13 @@ class ServerRun {
       version,
       workers: settings.workers,
     });
+    this.#state = liveStateOf({
+      server: () => this.#server,
+      content: this.#content,
+      cache: this.#cache,
+      version,
+      workers: settings.workers,
+    });
   }
 
   async run(): Promise<ExitCode> {
@@ -97,6 +107,7 @@ class ServerRun {
       await stopAsked;
       return await this.#stop();
     } finally {
+      this.#state.stop();
       await this.#admin?.close();
       await this.#closeContent();
       await this.#log.close();
@@ -133,8 +144,10 @@ class ServerRun {
   async #startAdmin(listen: Address): Promise<void> {
     const { apiToken: token } = this.#options.settings;
     const { store } = this.#content;
+    this.#state.start();
     this.#admin = await startAdmin({
       listen,
+      live: liveApiOf(this.#state, this.#content),
       ...(token === undefined
         ? {}
         : {
@@ -208,11 +221,15 @@ class ServerRun {
         acknowledgeTimeout: settings.acknowledgeTimeout,
       },
       observer: {
+        // Who can't be asked need not listen.
+        ...(this.#admin === undefined ? {} : this.#state.observer),
         onTransfer: (record) => {
+          this.#state.onTransfer(record);
           this.#metrics.transfer(record);
           this.#log.transfer(record);
         },
         onRefusal: (record) => {
+          this.#state.onRefusal(record);
           this.#metrics.refusal(record);
           this.#log.refusal(record);
         },

@@ -150,7 +150,7 @@ function firstBlockLost(file: string, silence: string, blksize: number): Found {
 
 function afterwards(boot: readonly Ask[], last: Ask, state: NodeState): Found {
   const { end, file } = last;
-  if (end === undefined || isReplaced(last)) {
+  if (end === undefined || end.kind === 'replaced' || isReplaced(last)) {
     return { area: 'nodes', headline: `It asked for ${file}.`, meaning: 'Nothing more is known of that yet.' };
   }
   if (end.kind === 'refused') return refused(boot, last, state);

@@ -4,6 +4,7 @@
  */
 import { nodesInPath, type NodeId } from '../content/boot-set/node-identity.ts';
 import { cleanName } from '../content/name.ts';
+import type { Address } from '../engine/types.ts';
 import type { DropRecord, RefusalRecord, RequestRecord, StartRecord, TransferRecord } from '../server/types.ts';
 import type { Ask, AskEnd } from './ask.ts';
 
@@ -97,15 +98,15 @@ export class NodeHistory {
   }
 
   request({ client, local, filename, options, done, transfer }: RequestRecord): void {
-    const memory = this.#heard(client.address);
-    if (done === 'repeated') {
-      this.#repeated(this.#find(memory, transfer ?? 0, client.port, local));
+    const memory = this.#heardAgain(client.address) ?? this.#enter(client.address);
+    const former = this.#find(memory, done === 'repeated' ? (transfer ?? 0) : 0, client.port, local);
+    if (done === 'repeated' && former !== undefined) {
+      this.#repeated(former);
       return;
     }
     // What else was asked for from this port is of no use to its client any more.
-    const former = this.#find(memory, 0, client.port, local);
     if (former !== undefined && former.end === undefined) this.#end(former, { kind: 'replaced' });
-    const unanswered = done === 'admitted' || done === 'refused' ? undefined : done;
+    const unanswered = done === 'admitted' || done === 'refused' || done === 'repeated' ? undefined : done;
     const file = this.#shown(filename, SHOWN_MAX);
     if (unanswered !== undefined && isSameSilence(former, file, unanswered)) {
       this.#repeated(former);
@@ -130,25 +131,25 @@ export class NodeHistory {
   }
 
   start({ id, client, local, origin, set, size, blksize, windowsize }: StartRecord): void {
-    const ask = this.#find(this.#heard(client.address), id, client.port, local);
+    const ask = this.#findAt(client, id, local);
     if (ask === undefined) return;
     const version = set === undefined ? '' : `${set.channel}-${set.version}`;
     ask.started = { origin, channel: set?.channel ?? '', version, size, blksize, windowsize };
   }
 
   refusal({ client, local, code, reason }: RefusalRecord): void {
-    const ask = this.#find(this.#heard(client.address), 0, client.port, local);
+    const ask = this.#findAt(client, 0, local);
     if (ask !== undefined) this.#end(ask, { kind: 'refused', code, reason: this.#shown(reason, SHOWN_MAX) });
   }
 
   drop({ transfer, client, local, reason }: DropRecord): void {
-    const ask = this.#find(this.#heard(client.address), transfer, client.port, local);
+    const ask = this.#findAt(client, transfer, local);
     if (ask !== undefined) this.#end(ask, { kind: 'unanswered', reason });
   }
 
   transfer(record: TransferRecord): void {
     const { id, client, local, outcome, bytes, retransmits, durationMs, firstReplyMs, errorCode, fault } = record;
-    const ask = this.#find(this.#heard(client.address), id, client.port, local);
+    const ask = this.#findAt(client, id, local);
     if (ask === undefined) return;
     this.#end(ask, {
       kind: 'sent',
@@ -167,14 +168,26 @@ export class NodeHistory {
     return text === '' ? '' : ownCopy(this.#show(text, most));
   }
 
-  /** The node at an address, which is no longer the one that was silent longest. */
-  #heard(address: string): Memory {
-    const known = this.#nodes.get(address);
-    if (known !== undefined) this.#nodes.delete(address);
-    const memory = known ?? new Memory(address, 0);
+  /** The node at an address, which is no longer the one that was silent longest; undefined: it is not known. */
+  #heardAgain(address: string): Memory | undefined {
+    const memory = this.#nodes.get(address);
+    if (memory === undefined) return undefined;
+    this.#nodes.delete(address);
+    this.#nodes.set(address, memory);
     memory.lastAt = this.#now();
+    return memory;
+  }
+
+  #enter(address: string): Memory {
+    const memory = new Memory(address, this.#now());
     this.#nodes.set(address, memory);
     return memory;
+  }
+
+  /** What was asked for from there; undefined: it is forgotten. */
+  #findAt({ address, port }: Address, transfer: number, local: string): Ask | undefined {
+    const memory = this.#heardAgain(address);
+    return memory === undefined ? undefined : this.#find(memory, transfer, port, local);
   }
 
   /** @param transfer 0: whatever came last from that port. */
@@ -184,8 +197,7 @@ export class NodeHistory {
     );
   }
 
-  #repeated(ask: Ask | undefined): void {
-    if (ask === undefined) return;
+  #repeated(ask: Ask): void {
     ask.repeats++;
     ask.lastAt = this.#now();
   }

@@ -174,7 +174,8 @@ export interface LiveChange extends Partial<Whole> {
   readonly figures: Figures;
   readonly changed: readonly (NodeRow | RowChange)[];
   readonly gone: readonly string[];
-  readonly point: ChartPoint;
+  /** Seconds of the chart that are new or have changed. */
+  readonly points: readonly ChartPoint[];
 }
 
 /** Where and why a boot stopped. */

@@ -100,7 +100,12 @@ export function refusalWords(code: number, reason: string): string {
   return reason === 'write request' ? 'it wanted to upload; this server only reads' : `not allowed: ${reason}`;
 }
 
-const RANK = new Map(NODE_STATES.map((state, rank) => [state, rank]));
+const FIRST_UNDER_WAY = NODE_STATES.indexOf('waiting');
+
+/** Whoever is under way has one rank: no tile jumps to and fro between two files. */
+const RANK = new Map(
+  NODE_STATES.map((state, rank) => [state, rank < FIRST_UNDER_WAY || state === 'done' ? rank : FIRST_UNDER_WAY]),
+);
 
 /** Addresses in the order of their numbers, names in the order of the numbers in them. */
 export function compareNames(a: string, b: string): number {
