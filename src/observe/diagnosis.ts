@@ -2,7 +2,7 @@
  * Why a node did not boot, as far as a TFTP server can see it: what was seen last, where that points, and what it usually
  * means. Rules over one boot, pure. Says no more than was seen: what it usually means is marked as such.
  */
-import { formatBytes, formatMany, formatMs, formatShare } from '../storm/figures.ts';
+import { formatBytes, formatMany, formatMs } from '../storm/figures.ts';
 import type { TransferView } from '../server/types.ts';
 import type { Ask } from './ask.ts';
 import { isReplaced, isWell, isWhole, movedAt } from './boots.ts';
@@ -85,7 +85,7 @@ export function neverHeard(asked: string): Verdict {
 }
 
 function percentOf({ bytes, size }: Pick<Moving, 'bytes' | 'size'>): string {
-  return size === 0 ? 'the beginning' : formatShare(bytes, size);
+  return size === 0 ? 'the beginning' : `${Math.floor((bytes / size) * 100)} %`;
 }
 
 function whileMoving(ask: Ask, moving: Moving, state: NodeState): Found {

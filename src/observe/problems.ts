@@ -84,15 +84,17 @@ export class Problems {
         count,
         lastAt,
         node: [...nodes.keys()].at(-1)!,
-        stopped: [...nodes].filter(([address, at]) => this.#hasStopped(address, at, now)).length,
+        stopped: [...nodes].filter(([address, at]) => this.#hasStopped(address, file, at, now)).length,
       }))
       .toSorted((a, b) => b.stopped - a.stopped || b.lastAt - a.lastAt)
       .slice(0, SHOWN);
   }
 
-  #hasStopped(address: string, at: number, now: number): boolean {
+  #hasStopped(address: string, file: string, at: number, now: number): boolean {
     const last = this.#history.node(address)?.asks.at(-1);
-    return last !== undefined && last.at <= at && now - at >= STOPPED_MS;
+    if (last === undefined || last.at > at || now - at < STOPPED_MS) return false;
+    // A loader tries several names in one millisecond: it stopped at the last.
+    return last.end?.kind === 'sent' || withoutNode(last.file) === file;
   }
 
   #met(address: string, what: string, filename: string): void {
