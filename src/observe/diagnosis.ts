@@ -2,11 +2,11 @@
  * Why a node did not boot, as far as a TFTP server can see it: what was seen last, where that points, and what it usually
  * means. Rules over one boot, pure. Says no more than was seen: what it usually means is marked as such.
  */
-import { formatBytes, formatMany, formatMs } from '../storm/figures.ts';
+import { formatBytes, formatMany } from '../storm/figures.ts';
 import type { TransferView } from '../server/types.ts';
 import type { Ask } from './ask.ts';
 import { isReplaced, isWell, isWhole, movedAt } from './boots.ts';
-import { kindOfFile, nodeErrorWords, refusalWords, unansweredWords } from './words.ts';
+import { about, kindOfFile, nodeErrorWords, refusalWords, unansweredWords } from './words.ts';
 import type { Area, NodeState, Verdict } from './wire.ts';
 
 /** A transfer that has not moved for so long is stuck; the same as that of `reveille_transfers_stuck`. */
@@ -90,12 +90,12 @@ function percentOf({ bytes, size }: Pick<Moving, 'bytes' | 'size'>): string {
 
 function whileMoving(ask: Ask, moving: Moving, state: NodeState): Found {
   const { file } = ask;
-  const silence = formatMs(moving.silentMs);
+  const silence = about(moving.silentMs);
   if (state === 'waiting') {
     return moving.state === 'resolving'
       ? {
           area: 'files',
-          headline: `${file} is being looked up or made, for ${formatMs(moving.sinceMs)}.`,
+          headline: `${file} is being looked up or made, for ${about(moving.sinceMs)}.`,
           meaning:
             moving.sinceMs < 1000
               ? 'Nothing is wrong so far.'
@@ -103,7 +103,7 @@ function whileMoving(ask: Ask, moving: Moving, state: NodeState): Found {
         }
       : {
           area: 'server',
-          headline: `${file} waits for a free session, for ${formatMs(moving.sinceMs)}.`,
+          headline: `${file} waits for a free session, for ${about(moving.sinceMs)}.`,
           meaning: 'As many transfers run as the server may have at once (sessions). The node asks again meanwhile.',
         };
   }
@@ -239,7 +239,7 @@ function badlyEnded(last: Ask, outcome: string): Found {
   const { size = 0, blksize = 512, windowsize = 1 } = last.started ?? {};
   const { file } = last;
   const how = size === 0 ? '' : ` after ${formatBytes(end.bytes)} of ${formatBytes(size)}`;
-  const silence = formatMs(Math.max(0, last.lastAt - movedAt(last)));
+  const silence = about(Math.max(0, last.lastAt - movedAt(last)));
   if (outcome === 'clientError') {
     const said = end.errorText === '' ? '' : ` (“${end.errorText}”)`;
     return {

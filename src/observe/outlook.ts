@@ -2,8 +2,9 @@
  * Where to look: the five places where a boot can go wrong, each with its state and a sentence. Rules over figures of the
  * last minute and over what is the matter with the nodes in trouble; pure.
  */
-import { formatCount, formatMany, formatMs, formatShare } from '../storm/figures.ts';
+import { formatCount, formatMany, formatShare } from '../storm/figures.ts';
 import type { Counts } from './course.ts';
+import { about } from './words.ts';
 import type { Area, AreaReport, AreaState } from './wire.ts';
 
 /** PXELINUX asks again after so long, the most impatient loader there is. */
@@ -56,7 +57,7 @@ function requests({ now, ready, lastRequestAt, requestsPerS, minute }: Outlook):
       'requests',
       'quiet',
       'none so far',
-      'No node has asked since the start. If nodes are being switched on: DHCP must name this server (next-server) and a file, and UDP port 69 must be open.',
+      'No node has asked since the start.',
     );
   }
   const silence = now - lastRequestAt;
@@ -64,7 +65,7 @@ function requests({ now, ready, lastRequestAt, requestsPerS, minute }: Outlook):
     return report(
       'requests',
       'quiet',
-      `none for ${formatMs(silence)}`,
+      `none for ${about(silence)}`,
       'Nobody asks. If nodes are being switched on all the same, they do not find this server: look at DHCP, then at UDP port 69.',
     );
   }
@@ -101,7 +102,7 @@ function server({ minute, queued, firstReplyP99 }: Outlook): AreaReport {
     return report(
       'server',
       'watch',
-      `first replies take ${formatMs(firstReplyP99)}`,
+      `first replies take ${about(firstReplyP99)}`,
       'One in a hundred waits longer than the quickest loader does before it asks again. Templates, upstreams or a cold disk are the usual reasons.',
     );
   }
@@ -111,7 +112,7 @@ function server({ minute, queued, firstReplyP99 }: Outlook): AreaReport {
   return report(
     'server',
     firstReplyP99 === null ? 'quiet' : 'fine',
-    firstReplyP99 === null ? 'idle' : `answers in ${formatMs(Math.max(1, firstReplyP99))}`,
+    firstReplyP99 === null ? 'idle' : `answers in ${about(firstReplyP99)}`,
     firstReplyP99 === null
       ? 'Nothing was asked of it in the last minute.'
       : 'Time to first reply, 99 of 100 requests of the last minute.',

@@ -2,6 +2,7 @@
  * Plain words for what happens to nodes, the same on the page, in a terminal and in a report; and the order in which
  * nodes are listed. Pure text: runs in a browser as well.
  */
+import { formatMs } from '../storm/figures.ts';
 import { type Area, type FileKind, NODE_STATES, type NodeRow, type NodeState } from './wire.ts';
 
 const STATE_WORDS: Readonly<Record<NodeState, string>> = {
@@ -98,6 +99,14 @@ export function refusalWords(code: number, reason: string): string {
   if (code === 4) return 'no mode that is served';
   if (code === 0) return `not served: ${reason}`;
   return reason === 'write request' ? 'it wanted to upload; this server only reads' : `not allowed: ${reason}`;
+}
+
+/** A time as somebody would say it: `7 ms`, `1.4 s`, `37 s`, `2 min 05 s`. */
+export function about(ms: number): string {
+  if (ms < 1) return 'less than 1 ms';
+  if (ms < 999.5) return `${Math.round(ms)} ms`;
+  if (ms < 9950) return `${(ms / 1000).toFixed(1)} s`;
+  return ms < 119_500 ? `${Math.round(ms / 1000)} s` : formatMs(ms);
 }
 
 const FIRST_UNDER_WAY = NODE_STATES.indexOf('waiting');

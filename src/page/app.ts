@@ -71,6 +71,8 @@ function render(): void {
         ? `${formatMany(all, 'node')} heard of in the last minutes${unlisted}`
         : `${formatCount(shown)} of ${formatMany(all, 'node')} with “${wanted}”`,
   );
+  byId('nobody').hidden = all > 0;
+  byId('legend').hidden = all === 0;
   charts.show(whole.chart);
   const { booting, trouble } = whole.figures;
   document.title = `${trouble > 0 ? `(${trouble}!) ` : ''}${booting > 0 ? `${formatCount(booting)} booting` : 'quiet'} · Reveille`;

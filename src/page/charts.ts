@@ -1,6 +1,7 @@
 /** The charts of the last ten minutes, by uPlot; each with a sentence that says the same, and read by keyboard. */
 import type { ChartPoint } from '../observe/wire.ts';
-import { formatMs, formatRate } from '../storm/figures.ts';
+import { about } from '../observe/words.ts';
+import { formatRate } from '../storm/figures.ts';
 import { el, setAttribute, setText } from './dom.ts';
 
 declare const uPlot: typeof import('uplot');
@@ -49,13 +50,13 @@ const KINDS: readonly Kind[] = [
       { label: '99 of 100 (p99)', tone: 'watch', dash: [5, 3] },
     ],
     valuesOf: ({ firstReplyP50, firstReplyP99 }) => [atLeast(firstReplyP50), atLeast(firstReplyP99)],
-    format: (value) => (value <= 1 ? '≤ 1 ms' : formatMs(value).replace('.0 ', ' ')),
+    format: (value) => (value <= 1 ? '≤ 1 ms' : about(value)),
     summary: (points) => {
       const replies = points.filter(({ firstReplyP99 }) => firstReplyP99 !== null);
       if (replies.length === 0) return 'No request was answered in the last ten minutes.';
       const worst = most(replies.map(({ firstReplyP99 }) => firstReplyP99!));
       const why = worst > IMPATIENT_MS ? `, longer than the ${IMPATIENT_MS} ms after which PXELINUX asks again.` : '.';
-      return `At worst ${worst <= 1 ? 'within 1 ms' : formatMs(worst)} for 99 of 100${why}`;
+      return `At worst ${about(worst)} for 99 of 100${why}`;
     },
     isLogarithmic: true,
   },
@@ -71,7 +72,7 @@ function withGaps(points: readonly ChartPoint[]): readonly (ChartPoint | Missing
   const whole: (ChartPoint | Missing)[] = [];
   let last = Number.POSITIVE_INFINITY;
   for (const point of points) {
-    if (point.at - last > 3) whole.push({ at: last + 1 });
+    if (point.at - last > 3) whole.push({ at: last + 1, isMissing: true });
     whole.push(point);
     last = point.at;
   }
@@ -80,10 +81,7 @@ function withGaps(points: readonly ChartPoint[]): readonly (ChartPoint | Missing
 
 interface Missing {
   readonly at: number;
-}
-
-function isMissing(point: ChartPoint | Missing): point is Missing {
-  return !('active' in point);
+  readonly isMissing: true;
 }
 
 class LiveChart {
@@ -137,7 +135,7 @@ class LiveChart {
 
   #data(): [number[], ...(number | null)[][]] {
     const at = this.#points.map((point) => point.at);
-    const values = this.#points.map((point) => (isMissing(point) ? [] : this.#kind.valuesOf(point)));
+    const values = this.#points.map((point) => ('isMissing' in point ? [] : this.#kind.valuesOf(point)));
     return [at, ...this.#kind.series.map((_, index) => values.map((row) => row[index] ?? null))];
   }
 
@@ -164,7 +162,7 @@ class LiveChart {
     };
     const y = isLogarithmic
       ? { distr: 3 as const, range: (_: Plot, __: number, high: number): [number, number] => [1, Math.max(200, high * 1.2)] }
-      : { range: (_: Plot, __: number, high: number): [number, number] => [0, Math.max(1000, high * 1.08)] };
+      : { range: (_: Plot, __: number, high: number): [number, number] => [0, high > 0 ? high * 1.08 : 1e6] };
     return {
       width,
       height,
@@ -216,7 +214,7 @@ class LiveChart {
 
   #read(index: number | undefined): void {
     const point = index === undefined ? undefined : this.#points[index];
-    if (point === undefined || isMissing(point)) {
+    if (point === undefined || 'isMissing' in point) {
       setText(this.#readout, '');
       return;
     }

@@ -1,5 +1,5 @@
 /** One node: who it is, where its last boot stopped and what that usually means, and its last boots as timelines. */
-import { AREA_WORDS, stateWords } from '../observe/words.ts';
+import { about, AREA_WORDS, stateWords } from '../observe/words.ts';
 import { type Boot, type BootStep, type NodeReport, TROUBLE } from '../observe/wire.ts';
 import { formatBytes, formatMany, formatMs, formatRate } from '../storm/figures.ts';
 import type { Connection } from './connection.ts';
@@ -39,13 +39,13 @@ function factsOf(step: Ask): string {
   const rate = step.answer === 'sent' && step.tookMs >= 50 ? ` (${formatRate((step.bytes / step.tookMs) * 1000)})` : '';
   return [
     step.answer === 'sending' && step.size > 0 ? `${formatBytes(step.bytes)} of ${formatBytes(step.size)}` : '',
-    step.answer === 'sent' ? `${formatBytes(step.size)} in ${formatMs(Math.max(1, step.tookMs))}${rate}` : '',
+    step.answer === 'sent' ? `${formatBytes(step.size)} in ${about(Math.max(1, step.tookMs))}${rate}` : '',
     step.answer === 'failed' && step.size > 0 ? `${formatBytes(step.bytes)} of ${formatBytes(step.size)} sent` : '',
     step.version === '' ? '' : `version ${step.version}`,
     step.origin === 'rendered' ? 'made for it' : '',
     step.repeats > 0 ? `asked ${formatMany(step.repeats + 1, 'time')}` : '',
     step.retransmits > 0 ? `${formatMany(step.retransmits, 'packet')} sent again` : '',
-    step.firstReplyMs !== null && step.firstReplyMs >= 100 ? `first reply after ${formatMs(step.firstReplyMs)}` : '',
+    step.firstReplyMs !== null && step.firstReplyMs >= 100 ? `first reply after ${about(step.firstReplyMs)}` : '',
     step.options === '' ? '' : step.options,
   ]
     .filter((text) => text !== '')
@@ -61,7 +61,7 @@ function stepElement(step: BootStep, boot: Boot): HTMLElement {
       'li',
       { class: step.tookMs >= 10_000 ? 'gap long' : 'gap' },
       el('span', { class: 'at' }, offset(step.at - boot.at)),
-      el('span', { class: 'what' }, `asked for nothing for ${formatMs(step.tookMs)}`),
+      el('span', { class: 'what' }, `asked for nothing for ${about(step.tookMs)}`),
     );
   }
   const [mark, tone] = ANSWER_MARKS[step.answer];
@@ -120,6 +120,11 @@ function stepElements(boot: Boot): HTMLElement[] {
   return elements;
 }
 
+/** What stands in backticks is to be typed. */
+function withCode(text: string): (Node | string)[] {
+  return text.split('`').map((part, index) => (index % 2 === 1 ? el('code', {}, part) : part));
+}
+
 function verdictElement({ state, area, headline, meaning }: Boot['verdict']): HTMLElement {
   const isBad = TROUBLE.has(state);
   const where = area === 'after' || isBad ? `Where to look: ${AREA_WORDS[area]}` : '';
@@ -127,14 +132,14 @@ function verdictElement({ state, area, headline, meaning }: Boot['verdict']): HT
     'div',
     { class: isBad ? 'verdict bad' : 'verdict' },
     el('p', { class: 'verdict-head' }, headline),
-    el('p', {}, meaning),
+    el('p', {}, ...withCode(meaning)),
     where !== '' && el('p', { class: 'verdict-where' }, where),
   );
 }
 
 function bootElement(boot: Boot, index: number, now: number, isOpen: boolean): HTMLElement {
   const facts = [
-    formatMs(Math.max(1, boot.tookMs)),
+    about(Math.max(1, boot.tookMs)),
     formatBytes(boot.bytes),
     ...boot.versions,
     boot.retransmits > 0 ? `${formatMany(boot.retransmits, 'packet')} sent again` : '',

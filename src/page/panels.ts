@@ -1,5 +1,5 @@
 /** What stands beside the nodes: the headline, where to look, who needs a look, problems, boot sets, memory. */
-import { AREA_WORDS, compareRows, stateWords } from '../observe/words.ts';
+import { about, AREA_WORDS, compareRows, stateWords } from '../observe/words.ts';
 import {
   type AreaReport,
   type AreaState,
@@ -10,7 +10,7 @@ import {
   type Problem,
   TROUBLE,
 } from '../observe/wire.ts';
-import { formatBytes, formatCount, formatMany, formatMs, formatRate, formatShare } from '../storm/figures.ts';
+import { formatBytes, formatCount, formatMany, formatRate, formatShare } from '../storm/figures.ts';
 import { byId, el, KeyedList, setAttribute, setText } from './dom.ts';
 
 /** Kinds of trouble that are listed, and nodes of each; all of them are among the racks. */
@@ -25,7 +25,7 @@ const AREA_MARKS: Readonly<Record<AreaState, readonly [mark: string, word: strin
 
 function ago(ms: number): string {
   if (ms < 5000) return 'just now';
-  return `${formatMs(Math.round(ms / 1000) * 1000).replace(/(\d)\.\d+ s$/, '$1 s')} ago`;
+  return `${about(ms)} ago`;
 }
 
 function headlineOf({ figures, server }: LiveSnapshot, now: number): string {
@@ -45,7 +45,7 @@ function figuresOf({ figures }: LiveSnapshot): readonly (readonly [string, strin
     ['Sending', formatRate(bytesPerS), ''],
     ['Transfers', formatCount(active), queued > 0 ? `${formatCount(queued)} waiting` : 'none waiting'],
     ['Requests', `${formatCount(requestsPerS)}/s`, ''],
-    ['First reply, p99', firstReplyP99 === null ? '–' : firstReplyP99 < 1 ? '< 1 ms' : formatMs(firstReplyP99), 'last minute'],
+    ['First reply, p99', firstReplyP99 === null ? '–' : firstReplyP99 < 1 ? '< 1 ms' : about(firstReplyP99), 'last minute'],
     ['Sent again', retransmitShare === null ? '–' : formatShare(retransmitShare, 1), 'last minute'],
   ];
 }
@@ -86,7 +86,7 @@ interface Plight {
 function plightsOf(rows: Iterable<NodeRow>): Plight[] {
   const plights = new Map<string, NodeRow[]>();
   for (const row of [...rows].filter(({ state }) => TROUBLE.has(state)).sort(compareRows)) {
-    const key = `${row.state}\0${row.why.replace(/[0-9.,]+(?: min)?(?: [0-9]+)? ?(?:%|ms|s|min|h|B|kB|MB|GB)\b/g, '')}`;
+    const key = `${row.state}\0${row.why.replace(/[0-9.,]+(?: min)?(?: [0-9]+)? ?(?:%|(?:ms|s|min|h|B|kB|MB|GB)\b)/g, '')}`;
     const alike = plights.get(key);
     if (alike === undefined) plights.set(key, [row]);
     else alike.push(row);
@@ -262,7 +262,7 @@ export class Panels {
     setText(byId('where'), location.host);
     setText(
       byId('foot'),
-      `Reveille ${server.version}, ${server.engine} engine, ${formatMany(server.workers, 'worker')}, listening on ${server.addresses.join(', ') || 'nothing yet'}; running for ${formatMs(Math.max(1000, now - server.startedAt)).replace(/(\d)\.\d+ s$/, '$1 s')}.`,
+      `Reveille ${server.version}, ${server.engine} engine, ${formatMany(server.workers, 'worker')}, listening on ${server.addresses.join(', ') || 'nothing yet'}; running for ${about(Math.max(1000, now - server.startedAt))}.`,
     );
   }
 }

@@ -7,8 +7,10 @@ import { type NodeRow, TROUBLE } from '../observe/wire.ts';
 import { formatMany, formatRate } from '../storm/figures.ts';
 import { el, KeyedList, setAttribute, setText } from './dom.ts';
 
-/** More nodes under way than that are drawn as chips. */
+/** More nodes under way than that are drawn as chips; a phone has room for fewer. */
 const MOST_TILES = 240;
+const MOST_TILES_NARROW = 40;
+const NARROW = matchMedia('(max-width: 44rem)');
 /** Chips of nodes that are done in one group; the others are a number until somebody wants them. */
 const MOST_CHIPS = 96;
 
@@ -100,7 +102,7 @@ export class RackView {
         };
       })
       .sort((a, b) => rankOf(a) - rankOf(b) || compareNames(a.name, b.name));
-    this.#asTiles = groups.reduce((sum, { active }) => sum + active.length, 0) <= MOST_TILES;
+    this.#asTiles = groups.reduce((sum, { active }) => sum + active.length, 0) <= (NARROW.matches ? MOST_TILES_NARROW : MOST_TILES);
     this.#groups.show(groups, ({ name }) => name);
     for (const name of this.#lists.keys()) if (!byGroup.has(name)) this.#lists.delete(name);
     this.#keepOneStop();
@@ -231,15 +233,20 @@ function updateTile(tile: HTMLElement, row: NodeRow): void {
   const [name, percent, file, rate] = ['.name', '.percent', '.file', '.rate'].map((part) => tile.querySelector(part)!);
   const isBad = TROUBLE.has(row.state);
   setAttribute(tile, 'class', `tile ${isBad ? `bad ${row.state}` : row.state}`);
-  setText(name!, row.name);
+  setText(name!, isBad ? `! ${row.name}` : row.name);
   const isAsking = row.state === 'waiting' || row.state === 'opening';
-  setText(percent!, isBad && row.silent > 0 ? `! ${row.silent} s` : isAsking ? '…' : `${row.percent} %`);
+  setText(percent!, isBad && row.silent > 0 ? shortTime(row.silent) : isAsking ? '…' : `${row.percent} %`);
   setText(file!, isBad ? `${stateWords(row.state)}: ${lastPart(row.file)}` : lastPart(row.file));
   setText(rate!, [row.rate > 0 ? shortRate(row.rate) : '', row.retransmits > 0 ? `↻${row.retransmits}` : ''].join(' ').trim());
   const words = rowWords(row);
   setAttribute(tile, 'title', words);
   setAttribute(tile, 'aria-label', words);
   fill(tile, row);
+}
+
+/** Narrow: `45 s`, `12 min`. */
+function shortTime(seconds: number): string {
+  return seconds < 100 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
 }
 
 /** With two digits that matter. */
