@@ -3,23 +3,24 @@
  * each block or fetch cost in CPU of the server's whole process tree, as medians with their range, and ratios by
  * pairs of neighbouring runs.
  *
- *   npm run bench:peers -- [--rounds 7] [--only TEXT,...] [--case TEXT] [--json FILE]
+ *   npm run bench:peers -- [--rounds 7] [--only TEXT,...] [--case TEXT] [--against DIST] [--json FILE]
  *
- * All cases in 7 rounds take some 80 minutes: `--case TEXT` takes those whose name contains the text.
+ * All cases in 7 rounds take about an hour: `--case TEXT` takes those whose name contains the text. With `--against DIST`
+ * another build of Reveille takes part, to see what a change has cost.
  *
  * Needs Linux with two cores, root (to listen on port 69 and to unpack packages) and cc. Traffic stays on loopback.
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { describeCommit, describeMachine } from '../machine.ts';
 import { median, range } from '../statistics.ts';
+import { runStorm, type Storm, type StormResult } from './run-storm.ts';
 import { RunningServer } from './running-server.ts';
-import { type Contender, contenders } from './servers.ts';
+import { type Contender, contenders, reveille } from './servers.ts';
 
 interface Case {
   readonly name: string;
@@ -77,15 +78,8 @@ const CASES: readonly Case[] = [
 /** In each round. */
 const WARM_UP_FETCHES = { config: 2000, kernel: 400 };
 
-interface Sample {
+interface Sample extends StormResult {
   readonly microseconds: number;
-  readonly failed: number;
-  readonly resends: number;
-  readonly firstReplyMs: { readonly p99: number };
-  readonly finishMs: { readonly p50: number; readonly max: number };
-  readonly wallMs: number;
-  readonly blocks: number;
-  readonly clientCpuMs: number;
   readonly peakMiB: number;
 }
 
@@ -94,51 +88,33 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '7' },
     only: { type: 'string', default: '' },
     case: { type: 'string', default: '' },
+    against: { type: 'string' },
     json: { type: 'string' },
   },
 });
 const work = join(tmpdir(), 'reveille-bench-peers');
 mkdirSync(work, { recursive: true });
 const root = mkdtempSync(join(work, 'root-'));
+/** Servers started so far. */
+let turn = 0;
 for (const [name, size] of Object.entries(FILES)) {
   writeFileSync(join(root, name), randomFillSync(Buffer.alloc(size)), { mode: 0o644 });
 }
 execFileSync('chmod', ['755', root]);
 
-type StormResult = Omit<Sample, 'microseconds' | 'peakMiB'>;
+const storm = (port: number, of: Storm, onWarm?: () => void): Promise<StormResult> => runStorm(root, port, of, onWarm);
 
-interface Storm {
-  readonly nodes: number;
-  readonly fetches: number;
-  readonly file: FileName;
-  readonly wish: Readonly<Record<string, number>>;
+/** A server that is up for the whole of a case. */
+interface Entrant {
+  readonly name: string;
+  readonly server: RunningServer;
 }
 
-/** The storm in its own process, on the second core. @param onWarm called when it has warmed up, before what counts. */
-async function storm(port: number, { nodes, fetches, file, wish }: Storm, onWarm?: () => void): Promise<StormResult> {
-  const script = join(import.meta.dirname, 'storm.ts');
-  const args = [script, String(port), String(nodes), String(fetches), file, join(root, file), JSON.stringify(wish)];
-  if (onWarm !== undefined) args.push('config');
-  const child = spawn('taskset', ['-c', '1', process.execPath, '--import', 'tsx', ...args], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-    timeout: 300_000,
-  });
-  let last = '';
-  for await (const line of createInterface({ input: child.stdout })) {
-    last = line;
-    if (line !== 'warm') continue;
-    onWarm?.();
-    child.stdin.write('go\n');
-  }
-  return JSON.parse(last) as StormResult;
-}
-
-/** One server, started anew, warmed up, measured in one case. */
-async function measure(contender: Contender, test: Case, turn: number): Promise<Sample> {
-  const server = await RunningServer.start(contender, root, `reveille-bench-${process.pid}-${turn}`);
+/** One server, started and warmed up for a case: a server that has run for a while is what boots racks. */
+async function enter(contender: Contender, test: Case): Promise<Entrant> {
+  const server = await RunningServer.start(contender, root, `reveille-bench-${process.pid}-${turn++}`);
   const { port } = server;
   try {
-    // A server that has run for a while is what boots racks.
     for (let round = 0; round < contender.warmUpRounds; round++) {
       // Both what begins a transfer and what carries it on.
       await storm(port, { nodes: test.nodes, fetches: WARM_UP_FETCHES.config, file: 'config', wish: {} });
@@ -146,15 +122,41 @@ async function measure(contender: Contender, test: Case, turn: number): Promise<
     }
     // The file is in memory, as it is for all nodes of a rack but the first.
     await storm(port, { ...test, nodes: 1, fetches: 1 });
-    let before = 0;
-    const result = await storm(port, test, () => {
-      before = server.cpuUs;
-    });
-    const microseconds = server.cpuUs - before;
-    const units = test.per === 'block' ? result.blocks : test.fetches;
-    return { ...result, microseconds: microseconds / units, peakMiB: server.peakMiB };
-  } finally {
+    return { name: contender.name, server };
+  } catch (cause) {
     await server.stop();
+    throw cause;
+  }
+}
+
+async function measure({ server }: Entrant, test: Case): Promise<Sample> {
+  let before = 0;
+  const result = await storm(server.port, test, () => {
+    before = server.cpuUs;
+  });
+  const microseconds = server.cpuUs - before;
+  const units = test.per === 'block' ? result.blocks : test.fetches;
+  return { ...result, microseconds: microseconds / units, peakMiB: server.peakMiB };
+}
+
+/**
+ * All of them are up and warm, and take turns of some seconds: what the machine does meanwhile (its clock, its
+ * neighbours) then meets all alike. Each round begins with another one.
+ */
+async function takeTurns(fit: readonly Contender[], test: Case, most: number): Promise<Record<string, Sample[]>> {
+  const entrants: Entrant[] = [];
+  const samples: Record<string, Sample[]> = Object.fromEntries(fit.map(({ name }) => [name, []]));
+  try {
+    for (const contender of fit) entrants.push(await enter(contender, test));
+    for (let round = 0; round < most; round++) {
+      for (let place = 0; place < entrants.length; place++) {
+        const entrant = entrants[(round + place) % entrants.length]!;
+        samples[entrant.name]!.push(await measure(entrant, test));
+      }
+    }
+    return samples;
+  } finally {
+    for (const { server } of entrants) await server.stop();
   }
 }
 
@@ -177,26 +179,17 @@ const say = (line: string): boolean => process.stdout.write(`${line}\n`);
 const machine = { ...describeMachine(), commit: describeCommit() };
 say(Object.values(machine).join(', '));
 const wanted = values.only.split(',');
-const taking = contenders(work).filter(({ name }) => wanted.some((text) => name.includes(text)));
+const others = values.against === undefined ? [] : [reveille('linux', values.against)];
+const taking = [...contenders(work), ...others].filter(({ name }) => wanted.some((text) => name.includes(text)));
 const takesPart = ({ servers }: Case, { name }: Contender): boolean =>
   servers === undefined || servers.some((beginning) => name.startsWith(beginning));
 const rounds = Number(values.rounds);
 const results: Record<string, Record<string, Sample[]>> = {};
-let turn = 0;
 for (const test of CASES.filter(({ name }) => name.includes(values.case))) {
-  const samples: Record<string, Sample[]> = {};
   const fit = taking.filter(
     (contender) => takesPart(test, contender) && (test.wish['windowsize'] ?? 1) <= contender.windowsize,
   );
-  for (let round = 0; round < Math.min(rounds, test.rounds ?? rounds); round++) {
-    for (const contender of fit) {
-      const sample = await measure(contender, test, turn++).catch((error: unknown) => {
-        say(`  ${contender.name}: ${String(error)}`);
-      });
-      samples[contender.name] ??= [];
-      if (sample !== undefined) samples[contender.name]!.push(sample);
-    }
-  }
+  const samples = await takeTurns(fit, test, Math.min(rounds, test.rounds ?? rounds));
   results[test.name] = samples;
   say(`\n${test.name}: ${test.nodes} nodes, ${test.fetches} fetches of ${test.file} (${FILES[test.file]} bytes)`);
   say(

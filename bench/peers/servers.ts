@@ -1,7 +1,7 @@
 /** The servers that are compared: how each is started, at an address and port, over a directory. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 export interface Contender {
   readonly name: string;
@@ -16,17 +16,18 @@ export interface Contender {
 
 const REVEILLE = join(import.meta.dirname, '../../dist/control/main.js');
 
-/** Reveille with one worker. */
-export function reveille(engine: 'linux' | 'portable'): Contender {
+/** Reveille with one worker. @param dist another build than this one's. */
+export function reveille(engine: 'linux' | 'portable', dist?: string): Contender {
+  const main = dist === undefined ? REVEILLE : resolve(dist, 'control/main.js');
   return {
-    name: `reveille, ${engine} engine`,
+    name: dist === undefined ? `reveille, ${engine} engine` : `reveille, ${engine} engine, ${dist}`,
     windowsize: 64,
     warmUpRounds: 3,
     command: (root, port) => [
       process.execPath,
       // As deploy/reveille.service has it.
       '--max-semi-space-size=2',
-      REVEILLE,
+      main,
       'serve',
       root,
       '--listen',

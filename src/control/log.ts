@@ -3,7 +3,7 @@
  * and how many may be written; decides nothing. Whatever came from a peer or a disk is escaped before it gets here.
  */
 import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino';
-import type { RefusalRecord, TransferRecord } from '../server/types.ts';
+import type { Refusal, RefusalRecord, TransferRecord } from '../server/types.ts';
 import type { Outcome } from '../session/session.ts';
 import { formatAddress } from './address-text.ts';
 import { escapeDeep, escapeText } from './escape.ts';
@@ -17,15 +17,18 @@ const BACKLOG_BYTES = 8 * 2 ** 20;
 const SUPPRESSED_AFTER_MS = 5000;
 
 /** Kinds of lines that others can provoke. */
-const BOUNDED_KINDS = ['refusal', 'warning', 'failure'] as const;
+export const BOUNDED_KINDS = ['transfer', 'failure', 'refusal', 'miss', 'warning'] as const;
 export type BoundedKind = (typeof BOUNDED_KINDS)[number];
 
 /**
  * How many of them may be written. Anyone who can send a packet can cause refusals and warnings; so can they make
- * transfers fail (a request with a forged sender times out), but there a whole rack may honestly fail at once.
+ * transfers fail (a request with a forged sender times out), but there a whole rack may honestly fail at once. Transfers
+ * that end well are bounded where writing about them would cost as much as serving them.
  */
 const BOUNDS: Readonly<Record<BoundedKind, { burst: number; perSecond: number }>> = {
-  refusal: { burst: 200, perSecond: 100 },
+  transfer: { burst: 20_000, perSecond: 2000 },
+  refusal: { burst: 200, perSecond: 20 },
+  miss: { burst: 200, perSecond: 100 },
   warning: { burst: 200, perSecond: 20 },
   failure: { burst: 10_000, perSecond: 100 },
 };
@@ -40,6 +43,20 @@ const OUTCOME_LEVEL: Readonly<Record<Outcome, 'debug' | 'info' | 'warn'>> = {
   unreachable: 'warn',
   aborted: 'warn',
   refused: 'warn',
+};
+
+/**
+ * What a refusal means to one. A boot asks for a dozen names that do not exist; who wants to write, or asks for what is
+ * outside, is not a node that boots.
+ */
+const REFUSAL_LEVEL: Readonly<Record<Refusal, 'debug' | 'info' | 'warn'>> = {
+  not_found: 'debug',
+  route: 'debug',
+  write: 'info',
+  mode: 'info',
+  access: 'warn',
+  too_large: 'warn',
+  render: 'warn',
 };
 
 export interface LogTarget extends DestinationStream {
@@ -95,6 +112,10 @@ export interface Listening {
   readonly version: string;
 }
 
+function forEachKind<T>(make: (kind: BoundedKind) => T): Record<BoundedKind, T> {
+  return Object.fromEntries(BOUNDED_KINDS.map((kind) => [kind, make(kind)])) as Record<BoundedKind, T>;
+}
+
 /** What is worth telling of an error. The stack is for those who asked for debug lines. */
 function describe(error: unknown, withStack: boolean): Record<string, unknown> {
   if (!(error instanceof Error)) return { error: escapeText(String(error)) };
@@ -114,19 +135,15 @@ export class Log {
   readonly #now: () => number;
   readonly #bounds: Record<BoundedKind, RateBound>;
   /** Lines left out so far, ever, by kind. */
-  readonly #suppressed: Record<BoundedKind, number> = { refusal: 0, warning: 0, failure: 0 };
-  readonly #told: Record<BoundedKind, number> = { refusal: 0, warning: 0, failure: 0 };
+  readonly #suppressed = forEachKind(() => 0);
+  readonly #told = forEachKind(() => 0);
   #telling: NodeJS.Timeout | undefined;
 
   /** @param now milliseconds for the rate bounds; never steps back. */
   constructor(level: Settings['logLevel'], target: LogTarget, now: () => number = () => performance.now()) {
     this.#target = target;
     this.#now = now;
-    this.#bounds = {
-      refusal: new RateBound(BOUNDS.refusal.burst, BOUNDS.refusal.perSecond, now()),
-      warning: new RateBound(BOUNDS.warning.burst, BOUNDS.warning.perSecond, now()),
-      failure: new RateBound(BOUNDS.failure.burst, BOUNDS.failure.perSecond, now()),
-    };
+    this.#bounds = forEachKind((kind) => new RateBound(BOUNDS[kind].burst, BOUNDS[kind].perSecond, now()));
     this.#log = pino(
       {
         level,
@@ -149,16 +166,19 @@ export class Log {
 
   transfer(record: TransferRecord): void {
     const level = OUTCOME_LEVEL[record.outcome];
-    if (!this.#log.isLevelEnabled(level) || (level === 'warn' && !this.#mayWrite('failure'))) return;
+    if (!this.#log.isLevelEnabled(level) || !this.#mayWrite(level === 'warn' ? 'failure' : 'transfer')) return;
     this.#log[level](
       {
         client: formatAddress(record.client),
         local: record.local,
         file: escapeText(record.file),
+        origin: record.origin,
+        ...(record.set === undefined ? {} : { set: `${record.set.channel}-${record.set.version}` }),
         bytes: record.bytes,
         size: record.size,
         durationMs: record.durationMs,
         waitedMs: record.waitedMs,
+        ...(record.firstReplyMs === undefined ? {} : { firstReplyMs: record.firstReplyMs }),
         blksize: record.blksize,
         windowsize: record.windowsize,
         retransmits: record.retransmits,
@@ -173,13 +193,14 @@ export class Log {
   }
 
   refusal(record: RefusalRecord): void {
-    // A PXE search alone makes tens of these per boot.
-    if (!this.#log.isLevelEnabled('debug') || !this.#mayWrite('refusal')) return;
-    this.#log.debug(
+    const level = REFUSAL_LEVEL[record.kind];
+    if (!this.#log.isLevelEnabled(level) || !this.#mayWrite(level === 'debug' ? 'miss' : 'refusal')) return;
+    this.#log[level](
       {
         client: formatAddress(record.client),
         local: record.local,
         file: escapeText(record.filename),
+        kind: record.kind,
         errorCode: record.code,
         reason: escapeText(record.reason),
       },

@@ -1,13 +1,20 @@
 /**
- * Every metric Reveille has, declared here and nowhere else. Figures are pulled when a scrape asks; only finished
- * transfers and refusals are counted as they happen. No label ever holds a client or a file: there is no end of them.
+ * Every metric Reveille has, declared here and nowhere else. Figures are pulled when a scrape asks; only what happens to
+ * requests, transfers and configs is counted as it happens (event-counts.ts). No label ever holds a client or a file: there
+ * is no end of them. Every set of labels is closed, or bounded by the config or by what the store holds.
  */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import { ERROR_CODE } from '../protocol/opcode.ts';
-import type { RefusalRecord, ServerStats, TransferRecord } from '../server/types.ts';
-import type { RenderRecord, RoutesStats } from '../render/types.ts';
+import { collectDefaultMetrics, Registry } from 'prom-client';
+import { ORIGINS } from '../content/types.ts';
+import { LATENCY_BOUNDS, type Latency, LatencyHistogram } from '../engine/latencies.ts';
+import { SEND_ERRNOS } from '../engine/send-errors.ts';
+import { MALFORMED } from '../protocol/packet.ts';
+import { RENDER_FAILURES, RENDER_OUTCOMES, type RoutesStats } from '../render/types.ts';
+import { IGNORED, REFUSAL_CODES, REFUSALS, type ServerStats } from '../server/types.ts';
 import { OUTCOMES } from '../session/session.ts';
+import { EventCounts, OTHERS, RENDER_RESULTS } from './event-counts.ts';
 import { RELOAD_RESULTS } from './live-config.ts';
+import { BOUNDED_KINDS } from './log.ts';
+import { closed, Declarations, onceAScrape, type Sample } from './metric-kinds.ts';
 
 /** What the buffer cache tells of itself. */
 export interface CacheStats {
@@ -24,7 +31,13 @@ export interface CacheStats {
 
 /** What a served store tells of itself. */
 export interface BootSetStats {
-  readonly channels: readonly { readonly name: string; readonly current: number | undefined; readonly pins: number }[];
+  readonly channels: readonly {
+    readonly name: string;
+    readonly current: number | undefined;
+    readonly pins: number;
+    /** The newest first. */
+    readonly byVersion: readonly { readonly version: number; readonly pins: number }[];
+  }[];
   readonly versions: number;
   readonly pins: number;
   readonly pinsEvicted: number;
@@ -40,13 +53,15 @@ export interface BootSetStats {
 
 /** Channels that have labels of their own; the pins of the others are summed up. */
 const CHANNELS_MAX = 100;
-/** What the others are called: no channel can be. */
-const OTHERS = '(others)';
+/** Versions of a channel that have labels of their own: the newest that somebody boots. */
+const VERSIONS_MAX = 5;
 
 export interface MetricSources {
   /** undefined while the server has not started. */
   readonly server: () => ServerStats | undefined;
   readonly cache: () => CacheStats;
+  /** What the cache may hold and keep, in bytes. */
+  readonly cacheBytes: number;
   /** undefined where no store is served. */
   readonly store: () => BootSetStats | undefined;
   /** undefined where there are no routes. */
@@ -57,290 +72,292 @@ export interface MetricSources {
   readonly workers: number;
 }
 
-/** From a config of some bytes on a quiet network to an initrd in lockstep on a busy one, in seconds. */
-const DURATION_BUCKETS = [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
-
-/** Counting pins looks at all of them: a scrape does that once, for all metrics that come of it. */
-function onceAScrape<T>(read: () => T): () => T {
-  let known: { readonly value: T } | undefined;
-  return () => {
-    if (known === undefined) {
-      known = { value: read() };
-      setImmediate(() => {
-        known = undefined;
-      });
-    }
-    return known.value;
-  };
-}
-
-/** Kinds of routes whose answers have to be made. */
-const RENDERING_KINDS = ['template', 'handler', 'upstream'] as const;
-const RENDER_RESULTS = ['rendered', 'notMine', 'failed'] as const;
+/** Of Node's own: gauges that are called like counters, which promtool refuses. The same by type are there as well. */
+const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
 
 export class Metrics {
   readonly registry = new Registry();
-  readonly #transfers: Counter<'outcome'>;
-  readonly #refusals: Counter<'code'>;
-  readonly #warnings: Counter;
-  readonly #reloads: Counter<'result'>;
-  readonly #renders: Counter<'kind' | 'result'>;
-  readonly #renderDuration: Histogram<'kind'>;
-  readonly #duration: Histogram;
-  readonly #waited: Histogram;
+  /** What is counted as it happens. */
+  readonly events = new EventCounts();
 
   constructor(sources: MetricSources) {
-    const registers = [this.registry];
     collectDefaultMetrics({ register: this.registry });
+    for (const name of MISNAMED) this.registry.removeSingleMetric(name);
+    const declare = new Declarations(this.registry);
+    const server = onceAScrape(sources.server);
+    this.#declareTransfers(declare, server);
+    this.#declareRequests(declare, server);
+    this.#declarePackets(declare, server);
+    this.#declareWorkers(declare, server, sources.workers);
+    this.#declareCache(declare, onceAScrape(sources.cache), sources.cacheBytes);
+    this.#declareStore(declare, onceAScrape(sources.store));
+    this.#declareRoutes(declare, onceAScrape(sources.routes));
+    declare.counter(
+      'reveille_warnings_total',
+      'Warnings, whether or not the log had room for them.',
+      () => this.events.warnings,
+    );
+    declare.counters(
+      'reveille_reloads_total',
+      'Times that the config was read anew, by result. After a failed one the former config goes on.',
+      ['result'],
+      () => closed(RELOAD_RESULTS, this.events.reloads),
+    );
+    declare.counters('reveille_log_lines_suppressed_total', 'Log lines left out because too many came.', ['kind'], () =>
+      closed(BOUNDED_KINDS, sources.suppressedLines()),
+    );
+    declare.gauges('reveille_build_info', 'Always 1; the labels say what is running.', ['version', 'node'], () => [
+      [sources.version, process.versions.node, 1],
+    ]);
+  }
 
-    this.#transfers = new Counter({
-      name: 'reveille_transfers_total',
-      help: 'Finished transfers by outcome. complete, completeUnconfirmed and probe are no failures.',
-      labelNames: ['outcome'],
-      registers,
-    });
-    for (const outcome of OUTCOMES) this.#transfers.inc({ outcome }, 0);
-    this.#refusals = new Counter({
-      name: 'reveille_refusals_total',
-      help: 'Requests answered with an ERROR, by TFTP error code.',
-      labelNames: ['code'],
-      registers,
-    });
-    for (const code of Object.values(ERROR_CODE)) this.#refusals.inc({ code }, 0);
-    this.#warnings = new Counter({
-      name: 'reveille_warnings_total',
-      help: 'Warnings, whether or not the log had room for them.',
-      registers,
-    });
-    this.#reloads = new Counter({
-      name: 'reveille_reloads_total',
-      help: 'Times that the config was read anew, by result. After a failed one the former config goes on.',
-      labelNames: ['result'],
-      registers,
-    });
-    for (const result of RELOAD_RESULTS) this.#reloads.inc({ result }, 0);
-    this.#renders = new Counter({
-      name: 'reveille_renders_total',
-      help: 'Renderings that were run, by kind of route and result.',
-      labelNames: ['kind', 'result'],
-      registers,
-    });
-    this.#renderDuration = new Histogram({
-      name: 'reveille_render_duration_seconds',
-      help: 'From a request that needs one to the end of its rendering, by kind of route.',
-      labelNames: ['kind'],
-      buckets: DURATION_BUCKETS.filter((seconds) => seconds <= 30),
-      registers,
-    });
-    for (const kind of RENDERING_KINDS) {
-      for (const result of RENDER_RESULTS) this.#renders.inc({ kind, result }, 0);
-      this.#renderDuration.zero({ kind });
-    }
-    this.#duration = new Histogram({
-      name: 'reveille_transfer_duration_seconds',
-      help: 'First to last packet of transfers that ended well (complete, completeUnconfirmed).',
-      buckets: DURATION_BUCKETS,
-      registers,
-    });
-    this.#waited = new Histogram({
-      name: 'reveille_transfer_wait_seconds',
-      help: 'From the first request to a worker taking the transfer: finding the file and waiting for a session.',
-      buckets: DURATION_BUCKETS,
-      registers,
-    });
+  #declareTransfers(declare: Declarations, server: () => ServerStats | undefined): void {
+    declare.counters(
+      'reveille_transfers_started_total',
+      'Transfers that a worker took, by what is sent: rendered (a config made for its node), bootSet, file.',
+      ['origin'],
+      () => closed(ORIGINS, this.events.started),
+    );
+    declare.counters(
+      'reveille_transfers_total',
+      'Finished transfers by outcome and origin. complete, completeUnconfirmed and probe are no failures.',
+      ['outcome', 'origin'],
+      () =>
+        OUTCOMES.flatMap((outcome) =>
+          ORIGINS.map((origin): Sample => [outcome, origin, this.events.ended[outcome][origin]]),
+        ),
+    );
+    declare.gauge('reveille_transfers_active', 'Transfers running now.', () => server()?.transfersActive);
+    declare.gauge('reveille_transfers_queued', 'Requests waiting for a session.', () => server()?.transfersQueued);
+    declare.gauge(
+      'reveille_transfers_stuck',
+      'Transfers in their middle without progress for 5 seconds or longer.',
+      () => server()?.transfersStuck,
+    );
+    declare.gauge('reveille_nodes_booting', 'Clients that have a transfer running.', () => server()?.nodesBooting);
+    declare.latency(
+      'reveille_transfer_duration_seconds',
+      'First to last packet of transfers that ended well (complete, completeUnconfirmed).',
+      () => this.events.duration.counts(),
+    );
+    declare.latency(
+      'reveille_transfer_wait_seconds',
+      'From the first request to a worker taking the transfer: finding the file and waiting for a session.',
+      () => this.events.waited.counts(),
+    );
+    declare.latency('reveille_queue_wait_seconds', 'Of that, waiting for a session alone.', () =>
+      this.events.queued.counts(),
+    );
+    const measured = (name: string, help: string, latency: Latency): void =>
+      declare.latency(
+        name,
+        help,
+        () => server()?.latencies[latency] ?? new LatencyHistogram(LATENCY_BOUNDS[latency]).counts(),
+      );
+    measured(
+      'reveille_first_reply_seconds',
+      'From the first request to the first reply, in whole milliseconds: PXELINUX asks again after 0.11 s.',
+      'firstReply',
+    );
+    measured(
+      'reveille_round_trip_seconds',
+      'From the last block of a window to its ACK, in whole milliseconds, where nothing of it was sent again.',
+      'roundTrip',
+    );
+    measured(
+      'reveille_block_turnaround_seconds',
+      'From ACKs read to the DATA that they let out handed to the kernel. Of the reads, one in eight is timed, and counts once for each packet in it.',
+      'turnaround',
+    );
+  }
 
-    const { cache, server } = sources;
-    const gauge = (name: string, help: string, read: () => number | undefined): void => {
-      this.registry.registerMetric(
-        new Gauge({
-          name,
-          help,
-          registers: [],
-          collect() {
-            this.set(read() ?? 0);
-          },
-        }),
-      );
-    };
-    const counter = (name: string, help: string, read: () => number | undefined): void => {
-      this.registry.registerMetric(
-        new Counter({
-          name,
-          help,
-          registers: [],
-          collect() {
-            this.reset();
-            this.inc(read() ?? 0);
-          },
-        }),
-      );
-    };
-    const counters = (
-      name: string,
-      help: string,
-      label: string,
-      read: () => Readonly<Record<string, number>> | undefined,
-    ): void => {
-      this.registry.registerMetric(
-        new Counter({
-          name,
-          help,
-          labelNames: [label],
-          registers: [],
-          collect() {
-            this.reset();
-            for (const [value, count] of Object.entries(read() ?? {})) this.inc({ [label]: value }, count);
-          },
-        }),
-      );
-    };
-
-    gauge('reveille_transfers_active', 'Transfers running now.', () => server()?.transfersActive);
-    gauge('reveille_transfers_queued', 'Requests waiting for a session.', () => server()?.transfersQueued);
-    gauge('reveille_workers', 'Worker threads configured.', () => sources.workers);
-    counter('reveille_workers_lost_total', 'Workers that died.', () => server()?.workersLostTotal);
-    counter('reveille_requests_total', 'Requests received.', () => server()?.requestsTotal);
-    counters('reveille_requests_ignored_total', 'Requests not acted on.', 'reason', () => server()?.ignoredTotal);
-    counters(
+  #declareRequests(declare: Declarations, server: () => ServerStats | undefined): void {
+    declare.counter('reveille_requests_total', 'Requests received.', () => server()?.requestsTotal);
+    declare.counters('reveille_requests_ignored_total', 'Requests not acted on.', ['reason'], () =>
+      closed(IGNORED, server()?.ignoredTotal),
+    );
+    declare.counters(
       'reveille_requests_malformed_total',
       'Datagrams at the listening port that are no request.',
-      'reason',
-      () => server()?.malformedTotal,
+      ['reason'],
+      () => closed([...MALFORMED, 'notRequest'], server()?.malformedTotal),
     );
+    declare.counters(
+      'reveille_refusals_total',
+      'Requests answered with an ERROR, by what they are about, and the TFTP error code of that.',
+      ['reason', 'code'],
+      () => REFUSALS.map((reason): Sample => [reason, REFUSAL_CODES[reason], this.events.refusals[reason]]),
+    );
+  }
 
-    counter('reveille_data_packets_sent_total', 'DATA packets sent.', () => server()?.packets.dataSent);
-    counter('reveille_data_sent_bytes_total', 'Payload of DATA packets sent.', () => server()?.packets.dataBytesSent);
-    counter('reveille_packets_received_total', 'Packets received in transfers.', () => server()?.packets.received);
-    counter(
-      'reveille_packets_malformed_total',
-      'Datagrams received in transfers that are no packet.',
-      () => server()?.packets.malformed,
+  #declarePackets(declare: Declarations, server: () => ServerStats | undefined): void {
+    const packets = (name: string, help: string, counter: keyof ServerStats['packets']): void =>
+      declare.counter(name, help, () => server()?.packets[counter]);
+    packets('reveille_data_packets_sent_total', 'DATA packets sent, those sent again included.', 'dataSent');
+    packets('reveille_data_sent_bytes_total', 'Payload of DATA packets sent.', 'dataBytesSent');
+    packets('reveille_data_packets_retransmitted_total', 'DATA packets sent again.', 'dataRetransmitted');
+    packets('reveille_retransmits_total', 'Packets sent again: DATA and OACK.', 'retransmits');
+    packets('reveille_packets_received_total', 'Packets received in transfers.', 'received');
+    packets('reveille_packets_malformed_total', 'Datagrams received in transfers that are no packet.', 'malformed');
+    packets('reveille_packets_stale_total', 'Packets that advanced nothing.', 'stale');
+    packets(
+      'reveille_duplicate_acks_ignored_total',
+      'Of these, ACKs: repeated or old ones, which are never acted on.',
+      'duplicateAcks',
     );
-    counter('reveille_retransmits_total', 'Packets sent again.', () => server()?.packets.retransmits);
-    counter(
+    packets(
+      'reveille_segment_fallbacks_total',
+      'Batches that had to leave packet by packet (linux engine).',
+      'segmentFallbacks',
+    );
+    declare.counter(
       'reveille_receive_drops_total',
       'Datagrams lost to full receive buffers, at listening ports and in transfers (linux engine).',
       () => (server()?.requestDropsTotal ?? 0) + (server()?.packets.receiveDrops ?? 0),
     );
-    counter(
-      'reveille_send_drops_total',
-      'Datagrams the kernel would not take (linux engine).',
-      () => server()?.packets.sendDrops,
+    packets('reveille_send_drops_total', 'Datagrams of transfers that the kernel would not take.', 'sendDrops');
+    declare.counters(
+      'reveille_send_errors_total',
+      'Datagrams that the kernel would not take, refusals included, by errno.',
+      ['errno'],
+      () => closed(SEND_ERRNOS, server()?.sendErrorsTotal),
     );
-    counter(
-      'reveille_segment_fallbacks_total',
-      'Batches that had to leave packet by packet (linux engine).',
-      () => server()?.packets.segmentFallbacks,
+  }
+
+  #declareWorkers(declare: Declarations, server: () => ServerStats | undefined, configured: number): void {
+    const workers = (): ServerStats['workers'] => server()?.workers ?? [];
+    declare.gauge('reveille_workers', 'Worker threads configured.', () => configured);
+    declare.counter(
+      'reveille_worker_restarts_total',
+      'Workers that died and were replaced; the transfers on them were lost.',
+      () => server()?.workersLostTotal,
     );
-    counter('reveille_packets_stale_total', 'Packets that advanced nothing.', () => server()?.packets.stale);
+    declare.gauges('reveille_worker_transfers', 'Transfers running now, by worker.', ['worker'], () =>
+      workers().map(({ worker, transfers }): Sample => [worker, transfers]),
+    );
+    declare.counters(
+      'reveille_worker_cpu_seconds_total',
+      "Processor time of each worker's thread (Linux, or Node 24).",
+      ['worker'],
+      () => workers().map(({ worker, cpuSeconds }): Sample => [worker, cpuSeconds]),
+    );
+    declare.gauges(
+      'reveille_worker_event_loop_delay_seconds',
+      'The longest that something due had to wait in a worker, of the last 10 to 20 seconds.',
+      ['worker'],
+      () => workers().map(({ worker, eventLoopDelayMs }): Sample => [worker, eventLoopDelayMs / 1000]),
+    );
+  }
 
-    gauge('reveille_cache_held_bytes', 'Contents that transfers are reading.', () => cache().heldBytes);
-    gauge('reveille_cache_idle_bytes', 'Contents kept for the next transfer.', () => cache().idleBytes);
-    gauge('reveille_cache_entries', 'Contents in memory, held and idle.', () => cache().entries);
-    counter('reveille_cache_hits_total', 'Opens answered from memory.', () => cache().hits);
-    counter('reveille_cache_misses_total', 'Opens that memory could not answer.', () => cache().misses);
-    counter('reveille_cache_loads_total', 'Files read from disk.', () => cache().loads);
-    counter('reveille_cache_evictions_total', 'Idle contents dropped for want of room.', () => cache().evictions);
-
-    gauge('reveille_cache_shelved_bytes', 'Contents kept for boots to come.', () => cache().shelvedBytes);
-    counter(
+  #declareCache(declare: Declarations, cache: () => CacheStats, budget: number): void {
+    declare.gauge('reveille_cache_held_bytes', 'Contents that transfers are reading.', () => cache().heldBytes);
+    declare.gauge('reveille_cache_idle_bytes', 'Contents kept for the next transfer.', () => cache().idleBytes);
+    declare.gauge('reveille_cache_shelved_bytes', 'Contents kept for boots to come.', () => cache().shelvedBytes);
+    declare.gauge(
+      'reveille_pinned_bytes',
+      'Contents that no budget can evict: those that transfers are reading, and those kept for boots to come.',
+      () => cache().heldBytes + cache().shelvedBytes,
+    );
+    declare.gauge('reveille_cache_budget_bytes', 'What the cache may hold and keep (cacheBytes).', () => budget);
+    declare.gauge('reveille_cache_entries', 'Contents in memory, held and idle.', () => cache().entries);
+    declare.counter('reveille_cache_hits_total', 'Opens answered from memory.', () => cache().hits);
+    declare.counter('reveille_cache_misses_total', 'Opens that memory could not answer.', () => cache().misses);
+    declare.counter('reveille_cache_loads_total', 'Files read from disk.', () => cache().loads);
+    declare.counter(
+      'reveille_cache_evictions_total',
+      'Idle contents dropped for want of room.',
+      () => cache().evictions,
+    );
+    declare.counter(
       'reveille_cache_over_budget_total',
       'Times that contents in use came to exceed the budget.',
       () => cache().overBudget,
     );
+  }
 
-    this.#declareStore(onceAScrape(sources.store), gauge, counter);
-    const { routes } = sources;
-    counters(
-      'reveille_routed_total',
-      'Requests that routes have taken, by what came of it.',
-      'outcome',
-      () => routes()?.outcomes,
+  #declareStore(declare: Declarations, store: MetricSources['store']): void {
+    const channels = (): BootSetStats['channels'] => store()?.channels ?? [];
+    declare.gauges('reveille_channel_version', "The number of a channel's current version.", ['channel'], () =>
+      channels()
+        .slice(0, CHANNELS_MAX)
+        .flatMap(({ name, current }): Sample[] => (current === undefined ? [] : [[name, current]])),
     );
-    counters('reveille_render_failures_total', 'Configs that could not be made.', 'reason', () => routes()?.failures);
-    gauge('reveille_renders_waiting', 'Configs being made, or waiting for it.', () => routes()?.waiting);
-    counter('reveille_render_threads_lost_total', 'Render threads that were ended.', () => routes()?.threadsLost);
-    gauge('reveille_renders_kept', 'Configs kept for the rest of a boot.', () => routes()?.kept);
-    gauge('reveille_renders_kept_bytes', 'Bytes of these.', () => routes()?.keptBytes);
-    gauge('reveille_inventory_nodes', 'Nodes of the inventory.', () => routes()?.nodes);
-
-    counters(
-      'reveille_log_lines_suppressed_total',
-      'Log lines left out because too many came.',
-      'kind',
-      sources.suppressedLines,
+    declare.gauges(
+      'reveille_channel_pins',
+      'Nodes that are in the middle of a boot, by channel and version; the newest five that somebody boots.',
+      ['channel', 'version'],
+      () => {
+        const named = channels().slice(0, CHANNELS_MAX).flatMap(pinsOf);
+        const others = channels().slice(CHANNELS_MAX);
+        if (others.length === 0) return named;
+        return [...named, [OTHERS, OTHERS, others.reduce((sum, { pins }) => sum + pins, 0)]];
+      },
     );
-    new Gauge({
-      name: 'reveille_build_info',
-      help: 'Always 1; the labels say what is running.',
-      labelNames: ['version', 'node'],
-      registers,
-    }).set({ version: sources.version, node: process.versions.node }, 1);
-  }
-
-  #declareStore(
-    store: MetricSources['store'],
-    gauge: (name: string, help: string, read: () => number | undefined) => void,
-    counter: (name: string, help: string, read: () => number | undefined) => void,
-  ): void {
-    const byChannel = (name: string, help: string, read: () => Iterable<readonly [string, number]>): void => {
-      this.registry.registerMetric(
-        new Gauge({
-          name,
-          help,
-          labelNames: ['channel'],
-          registers: [],
-          collect() {
-            this.reset();
-            for (const [channel, value] of read()) this.set({ channel }, value);
-          },
-        }),
-      );
-    };
-    byChannel('reveille_channel_version', "The number of a channel's current version.", () =>
-      (store()?.channels.slice(0, CHANNELS_MAX) ?? []).flatMap(({ name, current }) =>
-        current === undefined ? [] : [[name, current] as const],
-      ),
+    const gauge = (name: string, help: string, read: (stats: BootSetStats) => number): void =>
+      declare.gauge(name, help, () => withStore(store(), read));
+    const counter = (name: string, help: string, read: (stats: BootSetStats) => number): void =>
+      declare.counter(name, help, () => withStore(store(), read));
+    gauge('reveille_store_versions', 'Versions in the store.', ({ versions }) => versions);
+    gauge('reveille_pins', 'Pins remembered, also those that have ended.', ({ pins }) => pins);
+    counter('reveille_pins_evicted_total', 'Pins dropped for want of room.', ({ pinsEvicted }) => pinsEvicted);
+    counter('reveille_late_pins_total', 'Requests after the end of their pin.', ({ latePins }) => latePins);
+    counter('reveille_shared_answers_total', 'Requests from shared networks.', ({ sharedAnswers }) => sharedAnswers);
+    counter('reveille_gc_runs_total', 'Garbage collections.', ({ collection }) => collection.runs);
+    counter('reveille_gc_failures_total', 'Garbage collections that failed.', ({ collection }) => collection.failures);
+    counter('reveille_gc_versions_total', 'Versions collected.', ({ collection }) => collection.versions);
+    counter(
+      'reveille_gc_freed_bytes_total',
+      'Bytes that collections have freed.',
+      ({ collection }) => collection.bytes,
     );
-    byChannel('reveille_channel_pins', 'Nodes that are in the middle of a boot, by channel.', () => {
-      const channels = store()?.channels ?? [];
-      const others = channels.slice(CHANNELS_MAX).reduce((sum, { pins }) => sum + pins, 0);
-      const named = channels.slice(0, CHANNELS_MAX).map(({ name, pins }) => [name, pins] as const);
-      return channels.length > CHANNELS_MAX ? [...named, [OTHERS, others] as const] : named;
-    });
-    gauge('reveille_store_versions', 'Versions in the store.', () => store()?.versions);
-    gauge('reveille_pins', 'Pins remembered, also those that have ended.', () => store()?.pins);
-    counter('reveille_pins_evicted_total', 'Pins dropped for want of room.', () => store()?.pinsEvicted);
-    counter('reveille_late_pins_total', 'Requests after the end of their pin.', () => store()?.latePins);
-    counter('reveille_shared_answers_total', 'Requests from shared networks.', () => store()?.sharedAnswers);
-    counter('reveille_gc_runs_total', 'Garbage collections.', () => store()?.collection.runs);
-    counter('reveille_gc_failures_total', 'Garbage collections that failed.', () => store()?.collection.failures);
-    counter('reveille_gc_versions_total', 'Versions collected.', () => store()?.collection.versions);
-    counter('reveille_gc_freed_bytes_total', 'Bytes that collections have freed.', () => store()?.collection.bytes);
   }
 
-  transfer(record: TransferRecord): void {
-    this.#transfers.inc({ outcome: record.outcome });
-    this.#waited.observe(record.waitedMs / 1000);
-    if (record.outcome === 'complete' || record.outcome === 'completeUnconfirmed') {
-      this.#duration.observe(record.durationMs / 1000);
-    }
+  #declareRoutes(declare: Declarations, routes: MetricSources['routes']): void {
+    declare.counters('reveille_routed_total', 'Requests that routes have taken, by what came of it.', ['outcome'], () =>
+      closed(RENDER_OUTCOMES, routes()?.outcomes),
+    );
+    declare.counters(
+      'reveille_renders_total',
+      'Renderings that were run, by the place and the kind of their route in the config, and the result.',
+      ['route', 'result'],
+      () =>
+        [...this.events.routes].flatMap(([route, { results }]) =>
+          RENDER_RESULTS.map((result): Sample => [route, result, results[result]]),
+        ),
+    );
+    declare.latencies(
+      'reveille_render_duration_seconds',
+      'From a request that needs one to the end of its rendering, by the place and the kind of its route.',
+      ['route'],
+      () => [...this.events.routes].map(([route, { duration }]) => [route, duration.counts()] as const),
+    );
+    declare.counters('reveille_render_failures_total', 'Configs that could not be made.', ['reason'], () =>
+      closed(RENDER_FAILURES, routes()?.failures),
+    );
+    declare.gauge('reveille_renders_waiting', 'Configs being made, or waiting for it.', () => routes()?.waiting);
+    declare.counter(
+      'reveille_render_threads_lost_total',
+      'Render threads that were ended.',
+      () => routes()?.threadsLost,
+    );
+    declare.gauge('reveille_renders_kept', 'Configs kept for the rest of a boot.', () => routes()?.kept);
+    declare.gauge('reveille_renders_kept_bytes', 'Bytes of these.', () => routes()?.keptBytes);
+    declare.gauge('reveille_inventory_nodes', 'Nodes of the inventory.', () => routes()?.nodes);
   }
+}
 
-  refusal(record: RefusalRecord): void {
-    this.#refusals.inc({ code: record.code });
-  }
+function withStore(stats: BootSetStats | undefined, read: (stats: BootSetStats) => number): number | undefined {
+  return stats === undefined ? undefined : read(stats);
+}
 
-  reload(result: (typeof RELOAD_RESULTS)[number]): void {
-    this.#reloads.inc({ result });
-  }
-
-  render({ kind, result, durationMs }: RenderRecord): void {
-    this.#renders.inc({ kind, result });
-    this.#renderDuration.observe({ kind }, durationMs / 1000);
-  }
-
-  warning(): void {
-    this.#warnings.inc();
-  }
+/** The current version is shown also when nobody boots it. */
+function pinsOf({ name, current, byVersion }: BootSetStats['channels'][number]): Sample[] {
+  const shown = byVersion.slice(0, VERSIONS_MAX);
+  const others = byVersion.slice(VERSIONS_MAX);
+  const isShown = current === undefined || byVersion.some(({ version }) => version === current);
+  return [
+    ...(isShown ? [] : [[name, current, 0] as const]),
+    ...shown.map(({ version, pins }) => [name, version, pins] as const),
+    ...(others.length === 0 ? [] : [[name, OTHERS, others.reduce((sum, { pins }) => sum + pins, 0)] as const]),
+  ];
 }

@@ -17,6 +17,7 @@ import { Log, type LogTarget, stdoutTarget } from './log.ts';
 import { Metrics } from './metrics.ts';
 import type { LiveState } from '../observe/live-state.ts';
 import { liveApiOf, liveStateOf } from './observed.ts';
+import { prettyTarget } from './pretty-log.ts';
 import { LiveConfig, type Reloaded } from './live-config.ts';
 import { ServedContent } from './served-content.ts';
 import { type Flags, resolveSettings } from './resolve-settings.ts';
@@ -72,17 +73,19 @@ class ServerRun {
       cache: this.#cache,
       onWarning: this.#onWarning,
       onCollected: (result) => this.#log.info('collected', result),
-      onRender: (render) => this.#metrics.render(render),
+      onRender: (render) => this.#metrics.events.render(render),
     });
     this.#metrics = new Metrics({
       server: () => this.#server?.stats(),
       cache: () => this.#cache.stats(),
+      cacheBytes: settings.cacheBytes,
       store: () => this.#content.store?.stats(),
       routes: () => this.#content.routes.stats(),
       suppressedLines: () => this.#log.suppressed,
       version,
       workers: settings.workers,
     });
+    this.#metrics.events.setRoutes(settings.routes);
     this.#state = liveStateOf({
       server: () => this.#server,
       content: this.#content,
@@ -171,6 +174,7 @@ class ServerRun {
       read,
       apply: async (settings) => {
         await this.#content.replaceRoutes(settings);
+        this.#metrics.events.setRoutes(settings.routes);
         this.#log.level = settings.logLevel;
       },
       onReloaded: this.#onReloaded,
@@ -181,7 +185,7 @@ class ServerRun {
   readonly #onReload = (): void => void this.#live?.reload('SIGHUP');
 
   readonly #onReloaded = ({ result, error, restart }: Reloaded, reason: string): void => {
-    this.#metrics.reload(result);
+    this.#metrics.events.reload(result);
     if (result === 'failed') this.#log.error('reload failed, the former config goes on serving', { reason, error });
     else {
       const { routes, inventory } = this.#live!.settings;
@@ -223,14 +227,18 @@ class ServerRun {
       observer: {
         // Who can't be asked need not listen.
         ...(this.#admin === undefined ? {} : this.#state.observer),
+        onStart: (record) => {
+          this.#state.onStart(record);
+          this.#metrics.events.start(record);
+        },
         onTransfer: (record) => {
           this.#state.onTransfer(record);
-          this.#metrics.transfer(record);
+          this.#metrics.events.transfer(record);
           this.#log.transfer(record);
         },
         onRefusal: (record) => {
           this.#state.onRefusal(record);
-          this.#metrics.refusal(record);
+          this.#metrics.events.refusal(record);
           this.#log.refusal(record);
         },
         onWarning: this.#onWarning,
@@ -239,7 +247,7 @@ class ServerRun {
   }
 
   readonly #onWarning = (message: string, detail: Readonly<Record<string, unknown>>): void => {
-    this.#metrics.warning();
+    this.#metrics.events.warning();
     this.#log.warning(message, detail);
   };
 
@@ -328,13 +336,18 @@ export function runServer(options: RunOptions): Promise<ExitCode> {
   return new ServerRun(options).run();
 }
 
+function hasColours(): boolean {
+  return process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined;
+}
+
 /** `reveille serve` as the command line has it. @throws UsageError before anything was started. */
 export function serve(flags: Flags, configFile: string | undefined, context: CommandContext): Promise<ExitCode> {
   const read = (): Settings => resolveSettings(flags, configFile);
+  const settings = read();
   return runServer({
     ...context,
-    settings: read(),
+    settings,
     ...(configFile === undefined ? {} : { config: { file: absolute(configFile), read } }),
-    target: stdoutTarget(),
+    target: settings.logFormat === 'pretty' ? prettyTarget(stdoutTarget(), hasColours()) : stdoutTarget(),
   });
 }

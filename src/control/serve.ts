@@ -135,6 +135,7 @@ export function addServe(program: Command, context: CommandContext, done: (code:
       flag('--drain', KINDS.drain),
     )
     .option('--log-level <LEVEL>', 'debug, info, warn or error (default: info)', flag('--log-level', KINDS.logLevel))
+    .option('--log-format <NAME>', 'json, or pretty for people (default: json)', flag('--log-format', KINDS.logFormat))
     .option('--hint', 'print a command that fetches a file (default: when stderr is a terminal)')
     .option('--no-hint', 'do not')
     .option('--config <FILE>', 'YAML file with settings')

@@ -83,6 +83,8 @@ export interface Settings {
   /** How long running transfers may go on after the first SIGTERM, in milliseconds. */
   readonly drain: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+  /** For programs, or for people. */
+  readonly logFormat: 'json' | 'pretty';
   /** Whether to print a command that fetches a file; undefined: when stderr is a terminal. */
   readonly hint: boolean | undefined;
 }
@@ -128,6 +130,7 @@ export const SETTING_KINDS: { readonly [K in keyof Settings]: ValueKind<NonNulla
   apiTokenFile: path('a file'),
   drain: duration(0, 3_600_000, 'a duration of at most 60m with its unit, such as 500ms, 30s or 2m'),
   logLevel: oneOf(['debug', 'info', 'warn', 'error']),
+  logFormat: oneOf(['json', 'pretty']),
   hint: yesOrNo,
 };
 
@@ -183,6 +186,7 @@ export function defaultSettings(): Settings {
     apiTokenFile: undefined,
     drain: 30_000,
     logLevel: 'info',
+    logFormat: 'json',
     hint: undefined,
   };
 }

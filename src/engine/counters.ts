@@ -1,7 +1,18 @@
 /**
- * Counts kept as packets go: cells in shared memory, one row per thread. Each row has one writer; readers may be a
- * few packets behind. Float64 cells count exactly to 2^53 and are written in one piece.
+ * Figures kept as packets go: cells in shared memory, one row per thread. Each row has one writer; readers may be a
+ * few packets behind. Float64 cells count exactly to 2^53 and are written in one piece. A row holds what packets
+ * count, then failed sends by errno, then how the thread fares, then what latencies.ts measures.
  */
+import {
+  LATENCIES,
+  LATENCY_BOUNDS,
+  LATENCY_CELLS,
+  type Latency,
+  LatencyHistogram,
+  type LatencyCounts,
+  addLatency,
+} from './latencies.ts';
+import { SEND_ERRNOS, type SendErrno } from './send-errors.ts';
 
 export const PACKET_COUNTERS = [
   'dataSent',
@@ -13,6 +24,9 @@ export const PACKET_COUNTERS = [
   'receiveDrops',
   'sendDrops',
   'segmentFallbacks',
+  'dataRetransmitted',
+  'duplicateAcks',
+  'dataReceived',
 ] as const;
 export type PacketCounter = (typeof PACKET_COUNTERS)[number];
 
@@ -27,10 +41,23 @@ export const COUNTER = {
   receiveDrops: 6,
   sendDrops: 7,
   segmentFallbacks: 8,
+  dataRetransmitted: 9,
+  duplicateAcks: 10,
+  dataReceived: 11,
 } as const satisfies Record<PacketCounter, number>;
 
+/** What a thread tells of itself: no sums. */
+export const VITALS = ['transfers', 'cpuSeconds', 'eventLoopDelayMs'] as const;
+export type Vital = (typeof VITALS)[number];
+
+/** Where the others begin. */
+const SEND_ERRORS_AT = PACKET_COUNTERS.length;
+const VITALS_AT = SEND_ERRORS_AT + SEND_ERRNOS.length;
+const LATENCIES_AT = VITALS_AT + VITALS.length;
+const COLUMNS = LATENCIES_AT + LATENCIES.length * LATENCY_CELLS;
 /** Rows are a cache line apart, so that two threads never write to the same one. */
-const ROW = 16;
+const LINE = 8;
+const ROW = Math.ceil(COLUMNS / LINE) * LINE;
 
 export function allocateCounters(rows: number): SharedArrayBuffer {
   return new SharedArrayBuffer(rows * ROW * Float64Array.BYTES_PER_ELEMENT);
@@ -40,12 +67,49 @@ export function counterRow(buffer: SharedArrayBuffer, row: number): Float64Array
   return new Float64Array(buffer, row * ROW * Float64Array.BYTES_PER_ELEMENT, ROW);
 }
 
+/** A row's column for failed sends. */
+export function sendErrorColumn(errno: SendErrno): number {
+  return SEND_ERRORS_AT + SEND_ERRNOS.indexOf(errno);
+}
+
+export function vitalColumn(vital: Vital): number {
+  return VITALS_AT + VITALS.indexOf(vital);
+}
+
+/** A row's cells of one latency, to write to. */
+export function latencyOf(row: Float64Array, latency: Latency): LatencyHistogram {
+  const at = LATENCIES_AT + LATENCIES.indexOf(latency) * LATENCY_CELLS;
+  return new LatencyHistogram(LATENCY_BOUNDS[latency], row.subarray(at, at + LATENCY_CELLS));
+}
+
 /** The sums over all rows. */
 export function sumCounters(buffer: SharedArrayBuffer): Record<PacketCounter, number> {
+  return sumColumns(buffer, PACKET_COUNTERS, 0);
+}
+
+export function sumSendErrors(buffer: SharedArrayBuffer): Record<SendErrno, number> {
+  return sumColumns(buffer, SEND_ERRNOS, SEND_ERRORS_AT);
+}
+
+export function sumLatencies(buffer: SharedArrayBuffer): Record<Latency, LatencyCounts> {
   const cells = new Float64Array(buffer);
-  const sums = Object.fromEntries(PACKET_COUNTERS.map((name) => [name, 0])) as Record<PacketCounter, number>;
-  for (let row = 0; row < cells.length; row += ROW) {
-    for (const name of PACKET_COUNTERS) sums[name] += cells[row + COUNTER[name]]!;
+  const sums = LATENCIES.map((latency, index) => {
+    const sum = new Float64Array(LATENCY_CELLS);
+    for (let at = LATENCIES_AT + index * LATENCY_CELLS; at < cells.length; at += ROW) addLatency(sum, cells, at);
+    return [latency, new LatencyHistogram(LATENCY_BOUNDS[latency], sum).counts()];
+  });
+  return Object.fromEntries(sums) as Record<Latency, LatencyCounts>;
+}
+
+function sumColumns<T extends string>(
+  buffer: SharedArrayBuffer,
+  names: readonly T[],
+  first: number,
+): Record<T, number> {
+  const cells = new Float64Array(buffer);
+  const sums = Object.fromEntries(names.map((name) => [name, 0])) as Record<T, number>;
+  for (let row = first; row < cells.length; row += ROW) {
+    for (let column = 0; column < names.length; column++) sums[names[column]!] += cells[row + column]!;
   }
   return sums;
 }

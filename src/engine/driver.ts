@@ -5,9 +5,11 @@
 import { toWire } from '../protocol/block.ts';
 import { encodeAck, encodeError, MAX_CONTROL } from '../protocol/encode.ts';
 import type { ErrorCode } from '../protocol/opcode.ts';
+import { OPCODE } from '../protocol/opcode.ts';
 import { createPacket, decode } from '../protocol/packet.ts';
 import type { Session, Steps } from '../session/session.ts';
 import { COUNTER } from './counters.ts';
+import type { LatencyHistogram } from './latencies.ts';
 import type { TransferReport } from './report.ts';
 import type { SharedView } from './shared-bytes.ts';
 import { TimerWheel } from './timer-wheel.ts';
@@ -22,6 +24,13 @@ export interface Supervision {
   onProgress(now: number): void;
   /** Asked now and then: may end the session or repeat its first reply. */
   attend(now: number, out: Steps): void;
+}
+
+export interface DriverOptions {
+  /** Says whether supervisions have something to say: they are asked only then, at most every ATTEND_EVERY_MS. */
+  readonly doorbell?: () => boolean;
+  /** Where round trips are noted. Default: nowhere. */
+  readonly roundTrips?: LatencyHistogram;
 }
 
 export interface Job {
@@ -53,15 +62,16 @@ export class Driver {
   #aborts = 0;
   #cancelWake: (() => void) | undefined;
   #wakeAt = Number.POSITIVE_INFINITY;
-  /** Says whether supervisions have something to say; they are asked only then. */
   readonly #doorbell: (() => boolean) | undefined;
+  readonly roundTrips: LatencyHistogram | undefined;
 
-  /** @param counters a row of COUNTER cells. @param doorbell true when some transfer's supervision wants attention. */
-  constructor(engine: Engine, counters: Float64Array, doorbell?: () => boolean) {
+  /** @param counters a row of COUNTER cells. */
+  constructor(engine: Engine, counters: Float64Array, options: DriverOptions = {}) {
     this.#engine = engine;
     this.#counters = counters;
     this.#wheel = new TimerWheel(engine.clock.now());
-    this.#doorbell = doorbell;
+    this.#doorbell = options.doorbell;
+    this.roundTrips = options.roundTrips;
   }
 
   /** Transfers running now. */
@@ -157,6 +167,8 @@ class Running implements Steps, LinkReceiver {
   #startedAt = 0;
   #progressAt = 0;
   #blocks = 0;
+  /** The highest block sent: what is not above it is sent again. */
+  #highest = 0;
   #fault: string | undefined;
   // What every packet needs, here and not in the job: with thousands of transfers each object more is a cache miss.
   readonly #session: Session;
@@ -206,8 +218,16 @@ class Running implements Steps, LinkReceiver {
     try {
       const { retransmits, stale } = tally;
       session.onPacket(PACKET, now, this);
-      driver.counters[COUNTER.retransmits]! += tally.retransmits - retransmits;
-      driver.counters[COUNTER.stale]! += tally.stale - stale;
+      if (PACKET.opcode === OPCODE.DATA) driver.counters[COUNTER.dataReceived]!++;
+      if (tally.retransmits !== retransmits) driver.counters[COUNTER.retransmits]! += tally.retransmits - retransmits;
+      if (tally.stale !== stale) {
+        driver.counters[COUNTER.stale]! += tally.stale - stale;
+        if (PACKET.opcode === OPCODE.ACK) driver.counters[COUNTER.duplicateAcks]! += tally.stale - stale;
+      }
+      if (tally.roundTripMs >= 0) {
+        driver.roundTrips?.observe(tally.roundTripMs, 1);
+        tally.roundTripMs = -1;
+      }
       this.#after(now);
     } catch (cause) {
       this.#fail(cause);
@@ -254,6 +274,8 @@ class Running implements Steps, LinkReceiver {
     const { counters } = this.#driver;
     counters[COUNTER.dataSent]!++;
     counters[COUNTER.dataBytesSent]! += length;
+    if (block > this.#highest) this.#highest = block;
+    else counters[COUNTER.dataRetransmitted]!++;
     this.#link!.data(toWire(block, this.#session.rollover), this.#content!, offset, length);
   }
 

@@ -7,23 +7,27 @@ import { createSocket, type Socket, type SocketOptions } from 'node:dgram';
 import { isIPv6, SocketAddress } from 'node:net';
 import { DATA_HEADER, encodeDataHeader } from '../protocol/encode.ts';
 import { MonotonicClock } from './clock.ts';
+import type { LatencyHistogram } from './latencies.ts';
+import { noSendErrors, sendErrno } from './send-errors.ts';
 import { attachShared, type BytesView, type SharedHandle, type SharedView } from './shared-bytes.ts';
 import { isAnswerable, STRANGER_ANSWERS, UNKNOWN_TID } from './stranger.ts';
-import {
-  type Address,
-  type Clock,
-  type Engine,
-  type EngineHealth,
-  HEALTHY,
-  type Link,
-  type LinkOptions,
-  type LinkReceiver,
-  type ListeningPort,
-  type RequestReceiver,
+import type {
+  Address,
+  Clock,
+  Engine,
+  EngineHealth,
+  Link,
+  LinkOptions,
+  LinkReceiver,
+  ListeningPort,
+  RequestReceiver,
 } from './types.ts';
 
 /** Room for a storm's first second of requests, and for a window of large blocks. The kernel may grant less. */
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
+
+/** One datagram in so many is timed. */
+const MEASURED_DATAGRAM = 8;
 
 /**
  * The headers of all 65,536 DATA packets. A send that the kernel defers keeps a reference to its header, so headers
@@ -77,8 +81,13 @@ function connect(socket: Socket, peer: Address): Promise<void> {
 }
 
 /** Nobody can be reached at port 0, though a datagram may claim to come from there (RFC 768); Node throws at it. */
-function sendTo(socket: Socket, parts: Uint8Array | Uint8Array[], { address, port }: Address): void {
-  if (port !== 0) socket.send(parts, port, address, ignore);
+function sendTo(
+  socket: Socket,
+  parts: Uint8Array | Uint8Array[],
+  { address, port }: Address,
+  sent: (error: Error | null) => void,
+): void {
+  if (port !== 0) socket.send(parts, port, address, sent);
 }
 
 /** An address as the system writes it: packets are told apart by comparing texts. */
@@ -100,6 +109,9 @@ export class PortableEngine implements Engine {
   readonly mapFile = undefined;
   readonly advice = undefined;
   readonly clock: Clock = new MonotonicClock();
+  turnaround: LatencyHistogram | undefined;
+  readonly #sendErrors = noSendErrors();
+  #delivered = 0;
   readonly #links = new Set<PortableLink>();
   readonly #listening = new Set<PortableListening>();
   #closed = false;
@@ -107,7 +119,7 @@ export class PortableEngine implements Engine {
   async listen(local: Address, receive: RequestReceiver): Promise<ListeningPort> {
     const socket = await openSocket(local.address, local.port, { recvBufferSize: RECEIVE_BUFFER_BYTES });
     this.#expectOpen(socket);
-    const port = new PortableListening(socket, receive, () => this.#listening.delete(port));
+    const port = new PortableListening(socket, this, receive, () => this.#listening.delete(port));
     this.#listening.add(port);
     return port;
   }
@@ -124,13 +136,28 @@ export class PortableEngine implements Engine {
       }
     }
     this.#expectOpen(socket);
-    const link = new PortableLink(socket, options, receiver, () => this.#links.delete(link));
+    const link = new PortableLink(socket, this, options, receiver, () => this.#links.delete(link));
     this.#links.add(link);
     return link;
   }
 
   health(): EngineHealth {
-    return HEALTHY;
+    const sendDrops = Object.values(this.#sendErrors).reduce((sum, count) => sum + count, 0);
+    return { receiveDrops: 0, sendDrops, segmentFallbacks: 0, sendErrors: { ...this.#sendErrors } };
+  }
+
+  /** For links: a datagram could not be sent. A refusal is news of an earlier one, and no failure to send. */
+  noteError(error: NodeJS.ErrnoException | null | undefined): void {
+    if (error === null || error === undefined || error.code === 'ECONNREFUSED') return;
+    this.#sendErrors[sendErrno(error.code)]++;
+  }
+
+  /** For links: passes on a datagram, whose answers are with the kernel when this is done. */
+  deliver(receiver: LinkReceiver, bytes: Uint8Array): void {
+    const isTimed = this.turnaround !== undefined && this.#delivered++ % MEASURED_DATAGRAM === 0;
+    const begunAt = isTimed ? performance.now() : 0;
+    receiver.onDatagram(bytes, bytes.length);
+    if (isTimed) this.turnaround?.observe(performance.now() - begunAt, 1);
   }
 
   attach(handle: SharedHandle): BytesView {
@@ -154,11 +181,13 @@ export class PortableEngine implements Engine {
 class PortableListening implements ListeningPort {
   readonly local: Address;
   readonly #socket: Socket;
+  readonly #engine: PortableEngine;
   readonly #forget: () => void;
   #closing: Promise<void> | undefined;
 
-  constructor(socket: Socket, receive: RequestReceiver, forget: () => void) {
+  constructor(socket: Socket, engine: PortableEngine, receive: RequestReceiver, forget: () => void) {
     this.#socket = socket;
+    this.#engine = engine;
     this.#forget = forget;
     this.local = boundTo(socket);
     socket.on('message', (bytes, { address, port }) => receive(bytes, bytes.length, { address, port }, this));
@@ -168,8 +197,10 @@ class PortableListening implements ListeningPort {
 
   reply(bytes: Uint8Array, length: number, peer: Address): void {
     // A copy: the send may be deferred, and the buffer is the caller's.
-    if (this.#closing === undefined) sendTo(this.#socket, bytes.slice(0, length), peer);
+    if (this.#closing === undefined) sendTo(this.#socket, bytes.slice(0, length), peer, this.#sent);
   }
+
+  readonly #sent = (error: Error | null): void => this.#engine.noteError(error);
 
   close(): Promise<void> {
     this.#closing ??= closed(this.#socket).finally(this.#forget);
@@ -177,12 +208,10 @@ class PortableListening implements ListeningPort {
   }
 }
 
-/** A reply that can't be sent is a reply lost: the client asks again. */
-function ignore(): void {}
-
 class PortableLink implements Link {
   readonly local: Address;
   readonly #socket: Socket;
+  readonly #engine: PortableEngine;
   readonly #receiver: LinkReceiver;
   readonly #forget: () => void;
   readonly #connected: boolean;
@@ -191,8 +220,15 @@ class PortableLink implements Link {
   #strangerAnswers = STRANGER_ANSWERS;
   #closed = false;
 
-  constructor(socket: Socket, options: LinkOptions, receiver: LinkReceiver, forget: () => void) {
+  constructor(
+    socket: Socket,
+    engine: PortableEngine,
+    options: LinkOptions,
+    receiver: LinkReceiver,
+    forget: () => void,
+  ) {
     this.#socket = socket;
+    this.#engine = engine;
     this.#receiver = receiver;
     this.#forget = forget;
     this.#peer = { address: canonical(options.peer.address), port: options.peer.port };
@@ -205,6 +241,7 @@ class PortableLink implements Link {
 
   /** The kernel reports a refusal once, to the next receive or to the next send, whichever comes first. */
   readonly #onError = (error: NodeJS.ErrnoException | null): void => {
+    this.#engine.noteError(error);
     // Anything else (no route just now, no buffers) is a packet lost.
     if (error?.code !== 'ECONNREFUSED') return;
     // It also reports it before what the peer sent last, which may be the ACK of everything: a turn of the event loop
@@ -226,15 +263,18 @@ class PortableLink implements Link {
       this.#rejectStranger(bytes, from);
       return;
     }
-    this.#receiver.onDatagram(bytes, bytes.length);
+    this.#engine.deliver(this.#receiver, bytes);
   }
 
   /** RFC 1350 §4: another transfer's packet gets ERROR 5 and disturbs nothing. An ERROR is never answered. */
   #rejectStranger(bytes: Uint8Array, from: Address): void {
     if (!this.#connected) this.#receiver.onStranger?.(bytes, bytes.length);
     if (this.#connected || !isAnswerable(bytes, bytes.length) || this.#strangerAnswers-- <= 0) return;
-    sendTo(this.#socket, UNKNOWN_TID, from);
+    sendTo(this.#socket, UNKNOWN_TID, from, this.#sent);
   }
+
+  /** What becomes of a datagram from a socket that is connected to nobody: no news of its peer. */
+  readonly #sent = (error: Error | null): void => this.#engine.noteError(error);
 
   data(wireBlock: number, view: SharedView, offset: number, length: number): void {
     const at = wireBlock * DATA_HEADER;
@@ -248,7 +288,7 @@ class PortableLink implements Link {
   #send(parts: Uint8Array[]): void {
     if (this.#closed) return;
     if (this.#connected) this.#socket.send(parts, this.#onError);
-    else sendTo(this.#socket, parts, this.#peer);
+    else sendTo(this.#socket, parts, this.#peer, this.#sent);
   }
 
   close(): void {

@@ -2,6 +2,8 @@
  * The outside world as the rest of Reveille sees it: a clock, datagrams in and out, shared bytes. Three
  * implementations: memory.ts (virtual network and time), portable.ts (node:dgram), and on Linux system calls.
  */
+import type { LatencyHistogram } from './latencies.ts';
+import { noSendErrors, type SendErrno } from './send-errors.ts';
 import type { MapFile, SharedHandle, SharedView } from './shared-bytes.ts';
 
 /** An IPv4 or IPv6 address in text, IPv6 with its scope where it needs one (`fe80::1%eth0`), and a UDP port. */
@@ -79,9 +81,11 @@ export interface EngineHealth {
   readonly sendDrops: number;
   /** Batches that the kernel or the device would not cut up (UDP_SEGMENT), and that went packet by packet. */
   readonly segmentFallbacks: number;
+  /** Datagrams that could not be sent, by reason. */
+  readonly sendErrors: Readonly<Record<SendErrno, number>>;
 }
 
-export const HEALTHY: EngineHealth = { receiveDrops: 0, sendDrops: 0, segmentFallbacks: 0 };
+export const HEALTHY: EngineHealth = { receiveDrops: 0, sendDrops: 0, segmentFallbacks: 0, sendErrors: noSendErrors() };
 
 export interface Engine {
   readonly name: 'linux' | 'portable' | 'memory';
@@ -97,6 +101,8 @@ export interface Engine {
   /** Makes shared content readable in this thread. @throws Error for a mapped file where mapFile is undefined. */
   attach(handle: SharedHandle): SharedView;
   health(): EngineHealth;
+  /** Set by whoever wants to know: where it notes how long DATA takes to leave after the ACKs that let it out. */
+  turnaround?: LatencyHistogram | undefined;
   /** A sentence for the operator when the kernel gives smaller buffers than a storm needs; asked once at start. */
   readonly advice: string | undefined;
   /** Closes every link and listening address that is still open. */

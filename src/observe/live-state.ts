@@ -87,18 +87,21 @@ export class LiveState {
   }
 
   /** What a server calls only where somebody listens. */
-  get observer(): Required<Pick<ServerObserver, 'onRequest' | 'onDrop' | 'onStart'>> {
+  get observer(): Required<Pick<ServerObserver, 'onRequest' | 'onDrop'>> {
     return {
       onRequest: (record: RequestRecord) => {
         this.#lastRequestAt = this.#now();
         this.history.request(record);
       },
-      onStart: (record: StartRecord) => this.history.start(record),
       onDrop: (record: DropRecord) => {
         this.history.drop(record);
         this.#problems.drop(record);
       },
     };
+  }
+
+  onStart(record: StartRecord): void {
+    this.history.start(record);
   }
 
   onTransfer(record: TransferRecord): void {

@@ -1,7 +1,8 @@
 /** A pool without threads: for tests on virtual time, where admission, driver and sessions run together. */
-import { type PacketCounter, allocateCounters, counterRow, sumCounters } from '../engine/counters.ts';
+import { allocateCounters, counterRow } from '../engine/counters.ts';
 import type { TransferReport } from '../engine/report.ts';
 import type { Engine } from '../engine/types.ts';
+import { type PoolFigures, poolFigures } from './figures.ts';
 import type { Pool, TransferOrder } from './pool.ts';
 import { StateCells, allocateCells } from './state-cells.ts';
 import { TransferRunner } from './transfer-runner.ts';
@@ -21,8 +22,8 @@ export class InlinePool implements Pool {
     return this.#runner.run(order);
   }
 
-  packets(): Record<PacketCounter, number> {
-    return sumCounters(this.#counters);
+  figures(): PoolFigures {
+    return poolFigures(this.#counters, 1, 1, () => true);
   }
 
   close(): Promise<void> {

@@ -1,9 +1,9 @@
 /** The seam between the main thread, which decides what is served, and whatever runs the transfers. */
-import type { PacketCounter } from '../engine/counters.ts';
 import type { TransferReport } from '../engine/report.ts';
 import type { SharedHandle } from '../engine/shared-bytes.ts';
 import type { Address } from '../engine/types.ts';
 import type { SenderPlan } from '../session/sender.ts';
+import type { PoolFigures } from './figures.ts';
 import type { StateCells } from './state-cells.ts';
 
 /** A transfer to run, ready in every respect: whoever runs it opens no file and reads no request. Crosses threads. */
@@ -13,6 +13,8 @@ export interface TransferOrder {
   /** The address that was asked, and is to answer. */
   readonly local: string;
   readonly peer: Address;
+  /** When its first request came, by the engines' common clock. */
+  readonly requestedAt: number;
   readonly content: SharedHandle;
   readonly plan: SenderPlan;
   /** The OACK, when the plan has one. */
@@ -26,8 +28,7 @@ export interface Pool {
    * slot and the content may be reused. Never rejects.
    */
   run(order: TransferOrder): Promise<TransferReport>;
-  /** Sums over all workers, those that have died included. */
-  packets(): Record<PacketCounter, number>;
+  figures(): PoolFigures;
   /** Workers that ended unasked. */
   readonly workersLost: number;
   /** Ends what still runs, and the workers in order. */

@@ -6,9 +6,10 @@
  */
 import { BroadcastChannel, type Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
-import { type PacketCounter, allocateCounters, sumCounters } from '../engine/counters.ts';
+import { allocateCounters } from '../engine/counters.ts';
 import type { EngineKind, EngineOptions } from '../engine/create.ts';
 import type { TransferReport } from '../engine/report.ts';
+import { type PoolFigures, poolFigures } from './figures.ts';
 import { type Pool, type TransferOrder, faultReport } from './pool.ts';
 import { StateCells, allocateCells } from './state-cells.ts';
 import { type WorkerMessage, type WorkerSetup, releaseRow } from './thread-messages.ts';
@@ -41,6 +42,7 @@ const YOUNG_GENERATION_MIB = 6;
 export class ThreadPool implements Pool {
   readonly cells: StateCells;
   workersLost = 0;
+  readonly #workers: number;
   readonly #counters: SharedArrayBuffer;
   readonly #rowOwners: SharedArrayBuffer;
   readonly #piscina: Piscina<TransferOrder, TransferReport>;
@@ -67,6 +69,7 @@ export class ThreadPool implements Pool {
       channel: `reveille-${process.pid}-${++pools}`,
     };
     this.cells = new StateCells(setup.cells);
+    this.#workers = workers;
     this.#counters = setup.counters;
     this.#rowOwners = setup.rowOwners;
     this.#onWorkerLost = options.onWorkerLost;
@@ -112,8 +115,9 @@ export class ThreadPool implements Pool {
     }
   }
 
-  packets(): Record<PacketCounter, number> {
-    return sumCounters(this.#counters);
+  figures(): PoolFigures {
+    const owners = new Int32Array(this.#rowOwners);
+    return poolFigures(this.#counters, owners.length, this.#workers, (row) => Atomics.load(owners, row) !== 0);
   }
 
   close(): Promise<void> {

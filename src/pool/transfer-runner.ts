@@ -1,7 +1,9 @@
 /** Runs transfer orders on one engine: the part of a worker that is the same on a thread and inline. */
 import { Driver, type Supervision } from '../engine/driver.ts';
-import { COUNTER } from '../engine/counters.ts';
+import { COUNTER, latencyOf, sendErrorColumn, vitalColumn } from '../engine/counters.ts';
+import type { LatencyHistogram } from '../engine/latencies.ts';
 import type { TransferReport } from '../engine/report.ts';
+import { SEND_ERRNOS } from '../engine/send-errors.ts';
 import type { Engine } from '../engine/types.ts';
 import { Sender } from '../session/sender.ts';
 import type { Steps } from '../session/session.ts';
@@ -9,6 +11,14 @@ import type { TransferOrder } from './pool.ts';
 import { type StateCells, TRANSFER_STATE, type TransferState, WISH_TO_END } from './state-cells.ts';
 
 const HEALTH_EVERY_MS = 250;
+const TRANSFERS = vitalColumn('transfers');
+/** What the engine counts anew in each thread, and the columns for it: a row may have had another thread before. */
+const HEALTH = [
+  COUNTER.receiveDrops,
+  COUNTER.sendDrops,
+  COUNTER.segmentFallbacks,
+  ...SEND_ERRNOS.map((errno) => sendErrorColumn(errno)),
+] as const;
 const NO_OPENING = new Uint8Array(0);
 
 export class TransferRunner {
@@ -16,46 +26,60 @@ export class TransferRunner {
   readonly #cells: StateCells;
   readonly #driver: Driver;
   readonly #counters: Float64Array;
+  readonly #firstReplies: LatencyHistogram;
+  readonly #healthBefore: readonly number[];
   #healthAt = 0;
   #rings: number;
 
-  /** @param counters this thread's row of COUNTER cells. */
+  /** @param counters this thread's row. */
   constructor(engine: Engine, cells: StateCells, counters: Float64Array) {
     this.#engine = engine;
     this.#cells = cells;
     this.#counters = counters;
     this.#rings = cells.rings;
-    this.#driver = new Driver(engine, counters, () => {
-      const { rings } = this.#cells;
-      if (rings === this.#rings) return false;
-      this.#rings = rings;
-      return true;
+    this.#firstReplies = latencyOf(counters, 'firstReply');
+    this.#healthBefore = HEALTH.map((column) => counters[column]!);
+    counters[TRANSFERS] = 0;
+    engine.turnaround = latencyOf(counters, 'turnaround');
+    this.#driver = new Driver(engine, counters, {
+      doorbell: () => this.#hasRung(),
+      roundTrips: latencyOf(counters, 'roundTrip'),
     });
   }
 
   async run(order: TransferOrder): Promise<TransferReport> {
     const sender = new Sender(order.plan);
+    this.#counters[TRANSFERS]!++;
     const report = await this.#driver.run({
       session: sender,
       link: { local: order.local, peer: order.peer, peerPort: 'fixed' },
       opening: order.opening ?? NO_OPENING,
       content: this.#engine.attach(order.content),
-      supervision: new CellSupervision(this.#cells, order.slot, sender),
+      supervision: new CellSupervision(this.#cells, order, sender, this.#firstReplies),
     });
+    this.#counters[TRANSFERS]!--;
     this.#cells.setState(order.slot, TRANSFER_STATE.ended);
     this.#noteHealth();
     return report;
   }
 
-  /** Asks the sockets what they lost: a system call each, so not at every transfer's end. */
+  /** Asked by the driver every few milliseconds while transfers run. */
+  #hasRung(): boolean {
+    this.#noteHealth();
+    const { rings } = this.#cells;
+    if (rings === this.#rings) return false;
+    this.#rings = rings;
+    return true;
+  }
+
+  /** Asks the sockets what they lost: a system call each, so only now and then. */
   #noteHealth(): void {
     const now = this.#engine.clock.now();
     if (now - this.#healthAt < HEALTH_EVERY_MS) return;
     this.#healthAt = now;
-    const { receiveDrops, sendDrops, segmentFallbacks } = this.#engine.health();
-    this.#counters[COUNTER.receiveDrops] = receiveDrops;
-    this.#counters[COUNTER.sendDrops] = sendDrops;
-    this.#counters[COUNTER.segmentFallbacks] = segmentFallbacks;
+    const { receiveDrops, sendDrops, segmentFallbacks, sendErrors } = this.#engine.health();
+    const counted = [receiveDrops, sendDrops, segmentFallbacks, ...SEND_ERRNOS.map((errno) => sendErrors[errno])];
+    for (const [index, count] of counted.entries()) this.#counters[HEALTH[index]!] = this.#healthBefore[index]! + count;
   }
 
   /** Ends what still runs and gives every port back. */
@@ -70,14 +94,18 @@ class CellSupervision implements Supervision {
   readonly #cells: StateCells;
   readonly #slot: number;
   readonly #sender: Sender;
+  readonly #requestedAt: number;
+  readonly #firstReplies: LatencyHistogram;
   #state: TransferState = TRANSFER_STATE.unproven;
   #progressAt = -1;
   #repeats = 0;
 
-  constructor(cells: StateCells, slot: number, sender: Sender) {
+  constructor(cells: StateCells, order: TransferOrder, sender: Sender, firstReplies: LatencyHistogram) {
     this.#cells = cells;
-    this.#slot = slot;
+    this.#slot = order.slot;
+    this.#requestedAt = order.requestedAt;
     this.#sender = sender;
+    this.#firstReplies = firstReplies;
   }
 
   onProgress(progressAt: number): void {
@@ -86,6 +114,8 @@ class CellSupervision implements Supervision {
         ? TRANSFER_STATE.lastBlockSent
         : TRANSFER_STATE.running
       : TRANSFER_STATE.unproven;
+    // Told of for the first time when the first reply has been given to the link.
+    if (this.#progressAt < 0) this.#firstReplies.observe(Math.max(0, progressAt - this.#requestedAt), 1);
     const { blocks, retransmits } = this.#sender.tally;
     this.#cells.setTally(this.#slot, blocks, retransmits);
     if (progressAt !== this.#progressAt) {

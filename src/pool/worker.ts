@@ -9,20 +9,20 @@ import { createEngine } from '../engine/create.ts';
 import type { TransferReport } from '../engine/report.ts';
 import type { TransferOrder } from './pool.ts';
 import { StateCells } from './state-cells.ts';
+import { noteVitals } from './thread-vitals.ts';
 import { type WorkerMessage, type WorkerSetup, claimRow } from './thread-messages.ts';
 import { TransferRunner } from './transfer-runner.ts';
 
 const setup = workerData as WorkerSetup;
-const runner = new TransferRunner(
-  createEngine(setup.engine, setup.engineOptions),
-  new StateCells(setup.cells),
-  counterRow(setup.counters, claimRow(setup.rowOwners, threadId)),
-);
+const row = counterRow(setup.counters, claimRow(setup.rowOwners, threadId));
+const runner = new TransferRunner(createEngine(setup.engine, setup.engineOptions), new StateCells(setup.cells), row);
+const forgetVitals = noteVitals(row);
 
 const channel = new BroadcastChannel(setup.channel);
 channel.onmessage = (event): void => {
   const message = (event as { data: WorkerMessage }).data;
   if (message.kind !== 'close') return;
+  forgetVitals();
   void runner.close().then(() => channel.postMessage({ kind: 'closed', threadId } satisfies WorkerMessage));
 };
 channel.unref();

@@ -288,7 +288,7 @@ export class RouteSet {
     const before = now();
     const made = await this.#render(route, asked, version);
     const result = made.kind === 'made' ? 'rendered' : made.kind === 'none' ? 'notMine' : 'failed';
-    onRender({ kind: route.kind, result, durationMs: now() - before });
+    onRender({ route: route.index + 1, kind: route.kind, result, durationMs: now() - before });
     return made;
   }
 

@@ -169,6 +169,8 @@ export type RenderOutcome = (typeof RENDER_OUTCOMES)[number];
 
 /** One rendering that was run, for a metric. */
 export interface RenderRecord {
+  /** Its place among the routes, from 1. */
+  readonly route: number;
   readonly kind: RouteKind;
   readonly result: 'rendered' | 'notMine' | 'failed';
   readonly durationMs: number;

@@ -9,7 +9,6 @@ import type { Pool, TransferOrder } from '../pool/pool.ts';
 import { TRANSFER_STATE, WISH_TO_END } from '../pool/state-cells.ts';
 import { MAX_CONTROL, encodeError, encodeOack } from '../protocol/encode.ts';
 import { negotiate } from '../protocol/negotiate.ts';
-import { ERROR_CODE, type ErrorCode } from '../protocol/opcode.ts';
 import { Jitter } from '../session/jitter.ts';
 import { Gate, transferKey } from './gate.ts';
 import { Lanes } from './lanes.ts';
@@ -19,10 +18,12 @@ import { type Arrival, Transfer, mayBeProbe, requestText } from './transfer.ts';
 import {
   IGNORED,
   type Ignored,
+  REFUSAL_CODES,
   type Refusal,
   type RequestRecord,
   type ServerLimits,
   type ServerObserver,
+  STUCK_MS,
   type TransferView,
 } from './types.ts';
 
@@ -34,14 +35,14 @@ const SWEEP_MS = 1000;
 const UNPROVEN_UNDER_PRESSURE_MS = 3000;
 
 /** What a refused client is told. */
-const REPLIES: Readonly<Record<Refusal, { readonly code: ErrorCode; readonly message: string }>> = {
-  not_found: { code: ERROR_CODE.FILE_NOT_FOUND, message: 'File not found' },
-  access: { code: ERROR_CODE.ACCESS_VIOLATION, message: 'Access violation' },
-  too_large: { code: ERROR_CODE.NOT_DEFINED, message: 'File too large' },
-  write: { code: ERROR_CODE.ACCESS_VIOLATION, message: 'Read-only server' },
-  mode: { code: ERROR_CODE.ILLEGAL_OPERATION, message: 'Unknown transfer mode' },
-  route: { code: ERROR_CODE.ACCESS_VIOLATION, message: 'Access violation' },
-  render: { code: ERROR_CODE.ACCESS_VIOLATION, message: 'Access violation' },
+const MESSAGES: Readonly<Record<Refusal, string>> = {
+  not_found: 'File not found',
+  access: 'Access violation',
+  too_large: 'File too large',
+  write: 'Read-only server',
+  mode: 'Unknown transfer mode',
+  route: 'Access violation',
+  render: 'Access violation',
 };
 
 export interface AdmissionOptions {
@@ -88,6 +89,19 @@ export class Admission {
 
   get ignored(): Readonly<Record<Ignored, number>> {
     return this.#ignored;
+  }
+
+  /** Looks at every transfer that runs. */
+  running(): { readonly stuck: number; readonly nodes: number } {
+    const { clock, pool } = this.#options;
+    const now = clock.now();
+    const nodes = new Set<string>();
+    let stuck = 0;
+    for (const { slot, peer } of this.#active) {
+      nodes.add(peer.address);
+      if (pool.cells.state(slot) === TRANSFER_STATE.running && pool.cells.silence(slot, now) >= STUCK_MS) stuck++;
+    }
+    return { stuck, nodes: nodes.size };
   }
 
   /** Every transfer there is. Those that were superseded before a worker had them are none. */
@@ -187,8 +201,8 @@ export class Admission {
 
   /** ERROR from the port that was asked, at once and once. @param reason for our side. */
   #refuse({ request, peer, port }: Arrival, kind: Refusal, reason: string): void {
-    const { code, message } = REPLIES[kind];
-    port.reply(this.#packet, encodeError(this.#packet, code, message), peer);
+    const code = REFUSAL_CODES[kind];
+    port.reply(this.#packet, encodeError(this.#packet, code, MESSAGES[kind]), peer);
     const { observer } = this.#options;
     observer.onRefusal({ client: peer, local: port.local.address, filename: request.filename, kind, code, reason });
   }
@@ -310,6 +324,7 @@ export class Admission {
       slot,
       local: port.local.address,
       peer,
+      requestedAt: transfer.firstRequestAt,
       content: handle,
       opening: oack.length === 0 ? undefined : this.#packet.slice(0, encodeOack(this.#packet, oack)),
       plan: {
@@ -340,7 +355,7 @@ export class Admission {
       errorCode: report.errorCode,
       errorText: report.errorText,
       fault: superseded ? 'The client began anew' : report.fault,
-      firstReplyMs: report.startedAt === undefined ? undefined : report.startedAt - transfer.firstRequestAt,
+      firstReplyMs: firstReplyMs(transfer, report),
     });
   }
 
@@ -365,4 +380,9 @@ export class Admission {
       if (pool.cells.state(slot) === TRANSFER_STATE.unproven) pool.cells.end(slot, WISH_TO_END.abort);
     }
   }
+}
+
+/** The clocks of two threads agree to a millisecond. */
+function firstReplyMs({ firstRequestAt }: Transfer, { startedAt }: TransferReport): number | undefined {
+  return startedAt === undefined ? undefined : Math.max(0, startedAt - firstRequestAt);
 }

@@ -2,6 +2,7 @@
 import { randomInt } from 'node:crypto';
 import type { Source } from '../content/types.ts';
 import { createEngine, resolveEngine } from '../engine/create.ts';
+import { noSendErrors, SEND_ERRNOS, type SendErrno } from '../engine/send-errors.ts';
 import type { Address, Engine, ListeningPort } from '../engine/types.ts';
 import type { Pool } from '../pool/pool.ts';
 import { ThreadPool } from '../pool/thread-pool.ts';
@@ -81,6 +82,15 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   return server;
 }
 
+function addErrors(
+  one: Readonly<Record<SendErrno, number>>,
+  other: Readonly<Record<SendErrno, number>>,
+): Record<SendErrno, number> {
+  const sum = noSendErrors();
+  for (const errno of SEND_ERRNOS) sum[errno] = one[errno] + other[errno];
+  return sum;
+}
+
 type MalformedRequest = Malformed | 'notRequest';
 
 export class TftpServer implements Server {
@@ -143,14 +153,22 @@ export class TftpServer implements Server {
   }
 
   stats(): ServerStats {
+    const { packets, latencies, sendErrors, workers } = this.#pool.figures();
+    const health = this.#engine.health();
+    const { stuck, nodes } = this.#admission.running();
     return {
       transfersActive: this.#admission.active,
+      transfersStuck: stuck,
+      nodesBooting: nodes,
       transfersQueued: this.#admission.queued,
       requestsTotal: this.#requests,
       ignoredTotal: this.#admission.ignored,
       malformedTotal: this.#malformed,
-      requestDropsTotal: this.#engine.health().receiveDrops,
-      packets: this.#pool.packets(),
+      requestDropsTotal: health.receiveDrops,
+      packets,
+      latencies,
+      sendErrorsTotal: addErrors(sendErrors, health.sendErrors),
+      workers,
       workersLostTotal: this.#pool.workersLost,
     };
   }

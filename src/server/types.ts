@@ -1,9 +1,13 @@
 /** The server as its caller sees it: what it is given, what it tells, what can be asked of it. */
 import type { Origin, SetVersion, Source } from '../content/types.ts';
 import type { PacketCounter } from '../engine/counters.ts';
+import type { Latency, LatencyCounts } from '../engine/latencies.ts';
 import type { TransferReport } from '../engine/report.ts';
+import type { SendErrno } from '../engine/send-errors.ts';
 import type { Address, Engine } from '../engine/types.ts';
+import type { WorkerFigures } from '../pool/figures.ts';
 import type { TRANSFER_STATE } from '../pool/state-cells.ts';
+import { ERROR_CODE, type ErrorCode } from '../protocol/opcode.ts';
 import type { AskedOption, Mode } from '../protocol/request.ts';
 
 export interface ServerLimits {
@@ -51,6 +55,17 @@ export type Ignored = (typeof IGNORED)[number];
 /** Why a request is answered with an ERROR; also the labels of a metric. */
 export const REFUSALS = ['not_found', 'access', 'too_large', 'write', 'mode', 'route', 'render'] as const;
 export type Refusal = (typeof REFUSALS)[number];
+
+/** The TFTP error code that each is answered with (RFC 1350 §5, appendix). */
+export const REFUSAL_CODES: Readonly<Record<Refusal, ErrorCode>> = {
+  not_found: ERROR_CODE.FILE_NOT_FOUND,
+  access: ERROR_CODE.ACCESS_VIOLATION,
+  too_large: ERROR_CODE.NOT_DEFINED,
+  write: ERROR_CODE.ACCESS_VIOLATION,
+  mode: ERROR_CODE.ILLEGAL_OPERATION,
+  route: ERROR_CODE.ACCESS_VIOLATION,
+  render: ERROR_CODE.ACCESS_VIOLATION,
+};
 
 /** A request that could be read, and what was done with it at once. */
 export interface RequestRecord {
@@ -158,10 +173,17 @@ export interface ServerObserver {
   onWarning(message: string, detail: Readonly<Record<string, unknown>>): void;
 }
 
+/** A transfer that moves nothing for so long is stuck: most loaders have asked again several times by then. */
+export const STUCK_MS = 5000;
+
 /** Figures at this moment. Names ending in `Total` only grow. */
 export interface ServerStats {
   readonly transfersActive: number;
   readonly transfersQueued: number;
+  /** Transfers in their middle without progress for STUCK_MS. */
+  readonly transfersStuck: number;
+  /** Clients that have a transfer running. */
+  readonly nodesBooting: number;
   readonly requestsTotal: number;
   /** Requests not acted on, by reason (see IGNORED). */
   readonly ignoredTotal: Readonly<Record<string, number>>;
@@ -171,6 +193,11 @@ export interface ServerStats {
   readonly requestDropsTotal: number;
   /** Counted by the workers as packets go. */
   readonly packets: Readonly<Record<PacketCounter, number>>;
+  readonly latencies: Readonly<Record<Latency, LatencyCounts>>;
+  /** Datagrams that could not be sent, by reason; those of the listening ports as well. */
+  readonly sendErrorsTotal: Readonly<Record<SendErrno, number>>;
+  readonly workers: readonly WorkerFigures[];
+  /** A thread that is lost has a new one in its place. */
   readonly workersLostTotal: number;
 }
 

@@ -230,7 +230,7 @@ export class Sender implements Session {
     this.#doubtfulMs = 0;
     if (this.#timedBlock === 0 || block < this.#timedBlock) return;
     if (this.#resent) this.#doubtfulMs = now - this.#timedAt;
-    else this.#retransmission.sample(now - this.#timedAt);
+    else this.#sample(now - this.#timedAt);
   }
 
   /**
@@ -241,8 +241,13 @@ export class Sender implements Session {
    */
   #onRepeatedAck(now: number): void {
     if (this.#tailSince !== NEVER) this.#tailSince = now;
-    if (this.#doubtfulMs > 0) this.#retransmission.sample(this.#doubtfulMs);
+    if (this.#doubtfulMs > 0) this.#sample(this.#doubtfulMs);
     this.#doubtfulMs = 0;
+  }
+
+  #sample(roundTripMs: number): void {
+    this.#retransmission.sample(roundTripMs);
+    this.tally.roundTripMs = roundTripMs;
   }
 
   /** Where to go on after an ACK for `block`: behind it, which restarts the window when the ACK came early. */

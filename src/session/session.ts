@@ -69,6 +69,8 @@ export interface Tally {
   retransmits: number;
   /** ACKs that did not advance (sender), DATA that was not the block expected (receiver). */
   stale: number;
+  /** A round trip just measured, in milliseconds (sender); whoever takes it writes -1, which stands for none. */
+  roundTripMs: number;
   /** Times the retransmission timer ran out. */
   timeouts: number;
   /** The peer's ERROR, if it sent one. */
@@ -77,5 +79,14 @@ export interface Tally {
 }
 
 export function createTally(): Tally {
-  return { blocks: 0, bytes: 0, retransmits: 0, stale: 0, timeouts: 0, errorCode: undefined, errorText: '' };
+  return {
+    blocks: 0,
+    bytes: 0,
+    retransmits: 0,
+    stale: 0,
+    roundTripMs: -1,
+    timeouts: 0,
+    errorCode: undefined,
+    errorText: '',
+  };
 }

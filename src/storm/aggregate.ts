@@ -177,6 +177,7 @@ function injectedBy(workers: readonly WorkerResult[]): InjectedFaults {
   const parts = workers.map(({ injected }) => injected);
   return {
     lost: sum(parts, ({ lost }) => lost),
+    lost_data: sum(parts, ({ lostData }) => lostData),
     duplicated: sum(parts, ({ duplicated }) => duplicated),
     reordered: sum(parts, ({ reordered }) => reordered),
     delayed: sum(parts, ({ delayed }) => delayed),
@@ -217,6 +218,7 @@ export function aggregate(facts: StormFacts, workers: readonly WorkerResult[]): 
     files_not_compared: facts.verified ? sum(shares, ({ uncompared }) => uncompared) : null,
     mixed_versions: facts.versioned ? sum(shares, ({ mixed }) => mixed.count) : null,
     bytes: sum(stages, ({ bytes }) => bytes),
+    data_packets: sum(shares, ({ dataPackets }) => dataPackets),
     duration_s: facts.durationMs / 1000,
     first_reply_ms: firstReply.percentiles(),
     finish_s:

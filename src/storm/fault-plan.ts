@@ -2,6 +2,7 @@
  * What a storm does to packets and nodes on purpose, from the text of its flags. Pure data, so that it can go to
  * threads; faulty-engine.ts does the packets, the nodes see to their own fate.
  */
+import { OPCODE } from '../protocol/opcode.ts';
 import { mistake } from './input-mistake.ts';
 import type { Span } from './plan.ts';
 import { parseMs, parseShare, parseSpan } from './quantity.ts';
@@ -189,11 +190,19 @@ export function nodeFate({ vanish, crawl }: FaultPlan, random: Random): NodeFate
 /** What was done to packets, counted in datagrams. */
 export interface FaultCounts {
   lost: number;
+  /** Of these, DATA. */
+  lostData: number;
   duplicated: number;
   reordered: number;
   delayed: number;
 }
 
 export function createFaultCounts(): FaultCounts {
-  return { lost: 0, duplicated: 0, reordered: 0, delayed: 0 };
+  return { lost: 0, lostData: 0, duplicated: 0, reordered: 0, delayed: 0 };
+}
+
+/** Counts a packet that is lost on purpose. */
+export function countLost(counts: FaultCounts, opcode: number): void {
+  counts.lost++;
+  if (opcode === OPCODE.DATA) counts.lostData++;
 }

@@ -1,6 +1,7 @@
 /**
  * An engine that spoils packets on purpose: those that its links send and receive are lost, doubled, held back and
- * delayed as a FaultPlan says, with seeded chance. Does not look into them. DATA that a link sends, and everything of
+ * delayed as a FaultPlan says, with seeded chance. Looks at no more of them than the
+ * opcode, to count. DATA that a link sends, and everything of
  * listening addresses, passes untouched.
  */
 import type { MapFile, SharedHandle, SharedView } from '../engine/shared-bytes.ts';
@@ -16,6 +17,7 @@ import type {
   RequestReceiver,
 } from '../engine/types.ts';
 import {
+  countLost,
   createFaultCounts,
   type DirectionFaults,
   type FaultCounts,
@@ -236,7 +238,7 @@ class Lane {
     const doubled = this.#random.chance(duplicate);
     const late = this.#random.chance(reorder);
     if (lost) {
-      this.#counts.lost++;
+      countLost(this.#counts, bytes[1]!);
       return;
     }
     if (late && this.#heldBack === undefined) {
@@ -277,7 +279,7 @@ class Lane {
       return;
     }
     if (this.#delayed.length >= MOST_DELAYED) {
-      this.#counts.lost++;
+      countLost(this.#counts, bytes[1]!);
       return;
     }
     this.#counts.delayed++;

@@ -6,7 +6,7 @@ import { BLKSIZE_DEFAULT } from '../protocol/negotiate.ts';
 import { OPCODE } from '../protocol/opcode.ts';
 import { createPacket, decode } from '../protocol/packet.ts';
 import { decodeOptions } from '../protocol/request.ts';
-import type { ExactLoss, FaultCounts } from './fault-plan.ts';
+import { countLost, type ExactLoss, type FaultCounts } from './fault-plan.ts';
 
 const PACKET_NAMES: Readonly<Record<number, ExactLoss['packet']>> = {
   [OPCODE.RRQ]: 'rrq',
@@ -72,7 +72,7 @@ export class LossScript {
       const meant = packet === name && (block === undefined || (block === 'last' ? last : block === PACKET.block));
       if (!meant || this.#left[index] === 0) continue;
       this.#left[index]!--;
-      this.#counts.lost++;
+      countLost(this.#counts, PACKET.opcode);
       return true;
     }
     return false;

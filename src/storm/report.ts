@@ -96,6 +96,8 @@ export interface SloCheck {
 /** What the storm did to packets on purpose. */
 export interface InjectedFaults {
   readonly lost: number;
+  /** Of these, DATA on its way to a node. */
+  readonly lost_data: number;
   readonly duplicated: number;
   readonly reordered: number;
   readonly delayed: number;
@@ -123,6 +125,8 @@ export interface StormReport {
   /** Nodes whose files are not all of one version; null when versions were not given. */
   readonly mixed_versions: number | null;
   readonly bytes: number;
+  /** DATA packets that reached a transfer of a node, copies included. */
+  readonly data_packets: number;
   readonly duration_s: number;
   readonly first_reply_ms: Percentiles | null;
   /** From the moment a node was due to its last byte. */

@@ -78,6 +78,8 @@ export interface ShareResult {
   /** Files that were read and that there was nothing to compare with. */
   readonly uncompared: number;
   readonly silences: readonly Silence[];
+  /** DATA that reached a transfer, copies included. */
+  readonly dataPackets: number;
   /** When a payload byte last came, in milliseconds after the start; 0 when none did. */
   readonly lastBytesAt: number;
   /** By steps of STEP_MS: ends, failures and payload bytes in each. */
@@ -224,7 +226,8 @@ class Recording implements NodeObserver {
     series[step]! += amount;
   }
 
-  result(): ShareResult {
+  /** @param dataPackets DATA that reached a transfer. */
+  result(dataPackets: number): ShareResult {
     const { completed, failed, vanished, violations, failures, wrongFiles, silences, lastBytesAt, curve } = this;
     return {
       completed,
@@ -237,6 +240,7 @@ class Recording implements NodeObserver {
       wrongFiles,
       silences,
       lastBytesAt,
+      dataPackets,
       curve,
       finish: this.finish.toTransferable(),
       firstReply: this.firstReplies.toTransferable(),
@@ -328,7 +332,7 @@ export async function runShare(order: ShareOrder, engine: Engine, time: () => nu
     cancelLook();
   }
   recording.showResends(counters[COUNTER.retransmits]!);
-  return recording.result();
+  return recording.result(counters[COUNTER.dataReceived]!);
 }
 
 /** Waits that can all be cut short. */

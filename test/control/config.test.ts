@@ -68,6 +68,7 @@ apiToken: 0123456789abcdefg
 apiTokenFile: token
 drain: 5s
 logLevel: debug
+logFormat: pretty
 hint: false
 `;
 
@@ -127,6 +128,7 @@ describe('a config file', () => {
       apiTokenFile: join(root, 'token'),
       drain: 5000,
       logLevel: 'debug',
+      logFormat: 'pretty',
       hint: false,
     });
     expect(Object.keys(values).toSorted()).toEqual(Object.keys(SETTING_KINDS).toSorted());

@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
+import { allocateCounters, sumLatencies } from '../../src/engine/counters.ts';
+import { noSendErrors } from '../../src/engine/send-errors.ts';
 import type { LogTarget } from '../../src/control/log.ts';
 import type { RefusalRecord, Server, ServerStats, TransferRecord, TransferView } from '../../src/server/types.ts';
 
@@ -74,7 +76,15 @@ export function serverStats(change: Partial<ServerStats> = {}): ServerStats {
       receiveDrops: 0,
       sendDrops: 0,
       segmentFallbacks: 0,
+      dataRetransmitted: 0,
+      duplicateAcks: 0,
+      dataReceived: 0,
     },
+    transfersStuck: 0,
+    nodesBooting: 0,
+    latencies: sumLatencies(allocateCounters(1)),
+    sendErrorsTotal: noSendErrors(),
+    workers: [{ worker: 0, transfers: 0, cpuSeconds: 0, eventLoopDelayMs: 0 }],
     requestDropsTotal: 0,
     workersLostTotal: 0,
     ...change,

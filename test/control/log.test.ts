@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Log } from '../../src/control/log.ts';
+import { prettyLine, prettyTarget } from '../../src/control/pretty-log.ts';
+import { REFUSALS } from '../../src/server/types.ts';
 import { OUTCOMES } from '../../src/session/session.ts';
 import { KeptLog, refusalRecord, transferRecord } from './fixture.ts';
 
@@ -10,7 +12,7 @@ afterEach(() => {
 describe('the line of a finished transfer', () => {
   it('tells who got what, how and how fast', () => {
     const kept = new KeptLog();
-    new Log('info', kept).transfer(transferRecord());
+    new Log('info', kept).transfer(transferRecord({ origin: 'bootSet', set: { channel: 'compute', version: 7 } }));
     const { time, ...line } = kept.lines[0]!;
     expect(line).toEqual({
       level: 'info',
@@ -18,10 +20,13 @@ describe('the line of a finished transfer', () => {
       client: '192.0.2.7:2070',
       local: '192.0.2.1',
       file: 'boot/linux',
+      origin: 'bootSet',
+      set: 'compute-7',
       bytes: 5000,
       size: 5000,
       durationMs: 250,
       waitedMs: 3,
+      firstReplyMs: 4,
       blksize: 1468,
       windowsize: 4,
       retransmits: 1,
@@ -65,7 +70,7 @@ describe('the line of a finished transfer', () => {
 });
 
 describe('refusals', () => {
-  it('are for debugging only', () => {
+  it('of names that do not exist are for debugging only', () => {
     const kept = new KeptLog();
     new Log('info', kept).refusal(refusalRecord());
     expect(kept.lines).toEqual([]);
@@ -76,8 +81,24 @@ describe('refusals', () => {
       client: '[2001:db8::7]:1024',
       local: '2001:db8::1',
       file: 'x\\x0a',
+      kind: 'not_found',
       errorCode: 1,
       reason: 'no such file',
+    });
+  });
+
+  it('that no boot makes are worth a line', () => {
+    const kept = new KeptLog();
+    const log = new Log('debug', kept);
+    for (const kind of REFUSALS) log.refusal(refusalRecord({ kind }));
+    expect(Object.fromEntries(kept.lines.map((line) => [line['kind'], line.level]))).toEqual({
+      not_found: 'debug',
+      access: 'warn',
+      too_large: 'warn',
+      write: 'info',
+      mode: 'info',
+      route: 'debug',
+      render: 'warn',
     });
   });
 
@@ -88,12 +109,12 @@ describe('refusals', () => {
     const log = new Log('debug', kept, () => now);
     for (let n = 0; n < 1000; n++) log.refusal(refusalRecord());
     expect(kept.lines.length).toBe(200);
-    expect(log.suppressed).toEqual({ refusal: 800, warning: 0, failure: 0 });
+    expect(log.suppressed).toEqual({ transfer: 0, failure: 0, refusal: 0, miss: 800, warning: 0 });
     vi.advanceTimersByTime(5000);
     expect(kept.lines.at(-1)).toMatchObject({
       level: 'warn',
       msg: 'log lines left out',
-      kind: 'refusal',
+      kind: 'miss',
       suppressed: 800,
     });
 
@@ -104,12 +125,63 @@ describe('refusals', () => {
     expect(kept.lines.at(-1)).toMatchObject({ msg: 'log lines left out', suppressed: 5 });
   });
 
+  it('that are worth a line have room though names that do not exist have none left', () => {
+    const kept = new KeptLog();
+    const log = new Log('debug', kept, () => 0);
+    for (let n = 0; n < 500; n++) log.refusal(refusalRecord());
+    for (let n = 0; n < 500; n++) log.refusal(refusalRecord({ kind: 'access', code: 2 }));
+    expect(kept.lines.filter((line) => line['kind'] === 'access').length).toBe(200);
+  });
+
   it('do not take the room of transfers', () => {
     const kept = new KeptLog();
     const log = new Log('debug', kept, () => 0);
     for (let n = 0; n < 500; n++) log.refusal(refusalRecord());
     for (let n = 0; n < 500; n++) log.transfer(transferRecord({ outcome: 'timeout' }));
     expect(kept.lines.filter((line) => line.msg === 'transfer').length).toBe(500);
+  });
+});
+
+describe('transfers that end well', () => {
+  it('are left out and counted when they are too many to be read', () => {
+    const kept = new KeptLog();
+    const log = new Log('info', kept, () => 0);
+    for (let n = 0; n < 20_500; n++) log.transfer(transferRecord());
+    expect(kept.lines.length).toBe(20_000);
+    expect(log.suppressed.transfer).toBe(500);
+  });
+});
+
+describe('the log for people', () => {
+  it('has time, level and message first, and quotes what would be read as several words', () => {
+    const line = JSON.stringify({
+      level: 'warn',
+      time: '2026-01-31T12:00:00.250Z',
+      file: 'a b',
+      size: 5,
+      msg: 'transfer',
+    });
+    expect(prettyLine(`${line}\n`, false)).toBe('2026-01-31 12:00:00.250 WARN  transfer file="a b" size=5\n');
+    expect(prettyLine(`${line}\n`, true)).toContain('\x1b[33mWARN \x1b[0m transfer');
+    expect(prettyLine('no JSON\n', false)).toBe('no JSON\n');
+  });
+
+  it('goes to where the other would, and can not be forged by a name', async () => {
+    const texts: string[] = [];
+    let closed = false;
+    const target = {
+      write: (text: string) => void texts.push(text),
+      close: async () => {
+        closed = true;
+      },
+    };
+    const log = new Log('info', prettyTarget(target, false));
+    log.transfer(transferRecord({ file: 'a\n2026-01-31 12:00:00.000 FATAL \x1b[2J' }));
+    await log.close();
+    expect(texts).toHaveLength(1);
+    expect(texts[0]).toMatch(/^[\x20-\x7e]+\n$/);
+    expect(texts[0]).toMatch(/ INFO {2}transfer client=192\.0\.2\.7:2070 local=192\.0\.2\.1 file="a/);
+    expect(closed).toBe(true);
   });
 });
 

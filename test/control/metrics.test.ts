@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type BootSetStats, type CacheStats, Metrics } from '../../src/control/metrics.ts';
+import { noSendErrors } from '../../src/engine/send-errors.ts';
 import type { RoutesStats } from '../../src/render/types.ts';
 import { OUTCOMES } from '../../src/session/session.ts';
 import { FakeServer, refusalRecord, serverStats, transferRecord } from './fixture.ts';
@@ -20,6 +21,7 @@ function metricsOf(server: FakeServer | undefined, store?: BootSetStats, routes?
   return new Metrics({
     server: () => server?.stats(),
     cache: () => CACHE,
+    cacheBytes: 1000,
     store: () => store,
     routes: () => routes,
     suppressedLines: () => ({ refusal: 12 }),
@@ -61,14 +63,24 @@ describe('a scrape', () => {
           receiveDrops: 140 * factor,
           sendDrops: 150 * factor,
           segmentFallbacks: 160 * factor,
+          dataRetransmitted: 170 * factor,
+          duplicateAcks: 180 * factor,
+          dataReceived: 0,
         },
         requestDropsTotal: 130 * factor,
         workersLostTotal: 120 * factor,
+        transfersStuck: 190 * factor,
+        nodesBooting: 200 * factor,
+        sendErrorsTotal: { ...noSendErrors(), ENOBUFS: 210 * factor },
       });
       const samples = await scrape(metrics);
       const shown = Object.fromEntries(
         [...samples].filter(
-          ([name, value]) => name.startsWith('reveille_') && value >= 10 * factor && value % 10 === 0,
+          ([name, value]) =>
+            name.startsWith('reveille_') &&
+            name !== 'reveille_cache_budget_bytes' &&
+            value >= 10 * factor &&
+            value % 10 === 0,
         ),
       );
       expect(shown).toEqual({
@@ -86,7 +98,12 @@ describe('a scrape', () => {
         reveille_receive_drops_total: (130 + 140) * factor,
         reveille_send_drops_total: 150 * factor,
         reveille_segment_fallbacks_total: 160 * factor,
-        reveille_workers_lost_total: 120 * factor,
+        reveille_worker_restarts_total: 120 * factor,
+        reveille_data_packets_retransmitted_total: 170 * factor,
+        reveille_duplicate_acks_ignored_total: 180 * factor,
+        reveille_transfers_stuck: 190 * factor,
+        reveille_nodes_booting: 200 * factor,
+        'reveille_send_errors_total{errno="ENOBUFS"}': 210 * factor,
       });
     }
   });
@@ -108,21 +125,32 @@ describe('a scrape', () => {
 
   it('counts transfers by outcome, and times those that ended well', async () => {
     const metrics = metricsOf(new FakeServer());
-    for (const outcome of OUTCOMES) metrics.transfer(transferRecord({ outcome, durationMs: 250, waitedMs: 1000 }));
+    for (const outcome of OUTCOMES) {
+      const record = transferRecord({ outcome, origin: 'bootSet', durationMs: 250, waitedMs: 1000, queuedMs: 600 });
+      metrics.events.start(record);
+      metrics.events.transfer(record);
+    }
     const samples = await scrape(metrics);
-    for (const outcome of OUTCOMES) expect(samples.get(`reveille_transfers_total{outcome="${outcome}"}`)).toBe(1);
+    for (const outcome of OUTCOMES) {
+      expect(samples.get(`reveille_transfers_total{outcome="${outcome}",origin="bootSet"}`)).toBe(1);
+      expect(samples.get(`reveille_transfers_total{outcome="${outcome}",origin="file"}`)).toBe(0);
+    }
+    expect(samples.get('reveille_transfers_started_total{origin="bootSet"}')).toBe(OUTCOMES.length);
+    expect(samples.get('reveille_transfers_started_total{origin="rendered"}')).toBe(0);
+    expect(samples.get('reveille_queue_wait_seconds_sum')).toBeCloseTo(0.6 * OUTCOMES.length);
     expect(samples.get('reveille_transfer_duration_seconds_count')).toBe(2);
     expect(samples.get('reveille_transfer_duration_seconds_sum')).toBeCloseTo(0.5);
     expect(samples.get('reveille_transfer_wait_seconds_sum')).toBeCloseTo(OUTCOMES.length);
   });
 
-  it('counts refusals by code, and warnings', async () => {
+  it('counts refusals by reason and code, and warnings', async () => {
     const metrics = metricsOf(new FakeServer());
-    metrics.refusal(refusalRecord({ code: 2 }));
-    metrics.warning();
+    metrics.events.refusal(refusalRecord({ kind: 'write', code: 2 }));
+    metrics.events.warning();
     const samples = await scrape(metrics);
-    expect(samples.get('reveille_refusals_total{code="2"}')).toBe(1);
-    expect(samples.get('reveille_refusals_total{code="1"}')).toBe(0);
+    expect(samples.get('reveille_refusals_total{reason="write",code="2"}')).toBe(1);
+    expect(samples.get('reveille_refusals_total{reason="access",code="2"}')).toBe(0);
+    expect(samples.get('reveille_refusals_total{reason="not_found",code="1"}')).toBe(0);
     expect(samples.get('reveille_warnings_total')).toBe(1);
   });
 
@@ -133,8 +161,8 @@ describe('a scrape', () => {
 
   it('never names a client or a file', async () => {
     const metrics = metricsOf(new FakeServer());
-    metrics.transfer(transferRecord({ file: 'secret-name' }));
-    metrics.refusal(refusalRecord({ filename: 'secret-name' }));
+    metrics.events.transfer(transferRecord({ file: 'secret-name' }));
+    metrics.events.refusal(refusalRecord({ filename: 'secret-name' }));
     const text = await metrics.registry.metrics();
     expect(text).not.toMatch(/secret-name|192\.0\.2\.7|2001:db8/);
   });
@@ -149,6 +177,8 @@ describe('a scrape', () => {
       // prom-client gives the type as a word here, whatever its typings say.
       expect(`${name} ${String(type)}`).toMatch(/^\w+_total counter$|^\w+(?<!_total) (?:gauge|histogram)$/);
     }
+    const misnamed = families.filter(({ name, type }) => name.endsWith('_total') && String(type) !== 'counter');
+    expect(misnamed.map(({ name }) => name)).toEqual([]);
   });
 });
 
@@ -158,6 +188,7 @@ describe('of a store', () => {
       name: `rack${index}`,
       current: index === 1 ? undefined : index + 1,
       pins: 2,
+      byVersion: [{ version: index + 1, pins: 2 }],
     })),
     versions: 11,
     pins: 12,
@@ -171,7 +202,7 @@ describe('of a store', () => {
     const samples = await scrape(metricsOf(undefined, stats(2)));
     expect(samples.get('reveille_channel_version{channel="rack0"}')).toBe(1);
     expect(samples.has('reveille_channel_version{channel="rack1"}')).toBe(false);
-    expect(samples.get('reveille_channel_pins{channel="rack1"}')).toBe(2);
+    expect(samples.get('reveille_channel_pins{channel="rack1",version="2"}')).toBe(2);
     expect(
       ['store_versions', 'pins', 'pins_evicted_total', 'late_pins_total', 'shared_answers_total'].map((name) =>
         samples.get(`reveille_${name}`),
@@ -188,7 +219,7 @@ describe('of a store', () => {
     const samples = await scrape(metricsOf(undefined, stats(150)));
     const labels = [...samples.keys()].filter((name) => name.startsWith('reveille_channel_pins'));
     expect(labels).toHaveLength(101);
-    expect(samples.get('reveille_channel_pins{channel="(others)"}')).toBe(100);
+    expect(samples.get('reveille_channel_pins{channel="(others)",version="(others)"}')).toBe(100);
   });
 
   it('shows what routes have done', async () => {
@@ -202,11 +233,16 @@ describe('of a store', () => {
       nodes: 12,
       reloads: 13,
     });
-    metrics.render({ kind: 'template', result: 'rendered', durationMs: 20 });
-    metrics.render({ kind: 'handler', result: 'failed', durationMs: 700 });
-    metrics.reload('ok');
-    metrics.reload('failed');
-    metrics.reload('failed');
+    metrics.events.setRoutes([
+      { match: 'a', template: 'a.liquid' },
+      { match: 'b', empty: true },
+      { match: 'c', handler: 'c.mjs' },
+    ]);
+    metrics.events.render({ route: 1, kind: 'template', result: 'rendered', durationMs: 20 });
+    metrics.events.render({ route: 3, kind: 'handler', result: 'failed', durationMs: 700 });
+    metrics.events.reload('ok');
+    metrics.events.reload('failed');
+    metrics.events.reload('failed');
     const samples = await scrape(metrics);
     expect(
       Object.fromEntries(
@@ -234,12 +270,12 @@ describe('of a store', () => {
       reveille_renders_kept: 10,
       reveille_renders_kept_bytes: 11,
       reveille_inventory_nodes: 12,
-      'reveille_renders_total{kind="template",result="rendered"}': 1,
-      'reveille_renders_total{kind="handler",result="failed"}': 1,
-      'reveille_render_duration_seconds_sum{kind="template"}': 0.02,
-      'reveille_render_duration_seconds_count{kind="template"}': 1,
-      'reveille_render_duration_seconds_sum{kind="handler"}': 0.7,
-      'reveille_render_duration_seconds_count{kind="handler"}': 1,
+      'reveille_renders_total{route="1:template",result="rendered"}': 1,
+      'reveille_renders_total{route="3:handler",result="failed"}': 1,
+      'reveille_render_duration_seconds_sum{route="1:template"}': 0.02,
+      'reveille_render_duration_seconds_count{route="1:template"}': 1,
+      'reveille_render_duration_seconds_sum{route="3:handler"}': 0.7,
+      'reveille_render_duration_seconds_count{route="3:handler"}': 1,
       'reveille_reloads_total{result="ok"}': 1,
       'reveille_reloads_total{result="failed"}': 2,
     });

@@ -226,7 +226,7 @@ describe('the API of a running server', () => {
     expect((await get('explain?name=x', 'fedcba9876543210')).status).toBe(401);
     const metrics = await (await fetch(`${server.admin}/metrics`)).text();
     expect(metrics).toContain('\nreveille_pins 0\n');
-    expect(metrics).toContain('\nreveille_renders_total{kind="template",result="rendered"} 0\n');
+    expect(metrics).toContain('\nreveille_renders_total{route="1:template",result="rendered"} 0\n');
     // A real request pins.
     expect(await server.ask(`pxelinux.cfg/01-${NODE}`)).toContain('rack/install-2/linux');
     expect(await (await fetch(`${server.admin}/metrics`)).text()).toContain('\nreveille_pins 1\n');

@@ -1,8 +1,10 @@
 /** The driver's own rules, with sessions made for the purpose. Whole transfers are in driver-conformance.ts. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { COUNTER } from '../../src/engine/counters.ts';
+import { allocateCounters, COUNTER, counterRow } from '../../src/engine/counters.ts';
 import { Driver, type Job } from '../../src/engine/driver.ts';
+import { LatencyHistogram } from '../../src/engine/latencies.ts';
 import { MemoryNetwork } from '../../src/engine/memory.ts';
+import { shareBytes } from '../../src/engine/shared-bytes.ts';
 import type { Engine } from '../../src/engine/types.ts';
 import { VirtualClock } from '../../src/engine/virtual-clock.ts';
 import type { Packet } from '../../src/protocol/packet.ts';
@@ -52,7 +54,7 @@ describe('a driver', () => {
     network = new MemoryNetwork(clock, 1);
     engine = network.engine();
     peer = await RawPeer.open(network.engine(), 'peer');
-    counters = new Float64Array(8);
+    counters = counterRow(allocateCounters(1), 0);
     driver = new Driver(engine, counters);
   });
 
@@ -149,7 +151,7 @@ describe('a driver', () => {
       throw new Error('a bug of ours');
     };
     let rung = true;
-    driver = new Driver(engine, counters, () => rung);
+    driver = new Driver(engine, counters, { doorbell: () => rung });
     const odd = new ScriptedSession();
     Object.defineProperty(odd, 'deadline', { get: fail });
     const reports = [
@@ -172,10 +174,12 @@ describe('a driver', () => {
 
   test('lets supervisions speak within ten milliseconds of the bell, and only then', async () => {
     let rung = false;
-    driver = new Driver(engine, counters, () => {
-      const was = rung;
-      rung = false;
-      return was;
+    driver = new Driver(engine, counters, {
+      doorbell: () => {
+        const was = rung;
+        rung = false;
+        return was;
+      },
     });
     const attended: number[] = [];
     const session = Object.assign(new ScriptedSession(), { deadline: 60_000 });
@@ -250,5 +254,44 @@ describe('a driver', () => {
     expect(counters[COUNTER.malformed]).toBe(5);
     expect(counters[COUNTER.stale]).toBe(2);
     expect(counters[COUNTER.retransmits]).toBe(4);
+    expect(counters[COUNTER.duplicateAcks]).toBe(2);
+  });
+
+  test('counts DATA that is sent again, stale packets that are no ACKs, and DATA that comes', async () => {
+    const session = Object.assign(new ScriptedSession(), { deadline: 1000 });
+    const blocks = [1, 2, 2, 1, 3];
+    session.onPacket = (_packet, _now, out) => {
+      session.tally.stale++;
+      const block = blocks.shift();
+      if (block !== undefined) out.data(block, 0, 4);
+    };
+    const report = driver.run(job(session, { content: engine.attach(shareBytes(Uint8Array.of(1, 2, 3, 4))) }));
+    await clock.runAsync(1);
+    const link = peer.inbox.datagrams[0]!.from!;
+    for (const opcode of [4, 4, 4, 4, 4, 3, 3]) peer.send(link, 0, opcode, 0, 1);
+    await clock.runAsync();
+    await report;
+    expect(counters[COUNTER.dataSent]).toBe(5);
+    expect(counters[COUNTER.dataRetransmitted]).toBe(2);
+    expect(counters[COUNTER.stale]).toBe(7);
+    expect(counters[COUNTER.duplicateAcks]).toBe(5);
+    expect(counters[COUNTER.dataReceived]).toBe(2);
+  });
+
+  test('notes each round trip that a session has measured, once', async () => {
+    const roundTrips = new LatencyHistogram([1, 10, 100]);
+    driver = new Driver(engine, counters, { roundTrips });
+    const session = Object.assign(new ScriptedSession(), { deadline: 1000 });
+    const measured = [0, -1, 7, 300];
+    session.onPacket = () => {
+      session.tally.roundTripMs = measured.shift() ?? session.tally.roundTripMs;
+    };
+    const report = driver.run(job(session));
+    await clock.runAsync(1);
+    const link = peer.inbox.datagrams[0]!.from!;
+    for (let count = 0; count < 6; count++) peer.send(link, 0, 4, 0, 1);
+    await clock.runAsync();
+    await report;
+    expect(roundTrips.counts()).toEqual({ boundsMs: [1, 10, 100], counts: [1, 1, 0, 1], sumMs: 307 });
   });
 });

@@ -1,12 +1,13 @@
 /** What the Linux engine promises beyond the conformance suite: shared ports, shared addresses, mappings of layouts. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type EngineChoice, resolveEngine } from '../../src/engine/create.ts';
+import { LATENCY_BOUNDS, LatencyHistogram } from '../../src/engine/latencies.ts';
 import { LinuxEngine } from '../../src/engine/linux/engine.ts';
 import { AF_INET, AF_INET6, NEWEST_NODE } from '../../src/engine/linux/libc.ts';
 import { PeerTable } from '../../src/engine/linux/peer-table.ts';
 import { checkLinuxEngine } from '../../src/engine/linux/self-check.ts';
 import { shareBytes } from '../../src/engine/shared-bytes.ts';
-import type { Address, Link, LinkReceiver, ListeningPort } from '../../src/engine/types.ts';
+import { type Address, HEALTHY, type Link, type LinkReceiver, type ListeningPort } from '../../src/engine/types.ts';
 import { RawLink, RawPeer } from '../support/datagrams.ts';
 import { Random } from '../support/random.ts';
 
@@ -108,7 +109,38 @@ describe.skipIf(isNewer)('the linux engine', () => {
       expect(bytes.slice(0, 4)).toEqual([0, 3, 0, index + 1]);
       expect(Buffer.from(bytes.slice(4)).equals(content.subarray(index * 1000, (index + 1) * 1000))).toBe(true);
     }
-    expect(engine.health()).toEqual({ receiveDrops: 0, sendDrops: 0, segmentFallbacks: 0 });
+    expect(engine.health()).toEqual(HEALTHY);
+  });
+
+  it('counts what can not be sent, by reason', async () => {
+    // Nobody may send to a broadcast address without having asked for it.
+    const peer: Address = { address: '255.255.255.255', port: 9 };
+    const link = await engine.link({ local: '127.0.0.1', peer, peerPort: 'fixed' }, SILENT);
+    const view = engine.attach(shareBytes(new Uint8Array(100)));
+    for (let block = 1; block <= 3; block++) link.data(block, view, 0, 100);
+    link.control(Uint8Array.of(0, 4, 0, 0), 4);
+    // Closing sends what is queued.
+    link.close();
+    const { sendDrops, sendErrors } = engine.health();
+    expect(sendDrops).toBe(4);
+    expect(Object.values(sendErrors).reduce((sum, count) => sum + count, 0)).toBe(4);
+    expect(sendErrors.EACCES + sendErrors.ENETUNREACH + sendErrors.EINVAL).toBe(4);
+  });
+
+  it('times one batch in eight, and counts it once for each packet in it', async () => {
+    const turnaround = new LatencyHistogram(LATENCY_BOUNDS.turnaround);
+    engine.turnaround = turnaround;
+    const peer = await RawPeer.open(others, '127.0.0.1');
+    const link = await RawLink.open(engine, { local: '127.0.0.1', peer: peer.local, peerPort: 'fixed' });
+    link.onHeard = () => link.send(0, 4, 0, 1);
+    const times = 80;
+    for (let count = 1; count <= times; count++) {
+      peer.send(link.local, 0, 4, 0, 1);
+      await peer.inbox.has(count);
+    }
+    const { counts, sumMs } = turnaround.counts();
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(times / 8);
+    expect(sumMs).toBeGreaterThan(0);
   });
 
   it('loses no block to a live client when a dead one on the same socket is noticed', async () => {

@@ -2,6 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Driver } from '../../src/engine/driver.ts';
+import { LATENCY_BOUNDS, LatencyHistogram } from '../../src/engine/latencies.ts';
 import { PortableEngine } from '../../src/engine/portable.ts';
 import type { Address } from '../../src/engine/types.ts';
 import { decodeRequest } from '../../src/protocol/request.ts';
@@ -139,6 +140,29 @@ describe('the portable engine', () => {
     await expect(engine.listen(nowhere, () => {})).rejects.toMatchObject({ code: 'EADDRNOTAVAIL' });
     const options = { local: nowhere.address, peer: nowhere, peerPort: 'learn' } as const;
     await expect(RawLink.open(engine, options)).rejects.toMatchObject({ code: 'EADDRNOTAVAIL' });
+  });
+
+  test('counts what can not be sent, by reason, and times one datagram in eight', async () => {
+    // Nobody may send to a broadcast address without having asked for it.
+    const nobody = await RawLink.open(engine, {
+      local: HERE,
+      peer: { address: '255.255.255.255', port: 9 },
+      peerPort: 'learn',
+    });
+    nobody.send(0, 1);
+    await expect.poll(() => engine.health().sendDrops).toBe(1);
+    expect(Object.values(engine.health().sendErrors).reduce((sum, count) => sum + count, 0)).toBe(1);
+
+    const turnaround = new LatencyHistogram(LATENCY_BOUNDS.turnaround);
+    engine.turnaround = turnaround;
+    const peer = await RawPeer.open(engine, HERE);
+    const link = await RawLink.open(engine, { local: HERE, peer: peer.local, peerPort: 'fixed' });
+    link.onHeard = () => link.send(0, 4, 0, 1);
+    for (let count = 1; count <= 16; count++) {
+      peer.send(link.local, 0, 4, 0, 1);
+      await peer.inbox.has(count);
+    }
+    expect(turnaround.counts().counts.reduce((sum, count) => sum + count, 0)).toBe(2);
   });
 
   describe.skipIf(process.platform !== 'linux')('gives every descriptor back', () => {

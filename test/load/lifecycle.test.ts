@@ -35,8 +35,34 @@ async function finishAll(downloads: readonly Paused[]): Promise<void> {
   for (const content of contents) expect(content.equals(KERNEL)).toBe(true);
 }
 
+/** How many transfers each worker says that it runs; only workers that live have any. */
+async function transfersByWorker(): Promise<number[]> {
+  const { workers } = await server.stats();
+  return workers.map(({ transfers }) => transfers).toSorted((one, other) => one - other);
+}
+
+describe('each worker', () => {
+  it('tells how many transfers it runs, and what it takes of the processors', async () => {
+    expect(await transfersByWorker()).toEqual([DOWNLOADS / 2, DOWNLOADS / 2]);
+    await expect
+      .poll(async () => (await server.stats()).workers.every(({ cpuSeconds }) => cpuSeconds > 0), { timeout: 10_000 })
+      .toBe(true);
+    const { workers } = await server.stats();
+    expect(workers.map(({ worker }) => worker)).toEqual([0, 1]);
+    for (const { cpuSeconds, eventLoopDelayMs } of workers) {
+      expect(cpuSeconds).toBeLessThan(60);
+      expect(eventLoopDelayMs).toBeGreaterThanOrEqual(0);
+    }
+    await finishAll(paused);
+    await expect.poll(() => server.transfers.length, { timeout: 10_000 }).toBe(DOWNLOADS);
+    expect(await transfersByWorker()).toEqual([0, 0]);
+    expect(await server.stop(0)).toBe(0);
+  });
+});
+
 describe('a throw inside a busy worker', () => {
   it('costs that worker its transfers, and nobody else anything', async () => {
+    const sentBefore = (await server.stats()).packets.dataSent;
     const lost = await server.crash();
     expect(lost).toBeGreaterThan(0);
     expect(lost).toBeLessThan(DOWNLOADS);
@@ -51,6 +77,9 @@ describe('a throw inside a busy worker', () => {
     const served = await startPaused(server.address, 'kernel', DOWNLOADS);
     // The replacement has its share.
     expect(await server.running()).toEqual([DOWNLOADS / 2, DOWNLOADS / 2]);
+    expect((await transfersByWorker()).slice(-2)).toEqual([DOWNLOADS / 2, DOWNLOADS / 2]);
+    // What the lost one has counted stays.
+    expect((await server.stats()).packets.dataSent).toBeGreaterThan(sentBefore);
     await finishAll(served);
     await closeAll(served);
 

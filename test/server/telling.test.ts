@@ -1,6 +1,7 @@
 /** What the server tells of requests and transfers while they go on. */
 import { describe, expect, it } from 'vitest';
 import type { Source } from '../../src/content/types.ts';
+import type { LatencyCounts } from '../../src/engine/latencies.ts';
 import { shareBytes } from '../../src/engine/shared-bytes.ts';
 import type { DropRecord, RequestRecord, StartRecord } from '../../src/server/types.ts';
 import { seededBytes } from '../support/content.ts';
@@ -187,5 +188,48 @@ describe('of transfers', () => {
     ).toEqual([1, 2]);
     await world.pass(20);
     expect(world.server.transfers().map(({ id }) => id)).toEqual([2]);
+  });
+});
+
+describe('what workers measure', () => {
+  it('is how long first replies and round trips take', async () => {
+    const { world } = await listeningWorld({ files: { f: FILE }, faults: { delayMs: 15 } });
+    const client = world.client();
+    client.ask('f', { blksize: 1024 });
+    await world.pass(40);
+    for (let block = 0; block <= 4; block++) {
+      client.ack(block);
+      await world.pass(40);
+    }
+    const { latencies } = world.server.stats();
+    const seen = ({ boundsMs, counts }: LatencyCounts): unknown[] =>
+      counts.flatMap((count, bucket) => (count === 0 ? [] : [[boundsMs[bucket], count]]));
+    expect(seen(latencies.firstReply)).toEqual([[1, 1]]);
+    // Forty milliseconds each, of which thirty are on the way. The ACK of the OACK says nothing of DATA.
+    expect(seen(latencies.roundTrip)).toEqual([[50, 4]]);
+    expect(latencies.roundTrip.sumMs).toBe(160);
+  });
+
+  it('counts who stands still, and how many nodes boot', async () => {
+    const { world } = await listeningWorld({ files: { f: FILE } });
+    const [one, other] = [world.client('10.0.0.8'), world.client('10.0.0.9')];
+    one.ask('f');
+    other.ask('f');
+    world.client('10.0.0.9', 3000).ask('f', { blksize: 100 });
+    await world.pass(5);
+    one.ack(1);
+    await world.pass(1);
+    const booting = () => {
+      const { transfersStuck, nodesBooting, transfersActive } = world.server.stats();
+      return { transfersStuck, nodesBooting, transfersActive };
+    };
+    expect(booting()).toEqual({ transfersStuck: 0, nodesBooting: 2, transfersActive: 3 });
+    await world.pass(4990);
+    expect(booting().transfersStuck).toBe(0);
+    await world.pass(100);
+    expect(booting().transfersStuck).toBe(1);
+    one.ack(2);
+    await world.pass(100);
+    expect(booting().transfersStuck).toBe(0);
   });
 });

@@ -26,6 +26,7 @@ function harness(threads: readonly Partial<ThreadHealth>[], facts: Partial<Storm
     wrongFiles: none,
     silences: [],
     lastBytesAt: 0,
+    dataPackets: 0,
     curve: { completed: [], failed: [], bytes: [] },
   };
   return aggregate(

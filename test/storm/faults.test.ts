@@ -19,7 +19,7 @@ import { RawLink, RawPeer } from '../support/datagrams.ts';
 
 const SEED = 77;
 const SENDS = 20_000;
-const NOTHING: FaultCounts = { lost: 0, duplicated: 0, reordered: 0, delayed: 0 };
+const NOTHING: FaultCounts = { lost: 0, lostData: 0, duplicated: 0, reordered: 0, delayed: 0 };
 
 describe('the text of faults', () => {
   it('names shares of packets for both ways, for one, or for each', () => {

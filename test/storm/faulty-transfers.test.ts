@@ -14,7 +14,7 @@ import { MiniServer } from '../support/mini-server.ts';
 import { Random as TestRandom } from '../support/random.ts';
 
 const SEED = 77;
-const NOTHING: FaultCounts = { lost: 0, duplicated: 0, reordered: 0, delayed: 0 };
+const NOTHING: FaultCounts = { lost: 0, lostData: 0, duplicated: 0, reordered: 0, delayed: 0 };
 const CONTENT = new TestRandom(3).bytes(40_000);
 
 interface Fetched {
@@ -158,7 +158,7 @@ describe('packets that are lost by name', () => {
   it('are lost in each transfer anew', async () => {
     const { counts, right, reports } = await fetchAll({ lose: ['data 2 x2'] }, { nodes: 3, times: 2 });
     expect(right).toBe(true);
-    expect(counts).toEqual({ ...NOTHING, lost: 12 });
+    expect(counts).toEqual({ ...NOTHING, lost: 12, lostData: 12 });
     expect(reports).toHaveLength(6);
     for (const { retransmits } of reports) expect(retransmits).toBeGreaterThanOrEqual(2);
   });
@@ -186,7 +186,7 @@ describe('packets that are lost by name', () => {
   ])('may be the last block, %s', async (_name, wish, last) => {
     const { counts, right, in: incoming } = await fetchAll({ lose: ['data last'] }, { wish });
     expect(right).toBe(true);
-    expect(counts).toEqual({ ...NOTHING, lost: 1 });
+    expect(counts).toEqual({ ...NOTHING, lost: 1, lostData: 1 });
     for (const packet of incoming.filter((name) => name.startsWith('data'))) {
       expect(timesOf(incoming, packet)).toBe(packet === `data ${last}` ? 2 : 1);
     }

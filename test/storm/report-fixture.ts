@@ -74,12 +74,13 @@ export const roughReport: StormReport = {
   files_not_compared: null,
   mixed_versions: 2,
   bytes: 985 * KERNEL_BYTES + 62_411_000,
+  data_packets: 1_204_388,
   duration_s: 63.184,
   first_reply_ms: { p50: 2.418, p90: 11.07, p99: 108.9, max: 3261.4 },
   finish_s: { p50: 37.92, p90: 46.81, p99: 58.66, max: 62.97 },
   retransmits: { client: 1742, server: 96 },
   duplicate_tids: 3,
-  injected: { lost: 12_204, duplicated: 311, reordered: 908, delayed: 0, vanished_nodes: 2 },
+  injected: { lost: 12_204, lost_data: 9000, duplicated: 311, reordered: 908, delayed: 0, vanished_nodes: 2 },
   stages: [
     {
       name: 'loader',
@@ -188,9 +189,10 @@ export const calmReport: StormReport = {
   files_not_compared: 0,
   mixed_versions: 0,
   bytes: 985 * KERNEL_BYTES,
+  data_packets: 985 * 7000,
   retransmits: { client: 0, server: 0 },
   duplicate_tids: 0,
-  injected: { lost: 0, duplicated: 0, reordered: 0, delayed: 0, vanished_nodes: 0 },
+  injected: { lost: 0, lost_data: 0, duplicated: 0, reordered: 0, delayed: 0, vanished_nodes: 0 },
   stages: [
     {
       ...roughReport.stages[2]!,
@@ -215,6 +217,7 @@ export const emptyReport: StormReport = {
   files_not_compared: null,
   mixed_versions: null,
   bytes: 0,
+  data_packets: 0,
   duration_s: 0,
   first_reply_ms: null,
   finish_s: null,

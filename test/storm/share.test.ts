@@ -2,35 +2,19 @@
 import { describe, expect, it } from 'vitest';
 import { MemoryNetwork } from '../../src/engine/memory.ts';
 import { VirtualClock } from '../../src/engine/virtual-clock.ts';
-import { aggregate } from '../../src/storm/aggregate.ts';
-import { CELL, StormCells } from '../../src/storm/cells.ts';
 import type { ExpectedVersion } from '../../src/storm/expected.ts';
-import { createFaultCounts, type FaultFlags, parseFaults } from '../../src/storm/fault-plan.ts';
-import { withFaults } from '../../src/storm/faulty-engine.ts';
+import type { FaultFlags } from '../../src/storm/fault-plan.ts';
 import { PROFILES } from '../../src/storm/profiles.ts';
-import { Random } from '../../src/storm/random.ts';
 import { planFromFiles } from '../../src/storm/read-plan.ts';
 import type { StormReport } from '../../src/storm/report.ts';
-import { runShare } from '../../src/storm/share.ts';
 import { SEED, seededBytes } from '../support/content.ts';
 import { MiniServer } from '../support/mini-server.ts';
+import { version, virtualStorm } from '../support/virtual-storm.ts';
 
 const FILES: ReadonlyMap<string, Uint8Array> = new Map([
   ['linux', seededBytes(SEED, 60_000)],
   ['initrd.img', seededBytes(SEED + 1, 150_000)],
 ]);
-
-function version(name: string, files: ReadonlyMap<string, Uint8Array>): ExpectedVersion {
-  const places = new Map<string, { offset: number; length: number }>();
-  let offset = 0;
-  for (const [file, { length }] of files) {
-    places.set(file, { offset, length });
-    offset += length;
-  }
-  const buffer = new SharedArrayBuffer(offset);
-  for (const [file, bytes] of files) new Uint8Array(buffer).set(bytes, places.get(file)!.offset);
-  return { name, buffer, files: places };
-}
 
 interface World {
   readonly profile?: string;
@@ -48,66 +32,12 @@ interface World {
 }
 
 async function storm(world: World = {}): Promise<Omit<StormReport, 'slo'>> {
-  const { profile = 'ipxe', nodes = 10, seed = 5, everyMs = 0 } = world;
+  const { profile = 'ipxe', files, expected = [version('', FILES)], ...rest } = world;
   const clock = new VirtualClock();
   const network = new MemoryNetwork(clock, 1, { delayMs: 1 });
-  const server = new MiniServer(network.engine(), FILES);
-  const address = await server.listen('10.0.0.1');
-  const plan = planFromFiles({ profile, files: world.files ?? [...FILES.keys()] });
-  const cells = StormCells.allocate(1, plan.stages.length);
-  const faults = parseFaults(world.faults ?? {});
-  const injected = createFaultCounts();
-  const engine = withFaults(network.engine(), faults, new Random(seed).fork('faults'), injected);
-  const expected = world.expected ?? [version('', FILES)];
-  const running = runShare(
-    {
-      thread: 0,
-      server: address,
-      plan,
-      seed,
-      nodes: Array.from({ length: nodes }, (_, index) => index + 1),
-      due: Array.from({ length: nodes }, (_, index) => index * everyMs),
-      startAt: 0,
-      source: 'address',
-      faults,
-      expected,
-      doubledAcks: true,
-      mix: [],
-      cells: cells.buffer,
-    },
-    engine,
-    () => clock.now(),
-  );
-  const state = { ended: false };
-  void running.finally(() => {
-    state.ended = true;
-  });
-  if (world.stopAt !== undefined) clock.wake(world.stopAt, () => cells.stop());
-  for (let second = 1; !state.ended && second < 1000; second++) {
-    await clock.runAsync(second * 1000);
-    world.watch?.({ client: cells.sum(CELL.client), server: cells.sum(CELL.server) });
-  }
-  const result = await running;
-  const idle = { busy: 0, delayP50: 0, delayP90: 0, delayP99: 0, delayMax: 0, drops: 0 };
-  return aggregate(
-    {
-      startedAt: new Date(0),
-      durationMs: clock.now(),
-      server: 'memory',
-      seed,
-      plan,
-      mix: [],
-      arrival: 'burst',
-      nodes,
-      verified: true,
-      versioned: expected.length > 1,
-      cpuMs: 0,
-      engine: 'memory',
-      machine: { cpu: '', cores: 0, node: '', kernel: '' },
-      version: '',
-    },
-    [{ result, health: idle, injected }],
-  );
+  const server = await new MiniServer(network.engine(), FILES).listen('10.0.0.1');
+  const plan = planFromFiles({ profile, files: files ?? [...FILES.keys()] });
+  return virtualStorm({ network, server, plan, expected, ...rest });
 }
 
 describe('a share of a storm', { timeout: 60_000 }, () => {

@@ -100,10 +100,12 @@ class VirtualWorld {
     this.#random = new Random(draw.seed);
     this.#network = new MemoryNetwork(this.#clock, this.#random.between(1, 2 ** 31), draw.faults);
     const counters = (): Float64Array => new Float64Array(8);
-    this.#server = new Driver(this.#network.engine(), counters(), () => {
-      const rung = this.#rung;
-      this.#rung = false;
-      return rung;
+    this.#server = new Driver(this.#network.engine(), counters(), {
+      doorbell: () => {
+        const rung = this.#rung;
+        this.#rung = false;
+        return rung;
+      },
     });
     this.#clients = new Driver(this.#network.engine(), counters());
     this.#witness = new WireWitness(

@@ -42,10 +42,16 @@ export function channelStats(
   for (const { record, open } of pins) {
     const { channel, version } = record;
     let policy = policies.get(channel);
-    if (policy === undefined) policies.set(channel, (policy = policyOf(channel)));
+    if (policy === undefined) {
+      policy = policyOf(channel);
+      policies.set(channel, policy);
+    }
     if (hasLapsed(record, open > 0, now, policy)) continue;
     let ofChannel = counts.get(channel);
-    if (ofChannel === undefined) counts.set(channel, (ofChannel = new Map()));
+    if (ofChannel === undefined) {
+      ofChannel = new Map();
+      counts.set(channel, ofChannel);
+    }
     ofChannel.set(version, (ofChannel.get(version) ?? 0) + 1);
   }
   return [...channels].map(({ name, current }) => {

@@ -4,6 +4,7 @@
  * spread at random.
  */
 import { MonotonicClock } from '../clock.ts';
+import type { LatencyHistogram } from '../latencies.ts';
 import type { MapFile, SharedHandle, SharedView } from '../shared-bytes.ts';
 import type {
   Address,
@@ -108,9 +109,13 @@ export class LinuxEngine implements Engine {
 
   health(): EngineHealth {
     const sockets = [...this.#listening, ...[...this.#sockets.values()].flat(), ...this.#retired, ...this.#nodes];
-    const { segmentFallbacks, dropped } = this.#io.queue.counts;
+    const { segmentFallbacks, dropped, errors } = this.#io.queue.counts;
     const open = sockets.reduce((sum, { drops }) => sum + drops, 0);
-    return { receiveDrops: this.#closedDrops + open, sendDrops: dropped, segmentFallbacks };
+    return { receiveDrops: this.#closedDrops + open, sendDrops: dropped, segmentFallbacks, sendErrors: { ...errors } };
+  }
+
+  set turnaround(histogram: LatencyHistogram | undefined) {
+    this.#io.turnaround = histogram;
   }
 
   readonly mapFile: MapFile = (fd, length) => mapFile(this.#io.libc, fd, length);

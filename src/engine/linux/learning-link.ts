@@ -65,7 +65,7 @@ export class LearningLink extends QueuedLink implements Readable, Outlet {
   onReadable(): void {
     const { ring } = this.io;
     const count = ring.receive(this.fd);
-    this.io.batch(() => {
+    this.io.batch(count, () => {
       for (let slot = 0; slot < count && !this.closed; slot++) this.#onDatagram(slot);
     });
   }

@@ -105,7 +105,7 @@ export class LinkSocket implements Readable, Outlet {
     const { ring } = this.#io;
     for (let round = 0; round < ROUNDS && !this.#closed; round++) {
       const count = ring.receive(this.fd);
-      if (count > 0) this.#io.batch(() => this.#deliver(count));
+      if (count > 0) this.#io.batch(count, () => this.#deliver(count));
       if (count < ring.slots) return;
     }
   }

@@ -89,7 +89,8 @@ export class LinuxListening implements Readable, ListeningPort {
     if (this.#io.libc.sendmmsg(this.fd, this.#reply.address, 1, 0) === 1) return;
     // An error of an earlier reply has been reported instead: read it and try once more. Then it is a packet lost.
     this.drainErrors();
-    this.#io.libc.sendmmsg(this.fd, this.#reply.address, 1, 0);
+    if (this.#io.libc.sendmmsg(this.fd, this.#reply.address, 1, 0) === 1) return;
+    this.#io.queue.dropped(1, this.#io.libc.errno());
   }
 
   async close(): Promise<void> {

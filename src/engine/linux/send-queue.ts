@@ -4,6 +4,7 @@
  * copied but control packets: an entry points to a ready-made header and into the content.
  */
 import { DATA_HEADER, encodeDataHeader } from '../../protocol/encode.ts';
+import { noSendErrors, type SendErrno, sendErrno } from '../send-errors.ts';
 import { Arena } from './arena.ts';
 import {
   CMSGHDR,
@@ -63,6 +64,8 @@ export interface Destination {
 
 /** Counted since the start. */
 export interface SendCounts {
+  /** Datagrams that could not be sent, by reason. */
+  readonly errors: Record<SendErrno, number>;
   /** Entries that the kernel refused to cut up and that went one by one. */
   segmentFallbacks: number;
   /** Datagrams that could not be sent. */
@@ -70,7 +73,7 @@ export interface SendCounts {
 }
 
 export class SendQueue {
-  readonly counts: SendCounts = { segmentFallbacks: 0, dropped: 0 };
+  readonly counts: SendCounts = { errors: noSendErrors(), segmentFallbacks: 0, dropped: 0 };
   readonly destinations: Arena;
   readonly #libc: Libc;
   readonly #headers: Arena;
@@ -286,7 +289,7 @@ export class SendQueue {
       this.#sendSingly(outlet, entry, segments);
       return;
     }
-    this.counts.dropped += Math.max(1, segments);
+    this.dropped(Math.max(1, segments), errno);
     const owner = this.#owners[entry];
     if (errno === EFAULT && owner !== undefined) this.#unreadable.push(owner);
   }
@@ -313,6 +316,12 @@ export class SendQueue {
       words[single + (MMSGHDR.controlLength >> 2)] = 0;
     }
     const sent = this.#libc.sendmmsg(outlet.fd, this.#singlesAddress, segments, 0);
-    this.counts.dropped += segments - Math.max(0, sent);
+    if (sent < segments) this.dropped(segments - Math.max(0, sent), this.#libc.errno());
+  }
+
+  /** Counts what could not be sent. */
+  dropped(datagrams: number, errno: number): void {
+    this.counts.dropped += datagrams;
+    this.counts.errors[sendErrno(errno)] += datagrams;
   }
 }

@@ -1,0 +1,47 @@
+/** Why the kernel would not send, as a closed set of names: labels of a metric. */
+
+export const SEND_ERRNOS = [
+  /** No room in the socket's buffer, also after a wait. */
+  'EAGAIN',
+  /** No room in the device's queue. */
+  'ENOBUFS',
+  /** Longer than the path or the device takes. */
+  'EMSGSIZE',
+  /** A firewall's rule. */
+  'EPERM',
+  'EACCES',
+  'ENETUNREACH',
+  'EHOSTUNREACH',
+  'ENETDOWN',
+  'EINVAL',
+  /** The file under a mapping was cut short. */
+  'EFAULT',
+  'other',
+] as const;
+export type SendErrno = (typeof SEND_ERRNOS)[number];
+
+/** Linux's numbers for them. */
+const NUMBERS: Readonly<Record<number, SendErrno>> = {
+  1: 'EPERM',
+  11: 'EAGAIN',
+  13: 'EACCES',
+  14: 'EFAULT',
+  22: 'EINVAL',
+  90: 'EMSGSIZE',
+  100: 'ENETDOWN',
+  101: 'ENETUNREACH',
+  105: 'ENOBUFS',
+  113: 'EHOSTUNREACH',
+};
+
+const NAMES: ReadonlySet<string> = new Set(SEND_ERRNOS);
+
+/** @param errno Linux's number, or the name that Node gives. */
+export function sendErrno(errno: number | string | undefined): SendErrno {
+  if (typeof errno === 'number') return NUMBERS[errno] ?? 'other';
+  return errno !== undefined && NAMES.has(errno) ? (errno as SendErrno) : 'other';
+}
+
+export function noSendErrors(): Record<SendErrno, number> {
+  return Object.fromEntries(SEND_ERRNOS.map((name) => [name, 0])) as Record<SendErrno, number>;
+}

@@ -1,0 +1,101 @@
+/** A storm by one thread's share of it, in this thread, on virtual time, with its report. */
+import type { MemoryNetwork } from '../../src/engine/memory.ts';
+import type { Address } from '../../src/engine/types.ts';
+import { aggregate } from '../../src/storm/aggregate.ts';
+import { CELL, StormCells } from '../../src/storm/cells.ts';
+import type { ExpectedVersion } from '../../src/storm/expected.ts';
+import { createFaultCounts, type FaultFlags, parseFaults } from '../../src/storm/fault-plan.ts';
+import { withFaults } from '../../src/storm/faulty-engine.ts';
+import type { BootPlan } from '../../src/storm/plan.ts';
+import { Random } from '../../src/storm/random.ts';
+import type { StormReport } from '../../src/storm/report.ts';
+import { runShare } from '../../src/storm/share.ts';
+import type { VirtualClock } from '../../src/engine/virtual-clock.ts';
+
+/** Files as nodes should get them. */
+export function version(name: string, files: ReadonlyMap<string, Uint8Array>): ExpectedVersion {
+  const places = new Map<string, { offset: number; length: number }>();
+  let offset = 0;
+  for (const [file, { length }] of files) {
+    places.set(file, { offset, length });
+    offset += length;
+  }
+  const buffer = new SharedArrayBuffer(offset);
+  for (const [file, bytes] of files) new Uint8Array(buffer).set(bytes, places.get(file)!.offset);
+  return { name, buffer, files: places };
+}
+
+export interface VirtualStorm {
+  readonly network: MemoryNetwork;
+  readonly server: Address;
+  readonly plan: BootPlan;
+  readonly expected: readonly ExpectedVersion[];
+  /** Default 10. */
+  readonly nodes?: number;
+  /** Default 5. */
+  readonly seed?: number;
+  readonly faults?: FaultFlags;
+  readonly everyMs?: number;
+  /** Looks at the cells once a second. */
+  readonly watch?: (resent: { readonly client: number; readonly server: number }) => void;
+  /** Stops the storm at this moment. */
+  readonly stopAt?: number;
+}
+
+export async function virtualStorm(storm: VirtualStorm): Promise<Omit<StormReport, 'slo'>> {
+  const { network, server, plan, expected, nodes = 10, seed = 5, everyMs = 0 } = storm;
+  const clock: VirtualClock = network.clock;
+  const cells = StormCells.allocate(1, plan.stages.length);
+  const faults = parseFaults(storm.faults ?? {});
+  const injected = createFaultCounts();
+  const engine = withFaults(network.engine(), faults, new Random(seed).fork('faults'), injected);
+  const running = runShare(
+    {
+      thread: 0,
+      server,
+      plan,
+      seed,
+      nodes: Array.from({ length: nodes }, (_, index) => index + 1),
+      due: Array.from({ length: nodes }, (_, index) => index * everyMs),
+      startAt: 0,
+      source: 'address',
+      faults,
+      expected,
+      doubledAcks: true,
+      mix: [],
+      cells: cells.buffer,
+    },
+    engine,
+    () => clock.now(),
+  );
+  const state = { ended: false };
+  void running.finally(() => {
+    state.ended = true;
+  });
+  if (storm.stopAt !== undefined) clock.wake(storm.stopAt, () => cells.stop());
+  for (let second = 1; !state.ended && second < 1000; second++) {
+    await clock.runAsync(second * 1000);
+    storm.watch?.({ client: cells.sum(CELL.client), server: cells.sum(CELL.server) });
+  }
+  const result = await running;
+  const idle = { busy: 0, delayP50: 0, delayP90: 0, delayP99: 0, delayMax: 0, drops: 0 };
+  return aggregate(
+    {
+      startedAt: new Date(0),
+      durationMs: clock.now(),
+      server: 'memory',
+      seed,
+      plan,
+      mix: [],
+      arrival: 'burst',
+      nodes,
+      verified: true,
+      versioned: expected.length > 1,
+      cpuMs: 0,
+      engine: 'memory',
+      machine: { cpu: '', cores: 0, node: '', kernel: '' },
+      version: '',
+    },
+    [{ result, health: idle, injected }],
+  );
+}
