@@ -11,7 +11,14 @@ import { fileURLToPath } from 'node:url';
 /** Run from its sources, the page is the one that was built last. */
 const BUILT = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../../dist/' : '../', import.meta.url));
 /** Modules that are no part of the page alone. */
-const SHARED = ['observe/event-stream.js', 'observe/wire.js', 'observe/words.js', 'storm/figures.js'] as const;
+const SHARED = [
+  'observe/event-stream.js',
+  'observe/live-store.js',
+  'observe/plights.js',
+  'observe/wire.js',
+  'observe/words.js',
+  'storm/figures.js',
+] as const;
 const UPLOT = ['uPlot.iife.min.js', 'uPlot.min.css'] as const;
 
 const TYPES: Readonly<Record<string, string>> = {

@@ -69,7 +69,7 @@ function requests({ now, ready, lastRequestAt, requestsPerS, minute }: Outlook):
       'Nobody asks. If nodes are being switched on all the same, they do not find this server: look at DHCP, then at UDP port 69.',
     );
   }
-  const rate = requestsPerS >= 1 ? `${formatCount(requestsPerS)} a second` : `${formatCount(minute.requests)} in the last minute`;
+  const rate = requestsPerS >= 1 ? `${formatCount(requestsPerS)} a second` : `${formatCount(minute.requests)} in a minute`;
   return report('requests', 'fine', rate, 'Nodes have an address and find this server.');
 }
 

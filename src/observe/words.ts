@@ -2,8 +2,16 @@
  * Plain words for what happens to nodes, the same on the page, in a terminal and in a report; and the order in which
  * nodes are listed. Pure text: runs in a browser as well.
  */
-import { formatMs } from '../storm/figures.ts';
-import { type Area, type FileKind, NODE_STATES, type NodeRow, type NodeState } from './wire.ts';
+import { formatCount, formatMany, formatMs } from '../storm/figures.ts';
+import {
+  type Area,
+  type AreaState,
+  type FileKind,
+  type LiveSnapshot,
+  NODE_STATES,
+  type NodeRow,
+  type NodeState,
+} from './wire.ts';
 
 const STATE_WORDS: Readonly<Record<NodeState, string>> = {
   stuck: 'stuck',
@@ -28,6 +36,13 @@ export const AREA_WORDS: Readonly<Record<Area | 'after', string>> = {
   files: 'The files',
   nodes: 'The nodes',
   after: 'After TFTP',
+};
+
+export const AREA_MARKS: Readonly<Record<AreaState, readonly [mark: string, word: string]>> = {
+  fine: ['✓', 'fine'],
+  quiet: ['–', 'nothing to judge by'],
+  watch: ['!', 'worth a look'],
+  bad: ['!', 'trouble'],
 };
 
 /** In order: the first that fits. Names of loaders before what a kernel may be called as well. */
@@ -107,6 +122,24 @@ export function about(ms: number): string {
   if (ms < 999.5) return `${Math.round(ms)} ms`;
   if (ms < 9950) return `${(ms / 1000).toFixed(1)} s`;
   return ms < 119_500 ? `${Math.round(ms / 1000)} s` : formatMs(ms);
+}
+
+export function ago(ms: number): string {
+  return ms < 5000 ? 'just now' : `${about(ms)} ago`;
+}
+
+/** What is going on, in one sentence. @param now milliseconds since the epoch. */
+export function headlineOf({ figures, server }: Pick<LiveSnapshot, 'figures' | 'server'>, now: number): string {
+  const { booting, trouble, lastRequestAt } = figures;
+  if (!server.ready) return 'The server is not answering requests';
+  if (booting > 0) {
+    const look = trouble === 0 ? 'none stuck' : `${formatCount(trouble)} ${trouble === 1 ? 'needs' : 'need'} a look`;
+    return `${formatMany(booting, 'node')} booting, ${look}`;
+  }
+  if (trouble > 0) return `Nothing is booting; ${formatMany(trouble, 'node')} ${trouble === 1 ? 'needs' : 'need'} a look`;
+  return lastRequestAt === null
+    ? 'All quiet: no node has asked yet'
+    : `All quiet. Last request ${ago(now - lastRequestAt)}`;
 }
 
 const FIRST_UNDER_WAY = NODE_STATES.indexOf('waiting');

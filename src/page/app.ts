@@ -1,11 +1,11 @@
 /** The live page: puts store, connection and views together, and draws at most once a frame. */
+import { LiveStore } from '../observe/live-store.ts';
 import { compareRows } from '../observe/words.ts';
 import type { NodeRow } from '../observe/wire.ts';
 import { formatCount, formatMany } from '../storm/figures.ts';
 import { Charts } from './charts.ts';
 import { Connection, type ConnectionState } from './connection.ts';
 import { byId, el, setAttribute, setText } from './dom.ts';
-import { LiveStore } from './live-store.ts';
 import { NodeView } from './node-view.ts';
 import { Panels } from './panels.ts';
 import { RackView } from './rack-view.ts';

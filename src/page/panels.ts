@@ -1,14 +1,13 @@
 /** What stands beside the nodes: the headline, where to look, who needs a look, problems, boot sets, memory. */
-import { about, AREA_WORDS, compareRows, stateWords } from '../observe/words.ts';
+import { type Plight, plightsOf, plightWords } from '../observe/plights.ts';
+import { about, ago, AREA_MARKS, AREA_WORDS, headlineOf, stateWords } from '../observe/words.ts';
 import {
   type AreaReport,
-  type AreaState,
   type CacheRow,
   type ChannelRow,
   type LiveSnapshot,
   type NodeRow,
   type Problem,
-  TROUBLE,
 } from '../observe/wire.ts';
 import { formatBytes, formatCount, formatMany, formatRate, formatShare } from '../storm/figures.ts';
 import { byId, el, KeyedList, setAttribute, setText } from './dom.ts';
@@ -16,29 +15,6 @@ import { byId, el, KeyedList, setAttribute, setText } from './dom.ts';
 /** Kinds of trouble that are listed, and nodes of each; all of them are among the racks. */
 const MOST_PLIGHTS = 12;
 const MOST_NAMES = 48;
-const AREA_MARKS: Readonly<Record<AreaState, readonly [mark: string, word: string]>> = {
-  fine: ['✓', 'fine'],
-  quiet: ['–', 'nothing to judge by'],
-  watch: ['!', 'worth a look'],
-  bad: ['!', 'trouble'],
-};
-
-function ago(ms: number): string {
-  if (ms < 5000) return 'just now';
-  return `${about(ms)} ago`;
-}
-
-function headlineOf({ figures, server }: LiveSnapshot, now: number): string {
-  const { booting, trouble, lastRequestAt } = figures;
-  if (!server.ready) return 'The server is not answering requests.';
-  const look = trouble === 0 ? '' : `${formatMany(trouble, 'node')} ${trouble === 1 ? 'needs' : 'need'} a look`;
-  if (booting > 0) return `${formatMany(booting, 'node')} booting${look === '' ? ', none stuck' : `, ${look}`}`;
-  if (look !== '') return `Nothing is booting; ${look}`;
-  return lastRequestAt === null
-    ? 'All quiet: no node has asked yet'
-    : `All quiet. Last request ${ago(now - lastRequestAt)}`;
-}
-
 function figuresOf({ figures }: LiveSnapshot): readonly (readonly [string, string, string])[] {
   const { active, queued, bytesPerS, requestsPerS, retransmitShare, firstReplyP99 } = figures;
   return [
@@ -77,23 +53,6 @@ class Areas {
   }
 }
 
-/** Nodes in trouble of one kind: a rack that has lost its switch is one line, not forty. */
-interface Plight {
-  readonly key: string;
-  readonly rows: readonly NodeRow[];
-}
-
-function plightsOf(rows: Iterable<NodeRow>): Plight[] {
-  const plights = new Map<string, NodeRow[]>();
-  for (const row of [...rows].filter(({ state }) => TROUBLE.has(state)).sort(compareRows)) {
-    const key = `${row.state}\0${row.why.replace(/[0-9.,]+(?: min)?(?: [0-9]+)? ?(?:%|(?:ms|s|min|h|B|kB|MB|GB)\b)/g, '')}`;
-    const alike = plights.get(key);
-    if (alike === undefined) plights.set(key, [row]);
-    else alike.push(row);
-  }
-  return [...plights].map(([key, members]) => ({ key, rows: members }));
-}
-
 class Trouble {
   readonly #list: KeyedList<Plight>;
   readonly #names = new WeakMap<HTMLElement, KeyedList<NodeRow>>();
@@ -118,12 +77,12 @@ class Trouble {
         );
         return element;
       },
-      (element, { rows }) => {
+      (element, plight) => {
+        const { rows } = plight;
         const [first] = rows;
         const many = rows.length > 1 ? `${formatCount(rows.length)} ` : '';
         setText(element.querySelector('.state')!, `${many}${stateWords(first!.state)}`);
-        const why = rows.length > 1 ? `${first!.name}: ${first!.why}` : first!.why;
-        setText(element.querySelector('.why')!, why);
+        setText(element.querySelector('.why')!, plightWords(plight));
         this.#names.get(element)!.show(rows.slice(0, MOST_NAMES), ({ id }) => id);
       },
     );

@@ -1,5 +1,8 @@
-/** The server's state as this page knows it: a snapshot, brought up to date by changes. Knows no elements. */
-import type { LiveChange, LiveSnapshot, NodeRow } from '../observe/wire.ts';
+/**
+ * The server's state as a reader knows it: a snapshot, brought up to date by changes. Pure but for the time of day: runs
+ * in a browser and in a terminal.
+ */
+import type { LiveChange, LiveSnapshot, NodeRow } from './wire.ts';
 
 /** Seconds of charts that are kept. */
 const CHART_S = 600;
