@@ -53,7 +53,7 @@ class Memory implements NodeMemory {
   }
 }
 
-/** Without what a string that was cut from it would keep alive. */
+/** In one piece, as a string that was put together of many is not. */
 function ownCopy(text: string): string {
   return Buffer.from(text, 'latin1').toString('latin1');
 }
@@ -165,7 +165,8 @@ export class NodeHistory {
   }
 
   #shown(text: string, most: number): string {
-    return text === '' ? '' : ownCopy(this.#show(text, most));
+    const shown = this.#show(text, most);
+    return shown === text ? text : ownCopy(shown);
   }
 
   /** The node at an address, which is no longer the one that was silent longest; undefined: it is not known. */

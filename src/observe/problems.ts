@@ -4,7 +4,7 @@
  */
 import type { DropRecord, RefusalRecord, TransferRecord } from '../server/types.ts';
 import type { NodeHistory } from './node-history.ts';
-import { BEGAN_ANEW } from './boots.ts';
+import { BEGAN_ANEW, isWell } from './boots.ts';
 import { nodeErrorWords, outcomeWords, refusalWords, unansweredWords } from './words.ts';
 import type { Problem } from './wire.ts';
 
@@ -20,6 +20,8 @@ const STOPPED_MS = 10_000;
 const FILE_SHOWN_MAX = 120;
 
 interface Kept {
+  /** Whether it is how a transfer ended; else how a request was answered. */
+  readonly isOfTransfer: boolean;
   readonly what: string;
   readonly file: string;
   count: number;
@@ -32,7 +34,7 @@ interface Kept {
 export function withoutNode(file: string): string {
   return file
     .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi, '{uuid}')
-    .replace(/(?<![0-9a-f])(?:[0-9a-f]{2}[-:]){5}[0-9a-f]{2}(?![0-9a-f])/gi, '{mac}')
+    .replace(/(?<![0-9a-f])(?:[0-9a-f]{2}[-:]){5}[0-9a-f]{2}(?![-:]?[0-9a-f])/gi, '{mac}')
     .replace(/(pxelinux\.cfg\/|grub\.cfg-)[0-9A-F]{1,8}$/, '$1{hexip}')
     .replace(/(?<![0-9.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9.])/g, '{ip}');
 }
@@ -70,7 +72,7 @@ export class Problems {
       outcome === 'clientError'
         ? `the node gave up with error ${errorCode ?? 0}: ${nodeErrorWords(errorCode)}`
         : `${outcomeWords(outcome)}${fault === undefined ? '' : `: ${this.#show(fault, FILE_SHOWN_MAX)}`}`;
-    this.#met(client.address, what, file);
+    this.#met(client.address, what, file, true);
   }
 
   /** Those at which nodes have stopped first, then the latest. */
@@ -78,30 +80,32 @@ export class Problems {
     const now = this.#now();
     return [...this.#kept.values()]
       .filter(({ lastAt }) => now - lastAt <= LIFE_MS)
-      .map(({ what, file, count, lastAt, nodes }) => ({
+      .map(({ what, file, count, lastAt, nodes, isOfTransfer }) => ({
         what,
         file,
         count,
         lastAt,
         node: [...nodes.keys()].at(-1)!,
-        stopped: [...nodes].filter(([address, at]) => this.#hasStopped(address, file, at, now)).length,
+        stopped: [...nodes].filter(([address, at]) => this.#hasStopped(address, isOfTransfer ? undefined : file, at, now)).length,
       }))
       .toSorted((a, b) => b.stopped - a.stopped || b.lastAt - a.lastAt)
       .slice(0, SHOWN);
   }
 
-  #hasStopped(address: string, file: string, at: number, now: number): boolean {
+  /** @param file undefined: that of the transfer that ended then. */
+  #hasStopped(address: string, file: string | undefined, at: number, now: number): boolean {
     const last = this.#history.node(address)?.asks.at(-1);
     if (last === undefined || last.at > at || now - at < STOPPED_MS) return false;
     // A loader tries several names in one millisecond: it stopped at the last.
-    return last.end?.kind === 'sent' || withoutNode(last.file) === file;
+    if (file === undefined) return last.end?.kind === 'sent' && !isWell(last);
+    return last.end?.kind !== 'sent' && withoutNode(last.file) === file;
   }
 
-  #met(address: string, what: string, filename: string): void {
+  #met(address: string, what: string, filename: string, isOfTransfer = false): void {
     const now = this.#now();
     const file = withoutNode(this.#show(filename, FILE_SHOWN_MAX));
     const key = `${what}\0${file}`;
-    const kept = this.#kept.get(key) ?? { what, file, count: 0, lastAt: now, nodes: new Map<string, number>() };
+    const kept = this.#kept.get(key) ?? { isOfTransfer, what, file, count: 0, lastAt: now, nodes: new Map<string, number>() };
     this.#kept.delete(key);
     this.#kept.set(key, kept);
     kept.count++;
