@@ -14,6 +14,8 @@ const NODES_MAX = 16_384;
 const ASKS_MAX = 131_072;
 /** Of one of them. */
 const ASKS_PER_NODE = 256;
+/** The order of silence is as exact as that: to keep it costs more than all the rest. */
+const ORDERED_MS = 1000;
 /** Characters kept of a name, and of what was asked for with it. */
 const SHOWN_MAX = 200;
 const OPTIONS_SHOWN_MAX = 120;
@@ -46,9 +48,12 @@ class Memory implements NodeMemory {
   readonly asks: Ask[] = [];
   forgotten = 0;
   lastAt: number;
+  /** When it was made the last in order. */
+  orderedAt: number;
 
   constructor(address: string, now: number) {
     this.address = address;
+    this.orderedAt = now;
     this.lastAt = now;
   }
 }
@@ -173,9 +178,13 @@ export class NodeHistory {
   #heardAgain(address: string): Memory | undefined {
     const memory = this.#nodes.get(address);
     if (memory === undefined) return undefined;
-    this.#nodes.delete(address);
-    this.#nodes.set(address, memory);
-    memory.lastAt = this.#now();
+    const now = this.#now();
+    if (now - memory.orderedAt >= ORDERED_MS) {
+      memory.orderedAt = now;
+      this.#nodes.delete(address);
+      this.#nodes.set(address, memory);
+    }
+    memory.lastAt = now;
     return memory;
   }
 
@@ -217,6 +226,7 @@ export class NodeHistory {
     // A machine that calls itself otherwise than the one before is another one.
     const kinds = new Set(ids.map(kindIn));
     const kept = memory.ids.filter((id) => !kinds.has(kindIn(id)));
+    if (kept.length === 0 && ids.length === memory.ids.length && ids.every((id) => memory.ids.includes(id))) return;
     const isOther = memory.ids.some((id) => kinds.has(kindIn(id)) && !ids.includes(id));
     this.#nameIt(memory, isOther ? ids : [...ids, ...kept]);
   }
@@ -243,10 +253,9 @@ export class NodeHistory {
       memory.forgotten++;
       this.#asks--;
     }
-    while (this.#nodes.size > this.#mostNodes || this.#asks > this.#mostAsks) {
-      const [oldest] = this.#nodes.values();
-      // Never the one that asks: it has just become the last.
-      if (oldest === undefined || oldest === memory) return;
+    for (const oldest of this.#nodes.values()) {
+      if (this.#nodes.size <= this.#mostNodes && this.#asks <= this.#mostAsks) return;
+      if (oldest === memory) continue;
       this.#nodes.delete(oldest.address);
       this.#asks -= oldest.asks.length;
       this.#nameIt(oldest, []);
