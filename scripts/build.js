@@ -14,12 +14,24 @@ execFileSync(
   process.execPath,
   [
     'node_modules/typescript/bin/tsc',
-    ...['-p', 'src/page', '--noEmit', 'false', '--allowImportingTsExtensions', 'false', '--rootDir', 'src', '--outDir', 'dist'],
+    ...[
+      '-p',
+      'src/page',
+      '--noEmit',
+      'false',
+      '--allowImportingTsExtensions',
+      'false',
+      '--rootDir',
+      'src',
+      '--outDir',
+      'dist',
+    ],
   ],
   { cwd: root, stdio: 'inherit' },
 );
 const page = new URL('../src/page/', import.meta.url);
 for (const name of readdirSync(page)) {
-  if (/\.(?:html|css|svg)$/.test(name)) copyFileSync(new URL(name, page), new URL(`../dist/page/${name}`, import.meta.url));
+  if (/\.(?:html|css|svg)$/.test(name))
+    copyFileSync(new URL(name, page), new URL(`../dist/page/${name}`, import.meta.url));
 }
 chmodSync(new URL('../dist/control/main.js', import.meta.url), 0o755);

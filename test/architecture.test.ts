@@ -44,14 +44,18 @@ const LAW: Readonly<Record<string, Law>> = {
     node: true,
     packages: [],
   },
-  'src/page': { from: [
+  'src/page': {
+    from: [
       'src/observe/event-stream.ts',
       'src/observe/live-store.ts',
       'src/observe/plights.ts',
       'src/observe/wire.ts',
       'src/observe/words.ts',
       'src/storm/figures.ts',
-    ], node: false, packages: ['uplot'] },
+    ],
+    node: false,
+    packages: ['uplot'],
+  },
   'src/control': {
     from: ['all'],
     node: true,

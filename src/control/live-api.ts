@@ -46,11 +46,7 @@ class ChangeBytes {
 }
 
 /** One reader's stream. What it can't take is left out, and made good by a new snapshot. */
-function streamOf(
-  state: LiveApiOptions['state'],
-  bytes: ChangeBytes,
-  ended: () => void,
-): ReadableStream<Uint8Array> {
+function streamOf(state: LiveApiOptions['state'], bytes: ChangeBytes, ended: () => void): ReadableStream<Uint8Array> {
   let stop = (): void => {};
   let missed = 0;
   const end = (): void => {
@@ -109,7 +105,8 @@ export function addLiveApi(app: Hono, { state, idsOf }: LiveApiOptions, guard: A
     '/api/v1/nodes/:node',
     guarded((context) => {
       const text = context.req.param('node') ?? '';
-      if (text.length > LONGEST_NODE) return context.json({ error: `expected at most ${LONGEST_NODE} characters` }, 400);
+      if (text.length > LONGEST_NODE)
+        return context.json({ error: `expected at most ${LONGEST_NODE} characters` }, 400);
       try {
         return context.json(state.node(text, idsOf(text)));
       } catch (error) {
@@ -136,5 +133,7 @@ export function addPage(app: Hono, index: string): void {
       ? answer(context, 'page/index.html')
       : context.text(index, 200, { vary: 'accept' }),
   );
-  app.get('/ui/:folder/:file', (context) => answer(context, `${context.req.param('folder')}/${context.req.param('file')}`));
+  app.get('/ui/:folder/:file', (context) =>
+    answer(context, `${context.req.param('folder')}/${context.req.param('file')}`),
+  );
 }

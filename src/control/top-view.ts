@@ -36,7 +36,11 @@ export function safe(text: string): string {
 }
 
 /** Cuts, then paints: codes take no room. */
-function line(width: number, colour: boolean, parts: readonly (readonly [text: string, tone?: Tone | undefined])[]): string {
+function line(
+  width: number,
+  colour: boolean,
+  parts: readonly (readonly [text: string, tone?: Tone | undefined])[],
+): string {
   let room = width;
   let shown = '';
   for (const [text, tone] of parts) {
@@ -166,6 +170,7 @@ function nodeLines(whole: LiveSnapshot, rows: readonly NodeRow[], options: TopOp
       [` ${String(row.percent).padStart(3)} % ${rate.padEnd(10)} ${file}${again}`],
     );
   });
-  const more = active.length > left ? [draw([` and ${formatMany(active.length - nodes.length, 'node')} more`, 'muted'])] : [];
+  const more =
+    active.length > left ? [draw([` and ${formatMany(active.length - nodes.length, 'node')} more`, 'muted'])] : [];
   return ['', head, ...lines, '', ...nodes, ...more];
 }

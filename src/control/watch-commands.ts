@@ -76,9 +76,7 @@ async function clientOf(flags: AdminFlags): Promise<AdminClient> {
     throw new UsageError('--admin: expected an address, as the config says admin: false');
   }
   const address =
-    flags.admin === undefined
-      ? reachable(configured as Address)
-      : await findServer(flags.admin, '--admin', ADMIN_PORT);
+    flags.admin === undefined ? reachable(configured as Address) : await findServer(flags.admin, '--admin', ADMIN_PORT);
   const file = flags.apiTokenFile ?? values.apiTokenFile;
   const token = flags.apiTokenFile === undefined && values.apiToken !== undefined ? values.apiToken : undefined;
   return new AdminClient(address, token ?? (file === undefined ? undefined : readToken(file)));
@@ -290,6 +288,9 @@ export function addWatchCommands(program: Command, context: WatchContext, done: 
       'Prints the last boots of one node as a running server remembers them: what it asked for, what it got, where it stopped, and what that usually means.',
     )
     .argument('<NODE>', 'its MAC, address, UUID, serial number, or its name in the inventory')
-    .addHelpText('after', '\nExit codes: 0 something is remembered of it, 1 nothing is or the server did not answer, 2 wrong usage.\n')
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 something is remembered of it, 1 nothing is or the server did not answer, 2 wrong usage.\n',
+    )
     .action(async (node: string, flags: AdminFlags) => done(await runNode(node, flags, context)));
 }

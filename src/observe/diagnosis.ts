@@ -52,7 +52,8 @@ export function stateOf(boot: readonly Ask[], { now, moving }: Pick<Circumstance
   const silence = now - last.lastAt;
   if (last.end === undefined) return 'between';
   if (isWell(last)) return silence < DONE_MS ? 'between' : 'done';
-  if (last.end.kind === 'refused' || last.end.kind === 'unanswered') return silence < STOPPED_MS ? 'between' : 'stopped';
+  if (last.end.kind === 'refused' || last.end.kind === 'unanswered')
+    return silence < STOPPED_MS ? 'between' : 'stopped';
   return 'failed';
 }
 
@@ -108,7 +109,11 @@ function whileMoving(ask: Ask, moving: Moving, state: NodeState): Found {
         };
   }
   if (state === 'opening') {
-    return { area: 'nodes', headline: `The first reply for ${file} has been sent.`, meaning: 'Nothing is wrong so far.' };
+    return {
+      area: 'nodes',
+      headline: `The first reply for ${file} has been sent.`,
+      meaning: 'Nothing is wrong so far.',
+    };
   }
   if (state === 'loading') {
     return {
@@ -189,7 +194,10 @@ function refused(boot: readonly Ask[], last: Ask, state: NodeState): Found {
   }
   const goesOn = state === 'between';
   const since = boot.length - 1 - boot.findLastIndex((ask) => isWell(ask));
-  const tried = since > 1 ? `None of the last ${since} names that it tried exists; the last was ${last.file}` : `${last.file} does not exist here`;
+  const tried =
+    since > 1
+      ? `None of the last ${since} names that it tried exists; the last was ${last.file}`
+      : `${last.file} does not exist here`;
   return {
     area: 'files',
     headline: goesOn ? `${tried}.` : `${tried}, and it asked for nothing after that.`,
@@ -225,11 +233,16 @@ function wellEnded(boot: readonly Ask[], last: Ask, state: NodeState): Found {
   const files = boot.filter(isWhole).length;
   const got = `${last.file}${files > 1 ? `, the last of ${formatMany(files, 'file')},` : ''} was sent whole`;
   if (state === 'between') {
-    return { area: 'nodes', headline: `${got} a moment ago.`, meaning: 'It is about to ask for the next one, or to boot.' };
+    return {
+      area: 'nodes',
+      headline: `${got} a moment ago.`,
+      meaning: 'It is about to ask for the next one, or to boot.',
+    };
   }
   const kind = kindOfFile(last.file);
   // Parts of a loader say little of where it is: what came before them does.
-  const telling = kind === 'module' && boot.some((ask) => isWhole(ask) && kindOfFile(ask.file) === 'initrd') ? 'initrd' : kind;
+  const telling =
+    kind === 'module' && boot.some((ask) => isWhole(ask) && kindOfFile(ask.file) === 'initrd') ? 'initrd' : kind;
   const [area, meaning] = NEXT[telling];
   return { area, headline: `${got}, and it asked for nothing after that.`, meaning };
 }
@@ -255,14 +268,16 @@ function badlyEnded(last: Ask, outcome: string): Found {
     return {
       area: 'nodes',
       headline: `It closed its port in the middle of ${file}${how}.`,
-      meaning: 'The loader ended or the node was reset, and its network is alive: that is the node’s doing, not the network’s.',
+      meaning:
+        'The loader ended or the node was reset, and its network is alive: that is the node’s doing, not the network’s.',
     };
   }
   if (outcome === 'aborted') {
     return {
       area: 'server',
       headline: `The server ended ${file}${how}${end.fault === undefined ? '' : `: ${end.fault}`}.`,
-      meaning: 'It was stopping, a file was cut short under it, or the node never answered while others waited. The log has a line for it.',
+      meaning:
+        'It was stopping, a file was cut short under it, or the node never answered while others waited. The log has a line for it.',
     };
   }
   const hasOptions = last.options !== '';
@@ -273,7 +288,8 @@ function badlyEnded(last: Ask, outcome: string): Found {
       meaning: LOST_ANSWER,
     };
   }
-  if (hasOptions && end.bytes <= blksize * windowsize && end.bytes < size) return firstBlockLost(file, silence, blksize);
+  if (hasOptions && end.bytes <= blksize * windowsize && end.bytes < size)
+    return firstBlockLost(file, silence, blksize);
   return {
     area: 'nodes',
     headline: `It fell silent${how} of ${file}.`,

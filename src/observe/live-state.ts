@@ -225,7 +225,9 @@ export class LiveState {
       version,
       engine: server?.engine ?? '',
       ready: server?.ready ?? false,
-      addresses: addresses.map(({ address, port }) => (address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`)),
+      addresses: addresses.map(({ address, port }) =>
+        address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`,
+      ),
       workers,
       startedAt: this.#startedAt,
     };
@@ -240,9 +242,7 @@ export class LiveState {
     const texts = Object.fromEntries(
       Object.entries(rest).flatMap(([key, value]) => (key === 'now' ? [] : [[key, JSON.stringify(value)]])),
     );
-    const changedParts = Object.entries(rest).filter(
-      ([key]) => key !== 'now' && texts[key] !== this.#told?.whole[key],
-    );
+    const changedParts = Object.entries(rest).filter(([key]) => key !== 'now' && texts[key] !== this.#told?.whole[key]);
     const changed: (NodeRow | RowChange)[] = [];
     for (const [id, row] of rows) {
       const known = before.get(id);

@@ -42,7 +42,12 @@ function report(area: Area, state: AreaState, headline: string, detail: string):
 
 function requests({ now, ready, lastRequestAt, requestsPerS, minute }: Outlook): AreaReport {
   if (!ready) {
-    return report('requests', 'bad', 'not listening', 'The server is starting or stopping: requests are left unanswered.');
+    return report(
+      'requests',
+      'bad',
+      'not listening',
+      'The server is starting or stopping: requests are left unanswered.',
+    );
   }
   if (minute.receiveDrops > 0) {
     return report(
@@ -53,12 +58,7 @@ function requests({ now, ready, lastRequestAt, requestsPerS, minute }: Outlook):
     );
   }
   if (lastRequestAt === null) {
-    return report(
-      'requests',
-      'quiet',
-      'none so far',
-      'No node has asked since the start.',
-    );
+    return report('requests', 'quiet', 'none so far', 'No node has asked since the start.');
   }
   const silence = now - lastRequestAt;
   if (silence > QUIET_MS) {
@@ -69,7 +69,8 @@ function requests({ now, ready, lastRequestAt, requestsPerS, minute }: Outlook):
       'Nobody asks. If nodes are being switched on all the same, they do not find this server: look at DHCP, then at UDP port 69.',
     );
   }
-  const rate = requestsPerS >= 1 ? `${formatCount(requestsPerS)} a second` : `${formatCount(minute.requests)} in a minute`;
+  const rate =
+    requestsPerS >= 1 ? `${formatCount(requestsPerS)} a second` : `${formatCount(minute.requests)} in a minute`;
   return report('requests', 'fine', rate, 'Nodes have an address and find this server.');
 }
 
@@ -134,12 +135,27 @@ function network({ minute, trouble }: Outlook): AreaReport {
   const share = minute.retransmits / minute.dataSent;
   const headline = `${formatShare(minute.retransmits, minute.dataSent)} sent again`;
   if (share >= VERY_LOSSY) {
-    return report('network', 'bad', headline, 'Packets are lost on the way. One rack: its switch or cable. All of them: this machine’s link.');
+    return report(
+      'network',
+      'bad',
+      headline,
+      'Packets are lost on the way. One rack: its switch or cable. All of them: this machine’s link.',
+    );
   }
   if (share >= LOSSY) {
-    return report('network', 'watch', headline, 'Some loss: boots get slower, not stuck. Look for a link that is full or negotiated badly.');
+    return report(
+      'network',
+      'watch',
+      headline,
+      'Some loss: boots get slower, not stuck. Look for a link that is full or negotiated badly.',
+    );
   }
-  return report('network', 'fine', headline, 'Packets of the last minute; below one in a hundred is nothing to look at.');
+  return report(
+    'network',
+    'fine',
+    headline,
+    'Packets of the last minute; below one in a hundred is nothing to look at.',
+  );
 }
 
 function files({ minute, trouble, worstFile }: Outlook): AreaReport {

@@ -86,7 +86,9 @@ export class Problems {
         count,
         lastAt,
         node: [...nodes.keys()].at(-1)!,
-        stopped: [...nodes].filter(([address, at]) => this.#hasStopped(address, isOfTransfer ? undefined : file, at, now)).length,
+        stopped: [...nodes].filter(([address, at]) =>
+          this.#hasStopped(address, isOfTransfer ? undefined : file, at, now),
+        ).length,
       }))
       .toSorted((a, b) => b.stopped - a.stopped || b.lastAt - a.lastAt)
       .slice(0, SHOWN);
@@ -105,7 +107,14 @@ export class Problems {
     const now = this.#now();
     const file = withoutNode(this.#show(filename, FILE_SHOWN_MAX));
     const key = `${what}\0${file}`;
-    const kept = this.#kept.get(key) ?? { isOfTransfer, what, file, count: 0, lastAt: now, nodes: new Map<string, number>() };
+    const kept = this.#kept.get(key) ?? {
+      isOfTransfer,
+      what,
+      file,
+      count: 0,
+      lastAt: now,
+      nodes: new Map<string, number>(),
+    };
     this.#kept.delete(key);
     this.#kept.set(key, kept);
     kept.count++;

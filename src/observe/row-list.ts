@@ -63,7 +63,10 @@ type Who = Pick<NodeRow, 'name' | 'mac' | 'groups'>;
 
 export class RowList {
   readonly #parts: RowListParts;
-  readonly #whos = new Map<string, { readonly ids: readonly NodeId[]; readonly node: KnownNode | undefined; readonly who: Who }>();
+  readonly #whos = new Map<
+    string,
+    { readonly ids: readonly NodeId[]; readonly node: KnownNode | undefined; readonly who: Who }
+  >();
   /** Progress of transfers when the list was last made, by their ids. */
   #moved = new Map<number, Moved>();
 
@@ -82,7 +85,14 @@ export class RowList {
       if (others === undefined) byAddress.set(address, [view]);
       else others.push(view);
     }
-    const trouble: Record<Area | 'after', number> = { requests: 0, server: 0, network: 0, files: 0, nodes: 0, after: 0 };
+    const trouble: Record<Area | 'after', number> = {
+      requests: 0,
+      server: 0,
+      network: 0,
+      files: 0,
+      nodes: 0,
+      after: 0,
+    };
     const rows: NodeRow[] = [];
     for (const memory of this.#parts.history.nodes()) {
       const own = byAddress.get(memory.address) ?? [];
@@ -201,8 +211,11 @@ export function groupingsOf(rows: readonly NodeRow[]): string[] {
     }
   }
   // A label that each node has a value of its own for is no group, and neither is one that few have.
-  const good = [...values].filter(([key, set]) => set.size <= counts.get(key)! / 2 && counts.get(key)! >= rows.length / 2);
-  const rank = (key: string): number => (/^rack$/i.test(key) ? 0 : /rack|cabinet|chassis|row|room|site/i.test(key) ? 1 : 2);
+  const good = [...values].filter(
+    ([key, set]) => set.size <= counts.get(key)! / 2 && counts.get(key)! >= rows.length / 2,
+  );
+  const rank = (key: string): number =>
+    /^rack$/i.test(key) ? 0 : /rack|cabinet|chassis|row|room|site/i.test(key) ? 1 : 2;
   const labels = good.map(([key]) => key).toSorted((a, b) => rank(a) - rank(b) || a.localeCompare(b, 'en'));
   return [...labels, 'subnet'];
 }

@@ -136,7 +136,8 @@ export function headlineOf({ figures, server }: Pick<LiveSnapshot, 'figures' | '
     const look = trouble === 0 ? 'none stuck' : `${formatCount(trouble)} ${trouble === 1 ? 'needs' : 'need'} a look`;
     return `${formatMany(booting, 'node')} booting, ${look}`;
   }
-  if (trouble > 0) return `Nothing is booting; ${formatMany(trouble, 'node')} ${trouble === 1 ? 'needs' : 'need'} a look`;
+  if (trouble > 0)
+    return `Nothing is booting; ${formatMany(trouble, 'node')} ${trouble === 1 ? 'needs' : 'need'} a look`;
   return lastRequestAt === null
     ? 'All quiet: no node has asked yet'
     : `All quiet. Last request ${ago(now - lastRequestAt)}`;

@@ -87,7 +87,14 @@ function showState(state: ConnectionState): void {
     byId('live').hidden = true;
     byId('locked').hidden = false;
     const canUnlock = !state.why.includes('set apiToken');
-    setText(byId('locked-why'), canUnlock ? (byId<HTMLInputElement>('token').value === '' ? '' : `Not this one: ${state.why}.`) : `It has none: ${state.why}.`);
+    setText(
+      byId('locked-why'),
+      canUnlock
+        ? byId<HTMLInputElement>('token').value === ''
+          ? ''
+          : `Not this one: ${state.why}.`
+        : `It has none: ${state.why}.`,
+    );
     byId('unlock').hidden = !canUnlock;
     if (canUnlock) byId('token').focus();
   }

@@ -18,7 +18,12 @@ function colour(name: string): string {
 
 interface Kind {
   readonly title: string;
-  readonly series: readonly { readonly label: string; readonly tone: string; readonly dash?: number[]; readonly area?: boolean }[];
+  readonly series: readonly {
+    readonly label: string;
+    readonly tone: string;
+    readonly dash?: number[];
+    readonly area?: boolean;
+  }[];
   readonly valuesOf: (point: ChartPoint) => readonly (number | null)[];
   readonly format: (value: number) => string;
   readonly summary: (points: readonly ChartPoint[]) => string;
@@ -161,7 +166,10 @@ class LiveChart {
       font: '12px system-ui, sans-serif',
     };
     const y = isLogarithmic
-      ? { distr: 3 as const, range: (_: Plot, __: number, high: number): [number, number] => [1, Math.max(200, high * 1.2)] }
+      ? {
+          distr: 3 as const,
+          range: (_: Plot, __: number, high: number): [number, number] => [1, Math.max(200, high * 1.2)],
+        }
       : { range: (_: Plot, __: number, high: number): [number, number] => [0, high > 0 ? high * 1.08 : 1e6] };
     return {
       width,
@@ -171,11 +179,19 @@ class LiveChart {
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
       scales: { x: { range: () => this.#range() }, y },
       axes: [
-        { ...axis, size: 26, space: 60, values: (_: Plot, splits: number[]) => splits.map((at) => this.#ago(at)), splits: () => this.#splits() },
+        {
+          ...axis,
+          size: 26,
+          space: 60,
+          values: (_: Plot, splits: number[]) => splits.map((at) => this.#ago(at)),
+          splits: () => this.#splits(),
+        },
         {
           ...axis,
           size: 64,
-          splits: isLogarithmic ? (plot: Plot) => [1, 10, 100, 1000, 10_000, 60_000].filter((at) => at <= plot.scales['y']!.max!) : undefined,
+          splits: isLogarithmic
+            ? (plot: Plot) => [1, 10, 100, 1000, 10_000, 60_000].filter((at) => at <= plot.scales['y']!.max!)
+            : undefined,
           values: (_: Plot, splits: number[]) => splits.map((value) => (value === 0 ? '0' : format(value))),
         } as Options['axes'] extends (infer A)[] | undefined ? A : never,
       ],
@@ -204,7 +220,10 @@ class LiveChart {
 
   #splits(): number[] {
     const [first, last] = this.#range();
-    return [0, 120, 240, 360, 480, 600].map((back) => last - back).filter((at) => at >= first).reverse();
+    return [0, 120, 240, 360, 480, 600]
+      .map((back) => last - back)
+      .filter((at) => at >= first)
+      .reverse();
   }
 
   #ago(at: number): string {

@@ -85,7 +85,10 @@ export class Connection {
           this.#events.state({ kind: 'locked', why: error.message });
           return;
         }
-        this.#events.state({ kind: 'lost', why: error instanceof Refused ? error.message : 'The server does not answer.' });
+        this.#events.state({
+          kind: 'lost',
+          why: error instanceof Refused ? error.message : 'The server does not answer.',
+        });
       }
       const wait = AGAIN_MS[Math.min(this.#failures++, AGAIN_MS.length - 1)]!;
       await new Promise((resolve) => setTimeout(resolve, wait));

@@ -77,7 +77,12 @@ function stepElement(step: BootStep, boot: Boot): HTMLElement {
       'div',
       { class: 'what' },
       el('p', { class: 'step-file' }, step.file),
-      el('p', { class: 'step-end' }, step.answer === 'sent' || step.answer === 'sending' ? '' : step.what, step.answer === 'sending' ? step.what : ''),
+      el(
+        'p',
+        { class: 'step-end' },
+        step.answer === 'sent' || step.answer === 'sending' ? '' : step.what,
+        step.answer === 'sending' ? step.what : '',
+      ),
       el('p', { class: 'muted' }, factsOf(step)),
     ),
     el('span', { class: 'track', 'aria-hidden': 'true' }, bar),
@@ -148,7 +153,11 @@ function bootElement(boot: Boot, index: number, now: number, isOpen: boolean): H
   const summary = el(
     'summary',
     {},
-    el('span', { class: `mark ${isBad ? 'bad' : boot.verdict.state === 'done' ? 'done' : 'on'}`, 'aria-hidden': 'true' }, isBad ? '!' : boot.verdict.state === 'done' ? '✓' : '▸'),
+    el(
+      'span',
+      { class: `mark ${isBad ? 'bad' : boot.verdict.state === 'done' ? 'done' : 'on'}`, 'aria-hidden': 'true' },
+      isBad ? '!' : boot.verdict.state === 'done' ? '✓' : '▸',
+    ),
     el('h3', {}, `${index === 0 ? 'Last boot' : 'Boot'}, ${day(boot.at, now)}`),
     el('span', { class: 'muted' }, `${stateWords(boot.verdict.state)} · ${facts.join(' · ')}`),
   );
@@ -219,31 +228,52 @@ export class NodeView {
     } catch (error) {
       if (this.#asked !== asked) return;
       this.#shown = '';
-      this.#body.replaceChildren(el('p', { class: 'note' }, `No answer: ${error instanceof Error ? error.message : String(error)}`));
+      this.#body.replaceChildren(
+        el('p', { class: 'note' }, `No answer: ${error instanceof Error ? error.message : String(error)}`),
+      );
     }
     this.#timer = setTimeout(() => void this.#load(asked), AGAIN_MS);
   }
 
   #show(report: NodeReport): void {
     const labels = Object.entries(report.labels).map(([key, value]) => `${key} ${value}`);
-    const ids = report.ids.map((id) => id.replace(/^mac:/, 'MAC ').replace(/^uuid:/, 'UUID ').replace(/^serial:/, 'serial '));
+    const ids = report.ids.map((id) =>
+      id
+        .replace(/^mac:/, 'MAC ')
+        .replace(/^uuid:/, 'UUID ')
+        .replace(/^serial:/, 'serial '),
+    );
     setText(byId('node-title'), report.name);
     const others = report.addresses.filter((address) => address !== report.name);
-    setText(byId('node-who'), [...others, ...ids, ...labels, report.inInventory ? '' : 'not in the inventory'].filter((text) => text !== '').join(' · '));
+    setText(
+      byId('node-who'),
+      [...others, ...ids, ...labels, report.inInventory ? '' : 'not in the inventory']
+        .filter((text) => text !== '')
+        .join(' · '),
+    );
     // Redrawn only when there is something new, so that nobody loses their place.
     const { now: _, ...rest } = report;
     const text = JSON.stringify(rest);
     if (text === this.#shown) return;
     this.#shown = text;
-    const open = new Set([...this.#body.querySelectorAll<HTMLDetailsElement>('details.boot[open]')].map((details) => details.dataset['boot']));
+    const open = new Set(
+      [...this.#body.querySelectorAll<HTMLDetailsElement>('details.boot[open]')].map(
+        (details) => details.dataset['boot'],
+      ),
+    );
     const focused = (document.activeElement?.closest('details.boot') as HTMLElement | null)?.dataset['boot'];
-    const boots = report.boots.map((boot, index) => bootElement(boot, index, report.now, index === 0 || open.has(String(boot.at))));
+    const boots = report.boots.map((boot, index) =>
+      bootElement(boot, index, report.now, index === 0 || open.has(String(boot.at))),
+    );
     this.#body.replaceChildren(
       verdictElement(report.verdict),
       ...boots,
-      report.forgotten > 0 ? el('p', { class: 'muted' }, `${formatMany(report.forgotten, 'earlier request')} no longer remembered.`) : '',
+      report.forgotten > 0
+        ? el('p', { class: 'muted' }, `${formatMany(report.forgotten, 'earlier request')} no longer remembered.`)
+        : '',
     );
-    if (focused !== undefined) this.#body.querySelector<HTMLElement>(`details[data-boot="${focused}"] > summary`)?.focus();
+    if (focused !== undefined)
+      this.#body.querySelector<HTMLElement>(`details[data-boot="${focused}"] > summary`)?.focus();
   }
 }
 

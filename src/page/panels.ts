@@ -21,7 +21,11 @@ function figuresOf({ figures }: LiveSnapshot): readonly (readonly [string, strin
     ['Sending', formatRate(bytesPerS), ''],
     ['Transfers', formatCount(active), queued > 0 ? `${formatCount(queued)} waiting` : 'none waiting'],
     ['Requests', `${formatCount(requestsPerS)}/s`, ''],
-    ['First reply, p99', firstReplyP99 === null ? '–' : firstReplyP99 < 1 ? '< 1 ms' : about(firstReplyP99), 'last minute'],
+    [
+      'First reply, p99',
+      firstReplyP99 === null ? '–' : firstReplyP99 < 1 ? '< 1 ms' : about(firstReplyP99),
+      'last minute',
+    ],
     ['Sent again', retransmitShare === null ? '–' : formatShare(retransmitShare, 1), 'last minute'],
   ];
 }
@@ -34,12 +38,20 @@ class Areas {
         'li',
         {},
         el('span', { class: 'mark', 'aria-hidden': 'true' }),
-        el('div', {}, el('p', { class: 'area-name' }), el('p', { class: 'area-head' }), el('p', { class: 'area-detail' })),
+        el(
+          'div',
+          {},
+          el('p', { class: 'area-name' }),
+          el('p', { class: 'area-head' }),
+          el('p', { class: 'area-detail' }),
+        ),
       ),
     (element, { area, state, headline, detail }) => {
       setAttribute(element, 'class', `area ${state}`);
       const [mark, word] = AREA_MARKS[state];
-      const [markPlace, name, head, text] = ['.mark', '.area-name', '.area-head', '.area-detail'].map((part) => element.querySelector(part)!);
+      const [markPlace, name, head, text] = ['.mark', '.area-name', '.area-head', '.area-detail'].map(
+        (part) => element.querySelector(part)!,
+      );
       setText(markPlace!, mark);
       setText(name!, AREA_WORDS[area]);
       setText(head!, headline);
@@ -107,14 +119,23 @@ class Problems {
       () => {
         const node = el('button', { type: 'button', class: 'link' });
         node.addEventListener('click', () => open(node.textContent ?? ''));
-        return el('li', {}, el('p', { class: 'problem-file' }), el('p', { class: 'problem-what' }), el('p', { class: 'muted' }, el('span'), node));
+        return el(
+          'li',
+          {},
+          el('p', { class: 'problem-file' }),
+          el('p', { class: 'problem-what' }),
+          el('p', { class: 'muted' }, el('span'), node),
+        );
       },
       (element, problem) => {
         setAttribute(element, 'class', problem.stopped > 0 ? 'bad' : '');
         setText(element.querySelector('.problem-file')!, problem.file);
         const stopped = problem.stopped > 0 ? `; ${formatMany(problem.stopped, 'node')} stopped there` : '';
         setText(element.querySelector('.problem-what')!, `${problem.what}${stopped}`);
-        setText(element.querySelector('span')!, `${formatMany(problem.count, 'time')}, ${ago(this.#now - problem.lastAt)} by `);
+        setText(
+          element.querySelector('span')!,
+          `${formatMany(problem.count, 'time')}, ${ago(this.#now - problem.lastAt)} by `,
+        );
         setText(element.querySelector('button')!, problem.node);
       },
     );
@@ -131,7 +152,10 @@ class Problems {
 
 function channelTable(channels: readonly ChannelRow[]): HTMLElement {
   const rows = channels.map(({ name, current, pins }) => {
-    const boots = pins.map(({ version, boots: count }) => `${formatMany(count, 'node')} on ${version}${version === current ? '' : ' (not current)'}`);
+    const boots = pins.map(
+      ({ version, boots: count }) =>
+        `${formatMany(count, 'node')} on ${version}${version === current ? '' : ' (not current)'}`,
+    );
     return el(
       'tr',
       {},
@@ -144,18 +168,39 @@ function channelTable(channels: readonly ChannelRow[]): HTMLElement {
     'table',
     {},
     el('caption', { class: 'visually-hidden' }, 'Channels, their current version, and who boots which'),
-    el('thead', {}, el('tr', {}, el('th', { scope: 'col' }, 'channel'), el('th', { scope: 'col' }, 'current'), el('th', { scope: 'col' }, 'boots under way'))),
+    el(
+      'thead',
+      {},
+      el(
+        'tr',
+        {},
+        el('th', { scope: 'col' }, 'channel'),
+        el('th', { scope: 'col' }, 'current'),
+        el('th', { scope: 'col' }, 'boots under way'),
+      ),
+    ),
     el('tbody', {}, ...rows),
   );
 }
 
-function cacheFacts({ heldBytes, idleBytes, shelvedBytes, entries, hits, misses, evictions }: CacheRow): [string, string][] {
+function cacheFacts({
+  heldBytes,
+  idleBytes,
+  shelvedBytes,
+  entries,
+  hits,
+  misses,
+  evictions,
+}: CacheRow): [string, string][] {
   return [
     ['Being read', formatBytes(heldBytes)],
     ['Kept for the next', formatBytes(idleBytes)],
     ...(shelvedBytes > 0 ? ([['Of boot sets', formatBytes(shelvedBytes)]] as [string, string][]) : []),
     ['Contents', formatCount(entries)],
-    ['Found in memory', hits + misses === 0 ? '–' : `${formatShare(hits, hits + misses)} of ${formatCount(hits + misses)}`],
+    [
+      'Found in memory',
+      hits + misses === 0 ? '–' : `${formatShare(hits, hits + misses)} of ${formatCount(hits + misses)}`,
+    ],
     ['Dropped for room', formatCount(evictions)],
   ];
 }

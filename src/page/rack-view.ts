@@ -102,7 +102,8 @@ export class RackView {
         };
       })
       .sort((a, b) => rankOf(a) - rankOf(b) || compareNames(a.name, b.name));
-    this.#asTiles = groups.reduce((sum, { active }) => sum + active.length, 0) <= (NARROW.matches ? MOST_TILES_NARROW : MOST_TILES);
+    this.#asTiles =
+      groups.reduce((sum, { active }) => sum + active.length, 0) <= (NARROW.matches ? MOST_TILES_NARROW : MOST_TILES);
     this.#groups.show(groups, ({ name }) => name);
     for (const name of this.#lists.keys()) if (!byGroup.has(name)) this.#lists.delete(name);
     this.#keepOneStop();
@@ -120,7 +121,7 @@ export class RackView {
   }
 
   #buttons(): HTMLElement[] {
-    return [...this.#place.querySelectorAll<HTMLElement>('button')];
+    return [...this.#place.querySelectorAll<HTMLElement>('button:not([hidden])')];
   }
 
   #onKey(event: KeyboardEvent): void {
@@ -166,7 +167,9 @@ function rankOf({ trouble, active }: Group): number {
 function matches({ name, id, mac, file, version }: NodeRow, wanted: string): boolean {
   if (wanted === '') return true;
   const plain = wanted.toLowerCase().replaceAll('-', ':');
-  return [name, id, file, version].some((text) => text.toLowerCase().includes(wanted.toLowerCase())) || mac.includes(plain);
+  return (
+    [name, id, file, version].some((text) => text.toLowerCase().includes(wanted.toLowerCase())) || mac.includes(plain)
+  );
 }
 
 /** One group's head and its lists. */
@@ -176,14 +179,16 @@ class GroupLists {
   readonly #counts = el('p', { class: 'counts' });
   readonly #tilesPlace = el('div', { class: 'tiles' });
   readonly #chipsPlace = el('div', { class: 'chips' });
-  readonly #more = el('button', { type: 'button', class: 'more' });
+  readonly #more = el('button', { type: 'button', class: 'more', tabindex: '-1' });
   readonly #tiles = new KeyedList<NodeRow>(this.#tilesPlace, makeTile, updateTile);
   readonly #chips: KeyedList<NodeRow>;
   #start = '';
   #wantsAll = false;
 
   constructor() {
-    this.#chips = new KeyedList<NodeRow>(this.#chipsPlace, makeChip, (element, row) => updateChip(element, row, this.#start));
+    this.#chips = new KeyedList<NodeRow>(this.#chipsPlace, makeChip, (element, row) =>
+      updateChip(element, row, this.#start),
+    );
     this.#more.addEventListener('click', () => {
       this.#wantsAll = true;
       this.#more.hidden = true;
@@ -237,7 +242,10 @@ function updateTile(tile: HTMLElement, row: NodeRow): void {
   const isAsking = row.state === 'waiting' || row.state === 'opening';
   setText(percent!, isBad && row.silent > 0 ? shortTime(row.silent) : isAsking ? '…' : `${row.percent} %`);
   setText(file!, isBad ? `${stateWords(row.state)}: ${lastPart(row.file)}` : lastPart(row.file));
-  setText(rate!, [row.rate > 0 ? shortRate(row.rate) : '', row.retransmits > 0 ? `↻${row.retransmits}` : ''].join(' ').trim());
+  setText(
+    rate!,
+    [row.rate > 0 ? shortRate(row.rate) : '', row.retransmits > 0 ? `↻${row.retransmits}` : ''].join(' ').trim(),
+  );
   const words = rowWords(row);
   setAttribute(tile, 'title', words);
   setAttribute(tile, 'aria-label', words);
@@ -251,7 +259,9 @@ function shortTime(seconds: number): string {
 
 /** With two digits that matter. */
 function shortRate(bytesPerS: number): string {
-  return formatRate(Number(bytesPerS.toPrecision(2))).replace(/(\.\d)0 /, '$1 ').replace('.0 ', ' ');
+  return formatRate(Number(bytesPerS.toPrecision(2)))
+    .replace(/(\.\d)0 /, '$1 ')
+    .replace('.0 ', ' ');
 }
 
 function makeChip(row: NodeRow): HTMLElement {

@@ -182,7 +182,8 @@ describe('what names nodes', () => {
 
   it('takes the token for what changes the state, on the loopback address too', async () => {
     const { url } = await watched('127.0.0.1', TOKEN);
-    const post = (headers: Record<string, string>): Promise<Response> => fetch(`${url}/api/v1/reload`, { method: 'POST', headers });
+    const post = (headers: Record<string, string>): Promise<Response> =>
+      fetch(`${url}/api/v1/reload`, { method: 'POST', headers });
     expect((await post({})).status).toBe(401);
     expect((await post({ authorization: `Bearer ${TOKEN}`, 'sec-fetch-site': 'cross-site' })).status).toBe(403);
     expect((await post({ authorization: `Bearer ${TOKEN}` })).status).toBe(200);
@@ -206,10 +207,20 @@ describe('what names nodes', () => {
 describe('every answer of the admin address', () => {
   it('tells browsers to load nothing from elsewhere, to guess nothing and to frame nothing', async () => {
     const { url } = await watched('127.0.0.1', TOKEN);
-    for (const path of ['/', '/healthz', '/metrics', '/api/v1/live', '/api/v1/nodes/zz', '/api/v1/reload', '/nowhere']) {
+    for (const path of [
+      '/',
+      '/healthz',
+      '/metrics',
+      '/api/v1/live',
+      '/api/v1/nodes/zz',
+      '/api/v1/reload',
+      '/nowhere',
+    ]) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other.
       const { headers } = await ask(url, path);
-      expect(headers['content-security-policy']).toMatch(/default-src 'none'; script-src 'self'; style-src 'self';.*frame-ancestors 'none'/);
+      expect(headers['content-security-policy']).toMatch(
+        /default-src 'none'; script-src 'self'; style-src 'self';.*frame-ancestors 'none'/,
+      );
       expect(headers).toMatchObject({
         'x-content-type-options': 'nosniff',
         'x-frame-options': 'DENY',
@@ -248,7 +259,9 @@ describe('events', () => {
   it('are told to 32 readers at once, and their places are free again when they go', async () => {
     const { url, world } = await watched('127.0.0.1');
     const leave = new AbortController();
-    const readers = await Promise.all(Array.from({ length: 32 }, () => fetch(`${url}/api/v1/live/events`, { signal: leave.signal })));
+    const readers = await Promise.all(
+      Array.from({ length: 32 }, () => fetch(`${url}/api/v1/live/events`, { signal: leave.signal })),
+    );
     expect(readers.map(({ status }) => status)).toEqual(Array.from({ length: 32 }, () => 200));
     expect((await fetch(`${url}/api/v1/live/events`)).status).toBe(503);
     leave.abort();
@@ -262,7 +275,8 @@ describe('events', () => {
 
   it('make nothing wait for a reader that does not read: it is told everything anew when it does', async () => {
     const { url, world } = await watched('127.0.0.1');
-    for (let node = 0; node < 3000; node++) world.fetch(`10.${node >> 8}.${node & 255}.1`, `${'long/'.repeat(20)}linux`, {}, 0);
+    for (let node = 0; node < 3000; node++)
+      world.fetch(`10.${node >> 8}.${node & 255}.1`, `${'long/'.repeat(20)}linux`, {}, 0);
     const { hostname, port } = new URL(url);
     const socket = connect(Number(port), hostname);
     onTestFinished(() => void socket.destroy());
@@ -271,7 +285,8 @@ describe('events', () => {
     socket.pause();
     // Each of these seconds changes every row: some 20 MB in all, of which it takes none.
     for (let second = 0; second < 30; second++) {
-      for (let node = 0; node < 3000; node++) world.refuse(`10.${node >> 8}.${node & 255}.1`, `${'long/'.repeat(20)}missing-${second}`);
+      for (let node = 0; node < 3000; node++)
+        world.refuse(`10.${node >> 8}.${node & 255}.1`, `${'long/'.repeat(20)}missing-${second}`);
       world.pass(1000);
       // oxlint-disable-next-line no-await-in-loop -- what can leave, leaves.
       await new Promise(setImmediate);

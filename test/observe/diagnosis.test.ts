@@ -105,7 +105,12 @@ describe('the verdict on a boot', () => {
     ],
     [
       'out of memory',
-      (world) => world.end(world.send(NODE, 'initrd.img'), 'clientError', { bytes: 400_000, errorCode: 3, errorText: 'no \x1b[2J' }),
+      (world) =>
+        world.end(world.send(NODE, 'initrd.img'), 'clientError', {
+          bytes: 400_000,
+          errorCode: 3,
+          errorText: 'no \x1b[2J',
+        }),
       'failed',
       'nodes',
       /^It gave up initrd\.img after 400 kB of 1\.00 MB, with error 3 \(“no \\x1b\[2J”\)\.$/,
@@ -210,7 +215,9 @@ describe('the verdict on a boot', () => {
       world.fetch(NODE, 'rack/linux', { origin: 'bootSet', set: { channel: 'rack', version: 4 } });
       world.fetch(NODE, 'rack/initrd.img', { origin: 'bootSet', set: { channel: 'rack', version: 5 } });
     });
-    expect(verdict.meaning).toMatch(/^It was given files of rack-4 and rack-5 in one boot: kernel and initrd may not fit/);
+    expect(verdict.meaning).toMatch(
+      /^It was given files of rack-4 and rack-5 in one boot: kernel and initrd may not fit/,
+    );
   });
 
   it('counts how often it has begun anew', () => {
@@ -236,7 +243,9 @@ describe('the boots of a node', () => {
     boot(['grubx64.efi']);
     world.pass(150_000);
     boot(['grub/grub.cfg', 'linux']);
-    const files = reportOf(world).boots.map(({ steps }) => steps.map((step) => (step.step === 'ask' ? step.file : 'gap')));
+    const files = reportOf(world).boots.map(({ steps }) =>
+      steps.map((step) => (step.step === 'ask' ? step.file : 'gap')),
+    );
     expect(files).toEqual([
       ['grub/grub.cfg', 'linux'],
       ['grubx64.efi'],

@@ -38,14 +38,22 @@ describe('changes', () => {
     for (let second = 0; second < 200; second++) {
       const address = `10.0.${random.between(0, 2)}.${random.between(0, 7)}`;
       if (random.chance(0.33)) running.push(world.send(address, `file-${random.between(0, 3)}`));
-      for (const sending of running) if (random.between(0, 3) > 0) world.progress(sending, Math.min(sending.start.size, sending.view.bytes + 50_000));
-      if (running.length > 0 && random.between(0, 3) === 0) world.end(running.splice(random.between(0, running.length - 1), 1)[0]!, random.between(0, 4) === 0 ? 'timeout' : 'complete');
+      for (const sending of running)
+        if (random.between(0, 3) > 0)
+          world.progress(sending, Math.min(sending.start.size, sending.view.bytes + 50_000));
+      if (running.length > 0 && random.between(0, 3) === 0)
+        world.end(
+          running.splice(random.between(0, running.length - 1), 1)[0]!,
+          random.between(0, 4) === 0 ? 'timeout' : 'complete',
+        );
       if (random.between(0, 5) === 0) world.refuse(address, `missing-${random.between(0, 2)}`);
       if (random.between(0, 39) === 0) world.pass(random.between(0, 19) * 60_000);
       world.pass(1000);
       const { nodes, chart, now: _, ...whole } = world.state.snapshot();
       const { nodes: __, chart: known, now: ___, ...other } = store.whole!;
-      expect([...store.rows.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1))).toEqual(nodes.toSorted((a, b) => (a.id < b.id ? -1 : 1)));
+      expect([...store.rows.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1))).toEqual(
+        nodes.toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+      );
       expect(known).toEqual(chart.slice(-600));
       expect(other).toEqual(whole);
     }
@@ -58,12 +66,17 @@ describe('changes', () => {
     const moving = world.send('10.0.1.1', 'initrd.img');
     world.pass(20_000);
     const changes: LiveChange[] = [];
-    world.state.follow(() => {}, (change) => void changes.push(change));
+    world.state.follow(
+      () => {},
+      (change) => void changes.push(change),
+    );
     world.pass(1000);
     world.now += 900;
     world.progress(moving, 500_000);
     world.pass(100);
-    expect(changes[1]!.changed).toEqual([{ id: '10.0.1.1', state: 'loading', percent: 50, rate: expect.any(Number) as number, silent: 0, why: '' }]);
+    expect(changes[1]!.changed).toEqual([
+      { id: '10.0.1.1', state: 'loading', percent: 50, rate: expect.any(Number) as number, silent: 0, why: '' },
+    ]);
     expect(changes[1]).not.toHaveProperty('channels');
     expect(changes[1]).not.toHaveProperty('cache');
   });
@@ -88,8 +101,14 @@ describe('a node', () => {
 
   it('shows its rate, its percent and what was sent again', () => {
     const world = new ObservedWorld();
-    world.state.follow(() => {}, () => {});
-    const sending = world.send('10.0.0.5', 'boot/initrd.img', { set: { channel: 'rack', version: 7 }, origin: 'bootSet' });
+    world.state.follow(
+      () => {},
+      () => {},
+    );
+    const sending = world.send('10.0.0.5', 'boot/initrd.img', {
+      set: { channel: 'rack', version: 7 },
+      origin: 'bootSet',
+    });
     for (let second = 1; second <= 4; second++) {
       world.progress(sending, second * 100_000, { retransmits: second });
       world.pass(1000);
@@ -125,13 +144,23 @@ describe('a node', () => {
     const world = new ObservedWorld({
       known: (ids) => {
         const number = Number(/\.(\d+)$/.exec(ids.at(-1)!)![1]);
-        return number > 20 ? undefined : { name: `node-${number}`, mac: ['52:54:00:00:00:01'], labels: { serial: `s${number}`, role: 'compute', rack: String(number % 4) } };
+        return number > 20
+          ? undefined
+          : {
+              name: `node-${number}`,
+              mac: ['52:54:00:00:00:01'],
+              labels: { serial: `s${number}`, role: 'compute', rack: String(number % 4) },
+            };
       },
     });
     for (let node = 1; node <= 20; node++) world.fetch(`10.0.0.${node}`, 'linux');
     const snapshot = world.state.snapshot();
     expect(snapshot.groupings).toEqual(['rack', 'role', 'subnet']);
-    expect(snapshot.nodes[4]).toMatchObject({ name: 'node-5', mac: '52:54:00:00:00:01', groups: { rack: '1', subnet: '10.0.0.0/24' } });
+    expect(snapshot.nodes[4]).toMatchObject({
+      name: 'node-5',
+      mac: '52:54:00:00:00:01',
+      groups: { rack: '1', subnet: '10.0.0.0/24' },
+    });
   });
 
   it('is one of at most 5,000 that are listed, those in trouble first', () => {
@@ -172,8 +201,20 @@ describe('the places to look at', () => {
   it.each<[string, Area, Parameters<typeof serverStats>[0], string, RegExp]>([
     ['requests lost on arrival', 'requests', { requestDropsTotal: 12 }, 'bad', /^12 packets dropped on arrival$/],
     ['a worker lost', 'server', { workersLostTotal: 1 }, 'bad', /^1 worker lost$/],
-    ['requests given up', 'server', { ignoredTotal: { expired: 3, queueFull: 2 } }, 'bad', /^5 requests given up waiting$/],
-    ['files that can not be read', 'files', { ignoredTotal: { busy: 4 } }, 'bad', /^4 requests for files that could not be read$/],
+    [
+      'requests given up',
+      'server',
+      { ignoredTotal: { expired: 3, queueFull: 2 } },
+      'bad',
+      /^5 requests given up waiting$/,
+    ],
+    [
+      'files that can not be read',
+      'files',
+      { ignoredTotal: { busy: 4 } },
+      'bad',
+      /^4 requests for files that could not be read$/,
+    ],
   ])('tell of %s, for a minute', (_, where, change, state, headline) => {
     const world = new ObservedWorld();
     world.pass(3000);
@@ -192,16 +233,22 @@ describe('the places to look at', () => {
     const world = new ObservedWorld();
     world.pass(2000);
     const { packets } = world.stats;
-    world.stats = serverStats({ packets: { ...packets, dataSent: 10_000, retransmits, dataRetransmitted: retransmits } as typeof packets });
+    world.stats = serverStats({
+      packets: { ...packets, dataSent: 10_000, retransmits, dataRetransmitted: retransmits } as typeof packets,
+    });
     world.pass(2000);
     expect(area(world, 'network').state).toBe(state);
   });
 
   it('tell first replies that are slower than the quickest loader waits', () => {
     const world = new ObservedWorld();
-    for (let node = 0; node < 50; node++) world.end(world.send(`10.0.0.${node}`, 'grub.cfg'), 'complete', { firstReplyMs: 400 });
+    for (let node = 0; node < 50; node++)
+      world.end(world.send(`10.0.0.${node}`, 'grub.cfg'), 'complete', { firstReplyMs: 400 });
     world.pass(1000);
-    expect(area(world, 'server')).toMatchObject({ state: 'watch', headline: expect.stringMatching(/^first replies take (?:39|40)\d ms$/) as string });
+    expect(area(world, 'server')).toMatchObject({
+      state: 'watch',
+      headline: expect.stringMatching(/^first replies take (?:39|40)\d ms$/) as string,
+    });
   });
 
   it('tell the file at which nodes stop, and not those that loaders merely try', () => {
@@ -212,7 +259,11 @@ describe('the places to look at', () => {
       if (node === 5) world.fetch('10.0.0.5', 'linux');
     }
     world.pass(20_000);
-    expect(area(world, 'files')).toMatchObject({ state: 'bad', headline: '4 nodes stopped at one', detail: 'pxelinux.cfg/default: no such file.' });
+    expect(area(world, 'files')).toMatchObject({
+      state: 'bad',
+      headline: '4 nodes stopped at one',
+      detail: 'pxelinux.cfg/default: no such file.',
+    });
     expect(world.state.snapshot().problems).toMatchObject([
       { file: 'pxelinux.cfg/default', count: 5, stopped: 4 },
       { file: 'pxelinux.cfg/01-{mac}', count: 5, stopped: 0 },
@@ -234,7 +285,10 @@ describe('the charts', () => {
     const { chart } = world.state.snapshot();
     expect(chart).toHaveLength(12);
     expect(chart.map(({ bytesPerS }) => bytesPerS)).toEqual([0, 5_000_000, ...Array.from({ length: 10 }, () => 0)]);
-    expect(chart.map(({ firstReplyP99 }) => firstReplyP99 !== null)).toEqual([true, ...Array.from({ length: 11 }, () => false)]);
+    expect(chart.map(({ firstReplyP99 }) => firstReplyP99 !== null)).toEqual([
+      true,
+      ...Array.from({ length: 11 }, () => false),
+    ]);
     expect(chart[0]!.firstReplyP99).toBeCloseTo(20, -1);
   });
 
@@ -300,7 +354,8 @@ describe('words', () => {
 
 describe('an event stream', () => {
   it('is the same in pieces of any size', () => {
-    const text = ': hello\r\nevent: snapshot\ndata: {"a":1}\n\ndata: one\ndata: two\n\nevent: nothing\n\nevent:change\ndata:{"b":"ä"}\n\n';
+    const text =
+      ': hello\r\nevent: snapshot\ndata: {"a":1}\n\ndata: one\ndata: two\n\nevent: nothing\n\nevent:change\ndata:{"b":"ä"}\n\n';
     const expected = [
       { event: 'snapshot', data: '{"a":1}' },
       { event: 'message', data: 'one\ntwo' },

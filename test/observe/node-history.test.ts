@@ -6,7 +6,11 @@ import type { RequestRecord } from '../../src/server/types.ts';
 import { refusalRecord, transferRecord } from '../control/fixture.ts';
 import { option, ObservedWorld } from './world.ts';
 
-function history(change: Partial<NodeHistoryOptions> = {}): { history: NodeHistory; ask: (change?: Partial<RequestRecord>) => void; pass: (ms: number) => void } {
+function history(change: Partial<NodeHistoryOptions> = {}): {
+  history: NodeHistory;
+  ask: (change?: Partial<RequestRecord>) => void;
+  pass: (ms: number) => void;
+} {
   let now = 1000;
   let transfer = 0;
   const it_ = new NodeHistory({ show: escapeText, now: () => now, ...change });
@@ -77,14 +81,19 @@ describe('the memory of a node', () => {
   it('makes one ask of a client that is left unanswered again and again', () => {
     const { history: memory, ask } = history();
     for (let times = 0; times < 5; times++) ask({ done: 'queueFull', transfer: undefined });
-    expect(memory.node('192.0.2.7')!.asks).toMatchObject([{ repeats: 4, end: { kind: 'unanswered', reason: 'queueFull' } }]);
+    expect(memory.node('192.0.2.7')!.asks).toMatchObject([
+      { repeats: 4, end: { kind: 'unanswered', reason: 'queueFull' } },
+    ]);
   });
 
   it('learns from names who speaks from an address, and forgets when somebody else does', () => {
     const { history: memory, ask } = history();
     ask({ filename: 'pxelinux.cfg/01-52-54-00-00-00-01' });
     ask({ filename: 'grub/grub.cfg-4c4c4544-0042-3510-8052-b4c04f4a3132' });
-    expect(memory.node('192.0.2.7')!.ids).toEqual(['uuid:4c4c4544-0042-3510-8052-b4c04f4a3132', 'mac:52:54:00:00:00:01']);
+    expect(memory.node('192.0.2.7')!.ids).toEqual([
+      'uuid:4c4c4544-0042-3510-8052-b4c04f4a3132',
+      'mac:52:54:00:00:00:01',
+    ]);
     expect(memory.addressesOf('mac:52:54:00:00:00:01')).toEqual(['192.0.2.7']);
     ask({ filename: 'pxelinux.cfg/01-52-54-00-00-00-02' });
     expect(memory.node('192.0.2.7')!.ids).toEqual(['mac:52:54:00:00:00:02']);
@@ -111,7 +120,8 @@ describe('the memory of a node', () => {
     const { history: memory, ask, pass } = history({ mostNodes: 100, mostAsks: 300, mostAsksPerNode: 10 });
     for (let node = 0; node < 1000; node++) {
       pass(1);
-      for (let times = 0; times < 3; times++) ask({ client: { address: `10.0.${node >> 8}.${node & 255}`, port: times }, filename: `${node}` });
+      for (let times = 0; times < 3; times++)
+        ask({ client: { address: `10.0.${node >> 8}.${node & 255}`, port: times }, filename: `${node}` });
       expect(memory.size.nodes).toBeLessThanOrEqual(100);
       expect(memory.size.asks).toBeLessThanOrEqual(300);
     }
@@ -126,7 +136,8 @@ describe('the memory of a node', () => {
   it('holds no more of 10,000 nodes that each ask for twenty names of their own', () => {
     const world = new ObservedWorld();
     for (let node = 0; node < 10_000; node++) {
-      for (let file = 0; file < 20; file++) world.refuse(`10.${node >> 8}.${node & 255}.1`, `pxelinux.cfg/${node}-${file}`);
+      for (let file = 0; file < 20; file++)
+        world.refuse(`10.${node >> 8}.${node & 255}.1`, `pxelinux.cfg/${node}-${file}`);
     }
     expect(world.state.history.size.asks).toBeLessThanOrEqual(131_072);
     expect(world.state.snapshot().problems.length).toBeLessThanOrEqual(40);

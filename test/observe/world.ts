@@ -63,7 +63,12 @@ export class ObservedWorld {
   }
 
   /** @returns the number of the transfer. */
-  ask(address: string, filename: string, options: Readonly<Record<string, number>> = { blksize: 1468 }, port?: number): number {
+  ask(
+    address: string,
+    filename: string,
+    options: Readonly<Record<string, number>> = { blksize: 1468 },
+    port?: number,
+  ): number {
     const own = port ?? (this.#ports.get(address) ?? 2000) + 1;
     this.#ports.set(address, own);
     const id = ++this.#id;
@@ -101,7 +106,11 @@ export class ObservedWorld {
     this.state.onRefusal({ client, local: LOCAL, filename, kind: code === 1 ? 'not_found' : 'access', code, reason });
   }
 
-  send(address: string, filename: string, change: Partial<StartRecord> & { options?: Readonly<Record<string, number>> } = {}): Sending {
+  send(
+    address: string,
+    filename: string,
+    change: Partial<StartRecord> & { options?: Readonly<Record<string, number>> } = {},
+  ): Sending {
     const { options, ...rest } = change;
     const id = this.ask(address, filename, options);
     const start: StartRecord = {
