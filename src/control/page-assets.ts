@@ -52,7 +52,8 @@ export class PageAssets {
 
   #read(): ReadonlyMap<string, Asset> {
     const own = readdirSync(join(BUILT, 'page')).filter((name) => extname(name) in TYPES);
-    const uplot = dirname(createRequire(import.meta.url).resolve('uplot/package.json'));
+    const require = createRequire(import.meta.url);
+    const uplot = dirname(require.resolve('uplot/package.json'));
     return new Map([
       ...own.map((name) => [`page/${name}`, assetOf(join(BUILT, 'page', name))] as const),
       ...SHARED.map((name) => [name, assetOf(join(BUILT, name))] as const),

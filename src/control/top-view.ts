@@ -27,8 +27,7 @@ const MOST_PLIGHTS = 8;
 const BAR_CELLS = 20;
 
 /** Anything that could move the cursor or turn text around, whoever sent it. */
-// oxlint-disable-next-line no-control-regex -- these are what it is for.
-const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 /** Text that is safe on a terminal. */
 export function safe(text: string): string {

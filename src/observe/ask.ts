@@ -34,6 +34,8 @@ export interface Ask {
   readonly options: string;
   /** Times that the request was repeated. */
   repeats: number;
+  /** When it was asked for last. */
+  askedAt: number;
   /** When it was last heard of: a repetition, or its end. */
   lastAt: number;
   /** What a worker was given; undefined: nothing yet. */

@@ -66,7 +66,7 @@ function bucketOf(ms: number): number {
   return Math.min(BUCKETS - 1, Math.round(PER_OCTAVE * Math.log2(ms + 1)));
 }
 
-function valueOf(bucket: number): number {
+function msOf(bucket: number): number {
   return Math.round((2 ** (bucket / PER_OCTAVE) - 1) * 10) / 10;
 }
 
@@ -129,7 +129,7 @@ export class Course {
 
   /** Of the last minute; null when no first reply was sent. */
   firstReplyOfMinute(share: number): number | null {
-    const sums = new Array<number>(BUCKETS).fill(0);
+    const sums = Array.from({ length: BUCKETS }, () => 0);
     for (let at = Math.max(0, this.#last - MINUTE_S + 1); at <= this.#last; at++) {
       const row = (at % COURSE_S) * BUCKETS;
       for (let bucket = 0; bucket < BUCKETS; bucket++) sums[bucket]! += this.#replies[row + bucket]!;
@@ -167,7 +167,7 @@ function percentile(counts: ArrayLike<number>, share: number): number | null {
   let left = Math.max(1, Math.ceil(sum * share));
   for (let bucket = 0; bucket < counts.length; bucket++) {
     left -= counts[bucket]!;
-    if (left <= 0) return valueOf(bucket);
+    if (left <= 0) return msOf(bucket);
   }
   return null;
 }

@@ -4,6 +4,7 @@
  */
 import { formatBytes, formatMany } from '../storm/figures.ts';
 import type { TransferView } from '../server/types.ts';
+import { UNPROVEN_MS } from '../session/sender.ts';
 import type { Ask } from './ask.ts';
 import { isReplaced, isWell, isWhole, movedAt } from './boots.ts';
 import { about, kindOfFile, nodeErrorWords, refusalWords, unansweredWords } from './words.ts';
@@ -249,7 +250,7 @@ function wellEnded(boot: readonly Ask[], last: Ask, state: NodeState): Found {
 
 function badlyEnded(last: Ask, outcome: string): Found {
   const end = last.end as Extract<Ask['end'], { kind: 'sent' }>;
-  const { size = 0, blksize = 512, windowsize = 1 } = last.started ?? {};
+  const { size = 0, blksize = 512 } = last.started ?? {};
   const { file } = last;
   const how = size === 0 ? '' : ` after ${formatBytes(end.bytes)} of ${formatBytes(size)}`;
   const silence = about(Math.max(0, last.lastAt - movedAt(last)));
@@ -280,16 +281,16 @@ function badlyEnded(last: Ask, outcome: string): Found {
         'It was stopping, a file was cut short under it, or the node never answered while others waited. The log has a line for it.',
     };
   }
-  const hasOptions = last.options !== '';
-  if (end.bytes === 0 || (!hasOptions && end.bytes <= blksize)) {
+  if (end.bytes === 0) {
+    // One whose first reply is never acknowledged is given up so soon that this one's must have been.
+    const wasAcknowledged = last.options !== '' && last.lastAt - last.askedAt > 2 * UNPROVEN_MS;
+    if (wasAcknowledged) return firstBlockLost(file, silence, blksize);
     return {
       area: 'network',
       headline: `No sign came that our first reply for ${file} has arrived${repeated(last)}.`,
       meaning: LOST_ANSWER,
     };
   }
-  if (hasOptions && end.bytes <= blksize * windowsize && end.bytes < size)
-    return firstBlockLost(file, silence, blksize);
   return {
     area: 'nodes',
     headline: `It fell silent${how} of ${file}.`,

@@ -44,7 +44,7 @@ export class LiveStore {
     const known = new Map(whole.chart.map((point) => [point.at, point]));
     for (const point of points) known.set(point.at, point);
     const last = Math.max(...known.keys(), 0);
-    const chart = [...known.values()].filter(({ at }) => at > last - CHART_S).sort((a, b) => a.at - b.at);
+    const chart = [...known.values()].filter(({ at }) => at > last - CHART_S).toSorted((a, b) => a.at - b.at);
     this.#whole = { ...whole, ...parts, chart };
     this.#ahead = change.now - Date.now();
     return true;

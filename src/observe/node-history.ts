@@ -126,6 +126,7 @@ export class NodeHistory {
       file,
       options: this.#shown(options.map(({ name, value }) => `${name}=${value}`).join(' '), OPTIONS_SHOWN_MAX),
       repeats: 0,
+      askedAt: memory.lastAt,
       lastAt: memory.lastAt,
       started: undefined,
       end: unanswered === undefined ? undefined : { kind: 'unanswered', reason: unanswered },
@@ -209,7 +210,8 @@ export class NodeHistory {
 
   #repeated(ask: Ask): void {
     ask.repeats++;
-    ask.lastAt = this.#now();
+    ask.askedAt = this.#now();
+    ask.lastAt = ask.askedAt;
   }
 
   /** What ended a transfer that was replaced is known only later, and says more. */

@@ -14,7 +14,7 @@ const FIGURES = /[0-9][0-9.,]*(?: min)?(?: [0-9]+)? ?(?:%|(?:ms|s|min|h|B|kB|MB|
 /** The most pressing first. */
 export function plightsOf(rows: Iterable<NodeRow>): Plight[] {
   const plights = new Map<string, NodeRow[]>();
-  for (const row of [...rows].filter(({ state }) => TROUBLE.has(state)).sort(compareRows)) {
+  for (const row of [...rows].filter(({ state }) => TROUBLE.has(state)).toSorted(compareRows)) {
     const key = `${row.state}\0${row.why.replace(FIGURES, '')}`;
     const alike = plights.get(key);
     if (alike === undefined) plights.set(key, [row]);

@@ -5,7 +5,7 @@ import type { NodeRow } from '../observe/wire.ts';
 import { formatCount, formatMany } from '../storm/figures.ts';
 import { Charts } from './charts.ts';
 import { Connection, type ConnectionState } from './connection.ts';
-import { byId, el, setAttribute, setText } from './dom.ts';
+import { byId, el, ofKind, setAttribute, setText } from './dom.ts';
 import { NodeView } from './node-view.ts';
 import { Panels } from './panels.ts';
 import { RackView } from './rack-view.ts';
@@ -30,8 +30,8 @@ const open = (id: string): void => nodeView.open(id);
 const racks = new RackView(byId('racks'), open);
 const panels = new Panels(open);
 const charts = new Charts(byId('charts'));
-const query = byId<HTMLInputElement>('query');
-const grouping = byId<HTMLSelectElement>('grouping');
+const query = ofKind(HTMLInputElement, 'query');
+const grouping = ofKind(HTMLSelectElement, 'grouping');
 
 let isDue = false;
 function draw(): void {
@@ -90,7 +90,7 @@ function showState(state: ConnectionState): void {
     setText(
       byId('locked-why'),
       canUnlock
-        ? byId<HTMLInputElement>('token').value === ''
+        ? ofKind(HTMLInputElement, 'token').value === ''
           ? ''
           : `Not this one: ${state.why}.`
         : `It has none: ${state.why}.`,
@@ -102,7 +102,7 @@ function showState(state: ConnectionState): void {
 
 byId('unlock').addEventListener('submit', (event) => {
   event.preventDefault();
-  connection.open(byId<HTMLInputElement>('token').value.trim());
+  connection.open(ofKind(HTMLInputElement, 'token').value.trim());
   nodeView.refresh();
 });
 
@@ -111,7 +111,7 @@ byId('find').addEventListener('submit', (event) => {
   event.preventDefault();
   const wanted = query.value.trim();
   if (wanted === '') return;
-  const found = [...store.rows.values()].filter((row) => isCalled(row, wanted)).sort(compareRows);
+  const found = [...store.rows.values()].filter((row) => isCalled(row, wanted)).toSorted(compareRows);
   open(found[0]?.id ?? wanted);
 });
 

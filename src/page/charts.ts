@@ -223,7 +223,7 @@ class LiveChart {
     return [0, 120, 240, 360, 480, 600]
       .map((back) => last - back)
       .filter((at) => at >= first)
-      .reverse();
+      .toReversed();
   }
 
   #ago(at: number): string {

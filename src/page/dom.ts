@@ -20,10 +20,17 @@ export function el<K extends keyof HTMLElementTagNameMap>(
 }
 
 /** @throws Error where the page lacks it. */
-export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
+export function byId(id: string): HTMLElement {
   const element = document.getElementById(id);
   if (element === null) throw new Error(`Expected #${id} in the page`);
-  return element as T;
+  return element;
+}
+
+/** As byId, of that kind. @throws Error where it is of another. */
+export function ofKind<T extends HTMLElement>(kind: new () => T, id: string): T {
+  const element = byId(id);
+  if (!(element instanceof kind)) throw new Error(`Expected #${id} to be a ${kind.name}`);
+  return element;
 }
 
 /** Sets what differs: an untouched node costs no layout. */

@@ -3,7 +3,7 @@ import { about, AREA_WORDS, stateWords } from '../observe/words.ts';
 import { type Boot, type BootStep, type NodeReport, TROUBLE } from '../observe/wire.ts';
 import { formatBytes, formatMany, formatMs, formatRate } from '../storm/figures.ts';
 import type { Connection } from './connection.ts';
-import { byId, el, setText } from './dom.ts';
+import { byId, el, ofKind, setText } from './dom.ts';
 
 /** While it is open it is asked for again so often, in milliseconds. */
 const AGAIN_MS = 2000;
@@ -40,7 +40,7 @@ function factsOf(step: Ask): string {
   return [
     step.answer === 'sending' && step.size > 0 ? `${formatBytes(step.bytes)} of ${formatBytes(step.size)}` : '',
     step.answer === 'sent' ? `${formatBytes(step.size)} in ${about(Math.max(1, step.tookMs))}${rate}` : '',
-    step.answer === 'failed' && step.size > 0 ? `${formatBytes(step.bytes)} of ${formatBytes(step.size)} sent` : '',
+    step.answer === 'failed' && step.size > 0 ? `${formatBytes(step.bytes)} of ${formatBytes(step.size)} arrived` : '',
     step.version === '' ? '' : `version ${step.version}`,
     step.origin === 'rendered' ? 'made for it' : '',
     step.repeats > 0 ? `asked ${formatMany(step.repeats + 1, 'time')}` : '',
@@ -169,7 +169,7 @@ function bootElement(boot: Boot, index: number, now: number, isOpen: boolean): H
 
 export class NodeView {
   readonly #connection: Connection;
-  readonly #dialog = byId<HTMLDialogElement>('node');
+  readonly #dialog = ofKind(HTMLDialogElement, 'node');
   readonly #body = byId('node-body');
   #asked: string | undefined;
   #shown = '';

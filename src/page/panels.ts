@@ -1,14 +1,7 @@
 /** What stands beside the nodes: the headline, where to look, who needs a look, problems, boot sets, memory. */
 import { type Plight, plightsOf, plightWords } from '../observe/plights.ts';
 import { about, ago, AREA_MARKS, AREA_WORDS, headlineOf, stateWords } from '../observe/words.ts';
-import {
-  type AreaReport,
-  type CacheRow,
-  type ChannelRow,
-  type LiveSnapshot,
-  type NodeRow,
-  type Problem,
-} from '../observe/wire.ts';
+import type { AreaReport, CacheRow, ChannelRow, LiveSnapshot, NodeRow, Problem } from '../observe/wire.ts';
 import { formatBytes, formatCount, formatMany, formatRate, formatShare } from '../storm/figures.ts';
 import { byId, el, KeyedList, setAttribute, setText } from './dom.ts';
 

@@ -101,7 +101,7 @@ export class RackView {
           done: members.filter(({ state }) => state === 'done'),
         };
       })
-      .sort((a, b) => rankOf(a) - rankOf(b) || compareNames(a.name, b.name));
+      .toSorted((a, b) => rankOf(a) - rankOf(b) || compareNames(a.name, b.name));
     this.#asTiles =
       groups.reduce((sum, { active }) => sum + active.length, 0) <= (NARROW.matches ? MOST_TILES_NARROW : MOST_TILES);
     this.#groups.show(groups, ({ name }) => name);
@@ -143,7 +143,7 @@ export class RackView {
     if (key !== 'ArrowUp' && key !== 'ArrowDown') return undefined;
     const own = buttons[at]!.getBoundingClientRect();
     const isDown = key === 'ArrowDown';
-    const others = isDown ? buttons.slice(at + 1) : buttons.slice(0, at).reverse();
+    const others = isDown ? buttons.slice(at + 1) : buttons.slice(0, at).toReversed();
     let line: number | undefined;
     let best: { readonly button: HTMLElement; readonly off: number } | undefined;
     for (const button of others) {

@@ -234,7 +234,7 @@ describe('the places to look at', () => {
     world.pass(2000);
     const { packets } = world.stats;
     world.stats = serverStats({
-      packets: { ...packets, dataSent: 10_000, retransmits, dataRetransmitted: retransmits } as typeof packets,
+      packets: { ...packets, dataSent: 10_000, retransmits, dataRetransmitted: retransmits },
     });
     world.pass(2000);
     expect(area(world, 'network').state).toBe(state);

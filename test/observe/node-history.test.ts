@@ -13,14 +13,14 @@ function history(change: Partial<NodeHistoryOptions> = {}): {
 } {
   let now = 1000;
   let transfer = 0;
-  const it_ = new NodeHistory({ show: escapeText, now: () => now, ...change });
+  const memory = new NodeHistory({ show: escapeText, now: () => now, ...change });
   return {
-    history: it_,
+    history: memory,
     pass: (ms) => {
       now += ms;
     },
     ask: (record = {}) =>
-      it_.request({
+      memory.request({
         client: { address: '192.0.2.7', port: 2070 },
         local: '192.0.2.1',
         operation: 'read',

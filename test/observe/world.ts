@@ -28,16 +28,16 @@ export class ObservedWorld {
   #ports = new Map<string, number>();
 
   constructor(parts: Partial<LiveStateParts> = {}) {
-    const self = this;
+    const isReady = (): boolean => this.ready;
     this.state = new LiveState({
       server: () => ({
         get ready() {
-          return self.ready;
+          return isReady();
         },
         addresses: [{ address: '0.0.0.0', port: 69 }],
         engine: 'linux',
-        stats: () => ({ ...self.stats, transfersActive: self.sending.size }),
-        transfers: () => [...self.sending.values()].map((one) => self.#viewOf(one)),
+        stats: () => ({ ...this.stats, transfersActive: this.sending.size }),
+        transfers: () => [...this.sending.values()].map((one) => this.#viewOf(one)),
       }),
       channels: () => [],
       cache: () => ({ heldBytes: 0, idleBytes: 0, shelvedBytes: 0, entries: 0, hits: 0, misses: 0, evictions: 0 }),

@@ -55,10 +55,9 @@ function storm({ port }: Served): Reveille {
       '  - {name: kernel, profile: grub, file: boot/linux, think: 100ms..900ms}\n' +
       '  - {name: initrd, profile: grub, file: boot/initrd.img}\n',
   );
-  return new Reveille([
-    ...['storm', `127.0.0.1:${port}`, '--nodes', String(NODES), '--plan', plan, '--threads', '1', '--quiet'],
-    ...['--crawl', '100%:8ms', '--arrival', PICTURES ? 'ramp:10s' : 'ramp:2s', '--vanish', '5%', '--seed', '3'],
-  ]);
+  const arrival = PICTURES ? 'ramp:10s' : 'ramp:2s';
+  const what = ['storm', `127.0.0.1:${port}`, '--nodes', String(NODES), '--plan', plan, '--threads', '1', '--quiet'];
+  return new Reveille([...what, '--crawl', '100%:8ms', '--arrival', arrival, '--vanish', '5%', '--seed', '3']);
 }
 
 /** A node that takes some blocks of a file and then falls silent. @returns when it did, by the browser's clock. */
@@ -291,7 +290,7 @@ describe.skipIf(!hasBrowser)('the live page', () => {
     await page.locator('#connection.lost').waitFor();
     await page.unroute('**/api/**');
     await page.locator('#connection.open').waitFor({ timeout: 20_000 });
-    await page.locator('#headline', { hasText: 'All quiet' }).waitFor();
+    expect(await page.locator('#headline').textContent()).toMatch(/^All quiet/);
   });
 
   it('shows names from the wire as they are, and never runs them', async () => {
