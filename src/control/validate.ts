@@ -8,7 +8,7 @@ import { escapeText } from './escape.ts';
 import type { Preview } from './preview.ts';
 import type { Way } from './trace.ts';
 
-/** Nodes tried for one route until one fits. */
+/** Nodes tried for one route. A template is tried with all of them that fit: what one lacks may break it. */
 const MOST_TRIED = 200;
 /** Where there is no inventory, and what nodes of it do not say. */
 const SOMEBODY = {
@@ -95,6 +95,8 @@ async function tryRoute(
   const about = { route: number, match, kind };
   if (kind === 'upstream') return { ...about, result: 'untried', detail: 'asks another server' };
   let tried = 0;
+  let fitting = 0;
+  let fits: RouteReport | undefined;
   let last = 'no node has what the pattern captures';
   for (const node of candidates) {
     const name = nameFor(match, capturesOf(node));
@@ -106,7 +108,12 @@ async function tryRoute(
     const trial = way.routes?.routes.find((one) => one.route === number);
     const who = node === undefined ? {} : { node: node.name };
     if (trial !== undefined && ['taken', 'failed', 'rewritten'].includes(trial.verdict)) {
-      return { ...about, name, ...who, ...resultOf(trial, way) };
+      const report = { ...about, name, ...who, ...resultOf(trial, way) };
+      // A handler or another server may do more than answer: once is enough.
+      if (kind !== 'template' || report.result === 'failed') return report;
+      fits ??= report;
+      fitting++;
+      continue;
     }
     const taker = way.routes?.routes.at(-1);
     last =
@@ -114,7 +121,8 @@ async function tryRoute(
         ? `${name} is taken by route ${taker?.route ?? 0} before`
         : `${name}: ${trial.verdict}${trial.detail === undefined ? '' : `, ${trial.detail}`}`;
   }
-  return { ...about, result: 'untried', detail: last };
+  if (fits === undefined) return { ...about, result: 'untried', detail: last };
+  return fitting === 1 ? fits : { ...fits, detail: `${fits.detail}; ${fitting} nodes tried` };
 }
 
 export async function validate(preview: Preview): Promise<Report> {

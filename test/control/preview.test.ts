@@ -81,6 +81,20 @@ describe('reveille validate', () => {
     expect(report.routes[2]).toMatchObject({ route: 3, result: 'ok', name: 'pxelinux.cfg/C0000265' });
   });
 
+  it('tries a template with every node', async () => {
+    const root = await starter();
+    writeFileSync(
+      join(root, 'nodes.yaml'),
+      'nodes:\n  - { name: whole, mac: "52:54:00:00:00:01", vars: { disk: sda } }\n  - { name: bare, mac: "52:54:00:00:00:02" }\n',
+    );
+    writeFileSync(join(root, 'templates/ipxe.liquid'), '#!ipxe\n{{ vars.disk }}\n');
+    writeFileSync(join(root, 'templates/pxelinux.liquid'), 'DEFAULT {{ node.name }}\n');
+    const { code, stdout } = await reveille(root, 'validate');
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/^route 8 {5}failed {3}\{mac\}\.ipxe \(template\): \S+ for bare: .*undefined variable/m);
+    expect(stdout).toMatch(/^route 2 {5}ok .* bytes; 2 nodes tried$/m);
+  });
+
   it('finds a template that fails for a node', async () => {
     const root = await starter();
     writeFileSync(join(root, 'templates/ipxe.liquid'), '#!ipxe\n{{ vars.nowhere }}\n');

@@ -128,17 +128,18 @@ describe('an inventory', () => {
       text += `    profile: w\n    labels: { rack: r${node % 100}, role: worker }\n    args: console=ttyS0\n    vars:\n      disk: /dev/sda\n`;
     }
     writeFileSync(file, text);
-    // Of the processor, so that it does not matter what else runs.
+    // Of the processor, and the best of three: it does not matter what else runs.
     const usedMs = (): number => process.cpuUsage().user / 1000;
-    const before = usedMs();
-    const packed = readInventory(file);
-    const readMs = usedMs() - before;
-    const inventory = new NodeInventory(packed);
-    const takenMs = usedMs() - before - readMs;
-    expect(inventory.find('mac:52:54:00:00:27:0f')?.name).toBe('node9999');
-    // Half of it on a machine at rest; a machine at work has taken three times as long.
-    expect(readMs).toBeLessThan(2500);
-    expect(takenMs).toBeLessThan(250);
+    const tries = Array.from({ length: 3 }, () => {
+      const before = usedMs();
+      const packed = readInventory(file);
+      const readMs = usedMs() - before;
+      const inventory = new NodeInventory(packed);
+      expect(inventory.find('mac:52:54:00:00:27:0f')?.name).toBe('node9999');
+      return { readMs, takenMs: usedMs() - before - readMs };
+    });
+    expect(Math.min(...tries.map(({ readMs }) => readMs))).toBeLessThan(1000);
+    expect(Math.min(...tries.map(({ takenMs }) => takenMs))).toBeLessThan(100);
   });
 });
 
