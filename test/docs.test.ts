@@ -188,9 +188,9 @@ describe('docs/configuration.md', () => {
   });
 
   it('names exactly the flags of reveille top and node', async () => {
-    const rows = table('docs/observability.md', 'In a terminal').map(([flag, of]) => [bare(flag!), of!] as const);
+    const flags = table('docs/observability.md', 'In a terminal').map(([flag, of]) => [bare(flag!), of!] as const);
     const named = (command: string): string[] =>
-      [...rows.filter(([, of]) => of === 'both' || of === command).map(([flag]) => flag), '--help'].toSorted();
+      [...flags.filter(([, of]) => of === 'both' || of === command).map(([flag]) => flag), '--help'].toSorted();
     expect([named('top'), named('node')]).toEqual([await helpFlags('top'), await helpFlags('node')]);
   });
 
