@@ -44,6 +44,8 @@ export class EventCounts {
   >;
   readonly refusals = zeros(REFUSALS);
   readonly reloads = zeros(RELOAD_RESULTS);
+  /** 0 while the config on disk is not the one that serves. */
+  reloadOk: 0 | 1 = 1;
   readonly duration = new LatencyHistogram(DURATION_MS);
   readonly waited = new LatencyHistogram(DURATION_MS);
   readonly queued = new LatencyHistogram(DURATION_MS);
@@ -68,6 +70,7 @@ export class EventCounts {
 
   reload(result: (typeof RELOAD_RESULTS)[number]): void {
     this.reloads[result]++;
+    this.reloadOk = result === 'ok' ? 1 : 0;
   }
 
   /** The routes as they are from now on: what is counted of those that keep their place and kind stays. */

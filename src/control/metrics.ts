@@ -62,6 +62,10 @@ export interface MetricSources {
   readonly cache: () => CacheStats;
   /** What the cache may hold and keep, in bytes. */
   readonly cacheBytes: number;
+  /** What it may never exceed, in bytes. */
+  readonly memoryLimit: number;
+  /** Transfers at once. */
+  readonly sessions: number;
   /** undefined where no store is served. */
   readonly store: () => BootSetStats | undefined;
   /** undefined where there are no routes. */
@@ -89,7 +93,8 @@ export class Metrics {
     this.#declareRequests(declare, server);
     this.#declarePackets(declare, server);
     this.#declareWorkers(declare, server, sources.workers);
-    this.#declareCache(declare, onceAScrape(sources.cache), sources.cacheBytes);
+    this.#declareCache(declare, onceAScrape(sources.cache));
+    this.#declareLimits(declare, sources);
     this.#declareStore(declare, onceAScrape(sources.store));
     this.#declareRoutes(declare, onceAScrape(sources.routes));
     declare.counter(
@@ -103,6 +108,7 @@ export class Metrics {
       ['result'],
       () => closed(RELOAD_RESULTS, this.events.reloads),
     );
+    declare.gauge('reveille_config_reload_ok', '1, or 0 after a reload that failed.', () => this.events.reloadOk);
     declare.counters('reveille_log_lines_suppressed_total', 'Log lines left out because too many came.', ['kind'], () =>
       closed(BOUNDED_KINDS, sources.suppressedLines()),
     );
@@ -249,7 +255,14 @@ export class Metrics {
     );
   }
 
-  #declareCache(declare: Declarations, cache: () => CacheStats, budget: number): void {
+  /** What shares of the other figures are taken of. */
+  #declareLimits(declare: Declarations, { cacheBytes, memoryLimit, sessions }: MetricSources): void {
+    declare.gauge('reveille_cache_budget_bytes', 'What the cache may hold and keep (cacheBytes).', () => cacheBytes);
+    declare.gauge('reveille_memory_limit_bytes', 'What contents never exceed (memoryLimit).', () => memoryLimit);
+    declare.gauge('reveille_sessions_limit', 'Transfers at once, at most (sessions).', () => sessions);
+  }
+
+  #declareCache(declare: Declarations, cache: () => CacheStats): void {
     declare.gauge('reveille_cache_held_bytes', 'Contents that transfers are reading.', () => cache().heldBytes);
     declare.gauge('reveille_cache_idle_bytes', 'Contents kept for the next transfer.', () => cache().idleBytes);
     declare.gauge('reveille_cache_shelved_bytes', 'Contents kept for boots to come.', () => cache().shelvedBytes);
@@ -258,7 +271,6 @@ export class Metrics {
       'Contents that no budget can evict: those that transfers are reading, and those kept for boots to come.',
       () => cache().heldBytes + cache().shelvedBytes,
     );
-    declare.gauge('reveille_cache_budget_bytes', 'What the cache may hold and keep (cacheBytes).', () => budget);
     declare.gauge('reveille_cache_entries', 'Contents in memory, held and idle.', () => cache().entries);
     declare.counter('reveille_cache_hits_total', 'Opens answered from memory.', () => cache().hits);
     declare.counter('reveille_cache_misses_total', 'Opens that memory could not answer.', () => cache().misses);

@@ -79,6 +79,8 @@ class ServerRun {
       server: () => this.#server?.stats(),
       cache: () => this.#cache.stats(),
       cacheBytes: settings.cacheBytes,
+      memoryLimit: settings.memoryLimit,
+      sessions: settings.sessions,
       store: () => this.#content.store?.stats(),
       routes: () => this.#content.routes.stats(),
       suppressedLines: () => this.#log.suppressed,

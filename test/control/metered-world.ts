@@ -18,6 +18,8 @@ export class MeteredWorld {
       server: () => this.#world?.server.stats(),
       cache: () => cache.stats(),
       cacheBytes: 2 ** 30,
+      memoryLimit: 2 ** 31,
+      sessions: 10_000,
       store: () => undefined,
       routes: () => undefined,
       suppressedLines: () => ({}),

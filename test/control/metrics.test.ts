@@ -22,6 +22,8 @@ function metricsOf(server: FakeServer | undefined, store?: BootSetStats, routes?
     server: () => server?.stats(),
     cache: () => CACHE,
     cacheBytes: 1000,
+    memoryLimit: 2001,
+    sessions: 3001,
     store: () => store,
     routes: () => routes,
     suppressedLines: () => ({ refusal: 12 }),
@@ -152,6 +154,19 @@ describe('a scrape', () => {
     expect(samples.get('reveille_refusals_total{reason="access",code="2"}')).toBe(0);
     expect(samples.get('reveille_refusals_total{reason="not_found",code="1"}')).toBe(0);
     expect(samples.get('reveille_warnings_total')).toBe(1);
+  });
+
+  it('shows what the limits are, and whether the config on disk is the one that serves', async () => {
+    const metrics = metricsOf(new FakeServer());
+    const samples = await scrape(metrics);
+    expect(
+      ['cache_budget_bytes', 'memory_limit_bytes', 'sessions_limit'].map((name) => samples.get(`reveille_${name}`)),
+    ).toEqual([1000, 2001, 3001]);
+    expect(samples.get('reveille_config_reload_ok')).toBe(1);
+    metrics.events.reload('failed');
+    expect((await scrape(metrics)).get('reveille_config_reload_ok')).toBe(0);
+    metrics.events.reload('ok');
+    expect((await scrape(metrics)).get('reveille_config_reload_ok')).toBe(1);
   });
 
   it('works before the server has started', async () => {

@@ -1,0 +1,11 @@
+/** `npm run grafana`: writes the boards and the list of their panels. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { BOARDS, fileOf, textOf, withPanels } from './boards.ts';
+
+const FOLDER = join(import.meta.dirname, '..');
+
+mkdirSync(join(FOLDER, 'dashboards'), { recursive: true });
+for (const board of BOARDS) writeFileSync(join(FOLDER, fileOf(board)), textOf(board));
+const readme = join(FOLDER, 'README.md');
+writeFileSync(readme, withPanels(readFileSync(readme, 'utf8')));

@@ -1,0 +1,278 @@
+/** The Serving board: how well the servers do what the racks ask, and what of them is full. */
+import type { Board } from './board.ts';
+import { figure, heat, labels, series, UNIT } from './panels.ts';
+import { buckets, counted, of, quantile, rate, share, sum } from './promql.ts';
+
+export const servingBoard: Board = {
+  title: 'Reveille / Serving',
+  uid: 'reveille-serving',
+  description: 'Performance of the servers, and what of them is full.',
+  span: '1h',
+  refresh: '10s',
+  rows: {
+    'How full': [
+      figure({
+        title: 'Sessions taken',
+        question: 'How close are the servers to their limit of transfers at once? At 100 % requests wait.',
+        width: 4,
+        unit: UNIT.share,
+        decimals: 1,
+        expr: `${sum('reveille_transfers_active')} / ${sum('reveille_sessions_limit')}`,
+        thresholds: ['green', [0.7, 'orange'], [0.95, 'red']],
+        isTrend: true,
+      }),
+      figure({
+        title: 'Memory for contents taken',
+        question: 'How close is the memory for contents to its limit? At 100 % requests for more are left unanswered.',
+        width: 4,
+        unit: UNIT.share,
+        decimals: 1,
+        expr: `(${sum('reveille_cache_held_bytes')} + ${sum('reveille_cache_idle_bytes')}) / ${sum('reveille_memory_limit_bytes')}`,
+        thresholds: ['green', [0.8, 'orange'], [0.95, 'red']],
+        isTrend: true,
+      }),
+      figure({
+        title: 'Busiest worker',
+        question: 'Is a worker thread at the end of its core?',
+        width: 4,
+        unit: UNIT.share,
+        decimals: 0,
+        expr: `max(rate(${of('reveille_worker_cpu_seconds_total')}[$__rate_interval]))`,
+        thresholds: ['green', [0.8, 'orange'], [0.95, 'red']],
+        isTrend: true,
+      }),
+      figure({
+        title: 'Main thread late',
+        question:
+          'Is the main thread, which takes requests, held up? The p99 of its event-loop delay, of which 0.01 s is the measuring.',
+        width: 4,
+        unit: UNIT.seconds,
+        expr: `max(${of('nodejs_eventloop_lag_p99_seconds')})`,
+        thresholds: ['green', [0.05, 'orange'], [0.25, 'red']],
+        isTrend: true,
+      }),
+      figure({
+        title: 'Turnaround, p99',
+        question:
+          'How soon does an ACK get its next block? In lockstep, times the number of blocks, this is boot time.',
+        width: 4,
+        unit: UNIT.seconds,
+        expr: quantile(0.99, 'reveille_block_turnaround_seconds'),
+        thresholds: ['green', [0.005, 'orange'], [0.05, 'red']],
+        isTrend: true,
+      }),
+      figure({
+        title: 'CPU per block',
+        question: 'What does a DATA packet cost, all threads together?',
+        width: 4,
+        unit: UNIT.seconds,
+        expr: share(rate('process_cpu_seconds_total'), rate('reveille_data_packets_sent_total')),
+        isTrend: true,
+      }),
+    ],
+    Latency: [
+      series({
+        title: 'Block turnaround',
+        question: 'How long from reading an ACK to handing the next DATA to the kernel?',
+        width: 8,
+        unit: UNIT.seconds,
+        queries: [
+          { expr: quantile(0.5, 'reveille_block_turnaround_seconds'), legend: 'p50' },
+          { expr: quantile(0.99, 'reveille_block_turnaround_seconds'), legend: 'p99' },
+          { expr: quantile(0.999, 'reveille_block_turnaround_seconds'), legend: 'p99.9' },
+        ],
+      }),
+      heat({
+        title: 'Block turnaround, spread',
+        question: 'Do some blocks wait for the threads, or all of them?',
+        width: 8,
+        unit: UNIT.seconds,
+        expr: buckets('reveille_block_turnaround_seconds'),
+      }),
+      series({
+        title: 'Wait for a session',
+        question: 'How long does a request wait until a worker has it: finding the file, and a free session?',
+        width: 8,
+        unit: UNIT.seconds,
+        queries: [
+          { expr: quantile(0.5, 'reveille_queue_wait_seconds'), legend: 'p50' },
+          { expr: quantile(0.99, 'reveille_queue_wait_seconds'), legend: 'p99' },
+        ],
+      }),
+    ],
+    Workers: [
+      series({
+        title: 'Transfers by worker',
+        question: 'Is the work spread evenly?',
+        width: 6,
+        unit: UNIT.count,
+        stacked: true,
+        queries: [
+          { expr: sum('reveille_worker_transfers', 'instance, worker'), legend: '{{instance}} worker {{worker}}' },
+        ],
+      }),
+      series({
+        title: 'CPU by worker',
+        question: 'Which thread has no time left?',
+        width: 6,
+        unit: UNIT.share,
+        max: 1,
+        queries: [
+          {
+            expr: rate('reveille_worker_cpu_seconds_total', 'instance, worker'),
+            legend: '{{instance}} worker {{worker}}',
+          },
+        ],
+      }),
+      series({
+        title: 'Event-loop delay by worker',
+        question: 'Is a thread held up by something other than packets?',
+        width: 6,
+        unit: UNIT.seconds,
+        queries: [
+          {
+            expr: `max by (instance, worker) (${of('reveille_worker_event_loop_delay_seconds')})`,
+            legend: '{{instance}} worker {{worker}}',
+          },
+          { expr: `max by (instance) (${of('nodejs_eventloop_lag_p99_seconds')})`, legend: '{{instance}} main' },
+        ],
+      }),
+      series({
+        title: 'Worker restarts',
+        question: 'Have worker threads died? Their transfers end as aborted.',
+        width: 6,
+        unit: UNIT.count,
+        bars: true,
+        queries: [{ expr: counted('reveille_worker_restarts_total', 'instance'), legend: '{{instance}}' }],
+      }),
+    ],
+    Packets: [
+      series({
+        title: 'DATA packets',
+        question: 'How many blocks leave, and how many of them again?',
+        width: 8,
+        unit: UNIT.perSecond,
+        queries: [
+          { expr: rate('reveille_data_packets_sent_total'), legend: 'sent' },
+          { expr: rate('reveille_data_packets_retransmitted_total'), legend: 'of these again' },
+          { expr: rate('reveille_duplicate_acks_ignored_total'), legend: 'duplicate ACKs ignored' },
+        ],
+      }),
+      series({
+        title: 'Requests',
+        question: 'How many requests come in, and how many of them start a transfer, are refused, or get no answer?',
+        width: 8,
+        unit: UNIT.perSecond,
+        queries: [
+          { expr: rate('reveille_requests_total'), legend: 'received' },
+          { expr: rate('reveille_transfers_started_total'), legend: 'started' },
+          { expr: rate('reveille_refusals_total'), legend: 'refused' },
+          { expr: rate('reveille_requests_ignored_total'), legend: 'unanswered' },
+        ],
+      }),
+      series({
+        title: 'Send errors, by errno',
+        question: 'What does the kernel say of packets that it would not send?',
+        width: 8,
+        unit: UNIT.perSecond,
+        stacked: true,
+        queries: [{ expr: rate('reveille_send_errors_total', 'errno'), legend: '{{errno}}' }],
+      }),
+    ],
+    'Contents in memory': [
+      series({
+        title: 'Memory for contents',
+        question: 'What are the contents in memory there for, and how far is it to the budget?',
+        width: 8,
+        unit: UNIT.bytes,
+        queries: [
+          { expr: sum('reveille_cache_held_bytes'), legend: 'being sent' },
+          { expr: sum('reveille_cache_idle_bytes'), legend: 'kept for the next' },
+          { expr: sum('reveille_cache_shelved_bytes'), legend: 'kept for boots to come' },
+          { expr: sum('reveille_cache_budget_bytes'), legend: 'budget' },
+        ],
+        colours: { budget: 'red' },
+      }),
+      series({
+        title: 'Opens from memory',
+        question: 'Do requests find their file in memory? The share of opens that needed no disk.',
+        width: 8,
+        unit: UNIT.share,
+        max: 1,
+        queries: [
+          {
+            expr: share(
+              rate('reveille_cache_hits_total', 'instance'),
+              `${rate('reveille_cache_hits_total', 'instance')} + ${rate('reveille_cache_misses_total', 'instance')}`,
+            ),
+            legend: '{{instance}}',
+          },
+        ],
+      }),
+      series({
+        title: 'Loads and evictions',
+        question: 'Is the budget too small? Evictions that go on mean that files are read again and again.',
+        width: 8,
+        unit: UNIT.perSecond,
+        queries: [
+          { expr: rate('reveille_cache_loads_total'), legend: 'loads' },
+          { expr: rate('reveille_cache_misses_total'), legend: 'misses' },
+          { expr: rate('reveille_cache_evictions_total'), legend: 'evictions' },
+        ],
+      }),
+    ],
+    'Configs made for nodes': [
+      series({
+        title: 'Renders, by route',
+        question: 'Which routes make configs, and how often?',
+        width: 8,
+        unit: UNIT.perSecond,
+        stacked: true,
+        queries: [{ expr: rate('reveille_renders_total', 'route, result'), legend: '{{route}} {{result}}' }],
+      }),
+      series({
+        title: 'Render duration, p99 by route',
+        question: 'Which route keeps nodes waiting? Above 0.1 s PXELINUX asks twice.',
+        width: 8,
+        unit: UNIT.seconds,
+        thresholds: ['green', [0.1, 'orange'], [1, 'red']],
+        queries: [{ expr: quantile(0.99, 'reveille_render_duration_seconds', 'route'), legend: '{{route}}' }],
+      }),
+      series({
+        title: 'Configs that could not be made',
+        question: 'Why do nodes get no config? The log has a line for each.',
+        width: 8,
+        unit: UNIT.perSecond,
+        stacked: true,
+        queries: [{ expr: rate('reveille_render_failures_total', 'reason'), legend: '{{reason}}' }],
+      }),
+    ],
+    Processes: [
+      series({
+        title: 'Memory of the process',
+        question: 'Does a server grow? Contents of boot sets are mapped and count as they are read.',
+        width: 8,
+        unit: UNIT.bytes,
+        queries: [{ expr: sum('process_resident_memory_bytes', 'instance'), legend: '{{instance}}' }],
+      }),
+      series({
+        title: 'Warnings, and lines left out',
+        question: 'Has the log something to say, and did it have to leave lines out?',
+        width: 8,
+        unit: UNIT.perSecond,
+        queries: [
+          { expr: rate('reveille_warnings_total'), legend: 'warnings' },
+          { expr: rate('reveille_log_lines_suppressed_total'), legend: 'lines left out' },
+        ],
+      }),
+      labels({
+        title: 'What is running',
+        question: 'Which version runs where?',
+        width: 8,
+        unit: UNIT.count,
+        expr: of('reveille_build_info'),
+        columns: { instance: 'Server', version: 'Reveille', node: 'Node' },
+      }),
+    ],
+  },
+};

@@ -1,0 +1,259 @@
+/** The Storm board: what the racks are doing now, and where they get stuck. */
+import type { Board } from './board.ts';
+import { figure, heat, series, type Steps, UNIT } from './panels.ts';
+import { buckets, grown, orNone, quantile, rate, share, sum } from './promql.ts';
+
+/** Outcomes of transfers that ended badly, as the server calls them. */
+export const FAILED = 'outcome=~"timeout|unreachable|aborted|clientError"';
+
+/** The same outcome has the same colour on every board. */
+const OUTCOME_COLOURS = {
+  complete: 'green',
+  completeUnconfirmed: 'semi-dark-green',
+  probe: 'blue',
+  clientError: 'yellow',
+  timeout: 'red',
+  unreachable: 'orange',
+  aborted: 'purple',
+  refused: 'text',
+};
+
+/** Seconds after which PXELINUX, iPXE and GRUB ask again. */
+const ASKS_AGAIN: Steps = ['green', [0.11, 'yellow'], [0.25, 'orange'], [0.4, 'red']];
+
+const resent = share(rate('reveille_data_packets_retransmitted_total'), rate('reveille_data_packets_sent_total'));
+
+export const stormBoard: Board = {
+  title: 'Reveille / Storm',
+  uid: 'reveille-storm',
+  description: 'What the racks are doing now.',
+  span: '15m',
+  refresh: '5s',
+  rows: {
+    Now: [
+      figure({
+        title: 'Nodes booting',
+        question: 'How many nodes are fetching something right now?',
+        width: 3,
+        unit: UNIT.count,
+        expr: sum('reveille_nodes_booting'),
+        isTrend: true,
+      }),
+      figure({
+        title: 'Stuck',
+        question:
+          'Do nodes hang in the middle of a file? Transfers without progress for 5 s: powered off, unplugged, or a path that loses everything.',
+        width: 3,
+        unit: UNIT.count,
+        expr: sum('reveille_transfers_stuck'),
+        thresholds: ['green', [1, 'orange'], [10, 'red']],
+        isTrend: true,
+      }),
+      figure({
+        title: 'Waiting',
+        question: 'Do requests wait because all sessions are taken?',
+        width: 3,
+        unit: UNIT.count,
+        expr: sum('reveille_transfers_queued'),
+        thresholds: ['green', [1, 'yellow'], [1000, 'red']],
+        isTrend: true,
+      }),
+      figure({
+        title: 'Throughput',
+        question: 'How much content leaves the servers?',
+        width: 3,
+        unit: UNIT.bytesPerSecond,
+        expr: rate('reveille_data_sent_bytes_total'),
+        isTrend: true,
+      }),
+      figure({
+        title: 'First reply, p99',
+        question: 'Are nodes answered before they ask again? PXELINUX waits 0.11 s, iPXE 0.25 s, GRUB 0.4 s.',
+        width: 3,
+        unit: UNIT.seconds,
+        expr: quantile(0.99, 'reveille_first_reply_seconds'),
+        thresholds: ASKS_AGAIN,
+        isTrend: true,
+      }),
+      figure({
+        title: 'Sent again',
+        question: 'Does the network lose packets? The share of DATA packets that had to be sent again.',
+        width: 3,
+        unit: UNIT.share,
+        decimals: 2,
+        expr: resent,
+        thresholds: ['green', [0.01, 'orange'], [0.05, 'red']],
+        isTrend: true,
+      }),
+      figure({
+        title: 'Failed',
+        question: 'How many transfers have ended badly in the time shown?',
+        width: 3,
+        unit: UNIT.count,
+        decimals: 0,
+        expr: grown('reveille_transfers_total', '', FAILED),
+        thresholds: ['green', [1, 'orange'], [50, 'red']],
+      }),
+      figure({
+        title: 'Alerts',
+        question: 'How many alerts of Reveille fire? Their rules name a section of the runbook.',
+        width: 3,
+        unit: UNIT.count,
+        expr: orNone('count(ALERTS{job=~"$job", alertname=~"Reveille.+", alertstate="firing"})'),
+        thresholds: ['green', [1, 'red']],
+      }),
+    ],
+    Boots: [
+      series({
+        title: 'Requests',
+        question:
+          'Do nodes ask at all? Nothing while racks are switched on: it is DHCP, or the way to the server. Many repeated ones: replies do not get back.',
+        width: 8,
+        unit: UNIT.perSecond,
+        queries: [
+          { expr: rate('reveille_requests_total'), legend: 'received' },
+          { expr: rate('reveille_requests_ignored_total', '', 'reason="repeated"'), legend: 'of these repeated' },
+          { expr: rate('reveille_transfers_started_total'), legend: 'transfers started' },
+        ],
+      }),
+      series({
+        title: 'Transfers by state',
+        question: 'Is the storm growing, standing or passing?',
+        width: 8,
+        unit: UNIT.count,
+        queries: [
+          { expr: sum('reveille_transfers_active'), legend: 'active' },
+          { expr: sum('reveille_transfers_queued'), legend: 'waiting' },
+          { expr: sum('reveille_transfers_stuck'), legend: 'stuck' },
+          { expr: sum('reveille_nodes_booting'), legend: 'nodes' },
+        ],
+        colours: { active: 'green', waiting: 'yellow', stuck: 'red', nodes: 'blue' },
+      }),
+      series({
+        title: 'Throughput by server',
+        question: 'Is a link full, or does one server carry more than its share?',
+        width: 8,
+        unit: UNIT.bytesPerSecond,
+        stacked: true,
+        queries: [{ expr: rate('reveille_data_sent_bytes_total', 'instance'), legend: '{{instance}}' }],
+      }),
+      series({
+        title: 'Transfers started, by kind',
+        question: 'How far are the racks: do they fetch rendered configs, boot sets, or plain files?',
+        width: 12,
+        unit: UNIT.perSecond,
+        stacked: true,
+        queries: [{ expr: rate('reveille_transfers_started_total', 'origin'), legend: '{{origin}}' }],
+      }),
+      series({
+        title: 'Transfers ended, by outcome',
+        question:
+          'How do transfers end? complete, completeUnconfirmed and probe are well; timeout and unreachable point at nodes or network, clientError at files, aborted at the server.',
+        width: 12,
+        unit: UNIT.perSecond,
+        stacked: true,
+        queries: [{ expr: rate('reveille_transfers_total', 'outcome'), legend: '{{outcome}}' }],
+        colours: OUTCOME_COLOURS,
+      }),
+    ],
+    'As a node sees it': [
+      series({
+        title: 'First reply',
+        question:
+          'How long does a node wait for the first packet? The dashed lines are where PXELINUX, iPXE and GRUB ask again.',
+        width: 12,
+        unit: UNIT.seconds,
+        thresholds: ASKS_AGAIN,
+        queries: [
+          { expr: quantile(0.5, 'reveille_first_reply_seconds'), legend: 'p50' },
+          { expr: quantile(0.9, 'reveille_first_reply_seconds'), legend: 'p90' },
+          { expr: quantile(0.99, 'reveille_first_reply_seconds'), legend: 'p99' },
+        ],
+      }),
+      heat({
+        title: 'First replies, spread',
+        question: 'Are all nodes answered alike, or are there two crowds: those from memory, and those that wait?',
+        width: 12,
+        unit: UNIT.seconds,
+        expr: buckets('reveille_first_reply_seconds'),
+      }),
+      series({
+        title: 'Duration of transfers',
+        question: 'How long do files take that arrive?',
+        width: 12,
+        unit: UNIT.seconds,
+        queries: [
+          { expr: quantile(0.5, 'reveille_transfer_duration_seconds'), legend: 'p50' },
+          { expr: quantile(0.9, 'reveille_transfer_duration_seconds'), legend: 'p90' },
+          { expr: quantile(0.99, 'reveille_transfer_duration_seconds'), legend: 'p99' },
+        ],
+      }),
+      series({
+        title: 'Round trip',
+        question:
+          'Is it the network or the node? From the last block of a window to its ACK: in lockstep this, plus the turnaround, is what a block takes.',
+        width: 12,
+        unit: UNIT.seconds,
+        queries: [
+          { expr: quantile(0.5, 'reveille_round_trip_seconds'), legend: 'p50' },
+          { expr: quantile(0.99, 'reveille_round_trip_seconds'), legend: 'p99' },
+        ],
+      }),
+    ],
+    'What goes wrong': [
+      series({
+        title: 'Sent again, by server',
+        question: 'When did the network begin to lose packets, and at which server?',
+        width: 8,
+        unit: UNIT.share,
+        thresholds: ['green', [0.01, 'orange'], [0.05, 'red']],
+        queries: [
+          {
+            expr: share(
+              rate('reveille_data_packets_retransmitted_total', 'instance'),
+              rate('reveille_data_packets_sent_total', 'instance'),
+            ),
+            legend: '{{instance}}',
+          },
+        ],
+      }),
+      series({
+        title: 'Transfers that failed, by kind',
+        question: 'Do they fail with configs, boot sets or files?',
+        width: 8,
+        unit: UNIT.perSecond,
+        stacked: true,
+        queries: [{ expr: rate('reveille_transfers_total', 'origin', FAILED), legend: '{{origin}}' }],
+      }),
+      series({
+        title: 'Datagrams lost in the server',
+        question:
+          'Is it this machine that loses packets? Full receive buffers, and datagrams that the kernel would not take.',
+        width: 8,
+        unit: UNIT.perSecond,
+        queries: [
+          { expr: rate('reveille_receive_drops_total', 'instance'), legend: '{{instance}} received' },
+          { expr: rate('reveille_send_drops_total', 'instance'), legend: '{{instance}} sent' },
+        ],
+      }),
+      series({
+        title: 'Refusals, by reason',
+        question:
+          'What do nodes ask for in vain? not_found is normal, a loader tries a dozen names; the others are not.',
+        width: 12,
+        unit: UNIT.perSecond,
+        stacked: true,
+        queries: [{ expr: rate('reveille_refusals_total', 'reason'), legend: '{{reason}}' }],
+      }),
+      series({
+        title: 'Requests left unanswered, by reason',
+        question:
+          'Which requests get no answer of their own? repeated is normal in a storm; queueFull and expired are overload, busy a file that could not be read.',
+        width: 12,
+        unit: UNIT.perSecond,
+        stacked: true,
+        queries: [{ expr: rate('reveille_requests_ignored_total', 'reason'), legend: '{{reason}}' }],
+      }),
+    ],
+  },
+};

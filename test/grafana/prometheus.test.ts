@@ -1,0 +1,203 @@
+/**
+ * A real Prometheus watches a server while a thousand nodes boot from it: configs made for them, a boot set whose channel
+ * moves meanwhile, a plain file, one packet in a hundred lost. Every query of every panel, and every rule, finds its data.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { BOARDS, panelsOf, queriesOf } from '../../grafana/src/boards.ts';
+import { folder, Reveille } from '../control/fixture.ts';
+import { storm } from '../control/storm-fixture.ts';
+import { SEED, seededBytes } from '../support/content.ts';
+import { hasPrometheus, Prometheus, promtool, type PromRule, type PromSeries } from '../support/prometheus.ts';
+import { ServedStoreProcess } from '../support/served-store.ts';
+
+const NODES = 1000;
+const CHANNEL = 'rack/install';
+
+/** The boot of a node: a file, a config that is not there, one that is made for it, and a version of the boot set. */
+const PLAN = `
+name: watched
+profile: ipxe
+stages:
+  - { name: loader, profile: edk2, file: loader.efi }
+  - { name: config, search: ["nobody/{mac}.ipxe", "node/{mac}.ipxe"] }
+  - { name: kernel, file: ${CHANNEL}/linux, think: 0ms..2000ms }
+  - { name: initrd, file: ${CHANNEL}/initrd.img }
+`;
+
+const CONFIG = `
+routes:
+  - { match: "node/{mac}.ipxe", template: node.liquid }
+`;
+
+/**
+ * What may stay at zero in a storm where nothing goes wrong but the packets that it loses itself, and where nodes that have
+ * vanished go on holding what they were reading.
+ */
+const ZERO_IS_FINE =
+  /drops|ignored|idle|send_errors|restarts|failures|evict|late_pins|shared_answers|gc_|over_budget|warnings|suppressed|queued|ALERTS|outcome=~"timeout|min by \(job, channel\)/;
+
+interface Asked {
+  readonly where: string;
+  /** Whether there must be more than zeros. */
+  readonly moves: boolean;
+  readonly expr: string;
+  readonly instant: boolean;
+}
+
+function queries(): Asked[] {
+  return BOARDS.flatMap((board) => [
+    ...panelsOf(board).flatMap((panel) =>
+      queriesOf(panel).map(({ expr, instant, refId }) => ({
+        where: `${board.title}, ${panel.title}, ${refId}`,
+        moves: !ZERO_IS_FINE.test(expr),
+        expr,
+        instant: instant === true,
+      })),
+    ),
+    ...(board.annotations?.list ?? []).map(({ name, expr }) => ({
+      where: `${board.title}, ${name}`,
+      moves: true,
+      expr: expr!,
+      instant: false,
+    })),
+  ]);
+}
+
+/** The series that a rule is about, and what it records. An alert that does not fire has no data; what it looks at does. */
+function partsOf({ name, query, type }: PromRule): Asked[] {
+  const selectors = query.match(/(?<![:\w])(?:reveille_\w+|\w+:reveille_\w+:\w+|up)\b(?:\{[^}]*\})?/g) ?? [];
+  return [...selectors, ...(type === 'recording' ? [name] : [])].map((expr) => ({
+    where: name,
+    moves: false,
+    expr,
+    instant: false,
+  }));
+}
+
+/** Labels, and the series that Grafana takes their values from. */
+function variables(): (readonly [string, string])[] {
+  return BOARDS.flatMap((board) => board.templating?.list ?? [])
+    .filter(({ definition }) => definition !== undefined)
+    .map(({ definition }) => {
+      const [, selector, label] = /^label_values\((.+), (\w+)\)$/.exec(definition!)!;
+      return [label!, filledIn(selector!, 0)];
+    });
+}
+
+/** As Grafana does it, with all jobs and servers chosen. */
+function filledIn(expr: string, seconds: number): string {
+  return expr
+    .replaceAll('$__rate_interval', '5s')
+    .replaceAll('$__range', `${seconds}s`)
+    .replaceAll(/\$(?:job|instance)\b/g, '.+');
+}
+
+/** What is a number: nothing of nothing is none. */
+function numbersOf(series: readonly PromSeries[]): number[] {
+  return series
+    .flatMap(({ value, values }) => values ?? [value!])
+    .map(([, text]) => Number(text))
+    .filter(Number.isFinite);
+}
+
+/** Asks Prometheus about a stretch of time, and remembers what had no answer. */
+class Watch {
+  asked = 0;
+  /** Queries without a single number. */
+  readonly empty: string[] = [];
+  /** Panels' queries whose every number is 0, though something of theirs has happened. */
+  readonly zero: string[] = [];
+  readonly #prometheus: Prometheus;
+  readonly #start: number;
+  readonly #end: number;
+
+  /** @param start and @param end in seconds since 1970. */
+  constructor(prometheus: Prometheus, start: number, end: number) {
+    this.#prometheus = prometheus;
+    this.#start = start;
+    this.#end = end;
+  }
+
+  async ask({ where, moves, expr, instant }: Asked): Promise<void> {
+    this.asked++;
+    const query = filledIn(expr, Math.ceil(this.#end - this.#start));
+    const series = instant
+      ? await this.#prometheus.query(query, this.#end)
+      : await this.#prometheus.queryRange(query, this.#start, this.#end, 1);
+    const numbers = numbersOf(series);
+    if (numbers.length === 0) this.empty.push(`${where}: ${query}`);
+    else if (moves && numbers.every((number) => number === 0)) this.zero.push(`${where}: ${query}`);
+  }
+}
+
+async function publish(store: string, files: Readonly<Record<string, number>>): Promise<void> {
+  const from = folder();
+  for (const [name, bytes] of Object.entries(files)) writeFileSync(join(from, name), seededBytes(SEED + bytes, bytes));
+  const { code, stderr } = await new Reveille(['publish', CHANNEL, from, '--store', store]).ended;
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+}
+
+async function startServer(): Promise<{ server: ServedStoreProcess; store: string }> {
+  const place = folder();
+  const [root, store] = [join(place, 'root'), join(place, 'store')];
+  mkdirSync(root);
+  mkdirSync(store);
+  writeFileSync(join(root, 'loader.efi'), seededBytes(SEED, 50_000));
+  writeFileSync(join(place, 'node.liquid'), '#!ipxe\nkernel {{ request.local }} {{ request.name }}\n');
+  writeFileSync(join(place, 'reveille.yaml'), CONFIG);
+  await publish(store, { linux: 100_000, 'initrd.img': 200_000 });
+  const server = new ServedStoreProcess([
+    root,
+    '--store',
+    store,
+    '--config',
+    join(place, 'reveille.yaml'),
+    '--workers',
+    '1',
+    '--gc-every',
+    '2s',
+  ]);
+  await server.start();
+  onTestFinished(() => server.end('SIGKILL'));
+  return { server, store };
+}
+
+describe.skipIf(!hasPrometheus)(`a real Prometheus and a storm of ${NODES} nodes`, () => {
+  it('have data for every panel and every rule', { timeout: 120_000 }, async () => {
+    const { server, store } = await startServer();
+    const prometheus = await Prometheus.start(server.admin.replace('http://', ''));
+    const start = Date.now() / 1000;
+    await prometheus.until('count_over_time(up[1m]) >= 2');
+
+    const plan = join(folder(), 'plan.yaml');
+    writeFileSync(plan, PLAN);
+    const flags = ['--nodes', `${NODES}`, '--plan', plan, '--arrival', 'ramp:8s', '--loss', '1%', '--vanish', '1%'];
+    const stormed = storm(server.address.port, flags);
+    // Half of them begin with one version, the others with the next.
+    await Promise.race([prometheus.until('sum(reveille_channel_pins) > 300'), stormed]);
+    await publish(store, { linux: 100_001, 'initrd.img': 200_001 });
+    const { report } = await stormed;
+    expect(report.failures).toEqual([]);
+    expect(report.completed).toBeGreaterThan(0.95 * NODES);
+    // A scrape after the last packet, and what the rules have made of it.
+    await prometheus.until(`timestamp(up) > ${Date.now() / 1000 + 1}`);
+    await prometheus.until(`timestamp(instance:reveille_transfers_started:rate1m) > ${Date.now() / 1000}`);
+    const end = Date.now() / 1000;
+
+    const watch = new Watch(prometheus, start, end);
+    await Promise.all(queries().map((asked) => watch.ask(asked)));
+    expect(watch.asked).toBeGreaterThan(60);
+    const rules = await prometheus.rules();
+    expect(rules.filter(({ health }) => health !== 'ok')).toEqual([]);
+    await Promise.all(rules.flatMap(partsOf).map((asked) => watch.ask(asked)));
+    expect(watch.empty).toEqual([]);
+    expect(watch.zero).toEqual([]);
+    const values = await Promise.all(variables().map(([label, selector]) => prometheus.labelValues(label, selector)));
+    expect(values.map(({ length }) => length)).toEqual([1, 1, 1, 1, 1, 1]);
+
+    const scrape = await (await fetch(`${server.admin}/metrics`)).text();
+    expect(await promtool(['check', 'metrics'], scrape)).toEqual({ code: 0, output: '' });
+  });
+});
