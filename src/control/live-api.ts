@@ -13,8 +13,8 @@ import { UsageError } from './usage-error.ts';
 
 /** Readers of events at once: pages and terminals that are open. */
 const MOST_STREAMS = 32;
-/** Bytes that wait for a reader; while there are more it is told nothing, and then everything anew. */
-const STREAM_BYTES = 2 * 1024 ** 2;
+/** What may wait for a reader; while there are more it is told nothing, and then everything anew. */
+const STREAM_MIB = 2;
 /** Changes in a row that a reader may miss; one that takes nothing for so many seconds has gone. */
 const MOST_MISSED = 60;
 const LONGEST_NODE = 100;
@@ -71,7 +71,7 @@ function streamOf(state: LiveApiOptions['state'], bytes: ChangeBytes, ended: () 
       },
       cancel: end,
     },
-    new ByteLengthQueuingStrategy({ highWaterMark: STREAM_BYTES }),
+    new ByteLengthQueuingStrategy({ highWaterMark: STREAM_MIB * 1024 ** 2 }),
   );
 }
 

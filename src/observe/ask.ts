@@ -1,6 +1,7 @@
 /** One thing that a node asked for, and what came of it. Plain data in memory; knows no HTTP and no words. */
 import type { Origin } from '../content/types.ts';
 import type { Outcome } from '../session/session.ts';
+import type { FileKind } from './wire.ts';
 
 export type AskEnd =
   | {
@@ -30,6 +31,8 @@ export interface Ask {
   readonly local: string;
   /** The name asked for, escaped and cut. */
   readonly file: string;
+  /** Of which part of a boot it is; undefined: nobody has wanted to know yet. */
+  kind: FileKind | undefined;
   /** `blksize=1468 windowsize=4`; escaped. */
   readonly options: string;
   /** Times that the request was repeated. */

@@ -45,7 +45,7 @@ export function countsOf(stats: ServerStats): Counts {
     requests: stats.requestsTotal,
     dataSent: packets.dataSent,
     bytesSent: packets.dataBytesSent,
-    retransmits: packets.retransmits,
+    retransmits: packets.dataRetransmitted,
     receiveDrops: packets.receiveDrops + stats.requestDropsTotal,
     sendDrops: packets.sendDrops,
     overload: (ignoredTotal['queueFull'] ?? 0) + (ignoredTotal['expired'] ?? 0),

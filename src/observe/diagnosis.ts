@@ -38,6 +38,9 @@ export interface Circumstances {
 const LOST_ANSWER =
   'The request came through, so DHCP and the way here are fine. A firewall or NAT on the way back drops answers, as they come from another port than 69; or the node heard us and was reset just then.';
 
+const GONE =
+  'The node was switched off, reset or hangs, or its link went down. If its neighbours stopped as well, look at the switch between, else at this node’s console.';
+
 /** Where the last transfer or request of a boot stands. */
 export function stateOf(boot: readonly Ask[], { now, moving }: Pick<Circumstances, 'now' | 'moving'>): NodeState {
   if (moving !== undefined && moving.state !== 'ended') {
@@ -69,7 +72,9 @@ export function diagnose(boot: readonly Ask[], circumstances: Circumstances): Ve
   const state = stateOf(boot, circumstances);
   const { moving, alike } = circumstances;
   const found =
-    moving !== undefined && moving.state !== 'ended' ? whileMoving(last, moving, state) : afterwards(boot, last, state);
+    moving !== undefined && moving.state !== 'ended'
+      ? whileMoving(boot, last, moving, state)
+      : afterwards(boot, last, state);
   const again =
     alike === 0 ? '' : ` It has begun anew ${formatMany(alike, 'time')} before and came no further then either.`;
   return { state, area: found.area, headline: found.headline, meaning: `${mixed(boot)}${found.meaning}${again}` };
@@ -90,7 +95,7 @@ function percentOf({ bytes, size }: Pick<Moving, 'bytes' | 'size'>): string {
   return size === 0 ? 'the beginning' : `${Math.floor((bytes / size) * 100)} %`;
 }
 
-function whileMoving(ask: Ask, moving: Moving, state: NodeState): Found {
+function whileMoving(boot: readonly Ask[], ask: Ask, moving: Moving, state: NodeState): Found {
   const { file } = ask;
   const silence = about(moving.silentMs);
   if (state === 'waiting') {
@@ -133,12 +138,11 @@ function whileMoving(ask: Ask, moving: Moving, state: NodeState): Found {
       meaning: LOST_ANSWER,
     };
   }
-  if (moving.bytes === 0) return firstBlockLost(file, silence, moving.blksize);
+  if (moving.bytes === 0) return firstBlockLost(boot, file, silence, moving.blksize);
   return {
     area: 'nodes',
     headline: `It fell silent ${silence} ago at ${percentOf(moving)} of ${file}.`,
-    meaning:
-      'The node was switched off, reset or hangs, or its link went down. If its neighbours are stuck as well, look at the switch between, else at this node’s console.',
+    meaning: GONE,
   };
 }
 
@@ -146,12 +150,22 @@ function repeated({ repeats }: Ask): string {
   return repeats === 0 ? '' : `, though it asked ${formatMany(repeats + 1, 'time')}`;
 }
 
-function firstBlockLost(file: string, silence: string, blksize: number): Found {
-  return {
-    area: 'network',
-    headline: `It took our options for ${file}, but no block has arrived for ${silence}.`,
-    meaning: `Small packets get through and large ones don’t: blocks of ${blksize} bytes are lost on the way. Look at the MTU of switches, tunnels and bridges between, or set maxBlksize.`,
-  };
+/** Its answer to our options came; an ACK of the first block did not. */
+function firstBlockLost(boot: readonly Ask[], file: string, silence: string, blksize: number): Found {
+  const seen = `It took our options for ${file}, but no block has arrived for ${silence}.`;
+  // What has got through before is not too large for the way.
+  const hasPassed = boot.some((ask) => isWhole(ask) && ask.started!.size >= blksize && ask.started!.blksize >= blksize);
+  return hasPassed
+    ? {
+        area: 'nodes',
+        headline: seen,
+        meaning: `Blocks of that size have reached it before, so the way is good. ${GONE}`,
+      }
+    : {
+        area: 'network',
+        headline: seen,
+        meaning: `If others stop like that: small packets get through and blocks of ${blksize} bytes do not. Look at the MTU of switches, tunnels and bridges between, or set maxBlksize. If it is alone: it was switched off or reset just then.`,
+      };
 }
 
 function afterwards(boot: readonly Ask[], last: Ask, state: NodeState): Found {
@@ -181,7 +195,7 @@ function afterwards(boot: readonly Ask[], last: Ask, state: NodeState): Found {
     };
   }
   if (isWhole(last)) return wellEnded(boot, last, state);
-  return badlyEnded(last, end.outcome);
+  return badlyEnded(boot, last, end.outcome);
 }
 
 function refused(boot: readonly Ask[], last: Ask, state: NodeState): Found {
@@ -248,7 +262,7 @@ function wellEnded(boot: readonly Ask[], last: Ask, state: NodeState): Found {
   return { area, headline: `${got}, and it asked for nothing after that.`, meaning };
 }
 
-function badlyEnded(last: Ask, outcome: string): Found {
+function badlyEnded(boot: readonly Ask[], last: Ask, outcome: string): Found {
   const end = last.end as Extract<Ask['end'], { kind: 'sent' }>;
   const { size = 0, blksize = 512 } = last.started ?? {};
   const { file } = last;
@@ -284,7 +298,7 @@ function badlyEnded(last: Ask, outcome: string): Found {
   if (end.bytes === 0) {
     // One whose first reply is never acknowledged is given up so soon that this one's must have been.
     const wasAcknowledged = last.options !== '' && last.lastAt - last.askedAt > 2 * UNPROVEN_MS;
-    if (wasAcknowledged) return firstBlockLost(file, silence, blksize);
+    if (wasAcknowledged) return firstBlockLost(boot, file, silence, blksize);
     return {
       area: 'network',
       headline: `No sign came that our first reply for ${file} has arrived${repeated(last)}.`,
@@ -294,8 +308,7 @@ function badlyEnded(last: Ask, outcome: string): Found {
   return {
     area: 'nodes',
     headline: `It fell silent${how} of ${file}.`,
-    meaning:
-      'The node was switched off, reset or hung, or its link went down. If its neighbours stopped at the same time, look at the switch between.',
+    meaning: GONE,
   };
 }
 

@@ -31,6 +31,8 @@ import type {
 
 /** Between two samples, and two changes. */
 export const TICK_MS = 1000;
+/** How long the ways to group nodes hold. */
+const GROUPINGS_MS = 5000;
 /** A list that is no older is good enough for another reader. */
 const FRESH_MS = 500;
 
@@ -64,6 +66,7 @@ export class LiveState {
   #timer: NodeJS.Timeout | undefined;
   /** What the listeners know. */
   #told: { readonly rows: ReadonlyMap<string, NodeRow>; readonly whole: Readonly<Record<string, string>> } | undefined;
+  #groupings: { readonly names: readonly string[]; readonly count: number; readonly at: number } | undefined;
   #made: { readonly at: number; readonly rows: Rows } | undefined;
 
   constructor(parts: LiveStateParts) {
@@ -214,8 +217,16 @@ export class LiveState {
       problems,
       channels: channels(),
       cache: cache(),
-      groupings: groupingsOf(rows),
+      groupings: this.#groupingsOf(rows, now),
     };
+  }
+
+  /** Looks at every label of every node, so not each time. */
+  #groupingsOf(rows: readonly NodeRow[], now: number): readonly string[] {
+    const known = this.#groupings;
+    if (known !== undefined && known.count === rows.length && now - known.at < GROUPINGS_MS) return known.names;
+    this.#groupings = { names: groupingsOf(rows), count: rows.length, at: now };
+    return this.#groupings.names;
   }
 
   #facts(server: ReturnType<LiveStateParts['server']>): ServerFacts {
@@ -237,7 +248,8 @@ export class LiveState {
     this.#made = undefined;
     const whole = this.#whole(now);
     const { figures, ...rest } = whole;
-    const rows = new Map(this.#rows(now).rows.map((row) => [row.id, row]));
+    const rows = new Map<string, NodeRow>();
+    for (const row of this.#rows(now).rows) rows.set(row.id, row);
     const before = this.#told?.rows ?? new Map<string, NodeRow>();
     const texts = Object.fromEntries(
       Object.entries(rest).flatMap(([key, value]) => (key === 'now' ? [] : [[key, JSON.stringify(value)]])),
@@ -261,10 +273,26 @@ export class LiveState {
   }
 }
 
+/** What one and the same node's row may differ in; `groups` is the same object as long as nothing in it has changed. */
+const CHANGING = [
+  'state',
+  'percent',
+  'rate',
+  'silent',
+  'retransmits',
+  'file',
+  'kind',
+  'version',
+  'why',
+  'name',
+  'mac',
+  'groups',
+] as const satisfies readonly (keyof NodeRow)[];
+
 /** undefined: nothing. */
 function changeOf(before: NodeRow, row: NodeRow): RowChange | undefined {
   let change: Record<string, unknown> | undefined;
-  for (const key of Object.keys(row) as (keyof NodeRow)[]) {
+  for (const key of CHANGING) {
     if (row[key] === before[key]) continue;
     change ??= { id: row.id };
     change[key] = row[key];

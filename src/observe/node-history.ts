@@ -124,6 +124,7 @@ export class NodeHistory {
       port: client.port,
       local,
       file,
+      kind: undefined,
       options: this.#shown(options.map(({ name, value }) => `${name}=${value}`).join(' '), OPTIONS_SHOWN_MAX),
       repeats: 0,
       askedAt: memory.lastAt,

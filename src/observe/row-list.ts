@@ -20,9 +20,9 @@ const LISTED_DONE_MS = 5 * 60_000;
 export const ROWS_MAX = 5000;
 /** Of a rate, how much the last second counts. */
 const FRESH = 0.5;
-/** Asks that tell where a node stands: it gives up no more than a few for another. */
-const LAST_ASKS = 8;
-/** … and of which its last boot is made out, where that is wanted. */
+/** How long what the inventory says of a node holds. */
+const WHO_MS = 5000;
+/** Asks of which its last boot is made out, where that is wanted. */
 const ASKS_OF_A_BOOT = 64;
 
 /** What the inventory has of a node. */
@@ -59,13 +59,15 @@ function latest(views: readonly TransferView[]): TransferView {
   return views.reduce((best, view) => (view.id > best.id ? view : best));
 }
 
+const NONE: readonly TransferView[] = [];
+
 type Who = Pick<NodeRow, 'name' | 'mac' | 'groups'>;
 
 export class RowList {
   readonly #parts: RowListParts;
   readonly #whos = new Map<
     string,
-    { readonly ids: readonly NodeId[]; readonly node: KnownNode | undefined; readonly who: Who }
+    { readonly ids: readonly NodeId[]; readonly node: KnownNode | undefined; readonly at: number; readonly who: Who }
   >();
   /** Progress of transfers when the list was last made, by their ids. */
   #moved = new Map<number, Moved>();
@@ -95,7 +97,7 @@ export class RowList {
     };
     const rows: NodeRow[] = [];
     for (const memory of this.#parts.history.nodes()) {
-      const own = byAddress.get(memory.address) ?? [];
+      const own = byAddress.get(memory.address) ?? NONE;
       const row = this.#row(memory, own, rates, now, trouble);
       if (row !== undefined) rows.push(row);
     }
@@ -136,7 +138,7 @@ export class RowList {
     if (views.length === 0 && silence > LISTED_MS) return undefined;
     const { asks } = memory;
     const moving = views.length === 0 ? undefined : latest(views);
-    const state = stateOf(asks.slice(-LAST_ASKS), { now, moving });
+    const state = stateOf(asks, { now, moving });
     if (state === 'done' && silence > LISTED_DONE_MS) return undefined;
     const ask = asks.findLast((one) => moving === undefined || one.transfer === moving.id) ?? asks.at(-1)!;
     const file = moving === undefined || ask.transfer === moving.id ? ask.file : this.#parts.show(moving.file, 200);
@@ -147,29 +149,37 @@ export class RowList {
       trouble[verdict.area]++;
       why = verdict.headline;
     }
+    const { name, mac, groups } = this.#who(memory, now);
+    ask.kind ??= kindOfFile(ask.file);
+    let rate = 0;
+    for (const { id } of views) rate += rates.get(id)?.rate ?? 0;
+    // Field by field: this is done for every node in every second.
     return {
       id: memory.address,
-      ...this.#who(memory),
+      name,
+      mac,
+      groups,
       state,
       file,
-      kind: kindOfFile(file),
+      kind: file === ask.file ? ask.kind : kindOfFile(file),
       version: ask.started?.version ?? '',
       percent: percentOf(ask, moving),
-      rate: Math.round(views.reduce((sum, { id }) => sum + (rates.get(id)?.rate ?? 0), 0) / 1000) * 1000,
+      rate: Math.round(rate / 1000) * 1000,
       retransmits: moving?.retransmits ?? (ask.end?.kind === 'sent' ? ask.end.retransmits : 0),
       silent: silentS(moving, silence, state),
       why,
     };
   }
 
-  #who({ address, ids }: NodeMemory): Who {
-    const node = this.#parts.known([...ids, `ip:${address.toLowerCase()}`]);
+  #who({ address, ids }: NodeMemory, now: number): Who {
     const before = this.#whos.get(address);
-    if (before !== undefined && before.ids === ids && before.node === node) return before.who;
-    const who = this.#look(address, ids, node);
+    if (before !== undefined && before.ids === ids && now - before.at < WHO_MS) return before.who;
+    const node = this.#parts.known([...ids, `ip:${address.toLowerCase()}`]);
+    // The same object as long as nothing has changed: then nobody has to compare what is in it.
+    const who = before?.ids === ids && before.node === node ? before.who : this.#look(address, ids, node);
     // Nodes that are listed no longer go with all the others, now and then.
     if (this.#whos.size > 2 * ROWS_MAX) this.#whos.clear();
-    this.#whos.set(address, { ids, node, who });
+    this.#whos.set(address, { ids, node, at: now, who });
     return who;
   }
 

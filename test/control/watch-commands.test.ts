@@ -147,11 +147,8 @@ class FakeTerminal implements Screen, Keys {
 
   /** The lines of the last screen, without colours. */
   get lines(): string[] {
-    // oxlint-disable-next-line no-control-regex -- that is what a terminal gets.
-    return this.written
-      .slice(this.written.lastIndexOf('\x1b[H') + 3)
-      .replace(/\x1b\[[0-9;?]*[A-Za-z]/g, '')
-      .split('\n');
+    const [first, ...others] = this.written.slice(this.written.lastIndexOf('\x1b[H') + 3).split('\x1b[');
+    return [first, ...others.map((part) => part.replace(/^[0-9;?]*[A-Za-z]/, ''))].join('').split('\n');
   }
 }
 

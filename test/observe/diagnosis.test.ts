@@ -86,6 +86,17 @@ describe('the verdict on a boot', () => {
       /^It took our options for linux, but no block has arrived/,
     ],
     [
+      'that falls silent at the first block of a file, after larger ones have reached it',
+      (world) => {
+        world.fetch(NODE, 'linux');
+        world.progress(world.send(NODE, 'initrd.img'), 0);
+        world.pass(5000);
+      },
+      'stuck',
+      'nodes',
+      /^It took our options for initrd\.img, but no block has arrived for 5\.0 s\.$/,
+    ],
+    [
       'that is silent for less than it takes to be stuck',
       (world) => {
         world.progress(world.send(NODE, 'linux'), 500_000);

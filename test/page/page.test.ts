@@ -15,6 +15,16 @@ const TOKEN = '0123456789abcdef';
 /** Set: the pictures in docs are taken anew, of a storm of 200 nodes. */
 const PICTURES = (process.env['REVEILLE_PICTURES'] ?? '') !== '';
 const NODES = PICTURES ? 200 : 48;
+/** One more than storm, which a test has fall silent. */
+const SILENT = nameOf(NODES + 1);
+
+function rackOf(number: number): number {
+  return 1 + Math.floor((number - 1) / 40);
+}
+
+function nameOf(number: number): string {
+  return `r${rackOf(number)}-n${String(1 + ((number - 1) % 40)).padStart(2, '0')}`;
+}
 
 interface Served {
   readonly url: string;
@@ -28,10 +38,11 @@ async function serve(flags: readonly string[] = ['--admin', '127.0.0.1:0']): Pro
   writeFileSync(join(root, 'files/boot/linux'), Buffer.alloc(400_000, 1));
   writeFileSync(join(root, 'files/boot/initrd.img'), Buffer.alloc(PICTURES ? 4_000_000 : 900_000, 2));
   const node = (number: number): string =>
-    `  - {name: "r${1 + Math.floor((number - 1) / 40)}-n${String(1 + ((number - 1) % 40)).padStart(2, '0')}", address: "127.1.${number >> 8}.${number & 255}", labels: {rack: "${1 + Math.floor((number - 1) / 40)}"}}\n`;
+    `  - {name: "${nameOf(number)}", address: "127.1.${number >> 8}.${number & 255}", labels: {rack: "${rackOf(number)}"}}
+`;
   writeFileSync(
     join(root, 'nodes.yaml'),
-    `nodes:\n${Array.from({ length: NODES }, (_, index) => node(index + 1)).join('')}`,
+    `nodes:\n${Array.from({ length: NODES + 1 }, (_, index) => node(index + 1)).join('')}`,
   );
   writeFileSync(
     join(root, 'reveille.yaml'),
@@ -147,8 +158,8 @@ describe.skipIf(!hasBrowser)('the live page', () => {
     expect(await page.locator('#headline').textContent()).toMatch(/^\d+ nodes booting/);
     expect(await page.locator('.group h3').first().textContent()).toMatch(/^rack \d$/);
 
-    const silentAt = await fallSilent(served, '127.0.0.99');
-    await page.locator('#trouble li button', { hasText: '127.0.0.99' }).waitFor({ timeout: 20_000 });
+    const silentAt = await fallSilent(served, `127.1.0.${NODES + 1}`);
+    await page.locator(`#trouble li button`, { hasText: SILENT }).waitFor({ timeout: 20_000 });
     expect(Date.now() - silentAt).toBeLessThan(5000);
     await expect
       .poll(() => inked(page), { timeout: 20_000 })
@@ -156,7 +167,11 @@ describe.skipIf(!hasBrowser)('the live page', () => {
     expect(await page.locator('#areas .area').count()).toBe(5);
     await expect(page.locator('#areas').innerText()).resolves.toMatch(/The nodes\s+\d+ nodes? stuck or given up/);
 
-    if (PICTURES) await takePictures(page);
+    if (PICTURES) {
+      // With something of a course.
+      await page.waitForTimeout(20_000);
+      await takePictures(page);
+    }
     const picture = await page.screenshot({ path: join(folder(), 'page.png') });
     expect(picture.length).toBeGreaterThan(30_000);
     stormed.process.kill('SIGINT');
