@@ -29,6 +29,7 @@ class Node implements LinkReceiver {
   #link: Link | undefined;
   #block = 0;
   #sentAt = 0;
+  #isThinking = false;
   readonly #ack = Uint8Array.of(0, OPCODE.ACK, 0, 0);
 
   async begin(number: number): Promise<void> {
@@ -43,13 +44,13 @@ class Node implements LinkReceiver {
   onDatagram(bytes: Uint8Array): void {
     const opcode = bytes[1];
     const block = opcode === OPCODE.OACK ? 0 : (bytes[2]! << 8) | bytes[3]!;
-    // Anything else is a copy of what has come.
     if (opcode === OPCODE.DATA && block === ((this.#block + 1) & 0xffff)) {
       turnarounds.push(performance.now() - this.#sentAt);
       this.#block = block;
-    } else if (opcode !== OPCODE.OACK || this.#sentAt !== 0) {
-      return;
     }
+    // A copy of what has come: our ACK was lost, or is still to be sent.
+    if (this.#isThinking || block !== this.#block) return;
+    this.#isThinking = true;
     if (this.#sentAt === 0) ready++;
     // Of different length, so that they do not march in step.
     due[(slotNow() + THINK_MS - Math.floor(Math.random() * (THINK_MS / 2))) % SLOTS]!.push(this);
@@ -60,6 +61,7 @@ class Node implements LinkReceiver {
     this.#ack[3] = this.#block & 0xff;
     this.#link!.control(this.#ack, 4);
     this.#sentAt = performance.now();
+    this.#isThinking = false;
   }
 
   onUnreachable(): void {

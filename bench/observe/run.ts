@@ -93,7 +93,7 @@ async function blockCost(server: RunningServer, watch?: Watch): Promise<number> 
   });
   const used = server.cpuUs - before;
   await watch?.stopScraping();
-  if (result.failed > 0) throw new Error(`Expected every fetch to succeed, ${result.failed} did not`);
+  if (result.failed > 0) throw new Error(`Expected every fetch to succeed: ${JSON.stringify(result)}`);
   return used / result.blocks;
 }
 

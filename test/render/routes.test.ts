@@ -80,7 +80,7 @@ describe('routes', () => {
     );
     expect(await desk.read(`${MAC}.ipxe`)).toBe('52:54:00:00:00:01 n1');
     expect(await desk.read('grub/command.lst')).toBe('');
-    expect(await desk.ask('secret/a')).toEqual({ kind: 'denied', reason: 'secret' });
+    expect(await desk.ask('secret/a')).toEqual({ kind: 'denied', reason: 'secret', by: 'route' });
     const { routes, answer, node } = await desk.routes.explain({
       filename: `${MAC}.ipxe`,
       mode: 'octet',

@@ -95,7 +95,9 @@ describe("by a channel's name", () => {
     ]);
     expect(await serving.versions('192.0.2.8', 'rack/pxelinux.0')).toEqual(['2']);
     expect(await serving.versions(CLIENT, 'rack/pxelinux.0', 'rack/linux')).toEqual(['2', '2']);
-    expect(serving.source.stats().channels).toEqual([{ name: 'rack', current: 2, pins: 2 }]);
+    expect(serving.source.stats().channels).toEqual([
+      { name: 'rack', current: 2, pins: 2, byVersion: [{ version: 2, pins: 2 }] },
+    ]);
   });
 
   it('has a pin in the store before the first reply', async () => {
