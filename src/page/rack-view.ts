@@ -180,12 +180,15 @@ class GroupLists {
   readonly #tilesPlace = el('div', { class: 'tiles' });
   readonly #chipsPlace = el('div', { class: 'chips' });
   readonly #more = el('button', { type: 'button', class: 'more', tabindex: '-1' });
-  readonly #tiles = new KeyedList<NodeRow>(this.#tilesPlace, makeTile, updateTile);
+  readonly #tiles: KeyedList<NodeRow>;
   readonly #chips: KeyedList<NodeRow>;
   #start = '';
   #wantsAll = false;
 
   constructor() {
+    this.#tiles = new KeyedList<NodeRow>(this.#tilesPlace, makeTile, (element, row) =>
+      updateTile(element, row, this.#start),
+    );
     this.#chips = new KeyedList<NodeRow>(this.#chipsPlace, makeChip, (element, row) =>
       updateChip(element, row, this.#start),
     );
@@ -234,11 +237,19 @@ function makeTile(row: NodeRow): HTMLElement {
   );
 }
 
-function updateTile(tile: HTMLElement, row: NodeRow): void {
+/** Longer names are cut where those of the group begin to differ: `.23` below 192.0.2.0/24. */
+const WHOLE_NAME = 8;
+
+function tileName({ name }: NodeRow, start: string): string {
+  return name.length <= WHOLE_NAME || start === '' ? name : name.slice(start.length - 1);
+}
+
+function updateTile(tile: HTMLElement, row: NodeRow, start: string): void {
   const [name, percent, file, rate] = ['.name', '.percent', '.file', '.rate'].map((part) => tile.querySelector(part)!);
   const isBad = TROUBLE.has(row.state);
   setAttribute(tile, 'class', `tile ${isBad ? `bad ${row.state}` : row.state}`);
-  setText(name!, isBad ? `! ${row.name}` : row.name);
+  const shown = tileName(row, start);
+  setText(name!, isBad ? `! ${shown}` : shown);
   const isAsking = row.state === 'waiting' || row.state === 'opening';
   setText(percent!, isBad && row.silent > 0 ? shortTime(row.silent) : isAsking ? '…' : `${row.percent} %`);
   setText(file!, isBad ? `${stateWords(row.state)}: ${lastPart(row.file)}` : lastPart(row.file));
