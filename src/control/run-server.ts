@@ -211,6 +211,8 @@ class ServerRun {
 
   #serverOptions(): ServerOptions {
     const { settings } = this.#options;
+    // Who can't be asked need not listen.
+    const watched = this.#admin === undefined ? undefined : this.#state;
     return {
       listen: settings.listen,
       sources: (engine) => this.#content.sources(engine),
@@ -227,19 +229,18 @@ class ServerRun {
         acknowledgeTimeout: settings.acknowledgeTimeout,
       },
       observer: {
-        // Who can't be asked need not listen.
-        ...(this.#admin === undefined ? {} : this.#state.observer),
+        ...(watched === undefined ? {} : watched.observer),
         onStart: (record) => {
-          this.#state.onStart(record);
+          watched?.onStart(record);
           this.#metrics.events.start(record);
         },
         onTransfer: (record) => {
-          this.#state.onTransfer(record);
+          watched?.onTransfer(record);
           this.#metrics.events.transfer(record);
           this.#log.transfer(record);
         },
         onRefusal: (record) => {
-          this.#state.onRefusal(record);
+          watched?.onRefusal(record);
           this.#metrics.events.refusal(record);
           this.#log.refusal(record);
         },

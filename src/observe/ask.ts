@@ -22,6 +22,17 @@ export type AskEnd =
   /** Another request came from the same port: this one is of no use to anyone. */
   | { readonly kind: 'replaced' };
 
+/** What a worker was given to send. */
+export interface AskStart {
+  readonly origin: Origin;
+  readonly channel: string;
+  /** `CHANNEL-NUMBER`, or empty. */
+  readonly version: string;
+  readonly size: number;
+  readonly blksize: number;
+  readonly windowsize: number;
+}
+
 export interface Ask {
   /** The transfer that it began; 0: none. */
   readonly transfer: number;
@@ -36,23 +47,13 @@ export interface Ask {
   /** `blksize=1468 windowsize=4`; escaped. */
   readonly options: string;
   /** Times that the request was repeated. */
-  repeats: number;
+  readonly repeats: number;
   /** When it was asked for last. */
-  askedAt: number;
+  readonly askedAt: number;
   /** When it was last heard of: a repetition, or its end. */
-  lastAt: number;
+  readonly lastAt: number;
   /** What a worker was given; undefined: nothing yet. */
-  started:
-    | {
-        readonly origin: Origin;
-        readonly channel: string;
-        /** `CHANNEL-NUMBER`, or empty. */
-        readonly version: string;
-        readonly size: number;
-        readonly blksize: number;
-        readonly windowsize: number;
-      }
-    | undefined;
+  readonly started: AskStart | undefined;
   /** undefined: it goes on. */
-  end: AskEnd | undefined;
+  readonly end: AskEnd | undefined;
 }

@@ -6,7 +6,8 @@ import { nodesInPath, type NodeId } from '../content/boot-set/node-identity.ts';
 import { cleanName } from '../content/name.ts';
 import type { Address } from '../engine/types.ts';
 import type { DropRecord, RefusalRecord, RequestRecord, StartRecord, TransferRecord } from '../server/types.ts';
-import type { Ask, AskEnd } from './ask.ts';
+import type { Ask, AskEnd, AskStart } from './ask.ts';
+import type { FileKind } from './wire.ts';
 
 /** Addresses remembered; those that were silent longest are forgotten first. */
 const NODES_MAX = 16_384;
@@ -19,6 +20,10 @@ const ORDERED_MS = 1000;
 /** Characters kept of a name, and of what was asked for with it. */
 const SHOWN_MAX = 200;
 const OPTIONS_SHOWN_MAX = 120;
+/** Strings of which there is one for all nodes. */
+const SHARED_MAX = 512;
+/** Files that are being sent to many. */
+const STARTS_MAX = 16;
 
 export interface NodeHistoryOptions {
   /** Makes foreign text safe to show, cut to `most` characters. */
@@ -42,10 +47,77 @@ export interface NodeMemory {
   readonly lastAt: number;
 }
 
+/** Times are kept as so many milliseconds after this: small numbers, which V8 keeps in the object that has them. */
+const EPOCH = Date.now();
+
+/**
+ * An ask as it is remembered, by the hundred thousand: whatever is an object of its own in it is moved about by the
+ * garbage collector while a storm goes on, so it is one object, and shares with others what is alike.
+ */
+class Remembered implements Ask {
+  readonly transfer: number;
+  readonly port: number;
+  readonly local: string;
+  readonly file: string;
+  readonly options: string;
+  kind: FileKind | undefined = undefined;
+  repeats = 0;
+  started: AskStart | undefined = undefined;
+  end: AskEnd | undefined;
+  readonly #at: number;
+  #askedAt: number;
+  #lastAt: number;
+
+  constructor(asked: Pick<Ask, 'transfer' | 'at' | 'port' | 'local' | 'file' | 'options' | 'end'>) {
+    this.transfer = asked.transfer;
+    this.port = asked.port;
+    this.local = asked.local;
+    this.file = asked.file;
+    this.options = asked.options;
+    this.end = asked.end;
+    this.#at = this.#askedAt = this.#lastAt = asked.at - EPOCH;
+  }
+
+  get at(): number {
+    return EPOCH + this.#at;
+  }
+
+  get askedAt(): number {
+    return EPOCH + this.#askedAt;
+  }
+
+  get lastAt(): number {
+    return EPOCH + this.#lastAt;
+  }
+
+  asked(now: number): void {
+    this.repeats++;
+    this.#askedAt = this.#lastAt = now - EPOCH;
+  }
+
+  ended(end: AskEnd, now: number): void {
+    this.end = end;
+    this.#lastAt = now - EPOCH;
+  }
+}
+
+/** Strings that come again and again, once. */
+class Shared {
+  readonly #known = new Map<string, string>();
+
+  get(text: string): string {
+    const known = this.#known.get(text);
+    if (known !== undefined) return known;
+    if (this.#known.size >= SHARED_MAX) this.#known.clear();
+    this.#known.set(text, text);
+    return text;
+  }
+}
+
 class Memory implements NodeMemory {
   readonly address: string;
   ids: readonly NodeId[] = [];
-  readonly asks: Ask[] = [];
+  readonly asks: Remembered[] = [];
   forgotten = 0;
   lastAt: number;
   /** When it was made the last in order. */
@@ -72,6 +144,8 @@ export class NodeHistory {
   /** The address that was silent longest comes first. */
   readonly #nodes = new Map<string, Memory>();
   readonly #addresses = new Map<NodeId, Set<string>>();
+  readonly #shared = new Shared();
+  readonly #starts: AskStart[] = [];
   #asks = 0;
 
   constructor(options: NodeHistoryOptions) {
@@ -106,7 +180,7 @@ export class NodeHistory {
     const memory = this.#heardAgain(client.address) ?? this.#enter(client.address);
     const former = this.#find(memory, done === 'repeated' ? (transfer ?? 0) : 0, client.port, local);
     if (done === 'repeated' && former !== undefined) {
-      this.#repeated(former);
+      former.asked(this.#now());
       return;
     }
     // What else was asked for from this port is of no use to its client any more.
@@ -114,25 +188,24 @@ export class NodeHistory {
     const unanswered = done === 'admitted' || done === 'refused' || done === 'repeated' ? undefined : done;
     const file = this.#shown(filename, SHOWN_MAX);
     if (unanswered !== undefined && isSameSilence(former, file, unanswered)) {
-      this.#repeated(former);
+      former.asked(this.#now());
       return;
     }
     this.#learn(memory, filename);
-    const ask: Ask = {
-      transfer: transfer ?? 0,
-      at: memory.lastAt,
-      port: client.port,
-      local,
-      file,
-      kind: undefined,
-      options: this.#shown(options.map(({ name, value }) => `${name}=${value}`).join(' '), OPTIONS_SHOWN_MAX),
-      repeats: 0,
-      askedAt: memory.lastAt,
-      lastAt: memory.lastAt,
-      started: undefined,
-      end: unanswered === undefined ? undefined : { kind: 'unanswered', reason: unanswered },
-    };
-    memory.asks.push(ask);
+    memory.asks.push(
+      new Remembered({
+        transfer: transfer ?? 0,
+        at: memory.lastAt,
+        port: client.port,
+        local,
+        file,
+        options:
+          options.length === 0
+            ? ''
+            : this.#shown(options.map(({ name, value }) => `${name}=${value}`).join(' '), OPTIONS_SHOWN_MAX),
+        end: unanswered === undefined ? undefined : { kind: 'unanswered', reason: unanswered },
+      }),
+    );
     this.#asks++;
     this.#bound(memory);
   }
@@ -140,8 +213,26 @@ export class NodeHistory {
   start({ id, client, local, origin, set, size, blksize, windowsize }: StartRecord): void {
     const ask = this.#findAt(client, id, local);
     if (ask === undefined) return;
-    const version = set === undefined ? '' : `${set.channel}-${set.version}`;
-    ask.started = { origin, channel: set?.channel ?? '', version, size, blksize, windowsize };
+    ask.started = this.#start({ origin, channel: set?.channel ?? '', size, blksize, windowsize }, set?.version);
+  }
+
+  /** Nodes of a storm get a few files by a few sizes of blocks: that of another node will do. */
+  #start(start: Omit<AskStart, 'version'>, number: number | undefined): AskStart {
+    const { origin, channel, size, blksize, windowsize } = start;
+    const version = number === undefined ? '' : `${channel}-${number}`;
+    const known = this.#starts.find(
+      (one) =>
+        one.size === size &&
+        one.blksize === blksize &&
+        one.windowsize === windowsize &&
+        one.origin === origin &&
+        one.version === version,
+    );
+    if (known !== undefined) return known;
+    const made = { origin, channel, version, size, blksize, windowsize };
+    if (this.#starts.length === STARTS_MAX) this.#starts.shift();
+    this.#starts.push(made);
+    return made;
   }
 
   refusal({ client, local, code, reason }: RefusalRecord): void {
@@ -173,7 +264,7 @@ export class NodeHistory {
 
   #shown(text: string, most: number): string {
     const shown = this.#show(text, most);
-    return shown === text ? text : ownCopy(shown);
+    return this.#shared.get(shown === text ? text : ownCopy(shown));
   }
 
   /** The node at an address, which is no longer the one that was silent longest; undefined: it is not known. */
@@ -197,29 +288,22 @@ export class NodeHistory {
   }
 
   /** What was asked for from there; undefined: it is forgotten. */
-  #findAt({ address, port }: Address, transfer: number, local: string): Ask | undefined {
+  #findAt({ address, port }: Address, transfer: number, local: string): Remembered | undefined {
     const memory = this.#heardAgain(address);
     return memory === undefined ? undefined : this.#find(memory, transfer, port, local);
   }
 
   /** @param transfer 0: whatever came last from that port. */
-  #find({ asks }: Memory, transfer: number, port: number, local: string): Ask | undefined {
+  #find({ asks }: Memory, transfer: number, port: number, local: string): Remembered | undefined {
     return asks.findLast((ask) =>
       transfer === 0 ? ask.port === port && ask.local === local : ask.transfer === transfer,
     );
   }
 
-  #repeated(ask: Ask): void {
-    ask.repeats++;
-    ask.askedAt = this.#now();
-    ask.lastAt = ask.askedAt;
-  }
-
   /** What ended a transfer that was replaced is known only later, and says more. */
-  #end(ask: Ask, end: AskEnd): void {
+  #end(ask: Remembered, end: AskEnd): void {
     if (ask.end?.kind === 'replaced' && end.kind !== 'sent') return;
-    ask.end = end;
-    ask.lastAt = this.#now();
+    ask.ended(end, this.#now());
   }
 
   #learn(memory: Memory, filename: string): void {
@@ -271,6 +355,6 @@ function kindIn(id: NodeId): string {
 }
 
 /** Whether it has been left unanswered just so before: a client that goes on asking makes no new line each time. */
-function isSameSilence(ask: Ask | undefined, file: string, reason: string): ask is Ask {
+function isSameSilence(ask: Remembered | undefined, file: string, reason: string): ask is Remembered {
   return ask?.end?.kind === 'unanswered' && ask.end.reason === reason && ask.file === file;
 }

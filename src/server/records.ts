@@ -1,7 +1,8 @@
 /** What is told of a transfer, put together from what admission knows and what its cell says. Decides nothing. */
+import type { TransferReport } from '../engine/report.ts';
 import { type StateCells, TRANSFER_STATES } from '../pool/state-cells.ts';
 import type { Transfer } from './transfer.ts';
-import type { StartRecord, TransferView } from './types.ts';
+import type { StartRecord, TransferRecord, TransferView } from './types.ts';
 
 /** Of one that has been given to a worker. */
 export function startRecord({
@@ -33,6 +34,42 @@ export function startRecord({
   };
 }
 
+/**
+ * Of one that has ended. Field by field: to spread an object that has crossed threads, or one among as many fields, costs
+ * more than the rest of a small transfer in this thread.
+ *
+ * @param superseded whether its client has begun anew.
+ */
+export function transferRecord(transfer: Transfer, report: TransferReport, superseded: boolean): TransferRecord {
+  const start = startRecord(transfer);
+  return {
+    id: start.id,
+    client: start.client,
+    local: start.local,
+    file: start.file,
+    origin: start.origin,
+    set: start.set,
+    size: start.size,
+    mode: start.mode,
+    blksize: start.blksize,
+    windowsize: start.windowsize,
+    waitedMs: start.waitedMs,
+    queuedMs: start.queuedMs,
+    outcome: report.outcome,
+    startedAt: report.startedAt,
+    durationMs: report.durationMs,
+    blocks: report.blocks,
+    bytes: report.bytes,
+    retransmits: report.retransmits,
+    stale: report.stale,
+    timeouts: report.timeouts,
+    errorCode: report.errorCode,
+    errorText: report.errorText,
+    fault: superseded ? 'The client began anew' : report.fault,
+    firstReplyMs: firstReplyMs(transfer, report),
+  };
+}
+
 /** Of any. @param now by the clock that the transfer's times are of. */
 export function transferView(
   { id, peer, port, request, content, negotiation, slot, firstRequestAt }: Transfer,
@@ -57,4 +94,9 @@ export function transferView(
     sinceMs: now - firstRequestAt,
     silentMs: Math.max(0, cells.silence(slot, now)),
   };
+}
+
+/** The clocks of two threads agree to a millisecond. */
+function firstReplyMs({ firstRequestAt }: Transfer, { startedAt }: TransferReport): number | undefined {
+  return startedAt === undefined ? undefined : Math.max(0, startedAt - firstRequestAt);
 }
