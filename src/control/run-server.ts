@@ -319,7 +319,7 @@ export function runServer(options: RunOptions): Promise<ExitCode> {
 }
 
 function hasColours(): boolean {
-  return process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined;
+  return process.stdout.isTTY && process.env['NO_COLOR'] === undefined;
 }
 
 /** `reveille serve` as the command line has it. @throws UsageError before anything was started. */

@@ -184,7 +184,7 @@ describe('of transfers', () => {
       world.server
         .transfers()
         .map(({ id }) => id)
-        .toSorted(),
+        .toSorted((one, other) => one - other),
     ).toEqual([1, 2]);
     await world.pass(20);
     expect(world.server.transfers().map(({ id }) => id)).toEqual([2]);
