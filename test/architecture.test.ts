@@ -39,6 +39,23 @@ const LAW: Readonly<Record<string, Law>> = {
     node: true,
     packages: ['piscina', 'uplot', 'yaml', 'zod'],
   },
+  'src/observe': {
+    from: ['src/server', 'src/content', 'src/engine', 'src/session', 'src/storm/figures.ts'],
+    node: true,
+    packages: [],
+  },
+  'src/page': {
+    from: [
+      'src/observe/event-stream.ts',
+      'src/observe/live-store.ts',
+      'src/observe/plights.ts',
+      'src/observe/wire.ts',
+      'src/observe/words.ts',
+      'src/storm/figures.ts',
+    ],
+    node: false,
+    packages: ['uplot'],
+  },
   'src/control': {
     from: ['all'],
     node: true,

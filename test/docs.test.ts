@@ -33,6 +33,7 @@ const PAGES = [
   'docs/protocol.md',
   'docs/configuration.md',
   'docs/boot-configs.md',
+  'docs/observability.md',
   'docs/operations.md',
   'docs/boot-sets.md',
   'docs/storm.md',
@@ -184,6 +185,13 @@ describe('docs/configuration.md', () => {
   it('names exactly the flags of reveille storm', async () => {
     const named = table('docs/storm.md', 'Flags of `reveille storm`').map(([flags]) => bare(flags!));
     expect([...named, '--help'].toSorted()).toEqual(await helpFlags('storm'));
+  });
+
+  it('names exactly the flags of reveille top and node', async () => {
+    const flags = table('docs/observability.md', 'In a terminal').map(([flag, of]) => [bare(flag!), of!] as const);
+    const named = (command: string): string[] =>
+      [...flags.filter(([, of]) => of === 'both' || of === command).map(([flag]) => flag), '--help'].toSorted();
+    expect([named('top'), named('node')]).toEqual([await helpFlags('top'), await helpFlags('node')]);
   });
 
   it('names exactly the flags of the commands on a store', async () => {

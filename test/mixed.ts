@@ -1,6 +1,6 @@
 /**
  * A thousand nodes boot in a loop while the channel moves, old versions are collected at once, and the server is ended
- * and started again, by SIGTERM and by SIGKILL: `npx tsx test/mixed.ts [--nodes 1000] [--seconds 60] [--pause 10]`.
+ * and started again, by SIGTERM and by SIGKILL: `npm run test:mixed -- [--nodes 1000] [--seconds 60] [--pause 10] [--engine auto]`.
  * Prints what came of it. Exits 0 when every boot had files of one version and no file was missing. Needs a build.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -18,6 +18,7 @@ const { values } = parseArgs({
     nodes: { type: 'string', default: '1000' },
     seconds: { type: 'string', default: '60' },
     pause: { type: 'string', default: '10' },
+    engine: { type: 'string', default: 'auto' },
     'no-restarts': { type: 'boolean', default: false },
   },
 });
@@ -39,7 +40,8 @@ const moving = await MovingStore.create({
   everyMs: 200,
   collectEveryMs: 1000,
 });
-const server = new ServedStoreProcess(['--store', moving.path, '--workers', '1', '--gc-every', '0', '--drain', '2s']);
+const options = ['--workers', '1', '--gc-every', '0', '--drain', '2s', '--engine', values.engine];
+const server = new ServedStoreProcess(['--store', moving.path, ...options]);
 let restarts = 0;
 
 async function restart(signal: NodeJS.Signals): Promise<void> {
@@ -74,7 +76,7 @@ try {
   const { mixed, missing, wrong, failed, boots: whole } = loop.total;
   process.stdout.write(
     [
-      `${nodes} nodes, ${lengthMs / 1000} s, pauses of ${pauseMs / 1000} s, seed ${SEED}`,
+      `${nodes} nodes, ${lengthMs / 1000} s, pauses of ${pauseMs / 1000} s, engine ${values.engine}, seed ${SEED}`,
       `${moves} moves of the channel, ${published} versions published; ${collections} collections, ${collected} versions collected; ${restarts} restarts`,
       `${late} late requests and ${pins} pins since the last restart`,
       '',

@@ -1,16 +1,28 @@
 /**
- * The admin address: health, readiness and metrics over HTTP, and the API of api.ts where there is one. Knows nothing of
- * TFTP; what it tells comes from the functions it is given. Only the API has access control: it listens on the loopback
- * address unless told otherwise.
+ * The admin address: health, readiness and metrics over HTTP, the live page (live-api.ts), and the API of api.ts where
+ * there is one. Knows nothing of TFTP; what it tells comes from the functions it is given. It listens on the loopback
+ * address unless told otherwise; who may see what is admin-guard.ts's business.
  */
-import { createServer } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import { Hono } from 'hono';
 import type { Address } from '../engine/types.ts';
+import { addHeaders, AdminGuard } from './admin-guard.ts';
 import { addApi, type ApiOptions } from './api.ts';
+import { addLiveApi, addPage, type LiveApiOptions } from './live-api.ts';
 
-/** Connections at once: some scrapers, some probes and a person. More are closed unanswered. */
+/** Connections at once: some scrapers, some probes and a few people. More are closed unanswered. */
 const MOST_CONNECTIONS = 128;
+/** Of one address, so that nobody takes all of them. */
+const MOST_CONNECTIONS_EACH = 64;
+/** How long a client may take for its request's headers, and for the whole request; and idle between two, in milliseconds. */
+const HEADERS_MS = 10_000;
+const REQUEST_MS = 30_000;
+const IDLE_MS = 15_000;
+const MOST_HEADER_BYTES = 8192;
+const MOST_HEADERS = 64;
+/** Whatever it is for: bodies are for orders alone, and those are short. */
+const MOST_BODY_BYTES = 65_536;
 
 export interface AdminOptions {
   /** Port 0: any free one. */
@@ -19,7 +31,9 @@ export interface AdminOptions {
   /** Metrics in Prometheus' text format. */
   metrics(): Promise<string>;
   readonly metricsType: string;
-  /** Default: there is no API. */
+  /** Default: there is no live page. */
+  readonly live?: LiveApiOptions;
+  /** What changes the state takes the token, on the loopback address too. Default: there is no API. */
   readonly api?: ApiOptions;
 }
 
@@ -32,6 +46,7 @@ export interface Admin {
 
 const INDEX = `Reveille
 
+/         the live page, in a browser
 /healthz  200 while the process is alive
 /readyz   200 while requests are answered, otherwise 503
 /metrics  metrics for Prometheus
@@ -39,24 +54,62 @@ const INDEX = `Reveille
 
 function routes(options: AdminOptions): Hono {
   const app = new Hono();
-  app.get('/', (context) => context.text(INDEX));
+  addHeaders(app);
+  app.use('*', async (context, next) => {
+    const length = Number(context.req.header('content-length') ?? 0);
+    if (length > MOST_BODY_BYTES) return context.json({ error: `expected at most ${MOST_BODY_BYTES} bytes` }, 413);
+    return await next();
+  });
   app.get('/healthz', (context) => context.text('ok\n'));
   app.get('/readyz', (context) => (options.isReady() ? context.text('ready\n') : context.text('not ready\n', 503)));
   app.get('/metrics', async (context) =>
     context.body(await options.metrics(), 200, { 'content-type': options.metricsType }),
   );
-  if (options.api !== undefined) addApi(app, options.api);
+  addPage(app, INDEX);
+  const guard = new AdminGuard({ address: options.listen.address, token: options.api?.token });
+  if (options.live !== undefined) addLiveApi(app, options.live, guard);
+  if (options.api !== undefined) addApi(app, options.api, guard);
   app.notFound((context) => context.text('not found\n', 404));
   app.onError((error, context) => context.text(`failed: ${error.name}\n`, 500));
   return app;
 }
 
+/** Closes connections past what one address may have. */
+function boundEach(server: Server): void {
+  const open = new Map<string, number>();
+  server.on('connection', (socket) => {
+    const address = socket.remoteAddress ?? '';
+    const count = (open.get(address) ?? 0) + 1;
+    if (count > MOST_CONNECTIONS_EACH) {
+      socket.destroy();
+      return;
+    }
+    open.set(address, count);
+    socket.once('close', () => {
+      const left = (open.get(address) ?? 1) - 1;
+      if (left === 0) open.delete(address);
+      else open.set(address, left);
+    });
+  });
+}
+
 /** @throws Error with the system's code (EADDRINUSE, EACCES, EADDRNOTAVAIL). */
 export async function startAdmin(options: AdminOptions): Promise<Admin> {
   const answer = getRequestListener(routes(options).fetch);
-  // It answers 500 to what goes wrong, and never rejects.
-  const server = createServer((incoming, outgoing) => void answer(incoming, outgoing));
+  const server = createServer(
+    {
+      headersTimeout: HEADERS_MS,
+      requestTimeout: REQUEST_MS,
+      keepAliveTimeout: IDLE_MS,
+      connectionsCheckingInterval: HEADERS_MS / 2,
+      maxHeaderSize: MOST_HEADER_BYTES,
+    },
+    // It answers 500 to what goes wrong, and never rejects.
+    (incoming, outgoing) => void answer(incoming, outgoing),
+  );
   server.maxConnections = MOST_CONNECTIONS;
+  server.maxHeadersCount = MOST_HEADERS;
+  boundEach(server);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.listen.port, options.listen.address, () => {

@@ -6,6 +6,8 @@
 /** The longest piece of foreign text shown, in characters of the input. Requests may carry names of 64 KiB. */
 export const SHOWN_MAX = 512;
 
+const PLAIN = /^[\x20-\x5b\x5d-\x7e]*$/;
+
 const utf8 = new TextEncoder();
 
 function hex(byte: number): string {
@@ -17,6 +19,8 @@ function hex(byte: number): string {
  * of its UTF-8 bytes). What is longer than `most` characters is cut, and `...(+N)` says how many are missing.
  */
 export function escapeText(text: string, most = SHOWN_MAX): string {
+  // Nearly all names: nothing to escape, nothing to cut.
+  if (text.length <= most && PLAIN.test(text)) return text;
   let shown = '';
   for (const character of text.slice(0, most)) {
     const code = character.codePointAt(0)!;

@@ -13,28 +13,31 @@ interface HostPort {
   readonly port: number;
 }
 
-function parse(text: string): HostPort | undefined {
-  if (isIPv6(text)) return { host: text, port: TFTP_PORT };
+function parse(text: string, usual: number): HostPort | undefined {
+  if (isIPv6(text)) return { host: text, port: usual };
   const match = /^(?:\[([^[\]]+)\]|([^:[\]\s]+))(?::([0-9]{1,5}))?$/.exec(text);
   if (match === null) return undefined;
   const [, six, name, digits] = match;
-  const port = digits === undefined ? TFTP_PORT : Number(digits);
+  const port = digits === undefined ? usual : Number(digits);
   if (port < 1 || port > 65_535 || (six !== undefined && !isIPv6(six))) return undefined;
   return { host: six ?? name!, port };
 }
 
-/** @throws UsageError when the text is no address, or the name can't be looked up. */
-export async function findServer(text: string): Promise<Address> {
-  const found = parse(text);
+/**
+ * @param what how to call it where it is wrong. @param usual the port where none is named.
+ * @throws UsageError when the text is no address, or the name can't be looked up.
+ */
+export async function findServer(text: string, what = 'server', usual = TFTP_PORT): Promise<Address> {
+  const found = parse(text, usual);
   if (found === undefined) {
-    throw new UsageError(`server: expected HOST, HOST:PORT or [IPv6]:PORT, got ${showValue(text)}`);
+    throw new UsageError(`${what}: expected HOST, HOST:PORT or [IPv6]:PORT, got ${showValue(text)}`);
   }
   try {
     const { address } = await lookup(found.host);
     return { address, port: found.port };
   } catch (cause) {
     const why = errorCode(cause) ?? errorLine(cause);
-    throw new UsageError(`server: expected a host that can be looked up, got ${showValue(found.host)} (${why})`, {
+    throw new UsageError(`${what}: expected a host that can be looked up, got ${showValue(found.host)} (${why})`, {
       cause,
     });
   }

@@ -18,6 +18,8 @@ Examples:
   reveille check 192.0.2.1 --file linux
   reveille init /etc/reveille
   reveille explain pxelinux.cfg/01-52-54-00-12-34-56 --config /etc/reveille/reveille.yaml
+  reveille top
+  reveille node 52:54:00:12:34:56
   reveille publish maas/amd64/precise/install ./install --store /srv/boot
   reveille rollback maas/amd64/precise/install --store /srv/boot
 
@@ -46,6 +48,7 @@ const GROUPS: readonly { readonly commands: readonly string[]; readonly load: ()
     commands: ['render', 'explain', 'validate'],
     load: async () => (await import('./preview-commands.ts')).addPreviewCommands,
   },
+  { commands: ['top', 'node'], load: async () => (await import('./watch-commands.ts')).addWatchCommands },
   { commands: ['init'], load: async () => (await import('./init.ts')).addInit },
   { commands: ['gc', 'verify'], load: async () => (await import('./collection.ts')).addCollectionCommands },
 ];

@@ -1,12 +1,12 @@
 /** Flags over the config file over the defaults, and what they name looked at. Knows both origins, and how to name each. */
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { readToken } from './api-token.ts';
 import { type ConfigFile, readConfig } from './config.ts';
 import { showValue } from './escape.ts';
 import { errorCode } from './failure.ts';
 import { defaultSettings, type Settings } from './settings.ts';
 import { UsageError } from './usage-error.ts';
-import { token } from './value-kind.ts';
 
 /** What the command line says; undefined: nothing. */
 export type Flags = { readonly [K in keyof Settings]?: Settings[K] | undefined };
@@ -27,21 +27,6 @@ function checkDirectory(directory: string, origin: string): string {
     found = code === 'ENOENT' ? 'which does not exist' : `which cannot be read (${code})`;
   }
   throw new UsageError(`${origin}: expected a directory, got ${showValue(directory)}, ${found}`);
-}
-
-/** The token, from wherever it stands. */
-function readToken(file: string): string {
-  const origin = `apiTokenFile ${showValue(file)}`;
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8').trim();
-  } catch (error) {
-    throw new UsageError(`${origin}: expected a file with a token, got ${errorCode(error) ?? 'an unreadable one'}`, {
-      cause: error,
-    });
-  }
-  if (token.read(text) === undefined) throw new UsageError(`${origin}: expected ${token.expected}`);
-  return text;
 }
 
 /**

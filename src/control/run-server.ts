@@ -15,6 +15,8 @@ import { fetchHint } from './hint.ts';
 import type { CommandContext } from './interrupts.ts';
 import { Log, type LogTarget, stdoutTarget } from './log.ts';
 import { Metrics } from './metrics.ts';
+import type { LiveState } from '../observe/live-state.ts';
+import { liveApiOf, liveStateOf } from './observed.ts';
 import { prettyTarget } from './pretty-log.ts';
 import { LiveConfig, type Reloaded } from './live-config.ts';
 import { ServedContent } from './served-content.ts';
@@ -47,6 +49,7 @@ class ServerRun {
   readonly #metrics: Metrics;
   readonly #cache: BufferCache;
   readonly #content: ServedContent;
+  readonly #state: LiveState;
   #live: LiveConfig | undefined;
   #server: Server | undefined;
   #admin: Admin | undefined;
@@ -85,6 +88,13 @@ class ServerRun {
       workers: settings.workers,
     });
     this.#metrics.events.setRoutes(settings.routes);
+    this.#state = liveStateOf({
+      server: () => this.#server,
+      content: this.#content,
+      cache: this.#cache,
+      version,
+      workers: settings.workers,
+    });
   }
 
   async run(): Promise<ExitCode> {
@@ -102,6 +112,7 @@ class ServerRun {
       await stopAsked;
       return await this.#stop();
     } finally {
+      this.#state.stop();
       await this.#admin?.close();
       await this.#closeContent();
       await this.#log.close();
@@ -138,8 +149,10 @@ class ServerRun {
   async #startAdmin(listen: Address): Promise<void> {
     const { apiToken: token } = this.#options.settings;
     const { store } = this.#content;
+    this.#state.start();
     this.#admin = await startAdmin({
       listen,
+      live: liveApiOf(this.#state, this.#content),
       ...(token === undefined
         ? {}
         : {
@@ -214,12 +227,19 @@ class ServerRun {
         acknowledgeTimeout: settings.acknowledgeTimeout,
       },
       observer: {
-        onStart: (record) => this.#metrics.events.start(record),
+        // Who can't be asked need not listen.
+        ...(this.#admin === undefined ? {} : this.#state.observer),
+        onStart: (record) => {
+          this.#state.onStart(record);
+          this.#metrics.events.start(record);
+        },
         onTransfer: (record) => {
+          this.#state.onTransfer(record);
           this.#metrics.events.transfer(record);
           this.#log.transfer(record);
         },
         onRefusal: (record) => {
+          this.#state.onRefusal(record);
           this.#metrics.events.refusal(record);
           this.#log.refusal(record);
         },

@@ -3,6 +3,7 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ExampleServer } from '../examples/fixture.ts';
+import { FULL } from '../support/content.ts';
 import { folder, type LogLine } from './fixture.ts';
 import { storm } from './storm-fixture.ts';
 
@@ -57,10 +58,11 @@ async function metric(server: ExampleServer, name: string): Promise<number> {
 }
 
 const BROKEN = ['yaml', 'key', 'template', 'inventory', 'liquid'] as const;
-const REWRITES = 100;
+const REWRITES = FULL ? 100 : 30;
+const BROKEN_ONES = Math.floor((REWRITES + 1) / 3);
 
 describe('a reload', () => {
-  it('loses no request and serves no half config, 100 times during a storm, every third time broken', async () => {
+  it(`loses no request and serves no half config, ${REWRITES} times during a storm, every third time broken`, async () => {
     const files = new Versioned();
     files.write(1);
     const server = await ExampleServer.start(files.config);
@@ -87,7 +89,7 @@ describe('a reload', () => {
       '--nodes',
       '50',
       '--arrival',
-      'ramp:8s',
+      `ramp:${REWRITES / 12}s`,
       '--slo',
       'failed=0,violations=0',
     ]);
@@ -113,11 +115,11 @@ describe('a reload', () => {
     expect(asked).toBeGreaterThan(REWRITES);
     expect(seen.size).toBeGreaterThan(10);
     expect(await server.ask('version')).toBe(`template ${REWRITES + 1}, inventory ${REWRITES + 1}\n`);
-    expect(await metric(server, 'reveille_reloads_total{result="failed"}')).toBeGreaterThanOrEqual(33);
-    expect(await metric(server, 'reveille_reloads_total{result="ok"}')).toBeGreaterThanOrEqual(66);
+    expect(await metric(server, 'reveille_reloads_total{result="failed"}')).toBeGreaterThanOrEqual(BROKEN_ONES);
+    expect(await metric(server, 'reveille_reloads_total{result="ok"}')).toBeGreaterThanOrEqual(REWRITES - BROKEN_ONES);
     const lines = await server.stop();
     const told = lines.filter(({ msg }) => msg.startsWith('reload failed'));
-    expect(told.length).toBeGreaterThanOrEqual(33);
+    expect(told.length).toBeGreaterThanOrEqual(BROKEN_ONES);
     expect(told.every(({ level, error }) => level === 'error' && typeof error === 'string')).toBe(true);
     // Nothing was left unanswered, nothing could not be made. How a transfer ended is its client's to judge, as above.
     expect(lines.filter(({ msg, level }) => level === 'warn' && msg !== 'transfer')).toEqual([]);

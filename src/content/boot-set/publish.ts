@@ -227,6 +227,20 @@ function enter(tables: Tables, request: PublishRequest, set: Omit<VersionRecord,
   };
 }
 
+/**
+ * What was committed must be there for everybody: its number is given, and its record, unless somebody has removed it
+ * since, is ours. A publisher that has its exit code 0 throws its files away.
+ */
+function checkStored(store: Store, { name, channel, number, manifest }: Published): void {
+  // A new look: the last one may be older than the commit.
+  void store.generation;
+  const { channels, numbers, versions } = store.tables;
+  const next = channels.get(channel)?.nextNumber ?? numbers.get(channel) ?? 0;
+  const stored = versions.get(name);
+  if (next > number && (stored === undefined || stored.manifest === manifest)) return;
+  throw new StoreError(`${store.path}: the database has lost ${name}: publish again`, false);
+}
+
 /** What can be known of a request without the store. @throws StoreError for what can't be published. */
 export async function checkPublishable(request: PublishRequest): Promise<FoundFile[]> {
   checkRequest(request);
@@ -279,6 +293,7 @@ export async function publish(store: Store, request: PublishRequest): Promise<Pu
       });
     });
     await store.flushed();
+    checkStored(store, published);
     return published;
   } catch (error) {
     if (error instanceof StoreError || request.signal?.aborted === true) throw error;

@@ -13,9 +13,10 @@ import { openStore, type Store, StoreError } from '../../../src/content/boot-set
 import type { Tables } from '../../../src/content/boot-set/state.ts';
 import { verify } from '../../../src/content/boot-set/verify.ts';
 import { blobsOf, filesIn } from './fixture.ts';
+import { FULL } from '../../support/content.ts';
 import { channelOf, DEFAULT_KEPT, numberOf, ReferenceModel } from './reference-model.ts';
 
-const RUNS = 1000;
+const RUNS = FULL ? 1000 : 250;
 /** Where a sync costs nothing: it is not what is tested here. */
 const FAST = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 

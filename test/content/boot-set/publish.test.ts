@@ -143,6 +143,21 @@ describe('publishing', () => {
     expect([photograph(store.path), store.versions(), readdirSync(store.layout.staging)]).toEqual([before, [], []]);
   });
 
+  it('does not say that it is done when the database has lost it', async () => {
+    const store = await newStore();
+    const change = store.change.bind(store);
+    store.change = async (work) => {
+      const came = await change(work);
+      await store.note(({ channels, versions }) => {
+        channels.remove('a');
+        versions.remove('a-1');
+      });
+      return came;
+    };
+    const failure = await messageOf(() => publishFiles(store, 'a', { linux: 'one' }));
+    expect(failure).toBe(`StoreError: ${store.path}: the database has lost a-1: publish again`);
+  });
+
   it('notices a file that changes meanwhile', async () => {
     let set = '';
     const store = await newStore({

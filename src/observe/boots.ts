@@ -1,0 +1,145 @@
+/**
+ * What a node asked for, cut into boots, and each boot as a timeline. Names and times alone decide where a boot begins;
+ * what it means is diagnosis.ts's business. Pure.
+ */
+import { BootStages } from '../content/boot-set/boot-stage.ts';
+import type { Ask } from './ask.ts';
+import { nodeErrorWords, kindOfFile, outcomeWords, refusalWords, unansweredWords } from './words.ts';
+import type { BootStep } from './wire.ts';
+
+/** Silence after which whatever is asked for begins another boot. */
+export const BOOT_ENDS_MS = 120_000;
+/** A pause that a timeline shows. */
+const GAP_MS = 1000;
+
+const STAGES = new BootStages();
+
+/** Whether everything of it was sent. */
+export function isWhole({ end }: Ask): boolean {
+  return end?.kind === 'sent' && (end.outcome === 'complete' || end.outcome === 'completeUnconfirmed');
+}
+
+/** Whether it was sent as far as was wanted. */
+export function isWell(ask: Ask): boolean {
+  return isWhole(ask) || (ask.end?.kind === 'sent' && ask.end.outcome === 'probe');
+}
+
+/** Whether the client gave it up for another request, so that it says nothing of the boot. */
+export function isReplaced({ end }: Ask): boolean {
+  return end?.kind === 'replaced' || (end?.kind === 'sent' && end.outcome === 'aborted' && end.fault === BEGAN_ANEW);
+}
+
+/** What the server says of a transfer whose client asked for something else from the same port. */
+export const BEGAN_ANEW = 'The client began anew';
+
+/** Follows one boot, and says where the next one begins. */
+class Course {
+  #first = '';
+  #lastAt = 0;
+  #othersAsked = false;
+  #isLate = false;
+
+  begins({ file, at }: Ask): boolean {
+    const silence = at - this.#lastAt;
+    if (silence > BOOT_ENDS_MS) return true;
+    // The name that the boot began with, after others: a reset node, or a loader that starts over.
+    if (this.#othersAsked && file === this.#first) return true;
+    return this.#isLate && STAGES.of(nameOf(file)) === 'zero';
+  }
+
+  follow(ask: Ask, isFirst: boolean): void {
+    if (isFirst) {
+      this.#first = ask.file;
+      this.#othersAsked = false;
+      this.#isLate = false;
+    } else if (ask.file !== this.#first) this.#othersAsked = true;
+    this.#isLate ||= isWhole(ask) && STAGES.of(nameOf(ask.file)) === 'later';
+    this.#lastAt = ask.lastAt;
+  }
+}
+
+/** Roughly what the server took it for: the name as it is shown, with slashes. */
+function nameOf(file: string): string {
+  return file.replaceAll('\\x5c', '/').replace(/^\/+/, '');
+}
+
+/** @param asks oldest first. @returns boots, oldest first, none of them empty. */
+export function bootsOf(asks: readonly Ask[]): Ask[][] {
+  const boots: Ask[][] = [];
+  const course = new Course();
+  for (const ask of asks) {
+    const begins = boots.length === 0 || course.begins(ask);
+    if (begins) boots.push([]);
+    boots.at(-1)!.push(ask);
+    course.follow(ask, begins);
+  }
+  return boots;
+}
+
+/** When it last moved: a transfer's end without the silence that it was waited for. */
+export function movedAt({ at, end, lastAt }: Ask): number {
+  return end?.kind === 'sent' && end.firstReplyMs !== undefined ? at + end.firstReplyMs + end.durationMs : lastAt;
+}
+
+function answerOf(ask: Ask): Extract<BootStep, { step: 'ask' }>['answer'] {
+  const { end } = ask;
+  if (end === undefined) return 'sending';
+  if (end.kind === 'refused') return 'refused';
+  if (end.kind === 'unanswered') return 'nothing';
+  if (isReplaced(ask)) return 'failed';
+  if (isWhole(ask)) return 'sent';
+  return end.kind === 'sent' && end.outcome === 'probe' ? 'size' : 'failed';
+}
+
+/** What came of it, in words. */
+export function endWords(ask: Ask): string {
+  const { end } = ask;
+  if (end === undefined) return ask.started === undefined ? 'being looked up, or waiting' : 'being sent';
+  if (end.kind === 'refused') return refusalWords(end.code, end.reason);
+  if (end.kind === 'unanswered') return unansweredWords(end.reason);
+  if (end.kind === 'replaced' || isReplaced(ask)) return 'given up: it asked for something else';
+  if (end.outcome === 'clientError') {
+    const said = end.errorText === '' ? '' : `, “${end.errorText}”`;
+    return `the node gave up with error ${end.errorCode ?? 0}: ${nodeErrorWords(end.errorCode)}${said}`;
+  }
+  return end.outcome === 'aborted' && end.fault !== undefined
+    ? `ended by the server: ${end.fault}`
+    : outcomeWords(end.outcome);
+}
+
+function stepOf(ask: Ask, now: number): BootStep {
+  const { at, file, options, repeats, started, end, port, local } = ask;
+  const sent = end?.kind === 'sent' ? end : undefined;
+  return {
+    step: 'ask',
+    at,
+    file,
+    kind: kindOfFile(file),
+    options,
+    repeats,
+    answer: answerOf(ask),
+    what: endWords(ask),
+    version: started?.version ?? '',
+    origin: started?.origin ?? '',
+    bytes: sent?.bytes ?? 0,
+    size: started?.size ?? 0,
+    retransmits: sent?.retransmits ?? 0,
+    firstReplyMs: sent?.firstReplyMs ?? null,
+    tookMs: Math.max(0, (end === undefined ? now : movedAt(ask)) - at),
+    port,
+    local,
+  };
+}
+
+/** The steps of a boot, with the times between them in which the node asked for nothing. */
+export function stepsOf(boot: readonly Ask[], now: number): BootStep[] {
+  const steps: BootStep[] = [];
+  let quietSince = boot[0]?.at ?? now;
+  for (const ask of boot) {
+    const gap = ask.at - quietSince;
+    if (gap >= GAP_MS) steps.push({ step: 'gap', at: quietSince, tookMs: gap });
+    steps.push(stepOf(ask, now));
+    quietSince = Math.max(quietSince, ask.end === undefined ? now : movedAt(ask));
+  }
+  return steps;
+}

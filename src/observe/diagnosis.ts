@@ -1,0 +1,326 @@
+/**
+ * Why a node did not boot, as far as a TFTP server can see it: what was seen last, where that points, and what it usually
+ * means. Rules over one boot, pure. Says no more than was seen: what it usually means is marked as such.
+ */
+import { formatBytes, formatMany } from '../storm/figures.ts';
+import type { TransferView } from '../server/types.ts';
+import { UNPROVEN_MS } from '../session/sender.ts';
+import type { Ask } from './ask.ts';
+import { isReplaced, isWell, isWhole, movedAt } from './boots.ts';
+import { about, kindOfFile, nodeErrorWords, refusalWords, unansweredWords } from './words.ts';
+import type { Area, NodeState, Verdict } from './wire.ts';
+
+/** A transfer that has not moved for so long is stuck; the same as that of `reveille_transfers_stuck`. */
+export const STUCK_MS = 5000;
+/** … and for so long it is worth a look: longer than any client waits before it repeats a lost packet twice. */
+export const SILENT_MS = 3000;
+/** After a refusal a loader tries its next name at once. */
+const STOPPED_MS = 10_000;
+/** After a file a loader reads the next one sooner than that, or boots. */
+const DONE_MS = 15_000;
+
+/** What is known of a transfer that goes on. */
+export type Moving = Pick<
+  TransferView,
+  'state' | 'size' | 'bytes' | 'retransmits' | 'silentMs' | 'blksize' | 'windowsize' | 'sinceMs'
+>;
+
+type Found = Omit<Verdict, 'state'>;
+
+export interface Circumstances {
+  readonly now: number;
+  /** Of the transfers that go on, the one of this boot; undefined: none does. */
+  readonly moving: Moving | undefined;
+  /** Boots just before that came no further. */
+  readonly alike: number;
+}
+
+const LOST_ANSWER =
+  'The request came through, so DHCP and the way here are fine. A firewall or NAT on the way back drops answers, as they come from another port than 69; or the node heard us and was reset just then.';
+
+const GONE =
+  'The node was switched off, reset or hangs, or its link went down. If its neighbours stopped as well, look at the switch between, else at this node’s console.';
+
+/** Where the last transfer or request of a boot stands. */
+export function stateOf(boot: readonly Ask[], { now, moving }: Pick<Circumstances, 'now' | 'moving'>): NodeState {
+  if (moving !== undefined && moving.state !== 'ended') {
+    if (moving.state === 'resolving' || moving.state === 'queued') return 'waiting';
+    // Everything is out: a silence after the last block is how many loaders end.
+    const mayBeOver = moving.state === 'lastBlockSent' && moving.bytes >= moving.size - moving.blksize;
+    if (!mayBeOver && moving.silentMs >= STUCK_MS) return 'stuck';
+    if (!mayBeOver && moving.silentMs >= SILENT_MS) return 'silent';
+    return moving.state === 'unproven' ? 'opening' : 'loading';
+  }
+  const last = lastThatCounts(boot);
+  if (last === undefined) return 'done';
+  const silence = now - last.lastAt;
+  if (last.end === undefined) return 'between';
+  if (isWell(last)) return silence < DONE_MS ? 'between' : 'done';
+  if (last.end.kind === 'refused' || last.end.kind === 'unanswered')
+    return silence < STOPPED_MS ? 'between' : 'stopped';
+  return 'failed';
+}
+
+/** The last request that its client has not itself given up for another. */
+function lastThatCounts(boot: readonly Ask[]): Ask | undefined {
+  return boot.findLast((ask) => !isReplaced(ask)) ?? boot.at(-1);
+}
+
+/** What became of a boot. @param boot in the order asked, not empty. */
+export function diagnose(boot: readonly Ask[], circumstances: Circumstances): Verdict {
+  const last = lastThatCounts(boot)!;
+  const state = stateOf(boot, circumstances);
+  const { moving, alike } = circumstances;
+  const found =
+    moving !== undefined && moving.state !== 'ended'
+      ? whileMoving(boot, last, moving, state)
+      : afterwards(boot, last, state);
+  const again =
+    alike === 0 ? '' : ` It has begun anew ${formatMany(alike, 'time')} before and came no further then either.`;
+  return { state, area: found.area, headline: found.headline, meaning: `${mixed(boot)}${found.meaning}${again}` };
+}
+
+/** The verdict on a node of which nothing is known. */
+export function neverHeard(asked: string): Verdict {
+  return {
+    state: 'done',
+    area: 'requests',
+    headline: `No request from ${asked} is remembered.`,
+    meaning:
+      'If it was switched on: it got no address, or DHCP named another server or no file, or the way to UDP port 69 is closed. See the DHCP log for its MAC first, then whether its requests reach this machine (tcpdump -ni any udp port 69). It is also forgotten after a restart of the server, or after many other nodes.',
+  };
+}
+
+function percentOf({ bytes, size }: Pick<Moving, 'bytes' | 'size'>): string {
+  return size === 0 ? 'the beginning' : `${Math.floor((bytes / size) * 100)} %`;
+}
+
+function whileMoving(boot: readonly Ask[], ask: Ask, moving: Moving, state: NodeState): Found {
+  const { file } = ask;
+  const silence = about(moving.silentMs);
+  if (state === 'waiting') {
+    return moving.state === 'resolving'
+      ? {
+          area: 'files',
+          headline: `${file} is being looked up or made, for ${about(moving.sinceMs)}.`,
+          meaning:
+            moving.sinceMs < 1000
+              ? 'Nothing is wrong so far.'
+              : 'A template, a handler, an upstream or a slow disk takes its time; loaders ask again after a fraction of a second, and some give up after a few.',
+        }
+      : {
+          area: 'server',
+          headline: `${file} waits for a free session, for ${about(moving.sinceMs)}.`,
+          meaning: 'As many transfers run as the server may have at once (sessions). The node asks again meanwhile.',
+        };
+  }
+  if (state === 'opening') {
+    return {
+      area: 'nodes',
+      headline: `The first reply for ${file} has been sent.`,
+      meaning: 'Nothing is wrong so far.',
+    };
+  }
+  if (state === 'loading') {
+    return {
+      area: 'nodes',
+      headline: `It is loading ${file}: ${percentOf(moving)}${moving.size > 0 ? ` of ${formatBytes(moving.size)}` : ''}.`,
+      meaning:
+        moving.retransmits > 0
+          ? `Nothing stands still; ${formatMany(moving.retransmits, 'packet')} had to be sent again.`
+          : 'Nothing is wrong so far.',
+    };
+  }
+  if (moving.state === 'unproven') {
+    return {
+      area: 'network',
+      headline: `No sign for ${silence} that our first reply for ${file} has arrived${repeated(ask)}.`,
+      meaning: LOST_ANSWER,
+    };
+  }
+  if (moving.bytes === 0) return firstBlockLost(boot, file, silence, moving.blksize);
+  return {
+    area: 'nodes',
+    headline: `It fell silent ${silence} ago at ${percentOf(moving)} of ${file}.`,
+    meaning: GONE,
+  };
+}
+
+function repeated({ repeats }: Ask): string {
+  return repeats === 0 ? '' : `, though it asked ${formatMany(repeats + 1, 'time')}`;
+}
+
+/** Its answer to our options came; an ACK of the first block did not. */
+function firstBlockLost(boot: readonly Ask[], file: string, silence: string, blksize: number): Found {
+  const seen = `It took our options for ${file}, but no block has arrived for ${silence}.`;
+  // What has got through before is not too large for the way.
+  const hasPassed = boot.some((ask) => isWhole(ask) && ask.started!.size >= blksize && ask.started!.blksize >= blksize);
+  return hasPassed
+    ? {
+        area: 'nodes',
+        headline: seen,
+        meaning: `Blocks of that size have reached it before, so the way is good. ${GONE}`,
+      }
+    : {
+        area: 'network',
+        headline: seen,
+        meaning: `If others stop like that: small packets get through and blocks of ${blksize} bytes do not. Look at the MTU of switches, tunnels and bridges between, or set maxBlksize. If it is alone: it was switched off or reset just then.`,
+      };
+}
+
+function afterwards(boot: readonly Ask[], last: Ask, state: NodeState): Found {
+  const { end, file } = last;
+  if (end === undefined || end.kind === 'replaced' || isReplaced(last)) {
+    return { area: 'nodes', headline: `It asked for ${file}.`, meaning: 'Nothing more is known of that yet.' };
+  }
+  if (end.kind === 'refused') return refused(boot, last, state);
+  if (end.kind === 'unanswered') {
+    return {
+      area: 'server',
+      headline: `Its request for ${file} was ${unansweredWords(end.reason)}.`,
+      meaning:
+        end.reason === 'busy'
+          ? 'The log says why the file could not be read. The node asks again until it loses its patience.'
+          : 'The server had more to do than it may, or was being stopped. The node asks again until it loses its patience.',
+    };
+  }
+  if (end.outcome === 'probe') {
+    return {
+      area: 'nodes',
+      headline: `It asked for the size of ${file} and ${state === 'between' ? 'has yet to ask for the file' : 'never for the file'}.`,
+      meaning:
+        state === 'between'
+          ? 'Firmware asks for the size first; nothing is wrong so far.'
+          : 'Firmware asks for the size first. It stopped between the two: too little memory for a file of that size, or somebody at its keyboard.',
+    };
+  }
+  if (isWhole(last)) return wellEnded(boot, last, state);
+  return badlyEnded(boot, last, end.outcome);
+}
+
+function refused(boot: readonly Ask[], last: Ask, state: NodeState): Found {
+  const end = last.end as Extract<Ask['end'], { kind: 'refused' }>;
+  if (end.code !== 1) {
+    return {
+      area: 'files',
+      headline: `${last.file} was refused: ${refusalWords(end.code, end.reason)}.`,
+      meaning: 'That is a rule or a file of this server: `reveille explain` tells which one, and why.',
+    };
+  }
+  const goesOn = state === 'between';
+  const since = boot.length - 1 - boot.findLastIndex((ask) => isWell(ask));
+  const tried =
+    since > 1
+      ? `None of the last ${since} names that it tried exists; the last was ${last.file}`
+      : `${last.file} does not exist here`;
+  return {
+    area: 'files',
+    headline: goesOn ? `${tried}.` : `${tried}, and it asked for nothing after that.`,
+    meaning: goesOn
+      ? 'Loaders try many names in turn: nothing is wrong so far.'
+      : 'Compare the name with what is served, capitals included, and see what names it: DHCP (filename), or the config of the loader before. `reveille explain NAME --ip ADDRESS` tells how it is looked for.',
+  };
+}
+
+/** What is likely when a node has got a file of a kind and asks for nothing more. */
+const NEXT: Readonly<Record<ReturnType<typeof kindOfFile>, readonly [area: Area | 'after', meaning: string]>> = {
+  loader: [
+    'nodes',
+    'The loader did not start, or does not look here for its config: wrong architecture (BIOS or UEFI), Secure Boot that does not know its signature, or a loader built to look elsewhere. The node’s console says which.',
+  ],
+  config: [
+    'files',
+    'The config may want it so (local disk, a menu that waits for a key, files over HTTP). If not, it names nothing that the loader could fetch: `reveille render` shows what the node got.',
+  ],
+  kernel: [
+    'after',
+    'If an initrd should follow, the config does not name it. Else TFTP has done its part: look at the node’s console, and at the kernel’s arguments.',
+  ],
+  initrd: [
+    'after',
+    'TFTP has done its part. If the node did not come up, its console and the kernel’s arguments (console=, root=, the installer’s URL) are the place to look.',
+  ],
+  module: ['after', 'A part of a loader was the last: the node waits at a menu, or went on by other ways than TFTP.'],
+  file: ['after', 'TFTP has done its part. If the node did not come up, look at its console.'],
+};
+
+function wellEnded(boot: readonly Ask[], last: Ask, state: NodeState): Found {
+  const files = boot.filter(isWhole).length;
+  const got = `${last.file}${files > 1 ? `, the last of ${formatMany(files, 'file')},` : ''} was sent whole`;
+  if (state === 'between') {
+    return {
+      area: 'nodes',
+      headline: `${got} a moment ago.`,
+      meaning: 'It is about to ask for the next one, or to boot.',
+    };
+  }
+  const kind = kindOfFile(last.file);
+  // Parts of a loader say little of where it is: what came before them does.
+  const telling =
+    kind === 'module' && boot.some((ask) => isWhole(ask) && kindOfFile(ask.file) === 'initrd') ? 'initrd' : kind;
+  const [area, meaning] = NEXT[telling];
+  return { area, headline: `${got}, and it asked for nothing after that.`, meaning };
+}
+
+function badlyEnded(boot: readonly Ask[], last: Ask, outcome: string): Found {
+  const end = last.end as Extract<Ask['end'], { kind: 'sent' }>;
+  const { size = 0, blksize = 512 } = last.started ?? {};
+  const { file } = last;
+  const how = size === 0 ? '' : ` after ${formatBytes(end.bytes)} of ${formatBytes(size)}`;
+  const silence = about(Math.max(0, last.lastAt - movedAt(last)));
+  if (outcome === 'clientError') {
+    const said = end.errorText === '' ? '' : ` (“${end.errorText}”)`;
+    return {
+      area: 'nodes',
+      headline: `It gave up ${file}${how}, with error ${end.errorCode ?? 0}${said}.`,
+      meaning:
+        end.errorCode === 3
+          ? 'It has no room for the file: too little memory, or an initrd that grew.'
+          : `That error stands for: ${nodeErrorWords(end.errorCode)}. The node’s console says more.`,
+    };
+  }
+  if (outcome === 'unreachable') {
+    return {
+      area: 'nodes',
+      headline: `It closed its port in the middle of ${file}${how}.`,
+      meaning:
+        'The loader ended or the node was reset, and its network is alive: that is the node’s doing, not the network’s.',
+    };
+  }
+  if (outcome === 'aborted') {
+    return {
+      area: 'server',
+      headline: `The server ended ${file}${how}${end.fault === undefined ? '' : `: ${end.fault}`}.`,
+      meaning:
+        'It was stopping, a file was cut short under it, or the node never answered while others waited. The log has a line for it.',
+    };
+  }
+  if (end.bytes === 0) {
+    // One whose first reply is never acknowledged is given up so soon that this one's must have been.
+    const wasAcknowledged = last.options !== '' && last.lastAt - last.askedAt > 2 * UNPROVEN_MS;
+    if (wasAcknowledged) return firstBlockLost(boot, file, silence, blksize);
+    return {
+      area: 'network',
+      headline: `No sign came that our first reply for ${file} has arrived${repeated(last)}.`,
+      meaning: LOST_ANSWER,
+    };
+  }
+  return {
+    area: 'nodes',
+    headline: `It fell silent${how} of ${file}.`,
+    meaning: GONE,
+  };
+}
+
+/** A boot must not mix versions of a channel. */
+function mixed(boot: readonly Ask[]): string {
+  const versions = new Map<string, Set<string>>();
+  for (const { started } of boot) {
+    if (started === undefined || started.version === '') continue;
+    versions.set(started.channel, (versions.get(started.channel) ?? new Set()).add(started.version));
+  }
+  const both = [...versions.values()].find((names) => names.size > 1);
+  return both === undefined
+    ? ''
+    : `It was given files of ${[...both].join(' and ')} in one boot: kernel and initrd may not fit together. `;
+}

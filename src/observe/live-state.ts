@@ -1,0 +1,301 @@
+/**
+ * What is going on, once a second: a snapshot for whoever comes, and what has changed for whoever stays. Samples the
+ * charts always; makes the list of nodes only while somebody looks. Knows no HTTP.
+ */
+import type { NodeId } from '../content/boot-set/node-identity.ts';
+import type {
+  DropRecord,
+  RefusalRecord,
+  RequestRecord,
+  Server,
+  ServerObserver,
+  StartRecord,
+  TransferRecord,
+} from '../server/types.ts';
+import { Course, countsOf } from './course.ts';
+import { NodeHistory } from './node-history.ts';
+import { reportOf } from './node-report.ts';
+import { outlookOf } from './outlook.ts';
+import { Problems } from './problems.ts';
+import { groupingsOf, type KnownNode, RowList, type Rows } from './row-list.ts';
+import type {
+  CacheRow,
+  ChannelRow,
+  LiveChange,
+  LiveSnapshot,
+  NodeReport,
+  NodeRow,
+  RowChange,
+  ServerFacts,
+} from './wire.ts';
+
+/** Between two samples, and two changes. */
+export const TICK_MS = 1000;
+/** How long the ways to group nodes hold. */
+const GROUPINGS_MS = 5000;
+/** A list that is no older is good enough for another reader. */
+const FRESH_MS = 500;
+
+export interface LiveStateParts {
+  /** undefined while the server has not started. */
+  readonly server: () => Pick<Server, 'transfers' | 'stats' | 'ready' | 'addresses' | 'engine'> | undefined;
+  readonly channels: () => readonly ChannelRow[];
+  readonly cache: () => CacheRow;
+  /** What the inventory has of the first of these ids that it knows. */
+  readonly known: (ids: readonly NodeId[]) => KnownNode | undefined;
+  /** Makes foreign text safe to show. */
+  readonly show: (text: string, most: number) => string;
+  readonly version: string;
+  readonly workers: number;
+  /** Milliseconds since the epoch. Default Date.now. */
+  readonly now?: () => number;
+}
+
+type Whole = Omit<LiveSnapshot, 'nodes' | 'chart'>;
+
+export class LiveState {
+  readonly history: NodeHistory;
+  readonly #parts: LiveStateParts;
+  readonly #now: () => number;
+  readonly #problems: Problems;
+  readonly #course = new Course();
+  readonly #list: RowList;
+  readonly #startedAt: number;
+  readonly #listeners = new Set<(change: LiveChange) => void>();
+  #lastRequestAt: number | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  /** What the listeners know. */
+  #told: { readonly rows: ReadonlyMap<string, NodeRow>; readonly whole: Readonly<Record<string, string>> } | undefined;
+  #groupings: { readonly names: readonly string[]; readonly count: number; readonly at: number } | undefined;
+  #made: { readonly at: number; readonly rows: Rows } | undefined;
+
+  constructor(parts: LiveStateParts) {
+    this.#parts = parts;
+    this.#now = parts.now ?? Date.now;
+    this.history = new NodeHistory({ show: parts.show, now: this.#now });
+    this.#problems = new Problems(this.history, parts.show, this.#now);
+    this.#list = new RowList({ history: this.history, known: parts.known, show: parts.show });
+    this.#startedAt = this.#now();
+  }
+
+  /** Begins to sample. It is no reason for the process to stay alive. */
+  start(): void {
+    this.#timer ??= setInterval(() => this.tick(), TICK_MS).unref();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#listeners.clear();
+  }
+
+  /** What a server calls only where somebody listens. */
+  get observer(): Required<Pick<ServerObserver, 'onRequest' | 'onDrop'>> {
+    return {
+      onRequest: (record: RequestRecord) => {
+        this.#lastRequestAt = this.#now();
+        this.history.request(record);
+      },
+      onDrop: (record: DropRecord) => {
+        this.history.drop(record);
+        this.#problems.drop(record);
+      },
+    };
+  }
+
+  onStart(record: StartRecord): void {
+    this.history.start(record);
+  }
+
+  onTransfer(record: TransferRecord): void {
+    this.history.transfer(record);
+    this.#problems.transfer(record);
+    const { firstReplyMs, durationMs } = record;
+    const now = this.#now();
+    if (firstReplyMs !== undefined) this.#course.replied(now - durationMs, firstReplyMs, now);
+  }
+
+  onRefusal(record: RefusalRecord): void {
+    this.history.refusal(record);
+    this.#problems.refusal(record);
+  }
+
+  /** One sample, and what has changed to every listener. */
+  tick(): void {
+    const server = this.#parts.server();
+    if (server === undefined) return;
+    const stats = server.stats();
+    const now = this.#now();
+    this.#course.sample(now, countsOf(stats), stats.transfersActive);
+    if (this.#listeners.size === 0) {
+      this.#told = undefined;
+      return;
+    }
+    const change = this.#change(now);
+    for (const listen of this.#listeners) listen(change);
+  }
+
+  /**
+   * Everything as it is, and from then on every change: no change is lost between the two.
+   *
+   * @returns a function that ends it.
+   */
+  follow(begin: (snapshot: LiveSnapshot) => void, listen: (change: LiveChange) => void): () => void {
+    const snapshot = this.snapshot();
+    this.#told ??= { rows: new Map(snapshot.nodes.map((row) => [row.id, row])), whole: {} };
+    begin(snapshot);
+    this.#listeners.add(listen);
+    return () => {
+      this.#listeners.delete(listen);
+    };
+  }
+
+  snapshot(): LiveSnapshot {
+    const now = this.#now();
+    // Whoever listens already has been told of rows as they were then, and is told of changes against those.
+    const rows = this.#told === undefined ? this.#rows(now).rows : [...this.#told.rows.values()];
+    return { ...this.#whole(now), nodes: rows, chart: this.#course.points() };
+  }
+
+  /** What is remembered of a node. @param asked as somebody wrote it. @param ids what that names, the best first. */
+  node(asked: string, ids: readonly NodeId[]): NodeReport {
+    return reportOf({
+      asked,
+      ids,
+      now: this.#now(),
+      history: this.history,
+      known: this.#parts.known,
+      show: this.#parts.show,
+      transfers: this.#parts.server()?.transfers() ?? [],
+    });
+  }
+
+  #rows(now: number): Rows {
+    if (this.#made !== undefined && now - this.#made.at >= 0 && now - this.#made.at < FRESH_MS) return this.#made.rows;
+    const rows = this.#list.make(this.#parts.server()?.transfers() ?? [], now);
+    this.#made = { at: now, rows };
+    return rows;
+  }
+
+  #whole(now: number): Whole {
+    const { channels, cache } = this.#parts;
+    const server = this.#parts.server();
+    const { rows, booting, trouble, unlisted } = this.#rows(now);
+    const { transfersActive: active = 0, transfersQueued: queued = 0 } = server?.stats() ?? {};
+    const problems = this.#problems.list();
+    const { minute, now: pace } = this.#course;
+    const firstReplyP99 = this.#course.firstReplyOfMinute(0.99);
+    const lastRequestAt = this.#lastRequestAt;
+    return {
+      now,
+      server: this.#facts(server),
+      figures: {
+        booting,
+        active,
+        queued,
+        trouble: Object.values(trouble).reduce((sum, count) => sum + count, 0),
+        bytesPerS: Math.round(pace.bytesPerS),
+        requestsPerS: Math.round(pace.requestsPerS),
+        retransmitShare: minute.dataSent === 0 ? null : minute.retransmits / minute.dataSent,
+        firstReplyP99,
+        lastRequestAt,
+        unlisted,
+      },
+      areas: outlookOf({
+        now,
+        ready: server?.ready ?? false,
+        lastRequestAt,
+        requestsPerS: pace.requestsPerS,
+        minute,
+        firstReplyP99,
+        active,
+        queued,
+        booting,
+        trouble,
+        worstFile: problems[0],
+      }),
+      problems,
+      channels: channels(),
+      cache: cache(),
+      groupings: this.#groupingsOf(rows, now),
+    };
+  }
+
+  /** Looks at every label of every node, so not each time. */
+  #groupingsOf(rows: readonly NodeRow[], now: number): readonly string[] {
+    const known = this.#groupings;
+    if (known !== undefined && known.count === rows.length && now - known.at < GROUPINGS_MS) return known.names;
+    this.#groupings = { names: groupingsOf(rows), count: rows.length, at: now };
+    return this.#groupings.names;
+  }
+
+  #facts(server: ReturnType<LiveStateParts['server']>): ServerFacts {
+    const { version, workers } = this.#parts;
+    const addresses = server?.addresses ?? [];
+    return {
+      version,
+      engine: server?.engine ?? '',
+      ready: server?.ready ?? false,
+      addresses: addresses.map(({ address, port }) =>
+        address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`,
+      ),
+      workers,
+      startedAt: this.#startedAt,
+    };
+  }
+
+  #change(now: number): LiveChange {
+    this.#made = undefined;
+    const whole = this.#whole(now);
+    const { figures, ...rest } = whole;
+    const rows = new Map<string, NodeRow>();
+    for (const row of this.#rows(now).rows) rows.set(row.id, row);
+    const before = this.#told?.rows ?? new Map<string, NodeRow>();
+    const texts = Object.fromEntries(
+      Object.entries(rest).flatMap(([key, value]) => (key === 'now' ? [] : [[key, JSON.stringify(value)]])),
+    );
+    const changedParts = Object.entries(rest).filter(([key]) => key !== 'now' && texts[key] !== this.#told?.whole[key]);
+    const changed: (NodeRow | RowChange)[] = [];
+    for (const [id, row] of rows) {
+      const known = before.get(id);
+      const change = known === undefined ? row : changeOf(known, row);
+      if (change !== undefined) changed.push(change);
+    }
+    this.#told = { rows, whole: texts };
+    return {
+      ...(Object.fromEntries(changedParts) as Partial<Whole>),
+      now,
+      figures,
+      changed,
+      gone: [...before.keys()].filter((id) => !rows.has(id)),
+      points: this.#course.takeChanged(),
+    };
+  }
+}
+
+/** What one and the same node's row may differ in; `groups` is the same object as long as nothing in it has changed. */
+const CHANGING = [
+  'state',
+  'percent',
+  'rate',
+  'silent',
+  'retransmits',
+  'file',
+  'kind',
+  'version',
+  'why',
+  'name',
+  'mac',
+  'groups',
+] as const satisfies readonly (keyof NodeRow)[];
+
+/** undefined: nothing. */
+function changeOf(before: NodeRow, row: NodeRow): RowChange | undefined {
+  let change: Record<string, unknown> | undefined;
+  for (const key of CHANGING) {
+    if (row[key] === before[key]) continue;
+    change ??= { id: row.id };
+    change[key] = row[key];
+  }
+  return change as RowChange | undefined;
+}

@@ -1,0 +1,276 @@
+/**
+ * What each node asked for lately, in memory: a bounded ring of asks for each address, and which addresses a machine
+ * has spoken from. Written as the server tells of its requests; knows no HTTP, no words and no transfers under way.
+ */
+import { nodesInPath, type NodeId } from '../content/boot-set/node-identity.ts';
+import { cleanName } from '../content/name.ts';
+import type { Address } from '../engine/types.ts';
+import type { DropRecord, RefusalRecord, RequestRecord, StartRecord, TransferRecord } from '../server/types.ts';
+import type { Ask, AskEnd } from './ask.ts';
+
+/** Addresses remembered; those that were silent longest are forgotten first. */
+const NODES_MAX = 16_384;
+/** Asks remembered of all of them together. A boot has about twenty. */
+const ASKS_MAX = 131_072;
+/** Of one of them. */
+const ASKS_PER_NODE = 256;
+/** The order of silence is as exact as that: to keep it costs more than all the rest. */
+const ORDERED_MS = 1000;
+/** Characters kept of a name, and of what was asked for with it. */
+const SHOWN_MAX = 200;
+const OPTIONS_SHOWN_MAX = 120;
+
+export interface NodeHistoryOptions {
+  /** Makes foreign text safe to show, cut to `most` characters. */
+  readonly show: (text: string, most: number) => string;
+  /** Milliseconds since the epoch. Default Date.now. */
+  readonly now?: () => number;
+  readonly mostNodes?: number;
+  readonly mostAsks?: number;
+  readonly mostAsksPerNode?: number;
+}
+
+/** What is remembered of an address. */
+export interface NodeMemory {
+  readonly address: string;
+  /** Names of the machine that speaks from it, as the names that it asked for told: at most one of each kind. */
+  readonly ids: readonly NodeId[];
+  /** Oldest first, at least one. */
+  readonly asks: readonly Ask[];
+  /** Asks that are remembered no longer. */
+  readonly forgotten: number;
+  readonly lastAt: number;
+}
+
+class Memory implements NodeMemory {
+  readonly address: string;
+  ids: readonly NodeId[] = [];
+  readonly asks: Ask[] = [];
+  forgotten = 0;
+  lastAt: number;
+  /** When it was made the last in order. */
+  orderedAt: number;
+
+  constructor(address: string, now: number) {
+    this.address = address;
+    this.orderedAt = now;
+    this.lastAt = now;
+  }
+}
+
+/** In one piece, as a string that was put together of many is not. */
+function ownCopy(text: string): string {
+  return Buffer.from(text, 'latin1').toString('latin1');
+}
+
+export class NodeHistory {
+  readonly #now: () => number;
+  readonly #show: NodeHistoryOptions['show'];
+  readonly #mostNodes: number;
+  readonly #mostAsks: number;
+  readonly #mostAsksPerNode: number;
+  /** The address that was silent longest comes first. */
+  readonly #nodes = new Map<string, Memory>();
+  readonly #addresses = new Map<NodeId, Set<string>>();
+  #asks = 0;
+
+  constructor(options: NodeHistoryOptions) {
+    this.#show = options.show;
+    this.#now = options.now ?? Date.now;
+    this.#mostNodes = options.mostNodes ?? NODES_MAX;
+    this.#mostAsks = options.mostAsks ?? ASKS_MAX;
+    this.#mostAsksPerNode = options.mostAsksPerNode ?? ASKS_PER_NODE;
+  }
+
+  /** Addresses, and asks of all of them, that are remembered now. */
+  get size(): { readonly nodes: number; readonly asks: number } {
+    return { nodes: this.#nodes.size, asks: this.#asks };
+  }
+
+  node(address: string): NodeMemory | undefined {
+    return this.#nodes.get(address);
+  }
+
+  /** Those that a machine of this name has spoken from, the last one first. */
+  addressesOf(id: NodeId): readonly string[] {
+    const addresses = [...(this.#addresses.get(id) ?? [])];
+    return addresses.toSorted((a, b) => this.#nodes.get(b)!.lastAt - this.#nodes.get(a)!.lastAt);
+  }
+
+  /** Every address, the one that was silent longest first. */
+  nodes(): Iterable<NodeMemory> {
+    return this.#nodes.values();
+  }
+
+  request({ client, local, filename, options, done, transfer }: RequestRecord): void {
+    const memory = this.#heardAgain(client.address) ?? this.#enter(client.address);
+    const former = this.#find(memory, done === 'repeated' ? (transfer ?? 0) : 0, client.port, local);
+    if (done === 'repeated' && former !== undefined) {
+      this.#repeated(former);
+      return;
+    }
+    // What else was asked for from this port is of no use to its client any more.
+    if (former !== undefined && former.end === undefined) this.#end(former, { kind: 'replaced' });
+    const unanswered = done === 'admitted' || done === 'refused' || done === 'repeated' ? undefined : done;
+    const file = this.#shown(filename, SHOWN_MAX);
+    if (unanswered !== undefined && isSameSilence(former, file, unanswered)) {
+      this.#repeated(former);
+      return;
+    }
+    this.#learn(memory, filename);
+    const ask: Ask = {
+      transfer: transfer ?? 0,
+      at: memory.lastAt,
+      port: client.port,
+      local,
+      file,
+      kind: undefined,
+      options: this.#shown(options.map(({ name, value }) => `${name}=${value}`).join(' '), OPTIONS_SHOWN_MAX),
+      repeats: 0,
+      askedAt: memory.lastAt,
+      lastAt: memory.lastAt,
+      started: undefined,
+      end: unanswered === undefined ? undefined : { kind: 'unanswered', reason: unanswered },
+    };
+    memory.asks.push(ask);
+    this.#asks++;
+    this.#bound(memory);
+  }
+
+  start({ id, client, local, origin, set, size, blksize, windowsize }: StartRecord): void {
+    const ask = this.#findAt(client, id, local);
+    if (ask === undefined) return;
+    const version = set === undefined ? '' : `${set.channel}-${set.version}`;
+    ask.started = { origin, channel: set?.channel ?? '', version, size, blksize, windowsize };
+  }
+
+  refusal({ client, local, code, reason }: RefusalRecord): void {
+    const ask = this.#findAt(client, 0, local);
+    if (ask !== undefined) this.#end(ask, { kind: 'refused', code, reason: this.#shown(reason, SHOWN_MAX) });
+  }
+
+  drop({ transfer, client, local, reason }: DropRecord): void {
+    const ask = this.#findAt(client, transfer, local);
+    if (ask !== undefined) this.#end(ask, { kind: 'unanswered', reason });
+  }
+
+  transfer(record: TransferRecord): void {
+    const { id, client, local, outcome, bytes, retransmits, durationMs, firstReplyMs, errorCode, fault } = record;
+    const ask = this.#findAt(client, id, local);
+    if (ask === undefined) return;
+    this.#end(ask, {
+      kind: 'sent',
+      outcome,
+      bytes,
+      retransmits,
+      durationMs,
+      firstReplyMs,
+      errorCode,
+      errorText: this.#shown(record.errorText, OPTIONS_SHOWN_MAX),
+      fault: fault === undefined ? undefined : this.#shown(fault, SHOWN_MAX),
+    });
+  }
+
+  #shown(text: string, most: number): string {
+    const shown = this.#show(text, most);
+    return shown === text ? text : ownCopy(shown);
+  }
+
+  /** The node at an address, which is no longer the one that was silent longest; undefined: it is not known. */
+  #heardAgain(address: string): Memory | undefined {
+    const memory = this.#nodes.get(address);
+    if (memory === undefined) return undefined;
+    const now = this.#now();
+    if (now - memory.orderedAt >= ORDERED_MS) {
+      memory.orderedAt = now;
+      this.#nodes.delete(address);
+      this.#nodes.set(address, memory);
+    }
+    memory.lastAt = now;
+    return memory;
+  }
+
+  #enter(address: string): Memory {
+    const memory = new Memory(address, this.#now());
+    this.#nodes.set(address, memory);
+    return memory;
+  }
+
+  /** What was asked for from there; undefined: it is forgotten. */
+  #findAt({ address, port }: Address, transfer: number, local: string): Ask | undefined {
+    const memory = this.#heardAgain(address);
+    return memory === undefined ? undefined : this.#find(memory, transfer, port, local);
+  }
+
+  /** @param transfer 0: whatever came last from that port. */
+  #find({ asks }: Memory, transfer: number, port: number, local: string): Ask | undefined {
+    return asks.findLast((ask) =>
+      transfer === 0 ? ask.port === port && ask.local === local : ask.transfer === transfer,
+    );
+  }
+
+  #repeated(ask: Ask): void {
+    ask.repeats++;
+    ask.askedAt = this.#now();
+    ask.lastAt = ask.askedAt;
+  }
+
+  /** What ended a transfer that was replaced is known only later, and says more. */
+  #end(ask: Ask, end: AskEnd): void {
+    if (ask.end?.kind === 'replaced' && end.kind !== 'sent') return;
+    ask.end = end;
+    ask.lastAt = this.#now();
+  }
+
+  #learn(memory: Memory, filename: string): void {
+    const path = cleanName(filename);
+    const ids = typeof path === 'string' ? nodesInPath(path) : [];
+    if (ids.length === 0) return;
+    // A machine that calls itself otherwise than the one before is another one.
+    const kinds = new Set(ids.map(kindIn));
+    const kept = memory.ids.filter((id) => !kinds.has(kindIn(id)));
+    if (kept.length === 0 && ids.length === memory.ids.length && ids.every((id) => memory.ids.includes(id))) return;
+    const isOther = memory.ids.some((id) => kinds.has(kindIn(id)) && !ids.includes(id));
+    this.#nameIt(memory, isOther ? ids : [...ids, ...kept]);
+  }
+
+  #nameIt(memory: Memory, ids: readonly NodeId[]): void {
+    for (const id of memory.ids) if (!ids.includes(id)) this.#unlink(id, memory.address);
+    for (const id of ids) {
+      const addresses = this.#addresses.get(id);
+      if (addresses === undefined) this.#addresses.set(id, new Set([memory.address]));
+      else addresses.add(memory.address);
+    }
+    memory.ids = ids;
+  }
+
+  #unlink(id: NodeId, address: string): void {
+    const addresses = this.#addresses.get(id);
+    addresses?.delete(address);
+    if (addresses?.size === 0) this.#addresses.delete(id);
+  }
+
+  #bound(memory: Memory): void {
+    if (memory.asks.length > this.#mostAsksPerNode) {
+      memory.asks.shift();
+      memory.forgotten++;
+      this.#asks--;
+    }
+    for (const oldest of this.#nodes.values()) {
+      if (this.#nodes.size <= this.#mostNodes && this.#asks <= this.#mostAsks) return;
+      if (oldest === memory) continue;
+      this.#nodes.delete(oldest.address);
+      this.#asks -= oldest.asks.length;
+      this.#nameIt(oldest, []);
+    }
+  }
+}
+
+function kindIn(id: NodeId): string {
+  return id.slice(0, id.indexOf(':'));
+}
+
+/** Whether it has been left unanswered just so before: a client that goes on asking makes no new line each time. */
+function isSameSilence(ask: Ask | undefined, file: string, reason: string): ask is Ask {
+  return ask?.end?.kind === 'unanswered' && ask.end.reason === reason && ask.file === file;
+}

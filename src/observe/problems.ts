@@ -1,0 +1,127 @@
+/**
+ * Refusals and failures that nodes have met lately, alike ones put together: whoever reads sees a line for each kind, not
+ * for each node. Bounded; counts as things happen, and judges only when asked. Knows no HTTP.
+ */
+import type { DropRecord, RefusalRecord, TransferRecord } from '../server/types.ts';
+import type { NodeHistory } from './node-history.ts';
+import { BEGAN_ANEW, isWell } from './boots.ts';
+import { nodeErrorWords, outcomeWords, refusalWords, unansweredWords } from './words.ts';
+import type { Problem } from './wire.ts';
+
+/** Kinds of problems remembered; those that came up longest ago are forgotten first. */
+const PROBLEMS_MAX = 256;
+/** Of each: the nodes that met it last, to see whether they went on. */
+const NODES_MAX = 64;
+/** Age after which it is of no interest any more. */
+const LIFE_MS = 15 * 60_000;
+const SHOWN = 40;
+/** A node that has asked for nothing since, for so long, has stopped there. */
+const STOPPED_MS = 10_000;
+const FILE_SHOWN_MAX = 120;
+
+interface Kept {
+  /** Whether it is how a transfer ended; else how a request was answered. */
+  readonly isOfTransfer: boolean;
+  readonly what: string;
+  readonly file: string;
+  count: number;
+  lastAt: number;
+  /** Addresses, the last to meet it last, and when. */
+  readonly nodes: Map<string, number>;
+}
+
+/** Of a name, what differs from node to node in braces. */
+export function withoutNode(file: string): string {
+  return file
+    .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi, '{uuid}')
+    .replace(/(?<![0-9a-f])(?:[0-9a-f]{2}[-:]){5}[0-9a-f]{2}(?![-:]?[0-9a-f])/gi, '{mac}')
+    .replace(/(pxelinux\.cfg\/|grub\.cfg-)[0-9A-F]{1,8}$/, '$1{hexip}')
+    .replace(/(?<![0-9.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9.])/g, '{ip}');
+}
+
+export class Problems {
+  readonly #history: Pick<NodeHistory, 'node'>;
+  readonly #show: (text: string, most: number) => string;
+  readonly #now: () => number;
+  /** The one that came up longest ago comes first. */
+  readonly #kept = new Map<string, Kept>();
+
+  /** @param show makes foreign text safe to show. @param now milliseconds since the epoch. */
+  constructor(
+    history: Pick<NodeHistory, 'node'>,
+    show: (text: string, most: number) => string,
+    now: () => number = Date.now,
+  ) {
+    this.#history = history;
+    this.#show = show;
+    this.#now = now;
+  }
+
+  refusal({ client, filename, code, reason }: RefusalRecord): void {
+    this.#met(client.address, refusalWords(code, this.#show(reason, FILE_SHOWN_MAX)), filename);
+  }
+
+  drop({ client, filename, reason }: DropRecord): void {
+    this.#met(client.address, unansweredWords(reason), filename);
+  }
+
+  transfer({ client, file, outcome, errorCode, fault }: TransferRecord): void {
+    if (outcome === 'complete' || outcome === 'completeUnconfirmed' || outcome === 'probe') return;
+    if (fault === BEGAN_ANEW) return;
+    const what =
+      outcome === 'clientError'
+        ? `the node gave up with error ${errorCode ?? 0}: ${nodeErrorWords(errorCode)}`
+        : `${outcomeWords(outcome)}${fault === undefined ? '' : `: ${this.#show(fault, FILE_SHOWN_MAX)}`}`;
+    this.#met(client.address, what, file, true);
+  }
+
+  /** Those at which nodes have stopped first, then the latest. */
+  list(): Problem[] {
+    const now = this.#now();
+    return [...this.#kept.values()]
+      .filter(({ lastAt }) => now - lastAt <= LIFE_MS)
+      .map(({ what, file, count, lastAt, nodes, isOfTransfer }) => ({
+        what,
+        file,
+        count,
+        lastAt,
+        node: [...nodes.keys()].at(-1)!,
+        stopped: [...nodes].filter(([address, at]) =>
+          this.#hasStopped(address, isOfTransfer ? undefined : file, at, now),
+        ).length,
+      }))
+      .toSorted((a, b) => b.stopped - a.stopped || b.lastAt - a.lastAt)
+      .slice(0, SHOWN);
+  }
+
+  /** @param file undefined: that of the transfer that ended then. */
+  #hasStopped(address: string, file: string | undefined, at: number, now: number): boolean {
+    const last = this.#history.node(address)?.asks.at(-1);
+    if (last === undefined || last.at > at || now - at < STOPPED_MS) return false;
+    // A loader tries several names in one millisecond: it stopped at the last.
+    if (file === undefined) return last.end?.kind === 'sent' && !isWell(last);
+    return last.end?.kind !== 'sent' && withoutNode(last.file) === file;
+  }
+
+  #met(address: string, what: string, filename: string, isOfTransfer = false): void {
+    const now = this.#now();
+    const file = withoutNode(this.#show(filename, FILE_SHOWN_MAX));
+    const key = `${what}\0${file}`;
+    const kept = this.#kept.get(key) ?? {
+      isOfTransfer,
+      what,
+      file,
+      count: 0,
+      lastAt: now,
+      nodes: new Map<string, number>(),
+    };
+    this.#kept.delete(key);
+    this.#kept.set(key, kept);
+    kept.count++;
+    kept.lastAt = now;
+    kept.nodes.delete(address);
+    kept.nodes.set(address, now);
+    if (kept.nodes.size > NODES_MAX) kept.nodes.delete(kept.nodes.keys().next().value!);
+    if (this.#kept.size > PROBLEMS_MAX) this.#kept.delete(this.#kept.keys().next().value!);
+  }
+}

@@ -1,0 +1,265 @@
+/** What stands beside the nodes: the headline, where to look, who needs a look, problems, boot sets, memory. */
+import { type Plight, plightsOf, plightWords } from '../observe/plights.ts';
+import { about, ago, AREA_MARKS, AREA_WORDS, headlineOf, stateWords } from '../observe/words.ts';
+import type { AreaReport, CacheRow, ChannelRow, LiveSnapshot, NodeRow, Problem } from '../observe/wire.ts';
+import { formatBytes, formatCount, formatMany, formatRate, formatShare } from '../storm/figures.ts';
+import { byId, el, KeyedList, setAttribute, setText } from './dom.ts';
+
+/** Kinds of trouble that are listed, and nodes of each; all of them are among the racks. */
+const MOST_PLIGHTS = 12;
+const MOST_NAMES = 48;
+function figuresOf({ figures }: LiveSnapshot): readonly (readonly [string, string, string])[] {
+  const { active, queued, bytesPerS, requestsPerS, retransmitShare, firstReplyP99 } = figures;
+  return [
+    ['Sending', formatRate(bytesPerS), ''],
+    ['Transfers', formatCount(active), queued > 0 ? `${formatCount(queued)} waiting` : 'none waiting'],
+    ['Requests', `${formatCount(requestsPerS)}/s`, ''],
+    [
+      'First reply, p99',
+      firstReplyP99 === null ? '–' : firstReplyP99 < 1 ? '< 1 ms' : about(firstReplyP99),
+      'last minute',
+    ],
+    ['Sent again', retransmitShare === null ? '–' : formatShare(retransmitShare, 1), 'last minute'],
+  ];
+}
+
+class Areas {
+  readonly #list = new KeyedList<AreaReport>(
+    byId('areas'),
+    () =>
+      el(
+        'li',
+        {},
+        el('span', { class: 'mark', 'aria-hidden': 'true' }),
+        el(
+          'div',
+          {},
+          el('p', { class: 'area-name' }),
+          el('p', { class: 'area-head' }),
+          el('p', { class: 'area-detail' }),
+        ),
+      ),
+    (element, { area, state, headline, detail }) => {
+      setAttribute(element, 'class', `area ${state}`);
+      const [mark, word] = AREA_MARKS[state];
+      const [markPlace, name, head, text] = ['.mark', '.area-name', '.area-head', '.area-detail'].map(
+        (part) => element.querySelector(part)!,
+      );
+      setText(markPlace!, mark);
+      setText(name!, AREA_WORDS[area]);
+      setText(head!, headline);
+      setText(text!, detail);
+      setAttribute(element, 'aria-label', `${AREA_WORDS[area]}, ${word}: ${headline}. ${detail}`);
+    },
+  );
+
+  show(areas: readonly AreaReport[]): void {
+    this.#list.show(areas, ({ area }) => area);
+  }
+}
+
+class Trouble {
+  readonly #list: KeyedList<Plight>;
+  readonly #names = new WeakMap<HTMLElement, KeyedList<NodeRow>>();
+
+  constructor(open: (id: string) => void) {
+    this.#list = new KeyedList<Plight>(
+      byId('trouble-list'),
+      () => {
+        const names = el('ul', { class: 'names' });
+        const element = el('li', {}, el('p', { class: 'state' }), el('div', {}, el('p', { class: 'why' }), names));
+        this.#names.set(
+          element,
+          new KeyedList<NodeRow>(
+            names,
+            ({ id }) => {
+              const button = el('button', { type: 'button' });
+              button.addEventListener('click', () => open(id));
+              return el('li', {}, button);
+            },
+            (item, row) => setText(item.firstElementChild!, row.name),
+          ),
+        );
+        return element;
+      },
+      (element, plight) => {
+        const { rows } = plight;
+        const [first] = rows;
+        const many = rows.length > 1 ? `${formatCount(rows.length)} ` : '';
+        setText(element.querySelector('.state')!, `${many}${stateWords(first!.state)}`);
+        setText(element.querySelector('.why')!, plightWords(plight));
+        this.#names.get(element)!.show(rows.slice(0, MOST_NAMES), ({ id }) => id);
+      },
+    );
+  }
+
+  show(rows: Iterable<NodeRow>): void {
+    const plights = plightsOf(rows);
+    byId('trouble').hidden = plights.length === 0;
+    this.#list.show(plights.slice(0, MOST_PLIGHTS), ({ key }) => key);
+  }
+}
+
+class Problems {
+  readonly #empty = el('p', { class: 'empty' }, 'None.');
+  readonly #items = el('ol', { class: 'problems' });
+  readonly #list: KeyedList<Problem>;
+
+  constructor(open: (id: string) => void) {
+    byId('problems').append(this.#empty, this.#items);
+    this.#list = new KeyedList<Problem>(
+      this.#items,
+      () => {
+        const node = el('button', { type: 'button', class: 'link' });
+        node.addEventListener('click', () => open(node.textContent ?? ''));
+        return el(
+          'li',
+          {},
+          el('p', { class: 'problem-file' }),
+          el('p', { class: 'problem-what' }),
+          el('p', { class: 'muted' }, el('span'), node),
+        );
+      },
+      (element, problem) => {
+        setAttribute(element, 'class', problem.stopped > 0 ? 'bad' : '');
+        setText(element.querySelector('.problem-file')!, problem.file);
+        const stopped = problem.stopped > 0 ? `; ${formatMany(problem.stopped, 'node')} stopped there` : '';
+        setText(element.querySelector('.problem-what')!, `${problem.what}${stopped}`);
+        setText(
+          element.querySelector('span')!,
+          `${formatMany(problem.count, 'time')}, ${ago(this.#now - problem.lastAt)} by `,
+        );
+        setText(element.querySelector('button')!, problem.node);
+      },
+    );
+  }
+
+  #now = 0;
+
+  show(problems: readonly Problem[], now: number): void {
+    this.#now = now;
+    this.#empty.hidden = problems.length > 0;
+    this.#list.show(problems, ({ what, file }) => `${what}\0${file}`);
+  }
+}
+
+function channelTable(channels: readonly ChannelRow[]): HTMLElement {
+  const rows = channels.map(({ name, current, pins }) => {
+    const boots = pins.map(
+      ({ version, boots: count }) =>
+        `${formatMany(count, 'node')} on ${version}${version === current ? '' : ' (not current)'}`,
+    );
+    return el(
+      'tr',
+      {},
+      el('th', { scope: 'row' }, name),
+      el('td', {}, current === null ? '–' : String(current)),
+      el('td', {}, boots.length === 0 ? 'none' : boots.join(', ')),
+    );
+  });
+  return el(
+    'table',
+    {},
+    el('caption', { class: 'visually-hidden' }, 'Channels, their current version, and who boots which'),
+    el(
+      'thead',
+      {},
+      el(
+        'tr',
+        {},
+        el('th', { scope: 'col' }, 'channel'),
+        el('th', { scope: 'col' }, 'current'),
+        el('th', { scope: 'col' }, 'boots under way'),
+      ),
+    ),
+    el('tbody', {}, ...rows),
+  );
+}
+
+function cacheFacts({
+  heldBytes,
+  idleBytes,
+  shelvedBytes,
+  entries,
+  hits,
+  misses,
+  evictions,
+}: CacheRow): [string, string][] {
+  return [
+    ['Being read', formatBytes(heldBytes)],
+    ['Kept for the next', formatBytes(idleBytes)],
+    ...(shelvedBytes > 0 ? ([['Of boot sets', formatBytes(shelvedBytes)]] as [string, string][]) : []),
+    ['Contents', formatCount(entries)],
+    [
+      'Found in memory',
+      hits + misses === 0 ? '–' : `${formatShare(hits, hits + misses)} of ${formatCount(hits + misses)}`,
+    ],
+    ['Dropped for room', formatCount(evictions)],
+  ];
+}
+
+/** A list of terms that stay, whose descriptions change. */
+class Facts {
+  readonly #list: KeyedList<readonly [string, string, string?]>;
+
+  constructor(place: HTMLElement) {
+    this.#list = new KeyedList(
+      place,
+      ([term]) => el('div', {}, el('dt', {}, term), el('dd', {})),
+      (element, [, value, note]) => {
+        const description = element.querySelector('dd')!;
+        if (note === undefined) setText(description, value);
+        else if (description.dataset['shown'] !== `${value}|${note}`) {
+          description.dataset['shown'] = `${value}|${note}`;
+          description.replaceChildren(value, el('small', {}, note === '' ? ' ' : note));
+        }
+      },
+    );
+  }
+
+  show(facts: readonly (readonly [string, string, string?])[]): void {
+    this.#list.show(facts, ([term]) => term);
+  }
+}
+
+export class Panels {
+  readonly #areas = new Areas();
+  readonly #trouble: Trouble;
+  readonly #problems: Problems;
+  readonly #figures = new Facts(byId('figures'));
+  readonly #cache = new Facts(byId('cache'));
+  #channels: readonly ChannelRow[] | undefined;
+  #said = -1;
+
+  /** @param open shows one node. */
+  constructor(open: (id: string) => void) {
+    this.#trouble = new Trouble(open);
+    this.#problems = new Problems(open);
+  }
+
+  show(whole: LiveSnapshot, rows: Iterable<NodeRow>, now: number): void {
+    const all = [...rows];
+    const headline = headlineOf(whole, now);
+    setText(byId('headline'), headline);
+    byId('headline').classList.toggle('bad', whole.figures.trouble > 0 || !whole.server.ready);
+    // Read out when it matters, not every second.
+    if (whole.figures.trouble !== this.#said) setText(byId('say'), headline);
+    this.#said = whole.figures.trouble;
+    this.#figures.show(figuresOf(whole));
+    this.#areas.show(whole.areas);
+    this.#trouble.show(all);
+    this.#problems.show(whole.problems, now);
+    this.#cache.show(cacheFacts(whole.cache));
+    if (this.#channels !== whole.channels) {
+      this.#channels = whole.channels;
+      byId('channels-panel').hidden = whole.channels.length === 0;
+      byId('channels').replaceChildren(channelTable(whole.channels));
+    }
+    const { server } = whole;
+    setText(byId('where'), location.host);
+    setText(
+      byId('foot'),
+      `Reveille ${server.version}, ${server.engine} engine, ${formatMany(server.workers, 'worker')}, listening on ${server.addresses.join(', ') || 'nothing yet'}; running for ${about(Math.max(1000, now - server.startedAt))}.`,
+    );
+  }
+}

@@ -1,0 +1,346 @@
+/** The live page in a real browser, shown by the built server while nodes boot. */
+import { mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { folder, type LogLine, Reveille } from '../control/fixture.ts';
+import { hasBrowser, launchBrowser } from '../support/browser.ts';
+import { pageProblems } from '../support/page-checks.ts';
+import { ack, opcode, RawClient, readRequest } from '../support/raw-client.ts';
+import { ROOT } from '../support/pages.ts';
+
+vi.setConfig({ testTimeout: 170_000 });
+
+const TOKEN = '0123456789abcdef';
+/** Set: the pictures in docs are taken anew, of a storm of 200 nodes. */
+const PICTURES = (process.env['REVEILLE_PICTURES'] ?? '') !== '';
+const NODES = PICTURES ? 200 : 48;
+/** One more than storm, which a test has fall silent. */
+const SILENT = nameOf(NODES + 1);
+
+function rackOf(number: number): number {
+  return 1 + Math.floor((number - 1) / 40);
+}
+
+function nameOf(number: number): string {
+  return `r${rackOf(number)}-n${String(1 + ((number - 1) % 40)).padStart(2, '0')}`;
+}
+
+interface Served {
+  readonly url: string;
+  readonly port: number;
+}
+
+/** A server of a folder, with an inventory of racks. */
+async function serve(flags: readonly string[] = ['--admin', '127.0.0.1:0']): Promise<Served> {
+  const root = folder();
+  mkdirSync(join(root, 'files/boot'), { recursive: true });
+  writeFileSync(join(root, 'files/boot/linux'), Buffer.alloc(400_000, 1));
+  writeFileSync(join(root, 'files/boot/initrd.img'), Buffer.alloc(PICTURES ? 4_000_000 : 900_000, 2));
+  const node = (number: number): string =>
+    `  - {name: "${nameOf(number)}", address: "127.1.${number >> 8}.${number & 255}", labels: {rack: "${rackOf(number)}"}}
+`;
+  writeFileSync(
+    join(root, 'nodes.yaml'),
+    `nodes:\n${Array.from({ length: NODES + 1 }, (_, index) => node(index + 1)).join('')}`,
+  );
+  writeFileSync(
+    join(root, 'reveille.yaml'),
+    `root: files\ninventory: nodes.yaml\nroutes:\n  - {match: "grub/grub.cfg-{hexip}", template: grub.liquid, unknown: true}\napiToken: ${TOKEN}\n`,
+  );
+  writeFileSync(join(root, 'grub.liquid'), 'linux boot/linux\n');
+  const args = ['serve', '--config', join(root, 'reveille.yaml'), '--listen', '127.0.0.1:0', '--no-hint', ...flags];
+  const server = new Reveille(args);
+  const [line] = await server.saying(/^\{.*"msg":"listening"\}$/m);
+  const { addresses, admin } = JSON.parse(line) as LogLine & { addresses: string[]; admin: string };
+  return { url: `http://${admin.replace('0.0.0.0', '127.0.0.1')}/`, port: Number(addresses[0]!.split(':')[1]) };
+}
+
+/** Nodes that take their time, so that there is something to see. */
+function storm({ port }: Served): Reveille {
+  const plan = join(folder(), 'plan.yaml');
+  writeFileSync(
+    plan,
+    'name: rack\nstages:\n' +
+      '  - {name: config, profile: grub, search: [grub/fs.lst, "grub/grub.cfg-{hexip}"]}\n' +
+      '  - {name: kernel, profile: grub, file: boot/linux, think: 100ms..900ms}\n' +
+      '  - {name: initrd, profile: grub, file: boot/initrd.img}\n',
+  );
+  const arrival = PICTURES ? 'ramp:10s' : 'ramp:2s';
+  const what = ['storm', `127.0.0.1:${port}`, '--nodes', String(NODES), '--plan', plan, '--threads', '1', '--quiet'];
+  return new Reveille([...what, '--crawl', '100%:8ms', '--arrival', arrival, '--vanish', '5%', '--seed', '3']);
+}
+
+/** A node that takes some blocks of a file and then falls silent. @returns when it did, by the browser's clock. */
+async function fallSilent({ port }: Served, local: string): Promise<number> {
+  const client = await RawClient.open(local);
+  onTestFinished(() => client.close());
+  await client.send(readRequest('boot/initrd.img', ['blksize', '1024']), { address: '127.0.0.1', port });
+  for (let block = 0; block < 40; block++) {
+    // oxlint-disable-next-line no-await-in-loop -- lockstep.
+    const { from, ...datagram } = await client.receive();
+    expect(opcode({ from, ...datagram })).toBeOneOf([3, 6]);
+    // oxlint-disable-next-line no-await-in-loop -- lockstep.
+    await client.send(ack(block), from);
+  }
+  return Date.now();
+}
+
+interface Opened {
+  readonly page: Page;
+  /** What the browser complained of, and every request that was not for the server. */
+  readonly problems: readonly string[];
+}
+
+async function open(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<Opened> {
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
+  onTestFinished(() => context.close());
+  const page = await context.newPage();
+  const problems: string[] = [];
+  page.on('console', (message) => {
+    if (['error', 'warning'].includes(message.type())) problems.push(`${message.type()}: ${message.text()}`);
+  });
+  page.on('pageerror', (error) => problems.push(`thrown: ${error.message}`));
+  page.on('request', (request) => {
+    if (!request.url().startsWith(url) && !request.url().startsWith('data:'))
+      problems.push(`request: ${request.url()}`);
+  });
+  await page.goto(url);
+  return { page, problems };
+}
+
+/** Pixels of each chart that have that colour. */
+function inked(page: Page): Promise<number[]> {
+  return page.evaluate(`(() => {
+    const ink = getComputedStyle(document.documentElement).getPropertyValue('--accent').trim().match(/[0-9a-f]{2}/g).map((digits) => parseInt(digits, 16));
+    return Array.from(document.querySelectorAll('#charts canvas'), (canvas) => {
+      const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d');
+      copy.drawImage(canvas, 0, 0);
+      const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
+      let count = 0;
+      for (let at = 0; at < data.length; at += 4) if (data[at + 3] === 255 && ink.every((part, index) => data[at + index] === part)) count++;
+      return count;
+    });
+  })()`);
+}
+
+function percents(page: Page): Promise<Record<string, string>> {
+  return page.evaluate(
+    "Object.fromEntries([...document.querySelectorAll('.tile')].map((tile) => [tile.dataset.node, tile.querySelector('.percent').textContent]))",
+  );
+}
+
+describe.skipIf(!hasBrowser)('the live page', () => {
+  let browser: Browser;
+  beforeAll(async () => {
+    browser = await launchBrowser();
+  });
+  afterAll(() => browser?.close());
+
+  it('shows nodes that move, charts that draw, and a node that falls silent within 5 s', async () => {
+    const served = await serve();
+    const { page, problems } = await open(browser, served.url);
+    await page.locator('#headline', { hasText: 'All quiet: no node has asked yet' }).waitFor();
+    expect(await page.locator('#nobody').isVisible()).toBe(true);
+    const stormed = storm(served);
+
+    await page.locator('.tile').nth(10).waitFor();
+    const before = await percents(page);
+    await expect
+      .poll(
+        async () => {
+          const after = await percents(page);
+          return Object.keys(before).filter((id) => /^\d+ %$/.test(before[id]!) && before[id] !== after[id]).length;
+        },
+        { timeout: 20_000 },
+      )
+      .toBeGreaterThan(5);
+    expect(await page.locator('#headline').textContent()).toMatch(/^\d+ nodes booting/);
+    expect(await page.locator('.group h3').first().textContent()).toMatch(/^rack \d$/);
+
+    const silentAt = await fallSilent(served, `127.1.0.${NODES + 1}`);
+    await page.locator(`#trouble li button`, { hasText: SILENT }).waitFor({ timeout: 20_000 });
+    expect(Date.now() - silentAt).toBeLessThan(5000);
+    await expect
+      .poll(() => inked(page), { timeout: 20_000 })
+      .toSatisfy((counts: number[]) => counts.length === 2 && counts.every((count) => count > 20));
+    expect(await page.locator('#areas .area').count()).toBe(5);
+    await expect(page.locator('#areas').innerText()).resolves.toMatch(/The nodes\s+\d+ nodes? stuck or given up/);
+
+    if (PICTURES) {
+      // With something of a course.
+      await page.waitForTimeout(20_000);
+      await takePictures(page);
+    }
+    const picture = await page.screenshot({ path: join(folder(), 'page.png') });
+    expect(picture.length).toBeGreaterThan(30_000);
+    stormed.process.kill('SIGINT');
+    await stormed.ended;
+    expect(problems).toEqual([]);
+  });
+
+  it('tells of one node why it did not boot, by click, by keyboard and by address', async () => {
+    const served = await serve();
+    await fallSilent(served, '127.0.0.99');
+    const { page, problems } = await open(browser, served.url);
+    const dialog = page.locator('dialog');
+    await page.locator('.tile[data-node="127.0.0.99"]').click();
+    await dialog
+      .locator('.verdict-head', { hasText: /^It fell silent .* ago at \d+ % of boot\/initrd\.img\.$/ })
+      .waitFor({ timeout: 20_000 });
+    expect(await dialog.locator('.steps .step-file').allTextContents()).toEqual(['boot/initrd.img']);
+    expect(await dialog.locator('.steps').innerText()).toContain('blksize=1024');
+    expect(await pageProblems(page)).toEqual([]);
+    expect(page.url()).toContain('#node=127.0.0.99');
+    await page.keyboard.press('Escape');
+    expect(await dialog.isVisible()).toBe(false);
+    expect(page.url()).not.toContain('#');
+
+    // By keyboard alone: find it, open it; and one that nobody knows.
+    await page.keyboard.press('/');
+    await page.keyboard.type('127.0.0.99');
+    await page.keyboard.press('Enter');
+    await dialog.locator('h2', { hasText: '127.0.0.99' }).waitFor();
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('/');
+    await page.keyboard.press('ControlOrMeta+a');
+    await page.keyboard.type('52:54:00:12:34:56');
+    await page.keyboard.press('Enter');
+    await dialog.locator('.verdict-head', { hasText: 'No request from 52:54:00:12:34:56 is remembered.' }).waitFor();
+    await page.goBack();
+    await dialog.waitFor({ state: 'hidden' });
+
+    const { page: second } = await open(browser, `${served.url}#node=127.0.0.99`);
+    await second.locator('dialog .verdict-head', { hasText: 'It fell silent' }).waitFor();
+    expect(problems).toEqual([]);
+  });
+
+  it.each<[string, BrowserContextOptions]>([
+    ['light, on a desk', { colorScheme: 'light' }],
+    ['dark, on a desk', { colorScheme: 'dark' }],
+    [
+      'light, on a phone',
+      { colorScheme: 'light', viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true },
+    ],
+    [
+      'dark, on a phone',
+      { colorScheme: 'dark', viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true },
+    ],
+  ])('can be read and used by everybody: %s', async (_, options) => {
+    const served = await serve();
+    const { page, problems } = await open(browser, served.url, options);
+    await page.locator('#nobody').waitFor();
+    expect(await pageProblems(page)).toEqual([]);
+    const stormed = storm(served);
+    await page.locator('#racks button').nth(10).waitFor();
+    await fallSilent(served, '127.0.0.99');
+    await page.locator('#trouble').waitFor({ timeout: 20_000 });
+    expect(await pageProblems(page)).toEqual([]);
+    const width = options.viewport?.width ?? 1440;
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(width);
+    stormed.process.kill('SIGINT');
+    await stormed.ended;
+    await page.evaluate("location.hash = 'node=127.0.0.99'");
+    await page.locator('dialog .verdict.bad').waitFor();
+    expect(await pageProblems(page)).toEqual([]);
+    expect(
+      await page.evaluate(
+        'document.querySelector("dialog").scrollWidth <= document.querySelector("dialog").clientWidth',
+      ),
+    ).toBe(true);
+    expect(problems).toEqual([]);
+  });
+
+  it('is gone through by arrow keys, one stop for the tabulator', async () => {
+    const served = await serve();
+    const { page } = await open(browser, served.url);
+    const stormed = storm(served);
+    await page.locator('#racks button').nth(12).waitFor();
+    stormed.process.kill('SIGINT');
+    await stormed.ended;
+    expect(await page.locator('#racks button[tabindex="0"]').count()).toBe(1);
+    await page.locator('#racks button[tabindex="0"]').focus();
+    const focused = (): Promise<string> => page.evaluate('document.activeElement.dataset.node');
+    const first = await focused();
+    await page.keyboard.press('ArrowRight');
+    expect(await focused()).not.toBe(first);
+    await page.keyboard.press('ArrowLeft');
+    expect(await focused()).toBe(first);
+    await page.keyboard.press('End');
+    await page.keyboard.press('Home');
+    expect(await focused()).toBe(first);
+    await page.keyboard.press('Enter');
+    await page.locator('dialog').waitFor();
+    // Back to where one was.
+    await page.keyboard.press('Escape');
+    expect(await focused()).toBe(first);
+  });
+
+  it('asks for the token where nodes are not told of to everybody, and keeps it for the tab', async () => {
+    const served = await serve(['--admin', '0.0.0.0:0']);
+    const { page } = await open(browser, served.url);
+    await page.locator('#locked').waitFor();
+    expect(await page.locator('#live').isVisible()).toBe(false);
+    expect(await pageProblems(page)).toEqual([]);
+    await page.locator('#token').fill('0123456789abcdeX');
+    await page.keyboard.press('Enter');
+    await page.locator('#locked-why', { hasText: 'Not this one' }).waitFor();
+    await page.locator('#token').fill(TOKEN);
+    await page.keyboard.press('Enter');
+    await page.locator('#headline', { hasText: 'All quiet' }).waitFor();
+    await page.reload();
+    await page.locator('#headline', { hasText: 'All quiet' }).waitFor();
+  });
+
+  it('says when the server has gone, and goes on when it is back', async () => {
+    const served = await serve();
+    const { page } = await open(browser, served.url);
+    await page.locator('#connection.open').waitFor();
+    await page.context().setOffline(true);
+    await page.evaluate('dispatchEvent(new Event("offline"))');
+    await page.route('**/api/**', (route) => route.abort());
+    await page.reload({ waitUntil: 'commit' }).catch(() => {});
+    await page.context().setOffline(false);
+    await page.reload();
+    await page.locator('#connection.lost').waitFor();
+    await page.unroute('**/api/**');
+    await page.locator('#connection.open').waitFor({ timeout: 20_000 });
+    expect(await page.locator('#headline').textContent()).toMatch(/^All quiet/);
+  });
+
+  it('shows names from the wire as they are, and never runs them', async () => {
+    const served = await serve();
+    const client = await RawClient.open('127.0.0.66');
+    onTestFinished(() => client.close());
+    await client.send(readRequest('<img src=x onerror=alert(1)>\u202e.cfg'), {
+      address: '127.0.0.1',
+      port: served.port,
+    });
+    await client.receive();
+    const { page, problems } = await open(browser, served.url);
+    await page.locator('.problem-file', { hasText: '<img src=x onerror=alert(1)>' }).waitFor();
+    await page.evaluate("location.hash = 'node=127.0.0.66'");
+    await page.locator('dialog .step-file', { hasText: '<img src=x onerror=alert(1)>' }).waitFor();
+    expect(await page.locator('img').count()).toBe(0);
+    expect(problems).toEqual([]);
+  });
+});
+
+/** Of the page as it is now: on a desk and on a phone, light and dark. */
+async function takePictures(page: Page): Promise<void> {
+  const take = async (name: string, width: number, height: number, colorScheme: 'light' | 'dark'): Promise<void> => {
+    await page.setViewportSize({ width, height });
+    await page.emulateMedia({ colorScheme });
+    await page.waitForTimeout(1500);
+    const path = join(ROOT, 'docs/images', name);
+    mkdirSync(join(ROOT, 'docs/images'), { recursive: true });
+    await page.screenshot({ path });
+    expect(statSync(path).size).toBeGreaterThan(20_000);
+  };
+  await take('live-page.png', 1440, 1000, 'light');
+  await take('live-page-phone.png', 390, 844, 'dark');
+  await page.locator('#trouble-list button').first().click();
+  await page.locator('dialog .steps li').first().waitFor();
+  await take('node-view.png', 1440, 800, 'light');
+  await page.keyboard.press('Escape');
+}
