@@ -4,6 +4,7 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Panel } from '@grafana/grafana-foundation-sdk/dashboard';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { BOARDS, panelsOf, queriesOf } from '../../grafana/src/boards.ts';
 import { folder, Reveille } from '../control/fixture.ts';
@@ -44,16 +45,27 @@ interface Asked {
   readonly moves: boolean;
   readonly expr: string;
   readonly instant: boolean;
+  /** Labels that every series must have: they are shown. */
+  readonly labels: readonly string[];
+}
+
+/** What a legend or a table shows of each series. */
+function labelsOf(panel: Panel, legend = ''): string[] {
+  const [{ options } = { options: {} }] = panel.transformations ?? [];
+  const columns = (options as { include?: { names: string[] } }).include?.names ?? [];
+  const inLegend = [...legend.matchAll(/\{\{(\w+)\}\}/g)].map((match) => match[1]!);
+  return [...inLegend, ...columns.filter((name) => name !== 'Value')];
 }
 
 function queries(): Asked[] {
   return BOARDS.flatMap((board) => [
     ...panelsOf(board).flatMap((panel) =>
-      queriesOf(panel).map(({ expr, instant, refId }) => ({
+      queriesOf(panel).map(({ expr, instant, refId, legendFormat }) => ({
         where: `${board.title}, ${panel.title}, ${refId}`,
         moves: !ZERO_IS_FINE.test(expr),
         expr,
         instant: instant === true,
+        labels: labelsOf(panel, legendFormat),
       })),
     ),
     ...(board.annotations?.list ?? []).map(({ name, expr }) => ({
@@ -61,6 +73,7 @@ function queries(): Asked[] {
       moves: true,
       expr: expr!,
       instant: false,
+      labels: [],
     })),
   ]);
 }
@@ -73,6 +86,7 @@ function partsOf({ name, query, type }: PromRule): Asked[] {
     moves: false,
     expr,
     instant: false,
+    labels: [],
   }));
 }
 
@@ -109,6 +123,8 @@ class Watch {
   readonly empty: string[] = [];
   /** Panels' queries whose every number is 0, though something of theirs has happened. */
   readonly zero: string[] = [];
+  /** Queries with a series that lacks a label which is shown. */
+  readonly nameless: string[] = [];
   readonly #prometheus: Prometheus;
   readonly #start: number;
   readonly #end: number;
@@ -120,13 +136,15 @@ class Watch {
     this.#end = end;
   }
 
-  async ask({ where, moves, expr, instant }: Asked): Promise<void> {
+  async ask({ where, moves, expr, instant, labels }: Asked): Promise<void> {
     this.asked++;
     const query = filledIn(expr, Math.ceil(this.#end - this.#start));
     const series = instant
       ? await this.#prometheus.query(query, this.#end)
       : await this.#prometheus.queryRange(query, this.#start, this.#end, 1);
     const numbers = numbersOf(series);
+    const isNamed = series.every(({ metric }) => labels.every((label) => (metric[label] ?? '') !== ''));
+    if (!isNamed) this.nameless.push(`${where}: ${query}`);
     if (numbers.length === 0) this.empty.push(`${where}: ${query}`);
     else if (moves && numbers.every((number) => number === 0)) this.zero.push(`${where}: ${query}`);
   }
@@ -194,6 +212,7 @@ describe.skipIf(!hasPrometheus)(`a real Prometheus and a storm of ${NODES} nodes
     await Promise.all(rules.flatMap(partsOf).map((asked) => watch.ask(asked)));
     expect(watch.empty).toEqual([]);
     expect(watch.zero).toEqual([]);
+    expect(watch.nameless).toEqual([]);
     const values = await Promise.all(variables().map(([label, selector]) => prometheus.labelValues(label, selector)));
     expect(values.map(({ length }) => length)).toEqual([1, 1, 1, 1, 1, 1]);
 
