@@ -89,7 +89,7 @@ describe('a reload', () => {
       '--nodes',
       '50',
       '--arrival',
-      `ramp:${REWRITES / 12}s`,
+      `ramp:${Math.ceil(REWRITES / 12)}s`,
       '--slo',
       'failed=0,violations=0',
     ]);
