@@ -9,7 +9,7 @@ import { DEFAULT_WAITS, type Waits } from '../../../src/storm/check/exchange.ts'
 import type { CheckReport } from '../../../src/storm/check/report.ts';
 import { runChecks } from '../../../src/storm/check/run-checks.ts';
 import { built } from '../../support/built.ts';
-import { SEED, seededBytes } from '../../support/content.ts';
+import { FULL, SEED, seededBytes } from '../../support/content.ts';
 
 /** Our server's pauses between sends to an address that never answered grow to one second and a half. */
 const WAITS: Waits = { ...DEFAULT_WAITS, quietMs: 500, closedMs: 3000, capQuietMs: 5000 };
