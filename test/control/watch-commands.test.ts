@@ -14,6 +14,9 @@ import { ExampleServer } from '../examples/fixture.ts';
 import { ObservedWorld } from '../observe/world.ts';
 import { type Ended, folder, Reveille } from './fixture.ts';
 
+// Each look is a process of its own.
+vi.setConfig({ testTimeout: 170_000 });
+
 const TOKEN = '0123456789abcdef';
 
 function reveille(...args: string[]): Promise<Ended> {
