@@ -58,25 +58,44 @@ export class AdminClient {
 
   /** Resolves when the signal comes, or the server ends the connection. @throws AdminError */
   async follow(followed: Followed, signal: AbortSignal): Promise<void> {
-    const silence = new AbortController();
-    const timer = setTimeout(() => silence.abort(), PATIENCE_MS);
+    const ending = new AbortController();
+    let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+    // Both, and by our own hand: what fetch and AbortSignal.any keep of a signal may be collected while the body is read, and
+    // then nothing would end it.
+    const end = (): void => {
+      ending.abort();
+      reader?.cancel().catch(() => {});
+    };
+    let isSilent = false;
+    const timer = setTimeout(() => {
+      isSilent = true;
+      end();
+    }, PATIENCE_MS);
+    signal.addEventListener('abort', end);
+    if (signal.aborted) end();
     try {
-      const response = await this.#ask('/api/v1/live/events', AbortSignal.any([signal, silence.signal]));
+      const response = await this.#ask('/api/v1/live/events', ending.signal);
       const stream = new EventStream(({ event, data }) => {
         if (event === 'snapshot') followed.snapshot(JSON.parse(data) as LiveSnapshot);
         else if (event === 'change') followed.change(JSON.parse(data) as LiveChange);
       });
       const decoder = new TextDecoder();
-      for await (const chunk of response.body ?? []) {
+      reader = response.body!.getReader();
+      while (!ending.signal.aborted) {
+        // oxlint-disable-next-line no-await-in-loop -- one piece after the other.
+        const { value, done } = await reader.read();
+        if (done) break;
         timer.refresh();
-        stream.push(decoder.decode(chunk as Uint8Array, { stream: true }));
+        stream.push(decoder.decode(value, { stream: true }));
       }
     } catch (error) {
       if (isOurs(signal)) return;
       throw error instanceof AdminError ? error : this.#unheard(error);
     } finally {
       clearTimeout(timer);
+      signal.removeEventListener('abort', end);
     }
+    if (isSilent) throw new AdminError(`${this.address}: no answer`);
   }
 
   async #json(path: string): Promise<unknown> {

@@ -14,12 +14,6 @@ import { ExampleServer } from '../examples/fixture.ts';
 import { ObservedWorld } from '../observe/world.ts';
 import { type Ended, folder, Reveille } from './fixture.ts';
 
-/**
- * One run in some thirty was seen to stand still in one of these, for a reason that is not known yet: it is tried again, so that
- * everything else can be judged. To be taken out with its cause.
- */
-const AGAIN = { retry: 2, timeout: 40_000 } as const;
-
 const TOKEN = '0123456789abcdef';
 
 function reveille(...args: string[]): Promise<Ended> {
@@ -46,7 +40,7 @@ async function visited(
   return { admin: server.admin.replace('http://', '').replace('0.0.0.0', '127.0.0.1'), config, server };
 }
 
-describe('reveille node', AGAIN, () => {
+describe('reveille node', () => {
   it('tells what a node asked for, what it got, and where it stopped; by address, MAC and name', async () => {
     const { admin } = await visited();
     const found = await Promise.all(
@@ -77,7 +71,7 @@ describe('reveille node', AGAIN, () => {
   });
 });
 
-describe('reveille top', AGAIN, () => {
+describe('reveille top', () => {
   it('prints once where stdout is no terminal', async () => {
     const { admin } = await visited();
     const { code, stdout, stderr } = await reveille('top', '--admin', admin);
@@ -183,7 +177,7 @@ async function watch(
   return { terminal, admin, ended, code: () => code };
 }
 
-describe('the screen of reveille top', AGAIN, () => {
+describe('the screen of reveille top', () => {
   it('shows what changes as it changes, and gives the terminal back', async () => {
     const world = new ObservedWorld();
     for (let node = 1; node <= 5; node++) world.fetch(`10.0.0.${node}`, 'initrd.img');
