@@ -1,6 +1,9 @@
 /** `reveille top` and `reveille node`, against the built server and against screens that are none. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { Command } from 'commander';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { formatAddress } from '../../src/control/address-text.ts';
@@ -200,6 +203,20 @@ describe('the screen of reveille top', () => {
     expect(code()).toBe(0);
     expect(terminal.isRaw).toBe(false);
     expect(terminal.written.endsWith('\x1b[?25h\x1b[?1049l')).toBe(true);
+  });
+
+  it('ends when it is told to, after a collection too', async () => {
+    setFlagsFromString('--expose_gc');
+    const collect = runInNewContext('gc') as () => void;
+    const { terminal, ended } = await watch(new ObservedWorld());
+    await vi.waitFor(() => expect(terminal.lines[0]).toMatch(/^Reveille/));
+    for (let turn = 0; turn < 5; turn++) {
+      collect();
+      // oxlint-disable-next-line no-await-in-loop -- what is collected is told in a later turn of the loop.
+      await setImmediate();
+    }
+    terminal.press('q');
+    await ended;
   });
 
   it('says that the server has gone', async () => {
