@@ -36,3 +36,22 @@ export function table(path: string, heading: string): string[][] {
 export function bare(cell: string): string {
   return cell.replaceAll('`', '');
 }
+
+/** Everything that people read. */
+export const PAGES = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'CHANGELOG.md',
+  'SECURITY.md',
+  'docs/design.md',
+  'docs/protocol.md',
+  'docs/configuration.md',
+  'docs/boot-configs.md',
+  'docs/observability.md',
+  'docs/operations.md',
+  'docs/boot-sets.md',
+  'docs/storm.md',
+  'docs/storm-profiles.md',
+  'docs/statements.md',
+  'grafana/README.md',
+];
