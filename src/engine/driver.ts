@@ -79,26 +79,32 @@ export class Driver {
     return this.#count;
   }
 
-  /** Runs one transfer to its end. Never rejects for what a peer does; an environment that fails gives `aborted`. */
-  async run(job: Job): Promise<TransferReport> {
-    const running = new Running(job, this);
-    const aborts = this.#aborts;
-    let link: Link;
-    try {
-      link = await this.#engine.link(job.link, running);
-    } catch (cause) {
-      return running.failed(cause);
-    }
+  /**
+   * Runs one transfer to its end. Never rejects for what a peer does; an environment that fails gives `aborted`.
+   *
+   * Not async: what such a function waits with keeps all it was given, for as long as the transfer runs.
+   */
+  run(job: Job): Promise<TransferReport> {
+    return new Promise((resolve) => {
+      const running = new Running(job, this, resolve);
+      const aborts = this.#aborts;
+      this.#engine.link(job.link, running).then(
+        (link) => this.#begin(running, link, aborts),
+        (cause: unknown) => running.unlinked(cause),
+      );
+    });
+  }
+
+  #begin(running: Running, link: Link, aborts: number): void {
     if (aborts !== this.#aborts) {
       link.close();
-      return running.failed('Aborted before it began');
+      running.unlinked('Aborted before it began');
+      return;
     }
     const id = this.#free.pop() ?? this.#running.length;
     this.#running[id] = running;
     this.#count++;
-    return new Promise((resolve) => {
-      running.begin(id, link, resolve);
-    });
+    running.begin(id, link);
   }
 
   /** Ends every transfer with outcome `aborted`. */
@@ -158,12 +164,11 @@ export class Driver {
 
 /** One transfer in the loop: the steps of its session and the receiver of its link. */
 class Running implements Steps, LinkReceiver {
-  readonly #job: Job;
   readonly #driver: Driver;
   /** The number the driver knows this by; -1 before the link is open and after the end. */
   #id = -1;
   #link: Link | undefined;
-  #resolve: (report: TransferReport) => void = () => {};
+  readonly #resolve: (report: TransferReport) => void;
   #startedAt = 0;
   #progressAt = 0;
   #blocks = 0;
@@ -174,34 +179,39 @@ class Running implements Steps, LinkReceiver {
   readonly #session: Session;
   readonly #content: SharedView | undefined;
   readonly #supervision: Supervision | undefined;
+  readonly #opening: Uint8Array;
+  readonly #keep: Keep | undefined;
+  readonly #onStranger: Job['onStranger'];
   #phase = -1;
   #supervisedAt = 0;
   /** Whether the wheel knows us, and for when. */
   #armed = false;
   #dueAt = 0;
 
-  constructor(job: Job, driver: Driver) {
-    this.#job = job;
+  constructor(job: Job, driver: Driver, resolve: (report: TransferReport) => void) {
     this.#driver = driver;
+    this.#resolve = resolve;
     this.#session = job.session;
     this.#content = job.content;
     this.#supervision = job.supervision;
+    this.#opening = job.opening;
+    this.#keep = job.keep;
+    this.#onStranger = job.onStranger;
   }
 
-  begin(id: number, link: Link, resolve: (report: TransferReport) => void): void {
+  begin(id: number, link: Link): void {
     this.#id = id;
     this.#link = link;
-    this.#resolve = resolve;
     this.#startedAt = this.#progressAt = this.#driver.now();
     this.#act((session) => session.start(this.#startedAt, this));
     // What was said before the link was open has been rung for in vain.
     this.attend(this.#startedAt);
   }
 
-  /** The report of a transfer that never got a link. */
-  failed(cause: unknown): TransferReport {
+  /** Of a transfer that never got a link. */
+  unlinked(cause: unknown): void {
     this.#fault = cause instanceof Error ? cause.message : String(cause);
-    return this.#report();
+    this.#resolve(this.#report());
   }
 
   onDatagram(bytes: Uint8Array, length: number): void {
@@ -245,7 +255,7 @@ class Running implements Steps, LinkReceiver {
   }
 
   onStranger(bytes: Uint8Array, length: number): void {
-    if (this.#id >= 0) this.#job.onStranger?.(bytes, length);
+    if (this.#id >= 0) this.#onStranger?.(bytes, length);
   }
 
   onDue(now: number): void {
@@ -256,7 +266,7 @@ class Running implements Steps, LinkReceiver {
   }
 
   attend(now: number): void {
-    const { supervision } = this.#job;
+    const supervision = this.#supervision;
     if (supervision !== undefined && this.#id >= 0) this.#act(() => supervision.attend(now, this));
   }
 
@@ -267,7 +277,7 @@ class Running implements Steps, LinkReceiver {
   // Steps
 
   opening(): void {
-    this.#link!.control(this.#job.opening, this.#job.opening.length);
+    this.#link!.control(this.#opening, this.#opening.length);
   }
 
   data(block: number, offset: number, length: number): void {
@@ -288,7 +298,7 @@ class Running implements Steps, LinkReceiver {
   }
 
   keep(offset: number): void {
-    this.#job.keep!(PACKET.bytes, PACKET.start, PACKET.end, offset);
+    this.#keep!(PACKET.bytes, PACKET.start, PACKET.end, offset);
   }
 
   /** Everything but packets: rare enough for a closure. */

@@ -104,16 +104,19 @@ export class ThreadPool implements Pool {
     return pool;
   }
 
-  async run(order: TransferOrder): Promise<TransferReport> {
-    if (this.#piscina.threads.length === 0) return faultReport('No worker thread could be started');
-    try {
-      return await this.#piscina.run(order);
-    } catch (cause) {
-      // The thread is going down. Whatever it may still touch is its own until it has exited.
-      await this.#dying();
-      return faultReport(cause instanceof Error ? cause.message : String(cause));
+  /** Not async: what such a function waits with keeps the order for as long as the transfer runs. */
+  run(order: TransferOrder): Promise<TransferReport> {
+    if (this.#piscina.threads.length === 0) {
+      return Promise.resolve(faultReport('No worker thread could be started'));
     }
+    return this.#piscina.run(order).catch(this.#lost);
   }
+
+  readonly #lost = async (cause: unknown): Promise<TransferReport> => {
+    // The thread is going down. Whatever it may still touch is its own until it has exited.
+    await this.#dying();
+    return faultReport(cause instanceof Error ? cause.message : String(cause));
+  };
 
   figures(): PoolFigures {
     const owners = new Int32Array(this.#rowOwners);

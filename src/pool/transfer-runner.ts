@@ -47,18 +47,25 @@ export class TransferRunner {
     });
   }
 
-  async run(order: TransferOrder): Promise<TransferReport> {
+  /** Not async, and the order is not kept: a transfer in its middle should hold no more than it needs. */
+  run(order: TransferOrder): Promise<TransferReport> {
+    const { slot, local, peer, content } = order;
     const sender = new Sender(order.plan);
     this.#counters[TRANSFERS]!++;
-    const report = await this.#driver.run({
-      session: sender,
-      link: { local: order.local, peer: order.peer, peerPort: 'fixed' },
-      opening: order.opening ?? NO_OPENING,
-      content: this.#engine.attach(order.content),
-      supervision: new CellSupervision(this.#cells, order, sender, this.#firstReplies),
-    });
+    return this.#driver
+      .run({
+        session: sender,
+        link: { local, peer, peerPort: 'fixed' },
+        opening: order.opening ?? NO_OPENING,
+        content: this.#engine.attach(content),
+        supervision: new CellSupervision(this.#cells, order, sender, this.#firstReplies),
+      })
+      .then((report) => this.#ended(slot, report));
+  }
+
+  #ended(slot: number, report: TransferReport): TransferReport {
     this.#counters[TRANSFERS]!--;
-    this.#cells.setState(order.slot, TRANSFER_STATE.ended);
+    this.#cells.setState(slot, TRANSFER_STATE.ended);
     this.#noteHealth();
     return report;
   }

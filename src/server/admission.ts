@@ -9,6 +9,7 @@ import type { Pool, TransferOrder } from '../pool/pool.ts';
 import { TRANSFER_STATE, WISH_TO_END } from '../pool/state-cells.ts';
 import { MAX_CONTROL, encodeError, encodeOack } from '../protocol/encode.ts';
 import { negotiate } from '../protocol/negotiate.ts';
+import type { AskedOption } from '../protocol/request.ts';
 import { Jitter } from '../session/jitter.ts';
 import { Gate, transferKey } from './gate.ts';
 import { Lanes } from './lanes.ts';
@@ -33,6 +34,8 @@ const QUICK_BYTES = 64 * 1024;
 const SWEEP_MS = 1000;
 /** While others wait, an address that has not answered its first reply holds a session no longer than this. */
 const UNPROVEN_UNDER_PRESSURE_MS = 3000;
+
+const NO_OPTIONS: readonly AskedOption[] = [];
 
 /** What a refused client is told. */
 const MESSAGES: Readonly<Record<Refusal, string>> = {
@@ -123,11 +126,11 @@ export class Admission {
     const mode = request.mode;
     if (request.operation === 'write') {
       this.#tellOf(arrival, 'refused');
-      return this.#refuse(arrival, 'write', 'write request');
+      return this.#refuse(request.filename, arrival, 'write', 'write request');
     }
     if (mode !== 'octet' && mode !== 'netascii') {
       this.#tellOf(arrival, 'refused');
-      return this.#refuse(arrival, 'mode', 'unknown mode');
+      return this.#refuse(request.filename, arrival, 'mode', 'unknown mode');
     }
     const now = this.#options.clock.now();
     const key = transferKey(peer, port.local.address);
@@ -199,12 +202,12 @@ export class Admission {
     observer.onRequest({ client: peer, local, operation, filename, mode, options, done, transfer: transfer?.id });
   }
 
-  /** ERROR from the port that was asked, at once and once. @param reason for our side. */
-  #refuse({ request, peer, port }: Arrival, kind: Refusal, reason: string): void {
+  /** ERROR from the port that was asked, at once and once. @param filename as it came. @param reason for our side. */
+  #refuse(filename: string, { peer, port }: Pick<Arrival, 'peer' | 'port'>, kind: Refusal, reason: string): void {
     const code = REFUSAL_CODES[kind];
     port.reply(this.#packet, encodeError(this.#packet, code, MESSAGES[kind]), peer);
     const { observer } = this.#options;
-    observer.onRefusal({ client: peer, local: port.local.address, filename: request.filename, kind, code, reason });
+    observer.onRefusal({ client: peer, local: port.local.address, filename, kind, code, reason });
   }
 
   /** The client has begun anew: what it asked before is of no use to anyone. */
@@ -230,8 +233,7 @@ export class Admission {
   /** No answer for one that was admitted. @param detail for our side. */
   #drop(transfer: Transfer, reason: Ignored, detail?: string): void {
     this.#ignored[reason]++;
-    const { id, peer, port, request } = transfer;
-    const { filename } = request;
+    const { id, peer, port, filename } = transfer;
     this.#options.observer.onDrop?.({
       transfer: id,
       client: peer,
@@ -244,9 +246,9 @@ export class Admission {
   }
 
   async #resolve(transfer: Transfer): Promise<void> {
-    const { request, peer, port, mode } = transfer;
+    const { filename, peer, port, mode } = transfer;
     const answer = await this.#options.resolver.resolve({
-      filename: request.filename,
+      filename,
       mode,
       client: peer.address,
       local: port.local.address,
@@ -258,10 +260,15 @@ export class Admission {
       case 'content':
         return this.#enqueue(transfer, answer);
       case 'missing':
-        this.#refuse(transfer, 'not_found', 'no such file');
+        this.#refuse(filename, transfer, 'not_found', 'no such file');
         break;
       case 'denied':
-        this.#refuse(transfer, answer.tooLarge === true ? 'too_large' : (answer.by ?? 'access'), answer.reason);
+        this.#refuse(
+          filename,
+          transfer,
+          answer.tooLarge === true ? 'too_large' : (answer.by ?? 'access'),
+          answer.reason,
+        );
         break;
       case 'busy':
         // Any error code would make some loader give up or start over; silence makes all of them ask again.
@@ -272,10 +279,10 @@ export class Admission {
   }
 
   #enqueue(transfer: Transfer, content: Content): void {
-    const { request, port, mode, slot } = transfer;
+    const { options, port, mode, slot } = transfer;
     const { limits, maxBlksize, pool } = this.#options;
-    const negotiation = negotiate(
-      request.options,
+    const { settled, oack } = negotiate(
+      options,
       {
         maxBlksize: limits.maxBlksize ?? maxBlksize(port.local.address),
         maxWindowsize: limits.maxWindowsize,
@@ -284,9 +291,11 @@ export class Admission {
       content.handle.length,
       mode,
     );
-    transfer.negotiation = negotiation;
+    transfer.options = NO_OPTIONS;
+    transfer.settled = settled;
+    if (oack.length > 0) transfer.opening = this.#packet.slice(0, encodeOack(this.#packet, oack));
     transfer.queuedAt = this.#options.clock.now();
-    transfer.quick = content.handle.length <= QUICK_BYTES || mayBeProbe(request);
+    transfer.quick = content.handle.length <= QUICK_BYTES || mayBeProbe(options);
     pool.cells.setState(slot, TRANSFER_STATE.queued);
     this.#lanes.add(transfer);
     this.#pump();
@@ -297,18 +306,22 @@ export class Admission {
     while (this.#active.size < this.#options.limits.sessions) {
       const transfer = this.#lanes.shift();
       if (transfer === undefined) return;
-      void this.#run(transfer);
+      this.#run(transfer);
     }
   }
 
-  async #run(transfer: Transfer): Promise<void> {
-    const { clock, pool } = this.#options;
+  #run(transfer: Transfer): void {
+    const { clock, pool, observer } = this.#options;
     this.#active.add(transfer);
     transfer.startedAt = clock.now();
     pool.cells.reset(transfer.slot, TRANSFER_STATE.unproven, transfer.startedAt);
-    const { observer } = this.#options;
     if (observer.onStart !== undefined) observer.onStart(startRecord(transfer));
-    const report = await pool.run(this.#order(transfer));
+    // Not awaited: what an async function waits with is more than all that a running transfer needs here.
+    void pool.run(this.#order(transfer)).then((report) => this.#ended(transfer, report));
+    transfer.opening = undefined;
+  }
+
+  #ended(transfer: Transfer, report: TransferReport): void {
     this.#active.delete(transfer);
     this.#record(transfer, report);
     this.#release(transfer);
@@ -317,8 +330,8 @@ export class Admission {
   }
 
   #order(transfer: Transfer): TransferOrder {
-    const { peer, port, slot } = transfer;
-    const { settled, oack } = transfer.negotiation!;
+    const { peer, port, slot, opening } = transfer;
+    const settled = transfer.settled!;
     const { handle } = transfer.content!;
     return {
       slot,
@@ -326,11 +339,11 @@ export class Admission {
       peer,
       requestedAt: transfer.firstRequestAt,
       content: handle,
-      opening: oack.length === 0 ? undefined : this.#packet.slice(0, encodeOack(this.#packet, oack)),
+      opening,
       plan: {
         size: handle.length,
         ...settled,
-        oack: oack.length > 0,
+        oack: opening !== undefined,
         seed: this.#seeds.next(0x7fffffff),
         // An interval agreed on must have passed a few times before its peer counts as silent.
         patienceMs: Math.max(this.#options.limits.patienceMs, 6 * settled.timeoutMs),

@@ -11,13 +11,13 @@ export function startRecord({
   port,
   content,
   mode,
-  negotiation,
+  settled,
   firstRequestAt,
   queuedAt,
   startedAt,
 }: Transfer): StartRecord {
   const { label, origin = 'file', set, handle } = content!;
-  const { blksize, windowsize } = negotiation!.settled;
+  const { blksize, windowsize } = settled!;
   return {
     id,
     client: peer,
@@ -72,17 +72,17 @@ export function transferRecord(transfer: Transfer, report: TransferReport, super
 
 /** Of any. @param now by the clock that the transfer's times are of. */
 export function transferView(
-  { id, peer, port, request, content, negotiation, slot, firstRequestAt }: Transfer,
+  { id, peer, port, filename, content, settled, slot, firstRequestAt }: Transfer,
   cells: StateCells,
   now: number,
 ): TransferView {
-  const { blksize = 0, windowsize = 0 } = negotiation?.settled ?? {};
+  const { blksize = 0, windowsize = 0 } = settled ?? {};
   const size = content?.handle.length ?? 0;
   return {
     id,
     client: peer,
     local: port.local.address,
-    file: content?.label ?? request.filename,
+    file: content?.label ?? filename,
     origin: content === undefined ? undefined : (content.origin ?? 'file'),
     set: content?.set,
     state: TRANSFER_STATES[cells.state(slot)] as TransferView['state'],

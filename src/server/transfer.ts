@@ -1,8 +1,8 @@
 /** One request on its way to becoming a transfer, and what can be told from the request alone. */
 import type { Content } from '../content/types.ts';
 import type { Address, ListeningPort } from '../engine/types.ts';
-import type { Negotiation } from '../protocol/negotiate.ts';
-import type { Request } from '../protocol/request.ts';
+import type { Settled } from '../protocol/negotiate.ts';
+import type { AskedOption, Request } from '../protocol/request.ts';
 
 /** A request and where it came in. */
 export interface Arrival {
@@ -13,14 +13,20 @@ export interface Arrival {
 
 export type Mode = 'octet' | 'netascii';
 
-/** A request on its way to becoming a transfer, and the transfer. */
+/**
+ * A request on its way to becoming a transfer, and the transfer. There are thousands, and most of their time they run:
+ * what only the way there needs is let go of.
+ */
 export class Transfer {
   /** Counts the server's transfers. */
   readonly id: number;
   readonly key: string;
   readonly slot: number;
   readonly requestText: string;
-  readonly request: Request;
+  /** As it came. */
+  readonly filename: string;
+  /** What was asked, until it has been negotiated. */
+  options: readonly AskedOption[];
   readonly mode: Mode;
   readonly peer: Address;
   readonly port: ListeningPort;
@@ -30,7 +36,9 @@ export class Transfer {
   /** Superseded or no longer wanted: to be dropped at the next step. */
   abandoned = false;
   content: Content | undefined;
-  negotiation: Negotiation | undefined;
+  settled: Settled | undefined;
+  /** The OACK, if there is one, from the negotiation until a worker has it. */
+  opening: Uint8Array | undefined;
   /** When it was ready to run. */
   queuedAt = 0;
   startedAt = 0;
@@ -40,7 +48,8 @@ export class Transfer {
     this.key = key;
     this.slot = slot;
     this.requestText = text;
-    this.request = arrival.request;
+    this.filename = arrival.request.filename;
+    this.options = arrival.request.options;
     this.mode = mode;
     this.peer = arrival.peer;
     this.port = arrival.port;
@@ -58,7 +67,7 @@ export function requestText({ filename, mode, options }: Request): string {
  * Whether the client may only want to know the size. Intel's ROM probes with `tsize` alone, EDK2 with `tsize` and
  * `windowsize`; loaders that read at once ask `tsize` with `blksize`.
  */
-export function mayBeProbe({ options }: Request): boolean {
+export function mayBeProbe(options: readonly AskedOption[]): boolean {
   const asks = (name: string): boolean => options.some((option) => option.name === name);
   return asks('tsize') && (!asks('blksize') || asks('windowsize'));
 }

@@ -81,7 +81,7 @@ export class LinuxEngine implements Engine {
     }
     const sockaddr = new Int32Array(toSockaddr(this.#io.libc, options.peer).buffer);
     const socket = this.#choose(options.local, sockaddr);
-    return socket.open(sockaddr, receiver, () => this.#closeIfDone(socket));
+    return socket.open(sockaddr, receiver);
   }
 
   /** The memory of a closed engine is gone: whoever came late must not write to it. */
@@ -142,7 +142,7 @@ export class LinuxEngine implements Engine {
       if (!socket.has(sockaddr, this.clock.now())) return socket;
     }
     // This client has begun anew on every port already.
-    const extra = new LinkSocket(this.#io, local, this.clock.now());
+    const extra = this.#openSocket(local, this.clock.now());
     this.#retired.add(extra);
     return extra;
   }
@@ -152,21 +152,25 @@ export class LinuxEngine implements Engine {
     const now = this.clock.now();
     let sockets = this.#sockets.get(local);
     if (sockets === undefined) {
-      sockets = Array.from({ length: this.#portsPerWorker }, () => new LinkSocket(this.#io, local, now));
+      sockets = Array.from({ length: this.#portsPerWorker }, () => this.#openSocket(local, now));
       this.#sockets.set(local, sockets);
     }
     for (const [index, socket] of sockets.entries()) {
       if (now - socket.openedAt < PORT_LIFE_MS) continue;
-      sockets[index] = new LinkSocket(this.#io, local, now);
+      sockets[index] = this.#openSocket(local, now);
       this.#retired.add(socket);
       this.#closeIfDone(socket);
     }
     return sockets;
   }
 
-  #closeIfDone(socket: LinkSocket): void {
+  #openSocket(local: string, now: number): LinkSocket {
+    return new LinkSocket(this.#io, local, now, this.#closeIfDone);
+  }
+
+  readonly #closeIfDone = (socket: LinkSocket): void => {
     if (socket.links > 0 || !this.#retired.delete(socket)) return;
     this.#closedDrops += socket.drops;
     socket.close();
-  }
+  };
 }

@@ -4,6 +4,7 @@ import type { Address, Link, LinkReceiver } from '../types.ts';
 import { ECONNREFUSED, SOCKADDR_ROOM } from './libc.ts';
 import { PeerTable } from './peer-table.ts';
 import type { Readable } from './poller.ts';
+import { Quarantine } from './quarantine.ts';
 import { QueuedLink } from './queued-link.ts';
 import type { Destination, Outlet } from './send-queue.ts';
 import { sockaddrLength } from './socket-address.ts';
@@ -36,16 +37,17 @@ export class LinkSocket implements Readable, Outlet {
   readonly #peers: PeerTable;
   readonly #links: (SharedLink | undefined)[] = [];
   readonly #free: number[] = [];
-  /** Oldest first. */
-  readonly #quarantine: { readonly sockaddr: Int32Array; readonly until: number }[] = [];
+  readonly #quarantine = new Quarantine(MOST_QUARANTINED);
+  readonly #onLinkClosed: (socket: LinkSocket) => void;
   #open = 0;
   /** Whoever is to be told that he is a stranger: one record serves all. */
   readonly #stranger: Destination;
   #closed = false;
 
-  /** @throws Error with the system's code. */
-  constructor(io: ThreadIo, local: string, now: number) {
+  /** @param onLinkClosed called after each link's end. @throws Error with the system's code. */
+  constructor(io: ThreadIo, local: string, now: number, onLinkClosed: (socket: LinkSocket) => void) {
     this.#io = io;
+    this.#onLinkClosed = onLinkClosed;
     this.#socket = new UdpSocket(io.libc, {
       local: { address: local, port: 0 },
       receiveBufferBytes: RECEIVE_BUFFER_BYTES,
@@ -84,22 +86,28 @@ export class LinkSocket implements Readable, Outlet {
   }
 
   /** @param sockaddr the peer's, as words. It must not have a link here. @throws Error when the thread has no room for one more. */
-  open(sockaddr: Int32Array, receiver: LinkReceiver, onClosed: () => void): Link {
+  open(sockaddr: Int32Array, receiver: LinkReceiver): Link {
     const at = this.#io.takeDestination(new Uint8Array(sockaddr.buffer));
     const id = this.#free.pop() ?? this.#links.length;
-    const link = new SharedLink(this.#io, this, at, receiver, () => {
-      this.#links[id] = undefined;
-      this.#free.push(id);
-      this.#open--;
-      this.#peers.set(sockaddr, 0, QUARANTINED);
-      this.#quarantine.push({ sockaddr, until: this.#io.clock.now() + QUARANTINE_MS });
-      onClosed();
-    });
+    const link = new SharedLink(this.#io, this, id, at, receiver, this.#onClosed);
     this.#links[id] = link;
     this.#open++;
     this.#peers.set(sockaddr, 0, id);
     return link;
   }
+
+  /** One function for all links: thousands of closures would be the larger part of them. */
+  readonly #onClosed = (link: QueuedLink): void => {
+    const { id, at } = link as SharedLink;
+    this.#links[id] = undefined;
+    this.#free.push(id);
+    this.#open--;
+    const { words, word } = this.#io.destination(at);
+    this.#peers.set(words, word, QUARANTINED);
+    if (this.#quarantine.full) this.#quarantine.shift(this.#forget);
+    this.#quarantine.push(words, word, this.#io.clock.now() + QUARANTINE_MS);
+    this.#onLinkClosed(this);
+  };
 
   onReadable(): void {
     const { ring } = this.#io;
@@ -138,15 +146,14 @@ export class LinkSocket implements Readable, Outlet {
     }
   }
 
-  /** Lets go of peers whose quarantine is over, and of the oldest when they are too many. */
+  /** Lets go of peers whose quarantine is over. */
   #release(now: number): void {
-    let over = Math.max(0, this.#quarantine.length - MOST_QUARANTINED);
-    while (over < this.#quarantine.length && this.#quarantine[over]!.until <= now) over++;
-    if (over === 0) return;
-    for (const { sockaddr } of this.#quarantine.splice(0, over)) {
-      if (this.#peers.find(sockaddr, 0) === QUARANTINED) this.#peers.delete(sockaddr, 0);
-    }
+    while (this.#quarantine.isOver(now)) this.#quarantine.shift(this.#forget);
   }
+
+  readonly #forget = (words: Int32Array, at: number): void => {
+    if (this.#peers.find(words, at) === QUARANTINED) this.#peers.delete(words, at);
+  };
 
   #rejectStranger(slot: number): boolean {
     const { ring, queue } = this.#io;
@@ -165,10 +172,20 @@ export class LinkSocket implements Readable, Outlet {
 /** A link that shares its socket. */
 class SharedLink extends QueuedLink {
   readonly outlet: LinkSocket;
+  /** Its number on the socket. */
+  readonly id: number;
 
-  constructor(io: ThreadIo, outlet: LinkSocket, at: number, receiver: LinkReceiver, onClosed: () => void) {
+  constructor(
+    io: ThreadIo,
+    outlet: LinkSocket,
+    id: number,
+    at: number,
+    receiver: LinkReceiver,
+    onClosed: (link: QueuedLink) => void,
+  ) {
     super(io, at, 0, receiver, onClosed);
     this.outlet = outlet;
+    this.id = id;
   }
 
   get local(): Address {

@@ -12,11 +12,17 @@ export abstract class QueuedLink implements Link, Destination {
   readonly receiver: LinkReceiver;
   queuedIn = -1;
   protected readonly io: ThreadIo;
-  readonly #onClosed: () => void;
+  readonly #onClosed: (link: QueuedLink) => void;
   #closed = false;
 
-  /** @param at the link's record, taken from `io`. @param controlLength see Destination. @param onClosed called once. */
-  constructor(io: ThreadIo, at: number, controlLength: number, receiver: LinkReceiver, onClosed: () => void) {
+  /** @param at the link's record, taken from `io`. @param controlLength see Destination. @param onClosed called once, while the record still holds. */
+  constructor(
+    io: ThreadIo,
+    at: number,
+    controlLength: number,
+    receiver: LinkReceiver,
+    onClosed: (link: QueuedLink) => void,
+  ) {
     this.io = io;
     this.at = at;
     this.controlLength = controlLength;
@@ -46,6 +52,6 @@ export abstract class QueuedLink implements Link, Destination {
     if (this.io.queue.holds(this)) this.io.queue.flush();
     this.#closed = true;
     this.io.releaseDestination(this.at);
-    this.#onClosed();
+    this.#onClosed(this);
   }
 }

@@ -58,6 +58,11 @@ export class ThreadIo {
     return at;
   }
 
+  /** Where the sockaddr of a destination's record is. */
+  destination(at: number): { readonly words: Int32Array; readonly word: number } {
+    return { words: this.queue.destinations.i32, word: at >> 2 };
+  }
+
   releaseDestination(at: number): void {
     this.#destinations.release(at / DESTINATION_ROOM);
   }
