@@ -31,7 +31,7 @@ export class Quarantine {
 
   /** Whether the oldest one's time is over. */
   isOver(now: number): boolean {
-    return this.#count > 0 && (this.#rows[this.#row(0) + SOCKADDR_WORDS]! - (now | 0) | 0) <= 0;
+    return this.#count > 0 && ((this.#rows[this.#row(0) + SOCKADDR_WORDS]! - (now | 0)) | 0) <= 0;
   }
 
   /** Lets go of the oldest. @param onShift given where its sockaddr is, until the next push. */

@@ -1,0 +1,118 @@
+/** What a running transfer takes in each thread's heap: there may be ten thousand of them. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { expect, it } from 'vitest';
+import type { Source } from '../../src/content/types.ts';
+import { allocateCounters, counterRow } from '../../src/engine/counters.ts';
+import { shareBytes } from '../../src/engine/shared-bytes.ts';
+import { type Engine, HEALTHY, type Link } from '../../src/engine/types.ts';
+import type { Pool, TransferOrder } from '../../src/pool/pool.ts';
+import { allocateCells, StateCells } from '../../src/pool/state-cells.ts';
+import { TransferRunner } from '../../src/pool/transfer-runner.ts';
+import { decodeRequest, type Request } from '../../src/protocol/request.ts';
+import { Admission } from '../../src/server/admission.ts';
+import { Resolver } from '../../src/server/resolver.ts';
+import { DEFAULT_LIMITS } from '../../src/server/server.ts';
+
+const TRANSFERS = 5000;
+const WARM_UP = 500;
+/** Without what Piscina and the structured clone between threads add. */
+const MOST_BYTES = { main: 1280, worker: 1792 };
+
+const clock = { now: () => 12_345, wake: () => () => {} };
+const never = new Promise<never>(() => {});
+const handle = shareBytes(new Uint8Array(100_000));
+const PORT = { local: { address: '10.0.0.1', port: 69 }, reply: () => {}, close: async () => {} };
+const REQUEST = Buffer.from('\0\x01vmlinuz\0octet\0tsize\0\x30\0blksize\0\x31468\0', 'latin1');
+
+function peer(number: number) {
+  return { address: `10.1.${number >> 8}.${number & 255}`, port: 2000 + number };
+}
+
+/** Bytes of heap that stay for each call of `begin`, which is given 0, 1, 2, … */
+async function bytesEach(begin: (number: number) => void): Promise<number> {
+  setFlagsFromString('--expose-gc');
+  const collect: () => void = runInNewContext('gc');
+  const settle = async (): Promise<number> => {
+    await new Promise((resolve) => setImmediate(resolve));
+    collect();
+    return process.memoryUsage().heapUsed;
+  };
+  for (let number = 0; number < WARM_UP; number++) begin(number);
+  const before = await settle();
+  for (let number = WARM_UP; number < WARM_UP + TRANSFERS; number++) begin(number);
+  return ((await settle()) - before) / TRANSFERS;
+}
+
+it(`a running transfer takes at most ${MOST_BYTES.main} bytes of the main thread's heap`, async () => {
+  const cells = new StateCells(allocateCells(2 * TRANSFERS));
+  // As a pool on threads does, it keeps nothing of an order: what has been sent is the worker's.
+  const pool: Pool = {
+    cells,
+    workersLost: 0,
+    run: () => never.then(),
+    figures: () => expect.fail(),
+    close: async () => {},
+  };
+  const source: Source = { open: async () => ({ kind: 'content', handle, label: 'vmlinuz', release: () => {} }) };
+  const admission = new Admission({
+    clock,
+    pool,
+    resolver: new Resolver([source]),
+    limits: DEFAULT_LIMITS,
+    observer: { onTransfer: () => {}, onRefusal: () => {}, onWarning: () => {} },
+    maxBlksize: () => 1468,
+    seed: 1,
+  });
+  const each = await bytesEach((number) => {
+    const request = decodeRequest(REQUEST, REQUEST.length) as Request;
+    admission.admit({ request, peer: peer(number), port: PORT });
+  });
+  expect(admission.active).toBe(WARM_UP + TRANSFERS);
+  expect(each).toBeGreaterThan(300);
+  expect(each).toBeLessThan(MOST_BYTES.main);
+});
+
+it(`a running transfer takes at most ${MOST_BYTES.worker} bytes of its worker's heap, its plan included`, async () => {
+  const link: Link = { local: PORT.local, data: () => {}, control: () => {}, close: () => {} };
+  const engine = {
+    name: 'memory',
+    clock,
+    wildcards: false,
+    listen: () => expect.fail(),
+    link: async () => link,
+    mapFile: undefined,
+    attach: () => ({ length: handle.length }),
+    health: () => HEALTHY,
+    advice: undefined,
+    close: async () => {},
+  } satisfies Engine;
+  const cells = new StateCells(allocateCells(2 * TRANSFERS));
+  const runner = new TransferRunner(engine, cells, counterRow(allocateCounters(1), 0));
+  let running = 0;
+  const each = await bytesEach((slot) => {
+    const order: TransferOrder = {
+      slot,
+      local: '10.0.0.1',
+      peer: peer(slot),
+      requestedAt: 12_345,
+      content: handle,
+      opening: new Uint8Array(30),
+      plan: {
+        size: handle.length,
+        blksize: 1468,
+        windowsize: 1,
+        rollover: 0,
+        timeoutMs: 0,
+        oack: true,
+        seed: slot + 1,
+        patienceMs: 60_000,
+      },
+    };
+    void runner.run(order).then(() => running--);
+    running++;
+  });
+  expect(running).toBe(WARM_UP + TRANSFERS);
+  expect(each).toBeGreaterThan(600);
+  expect(each).toBeLessThan(MOST_BYTES.worker);
+});
