@@ -1,15 +1,15 @@
-import fc from 'fast-check';
+import { array, assert, constantFrom, nat, property, record } from 'fast-check';
 import { expect, it } from 'vitest';
 import { Quarantine } from '../../src/engine/linux/quarantine.ts';
 
 const MOST = 256;
 
 it('a quarantine lets go of the oldest first, when its time is over or room is needed', () => {
-  const step = fc.record({ passMs: fc.nat({ max: 40 }), pushes: fc.nat({ max: 60 }) });
+  const step = record({ passMs: nat({ max: 40 }), pushes: nat({ max: 60 }) });
   // A clock may be anywhere when it is cut to 32 bits.
-  const start = fc.constantFrom(0, 2 ** 31 - 100, 2 ** 32 - 100);
-  fc.assert(
-    fc.property(start, fc.array(step, { maxLength: 60 }), (begin, steps) => {
+  const start = constantFrom(0, 2 ** 31 - 100, 2 ** 32 - 100);
+  assert(
+    property(start, array(step, { maxLength: 60 }), (begin, steps) => {
       const quarantine = new Quarantine(MOST);
       const expected: { readonly peer: number; readonly until: number }[] = [];
       let [now, peers] = [begin, 0];
