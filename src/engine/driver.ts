@@ -179,14 +179,15 @@ class Running implements Steps, LinkReceiver {
   readonly #session: Session;
   readonly #content: SharedView | undefined;
   readonly #supervision: Supervision | undefined;
-  readonly #opening: Uint8Array;
-  readonly #keep: Keep | undefined;
-  readonly #onStranger: Job['onStranger'];
   #phase = -1;
   #supervisedAt = 0;
   /** Whether the wheel knows us, and for when. */
   #armed = false;
   #dueAt = 0;
+  // Last, so that what every packet needs lies together.
+  readonly #opening: Uint8Array;
+  readonly #keep: Keep | undefined;
+  readonly #onStranger: Job['onStranger'];
 
   constructor(job: Job, driver: Driver, resolve: (report: TransferReport) => void) {
     this.#driver = driver;
