@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { Address } from '../engine/types.ts';
 import { flag } from './flag.ts';
-import { boundHeapGrowth } from './heap.ts';
+import { tuneHeaps } from './heap.ts';
 import type { CommandContext } from './interrupts.ts';
 import type { Flags } from './resolve-settings.ts';
 import { defaultWorkers, SETTING_KINDS as KINDS } from './settings.ts';
@@ -143,7 +143,7 @@ export function addServe(program: Command, context: CommandContext, done: (code:
     .addHelpText('after', AFTER_HELP)
     .action(async (root: string | undefined, options: ServeFlags) => {
       const { config, ...flags } = options;
-      boundHeapGrowth();
+      tuneHeaps();
       // Loaded when it is needed: the server's packages take longer to load than most downloads of `get`.
       const { serve } = await import('./run-server.ts');
       done(await serve({ ...flags, root }, config, context));
