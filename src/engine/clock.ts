@@ -3,6 +3,7 @@
  * steps do not move it. process.uptime() is common to all threads and slow, performance.now() starts anew in each
  * and is cheap: one is set by the other once.
  */
+import { performance } from 'node:perf_hooks';
 import type { Clock } from './types.ts';
 
 /** setTimeout takes at most 2^31 - 1 ms. */

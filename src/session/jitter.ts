@@ -4,7 +4,8 @@ export class Jitter {
 
   /** @param seed any integer; 0 is taken as 1, where xorshift would stand still. */
   constructor(seed: number) {
-    this.#state = seed | 0 || 1;
+    // Neighbouring seeds, as servers hand them out, far apart: xorshift's first numbers from small ones are small.
+    this.#state = Math.imul(seed, 0x9e3779b1) || 1;
   }
 
   /** The next number, 0 <= n < bound; bound is at most 2^31. */
@@ -14,6 +15,7 @@ export class Jitter {
     x ^= x >>> 17;
     x ^= x << 5;
     this.#state = x;
-    return (x >>> 0) % bound;
+    // Its share of the range, not a remainder: that is a division, which for numbers beyond 31 bits V8 calls a function for.
+    return Math.floor((x >>> 0) * 2 ** -32 * bound);
   }
 }

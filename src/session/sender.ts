@@ -120,13 +120,13 @@ export class Sender implements Session {
 
   get deadline(): number {
     const silence = this.#proven
-      ? Math.min(this.#progressAt + this.#plan.patienceMs, this.#tailEnd)
+      ? Math.min(this.#progressAt + this.#plan.patienceMs, this.#tailEnd())
       : this.#unprovenUntil;
     return this.#origin + Math.min(this.#retransmitAt, this.#burstAt, silence, this.#endAt);
   }
 
   /** When silence after the last block counts as its arrival. */
-  get #tailEnd(): number {
+  #tailEnd(): number {
     return this.#tailSends >= TAIL_SENDS ? this.#tailSince + TAIL_MS : NEVER;
   }
 
@@ -162,7 +162,7 @@ export class Sender implements Session {
     const now = at - this.#origin;
     if (now >= this.#endAt) this.#end('timeout', 'Timed out', out);
     else if (!this.#proven) this.#onUnprovenDeadline(now, out);
-    else if (now >= this.#tailEnd) this.#outcome = 'completeUnconfirmed';
+    else if (now >= this.#tailEnd()) this.#outcome = 'completeUnconfirmed';
     else if (now >= this.#progressAt + this.#plan.patienceMs) this.#onPatienceGone(out);
     else if (now >= this.#burstAt) this.#sendBurst(now, out);
     else if (now >= this.#retransmitAt) this.#onTimeout(now, out);

@@ -210,7 +210,8 @@ export class SendQueue {
     this.#flushing = false;
     this.#entries = this.#iovecs = this.#control = this.#segments = 0;
     this.#batch++;
-    this.#owners.fill(undefined, 0, count);
+    // fill() would be a call out of compiled code.
+    for (let entry = 0; entry < count; entry++) this.#owners[entry] = undefined;
     if (this.#unreadable.length > 0) this.#reportUnreadable();
   }
 

@@ -1,12 +1,11 @@
 /** Addresses between their text and the kernel's sockaddr. */
-import { isIPv6 } from 'node:net';
 import type { Address } from '../types.ts';
 import { AF_INET, AF_INET6, type Libc, SOCKADDR_IN, SOCKADDR_IN6, SOCKADDR_ROOM } from './libc.ts';
 
 export type Family = typeof AF_INET | typeof AF_INET6;
 
 export function familyOf(address: string): Family {
-  return isIPv6(address) ? AF_INET6 : AF_INET;
+  return address.includes(':') ? AF_INET6 : AF_INET;
 }
 
 export function sockaddrLength(family: Family): number {

@@ -1,4 +1,5 @@
 /** What all sockets of a thread share: the receive ring, the send queue, the poller, and the moment of sending. */
+import { performance } from 'node:perf_hooks';
 import type { MonotonicClock } from '../clock.ts';
 import type { LatencyHistogram } from '../latencies.ts';
 import type { SharedView } from '../shared-bytes.ts';
