@@ -85,7 +85,7 @@ function sizeOf(bytes: number): number {
 }
 
 export class BufferCache {
-  readonly #maxBytes: number;
+  #maxBytes: number;
   readonly #limitBytes: number;
   readonly #onOverBudget: (bytes: number) => void;
   readonly #held = new Map<string, Entry>();
@@ -190,6 +190,17 @@ export class BufferCache {
     this.#keeps.delete(key);
     const entry = this.#takeShelved(key);
     if (entry !== undefined) this.#letIdle(entry);
+  }
+
+  /** Gives back what nobody reads, and from now on everything with its last reader. Call when nobody asks any more. */
+  close(): void {
+    this.#maxBytes = 0;
+    this.#keeps.clear();
+    for (const entry of [...this.#shelved.values(), ...this.#idle.values()]) {
+      this.#takeShelved(entry.key);
+      this.#idle.delete(entry.key);
+      entry.loaded.discard?.();
+    }
   }
 
   /** Whether bytes of that name are here. */

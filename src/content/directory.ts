@@ -13,7 +13,7 @@ import type { MapFile } from '../engine/shared-bytes.ts';
 import type { BufferCache } from './buffer-cache.ts';
 import { CaseFolding } from './case-folding.ts';
 import { identityOf, isFresh } from './file-identity.ts';
-import { CHANGED, type FoundFile, isInside, snapshot } from './file-snapshot.ts';
+import { CHANGED, type FoundFile, isInside, snapshot, type SnapshotOptions } from './file-snapshot.ts';
 import { cleanName } from './name.ts';
 import { answerToFailure } from './system-failure.ts';
 import type { Answer, BootRequest, Busy, Denied, Missing, Source } from './types.ts';
@@ -32,6 +32,8 @@ export interface DirectoryOptions {
    * place would change under its readers. Default: each version is copied into memory.
    */
   readonly mapFile?: MapFile | undefined;
+  /** How to copy them. Default: into shared memory. */
+  readonly copyFile?: MapFile | undefined;
   /** Milliseconds since some moment; never steps back. */
   readonly clock: () => number;
   /** The time of day in milliseconds, which files are stamped with. Default Date.now. */
@@ -59,7 +61,7 @@ export class Directory implements Source {
   readonly #cache: BufferCache;
   readonly #folding: CaseFolding | undefined;
   readonly #maxNetasciiBytes: number;
-  readonly #mapFile: MapFile | undefined;
+  readonly #take: Pick<SnapshotOptions, 'mapFile' | 'copyFile'>;
   readonly #clock: () => number;
   readonly #wallClock: () => number;
   readonly #looks = new LRUCache<string, Look>({ max: NAMES_MAX });
@@ -69,7 +71,7 @@ export class Directory implements Source {
     this.#root = resolve(options.root);
     this.#cache = options.cache;
     this.#maxNetasciiBytes = options.maxNetasciiBytes ?? DEFAULT_MAX_NETASCII_BYTES;
-    this.#mapFile = options.mapFile;
+    this.#take = { mapFile: options.mapFile, copyFile: options.copyFile };
     this.#clock = options.clock;
     this.#wallClock = options.wallClock ?? Date.now;
     this.#folding = options.caseInsensitive === true ? new CaseFolding(this.#wallClock) : undefined;
@@ -87,7 +89,7 @@ export class Directory implements Source {
         const reason = `${found.size} bytes are too many to convert to netascii (at most ${this.#maxNetasciiBytes})`;
         return { kind: 'denied', reason, tooLarge: true };
       }
-      const load = () => snapshot(found, mode, { mapFile: this.#mapFile });
+      const load = () => snapshot(found, mode, this.#take);
       const loaded = await this.#cache.acquire(this.#key(found, mode), load, found.size);
       if (loaded.kind === 'lease') {
         return { kind: 'content', handle: loaded.handle, label: name, release: () => loaded.release() };

@@ -72,13 +72,24 @@ export async function readWhole(handle: FileHandle, into: Uint8Array): Promise<b
 export interface SnapshotOptions {
   /** How to map files that are never changed in place. Default: they are copied. */
   readonly mapFile?: MapFile | undefined;
+  /** How to copy files. Default: they are read into shared memory. */
+  readonly copyFile?: MapFile | undefined;
   /** Whose ways of asking where a descriptor leads to use: tests pass others. Default: this one. */
   readonly platform?: NodeJS.Platform;
 }
 
-/** @returns undefined when the system would not map it. */
-async function mapOpened(handle: FileHandle, file: FoundFile, map: MapFile): Promise<Loaded | Busy | undefined> {
-  const mapping = await map(handle.fd, file.size);
+/**
+ * Maps or copies it. A copy may stay without a reader: what it has cost is reading.
+ *
+ * @returns undefined when the system would not.
+ */
+async function takeOpened(
+  handle: FileHandle,
+  file: FoundFile,
+  take: MapFile,
+  idles: boolean,
+): Promise<Loaded | Busy | undefined> {
+  const mapping = await take(handle.fd, file.size);
   if (mapping === undefined) return undefined;
   let unchanged = false;
   try {
@@ -86,21 +97,22 @@ async function mapOpened(handle: FileHandle, file: FoundFile, map: MapFile): Pro
   } finally {
     if (!unchanged) mapping.unmap();
   }
-  return unchanged ? { handle: mapping.handle, discard: () => mapping.unmap() } : CHANGED;
+  return unchanged ? { handle: mapping.handle, discard: () => mapping.unmap(), idles } : CHANGED;
 }
 
 async function readOpened(
   handle: FileHandle,
   file: FoundFile,
   mode: 'octet' | 'netascii',
-  { mapFile, platform = process.platform }: SnapshotOptions,
+  { mapFile, copyFile, platform = process.platform }: SnapshotOptions,
 ): Promise<Loaded | Unloaded> {
   const misplaced = await checkPlace(handle.fd, file, platform);
   if (misplaced !== undefined) return misplaced;
   if (!(await isUnchanged(handle, file))) return CHANGED;
-  if (mapFile !== undefined && mode === 'octet' && file.size > 0) {
-    const mapped = await mapOpened(handle, file, mapFile);
-    if (mapped !== undefined) return mapped;
+  for (const take of mode === 'octet' && file.size > 0 ? [mapFile, copyFile] : []) {
+    // oxlint-disable-next-line no-await-in-loop -- the second way is for where the first fails.
+    const taken = take === undefined ? undefined : await takeOpened(handle, file, take, take === copyFile);
+    if (taken !== undefined) return taken;
   }
   const shared = mode === 'octet' ? allocateShared(file.size) : undefined;
   const bytes = shared?.bytes ?? new Uint8Array(file.size);

@@ -268,6 +268,7 @@ class ServerRun {
     try {
       await this.#live?.close();
       await this.#content.close();
+      this.#cache.close();
     } catch (error) {
       this.#log.fatal('closing the store failed', error);
     }

@@ -32,7 +32,7 @@ export class ServedContent {
   readonly routes: ServedRoutes;
   readonly #options: ServedContentOptions;
   #store: ServedStore | undefined;
-  #engine: Pick<Engine, 'mapFile' | 'clock'> | undefined;
+  #engine: Pick<Engine, 'mapFile' | 'copyFile' | 'clock'> | undefined;
 
   constructor(options: ServedContentOptions) {
     const { settings, onWarning, onRender } = options;
@@ -59,7 +59,7 @@ export class ServedContent {
   }
 
   /** The sources in the order in which they are asked. Call once. @throws RenderConfigError */
-  async sources(engine: Pick<Engine, 'mapFile' | 'clock'>): Promise<readonly Source[]> {
+  async sources(engine: Pick<Engine, 'mapFile' | 'copyFile' | 'clock'>): Promise<readonly Source[]> {
     const { settings, base } = this.#options;
     this.#engine = engine;
     // Before files: boot sets see every request, and learn from names who asks.
@@ -78,6 +78,7 @@ export class ServedContent {
               cache: this.#options.cache,
               caseInsensitive: settings.caseInsensitive,
               mapFile: settings.immutable ? engine.mapFile : undefined,
+              copyFile: engine.copyFile,
               clock: () => performance.now(),
             }),
           ]),

@@ -1,6 +1,6 @@
 /**
  * Content that many threads read and none writes: made once in the main thread, handed to workers by handle. Either
- * a SharedArrayBuffer, or a file mapped into memory. Knows no names and no transfers.
+ * a SharedArrayBuffer, or memory of the system's (a mapped file, a copy of one). Knows no names and no transfers.
  */
 
 /** What crosses threads. Survives structured clone without a copy. */
@@ -13,8 +13,8 @@ export interface MemoryHandle {
 }
 
 /**
- * A mapped file. Only the kernel reads it: if the file is cut short, a system call fails with EFAULT where a read by
- * JavaScript would end the process.
+ * Memory of the system's. Only the kernel reads it: if a mapped file is cut short, a system call fails with EFAULT
+ * where a read by JavaScript would end the process.
  */
 export interface MappingHandle {
   /** Where the mapping begins, in every thread of this process. */
@@ -23,7 +23,7 @@ export interface MappingHandle {
   readonly length: number;
 }
 
-/** A file's bytes as they lie in the system's page cache. */
+/** A file's bytes: as they lie in the system's page cache, or a copy. */
 export interface Mapping {
   readonly handle: MappingHandle;
   /** Call once, when nobody reads it any more. */
@@ -31,8 +31,8 @@ export interface Mapping {
 }
 
 /**
- * Maps the first `length` bytes (1 or more) of an open file, which may be closed afterwards. Resolves when all of
- * them have been read from disk, or with undefined where the system would not: the caller copies the bytes then.
+ * Maps or copies the first `length` bytes (1 or more) of an open file, which may be closed afterwards. Resolves when
+ * all of them have been read from disk, or with undefined where the system would not: the caller reads them then.
  */
 export type MapFile = (fd: number, length: number) => Promise<Mapping | undefined>;
 

@@ -98,6 +98,8 @@ export interface Engine {
   link(options: LinkOptions, receiver: LinkReceiver): Promise<Link>;
   /** How to map a file whose content is to be sent; undefined: this engine sends from shared memory only. */
   readonly mapFile: MapFile | undefined;
+  /** How to copy one that may be changed in place. undefined: into shared memory. */
+  readonly copyFile: MapFile | undefined;
   /** Makes shared content readable in this thread. @throws Error for a mapped file where mapFile is undefined. */
   attach(handle: SharedHandle): SharedView;
   health(): EngineHealth;

@@ -87,7 +87,7 @@ export async function createServer(options: CreateServerOptions): Promise<Server
     transfers: () => server.transfers(),
     async stop(drainMs) {
       const aborted = await server.stop(drainMs);
-      closing ??= closeAll(opened);
+      closing ??= closeAll(opened).finally(() => cache.close());
       await closing;
       return aborted;
     },

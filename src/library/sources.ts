@@ -13,7 +13,7 @@ import type { ServerObserver } from '../server/types.ts';
 
 /** What a part is opened with. */
 export interface Surroundings {
-  readonly engine: Pick<Engine, 'mapFile' | 'clock'>;
+  readonly engine: Pick<Engine, 'mapFile' | 'copyFile' | 'clock'>;
   readonly cache: BufferCache;
   readonly onWarning: ServerObserver['onWarning'];
   /** Of the parts behind this one, the boot sets. */
@@ -48,6 +48,7 @@ export function directory(root: string, options: DirectoryPartOptions = {}): Par
         cache,
         caseInsensitive: options.caseInsensitive ?? false,
         mapFile: options.immutable === true ? engine.mapFile : undefined,
+        copyFile: engine.copyFile,
         clock: () => performance.now(),
       });
       return { source, close: () => Promise.resolve() };

@@ -33,7 +33,7 @@ export interface ServerOptions {
   /** Asked in turn for each name. Sources that map files are made when the engine is known. */
   readonly sources:
     | readonly Source[]
-    | ((engine: Pick<Engine, 'mapFile' | 'clock'>) => readonly Source[] | Promise<readonly Source[]>);
+    | ((engine: Pick<Engine, 'mapFile' | 'copyFile' | 'clock'>) => readonly Source[] | Promise<readonly Source[]>);
   /** `auto` takes `linux` where it works. */
   readonly engine: 'auto' | 'linux' | 'portable';
   /** Linux engine: sockets per local address over which a worker spreads its transfers, 1..64. Default 4. */

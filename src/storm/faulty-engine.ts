@@ -76,6 +76,10 @@ class FaultyEngine implements Engine {
     return this.#inner.mapFile;
   }
 
+  get copyFile(): MapFile | undefined {
+    return this.#inner.copyFile;
+  }
+
   get advice(): string | undefined {
     return this.#inner.advice;
   }

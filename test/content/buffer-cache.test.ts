@@ -4,7 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { BufferCache, type Loaded, type Unloaded } from '../../src/content/buffer-cache.ts';
-import { allocateShared, type MemoryHandle } from '../../src/engine/shared-bytes.ts';
+import { allocateShared, type MemoryHandle, shareBytes } from '../../src/engine/shared-bytes.ts';
 import { lease, loaded } from './cached.ts';
 
 /** A load that ends when the test says so. */
@@ -232,6 +232,30 @@ describe('BufferCache', () => {
     expect(cache.stats()).toMatchObject({ heldBytes: 0, idleBytes: 0, entries: 0, evictions: 0 });
     (await lease(cache, 'a', 100)).release();
     expect(cache.stats()).toMatchObject({ loads: 3, idleBytes: 100 });
+  });
+
+  it('gives back what nobody reads when it is closed, and the rest with its readers', async () => {
+    const cache = new BufferCache({ maxBytes: 1000 });
+    const discarded: string[] = [];
+    const acquire = async (key: string) => {
+      const load = async () => ({
+        handle: shareBytes(new Uint8Array(100)),
+        discard: () => void discarded.push(key),
+        idles: true,
+      });
+      const came = await cache.acquire(key, load);
+      if (came.kind !== 'lease') throw new Error(`Got ${came.kind}`);
+      return came;
+    };
+    const read = await acquire('read');
+    cache.keep('kept');
+    for (const key of ['idle', 'kept']) (await acquire(key)).release();
+    expect(discarded).toEqual([]);
+    cache.close();
+    expect(discarded.toSorted()).toEqual(['idle', 'kept']);
+    expect(cache.stats()).toMatchObject({ idleBytes: 0, shelvedBytes: 0, heldBytes: 100, evictions: 0 });
+    read.release();
+    expect(discarded.toSorted()).toEqual(['idle', 'kept', 'read']);
   });
 
   it('lets go of the memory of what it evicted and superseded', async () => {

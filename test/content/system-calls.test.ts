@@ -209,7 +209,7 @@ describe('snapshot', () => {
     expect(handles.map((handle) => handle.fd)).toEqual([-1, -1, -1]);
   });
 
-  describe('with a way to map', () => {
+  describe('with a way to map or copy', () => {
     /** Maps in name only. */
     function mapper(during: () => void = () => {}): { mapFile: MapFile; unmapped: () => number; asked: number[] } {
       let unmapped = 0;
@@ -227,13 +227,29 @@ describe('snapshot', () => {
       put(root, 'x', 'text');
       const { mapFile, unmapped } = mapper();
       const loaded = await snapshot(found(root, 'x'), 'octet', { mapFile });
-      expect(loaded).toMatchObject({ handle: { address: 4096n, length: 4 } });
+      // It goes with its last reader: to keep it would be to watch for the file's being cut short.
+      expect(loaded).toMatchObject({ handle: { address: 4096n, length: 4 }, idles: false });
       expect(unmapped()).toBe(0);
       if ('discard' in loaded) loaded.discard();
       expect(unmapped()).toBe(1);
     });
 
-    it('copies what is empty, what is to be converted, and what the system would not map', async () => {
+    it('copies what would not be mapped, and what is not to be; a copy stays without a reader', async () => {
+      const root = temporaryFolder();
+      put(root, 'x', 'text');
+      const { mapFile: copyFile, asked } = mapper();
+      for (const mapFile of [undefined, async () => undefined]) {
+        const loaded = await snapshot(found(root, 'x'), 'octet', { mapFile, copyFile });
+        expect(loaded).toMatchObject({ handle: { address: 4096n, length: 4 }, idles: true });
+      }
+      const refused = async (): Promise<undefined> => undefined;
+      const read = await snapshot(found(root, 'x'), 'octet', { mapFile: refused, copyFile: refused });
+      if (!('handle' in read)) throw new Error(`Got ${read.kind}`);
+      expect(Buffer.from(attachShared(read.handle).bytes).toString()).toBe('text');
+      expect(asked).toEqual([4, 4]);
+    });
+
+    it('reads what is empty, what is to be converted, and what the system would not map', async () => {
       const root = temporaryFolder();
       put(root, 'x', 'a\nb');
       put(root, 'empty', '');

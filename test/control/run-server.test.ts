@@ -168,9 +168,10 @@ describe('a server run', () => {
     const { sources } = options();
     if (typeof sources !== 'function') throw new Error('Expected sources that are told of the engine');
     const mapping: Mapping = { handle: { address: 4096n, length: 5 }, unmap: () => {} };
-    const [directory] = await sources({ mapFile: async () => mapping, clock: new VirtualClock() });
+    const copyFile = (): Promise<never> => Promise.reject(new Error('Copied, though it was said to be immutable'));
+    const [directory] = await sources({ mapFile: async () => mapping, copyFile, clock: new VirtualClock() });
     expect(await directory!.open(request)).toMatchObject({ kind: 'content', handle: mapping.handle });
-    const [copying] = await sources({ mapFile: undefined, clock: new VirtualClock() });
+    const [copying] = await sources({ mapFile: undefined, copyFile: undefined, clock: new VirtualClock() });
     expect(await copying!.open({ ...request, filename: 'UPPER' })).toMatchObject({
       kind: 'content',
       handle: { length: 5 },

@@ -1,4 +1,7 @@
 /** What the Linux engine promises beyond the conformance suite: shared ports, shared addresses, mappings of layouts. */
+import { readFileSync } from 'node:fs';
+import { type FileHandle, open, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type EngineChoice, resolveEngine } from '../../src/engine/create.ts';
 import { LATENCY_BOUNDS, LatencyHistogram } from '../../src/engine/latencies.ts';
@@ -6,10 +9,11 @@ import { LinuxEngine } from '../../src/engine/linux/engine.ts';
 import { AF_INET, AF_INET6, NEWEST_NODE } from '../../src/engine/linux/libc.ts';
 import { PeerTable } from '../../src/engine/linux/peer-table.ts';
 import { checkLinuxEngine } from '../../src/engine/linux/self-check.ts';
-import { shareBytes } from '../../src/engine/shared-bytes.ts';
+import { type MappingHandle, shareBytes } from '../../src/engine/shared-bytes.ts';
 import { type Address, HEALTHY, type Link, type LinkReceiver, type ListeningPort } from '../../src/engine/types.ts';
 import { RawLink, RawPeer } from '../support/datagrams.ts';
 import { Random } from '../support/random.ts';
+import { temporaryFolder } from '../content/fixture.ts';
 
 const SILENT: LinkReceiver = { onDatagram: () => {}, onUnreachable: () => {}, onUnreadable: () => {} };
 
@@ -204,6 +208,56 @@ describe.skipIf(isNewer)('the linux engine', () => {
     } finally {
       await single.close();
     }
+  });
+
+  describe('copies a file', () => {
+    const SIZE = 5 * 1024 ** 2 + 1;
+    let file: FileHandle;
+
+    beforeEach(async () => {
+      const path = join(temporaryFolder(), 'file');
+      await writeFile(path, Buffer.alloc(SIZE, 'a'));
+      file = await open(path, 'r+');
+    });
+
+    afterEach(() => file.close());
+
+    /** What a client of one block gets, from `offset` on. */
+    async function sent(handle: MappingHandle, offset: number): Promise<string> {
+      const peer = await RawPeer.open(others, '127.0.0.1');
+      const link = await engine.link({ local: '127.0.0.1', peer: peer.local, peerPort: 'fixed' }, SILENT);
+      link.data(1, engine.attach(handle), offset, 4);
+      await peer.inbox.has(1);
+      link.close();
+      return Buffer.from(peer.inbox.datagrams[0]!.bytes.subarray(4)).toString();
+    }
+
+    it('to memory that shows no later change, in several reads, and that is the system’s again at once', async () => {
+      const copy = await engine.copyFile(file.fd, SIZE);
+      if (copy === undefined) throw new Error('Not copied');
+      await file.write('bbbb', 0);
+      await file.write('bbbb', SIZE - 4);
+      expect([await sent(copy.handle, 0), await sent(copy.handle, SIZE - 4)]).toEqual(['aaaa', 'aaaa']);
+      const start = copy.handle.address;
+      const isMapped = (): boolean =>
+        readFileSync('/proc/self/maps', 'latin1')
+          .split('\n')
+          .some((line) => {
+            const [from = '', to = ''] = line.split(' ', 1)[0]!.split('-');
+            return from !== '' && BigInt(`0x${from}`) <= start && start < BigInt(`0x${to}`);
+          });
+      expect(isMapped()).toBe(true);
+      copy.unmap();
+      expect(isMapped()).toBe(false);
+    });
+
+    it('not, when it is shorter than was said', async () => {
+      expect(await engine.copyFile(file.fd, SIZE + 1)).toBeUndefined();
+    });
+
+    it('not, when there is no such memory', async () => {
+      expect(await engine.copyFile(file.fd, 2 ** 50)).toBeUndefined();
+    });
   });
 
   it('bound to a wildcard answers from whichever address was asked', async () => {

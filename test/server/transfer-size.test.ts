@@ -82,6 +82,7 @@ it(`a running transfer takes at most ${MOST_BYTES.worker} bytes of its worker's 
     listen: () => expect.fail(),
     link: async () => link,
     mapFile: undefined,
+    copyFile: undefined,
     attach: () => ({ length: handle.length }),
     health: () => HEALTHY,
     advice: undefined,

@@ -21,7 +21,7 @@ import { loadLibc } from './libc.ts';
 import { LinkSocket } from './link-socket.ts';
 import { attachAddress } from './linux-view.ts';
 import { LinuxListening } from './listening.ts';
-import { mapFile } from './map-file.ts';
+import { copyFile, mapFile } from './map-file.ts';
 import { NodeSocket } from './node-socket.ts';
 import { toSockaddr } from './socket-address.ts';
 import { ThreadIo } from './thread-io.ts';
@@ -119,6 +119,8 @@ export class LinuxEngine implements Engine {
   }
 
   readonly mapFile: MapFile = (fd, length) => mapFile(this.#io.libc, fd, length);
+
+  readonly copyFile: MapFile = (fd, length) => copyFile(this.#io.libc, fd, length);
 
   attach(handle: SharedHandle): SharedView {
     return attachAddress(this.#io.libc, handle);

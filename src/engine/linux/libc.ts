@@ -7,6 +7,8 @@
 import { createRequire } from 'node:module';
 import { endianness } from 'node:os';
 
+import type { KoffiFunc } from 'koffi';
+
 type Pointer = bigint | null;
 
 export interface Libc {
@@ -26,6 +28,8 @@ export interface Libc {
   readonly munmap: (address: bigint, length: number) => number;
   /** On a thread of its own. Resolves with what madvise returns. */
   readonly madviseAside: (address: bigint, length: number, advice: number) => Promise<number>;
+  /** On a thread of its own. Resolves with what pread returns. */
+  readonly preadAside: (fd: number, into: bigint, length: number, offset: number) => Promise<number>;
   readonly inet_pton: (family: number, text: string, into: Uint8Array) => number;
   readonly inet_ntop: (family: number, from: Uint8Array, into: Uint8Array, size: number) => bigint | null;
   readonly if_nametoindex: (name: string) => number;
@@ -89,23 +93,29 @@ function load(): Libc {
   const koffi = require('koffi') as typeof import('koffi');
   const library = koffi.load('libc.so.6');
   const madvise = library.func('int madvise(void *, size_t, int)');
+  const pread = library.func('int64_t pread(int, void *, size_t, int64_t)');
   const calls = Object.fromEntries(
     Object.entries(SIGNATURES).map(([name, signature]) => [name, library.func(signature)]),
   );
   return {
-    ...(calls as unknown as Omit<Libc, 'madviseAside' | 'errno' | 'address' | 'view' | 'watch'>),
-    madviseAside: (address, length, advice) =>
-      new Promise((resolve, reject) => {
-        madvise.async(address, length, advice, (error: Error | null, result: number) => {
-          if (error === null) resolve(result);
-          else reject(error);
-        });
-      }),
+    ...(calls as unknown as Omit<Libc, 'madviseAside' | 'preadAside' | 'errno' | 'address' | 'view' | 'watch'>),
+    madviseAside: (address, length, advice) => aside(madvise, address, length, advice),
+    preadAside: (fd, into, length, offset) => aside(pread, fd, into, length, offset),
     errno: () => koffi.errno(),
     address: (bytes) => koffi.address(bytes),
     view: (address, length) => koffi.view(address, length),
     watch: (fd, onReadable) => koffi.node.poll(fd, { readable: true }, onReadable),
   };
+}
+
+/** Calls on a thread of its own. */
+function aside(call: KoffiFunc<(...args: unknown[]) => number>, ...args: readonly unknown[]): Promise<number> {
+  return new Promise((resolve, reject) => {
+    call.async(...args, (error: Error | null, result: number) => {
+      if (error === null) resolve(result);
+      else reject(error);
+    });
+  });
 }
 
 export const AF_INET = 2;
