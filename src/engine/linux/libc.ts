@@ -24,6 +24,8 @@ export interface Libc {
   readonly epoll_create1: (flags: number) => number;
   readonly epoll_ctl: (epoll: number, operation: number, fd: number, event: Uint8Array) => number;
   readonly epoll_wait: (epoll: number, events: Uint8Array, most: number, timeoutMs: number) => number;
+  /** Waits for a struct timespec. undefined before glibc 2.35; fails before Linux 5.11. */
+  readonly epoll_pwait2: EpollPwait2 | undefined;
   readonly mmap: (address: Pointer, length: number, prot: number, flags: number, fd: number, offset: number) => bigint;
   readonly munmap: (address: bigint, length: number) => number;
   /** On a thread of its own. Resolves with what madvise returns. */
@@ -40,6 +42,18 @@ export interface Libc {
   readonly view: (address: bigint, length: number) => ArrayBuffer;
   readonly watch: (fd: number, onReadable: () => void) => Watch;
 }
+
+type EpollPwait2 = (
+  epoll: number,
+  events: Uint8Array,
+  most: number,
+  timeout: Uint8Array,
+  signals: null,
+  signalsSize: number,
+) => number;
+
+/** What is no function of the library's, or not always. */
+type Others = 'epoll_pwait2' | 'madviseAside' | 'preadAside' | 'errno' | 'address' | 'view' | 'watch';
 
 /** A descriptor on Node's event loop. It must be closed before its thread ends, or the process dies. */
 export interface Watch {
@@ -94,11 +108,18 @@ function load(): Libc {
   const library = koffi.load('libc.so.6');
   const madvise = library.func('int madvise(void *, size_t, int)');
   const pread = library.func('int64_t pread(int, void *, size_t, int64_t)');
+  let pwait2: EpollPwait2 | undefined;
+  try {
+    pwait2 = library.func('int epoll_pwait2(int, void *, int, void *, void *, size_t)');
+  } catch {
+    // An older glibc.
+  }
   const calls = Object.fromEntries(
     Object.entries(SIGNATURES).map(([name, signature]) => [name, library.func(signature)]),
   );
   return {
-    ...(calls as unknown as Omit<Libc, 'madviseAside' | 'preadAside' | 'errno' | 'address' | 'view' | 'watch'>),
+    ...(calls as unknown as Omit<Libc, Others>),
+    epoll_pwait2: pwait2,
     madviseAside: (address, length, advice) => aside(madvise, address, length, advice),
     preadAside: (fd, into, length, offset) => aside(pread, fd, into, length, offset),
     errno: () => koffi.errno(),

@@ -92,6 +92,7 @@ export class LinkSocket implements Readable, Outlet {
     const link = new SharedLink(this.#io, this, id, at, receiver, this.#onClosed);
     this.#links[id] = link;
     this.#open++;
+    this.#io.poller.expected++;
     this.#peers.set(sockaddr, 0, id);
     return link;
   }
@@ -102,6 +103,7 @@ export class LinkSocket implements Readable, Outlet {
     this.#links[id] = undefined;
     this.#free.push(id);
     this.#open--;
+    this.#io.poller.expected--;
     const { words, word } = this.#io.destination(at);
     this.#peers.set(words, word, QUARANTINED);
     if (this.#quarantine.full) this.#quarantine.shift(this.#forget);
