@@ -1,0 +1,82 @@
+/** When a poller looks at its sockets, and when it stays for more, told by the calls it makes of a system that is played. */
+import { afterEach, describe, expect, it } from 'vitest';
+import { EPOLLIN, EPOLL_EVENT, type Libc } from '../../src/engine/linux/libc.ts';
+import { Poller } from '../../src/engine/linux/poller.ts';
+
+const FD = 7;
+
+let poller: Poller | undefined;
+
+afterEach(() => poller?.close());
+
+/**
+ * One wake-up of a poller with one socket. @param ready whether the socket is, look by look; from then on it is not.
+ * @returns the calls, and how often the socket was read.
+ */
+function wake(ready: readonly boolean[], options: { expected: number; pwait2: boolean }) {
+  const calls: string[] = [];
+  let onReady = (): void => {};
+  let looks = 0;
+  const answer = (events: Uint8Array): number => {
+    if (ready[looks++] !== true) return 0;
+    const view = new DataView(events.buffer);
+    view.setUint32(EPOLL_EVENT.events, EPOLLIN, true);
+    view.setInt32(EPOLL_EVENT.data, FD, true);
+    return 1;
+  };
+  const libc = {
+    epoll_create1: () => 3,
+    epoll_ctl: () => 0,
+    close: () => 0,
+    watch: (_: number, callback: () => void) => {
+      onReady = callback;
+      return { close: () => {}, ref: () => {}, unref: () => {} };
+    },
+    epoll_wait: (_: number, events: Uint8Array, __: number, timeoutMs: number) => {
+      calls.push(`look ${timeoutMs}`);
+      return answer(events);
+    },
+    epoll_pwait2: options.pwait2
+      ? (_: number, events: Uint8Array, __: number, timeout: Uint8Array) => {
+          const [seconds, nanoseconds] = new BigInt64Array(timeout.buffer);
+          calls.push(`stay ${seconds} ${nanoseconds}`);
+          return answer(events);
+        }
+      : undefined,
+  } as unknown as Libc;
+  poller = new Poller(libc, () => {});
+  poller.expected = options.expected;
+  let reads = 0;
+  poller.add({ fd: FD, onReadable: () => reads++, drainErrors: () => expect.fail() });
+  onReady();
+  return { calls, reads };
+}
+
+describe('a poller', () => {
+  it('looks until nothing is there', () => {
+    expect(wake([true, true], { expected: 0, pwait2: true })).toEqual({
+      calls: ['look 0', 'look 0', 'look 0'],
+      reads: 2,
+    });
+  });
+
+  it('stays a fifth of a millisecond for more while packets are expected, after the first look', () => {
+    expect(wake([true, true], { expected: 1, pwait2: true })).toEqual({
+      calls: ['look 0', 'stay 0 200000', 'stay 0 200000'],
+      reads: 2,
+    });
+    expect(wake([], { expected: 1, pwait2: true })).toEqual({ calls: ['look 0'], reads: 0 });
+  });
+
+  it('only looks where the system can not wait so short', () => {
+    expect(wake([true], { expected: 1, pwait2: false })).toEqual({ calls: ['look 0', 'look 0'], reads: 1 });
+  });
+
+  it('gives the event loop its turn after eight looks, whatever comes', () => {
+    const { calls, reads } = wake(
+      Array.from({ length: 20 }, () => true),
+      { expected: 5, pwait2: true },
+    );
+    expect([calls.length, reads]).toEqual([8, 8]);
+  });
+});
