@@ -9,7 +9,9 @@ const tell = (message) => process.send?.(message);
 
 const server = await startServer({
   listen: [{ address: '127.0.0.1', port: 0 }],
-  sources: [new Directory({ root, cache: new BufferCache(), clock: () => performance.now() })],
+  sources: ({ copyFile }) => [
+    new Directory({ root, cache: new BufferCache(), copyFile, clock: () => performance.now() }),
+  ],
   engine,
   workers,
   limits: DEFAULT_LIMITS,
