@@ -196,7 +196,8 @@ describe.skipIf(!hasBrowser)('the live page', () => {
     expect(page.url()).toContain('#node=127.0.0.99');
     await page.keyboard.press('Escape');
     expect(await dialog.isVisible()).toBe(false);
-    expect(page.url()).not.toContain('#');
+    // The dialog tells of its end a moment later.
+    await expect.poll(() => page.url()).not.toContain('#');
 
     // By keyboard alone: find it, open it; and one that nobody knows.
     await page.keyboard.press('/');
