@@ -120,7 +120,7 @@ function inked(page: Page): Promise<number[]> {
       copy.drawImage(canvas, 0, 0);
       const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
       let count = 0;
-      for (let at = 0; at < data.length; at += 4) if (data[at + 3] === 255 && ink.every((part, index) => data[at + index] === part)) count++;
+      for (let at = 0; at < data.length; at += 4) if (data[at + 3] >= 100 && ink.every((part, index) => Math.abs(data[at + index] - part) <= 8)) count++;
       return count;
     });
   })()`);
