@@ -243,9 +243,9 @@ describe('snapshot', () => {
         expect(loaded).toMatchObject({ handle: { address: 4096n, length: 4 }, idles: true });
       }
       const refused = async (): Promise<undefined> => undefined;
-      const read = await snapshot(found(root, 'x'), 'octet', { mapFile: refused, copyFile: refused });
-      if (!('handle' in read)) throw new Error(`Got ${read.kind}`);
-      expect(Buffer.from(attachShared(read.handle).bytes).toString()).toBe('text');
+      const copied = await snapshot(found(root, 'x'), 'octet', { mapFile: refused, copyFile: refused });
+      if (!('handle' in copied)) throw new Error(`Got ${copied.kind}`);
+      expect(Buffer.from(attachShared(copied.handle).bytes).toString()).toBe('text');
       expect(asked).toEqual([4, 4]);
     });
 
