@@ -24,7 +24,7 @@ const EVENTS = 64;
 const ROUNDS = 8;
 /**
  * How long a look waits for more while transfers run: a round trip in a rack. With few nodes, whose packets come one by
- * one, a turn of Node's loop for each would cost a third of what the packet does. Timers and new transfers wait at most
+ * one, a turn of Node's loop for each would cost a seventh of what the packet does. Timers and new transfers wait at most
  * for all the looks together.
  */
 const STAY_NS = 200_000;
