@@ -7,7 +7,7 @@ import { EXIT } from '../src/control/usage-error.ts';
 import { MALFORMED } from '../src/protocol/packet.ts';
 import { RENDER_FAILURES, RENDER_OUTCOMES } from '../src/render/types.ts';
 import { IGNORED } from '../src/server/types.ts';
-import { serverStats } from './control/fixture.ts';
+import { serverStats, transferRecord } from './control/fixture.ts';
 import { bare, blocks, read, table, PAGES } from './support/pages.ts';
 
 describe('metrics', () => {
@@ -87,31 +87,9 @@ describe('docs/operations.md', () => {
     const expected = shown.find((line) => line['msg'] === 'transfer')!;
     const lines: string[] = [];
     const log = new Log('info', { write: (line: string) => void lines.push(line), close: () => Promise.resolve() });
-    log.transfer({
-      id: 1,
-      startedAt: 0,
-      firstReplyMs: 3,
-      origin: 'file',
-      queuedMs: 0,
-      outcome: 'complete',
-      durationMs: 3,
-      blocks: 10,
-      bytes: 5000,
-      retransmits: 0,
-      stale: 0,
-      timeouts: 0,
-      errorCode: undefined,
-      errorText: '',
-      fault: undefined,
-      client: { address: '192.0.2.117', port: 46_620 },
-      local: '192.0.2.1',
-      file: 'boot/linux',
-      size: 5000,
-      mode: 'octet',
-      blksize: 512,
-      windowsize: 1,
-      waitedMs: 3,
-    });
+    const client = { address: '192.0.2.117', port: 46_620 };
+    const counts = { blocks: 10, blksize: 512, windowsize: 1, retransmits: 0, durationMs: 3, firstReplyMs: 3 };
+    log.transfer(transferRecord({ client, ...counts }));
     const written = JSON.parse(lines[0]!) as Record<string, unknown>;
     expect({ ...written, time: '' }).toEqual({ ...expected, time: '' });
   });
