@@ -3,11 +3,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BufferCache } from '../src/content/buffer-cache.ts';
-import { Catalog } from '../src/content/boot-set/catalog.ts';
-import { nodesInPath } from '../src/content/boot-set/node-identity.ts';
-import type { ChannelRecord, VersionRecord } from '../src/content/boot-set/records.ts';
+import { Catalog } from '../src/boot-set/store/catalog.ts';
+import { nodesInPath } from '../src/boot-set/node/node-identity.ts';
+import type { ChannelRecord, VersionRecord } from '../src/boot-set/store/records.ts';
 import { Directory } from '../src/content/directory.ts';
-import { shareBytes } from '../src/engine/shared-bytes.ts';
+import { shareBytes } from '../src/bytes/shared-bytes.ts';
 import { TimerWheel } from '../src/engine/timer-wheel.ts';
 import { fromWire, toWire } from '../src/protocol/block.ts';
 import {

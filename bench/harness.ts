@@ -22,7 +22,7 @@ import { machineLine } from './report.ts';
 import { median, range } from './statistics.ts';
 
 const MIB = 1024 ** 2;
-const REVEILLE = join(import.meta.dirname, '../dist/control/main.js');
+const REVEILLE = join(import.meta.dirname, '../dist/cli/main.js');
 /** Blocks of 1432 bytes, no window: what iPXE asks for. */
 const PROFILE = 'ipxe';
 const BLKSIZE = 1432;

@@ -13,7 +13,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { CheckReport } from '../src/storm/check/report.ts';
+import type { CheckReport } from '../src/check/report.ts';
 import { describeCommit, describeMachine } from './machine.ts';
 import { RunningServer } from './peers/running-server.ts';
 import { type Contender, contenders } from './peers/servers.ts';
@@ -29,7 +29,7 @@ const FILES: Readonly<Record<string, number>> = {
   even: 2048,
   more: 5000,
 };
-const REVEILLE = join(import.meta.dirname, '../dist/control/main.js');
+const REVEILLE = join(import.meta.dirname, '../dist/cli/main.js');
 /** Longer than the end of a check's own run. */
 const LONGEST_MS = 660_000;
 

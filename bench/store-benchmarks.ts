@@ -2,9 +2,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { sha256 } from '../src/content/boot-set/manifest.ts';
-import { type VersionRecord, versionName } from '../src/content/boot-set/records.ts';
-import { openStore } from '../src/content/boot-set/store.ts';
+import { sha256 } from '../src/boot-set/store/manifest.ts';
+import { type VersionRecord, versionName } from '../src/boot-set/store/records.ts';
+import { openStore } from '../src/boot-set/store/store.ts';
 import type { Benchmark } from './benchmark.ts';
 
 const VERSIONS = 1000;

@@ -13,8 +13,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { publish } from '../src/content/boot-set/publish.ts';
-import { openStore } from '../src/content/boot-set/store.ts';
+import { publish } from '../src/boot-set/store/publish.ts';
+import { openStore } from '../src/boot-set/store/store.ts';
 import { randomBytes } from 'node:crypto';
 import { measure } from './benchmark.ts';
 import { describeCommit, describeMachine } from './machine.ts';
@@ -36,7 +36,7 @@ const pairs = Number(values.pairs);
 const bytes = Number(values.bytes);
 if (!Number.isInteger(pairs) || pairs < 1) throw new RangeError(`Expected --pairs to be a number, got ${values.pairs}`);
 
-const CLI = fileURLToPath(new URL('../dist/control/main.js', import.meta.url));
+const CLI = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
 /** Shares of a set like those of Ubuntu: an initrd, a kernel, loaders. */
 const SHARES = { initrd: 0.78, linux: 0.15, 'grub/grubx64.efi': 0.05, 'shimx64.efi': 0.02 };
 

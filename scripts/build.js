@@ -32,4 +32,4 @@ for (const name of readdirSync(page)) {
   if (/\.(?:html|css|svg)$/.test(name))
     copyFileSync(new URL(name, page), new URL(`../dist/page/${name}`, import.meta.url));
 }
-chmodSync(new URL('../dist/control/main.js', import.meta.url), 0o755);
+chmodSync(new URL('../dist/cli/main.js', import.meta.url), 0o755);

@@ -1,4 +1,7 @@
-/** The layer law: which folder may import what. The table in CONTRIBUTING.md and the one here are the same, or this fails. */
+/**
+ * The map of folders in CONTRIBUTING.md against the tree, and its layer law: which folder may import what. The table
+ * there is the law; nothing here repeats it.
+ */
 import { readFileSync, readdirSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { dirname, join, relative, resolve, sep } from 'node:path';
@@ -7,75 +10,58 @@ import { describe, expect, it } from 'vitest';
 const ROOT = resolve(import.meta.dirname, '..');
 
 interface Law {
-  /** Layers, or single files of layers; `all` for any. Its own layer is always allowed. */
+  /** Layers; `all` for any. A layer may always import itself. */
   readonly from: readonly string[];
   readonly node: boolean;
   readonly packages: readonly string[];
 }
 
-const LAW: Readonly<Record<string, Law>> = {
-  'src/protocol': { from: [], node: false, packages: [] },
-  'src/session': { from: ['src/protocol'], node: false, packages: [] },
-  'src/engine': { from: ['src/protocol', 'src/session'], node: true, packages: ['koffi'] },
-  'src/pool': { from: ['src/engine', 'src/session', 'src/protocol'], node: true, packages: ['piscina'] },
-  'src/content': {
-    from: ['src/engine/shared-bytes.ts', 'src/protocol'],
-    node: true,
-    packages: ['lmdb', 'lru-cache', 'zod'],
-  },
-  'src/render': {
-    from: ['src/content', 'src/engine/shared-bytes.ts', 'src/protocol'],
-    node: true,
-    packages: ['liquidjs', 'lru-cache', 'piscina', 'undici', 'yaml', 'zod'],
-  },
-  'src/client': { from: ['src/engine', 'src/session', 'src/protocol'], node: true, packages: [] },
-  'src/server': {
-    from: ['src/protocol', 'src/session', 'src/engine', 'src/pool', 'src/content'],
-    node: true,
-    packages: [],
-  },
-  'src/storm': {
-    from: ['src/protocol', 'src/session', 'src/engine', 'src/pool', 'src/client'],
-    node: true,
-    packages: ['piscina', 'uplot', 'yaml', 'zod'],
-  },
-  'src/observe': {
-    from: ['src/server', 'src/content', 'src/engine', 'src/session', 'src/storm/figures.ts'],
-    node: true,
-    packages: [],
-  },
-  'src/page': {
-    from: [
-      'src/observe/event-stream.ts',
-      'src/observe/live-store.ts',
-      'src/observe/plights.ts',
-      'src/observe/wire.ts',
-      'src/observe/words.ts',
-      'src/storm/figures.ts',
-    ],
-    node: false,
-    packages: ['uplot'],
-  },
-  'src/control': {
-    from: ['all'],
-    node: true,
-    packages: ['@hono/node-server', 'chokidar', 'commander', 'hono', 'pino', 'prom-client', 'yaml', 'zod'],
-  },
-  'src/library': {
-    from: ['src/server', 'src/content', 'src/render', 'src/engine', 'src/session'],
-    node: true,
-    packages: [],
-  },
-  'src/index.ts': { from: ['all'], node: false, packages: [] },
-};
+interface SourceFile {
+  readonly path: string;
+  readonly text: string;
+}
 
+const LAW = documentedLaw();
 /** Layers that hold no clocks, no chance, no IO: what they need of those is an argument. */
 const PURE = ['src/protocol', 'src/session'];
 const IMPURE =
   /\b(?:Date|Math\.random|performance|process|crypto|globalThis|global|Buffer|fetch|setTimeout|setInterval|setImmediate|queueMicrotask|structuredClone|Atomics|SharedArrayBuffer)\b/g;
-const MOST_LINES = 400;
-/** Whose business it is to load modules of the user's, by a name that is not known here. */
+const MAX_LINES = 400;
+const MAX_FILES_IN_FOLDER = 25;
+/** Folders whose files people read and change, and the endings of such files. */
+const HANDWRITTEN = ['src', 'test', 'grafana/src', 'scripts'];
+const TEXT_FILES = /\.(?:ts|mjs|js|html|c)$/;
+/** Folders of tests that mirror no folder of src. */
+const OTHER_TESTS = ['test', 'test/bench', 'test/clients', 'test/examples', 'test/grafana', 'test/load'];
+/** The one file that loads modules of the user's, whose names are not known here. */
 const LOADS_HANDLERS = 'src/render/handler.ts';
+
+/** The rows of CONTRIBUTING.md's tables that begin with `start`, cell by cell. */
+function documentedRows(start: string): string[][] {
+  return readFileSync(join(ROOT, 'CONTRIBUTING.md'), 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith(start))
+    .map((line) =>
+      line
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
+}
+
+/** The words in backticks in a cell of a Markdown table. */
+function quoted(cell: string): string[] {
+  return [...cell.matchAll(/`([^`]+)`/g)].map((match) => match[1]!);
+}
+
+function documentedLaw(): Readonly<Record<string, Law>> {
+  return Object.fromEntries(
+    documentedRows('| [`src/').map(([layer, , from, node, packages]) => [
+      quoted(layer!)[0]!,
+      { from: from === 'all' ? ['all'] : quoted(from!), node: node === 'yes', packages: quoted(packages!) },
+    ]),
+  );
+}
 
 /** Source text without comments; strings stay. */
 function withoutComments(text: string): string {
@@ -98,8 +84,18 @@ function importsOf(text: string): string[] {
   return found;
 }
 
+/** The layer that a file belongs to: of nested folders, the innermost that has a row. */
 function layerOf(path: string): string | undefined {
-  return Object.keys(LAW).find((layer) => path === layer || path.startsWith(`${layer}/`));
+  return Object.keys(LAW)
+    .filter((layer) => path === layer || path.startsWith(`${layer}/`))
+    .toSorted((a, b) => b.length - a.length)[0];
+}
+
+/** The file that a relative import of the file at `path` names. */
+function targetOf(path: string, specifier: string): string {
+  return relative(ROOT, resolve(ROOT, dirname(path), specifier))
+    .split(sep)
+    .join('/');
 }
 
 function packageOf(specifier: string): string {
@@ -117,13 +113,10 @@ function breachesIn(path: string, text: string): string[] {
   const breaches: string[] = [];
   for (const specifier of importsOf(text)) {
     if (specifier.startsWith('.')) {
-      const target = relative(ROOT, resolve(ROOT, dirname(path), specifier))
-        .split(sep)
-        .join('/');
-      const allowed =
-        law.from.includes('all') ||
-        [layer, ...law.from].some((place) => target === place || target.startsWith(`${place}/`));
-      if (!allowed || layerOf(target) === undefined) breaches.push(`${path}: imports ${target}`);
+      const target = targetOf(path, specifier);
+      const from = layerOf(target);
+      const allowed = from !== undefined && (law.from.includes('all') || [layer, ...law.from].includes(from));
+      if (!allowed) breaches.push(`${path}: imports ${target}`);
     } else if (specifier.startsWith('node:') || builtinModules.includes(specifier)) {
       if (!law.node) breaches.push(`${path}: imports ${specifier}`);
     } else if (specifier === '?' && path === LOADS_HANDLERS) {
@@ -139,67 +132,112 @@ function breachesIn(path: string, text: string): string[] {
   return breaches;
 }
 
-function sources(): { path: string; text: string }[] {
-  return readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts'))
+function filesBelow(folder: string, endings: RegExp): SourceFile[] {
+  return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => endings.test(name))
     .map((name) => {
-      const path = `src/${name.split(sep).join('/')}`;
+      const path = `${folder}/${name.split(sep).join('/')}`;
       return { path, text: readFileSync(join(ROOT, path), 'utf8') };
     });
 }
 
-/** The words in backticks in a cell of a Markdown table. */
-function quoted(cell: string): string[] {
-  return [...cell.matchAll(/`([^`]+)`/g)].map((match) => match[1]!);
+function importedFiles({ path, text }: SourceFile): string[] {
+  return importsOf(text)
+    .filter((specifier) => specifier.startsWith('.'))
+    .map((specifier) => targetOf(path, specifier));
 }
 
-/** The table under the heading "The layer law". */
-function documentedLaw(): Record<string, Law> {
-  const text = readFileSync(join(ROOT, 'CONTRIBUTING.md'), 'utf8');
-  const section = text.split('\n## ').find((part) => part.startsWith('The layer law\n'));
-  const rows = (section ?? '')
-    .split('\n')
-    .filter((line) => line.startsWith('| `src/'))
-    .map((line) =>
-      line
-        .split('|')
-        .slice(1, -1)
-        .map((cell) => cell.trim()),
+/** @returns a circle along the edges, if there is one, its first name once more at its end. */
+function circleIn(edges: ReadonlyMap<string, readonly string[]>): readonly string[] | undefined {
+  const finished = new Set<string>();
+  const visit = (name: string, trail: readonly string[]): readonly string[] | undefined => {
+    if (trail.includes(name)) return [...trail.slice(trail.indexOf(name)), name];
+    if (finished.has(name)) return undefined;
+    for (const next of edges.get(name) ?? []) {
+      const found = visit(next, [...trail, name]);
+      if (found !== undefined) return found;
+    }
+    finished.add(name);
+    return undefined;
+  };
+  for (const name of edges.keys()) {
+    const found = visit(name, []);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** The files that a browser loads with the live page. */
+function loadedByPage(files: readonly SourceFile[]): SourceFile[] {
+  const byPath = new Map(files.map((file) => [file.path, file]));
+  const waiting = files.filter(({ path }) => layerOf(path) === 'src/page');
+  const loaded = new Set(waiting);
+  for (let file = waiting.pop(); file !== undefined; file = waiting.pop()) {
+    for (const path of importedFiles(file)) {
+      const next = byPath.get(path)!;
+      if (!loaded.has(next)) waiting.push(next);
+      loaded.add(next);
+    }
+  }
+  return [...loaded];
+}
+
+describe('the map of folders', () => {
+  it('names every folder of the project', () => {
+    const folders = readdirSync(ROOT, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory() && !/^(?:\..*|node_modules|dist|coverage)$/.test(entry.name))
+      .map(({ name }) => name);
+    const documented = documentedRows('| [').flatMap(([cell]) => /^\[([a-z]+)\]\(/.exec(cell!)?.[1] ?? []);
+    expect(documented.toSorted()).toEqual(folders.toSorted());
+  });
+
+  it('names every folder of src that has files of its own', () => {
+    const folders = new Set(filesBelow('src', TEXT_FILES).map(({ path }) => dirname(path)));
+    const layers = Object.keys(LAW).map((layer) => (layer.endsWith('.ts') ? dirname(layer) : layer));
+    // The engine for Linux is a part of its layer.
+    expect([...layers, 'src/engine/linux'].toSorted()).toEqual([...folders].toSorted());
+  });
+
+  it('has rooms of the same names for tests', () => {
+    const folders = new Set(filesBelow('test', /\.test\.ts$/).map(({ path }) => dirname(path)));
+    const strangers = [...folders].filter(
+      (path) => !OTHER_TESTS.includes(path) && !(path.replace('test', 'src') in LAW),
     );
-  return Object.fromEntries(
-    rows.map(([layer, , from, node, packages]) => {
-      const law: Law = {
-        from: from === 'all' ? ['all'] : quoted(from!),
-        node: node === 'yes',
-        packages: quoted(packages!),
-      };
-      return [quoted(layer!)[0]!, law];
-    }),
-  );
-}
-
-function sorted(law: Readonly<Record<string, Law>>): unknown {
-  return Object.fromEntries(
-    Object.entries(law).map(([layer, { from, node, packages }]) => [
-      layer,
-      { from: from.toSorted(), node, packages: packages.toSorted() },
-    ]),
-  );
-}
+    expect(strangers).toEqual([]);
+  });
+});
 
 describe('the layers of src', () => {
-  const files = sources();
-
-  it('are all there', () => {
-    expect(new Set(files.map(({ path }) => layerOf(path)))).toEqual(new Set(Object.keys(LAW)));
-  });
+  const files = filesBelow('src', /\.ts$/);
 
   it('import only what the layer law allows', () => {
     expect(files.flatMap(({ path, text }) => breachesIn(path, text))).toEqual([]);
   });
 
-  it('have the law that CONTRIBUTING.md shows', () => {
-    expect(sorted(documentedLaw())).toEqual(sorted(LAW));
+  it('are allowed whole layers, never single files', () => {
+    const allowed = Object.values(LAW).flatMap(({ from }) => from.filter((layer) => layer !== 'all'));
+    expect(allowed.filter((layer) => !(layer in LAW) || layer.endsWith('.ts'))).toEqual([]);
+  });
+
+  it('form no circle', () => {
+    const layers = Object.keys(LAW);
+    const edges = Object.entries(LAW).map(
+      ([layer, { from }]) => [layer, from.includes('all') ? layers.filter((other) => other !== layer) : from] as const,
+    );
+    // The package's front may import all; nothing imports it.
+    const inner = edges.filter(([layer]) => layer !== 'src/index.ts');
+    expect(
+      circleIn(new Map(inner.map(([layer, from]) => [layer, from.filter((other) => other !== 'src/index.ts')]))),
+    ).toBe(undefined);
+  });
+
+  it('bring nothing of Node.js into a browser', () => {
+    const foreign = loadedByPage(files).flatMap(({ path, text }) =>
+      importsOf(text)
+        .filter((specifier) => !specifier.startsWith('.') && specifier !== 'uplot')
+        .map((specifier) => `${path}: imports ${specifier}`),
+    );
+    expect(foreign).toEqual([]);
   });
 
   it('use every package that package.json lists, and no other', () => {
@@ -220,9 +258,34 @@ describe('the layers of src', () => {
     expect(bare.map(({ path }) => path)).toEqual([]);
   });
 
-  it(`have no file of more than ${MOST_LINES} lines`, () => {
-    const long = files.filter(({ text }) => text.trimEnd().split('\n').length > MOST_LINES);
+  it(`have at most ${MAX_FILES_IN_FOLDER} files in a folder`, () => {
+    const counts = new Map<string, number>();
+    for (const entry of readdirSync(join(ROOT, 'src'), { recursive: true, withFileTypes: true })) {
+      if (entry.isFile()) counts.set(entry.parentPath, (counts.get(entry.parentPath) ?? 0) + 1);
+    }
+    expect([...counts].filter(([, count]) => count > MAX_FILES_IN_FOLDER)).toEqual([]);
+  });
+});
+
+describe('a file written by hand', () => {
+  it(`has at most ${MAX_LINES} lines`, () => {
+    const files = HANDWRITTEN.flatMap((folder) => filesBelow(folder, TEXT_FILES));
+    const long = files.filter(({ text }) => text.trimEnd().split('\n').length > MAX_LINES);
     expect(long.map(({ path }) => path)).toEqual([]);
+  });
+});
+
+describe('a circle', () => {
+  it.each([
+    ['of two', { a: ['b'], b: ['a'] }, ['a', 'b', 'a']],
+    ['behind a straight way', { a: ['b'], b: ['c'], c: ['b'] }, ['b', 'c', 'b']],
+    ['of one', { a: ['a'] }, ['a', 'a']],
+  ])('is found: %s', (_, edges, circle) => {
+    expect(circleIn(new Map(Object.entries(edges)))).toEqual(circle);
+  });
+
+  it('is not two ways to one place', () => {
+    expect(circleIn(new Map(Object.entries({ a: ['b', 'c'], b: ['d'], c: ['d'] })))).toBe(undefined);
   });
 });
 
@@ -237,17 +300,18 @@ describe('a breach of the layer law', () => {
     ['a dynamic import', 'src/pool/x.ts', "const gate = await import('../server/gate.ts');"],
     ['a type of an import', 'src/content/x.ts', "let engine: import('../engine/types.ts').Engine;"],
     ['a dynamic import of who knows what', 'src/server/x.ts', 'await import(name);'],
-    ['a require', 'src/server/x.ts', "require('../control/log.ts');"],
+    ['a require', 'src/server/x.ts', "require('../telemetry/log.ts');"],
     ['a require of who knows what', 'src/server/x.ts', 'require(name);'],
     ['a require by another name', 'src/server/x.ts', 'const load = createRequire(import.meta.url);'],
-    ['a neighbour of an allowed file', 'src/content/x.ts', "import { TimerWheel } from '../engine/timer-wheel.ts';"],
+    ['a room above its own', 'src/boot-set/node/x.ts', "import { BootSets } from '../boot-sets.ts';"],
+    ['a room beside its own', 'src/boot-set/node/x.ts', "import { pinOf } from '../boot/pins.ts';"],
     ['a folder with an allowed beginning', 'src/session/x.ts', "import { a } from '../protocol-extra/a.ts';"],
     ['a module of Node', 'src/session/x.ts', "import { join } from 'node:path';"],
     ['a module of Node without its prefix', 'src/protocol/x.ts', "import { join } from 'path';"],
     ['a package', 'src/engine/x.ts', "import { Piscina } from 'piscina';"],
     ['a package by a subpath', 'src/server/x.ts', "import { serve } from '@hono/node-server/conninfo';"],
     ['a layer without a law', 'src/elsewhere/x.ts', ''],
-    ['an import that leaves src', 'src/control/x.ts', "import { x } from '../../test/x.ts';"],
+    ['an import that leaves src', 'src/cli/x.ts', "import { x } from '../../test/x.ts';"],
     ['a clock in a session', 'src/session/x.ts', 'const now = Date.now();'],
     ['another clock in a session', 'src/session/x.ts', 'const now = performance.now();'],
     ['chance in a session', 'src/session/x.ts', 'const jitter = Math.random();'],
@@ -260,7 +324,7 @@ describe('a breach of the layer law', () => {
     ['in a comment', 'src/protocol/x.ts', "// import { a } from '../session/a.ts';\n/* performance.now() */"],
     ['within its own layer', 'src/protocol/x.ts', "import { a } from './a.ts';"],
     ['of a layer below', 'src/pool/x.ts', "import type { Sender } from '../session/sender.ts';"],
-    ['of the one file allowed', 'src/content/x.ts', "import { shareBytes } from '../engine/shared-bytes.ts';"],
+    ['of a room within its own that its row names', 'src/boot-set/x.ts', "import { pinOf } from './boot/pins.ts';"],
     ['of its own package', 'src/pool/x.ts', "import { Piscina } from 'piscina';"],
   ])('is not an import %s', (_, path, text) => {
     expect(breachesIn(path, text)).toEqual([]);

@@ -1,13 +1,13 @@
 /** What operators are told against the code: metrics, limits, the runbook. */
 import { describe, expect, it } from 'vitest';
-import { Log } from '../src/control/log.ts';
-import { Metrics } from '../src/control/metrics.ts';
-import { defaultSettings } from '../src/control/settings.ts';
-import { EXIT } from '../src/control/usage-error.ts';
+import { Log } from '../src/telemetry/log.ts';
+import { Metrics } from '../src/telemetry/metrics.ts';
+import { defaultSettings } from '../src/config/settings.ts';
+import { EXIT } from '../src/config/usage-error.ts';
 import { MALFORMED } from '../src/protocol/packet.ts';
 import { RENDER_FAILURES, RENDER_OUTCOMES } from '../src/render/types.ts';
 import { IGNORED } from '../src/server/types.ts';
-import { serverStats, transferRecord } from './control/fixture.ts';
+import { serverStats, transferRecord } from './support/reveille.ts';
 import { bare, blocks, read, table, PAGES } from './support/pages.ts';
 
 describe('metrics', () => {

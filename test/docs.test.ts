@@ -7,17 +7,17 @@ import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
 import { runBatch } from '../bench/benchmark.ts';
 import { microBenchmarks } from '../bench/benchmarks.ts';
-import { readConfig } from '../src/control/config.ts';
-import { LIVE_SETTINGS } from '../src/control/live-config.ts';
-import { ROUTE_KEYS } from '../src/control/route-list.ts';
-import { defaultSettings, SETTING_KINDS } from '../src/control/settings.ts';
-import { EXIT } from '../src/control/usage-error.ts';
+import { readConfig } from '../src/config/config-file.ts';
+import { LIVE_SETTINGS } from '../src/config/live-config.ts';
+import { ROUTE_KEYS } from '../src/config/route-list.ts';
+import { defaultSettings, SETTING_KINDS } from '../src/config/settings.ts';
+import { EXIT } from '../src/config/usage-error.ts';
 import { OPTION_NAMES } from '../src/protocol/request.ts';
 import { parsePattern } from '../src/render/pattern.ts';
 import { OUTCOMES } from '../src/session/session.ts';
 import { bare, blocks, read, ROOT, table, PAGES } from './support/pages.ts';
 
-const CLI = join(ROOT, 'dist/control/main.js');
+const CLI = join(ROOT, 'dist/cli/main.js');
 const run = promisify(execFile);
 
 /** GitHub's anchor for a heading. */
@@ -77,7 +77,7 @@ describe('commands', () => {
   });
 
   it('name the program that package.json installs', () => {
-    expect(bin['reveille']).toBe('dist/control/main.js');
+    expect(bin['reveille']).toBe('dist/cli/main.js');
     for (const page of ['README.md', 'docs/operations.md', 'deploy/reveille.service']) {
       for (const [path] of read(page).matchAll(/dist\/\S+\.js/g)) expect(path).toBe(bin['reveille']);
     }

@@ -5,7 +5,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { fetchFile } from '../src/client/fetch.ts';
-import { folder, Reveille } from './control/fixture.ts';
+import { folder, Reveille } from './support/reveille.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const MAC = '52-54-00-12-34-56';

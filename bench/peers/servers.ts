@@ -14,7 +14,7 @@ export interface Contender {
   readonly port?: number;
 }
 
-const REVEILLE = join(import.meta.dirname, '../../dist/control/main.js');
+const REVEILLE = join(import.meta.dirname, '../../dist/cli/main.js');
 
 /** Reveille with one worker. @param dist another build than this one's. */
 export function reveille(engine: 'linux' | 'portable', dist?: string): Contender {

@@ -7,8 +7,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type * as BootSetModule from '../../src/content/boot-set/index.ts';
-import type * as PublishModule from '../../src/content/boot-set/publish.ts';
+import type * as BootSetModule from '../../src/boot-set/index.ts';
+import type * as PublishModule from '../../src/boot-set/store/publish.ts';
 import type * as Reveille from '../../src/index.ts';
 import type * as RenderModule from '../../src/render/index.ts';
 import { median, range } from '../statistics.ts';
@@ -35,8 +35,8 @@ function say(line: string): void {
 const dist = (path: string): string => new URL(`../../dist/${path}`, import.meta.url).href;
 const { startServer, DEFAULT_LIMITS, BufferCache, MemorySource } = (await import(dist('index.js'))) as typeof Reveille;
 const { loadRoutes } = (await import(dist('render/index.js'))) as typeof RenderModule;
-const { BootSets, openStore } = (await import(dist('content/boot-set/index.js'))) as typeof BootSetModule;
-const { publish } = (await import(dist('content/boot-set/publish.js'))) as typeof PublishModule;
+const { BootSets, openStore } = (await import(dist('boot-set/index.js'))) as typeof BootSetModule;
+const { publish } = (await import(dist('boot-set/store/publish.js'))) as typeof PublishModule;
 
 const TEMPLATE = `# {{ node.name }}
 DEFAULT linux

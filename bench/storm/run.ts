@@ -44,7 +44,7 @@ const { values } = parseArgs({
 });
 /** Longer than any firmware's patience several times over. */
 const LONGEST_MS = 900_000;
-const REVEILLE = join(import.meta.dirname, '../../dist/control/main.js');
+const REVEILLE = join(import.meta.dirname, '../../dist/cli/main.js');
 const work = join(tmpdir(), 'reveille-bench-peers');
 mkdirSync(work, { recursive: true });
 const root = mkdtempSync(join(work, 'storm-'));

@@ -8,7 +8,7 @@
  * kept.
  */
 import { LRUCache } from 'lru-cache';
-import type { SharedHandle } from '../engine/shared-bytes.ts';
+import type { SharedHandle } from '../bytes/shared-bytes.ts';
 import type { Busy, Denied, Missing } from './types.ts';
 
 /** Why nothing was loaded. Given to everyone who waited, and not remembered. */

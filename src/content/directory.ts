@@ -9,7 +9,7 @@
 import { realpath, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { LRUCache } from 'lru-cache';
-import type { MapFile } from '../engine/shared-bytes.ts';
+import type { MapFile } from '../bytes/shared-bytes.ts';
 import type { BufferCache } from './buffer-cache.ts';
 import { CaseFolding } from './case-folding.ts';
 import { identityOf, isFresh } from './file-identity.ts';

@@ -7,7 +7,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, readlink, realpath } from 'node:fs/promises';
 import { sep } from 'node:path';
-import { allocateShared, type MapFile } from '../engine/shared-bytes.ts';
+import { allocateShared, type MapFile } from '../bytes/shared-bytes.ts';
 import type { Loaded, Unloaded } from './buffer-cache.ts';
 import { identityOf } from './file-identity.ts';
 import { shareNetascii } from './shared-netascii.ts';

@@ -2,7 +2,7 @@
  * A source of names that are given in memory: for embedding, and for simulations. Does no IO and waits for nothing,
  * so on virtual time an answer costs no time.
  */
-import { type SharedHandle, shareBytes } from '../engine/shared-bytes.ts';
+import { type SharedHandle, shareBytes } from '../bytes/shared-bytes.ts';
 import { cleanName } from './name.ts';
 import { shareNetascii } from './shared-netascii.ts';
 import type { Answer, BootRequest, Source } from './types.ts';

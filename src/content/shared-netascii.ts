@@ -1,5 +1,5 @@
 /** Whole files to netascii, in shared memory. Knows no files. */
-import { allocateShared, type SharedHandle } from '../engine/shared-bytes.ts';
+import { allocateShared, type SharedHandle } from '../bytes/shared-bytes.ts';
 import { NetasciiEncoder, netasciiLength } from '../protocol/netascii.ts';
 
 /**

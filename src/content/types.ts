@@ -2,7 +2,7 @@
  * The seam between names and bytes. A source answers for names; the server asks its sources in turn. Sources know
  * no packets, sockets or transfers.
  */
-import type { SharedHandle } from '../engine/shared-bytes.ts';
+import type { SharedHandle } from '../bytes/shared-bytes.ts';
 
 export interface BootRequest {
   /** The name as it came from the wire: one character per byte, unchecked. */

@@ -11,7 +11,7 @@ import type { Session, Steps } from '../session/session.ts';
 import { COUNTER } from './counters.ts';
 import type { LatencyHistogram } from './latencies.ts';
 import type { TransferReport } from './report.ts';
-import type { SharedView } from './shared-bytes.ts';
+import type { SharedView } from '../bytes/shared-bytes.ts';
 import { TimerWheel } from './timer-wheel.ts';
 import type { Engine, Link, LinkOptions, LinkReceiver } from './types.ts';
 

@@ -4,7 +4,7 @@
  */
 import { DATA_HEADER, encodeDataHeader } from '../protocol/encode.ts';
 import { Jitter } from '../session/jitter.ts';
-import { attachShared, type BytesView, type SharedHandle, type SharedView } from './shared-bytes.ts';
+import { attachShared, type BytesView, type SharedHandle, type SharedView } from '../bytes/shared-bytes.ts';
 import { isAnswerable, STRANGER_ANSWERS, UNKNOWN_TID } from './stranger.ts';
 import {
   type Address,

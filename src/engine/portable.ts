@@ -9,7 +9,7 @@ import { DATA_HEADER, encodeDataHeader } from '../protocol/encode.ts';
 import { MonotonicClock } from './clock.ts';
 import type { LatencyHistogram } from './latencies.ts';
 import { noSendErrors, sendErrno } from './send-errors.ts';
-import { attachShared, type BytesView, type SharedHandle, type SharedView } from './shared-bytes.ts';
+import { attachShared, type BytesView, type SharedHandle, type SharedView } from '../bytes/shared-bytes.ts';
 import { isAnswerable, STRANGER_ANSWERS, UNKNOWN_TID } from './stranger.ts';
 import type {
   Address,

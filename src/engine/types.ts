@@ -4,7 +4,7 @@
  */
 import type { LatencyHistogram } from './latencies.ts';
 import { noSendErrors, type SendErrno } from './send-errors.ts';
-import type { MapFile, SharedHandle, SharedView } from './shared-bytes.ts';
+import type { MapFile, SharedHandle, SharedView } from '../bytes/shared-bytes.ts';
 
 /** An IPv4 or IPv6 address in text, IPv6 with its scope where it needs one (`fe80::1%eth0`), and a UDP port. */
 export interface Address {

@@ -3,7 +3,7 @@
  * described here; create-server.ts opens them. Knows the sources; no packets and no config files.
  */
 import { isAbsolute, resolve } from 'node:path';
-import type { BootSets } from '../content/boot-set/index.ts';
+import type { BootSets } from '../boot-set/index.ts';
 import type { BufferCache } from '../content/buffer-cache.ts';
 import { Directory } from '../content/directory.ts';
 import type { Source } from '../content/types.ts';
@@ -72,7 +72,7 @@ export interface BootSetsPartOptions {
 export function bootSets(store: string, options: BootSetsPartOptions = {}): Part {
   return {
     async open({ engine, cache, onWarning }) {
-      const { BootSets, Neighbours, openStore } = await import('../content/boot-set/index.ts');
+      const { BootSets, Neighbours, openStore } = await import('../boot-set/index.ts');
       const { pinIdleMs = 15 * 60_000, pinCapMs = 2 * 3_600_000, ...rest } = options;
       const opened = await openStore({ path: store });
       try {

@@ -1,7 +1,7 @@
 /** One thing that a node asked for, and what came of it. Plain data in memory; knows no HTTP and no words. */
 import type { Origin } from '../content/types.ts';
 import type { Outcome } from '../session/session.ts';
-import type { FileKind } from './wire.ts';
+import type { FileKind } from '../live/wire.ts';
 
 export type AskEnd =
   | {

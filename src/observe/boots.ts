@@ -2,10 +2,10 @@
  * What a node asked for, cut into boots, and each boot as a timeline. Names and times alone decide where a boot begins;
  * what it means is diagnosis.ts's business. Pure.
  */
-import { BootStages } from '../content/boot-set/boot-stage.ts';
+import { BootStages } from '../boot-set/boot/boot-stage.ts';
 import type { Ask } from './ask.ts';
-import { nodeErrorWords, kindOfFile, outcomeWords, refusalWords, unansweredWords } from './words.ts';
-import type { BootStep } from './wire.ts';
+import { nodeErrorWords, kindOfFile, outcomeWords, refusalWords, unansweredWords } from '../live/words.ts';
+import type { BootStep } from '../live/wire.ts';
 
 /** Silence after which whatever is asked for begins another boot. */
 export const BOOT_ENDS_MS = 120_000;

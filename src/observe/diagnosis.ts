@@ -2,13 +2,13 @@
  * Why a node did not boot, as far as a TFTP server can see it: what was seen last, where that points, and what it usually
  * means. Rules over one boot, pure. Says no more than was seen: what it usually means is marked as such.
  */
-import { formatBytes, formatMany } from '../storm/figures.ts';
+import { formatBytes, formatMany } from '../text/figures.ts';
 import type { TransferView } from '../server/types.ts';
 import { UNPROVEN_MS } from '../session/sender.ts';
 import type { Ask } from './ask.ts';
 import { isReplaced, isWell, isWhole, movedAt } from './boots.ts';
-import { about, kindOfFile, nodeErrorWords, refusalWords, unansweredWords } from './words.ts';
-import type { Area, NodeState, Verdict } from './wire.ts';
+import { about, kindOfFile, nodeErrorWords, refusalWords, unansweredWords } from '../live/words.ts';
+import type { Area, NodeState, Verdict } from '../live/wire.ts';
 
 /** A transfer that has not moved for so long is stuck; the same as that of `reveille_transfers_stuck`. */
 export const STUCK_MS = 5000;

@@ -2,7 +2,7 @@
  * What is going on, once a second: a snapshot for whoever comes, and what has changed for whoever stays. Samples the
  * charts always; makes the list of nodes only while somebody looks. Knows no HTTP.
  */
-import type { NodeId } from '../content/boot-set/node-identity.ts';
+import type { NodeId } from '../boot-set/node/node-identity.ts';
 import type {
   DropRecord,
   RefusalRecord,
@@ -12,10 +12,10 @@ import type {
   StartRecord,
   TransferRecord,
 } from '../server/types.ts';
-import { Course, countsOf } from './course.ts';
+import { Course, countsOf } from './time-series.ts';
 import { NodeHistory } from './node-history.ts';
 import { reportOf } from './node-report.ts';
-import { outlookOf } from './outlook.ts';
+import { outlookOf } from './area-states.ts';
 import { Problems } from './problems.ts';
 import { groupingsOf, type KnownNode, RowList, type Rows } from './row-list.ts';
 import type {
@@ -27,7 +27,7 @@ import type {
   NodeRow,
   RowChange,
   ServerFacts,
-} from './wire.ts';
+} from '../live/wire.ts';
 
 /** Between two samples, and two changes. */
 export const TICK_MS = 1000;

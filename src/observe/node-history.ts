@@ -2,12 +2,12 @@
  * What each node asked for lately, in memory: a bounded ring of asks for each address, and which addresses a machine
  * has spoken from. Written as the server tells of its requests; knows no HTTP, no words and no transfers under way.
  */
-import { nodesInPath, type NodeId } from '../content/boot-set/node-identity.ts';
+import { nodesInPath, type NodeId } from '../boot-set/node/node-identity.ts';
 import { cleanName } from '../content/name.ts';
 import type { Address } from '../engine/types.ts';
 import type { DropRecord, RefusalRecord, RequestRecord, StartRecord, TransferRecord } from '../server/types.ts';
 import type { Ask, AskEnd, AskStart } from './ask.ts';
-import type { FileKind } from './wire.ts';
+import type { FileKind } from '../live/wire.ts';
 
 /** Addresses remembered; those that were silent longest are forgotten first. */
 const NODES_MAX = 16_384;

@@ -2,14 +2,14 @@
  * One node's last boots: found by address, MAC, UUID, serial number or its name in the inventory, told as timelines with
  * where each stopped and what that usually means. Pure over what is remembered.
  */
-import { ipNode, kindOf, type NodeId } from '../content/boot-set/node-identity.ts';
+import { ipNode, kindOf, type NodeId } from '../boot-set/node/node-identity.ts';
 import type { TransferView } from '../server/types.ts';
 import type { Ask } from './ask.ts';
 import { bootsOf, movedAt, stepsOf } from './boots.ts';
 import { diagnose, neverHeard } from './diagnosis.ts';
 import type { NodeHistory, NodeMemory } from './node-history.ts';
 import type { KnownNode } from './row-list.ts';
-import type { Boot, NodeReport } from './wire.ts';
+import type { Boot, NodeReport } from '../live/wire.ts';
 
 /** Boots told of. */
 const BOOTS_MAX = 10;

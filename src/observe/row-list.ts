@@ -2,15 +2,15 @@
  * The list of nodes as the page shows it: who has a transfer, and who was heard of lately. Puts together transfers under
  * way, what is remembered of nodes, and what the inventory calls them. Knows no HTTP.
  */
-import type { NodeId } from '../content/boot-set/node-identity.ts';
+import type { NodeId } from '../boot-set/node/node-identity.ts';
 import type { TransferView } from '../server/types.ts';
 import type { Ask } from './ask.ts';
 import { bootsOf, isWell } from './boots.ts';
 import { diagnose, stateOf } from './diagnosis.ts';
 import type { NodeHistory, NodeMemory } from './node-history.ts';
 import { subnetOf } from './subnet.ts';
-import { compareRows, kindOfFile } from './words.ts';
-import { type Area, NODE_STATES, type NodeRow, type NodeState, TROUBLE } from './wire.ts';
+import { compareRows, kindOfFile } from '../live/words.ts';
+import { type Area, NODE_STATES, type NodeRow, type NodeState, TROUBLE } from '../live/wire.ts';
 
 /** Silence after which a node leaves the list. */
 const LISTED_MS = 15 * 60_000;

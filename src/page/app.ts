@@ -1,8 +1,8 @@
 /** The live page: puts store, connection and views together, and draws at most once a frame. */
-import { LiveStore } from '../observe/live-store.ts';
-import { compareRows } from '../observe/words.ts';
-import type { NodeRow } from '../observe/wire.ts';
-import { formatCount, formatMany } from '../storm/figures.ts';
+import { LiveStore } from '../live/live-store.ts';
+import { compareRows } from '../live/words.ts';
+import type { NodeRow } from '../live/wire.ts';
+import { formatCount, formatMany } from '../text/figures.ts';
 import { Charts } from './charts.ts';
 import { Connection, type ConnectionState } from './connection.ts';
 import { byId, el, ofKind, setAttribute, setText } from './dom.ts';

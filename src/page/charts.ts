@@ -1,7 +1,7 @@
 /** The charts of the last ten minutes, by uPlot; each with a sentence that says the same, and read by keyboard. */
-import type { ChartPoint } from '../observe/wire.ts';
-import { about } from '../observe/words.ts';
-import { formatRate } from '../storm/figures.ts';
+import type { ChartPoint } from '../live/wire.ts';
+import { about } from '../live/words.ts';
+import { formatRate } from '../text/figures.ts';
 import { el, setAttribute, setText } from './dom.ts';
 
 declare const uPlot: typeof import('uplot');

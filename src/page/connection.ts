@@ -2,8 +2,8 @@
  * The way to the server: questions with the token where one is needed, and the events of what changes. By fetch, since an
  * EventSource can't carry a token. Comes back by itself when the server does.
  */
-import { EventStream } from '../observe/event-stream.ts';
-import type { LiveChange, LiveSnapshot, NodeReport } from '../observe/wire.ts';
+import { EventStream } from '../live/event-stream.ts';
+import type { LiveChange, LiveSnapshot, NodeReport } from '../live/wire.ts';
 
 const TOKEN_KEY = 'reveille-token';
 /** Waits between two tries, in milliseconds. */

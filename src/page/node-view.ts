@@ -1,7 +1,7 @@
 /** One node: who it is, where its last boot stopped and what that usually means, and its last boots as timelines. */
-import { about, AREA_WORDS, stateWords } from '../observe/words.ts';
-import { type Boot, type BootStep, type NodeReport, TROUBLE } from '../observe/wire.ts';
-import { formatBytes, formatMany, formatMs, formatRate } from '../storm/figures.ts';
+import { about, AREA_WORDS, stateWords } from '../live/words.ts';
+import { type Boot, type BootStep, type NodeReport, TROUBLE } from '../live/wire.ts';
+import { formatBytes, formatMany, formatMs, formatRate } from '../text/figures.ts';
 import type { Connection } from './connection.ts';
 import { byId, el, ofKind, setText } from './dom.ts';
 

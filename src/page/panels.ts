@@ -1,8 +1,8 @@
 /** What stands beside the nodes: the headline, where to look, who needs a look, problems, boot sets, memory. */
-import { type Plight, plightsOf, plightWords } from '../observe/plights.ts';
-import { about, ago, AREA_MARKS, AREA_WORDS, headlineOf, stateWords } from '../observe/words.ts';
-import type { AreaReport, CacheRow, ChannelRow, LiveSnapshot, NodeRow, Problem } from '../observe/wire.ts';
-import { formatBytes, formatCount, formatMany, formatRate, formatShare } from '../storm/figures.ts';
+import { type Plight, plightsOf, plightWords } from '../live/trouble-groups.ts';
+import { about, ago, AREA_MARKS, AREA_WORDS, headlineOf, stateWords } from '../live/words.ts';
+import type { AreaReport, CacheRow, ChannelRow, LiveSnapshot, NodeRow, Problem } from '../live/wire.ts';
+import { formatBytes, formatCount, formatMany, formatRate, formatShare } from '../text/figures.ts';
 import { byId, el, KeyedList, setAttribute, setText } from './dom.ts';
 
 /** Kinds of trouble that are listed, and nodes of each; all of them are among the racks. */

@@ -2,9 +2,9 @@
  * The nodes by rack: those that need a look first and whole, those under way as tiles or, when there are many, as chips,
  * those that are done as chips. Knows rows and elements; arrow keys go from node to node.
  */
-import { compareNames, compareRows, stateWords } from '../observe/words.ts';
-import { type NodeRow, TROUBLE } from '../observe/wire.ts';
-import { formatMany, formatRate } from '../storm/figures.ts';
+import { compareNames, compareRows, stateWords } from '../live/words.ts';
+import { type NodeRow, TROUBLE } from '../live/wire.ts';
+import { formatMany, formatRate } from '../text/figures.ts';
 import { el, KeyedList, setAttribute, setText } from './dom.ts';
 
 /** More nodes under way than that are drawn as chips; a phone has room for fewer. */

@@ -1,6 +1,6 @@
 /** The seam between the main thread, which decides what is served, and whatever runs the transfers. */
 import type { TransferReport } from '../engine/report.ts';
-import type { SharedHandle } from '../engine/shared-bytes.ts';
+import type { SharedHandle } from '../bytes/shared-bytes.ts';
 import type { Address } from '../engine/types.ts';
 import type { SenderPlan } from '../session/sender.ts';
 import type { PoolFigures } from './figures.ts';

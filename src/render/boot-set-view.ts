@@ -1,5 +1,5 @@
 /** A version of a boot set as templates see it: which of its files is the kernel, and what to ask for it by. Names alone. */
-import type { CatalogVersion } from '../content/boot-set/catalog.ts';
+import type { CatalogVersion } from '../boot-set/store/catalog.ts';
 import type { BootSetView } from './types.ts';
 
 /** By the last part of a name, the surest first. Signatures and sums are called like what they are of. */

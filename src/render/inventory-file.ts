@@ -5,7 +5,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { LineCounter, parse, parseDocument } from 'yaml';
 import { z } from 'zod';
-import { ipNode, macNode, serialNode, uuidNode } from '../content/boot-set/node-identity.ts';
+import { ipNode, macNode, serialNode, uuidNode } from '../boot-set/node/node-identity.ts';
 import type { PackedInventory } from './jobs.ts';
 import { INVENTORY_BYTES } from './limits.ts';
 import { readPlainMap } from './plain-yaml.ts';

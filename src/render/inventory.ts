@@ -2,7 +2,7 @@
  * The nodes of a rack by what names them, in the main thread. Nodes stay packed until one is asked for, so that taking
  * over ten thousand of them holds nobody up. Reads no files.
  */
-import type { NodeId } from '../content/boot-set/node-identity.ts';
+import type { NodeId } from '../boot-set/node/node-identity.ts';
 import type { PackedInventory } from './jobs.ts';
 import type { Inventory, InventoryNode } from './types.ts';
 

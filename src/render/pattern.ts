@@ -2,7 +2,7 @@
  * Names with typed captures: `pxelinux.cfg/01-{mac}`. Text alone. A capture takes any spelling that firmware uses and
  * gives one canonical form; no expression of the user's is ever run, and none of ours can take long.
  */
-import { ipNode, macNode, type NodeId, serialNode, uuidNode } from '../content/boot-set/node-identity.ts';
+import { ipNode, macNode, type NodeId, serialNode, uuidNode } from '../boot-set/node/node-identity.ts';
 
 export type Captures = Readonly<Record<string, string>>;
 

@@ -3,7 +3,7 @@
  * stands still or dies is replaced; what was on it runs again, and where nobody can tell whose fault it was, one at a
  * time on a thread of its own: so a hang costs only its own request. Knows no names and no nodes.
  */
-import type { TablesClock } from '../content/boot-set/address-tables.ts';
+import type { TablesClock } from '../boot-set/node/address-tables.ts';
 import {
   type Failed,
   type Job,

@@ -4,7 +4,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import { shareNetascii } from '../content/shared-netascii.ts';
-import { attachShared, type MemoryHandle, type SharedHandle } from '../engine/shared-bytes.ts';
+import { attachShared, type MemoryHandle, type SharedHandle } from '../bytes/shared-bytes.ts';
 import type { Failed } from './jobs.ts';
 import { KEPT_BYTES, KEPT_IDLE_MS, KEPT_MS } from './limits.ts';
 

@@ -2,11 +2,11 @@
  * Routes as they were loaded together: what each does with a request, in order. A reload makes another one of these.
  * Runs in the main thread and does table work alone; what renders, waits or parses is on render threads.
  */
-import type { BootSets, CatalogVersion } from '../content/boot-set/index.ts';
-import { BootStages } from '../content/boot-set/boot-stage.ts';
+import type { BootSets, CatalogVersion } from '../boot-set/index.ts';
+import { BootStages } from '../boot-set/boot/boot-stage.ts';
 import { cleanName } from '../content/name.ts';
 import type { Answer, BootRequest, Content } from '../content/types.ts';
-import { attachShared, shareBytes } from '../engine/shared-bytes.ts';
+import { attachShared, shareBytes } from '../bytes/shared-bytes.ts';
 import { packedView, viewOf } from './boot-set-view.ts';
 import type { NodeInventory } from './inventory.ts';
 import type { Failed, JobResult, Limits } from './jobs.ts';

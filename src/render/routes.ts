@@ -3,8 +3,8 @@
  * routes to the next without a request being lost. Runs in the main thread.
  */
 import { isAbsolute, join, relative, resolve } from 'node:path';
-import type { TablesClock } from '../content/boot-set/address-tables.ts';
-import type { BootSets } from '../content/boot-set/index.ts';
+import type { TablesClock } from '../boot-set/node/address-tables.ts';
+import type { BootSets } from '../boot-set/index.ts';
 import type { Answer, BootRequest, Source } from '../content/types.ts';
 import { NodeInventory } from './inventory.ts';
 import type { ThreadSetup } from './jobs.ts';

@@ -4,7 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { BufferCache, type Loaded, type Unloaded } from '../../src/content/buffer-cache.ts';
-import { allocateShared, type MemoryHandle, shareBytes } from '../../src/engine/shared-bytes.ts';
+import { allocateShared, type MemoryHandle, shareBytes } from '../../src/bytes/shared-bytes.ts';
 import { lease, loaded } from './cached.ts';
 
 /** A load that ends when the test says so. */

@@ -1,6 +1,6 @@
 /** Contents in a buffer cache. */
 import type { BufferCache, Lease, Loaded } from '../../src/content/buffer-cache.ts';
-import { allocateShared } from '../../src/engine/shared-bytes.ts';
+import { allocateShared } from '../../src/bytes/shared-bytes.ts';
 
 export async function loaded(bytes: number): Promise<Loaded> {
   return allocateShared(bytes);

@@ -6,7 +6,7 @@ import { onTestFinished } from 'vitest';
 import { BufferCache } from '../../src/content/buffer-cache.ts';
 import { Directory, type DirectoryOptions } from '../../src/content/directory.ts';
 import type { Answer, BootRequest, Content, Source } from '../../src/content/types.ts';
-import { attachShared } from '../../src/engine/shared-bytes.ts';
+import { attachShared } from '../../src/bytes/shared-bytes.ts';
 
 export function temporaryFolder(): string {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'reveille-content-')));

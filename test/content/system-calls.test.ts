@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { identityOf } from '../../src/content/file-identity.ts';
 import { CHANGED, type FoundFile, snapshot } from '../../src/content/file-snapshot.ts';
-import { attachShared, type MapFile } from '../../src/engine/shared-bytes.ts';
+import { attachShared, type MapFile } from '../../src/bytes/shared-bytes.ts';
 import { ask, put, read, serve, temporaryFolder } from './fixture.ts';
 
 vi.mock('node:fs/promises', async (importOriginal) => {

@@ -4,7 +4,7 @@ import { allocateCounters, COUNTER, counterRow } from '../../src/engine/counters
 import { Driver, type Job } from '../../src/engine/driver.ts';
 import { LatencyHistogram } from '../../src/engine/latencies.ts';
 import { MemoryNetwork } from '../../src/engine/memory.ts';
-import { shareBytes } from '../../src/engine/shared-bytes.ts';
+import { shareBytes } from '../../src/bytes/shared-bytes.ts';
 import type { Engine } from '../../src/engine/types.ts';
 import { VirtualClock } from '../../src/engine/virtual-clock.ts';
 import type { Packet } from '../../src/protocol/packet.ts';

@@ -1,6 +1,6 @@
 /** What the links of every engine must do. */
 import { describe, expect, test } from 'vitest';
-import { shareBytes } from '../../src/engine/shared-bytes.ts';
+import { shareBytes } from '../../src/bytes/shared-bytes.ts';
 import { RawLink } from '../support/datagrams.ts';
 import { Random } from '../support/random.ts';
 import { type EngineRow, useBench } from './engine-row.ts';

@@ -9,7 +9,7 @@ import { LinuxEngine } from '../../src/engine/linux/engine.ts';
 import { AF_INET, AF_INET6, NEWEST_NODE } from '../../src/engine/linux/libc.ts';
 import { PeerTable } from '../../src/engine/linux/peer-table.ts';
 import { checkLinuxEngine } from '../../src/engine/linux/self-check.ts';
-import { type MappingHandle, shareBytes } from '../../src/engine/shared-bytes.ts';
+import { type MappingHandle, shareBytes } from '../../src/bytes/shared-bytes.ts';
 import { type Address, HEALTHY, type Link, type LinkReceiver, type ListeningPort } from '../../src/engine/types.ts';
 import { RawLink, RawPeer } from '../support/datagrams.ts';
 import { Random } from '../support/random.ts';

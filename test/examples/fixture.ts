@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { fetchFile } from '../../src/client/fetch.ts';
 import type { Address } from '../../src/engine/types.ts';
-import { type LogLine, Reveille } from '../control/fixture.ts';
+import { type LogLine, Reveille } from '../support/reveille.ts';
 
 export const EXAMPLES = join(import.meta.dirname, '../../examples');
 

@@ -4,8 +4,8 @@
  */
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { PROFILES } from '../../src/storm/profiles.ts';
-import { expand, nodeVariables } from '../../src/storm/variables.ts';
+import { PROFILES } from '../../src/storm/plan/profiles.ts';
+import { expand, nodeVariables } from '../../src/storm/plan/variables.ts';
 import { EXAMPLES, ExampleServer } from './fixture.ts';
 
 const KNOWN = 1;

@@ -1,8 +1,8 @@
 /** Every example serves, and its clients boot from it: all nodes, known and unknown ones. */
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { storm } from '../control/storm-fixture.ts';
-import { Reveille } from '../control/fixture.ts';
+import { storm } from '../cli/storm-fixture.ts';
+import { Reveille } from '../support/reveille.ts';
 import { EXAMPLES, ExampleServer } from './fixture.ts';
 
 const CLIENTS = ['pxelinux', 'grub-bios', 'grub-uefi', 'ipxe', 'u-boot', 'raspberry-pi'];

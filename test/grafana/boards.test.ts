@@ -10,9 +10,9 @@ import { read } from '../support/pages.ts';
 const GRAFANA = join(import.meta.dirname, '../../grafana');
 const panels = BOARDS.flatMap((board) => panelsOf(board).map((panel) => ({ board: board.title!, panel })));
 
-/** Names of metrics in src/control, where all of them are declared. */
+/** Names of metrics in src/telemetry, where all of them are declared. */
 function declared(): ReadonlySet<string> {
-  const folder = join(import.meta.dirname, '../../src/control');
+  const folder = join(import.meta.dirname, '../../src/telemetry');
   const names = readdirSync(folder)
     .filter((name) => name.startsWith('metric'))
     .flatMap((name) => readFileSync(join(folder, name), 'utf8').match(/(?<=')reveille_[a-z_]+(?=')/g) ?? []);

@@ -1,7 +1,7 @@
 /** Where a boot stopped, and where that points: one story of a node for each rule. */
 import { describe, expect, it } from 'vitest';
-import type { NodeId } from '../../src/content/boot-set/node-identity.ts';
-import { TROUBLE, type NodeReport } from '../../src/observe/wire.ts';
+import type { NodeId } from '../../src/boot-set/node/node-identity.ts';
+import { TROUBLE, type NodeReport } from '../../src/live/wire.ts';
 import { ObservedWorld } from './world.ts';
 
 const NODE = '10.0.0.5';

@@ -1,13 +1,13 @@
 /** The live state: that changes add up to snapshots, what is listed when, and what the places to look at say. */
 import { describe, expect, it } from 'vitest';
-import { EventStream } from '../../src/observe/event-stream.ts';
-import { LiveStore } from '../../src/observe/live-store.ts';
-import { plightsOf } from '../../src/observe/plights.ts';
+import { EventStream } from '../../src/live/event-stream.ts';
+import { LiveStore } from '../../src/live/live-store.ts';
+import { plightsOf } from '../../src/live/trouble-groups.ts';
 import { withoutNode } from '../../src/observe/problems.ts';
 import { subnetOf } from '../../src/observe/subnet.ts';
-import type { Area, LiveChange, NodeRow } from '../../src/observe/wire.ts';
-import { kindOfFile } from '../../src/observe/words.ts';
-import { serverStats } from '../control/fixture.ts';
+import type { Area, LiveChange, NodeRow } from '../../src/live/wire.ts';
+import { kindOfFile } from '../../src/live/words.ts';
+import { serverStats } from '../support/reveille.ts';
 import { Random } from '../support/random.ts';
 import { ObservedWorld, type Sending } from './world.ts';
 

@@ -1,9 +1,9 @@
 /** What is remembered of nodes: of which request an answer is, which machine speaks, and that it never grows past its bounds. */
 import { describe, expect, it } from 'vitest';
-import { escapeText } from '../../src/control/escape.ts';
+import { escapeText } from '../../src/text/escape.ts';
 import { NodeHistory, type NodeHistoryOptions } from '../../src/observe/node-history.ts';
 import type { RequestRecord } from '../../src/server/types.ts';
-import { refusalRecord, transferRecord } from '../control/fixture.ts';
+import { refusalRecord, transferRecord } from '../support/reveille.ts';
 import { option, ObservedWorld } from './world.ts';
 
 function history(change: Partial<NodeHistoryOptions> = {}): {

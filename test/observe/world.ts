@@ -1,8 +1,8 @@
 /** A server that is none, on a clock of its own: nodes ask, get, fall silent; live state is fed with what a server tells. */
-import { escapeText } from '../../src/control/escape.ts';
+import { escapeText } from '../../src/text/escape.ts';
 import { LiveState, type LiveStateParts } from '../../src/observe/live-state.ts';
 import type { RequestRecord, ServerStats, StartRecord, TransferRecord, TransferView } from '../../src/server/types.ts';
-import { serverStats } from '../control/fixture.ts';
+import { serverStats } from '../support/reveille.ts';
 
 export const LOCAL = '10.0.255.1';
 

@@ -3,7 +3,7 @@ import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { folder, type LogLine, Reveille } from '../control/fixture.ts';
+import { folder, type LogLine, Reveille } from '../support/reveille.ts';
 import { hasBrowser, launchBrowser } from '../support/browser.ts';
 import { pageProblems } from '../support/page-checks.ts';
 import { ack, opcode, RawClient, readRequest } from '../support/raw-client.ts';

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { Answer, BootRequest } from '../../src/content/types.ts';
 import { MonotonicClock } from '../../src/engine/clock.ts';
-import { attachShared } from '../../src/engine/shared-bytes.ts';
+import { attachShared } from '../../src/bytes/shared-bytes.ts';
 import { loadRoutes, type Routes, type RoutesParts } from '../../src/render/routes.ts';
 import type { RenderConfig, RouteConfig } from '../../src/render/types.ts';
 import { temporaryFolder } from '../content/fixture.ts';

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Source } from '../../src/content/types.ts';
 import type { LatencyCounts } from '../../src/engine/latencies.ts';
-import { shareBytes } from '../../src/engine/shared-bytes.ts';
+import { shareBytes } from '../../src/bytes/shared-bytes.ts';
 import type { DropRecord, RequestRecord, StartRecord } from '../../src/server/types.ts';
 import { seededBytes } from '../support/content.ts';
 import { gatedSource, World, type WorldOptions } from './world.ts';

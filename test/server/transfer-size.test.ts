@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm';
 import { expect, it } from 'vitest';
 import type { Source } from '../../src/content/types.ts';
 import { allocateCounters, counterRow } from '../../src/engine/counters.ts';
-import { shareBytes } from '../../src/engine/shared-bytes.ts';
+import { shareBytes } from '../../src/bytes/shared-bytes.ts';
 import { type Engine, HEALTHY, type Link } from '../../src/engine/types.ts';
 import type { Pool, TransferOrder } from '../../src/pool/pool.ts';
 import { allocateCells, StateCells } from '../../src/pool/state-cells.ts';

@@ -7,7 +7,7 @@ import { VirtualClock } from '../../src/engine/virtual-clock.ts';
 import { InlinePool } from '../../src/pool/inline-pool.ts';
 import { DEFAULT_LIMITS, TftpServer } from '../../src/server/server.ts';
 import type { RefusalRecord, ServerLimits, ServerObserver, TransferRecord } from '../../src/server/types.ts';
-import { shareBytes } from '../../src/engine/shared-bytes.ts';
+import { shareBytes } from '../../src/bytes/shared-bytes.ts';
 import * as packet from '../support/bytes.ts';
 import { seededBytes } from '../support/content.ts';
 

@@ -2,7 +2,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_SLO, evaluate, METRIC_NAMES, parseSlo, SloError } from '../../src/storm/slo.ts';
-import { calmReport, emptyReport, NASTY, roughReport } from './report-fixture.ts';
+import { calmReport, emptyReport, NASTY, roughReport } from './views/report-fixture.ts';
 
 /** What each of the named metrics is in the rough report, in that unit. */
 const FIGURES: readonly (readonly [metric: string, unit: string, figure: number | null])[] = [

@@ -1,7 +1,7 @@
 /** The least that can be called a TFTP server, and a client for it: for tests of what lies below. */
 import { Driver } from '../../src/engine/driver.ts';
 import type { TransferReport } from '../../src/engine/report.ts';
-import { shareBytes } from '../../src/engine/shared-bytes.ts';
+import { shareBytes } from '../../src/bytes/shared-bytes.ts';
 import type { Address, Engine, ListeningPort } from '../../src/engine/types.ts';
 import { MAX_CONTROL, encodeOack, encodeReadRequest, wishedOptions } from '../../src/protocol/encode.ts';
 import { type Wish, negotiate } from '../../src/protocol/negotiate.ts';

@@ -5,10 +5,10 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { changeSettings, rollback } from '../../src/content/boot-set/channel-changes.ts';
-import { collect } from '../../src/content/boot-set/collect.ts';
-import { publish } from '../../src/content/boot-set/publish.ts';
-import { openStore } from '../../src/content/boot-set/store.ts';
+import { changeSettings, rollback } from '../../src/boot-set/store/channel-changes.ts';
+import { collect } from '../../src/boot-set/store/collect.ts';
+import { publish } from '../../src/boot-set/store/publish.ts';
+import { openStore } from '../../src/boot-set/store/store.ts';
 import { CHANNEL, contentOf, type MovingOptions, SIZES } from './moving-store.ts';
 
 const { folder, pinIdleMs, everyMs, collectEveryMs } = JSON.parse(process.argv[2]!) as MovingOptions;

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Address } from '../../src/engine/types.ts';
 
-const MAIN = fileURLToPath(new URL('../../dist/control/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
 export class ServedStoreProcess {
   address: Address = { address: '127.0.0.1', port: 0 };

@@ -5,10 +5,10 @@
 // killAt: ends itself with SIGKILL at the Nth step that another process could see; holdAt: stops there until it is
 // told to go on, or killed. Prints the number of steps at its end.
 import { readSync, writeSync } from 'node:fs';
-import { rollback } from '../../dist/content/boot-set/channel-changes.js';
-import { collect } from '../../dist/content/boot-set/collect.js';
-import { publish } from '../../dist/content/boot-set/publish.js';
-import { openStore } from '../../dist/content/boot-set/store.js';
+import { rollback } from '../../dist/boot-set/store/channel-changes.js';
+import { collect } from '../../dist/boot-set/store/collect.js';
+import { publish } from '../../dist/boot-set/store/publish.js';
+import { openStore } from '../../dist/boot-set/store/store.js';
 
 const { store: path, verb, killAt, holdAt, channel, paths, times = 1 } = JSON.parse(process.argv[2]);
 let steps = 0;

@@ -1,15 +1,15 @@
 /** A storm by one thread's share of it, in this thread, on virtual time, with its report. */
 import type { MemoryNetwork } from '../../src/engine/memory.ts';
 import type { Address } from '../../src/engine/types.ts';
-import { aggregate } from '../../src/storm/aggregate.ts';
-import { CELL, StormCells } from '../../src/storm/cells.ts';
-import type { ExpectedVersion } from '../../src/storm/expected.ts';
-import { createFaultCounts, type FaultFlags, parseFaults } from '../../src/storm/fault-plan.ts';
-import { withFaults } from '../../src/storm/faulty-engine.ts';
-import type { BootPlan } from '../../src/storm/plan.ts';
-import { Random } from '../../src/storm/random.ts';
+import { aggregate } from '../../src/storm/run/aggregate.ts';
+import { CELL, StormCells } from '../../src/storm/run/cells.ts';
+import type { ExpectedVersion } from '../../src/storm/run/expected.ts';
+import { createFaultCounts, type FaultFlags, parseFaults } from '../../src/storm/plan/fault-plan.ts';
+import { withFaults } from '../../src/storm/run/faulty-engine.ts';
+import type { BootPlan } from '../../src/storm/plan/plan.ts';
+import { Random } from '../../src/storm/plan/random.ts';
 import type { StormReport } from '../../src/storm/report.ts';
-import { runShare } from '../../src/storm/share.ts';
+import { runShare } from '../../src/storm/run/share.ts';
 import type { VirtualClock } from '../../src/engine/virtual-clock.ts';
 
 /** Files as nodes should get them. */

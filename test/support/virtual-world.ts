@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { Driver } from '../../src/engine/driver.ts';
 import { FAULTLESS, MemoryNetwork, type Tap } from '../../src/engine/memory.ts';
 import type { TransferReport } from '../../src/engine/report.ts';
-import { attachShared, shareBytes } from '../../src/engine/shared-bytes.ts';
+import { attachShared, shareBytes } from '../../src/bytes/shared-bytes.ts';
 import type { Address } from '../../src/engine/types.ts';
 import { VirtualClock } from '../../src/engine/virtual-clock.ts';
 import { encodeOack, encodeReadRequest, MAX_CONTROL, wishedOptions } from '../../src/protocol/encode.ts';

@@ -5,7 +5,7 @@
  */
 import { MonotonicClock } from '../clock.ts';
 import type { LatencyHistogram } from '../latencies.ts';
-import type { MapFile, SharedHandle, SharedView } from '../shared-bytes.ts';
+import type { MapFile, SharedHandle, SharedView } from '../../bytes/shared-bytes.ts';
 import type {
   Address,
   Engine,
@@ -22,7 +22,7 @@ import { LinkSocket } from './link-socket.ts';
 import { attachAddress } from './linux-view.ts';
 import { LinuxListening } from './listening.ts';
 import { copyFile, mapFile } from './map-file.ts';
-import { NodeSocket } from './node-socket.ts';
+import { NodeSocket } from './multi-address-socket.ts';
 import { toSockaddr } from './socket-address.ts';
 import { ThreadIo } from './thread-io.ts';
 

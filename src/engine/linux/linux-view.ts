@@ -1,5 +1,5 @@
 /** Shared content as the kernel sees it: an address and a length. JavaScript does not read it. */
-import { attachShared, type SharedHandle, type SharedView } from '../shared-bytes.ts';
+import { attachShared, type SharedHandle, type SharedView } from '../../bytes/shared-bytes.ts';
 import type { Libc } from './libc.ts';
 
 export interface LinuxView extends SharedView {

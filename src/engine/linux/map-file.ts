@@ -1,5 +1,5 @@
 /** Files in memory that the kernel sends from and JavaScript does not touch: mapped, or copied. */
-import type { Mapping } from '../shared-bytes.ts';
+import type { Mapping } from '../../bytes/shared-bytes.ts';
 import { isMapFailed } from './arena.ts';
 import {
   type Libc,

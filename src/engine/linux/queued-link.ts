@@ -1,5 +1,5 @@
 /** What all links of the Linux engine have in common: they speak through the thread's send queue. */
-import type { SharedView } from '../shared-bytes.ts';
+import type { SharedView } from '../../bytes/shared-bytes.ts';
 import type { Address, Link, LinkReceiver } from '../types.ts';
 import type { Destination, Outlet } from './send-queue.ts';
 import type { ThreadIo } from './thread-io.ts';

@@ -2,7 +2,7 @@
  * Whether the Linux engine works on this machine: a datagram to itself, through every layout and call that a transfer
  * uses, segmentation aside. A wrong offset shows here, before it can show anywhere else.
  */
-import { shareBytes } from '../shared-bytes.ts';
+import { shareBytes } from '../../bytes/shared-bytes.ts';
 import type { Link } from '../types.ts';
 import { LinuxEngine } from './engine.ts';
 

@@ -2,7 +2,7 @@
 import { performance } from 'node:perf_hooks';
 import type { MonotonicClock } from '../clock.ts';
 import type { LatencyHistogram } from '../latencies.ts';
-import type { SharedView } from '../shared-bytes.ts';
+import type { SharedView } from '../../bytes/shared-bytes.ts';
 import { AF_INET, IPV6_RECVERR, IP_RECVERR, type Libc, MSG_ERRQUEUE, SOL_IP, SOL_IPV6 } from './libc.ts';
 import type { LinuxView } from './linux-view.ts';
 import { Poller } from './poller.ts';

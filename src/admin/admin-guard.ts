@@ -1,0 +1,110 @@
+/**
+ * Who may see and do what at the admin address, and what every answer says to browsers. Knows tokens, hosts and headers;
+ * nothing of what is served.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { BlockList, isIP } from 'node:net';
+import type { Context, Hono } from 'hono';
+import { RateBound } from '../telemetry/rate-bound.ts';
+
+/** Wrong tokens that are looked at: so many at once, so many a second after that. Others are turned away unread. */
+const WRONG_TOKENS = { burst: 20, perSecond: 2 } as const;
+
+/**
+ * Everything that the page needs comes from here, nothing may frame it, and nothing is told to other sites. No inline
+ * script or style runs, whatever gets into a text.
+ */
+const HEADERS: Readonly<Record<string, string>> = {
+  'content-security-policy': [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self' data:",
+    "connect-src 'self'",
+    "manifest-src 'none'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join('; '),
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+  'permissions-policy': 'camera=(), geolocation=(), microphone=()',
+};
+
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
+LOOPBACK.addAddress('::1', 'ipv6');
+
+export function isLoopback(address: string): boolean {
+  const family = isIP(address);
+  return family !== 0 && LOOPBACK.check(address, family === 4 ? 'ipv4' : 'ipv6');
+}
+
+/** `localhost:6970`, `127.0.0.1`, `[::1]:6970`: names that lead to this machine wherever a browser asks. */
+function isLoopbackHost(host: string): boolean {
+  const name = /^(?:\[([^\]]+)\]|([^:]+))(?::[0-9]+)?$/.exec(host)?.slice(1).find(Boolean)?.toLowerCase();
+  return name !== undefined && (name === 'localhost' || name.endsWith('.localhost') || isLoopback(name));
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
+
+/** Gives every answer the headers of HEADERS. */
+export function addHeaders(app: Hono): void {
+  app.use('*', async (context, next) => {
+    await next();
+    for (const [name, value] of Object.entries(HEADERS)) context.res.headers.set(name, value);
+    if (!context.res.headers.has('cache-control')) context.res.headers.set('cache-control', 'no-store');
+  });
+}
+
+export interface GuardOptions {
+  /** The address that is listened on. */
+  readonly address: string;
+  /** undefined: nobody has one. */
+  readonly token: string | undefined;
+}
+
+export class AdminGuard {
+  readonly #expected: Buffer | undefined;
+  readonly #isLoopback: boolean;
+  readonly #wrong = new RateBound(WRONG_TOKENS.burst, WRONG_TOKENS.perSecond, performance.now());
+
+  constructor({ address, token }: GuardOptions) {
+    this.#expected = token === undefined ? undefined : digest(`Bearer ${token}`);
+    this.#isLoopback = isLoopback(address);
+  }
+
+  /** What may only be done with the token. @returns the refusal, or undefined. */
+  refusal(context: Context): Response | undefined {
+    // A page elsewhere that makes a browser ask gets no further, whatever the browser knows.
+    if (context.req.header('sec-fetch-site') === 'cross-site') {
+      return context.json({ error: 'not for other sites' }, 403);
+    }
+    const said = context.req.header('authorization');
+    // Digests of equal length: the time it takes tells nothing of the token.
+    if (this.#expected !== undefined && said !== undefined && timingSafeEqual(digest(said), this.#expected)) {
+      return undefined;
+    }
+    if (said !== undefined && !this.#wrong.take(performance.now())) {
+      return context.json({ error: 'too many wrong tokens' }, 429, { 'retry-after': '1' });
+    }
+    return context.json({ error: 'expected a bearer token' }, 401, { 'www-authenticate': 'Bearer' });
+  }
+
+  /**
+   * What tells of nodes: free for who is on this machine and says so, with the token from elsewhere. A name that leads
+   * here by some DNS is elsewhere (DNS rebinding). @returns the refusal, or undefined.
+   */
+  nodeRefusal(context: Context): Response | undefined {
+    const isHere = this.#isLoopback && isLoopbackHost(context.req.header('host') ?? '');
+    if (isHere && context.req.header('sec-fetch-site') !== 'cross-site') return undefined;
+    if (this.#expected !== undefined) return this.refusal(context);
+    const error = 'nodes are told of to this machine alone, or to who has the token: set apiToken or apiTokenFile';
+    return context.json({ error }, 403);
+  }
+}

@@ -1,0 +1,139 @@
+/**
+ * Over HTTP: what is going on (`GET /api/v1/live`), the same as it changes (`/api/v1/live/events`, server-sent events), one
+ * node's last boots (`/api/v1/nodes/NODE`), and the page that shows them. Knows HTTP; what is told is src/observe's.
+ */
+import type { Context, Hono } from 'hono';
+import type { NodeId } from '../boot-set/node/node-identity.ts';
+import type { LiveState } from '../observe/live-state.ts';
+import type { LiveChange, LiveSnapshot } from '../live/wire.ts';
+import type { AdminGuard } from './admin-guard.ts';
+import { errorLine } from '../text/error-text.ts';
+import { PageAssets } from './page-assets.ts';
+import { UsageError } from '../config/usage-error.ts';
+
+/** Readers of events at once: pages and terminals that are open. */
+const MOST_STREAMS = 32;
+/** What may wait for a reader; while there are more it is told nothing, and then everything anew. */
+const STREAM_MIB = 2;
+/** Changes in a row that a reader may miss; one that takes nothing for so many seconds has gone. */
+const MOST_MISSED = 60;
+const LONGEST_NODE = 100;
+
+export interface LiveApiOptions {
+  readonly state: Pick<LiveState, 'snapshot' | 'follow' | 'node'>;
+  /** What somebody calls a node, as names that it is known by. @throws UsageError */
+  readonly idsOf: (text: string) => readonly NodeId[];
+}
+
+const utf8 = new TextEncoder();
+
+function eventBytes(event: string, data: unknown): Uint8Array {
+  return utf8.encode(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+}
+
+/** Changes as bytes, made once for all readers. */
+class ChangeBytes {
+  #change: LiveChange | undefined;
+  #bytes: Uint8Array = new Uint8Array(0);
+
+  of(change: LiveChange): Uint8Array {
+    if (change !== this.#change) {
+      this.#change = change;
+      this.#bytes = eventBytes('change', change);
+    }
+    return this.#bytes;
+  }
+}
+
+/** One reader's stream. What it can't take is left out, and made good by a new snapshot. */
+function streamOf(state: LiveApiOptions['state'], bytes: ChangeBytes, ended: () => void): ReadableStream<Uint8Array> {
+  let stop = (): void => {};
+  let missed = 0;
+  const end = (): void => {
+    stop();
+    stop = (): void => {};
+    ended();
+  };
+  return new ReadableStream<Uint8Array>(
+    {
+      start(controller) {
+        const snapshot = (full: LiveSnapshot): void => controller.enqueue(eventBytes('snapshot', full));
+        stop = state.follow(snapshot, (change) => {
+          if ((controller.desiredSize ?? 0) <= 0) {
+            if (++missed < MOST_MISSED) return;
+            end();
+            controller.error(new Error('nobody reads'));
+          } else if (missed > 0) {
+            missed = 0;
+            snapshot(state.snapshot());
+          } else controller.enqueue(bytes.of(change));
+        });
+      },
+      cancel: end,
+    },
+    new ByteLengthQueuingStrategy({ highWaterMark: STREAM_MIB * 1024 ** 2 }),
+  );
+}
+
+/** Adds the routes. Call before those that need the token for all of /api. */
+export function addLiveApi(app: Hono, { state, idsOf }: LiveApiOptions, guard: AdminGuard): void {
+  const bytes = new ChangeBytes();
+  let streams = 0;
+  const guarded =
+    (answer: (context: Context) => Response) =>
+    (context: Context): Response =>
+      guard.nodeRefusal(context) ?? answer(context);
+  app.get(
+    '/api/v1/live',
+    guarded((context) => context.json(state.snapshot())),
+  );
+  app.get(
+    '/api/v1/live/events',
+    guarded((context) => {
+      if (streams >= MOST_STREAMS) return context.json({ error: 'too many at once' }, 503, { 'retry-after': '5' });
+      streams++;
+      let isOver = false;
+      const stream = streamOf(state, bytes, () => {
+        if (!isOver) streams--;
+        isOver = true;
+      });
+      // Proxies that buffer would show the storm when it is over.
+      return context.body(stream, 200, { 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' });
+    }),
+  );
+  app.get(
+    '/api/v1/nodes/:node',
+    guarded((context) => {
+      const text = context.req.param('node') ?? '';
+      if (text.length > LONGEST_NODE)
+        return context.json({ error: `expected at most ${LONGEST_NODE} characters` }, 400);
+      try {
+        return context.json(state.node(text, idsOf(text)));
+      } catch (error) {
+        if (error instanceof UsageError) return context.json({ error: errorLine(error) }, 400);
+        throw error;
+      }
+    }),
+  );
+}
+
+/** Adds the page, which names no node by itself: it asks the routes above. @param index for who takes no HTML. */
+export function addPage(app: Hono, index: string): void {
+  const assets = new PageAssets();
+  const answer = (context: Context, name: string): Response | Promise<Response> => {
+    const asset = assets.find(name);
+    if (asset === undefined) return context.notFound();
+    const { body, type, etag } = asset;
+    const headers = { etag, 'cache-control': 'no-cache', vary: 'accept' };
+    if (context.req.header('if-none-match') === etag) return context.body(null, 304, headers);
+    return context.body(body, 200, { ...headers, 'content-type': type });
+  };
+  app.get('/', (context) =>
+    (context.req.header('accept') ?? '').includes('text/html')
+      ? answer(context, 'page/index.html')
+      : context.text(index, 200, { vary: 'accept' }),
+  );
+  app.get('/ui/:folder/:file', (context) =>
+    answer(context, `${context.req.param('folder')}/${context.req.param('file')}`),
+  );
+}

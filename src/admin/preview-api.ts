@@ -1,0 +1,67 @@
+/**
+ * Over HTTP: what a node would get from the running server (`GET /api/v1/render`), the way there (`/api/v1/explain`),
+ * and taking in the config anew (`POST /api/v1/reload`). Knows HTTP; who may ask is api.ts's business.
+ */
+import type { Context, Hono } from 'hono';
+import { ASKER_KEYS, type Asker, checkAsker } from '../preview/requester.ts';
+import { errorLine } from '../text/error-text.ts';
+import type { Reloaded } from '../config/live-config.ts';
+import { type Way, wayToJson } from '../preview/trace.ts';
+import { UsageError } from '../config/usage-error.ts';
+
+export interface PreviewApiOptions {
+  readonly trace?: ((name: string, asker: Asker) => Promise<Way>) | undefined;
+  /** undefined: there is no config file. */
+  readonly reload?: (() => Promise<Reloaded>) | undefined;
+}
+
+/** Previews at once; more are told to come again: they render like any request. */
+const MOST_PREVIEWS = 4;
+const LONGEST_NAME = 512;
+const STATUS_OF_ERROR = { 0: 413, 1: 404, 2: 403 } as const;
+
+function askedOf(context: Context): { name: string; asker: Asker } {
+  const query = context.req.query();
+  const { name = '', ...rest } = query;
+  if (name === '' || name.length > LONGEST_NAME || name.includes('\0')) {
+    throw new UsageError(`name: expected a file name of at most ${LONGEST_NAME} characters`);
+  }
+  const unknown = Object.keys(rest).find((key) => !(ASKER_KEYS as readonly string[]).includes(key));
+  if (unknown !== undefined) throw new UsageError(`expected name, ${ASKER_KEYS.join(', ')}`);
+  return { name, asker: checkAsker(rest, (key) => key) };
+}
+
+/** As a TFTP client would be answered, told in HTTP's terms. */
+function answerOf(context: Context, { end }: Way): Response {
+  if (end.kind === 'content') {
+    // A copy with a buffer of its own, as a response wants it.
+    return context.body(Uint8Array.from(end.bytes), 200, { 'content-type': 'application/octet-stream' });
+  }
+  if (end.kind === 'silence') return context.json({ error: `no answer: ${end.reason}` }, 503);
+  return context.json({ error: end.reason, code: end.code }, STATUS_OF_ERROR[end.code]);
+}
+
+export function addPreviewApi(app: Hono, { trace, reload }: PreviewApiOptions): void {
+  let running = 0;
+  const look = async (context: Context, answer: (way: Way) => Response): Promise<Response> => {
+    if (running >= MOST_PREVIEWS) return context.json({ error: 'too many at once' }, 503, { 'retry-after': '1' });
+    running++;
+    try {
+      const { name, asker } = askedOf(context);
+      return answer(await trace!(name, asker));
+    } catch (error) {
+      return context.json({ error: errorLine(error) }, error instanceof UsageError ? 400 : 500);
+    } finally {
+      running--;
+    }
+  };
+  if (trace !== undefined) {
+    app.get('/api/v1/render', (context) => look(context, (way) => answerOf(context, way)));
+    app.get('/api/v1/explain', (context) => look(context, (way) => context.json(wayToJson(way))));
+  }
+  app.post('/api/v1/reload', async (context) => {
+    if (reload === undefined) return context.json({ error: 'there is no config file' }, 404);
+    const { result, error, restart } = await reload();
+    return result === 'ok' ? context.json({ result, restart }) : context.json({ error }, 400);
+  });
+}

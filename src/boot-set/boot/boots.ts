@@ -1,0 +1,259 @@
+/**
+ * The boots of nodes: which version of a channel a request gets, its pin made, renewed or begun anew. Applies the rules
+ * of pins.ts to what is known of the node, the channel and its versions. Knows no bytes, and waits for nothing.
+ */
+import type { BootStage, BootStages } from './boot-stage.ts';
+import type { Catalog, CatalogVersion } from '../store/catalog.ts';
+import type { NodeFinder, Requester } from './node-finder.ts';
+import { behindNodeFolder, ipNode, type NodeId } from '../node/node-identity.ts';
+import type { Pin, PinTable } from './pin-table.ts';
+import { judge, type PinDecision, type PinPolicy, stageAfter } from './pins.ts';
+import { type FileRecord, pinKey } from '../store/records.ts';
+import type { Store } from '../store/store.ts';
+import { chooseVersion, type LabelsOf } from './version-choice.ts';
+
+export interface BootsOptions {
+  readonly store: Pick<Store, 'tables'>;
+  readonly catalog: Catalog;
+  readonly pins: PinTable;
+  readonly finder: NodeFinder;
+  readonly stages: BootStages;
+  readonly policyOf: (channel: string) => PinPolicy;
+  /** Looks whether the store has changed. @returns whether it had. */
+  readonly refresh: () => boolean;
+  readonly caseInsensitive: boolean;
+  readonly labelsOf: LabelsOf;
+}
+
+/** A version, and under which pin. */
+export interface Chosen {
+  readonly version: CatalogVersion;
+  readonly pin: Pin | undefined;
+}
+
+/** A file of it. */
+export interface Found extends Chosen {
+  readonly file: FileRecord;
+}
+
+/** What a node gets by a channel's name; no file: a version is pinned, and it has none of that name, or none was asked for. */
+export interface PinnedFile extends Chosen {
+  readonly file: FileRecord | undefined;
+  readonly pin: Pin;
+}
+
+/** What a request wants of a channel: a file, or (no name) to know the version that its files must be of. */
+interface Wish {
+  readonly channel: string;
+  readonly name: string | undefined;
+  readonly stage: BootStage;
+}
+
+export class Boots {
+  readonly #options: BootsOptions;
+  readonly #beginnings = new WeakMap<CatalogVersion, boolean>();
+  #late = 0;
+
+  constructor(options: BootsOptions) {
+    this.#options = options;
+  }
+
+  /** Requests that went on with a version after its pin had ended. */
+  get late(): number {
+    return this.#late;
+  }
+
+  /**
+   * What a node gets by a channel's name. A reply must wait for the pin's `committed`.
+   *
+   * @returns undefined: there is nothing for it.
+   */
+  find(channel: string, name: string, asker: Requester, address: string, now: number): PinnedFile | undefined {
+    return this.#find({ channel, name, stage: this.#options.stages.of(name) }, asker, address, now);
+  }
+
+  /** As find, for a config that is to name files of the channel. @param path the config's name. */
+  choose(channel: string, path: string, asker: Requester, address: string, now: number): Chosen | undefined {
+    return this.#find({ channel, name: undefined, stage: this.#configStage(path) }, asker, address, now);
+  }
+
+  /** What choose would give, without doing anything. */
+  preview(channel: string, path: string, ids: readonly NodeId[], now: number): Chosen | undefined {
+    const { pins } = this.#options;
+    const node = ids[0]!;
+    const pin = pins.find(node, channel);
+    const pinned = pin === undefined ? undefined : this.#version(channel, pin.record.version);
+    const decision = this.#judge({ channel, name: undefined, stage: this.#configStage(path) }, node, pin, pinned, now);
+    const version = decision === 'begin' ? this.#choose(channel, ids) : pinned;
+    return version === undefined ? undefined : { version, pin: decision === 'begin' ? undefined : pin };
+  }
+
+  #find(wish: Wish, asker: Requester, address: string, now: number): PinnedFile | undefined {
+    const { pins } = this.#options;
+    const pin = pins.find(asker.node, wish.channel);
+    const pinned = pin === undefined ? undefined : this.#version(wish.channel, pin.record.version);
+    const decision = this.#judge(wish, asker.node, pin, pinned, now);
+    switch (decision) {
+      case 'begin':
+        return this.#begin(wish, asker, address, now);
+      case 'gone':
+        return undefined;
+      case 'late':
+      case 'keep':
+        return this.#goOn(pin!, pinned!, wish, address, now, decision === 'late');
+    }
+  }
+
+  #judge(
+    { channel, stage }: Wish,
+    node: NodeId,
+    pin: Pin | undefined,
+    pinned: CatalogVersion | undefined,
+    now: number,
+  ): PinDecision {
+    const situation = {
+      stage,
+      open: this.#options.pins.isOpen(node),
+      over: pin?.over ?? false,
+      exists: pinned !== undefined,
+      hasBeginning: pinned === undefined || this.#hasBeginning(pinned),
+    };
+    const record = pin === undefined ? undefined : { ...pin.record, stage: this.#stageOf(node) };
+    return judge(record, situation, now, this.#options.policyOf(channel));
+  }
+
+  /** A config says nothing of the boot's stage unless its name is one that boots begin with. */
+  #configStage(path: string): BootStage {
+    return this.#options.stages.of(path) === 'zero' ? 'zero' : 'neutral';
+  }
+
+  /** What a channel gives to nobody in particular. */
+  current(channel: string, name: string): Found | undefined {
+    const version = this.currentVersion(channel);
+    const file = version === undefined ? undefined : this.fileOf(version, name);
+    return version === undefined || file === undefined ? undefined : { version, file, pin: undefined };
+  }
+
+  currentVersion(channel: string): CatalogVersion | undefined {
+    return this.#choose(channel, []);
+  }
+
+  /** By its name, or behind a first folder that says who asks. */
+  fileOf(version: CatalogVersion, name: string): FileRecord | undefined {
+    const { caseInsensitive } = this.#options;
+    const found = version.file(name, caseInsensitive);
+    if (found !== undefined) return found;
+    const rest = behindNodeFolder(name);
+    return rest === undefined ? undefined : version.file(rest, caseInsensitive);
+  }
+
+  /**
+   * A node has asked for a file that is of no channel: by explicit name, or of another source. A loader or config means
+   * that its last boot is over, if that had come further.
+   *
+   * @param exists whether it is known to get the file.
+   * @returns the pin under which the transfer counts as part of the node's boot.
+   */
+  notice(stage: BootStage, exists: boolean, asker: Requester, address: string, now: number): Pin | undefined {
+    const { pins, finder } = this.#options;
+    const { node, isSure } = asker;
+    if (stage === 'zero' && this.#stageOf(node) === 1 && !pins.isOpen(node)) {
+      if (isSure || node === ipNode(address)) this.#endAll(node);
+      else finder.doubt(address, now);
+    }
+    const [pin] = pins.ofNode(node);
+    // Loader and config by channel, kernel by number: the boot is past its beginning.
+    if (pin !== undefined && exists && stage === 'later') this.#setStage(pin, 1);
+    return pin;
+  }
+
+  /** A node has asked for a config that names no version. */
+  see(path: string, asker: Requester, address: string, now: number): void {
+    this.notice(this.#configStage(path), false, asker, address, now);
+  }
+
+  #goOn(
+    pin: Pin,
+    version: CatalogVersion,
+    { name, stage }: Wish,
+    address: string,
+    now: number,
+    isLate: boolean,
+  ): PinnedFile {
+    const { pins, policyOf } = this.#options;
+    const file = name === undefined ? undefined : this.fileOf(version, name);
+    // Past half of the idle time the pin may end for those who collect before it is written in passing; and after a
+    // restart a node is found by its address.
+    const isUrgent = now - pin.saved.usedAt > policyOf(version.channel).pinIdleMs / 2 || address !== pin.saved.address;
+    if (name !== undefined && file === undefined) {
+      pins.update(pin, { usedAt: now, address }, isUrgent);
+      return { version, file, pin };
+    }
+    if (isLate) this.#late++;
+    // A node that was reset in mid-transfer begins anew with this version, in all of its channels.
+    if (stage === 'zero') for (const other of pins.ofNode(pin.record.node)) this.#setStage(other, 0);
+    pins.update(pin, { usedAt: now, address, stage: stageAfter(pin.record.stage, stage) }, isUrgent);
+    return { version, file, pin };
+  }
+
+  #begin(wish: Wish, asker: Requester, address: string, now: number): PinnedFile | undefined {
+    const { pins, finder } = this.#options;
+    const { channel, name, stage } = wish;
+    const { node } = asker;
+    const version = this.#choose(channel, asker.ids);
+    const file = version === undefined || name === undefined ? undefined : this.fileOf(version, name);
+    // Nothing begins with a file that is not there: the boot that is under way, if any, goes on.
+    if (version === undefined || (name !== undefined && file === undefined)) return undefined;
+    if (!asker.isSure && pins.find(node, channel) !== undefined) {
+      const doubted = finder.doubt(address, now);
+      if (doubted.node !== node) return this.#find(wish, doubted, address, now);
+    }
+    if (stage === 'zero') this.#endAll(node);
+    const record = { node, channel, version: version.number, createdAt: now, usedAt: now, address };
+    const pin = pins.put({ ...record, stage: stageAfter(0, stage) }, true);
+    return { version, file, pin };
+  }
+
+  #choose(name: string, ids: readonly NodeId[]): CatalogVersion | undefined {
+    const { catalog, store, labelsOf } = this.#options;
+    const channel = catalog.channels.get(name);
+    if (channel === undefined) return undefined;
+    const { overrides } = store.tables;
+    const number = chooseVersion(ids, {
+      channel,
+      override: (node) => overrides.get(pinKey(node, name))?.version,
+      manifest: (candidate) => catalog.version(name, candidate)?.manifest,
+      labelsOf,
+    });
+    return number === undefined ? undefined : catalog.version(name, number);
+  }
+
+  #version(channel: string, number: number): CatalogVersion | undefined {
+    const { catalog, refresh } = this.#options;
+    return catalog.version(channel, number) ?? (refresh() ? catalog.version(channel, number) : undefined);
+  }
+
+  #hasBeginning(version: CatalogVersion): boolean {
+    let has = this.#beginnings.get(version);
+    if (has === undefined) {
+      has = version.files.some(({ name }) => this.#options.stages.of(name) === 'zero');
+      this.#beginnings.set(version, has);
+    }
+    return has;
+  }
+
+  /** How far the node's boot has come, whatever channels its files are of. */
+  #stageOf(node: NodeId): 0 | 1 {
+    for (const { record, over } of this.#options.pins.ofNode(node)) if (record.stage === 1 && !over) return 1;
+    return 0;
+  }
+
+  #setStage(pin: Pin, stage: 0 | 1): void {
+    if (pin.record.stage !== stage) this.#options.pins.update(pin, { stage }, false);
+  }
+
+  /** What the node has of any channel belongs to its last boot. */
+  #endAll(node: NodeId): void {
+    for (const pin of this.#options.pins.ofNode(node)) pin.over = true;
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * The versions that configs name: chosen when a config is made for a node, pinned like the node's files, and kept for a
+ * day. Puts the rules of boots.ts together with the notes for those who collect; knows no configs.
+ */
+import type { Boots, Chosen } from './boots.ts';
+import type { CatalogVersion } from '../store/catalog.ts';
+import type { NodeFinder, Requester } from './node-finder.ts';
+import { ipNode, type NodeId } from '../node/node-identity.ts';
+import type { RenderedNotes } from './rendered-notes.ts';
+
+/** A version may be collected between the look at the catalog and the pin: then it is chosen anew. */
+const ATTEMPTS = 4;
+
+/** Who asks for a config, as far as its name and the inventory tell: its ids, the best first, one of each kind. */
+export interface ConfigRequest {
+  /** Cleaned. */
+  readonly path: string;
+  readonly client: string;
+  readonly ids: readonly NodeId[];
+}
+
+export interface ConfigVersion {
+  readonly version: CatalogVersion;
+  /** Another one for each boot of the node. */
+  readonly boot: string;
+}
+
+export interface ConfigPreview {
+  readonly version: CatalogVersion;
+  /** Whether the node has it already. */
+  readonly pinned: boolean;
+}
+
+export interface ConfigVersionsOptions {
+  readonly boots: Boots;
+  readonly finder: NodeFinder;
+  readonly notes: RenderedNotes;
+  readonly isShared: (address: string) => boolean;
+  readonly keepAlso: (version: CatalogVersion) => void;
+  /** Looks whether the store has changed. @returns whether it had. */
+  readonly refresh: () => boolean;
+  readonly now: () => number;
+}
+
+export class ConfigVersions {
+  readonly #options: ConfigVersionsOptions;
+
+  constructor(options: ConfigVersionsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The version of a channel that a config for this node is to name: the one that it boots, or begins to boot with this
+   * request. It is pinned, and kept for a day, before the promise resolves.
+   *
+   * @returns undefined when the channel has nothing for the node.
+   * @throws Error when versions go faster than they can be chosen.
+   */
+  async choose(channel: string, request: ConfigRequest): Promise<ConfigVersion | undefined> {
+    const { notes, keepAlso, refresh, now } = this.#options;
+    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+      const asker = this.#asker(request);
+      const chosen = this.#chooseOnce(channel, request, asker instanceof Promise ? await asker : asker);
+      // What was published a moment ago counts.
+      if (chosen === undefined && refresh()) continue;
+      if (chosen === undefined) return undefined;
+      const { version, pin } = chosen;
+      keepAlso(version);
+      const noted = notes.rendered(version.name, now());
+      const settled = pin?.committed === undefined ? 'stands' : await pin.committed;
+      const isThere = typeof noted === 'boolean' ? noted : await noted;
+      // Another server on this store may have been faster: its version is the node's.
+      if (isThere && settled === 'stands' && (pin === undefined || pin.record.version === version.number)) {
+        return { version, boot: `${version.name} ${pin?.record.createdAt ?? ''}` };
+      }
+      refresh();
+    }
+    throw new Error(`versions of ${channel} are collected as soon as they are chosen`);
+  }
+
+  /** What choose would give, without doing anything. */
+  preview(channel: string, { path, client, ids }: ConfigRequest): ConfigPreview | undefined {
+    const { boots, finder, refresh, now } = this.#options;
+    refresh();
+    const known = finder.known(client, ids, now());
+    const chosen = boots.preview(channel, path, [...known, ipNode(client)], now());
+    return chosen === undefined ? undefined : { version: chosen.version, pinned: chosen.pin !== undefined };
+  }
+
+  /** A config of no channel was asked for: it may say who asks, and that a boot begins. */
+  see({ path, client, ids }: ConfigRequest): void {
+    const { boots, finder, isShared, now } = this.#options;
+    if (!isShared(client)) boots.see(path, finder.peek(client, ids, now()), client, now());
+  }
+
+  #asker({ client, ids }: ConfigRequest): Requester | Promise<Requester> | undefined {
+    const { finder, isShared, now } = this.#options;
+    if (!isShared(client)) return finder.find(client, ids, now());
+    // A name that says who asks needs no address.
+    const [node] = ids;
+    return node === undefined ? undefined : { node, ids, isSure: true };
+  }
+
+  /** @param asker undefined: anybody, from a shared network. */
+  #chooseOnce(channel: string, { path, client }: ConfigRequest, asker: Requester | undefined): Chosen | undefined {
+    const { boots, now } = this.#options;
+    if (asker !== undefined) return boots.choose(channel, path, asker, client, now());
+    const version = boots.currentVersion(channel);
+    return version === undefined ? undefined : { version, pin: undefined };
+  }
+}

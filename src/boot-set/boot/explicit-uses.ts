@@ -1,0 +1,104 @@
+/**
+ * Which versions are in use by explicit name, where no pin says so: a note in the store for those who collect, before
+ * the first reply and then as seldom as will do. Knows names of versions; neither nodes nor files.
+ */
+import type { Store } from '../store/store.ts';
+
+/** A use is noted again after so long, or after a quarter of the time for which a note holds. */
+const NOTE_AGAIN_MS = 60_000;
+
+interface Use {
+  readonly channel: string;
+  notedAt: number;
+  usedAt: number;
+  /** Transfers that are open. */
+  open: number;
+  noting: Promise<boolean> | undefined;
+}
+
+export class ExplicitUses {
+  readonly #store: Pick<Store, 'note'>;
+  readonly #holdsMs: (channel: string) => number;
+  readonly #onFailure: (error: unknown) => void;
+  /** By version, for those that there are: dropped with them by retain(). */
+  readonly #uses = new Map<string, Use>();
+
+  /** @param holdsMs how long a note keeps a version from being collected. */
+  constructor(store: Pick<Store, 'note'>, holdsMs: (channel: string) => number, onFailure: (error: unknown) => void) {
+    this.#store = store;
+    this.#holdsMs = holdsMs;
+    this.#onFailure = onFailure;
+  }
+
+  /**
+   * A file of the version is asked for.
+   *
+   * @returns false when the version is no more; a promise when a reply must wait for the note.
+   */
+  use({ name, channel }: { name: string; channel: string }, now: number): boolean | Promise<boolean> {
+    let use = this.#uses.get(name);
+    if (use === undefined) {
+      use = { channel, notedAt: Number.NEGATIVE_INFINITY, usedAt: now, open: 0, noting: undefined };
+      this.#uses.set(name, use);
+    }
+    use.usedAt = now;
+    const age = now - use.notedAt;
+    if (age > this.#everyMs(use)) void this.#note(name, use, now);
+    // Halfway through, nobody collects the version before the note is written.
+    return age > this.#holdsMs(channel) / 2 && use.noting !== undefined ? use.noting : true;
+  }
+
+  opened(name: string): void {
+    const use = this.#uses.get(name);
+    if (use !== undefined) use.open++;
+  }
+
+  closed(name: string, now: number): void {
+    const use = this.#uses.get(name);
+    if (use === undefined) return;
+    use.open--;
+    use.usedAt = now;
+  }
+
+  /** Notes those in use whose note is getting old. */
+  flush(now: number): void {
+    for (const [name, use] of this.#uses) {
+      if (use.open > 0) use.usedAt = now;
+      if (use.usedAt > use.notedAt && now - use.notedAt > this.#everyMs(use)) void this.#note(name, use, use.usedAt);
+    }
+  }
+
+  /** Forgets versions that are no more. */
+  retain(exists: (name: string) => boolean): void {
+    for (const name of this.#uses.keys()) if (!exists(name)) this.#uses.delete(name);
+  }
+
+  #everyMs({ channel }: Use): number {
+    return Math.min(NOTE_AGAIN_MS, this.#holdsMs(channel) / 4);
+  }
+
+  #note(name: string, use: Use, usedAt: number): Promise<boolean> {
+    use.noting ??= this.#write(name, usedAt)
+      .then((exists) => {
+        if (exists) use.notedAt = usedAt;
+        return exists;
+      })
+      .catch((error: unknown) => {
+        // A boot is not held up for a store that can't write.
+        this.#onFailure(error);
+        return true;
+      })
+      .finally(() => {
+        use.noting = undefined;
+      });
+    return use.noting;
+  }
+
+  #write(name: string, usedAt: number): Promise<boolean> {
+    return this.#store.note(({ versions, leases }) => {
+      if (versions.get(name) === undefined) return false;
+      leases.put(name, { ...leases.get(name), usedAt });
+      return true;
+    });
+  }
+}

@@ -1,0 +1,10 @@
+/** Boot sets as a server needs them. Loads the database: whoever has no store should not load this. */
+export { BootSets, type BootSetsOptions } from './boot-sets.ts';
+export type { CatalogVersion } from './store/catalog.ts';
+export type { ConfigPreview, ConfigRequest, ConfigVersion } from './boot/config-versions.ts';
+export { LeaseFile } from './node/dhcp-leases.ts';
+export { Neighbours } from './node/neighbours.ts';
+export { type BootSetWay, Rehearsal, type RehearsalOptions } from './rehearsal.ts';
+export type { BootSetsStats, ChannelStats, VersionPins } from './stats.ts';
+export { openStore, type Store } from './store/store.ts';
+export type { LabelsOf } from './boot/version-choice.ts';

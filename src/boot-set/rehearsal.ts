@@ -1,0 +1,210 @@
+/**
+ * What a request would get of a store, and why, without a trace in it: the source itself, with a store that can't be
+ * written to and pins that end with it. For previews; knows no packets.
+ */
+import type { Answer, BootRequest } from '../content/types.ts';
+import { cleanName } from '../content/name.ts';
+import { BootSets, type BootSetsOptions } from './boot-sets.ts';
+import { Catalog } from './store/catalog.ts';
+import { MemoryPins, isSamePin, type PinStore } from './boot/pin-store.ts';
+import type { NodeId } from './node/node-identity.ts';
+import { type PinRecord, pinKey, versionName } from './store/records.ts';
+import type { Table, Tables } from './store/state.ts';
+
+/** Why a request gets the version that it gets. */
+export type VersionReason =
+  /** The name says so. */
+  | 'explicit'
+  /** The node's boot began with it. */
+  | 'pinned'
+  /** A boot begins, and a person has chosen for the node. */
+  | 'by hand'
+  /** A boot begins, and the node is among those of a rollout. */
+  | 'rollout'
+  /** A boot begins. */
+  | 'current'
+  /** No boots are told apart at this address. */
+  | 'shared network';
+
+/** The way of a request through the store. */
+export interface BootSetWay {
+  readonly answer: Answer;
+  /** What the name asks for; undefined: nothing of the store's. */
+  readonly asked: { readonly by: 'channel' | 'version'; readonly channel?: string; readonly file: string } | undefined;
+  /** `CHANNEL-NUMBER`. */
+  readonly version: string | undefined;
+  readonly reason: VersionReason | undefined;
+  /** The pin as it would be after the request. */
+  readonly pin: PinRecord | undefined;
+  readonly file:
+    | { readonly name: string; readonly size: number; readonly digest: string; readonly blob: string }
+    | undefined;
+}
+
+/** Everything that is read, and nothing written. */
+function readOnly(tables: Tables): Tables {
+  const still = <V>(table: Table<V>): Table<V> => ({
+    get: (key) => table.get(key),
+    put: () => {},
+    remove: () => {},
+    entries: () => table.entries(),
+    keys: () => table.keys(),
+  });
+  return Object.fromEntries(
+    Object.entries(tables).map(([name, table]) => [name, still(table as Table<unknown>)]),
+  ) as never;
+}
+
+/** A store as it is now, which takes notes and forgets them. */
+function forgetful(store: BootSetsOptions['store']): BootSetsOptions['store'] {
+  return {
+    get generation() {
+      return store.generation;
+    },
+    get tables() {
+      return store.tables;
+    },
+    channels: () => store.channels(),
+    pins: () => store.pins(),
+    note: (work) => Promise.resolve(work(readOnly(store.tables))),
+    blobPath: (digest) => store.blobPath(digest),
+  };
+}
+
+/** Pins in memory that remember which were put or renewed. */
+class NotedPins implements PinStore {
+  readonly used: PinRecord[] = [];
+  readonly #pins: MemoryPins;
+
+  constructor(pins: Iterable<PinRecord>, exists: (version: string) => boolean) {
+    this.#pins = new MemoryPins(exists, pins);
+  }
+
+  getOrCreate(wanted: PinRecord, before: PinRecord | undefined): Promise<PinRecord | 'gone'> {
+    this.used.push(wanted);
+    return this.#pins.getOrCreate(wanted, before);
+  }
+
+  renew(pins: readonly PinRecord[]): Promise<void> {
+    this.used.push(...pins);
+    return this.#pins.renew(pins);
+  }
+
+  drop(pins: Parameters<PinStore['drop']>[0]): Promise<void> {
+    return this.#pins.drop(pins);
+  }
+
+  scan(): Iterable<PinRecord> {
+    return this.#pins.scan();
+  }
+
+  get(node: string, channel: string): PinRecord | undefined {
+    return this.#pins.get(node, channel);
+  }
+}
+
+export interface RehearsalOptions extends Omit<BootSetsOptions, 'pins' | 'prefetchBytes'> {
+  /** As they stand. */
+  readonly known: Iterable<PinRecord>;
+  /** Who is at an address, where its name in a request does not say so. */
+  readonly asker?: { readonly address: string; readonly ids: readonly NodeId[] } | undefined;
+}
+
+/** A source that gives what the real one would give at this moment, and writes nothing. */
+export class Rehearsal {
+  readonly sets: BootSets;
+  readonly #store: BootSetsOptions['store'];
+  readonly #catalog: Catalog;
+  readonly #pins: NotedPins;
+  readonly #before: readonly PinRecord[];
+  readonly #at: number;
+
+  private constructor(options: RehearsalOptions) {
+    const { known, now = Date.now } = options;
+    const store = forgetful(options.store);
+    this.#store = store;
+    this.#before = [...known];
+    this.#pins = new NotedPins(this.#before, (version) => store.tables.versions.get(version) !== undefined);
+    this.#catalog = new Catalog(store);
+    this.#catalog.refresh();
+    this.#at = now();
+    this.sets = new BootSets({ ...options, store, pins: this.#pins, now: () => this.#at });
+  }
+
+  static async begin(options: RehearsalOptions): Promise<Rehearsal> {
+    const rehearsal = new Rehearsal(options);
+    const { asker } = options;
+    if (asker !== undefined && asker.ids.length > 0) {
+      // As every source it learns from names who asks. This one is nowhere, and says nothing of the boot's stage.
+      const of = (kind: string): string | undefined =>
+        asker.ids.find((id) => id.startsWith(`${kind}:`))?.slice(kind.length + 1);
+      const name = [of('serial'), of('mac'), of('uuid'), 'who.lst'].filter((part) => part !== undefined).join('/');
+      await rehearsal.sets.open({ filename: name, mode: 'octet', client: asker.address, local: '' });
+    }
+    return rehearsal;
+  }
+
+  /** Ends it with one request. The answer's content is the caller's to release. */
+  async open(request: BootRequest): Promise<BootSetWay> {
+    const catalog = this.#catalog;
+    const path = cleanName(request.filename);
+    const asked = typeof path === 'string' ? catalog.resolve(path) : undefined;
+    let answer: Answer;
+    try {
+      answer = await this.sets.open(request);
+    } finally {
+      // What was only to be written later shows now.
+      await this.close();
+    }
+    if (asked === undefined) {
+      return { answer, asked: undefined, version: undefined, reason: undefined, pin: undefined, file: undefined };
+    }
+    const channel = asked.kind === 'channel' ? asked.channel.name : undefined;
+    const pin = this.#pins.used.findLast((used) => used.channel === channel && used.usedAt === this.#at);
+    const label = answer.kind === 'content' ? answer.label : undefined;
+    const version =
+      asked.kind === 'version' ? asked.version : label === undefined ? undefined : versionOf(catalog, label);
+    const file =
+      label === undefined || version === undefined
+        ? undefined
+        : version.file(label.slice(version.name.length + 1), false);
+    const { tables } = this.#store;
+    return {
+      answer,
+      asked: { by: asked.kind, ...(channel === undefined ? {} : { channel }), file: asked.file },
+      version: version?.name ?? (pin === undefined ? undefined : versionName(pin.channel, pin.version)),
+      reason: reasonOf(asked.kind, pin, this.#before, channel, tables, label !== undefined),
+      pin,
+      file: file === undefined ? undefined : { ...file, blob: this.#store.blobPath(file.digest) },
+    };
+  }
+
+  close(): Promise<void> {
+    return this.sets.close();
+  }
+}
+
+function versionOf(catalog: Catalog, label: string): ReturnType<Catalog['versionNamed']> {
+  for (let slash = label.indexOf('/'); slash > 0; slash = label.indexOf('/', slash + 1)) {
+    const version = catalog.versionNamed(label.slice(0, slash));
+    if (version !== undefined) return version;
+  }
+  return undefined;
+}
+
+function reasonOf(
+  kind: 'channel' | 'version',
+  pin: PinRecord | undefined,
+  before: readonly PinRecord[],
+  channel: string | undefined,
+  tables: Tables,
+  isThere: boolean,
+): VersionReason | undefined {
+  if (kind === 'version') return 'explicit';
+  if (pin === undefined) return isThere ? 'shared network' : undefined;
+  const isGoingOn = before.some((one) => one.channel === channel && isSamePin(one, pin));
+  if (isGoingOn) return 'pinned';
+  if (tables.overrides.get(pinKey(pin.node, pin.channel))?.version === pin.version) return 'by hand';
+  const { current, rollout } = tables.channels.get(pin.channel) ?? {};
+  return rollout?.candidate === pin.version && current !== pin.version ? 'rollout' : 'current';
+}

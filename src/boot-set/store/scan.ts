@@ -1,0 +1,108 @@
+/**
+ * The files of a boot set to be, found on disk: what they are called in the set and where they are. Looks at folders and
+ * links, opens no file. Knows what may be published, not how.
+ */
+import { constants } from 'node:fs';
+import { access, lstat, readdir, realpath, stat } from 'node:fs/promises';
+import { basename, join, sep } from 'node:path';
+import { identityOf } from '../../content/file-identity.ts';
+import { checkFileName } from './file-name.ts';
+import { byName, FILES_MAX } from './manifest.ts';
+import { quote, StoreError, whatFailed } from './store-error.ts';
+
+export interface FoundFile {
+  /** In the set: relative, `/` between its parts. */
+  readonly name: string;
+  /** Where it is, symbolic links resolved. */
+  readonly path: string;
+  readonly size: number;
+  /** Changes with every write to the file. */
+  readonly identity: string;
+}
+
+class Scan {
+  readonly #files = new Map<string, FoundFile>();
+
+  get files(): FoundFile[] {
+    return [...this.#files.values()].toSorted(byName);
+  }
+
+  /** @param path resolved. */
+  async addFile(name: string, shown: string, path: string): Promise<void> {
+    const problem = checkFileName(name);
+    if (problem !== undefined) throw new StoreError(`${quote(shown)}: file ${quote(name)}: ${problem}`);
+    const before = this.#files.get(name);
+    if (before !== undefined) {
+      throw new StoreError(
+        `${quote(shown)}: expected each name once, got ${quote(name)} from ${quote(before.path)} too`,
+      );
+    }
+    if (this.#files.size >= FILES_MAX) throw new StoreError(`${quote(shown)}: expected at most ${FILES_MAX} files`);
+    const found = await stat(path, { bigint: true });
+    if (!found.isFile()) throw new StoreError(`${quote(shown)}: expected a file or a folder, got neither`);
+    await access(path, constants.R_OK).catch((error: unknown) => {
+      throw new StoreError(`${quote(shown)}: expected a file that can be read: ${whatFailed(error)}`);
+    });
+    this.#files.set(name, { name, path, size: Number(found.size), identity: identityOf(found) });
+  }
+
+  /**
+   * @param root what no link may lead out of, resolved.
+   * @param above the resolved folders above this one: a link back to one of them would not end.
+   */
+  async addFolder(prefix: string, path: string, root: string, above: readonly string[]): Promise<void> {
+    for (const bytes of await readdir(path, { encoding: 'buffer' })) {
+      const name = bytes.toString('utf8');
+      const shown = join(path, name);
+      if (!Buffer.from(name, 'utf8').equals(bytes)) {
+        throw new StoreError(`${quote(shown)}: expected names in UTF-8`);
+      }
+      const found = await lstat(shown);
+      const real = found.isSymbolicLink() ? await follow(shown, root) : shown;
+      const isFolder = found.isSymbolicLink() ? (await stat(real)).isDirectory() : found.isDirectory();
+      if (!isFolder) {
+        await this.addFile(`${prefix}${name}`, shown, real);
+      } else if (above.includes(real)) {
+        throw new StoreError(`${quote(shown)}: expected links that come to an end, got one to a folder it is in`);
+      } else {
+        await this.addFolder(`${prefix}${name}/`, real, root, [...above, real]);
+      }
+    }
+  }
+}
+
+async function follow(link: string, root: string): Promise<string> {
+  let real: string;
+  try {
+    real = await realpath(link);
+  } catch (error) {
+    throw new StoreError(`${quote(link)}: expected a link that leads somewhere: ${whatFailed(error)}`);
+  }
+  if (real !== root && !real.startsWith(root.endsWith(sep) ? root : `${root}${sep}`)) {
+    throw new StoreError(`${quote(link)}: expected links that stay in ${quote(root)}, got one to ${quote(real)}`);
+  }
+  return real;
+}
+
+/**
+ * The contents of folders by their names in them, files by their own.
+ *
+ * @throws StoreError for the first thing that can't be published.
+ */
+export async function scan(paths: readonly string[]): Promise<FoundFile[]> {
+  const found = new Scan();
+  for (const path of paths) {
+    try {
+      const real = await realpath(path);
+      if ((await stat(real)).isDirectory()) await found.addFolder('', real, real, [real]);
+      else await found.addFile(basename(path), path, real);
+    } catch (error) {
+      if (error instanceof StoreError) throw error;
+      throw new StoreError(`${quote(path)}: expected files and folders that can be read: ${whatFailed(error)}`);
+    }
+  }
+  if (found.files.length === 0) {
+    throw new StoreError(`${paths.map(quote).join(', ') || 'nothing'}: expected at least one file, got none`);
+  }
+  return found.files;
+}

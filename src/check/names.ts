@@ -1,0 +1,124 @@
+/** Statements 21 to 29: file names, and the ERRORs for those that name nothing. */
+import { type Asker, isServed } from './check-context.ts';
+import { describe, type Name, type Reply } from './packets.ts';
+import { type Check, fail, isVerdict, notOffered, pass, type Verdict, worst } from './verdict.ts';
+
+/** A name that no server has. */
+const NOWHERE = 'reveille-check-there-is-no-such-file';
+const MOST_ERROR_BYTES = 512;
+
+async function served(asker: Asker, name: Name, what: string): Promise<Verdict> {
+  const reply = await asker.read([], name);
+  return isServed(reply) ? pass() : fail(`expected the file ${what}, got ${describe(reply)}`);
+}
+
+async function offeredName(asker: Asker, wanted: (name: string) => boolean, what: string): Promise<Verdict> {
+  const file = asker.named(wanted, `whose name has ${what}`);
+  return isVerdict(file) ? file : await served(asker, file.name, `whose name has ${what}`);
+}
+
+/** Another spelling of a name. Servers may be strict about it: then there is no such file. */
+async function otherSpelling(asker: Asker, name: string, what: string): Promise<Verdict> {
+  const reply = await asker.read([], name);
+  if (isServed(reply)) return pass();
+  if (reply?.kind === 'ERROR') return notOffered(`${what}: ${describe(reply)}`);
+  return fail(`expected the file or ERROR for ${what}, got ${describe(reply)}`);
+}
+
+async function refused(asker: Asker, name: Name, what: string): Promise<Verdict> {
+  const reply = await asker.read([], name);
+  return reply?.kind === 'ERROR' ? pass() : fail(`expected ERROR for ${what}, got ${describe(reply)}`);
+}
+
+async function wayOut(asker: Asker): Promise<Verdict> {
+  const up = '../'.repeat(10);
+  const names = [`${up}etc/passwd`, `/${up}etc/passwd`, `./x/${up}etc/passwd`, `${up}etc/passwd`.replaceAll('/', '\\')];
+  return worst(await Promise.all(names.map((name) => refused(asker, name, `the name ${name}`))));
+}
+
+async function folders(asker: Asker): Promise<Verdict> {
+  const named = asker.files.find(({ name }) => /[^/]\/[^/]/.test(name))?.name;
+  const names = ['.', ...(named === undefined ? [] : [named.slice(0, named.lastIndexOf('/'))])];
+  return worst(await Promise.all(names.map((name) => refused(asker, name, `the folder ${name}`))));
+}
+
+function formOf(reply: Reply | undefined): Verdict {
+  if (reply?.kind !== 'ERROR') return fail(`expected ERROR for a file that is not there, got ${describe(reply)}`);
+  const { bytes } = reply;
+  const text = bytes.toString('latin1', 4, bytes.length - 1);
+  if (bytes.length < 5 || bytes.at(-1) !== 0) return fail('the message of an ERROR does not end with a NUL');
+  if (bytes.length > MOST_ERROR_BYTES) return fail(`an ERROR has ${bytes.length} bytes`);
+  if (/[^ -~]/.test(text)) return fail(`the message of an ERROR is not printable ASCII: ${describe(reply)}`);
+  if (/(?:^|[^\w.])\/\w/.test(text)) return fail(`the message of an ERROR has a path in it: ${describe(reply)}`);
+  return pass();
+}
+
+export const NAME_CHECKS: readonly Check[] = [
+  {
+    number: 21,
+    title: 'A file whose name has spaces is served',
+    clause: 'RFC 1350 §5: any netascii but NUL',
+    run: (asker) => offeredName(asker, (name) => name.includes(' '), 'a space'),
+  },
+  {
+    number: 22,
+    title: 'The bytes of a name in UTF-8 are kept',
+    clause: 'RFC 1350 §5 says nothing of bytes over 127',
+    run: (asker) => offeredName(asker, (name) => /[^\0-\x7f]/.test(name), 'a character outside ASCII'),
+  },
+  {
+    number: 23,
+    title: 'A name that is invalid UTF-8 is not found',
+    clause: 'no file can be called so',
+    alone: true,
+    run: (asker) => refused(asker, Buffer.from('no-\xc3\x28-such-\xff\xfe-file', 'latin1'), 'a name in invalid UTF-8'),
+  },
+  {
+    number: 24,
+    title: '`\\` in a name stands for `/`',
+    clause: 'Windows loaders ask so',
+    run: async (asker) => {
+      const file = asker.named((name) => name.includes('/'), 'in a folder');
+      if (isVerdict(file)) return file;
+      return await otherSpelling(asker, file.name.replaceAll('/', '\\'), 'a name with backslashes');
+    },
+  },
+  {
+    number: 25,
+    title: 'Repeated slashes in a name stand for one',
+    clause: 'GRUB and PXELINUX join names so',
+    run: (asker) => {
+      const { name } = asker.files.find((file) => file.name.includes('/')) ?? asker.file;
+      return otherSpelling(asker, name.includes('/') ? name.replaceAll('/', '//') : `//${name}`, 'doubled slashes');
+    },
+  },
+  {
+    number: 26,
+    title: 'A slash before a name makes no difference',
+    clause: 'some loaders send it, some leave it out',
+    run: (asker) => {
+      const { name } = asker.file;
+      return otherSpelling(asker, name.startsWith('/') ? name.slice(1) : `/${name}`, 'a slash more or less');
+    },
+  },
+  {
+    number: 27,
+    title: 'A name that leads out of the root by `..` gets an ERROR',
+    clause: 'RFC 1123 §4.2.3.4',
+    alone: true,
+    run: wayOut,
+  },
+  {
+    number: 28,
+    title: 'The name of a folder gets an ERROR',
+    clause: 'a folder is no file',
+    alone: true,
+    run: folders,
+  },
+  {
+    number: 29,
+    title: 'An ERROR has a message in ASCII with a NUL at its end, at most 512 bytes, and no path of the server',
+    clause: 'RFC 1350 §5',
+    run: async (asker) => formOf(await asker.read([], NOWHERE)),
+  },
+];

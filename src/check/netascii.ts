@@ -1,0 +1,142 @@
+/** Statements 84 to 87: netascii, where it is offered. */
+import type { Asker } from './check-context.ts';
+import { bySize, isWhole, MOST_BLKSIZE, type OfferedFile, PLAIN_BLKSIZE, toNetascii } from './files.ts';
+import { describe, type Options, type Reply, request } from './packets.ts';
+import { Transfer } from './transfer.ts';
+import { type Check, fail, isVerdict, notOffered, notTried, pass, type Verdict, worst } from './verdict.ts';
+
+const CR = 0x0d;
+const LF = 0x0a;
+const NUL = 0x00;
+const LEAST_BLKSIZE = 8;
+/** Files are converted whole: larger ones make no other point. */
+const MOST_CONVERTED = 4 * 1024 * 1024;
+
+interface Text {
+  readonly file: OfferedFile;
+  /** As it is sent. */
+  readonly wire: Buffer;
+}
+
+/** The files that are read whole, as they are sent; smallest first. */
+function texts(asker: Asker): Text[] {
+  return bySize(asker.files)
+    .filter((file) => isWhole(file) && file.bytes.length > 0 && file.bytes.length <= MOST_CONVERTED)
+    .map((file) => ({ file, wire: toNetascii(file.bytes) }));
+}
+
+function unavailable(asker: Asker): Verdict | undefined {
+  return asker.offers.netascii ? undefined : notOffered('the server does not send netascii');
+}
+
+function blksizeOption(blksize: number): Options {
+  return blksize === PLAIN_BLKSIZE ? [] : [['blksize', String(blksize)]];
+}
+
+async function readText(asker: Asker, { file }: Text, blksize: number): Promise<Verdict> {
+  const transfer = await Transfer.begin(asker, { file, mode: 'netascii', options: blksizeOption(blksize) });
+  if (isVerdict(transfer)) return transfer;
+  if (transfer.blksize !== blksize) return notTried(`the server sends blocks of ${transfer.blksize} bytes`);
+  return (await transfer.finish()) ?? pass();
+}
+
+/** The smallest file with line feeds, and the smallest with carriage returns. */
+async function converts(asker: Asker): Promise<Verdict> {
+  const none = unavailable(asker);
+  if (none !== undefined) return none;
+  const found = [LF, CR].map((byte) => texts(asker).find(({ file }) => file.bytes.includes(byte)));
+  const wanted = [...new Set(found)].filter((text) => text !== undefined);
+  if (wanted.length === 0) return notTried('needs a file with line feeds or carriage returns');
+  return worst(await Promise.all(wanted.map((text) => readText(asker, text, PLAIN_BLKSIZE))));
+}
+
+/** A block size at which a pair that begins with CR is cut between two blocks. */
+function splittingBlksize(wire: Buffer, second: number, blksizes: boolean): number | undefined {
+  for (let at = wire.indexOf(CR); at >= 0 && at + 1 < wire.length; at = wire.indexOf(CR, at + 2)) {
+    if (wire[at + 1] !== second) continue;
+    if ((at + 1) % PLAIN_BLKSIZE === 0) return PLAIN_BLKSIZE;
+    if (blksizes && at + 1 >= LEAST_BLKSIZE && at + 1 <= MOST_BLKSIZE) return at + 1;
+  }
+  return undefined;
+}
+
+/** Files without a CR of their own go first where LF is the matter: a server may be at fault with one of them alone. */
+async function splits(asker: Asker, second: number, what: string): Promise<Verdict> {
+  const all = texts(asker);
+  const plain = second === LF ? all.filter(({ file }) => !file.bytes.includes(CR)) : [];
+  for (const text of [...plain, ...all]) {
+    const blksize = splittingBlksize(text.wire, second, asker.offers.blksize);
+    if (blksize !== undefined) return await readText(asker, text, blksize);
+  }
+  return notTried(`needs a file with a ${what}`);
+}
+
+/** The last block is the first that is short of what was converted, not of the file. */
+async function evenOnTheWire(asker: Asker): Promise<Verdict> {
+  for (const text of texts(asker)) {
+    const { length } = text.wire;
+    if (length % PLAIN_BLKSIZE === 0) return await readText(asker, text, PLAIN_BLKSIZE);
+    if (!asker.offers.blksize) continue;
+    for (let blksize = Math.min(length, MOST_BLKSIZE); blksize >= LEAST_BLKSIZE; blksize--) {
+      if (length % blksize === 0 && length / blksize <= 10_000) return await readText(asker, text, blksize);
+    }
+  }
+  return notTried('needs a file that makes full blocks alone when it is converted');
+}
+
+async function splitsLines(asker: Asker): Promise<Verdict> {
+  const none = unavailable(asker);
+  return none ?? worst([await splits(asker, LF, 'line feed'), await evenOnTheWire(asker)]);
+}
+
+async function splitsReturns(asker: Asker): Promise<Verdict> {
+  return unavailable(asker) ?? (await splits(asker, NUL, 'carriage return'));
+}
+
+/** Compares the two copies with each other alone: whether the bytes are the right ones is for other statements. */
+async function resendsTheSame(asker: Asker): Promise<Verdict> {
+  const none = unavailable(asker);
+  if (none !== undefined) return none;
+  const shape = asker.shape(3);
+  if (isVerdict(shape)) return shape;
+  const exchange = await asker.exchange();
+  const isSecond = ({ kind, number }: Reply): boolean => kind === 'DATA' && number === 2;
+  const reply = await exchange.ask(request(shape.file.name, shape.options, 'netascii'));
+  if (reply?.kind === 'OACK') {
+    await exchange.ack(0);
+    await exchange.until(({ kind, number }) => kind === 'DATA' && number === 1, asker.waits.resendMs);
+  }
+  await exchange.ack(1);
+  const block = await exchange.until(isSecond, asker.waits.resendMs);
+  if (block === undefined) return fail(`expected DATA 2, got silence after ${describe(reply)}`);
+  const copy = await exchange.until(isSecond, asker.waits.resendMs);
+  if (copy === undefined) return fail(`block 2 was not sent again within ${asker.waits.resendMs / 1000} s`);
+  return copy.bytes.equals(block.bytes) ? pass() : fail('block 2 was sent again with other bytes');
+}
+
+export const NETASCII_CHECKS: readonly Check[] = [
+  {
+    number: 84,
+    title: 'In netascii LF travels as CR LF, and CR as CR NUL',
+    clause: 'RFC 764 by way of RFC 1350 §1',
+    run: converts,
+  },
+  {
+    number: 85,
+    title: 'A CR at the end of a block has its NUL at the beginning of the next',
+    clause: 'RFC 1350 §1; some servers have lost it',
+    run: splitsReturns,
+  },
+  {
+    number: 86,
+    title: 'CR LF may be split between blocks, and the last block is the first short one after conversion',
+    clause: 'RFC 1350 §1, §6',
+    run: splitsLines,
+  },
+  {
+    number: 87,
+    title: 'A netascii block that is sent again has the same bytes',
+    clause: 'RFC 1350 §2',
+    run: resendsTheSame,
+  },
+];

@@ -1,0 +1,257 @@
+/** Statements 49 to 57, 80 and 88: how a transfer begins, and who takes part in it. */
+import { type Asker, isServed } from './check-context.ts';
+import type { Exchange } from './exchange.ts';
+import { ack, describe, error, type Options, type Reply, request } from './packets.ts';
+import { Transfer } from './transfer.ts';
+import { type Check, fail, isVerdict, notOffered, notTried, pass, type Verdict } from './verdict.ts';
+
+const NO_OPTIONS = 'the server grants no option';
+
+interface Opened {
+  readonly exchange: Exchange;
+  readonly oack: Reply;
+}
+
+/** Asks so that an OACK must come. */
+async function openOack(asker: Asker): Promise<Opened | Verdict> {
+  const options = asker.anyOption;
+  if (options === undefined) return notOffered(NO_OPTIONS);
+  const exchange = await asker.exchange();
+  const oack = await exchange.ask(request(asker.file.name, options));
+  if (oack?.kind !== 'OACK') return fail(`expected an OACK, got ${describe(oack)}`);
+  return { exchange, oack };
+}
+
+/** The OACK as it is sent again while nobody acknowledges it. */
+async function awaitCopy({ exchange }: Opened, asker: Asker): Promise<Reply | Verdict> {
+  const copy = await exchange.until(({ kind }) => kind === 'OACK', asker.waits.resendMs);
+  return copy ?? fail(`the OACK was not sent again within ${asker.waits.resendMs / 1000} s`);
+}
+
+function isFirstBlock(reply: Reply): boolean {
+  return reply.kind === 'DATA' && reply.number === 1;
+}
+
+async function acknowledgeOack({ exchange }: Opened, asker: Asker): Promise<Verdict> {
+  await exchange.ack(0);
+  const reply = await exchange.until(({ kind }) => kind !== 'OACK', asker.waits.resendMs);
+  return reply !== undefined && isFirstBlock(reply)
+    ? pass()
+    : fail(`expected DATA 1 after ACK 0, got ${describe(reply)}`);
+}
+
+async function noDataBeforeAck(asker: Asker): Promise<Verdict> {
+  const opened = await openOack(asker);
+  if (isVerdict(opened)) return opened;
+  const early = await opened.exchange.until(({ kind }) => kind !== 'OACK', asker.waits.closedMs);
+  return early === undefined ? pass() : fail(`expected no DATA before ACK 0, got ${describe(early)}`);
+}
+
+async function lostOack(asker: Asker): Promise<Verdict> {
+  const opened = await openOack(asker);
+  if (isVerdict(opened)) return opened;
+  const copy = await awaitCopy(opened, asker);
+  if (isVerdict(copy)) return copy;
+  return copy.bytes.equals(opened.oack.bytes)
+    ? pass()
+    : fail(`expected the OACK unchanged, got ${describe(copy)} after ${describe(opened.oack)}`);
+}
+
+async function lostAck(asker: Asker): Promise<Verdict> {
+  const opened = await openOack(asker);
+  if (isVerdict(opened)) return opened;
+  const copy = await awaitCopy(opened, asker);
+  return isVerdict(copy) ? copy : await acknowledgeOack(opened, asker);
+}
+
+async function otherAck(asker: Asker): Promise<Verdict> {
+  const opened = await openOack(asker);
+  if (isVerdict(opened)) return opened;
+  await opened.exchange.ack(5);
+  const reply = await opened.exchange.until(({ kind }) => kind !== 'OACK', asker.waits.quietMs / 2);
+  if (reply !== undefined) return fail(`expected ACK 5 to be ignored before ACK 0, got ${describe(reply)}`);
+  return await acknowledgeOack(opened, asker);
+}
+
+async function errorAfterOack(asker: Asker): Promise<Verdict> {
+  const opened = await openOack(asker);
+  if (isVerdict(opened)) return opened;
+  const { exchange } = opened;
+  await exchange.send(error(8, 'Size is all that was wanted'));
+  exchange.ended();
+  const reply = await exchange.next(asker.waits.closedMs);
+  return reply === undefined ? pass() : fail(`expected silence after ERROR 8, got ${describe(reply)}`);
+}
+
+async function repeatedRequest(asker: Asker): Promise<Verdict> {
+  const exchange = await asker.exchange();
+  const bytes = request(asker.file.name);
+  await exchange.send(bytes);
+  await exchange.send(bytes);
+  const replies = await exchange.during(Math.max(asker.waits.quietMs * 2, asker.waits.stepMs));
+  const ports = new Set(replies.filter(isServed).map(({ from }) => from.port));
+  if (ports.size === 1) return pass();
+  if (ports.size === 0) return fail(`expected the file, got ${describe(replies[0])}`);
+  return fail(`expected one transfer for two equal requests from one port, got answers from ${ports.size} ports`);
+}
+
+interface SecondRequest {
+  readonly name: string;
+  readonly options: Options;
+  isAnswer(reply: Reply): boolean;
+}
+
+/** A request whose answer can't be taken for that of a plain one for the usual file. */
+function secondRequest(asker: Asker): SecondRequest | undefined {
+  const options = asker.anyOption;
+  if (options !== undefined) {
+    const other = asker.files.find(({ name }) => name !== asker.file.name) ?? asker.file;
+    return { name: other.name, options, isAnswer: ({ kind }) => kind === 'OACK' };
+  }
+  const first = asker.file.bytes.subarray(0, 512);
+  const other = asker.files.find(({ bytes }) => !bytes.subarray(0, 512).equals(first));
+  if (other === undefined) return undefined;
+  return {
+    name: other.name,
+    options: [],
+    isAnswer: (reply) => isFirstBlock(reply) && reply.bytes.subarray(4).equals(other.bytes.subarray(0, 512)),
+  };
+}
+
+async function anotherRequest(asker: Asker): Promise<Verdict> {
+  const second = secondRequest(asker);
+  if (second === undefined) return notTried('needs two files that begin with other bytes');
+  const exchange = await asker.exchange();
+  const reply = await exchange.ask(request(asker.file.name));
+  if (!isServed(reply)) return fail(`expected the file, got ${describe(reply)}`);
+  const former = exchange.tid;
+  await exchange.send(request(second.name, second.options), asker.server);
+  const answer = await exchange.until((found) => second.isAnswer(found), asker.waits.resendMs);
+  if (answer === undefined) return fail('expected an answer to the second request from one port, got none');
+  exchange.follow(answer.from);
+  if (answer.kind === 'OACK') {
+    await exchange.ack(0);
+    const data = await exchange.until(
+      (found) => isFirstBlock(found) && found.from.port === answer.from.port,
+      asker.waits.resendMs,
+    );
+    if (data === undefined) return fail('expected DATA 1 of the second transfer, got silence');
+  }
+  if (former.port === answer.from.port) return pass('both transfers speak from one port');
+  exchange.forget();
+  const stray = await exchange.until(({ from }) => from.port === former.port, asker.waits.closedMs);
+  return stray === undefined
+    ? pass()
+    : fail(`expected the first transfer to be over, got ${describe(stray)} from its port`);
+}
+
+async function twoPorts(asker: Asker): Promise<Verdict> {
+  const shape = asker.shape(4);
+  if (isVerdict(shape)) return shape;
+  const both = await Promise.all([Transfer.begin(asker, shape), Transfer.begin(asker, shape)]);
+  for (let block = 2; block <= 4; block++) {
+    for (const transfer of both) {
+      if (isVerdict(transfer)) return transfer;
+      const wrong = await transfer.take(1);
+      if (wrong !== undefined) return wrong;
+    }
+  }
+  return pass();
+}
+
+/** What a stranger sends must neither move the transfer nor be answered with anything but ERROR 5. */
+async function stranger(asker: Asker): Promise<Verdict> {
+  const shape = asker.shape(5);
+  if (isVerdict(shape)) return shape;
+  const transfer = await Transfer.begin(asker, shape);
+  if (isVerdict(transfer)) return transfer;
+  const other = await asker.exchange();
+  await other.send(ack(1), transfer.exchange.tid);
+  const answer = await other.next(asker.waits.quietMs);
+  if (answer !== undefined && !(answer.kind === 'ERROR' && answer.number === 5)) {
+    return fail(`expected ERROR 5 or silence for an ACK from another port, got ${describe(answer)}`);
+  }
+  const moved = await transfer.exchange.until((reply) => transfer.isBlock(reply, 2), asker.waits.quietMs / 4);
+  if (moved !== undefined) return fail('an ACK from another port moved the transfer');
+  await other.send(error(0, 'From a stranger'), transfer.exchange.tid);
+  const toError = await other.next(asker.waits.quietMs);
+  if (toError !== undefined) return fail(`expected silence for an ERROR from another port, got ${describe(toError)}`);
+  const wrong = await transfer.take(3);
+  return wrong ?? pass(answer === undefined ? 'strangers are met with silence' : 'strangers get ERROR 5');
+}
+
+async function sourceAddress(asker: Asker): Promise<Verdict> {
+  const replies = await Promise.all([
+    asker.read([]),
+    asker.read([['tsize', '0']]),
+    asker.read([], 'reveille-check-no'),
+  ]);
+  const foreign = replies.find((reply) => reply !== undefined && reply.from.address !== asker.server.address);
+  if (replies.some((reply) => reply === undefined)) return fail('expected three answers, got silence');
+  return foreign === undefined
+    ? pass()
+    : fail(`expected answers from ${asker.server.address}, got one from ${foreign.from.address}`);
+}
+
+export const OPENING_CHECKS: readonly Check[] = [
+  {
+    number: 49,
+    title: 'After the OACK no DATA is sent before ACK 0',
+    clause: 'RFC 2347',
+    run: noDataBeforeAck,
+  },
+  {
+    number: 50,
+    title: 'An OACK that is not acknowledged is sent again, unchanged',
+    clause: 'RFC 2347, RFC 1350 §2',
+    run: lostOack,
+  },
+  {
+    number: 52,
+    title: 'An ERROR after the OACK ends the transfer, and nothing follows it',
+    clause: 'RFC 1350 §7; firmware asks for sizes so',
+    run: errorAfterOack,
+  },
+  {
+    number: 53,
+    title: 'Before ACK 0 no other ACK counts',
+    clause: 'RFC 2347',
+    run: otherAck,
+  },
+  {
+    number: 54,
+    title: 'When ACK 0 was lost, the ACK of the OACK sent again starts the transfer',
+    clause: 'RFC 2347',
+    run: lostAck,
+  },
+  {
+    number: 55,
+    title: 'The same request twice from one port is one transfer',
+    clause: 'RFC 1350 §4; networks copy datagrams',
+    run: repeatedRequest,
+  },
+  {
+    number: 56,
+    title: 'Another request from the port of a transfer ends that one and starts its own',
+    clause: 'loaders use one port for file after file',
+    run: anotherRequest,
+  },
+  {
+    number: 57,
+    title: 'Requests from two ports of one host are two transfers',
+    clause: 'RFC 1350 §4',
+    run: twoPorts,
+  },
+  {
+    number: 80,
+    title: 'Packets from other ports disturb no transfer: ERROR 5 or silence for them, silence for their ERRORs',
+    clause: 'RFC 1350 §4',
+    run: stranger,
+  },
+  {
+    number: 88,
+    title: 'Replies come from the address that was asked',
+    clause: 'RFC 1350 §4; clients compare it',
+    run: sourceAddress,
+  },
+];

@@ -1,0 +1,229 @@
+/**
+ * Puts every statement to one server and comes back with a report, whatever the server does: each check has an end,
+ * the run has one, and a server that has stopped answering is noticed after the check that silenced it.
+ */
+import { setMaxListeners } from 'node:events';
+import type { Address } from '../engine/types.ts';
+import { Asker, type AskerOptions } from './check-context.ts';
+import { CHECKS } from './checks.ts';
+import { DEFAULT_WAITS, type Pulse, type Waits } from './exchange.ts';
+import { CHECK_SCHEMA, type CheckReport, type CheckResult } from './report.ts';
+import { survey, type Surveyed, type WantedFile } from './survey.ts';
+import { type Check, notTried, type Verdict } from './verdict.ts';
+
+/** Checks at a time that do not ask to be alone. */
+const CONCURRENCY = 8;
+
+export interface CheckRunOptions {
+  /** An IP address in text, and the port to ask. */
+  readonly server: Address;
+  /** At least one. */
+  readonly files: readonly WantedFile[];
+  /** For the whole run, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Ends the run early; its reason is told in the report. */
+  readonly signal?: AbortSignal;
+  /** Told after each check. */
+  readonly onProgress?: (done: number, of: number) => void;
+  /** Default: DEFAULT_WAITS. */
+  readonly waits?: Waits;
+  /** Default: all. */
+  readonly checks?: readonly Check[];
+}
+
+/** Why waits are cut short, in words for the report. */
+class CutShort extends Error {
+  override readonly name = 'CutShort';
+}
+
+interface Ended {
+  readonly check: Check;
+  readonly verdict: Verdict;
+  readonly startedAt: number;
+  readonly endedAt: number;
+}
+
+const SILENT = 'the server had fallen silent';
+
+/** As the system writes it, so that the sources of datagrams compare. */
+function canonical({ address, port }: Address): Address {
+  if (!address.includes(':')) return { address, port };
+  const [host, scope] = address.split('%');
+  const plain = new URL(`http://[${host}]/`).hostname.slice(1, -1);
+  return { address: scope === undefined ? plain : `${plain}%${scope}`, port };
+}
+
+class Run {
+  readonly #options: Omit<AskerOptions, 'signal'>;
+  readonly #signal: AbortSignal;
+  readonly #silenced = new AbortController();
+  readonly #ended: Ended[] = [];
+  readonly #running = new Set<Check>();
+  readonly #onEnd: () => void;
+
+  constructor(options: Omit<AskerOptions, 'signal'>, signal: AbortSignal, onEnd: () => void) {
+    this.#options = options;
+    this.#signal = signal;
+    this.#onEnd = onEnd;
+  }
+
+  get ended(): readonly Ended[] {
+    return this.#ended;
+  }
+
+  /** Whether the server has stopped answering. */
+  get silent(): boolean {
+    return this.#silenced.signal.aborted;
+  }
+
+  get #over(): boolean {
+    return this.silent || this.#signal.aborted;
+  }
+
+  /** Runs checks, `width` at a time, each followed by a question whether the server still answers. */
+  async take(checks: readonly Check[], width: number): Promise<void> {
+    const waiting = [...checks];
+    const lane = async (): Promise<void> => {
+      for (let check = waiting.shift(); check !== undefined && !this.#over; check = waiting.shift()) {
+        await this.#runOne(check);
+        if (!this.#over && !(await this.#answers())) this.#silenced.abort(new CutShort(SILENT));
+      }
+    };
+    await Promise.all(Array.from({ length: width }, lane));
+  }
+
+  /** Calls `work` with an asker that goes when it is done, is told to end, or takes too long. */
+  async #withAsker<T>(work: (asker: Asker) => Promise<T>, cut: (reason: string) => T): Promise<T> {
+    const { checkMs } = this.#options.waits;
+    const controller = new AbortController();
+    // Every socket listens; a check may have a dozen.
+    setMaxListeners(0, controller.signal);
+    const sources = [this.#signal, this.#silenced.signal];
+    const relay = (): void => controller.abort(sources.find(({ aborted }) => aborted)?.reason);
+    const timer = setTimeout(() => controller.abort(new CutShort(`took over ${checkMs / 1000} s`)), checkMs);
+    for (const source of sources) source.addEventListener('abort', relay);
+    const asker = new Asker({ ...this.#options, signal: controller.signal });
+    try {
+      return await work(asker);
+    } catch (cause) {
+      if (!controller.signal.aborted) throw cause;
+      const { reason } = controller.signal as { reason: unknown };
+      return cut(reason instanceof Error ? reason.message : 'stopped');
+    } finally {
+      clearTimeout(timer);
+      for (const source of sources) source.removeEventListener('abort', relay);
+      controller.abort(new CutShort('over'));
+      await asker.close();
+    }
+  }
+
+  async #runOne(check: Check): Promise<void> {
+    const startedAt = performance.now();
+    this.#running.add(check);
+    const verdict = await this.#withAsker((asker) => check.run(asker), notTried);
+    this.#running.delete(check);
+    this.#ended.push({ check, verdict, startedAt, endedAt: performance.now() });
+    this.#onEnd();
+  }
+
+  async #answers(): Promise<boolean> {
+    return await this.#withAsker(
+      async (asker) => (await asker.read([])) !== undefined,
+      // Cut short by something else, which says nothing of the server.
+      () => true,
+    );
+  }
+
+  /** Those that had begun and were not over when the server was last heard. */
+  suspects(): Ended[] {
+    return this.#ended.filter(({ endedAt }) => endedAt >= this.#options.pulse.heardAt);
+  }
+}
+
+/** What became of each check. A failure of one among many while the server went silent is no finding. */
+function resultsOf(checks: readonly Check[], run: Run | undefined, unstarted: string): CheckResult[] {
+  const suspects = run === undefined || !run.silent ? [] : run.suspects();
+  return checks.map((check): CheckResult => {
+    const { number, title, clause } = check;
+    const ended = run?.ended.find((one) => one.check === check);
+    if (ended === undefined) return { number, title, clause, ...notTried(unstarted), duration_ms: 0 };
+    const doubtful = suspects.length > 1 && suspects.includes(ended) && ended.verdict.verdict === 'fail';
+    const verdict = doubtful ? notTried(`${SILENT} (${ended.verdict.detail})`) : ended.verdict;
+    return { number, title, clause, ...verdict, duration_ms: Math.round(ended.endedAt - ended.startedAt) };
+  });
+}
+
+/** Resolves with what was found, whatever the server does. */
+export async function runChecks(options: CheckRunOptions): Promise<CheckReport> {
+  const checks = options.checks ?? CHECKS;
+  const server = canonical(options.server);
+  const startedAt = new Date();
+  const start = performance.now();
+  const pulse: Pulse = { heardAt: start };
+  const waits = options.waits ?? DEFAULT_WAITS;
+  const stop = new AbortController();
+  setMaxListeners(0, stop.signal);
+  const relay = (): void => stop.abort(options.signal?.reason);
+  const timer = setTimeout(
+    () => stop.abort(new CutShort(`the time of ${options.timeoutMs / 1000} s was over`)),
+    options.timeoutMs,
+  );
+  options.signal?.addEventListener('abort', relay);
+  if (options.signal?.aborted === true) relay();
+
+  let surveyed: Surveyed | string;
+  let run: Run | undefined;
+  try {
+    const base = { server, waits, pulse };
+    try {
+      surveyed = await survey({ ...base, signal: stop.signal }, options.files);
+    } catch (cause) {
+      if (!stop.signal.aborted) throw cause;
+      surveyed = 'stopped before the server was known';
+    }
+    if (typeof surveyed !== 'string') {
+      let done = 0;
+      run = new Run({ ...base, ...surveyed }, stop.signal, () => options.onProgress?.(++done, checks.length));
+      await run.take(
+        checks.filter(({ alone }) => alone === true),
+        1,
+      );
+      // From the back: most of those that wait long are there.
+      await run.take(checks.filter(({ alone }) => alone !== true).toReversed(), CONCURRENCY);
+    }
+  } finally {
+    clearTimeout(timer);
+    options.signal?.removeEventListener('abort', relay);
+  }
+
+  const { reason } = stop.signal as { reason: unknown };
+  const cutShort = stop.signal.aborted ? (reason instanceof Error ? reason.message : 'stopped') : null;
+  const fault = typeof surveyed === 'string' ? (cutShort ?? surveyed) : null;
+  const results = resultsOf(checks, run, fault ?? (run?.silent === true ? SILENT : (cutShort ?? 'not reached')));
+  const count = (verdict: Verdict['verdict']): number => results.filter((result) => result.verdict === verdict).length;
+  const { address, port } = server;
+  return {
+    schema: CHECK_SCHEMA,
+    started_at: startedAt.toISOString(),
+    server: address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`,
+    files: (typeof surveyed === 'string' ? options.files : surveyed.files).map(({ name, size }) => ({
+      name,
+      size_bytes: size ?? null,
+    })),
+    duration_s: Math.round(performance.now() - start) / 1000,
+    fault,
+    fell_silent_after:
+      run?.silent === true
+        ? run
+            .suspects()
+            .map(({ check }) => check.number)
+            .toSorted((a, b) => a - b)
+        : null,
+    cut_short: cutShort,
+    pass: count('pass'),
+    fail: count('fail'),
+    not_offered: count('not offered'),
+    not_tried: count('not tried'),
+    checks: results,
+  };
+}

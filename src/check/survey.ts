@@ -1,0 +1,145 @@
+/** What must be known before statements are put to a server: that it answers, what it offers, what its files hold. */
+import { createSocket } from 'node:dgram';
+import { isIPv6 } from 'node:net';
+import type { Address } from '../engine/types.ts';
+import { Asker, type AskerOptions, isServed, type Offers } from './check-context.ts';
+import type { OfferedFile } from './files.ts';
+import { describe, error, granted, printable, request } from './packets.ts';
+import { Transfer } from './transfer.ts';
+import { isVerdict } from './verdict.ts';
+
+/** What is read of a file of which there is no local copy. Room for three wraps in blocks of 8 bytes. */
+const MOST_SURVEYED = 8 * 1024 * 1024;
+/** A port that nobody listens on shows itself by then. */
+const KNOCK_MS = 500;
+
+/** A file as the operator named it, with what the local copy says. */
+export interface WantedFile {
+  readonly name: string;
+  readonly size?: number;
+  /** The copy, or the beginning of it. */
+  readonly bytes?: Buffer;
+}
+
+export interface Surveyed {
+  readonly files: readonly OfferedFile[];
+  readonly offers: Offers;
+}
+
+type SurveyOptions = Omit<AskerOptions, 'files' | 'offers'>;
+
+const NOTHING: Offers = { blksize: false, tsize: false, timeout: false, windowsize: false, netascii: false };
+
+/**
+ * Whether the host reports that nobody listens on the port. Only a connected socket is told. It sends an ERROR,
+ * which no server answers and which opens no transfer.
+ */
+function isRefused({ address, port }: Address): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
+    const end = (refused: boolean): void => {
+      clearTimeout(timer);
+      socket.removeAllListeners('error');
+      socket.on('error', () => {});
+      socket.close();
+      resolve(refused);
+    };
+    const timer = setTimeout(end, KNOCK_MS, false);
+    socket.on('error', (failure: NodeJS.ErrnoException) => end(failure.code === 'ECONNREFUSED'));
+    socket.connect(port, address, () => socket.send(error(0, 'Is anybody there?')));
+  });
+}
+
+/** @returns why the server can't be asked, or undefined when it answers. */
+async function reach(options: SurveyOptions, name: string): Promise<string | undefined> {
+  const { server, waits, signal } = options;
+  const hasty = new Asker({
+    ...options,
+    files: [],
+    offers: NOTHING,
+    waits: { ...waits, replyMs: KNOCK_MS, replySends: 1 },
+  });
+  const patient = new Asker({ ...options, files: [], offers: NOTHING });
+  try {
+    const exchange = await hasty.exchange();
+    if ((await exchange.ask(request(name))) !== undefined) return undefined;
+    if (exchange.sendFailure !== undefined) return `can not be sent to: ${exchange.sendFailure.code}`;
+    if (await isRefused(server)) return 'nobody listens on that port';
+    signal.throwIfAborted();
+    return (await patient.reply(request(name))) === undefined ? 'no answer' : undefined;
+  } finally {
+    await hasty.close();
+    await patient.close();
+  }
+}
+
+async function offersOf(asker: Asker): Promise<Offers> {
+  const grants = async (name: string, value: string): Promise<boolean> =>
+    (await asker.grant(name, value)) !== undefined;
+  const [blksize, tsize, timeout, windowsize] = await Promise.all([
+    grants('blksize', '1024'),
+    grants('tsize', '0'),
+    grants('timeout', '3'),
+    grants('windowsize', '4'),
+  ]);
+  const netascii = isServed(await asker.read([], asker.file.name, 'netascii'));
+  return { blksize, tsize, timeout, windowsize, netascii };
+}
+
+/** Reads a file of which there is no copy. @returns why it can't be read. */
+async function readFile(asker: Asker, wanted: WantedFile): Promise<OfferedFile | string> {
+  const { offers } = asker;
+  const file: OfferedFile = { name: wanted.name, size: undefined, bytes: Buffer.alloc(0) };
+  const parts: Buffer[] = [];
+  const transfer = await Transfer.begin(asker, {
+    file,
+    options: [
+      ...(offers.blksize ? ([['blksize', '1428']] as const) : []),
+      ...(offers.tsize ? ([['tsize', '0']] as const) : []),
+    ],
+    keep: (payload) => parts.push(payload),
+  });
+  if (isVerdict(transfer)) return transfer.detail;
+  const wrong = await transfer.take(Math.ceil(MOST_SURVEYED / transfer.blksize));
+  if (wrong !== undefined) return wrong.detail;
+  if (transfer.over) await transfer.acknowledge();
+  const announced = Number(granted(transfer.first, 'tsize') ?? Number.NaN);
+  const size = transfer.over ? transfer.bytes : Number.isInteger(announced) ? announced : undefined;
+  return { name: wanted.name, size, bytes: Buffer.concat(parts) };
+}
+
+async function look(asker: Asker, wanted: WantedFile): Promise<OfferedFile | string> {
+  const name = printable(wanted.name);
+  const reply = await asker.read([], wanted.name);
+  if (reply?.kind === 'ERROR') return `the server does not give the file "${name}": ${describe(reply)}`;
+  if (wanted.size !== undefined && wanted.bytes !== undefined) {
+    return { name: wanted.name, size: wanted.size, bytes: wanted.bytes };
+  }
+  const file = await readFile(asker, wanted);
+  return typeof file === 'string' ? `the file "${name}" can not be read: ${file}` : file;
+}
+
+/** @returns why nothing can be checked, as a sentence without its server. */
+export async function survey(options: SurveyOptions, wanted: readonly WantedFile[]): Promise<Surveyed | string> {
+  const unreachable = await reach(options, wanted[0]!.name);
+  if (unreachable !== undefined) return unreachable;
+  const placeholders = wanted.map(({ name }): OfferedFile => ({ name, size: undefined, bytes: Buffer.alloc(0) }));
+  const blind = new Asker({ ...options, files: placeholders, offers: NOTHING });
+  try {
+    const offers = await offersOf(blind);
+    const asker = new Asker({ ...options, files: placeholders, offers });
+    try {
+      const files: OfferedFile[] = [];
+      for (const file of wanted) {
+        const found = await look(asker, file);
+        if (typeof found === 'string') return found;
+        files.push(found);
+      }
+      return { files, offers };
+    } finally {
+      await asker.close();
+    }
+  } finally {
+    await blind.close();
+  }
+}

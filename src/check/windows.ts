@@ -1,0 +1,140 @@
+/** Statements 70 to 73: what a server does about losses, in windows and without. */
+import type { Asker } from './check-context.ts';
+import { isWhole } from './files.ts';
+import { describe, type Options, type Reply } from './packets.ts';
+import { Transfer } from './transfer.ts';
+import { type Check, fail, isVerdict, notOffered, notTried, pass, type Verdict } from './verdict.ts';
+
+const WINDOW = 8;
+/** Where in the second window a loss is feigned. */
+const LOSS_AT = WINDOW + 3;
+/** Windows' worth of blocks that one early ACK may draw: the rest of the one under way, the new one, a timer's. */
+const MOST_WINDOWS = 3;
+
+/** A transfer in windows with a loss in mid-window: what was before it has been taken. */
+async function untilLoss(asker: Asker): Promise<Transfer | Verdict> {
+  if (!asker.offers.windowsize) return notOffered('the server does not grant windowsize');
+  const shape = asker.shape(4 * WINDOW);
+  if (isVerdict(shape)) return shape;
+  const options: Options = [...shape.options, ['windowsize', String(WINDOW)]];
+  const transfer = await Transfer.begin(asker, { file: shape.file, options, nudges: false });
+  if (isVerdict(transfer)) return transfer;
+  if (transfer.windowsize < 3) return notTried(`the server grants windows of ${transfer.windowsize}`);
+  return transfer.needs(4 * WINDOW) ?? (await transfer.take(LOSS_AT - 1)) ?? transfer;
+}
+
+async function fullWindowAfterLoss(asker: Asker): Promise<Verdict> {
+  const transfer = await untilLoss(asker);
+  if (isVerdict(transfer)) return transfer;
+  await transfer.acknowledge();
+  // As many as a window has come without another ACK.
+  const wrong = await transfer.take(transfer.windowsize);
+  return wrong === undefined ? pass() : fail(`after ACK ${LOSS_AT} in mid-window: ${wrong.detail}`);
+}
+
+async function repeatedEarlyAck(asker: Asker): Promise<Verdict> {
+  const transfer = await untilLoss(asker);
+  if (isVerdict(transfer)) return transfer;
+  const { exchange, windowsize } = transfer;
+  exchange.forget();
+  for (let count = 0; count < windowsize; count++) {
+    await exchange.ack(LOSS_AT);
+    await exchange.pause(asker.waits.stepMs);
+  }
+  transfer.acked = LOSS_AT;
+  const replies = await exchange.during(asker.waits.quietMs / 4);
+  const blocks = replies.filter(({ kind }) => kind === 'DATA').length;
+  if (blocks > MOST_WINDOWS * windowsize) {
+    return fail(`${windowsize} equal ACKs in mid-window drew ${blocks} blocks, with windows of ${windowsize}`);
+  }
+  // Enough of a later window to see that the transfer has not come to harm.
+  await exchange.ack(LOSS_AT);
+  return blocks > 0 ? pass(`${blocks} blocks`) : fail('an ACK in mid-window drew nothing');
+}
+
+async function lastBlockLost(asker: Asker): Promise<Verdict> {
+  const file = asker.wholeFile;
+  if (file === undefined || !isWhole(file)) return notTried('needs a file small enough to be read');
+  const transfer = await Transfer.begin(asker, { file });
+  if (isVerdict(transfer)) return transfer;
+  const wrong = await transfer.take(Number.POSITIVE_INFINITY);
+  if (wrong !== undefined) return wrong;
+  const { exchange, taken } = transfer;
+  exchange.forget();
+  let instead: Reply | undefined;
+  const copy = await exchange.until((reply) => {
+    instead ??= reply;
+    return transfer.isBlock(reply, taken);
+  }, asker.waits.resendMs);
+  if (copy === undefined) return fail(`expected the last block again, got ${describe(instead)}`);
+  const other = transfer.judge(taken, copy);
+  if (other !== undefined) return other;
+  await transfer.acknowledge();
+  return asker.offers.windowsize ? await lastWindowLost(asker) : pass();
+}
+
+/** The final block is lost, and the ACK of the one before it says so. */
+async function lastWindowLost(asker: Asker): Promise<Verdict> {
+  const shape = asker.shape(2);
+  if (isVerdict(shape)) return pass('in lockstep; no file has two blocks');
+  const options: Options = [...shape.options, ['windowsize', '4']];
+  const transfer = await Transfer.begin(asker, { file: shape.file, options });
+  if (isVerdict(transfer)) return transfer;
+  const { blocks } = transfer;
+  if (blocks === undefined || blocks < 2 || blocks > 20_000) return pass('in lockstep; no file has just a few windows');
+  const wrong = await transfer.take(blocks - 2);
+  if (wrong !== undefined) return wrong;
+  const { exchange } = transfer;
+  await exchange.pause(asker.waits.quietMs / 4);
+  exchange.forget();
+  await transfer.acknowledge();
+  const last = await exchange.until((reply) => transfer.isBlock(reply, blocks), asker.waits.resendMs);
+  return last === undefined ? fail('the last block of the last window was not sent again') : pass();
+}
+
+/** All of a window is lost: only the server's timer can help. */
+async function windowLost(asker: Asker): Promise<Verdict> {
+  const windowsize = asker.offers.windowsize ? 4 : 1;
+  const shape = asker.shape(3 * windowsize);
+  if (isVerdict(shape)) return shape;
+  const options: Options =
+    windowsize === 1 ? shape.options : [...shape.options, ['windowsize', String(windowsize)] as const];
+  const transfer = await Transfer.begin(asker, { file: shape.file, options });
+  if (isVerdict(transfer)) return transfer;
+  const wrong = transfer.needs(2 * transfer.windowsize + 1) ?? (await transfer.take(transfer.windowsize - 1));
+  if (wrong !== undefined) return wrong;
+  const { exchange, taken } = transfer;
+  await transfer.acknowledge();
+  for (const what of ['sent', 'sent again']) {
+    const block = await exchange.until((reply) => transfer.isBlock(reply, taken + 1), asker.waits.resendMs);
+    if (block === undefined) return fail(`block ${taken + 1} was not ${what} within ${asker.waits.resendMs / 1000} s`);
+  }
+  return (await transfer.take(transfer.windowsize + 1)) ?? pass();
+}
+
+export const WINDOW_CHECKS: readonly Check[] = [
+  {
+    number: 70,
+    title: 'After an ACK in mid-window a full window follows, from the block behind it',
+    clause: 'RFC 7440 §4',
+    run: fullWindowAfterLoss,
+  },
+  {
+    number: 71,
+    title: 'Equal ACKs in mid-window start the window again once, not once each',
+    clause: 'RFC 1123 §4.2.3.1; UEFI firmware sends them',
+    run: repeatedEarlyAck,
+  },
+  {
+    number: 72,
+    title: 'The last block is sent again when it was lost, in lockstep and in a window',
+    clause: 'RFC 1350 §2, §6',
+    run: lastBlockLost,
+  },
+  {
+    number: 73,
+    title: 'The first block of a window that was lost is sent again by itself',
+    clause: 'RFC 1350 §2, RFC 7440 §4',
+    run: windowLost,
+  },
+];

@@ -1,0 +1,187 @@
+/** `reveille check`: asks a server whether it keeps to the protocol. Knows the command line and the output; the checks are the storm's. */
+import { createWriteStream, statSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { finished } from 'node:stream/promises';
+import type { Command } from 'commander';
+import type { Address } from '../engine/types.ts';
+import { type CheckReport, checkSummary, checkTable } from '../check/report.ts';
+import { type CheckRunOptions, runChecks } from '../check/run-checks.ts';
+import type { WantedFile } from '../check/survey.ts';
+import { formatAddress } from '../text/address-text.ts';
+import { escapeText, showValue } from '../text/escape.ts';
+import { errorCode, errorLine } from '../text/error-text.ts';
+import { flag } from '../config/flag.ts';
+import { findServer } from './host-port.ts';
+import type { CommandContext } from '../daemon/interrupts.ts';
+import { EXIT, type ExitCode, UsageError } from '../config/usage-error.ts';
+import { duration } from '../config/value-kind.ts';
+
+const TIMEOUT_MS = 600_000;
+/** Leaves room for options in a request of 512 bytes. */
+const NAME_BYTES = 255;
+/** What is kept of a local copy; larger files are compared as far as that. */
+const COPY_BYTES = 64 * 1024 * 1024;
+
+export interface CheckFlags {
+  readonly file?: readonly string[];
+  readonly against?: string;
+  readonly timeout?: number;
+  readonly json?: string;
+}
+
+export interface CheckContext extends CommandContext {
+  /** Where the table goes, or the JSON. Default: the process's. */
+  readonly stdout?: { write(text: string): unknown };
+}
+
+function fileNames(flags: CheckFlags): readonly string[] {
+  const names = flags.file ?? [];
+  if (names.length === 0) throw new UsageError('check: expected --file NAME, a file that the server has');
+  for (const name of names) {
+    if (name === '' || name.includes('\0') || Buffer.byteLength(name) > NAME_BYTES) {
+      throw new UsageError(`--file: expected a name of 1 to ${NAME_BYTES} bytes, got ${showValue(name)}`);
+    }
+  }
+  return [...new Set(names)];
+}
+
+function kindOf(path: string): 'file' | 'folder' {
+  const wrong = (got: string): UsageError =>
+    new UsageError(`--against: expected a file or a folder, got ${showValue(path)}, ${got}`);
+  try {
+    const found = statSync(path);
+    if (found.isDirectory()) return 'folder';
+    if (found.isFile()) return 'file';
+  } catch (error) {
+    throw wrong(errorCode(error) === 'ENOENT' ? 'which does not exist' : (errorCode(error) ?? 'which can not be read'));
+  }
+  throw wrong('which is neither');
+}
+
+async function readCopy(name: string, path: string): Promise<WantedFile> {
+  try {
+    const file = await open(path);
+    try {
+      const { size } = await file.stat();
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(Math.min(size, COPY_BYTES)));
+      return { name, size, bytes: buffer.subarray(0, bytesRead) };
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    const code = errorCode(error) ?? errorLine(error);
+    throw new UsageError(`--against: expected a copy of ${showValue(name)} at ${showValue(path)}, got ${code}`);
+  }
+}
+
+/** The copies that the checks compare with: of the first file when it is a file, of all when it is a folder. */
+async function wantedFiles(flags: CheckFlags): Promise<WantedFile[]> {
+  const names = fileNames(flags);
+  const { against } = flags;
+  if (against === undefined) return names.map((name) => ({ name }));
+  if (kindOf(against) === 'folder') return await Promise.all(names.map((name) => readCopy(name, join(against, name))));
+  return [await readCopy(names[0]!, against), ...names.slice(1).map((name) => ({ name }))];
+}
+
+/** Where the JSON goes. Opened before the first packet, so that it does not fail after the last. */
+async function jsonTarget(path: string | undefined): Promise<((text: string) => Promise<void>) | undefined> {
+  if (path === undefined || path === '-') return undefined;
+  const stream = createWriteStream(path);
+  try {
+    await new Promise<void>((resolve, reject) => stream.once('open', () => resolve()).once('error', reject));
+  } catch (error) {
+    throw new UsageError(
+      `--json: expected a file that can be written or -, got ${showValue(path)} (${errorCode(error)})`,
+    );
+  }
+  return async (text) => {
+    stream.end(text);
+    await finished(stream);
+  };
+}
+
+function exitCode(report: CheckReport, interrupted: boolean): ExitCode {
+  const fine = report.fail === 0 && report.fault === null && report.fell_silent_after === null && !interrupted;
+  return fine ? EXIT.fine : EXIT.failed;
+}
+
+/** Asks one server. @returns the exit code. @throws UsageError before the first packet. */
+export async function runCheck(
+  server: Address,
+  flags: CheckFlags,
+  context: CheckContext,
+  more: Pick<CheckRunOptions, 'waits' | 'checks'> = {},
+): Promise<ExitCode> {
+  const { interrupts, stderr } = context;
+  const stdout = context.stdout ?? process.stdout;
+  // Whoever reads may leave early.
+  if (context.stdout === undefined) process.stdout.on('error', () => {});
+  if (server.port === 0) throw new UsageError('ADDR: expected a port from 1 to 65535, got 0');
+  const files = await wantedFiles(flags);
+  const writeJson = await jsonTarget(flags.json);
+
+  const abort = new AbortController();
+  interrupts.on('signal', (signal) => abort.abort(new Error(`stopped by ${signal}`)));
+  interrupts.on('fault', (error) => abort.abort(new Error(`failed: ${escapeText(errorLine(error))}`)));
+  const showsProgress = stderr.isTTY === true;
+  const report = await runChecks({
+    server,
+    files,
+    timeoutMs: flags.timeout ?? TIMEOUT_MS,
+    signal: abort.signal,
+    ...(showsProgress
+      ? { onProgress: (done: number, of: number) => stderr.write(`\r${done} of ${of} statements\x1b[K`) }
+      : {}),
+    ...more,
+  });
+  if (showsProgress) stderr.write('\r\x1b[K');
+
+  const json = `${JSON.stringify(report, undefined, 2)}\n`;
+  await writeJson?.(json);
+  if (flags.json === '-') stdout.write(json);
+  if (report.fault !== null) {
+    stderr.write(`reveille: ${formatAddress(server)}: ${escapeText(report.fault)}\n`);
+  } else if (flags.json === '-') {
+    stderr.write(checkSummary(report));
+  } else {
+    stdout.write(checkTable(report) + checkSummary(report));
+  }
+  return exitCode(report, abort.signal.aborted);
+}
+
+/** Adds the command. @param done gets its exit code. */
+export function addCheckCommand(
+  program: Command,
+  context: CheckContext,
+  done: (code: ExitCode) => void,
+  more: Pick<CheckRunOptions, 'waits' | 'checks'> = {},
+): void {
+  const timeout = duration(1000, 3_600_000, 'a duration from 1s to 60m, such as 90s or 10m');
+  program
+    .command('check')
+    .summary('ask a TFTP server whether it keeps to the protocol')
+    .description(
+      'Puts the statements of docs/statements.md to any TFTP server over UDP, one by one, and tells which hold. It only reads: nothing is written to the server.',
+    )
+    .argument('<SERVER>', 'HOST[:PORT] (default port 69)')
+    .option(
+      '--file <NAME>',
+      'a file that the server has; again for more: some statements need certain sizes',
+      (name: string, before: readonly string[] | undefined) => [...(before ?? []), name],
+    )
+    .option('--against <PATH>', 'a copy of the first file to compare with, or a folder with copies of all')
+    .option('--timeout <D>', `for the whole run (default: ${TIMEOUT_MS / 60_000}m)`, flag('--timeout', timeout))
+    .option('--json <FILE>', 'write the report there as JSON, - for stdout instead of the table')
+    .addHelpText(
+      'after',
+      `
+A file of 2 MB lets nearly every statement be tried; add an empty one, and one of a multiple of 512 bytes.
+A run takes about half a minute, more where a server waits long before it sends again.
+Exit codes: 0 nothing failed, 1 a statement failed, or the server did not answer or fell silent, 2 wrong usage.
+`,
+    )
+    .action(async (server: string, flags: CheckFlags) => {
+      done(await runCheck(await findServer(server), flags, context, more));
+    });
+}

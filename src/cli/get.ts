@@ -1,0 +1,181 @@
+/** `reveille get`: one download. Knows the command line, the output and how to tell a failure; the transfer is the client's. */
+import { lookup } from 'node:dns/promises';
+import type { Command } from 'commander';
+import { fetchFile, type FetchResult } from '../client/fetch.ts';
+import { encodeReadRequest, MAX_CONTROL, wishedOptions } from '../protocol/encode.ts';
+import { BLKSIZE_MAX, BLKSIZE_MIN, type Wish, WINDOWSIZE_MAX } from '../protocol/negotiate.ts';
+import { escapeText } from '../text/escape.ts';
+import { errorCode, errorLine } from '../text/error-text.ts';
+import { flag } from '../config/flag.ts';
+import type { CommandContext } from '../daemon/interrupts.ts';
+import { OutputFile } from './output-file.ts';
+import { ProgressBar } from './views/progress.ts';
+import { localName, parseTftpUri, type TftpUri } from './tftp-uri.ts';
+import { EXIT, type ExitCode, UsageError } from '../config/usage-error.ts';
+import { wholeNumber } from '../config/value-kind.ts';
+
+export interface GetFlags {
+  readonly output?: string;
+  readonly blksize?: number;
+  readonly windowsize?: number;
+  readonly tsize?: boolean;
+  readonly netascii?: boolean;
+  readonly quiet?: boolean;
+}
+
+/** Why a download that ended did not succeed, in words; undefined when it did. */
+export function failureOf(result: FetchResult, mode: TftpUri['mode']): string | undefined {
+  const said = result.errorText === '' ? '' : `: ${escapeText(result.errorText)}`;
+  const { tsize, bytes } = result;
+  if (result.violation !== undefined) return `the server broke the protocol: ${escapeText(result.violation)}`;
+  switch (result.outcome) {
+    case 'complete':
+    case 'completeUnconfirmed':
+      // Netascii counts the bytes of its own form, not of the file written here.
+      return mode === 'netascii' || tsize === undefined || tsize === bytes
+        ? undefined
+        : `the server announced ${tsize} bytes and sent ${bytes}`;
+    case 'refused':
+      return `the server refused: error ${result.errorCode ?? 0}${said}`;
+    case 'clientError':
+    case 'probe':
+      return `the server gave up after ${bytes} bytes: error ${result.errorCode ?? 0}${said}`;
+    case 'timeout':
+      return bytes === 0 ? 'no answer' : `no more data after ${bytes} bytes`;
+    case 'unreachable':
+      return 'nobody listens on that port';
+    case 'aborted':
+      return result.fault === undefined ? 'stopped' : `stopped: ${escapeText(result.fault)}`;
+  }
+}
+
+/** The request is put together once to see that it fits a packet. */
+function checkLength(filename: string, mode: TftpUri['mode'], wish: Wish): void {
+  try {
+    encodeReadRequest(new Uint8Array(MAX_CONTROL), filename, mode, wishedOptions(wish));
+  } catch (cause) {
+    throw new UsageError(
+      `get: expected a name that fits a request of ${MAX_CONTROL} bytes, got ${filename.length} bytes`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+function outputName(flags: GetFlags, filename: string): string {
+  const name = flags.output ?? localName(filename);
+  if (name === undefined) throw new UsageError(`get: expected -o FILE, as "${escapeText(filename, 60)}" names no file`);
+  if (name === '') throw new UsageError('-o: expected a file or -, got an empty name');
+  return name;
+}
+
+/** Downloads one file. @returns the exit code. @throws UsageError before anything was sent. */
+export async function runGet(text: string, flags: GetFlags, context: CommandContext): Promise<ExitCode> {
+  const { interrupts, stderr } = context;
+  const uri = parseTftpUri(text);
+  const mode = flags.netascii === true ? 'netascii' : uri.mode;
+  const wish: Wish = { blksize: flags.blksize, windowsize: flags.windowsize, tsize: flags.tsize };
+  checkLength(uri.filename, mode, wish);
+  const outputFile = outputName(flags, uri.filename);
+  const fail = (why: string): ExitCode => {
+    stderr.write(`reveille: ${escapeText(text)}: ${why}\n`);
+    return EXIT.failed;
+  };
+
+  const abort = new AbortController();
+  let interrupted: string | undefined;
+  interrupts.on('signal', (signal) => {
+    interrupted ??= `stopped by ${signal}`;
+    abort.abort();
+  });
+  interrupts.on('fault', (error) => {
+    interrupted ??= `failed: ${escapeText(errorLine(error))}`;
+    abort.abort();
+  });
+
+  let address: string;
+  try {
+    ({ address } = await lookup(uri.host));
+  } catch (error) {
+    return fail(`cannot resolve ${uri.host}: ${errorCode(error) ?? errorLine(error)}`);
+  }
+  if (interrupted !== undefined) return fail(interrupted);
+  let output: OutputFile;
+  try {
+    output = OutputFile.open(outputFile);
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    return fail(`cannot write: ${escapeText(errorLine(error))}`);
+  }
+
+  const showsBar = stderr.isTTY === true && flags.quiet !== true;
+  const bar = showsBar ? new ProgressBar(stderr, escapeText(uri.filename, 40), performance.now()) : undefined;
+  try {
+    let unwritten: string | undefined;
+    const result = await fetchFile({
+      server: { address, port: uri.port },
+      filename: uri.filename,
+      mode,
+      wish,
+      sink: {
+        // A full disk ends the download in order; the packet loop that calls this must not be thrown into.
+        write(bytes) {
+          if (unwritten !== undefined) return;
+          try {
+            output.write(bytes);
+          } catch (error) {
+            unwritten = `cannot write: ${escapeText(errorLine(error))}`;
+            abort.abort();
+          }
+        },
+      },
+      ...(bar === undefined
+        ? {}
+        : { onProgress: (bytes: number, total: number | undefined) => bar.update(bytes, total, performance.now()) }),
+      signal: abort.signal,
+    });
+    bar?.finish(result.bytes, result.tsize, performance.now());
+    const why = unwritten ?? interrupted ?? failureOf(result, mode);
+    if (why !== undefined) return fail(why);
+    output.finish();
+    return EXIT.fine;
+  } catch (error) {
+    return fail(escapeText(errorLine(error)));
+  } finally {
+    output.discard();
+  }
+}
+
+/** Adds the command. @param done gets its exit code. */
+export function addGet(program: Command, context: CommandContext, done: (code: ExitCode) => void): void {
+  const blksize = wholeNumber(BLKSIZE_MIN, BLKSIZE_MAX);
+  const windowsize = wholeNumber(1, WINDOWSIZE_MAX);
+  program
+    .command('get')
+    .summary('download a file over TFTP')
+    .description(
+      'Downloads one file. Without options the request is plain RFC 1350: blocks of 512 bytes, one at a time.',
+    )
+    .argument('<URL>', 'tftp://HOST[:PORT]/NAME, optionally with ;mode=octet or ;mode=netascii at its end')
+    .option('-o, --output <FILE>', 'where to write, - for stdout (default: the last part of NAME)')
+    .option('--blksize <N>', `bytes per block to ask for, ${blksize.expected}`, flag('--blksize', blksize))
+    .option(
+      '--windowsize <N>',
+      `blocks per acknowledgement to ask for, ${windowsize.expected} (RFC 7440)`,
+      flag('--windowsize', windowsize),
+    )
+    .option('--tsize', 'ask for the size first: shows how much is left')
+    .option('--netascii', 'convert line ends (RFC 1350 netascii)')
+    .option('--quiet', 'no progress bar')
+    .addHelpText(
+      'after',
+      `
+The bytes are in FILE.part until the download is complete. The progress bar is drawn when stderr is a terminal.
+Exit codes: 0 downloaded, 1 failed or stopped by a signal (nothing is left behind), 2 wrong usage.
+`,
+    )
+    .action(async (url: string, flags: GetFlags) => {
+      done(await runGet(url, flags, context));
+    });
+}

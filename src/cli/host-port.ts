@@ -1,0 +1,44 @@
+/** The address of a server to be asked: `HOST`, `HOST:PORT`, `[IPv6]:PORT`. Names are looked up: here DNS may decide. */
+import { lookup } from 'node:dns/promises';
+import { isIPv6 } from 'node:net';
+import type { Address } from '../engine/types.ts';
+import { showValue } from '../text/escape.ts';
+import { errorCode, errorLine } from '../text/error-text.ts';
+import { UsageError } from '../config/usage-error.ts';
+
+const TFTP_PORT = 69;
+
+interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+function parse(text: string, usual: number): HostPort | undefined {
+  if (isIPv6(text)) return { host: text, port: usual };
+  const match = /^(?:\[([^[\]]+)\]|([^:[\]\s]+))(?::([0-9]{1,5}))?$/.exec(text);
+  if (match === null) return undefined;
+  const [, six, name, digits] = match;
+  const port = digits === undefined ? usual : Number(digits);
+  if (port < 1 || port > 65_535 || (six !== undefined && !isIPv6(six))) return undefined;
+  return { host: six ?? name!, port };
+}
+
+/**
+ * @param what how to call it where it is wrong. @param usual the port where none is named.
+ * @throws UsageError when the text is no address, or the name can't be looked up.
+ */
+export async function findServer(text: string, what = 'server', usual = TFTP_PORT): Promise<Address> {
+  const found = parse(text, usual);
+  if (found === undefined) {
+    throw new UsageError(`${what}: expected HOST, HOST:PORT or [IPv6]:PORT, got ${showValue(text)}`);
+  }
+  try {
+    const { address } = await lookup(found.host);
+    return { address, port: found.port };
+  } catch (cause) {
+    const why = errorCode(cause) ?? errorLine(cause);
+    throw new UsageError(`${what}: expected a host that can be looked up, got ${showValue(found.host)} (${why})`, {
+      cause,
+    });
+  }
+}

@@ -1,0 +1,124 @@
+/** `reveille render`, `explain` and `validate`: see before serving. Knows flags, output and exit codes. */
+import { dirname, resolve } from 'node:path';
+import type { Command } from 'commander';
+import { ASKER_KEYS, type Asker, checkAsker } from '../preview/requester.ts';
+import { escapeText, showValue } from '../text/escape.ts';
+import type { CommandContext } from '../daemon/interrupts.ts';
+import { Preview } from '../preview/preview.ts';
+import { resolveSettings } from '../config/resolve-settings.ts';
+import { type Way, wayToJson, wayToText } from '../preview/trace.ts';
+import { EXIT, type ExitCode, UsageError } from '../config/usage-error.ts';
+import { reportToText, validate } from '../preview/validate.ts';
+
+/** What `reveille init` writes. */
+const CONFIG = 'reveille.yaml';
+
+export interface PreviewContext extends CommandContext {
+  /** Where results go. Default: the process's. */
+  readonly stdout?: { write(text: string | Uint8Array): unknown };
+}
+
+interface PreviewFlags extends Asker {
+  readonly config: string;
+  readonly json?: boolean;
+}
+
+/** Opens everything by the config, does the work, closes. What is wrong with it becomes a UsageError. */
+async function withPreview<T>(
+  flags: PreviewFlags,
+  context: PreviewContext,
+  work: (preview: Preview) => Promise<T>,
+): Promise<T> {
+  const asker = checkAsker(Object.fromEntries(ASKER_KEYS.map((key) => [key, flags[key]])), (key) => `--${key}`);
+  const settings = resolveSettings({}, flags.config);
+  const warn = (message: string, detail: Readonly<Record<string, unknown>>): void => {
+    const more = Object.entries(detail).map(([key, value]) => `${key} ${String(value)}`);
+    context.stderr.write(`reveille: ${escapeText([message, ...more].join(': '), 2000)}\n`);
+  };
+  let preview: Preview;
+  try {
+    preview = await Preview.open({ settings, base: dirname(resolve(flags.config)), asker, onWarning: warn });
+  } catch (error) {
+    const isMistake = error instanceof Error && ['RenderConfigError', 'StoreError'].includes(error.name);
+    throw isMistake ? new UsageError(escapeText(error.message, 2000), { cause: error }) : error;
+  }
+  try {
+    return await work(preview);
+  } finally {
+    await preview.close();
+  }
+}
+
+function writerOf({ stdout = process.stdout }: PreviewContext): NonNullable<PreviewContext['stdout']> {
+  // Whoever reads may leave early.
+  if (stdout === process.stdout) process.stdout.on('error', () => {});
+  return stdout;
+}
+
+function checkName(name: string): string {
+  if (name === '' || name.includes('\0')) throw new UsageError(`NAME: expected a file name, got ${showValue(name)}`);
+  return name;
+}
+
+/** Why there are no bytes, as one line. */
+function refusalOf({ end }: Way): string | undefined {
+  if (end.kind === 'content') return undefined;
+  return end.kind === 'error' ? `error ${end.code}: ${end.reason}` : `no answer: ${end.reason}`;
+}
+
+async function runRender(name: string, flags: PreviewFlags, context: PreviewContext): Promise<ExitCode> {
+  const way = await withPreview(flags, context, (preview) => preview.look(checkName(name)));
+  const { end } = way;
+  if (flags.json === true) {
+    const bytes = end.kind === 'content' ? { text: Buffer.from(end.bytes).toString() } : {};
+    writerOf(context).write(`${JSON.stringify({ ...(wayToJson(way) as object), ...bytes }, undefined, 2)}\n`);
+  } else if (end.kind === 'content') writerOf(context).write(end.bytes);
+  const refusal = refusalOf(way);
+  if (refusal === undefined) return EXIT.fine;
+  context.stderr.write(`reveille: ${escapeText(name)}: ${escapeText(refusal, 2000)}\n`);
+  return EXIT.failed;
+}
+
+async function runExplain(name: string, flags: PreviewFlags, context: PreviewContext): Promise<ExitCode> {
+  const way = await withPreview(flags, context, (preview) => preview.look(checkName(name)));
+  const text = flags.json === true ? `${JSON.stringify(wayToJson(way), undefined, 2)}\n` : wayToText(way);
+  writerOf(context).write(text);
+  return EXIT.fine;
+}
+
+async function runValidate(flags: PreviewFlags, context: PreviewContext): Promise<ExitCode> {
+  const report = await withPreview(flags, context, validate);
+  const text = flags.json === true ? `${JSON.stringify(report, undefined, 2)}\n` : reportToText(flags.config, report);
+  writerOf(context).write(text);
+  return report.valid ? EXIT.fine : EXIT.failed;
+}
+
+function configured(program: Command, nameAndArguments: string): Command {
+  return program
+    .command(nameAndArguments)
+    .option('--config <FILE>', 'the config of the server', CONFIG)
+    .option('--json', 'print one JSON document');
+}
+
+function asked(command: Command): Command {
+  return command
+    .argument('<NAME>', 'the file name as the node asks for it')
+    .option('--mac <MAC>', "the node's MAC")
+    .option('--ip <ADDRESS>', 'its address (default: as the inventory has it)')
+    .option('--uuid <UUID>', 'its UUID')
+    .option('--serial <SERIAL>', 'its serial number')
+    .option('--local <ADDRESS>', "the server's address that it asks");
+}
+
+/** Adds the commands. @param done gets their exit code. */
+export function addPreviewCommands(program: Command, context: PreviewContext, done: (code: ExitCode) => void): void {
+  asked(configured(program, 'render').summary('print what a node would get')).action(
+    async (name: string, flags: PreviewFlags) => done(await runRender(name, flags, context)),
+  );
+  asked(configured(program, 'explain').summary('print the way of a name: routes, boot sets, files')).action(
+    async (name: string, flags: PreviewFlags) => done(await runExplain(name, flags, context)),
+  );
+  configured(program, 'validate')
+    .summary('check a config, its templates and handlers, and the inventory')
+    .action(async (flags: PreviewFlags) => done(await runValidate(flags, context)));
+}

@@ -1,0 +1,151 @@
+/** `reveille serve`: its flags and their help. Knows how flags become settings; the server's life is run-server.ts. */
+import type { Command } from 'commander';
+import type { Address } from '../engine/types.ts';
+import { flag } from '../config/flag.ts';
+import { tuneHeaps } from '../daemon/heap.ts';
+import type { CommandContext } from '../daemon/interrupts.ts';
+import type { Flags } from '../config/resolve-settings.ts';
+import { defaultWorkers, SETTING_KINDS as KINDS } from '../config/settings.ts';
+import type { ExitCode } from '../config/usage-error.ts';
+import { oneAddress, type ValueKind } from '../config/value-kind.ts';
+
+const AFTER_HELP = `
+Sizes take B, KiB, MiB or GiB; durations ms, s, m or h. Flags win over the config file, which wins over the defaults.
+The config file is YAML; its keys are the flags in camelCase (cacheBytes: 2GiB) and root; admin may be false, listen
+a list. A relative root in it is relative to the file.
+
+SIGTERM or SIGINT: running transfers may finish within the drain time. A second one: they are aborted at once.
+The log goes to stdout, one JSON object a line; "msg":"listening" says that requests are answered.
+`;
+
+type ServeFlags = Flags & { readonly config?: string };
+
+function addAddress(text: string, before: readonly Address[] = []): readonly Address[] {
+  return [...before, flag('--listen', oneAddress)(text)];
+}
+
+/** For flags that are repeated. */
+function addTo(
+  name: string,
+  kind: ValueKind<readonly string[]>,
+): (text: string, before?: readonly string[]) => readonly string[] {
+  return (text, before = []) => [...before, ...flag(name, kind)(text)];
+}
+
+/** Adds the command. @param done gets its exit code. */
+export function addServe(program: Command, context: CommandContext, done: (code: ExitCode) => void): void {
+  program
+    .command('serve')
+    .summary('serve a directory and boot sets over TFTP')
+    .description('Serves the boot sets of a store, and the files below ROOT, over TFTP until told to stop.')
+    .argument('[ROOT]', 'the directory to serve')
+    .option('--store <DIR>', 'the store of boot sets to serve', flag('--store', KINDS.store))
+    .option('--listen <ADDR:PORT>', 'address to answer on, repeatable (default: 0.0.0.0:69 and [::]:69)', addAddress)
+    .option(
+      '--admin <ADDR:PORT>',
+      'health and metrics over HTTP (default: 127.0.0.1:6970)',
+      flag('--admin', oneAddress),
+    )
+    .option('--no-admin', 'no health and metrics')
+    .option(
+      '--workers <N>',
+      `threads that send packets (default here: ${defaultWorkers()})`,
+      flag('--workers', KINDS.workers),
+    )
+    .option('--engine <NAME>', 'auto, linux or portable (default: auto)', flag('--engine', KINDS.engine))
+    .option(
+      '--ports-per-worker <N>',
+      'ports a worker sends from, on each address (default: 4; linux engine)',
+      flag('--ports-per-worker', KINDS.portsPerWorker),
+    )
+    .option('--address-per-socket', 'listen on each local address by itself (linux engine; others always do)')
+    .option('--cache-bytes <SIZE>', 'memory for contents (default: 2GiB)', flag('--cache-bytes', KINDS.cacheBytes))
+    .option(
+      '--memory-limit <SIZE>',
+      'contents being read and kept, never exceeded (default: 75 % of memory)',
+      flag('--memory-limit', KINDS.memoryLimit),
+    )
+    .option('--sessions <N>', 'transfers at once (default: 10000)', flag('--sessions', KINDS.sessions))
+    .option('--queue <N>', 'requests that may wait for a session (default: 65536)', flag('--queue', KINDS.queue))
+    .option(
+      '--max-windowsize <N>',
+      'largest window granted (default: 64)',
+      flag('--max-windowsize', KINDS.maxWindowsize),
+    )
+    .option(
+      '--max-blksize <N>',
+      "largest block granted (default: by the interface's MTU)",
+      flag('--max-blksize', KINDS.maxBlksize),
+    )
+    .option('--acknowledge-timeout', "grant the timeout option, at the price of the server's own timing")
+    .option('--case-insensitive', 'find boot/x when BOOT/X is asked for')
+    .option('--immutable', 'files are replaced, never changed in place: map them instead of copying')
+    .option(
+      '--pin-idle <TIME>',
+      'silence after which a node may begin a new boot with any version (default: 15m)',
+      flag('--pin-idle', KINDS.pinIdle),
+    )
+    .option('--pin-cap <TIME>', 'age after which it may (default: 2h)', flag('--pin-cap', KINDS.pinCap))
+    .option(
+      '--keep-versions <N>',
+      'former versions of a channel to keep (default: 3)',
+      flag('--keep-versions', KINDS.keepVersions),
+    )
+    .option(
+      '--stage-zero <PATTERN>',
+      'names that a boot begins with, repeatable (default: loaders and configs)',
+      addTo('--stage-zero', KINDS.stageZero),
+    )
+    .option(
+      '--shared-networks <CIDR>',
+      'network whose addresses stand for many nodes, repeatable',
+      addTo('--shared-networks', KINDS.sharedNetworks),
+    )
+    .option('--leases <FILE>', "a DHCP server's leases (dnsmasq, or Kea's memfile)", flag('--leases', KINDS.leases))
+    .option('--prefetch', 'read current versions before they are asked for (default)')
+    .option('--no-prefetch', 'do not')
+    .option(
+      '--gc-every <TIME>',
+      'between two collections; 0: when the disk gets full (default: 10m)',
+      flag('--gc-every', KINDS.gcEvery),
+    )
+    .option(
+      '--gc-grace <TIME>',
+      'how long a version that nothing needs stays (default: 10m)',
+      flag('--gc-grace', KINDS.gcGrace),
+    )
+    .option('--inventory <FILE>', 'which nodes there are, for routes', flag('--inventory', KINDS.inventory))
+    .option(
+      '--render-threads <N>',
+      'threads that make configs for nodes (default: 2)',
+      flag('--render-threads', KINDS.renderThreads),
+    )
+    .option(
+      '--render-timeout <TIME>',
+      'how long making one may take (default: by kind)',
+      flag('--render-timeout', KINDS.renderTimeout),
+    )
+    .option(
+      '--api-token-file <FILE>',
+      'file with the token of the HTTP API (default: no API)',
+      flag('--api-token-file', KINDS.apiTokenFile),
+    )
+    .option(
+      '--drain <TIME>',
+      'how long running transfers may go on after SIGTERM (default: 30s)',
+      flag('--drain', KINDS.drain),
+    )
+    .option('--log-level <LEVEL>', 'debug, info, warn or error (default: info)', flag('--log-level', KINDS.logLevel))
+    .option('--log-format <NAME>', 'json, or pretty for people (default: json)', flag('--log-format', KINDS.logFormat))
+    .option('--hint', 'print a command that fetches a file (default: when stderr is a terminal)')
+    .option('--no-hint', 'do not')
+    .option('--config <FILE>', 'YAML file with settings')
+    .addHelpText('after', AFTER_HELP)
+    .action(async (root: string | undefined, options: ServeFlags) => {
+      const { config, ...flags } = options;
+      tuneHeaps();
+      // Loaded when it is needed: the server's packages take longer to load than most downloads of `get`.
+      const { serve } = await import('../daemon/run-server.ts');
+      done(await serve({ ...flags, root }, config, context));
+    });
+}

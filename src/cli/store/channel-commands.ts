@@ -1,0 +1,253 @@
+/** `reveille channels`, `versions`, `rollback`, `remove`, `keep` and `channel`: what a store has and where boots go. */
+import type { Command } from 'commander';
+import type { ChannelRecord, ChannelSettings, VersionRecord } from '../../boot-set/store/records.ts';
+import type { Store } from '../../boot-set/store/store.ts';
+import { formatBytes, formatCount, formatMany, formatMs } from '../../text/figures.ts';
+import { flag } from '../../config/flag.ts';
+import { runVerb, type StoreFlags, storeCommand, type VerbContext, type VerbResult } from './store-verb.ts';
+import { isoTime } from '../../text/iso-time.ts';
+import { textTable } from '../../text/text-table.ts';
+import { type ExitCode, UsageError } from '../../config/usage-error.ts';
+import { duration, wholeNumber } from '../../config/value-kind.ts';
+
+const LONGEST_MS = 30 * 24 * 3_600_000;
+/** Digits of a digest in a table: enough to ask by. */
+const SHOWN_DIGITS = 12;
+
+function nameOf({ channel, number }: VersionRecord): string {
+  return `${channel}-${number}`;
+}
+
+function bytesOf({ files }: VersionRecord): number {
+  return files.reduce((sum, { size }) => sum + size, 0);
+}
+
+function rolloutText({ rollout }: ChannelRecord): string {
+  if (rollout === undefined) return '-';
+  const share = rollout.percent === undefined ? [] : [`${rollout.percent} %`];
+  const select = Object.entries(rollout.select ?? {}).map(([key, value]) => `${key}=${value}`);
+  return [`-> ${rollout.candidate}`, ...share, ...select, ...(rollout.paused ? ['paused'] : [])].join(' ');
+}
+
+function listChannels(store: Store): VerbResult {
+  const versions = store.versions();
+  const channels = store.channels().map((channel) => {
+    const own = versions.filter(({ channel: name }) => name === channel.name);
+    return { channel, count: own.length, bytes: own.reduce((sum, version) => sum + bytesOf(version), 0) };
+  });
+  return {
+    json: channels.map(({ channel, count, bytes }) => ({
+      name: channel.name,
+      current: channel.current ?? null,
+      previous: channel.previous,
+      rollout: channel.rollout ?? null,
+      settings: channel.settings,
+      versions: count,
+      bytes,
+    })),
+    text: textTable(
+      ['CHANNEL', 'CURRENT', 'PREVIOUS', 'ROLLOUT', 'VERSIONS', 'BYTES'],
+      channels.map(({ channel, count, bytes }) => [
+        channel.name,
+        String(channel.current ?? '-'),
+        channel.previous.slice(0, 5).join(' ') || '-',
+        rolloutText(channel),
+        formatCount(count),
+        formatBytes(bytes),
+      ]),
+      { right: [4, 5] },
+    ),
+  };
+}
+
+/** Why a version is there. */
+function standing(version: VersionRecord, channel: ChannelRecord | undefined): string {
+  const words = [
+    channel?.current === version.number ? 'current' : '',
+    channel?.rollout?.candidate === version.number ? 'candidate' : '',
+    channel?.previous.includes(version.number) === true ? 'previous' : '',
+    version.keep ? 'kept' : '',
+    version.unrootedAt === undefined ? '' : 'to be collected',
+  ];
+  return words.filter((word) => word !== '').join(', ') || '-';
+}
+
+function listVersions(store: Store, name: string): VerbResult {
+  const channel = store.channels().find((one) => one.name === name);
+  if (channel === undefined) throw new UsageError(`channel "${name}": there is none of that name`);
+  // The newest first.
+  const versions = store.versions(name).toReversed();
+  return {
+    json: versions.map((version) => ({
+      version: nameOf(version),
+      number: version.number,
+      digest: `sha256:${version.manifest}`,
+      current: channel.current === version.number,
+      candidate: channel.rollout?.candidate === version.number,
+      keep: version.keep,
+      published_at: isoTime(version.publishedAt),
+      unneeded_since: version.unrootedAt === undefined ? null : isoTime(version.unrootedAt),
+      labels: version.labels,
+      kernel_arguments: version.kernelArguments ?? null,
+      bytes: bytesOf(version),
+      files: version.files.map(({ name: file, digest, size }) => ({ name: file, digest: `sha256:${digest}`, size })),
+    })),
+    text: textTable(
+      ['VERSION', 'STANDING', 'PUBLISHED', 'FILES', 'BYTES', 'DIGEST', 'LABELS'],
+      versions.map((version) => [
+        nameOf(version),
+        standing(version, channel),
+        isoTime(version.publishedAt),
+        formatCount(version.files.length),
+        formatBytes(bytesOf(version)),
+        version.manifest.slice(0, SHOWN_DIGITS),
+        Object.entries(version.labels)
+          .map(([key, value]) => `${key}=${value}`)
+          .join(' ') || '-',
+      ]),
+      { right: [3, 4] },
+    ),
+  };
+}
+
+async function runRollback(
+  name: string,
+  to: string | undefined,
+  flags: StoreFlags,
+  context: VerbContext,
+): Promise<ExitCode> {
+  const { rollback } = await import('../../boot-set/store/channel-changes.ts');
+  return await runVerb(context, flags, 'change', async (store) => {
+    const { from, to: number } = await store.change((tables) => rollback(tables, name, to));
+    await store.flushed();
+    return {
+      json: { channel: name, from: from ?? null, to: number, version: `${name}-${number}` },
+      text: `${name}-${number}\n`,
+    };
+  });
+}
+
+async function runRemove(name: string, flags: StoreFlags, context: VerbContext): Promise<ExitCode> {
+  const { removeChannel, removeVersion } = await import('../../boot-set/store/channel-changes.ts');
+  return await runVerb(context, flags, 'change', async (store) => {
+    const removed = await store.change((tables) =>
+      /-[0-9]+$/.test(name) ? [removeVersion(tables, name)] : removeChannel(tables, name),
+    );
+    await store.flushed();
+    const names = removed.map(nameOf);
+    return {
+      json: { removed: names },
+      text: `${formatMany(names.length, 'version')} no longer wanted: collected once no boot needs ${names.length === 1 ? 'it' : 'them'}\n`,
+    };
+  });
+}
+
+async function runKeep(name: string, keep: boolean, flags: StoreFlags, context: VerbContext): Promise<ExitCode> {
+  const { setKeep } = await import('../../boot-set/store/channel-changes.ts');
+  return await runVerb(context, flags, 'change', async (store) => {
+    await store.change((tables) => setKeep(tables, name, keep));
+    await store.flushed();
+    return { json: { version: name, keep }, text: `${name}: ${keep ? 'kept' : 'no longer kept'}\n` };
+  });
+}
+
+interface ChannelFlags extends StoreFlags {
+  readonly pinIdle?: number | 'default';
+  readonly pinCap?: number | 'default';
+  readonly keepVersions?: number | 'default';
+}
+
+async function runChannel(name: string, flags: ChannelFlags, context: VerbContext): Promise<ExitCode> {
+  const { changeSettings, channelOf } = await import('../../boot-set/store/channel-changes.ts');
+  const { pinIdle, pinCap, keepVersions } = flags;
+  const asked = {
+    ...(pinIdle === undefined ? {} : { pinIdleMs: orNull(pinIdle) }),
+    ...(pinCap === undefined ? {} : { pinCapMs: orNull(pinCap) }),
+    ...(keepVersions === undefined ? {} : { keepVersions: orNull(keepVersions) }),
+  };
+  const changes = Object.keys(asked).length > 0;
+  return await runVerb(context, flags, changes ? 'change' : 'look', async (store) => {
+    const { settings } = changes
+      ? await store.change((tables) => changeSettings(tables, name, asked))
+      : channelOf(store.tables, name);
+    if (changes) await store.flushed();
+    const holds: Required<ChannelSettings> = { ...store.defaults(), ...settings };
+    const row = (key: keyof ChannelSettings, text: string): string[] => [
+      text,
+      key === 'keepVersions' ? String(holds[key]) : formatMs(holds[key]),
+      key in settings ? 'of its own' : 'as the server has it',
+    ];
+    return {
+      json: { name, settings, effective: holds },
+      text: textTable(
+        ['SETTING', 'VALUE', 'FROM'],
+        [row('pinIdleMs', 'pin-idle'), row('pinCapMs', 'pin-cap'), row('keepVersions', 'keep-versions')],
+      ),
+    };
+  });
+}
+
+/** A setting, or `default` for the server's. Commander takes a null for no value. */
+function orDefault(read: (text: string) => number): (text: string) => number | 'default' {
+  return (text) => (text === 'default' ? text : read(text));
+}
+
+function orNull(value: number | 'default'): number | null {
+  return value === 'default' ? null : value;
+}
+
+/** Adds the commands. @param done gets their exit code. */
+export function addChannelCommands(program: Command, context: VerbContext, done: (code: ExitCode) => void): void {
+  storeCommand(program, 'channels')
+    .summary('list the channels of a store')
+    .action(async (flags: StoreFlags) => {
+      done(await runVerb(context, flags, 'look', async (store) => listChannels(store)));
+    });
+  storeCommand(program, 'versions')
+    .summary('list the versions of a channel, the newest first')
+    .argument('<CHANNEL>', 'its name')
+    .action(async (name: string, flags: StoreFlags) => {
+      done(await runVerb(context, flags, 'look', async (store) => listVersions(store, name)));
+    });
+  storeCommand(program, 'rollback')
+    .summary('send new boots to a former version')
+    .description(
+      'Makes the version current that was so before, or the one named, and prints its name. Boots under way finish on theirs. Twice without a name is where it began.',
+    )
+    .argument('<CHANNEL>', 'its name')
+    .argument('[VERSION]', 'such as install-3, or 3')
+    .action(async (name: string, to: string | undefined, flags: StoreFlags) => {
+      done(await runRollback(name, to, flags, context));
+    });
+  storeCommand(program, 'remove')
+    .summary('give up a channel or a version')
+    .description(
+      'Takes every reason away to keep a version, or all of a channel, but for boots that are under way: the next collections remove them.',
+    )
+    .argument('<NAME>', 'a channel, or a version such as maas/amd64/precise/install-3')
+    .action(async (name: string, flags: StoreFlags) => {
+      done(await runRemove(name, flags, context));
+    });
+  storeCommand(program, 'keep')
+    .summary('never collect a version')
+    .argument('<VERSION>', 'such as maas/amd64/precise/install-3')
+    .option('--drop', 'collect it again when nothing needs it')
+    .action(async (name: string, flags: StoreFlags & { drop?: boolean }) => {
+      done(await runKeep(name, flags.drop !== true, flags, context));
+    });
+  const idle = duration(1000, LONGEST_MS, 'a duration from 1s to 720h, such as 15m, or default');
+  const keep = wholeNumber(0, 100);
+  storeCommand(program, 'channel')
+    .summary('show or change the settings of one channel')
+    .argument('<CHANNEL>', 'its name')
+    .option('--pin-idle <D>', 'silence after which a pin ends, or default', orDefault(flag('--pin-idle', idle)))
+    .option('--pin-cap <D>', 'age after which a pin ends, or default', orDefault(flag('--pin-cap', idle)))
+    .option(
+      '--keep-versions <N>',
+      'former versions kept for a rollback, or default',
+      orDefault(flag('--keep-versions', keep)),
+    )
+    .action(async (name: string, flags: ChannelFlags) => {
+      done(await runChannel(name, flags, context));
+    });
+}

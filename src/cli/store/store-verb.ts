@@ -1,0 +1,93 @@
+/**
+ * What the commands on a store of boot sets have in common: `--store`, `--json`, opening and closing, and what a failure
+ * ends with. Knows the command line and the output; what is done is content's.
+ */
+import type { Command } from 'commander';
+import type { Store } from '../../boot-set/store/store.ts';
+import { escapeText, showValue } from '../../text/escape.ts';
+import { errorLine } from '../../text/error-text.ts';
+import type { CommandContext } from '../../daemon/interrupts.ts';
+import { EXIT, type ExitCode, UsageError } from '../../config/usage-error.ts';
+
+export interface StoreFlags {
+  readonly store?: string;
+  readonly json?: boolean;
+}
+
+/** What a verb came to. */
+export interface VerbResult {
+  /** The one document of `--json`. */
+  readonly json: unknown;
+  /** For a person. */
+  readonly text: string;
+  /** Default: all is well. */
+  readonly code?: ExitCode;
+}
+
+export interface VerbContext extends CommandContext {
+  /** Where the result goes. Default: the process's. */
+  readonly stdout?: { write(text: string): unknown };
+}
+
+/** Gives a command the flags of all of them. */
+export function storeCommand(program: Command, nameAndArguments: string): Command {
+  return program
+    .command(nameAndArguments)
+    .option('--store <DIR>', 'the store of boot sets')
+    .option('--json', 'print one JSON document');
+}
+
+/**
+ * Opens the store, does the work, prints what came of it, closes.
+ *
+ * @param mode whether the verb only looks; whether it makes a store where there is none.
+ * @param work is given what a signal stops.
+ * @param before what is to be checked before the store is opened.
+ * @throws UsageError for what was wrong to ask for: nothing has been written then.
+ */
+export async function runVerb(
+  context: VerbContext,
+  flags: StoreFlags,
+  mode: 'look' | 'change' | 'create',
+  work: (store: Store, signal: AbortSignal) => Promise<VerbResult>,
+  before: () => Promise<unknown> = () => Promise.resolve(),
+): Promise<ExitCode> {
+  const { store: path } = flags;
+  if (path === undefined || path === '' || path.includes('\0')) {
+    throw new UsageError(`--store: expected the folder of a store, got ${showValue(path)}`);
+  }
+  // Loaded when it is needed: other commands have nothing to do with the database.
+  const { openStore, StoreError } = await import('../../boot-set/store/store.ts');
+  const abort = new AbortController();
+  context.interrupts.on('signal', (signal) => abort.abort(new Error(`stopped by ${signal}`)));
+  const stdout = context.stdout ?? process.stdout;
+  // Whoever reads may leave early.
+  if (context.stdout === undefined) process.stdout.on('error', () => {});
+  try {
+    await before();
+    const store = await openStore({ path, readOnly: mode === 'look', create: mode === 'create' });
+    try {
+      const { json, text, code = EXIT.fine } = await work(store, abort.signal);
+      stdout.write(flags.json === true ? `${JSON.stringify(json, undefined, 2)}\n` : text);
+      return code;
+    } finally {
+      await store.close();
+    }
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    if (error instanceof StoreError && error.isMistake) throw new UsageError(escapeText(error.message, 2000));
+    context.stderr.write(`reveille: ${escapeText(errorLine(error), 2000)}\n`);
+    return EXIT.failed;
+  }
+}
+
+/** `k=v` of a flag that may be repeated. */
+export function addPair(
+  flag: string,
+): (text: string, before?: Readonly<Record<string, string>>) => Readonly<Record<string, string>> {
+  return (text, before = {}) => {
+    const at = text.indexOf('=');
+    if (at < 1) throw new UsageError(`${flag}: expected NAME=VALUE, got ${showValue(text)}`);
+    return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
+  };
+}

@@ -1,0 +1,306 @@
+/** `reveille storm`: from the command line to a storm and its report. What a storm is, src/storm knows. */
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import type { Command } from 'commander';
+import { resolveEngine } from '../engine/create.ts';
+import type { Address } from '../engine/types.ts';
+import { parseArrival } from '../storm/plan/arrival.ts';
+import { ExpectedError, type ExpectedVersion, loadExpected, pathOf } from '../storm/run/expected.ts';
+import { type FaultFlags, parseFaults } from '../storm/plan/fault-plan.ts';
+import { InputMistake } from '../storm/input-mistake.ts';
+import { LiveView } from '../storm/views/live-view.ts';
+import type { BootPlan } from '../storm/plan/plan.ts';
+import type { Profile } from '../storm/plan/profile.ts';
+import { PROFILES } from '../storm/plan/profiles.ts';
+import { plannedFiles, planFromFiles, readPlan } from '../storm/plan/read-plan.ts';
+import type { StormReport } from '../storm/report.ts';
+import { renderHtml } from '../storm/views/report-html.ts';
+import { renderTable } from '../storm/views/report-table.ts';
+import { runStorm } from '../storm/run/run-storm.ts';
+import { parseSlo, SloError } from '../storm/slo.ts';
+import { expand, hasVariables, nodeVariables } from '../storm/plan/variables.ts';
+import { loopbackAddress } from '../storm/run/share.ts';
+import { escapeText, showValue } from '../text/escape.ts';
+import { errorCode, errorLine } from '../text/error-text.ts';
+import { flag } from '../config/flag.ts';
+import { findServer } from './host-port.ts';
+import type { CommandContext } from '../daemon/interrupts.ts';
+import { OutputFile } from './output-file.ts';
+import { EXIT, type ExitCode, UsageError } from '../config/usage-error.ts';
+import { oneOf, wholeNumber } from '../config/value-kind.ts';
+
+export interface StormFlags extends FaultFlags {
+  readonly nodes: number;
+  readonly plan?: string;
+  readonly profile?: string;
+  readonly file?: readonly string[];
+  readonly verify?: string;
+  readonly versions?: string;
+  readonly arrival: string;
+  readonly seed: number;
+  readonly threads?: number;
+  readonly engine: 'auto' | 'linux' | 'portable';
+  readonly source?: 'address' | 'port';
+  readonly doubledAcks: boolean;
+  readonly slo?: string;
+  readonly json?: string;
+  readonly html?: string;
+  readonly quiet?: boolean;
+}
+
+const MOST_NODES = 1_000_000;
+const DEFAULT_PROFILE = 'bare';
+const DEFAULT_SEED = 1;
+
+function readPlanFile(file: string): BootPlan {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw new UsageError(`--plan: expected a file that can be read, got ${escapeText(errorLine(cause))}`, { cause });
+  }
+  return readPlan(text, escapeText(file));
+}
+
+/** `--profile a,b`: nodes have them in turn. @param flags of which planOf has taken the profiles. */
+function mixOf({ profile }: StormFlags): Profile[] {
+  const names = profile?.split(',') ?? [];
+  return names.length < 2 ? [] : names.map((name) => PROFILES.get(name)!);
+}
+
+/** @throws UsageError, InputMistake. */
+function planOf({ plan, profile, file }: StormFlags): BootPlan {
+  if (plan !== undefined) {
+    if (profile === undefined && file === undefined) return readPlanFile(plan);
+    throw new UsageError('--plan: expected no --profile and no --file beside it, the plan has its own');
+  }
+  if (file === undefined) throw new UsageError('storm: expected --file NAME, once or more, or --plan FILE');
+  const profiles = profile?.split(',') ?? [DEFAULT_PROFILE];
+  // Whether names fit into a request depends on the options beside them: a plan for each tells of all.
+  return profiles.map((one) => planFromFiles({ profile: one, files: file }))[0]!;
+}
+
+/** Every name that any node may ask for. */
+function namesOf(plan: BootPlan, nodes: number): Set<string> {
+  const names = new Set<string>();
+  const own = new Set<string>();
+  for (const { search } of plan.stages) for (const name of search) (hasVariables(name) ? own : names).add(name);
+  if (own.size === 0) return names;
+  for (let node = 1; node <= nodes; node++) {
+    const variables = nodeVariables(node, loopbackAddress(node));
+    for (const template of own) names.add(expand(template, variables));
+  }
+  return names;
+}
+
+/** What nodes should get, if the command line says. @throws UsageError when a file of the plan is missing there. */
+function expectedOf(flags: StormFlags, plan: BootPlan): ExpectedVersion[] | undefined {
+  const { verify, versions, nodes } = flags;
+  if (verify !== undefined && versions !== undefined) {
+    throw new UsageError('--verify: expected no --versions beside it');
+  }
+  const directory = verify ?? versions;
+  if (directory === undefined) return undefined;
+  const kind = verify === undefined ? 'versions' : 'verify';
+  const expected = loadExpected(directory, kind, namesOf(plan, nodes));
+  for (const { name, stage, dispensable } of plannedFiles(plan)) {
+    if (dispensable || expected.some(({ files }) => files.has(pathOf(name)))) continue;
+    throw new UsageError(`--${kind}: expected the file ${name} of stage ${stage} in ${directory}, found none`);
+  }
+  return expected;
+}
+
+/** A node has an address of its own where that costs nothing: on the loopback, with the Linux engine. */
+function sourceOf(flags: StormFlags, engine: 'linux' | 'portable', server: Address): 'address' | 'port' {
+  const possible = engine === 'linux' && server.address.startsWith('127.');
+  if (flags.source === 'address' && !possible) {
+    throw new UsageError('--source address: expected a server on 127.0.0.0/8 and the linux engine; use --source port');
+  }
+  return flags.source ?? (possible ? 'address' : 'port');
+}
+
+/** Where the report goes. Opened before the first packet: a storm of minutes must not end in a path that is wrong. */
+interface Outputs {
+  readonly json: OutputFile | undefined;
+  readonly html: OutputFile | undefined;
+}
+
+function openOutput(name: string, file: string | undefined): OutputFile | undefined {
+  try {
+    return file === undefined ? undefined : OutputFile.open(file);
+  } catch (cause) {
+    const why = cause instanceof UsageError ? 'a directory' : (errorCode(cause) ?? errorLine(cause));
+    throw new UsageError(`${name}: expected a file that can be written, or -, got ${showValue(file)} (${why})`, {
+      cause,
+    });
+  }
+}
+
+function openOutputs({ json, html }: StormFlags): Outputs {
+  if (json !== undefined && json === html) {
+    throw new UsageError(`--html: expected another place than --json has, got ${showValue(json)}`);
+  }
+  const first = openOutput('--json', json);
+  try {
+    return { json: first, html: openOutput('--html', html) };
+  } catch (cause) {
+    first?.discard();
+    throw cause;
+  }
+}
+
+/** @returns whether it could be written. */
+function save(output: OutputFile, text: string, context: CommandContext): boolean {
+  try {
+    output.write(Buffer.from(text));
+    output.finish();
+    return true;
+  } catch (error) {
+    output.discard();
+    context.stderr.write(`reveille: storm: cannot write ${escapeText(errorLine(error))}\n`);
+    return false;
+  }
+}
+
+function show(report: StormReport, flags: StormFlags, { json, html }: Outputs, context: CommandContext): boolean {
+  const colour = process.stdout.isTTY && process.env['NO_COLOR'] === undefined;
+  const width = process.stdout.columns;
+  // What a program reads from stdout must not be mixed with what a person reads.
+  const piped = flags.json === '-' || flags.html === '-';
+  const table = renderTable(report, { colour: colour && !piped, ...(width === undefined ? {} : { width }) });
+  if (piped) context.stderr.write(table);
+  else process.stdout.write(table);
+  const saved = [
+    json === undefined || save(json, `${JSON.stringify(report, null, 2)}\n`, context),
+    html === undefined || save(html, renderHtml(report), context),
+  ];
+  return saved.every(Boolean);
+}
+
+/** Runs one storm. @returns the exit code. @throws UsageError before anything was sent. */
+export async function runStormCommand(text: string, flags: StormFlags, context: CommandContext): Promise<ExitCode> {
+  const { interrupts, stderr, version } = context;
+  const plan = planOf(flags);
+  const mix = mixOf(flags);
+  const arrival = parseArrival(flags.arrival);
+  const faults = parseFaults(flags);
+  const slo = parseSlo(
+    flags.slo,
+    plan.stages.map(({ name }) => name),
+  );
+  const expected = expectedOf(flags, plan);
+  const server = await findServer(text);
+  const { kind: engine } = await resolveEngine(flags.engine);
+  const source = sourceOf(flags, engine, server);
+  const outputs = openOutputs(flags);
+  const abort = new AbortController();
+  interrupts.on('signal', () => abort.abort());
+  let fault: unknown;
+  interrupts.on('fault', (error) => {
+    fault ??= error;
+    abort.abort();
+  });
+  const live = flags.quiet === true ? undefined : new LiveView(stderr);
+  let report: StormReport;
+  try {
+    report = await runStorm({
+      server,
+      plan,
+      mix,
+      nodes: flags.nodes,
+      arrival,
+      arrivalText: flags.arrival,
+      seed: flags.seed,
+      faults,
+      ...(expected === undefined ? {} : { expected }),
+      versioned: flags.versions !== undefined,
+      source,
+      engine,
+      threads: flags.threads ?? Math.max(1, availableParallelism() - 1),
+      doubledAcks: flags.doubledAcks,
+      slo,
+      version,
+      onProgress: (progress) => live?.update(progress),
+      signal: abort.signal,
+    });
+  } catch (cause) {
+    outputs.json?.discard();
+    outputs.html?.discard();
+    throw cause;
+  } finally {
+    live?.close();
+  }
+  const saved = show(report, flags, outputs, context);
+  if (fault !== undefined) throw fault;
+  return report.slo.met && saved && report.unfinished === 0 ? EXIT.fine : EXIT.failed;
+}
+
+function collect(value: string, before: readonly string[] | undefined): string[] {
+  return [...(before ?? []), value];
+}
+
+/** Adds the command. @param done gets its exit code. */
+export function addStorm(program: Command, context: CommandContext, done: (code: ExitCode) => void): void {
+  const nodes = wholeNumber(1, MOST_NODES);
+  const seed = wholeNumber(0, Number.MAX_SAFE_INTEGER);
+  const threads = wholeNumber(1, 256);
+  program
+    .command('storm')
+    .summary('simulate racks of booting nodes against any TFTP server')
+    .description('Boots simulated nodes against a TFTP server, as firmware would, and reports how it held up.')
+    .argument('<SERVER>', 'HOST[:PORT] (default port 69)')
+    .requiredOption('--nodes <N>', `how many nodes boot, ${nodes.expected}`, flag('--nodes', nodes))
+    .option('--file <NAME>', 'a file that each node fetches; may be given several times, in order', collect)
+    .option(
+      '--profile <NAME>',
+      `firmware: ${[...PROFILES.keys()].join(', ')} (default: ${DEFAULT_PROFILE}); several with commas: nodes have them in turn`,
+    )
+    .option('--plan <FILE>', 'YAML file with the stages of a boot, instead of --file and --profile')
+    .option('--verify <DIR>', 'compare every byte with the files of this directory')
+    .option('--versions <DIR>', 'as --verify, each subdirectory one version: tells nodes that got a mix')
+    .option('--arrival <LAW>', 'burst[:TIME], ramp:TIME, poisson:N/s, waves:N@TIME', 'burst')
+    .option('--seed <N>', 'repeats a storm: its moments and faults', flag('--seed', seed), DEFAULT_SEED)
+    .option('--loss <SHARE>', 'lose packets: 1%, in:1% (from the server), out:1%')
+    .option('--duplicate <SHARE>', 'deliver packets twice')
+    .option('--reorder <SHARE>', 'let packets be overtaken')
+    .option('--delay <TIME>', 'delay packets: 5ms, 2ms..5ms, in:5ms')
+    .option('--lose <PACKET>', 'lose one packet of each transfer: "ack 100 x3", "data last"; may be repeated', collect)
+    .option('--vanish <SHARE>', 'nodes that fall silent in the middle')
+    .option('--crawl <SHARE:TIME>', 'nodes that wait before each ACK: 5%:100ms')
+    .option('--no-doubled-acks', 'send no ACK twice (one is, in each longer transfer, to see that nothing comes of it)')
+    .option('--threads <N>', `threads to simulate with (default: cores less one)`, flag('--threads', threads))
+    .option(
+      '--engine <KIND>',
+      'auto, linux or portable',
+      flag('--engine', oneOf(['auto', 'linux', 'portable'])),
+      'auto',
+    )
+    .option(
+      '--source <KIND>',
+      'address (each node its own, loopback only) or port (default: address where possible)',
+      flag('--source', oneOf(['address', 'port'])),
+    )
+    .option('--slo <TEXT>', 'what must hold (default: failed=0,wrong_bytes=0,mixed_versions=0)')
+    .option('--json <FILE>', 'write the report as JSON, - for stdout')
+    .option('--html <FILE>', 'write the report as a page, - for stdout')
+    .option('--quiet', 'no live view')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  reveille storm 127.0.0.1:6969 --nodes 1000 --profile ipxe --file linux --file initrd.img --verify DIR
+  reveille storm 192.0.2.1 --nodes 40 --plan examples/storm/uefi-grub.yaml --arrival ramp:10s --html report.html
+  reveille storm 127.0.0.1:6969 --nodes 500 --file linux --loss 1% --slo 'failed=0,finish.p99<60s,violations=0'
+
+Exit codes: 0 what must hold held, 1 it did not (or the storm was stopped), 2 wrong usage: nothing was sent.
+`,
+    )
+    .action(async (server: string, flags: StormFlags) => {
+      try {
+        done(await runStormCommand(server, flags, context));
+      } catch (error) {
+        const mistaken = error instanceof InputMistake || error instanceof SloError || error instanceof ExpectedError;
+        throw mistaken ? new UsageError(error.message, { cause: error }) : error;
+      }
+    });
+}

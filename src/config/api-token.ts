@@ -1,0 +1,21 @@
+/** The token of the HTTP API, from wherever it stands. */
+import { readFileSync } from 'node:fs';
+import { showValue } from '../text/escape.ts';
+import { errorCode } from '../text/error-text.ts';
+import { UsageError } from './usage-error.ts';
+import { token } from './value-kind.ts';
+
+/** @throws UsageError in one line. */
+export function readToken(file: string): string {
+  const origin = `apiTokenFile ${showValue(file)}`;
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    throw new UsageError(`${origin}: expected a file with a token, got ${errorCode(error) ?? 'an unreadable one'}`, {
+      cause: error,
+    });
+  }
+  if (token.read(text) === undefined) throw new UsageError(`${origin}: expected ${token.expected}`);
+  return text;
+}

@@ -1,0 +1,182 @@
+/**
+ * The config file: YAML to checked settings. Knows the file's shape and where each key stands in it; every mistake
+ * becomes one line that names the file, the line, the key, what was expected and what was found.
+ */
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { isMap, isNode, isScalar, LineCounter, type Document, parseDocument, visit } from 'yaml';
+import { z } from 'zod';
+import { escapeText, showValue } from '../text/escape.ts';
+import { errorCode } from '../text/error-text.ts';
+import { offsetOf, type Path, spell, valueAt } from '../text/yaml-place.ts';
+import { nearest } from '../text/closest-word.ts';
+import { ROUTE_KEYS, ROUTES } from './route-list.ts';
+import { SETTING_KINDS, type Settings } from './settings.ts';
+import { UsageError } from './usage-error.ts';
+import type { ValueKind } from './value-kind.ts';
+
+/** Far more than any config needs; parsing what is larger would cost memory for a mistake. */
+const LARGEST_CONFIG = 2 ** 20;
+/** An alias may stand for a value written twice; a file that multiplies aliases is an attack on memory. */
+const MOST_ALIASES = 16;
+
+export interface ConfigFile {
+  /** The settings that the file holds. Paths are absolute. */
+  readonly values: Partial<Settings>;
+  /** Where a key stands, as `FILE:LINE`. */
+  where(key: string): string;
+}
+
+function field<T>(kind: ValueKind<T>) {
+  return z.unknown().transform((value, context): T => {
+    const read = kind.read(value);
+    if (read !== undefined) return read;
+    context.addIssue({ code: 'custom', message: kind.expected });
+    return z.NEVER;
+  });
+}
+
+/** Keys that hold a path. */
+const PATHS = ['root', 'store', 'leases', 'inventory', 'apiTokenFile'] as const;
+const KEYS = Object.keys(SETTING_KINDS);
+const SCHEMA = z
+  .strictObject({
+    ...Object.fromEntries(Object.entries(SETTING_KINDS).map(([key, kind]) => [key, field<unknown>(kind)])),
+    // A list of maps: what is wrong in it has a place of its own.
+    routes: ROUTES,
+  })
+  .partial();
+
+function readText(file: string, shown: string): string {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new UsageError(`${shown}: expected a config file, got ${errorCode(error) ?? 'an unreadable one'}`, {
+      cause: error,
+    });
+  }
+  if (text.length > LARGEST_CONFIG) {
+    throw new UsageError(`${shown}: expected at most ${LARGEST_CONFIG} characters, got ${text.length}`);
+  }
+  if (text.trim() === '') throw new UsageError(`${shown}:1: expected settings such as "root: DIR", got an empty file`);
+  return text;
+}
+
+/** The first thing that is wrong with the YAML itself, or undefined. */
+function syntaxMistake(document: Document, text: string, where: (offset: number) => string): string | undefined {
+  const error = document.errors[0] ?? document.warnings[0];
+  if (error === undefined) return undefined;
+  const [start, end] = error.pos;
+  const line = where(start);
+  if (error.code === 'DUPLICATE_KEY') {
+    const key = /^[^\s:]+/.exec(text.slice(start))?.[0] ?? '';
+    return `${line}: ${escapeText(key, 60)}: expected once, got a second time`;
+  }
+  const lineText = text.slice(text.lastIndexOf('\n', start - 1) + 1).split('\n', 1)[0]!;
+  const quotes = /\[[0-9a-f:.]*:[0-9a-f:.]*\]:[0-9]/i.test(lineText)
+    ? ' (an IPv6 address needs quotes: "[::]:69")'
+    : '';
+  const found =
+    error.code === 'MULTIPLE_DOCS'
+      ? 'a second document'
+      : showValue(text.slice(start, Math.max(end, start + 1)).trim());
+  return `${line}: expected YAML, got ${found}: ${escapeText(error.message, 120)}${quotes}`;
+}
+
+function toPlain(document: Document, shown: string): Record<string, unknown> {
+  let aliases = 0;
+  visit(document, { Alias: () => void aliases++ });
+  if (aliases > MOST_ALIASES) {
+    throw new UsageError(`${shown}: expected at most ${MOST_ALIASES} aliases, got ${aliases}`);
+  }
+  try {
+    const plain: unknown = document.toJS();
+    return typeof plain === 'object' && plain !== null ? { ...plain } : {};
+  } catch (cause) {
+    throw new UsageError(`${shown}: expected every alias after its anchor, got one that has none`, { cause });
+  }
+}
+
+function parseYaml(text: string, counter: LineCounter, shown: string): Document {
+  try {
+    return parseDocument(text, { lineCounter: counter, prettyErrors: false });
+  } catch (error) {
+    // Only a file nested so deeply that the parser runs out of stack gets here.
+    throw new UsageError(`${shown}: expected YAML, got a file too deeply nested`, { cause: error });
+  }
+}
+
+/** Where each key starts. @throws UsageError when the document is no map of words to values. */
+function keyOffsets(document: Document, at: (offset: number) => string): Map<string, number> {
+  const lines = new Map<string, number>();
+  const root = document.contents;
+  // A file of comments alone is a config: it changes nothing.
+  if (root === null || (isScalar(root) && root.value === null)) return lines;
+  if (!isMap(root)) {
+    throw new UsageError(`${at(root.range?.[0] ?? 0)}: expected settings such as "root: DIR", got no map of keys`);
+  }
+  for (const { key } of root.items) {
+    const offset = isNode(key) ? (key.range?.[0] ?? 0) : 0;
+    if (!isScalar(key) || typeof key.value !== 'string') {
+      const found = isScalar(key) ? showValue(key.value) : 'no word';
+      throw new UsageError(`${at(offset)}: expected a key of ${KEYS.join(', ')}, got ${found}`);
+    }
+    lines.set(key.value, offset);
+  }
+  return lines;
+}
+
+interface Mistake {
+  readonly path: Path;
+  /** What follows the key. */
+  readonly text: string;
+}
+
+function mistakesIn(issue: z.core.$ZodIssue, plain: Record<string, unknown>): Mistake[] {
+  if (issue.code === 'unrecognized_keys') {
+    const keys = issue.path.length === 0 ? KEYS : ROUTE_KEYS;
+    return issue.keys.map((key) => {
+      const meant = nearest(key, keys);
+      const known = meant === undefined ? `one of ${keys.join(', ')}` : `a known key (did you mean ${meant}?)`;
+      return { path: [...issue.path, key], text: `expected ${known}, got an unknown key` };
+    });
+  }
+  const got: unknown = issue.code === 'custom' ? issue.params?.['got'] : undefined;
+  const found = typeof got === 'string' ? got : showValue(valueAt(plain, issue.path));
+  return [{ path: issue.path, text: `expected ${issue.message}, got ${found}` }];
+}
+
+/**
+ * Reads and checks a config file.
+ *
+ * @param file its path; relative paths in it are relative to the file's directory.
+ * @throws UsageError with one line for the first mistake.
+ */
+export function readConfig(file: string): ConfigFile {
+  const shown = escapeText(file);
+  const text = readText(file, shown);
+  const counter = new LineCounter();
+  const at = (offset: number): string => `${shown}:${Math.max(1, counter.linePos(offset).line)}`;
+  const document = parseYaml(text, counter, shown);
+  const mistake = syntaxMistake(document, text, at);
+  if (mistake !== undefined) throw new UsageError(mistake);
+
+  const lines = keyOffsets(document, at);
+  const where = (key: string): string => at(lines.get(key) ?? 0);
+
+  const plain = toPlain(document, shown);
+  const checked = SCHEMA.safeParse(plain);
+  if (!checked.success) {
+    const mistakes = checked.error.issues.flatMap((issue) => mistakesIn(issue, plain));
+    const placed = mistakes.map((one) => ({ ...one, offset: offsetOf(document, one.path) }));
+    const first = placed.toSorted((a, b) => a.offset - b.offset)[0]!;
+    throw new UsageError(`${at(first.offset)}: ${escapeText(spell(first.path, 'config'), 60)}: ${first.text}`);
+  }
+  const values = checked.data as Partial<Settings>;
+  const paths = PATHS.flatMap((key) => {
+    const path = values[key];
+    return path === undefined ? [] : [[key, resolve(dirname(file), path)] as const];
+  });
+  return { values: { ...values, ...Object.fromEntries(paths) }, where };
+}

@@ -1,0 +1,30 @@
+/** How a person writes the name of a node, made the one way that pins are kept by. */
+import { isIP } from 'node:net';
+import { ipNode, macNode, NODE_KINDS, type NodeId, serialNode, uuidNode } from '../boot-set/node/node-identity.ts';
+import { showValue } from '../text/escape.ts';
+import { UsageError } from './usage-error.ts';
+
+/** Six bytes without separators, or in groups of four digits as network gear writes them. */
+const GROUPED_MAC = /^(?:[0-9a-f]{12}|(?:[0-9a-f]{4}\.){2}[0-9a-f]{4})$/i;
+
+/** A name without its kind, which its form tells. */
+function nodeByForm(text: string): NodeId | undefined {
+  if (isIP(text) > 0) return ipNode(text);
+  const digits = GROUPED_MAC.test(text) ? text.replaceAll('.', '').match(/../g)!.join(':') : text;
+  return macNode(digits) ?? uuidNode(text) ?? (/^[0-9a-f]{8}$/i.test(text) ? serialNode(text) : undefined);
+}
+
+/**
+ * A MAC in any of its spellings, a UUID, a serial number of eight digits or an address, with its kind before it
+ * (`mac:`, as lists of pins show it) or without.
+ *
+ * @throws UsageError for what names no node.
+ */
+export function nodeText(text: string): NodeId {
+  const kind = NODE_KINDS.find((one) => text.toLowerCase().startsWith(`${one}:`));
+  const node = nodeByForm(kind === undefined ? text : text.slice(kind.length + 1));
+  if (node === undefined || (kind !== undefined && !node.startsWith(`${kind}:`))) {
+    throw new UsageError(`NODE: expected a MAC, a UUID, a serial number or an address, got ${showValue(text)}`);
+  }
+  return node;
+}

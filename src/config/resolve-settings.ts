@@ -1,0 +1,59 @@
+/** Flags over the config file over the defaults, and what they name looked at. Knows both origins, and how to name each. */
+import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { readToken } from './api-token.ts';
+import { type ConfigFile, readConfig } from './config-file.ts';
+import { showValue } from '../text/escape.ts';
+import { errorCode } from '../text/error-text.ts';
+import { defaultSettings, type Settings } from './settings.ts';
+import { UsageError } from './usage-error.ts';
+
+/** What the command line says; undefined: nothing. */
+export type Flags = { readonly [K in keyof Settings]?: Settings[K] | undefined };
+
+function saidBy(flags: Flags): Partial<Settings> {
+  return Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
+}
+
+function checkDirectory(directory: string, origin: string): string {
+  if (directory === '') throw new UsageError(`${origin}: expected a directory, got an empty name`);
+  const path = resolve(directory);
+  let found: string;
+  try {
+    if (statSync(path).isDirectory()) return path;
+    found = 'which is not one';
+  } catch (error) {
+    const code = errorCode(error) ?? 'unreadable';
+    found = code === 'ENOENT' ? 'which does not exist' : `which cannot be read (${code})`;
+  }
+  throw new UsageError(`${origin}: expected a directory, got ${showValue(directory)}, ${found}`);
+}
+
+/**
+ * @param flags from the command line. Relative paths are relative to the working directory.
+ * @param configFile path of the config file, if one is used.
+ * @throws UsageError with one line for the first mistake.
+ */
+export function resolveSettings(flags: Flags, configFile: string | undefined): Settings {
+  const config: ConfigFile | undefined = configFile === undefined ? undefined : readConfig(configFile);
+  const said = saidBy(flags);
+  const check = (key: 'root' | 'store', flag: string): string | undefined => {
+    const directory = said[key] ?? config?.values[key];
+    const origin = said[key] !== undefined || config === undefined ? flag : `${config.where(key)}: ${key}`;
+    return directory === undefined ? undefined : checkDirectory(directory, origin);
+  };
+  const root = check('root', 'ROOT');
+  const store = check('store', '--store');
+  const given = { ...defaultSettings(), ...config?.values, ...said };
+  if (root === undefined && store === undefined && given.routes.length === 0) {
+    throw new UsageError(
+      'serve: expected a directory to serve, got neither ROOT nor --store nor "root", "store" or "routes" in a config file',
+    );
+  }
+  const inventory = given.inventory === undefined ? undefined : resolve(given.inventory);
+  const settings = { ...given, root, store, inventory };
+  const { apiToken, apiTokenFile } = settings;
+  return apiToken === undefined && apiTokenFile !== undefined
+    ? { ...settings, apiToken: readToken(apiTokenFile) }
+    : settings;
+}

@@ -1,0 +1,108 @@
+/**
+ * The shape of `routes` in a config file: what each key of a route may hold. Knows the keys and their values; not what a
+ * pattern means, nor whether a template is there: that is src/render's.
+ */
+import { z } from 'zod';
+import { parsePattern } from '../render/pattern.ts';
+import { FAILURE_POLICIES, ROUTE_KINDS, type RouteConfig } from '../render/types.ts';
+import { showValue } from '../text/escape.ts';
+import { duration, size, type ValueKind } from './value-kind.ts';
+
+/** Each request passes them one by one until one takes it. */
+const MOST_ROUTES = 1024;
+const MOST_LABELS = 64;
+
+function text(expected: string, most: number): z.ZodType<string> {
+  return z.string({ error: expected }).min(1, { error: expected }).max(most, { error: expected });
+}
+
+function kind<T>(of: ValueKind<T>): z.ZodType<T> {
+  return z.unknown().transform((value, context): T => {
+    const read = of.read(value);
+    if (read !== undefined) return read;
+    context.addIssue({ code: 'custom', message: of.expected });
+    return z.NEVER;
+  });
+}
+
+function flag(expected: string): z.ZodType<boolean> {
+  return z.boolean({ error: expected });
+}
+
+/** YAML makes numbers and truths of what labels mean as text. */
+const LABEL = z.union([z.string(), z.number(), z.boolean()], { error: 'a text' }).transform(String);
+const WHEN = z
+  .record(z.string(), LABEL, { error: 'labels such as {role: compute}' })
+  .refine((labels) => Object.keys(labels).length <= MOST_LABELS, { error: `at most ${MOST_LABELS} labels` });
+
+const MATCH = text('a name with captures, such as "pxelinux.cfg/01-{mac}" (in quotes)', 512).transform(
+  (match, context) => {
+    try {
+      parsePattern(match);
+      return match;
+    } catch (error) {
+      // The pattern's own words begin with what is expected.
+      const [expected = '', got = showValue(match)] = (error as Error).message
+        .replace(/^expected /, '')
+        .split(', got ');
+      context.addIssue({ code: 'custom', message: expected, params: { got } });
+      return z.NEVER;
+    }
+  },
+);
+
+const ROUTE = z
+  .strictObject(
+    {
+      match: MATCH,
+      template: text('a template, as a file below the folder of the config file', 1024).optional(),
+      handler: text('a module, as a file below the folder of the config file', 1024).optional(),
+      upstream: text('a URL such as http://127.0.0.1:8080/boot', 2048).optional(),
+      rewrite: text('a name, with captures in braces', 512).optional(),
+      empty: z.literal(true, { error: 'true' }).optional(),
+      refuse: text('a reason for the log', 512).optional(),
+      channel: text('a channel', 512).optional(),
+      when: WHEN.optional(),
+      unknown: flag('true or false').optional(),
+      timeout: kind(duration(1, 600_000, 'a duration from 1ms to 10m, such as 2s')).optional(),
+      maxBytes: kind(size('a size such as 64KiB')).optional(),
+      redirects: z
+        .int({ error: 'a whole number from 0 to 5' })
+        .min(0, { error: 'a whole number from 0 to 5' })
+        .max(5, { error: 'a whole number from 0 to 5' })
+        .optional(),
+      onFailure: z.enum(FAILURE_POLICIES, { error: `one of ${FAILURE_POLICIES.join(', ')}` }).optional(),
+    },
+    {
+      error: (issue) =>
+        issue.code === 'invalid_type' ? 'a route such as {match: "x/{mac}", template: FILE}' : undefined,
+    },
+  )
+  .check(({ value, issues }) => {
+    const named = ROUTE_KINDS.filter((key) => value[key] !== undefined);
+    // A misspelled one is not a missing one.
+    if (named.length === 1 || issues.length > 0) return;
+    const got = named.length === 0 ? 'none of them' : named.join(' and ');
+    issues.push({
+      code: 'custom',
+      message: `one of ${ROUTE_KINDS.join(', ')}`,
+      path: named.length === 0 ? [] : [named[1]!],
+      params: { got },
+      input: value,
+    });
+  });
+
+/** What a route may say, for those who misspell it. */
+export const ROUTE_KEYS: readonly string[] = Object.keys(ROUTE.shape);
+
+export const ROUTES = z
+  .array(ROUTE, { error: 'a list of routes' })
+  .max(MOST_ROUTES, { error: `at most ${MOST_ROUTES} routes` })
+  .transform((routes): readonly RouteConfig[] =>
+    routes.map(({ timeout, ...route }) => (timeout === undefined ? route : { ...route, timeoutMs: timeout })),
+  );
+
+export const routeList: ValueKind<readonly RouteConfig[]> = {
+  expected: 'a list of routes',
+  read: (value) => ROUTES.safeParse(value).data,
+};

@@ -1,0 +1,140 @@
+/**
+ * The kinds of values that flags and config files hold: how each is read and what to say when it is wrong. Knows
+ * neither the settings nor where a value was written.
+ */
+import type { Address } from '../engine/types.ts';
+import { parseAddress } from '../text/address-text.ts';
+
+export interface ValueKind<T> {
+  /** Completes the sentence "expected …". */
+  readonly expected: string;
+  /** @param value a string from the command line, or whatever YAML made of it. @returns undefined when it is wrong. */
+  read(value: unknown): T | undefined;
+}
+
+const SIZE_UNITS: Readonly<Record<string, number>> = { '': 1, B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
+const DURATION_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** `512`, `64KiB`, `1.5 GiB`. @returns whole bytes, or undefined. */
+export function parseSize(text: string): number | undefined {
+  const match = /^([0-9]{1,16}(?:\.[0-9]{1,9})?) ?(B|KiB|MiB|GiB)?$/.exec(text);
+  if (match === null) return undefined;
+  const bytes = Number(match[1]) * SIZE_UNITS[match[2] ?? '']!;
+  return Number.isSafeInteger(bytes) ? bytes : undefined;
+}
+
+/** `500ms`, `30s`, `1.5m`, `4h`, or a bare 0. @returns whole milliseconds, or undefined. */
+export function parseDuration(text: string): number | undefined {
+  if (text === '0') return 0;
+  const match = /^([0-9]{1,12}(?:\.[0-9]{1,3})?) ?(ms|s|m|h)$/.exec(text);
+  if (match === null) return undefined;
+  const ms = Math.round(Number(match[1]) * DURATION_UNITS[match[2]!]!);
+  return Number.isSafeInteger(ms) ? ms : undefined;
+}
+
+/** A string as it is, a number as it would be written; anything else has no text. */
+function textOf(value: unknown): string | undefined {
+  if (typeof value === 'string') return value;
+  return typeof value === 'number' && Number.isFinite(value) ? String(value) : undefined;
+}
+
+function bounded(number: number | undefined, least: number, most: number): number | undefined {
+  return number !== undefined && number >= least && number <= most ? number : undefined;
+}
+
+export function wholeNumber(least: number, most: number): ValueKind<number> {
+  return {
+    expected: `a whole number from ${least} to ${most}`,
+    read(value) {
+      const text = textOf(value);
+      return text !== undefined && /^[0-9]{1,15}$/.test(text) ? bounded(Number(text), least, most) : undefined;
+    },
+  };
+}
+
+export function size(expected: string): ValueKind<number> {
+  return {
+    expected,
+    read(value) {
+      const text = textOf(value);
+      return text === undefined ? undefined : parseSize(text);
+    },
+  };
+}
+
+export function duration(leastMs: number, mostMs: number, expected: string): ValueKind<number> {
+  return {
+    expected,
+    read(value) {
+      const text = textOf(value);
+      return text === undefined ? undefined : bounded(parseDuration(text), leastMs, mostMs);
+    },
+  };
+}
+
+export function oneOf<const T extends string>(words: readonly T[]): ValueKind<T> {
+  return {
+    expected: `one of ${words.join(', ')}`,
+    read: (value) => words.find((word) => word === value),
+  };
+}
+
+export const yesOrNo: ValueKind<boolean> = {
+  expected: 'true or false',
+  read: (value) => (typeof value === 'boolean' ? value : undefined),
+};
+
+export const directory: ValueKind<string> = {
+  expected: 'a directory',
+  read: (value) => (typeof value === 'string' && value !== '' && !value.includes('\0') ? value : undefined),
+};
+
+/** A path as it is, whatever is there. */
+export function path(expected: string): ValueKind<string> {
+  return { expected, read: (value) => directory.read(value) };
+}
+
+/** Long enough not to be guessed. */
+export const token: ValueKind<string> = {
+  expected: 'a token of 16 to 256 printable characters without spaces',
+  read: (value) => (typeof value === 'string' && /^[\x21-\x7e]{16,256}$/.test(value) ? value : undefined),
+};
+
+/** Words that pass, one or a list of them. @param most how many there may be. */
+export function listOf(
+  expected: string,
+  passes: (word: string) => boolean,
+  most: number,
+): ValueKind<readonly string[]> {
+  return {
+    expected,
+    read(value) {
+      const list: unknown[] = Array.isArray(value) ? value : [value];
+      const words = list.filter((word) => typeof word === 'string' && passes(word)) as string[];
+      return words.length === list.length && words.length <= most ? words : undefined;
+    },
+  };
+}
+
+function address(value: unknown): Address | undefined {
+  return typeof value === 'string' ? parseAddress(value) : undefined;
+}
+
+export const oneAddress: ValueKind<Address> = {
+  expected: 'ADDR:PORT such as 127.0.0.1:69 or [::1]:69',
+  read: address,
+};
+
+/** One address or a list of them. In YAML an IPv6 address needs quotes: a bracket opens a list there. */
+export const addresses: ValueKind<readonly Address[]> = {
+  expected: 'ADDR:PORT such as "0.0.0.0:69" or "[::]:69", or a list of them',
+  read(value) {
+    const list = (Array.isArray(value) ? value : [value]).map(address);
+    return list.length > 0 && list.every((item) => item !== undefined) ? list : undefined;
+  },
+};
+
+export const addressOrOff: ValueKind<Address | false> = {
+  expected: 'ADDR:PORT such as "127.0.0.1:6970", or false',
+  read: (value) => (value === false ? false : address(value)),
+};

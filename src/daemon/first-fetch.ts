@@ -1,0 +1,83 @@
+/** A command for the person who has just started a server: fetch this, see that it works. Knows the root's files. */
+import type { Dirent } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Address } from '../engine/types.ts';
+import { formatHost } from '../text/address-text.ts';
+
+/** A look around, not a search: directories read and names looked at, at most. */
+const MOST_DIRECTORIES = 32;
+const MOST_ENTRIES = 2000;
+/** Names that need no quoting in a shell or in a URI, and are not hidden. */
+const PLAIN = /^[A-Za-z0-9_][A-Za-z0-9._-]*$/;
+/** What a person would try first. */
+const KERNEL = /^(?:linux|vmlinuz|bzImage|kernel)/;
+
+async function list(directory: string): Promise<Dirent[]> {
+  try {
+    const entries = await readdir(directory, { withFileTypes: true });
+    return entries
+      .slice(0, MOST_ENTRIES)
+      .filter((entry) => PLAIN.test(entry.name))
+      .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  } catch {
+    return [];
+  }
+}
+
+/** curl gives up on empty files (RFC 2349's tsize 0), so they are no example. */
+async function hasBytes(path: string): Promise<boolean> {
+  try {
+    const found = await stat(path);
+    return found.isFile() && found.size > 0;
+  } catch {
+    return false;
+  }
+}
+
+/** @returns the name, relative to `root`, of a regular file that is not empty: a kernel, if one is near the top. */
+export async function exampleFile(root: string): Promise<string | undefined> {
+  const waiting = [''];
+  let first: string | undefined;
+  for (let read = 0; read < MOST_DIRECTORIES && waiting.length > 0; read++) {
+    const directory = waiting.shift()!;
+    for (const entry of await list(join(root, directory))) {
+      const name = directory === '' ? entry.name : `${directory}/${entry.name}`;
+      if (entry.isDirectory()) {
+        waiting.push(name);
+        continue;
+      }
+      const kernel = KERNEL.test(entry.name);
+      if (!entry.isFile() || (first !== undefined && !kernel) || !(await hasBytes(join(root, name)))) continue;
+      if (kernel) return name;
+      first = name;
+    }
+  }
+  return first;
+}
+
+const STAND_INS: ReadonlyMap<string, string> = new Map([
+  ['0.0.0.0', '127.0.0.1'],
+  ['::', '::1'],
+]);
+
+/** Where a person on this machine would reach the server: 127.0.0.1 if it can be had. */
+function nearestAddress(addresses: readonly Address[]): Address | undefined {
+  const reachable = addresses
+    .map(({ address, port }) => ({ address: STAND_INS.get(address) ?? address, port }))
+    .filter(({ address }) => !address.includes('%'));
+  return (
+    reachable.find(({ address }) => address === '127.0.0.1') ??
+    reachable.find(({ address }) => !address.includes(':')) ??
+    reachable[0]
+  );
+}
+
+/** @returns `Try: curl …`, or undefined when there is nothing to try. */
+export async function fetchHint(addresses: readonly Address[], root: string): Promise<string | undefined> {
+  const at = nearestAddress(addresses);
+  const name = at === undefined ? undefined : await exampleFile(root);
+  if (at === undefined || name === undefined) return undefined;
+  const port = at.port === 69 ? '' : `:${at.port}`;
+  return `Try: curl -o ${name.slice(name.lastIndexOf('/') + 1)} tftp://${formatHost(at.address)}${port}/${name}`;
+}

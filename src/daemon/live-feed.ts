@@ -1,0 +1,89 @@
+/**
+ * What a server run tells of itself while it runs: the live state, fed with what the server reports, and put together with
+ * store, cache and inventory. Knows the parts by their seams; no HTTP.
+ */
+import type { NodeId } from '../boot-set/node/node-identity.ts';
+import type { BufferCache } from '../content/buffer-cache.ts';
+import { LiveState } from '../observe/live-state.ts';
+import type { KnownNode } from '../observe/row-list.ts';
+import type { CacheRow, ChannelRow } from '../live/wire.ts';
+import type { Server } from '../server/types.ts';
+import { escapeText } from '../text/escape.ts';
+import type { LiveApiOptions } from '../admin/live-api.ts';
+import { nodeText } from '../config/node-argument.ts';
+import type { ServedContent } from './served-content.ts';
+import { UsageError } from '../config/usage-error.ts';
+
+/** Channels that are told of. */
+const CHANNELS_MAX = 100;
+
+export interface ObservedParts {
+  readonly server: () => Server | undefined;
+  readonly content: ServedContent;
+  readonly cache: BufferCache;
+  readonly version: string;
+  readonly workers: number;
+}
+
+function knownNode(content: ServedContent, ids: readonly NodeId[]): KnownNode | undefined {
+  const { inventory } = content.routes;
+  if (inventory === undefined) return undefined;
+  for (const id of ids) {
+    const node = inventory.find(id);
+    if (node !== undefined) return node;
+  }
+  return undefined;
+}
+
+function channelRows(content: ServedContent): ChannelRow[] {
+  const { channels = [] } = content.store?.stats() ?? {};
+  return channels.slice(0, CHANNELS_MAX).map(({ name, current, byVersion }) => ({
+    name: escapeText(name),
+    current: current ?? null,
+    pins: byVersion.map(({ version, pins }) => ({ version, boots: pins })),
+  }));
+}
+
+function cacheRow(cache: BufferCache): CacheRow {
+  const { heldBytes, idleBytes, shelvedBytes, entries, hits, misses, evictions } = cache.stats();
+  return { heldBytes, idleBytes, shelvedBytes, entries, hits, misses, evictions };
+}
+
+export function liveStateOf({ server, content, cache, version, workers }: ObservedParts): LiveState {
+  return new LiveState({
+    server,
+    channels: () => channelRows(content),
+    cache: () => cacheRow(cache),
+    known: (ids) => knownNode(content, ids),
+    show: escapeText,
+    version,
+    workers,
+  });
+}
+
+/** @returns the page's part of the admin address. */
+export function liveApiOf(state: LiveState, content: ServedContent): LiveApiOptions {
+  return {
+    state,
+    idsOf(text) {
+      const node = content.routes.inventory?.named(text);
+      if (node === undefined) {
+        try {
+          return [nodeText(text)];
+        } catch (error) {
+          const isName = /^[\x21-\x7e]{1,100}$/.test(text);
+          throw isName && error instanceof UsageError
+            ? new UsageError(`${error.message}, and the inventory has no node of that name`)
+            : error;
+        }
+      }
+      const { mac, uuid, serial, address } = node;
+      return [
+        ...mac.map((one) => `mac:${one}`),
+        ...(uuid === undefined ? [] : [`uuid:${uuid}`]),
+        ...(serial === undefined ? [] : [`serial:${serial}`]),
+        ...address.map((one) => `ip:${one}`),
+      ];
+    },
+  };
+}

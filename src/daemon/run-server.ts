@@ -1,0 +1,357 @@
+/**
+ * The life of a server process: what is started in which order, what a signal does, how it ends. Knows the parts by
+ * their seams and never ends the process itself: worker threads must have closed their sockets before that.
+ */
+import { dirname, resolve as absolute } from 'node:path';
+import { BufferCache } from '../content/buffer-cache.ts';
+import { DEFAULT_LIMITS, startServer } from '../server/server.ts';
+import type { Address } from '../engine/types.ts';
+import type { Server, ServerOptions } from '../server/types.ts';
+import { formatAddress } from '../text/address-text.ts';
+import { type Admin, startAdmin } from '../admin/admin-server.ts';
+import { escapeText } from '../text/escape.ts';
+import { errorCode, errorLine } from '../text/error-text.ts';
+import { fetchHint } from './first-fetch.ts';
+import type { CommandContext } from './interrupts.ts';
+import { Log, type LogTarget, stdoutTarget } from '../telemetry/log.ts';
+import { Metrics } from '../telemetry/metrics.ts';
+import type { LiveState } from '../observe/live-state.ts';
+import { liveApiOf, liveStateOf } from './live-feed.ts';
+import { prettyTarget } from '../telemetry/pretty-log.ts';
+import { LiveConfig, type Reloaded } from '../config/live-config.ts';
+import { ServedContent } from './served-content.ts';
+import { type Flags, resolveSettings } from '../config/resolve-settings.ts';
+import type { Settings } from '../config/settings.ts';
+import { EXIT, type ExitCode } from '../config/usage-error.ts';
+
+/** A fault that comes again and again is told so often. */
+const MOST_FAULTS_TOLD = 10;
+
+export interface RunOptions extends CommandContext {
+  readonly settings: Settings;
+  /** The absolute path that they come from, if that can change; read() reads them anew. */
+  readonly config?: { readonly file: string; readonly read: () => Settings };
+  readonly target: LogTarget;
+  /** How to start the server; tests have their own. */
+  readonly start?: (options: ServerOptions) => Promise<Server>;
+}
+
+function adviceFor(error: unknown): string {
+  const code = errorCode(error);
+  if (code === 'EACCES') return ' (a port below 1024 needs root, or the capability CAP_NET_BIND_SERVICE)';
+  if (code === 'EADDRINUSE') return ' (is another server running?)';
+  return '';
+}
+
+class ServerRun {
+  readonly #options: RunOptions;
+  readonly #log: Log;
+  readonly #metrics: Metrics;
+  readonly #cache: BufferCache;
+  readonly #content: ServedContent;
+  readonly #state: LiveState;
+  #live: LiveConfig | undefined;
+  #server: Server | undefined;
+  #admin: Admin | undefined;
+  #toldOfBudget = false;
+  #stopsAsked = 0;
+  #faults = 0;
+  #wake: () => void = () => {};
+
+  constructor(options: RunOptions) {
+    const { settings, target, version } = options;
+    this.#options = options;
+    this.#log = new Log(settings.logLevel, target);
+    this.#cache = new BufferCache({
+      maxBytes: settings.cacheBytes,
+      limitBytes: settings.memoryLimit,
+      onOverBudget: (bytes) => this.#warnOfBudget(bytes),
+    });
+    this.#content = new ServedContent({
+      settings,
+      base: options.config === undefined ? undefined : dirname(options.config.file),
+      cache: this.#cache,
+      onWarning: this.#onWarning,
+      onCollected: (result) => this.#log.info('collected', result),
+      onRender: (render) => this.#metrics.events.render(render),
+    });
+    this.#metrics = new Metrics({
+      server: () => this.#server?.stats(),
+      cache: () => this.#cache.stats(),
+      cacheBytes: settings.cacheBytes,
+      memoryLimit: settings.memoryLimit,
+      sessions: settings.sessions,
+      store: () => this.#content.store?.stats(),
+      routes: () => this.#content.routes.stats(),
+      suppressedLines: () => this.#log.suppressed,
+      version,
+      workers: settings.workers,
+    });
+    this.#metrics.events.setRoutes(settings.routes);
+    this.#state = liveStateOf({
+      server: () => this.#server,
+      content: this.#content,
+      cache: this.#cache,
+      version,
+      workers: settings.workers,
+    });
+  }
+
+  async run(): Promise<ExitCode> {
+    const { interrupts } = this.#options;
+    const stopAsked = new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    interrupts.on('signal', this.#onSignal);
+    interrupts.on('fault', this.#onFault);
+    if (this.#options.config !== undefined) interrupts.on('reload', this.#onReload);
+    try {
+      const failed = await this.#start();
+      if (failed !== undefined) return failed;
+      if (this.#stopsAsked === 0) this.#announce();
+      await stopAsked;
+      return await this.#stop();
+    } finally {
+      this.#state.stop();
+      await this.#admin?.close();
+      await this.#closeContent();
+      await this.#log.close();
+      interrupts.off('signal', this.#onSignal);
+      interrupts.off('fault', this.#onFault);
+      interrupts.off('reload', this.#onReload);
+    }
+  }
+
+  /** @returns undefined, or what to end with. */
+  async #start(): Promise<ExitCode | undefined> {
+    const { settings, config, start = startServer } = this.#options;
+    try {
+      await this.#content.open();
+    } catch (error) {
+      return this.#startFailed('cannot open the store', error);
+    }
+    if (config !== undefined) this.#live = this.#liveConfig(config);
+    try {
+      if (settings.admin !== false) await this.#startAdmin(settings.admin);
+    } catch (error) {
+      return this.#startFailed('cannot start the admin address', error);
+    }
+    try {
+      this.#server = await start(this.#serverOptions());
+      await this.#live?.start();
+      return undefined;
+    } catch (error) {
+      const isConfig = error instanceof Error && error.name === 'RenderConfigError';
+      return isConfig ? this.#configWrong(error) : this.#startFailed('cannot start the server', error);
+    }
+  }
+
+  async #startAdmin(listen: Address): Promise<void> {
+    const { apiToken: token } = this.#options.settings;
+    const { store } = this.#content;
+    this.#state.start();
+    this.#admin = await startAdmin({
+      listen,
+      live: liveApiOf(this.#state, this.#content),
+      ...(token === undefined
+        ? {}
+        : {
+            api: {
+              token,
+              run: store === undefined ? undefined : (verb, args) => store.verbs.run(verb, args),
+              reload: this.#live === undefined ? undefined : () => this.#live!.reload('asked over HTTP'),
+              trace: (name, asker) => this.#content.look(name, asker),
+            },
+          }),
+      isReady: () => this.#server?.ready ?? false,
+      metrics: () => this.#metrics.registry.metrics(),
+      metricsType: this.#metrics.registry.contentType,
+    });
+  }
+
+  #liveConfig({ file, read }: NonNullable<RunOptions['config']>): LiveConfig {
+    return new LiveConfig({
+      file,
+      started: this.#options.settings,
+      read,
+      apply: async (settings) => {
+        await this.#content.replaceRoutes(settings);
+        this.#metrics.events.setRoutes(settings.routes);
+        this.#log.level = settings.logLevel;
+      },
+      onReloaded: this.#onReloaded,
+      onWarning: this.#onWarning,
+    });
+  }
+
+  readonly #onReload = (): void => void this.#live?.reload('SIGHUP');
+
+  readonly #onReloaded = ({ result, error, restart }: Reloaded, reason: string): void => {
+    this.#metrics.events.reload(result);
+    if (result === 'failed') this.#log.error('reload failed, the former config goes on serving', { reason, error });
+    else {
+      const { routes, inventory } = this.#live!.settings;
+      const nodes = inventory === undefined ? {} : { nodes: this.#content.routes.inventory?.size ?? 0 };
+      this.#log.info('reloaded', { reason, routes: routes.length, ...nodes });
+    }
+    if (restart.length > 0) this.#log.info('changed settings that need a restart', { settings: [...restart] });
+  };
+
+  #configWrong(error: unknown): ExitCode {
+    this.#log.fatal('the config is wrong', error);
+    this.#options.stderr.write(`reveille: ${escapeText(errorLine(error), 2000)}\n`);
+    return EXIT.usage;
+  }
+
+  #startFailed(what: string, error: unknown): ExitCode {
+    this.#log.fatal(what, error);
+    this.#options.stderr.write(`reveille: ${what}: ${escapeText(errorLine(error))}${adviceFor(error)}\n`);
+    return EXIT.failed;
+  }
+
+  #serverOptions(): ServerOptions {
+    const { settings } = this.#options;
+    // Who can't be asked need not listen.
+    const watched = this.#admin === undefined ? undefined : this.#state;
+    return {
+      listen: settings.listen,
+      sources: (engine) => this.#content.sources(engine),
+      engine: settings.engine,
+      portsPerWorker: settings.portsPerWorker,
+      socketPerAddress: settings.addressPerSocket,
+      workers: settings.workers,
+      limits: {
+        ...DEFAULT_LIMITS,
+        sessions: settings.sessions,
+        queue: settings.queue,
+        maxWindowsize: settings.maxWindowsize,
+        maxBlksize: settings.maxBlksize,
+        acknowledgeTimeout: settings.acknowledgeTimeout,
+      },
+      observer: {
+        ...(watched === undefined ? {} : watched.observer),
+        onStart: (record) => {
+          watched?.onStart(record);
+          this.#metrics.events.start(record);
+        },
+        onTransfer: (record) => {
+          watched?.onTransfer(record);
+          this.#metrics.events.transfer(record);
+          this.#log.transfer(record);
+        },
+        onRefusal: (record) => {
+          watched?.onRefusal(record);
+          this.#metrics.events.refusal(record);
+          this.#log.refusal(record);
+        },
+        onWarning: this.#onWarning,
+      },
+    };
+  }
+
+  readonly #onWarning = (message: string, detail: Readonly<Record<string, unknown>>): void => {
+    this.#metrics.events.warning();
+    this.#log.warning(message, detail);
+  };
+
+  /** Once: after that a metric counts. */
+  #warnOfBudget(bytes: number): void {
+    if (this.#toldOfBudget) return;
+    this.#toldOfBudget = true;
+    this.#onWarning('boot sets in use take more memory than cacheBytes', {
+      bytes,
+      cacheBytes: this.#options.settings.cacheBytes,
+    });
+  }
+
+  async #closeContent(): Promise<void> {
+    try {
+      await this.#live?.close();
+      await this.#content.close();
+      this.#cache.close();
+    } catch (error) {
+      this.#log.fatal('closing the store failed', error);
+    }
+  }
+
+  #announce(): void {
+    const { settings, stderr, version } = this.#options;
+    const addresses = this.#server?.addresses ?? [];
+    this.#log.listening({
+      addresses: addresses.map(formatAddress),
+      admin: this.#admin === undefined ? false : formatAddress(this.#admin.address),
+      engine: this.#server?.engine ?? settings.engine,
+      workers: settings.workers,
+      ...(settings.root === undefined ? {} : { root: escapeText(settings.root) }),
+      ...(settings.store === undefined ? {} : { store: escapeText(settings.store) }),
+      ...(settings.routes.length === 0 ? {} : { routes: settings.routes.length }),
+      version,
+    });
+    if (settings.root === undefined || !(settings.hint ?? stderr.isTTY === true)) return;
+    // Beside the main line: looking for an example on a disk that hangs must not hold up a stop.
+    fetchHint(addresses, settings.root).then(
+      (hint) => {
+        if (hint !== undefined && this.#stopsAsked === 0) stderr.write(`${hint}\n`);
+      },
+      () => {},
+    );
+  }
+
+  readonly #onSignal = (signal: NodeJS.Signals): void => this.#askToStop(signal);
+
+  readonly #onFault = (error: unknown): void => {
+    if (this.#faults++ < MOST_FAULTS_TOLD) this.#log.fatal('unhandled error', error);
+    this.#askToStop('unhandled error');
+  };
+
+  /** The first time: in order. Again: at once. */
+  #askToStop(reason: string): void {
+    this.#stopsAsked++;
+    if (this.#stopsAsked > 2) return;
+    this.#log.info('stopping', {
+      reason,
+      active: this.#server?.stats().transfersActive ?? 0,
+      drainMs: this.#drainMs(),
+    });
+    this.#wake();
+    // Its failure is that of the first call, which #stop waits for.
+    if (this.#stopsAsked > 1) this.#server?.stop(0).catch(() => {});
+  }
+
+  #drainMs(): number {
+    return this.#stopsAsked > 1 ? 0 : (this.#live?.settings ?? this.#options.settings).drain;
+  }
+
+  async #stop(): Promise<ExitCode> {
+    try {
+      const aborted = await this.#server!.stop(this.#drainMs());
+      this.#log.info('stopped', { aborted });
+      if (this.#faults > 0) return EXIT.failed;
+      return aborted > 0 ? EXIT.cutShort : EXIT.fine;
+    } catch (error) {
+      this.#log.fatal('stopping failed', error);
+      return EXIT.failed;
+    }
+  }
+}
+
+/** Serves until a signal or a fault comes. @returns the exit code; everything is closed by then. */
+export function runServer(options: RunOptions): Promise<ExitCode> {
+  return new ServerRun(options).run();
+}
+
+function hasColours(): boolean {
+  return process.stdout.isTTY && process.env['NO_COLOR'] === undefined;
+}
+
+/** `reveille serve` as the command line has it. @throws UsageError before anything was started. */
+export function serve(flags: Flags, configFile: string | undefined, context: CommandContext): Promise<ExitCode> {
+  const read = (): Settings => resolveSettings(flags, configFile);
+  const settings = read();
+  return runServer({
+    ...context,
+    settings,
+    ...(configFile === undefined ? {} : { config: { file: absolute(configFile), read } }),
+    target: settings.logFormat === 'pretty' ? prettyTarget(stdoutTarget(), hasColours()) : stdoutTarget(),
+  });
+}

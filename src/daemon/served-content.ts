@@ -1,0 +1,114 @@
+/**
+ * What a server serves: routes, boot sets, files, in this order, opened and closed together; and what any of it would
+ * give to a node, to look at. Knows settings and the parts by their seams.
+ */
+import type { BufferCache } from '../content/buffer-cache.ts';
+import { Directory } from '../content/directory.ts';
+import type { Source } from '../content/types.ts';
+import type { Engine } from '../engine/types.ts';
+import type { RenderRecord } from '../render/types.ts';
+import type { Asker } from '../preview/requester.ts';
+import { look } from '../preview/preview-request.ts';
+import { renderConfig } from '../config/render-config.ts';
+import { ServedRoutes } from './served-routes.ts';
+import { ServedStore } from './served-store.ts';
+import type { Settings } from '../config/settings.ts';
+import type { Way } from '../preview/trace.ts';
+
+type Told = (message: string, detail: Readonly<Record<string, unknown>>) => void;
+
+export interface ServedContentOptions {
+  /** As the server is started; of these, later ones change routes and inventory alone. */
+  readonly settings: Settings;
+  /** The folder that templates and handlers are relative to: that of the config file. undefined: there can't be any. */
+  readonly base: string | undefined;
+  readonly cache: BufferCache;
+  readonly onWarning: Told;
+  readonly onRender?: (render: RenderRecord) => void;
+  readonly onCollected: (result: Readonly<Record<string, unknown>>) => void;
+}
+
+export class ServedContent {
+  readonly routes: ServedRoutes;
+  readonly #options: ServedContentOptions;
+  #store: ServedStore | undefined;
+  #engine: Pick<Engine, 'mapFile' | 'copyFile' | 'clock'> | undefined;
+
+  constructor(options: ServedContentOptions) {
+    const { settings, onWarning, onRender } = options;
+    this.#options = options;
+    this.routes = new ServedRoutes({ stageZero: settings.stageZero, onWarning, onRender });
+  }
+
+  get store(): ServedStore | undefined {
+    return this.#store;
+  }
+
+  /** Opens the store, if there is one. @throws Error in one line. */
+  async open(): Promise<void> {
+    const { settings, cache, onWarning, onCollected } = this.#options;
+    if (settings.store === undefined) return;
+    this.#store = await ServedStore.open({
+      path: settings.store,
+      settings,
+      cache,
+      labelsOf: (node) => this.routes.inventory?.labelsOf(node),
+      onWarning,
+      onCollected,
+    });
+  }
+
+  /** The sources in the order in which they are asked. Call once. @throws RenderConfigError */
+  async sources(engine: Pick<Engine, 'mapFile' | 'copyFile' | 'clock'>): Promise<readonly Source[]> {
+    const { settings, base } = this.#options;
+    this.#engine = engine;
+    // Before files: boot sets see every request, and learn from names who asks.
+    const bootSets = this.#store?.serve(engine);
+    if (base !== undefined) {
+      await this.routes.start(renderConfig(settings, base), { bootSets, clock: engine.clock });
+    }
+    return [
+      ...(base === undefined ? [] : [this.routes]),
+      ...(bootSets === undefined ? [] : [bootSets]),
+      ...(settings.root === undefined
+        ? []
+        : [
+            new Directory({
+              root: settings.root,
+              cache: this.#options.cache,
+              caseInsensitive: settings.caseInsensitive,
+              mapFile: settings.immutable ? engine.mapFile : undefined,
+              copyFile: engine.copyFile,
+              clock: () => performance.now(),
+            }),
+          ]),
+    ];
+  }
+
+  /** All or nothing. @throws RenderConfigError */
+  async replaceRoutes(settings: Settings): Promise<void> {
+    await this.routes.replace(renderConfig(settings, this.#options.base!));
+  }
+
+  /** What a node would get. @throws Error before the server has started. */
+  async look(name: string, asker: Asker): Promise<Way> {
+    const store = this.#store;
+    const clock = this.#engine?.clock;
+    if (clock === undefined) throw new Error('the server has not started yet');
+    return await look(
+      {
+        settings: this.#options.settings,
+        routes: this.routes,
+        rehearse: store === undefined ? undefined : (who) => store.rehearse(clock, who),
+      },
+      name,
+      asker,
+    );
+  }
+
+  /** After the last transfer. */
+  async close(): Promise<void> {
+    await this.routes.close();
+    await this.#store?.close();
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * The routes as a server has them: the first of its sources, exchanged as a whole when the config has changed. Loads the
+ * template engine only where there are routes.
+ */
+import type { BootSets } from '../boot-set/index.ts';
+import type { Answer, BootRequest, NotMine, Source } from '../content/types.ts';
+import type { Engine } from '../engine/types.ts';
+import type { Explanation, Inventory, RenderConfig, RenderRecord, Routes, RoutesStats } from '../render/index.ts';
+
+const NOT_MINE: NotMine = { kind: 'notMine' };
+
+export interface ServedRoutesOptions {
+  readonly stageZero: readonly string[] | undefined;
+  readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
+  readonly onRender?: ((render: RenderRecord) => void) | undefined;
+}
+
+interface Surroundings {
+  readonly bootSets: BootSets | undefined;
+  readonly clock: Engine['clock'];
+}
+
+export class ServedRoutes implements Source {
+  readonly #options: ServedRoutesOptions;
+  #surroundings: Surroundings | undefined;
+  #routes: Routes | undefined;
+
+  constructor(options: ServedRoutesOptions) {
+    this.#options = options;
+  }
+
+  get inventory(): Inventory | undefined {
+    return this.#routes?.inventory;
+  }
+
+  /** Call once, before the first request. @throws RenderConfigError */
+  async start(config: RenderConfig, surroundings: Surroundings): Promise<void> {
+    this.#surroundings = surroundings;
+    await this.replace(config);
+  }
+
+  /** All or nothing: what throws leaves the former routes in place. Call again only when it has settled. */
+  async replace(config: RenderConfig): Promise<void> {
+    if (this.#routes === undefined && config.routes.length === 0 && config.inventory === undefined) return;
+    const { bootSets, clock } = this.#surroundings!;
+    const { stageZero, onWarning, onRender } = this.#options;
+    const { loadRoutes } = await import('../render/index.ts');
+    const next = await loadRoutes(config, { bootSets, stageZero, clock, onWarning, onRender });
+    if (this.#routes === undefined) this.#routes = next;
+    // It answers from now on. What is under way may take a while to end.
+    else void this.#routes.replace(next).catch((error: unknown) => onWarning('former routes did not end', { error }));
+  }
+
+  open(request: BootRequest): Promise<Answer> {
+    return this.#routes?.open(request) ?? Promise.resolve(NOT_MINE);
+  }
+
+  explain(request: BootRequest): Promise<Explanation> | undefined {
+    return this.#routes?.explain(request);
+  }
+
+  stats(): RoutesStats | undefined {
+    return this.#routes?.stats();
+  }
+
+  async close(): Promise<void> {
+    await this.#routes?.close();
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * The store as a server has it: opened, served, collected, and closed in this order. Knows settings and their parts; the
+ * database is loaded only when there is a store.
+ */
+import type {
+  BootSets,
+  BootSetsOptions,
+  BootSetsStats,
+  LabelsOf,
+  Rehearsal,
+  RehearsalOptions,
+  Store,
+} from '../boot-set/index.ts';
+import { BufferCache } from '../content/buffer-cache.ts';
+import type { Engine } from '../engine/types.ts';
+import { Collector, type CollectorStats } from './collection-schedule.ts';
+import type { Settings } from '../config/settings.ts';
+import { VerbRunner } from './verb-process.ts';
+
+export interface ServedStoreOptions {
+  readonly path: string;
+  readonly settings: Settings;
+  readonly cache: BufferCache;
+  readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
+  /** What rollouts select by. */
+  readonly labelsOf: LabelsOf;
+  readonly onCollected: (result: Readonly<Record<string, unknown>>) => void;
+}
+
+type Parts = typeof import('../boot-set/index.ts');
+
+export interface StoreStats extends BootSetsStats {
+  readonly collection: CollectorStats;
+}
+
+export class ServedStore {
+  readonly verbs: VerbRunner;
+  readonly #options: ServedStoreOptions;
+  readonly #store: Store;
+  readonly #collector: Collector;
+  #source: BootSets | undefined;
+  readonly #parts: Parts;
+
+  private constructor(options: ServedStoreOptions, store: Store, parts: Parts) {
+    const { path, settings, onWarning, onCollected } = options;
+    this.#options = options;
+    this.#store = store;
+    this.#parts = parts;
+    this.verbs = new VerbRunner({ store: path });
+    this.#collector = new Collector({
+      store: path,
+      everyMs: settings.gcEvery,
+      graceMs: settings.gcGrace,
+      run: (verb, args) => this.verbs.run(verb, args),
+      onCollected,
+      onFailure: (reason) => onWarning('garbage collection failed', { reason }),
+    });
+  }
+
+  /** @throws Error in one line for what is no store, or one that can't be opened. */
+  static async open(options: ServedStoreOptions): Promise<ServedStore> {
+    const { settings, path } = options;
+    const parts = await import('../boot-set/index.ts');
+    const store = await parts.openStore({ path });
+    try {
+      const { pinIdle, pinCap, keepVersions } = settings;
+      // Whoever collects goes by what this server promises its nodes.
+      await store.setDefaults({ pinIdleMs: pinIdle, pinCapMs: pinCap, keepVersions });
+      return new ServedStore(options, store, parts);
+    } catch (error) {
+      await store.close();
+      throw error;
+    }
+  }
+
+  /** The source, and the beginning of collections. Call once. */
+  serve({ mapFile, clock }: Pick<Engine, 'mapFile' | 'clock'>): BootSets {
+    const { settings, cache } = this.#options;
+    this.#source = new this.#parts.BootSets({
+      ...this.#sourceOptions(clock),
+      cache,
+      mapFile,
+      prefetchBytes: settings.prefetch ? settings.cacheBytes : 0,
+    });
+    this.#collector.start();
+    return this.#source;
+  }
+
+  /** What the source would give now, without a trace in it. @param asker who is where, if that is known. */
+  rehearse(clock: Engine['clock'], asker: RehearsalOptions['asker']): Promise<Rehearsal> {
+    return this.#parts.Rehearsal.begin({
+      ...this.#sourceOptions(clock),
+      // What it keeps is its own: the server's cache knows nobody who only looks.
+      cache: new BufferCache({ maxBytes: 0, limitBytes: this.#options.settings.memoryLimit }),
+      known: this.#store.pins(),
+      asker,
+    });
+  }
+
+  stats(): StoreStats | undefined {
+    const stats = this.#source?.stats();
+    return stats === undefined ? undefined : { ...stats, collection: this.#collector.stats() };
+  }
+
+  #sourceOptions(clock: Engine['clock']): Omit<BootSetsOptions, 'cache'> {
+    const { settings, labelsOf, onWarning } = this.#options;
+    const { LeaseFile, Neighbours } = this.#parts;
+    return {
+      store: this.#store,
+      clock,
+      policy: { pinIdleMs: settings.pinIdle, pinCapMs: settings.pinCap },
+      stageZero: settings.stageZero,
+      sharedNetworks: settings.sharedNetworks,
+      tables: [
+        ...(settings.leases === undefined ? [] : [new LeaseFile(settings.leases)]),
+        ...(process.platform === 'linux' ? [new Neighbours()] : []),
+      ],
+      caseInsensitive: settings.caseInsensitive,
+      labelsOf,
+      onWarning,
+    };
+  }
+
+  /** After the last transfer: what is left of pins is written. */
+  async close(): Promise<void> {
+    this.#collector.stop();
+    this.verbs.close();
+    await this.#source?.close();
+    await this.#store.close();
+  }
+}

@@ -1,0 +1,166 @@
+/**
+ * Plain words for what happens to nodes, the same on the page, in a terminal and in a report; and the order in which
+ * nodes are listed. Pure text: runs in a browser as well.
+ */
+import { formatCount, formatMany, formatMs } from '../text/figures.ts';
+import {
+  type Area,
+  type AreaState,
+  type FileKind,
+  type LiveSnapshot,
+  NODE_STATES,
+  type NodeRow,
+  type NodeState,
+} from './wire.ts';
+
+const STATE_WORDS: Readonly<Record<NodeState, string>> = {
+  stuck: 'stuck',
+  failed: 'gave up',
+  stopped: 'stopped asking',
+  silent: 'silent',
+  waiting: 'waiting',
+  opening: 'first reply sent',
+  loading: 'loading',
+  between: 'between files',
+  done: 'all sent',
+};
+
+export function stateWords(state: NodeState): string {
+  return STATE_WORDS[state];
+}
+
+export const AREA_WORDS: Readonly<Record<Area | 'after', string>> = {
+  requests: 'DHCP and the way here',
+  server: 'This server',
+  network: 'The network',
+  files: 'The files',
+  nodes: 'The nodes',
+  after: 'After TFTP',
+};
+
+export const AREA_MARKS: Readonly<Record<AreaState, readonly [mark: string, word: string]>> = {
+  fine: ['✓', 'fine'],
+  quiet: ['–', 'nothing to judge by'],
+  watch: ['!', 'worth a look'],
+  bad: ['!', 'trouble'],
+};
+
+/** In order: the first that fits. Names of loaders before what a kernel may be called as well. */
+const KINDS: readonly (readonly [FileKind, RegExp])[] = [
+  [
+    'config',
+    /(?:^|\/)(?:grub\.cfg[^/]*|extlinux\.conf|syslinux\.cfg|config\.txt|cmdline\.txt|bcd|[^/]*\.(?:ipxe|cfg|ks|preseed|ya?ml))$|(?:^|\/)pxelinux\.cfg\/[^/]*$/i,
+  ],
+  [
+    'loader',
+    /(?:^|\/)(?:(?:shim|grub|boot|ipxe|snp|syslinux|systemd-boot|undionly)[^/]*\.(?:efi|kpxe|pxe)|(?!\d)[^/]*\.0|[^/]*\.k{0,2}pxe|core\.0|bootcode\.bin|start[^/]*\.elf|wdsnbp\.com|bootmgr[^/]*)$/i,
+  ],
+  ['initrd', /(?:initrd|initramfs|rootfs|squashfs|[^/]*\.(?:cpio|img|wim))[^/]*$/i],
+  ['module', /\.(?:mod|lst|c32|pf2|png|jpg|tga|mo|sig|dtb|dtbo|ttf|sdi|dat)$/i],
+  ['kernel', /(?:^|\/)(?:vmlinu[xz]|bzimage|linux|kernel|image|xen|wimboot|memdisk|memtest|nbi)[^/]*$/i],
+];
+
+export function kindOfFile(file: string): FileKind {
+  return KINDS.find(([, pattern]) => pattern.test(file))?.[0] ?? 'file';
+}
+
+const OUTCOME_WORDS: Readonly<Record<string, string>> = {
+  complete: 'sent whole',
+  completeUnconfirmed: 'sent whole, the last block unconfirmed',
+  probe: 'size told, as it asked',
+  clientError: 'the node gave up',
+  timeout: 'the node fell silent',
+  unreachable: 'the node closed its port',
+  aborted: 'ended by the server',
+  refused: 'refused by the node',
+};
+
+export function outcomeWords(outcome: string): string {
+  return OUTCOME_WORDS[outcome] ?? outcome;
+}
+
+/** What the error that a node sends usually stands for. */
+const NODE_ERRORS: readonly string[] = [
+  'no reason of its own',
+  'it looked for something else',
+  'it may not store it',
+  'it has no room for it: out of memory',
+  'it did not understand us',
+  'it took our port for a stranger’s',
+  'it has that file already',
+  'it knows no such user',
+  'it did not like our options',
+];
+
+export function nodeErrorWords(code: number | undefined): string {
+  return NODE_ERRORS[code ?? 0] ?? `error ${code}`;
+}
+
+const UNANSWERED: Readonly<Record<string, string>> = {
+  queueFull: 'left unanswered: too many requests wait',
+  expired: 'left unanswered: it waited for a session and stopped asking',
+  draining: 'left unanswered: the server is stopping',
+  busy: 'left unanswered: the file could not be read just then',
+  source: 'left unanswered: it came from port 0',
+};
+
+export function unansweredWords(reason: string): string {
+  return UNANSWERED[reason] ?? `left unanswered: ${reason}`;
+}
+
+/** Why a request was answered with an error. @param code the TFTP error code. @param reason ours. */
+export function refusalWords(code: number, reason: string): string {
+  if (code === 1) return 'no such file';
+  if (code === 4) return 'no mode that is served';
+  if (code === 0) return `not served: ${reason}`;
+  return reason === 'write request' ? 'it wanted to upload; this server only reads' : `not allowed: ${reason}`;
+}
+
+/** A time as somebody would say it: `7 ms`, `1.4 s`, `37 s`, `2 min 05 s`. */
+export function about(ms: number): string {
+  if (ms < 1) return 'less than 1 ms';
+  if (ms < 999.5) return `${Math.round(ms)} ms`;
+  if (ms < 9950) return `${(ms / 1000).toFixed(1)} s`;
+  return ms < 119_500 ? `${Math.round(ms / 1000)} s` : formatMs(ms);
+}
+
+export function ago(ms: number): string {
+  return ms < 5000 ? 'just now' : `${about(ms)} ago`;
+}
+
+/** What is going on, in one sentence. @param now milliseconds since the epoch. */
+export function headlineOf({ figures, server }: Pick<LiveSnapshot, 'figures' | 'server'>, now: number): string {
+  const { booting, trouble, lastRequestAt } = figures;
+  if (!server.ready) return 'The server is not answering requests';
+  if (booting > 0) {
+    const look = trouble === 0 ? 'none stuck' : `${formatCount(trouble)} ${trouble === 1 ? 'needs' : 'need'} a look`;
+    return `${formatMany(booting, 'node')} booting, ${look}`;
+  }
+  if (trouble > 0)
+    return `Nothing is booting; ${formatMany(trouble, 'node')} ${trouble === 1 ? 'needs' : 'need'} a look`;
+  return lastRequestAt === null
+    ? 'All quiet: no node has asked yet'
+    : `All quiet. Last request ${ago(now - lastRequestAt)}`;
+}
+
+const FIRST_UNDER_WAY = NODE_STATES.indexOf('waiting');
+
+/** Whoever is under way has one rank: no tile jumps to and fro between two files. */
+const RANK = new Map(
+  NODE_STATES.map((state, rank) => [state, rank < FIRST_UNDER_WAY || state === 'done' ? rank : FIRST_UNDER_WAY]),
+);
+
+/** Addresses in the order of their numbers, names in the order of the numbers in them. */
+export function compareNames(a: string, b: string): number {
+  return COLLATOR.compare(a, b);
+}
+
+const COLLATOR = new Intl.Collator('en', { numeric: true });
+
+/** Stuck ones first; of those in one state the longest silence first where it is trouble, else by name. */
+export function compareRows(a: NodeRow, b: NodeRow): number {
+  const byState = RANK.get(a.state)! - RANK.get(b.state)!;
+  if (byState !== 0) return byState;
+  const bySilence = a.why === '' ? 0 : b.silent - a.silent;
+  return bySilence === 0 ? compareNames(a.name, b.name) : bySilence;
+}

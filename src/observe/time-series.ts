@@ -1,0 +1,173 @@
+/**
+ * The last ten minutes, second by second: throughput, transfers, time to first reply; and sums over the last minute. Fed
+ * with counters that only grow and with transfers as they end. Fixed memory; time is an argument.
+ */
+import type { ServerStats } from '../server/types.ts';
+import type { ChartPoint } from '../live/wire.ts';
+
+/** Seconds that are kept. */
+export const COURSE_S = 600;
+/** Seconds that sums go over. */
+const MINUTE_S = 60;
+/** Of times to first reply: eight buckets for each doubling, up to a minute. */
+const BUCKETS = 128;
+const PER_OCTAVE = 8;
+
+/** Counters as they stand; each only grows. */
+export interface Counts {
+  readonly requests: number;
+  readonly dataSent: number;
+  readonly bytesSent: number;
+  readonly retransmits: number;
+  readonly receiveDrops: number;
+  readonly sendDrops: number;
+  readonly overload: number;
+  readonly unreadable: number;
+  readonly workersLost: number;
+}
+
+const NOTHING: Counts = {
+  requests: 0,
+  dataSent: 0,
+  bytesSent: 0,
+  retransmits: 0,
+  receiveDrops: 0,
+  sendDrops: 0,
+  overload: 0,
+  unreadable: 0,
+  workersLost: 0,
+};
+const KEYS = Object.keys(NOTHING) as (keyof Counts)[];
+
+export function countsOf(stats: ServerStats): Counts {
+  const { packets, ignoredTotal } = stats;
+  return {
+    requests: stats.requestsTotal,
+    dataSent: packets.dataSent,
+    bytesSent: packets.dataBytesSent,
+    retransmits: packets.dataRetransmitted,
+    receiveDrops: packets.receiveDrops + stats.requestDropsTotal,
+    sendDrops: packets.sendDrops,
+    overload: (ignoredTotal['queueFull'] ?? 0) + (ignoredTotal['expired'] ?? 0),
+    unreadable: ignoredTotal['busy'] ?? 0,
+    workersLost: stats.workersLostTotal,
+  };
+}
+
+interface Second {
+  readonly at: number;
+  readonly counts: Counts;
+  readonly bytesPerS: number;
+  readonly requestsPerS: number;
+  readonly active: number;
+}
+
+function bucketOf(ms: number): number {
+  return Math.min(BUCKETS - 1, Math.round(PER_OCTAVE * Math.log2(ms + 1)));
+}
+
+function msOf(bucket: number): number {
+  return Math.round((2 ** (bucket / PER_OCTAVE) - 1) * 10) / 10;
+}
+
+export class Course {
+  readonly #seconds: Second[] = [];
+  /** A row of buckets for each second, by its number modulo COURSE_S. */
+  readonly #replies = new Uint32Array(COURSE_S * BUCKETS);
+  /** Seconds whose replies have changed since they were last asked for. */
+  readonly #changed = new Set<number>();
+  #last = 0;
+  #lastMs = 0;
+
+  /** To be called about once a second. @param nowMs milliseconds since the epoch. */
+  sample(nowMs: number, counts: Counts, active: number): void {
+    const at = Math.floor(nowMs / 1000);
+    const before = this.#seconds.at(-1);
+    if (before !== undefined && at <= before.at) return;
+    this.#advance(at);
+    const passedS = (nowMs - this.#lastMs) / 1000;
+    const perS = (key: keyof Counts): number =>
+      before === undefined ? 0 : Math.max(0, (counts[key] - before.counts[key]) / passedS);
+    this.#lastMs = nowMs;
+    this.#seconds.push({ at, counts, bytesPerS: perS('bytesSent'), requestsPerS: perS('requests'), active });
+    if (this.#seconds.length > COURSE_S) this.#seconds.shift();
+    this.#changed.add(at);
+  }
+
+  /** A first reply was sent. @param sentMs when, in milliseconds since the epoch. @param tookMs after its request. */
+  replied(sentMs: number, tookMs: number, nowMs: number): void {
+    const at = Math.floor(sentMs / 1000);
+    this.#advance(Math.floor(nowMs / 1000));
+    if (at <= this.#last - COURSE_S || at > this.#last) return;
+    this.#replies[(at % COURSE_S) * BUCKETS + bucketOf(tookMs)]!++;
+    this.#changed.add(at);
+  }
+
+  /** Every second there is, oldest first. */
+  points(): ChartPoint[] {
+    return this.#seconds.map((second) => this.#point(second));
+  }
+
+  /** Those that have changed since the last call; the older ones are for readers who know them already. */
+  takeChanged(): ChartPoint[] {
+    const points = this.#seconds.filter(({ at }) => this.#changed.has(at)).map((second) => this.#point(second));
+    this.#changed.clear();
+    return points;
+  }
+
+  get now(): { readonly bytesPerS: number; readonly requestsPerS: number } {
+    return this.#seconds.at(-1) ?? { bytesPerS: 0, requestsPerS: 0 };
+  }
+
+  /** What the counters have grown by in the last minute. */
+  get minute(): Counts {
+    const last = this.#seconds.at(-1);
+    const first = this.#seconds.at(-1 - MINUTE_S) ?? this.#seconds[0];
+    if (last === undefined || first === undefined) return NOTHING;
+    return Object.fromEntries(KEYS.map((key) => [key, last.counts[key] - first.counts[key]])) as unknown as Counts;
+  }
+
+  /** Of the last minute; null when no first reply was sent. */
+  firstReplyOfMinute(share: number): number | null {
+    const sums = Array.from({ length: BUCKETS }, () => 0);
+    for (let at = Math.max(0, this.#last - MINUTE_S + 1); at <= this.#last; at++) {
+      const row = (at % COURSE_S) * BUCKETS;
+      for (let bucket = 0; bucket < BUCKETS; bucket++) sums[bucket]! += this.#replies[row + bucket]!;
+    }
+    return percentile(sums, share);
+  }
+
+  /** Empties the rows of seconds that begin. */
+  #advance(at: number): void {
+    for (let next = Math.max(this.#last + 1, at - COURSE_S + 1); next <= at; next++) {
+      const row = (next % COURSE_S) * BUCKETS;
+      this.#replies.fill(0, row, row + BUCKETS);
+    }
+    this.#last = Math.max(this.#last, at);
+  }
+
+  #point({ at, bytesPerS, active }: Second): ChartPoint {
+    const row = (at % COURSE_S) * BUCKETS;
+    const counts = this.#replies.subarray(row, row + BUCKETS);
+    return {
+      at,
+      bytesPerS: Math.round(bytesPerS),
+      active,
+      firstReplyP50: percentile(counts, 0.5),
+      firstReplyP99: percentile(counts, 0.99),
+    };
+  }
+}
+
+/** By nearest rank. */
+function percentile(counts: ArrayLike<number>, share: number): number | null {
+  let sum = 0;
+  for (let bucket = 0; bucket < counts.length; bucket++) sum += counts[bucket]!;
+  if (sum === 0) return null;
+  let left = Math.max(1, Math.ceil(sum * share));
+  for (let bucket = 0; bucket < counts.length; bucket++) {
+    left -= counts[bucket]!;
+    if (left <= 0) return msOf(bucket);
+  }
+  return null;
+}

@@ -1,0 +1,57 @@
+/**
+ * What a node would get by the settings: the request that it would send, put through routes, boot sets and files, none of
+ * which is left changed. Knows how a node is named, and the parts by their seams.
+ */
+import type { Rehearsal, RehearsalOptions } from '../boot-set/index.ts';
+import { BufferCache } from '../content/buffer-cache.ts';
+import { Directory } from '../content/directory.ts';
+import type { BootRequest } from '../content/types.ts';
+import type { Explanation, Inventory } from '../render/types.ts';
+import { type Asker, idsOf } from './requester.ts';
+import type { Settings } from '../config/settings.ts';
+import { trace, type Way } from './trace.ts';
+
+/** Where nobody is: for a node whose address neither the inventory nor the command line tells. */
+const NOWHERE = '0.0.0.0';
+
+export interface LookParts {
+  readonly settings: Pick<Settings, 'root' | 'caseInsensitive' | 'memoryLimit'>;
+  readonly routes: {
+    readonly inventory: Inventory | undefined;
+    explain(request: BootRequest): Promise<Explanation> | undefined;
+  };
+  /** undefined: there is no store. */
+  readonly rehearse: ((asker: NonNullable<RehearsalOptions['asker']>) => Promise<Rehearsal>) | undefined;
+}
+
+/** What a node asks from, as far as that is known. */
+export function addressOf(asker: Asker, inventory: Inventory | undefined): string {
+  const node = idsOf(asker)
+    .map((id) => inventory?.find(id))
+    .find((found) => found !== undefined);
+  return asker.ip ?? node?.address[0] ?? NOWHERE;
+}
+
+export async function look({ settings, routes, rehearse }: LookParts, name: string, asker: Asker): Promise<Way> {
+  const { root, caseInsensitive, memoryLimit } = settings;
+  const address = addressOf(asker, routes.inventory);
+  const cache = new BufferCache({ maxBytes: 0, limitBytes: memoryLimit });
+  const clock = (): number => performance.now();
+  return await trace(
+    {
+      routes: (request) => routes.explain(request),
+      bootSets:
+        rehearse === undefined
+          ? undefined
+          : async (request) => (await rehearse({ address, ids: idsOf(asker) })).open(request),
+      files: root === undefined ? undefined : { source: new Directory({ root, cache, caseInsensitive, clock }), root },
+    },
+    {
+      // A name goes over the wire as bytes.
+      filename: Buffer.from(name, 'utf8').toString('latin1'),
+      mode: 'octet',
+      client: address,
+      local: asker.local ?? NOWHERE,
+    },
+  );
+}

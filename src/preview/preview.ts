@@ -1,0 +1,109 @@
+/**
+ * Routes, boot sets and files of a server that is not running, by its settings, to look at: what is opened is only read,
+ * and a server may be using the same store meanwhile. Knows the parts and how each is opened.
+ */
+import { BufferCache } from '../content/buffer-cache.ts';
+import type { Rehearsal, RehearsalOptions, Store } from '../boot-set/index.ts';
+import { MonotonicClock } from '../engine/clock.ts';
+import type { Routes } from '../render/index.ts';
+import { type Asker, idsOf } from './requester.ts';
+import { addressOf, look } from './preview-request.ts';
+import { renderConfig } from '../config/render-config.ts';
+import type { Settings } from '../config/settings.ts';
+import type { Way } from './trace.ts';
+
+export interface PreviewOptions {
+  readonly settings: Settings;
+  /** The folder of the config file. */
+  readonly base: string;
+  /** Who asks, for the versions that routes name. */
+  readonly asker: Asker;
+  readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
+}
+
+export class Preview {
+  readonly #options: PreviewOptions;
+  readonly #clock = new MonotonicClock();
+  #store: Store | undefined;
+  #forRoutes: Rehearsal | undefined;
+  #routes: Routes | undefined;
+
+  private constructor(options: PreviewOptions) {
+    this.#options = options;
+  }
+
+  /** Loads everything that a server would. @throws RenderConfigError, StoreError */
+  static async open(options: PreviewOptions): Promise<Preview> {
+    const preview = new Preview(options);
+    try {
+      await preview.#open();
+      return preview;
+    } catch (error) {
+      await preview.close();
+      throw error;
+    }
+  }
+
+  get routes(): Routes | undefined {
+    return this.#routes;
+  }
+
+  look(name: string, asker: Asker = this.#options.asker): Promise<Way> {
+    const { settings } = this.#options;
+    const routes = this.#routes;
+    return look(
+      {
+        settings,
+        routes: { inventory: routes?.inventory, explain: (request) => routes?.explain(request) },
+        rehearse: this.#store === undefined ? undefined : (who) => this.#rehearse(who),
+      },
+      name,
+      asker,
+    );
+  }
+
+  async close(): Promise<void> {
+    await this.#routes?.close();
+    await this.#forRoutes?.close();
+    await this.#store?.close();
+  }
+
+  async #open(): Promise<void> {
+    const { settings, base, asker, onWarning } = this.#options;
+    const { routes, inventory, stageZero, store } = settings;
+    if (store !== undefined) {
+      const { openStore } = await import('../boot-set/index.ts');
+      this.#store = await openStore({ path: store, readOnly: true });
+      this.#forRoutes = await this.#rehearse({ address: addressOf(asker, undefined), ids: idsOf(asker) });
+    }
+    if (routes.length === 0 && inventory === undefined) return;
+    const { loadRoutes } = await import('../render/index.ts');
+    const bootSets = this.#forRoutes?.sets;
+    this.#routes = await loadRoutes(renderConfig(settings, base), {
+      bootSets,
+      stageZero,
+      clock: this.#clock,
+      onWarning,
+    });
+  }
+
+  async #rehearse(asker: NonNullable<RehearsalOptions['asker']>): Promise<Rehearsal> {
+    const { settings, onWarning } = this.#options;
+    const { LeaseFile, Rehearsal } = await import('../boot-set/index.ts');
+    const store = this.#store!;
+    return await Rehearsal.begin({
+      store,
+      cache: new BufferCache({ maxBytes: 0, limitBytes: settings.memoryLimit }),
+      clock: this.#clock,
+      policy: { pinIdleMs: settings.pinIdle, pinCapMs: settings.pinCap },
+      stageZero: settings.stageZero,
+      sharedNetworks: settings.sharedNetworks,
+      tables: settings.leases === undefined ? [] : [new LeaseFile(settings.leases)],
+      caseInsensitive: settings.caseInsensitive,
+      labelsOf: (node) => this.#routes?.inventory?.labelsOf(node),
+      known: store.pins(),
+      asker,
+      onWarning,
+    });
+  }
+}

@@ -1,0 +1,51 @@
+/** Who asks, as a person writes it: addresses and names of a node, checked. Knows spellings, no tables of nodes. */
+import { isIP } from 'node:net';
+import { macNode, type NodeId, serialNode, uuidNode } from '../boot-set/node/node-identity.ts';
+import { showValue } from '../text/escape.ts';
+import { UsageError } from '../config/usage-error.ts';
+
+export interface Asker {
+  readonly ip?: string | undefined;
+  /** Our address that is asked. */
+  readonly local?: string | undefined;
+  readonly mac?: string | undefined;
+  readonly uuid?: string | undefined;
+  readonly serial?: string | undefined;
+}
+
+export const ASKER_KEYS = ['ip', 'local', 'mac', 'uuid', 'serial'] as const;
+
+/** Any spelling: with colons, dashes, dots or nothing between. */
+function macOf(text: string): NodeId | undefined {
+  const digits = text.replace(/[-:.]/g, '');
+  return /^[0-9A-Fa-f]{12}$/.test(digits) ? macNode(digits.replace(/..(?!$)/g, '$&:')) : undefined;
+}
+
+/** What a node is called, the best first. */
+export function idsOf({ mac, uuid, serial }: Asker): readonly NodeId[] {
+  return [
+    mac === undefined ? undefined : macOf(mac),
+    uuid === undefined ? undefined : uuidNode(uuid),
+    serial === undefined ? undefined : serialNode(serial),
+  ].filter((id) => id !== undefined);
+}
+
+const EXPECTED: Readonly<Record<(typeof ASKER_KEYS)[number], readonly [string, (text: string) => boolean]>> = {
+  ip: ['an address', (text) => isIP(text) !== 0],
+  local: ['an address', (text) => isIP(text) !== 0],
+  mac: ['the MAC of one machine', (text) => macOf(text) !== undefined],
+  uuid: ['the UUID of one machine', (text) => uuidNode(text) !== undefined],
+  serial: ['a serial number', (text) => /^[0-9A-Za-z._-]{1,64}$/.test(text)],
+};
+
+/** @param spell how a key is called where it was written. @throws UsageError in one line. */
+export function checkAsker(asker: Asker, spell: (key: string) => string): Asker {
+  for (const key of ASKER_KEYS) {
+    const [expected, passes] = EXPECTED[key];
+    const text = asker[key];
+    if (text !== undefined && !passes(text)) {
+      throw new UsageError(`${spell(key)}: expected ${expected}, got ${showValue(text)}`);
+    }
+  }
+  return asker;
+}

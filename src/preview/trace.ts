@@ -1,0 +1,160 @@
+/**
+ * The way of one request through routes, boot sets and files, as data and as text: where it was tried, why it went on,
+ * what would be sent. Knows the parts by their seams; leaves no trace in any of them.
+ */
+import type { BootSetWay } from '../boot-set/index.ts';
+import type { Answer, BootRequest, Source } from '../content/types.ts';
+import { cleanName } from '../content/name.ts';
+import { attachShared } from '../bytes/shared-bytes.ts';
+import type { Explanation } from '../render/types.ts';
+import { escapeText } from '../text/escape.ts';
+import { isoTime } from '../text/iso-time.ts';
+
+export interface TraceParts {
+  /** undefined: there are none. */
+  readonly routes: ((request: BootRequest) => Promise<Explanation> | undefined) | undefined;
+  readonly bootSets: ((request: BootRequest) => Promise<BootSetWay>) | undefined;
+  readonly files: { readonly source: Source; readonly root: string } | undefined;
+}
+
+/** What the client would see. */
+export type End =
+  | { readonly kind: 'content'; readonly from: 'routes' | 'boot sets' | 'files'; readonly bytes: Uint8Array }
+  | { readonly kind: 'error'; readonly code: 0 | 1 | 2; readonly reason: string }
+  | { readonly kind: 'silence'; readonly reason: string };
+
+export interface Way {
+  readonly request: BootRequest;
+  /** undefined: no file can be called that. */
+  readonly name: string | undefined;
+  /** Whether there are any. */
+  readonly routes: Explanation | undefined;
+  /** undefined: not asked. */
+  readonly bootSets: BootSetWay | undefined;
+  /** Where it was looked for among files; undefined: it was not. */
+  readonly file: string | undefined;
+  readonly end: End;
+}
+
+function endOf(answer: Answer, from: 'boot sets' | 'files'): End | undefined {
+  switch (answer.kind) {
+    case 'content':
+      try {
+        return { kind: 'content', from, bytes: Uint8Array.from(attachShared(answer.handle).bytes) };
+      } finally {
+        answer.release();
+      }
+    case 'missing':
+      return { kind: 'error', code: 1, reason: 'no such file' };
+    case 'denied':
+      return { kind: 'error', code: answer.tooLarge === true ? 0 : 2, reason: answer.reason };
+    case 'busy':
+      return { kind: 'silence', reason: answer.reason };
+    case 'notMine':
+    case 'renamed':
+      return undefined;
+  }
+}
+
+/** As a server that has these parts would answer. */
+export async function trace(parts: TraceParts, request: BootRequest): Promise<Way> {
+  const clean = cleanName(request.filename);
+  const routes = await parts.routes?.(request);
+  const begun = { request, name: typeof clean === 'string' ? clean : undefined, routes };
+  const answer = routes?.answer;
+  if (answer !== undefined && answer.kind !== 'notMine') {
+    const end: End =
+      answer.kind === 'content' ? { kind: 'content', from: 'routes', bytes: answer.bytes } : endOf(answer, 'files')!;
+    return { ...begun, bootSets: undefined, file: undefined, end };
+  }
+  const rest = answer === undefined ? request : { ...request, filename: answer.name };
+  const bootSets = await parts.bootSets?.(rest);
+  const found = bootSets === undefined ? undefined : endOf(bootSets.answer, 'boot sets');
+  if (found !== undefined) return { ...begun, bootSets, file: undefined, end: found };
+  const name = cleanName(rest.filename);
+  const file = parts.files === undefined || typeof name !== 'string' ? undefined : `${parts.files.root}/${name}`;
+  const last = parts.files === undefined ? undefined : endOf(await parts.files.source.open(rest), 'files');
+  return { ...begun, bootSets, file, end: last ?? { kind: 'error', code: 1, reason: 'no such file' } };
+}
+
+/** As JSON has it: without the bytes. */
+export function wayToJson({ request, name, routes, bootSets, file, end }: Way): unknown {
+  const { bootset } = routes ?? {};
+  return {
+    asked: request.filename,
+    name: name ?? null,
+    client: request.client,
+    node: routes?.node?.name ?? bootSets?.pin?.node ?? null,
+    captures: routes?.captures ?? {},
+    routes: routes?.routes ?? [],
+    config_version: bootset === undefined ? null : { name: bootset.name, pinned: routes?.pinned },
+    boot_set:
+      bootSets?.asked === undefined
+        ? null
+        : {
+            ...bootSets.asked,
+            version: bootSets.version ?? null,
+            why: bootSets.reason ?? null,
+            pin: bootSets.pin ?? null,
+            blob: bootSets.file?.blob ?? null,
+          },
+    path: file ?? null,
+    answer:
+      end.kind === 'content'
+        ? { kind: 'content', from: end.from, bytes: end.bytes.length }
+        : { kind: end.kind, ...(end.kind === 'error' ? { code: end.code } : {}), reason: end.reason },
+  };
+}
+
+const WHY: Readonly<Record<NonNullable<BootSetWay['reason']>, string>> = {
+  explicit: 'the name says so',
+  pinned: "the node's boot began with it",
+  'by hand': 'a boot begins; chosen for this node by hand',
+  rollout: 'a boot begins; the node is in the rollout',
+  current: 'a boot begins; it is current',
+  'shared network': 'current; nodes are not told apart at this address',
+};
+
+function bootSetLines({ asked, version, reason, pin, file }: BootSetWay): string[] {
+  if (asked === undefined) return ['boot sets   none has this name'];
+  const what =
+    asked.by === 'channel' ? `channel ${asked.channel}, file ${asked.file}` : `a version, file ${asked.file}`;
+  return [
+    `boot sets   ${what}`,
+    ...(version === undefined ? [] : [`version     ${version}${reason === undefined ? '' : `: ${WHY[reason]}`}`]),
+    ...(pin === undefined ? [] : [`pin         ${pin.node}, boot began ${isoTime(pin.createdAt)}`]),
+    ...(file === undefined ? [] : [`blob        ${file.blob}, ${file.size} bytes`]),
+  ];
+}
+
+function endLine(end: End): string {
+  if (end.kind === 'content') return `answer      ${end.bytes.length} bytes, from ${end.from}`;
+  if (end.kind === 'silence') return `answer      none, the client asks again: ${end.reason}`;
+  return `answer      error ${end.code}: ${end.reason}`;
+}
+
+/** For a person: a line for each step. */
+export function wayToText({ request, name, routes, bootSets, file, end }: Way): string {
+  const captures = Object.entries(routes?.captures ?? {}).map(([key, value]) => `${key} ${value}`);
+  const lines = [
+    `asked       ${request.filename}, by ${request.client}`,
+    `name        ${name ?? 'none: no file can be called that'}`,
+    ...(routes === undefined ? ['routes      there are none'] : []),
+    ...(routes?.routes ?? []).map(
+      ({ route, match, kind, verdict, detail }) =>
+        `route ${String(route).padEnd(5)} ${match} (${kind}): ${verdict}${detail === undefined ? '' : `, ${detail}`}`,
+    ),
+    ...(captures.length === 0 ? [] : [`captured    ${captures.join(', ')}`]),
+    ...(routes?.node === undefined ? [] : [`node        ${routes.node.name}`]),
+    ...(routes?.bootset === undefined
+      ? []
+      : [
+          `boot set    ${routes.bootset.name}, ${routes.pinned ? "the node's boot began with it" : 'as for a new boot'}`,
+        ]),
+    ...(routes?.answer.kind === 'notMine' && routes.answer.name !== name ? [`looked for  ${routes.answer.name}`] : []),
+    ...(bootSets === undefined ? [] : bootSetLines(bootSets)),
+    ...(file === undefined ? [] : [`file        ${file}`]),
+    endLine(end),
+  ];
+  return lines.map((line) => `${escapeText(line, 4096)}\n`).join('');
+}

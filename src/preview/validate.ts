@@ -1,0 +1,155 @@
+/**
+ * Whether a config does what it says: each route with a node that it is for. That patterns, templates, handlers and the
+ * inventory can be loaded, whoever opens the preview has seen already. Knows routes and nodes; writes nothing.
+ */
+import type { InventoryNode, RouteTrial } from '../render/index.ts';
+import type { Asker } from './requester.ts';
+import { escapeText } from '../text/escape.ts';
+import type { Preview } from './preview.ts';
+import type { Way } from './trace.ts';
+
+/** Nodes tried for one route. A template is tried with all of them that fit: what one lacks may break it. */
+const MOST_TRIED = 200;
+/** Where there is no inventory, and what nodes of it do not say. */
+const SOMEBODY = {
+  mac: '52:54:00:12:34:56',
+  uuid: '6ba7b810-9dad-41d1-80b4-00c04fd430c8',
+  serial: '10000000',
+  address: '192.0.2.1',
+  arch: 'x86_64',
+} as const;
+
+export interface RouteReport {
+  /** From 1. */
+  readonly route: number;
+  readonly match: string;
+  readonly kind: RouteTrial['kind'];
+  /** `untried`: no node fits, or a server of somebody else's would be asked. */
+  readonly result: 'ok' | 'failed' | 'untried';
+  /** The name that was asked for, and by whom. */
+  readonly name?: string;
+  readonly node?: string;
+  /** What came of it. */
+  readonly detail: string;
+}
+
+export interface Report {
+  readonly valid: boolean;
+  /** Nodes in the inventory; null: there is none. */
+  readonly nodes: number | null;
+  readonly routes: readonly RouteReport[];
+}
+
+type Example = Partial<Record<string, string>>;
+
+function hexOf(address: string): string | undefined {
+  const parts = address.split('.').map(Number);
+  if (parts.length !== 4) return undefined;
+  return parts
+    .map((part) => part.toString(16).padStart(2, '0'))
+    .join('')
+    .toUpperCase();
+}
+
+/** What captures would hold for a node. @param node undefined: for anybody. */
+function capturesOf(node: InventoryNode | undefined): Example {
+  const address = node === undefined ? SOMEBODY.address : node.address[0];
+  const mac = node === undefined ? SOMEBODY.mac : node.mac[0];
+  const hexip = address === undefined ? undefined : hexOf(address);
+  return {
+    mac: mac?.replaceAll(':', '-'),
+    uuid: node === undefined ? SOMEBODY.uuid : node.uuid,
+    serial: node === undefined ? SOMEBODY.serial : node.serial,
+    ...(hexip === undefined ? {} : { ip: address, hexip }),
+    arch: node?.arch ?? SOMEBODY.arch,
+    name: node?.name ?? 'example',
+    path: 'example',
+  };
+}
+
+/** A name that a pattern takes. @returns undefined when the node lacks what it captures. */
+function nameFor(match: string, captures: Example): string | undefined {
+  let isWhole = true;
+  const name = match.replace(/\{([a-z]+)\*?\}/g, (_, key: string) => {
+    const value = captures[key];
+    if (value === undefined) isWhole = false;
+    return value ?? '';
+  });
+  return isWhole ? name : undefined;
+}
+
+function resultOf(trial: RouteTrial, { end }: Way): Pick<RouteReport, 'result' | 'detail'> {
+  const { verdict, detail = '' } = trial;
+  if (verdict === 'failed') return { result: 'failed', detail };
+  if (verdict === 'rewritten') return { result: 'ok', detail: `looks for ${detail}` };
+  if (end.kind === 'content') return { result: 'ok', detail: `${end.bytes.length} bytes` };
+  return { result: 'ok', detail: end.reason };
+}
+
+async function tryRoute(
+  preview: Preview,
+  route: { readonly number: number; readonly match: string; readonly kind: RouteTrial['kind'] },
+  candidates: Iterable<InventoryNode | undefined>,
+): Promise<RouteReport> {
+  const { number, match, kind } = route;
+  const about = { route: number, match, kind };
+  if (kind === 'upstream') return { ...about, result: 'untried', detail: 'asks another server' };
+  let tried = 0;
+  let fitting = 0;
+  let fits: RouteReport | undefined;
+  let last = 'no node has what the pattern captures';
+  for (const node of candidates) {
+    const name = nameFor(match, capturesOf(node));
+    if (name === undefined) continue;
+    if (++tried > MOST_TRIED) break;
+    const asker: Asker = { ip: node?.address[0] ?? SOMEBODY.address };
+    // oxlint-disable-next-line no-await-in-loop -- until one fits: most of the time the first.
+    const way = await preview.look(name, asker);
+    const trial = way.routes?.routes.find((one) => one.route === number);
+    const who = node === undefined ? {} : { node: node.name };
+    if (trial !== undefined && ['taken', 'failed', 'rewritten'].includes(trial.verdict)) {
+      const report = { ...about, name, ...who, ...resultOf(trial, way) };
+      // A handler or another server may do more than answer: once is enough.
+      if (kind !== 'template' || report.result === 'failed') return report;
+      fits ??= report;
+      fitting++;
+      continue;
+    }
+    const taker = way.routes?.routes.at(-1);
+    last =
+      trial === undefined
+        ? `${name} is taken by route ${taker?.route ?? 0} before`
+        : `${name}: ${trial.verdict}${trial.detail === undefined ? '' : `, ${trial.detail}`}`;
+  }
+  if (fits === undefined) return { ...about, result: 'untried', detail: last };
+  return fitting === 1 ? fits : { ...fits, detail: `${fits.detail}; ${fitting} nodes tried` };
+}
+
+export async function validate(preview: Preview): Promise<Report> {
+  const { routes } = preview;
+  const inventory = routes?.inventory;
+  const reports: RouteReport[] = [];
+  for (const [index, { match, kind }] of (routes?.list() ?? []).entries()) {
+    // Nobody at last: for routes that take nodes which nobody knows.
+    const candidates = [...(inventory?.nodes() ?? []), undefined];
+    // oxlint-disable-next-line no-await-in-loop -- in order, on the few threads that a server has.
+    reports.push(await tryRoute(preview, { number: index + 1, match, kind }, candidates));
+  }
+  return {
+    valid: reports.every(({ result }) => result !== 'failed'),
+    nodes: inventory?.size ?? null,
+    routes: reports,
+  };
+}
+
+export function reportToText(file: string, { valid, nodes, routes }: Report): string {
+  const lines = [
+    `config      ${file}: ${routes.length} routes, ${nodes === null ? 'no inventory' : `${nodes} nodes`}`,
+    ...routes.map(({ route, match, kind, result, name, node, detail }) => {
+      const who = name === undefined ? '' : ` ${name}${node === undefined ? '' : ` for ${node}`}:`;
+      return `route ${String(route).padEnd(5)} ${result.padEnd(8)} ${match} (${kind}):${who} ${detail}`;
+    }),
+    valid ? 'valid' : 'not valid',
+  ];
+  return lines.map((line) => `${escapeText(line, 4096)}\n`).join('');
+}

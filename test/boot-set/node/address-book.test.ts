@@ -1,0 +1,66 @@
+/** Who speaks from an address: learned, merged, replaced, forgotten. */
+import { describe, expect, it } from 'vitest';
+import { AddressBook } from '../../../src/boot-set/node/address-book.ts';
+
+const A = '192.0.2.7';
+const MAC = 'mac:52:54:00:00:00:01';
+const OTHER = 'mac:52:54:00:00:00:02';
+const UUID = 'uuid:65b6e97d-68ea-5a93-906f-433f867b7748';
+
+describe('the address book', () => {
+  it('remembers who said who they are', () => {
+    const book = new AddressBook();
+    expect(book.find(A, 0)).toBeUndefined();
+    expect(book.learn(A, [MAC], true, 0)).toMatchObject({ node: MAC, former: undefined, renamed: undefined });
+    expect(book.find(A, 1)).toEqual({ node: MAC, ids: [MAC], bySelf: true });
+    expect(book.find('192.0.2.8', 1)).toBeUndefined();
+  });
+
+  it('takes ids of other kinds for more names of one machine, and calls it by the best', () => {
+    const book = new AddressBook();
+    book.learn(A, [UUID], true, 0);
+    expect(book.learn(A, [MAC], true, 1)).toMatchObject({ node: MAC, former: undefined, renamed: UUID });
+    expect(book.learn(A, [UUID], true, 2)).toMatchObject({ node: MAC, former: undefined, renamed: undefined });
+    expect(book.find(A, 3)?.ids).toEqual([MAC, UUID]);
+  });
+
+  it('says who had the address before when another machine speaks from it', () => {
+    const book = new AddressBook();
+    book.learn(A, [MAC, UUID], true, 0);
+    expect(book.learn(A, [OTHER], true, 1)).toMatchObject({ node: OTHER, ids: [OTHER], former: MAC });
+    // The UUID went with the machine that had it.
+    expect(book.find(A, 2)?.ids).toEqual([OTHER]);
+  });
+
+  it('keeps apart what a machine said and what a table says', () => {
+    const book = new AddressBook();
+    book.learn(A, [MAC], false, 0);
+    expect(book.find(A, 0)?.bySelf).toBe(false);
+    book.learn(A, [MAC], true, 1);
+    book.learn(A, [MAC], false, 2);
+    expect(book.find(A, 2)?.bySelf).toBe(true);
+    book.learn(A, [OTHER], false, 3);
+    expect(book.find(A, 3)).toMatchObject({ node: OTHER, bySelf: false });
+  });
+
+  it('forgets after two hours of silence, and for want of room', () => {
+    const book = new AddressBook(2);
+    book.learn(A, [MAC], true, 0);
+    expect(book.find(A, 7_200_000)?.node).toBe(MAC);
+    expect(book.find(A, 14_400_001)).toBeUndefined();
+    for (const last of [1, 2, 3]) book.learn(`192.0.2.${last}`, [MAC], true, 20_000_000);
+    expect(book.find('192.0.2.1', 20_000_000)).toBeUndefined();
+    expect(book.find('192.0.2.3', 20_000_000)?.node).toBe(MAC);
+  });
+
+  it('keeps a guess of who had an address that is in doubt, until somebody says who they are', () => {
+    const book = new AddressBook();
+    book.learn(A, [MAC], true, 0);
+    expect(book.presumed(A)).toEqual([]);
+    book.doubt(A);
+    expect([book.find(A, 1), book.presumed(A)]).toEqual([undefined, [MAC]]);
+    // Whoever it is, the pins of the former one are not touched.
+    expect(book.learn(A, [OTHER], true, 2)).toMatchObject({ node: OTHER, former: undefined, renamed: undefined });
+    expect(book.presumed(A)).toEqual([]);
+  });
+});

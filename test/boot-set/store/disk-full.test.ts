@@ -1,0 +1,132 @@
+/** A full disk: refused before anything is written where that can be known, and undone where it can't. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { closeSync, openSync, statfsSync, unlinkSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { collect } from '../../../src/boot-set/store/collect.ts';
+import { publish } from '../../../src/boot-set/store/publish.ts';
+import { openStore, type Store } from '../../../src/boot-set/store/store.ts';
+import { verify } from '../../../src/boot-set/store/verify.ts';
+import { filesIn, folder, messageOf, newStore, photograph, publishFiles } from '../fixture.ts';
+
+function mounted(bytes: number): string | undefined {
+  const path = folder();
+  if (process.getuid?.() !== 0) return undefined;
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'none', path]).status !== 0) return undefined;
+  onTestFinished(() => {
+    execFileSync('umount', ['--lazy', path]);
+  });
+  return path;
+}
+
+/** Fills the file system up. @returns the file that does. */
+function fill(path: string): string {
+  const file = join(path, 'filler');
+  const fd = openSync(file, 'w');
+  const block = Buffer.alloc(4096, 1);
+  try {
+    for (;;) writeSync(fd, block);
+  } catch {
+    // Full.
+  } finally {
+    closeSync(fd);
+  }
+  return file;
+}
+
+const canMount = process.getuid?.() === 0 && spawnSync('unshare', ['--mount', 'true']).status === 0;
+
+describe.runIf(canMount)('on a small disk', () => {
+  it('a set that does not fit is refused before anything is written', async () => {
+    const disk = mounted(8 * 2 ** 20)!;
+    const store = await openStore({ path: join(disk, 'store') });
+    await publishFiles(store, 'a', { linux: randomBytes(2 * 2 ** 20) });
+    const before = photograph(store.path);
+    const message = await messageOf(() => publishFiles(store, 'a', { linux: randomBytes(6 * 2 ** 20) }));
+    expect(message).toMatch(/^StoreError: .*: no space: expected \d+ bytes free, got \d+; nothing was written$/);
+    expect([photograph(store.path), store.channels()]).toMatchObject([before, [{ current: 1 }]]);
+    await store.close();
+  });
+
+  it('makes room by collecting what nothing needs', async () => {
+    const disk = mounted(8 * 2 ** 20)!;
+    let now = 1_000_000_000_000;
+    const store = await openStore({ path: join(disk, 'store'), now: () => now });
+    await store.setDefaults({ keepVersions: 0 });
+    for (let turn = 0; turn < 5; turn++) {
+      await publishFiles(store, 'a', { linux: randomBytes(3 * 2 ** 20) });
+      await collect(store);
+      // Past the grace time: the next publishing finds the former version ready to go.
+      now += 3_600_000;
+    }
+    expect(store.channels()).toMatchObject([{ current: 5 }]);
+    expect(await verify(store)).toMatchObject({ damage: [] });
+    await store.close();
+  });
+
+  it.each(['file made', 'manifest staged', 'blobs synced', 'index.json opened'])(
+    'that is full at the step "%s" leaves the old state',
+    async (at) => {
+      const disk = mounted(8 * 2 ** 20)!;
+      let filler: string | undefined;
+      const isDue = (step: string, store: Store | undefined): boolean =>
+        step === at && filler === undefined && store !== undefined && store.channels().length > 0;
+      let opened: Store | undefined;
+      const store = await openStore({
+        path: join(disk, 'store'),
+        onStep: (step) => {
+          if (isDue(step, opened)) filler = fill(disk);
+        },
+      });
+      await publishFiles(store, 'a', { linux: randomBytes(100_000) });
+      opened = store;
+      const before = photograph(store.path);
+      const message = await messageOf(() => publishFiles(store, 'a', { linux: randomBytes(900_000) }));
+      expect(message).toMatch(/^StoreError: .*(ENOSPC|is the disk full)/);
+      expect(statfsSync(disk).type).toBeGreaterThan(0);
+      unlinkSync(filler!);
+      expect(store.channels()).toMatchObject([{ current: 1, nextNumber: 2 }]);
+      await collect(store, { graceMs: 0 });
+      expect(photograph(store.path)).toEqual(before);
+      expect(await verify(store)).toMatchObject({ damage: [], leftovers: 0 });
+      expect(await publishFiles(store, 'a', { linux: 'small' })).toMatchObject({ number: 2 });
+      await store.close();
+    },
+  );
+});
+
+describe('a disk that is full', () => {
+  it('at any step leaves the old state', async () => {
+    let failAt = Number.POSITIVE_INFINITY;
+    let steps = 0;
+    const store = await newStore({
+      onStep: (step) => {
+        if (++steps === failAt && step !== 'committed' && step !== 'flushed' && step !== 'staging removed') {
+          throw Object.assign(new Error(`ENOSPC: no space left on device, at ${step}`), { code: 'ENOSPC' });
+        }
+      },
+    });
+    await publishFiles(store, 'a', { linux: 'one', initrd: 'for one' });
+    const before = photograph(store.path);
+    const set = filesIn({ linux: 'two', initrd: 'for two' });
+    let failures = 0;
+    for (let at = 1; ; at++) {
+      steps = 0;
+      failAt = at;
+      const outcome = await publish(store, { channel: 'a', paths: [set] }).then(
+        ({ name }) => name,
+        (error: unknown) => String(error),
+      );
+      failAt = Number.POSITIVE_INFINITY;
+      if (outcome === 'a-2') break;
+      expect(outcome).toMatch(/^StoreError: .*publishing failed: ENOSPC/);
+      failures++;
+      await collect(store, { graceMs: 0 });
+      expect([outcome, photograph(store.path)]).toEqual([outcome, before]);
+      expect(store.channels()).toMatchObject([{ current: 1, nextNumber: 2 }]);
+    }
+    expect(failures).toBeGreaterThanOrEqual(17);
+    expect(await verify(store)).toMatchObject({ damage: [], leftovers: 0 });
+  });
+});

@@ -1,0 +1,50 @@
+/** Storms by the built command, against servers with a planted fault. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import type { StormReport } from '../../src/storm/report.ts';
+import { SEED, seededBytes } from '../support/content.ts';
+import { type Planted, PlantedServer } from '../support/planted-server.ts';
+import { folder, Reveille } from '../support/reveille.ts';
+
+export const KERNEL = Buffer.from(seededBytes(SEED, 150_000));
+export const INITRD = Buffer.from(seededBytes(SEED + 1, 300_000));
+export const OTHER_INITRD = Buffer.from(seededBytes(SEED + 2, 300_000));
+export const FILES: ReadonlyMap<string, Buffer> = new Map([
+  ['linux', KERNEL],
+  ['initrd.img', INITRD],
+]);
+export const BOOT = ['--file', 'linux', '--file', 'initrd.img'];
+
+/** A directory with the files as they should be. */
+export function rightFiles(): string {
+  const root = folder();
+  for (const [name, content] of FILES) writeFileSync(join(root, name), content);
+  return root;
+}
+
+export interface Stormed {
+  readonly code: number | null;
+  readonly report: StormReport;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export async function storm(port: number, args: readonly string[]): Promise<Stormed> {
+  const json = join(folder(), 'report.json');
+  const command = new Reveille(['storm', `127.0.0.1:${port}`, '--quiet', '--json', json, '--threads', '1', ...args]);
+  const { code, stdout, stderr } = await command.ended;
+  return { code, stdout, stderr, report: JSON.parse(readFileSync(json, 'utf8')) as StormReport };
+}
+
+export async function planted(fault: Planted, args: readonly string[]): Promise<Stormed> {
+  const server = await PlantedServer.start(FILES, fault);
+  onTestFinished(() => server.close());
+  return storm(server.port, args);
+}
+
+export function idsOf({ violations }: StormReport): string[] {
+  return violations.map(({ id }) => id);
+}
+
+export const STRICT = ['--slo', 'failed=0,wrong_bytes=0,mixed_versions=0,violations=0'];

@@ -1,0 +1,28 @@
+/** Storms against servers that fall silent: they last as long as the firmware's patience, so they have a file of their own. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { FULL } from '../support/content.ts';
+import { folder } from '../support/reveille.ts';
+import { BOOT, idsOf, planted } from './storm-fixture.ts';
+
+describe('reveille storm against a server that falls silent', { timeout: 60_000 }, () => {
+  it.runIf(FULL)('names a server that never sends a lost packet again', async () => {
+    const plan = join(folder(), 'plan.yaml');
+    writeFileSync(plan, 'name: lossy\nstages:\n  - { name: kernel, profile: ipxe, file: linux }\n');
+    const args = ['--nodes', '2', '--plan', plan, '--lose', 'data 20', '--arrival', 'waves:1@3s'];
+    const { code, report } = await planted({ neverResends: true }, [...args, '--slo', 'failed=0']);
+    expect(report.failed).toBe(2);
+    expect(report.injected.lost).toBe(2);
+    expect(idsOf(report)).toContain('no-retransmission');
+    expect(code).toBe(1);
+  });
+
+  it('ends in a report when the server dies in the middle', async () => {
+    const { code, report } = await planted({ diesAfter: 12 }, ['--nodes', '10', '--profile', 'ipxe', ...BOOT]);
+    expect(report.failed).toBeGreaterThan(0);
+    expect(report.completed + report.failed).toBe(10);
+    expect(report.failures.length).toBeGreaterThan(0);
+    expect(code).toBe(1);
+  });
+});

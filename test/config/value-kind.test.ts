@@ -1,0 +1,99 @@
+import { describe, expect, it } from 'vitest';
+import { formatAddress, parseAddress } from '../../src/text/address-text.ts';
+import { nearest } from '../../src/text/closest-word.ts';
+import { SETTING_KINDS } from '../../src/config/settings.ts';
+import { addresses, parseDuration, parseSize } from '../../src/config/value-kind.ts';
+
+describe('sizes', () => {
+  it.each([
+    ['0', 0],
+    ['512', 512],
+    ['512B', 512],
+    ['64KiB', 65_536],
+    ['64 KiB', 65_536],
+    ['1.5MiB', 1_572_864],
+    ['2GiB', 2_147_483_648],
+  ])('%s is %d bytes', (text, bytes) => {
+    expect(parseSize(text)).toBe(bytes);
+  });
+
+  it.each(['', '-1', '1e9', '0x10', '2GB', '2gib', '1 000', '0.1B', '9999999999999999GiB', 'GiB', '1KiB ', '１'])(
+    '%j is no size',
+    (text) => {
+      expect(parseSize(text)).toBeUndefined();
+    },
+  );
+});
+
+describe('durations', () => {
+  it.each([
+    ['0', 0],
+    ['250ms', 250],
+    ['30s', 30_000],
+    ['1.5m', 90_000],
+    ['2 m', 120_000],
+    ['4h', 14_400_000],
+  ])('%s is %d ms', (text, ms) => {
+    expect(parseDuration(text)).toBe(ms);
+  });
+
+  it.each(['', '30', '-1s', '1d', '1e3ms', 's', '1m30s'])('%j is no duration', (text) => {
+    expect(parseDuration(text)).toBeUndefined();
+  });
+});
+
+describe('addresses', () => {
+  it.each(['127.0.0.1:69', '0.0.0.0:0', '[::]:69', '[::1]:65535', '[fe80::1%eth0]:69'])(
+    '%s reads and writes back the same',
+    (text) => {
+      const address = parseAddress(text);
+      expect(address).toBeDefined();
+      expect(formatAddress(address!)).toBe(text);
+    },
+  );
+
+  it.each([
+    '',
+    '127.0.0.1',
+    ':69',
+    '69',
+    '::1:69',
+    '[::1]',
+    '[127.0.0.1]:69',
+    '1.2.3:69',
+    '256.1.1.1:1',
+    '1.2.3.4:65536',
+    'localhost:69',
+  ])('%j is no address to listen on', (text) => {
+    expect(parseAddress(text)).toBeUndefined();
+  });
+
+  it('an empty list is no list of addresses', () => {
+    expect(addresses.read([])).toBeUndefined();
+  });
+});
+
+describe('settings', () => {
+  it('numbers are read the same from a flag and from YAML, and bounded', () => {
+    expect(SETTING_KINDS.workers.read('4')).toBe(4);
+    expect(SETTING_KINDS.workers.read(4)).toBe(4);
+    expect(SETTING_KINDS.workers.read(0)).toBeUndefined();
+    expect(SETTING_KINDS.workers.read(1.5)).toBeUndefined();
+    expect(SETTING_KINDS.workers.read(Number.NaN)).toBeUndefined();
+    expect(SETTING_KINDS.maxBlksize.read(65_465)).toBeUndefined();
+    expect(SETTING_KINDS.maxWindowsize.read(32_768)).toBeUndefined();
+  });
+});
+
+describe('nearest', () => {
+  const words = ['cacheBytes', 'workers', 'listen'];
+  it.each([
+    ['cache-bytes', 'cacheBytes'],
+    ['worker', 'workers'],
+    ['lisen', 'listen'],
+    ['tftp', undefined],
+    ['x'.repeat(100_000), undefined],
+  ])('%.20s is meant as %s', (word, meant) => {
+    expect(nearest(word, words)).toBe(meant);
+  });
+});

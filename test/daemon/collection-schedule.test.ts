@@ -1,0 +1,93 @@
+/** When the store is collected, and what is told of it. */
+import { describe, expect, it } from 'vitest';
+import { Collector, type CollectorOptions } from '../../src/daemon/collection-schedule.ts';
+
+const RESULT = JSON.stringify({
+  versions: [{ name: 'rack-1', bytes: 7 }],
+  waiting: [1, 2],
+  blobs: 3,
+  bytes: 7,
+  leftovers: 0,
+});
+
+function setUp(change: Partial<CollectorOptions> = {}) {
+  const clock = { now: 0 };
+  const runs: (readonly string[])[] = [];
+  const told: unknown[] = [];
+  const failures: string[] = [];
+  const collector = new Collector({
+    store: '/nowhere',
+    everyMs: 600_000,
+    graceMs: 1000,
+    run: (verb, args) => {
+      runs.push([verb, ...args]);
+      return Promise.resolve({ code: 0, stdout: RESULT, stderr: '' });
+    },
+    onCollected: (result) => void told.push(result),
+    onFailure: (reason) => void failures.push(reason),
+    freePercent: () => Promise.resolve(50),
+    now: () => clock.now,
+    ...change,
+  });
+  return { clock, runs, told, failures, collector };
+}
+
+describe('collections', () => {
+  it('come by schedule, and their results are counted', async () => {
+    const { clock, runs, told, collector } = setUp();
+    await collector.look();
+    clock.now = 599_999;
+    await collector.look();
+    expect(runs).toEqual([]);
+    clock.now = 600_000;
+    await collector.look();
+    await collector.look();
+    expect(runs).toEqual([['gc', '--grace=1000ms']]);
+    expect(told).toEqual([{ versions: ['rack-1'], bytes: 7, blobs: 3, waiting: 2 }]);
+    expect(collector.stats()).toEqual({ runs: 1, failures: 0, versions: 1, bytes: 7 });
+  });
+
+  it('come when the disk gets full, but not one right after the other', async () => {
+    const { clock, runs, collector } = setUp({ everyMs: 0, freePercent: () => Promise.resolve(9) });
+    clock.now = 299_999;
+    await collector.look();
+    expect(runs).toHaveLength(0);
+    clock.now = 300_000;
+    await collector.look();
+    await collector.look();
+    expect(runs).toHaveLength(1);
+  });
+
+  it('run one at a time', async () => {
+    let finish: () => void = () => {};
+    let count = 0;
+    const { clock, collector } = setUp({
+      run: () => {
+        count++;
+        return new Promise((resolve) => {
+          finish = () => resolve({ code: 0, stdout: RESULT, stderr: '' });
+        });
+      },
+    });
+    clock.now = 600_000;
+    const first = collector.look();
+    clock.now = 1_200_000;
+    await collector.look();
+    expect(count).toBe(1);
+    finish();
+    await first;
+  });
+
+  it.each([
+    [{ code: 1, stdout: '', stderr: 'reveille: no space' }, 'reveille: no space'],
+    [{ code: undefined, stdout: '', stderr: '' }, 'ended with a signal'],
+    [{ code: 0, stdout: 'nonsense', stderr: '' }, 'ended with 0'],
+    [{ code: 0, stdout: '{}', stderr: '' }, 'ended with 0'],
+  ])('that fail are told: %j', async (end, reason) => {
+    const { clock, failures, collector } = setUp({ run: () => Promise.resolve(end) });
+    clock.now = 600_000;
+    await collector.look();
+    expect(failures).toEqual([reason]);
+    expect(collector.stats()).toMatchObject({ runs: 1, failures: 1, bytes: 0 });
+  });
+});

@@ -1,0 +1,200 @@
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { Interrupts } from '../../src/daemon/interrupts.ts';
+import { runServer } from '../../src/daemon/run-server.ts';
+import { defaultSettings, type Settings } from '../../src/config/settings.ts';
+import { VirtualClock } from '../../src/engine/virtual-clock.ts';
+import type { Mapping } from '../../src/bytes/shared-bytes.ts';
+import type { Server, ServerOptions } from '../../src/server/types.ts';
+import { FakeServer, folder, KeptLog, refusalRecord, transferRecord } from '../support/reveille.ts';
+
+interface Run {
+  readonly log: KeptLog;
+  readonly interrupts: Interrupts;
+  readonly server: FakeServer;
+  readonly ended: Promise<number>;
+  /** What the server was started with. */
+  readonly options: () => ServerOptions;
+  readonly stderr: () => string;
+}
+
+function run(change: Partial<Settings> = {}, start?: (server: Server) => Promise<Server>): Run {
+  const log = new KeptLog();
+  const interrupts = new Interrupts();
+  const server = new FakeServer();
+  let said = '';
+  let options: ServerOptions | undefined;
+  const ended = runServer({
+    settings: { ...defaultSettings(), root: folder(), admin: { address: '127.0.0.1', port: 0 }, ...change },
+    target: log,
+    interrupts,
+    stderr: {
+      write: (text: string) => {
+        said += text;
+      },
+    },
+    version: '1.2.3',
+    start: (given) => {
+      options = given;
+      return start === undefined ? Promise.resolve(server) : start(server);
+    },
+  });
+  return { log, interrupts, server, ended, options: () => options!, stderr: () => said };
+}
+
+describe('a server run', () => {
+  it('says where it listens when it is ready, and ends with 0 after one signal', async () => {
+    const { log, interrupts, server, ended, stderr } = run();
+    const line = await log.line('listening');
+    expect(line).toMatchObject({ addresses: ['127.0.0.1:6969'], engine: 'portable', version: '1.2.3' });
+    const ready = `http://${String(line['admin'])}/readyz`;
+    expect((await fetch(ready)).status).toBe(200);
+    interrupts.emit('signal', 'SIGTERM');
+    expect(await log.line('stopping')).toMatchObject({ reason: 'SIGTERM', drainMs: 30_000 });
+    expect((await fetch(ready)).status).toBe(503);
+    server.settle(0);
+    expect(await ended).toBe(0);
+    expect(server.stops).toEqual([30_000]);
+    expect(log.closed).toBe(true);
+    expect(stderr()).toBe('');
+    await expect(fetch(ready)).rejects.toThrow('fetch failed');
+    expect(interrupts.listenerCount('signal') + interrupts.listenerCount('fault')).toBe(0);
+  });
+
+  it('shortens the drain at the second signal, and ends with 3 when transfers were cut short', async () => {
+    const { log, interrupts, server, ended } = run({ drain: 5000 });
+    await log.line('listening');
+    interrupts.emit('signal', 'SIGINT');
+    await log.line('stopping');
+    interrupts.emit('signal', 'SIGINT');
+    interrupts.emit('signal', 'SIGINT');
+    await new Promise(setImmediate);
+    expect(server.stops.toSorted((a, b) => b - a)).toEqual([5000, 0]);
+    server.settle(4);
+    expect(await ended).toBe(3);
+    expect(log.lines.at(-1)).toMatchObject({ msg: 'stopped', aborted: 4 });
+  });
+
+  it('tells a fault nobody caught, stops in order and ends with 1', async () => {
+    const { log, interrupts, server, ended } = run();
+    await log.line('listening');
+    interrupts.emit('fault', new TypeError('planted'));
+    expect(await log.line('unhandled error')).toMatchObject({ level: 'fatal', error: 'planted' });
+    server.settle(0);
+    expect(await ended).toBe(1);
+    expect(server.stops).toEqual([30_000]);
+  });
+
+  it('ends with 1 when stopping fails', async () => {
+    const { log, interrupts, server, ended } = run();
+    await log.line('listening');
+    interrupts.emit('signal', 'SIGTERM');
+    server.fail(new Error('planted'));
+    expect(await ended).toBe(1);
+    expect(log.lines.at(-1)).toMatchObject({ level: 'fatal', msg: 'stopping failed', error: 'planted' });
+  });
+
+  it('stops in order when the signal comes while it starts', async () => {
+    let finishStart: (server: Server) => void = () => {};
+    let begun: () => void = () => {};
+    const starting = new Promise<void>((resolve) => {
+      begun = resolve;
+    });
+    const { log, interrupts, server, ended } = run({}, () => {
+      begun();
+      return new Promise((resolve) => {
+        finishStart = resolve;
+      });
+    });
+    await starting;
+    interrupts.emit('signal', 'SIGTERM');
+    await log.line('stopping');
+    finishStart(server);
+    server.settle(0);
+    expect(await ended).toBe(0);
+    expect(log.lines.map((line) => line.msg)).not.toContain('listening');
+  });
+
+  it('ends with 1 and one line when the address is in use', async () => {
+    const { log, ended, stderr } = run({}, () =>
+      Promise.reject(Object.assign(new Error('bind EADDRINUSE 0.0.0.0:69'), { code: 'EADDRINUSE' })),
+    );
+    expect(await ended).toBe(1);
+    expect(stderr()).toBe(
+      'reveille: cannot start the server: bind EADDRINUSE 0.0.0.0:69 (is another server running?)\n',
+    );
+    expect(log.lines).toHaveLength(1);
+    expect(log.lines[0]).toMatchObject({ level: 'fatal', code: 'EADDRINUSE' });
+  });
+
+  it('ends with 1 when the admin address is in use, without starting the server', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    onTestFinished(() => void other.close());
+    await once(other, 'listening');
+    const { port } = other.address() as AddressInfo;
+    const { ended, options, stderr } = run({ admin: { address: '127.0.0.1', port } });
+    expect(await ended).toBe(1);
+    expect(options()).toBeUndefined();
+    expect(stderr()).toMatch(/^reveille: cannot start the admin address: .*EADDRINUSE.*\n$/);
+  });
+
+  it('hands the settings on to the server, and serves its root', async () => {
+    const root = folder();
+    writeFileSync(join(root, 'UPPER'), 'bytes');
+    const { log, interrupts, server, ended, options } = run({
+      root,
+      admin: false,
+      workers: 7,
+      sessions: 11,
+      queue: 12,
+      maxWindowsize: 13,
+      maxBlksize: 1400,
+      acknowledgeTimeout: true,
+      caseInsensitive: true,
+      immutable: true,
+      engine: 'portable',
+    });
+    expect(await log.line('listening')).toMatchObject({ admin: false, workers: 7 });
+    expect(options()).toMatchObject({
+      workers: 7,
+      engine: 'portable',
+      limits: { sessions: 11, queue: 12, maxWindowsize: 13, maxBlksize: 1400, acknowledgeTimeout: true },
+    });
+    const request = { filename: 'upper', mode: 'octet', client: '127.0.0.1', local: '127.0.0.1' } as const;
+    const { sources } = options();
+    if (typeof sources !== 'function') throw new Error('Expected sources that are told of the engine');
+    const mapping: Mapping = { handle: { address: 4096n, length: 5 }, unmap: () => {} };
+    const copyFile = (): Promise<never> => Promise.reject(new Error('Copied, though it was said to be immutable'));
+    const [directory] = await sources({ mapFile: async () => mapping, copyFile, clock: new VirtualClock() });
+    expect(await directory!.open(request)).toMatchObject({ kind: 'content', handle: mapping.handle });
+    const [copying] = await sources({ mapFile: undefined, copyFile: undefined, clock: new VirtualClock() });
+    expect(await copying!.open({ ...request, filename: 'UPPER' })).toMatchObject({
+      kind: 'content',
+      handle: { length: 5 },
+    });
+    interrupts.emit('signal', 'SIGTERM');
+    server.settle(0);
+    expect(await ended).toBe(0);
+  });
+
+  it('logs and counts what the server tells', async () => {
+    const { log, interrupts, server, ended, options } = run({ logLevel: 'debug' });
+    const line = await log.line('listening');
+    const { observer } = options();
+    observer.onTransfer(transferRecord());
+    observer.onRefusal(refusalRecord());
+    observer.onWarning('worker lost', { reason: 'planted' });
+    expect(log.lines.slice(-3).map(({ msg }) => msg)).toEqual(['transfer', 'refused', 'worker lost']);
+    const metrics = await (await fetch(`http://${String(line['admin'])}/metrics`)).text();
+    expect(metrics).toContain('reveille_transfers_total{outcome="complete",origin="file"} 1\n');
+    expect(metrics).toContain('reveille_refusals_total{reason="not_found",code="1"} 1\n');
+    expect(metrics).toContain('reveille_warnings_total 1\n');
+    interrupts.emit('signal', 'SIGTERM');
+    server.settle(0);
+    expect(await ended).toBe(0);
+  });
+});

@@ -1,0 +1,212 @@
+/** What the control tests share: folders that go away, a server that is none, records of transfers, the built command. */
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
+import { allocateCounters, sumLatencies } from '../../src/engine/counters.ts';
+import { noSendErrors } from '../../src/engine/send-errors.ts';
+import type { LogTarget } from '../../src/telemetry/log.ts';
+import type { RefusalRecord, Server, ServerStats, TransferRecord, TransferView } from '../../src/server/types.ts';
+
+/** An empty folder for one test. */
+export function folder(): string {
+  const path = mkdtempSync(join(tmpdir(), 'reveille-control-'));
+  onTestFinished(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+export function transferRecord(change: Partial<TransferRecord> = {}): TransferRecord {
+  return {
+    id: 1,
+    client: { address: '192.0.2.7', port: 2070 },
+    local: '192.0.2.1',
+    file: 'boot/linux',
+    origin: 'file',
+    size: 5000,
+    mode: 'octet',
+    blksize: 1468,
+    windowsize: 4,
+    waitedMs: 3,
+    queuedMs: 2,
+    firstReplyMs: 4,
+    outcome: 'complete',
+    startedAt: 1000,
+    durationMs: 250,
+    blocks: 4,
+    bytes: 5000,
+    retransmits: 1,
+    stale: 0,
+    timeouts: 0,
+    errorCode: undefined,
+    errorText: '',
+    fault: undefined,
+    ...change,
+  };
+}
+
+export function refusalRecord(change: Partial<RefusalRecord> = {}): RefusalRecord {
+  return {
+    client: { address: '2001:db8::7', port: 1024 },
+    local: '2001:db8::1',
+    filename: 'pxelinux.cfg/01-aa',
+    kind: 'not_found',
+    code: 1,
+    reason: 'no such file',
+    ...change,
+  };
+}
+
+export function serverStats(change: Partial<ServerStats> = {}): ServerStats {
+  return {
+    transfersActive: 0,
+    transfersQueued: 0,
+    requestsTotal: 0,
+    ignoredTotal: { repeated: 0, queueFull: 0, expired: 0, draining: 0, busy: 0, source: 0 },
+    malformedTotal: {},
+    packets: {
+      dataSent: 0,
+      dataBytesSent: 0,
+      received: 0,
+      malformed: 0,
+      retransmits: 0,
+      stale: 0,
+      receiveDrops: 0,
+      sendDrops: 0,
+      segmentFallbacks: 0,
+      dataRetransmitted: 0,
+      duplicateAcks: 0,
+      dataReceived: 0,
+    },
+    transfersStuck: 0,
+    nodesBooting: 0,
+    latencies: sumLatencies(allocateCounters(1)),
+    sendErrorsTotal: noSendErrors(),
+    workers: [{ worker: 0, transfers: 0, cpuSeconds: 0, eventLoopDelayMs: 0 }],
+    requestDropsTotal: 0,
+    workersLostTotal: 0,
+    ...change,
+  };
+}
+
+/** A Server whose end the test decides. */
+export class FakeServer implements Server {
+  readonly addresses = [{ address: '127.0.0.1', port: 6969 }];
+  readonly engine = 'portable';
+  ready = true;
+  /** The drain times that stop was called with. */
+  readonly stops: number[] = [];
+  current = serverStats();
+  running: TransferView[] = [];
+  /** Ends every stop so far. */
+  settle: (aborted: number) => void = () => {};
+  fail: (error: Error) => void = () => {};
+  readonly #stopped = new Promise<number>((resolve, reject) => {
+    this.settle = resolve;
+    this.fail = reject;
+  });
+
+  stats(): ServerStats {
+    return this.current;
+  }
+
+  transfers(): TransferView[] {
+    return this.running;
+  }
+
+  stop(drainMs: number): Promise<number> {
+    this.ready = false;
+    this.stops.push(drainMs);
+    return this.#stopped;
+  }
+}
+
+export interface LogLine {
+  readonly level: string;
+  readonly msg: string;
+  readonly [field: string]: unknown;
+}
+
+/** A log's lines, kept. */
+export class KeptLog implements LogTarget {
+  readonly lines: LogLine[] = [];
+  closed = false;
+  #wanted: { msg: string; found: (line: LogLine) => void }[] = [];
+
+  write(text: string): void {
+    const line = JSON.parse(text) as LogLine;
+    this.lines.push(line);
+    for (const { msg, found } of this.#wanted) if (msg === line.msg) found(line);
+  }
+
+  /** The first line that says `msg`, now or later. */
+  line(msg: string): Promise<LogLine> {
+    const already = this.lines.find((line) => line.msg === msg);
+    if (already !== undefined) return Promise.resolve(already);
+    return new Promise((found) => {
+      this.#wanted.push({ msg, found });
+    });
+  }
+
+  close(): Promise<void> {
+    this.closed = true;
+    return Promise.resolve();
+  }
+}
+
+const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The built `reveille` as a process of its own. */
+export class Reveille {
+  readonly process: ChildProcessWithoutNullStreams;
+  readonly ended: Promise<Ended>;
+  #stdout = '';
+  #stderr = '';
+
+  /** @param options.stdout a file that stdout goes to. @param options.main another copy of the command. */
+  constructor(
+    args: readonly string[],
+    options: { cwd?: string; nodeArgs?: readonly string[]; stdout?: string; main?: string } = {},
+  ) {
+    if (!existsSync(MAIN)) throw new Error('dist/cli/main.js is missing: run `npm run build` first');
+    const command = [process.execPath, ...(options.nodeArgs ?? []), options.main ?? MAIN, ...args];
+    const redirect = options.stdout === undefined ? '' : ` > ${options.stdout}`;
+    this.process = spawn('/bin/sh', ['-c', `exec "$@"${redirect}`, 'sh', ...command], { cwd: options.cwd });
+    this.process.stdout.setEncoding('utf8').on('data', (text: string) => {
+      this.#stdout += text;
+    });
+    this.process.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.#stderr += text;
+    });
+    this.ended = once(this.process, 'close').then(() => ({
+      code: this.process.exitCode,
+      signal: this.process.signalCode,
+      stdout: this.#stdout,
+      stderr: this.#stderr,
+    }));
+    onTestFinished(async () => {
+      this.process.kill('SIGKILL');
+      await this.ended;
+    });
+  }
+
+  /** Waits until stdout or stderr matches. @throws Error when the process ends first. */
+  async saying(pattern: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      const match = pattern.exec(this.#stdout) ?? pattern.exec(this.#stderr);
+      if (match !== null) return match;
+      const more = Promise.race([once(this.process.stdout, 'data'), once(this.process.stderr, 'data')]);
+      const ended = await Promise.race([more.then(() => undefined), this.ended]);
+      if (ended !== undefined) throw new Error(`ended before saying ${pattern}: ${JSON.stringify(ended)}`);
+    }
+  }
+}
