@@ -31,7 +31,7 @@ const FILES: Readonly<Record<string, number>> = {
 };
 const REVEILLE = join(import.meta.dirname, '../dist/cli/main.js');
 /** Longer than the end of a check's own run. */
-const LONGEST_MS = 660_000;
+const MAX_MS = 660_000;
 
 const { values } = parseArgs({ options: { only: { type: 'string', default: '' }, json: { type: 'string' } } });
 const work = join(tmpdir(), 'reveille-bench-peers');
@@ -60,7 +60,7 @@ async function check(contender: Contender): Promise<CheckReport> {
   ];
   try {
     execFileSync(process.execPath, [REVEILLE, ...command], {
-      timeout: LONGEST_MS,
+      timeout: MAX_MS,
       stdio: ['ignore', 'ignore', 'inherit'],
     });
   } catch (error) {

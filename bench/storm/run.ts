@@ -43,7 +43,7 @@ const { values } = parseArgs({
   },
 });
 /** Longer than any firmware's patience several times over. */
-const LONGEST_MS = 900_000;
+const MAX_MS = 900_000;
 const REVEILLE = join(import.meta.dirname, '../../dist/cli/main.js');
 const work = join(tmpdir(), 'reveille-bench-peers');
 mkdirSync(work, { recursive: true });
@@ -62,7 +62,7 @@ function storm(scenario: Scenario, port: number): StormReport {
   const own = ['storm', `127.0.0.1:${port}`, '--quiet', '--verify', root, '--threads', '1', '--json', json];
   const command = ['-c', '1', process.execPath, REVEILLE, ...own, ...planned, ...scenario.args];
   try {
-    execFileSync('taskset', command, { timeout: LONGEST_MS, stdio: ['ignore', 'ignore', 'inherit'] });
+    execFileSync('taskset', command, { timeout: MAX_MS, stdio: ['ignore', 'ignore', 'inherit'] });
   } catch (error) {
     // Exit code 1: nodes have failed, which is a result.
     if ((error as { status?: number }).status !== 1) throw error;

@@ -12,17 +12,17 @@ import { addApi, type ApiOptions } from './api.ts';
 import { addLiveApi, addPage, type LiveApiOptions } from './live-api.ts';
 
 /** Connections at once: some scrapers, some probes and a few people. More are closed unanswered. */
-const MOST_CONNECTIONS = 128;
+const MAX_CONNECTIONS = 128;
 /** Of one address, so that nobody takes all of them. */
-const MOST_CONNECTIONS_EACH = 64;
+const MAX_CONNECTIONS_EACH = 64;
 /** How long a client may take for its request's headers, and for the whole request; and idle between two, in milliseconds. */
 const HEADERS_MS = 10_000;
 const REQUEST_MS = 30_000;
 const IDLE_MS = 15_000;
-const MOST_HEADER_BYTES = 8192;
-const MOST_HEADERS = 64;
+const MAX_HEADER_BYTES = 8192;
+const MAX_HEADERS = 64;
 /** Whatever it is for: bodies are for orders alone, and those are short. */
-const MOST_BODY_BYTES = 65_536;
+const MAX_BODY_BYTES = 65_536;
 
 export interface AdminOptions {
   /** Port 0: any free one. */
@@ -57,7 +57,7 @@ function routes(options: AdminOptions): Hono {
   addHeaders(app);
   app.use('*', async (context, next) => {
     const length = Number(context.req.header('content-length') ?? 0);
-    if (length > MOST_BODY_BYTES) return context.json({ error: `expected at most ${MOST_BODY_BYTES} bytes` }, 413);
+    if (length > MAX_BODY_BYTES) return context.json({ error: `expected at most ${MAX_BODY_BYTES} bytes` }, 413);
     return await next();
   });
   app.get('/healthz', (context) => context.text('ok\n'));
@@ -80,7 +80,7 @@ function boundEach(server: Server): void {
   server.on('connection', (socket) => {
     const address = socket.remoteAddress ?? '';
     const count = (open.get(address) ?? 0) + 1;
-    if (count > MOST_CONNECTIONS_EACH) {
+    if (count > MAX_CONNECTIONS_EACH) {
       socket.destroy();
       return;
     }
@@ -102,13 +102,13 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
       requestTimeout: REQUEST_MS,
       keepAliveTimeout: IDLE_MS,
       connectionsCheckingInterval: HEADERS_MS / 2,
-      maxHeaderSize: MOST_HEADER_BYTES,
+      maxHeaderSize: MAX_HEADER_BYTES,
     },
     // It answers 500 to what goes wrong, and never rejects.
     (incoming, outgoing) => void answer(incoming, outgoing),
   );
-  server.maxConnections = MOST_CONNECTIONS;
-  server.maxHeadersCount = MOST_HEADERS;
+  server.maxConnections = MAX_CONNECTIONS;
+  server.maxHeadersCount = MAX_HEADERS;
   boundEach(server);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

@@ -24,10 +24,10 @@ export const API_VERBS = [
 ] as const;
 
 /** Commands at once; more are told to come again. */
-const MOST_VERBS_AT_ONCE = 4;
-const MOST_BODY_BYTES = 65_536;
+const MAX_VERBS_AT_ONCE = 4;
+const MAX_BODY_BYTES = 65_536;
 /** Values that a repeated flag or `arguments` may have. */
-const MOST_VALUES = 256;
+const MAX_VALUES = 256;
 /** Set by the server, or a way out of the store. */
 const RESERVED: ReadonlySet<string> = new Set(['store', 'json', 'help', 'version']);
 
@@ -59,8 +59,8 @@ function textOf(value: unknown, key: string): string {
 }
 
 function listOf(value: unknown, key: string): readonly unknown[] {
-  if (!Array.isArray(value) || value.length > MOST_VALUES) {
-    throw new BadRequest(`${key}: expected a list of at most ${MOST_VALUES} values`);
+  if (!Array.isArray(value) || value.length > MAX_VALUES) {
+    throw new BadRequest(`${key}: expected a list of at most ${MAX_VALUES} values`);
   }
   return value;
 }
@@ -95,15 +95,15 @@ function toArgs(body: string): string[] {
   return [...Object.entries(flags).flatMap(([key, value]) => flagsOf(key, value)), '--', ...values];
 }
 
-/** Reads a body of at most MOST_BODY_BYTES. @returns undefined for a larger one. */
+/** Reads a body of at most MAX_BODY_BYTES. @returns undefined for a larger one. */
 async function readBody(context: Context): Promise<string | undefined> {
-  if (Number(context.req.header('content-length') ?? 0) > MOST_BODY_BYTES) return undefined;
+  if (Number(context.req.header('content-length') ?? 0) > MAX_BODY_BYTES) return undefined;
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   for await (const chunk of context.req.raw.body ?? []) {
     const part = chunk as Uint8Array;
     bytes += part.length;
-    if (bytes > MOST_BODY_BYTES) return undefined;
+    if (bytes > MAX_BODY_BYTES) return undefined;
     chunks.push(part);
   }
   return Buffer.concat(chunks).toString();
@@ -125,7 +125,7 @@ function addVerbs(app: Hono, run: NonNullable<ApiOptions['run']>): void {
       return context.json({ error: `expected a verb of ${API_VERBS.join(', ')}` }, 404);
     }
     const body = await readBody(context);
-    if (body === undefined) return context.json({ error: `expected at most ${MOST_BODY_BYTES} bytes` }, 413);
+    if (body === undefined) return context.json({ error: `expected at most ${MAX_BODY_BYTES} bytes` }, 413);
     let args: string[];
     try {
       args = toArgs(body);
@@ -133,7 +133,7 @@ function addVerbs(app: Hono, run: NonNullable<ApiOptions['run']>): void {
       if (error instanceof BadRequest) return context.json({ error: error.message }, 400);
       throw error;
     }
-    if (running >= MOST_VERBS_AT_ONCE) return context.json({ error: 'too many at once' }, 503, { 'retry-after': '1' });
+    if (running >= MAX_VERBS_AT_ONCE) return context.json({ error: 'too many at once' }, 503, { 'retry-after': '1' });
     running++;
     try {
       return answer(context, await run(verb, args));

@@ -12,12 +12,12 @@ import { PageAssets } from './page-assets.ts';
 import { UsageError } from '../config/usage-error.ts';
 
 /** Readers of events at once: pages and terminals that are open. */
-const MOST_STREAMS = 32;
+const MAX_STREAMS = 32;
 /** What may wait for a reader; while there are more it is told nothing, and then everything anew. */
 const STREAM_MIB = 2;
 /** Changes in a row that a reader may miss; one that takes nothing for so many seconds has gone. */
-const MOST_MISSED = 60;
-const LONGEST_NODE = 100;
+const MAX_MISSED = 60;
+const MAX_NODE_CHARACTERS = 100;
 
 export interface LiveApiOptions {
   readonly state: Pick<LiveState, 'snapshot' | 'follow' | 'node'>;
@@ -60,7 +60,7 @@ function streamOf(state: LiveApiOptions['state'], bytes: ChangeBytes, ended: () 
         const snapshot = (full: LiveSnapshot): void => controller.enqueue(eventBytes('snapshot', full));
         stop = state.follow(snapshot, (change) => {
           if ((controller.desiredSize ?? 0) <= 0) {
-            if (++missed < MOST_MISSED) return;
+            if (++missed < MAX_MISSED) return;
             end();
             controller.error(new Error('nobody reads'));
           } else if (missed > 0) {
@@ -90,7 +90,7 @@ export function addLiveApi(app: Hono, { state, idsOf }: LiveApiOptions, guard: A
   app.get(
     '/api/v1/live/events',
     guarded((context) => {
-      if (streams >= MOST_STREAMS) return context.json({ error: 'too many at once' }, 503, { 'retry-after': '5' });
+      if (streams >= MAX_STREAMS) return context.json({ error: 'too many at once' }, 503, { 'retry-after': '5' });
       streams++;
       let isOver = false;
       const stream = streamOf(state, bytes, () => {
@@ -105,8 +105,8 @@ export function addLiveApi(app: Hono, { state, idsOf }: LiveApiOptions, guard: A
     '/api/v1/nodes/:node',
     guarded((context) => {
       const text = context.req.param('node') ?? '';
-      if (text.length > LONGEST_NODE)
-        return context.json({ error: `expected at most ${LONGEST_NODE} characters` }, 400);
+      if (text.length > MAX_NODE_CHARACTERS)
+        return context.json({ error: `expected at most ${MAX_NODE_CHARACTERS} characters` }, 400);
       try {
         return context.json(state.node(text, idsOf(text)));
       } catch (error) {

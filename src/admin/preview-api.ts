@@ -16,15 +16,15 @@ export interface PreviewApiOptions {
 }
 
 /** Previews at once; more are told to come again: they render like any request. */
-const MOST_PREVIEWS = 4;
-const LONGEST_NAME = 512;
+const MAX_PREVIEWS = 4;
+const MAX_NAME_CHARACTERS = 512;
 const STATUS_OF_ERROR = { 0: 413, 1: 404, 2: 403 } as const;
 
 function askedOf(context: Context): { name: string; asker: Asker } {
   const query = context.req.query();
   const { name = '', ...rest } = query;
-  if (name === '' || name.length > LONGEST_NAME || name.includes('\0')) {
-    throw new UsageError(`name: expected a file name of at most ${LONGEST_NAME} characters`);
+  if (name === '' || name.length > MAX_NAME_CHARACTERS || name.includes('\0')) {
+    throw new UsageError(`name: expected a file name of at most ${MAX_NAME_CHARACTERS} characters`);
   }
   const unknown = Object.keys(rest).find((key) => !(ASKER_KEYS as readonly string[]).includes(key));
   if (unknown !== undefined) throw new UsageError(`expected name, ${ASKER_KEYS.join(', ')}`);
@@ -44,7 +44,7 @@ function answerOf(context: Context, { end }: Way): Response {
 export function addPreviewApi(app: Hono, { trace, reload }: PreviewApiOptions): void {
   let running = 0;
   const look = async (context: Context, answer: (way: Way) => Response): Promise<Response> => {
-    if (running >= MOST_PREVIEWS) return context.json({ error: 'too many at once' }, 503, { 'retry-after': '1' });
+    if (running >= MAX_PREVIEWS) return context.json({ error: 'too many at once' }, 503, { 'retry-after': '1' });
     running++;
     try {
       const { name, asker } = askedOf(context);

@@ -19,7 +19,7 @@ type Mode = BootRequest['mode'];
 /** Larger blobs are not converted to netascii: that takes a few milliseconds per MiB without a pause. */
 const MAX_NETASCII_BYTES = 16 * 1024 ** 2;
 /** Blobs told of as damaged; more are not remembered, and told of again. */
-const DAMAGED_MAX = 1024;
+const MAX_DAMAGED = 1024;
 /** O_NONBLOCK: what is no file may be a FIFO that nobody writes to. */
 const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
@@ -165,7 +165,7 @@ export class BlobShelf {
 
   #damage(file: FileRecord, found: string): Denied {
     if (!this.#damaged.has(file.digest)) {
-      if (this.#damaged.size < DAMAGED_MAX) this.#damaged.add(file.digest);
+      if (this.#damaged.size < MAX_DAMAGED) this.#damaged.add(file.digest);
       this.#options.onWarning('a blob of the store is damaged: it is not served; run reveille verify', {
         file: file.name,
         blob: this.#options.blobPath(file.digest),

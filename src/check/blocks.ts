@@ -1,16 +1,16 @@
 /** Statements 51, 58 to 62, 67 to 69 and 75: blocks in lockstep, and ACKs that must not move them. */
 import type { Asker } from './check-context.ts';
 import type { Exchange } from './exchange.ts';
-import { evenShape, MOST_BLKSIZE, type OfferedFile, PLAIN_BLKSIZE } from './files.ts';
+import { evenShape, MAX_BLKSIZE, type OfferedFile, PLAIN_BLKSIZE } from './files.ts';
 import type { Options, Reply } from './packets.ts';
 import { Transfer } from './transfer.ts';
 import { type Check, fail, isVerdict, notOffered, notTried, pass, type Verdict, worst } from './verdict.ts';
 
 /** Equal ACKs sent in a row. A server that answers each sends as many blocks; one that resends by a timer a few. */
 const REPEATS = 20;
-const MOST_COPIES = REPEATS / 2;
+const MAX_COPIES = REPEATS / 2;
 /** Of every block sent twice the ratio is 2; timers on a busy machine send some blocks again. */
-const MOST_RATIO = 1.5;
+const MAX_RATIO = 1.5;
 const DOUBLED_BLOCKS = 100;
 
 /** Sends one ACK over and over. @returns what came meanwhile and shortly after. */
@@ -29,7 +29,7 @@ function copiesOf(replies: readonly Reply[], block: number): number {
 
 function judgeCopies(replies: readonly Reply[], block: number, acked: number): Verdict | undefined {
   const copies = copiesOf(replies, block);
-  if (copies <= MOST_COPIES) return undefined;
+  if (copies <= MAX_COPIES) return undefined;
   return fail(`${REPEATS} repeats of ACK ${acked} drew DATA ${block} ${copies} times`);
 }
 
@@ -86,7 +86,7 @@ async function doubledAcks(asker: Asker): Promise<Verdict> {
     const wrong = transfer.needs(DOUBLED_BLOCKS) ?? (await transfer.take(DOUBLED_BLOCKS - 1));
     if (wrong !== undefined) return wrong;
     ratio = transfer.seen / transfer.taken;
-    if (ratio <= MOST_RATIO) return pass(`${ratio.toFixed(2)} packets for each block`);
+    if (ratio <= MAX_RATIO) return pass(`${ratio.toFixed(2)} packets for each block`);
   }
   return fail(`with every ACK doubled each block was sent ${ratio.toFixed(2)} times`);
 }
@@ -116,7 +116,7 @@ async function shortFile(asker: Asker): Promise<Verdict> {
   const small = asker.files.find(({ size }) => size !== undefined && size > 0 && size < PLAIN_BLKSIZE);
   if (small !== undefined) return await readAll(asker, small, [], 1);
   const file = asker.offers.blksize ? asker.wholeFile : undefined;
-  if (file?.size === undefined || file.size >= MOST_BLKSIZE)
+  if (file?.size === undefined || file.size >= MAX_BLKSIZE)
     return notTried(`needs a file of ${PLAIN_BLKSIZE - 1} bytes`);
   return await readAll(asker, file, [['blksize', String(file.size + 1)]], 1);
 }

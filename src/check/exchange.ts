@@ -49,7 +49,7 @@ export const DEFAULT_WAITS: Waits = {
 /** Room for a window of large blocks; the system may give less. */
 const RECEIVE_BYTES = 4 * 1024 * 1024;
 /** Kept at most: a server that floods is judged by what it has sent so far. */
-const MOST_ARRIVED = 100_000;
+const MAX_ARRIVED = 100_000;
 
 /** When the server was last heard, by performance.now(); shared by all exchanges of a run. */
 export interface Pulse {
@@ -112,7 +112,7 @@ export class Exchange {
 
   #onMessage(bytes: Buffer, from: Address): void {
     this.#options.pulse.heardAt = performance.now();
-    if (this.#arrived.length - this.#read >= MOST_ARRIVED) return;
+    if (this.#arrived.length - this.#read >= MAX_ARRIVED) return;
     const reply = readReply(bytes, from);
     if (reply.kind === 'DATA' || reply.kind === 'OACK' || reply.kind === 'ACK') this.#open.set(from.port, from);
     if (reply.kind === 'ERROR') this.#open.delete(from.port);

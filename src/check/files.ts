@@ -13,10 +13,10 @@ export interface OfferedFile {
 /** RFC 1350 §2. */
 export const PLAIN_BLKSIZE = 512;
 /** RFC 2348. */
-const LEAST_BLKSIZE = 8;
-export const MOST_BLKSIZE = 65464;
+const MIN_BLKSIZE = 8;
+export const MAX_BLKSIZE = 65464;
 /** A file that is read to its end is no larger than this, where there is a choice. */
-const MOST_READ_BYTES = 64 * 1024 * 1024;
+const MAX_READ_BYTES = 64 * 1024 * 1024;
 const LF = 0x0a;
 const CR = 0x0d;
 
@@ -50,7 +50,7 @@ export function shapeOf(files: readonly OfferedFile[], blocks: number, blksizes:
   if (plain !== undefined) return { file: plain, options: [] };
   const largest = ordered.at(-1);
   const blksize = Math.floor((largest === undefined ? 0 : knownBytes(largest)) / Math.max(1, blocks - 1));
-  if (blksizes && largest !== undefined && blksize >= LEAST_BLKSIZE) {
+  if (blksizes && largest !== undefined && blksize >= MIN_BLKSIZE) {
     return { file: largest, options: [['blksize', String(blksize)]] };
   }
   return notTried(`needs a file of ${(blocks - 1) * PLAIN_BLKSIZE} bytes`);
@@ -68,7 +68,7 @@ function divisionOf(size: number, blksizes: boolean, wanted: (blocks: number) =>
     return { blksize: PLAIN_BLKSIZE, blocks: size / PLAIN_BLKSIZE };
   }
   if (!blksizes) return undefined;
-  for (let blksize = Math.min(size, MOST_BLKSIZE); blksize >= LEAST_BLKSIZE; blksize--) {
+  for (let blksize = Math.min(size, MAX_BLKSIZE); blksize >= MIN_BLKSIZE; blksize--) {
     if (size % blksize === 0 && wanted(size / blksize)) return { blksize, blocks: size / blksize };
   }
   return undefined;
@@ -85,7 +85,7 @@ export function evenShape(
   wanted: (blocks: number) => boolean,
 ): (Shape & { readonly blocks: number }) | undefined {
   for (const file of bySize(files)) {
-    if (file.size === undefined || file.size === 0 || file.size > MOST_READ_BYTES || !isWhole(file)) continue;
+    if (file.size === undefined || file.size === 0 || file.size > MAX_READ_BYTES || !isWhole(file)) continue;
     const division = divisionOf(file.size, blksizes, wanted);
     if (division === undefined) continue;
     const { blksize, blocks } = division;

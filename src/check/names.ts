@@ -5,7 +5,7 @@ import { type Check, fail, isVerdict, notOffered, pass, type Verdict, worst } fr
 
 /** A name that no server has. */
 const NOWHERE = 'reveille-check-there-is-no-such-file';
-const MOST_ERROR_BYTES = 512;
+const MAX_ERROR_BYTES = 512;
 
 async function served(asker: Asker, name: Name, what: string): Promise<Verdict> {
   const reply = await asker.read([], name);
@@ -47,7 +47,7 @@ function formOf(reply: Reply | undefined): Verdict {
   const { bytes } = reply;
   const text = bytes.toString('latin1', 4, bytes.length - 1);
   if (bytes.length < 5 || bytes.at(-1) !== 0) return fail('the message of an ERROR does not end with a NUL');
-  if (bytes.length > MOST_ERROR_BYTES) return fail(`an ERROR has ${bytes.length} bytes`);
+  if (bytes.length > MAX_ERROR_BYTES) return fail(`an ERROR has ${bytes.length} bytes`);
   if (/[^ -~]/.test(text)) return fail(`the message of an ERROR is not printable ASCII: ${describe(reply)}`);
   if (/(?:^|[^\w.])\/\w/.test(text)) return fail(`the message of an ERROR has a path in it: ${describe(reply)}`);
   return pass();

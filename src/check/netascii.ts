@@ -1,6 +1,6 @@
 /** Statements 84 to 87: netascii, where it is offered. */
 import type { Asker } from './check-context.ts';
-import { bySize, isWhole, MOST_BLKSIZE, type OfferedFile, PLAIN_BLKSIZE, toNetascii } from './files.ts';
+import { bySize, isWhole, MAX_BLKSIZE, type OfferedFile, PLAIN_BLKSIZE, toNetascii } from './files.ts';
 import { describe, type Options, type Reply, request } from './packets.ts';
 import { Transfer } from './transfer.ts';
 import { type Check, fail, isVerdict, notOffered, notTried, pass, type Verdict, worst } from './verdict.ts';
@@ -8,9 +8,9 @@ import { type Check, fail, isVerdict, notOffered, notTried, pass, type Verdict, 
 const CR = 0x0d;
 const LF = 0x0a;
 const NUL = 0x00;
-const LEAST_BLKSIZE = 8;
+const MIN_BLKSIZE = 8;
 /** Files are converted whole: larger ones make no other point. */
-const MOST_CONVERTED = 4 * 1024 * 1024;
+const MAX_CONVERTED_BYTES = 4 * 1024 * 1024;
 
 interface Text {
   readonly file: OfferedFile;
@@ -21,7 +21,7 @@ interface Text {
 /** The files that are read whole, as they are sent; smallest first. */
 function texts(asker: Asker): Text[] {
   return bySize(asker.files)
-    .filter((file) => isWhole(file) && file.bytes.length > 0 && file.bytes.length <= MOST_CONVERTED)
+    .filter((file) => isWhole(file) && file.bytes.length > 0 && file.bytes.length <= MAX_CONVERTED_BYTES)
     .map((file) => ({ file, wire: toNetascii(file.bytes) }));
 }
 
@@ -55,7 +55,7 @@ function splittingBlksize(wire: Buffer, second: number, blksizes: boolean): numb
   for (let at = wire.indexOf(CR); at >= 0 && at + 1 < wire.length; at = wire.indexOf(CR, at + 2)) {
     if (wire[at + 1] !== second) continue;
     if ((at + 1) % PLAIN_BLKSIZE === 0) return PLAIN_BLKSIZE;
-    if (blksizes && at + 1 >= LEAST_BLKSIZE && at + 1 <= MOST_BLKSIZE) return at + 1;
+    if (blksizes && at + 1 >= MIN_BLKSIZE && at + 1 <= MAX_BLKSIZE) return at + 1;
   }
   return undefined;
 }
@@ -77,7 +77,7 @@ async function evenOnTheWire(asker: Asker): Promise<Verdict> {
     const { length } = text.wire;
     if (length % PLAIN_BLKSIZE === 0) return await readText(asker, text, PLAIN_BLKSIZE);
     if (!asker.offers.blksize) continue;
-    for (let blksize = Math.min(length, MOST_BLKSIZE); blksize >= LEAST_BLKSIZE; blksize--) {
+    for (let blksize = Math.min(length, MAX_BLKSIZE); blksize >= MIN_BLKSIZE; blksize--) {
       if (length % blksize === 0 && length / blksize <= 10_000) return await readText(asker, text, blksize);
     }
   }

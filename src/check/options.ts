@@ -9,7 +9,7 @@ const NO_BLKSIZE = 'the server does not grant blksize';
 const NO_TSIZE = 'the server does not grant tsize';
 const NO_TIMEOUT = 'the server does not grant timeout';
 const NO_WINDOWSIZE = 'the server does not grant windowsize';
-const MOST_OACK_BYTES = 512;
+const MAX_OACK_BYTES = 512;
 /** RFC 2348 and RFC 7440. */
 const BLKSIZES = { least: 8, most: 65464 };
 const WINDOWSIZES = { least: 1, most: 65535 };
@@ -84,7 +84,7 @@ async function shortOack(asker: Asker): Promise<Verdict> {
   const reply = await asker.reply(bytes);
   if (!isServed(reply)) return fail(`expected the file, got ${describe(reply)}`);
   if (reply?.kind !== 'OACK') return pass('no option was granted');
-  return reply.bytes.length <= MOST_OACK_BYTES ? pass() : fail(`the OACK has ${reply.bytes.length} bytes`);
+  return reply.bytes.length <= MAX_OACK_BYTES ? pass() : fail(`the OACK has ${reply.bytes.length} bytes`);
 }
 
 async function exactTsize(asker: Asker): Promise<Verdict> {

@@ -9,7 +9,7 @@ import { Transfer } from './transfer.ts';
 import { isVerdict } from './verdict.ts';
 
 /** What is read of a file of which there is no local copy. Room for three wraps in blocks of 8 bytes. */
-const MOST_SURVEYED = 8 * 1024 * 1024;
+const MAX_SURVEYED_BYTES = 8 * 1024 * 1024;
 /** A port that nobody listens on shows itself by then. */
 const KNOCK_MS = 500;
 
@@ -100,7 +100,7 @@ async function readFile(asker: Asker, wanted: WantedFile): Promise<OfferedFile |
     keep: (payload) => parts.push(payload),
   });
   if (isVerdict(transfer)) return transfer.detail;
-  const wrong = await transfer.take(Math.ceil(MOST_SURVEYED / transfer.blksize));
+  const wrong = await transfer.take(Math.ceil(MAX_SURVEYED_BYTES / transfer.blksize));
   if (wrong !== undefined) return wrong.detail;
   if (transfer.over) await transfer.acknowledge();
   const announced = Number(granted(transfer.first, 'tsize') ?? Number.NaN);

@@ -9,7 +9,7 @@ const WINDOW = 8;
 /** Where in the second window a loss is feigned. */
 const LOSS_AT = WINDOW + 3;
 /** Windows' worth of blocks that one early ACK may draw: the rest of the one under way, the new one, a timer's. */
-const MOST_WINDOWS = 3;
+const MAX_WINDOWS = 3;
 
 /** A transfer in windows with a loss in mid-window: what was before it has been taken. */
 async function untilLoss(asker: Asker): Promise<Transfer | Verdict> {
@@ -44,7 +44,7 @@ async function repeatedEarlyAck(asker: Asker): Promise<Verdict> {
   transfer.acked = LOSS_AT;
   const replies = await exchange.during(asker.waits.quietMs / 4);
   const blocks = replies.filter(({ kind }) => kind === 'DATA').length;
-  if (blocks > MOST_WINDOWS * windowsize) {
+  if (blocks > MAX_WINDOWS * windowsize) {
     return fail(`${windowsize} equal ACKs in mid-window drew ${blocks} blocks, with windows of ${windowsize}`);
   }
   // Enough of a later window to see that the transfer has not come to harm.

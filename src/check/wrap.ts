@@ -7,12 +7,12 @@ import { Transfer } from './transfer.ts';
 import { type Check, fail, isVerdict, notTried, pass, type Verdict } from './verdict.ts';
 
 const TURN = 65_536;
-const LEAST_BLKSIZE = 8;
+const MIN_BLKSIZE = 8;
 
 /** Begins a transfer that has so many blocks at least. */
 async function longTransfer(asker: Asker, blocks: number, windowsize: number): Promise<Transfer | Verdict> {
   const { offers, files } = asker;
-  const blksize = offers.blksize ? LEAST_BLKSIZE : PLAIN_BLKSIZE;
+  const blksize = offers.blksize ? MIN_BLKSIZE : PLAIN_BLKSIZE;
   const least = (blocks - 1) * blksize;
   const enough = ({ size }: OfferedFile): boolean => size !== undefined && size >= least;
   const file = bySize(files).find(enough);

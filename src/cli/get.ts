@@ -3,7 +3,7 @@ import { lookup } from 'node:dns/promises';
 import type { Command } from 'commander';
 import { fetchFile, type FetchResult } from '../client/fetch.ts';
 import { encodeReadRequest, MAX_CONTROL, wishedOptions } from '../protocol/encode.ts';
-import { BLKSIZE_MAX, BLKSIZE_MIN, type Wish, WINDOWSIZE_MAX } from '../protocol/negotiate.ts';
+import { MAX_BLKSIZE, MIN_BLKSIZE, type Wish, MAX_WINDOWSIZE } from '../protocol/negotiate.ts';
 import { escapeText } from '../text/escape.ts';
 import { errorCode, errorLine } from '../text/error-text.ts';
 import { flag } from '../config/flag.ts';
@@ -149,8 +149,8 @@ export async function runGet(text: string, flags: GetFlags, context: CommandCont
 
 /** Adds the command. @param done gets its exit code. */
 export function addGet(program: Command, context: CommandContext, done: (code: ExitCode) => void): void {
-  const blksize = wholeNumber(BLKSIZE_MIN, BLKSIZE_MAX);
-  const windowsize = wholeNumber(1, WINDOWSIZE_MAX);
+  const blksize = wholeNumber(MIN_BLKSIZE, MAX_BLKSIZE);
+  const windowsize = wholeNumber(1, MAX_WINDOWSIZE);
   program
     .command('get')
     .summary('download a file over TFTP')

@@ -48,7 +48,7 @@ export interface StormFlags extends FaultFlags {
   readonly quiet?: boolean;
 }
 
-const MOST_NODES = 1_000_000;
+const MAX_NODES = 1_000_000;
 const DEFAULT_PROFILE = 'bare';
 const DEFAULT_SEED = 1;
 
@@ -241,7 +241,7 @@ function collect(value: string, before: readonly string[] | undefined): string[]
 
 /** Adds the command. @param done gets its exit code. */
 export function addStorm(program: Command, context: CommandContext, done: (code: ExitCode) => void): void {
-  const nodes = wholeNumber(1, MOST_NODES);
+  const nodes = wholeNumber(1, MAX_NODES);
   const seed = wholeNumber(0, Number.MAX_SAFE_INTEGER);
   const threads = wholeNumber(1, 256);
   program

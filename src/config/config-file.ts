@@ -16,9 +16,9 @@ import { UsageError } from './usage-error.ts';
 import type { ValueKind } from './value-kind.ts';
 
 /** Far more than any config needs; parsing what is larger would cost memory for a mistake. */
-const LARGEST_CONFIG = 2 ** 20;
+const MAX_CONFIG_CHARACTERS = 2 ** 20;
 /** An alias may stand for a value written twice; a file that multiplies aliases is an attack on memory. */
-const MOST_ALIASES = 16;
+const MAX_ALIASES = 16;
 
 export interface ConfigFile {
   /** The settings that the file holds. Paths are absolute. */
@@ -56,8 +56,8 @@ function readText(file: string, shown: string): string {
       cause: error,
     });
   }
-  if (text.length > LARGEST_CONFIG) {
-    throw new UsageError(`${shown}: expected at most ${LARGEST_CONFIG} characters, got ${text.length}`);
+  if (text.length > MAX_CONFIG_CHARACTERS) {
+    throw new UsageError(`${shown}: expected at most ${MAX_CONFIG_CHARACTERS} characters, got ${text.length}`);
   }
   if (text.trim() === '') throw new UsageError(`${shown}:1: expected settings such as "root: DIR", got an empty file`);
   return text;
@@ -87,8 +87,8 @@ function syntaxMistake(document: Document, text: string, where: (offset: number)
 function toPlain(document: Document, shown: string): Record<string, unknown> {
   let aliases = 0;
   visit(document, { Alias: () => void aliases++ });
-  if (aliases > MOST_ALIASES) {
-    throw new UsageError(`${shown}: expected at most ${MOST_ALIASES} aliases, got ${aliases}`);
+  if (aliases > MAX_ALIASES) {
+    throw new UsageError(`${shown}: expected at most ${MAX_ALIASES} aliases, got ${aliases}`);
   }
   try {
     const plain: unknown = document.toJS();

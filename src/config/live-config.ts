@@ -11,7 +11,7 @@ import { defaultSettings, type Settings } from './settings.ts';
 /** All others take a restart. */
 export const LIVE_SETTINGS = ['routes', 'inventory', 'renderThreads', 'renderTimeout', 'drain', 'logLevel'] as const;
 /** Files beside templates and handlers that these may name; more are not watched. */
-const MOST_BESIDE = 1000;
+const MAX_BESIDE = 1000;
 
 export const RELOAD_RESULTS = ['ok', 'failed'] as const;
 
@@ -39,7 +39,7 @@ export interface LiveConfigOptions {
 function beside(file: string): string[] {
   try {
     const names = readdirSync(dirname(file)).filter((name) => extname(name) === extname(file));
-    return names.slice(0, MOST_BESIDE).map((name) => join(dirname(file), name));
+    return names.slice(0, MAX_BESIDE).map((name) => join(dirname(file), name));
   } catch {
     return [];
   }

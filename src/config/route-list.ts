@@ -9,8 +9,8 @@ import { showValue } from '../text/escape.ts';
 import { duration, size, type ValueKind } from './value-kind.ts';
 
 /** Each request passes them one by one until one takes it. */
-const MOST_ROUTES = 1024;
-const MOST_LABELS = 64;
+const MAX_ROUTES = 1024;
+const MAX_LABELS = 64;
 
 function text(expected: string, most: number): z.ZodType<string> {
   return z.string({ error: expected }).min(1, { error: expected }).max(most, { error: expected });
@@ -33,7 +33,7 @@ function flag(expected: string): z.ZodType<boolean> {
 const LABEL = z.union([z.string(), z.number(), z.boolean()], { error: 'a text' }).transform(String);
 const WHEN = z
   .record(z.string(), LABEL, { error: 'labels such as {role: compute}' })
-  .refine((labels) => Object.keys(labels).length <= MOST_LABELS, { error: `at most ${MOST_LABELS} labels` });
+  .refine((labels) => Object.keys(labels).length <= MAX_LABELS, { error: `at most ${MAX_LABELS} labels` });
 
 const MATCH = text('a name with captures, such as "pxelinux.cfg/01-{mac}" (in quotes)', 512).transform(
   (match, context) => {
@@ -97,7 +97,7 @@ export const ROUTE_KEYS: readonly string[] = Object.keys(ROUTE.shape);
 
 export const ROUTES = z
   .array(ROUTE, { error: 'a list of routes' })
-  .max(MOST_ROUTES, { error: `at most ${MOST_ROUTES} routes` })
+  .max(MAX_ROUTES, { error: `at most ${MAX_ROUTES} routes` })
   .transform((routes): readonly RouteConfig[] =>
     routes.map(({ timeout, ...route }) => (timeout === undefined ? route : { ...route, timeoutMs: timeout })),
   );

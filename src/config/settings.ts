@@ -6,7 +6,7 @@ import { availableParallelism, totalmem } from 'node:os';
 import type { Address } from '../engine/types.ts';
 import { isNetwork } from '../boot-set/node/shared-networks.ts';
 import type { RouteConfig } from '../render/types.ts';
-import { BLKSIZE_MAX, BLKSIZE_MIN } from '../protocol/negotiate.ts';
+import { MAX_BLKSIZE, MIN_BLKSIZE } from '../protocol/negotiate.ts';
 import { routeList } from './route-list.ts';
 import {
   addresses,
@@ -105,7 +105,7 @@ export const SETTING_KINDS: { readonly [K in keyof Settings]: ValueKind<NonNulla
   sessions: wholeNumber(1, 1_000_000),
   queue: wholeNumber(1, 10_000_000),
   maxWindowsize: wholeNumber(1, 32_767),
-  maxBlksize: wholeNumber(BLKSIZE_MIN, BLKSIZE_MAX),
+  maxBlksize: wholeNumber(MIN_BLKSIZE, MAX_BLKSIZE),
   acknowledgeTimeout: yesOrNo,
   caseInsensitive: yesOrNo,
   immutable: yesOrNo,

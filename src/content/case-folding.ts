@@ -18,7 +18,7 @@ interface Listing {
 }
 
 /** Folders whose listings are kept. A rack asks for thousands of names in few folders. */
-const LISTINGS_MAX = 64;
+const MAX_LISTINGS = 64;
 
 async function exists(path: string): Promise<boolean> {
   try {
@@ -32,7 +32,7 @@ async function exists(path: string): Promise<boolean> {
 
 export class CaseFolding {
   readonly #wallClock: () => number;
-  readonly #listings = new LRUCache<string, Listing>({ max: LISTINGS_MAX });
+  readonly #listings = new LRUCache<string, Listing>({ max: MAX_LISTINGS });
   readonly #underWay = new Map<string, Promise<Listing>>();
 
   constructor(wallClock: () => number) {

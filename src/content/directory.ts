@@ -43,7 +43,7 @@ export interface DirectoryOptions {
 /** How long what was found under a name holds. */
 const LOOK_AGAIN_MS = 1000;
 /** Names whose last look is remembered; the least recently asked are forgotten. */
-const NAMES_MAX = 8192;
+const MAX_NAMES = 8192;
 /** How often a file that changes under our hands is tried before the client has to ask again. */
 const ATTEMPTS = 4;
 const DEFAULT_MAX_NETASCII_BYTES = 16 * 1024 ** 2;
@@ -64,7 +64,7 @@ export class Directory implements Source {
   readonly #take: Pick<SnapshotOptions, 'mapFile' | 'copyFile'>;
   readonly #clock: () => number;
   readonly #wallClock: () => number;
-  readonly #looks = new LRUCache<string, Look>({ max: NAMES_MAX });
+  readonly #looks = new LRUCache<string, Look>({ max: MAX_NAMES });
   readonly #looking = new Map<string, Promise<Look>>();
 
   constructor(options: DirectoryOptions) {

@@ -8,7 +8,7 @@ import type { Denied, Missing } from './types.ts';
 export type NameProblem = Missing | Denied;
 
 /** No file system we know of has longer ones (NAME_MAX). */
-const COMPONENT_MAX_BYTES = 255;
+const MAX_COMPONENT_BYTES = 255;
 
 const MISSING: Missing = { kind: 'missing' };
 
@@ -56,7 +56,7 @@ export function cleanName(filename: string): string | NameProblem {
   for (const part of text.replace(/^[A-Za-z]:/, '').split(/[/\\]/)) {
     if (part === '' || part === '.') continue;
     if (part === '..') return { kind: 'denied', reason: "the name has a '..' in it" };
-    if (Buffer.byteLength(part) > COMPONENT_MAX_BYTES) return MISSING;
+    if (Buffer.byteLength(part) > MAX_COMPONENT_BYTES) return MISSING;
     parts.push(part);
   }
   return parts.length === 0 ? MISSING : parts.join('/');

@@ -8,7 +8,7 @@ import type { VerbEnd } from '../admin/api.ts';
 /** How often the free space is looked at. */
 const LOOK_MS = 30_000;
 /** Less of the disk than this, and a collection comes before its time. */
-const LEAST_FREE_PERCENT = 10;
+const MIN_FREE_PERCENT = 10;
 /** Where a collection did not help, the next one for want of space waits so long. */
 const PRESSURE_AGAIN_MS = 5 * 60_000;
 
@@ -73,7 +73,7 @@ export class Collector {
     try {
       const since = this.#now() - this.#lastRunAt;
       const isTime = everyMs > 0 && since >= everyMs;
-      if (isTime || (since >= PRESSURE_AGAIN_MS && (await this.#freePercent()) < LEAST_FREE_PERCENT))
+      if (isTime || (since >= PRESSURE_AGAIN_MS && (await this.#freePercent()) < MIN_FREE_PERCENT))
         await this.#collect();
     } finally {
       this.#busy = false;

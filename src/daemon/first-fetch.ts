@@ -6,8 +6,8 @@ import type { Address } from '../engine/types.ts';
 import { formatHost } from '../text/address-text.ts';
 
 /** A look around, not a search: directories read and names looked at, at most. */
-const MOST_DIRECTORIES = 32;
-const MOST_ENTRIES = 2000;
+const MAX_DIRECTORIES = 32;
+const MAX_ENTRIES = 2000;
 /** Names that need no quoting in a shell or in a URI, and are not hidden. */
 const PLAIN = /^[A-Za-z0-9_][A-Za-z0-9._-]*$/;
 /** What a person would try first. */
@@ -17,7 +17,7 @@ async function list(directory: string): Promise<Dirent[]> {
   try {
     const entries = await readdir(directory, { withFileTypes: true });
     return entries
-      .slice(0, MOST_ENTRIES)
+      .slice(0, MAX_ENTRIES)
       .filter((entry) => PLAIN.test(entry.name))
       .toSorted((a, b) => (a.name < b.name ? -1 : 1));
   } catch {
@@ -39,7 +39,7 @@ async function hasBytes(path: string): Promise<boolean> {
 export async function exampleFile(root: string): Promise<string | undefined> {
   const waiting = [''];
   let first: string | undefined;
-  for (let read = 0; read < MOST_DIRECTORIES && waiting.length > 0; read++) {
+  for (let read = 0; read < MAX_DIRECTORIES && waiting.length > 0; read++) {
     const directory = waiting.shift()!;
     for (const entry of await list(join(root, directory))) {
       const name = directory === '' ? entry.name : `${directory}/${entry.name}`;

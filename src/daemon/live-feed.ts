@@ -15,7 +15,7 @@ import type { ServedContent } from './served-content.ts';
 import { UsageError } from '../config/usage-error.ts';
 
 /** Channels that are told of. */
-const CHANNELS_MAX = 100;
+const MAX_CHANNELS = 100;
 
 export interface ObservedParts {
   readonly server: () => Server | undefined;
@@ -37,7 +37,7 @@ function knownNode(content: ServedContent, ids: readonly NodeId[]): KnownNode | 
 
 function channelRows(content: ServedContent): ChannelRow[] {
   const { channels = [] } = content.store?.stats() ?? {};
-  return channels.slice(0, CHANNELS_MAX).map(({ name, current, byVersion }) => ({
+  return channels.slice(0, MAX_CHANNELS).map(({ name, current, byVersion }) => ({
     name: escapeText(name),
     current: current ?? null,
     pins: byVersion.map(({ version, pins }) => ({ version, boots: pins })),

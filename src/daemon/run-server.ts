@@ -25,7 +25,7 @@ import type { Settings } from '../config/settings.ts';
 import { EXIT, type ExitCode } from '../config/usage-error.ts';
 
 /** A fault that comes again and again is told so often. */
-const MOST_FAULTS_TOLD = 10;
+const MAX_FAULTS_TOLD = 10;
 
 export interface RunOptions extends CommandContext {
   readonly settings: Settings;
@@ -300,7 +300,7 @@ class ServerRun {
   readonly #onSignal = (signal: NodeJS.Signals): void => this.#askToStop(signal);
 
   readonly #onFault = (error: unknown): void => {
-    if (this.#faults++ < MOST_FAULTS_TOLD) this.#log.fatal('unhandled error', error);
+    if (this.#faults++ < MAX_FAULTS_TOLD) this.#log.fatal('unhandled error', error);
     this.#askToStop('unhandled error');
   };
 

@@ -15,7 +15,7 @@ import { BufferCache } from '../content/buffer-cache.ts';
 import type { Engine } from '../engine/types.ts';
 import { Collector, type CollectorStats } from './collection-schedule.ts';
 import type { Settings } from '../config/settings.ts';
-import { VerbRunner } from './verb-process.ts';
+import { VerbRunner } from './verb-runner.ts';
 
 export interface ServedStoreOptions {
   readonly path: string;

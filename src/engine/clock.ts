@@ -7,7 +7,7 @@ import { performance } from 'node:perf_hooks';
 import type { Clock } from './types.ts';
 
 /** setTimeout takes at most 2^31 - 1 ms. */
-const LONGEST_SLEEP_MS = 0x7fffffff;
+const MAX_SLEEP_MS = 0x7fffffff;
 
 export class MonotonicClock implements Clock {
   readonly #offset = process.uptime() * 1000 - performance.now();
@@ -32,7 +32,7 @@ export class MonotonicClock implements Clock {
   wake(at: number, fn: () => void): () => void {
     let timer: NodeJS.Timeout | undefined;
     const sleep = (): void => {
-      timer = setTimeout(ring, Math.min(LONGEST_SLEEP_MS, Math.max(0, at - this.now())));
+      timer = setTimeout(ring, Math.min(MAX_SLEEP_MS, Math.max(0, at - this.now())));
     };
     // Node's timers count the whole milliseconds of another clock: now and then one rings a fraction too early.
     const ring = (): void => (this.now() < at ? sleep() : fn());

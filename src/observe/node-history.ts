@@ -10,20 +10,20 @@ import type { Ask, AskEnd, AskStart } from './ask.ts';
 import type { FileKind } from '../live/wire.ts';
 
 /** Addresses remembered; those that were silent longest are forgotten first. */
-const NODES_MAX = 16_384;
+const MAX_NODES = 16_384;
 /** Asks remembered of all of them together. A boot has about twenty. */
-const ASKS_MAX = 131_072;
+const MAX_ASKS = 131_072;
 /** Of one of them. */
 const ASKS_PER_NODE = 256;
 /** The order of silence is as exact as that: to keep it costs more than all the rest. */
 const ORDERED_MS = 1000;
 /** Characters kept of a name, and of what was asked for with it. */
-const SHOWN_MAX = 200;
-const OPTIONS_SHOWN_MAX = 120;
+const MAX_SHOWN = 200;
+const MAX_OPTIONS_SHOWN = 120;
 /** Strings of which there is one for all nodes. */
-const SHARED_MAX = 512;
+const MAX_SHARED = 512;
 /** Files that are being sent to many. */
-const STARTS_MAX = 16;
+const MAX_STARTS = 16;
 
 export interface NodeHistoryOptions {
   /** Makes foreign text safe to show, cut to `most` characters. */
@@ -108,7 +108,7 @@ class Shared {
   get(text: string): string {
     const known = this.#known.get(text);
     if (known !== undefined) return known;
-    if (this.#known.size >= SHARED_MAX) this.#known.clear();
+    if (this.#known.size >= MAX_SHARED) this.#known.clear();
     this.#known.set(text, text);
     return text;
   }
@@ -151,8 +151,8 @@ export class NodeHistory {
   constructor(options: NodeHistoryOptions) {
     this.#show = options.show;
     this.#now = options.now ?? Date.now;
-    this.#mostNodes = options.mostNodes ?? NODES_MAX;
-    this.#mostAsks = options.mostAsks ?? ASKS_MAX;
+    this.#mostNodes = options.mostNodes ?? MAX_NODES;
+    this.#mostAsks = options.mostAsks ?? MAX_ASKS;
     this.#mostAsksPerNode = options.mostAsksPerNode ?? ASKS_PER_NODE;
   }
 
@@ -186,7 +186,7 @@ export class NodeHistory {
     // What else was asked for from this port is of no use to its client any more.
     if (former !== undefined && former.end === undefined) this.#end(former, { kind: 'replaced' });
     const unanswered = done === 'admitted' || done === 'refused' || done === 'repeated' ? undefined : done;
-    const file = this.#shown(filename, SHOWN_MAX);
+    const file = this.#shown(filename, MAX_SHOWN);
     if (unanswered !== undefined && isSameSilence(former, file, unanswered)) {
       former.asked(this.#now());
       return;
@@ -202,7 +202,7 @@ export class NodeHistory {
         options:
           options.length === 0
             ? ''
-            : this.#shown(options.map(({ name, value }) => `${name}=${value}`).join(' '), OPTIONS_SHOWN_MAX),
+            : this.#shown(options.map(({ name, value }) => `${name}=${value}`).join(' '), MAX_OPTIONS_SHOWN),
         end: unanswered === undefined ? undefined : { kind: 'unanswered', reason: unanswered },
       }),
     );
@@ -230,14 +230,14 @@ export class NodeHistory {
     );
     if (known !== undefined) return known;
     const made = { origin, channel, version, size, blksize, windowsize };
-    if (this.#starts.length === STARTS_MAX) this.#starts.shift();
+    if (this.#starts.length === MAX_STARTS) this.#starts.shift();
     this.#starts.push(made);
     return made;
   }
 
   refusal({ client, local, code, reason }: RefusalRecord): void {
     const ask = this.#findAt(client, 0, local);
-    if (ask !== undefined) this.#end(ask, { kind: 'refused', code, reason: this.#shown(reason, SHOWN_MAX) });
+    if (ask !== undefined) this.#end(ask, { kind: 'refused', code, reason: this.#shown(reason, MAX_SHOWN) });
   }
 
   drop({ transfer, client, local, reason }: DropRecord): void {
@@ -257,8 +257,8 @@ export class NodeHistory {
       durationMs,
       firstReplyMs,
       errorCode,
-      errorText: this.#shown(record.errorText, OPTIONS_SHOWN_MAX),
-      fault: fault === undefined ? undefined : this.#shown(fault, SHOWN_MAX),
+      errorText: this.#shown(record.errorText, MAX_OPTIONS_SHOWN),
+      fault: fault === undefined ? undefined : this.#shown(fault, MAX_SHOWN),
     });
   }
 

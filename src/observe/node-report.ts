@@ -12,7 +12,7 @@ import type { KnownNode } from './row-list.ts';
 import type { Boot, NodeReport } from '../live/wire.ts';
 
 /** Boots told of. */
-const BOOTS_MAX = 10;
+const MAX_BOOTS = 10;
 /** Boots that began so long before one may be tries of the same. */
 const ALIKE_MS = 30 * 60_000;
 
@@ -97,7 +97,7 @@ export function reportOf(parts: ReportParts): NodeReport {
   const cut = bootsOf(asks);
   const boots = cut
     .map((boot, index) => ({ boot, index }))
-    .slice(-BOOTS_MAX)
+    .slice(-MAX_BOOTS)
     .toReversed()
     .map(({ boot, index }) => bootOf(boot, parts, alikeBefore(cut, index)));
   const labels = Object.entries(node?.labels ?? {}).map(([key, value]) => [show(key, 60), show(value, 60)]);

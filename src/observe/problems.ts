@@ -9,15 +9,15 @@ import { nodeErrorWords, outcomeWords, refusalWords, unansweredWords } from '../
 import type { Problem } from '../live/wire.ts';
 
 /** Kinds of problems remembered; those that came up longest ago are forgotten first. */
-const PROBLEMS_MAX = 256;
+const MAX_PROBLEMS = 256;
 /** Of each: the nodes that met it last, to see whether they went on. */
-const NODES_MAX = 64;
+const MAX_NODES = 64;
 /** Age after which it is of no interest any more. */
 const LIFE_MS = 15 * 60_000;
 const SHOWN = 40;
 /** A node that has asked for nothing since, for so long, has stopped there. */
 const STOPPED_MS = 10_000;
-const FILE_SHOWN_MAX = 120;
+const MAX_FILE_SHOWN = 120;
 
 interface Kept {
   /** Whether it is how a transfer ended; else how a request was answered. */
@@ -58,7 +58,7 @@ export class Problems {
   }
 
   refusal({ client, filename, code, reason }: RefusalRecord): void {
-    this.#met(client.address, refusalWords(code, this.#show(reason, FILE_SHOWN_MAX)), filename);
+    this.#met(client.address, refusalWords(code, this.#show(reason, MAX_FILE_SHOWN)), filename);
   }
 
   drop({ client, filename, reason }: DropRecord): void {
@@ -71,7 +71,7 @@ export class Problems {
     const what =
       outcome === 'clientError'
         ? `the node gave up with error ${errorCode ?? 0}: ${nodeErrorWords(errorCode)}`
-        : `${outcomeWords(outcome)}${fault === undefined ? '' : `: ${this.#show(fault, FILE_SHOWN_MAX)}`}`;
+        : `${outcomeWords(outcome)}${fault === undefined ? '' : `: ${this.#show(fault, MAX_FILE_SHOWN)}`}`;
     this.#met(client.address, what, file, true);
   }
 
@@ -105,7 +105,7 @@ export class Problems {
 
   #met(address: string, what: string, filename: string, isOfTransfer = false): void {
     const now = this.#now();
-    const file = withoutNode(this.#show(filename, FILE_SHOWN_MAX));
+    const file = withoutNode(this.#show(filename, MAX_FILE_SHOWN));
     const key = `${what}\0${file}`;
     const kept = this.#kept.get(key) ?? {
       isOfTransfer,
@@ -121,7 +121,7 @@ export class Problems {
     kept.lastAt = now;
     kept.nodes.delete(address);
     kept.nodes.set(address, now);
-    if (kept.nodes.size > NODES_MAX) kept.nodes.delete(kept.nodes.keys().next().value!);
-    if (this.#kept.size > PROBLEMS_MAX) this.#kept.delete(this.#kept.keys().next().value!);
+    if (kept.nodes.size > MAX_NODES) kept.nodes.delete(kept.nodes.keys().next().value!);
+    if (this.#kept.size > MAX_PROBLEMS) this.#kept.delete(this.#kept.keys().next().value!);
   }
 }

@@ -17,7 +17,7 @@ const LISTED_MS = 15 * 60_000;
 /** … and with nothing wrong. */
 const LISTED_DONE_MS = 5 * 60_000;
 /** Rows at once; those that need somebody first. */
-export const ROWS_MAX = 5000;
+export const MAX_ROWS = 5000;
 /** Of a rate, how much the last second counts. */
 const FRESH = 0.5;
 /** How long what the inventory says of a node holds. */
@@ -101,12 +101,12 @@ export class RowList {
       const row = this.#row(memory, own, rates, now, trouble);
       if (row !== undefined) rows.push(row);
     }
-    if (rows.length > ROWS_MAX) rows.sort(compareRows);
+    if (rows.length > MAX_ROWS) rows.sort(compareRows);
     return {
-      rows: rows.slice(0, ROWS_MAX),
+      rows: rows.slice(0, MAX_ROWS),
       booting: byAddress.size,
       trouble,
-      unlisted: Math.max(0, rows.length - ROWS_MAX),
+      unlisted: Math.max(0, rows.length - MAX_ROWS),
     };
   }
 
@@ -178,7 +178,7 @@ export class RowList {
     // The same object as long as nothing has changed: then nobody has to compare what is in it.
     const who = before?.ids === ids && before.node === node ? before.who : this.#look(address, ids, node);
     // Nodes that are listed no longer go with all the others, now and then.
-    if (this.#whos.size > 2 * ROWS_MAX) this.#whos.clear();
+    if (this.#whos.size > 2 * MAX_ROWS) this.#whos.clear();
     this.#whos.set(address, { ids, node, at: now, who });
     return who;
   }

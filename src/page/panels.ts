@@ -6,8 +6,8 @@ import { formatBytes, formatCount, formatMany, formatRate, formatShare } from '.
 import { byId, el, KeyedList, setAttribute, setText } from './dom.ts';
 
 /** Kinds of trouble that are listed, and nodes of each; all of them are among the racks. */
-const MOST_PLIGHTS = 12;
-const MOST_NAMES = 48;
+const MAX_TROUBLE_GROUPS = 12;
+const MAX_NAMES = 48;
 function figuresOf({ figures }: LiveSnapshot): readonly (readonly [string, string, string])[] {
   const { active, queued, bytesPerS, requestsPerS, retransmitShare, firstReplyP99 } = figures;
   return [
@@ -88,7 +88,7 @@ class Trouble {
         const many = rows.length > 1 ? `${formatCount(rows.length)} ` : '';
         setText(element.querySelector('.state')!, `${many}${stateWords(first!.state)}`);
         setText(element.querySelector('.why')!, plightWords(plight));
-        this.#names.get(element)!.show(rows.slice(0, MOST_NAMES), ({ id }) => id);
+        this.#names.get(element)!.show(rows.slice(0, MAX_NAMES), ({ id }) => id);
       },
     );
   }
@@ -96,7 +96,7 @@ class Trouble {
   show(rows: Iterable<NodeRow>): void {
     const plights = plightsOf(rows);
     byId('trouble').hidden = plights.length === 0;
-    this.#list.show(plights.slice(0, MOST_PLIGHTS), ({ key }) => key);
+    this.#list.show(plights.slice(0, MAX_TROUBLE_GROUPS), ({ key }) => key);
   }
 }
 

@@ -8,11 +8,11 @@ import { formatMany, formatRate } from '../text/figures.ts';
 import { el, KeyedList, setAttribute, setText } from './dom.ts';
 
 /** More nodes under way than that are drawn as chips; a phone has room for fewer. */
-const MOST_TILES = 240;
-const MOST_TILES_NARROW = 40;
+const MAX_TILES = 240;
+const MAX_TILES_NARROW = 40;
 const NARROW = matchMedia('(max-width: 44rem)');
 /** Chips of nodes that are done in one group; the others are a number until somebody wants them. */
-const MOST_CHIPS = 96;
+const MAX_CHIPS = 96;
 
 interface Group {
   readonly name: string;
@@ -103,7 +103,7 @@ export class RackView {
       })
       .toSorted((a, b) => rankOf(a) - rankOf(b) || compareNames(a.name, b.name));
     this.#asTiles =
-      groups.reduce((sum, { active }) => sum + active.length, 0) <= (NARROW.matches ? MOST_TILES_NARROW : MOST_TILES);
+      groups.reduce((sum, { active }) => sum + active.length, 0) <= (NARROW.matches ? MAX_TILES_NARROW : MAX_TILES);
     this.#groups.show(groups, ({ name }) => name);
     for (const name of this.#lists.keys()) if (!byGroup.has(name)) this.#lists.delete(name);
     this.#keepOneStop();
@@ -219,7 +219,7 @@ class GroupLists {
     const isBad = trouble.length > 0;
     this.element.classList.toggle('has-trouble', isBad);
     this.#tiles.show(asTiles ? [...trouble, ...active] : trouble, ({ id }) => id);
-    const shownDone = this.#wantsAll ? done : done.slice(0, MOST_CHIPS);
+    const shownDone = this.#wantsAll ? done : done.slice(0, MAX_CHIPS);
     this.#chips.show(asTiles ? shownDone : [...active, ...shownDone], ({ id }) => id);
     const left = done.length - shownDone.length;
     this.#more.hidden = left === 0;

@@ -9,7 +9,7 @@ import type { Preview } from './preview.ts';
 import type { Way } from './trace.ts';
 
 /** Nodes tried for one route. A template is tried with all of them that fit: what one lacks may break it. */
-const MOST_TRIED = 200;
+const MAX_TRIED = 200;
 /** Where there is no inventory, and what nodes of it do not say. */
 const SOMEBODY = {
   mac: '52:54:00:12:34:56',
@@ -101,7 +101,7 @@ async function tryRoute(
   for (const node of candidates) {
     const name = nameFor(match, capturesOf(node));
     if (name === undefined) continue;
-    if (++tried > MOST_TRIED) break;
+    if (++tried > MAX_TRIED) break;
     const asker: Asker = { ip: node?.address[0] ?? SOMEBODY.address };
     // oxlint-disable-next-line no-await-in-loop -- until one fits: most of the time the first.
     const way = await preview.look(name, asker);

@@ -6,17 +6,17 @@ import type { Rollover } from './block.ts';
 import type { AskedOption, Mode, OptionName } from './request.ts';
 
 /** RFC 2348: blksize is 8..65464 octets. */
-export const BLKSIZE_MIN = 8;
-export const BLKSIZE_MAX = 65464;
+export const MIN_BLKSIZE = 8;
+export const MAX_BLKSIZE = 65464;
 /** RFC 1350 §2: the size without negotiation. */
 export const BLKSIZE_DEFAULT = 512;
 /** RFC 7440 §4: windowsize is 1..65535 blocks. Past 32767 acknowledgements would be ambiguous. */
-export const WINDOWSIZE_MAX = 65535;
+export const MAX_WINDOWSIZE = 65535;
 /** RFC 2349: timeout is 1..255 seconds. */
-const TIMEOUT_MAX_S = 255;
+const MAX_TIMEOUT_S = 255;
 /** tftp-hpa's `utimeout`: 10 ms to 255 s, in microseconds. */
-const UTIMEOUT_MIN_US = 10_000;
-const UTIMEOUT_MAX_US = 255_000_000;
+const MIN_UTIMEOUT_US = 10_000;
+const MAX_UTIMEOUT_US = 255_000_000;
 
 export interface NegotiationLimits {
   /** The largest blksize granted, in bytes: what leaves unfragmented through the interface in question. */
@@ -76,20 +76,20 @@ function grant(
 ): number | undefined {
   switch (asked.name) {
     case 'blksize': {
-      const wanted = within(asked.value, BLKSIZE_MIN, BLKSIZE_MAX);
+      const wanted = within(asked.value, MIN_BLKSIZE, MAX_BLKSIZE);
       if (wanted === undefined) return undefined;
       draft.blksize = Math.min(wanted, limits.maxBlksize);
       return draft.blksize;
     }
     case 'blksize2': {
       // As blksize, but only powers of two are granted.
-      const wanted = within(asked.value, BLKSIZE_MIN, 0x10000);
+      const wanted = within(asked.value, MIN_BLKSIZE, 0x10000);
       if (wanted === undefined) return undefined;
-      draft.blksize = 2 ** Math.floor(Math.log2(Math.min(wanted, limits.maxBlksize, BLKSIZE_MAX)));
+      draft.blksize = 2 ** Math.floor(Math.log2(Math.min(wanted, limits.maxBlksize, MAX_BLKSIZE)));
       return draft.blksize;
     }
     case 'windowsize': {
-      const wanted = within(asked.value, 1, WINDOWSIZE_MAX);
+      const wanted = within(asked.value, 1, MAX_WINDOWSIZE);
       if (wanted === undefined) return undefined;
       draft.windowsize = Math.min(wanted, limits.maxWindowsize);
       return draft.windowsize;
@@ -98,12 +98,12 @@ function grant(
       // RFC 2349 has clients send 0; U-Boot sends other numbers. The answer is the same.
       return decimal(asked.value, 20) === undefined ? undefined : size;
     case 'timeout': {
-      const seconds = limits.acknowledgeTimeout ? within(asked.value, 1, TIMEOUT_MAX_S) : undefined;
+      const seconds = limits.acknowledgeTimeout ? within(asked.value, 1, MAX_TIMEOUT_S) : undefined;
       if (seconds !== undefined) draft.timeoutMs = seconds * 1000;
       return seconds;
     }
     case 'utimeout': {
-      const micros = limits.acknowledgeTimeout ? within(asked.value, UTIMEOUT_MIN_US, UTIMEOUT_MAX_US) : undefined;
+      const micros = limits.acknowledgeTimeout ? within(asked.value, MIN_UTIMEOUT_US, MAX_UTIMEOUT_US) : undefined;
       if (micros !== undefined) draft.timeoutMs = Math.ceil(micros / 1000);
       return micros;
     }
@@ -186,7 +186,7 @@ export function acceptOack(wish: Wish, options: readonly AskedOption[]): Accepte
     switch (name) {
       case 'blksize': {
         if (wish.blksize === undefined) return 'blksize was acknowledged but not asked for';
-        const blksize = within(value, BLKSIZE_MIN, wish.blksize);
+        const blksize = within(value, MIN_BLKSIZE, wish.blksize);
         if (blksize === undefined) return `blksize ${wish.blksize} was asked for, ${shown(value)} acknowledged`;
         draft.blksize = blksize;
         break;

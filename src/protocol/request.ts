@@ -38,7 +38,7 @@ const MODES: ReadonlyMap<string, Mode> = new Map([
   ['netascii', 'netascii'],
   ['mail', 'mail'],
 ]);
-const LONGEST_MODE = 'netascii'.length;
+const MAX_MODE_CHARACTERS = 'netascii'.length;
 /** A whole request is at most 512 octets (RFC 2347), so its options are: of a longer list the rest is not read. */
 const OPTIONS_BYTES = 512;
 
@@ -74,7 +74,9 @@ export function decodeRequest(bytes: Uint8Array, length: number): Request | Malf
   const modeEnd = stringEnd(bytes, nameEnd + 1, length);
   if (modeEnd < 0) return 'mode';
   const mode =
-    modeEnd - nameEnd - 1 > LONGEST_MODE ? undefined : MODES.get(asciiLowerCase(latin1(bytes, nameEnd + 1, modeEnd)));
+    modeEnd - nameEnd - 1 > MAX_MODE_CHARACTERS
+      ? undefined
+      : MODES.get(asciiLowerCase(latin1(bytes, nameEnd + 1, modeEnd)));
   return {
     operation: opcode === OPCODE.RRQ ? 'read' : 'write',
     filename: latin1(bytes, 2, nameEnd),

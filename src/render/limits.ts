@@ -7,9 +7,9 @@ export const TIMEOUT_MS = {
   upstream: 5000,
 } as const;
 /** Longest answer in bytes where a route says nothing else: a config is a few KiB. */
-export const MAX_BYTES = 1024 * 1024;
+export const DEFAULT_MAX_BYTES = 1024 * 1024;
 /** No route may say more. */
-export const MOST_BYTES = 64 * 1024 * 1024;
+export const MAX_BYTES = 64 * 1024 * 1024;
 /** Threads for templates and upstreams, and as many for handlers. */
 export const THREADS = 2;
 /**

@@ -47,7 +47,7 @@ const CAPTURES: Readonly<Record<string, Capture>> = {
   name: { source: '[^/]{1,255}', canonical: (text) => text, free: true },
   'path*': { source: '.+', canonical: (text) => text, free: true },
 };
-const MOST_FREE = 2;
+const MAX_FREE = 2;
 
 export interface Pattern {
   readonly text: string;
@@ -83,8 +83,8 @@ export function parsePattern(text: string): Pattern {
     source += `(${capture.source})`;
   });
   const kinds = names.map((name) => CAPTURES[name]!);
-  if (kinds.filter(({ free }) => free === true).length > MOST_FREE) {
-    throw new Error(`expected at most ${MOST_FREE} of {serial}, {arch}, {name} and {path*}`);
+  if (kinds.filter(({ free }) => free === true).length > MAX_FREE) {
+    throw new Error(`expected at most ${MAX_FREE} of {serial}, {arch}, {name} and {path*}`);
   }
   if (text === '' || text.startsWith('/') || /\/\/|[\\\p{Cc}]/u.test(text)) {
     throw new Error(`expected a name without slashes before or doubled, got ${JSON.stringify(text)}`);

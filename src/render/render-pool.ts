@@ -24,7 +24,7 @@ const TEMPLATES_PER_THREAD = 2 * BATCH;
 const ASYNC_PER_THREAD = 256;
 const LOOK_MS = 100;
 /** Work that has been on so many lost threads runs alone. */
-const MOST_TRIES = 3;
+const MAX_TRIES = 3;
 
 export interface RenderPoolOptions {
   readonly threads: number;
@@ -195,7 +195,7 @@ export class RenderPool {
     for (const pending of batch) {
       if (pending.id === culprit) this.#blame(pending, error);
       else if (this.#closed) pending.resolve(failed('crashed', 'the server stops'));
-      else if (culprit === 0 || ++pending.tries >= MOST_TRIES) this.#putAlone(pending, this.#aloneFirst);
+      else if (culprit === 0 || ++pending.tries >= MAX_TRIES) this.#putAlone(pending, this.#aloneFirst);
       else this.#queueOf(pending.work).unshift(pending);
     }
   }

@@ -9,7 +9,7 @@ import { HEAP_MIB } from './limits.ts';
 
 const ENTRY = new URL('./worker.js', import.meta.url);
 /** More than a pool ever gives one thread: waiting is the pool's business. */
-const MOST_BATCHES = 4096;
+const MAX_BATCHES = 4096;
 
 /** How much longer a thread may go without a sign of life that has not been let run. */
 const STARVED = 5;
@@ -54,7 +54,7 @@ export class RenderThread {
       filename: (worker ?? ENTRY).href,
       minThreads: 1,
       maxThreads: 1,
-      concurrentTasksPerWorker: MOST_BATCHES,
+      concurrentTasksPerWorker: MAX_BATCHES,
       idleTimeout: Number.POSITIVE_INFINITY,
       atomics: 'disabled',
       recordTiming: false,

@@ -1,10 +1,10 @@
 /** What a route may say, checked: the schema of `routes`, and routes made ready to match. Reads no files. */
 import { z } from 'zod';
-import { ROUTES, MOST_BYTES } from './limits.ts';
+import { ROUTES, MAX_BYTES } from './limits.ts';
 import { fill, type Pattern, parsePattern } from './pattern.ts';
 import { FAILURE_POLICIES, RenderConfigError, ROUTE_KINDS, type RouteConfig, type RouteKind } from './types.ts';
 
-const LONGEST_MS = 600_000;
+const MAX_MS = 600_000;
 
 const text = z.string().min(1).max(2048);
 
@@ -19,8 +19,8 @@ export const routeSchema = z.strictObject({
   channel: text.optional(),
   when: z.record(z.string(), z.string()).optional(),
   unknown: z.boolean().optional(),
-  timeoutMs: z.int().min(1).max(LONGEST_MS).optional(),
-  maxBytes: z.int().min(1).max(MOST_BYTES).optional(),
+  timeoutMs: z.int().min(1).max(MAX_MS).optional(),
+  maxBytes: z.int().min(1).max(MAX_BYTES).optional(),
   redirects: z.int().min(0).max(5).optional(),
   onFailure: z.enum(FAILURE_POLICIES).optional(),
 }) satisfies z.ZodType<RouteConfig>;

@@ -10,7 +10,7 @@ import { attachShared, shareBytes } from '../bytes/shared-bytes.ts';
 import { packedView, viewOf } from './boot-set-view.ts';
 import type { NodeInventory } from './inventory.ts';
 import type { Failed, JobResult, Limits } from './jobs.ts';
-import { MAX_BYTES, TIMEOUT_MS } from './limits.ts';
+import { DEFAULT_MAX_BYTES, TIMEOUT_MS } from './limits.ts';
 import { type Captures, fill, idsOf } from './pattern.ts';
 import type { RenderPool } from './render-pool.ts';
 import { type Made, Rendered, Text } from './rendered.ts';
@@ -297,7 +297,7 @@ export class RouteSet {
     const { kind, config, index } = route;
     const limits: Limits = {
       timeoutMs: config.timeoutMs ?? TIMEOUT_MS[kind as keyof typeof TIMEOUT_MS],
-      maxBytes: config.maxBytes ?? MAX_BYTES,
+      maxBytes: config.maxBytes ?? DEFAULT_MAX_BYTES,
     };
     if (kind === 'upstream') {
       const job = {

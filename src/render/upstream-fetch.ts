@@ -8,7 +8,7 @@ import { UPSTREAM_CONNECTIONS } from './limits.ts';
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const MISSING: ReadonlySet<number> = new Set([404, 410]);
-const LONGEST_ETAG = 1024;
+const MAX_ETAG_CHARACTERS = 1024;
 
 function failed(reason: string, failure: 'upstream' | 'timeout' | 'tooLarge' = 'upstream'): JobResult {
   return { kind: 'failed', failure, reason };
@@ -97,6 +97,10 @@ export class Fetcher {
       return failed(`gave more than ${maxBytes} bytes`, 'tooLarge');
     }
     const etag = header(reply, 'etag');
-    return { kind: 'fetched', bytes, etag: etag !== undefined && etag.length <= LONGEST_ETAG ? etag : undefined };
+    return {
+      kind: 'fetched',
+      bytes,
+      etag: etag !== undefined && etag.length <= MAX_ETAG_CHARACTERS ? etag : undefined,
+    };
   }
 }

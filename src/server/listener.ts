@@ -4,7 +4,7 @@
  * addresses as they come and go. Knows no requests: bytes go on as they came.
  */
 import { isIPv6 } from 'node:net';
-import { BLKSIZE_MAX } from '../protocol/negotiate.ts';
+import { MAX_BLKSIZE } from '../protocol/negotiate.ts';
 import type { Address, Engine, ListeningPort, RequestReceiver } from '../engine/types.ts';
 import { type LocalAddress, largestBlksize, localAddresses } from './addresses.ts';
 
@@ -107,7 +107,7 @@ export class Listener {
   /** Follows the machine's addresses. @returns the first failure, if any. */
   async #refresh(): Promise<Error | undefined> {
     const present = this.#localAddresses();
-    for (const local of present) this.#blksizes.set(local.address, Math.min(BLKSIZE_MAX, largestBlksize(local)));
+    for (const local of present) this.#blksizes.set(local.address, Math.min(MAX_BLKSIZE, largestBlksize(local)));
     if (this.#wildcards) return undefined;
     let failure: Error | undefined;
     for (const { address: wildcard, port } of this.#options.listen) {

@@ -9,7 +9,7 @@ export const BURST_GAP_MS = 1;
 /** A transfer starts with at most so many bytes at once: a default socket buffer holds two or three such bursts. */
 const FIRST_BURST_BYTES = 64 * 1024;
 /** Loss does not push the burst below this: 16 KiB a millisecond is what one gigabit link carries for eight nodes. */
-const LEAST_BURST_BYTES = 16 * 1024;
+const MIN_BURST_BYTES = 16 * 1024;
 
 export class Pace {
   readonly #window: number;
@@ -18,7 +18,7 @@ export class Pace {
 
   constructor(windowsize: number, blksize: number) {
     this.#window = windowsize;
-    this.#least = Math.min(windowsize, Math.max(1, Math.floor(LEAST_BURST_BYTES / blksize)));
+    this.#least = Math.min(windowsize, Math.max(1, Math.floor(MIN_BURST_BYTES / blksize)));
     this.#burst = Math.min(windowsize, Math.max(1, Math.floor(FIRST_BURST_BYTES / blksize)));
   }
 

@@ -6,7 +6,7 @@ export class InputMistake extends Error {
 }
 
 /** The longest piece of a user's text that a message repeats, in characters. */
-const SHOWN_MAX = 60;
+const MAX_SHOWN = 60;
 
 /** A value as the user wrote it, in printable ASCII and short enough for one line. */
 export function shown(value: unknown): string {
@@ -14,7 +14,7 @@ export function shown(value: unknown): string {
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   if (typeof value !== 'string') return 'a map';
-  const text = value.length > SHOWN_MAX ? `${value.slice(0, SHOWN_MAX)}...` : value;
+  const text = value.length > MAX_SHOWN ? `${value.slice(0, MAX_SHOWN)}...` : value;
   return JSON.stringify(text).replace(/[^ -~]/g, (odd) => `\\u${odd.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 

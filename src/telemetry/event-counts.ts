@@ -10,7 +10,7 @@ import { OUTCOMES } from '../session/session.ts';
 import { RELOAD_RESULTS } from '../config/live-config.ts';
 
 /** Routes that have labels of their own. */
-const ROUTES_MAX = 100;
+const MAX_ROUTES = 100;
 /** What the others are called together: no channel, version or route can be. */
 export const OTHERS = '(others)';
 
@@ -33,7 +33,7 @@ function zeros<T extends string>(names: readonly T[]): Record<T, number> {
 }
 
 function routeLabel(place: number, kind: string): string {
-  return place > ROUTES_MAX ? OTHERS : `${place}:${kind}`;
+  return place > MAX_ROUTES ? OTHERS : `${place}:${kind}`;
 }
 
 export class EventCounts {

@@ -52,9 +52,9 @@ export interface BootSetStats {
 }
 
 /** Channels that have labels of their own; the pins of the others are summed up. */
-const CHANNELS_MAX = 100;
+const MAX_CHANNELS = 100;
 /** Versions of a channel that have labels of their own: the newest that somebody boots. */
-const VERSIONS_MAX = 5;
+const MAX_VERSIONS = 5;
 
 export interface MetricSources {
   /** undefined while the server has not started. */
@@ -291,7 +291,7 @@ export class Metrics {
     const channels = (): BootSetStats['channels'] => store()?.channels ?? [];
     declare.gauges('reveille_channel_version', "The number of a channel's current version.", ['channel'], () =>
       channels()
-        .slice(0, CHANNELS_MAX)
+        .slice(0, MAX_CHANNELS)
         .flatMap(({ name, current }): Sample[] => (current === undefined ? [] : [[name, current]])),
     );
     declare.gauges(
@@ -299,8 +299,8 @@ export class Metrics {
       'Nodes that are in the middle of a boot, by channel and version; the newest five that somebody boots.',
       ['channel', 'version'],
       () => {
-        const named = channels().slice(0, CHANNELS_MAX).flatMap(pinsOf);
-        const others = channels().slice(CHANNELS_MAX);
+        const named = channels().slice(0, MAX_CHANNELS).flatMap(pinsOf);
+        const others = channels().slice(MAX_CHANNELS);
         if (others.length === 0) return named;
         return [...named, [OTHERS, OTHERS, others.reduce((sum, { pins }) => sum + pins, 0)]];
       },
@@ -364,8 +364,8 @@ function withStore(stats: BootSetStats | undefined, read: (stats: BootSetStats) 
 
 /** The current version is shown also when nobody boots it. */
 function pinsOf({ name, current, byVersion }: BootSetStats['channels'][number]): Sample[] {
-  const shown = byVersion.slice(0, VERSIONS_MAX);
-  const others = byVersion.slice(VERSIONS_MAX);
+  const shown = byVersion.slice(0, MAX_VERSIONS);
+  const others = byVersion.slice(MAX_VERSIONS);
   const isShown = current === undefined || byVersion.some(({ version }) => version === current);
   return [
     ...(isShown ? [] : [[name, current, 0] as const]),

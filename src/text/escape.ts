@@ -4,7 +4,7 @@
  */
 
 /** The longest piece of foreign text shown, in characters of the input. Requests may carry names of 64 KiB. */
-export const SHOWN_MAX = 512;
+export const MAX_SHOWN = 512;
 
 const PLAIN = /^[\x20-\x5b\x5d-\x7e]*$/;
 
@@ -18,7 +18,7 @@ function hex(byte: number): string {
  * Printable ASCII stays; every other character, and the backslash itself, becomes `\xNN` (past U+00FF: one for each
  * of its UTF-8 bytes). What is longer than `most` characters is cut, and `...(+N)` says how many are missing.
  */
-export function escapeText(text: string, most = SHOWN_MAX): string {
+export function escapeText(text: string, most = MAX_SHOWN): string {
   // Nearly all names: nothing to escape, nothing to cut.
   if (text.length <= most && PLAIN.test(text)) return text;
   let shown = '';

@@ -28,7 +28,7 @@ export type Fault =
 
 const RESEND_MS = 250;
 const RESENDS = 4;
-const MOST_WINDOWSIZE = 16;
+const MAX_WINDOWSIZE = 16;
 
 interface Request {
   readonly opcode: number;
@@ -138,7 +138,7 @@ export class FaultyServer {
         blksize = faults.has('raisesBlksize') ? 1000 : number;
         granted.push([spelling, String(blksize)]);
       } else if (name === 'windowsize' && number >= 1 && number <= 65_535) {
-        windowsize = Math.min(number, MOST_WINDOWSIZE);
+        windowsize = Math.min(number, MAX_WINDOWSIZE);
         granted.push([spelling, String(windowsize)]);
       } else if (name === 'tsize' && number >= 0) granted.push([spelling, String(content.length)]);
     }

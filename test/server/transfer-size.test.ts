@@ -17,7 +17,7 @@ import { DEFAULT_LIMITS } from '../../src/server/server.ts';
 const TRANSFERS = 5000;
 const WARM_UP = 500;
 /** Without what Piscina and the structured clone between threads add. */
-const MOST_BYTES = { main: 1280, worker: 1792 };
+const MAX_BYTES = { main: 1280, worker: 1792 };
 
 const clock = { now: () => 12_345, wake: () => () => {} };
 const never = new Promise<never>(() => {});
@@ -44,7 +44,7 @@ async function bytesEach(begin: (number: number) => void): Promise<number> {
   return ((await settle()) - before) / TRANSFERS;
 }
 
-it(`a running transfer takes at most ${MOST_BYTES.main} bytes of the main thread's heap`, async () => {
+it(`a running transfer takes at most ${MAX_BYTES.main} bytes of the main thread's heap`, async () => {
   const cells = new StateCells(allocateCells(2 * TRANSFERS));
   // As a pool on threads does, it keeps nothing of an order: what has been sent is the worker's.
   const pool: Pool = {
@@ -70,10 +70,10 @@ it(`a running transfer takes at most ${MOST_BYTES.main} bytes of the main thread
   });
   expect(admission.active).toBe(WARM_UP + TRANSFERS);
   expect(each).toBeGreaterThan(300);
-  expect(each).toBeLessThan(MOST_BYTES.main);
+  expect(each).toBeLessThan(MAX_BYTES.main);
 });
 
-it(`a running transfer takes at most ${MOST_BYTES.worker} bytes of its worker's heap, its plan included`, async () => {
+it(`a running transfer takes at most ${MAX_BYTES.worker} bytes of its worker's heap, its plan included`, async () => {
   const link: Link = { local: PORT.local, data: () => {}, control: () => {}, close: () => {} };
   const engine = {
     name: 'memory',
@@ -115,5 +115,5 @@ it(`a running transfer takes at most ${MOST_BYTES.worker} bytes of its worker's 
   });
   expect(running).toBe(WARM_UP + TRANSFERS);
   expect(each).toBeGreaterThan(600);
-  expect(each).toBeLessThan(MOST_BYTES.worker);
+  expect(each).toBeLessThan(MAX_BYTES.worker);
 });

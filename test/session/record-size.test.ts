@@ -7,9 +7,9 @@ import { ack } from '../support/bytes.ts';
 import { packetOf, Script } from './stage.ts';
 
 const SESSIONS = 10_000;
-const MOST_BYTES = 1024;
+const MAX_BYTES = 1024;
 
-it(`a session takes at most ${MOST_BYTES} bytes, its plan included, in the middle of a transfer`, () => {
+it(`a session takes at most ${MAX_BYTES} bytes, its plan included, in the middle of a transfer`, () => {
   setFlagsFromString('--expose-gc');
   const collect: () => void = runInNewContext('gc');
   const ackOf = [0, 8, 16].map((block) => packetOf(ack(block)));
@@ -43,5 +43,5 @@ it(`a session takes at most ${MOST_BYTES} bytes, its plan included, in the middl
   const each = (process.memoryUsage().heapUsed - before) / SESSIONS;
   expect(sessions.every(({ tally }) => tally.blocks === 16)).toBe(true);
   expect(each).toBeGreaterThan(200);
-  expect(each).toBeLessThan(MOST_BYTES);
+  expect(each).toBeLessThan(MAX_BYTES);
 });

@@ -28,7 +28,7 @@ const WISH: Wish = { blksize: 1408, windowsize: 4, tsize: true };
 /** A file is tried so often before the node has failed. */
 const TRIES = 40;
 const TRY_AGAIN_MS = 200;
-const MOST_EXAMPLES = 10;
+const MAX_EXAMPLES = 10;
 
 /** The ways to boot, dealt to nodes in turn. */
 export const WAYS = [
@@ -142,7 +142,7 @@ export class BootLoop {
 
   #tell(counts: BootCounts, what: 'mixed' | 'missing' | 'wrong' | 'failed', example: string): void {
     counts[what]++;
-    if (this.examples.length < MOST_EXAMPLES) this.examples.push(`${what}: ${example}`);
+    if (this.examples.length < MAX_EXAMPLES) this.examples.push(`${what}: ${example}`);
   }
 
   get settings(): BootLoopOptions {

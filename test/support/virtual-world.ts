@@ -22,7 +22,7 @@ import { type ClientDraw, type Draw, POOL_BYTES } from './world-draw.ts';
 const SERVER = 'server';
 const PATIENCE_MS = 60_000;
 /** A world that has not come to rest after so many events never will. */
-const MOST_EVENTS = 3_000_000;
+const MAX_EVENTS = 3_000_000;
 
 const POOL = new Random(1).bytes(POOL_BYTES);
 
@@ -136,7 +136,7 @@ class VirtualWorld {
     if (noiseEveryMs > 0) this.#clock.wake(noiseEveryMs, () => this.#makeNoise(listening.local));
 
     let events = 0;
-    while (!this.#over && this.#witness.violations.length === 0 && events < MOST_EVENTS) {
+    while (!this.#over && this.#witness.violations.length === 0 && events < MAX_EVENTS) {
       const running = this.#running;
       if (!this.#clock.step()) break;
       events++;

@@ -1,6 +1,6 @@
 /** What one seed stands for: a network with its faults, and the transfers to be carried over it. */
 import type { Faults } from '../../src/engine/memory.ts';
-import { BLKSIZE_MAX, type NegotiationLimits, type Wish } from '../../src/protocol/negotiate.ts';
+import { MAX_BLKSIZE, type NegotiationLimits, type Wish } from '../../src/protocol/negotiate.ts';
 import { Random } from './random.ts';
 
 /**
@@ -39,9 +39,9 @@ export interface Draw {
 
 /** Files are cut from a pool of so many random bytes. */
 export const POOL_BYTES = 1 << 20;
-const LARGEST_BYTES = 300_000;
+const MAX_BYTES = 300_000;
 
-const BLKSIZES = [8, 9, 16, 100, 511, 512, 513, 1024, 1408, 1432, 1456, 1468, 8192, 32768, BLKSIZE_MAX];
+const BLKSIZES = [8, 9, 16, 100, 511, 512, 513, 1024, 1408, 1432, 1456, 1468, 8192, 32768, MAX_BLKSIZE];
 const WINDOWSIZES = [1, 2, 3, 4, 8, 16, 32, 64];
 
 function drawWish(random: Random): Wish {
@@ -59,7 +59,7 @@ function drawSize(random: Random, wish: Wish, limits: NegotiationLimits): number
   // About the places where something ends: the file, a block, a window.
   const blocks = random.pick([0, 1, windowsize, 2 * windowsize, random.between(0, 12), random.between(0, 160)]);
   const rest = random.pick([-1, 0, 0, 1, random.between(0, blksize - 1)]);
-  return Math.max(0, Math.min(LARGEST_BYTES, blocks * blksize + rest));
+  return Math.max(0, Math.min(MAX_BYTES, blocks * blksize + rest));
 }
 
 function drawClient(random: Random, limits: NegotiationLimits, first: boolean): ClientDraw {
@@ -104,7 +104,7 @@ export function drawWorld(seed: number, phase: Phase): Draw {
   const random = new Random(seed * PHASES.length + PHASES.indexOf(phase));
   const faults = drawFaults(random, phase);
   const limits: NegotiationLimits = {
-    maxBlksize: random.pick([BLKSIZE_MAX, BLKSIZE_MAX, 1468]),
+    maxBlksize: random.pick([MAX_BLKSIZE, MAX_BLKSIZE, 1468]),
     maxWindowsize: random.pick([64, 64, 16]),
     acknowledgeTimeout: false,
   };

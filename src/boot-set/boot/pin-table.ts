@@ -8,7 +8,7 @@ import { laterBegun } from './pins.ts';
 import { isSamePin, type PinStore } from './pin-store.ts';
 
 /** Pins at once; beyond it those that were not used for longest are dropped. */
-const PINS_MAX = 65_536;
+const MAX_PINS = 65_536;
 /** So many go at once: choosing them looks at all. */
 const MAKE_WAY = 1024;
 /** A pin is remembered for so long after its last use, also one that has lapsed or whose version is gone. */
@@ -57,7 +57,7 @@ export class PinTable {
   #size = 0;
   #evicted = 0;
 
-  constructor({ store, exists, most = PINS_MAX, onFailure }: PinTableOptions) {
+  constructor({ store, exists, most = MAX_PINS, onFailure }: PinTableOptions) {
     this.#store = store;
     this.#exists = exists;
     this.#most = most;

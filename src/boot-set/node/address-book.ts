@@ -6,7 +6,7 @@ import { LRUCache } from 'lru-cache';
 import { kindOf, NODE_KINDS, type NodeId } from './node-identity.ts';
 
 /** Addresses remembered; the least recently used are forgotten. */
-const ADDRESSES_MAX = 65_536;
+const MAX_ADDRESSES = 65_536;
 /** Silence after which an address is forgotten: longer than any boot lets pass between two files. */
 const ADDRESS_LIFE_MS = 2 * 3_600_000;
 
@@ -53,7 +53,7 @@ function merge(a: readonly NodeId[], b: readonly NodeId[]): NodeId[] {
 export class AddressBook {
   readonly #entries: LRUCache<string, Entry>;
 
-  constructor(most: number = ADDRESSES_MAX) {
+  constructor(most: number = MAX_ADDRESSES) {
     this.#entries = new LRUCache({ max: most });
   }
 

@@ -8,7 +8,7 @@ import { macNode, type NodeId } from './node-identity.ts';
 import type { AddressTable } from './address-tables.ts';
 
 /** Some 200,000 leases. More is no lease file, or one that its server should compact. */
-const LARGEST_LEASES = 16 * 1024 ** 2;
+const MAX_LEASES_BYTES = 16 * 1024 ** 2;
 /** Lines read without a pause, so that requests do not wait for all of them. */
 const LINES_AT_ONCE = 1000;
 
@@ -72,7 +72,7 @@ export class LeaseFile implements AddressTable {
     const { mtimeMs, size, ino } = await stat(this.#path);
     const version = `${ino}:${size}:${mtimeMs}`;
     if (version === this.#version) return this.#known;
-    if (size > LARGEST_LEASES) throw new Error(`expected at most ${LARGEST_LEASES} bytes, got ${size}`);
+    if (size > MAX_LEASES_BYTES) throw new Error(`expected at most ${MAX_LEASES_BYTES} bytes, got ${size}`);
     this.#known = await parseLeases(await readFile(this.#path, 'utf8'), this.#now() / 1000);
     this.#version = version;
     return this.#known;

@@ -9,12 +9,12 @@ import { checkApart, checkChannelName, parseVersionName } from './channel-name.t
 import { checkFileName } from './file-name.ts';
 import { type Hashed, hashFile } from './hash-file.ts';
 import { CREATED, isDigest, KEEP, LABEL_PREFIX, type Layout, MEDIA_TYPE, REF_NAME } from './layout.ts';
-import { type BootSet, MANIFEST_MAX_BYTES } from './manifest.ts';
+import { type BootSet, MAX_MANIFEST_BYTES } from './manifest.ts';
 import { firstIssue, parseManifest } from './read-manifest.ts';
 import { type ChannelRecord, type VersionRecord, versionName } from './records.ts';
 import { quote, StoreError, whatFailed } from './store-error.ts';
 
-const INDEX_MAX_BYTES = 64 * 1024 * 1024;
+const MAX_INDEX_BYTES = 64 * 1024 * 1024;
 
 const INDEX = z.object({
   schemaVersion: z.literal(2),
@@ -42,8 +42,8 @@ async function readIndex(layout: Layout): Promise<readonly Descriptor[]> {
     if ((await readdir(layout.blobs).catch(() => [])).length === 0) return [];
     throw new StoreError(`${layout.index}: expected an OCI image index, got nothing`);
   }
-  if (found.size > INDEX_MAX_BYTES) {
-    throw new StoreError(`${layout.index}: expected at most ${INDEX_MAX_BYTES} bytes, got ${found.size}`);
+  if (found.size > MAX_INDEX_BYTES) {
+    throw new StoreError(`${layout.index}: expected at most ${MAX_INDEX_BYTES} bytes, got ${found.size}`);
   }
   let json: unknown;
   try {
@@ -98,8 +98,8 @@ async function readSet(layout: Layout, blobs: Blobs, digest: string): Promise<Bo
   const { size } = await stat(path).catch((error: unknown) => {
     throw new StoreError(`${path}: expected a manifest: ${whatFailed(error)}`);
   });
-  if (size > MANIFEST_MAX_BYTES) {
-    throw new StoreError(`${path}: expected a manifest of at most ${MANIFEST_MAX_BYTES} bytes, got ${size}`);
+  if (size > MAX_MANIFEST_BYTES) {
+    throw new StoreError(`${path}: expected a manifest of at most ${MAX_MANIFEST_BYTES} bytes, got ${size}`);
   }
   await blobs.check(digest);
   const set = parseManifest(await readFile(path, 'utf8'));

@@ -9,7 +9,7 @@ import { versionName } from './records.ts';
 import type { Store, Table } from './store.ts';
 
 /** The least of a digest that may stand for it in a name. */
-const SHORTEST_DIGEST = 7;
+const MIN_DIGEST_CHARACTERS = 7;
 const EXPLICIT_DIGEST = /^(?:sha256-)?([0-9a-f]{7,64})$/i;
 const NUMBER = /^[0-9]+$/;
 
@@ -145,7 +145,7 @@ export class Catalog {
 
   /** The one version whose manifest's digest begins so; none if there are several. */
   #byManifest(channel: string, digest: string): CatalogVersion | undefined {
-    if (digest.length < SHORTEST_DIGEST) return undefined;
+    if (digest.length < MIN_DIGEST_CHARACTERS) return undefined;
     let sorted = this.#byDigest.get(channel);
     if (sorted === undefined) {
       const all = [...this.#versions.values()].filter((version) => version.channel === channel);

@@ -15,7 +15,7 @@ import type { Tables } from './state.ts';
 import { quote, StoreError } from './store-error.ts';
 
 /** Former versions that a channel remembers the order of; how many of them are kept is a setting. */
-export const PREVIOUS_MAX = 100;
+export const MAX_PREVIOUS = 100;
 
 export interface Move {
   readonly channel: string;
@@ -48,7 +48,7 @@ export function withCurrent(channel: ChannelRecord, number: number): ChannelReco
   return {
     ...rest,
     current: number,
-    previous: [...before, ...older].slice(0, PREVIOUS_MAX),
+    previous: [...before, ...older].slice(0, MAX_PREVIOUS),
     ...(rollout === undefined || rollout.candidate === number ? {} : { rollout }),
   };
 }

@@ -4,7 +4,7 @@
  */
 import { quote, StoreError } from './store-error.ts';
 
-export const CHANNEL_NAME_MAX = 200;
+export const MAX_CHANNEL_NAME = 200;
 
 // The reference grammar of the OCI image layout specification, less `:` and `@`, and without doubled separators.
 const COMPONENT = '[A-Za-z0-9]+(?:(?:[-._]|--)[A-Za-z0-9]+|\\+[A-Za-z0-9]+)*';
@@ -15,8 +15,8 @@ const EXPECTED =
 
 /** @throws StoreError */
 export function checkChannelName(name: string): void {
-  if (name.length > CHANNEL_NAME_MAX) {
-    throw new StoreError(`channel ${quote(name)}: expected at most ${CHANNEL_NAME_MAX} characters, got ${name.length}`);
+  if (name.length > MAX_CHANNEL_NAME) {
+    throw new StoreError(`channel ${quote(name)}: expected at most ${MAX_CHANNEL_NAME} characters, got ${name.length}`);
   }
   if (!CHANNEL.test(name)) throw new StoreError(`channel ${quote(name)}: expected ${EXPECTED}`);
   if (/-[0-9]+$/.test(name)) {

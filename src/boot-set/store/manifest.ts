@@ -7,8 +7,8 @@ import { MEDIA_TYPE } from './layout.ts';
 import type { FileRecord } from './records.ts';
 
 /** What manifests of container images and artifacts are kept below by registries. */
-export const MANIFEST_MAX_BYTES = 4 * 1024 * 1024;
-export const FILES_MAX = 8192;
+export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
+export const MAX_FILES = 8192;
 
 /** The config that every boot set has: an empty object. */
 export const EMPTY_CONFIG = '{}';

@@ -11,7 +11,7 @@ import { checkApart, checkChannelName } from './channel-name.ts';
 import { collect } from './collect.ts';
 import { hashHandle } from './hash-file.ts';
 import { syncPath } from './index-file.ts';
-import { buildManifest, EMPTY_CONFIG, MANIFEST_MAX_BYTES, sha256 } from './manifest.ts';
+import { buildManifest, EMPTY_CONFIG, MAX_MANIFEST_BYTES, sha256 } from './manifest.ts';
 import { type ChannelRecord, type FileRecord, type VersionRecord, versionName } from './records.ts';
 import { type FoundFile, scan } from './scan.ts';
 import { makeStagingFolder, removeStagingFolder } from './staging-folder.ts';
@@ -20,11 +20,11 @@ import type { Store } from './store.ts';
 import { quote, StoreError, whatFailed } from './store-error.ts';
 
 /** Versions in a store. */
-export const VERSIONS_MAX = 10_000;
-export const LABELS_MAX = 32;
-export const LABEL_MAX_CHARACTERS = 256;
+export const MAX_VERSIONS = 10_000;
+export const MAX_LABELS = 32;
+export const MAX_LABEL_CHARACTERS = 256;
 /** More than kernels take (COMMAND_LINE_SIZE is 2048 on x86, 4096 at most). */
-export const KERNEL_ARGUMENTS_MAX_CHARACTERS = 4096;
+export const MAX_KERNEL_ARGUMENTS_CHARACTERS = 4096;
 /** For the manifest, index.json and the database. */
 const SPARE_BYTES = 1024 * 1024;
 /** One file is read while another is synced. */
@@ -68,18 +68,18 @@ interface Staged {
 function checkRequest({ channel, labels = {}, os = {}, kernelArguments = '' }: PublishRequest): void {
   checkChannelName(channel);
   const pairs = Object.entries(labels);
-  if (pairs.length > LABELS_MAX) throw new StoreError(`labels: expected at most ${LABELS_MAX}, got ${pairs.length}`);
+  if (pairs.length > MAX_LABELS) throw new StoreError(`labels: expected at most ${MAX_LABELS}, got ${pairs.length}`);
   for (const [key, value] of [...pairs, ...Object.entries(os)]) {
     if (!/^[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,62}[A-Za-z0-9])?$/.test(key)) {
       throw new StoreError(`label ${quote(key)}: expected a name of letters, digits and . _ / - between them`);
     }
-    if (value.length > LABEL_MAX_CHARACTERS || /\p{Cc}/u.test(value)) {
-      throw new StoreError(`label ${quote(key)}: expected at most ${LABEL_MAX_CHARACTERS} printable characters`);
+    if (value.length > MAX_LABEL_CHARACTERS || /\p{Cc}/u.test(value)) {
+      throw new StoreError(`label ${quote(key)}: expected at most ${MAX_LABEL_CHARACTERS} printable characters`);
     }
   }
-  if (kernelArguments.length > KERNEL_ARGUMENTS_MAX_CHARACTERS || /\p{Cc}/u.test(kernelArguments)) {
+  if (kernelArguments.length > MAX_KERNEL_ARGUMENTS_CHARACTERS || /\p{Cc}/u.test(kernelArguments)) {
     throw new StoreError(
-      `kernel arguments: expected one line of at most ${KERNEL_ARGUMENTS_MAX_CHARACTERS} printable characters`,
+      `kernel arguments: expected one line of at most ${MAX_KERNEL_ARGUMENTS_CHARACTERS} printable characters`,
     );
   }
 }
@@ -91,8 +91,8 @@ function checkPlace(tables: Tables, channel: string): void {
     channel,
     names.filter((name) => name !== channel),
   );
-  if (tables.versions.entries().length >= VERSIONS_MAX) {
-    throw new StoreError(`expected at most ${VERSIONS_MAX} versions in a store: remove some`, false);
+  if (tables.versions.entries().length >= MAX_VERSIONS) {
+    throw new StoreError(`expected at most ${MAX_VERSIONS} versions in a store: remove some`, false);
   }
 }
 
@@ -266,8 +266,8 @@ export async function publish(store: Store, request: PublishRequest): Promise<Pu
       ...(kernelArguments === undefined ? {} : { kernelArguments }),
       ...(os === undefined ? {} : { os }),
     });
-    if (Buffer.byteLength(manifest) > MANIFEST_MAX_BYTES) {
-      throw new StoreError(`expected names that fit a manifest of ${MANIFEST_MAX_BYTES} bytes`);
+    if (Buffer.byteLength(manifest) > MAX_MANIFEST_BYTES) {
+      throw new StoreError(`expected names that fit a manifest of ${MAX_MANIFEST_BYTES} bytes`);
     }
     staged.push(await stageText(folder, 'config', EMPTY_CONFIG, store));
     const stagedManifest = await stageText(folder, 'manifest', manifest, store);

@@ -1,7 +1,7 @@
 /** The manifest of a boot set, read from text that another tool may have written. Knows its form, no files. */
 import { z } from 'zod';
 import { isDigest, MEDIA_TYPE } from './layout.ts';
-import { type BootSet, FILES_MAX, KERNEL_ARGUMENTS, TITLE } from './manifest.ts';
+import { type BootSet, MAX_FILES, KERNEL_ARGUMENTS, TITLE } from './manifest.ts';
 
 const DIGEST = z
   .string()
@@ -20,7 +20,7 @@ const MANIFEST = z.object({
       }),
     )
     .min(1)
-    .max(FILES_MAX),
+    .max(MAX_FILES),
   annotations: z.record(z.string(), z.string()).optional(),
 });
 

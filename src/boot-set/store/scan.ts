@@ -7,7 +7,7 @@ import { access, lstat, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, join, sep } from 'node:path';
 import { identityOf } from '../../content/file-identity.ts';
 import { checkFileName } from './file-name.ts';
-import { byName, FILES_MAX } from './manifest.ts';
+import { byName, MAX_FILES } from './manifest.ts';
 import { quote, StoreError, whatFailed } from './store-error.ts';
 
 export interface FoundFile {
@@ -37,7 +37,7 @@ class Scan {
         `${quote(shown)}: expected each name once, got ${quote(name)} from ${quote(before.path)} too`,
       );
     }
-    if (this.#files.size >= FILES_MAX) throw new StoreError(`${quote(shown)}: expected at most ${FILES_MAX} files`);
+    if (this.#files.size >= MAX_FILES) throw new StoreError(`${quote(shown)}: expected at most ${MAX_FILES} files`);
     const found = await stat(path, { bigint: true });
     if (!found.isFile()) throw new StoreError(`${quote(shown)}: expected a file or a folder, got neither`);
     await access(path, constants.R_OK).catch((error: unknown) => {

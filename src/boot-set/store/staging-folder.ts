@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { Layout } from './layout.ts';
 
 /** After that a folder is left over even if some process has its number. */
-export const STAGING_MAX_AGE_MS = 24 * 3_600_000;
+export const MAX_STAGING_AGE_MS = 24 * 3_600_000;
 
 /** @returns its path. */
 export async function makeStagingFolder(layout: Layout): Promise<string> {
@@ -39,7 +39,7 @@ export async function abandonedFolders(layout: Layout, now: number): Promise<str
     const path = join(layout.staging, name);
     const pid = Number(/^([1-9][0-9]*)-/.exec(name)?.[1] ?? 0);
     const age = now - ((await stat(path).catch(() => undefined))?.mtimeMs ?? now);
-    if (pid === 0 || !isAlive(pid) || age > STAGING_MAX_AGE_MS) abandoned.push(path);
+    if (pid === 0 || !isAlive(pid) || age > MAX_STAGING_AGE_MS) abandoned.push(path);
   }
   return abandoned;
 }

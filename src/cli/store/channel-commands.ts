@@ -10,7 +10,7 @@ import { textTable } from '../../text/text-table.ts';
 import { type ExitCode, UsageError } from '../../config/usage-error.ts';
 import { duration, wholeNumber } from '../../config/value-kind.ts';
 
-const LONGEST_MS = 30 * 24 * 3_600_000;
+const MAX_MS = 30 * 24 * 3_600_000;
 /** Digits of a digest in a table: enough to ask by. */
 const SHOWN_DIGITS = 12;
 
@@ -235,7 +235,7 @@ export function addChannelCommands(program: Command, context: VerbContext, done:
     .action(async (name: string, flags: StoreFlags & { drop?: boolean }) => {
       done(await runKeep(name, flags.drop !== true, flags, context));
     });
-  const idle = duration(1000, LONGEST_MS, 'a duration from 1s to 720h, such as 15m, or default');
+  const idle = duration(1000, MAX_MS, 'a duration from 1s to 720h, such as 15m, or default');
   const keep = wholeNumber(0, 100);
   storeCommand(program, 'channel')
     .summary('show or change the settings of one channel')

@@ -9,7 +9,7 @@ import { textTable } from '../../text/text-table.ts';
 import { EXIT, type ExitCode } from '../../config/usage-error.ts';
 import { duration } from '../../config/value-kind.ts';
 
-const LONGEST_GRACE_MS = 30 * 24 * 3_600_000;
+const MAX_GRACE_MS = 30 * 24 * 3_600_000;
 
 interface CollectFlags extends StoreFlags {
   readonly dryRun?: boolean;
@@ -73,7 +73,7 @@ async function runVerify(flags: StoreFlags, context: VerbContext): Promise<ExitC
 
 /** Adds the commands. @param done gets their exit code. */
 export function addCollectionCommands(program: Command, context: VerbContext, done: (code: ExitCode) => void): void {
-  const grace = duration(0, LONGEST_GRACE_MS, 'a duration from 0 to 720h, such as 10m');
+  const grace = duration(0, MAX_GRACE_MS, 'a duration from 0 to 720h, such as 10m');
   storeCommand(program, 'gc')
     .summary('remove what nothing needs')
     .description(

@@ -23,7 +23,7 @@ type Tone = 'bad' | 'watch' | 'good' | 'muted' | 'strong';
 const CODES: Readonly<Record<Tone, string>> = { bad: '31;1', watch: '33;1', good: '32', muted: '2', strong: '1' };
 const AREA_TONES: Readonly<Record<AreaState, Tone>> = { fine: 'good', quiet: 'muted', watch: 'watch', bad: 'bad' };
 /** Kinds of trouble, and nodes of each, that are shown. */
-const MOST_PLIGHTS = 8;
+const MAX_TROUBLE_GROUPS = 8;
 const BAR_CELLS = 20;
 
 /** Anything that could move the cursor or turn text around, whoever sent it. */
@@ -122,7 +122,7 @@ export function renderTop(whole: LiveSnapshot, rows: readonly NodeRow[], options
   ];
   const plights = plightsOf(rows);
   if (plights.length > 0) lines.push('', draw(['Needs a look', 'strong']));
-  for (const plight of plights.slice(0, MOST_PLIGHTS)) {
+  for (const plight of plights.slice(0, MAX_TROUBLE_GROUPS)) {
     const [first] = plight.rows;
     const count = plight.rows.length;
     const what = `${count > 1 ? `${count} ` : ''}${stateWords(first!.state)}`;

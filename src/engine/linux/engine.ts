@@ -30,7 +30,7 @@ import { ThreadIo } from './thread-io.ts';
 const PORT_LIFE_MS = 600_000;
 /** Sockets for simulated nodes. */
 const NODE_SOCKETS = 4;
-const MOST_LINKS = 65_536;
+const MAX_LINKS = 65_536;
 
 export interface LinuxEngineOptions {
   /** Sockets per local address over which a thread spreads its transfers. Default 4. */
@@ -59,7 +59,7 @@ export class LinuxEngine implements Engine {
 
   /** @throws Error when this machine can't run it: see loadLibc. */
   constructor(options: LinuxEngineOptions = {}) {
-    this.#io = new ThreadIo(loadLibc(), options.links ?? MOST_LINKS, this.clock);
+    this.#io = new ThreadIo(loadLibc(), options.links ?? MAX_LINKS, this.clock);
     this.#portsPerWorker = options.portsPerWorker ?? 4;
   }
 

@@ -22,7 +22,7 @@ const RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024;
  * a loader that asks for its next file from the same port.
  */
 const QUARANTINE_MS = 5000;
-const MOST_QUARANTINED = 4096;
+const MAX_QUARANTINED = 4096;
 const QUARANTINED = -2;
 /** No segment is so long: no limit. */
 const UNLIMITED = 0x10000;
@@ -37,7 +37,7 @@ export class LinkSocket implements Readable, Outlet {
   readonly #peers: PeerTable;
   readonly #links: (SharedLink | undefined)[] = [];
   readonly #free: number[] = [];
-  readonly #quarantine = new Quarantine(MOST_QUARANTINED);
+  readonly #quarantine = new Quarantine(MAX_QUARANTINED);
   readonly #onLinkClosed: (socket: LinkSocket) => void;
   #open = 0;
   /** Whoever is to be told that he is a stranger: one record serves all. */

@@ -17,8 +17,8 @@ import { UdpSocket } from './udp-socket.ts';
 const RECEIVE_BUFFER_BYTES = 16 * 1024 * 1024;
 const ROUNDS = 16;
 /** Local addresses remembered; beyond it the table starts anew. */
-const MOST_PORTS = 4096;
-const LARGEST_REPLY = 1024;
+const MAX_PORTS = 4096;
+const MAX_REPLY_BYTES = 1024;
 const NO_CONTROL = new Uint8Array(0);
 
 export class LinuxListening implements Readable, ListeningPort {
@@ -45,7 +45,7 @@ export class LinuxListening implements Readable, ListeningPort {
     this.local = this.#socket.local;
     this.receiveBufferCut = this.#socket.receiveBufferCut;
     this.#ring = io.infoRing;
-    this.#reply = new Arena(io.libc, REPLY.data + LARGEST_REPLY);
+    this.#reply = new Arena(io.libc, REPLY.data + MAX_REPLY_BYTES);
     io.poller.add(this);
   }
 
@@ -141,7 +141,7 @@ export class LinuxListening implements Readable, ListeningPort {
   #port(address: string, control: () => Uint8Array): ListeningPort {
     const known = this.#ports.get(address);
     if (known !== undefined) return known;
-    if (this.#ports.size >= MOST_PORTS) this.#ports.clear();
+    if (this.#ports.size >= MAX_PORTS) this.#ports.clear();
     const from = control();
     const port: ListeningPort = {
       local: { address, port: this.local.port },

@@ -28,8 +28,8 @@ const ENTRIES = 512;
 const IOVECS = 4096;
 const CONTROL_ROOM = 64 * 1024;
 /** What the kernel takes as one entry: 64 segments (older kernels), and a UDP datagram's worth of bytes. */
-const MOST_SEGMENTS = 64;
-const MOST_BYTES = 65_507;
+const MAX_SEGMENTS = 64;
+const MAX_BYTES = 65_507;
 /** How long a full send buffer is waited for, all in all, before packets count as lost. */
 const PATIENCE_MS = 2;
 const PATIENCE_TURNS = 5;
@@ -109,7 +109,7 @@ export class SendQueue {
     for (let block = 0; block < 0x10000; block++) {
       encodeDataHeader(this.#headers.bytes.subarray(block * DATA_HEADER), block);
     }
-    this.#arena = new Arena(libc, this.#singlesAt + MOST_SEGMENTS * MMSGHDR.size);
+    this.#arena = new Arena(libc, this.#singlesAt + MAX_SEGMENTS * MMSGHDR.size);
     this.#words = this.#arena.i32;
     this.#entryAddress = Array.from(
       { length: ENTRIES },
@@ -228,8 +228,8 @@ export class SendQueue {
       this.#owners[this.#entries - 1] === to &&
       size <= this.#segmentLength &&
       this.#segmentLength < to.outlet.segmentLimit &&
-      this.#segments < MOST_SEGMENTS &&
-      this.#entryBytes + size <= MOST_BYTES &&
+      this.#segments < MAX_SEGMENTS &&
+      this.#entryBytes + size <= MAX_BYTES &&
       this.#iovecs + 2 <= IOVECS
     );
   }

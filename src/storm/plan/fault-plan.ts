@@ -65,7 +65,7 @@ const LOSE = 'a packet such as "ack 100 x3", "data 5", "data last", "ack last", 
 const VANISH = 'a share of nodes such as 5%';
 const CRAWL = 'a share of nodes and their wait before each ACK such as 5%:100ms';
 /** A loss that is repeated more often than this is the end of any transfer. */
-const MOST_TIMES = 1000;
+const MAX_TIMES = 1000;
 
 interface BothWays<T> {
   readonly in: T;
@@ -108,7 +108,7 @@ export function parseLose(text: string): ExactLoss {
   const right =
     (block === undefined || (numbered && (block === 'last' || Number(block) <= 0xffff))) &&
     Number(times) >= 1 &&
-    Number(times) <= MOST_TIMES;
+    Number(times) <= MAX_TIMES;
   if (match === null || !right) throw mistake('--lose', LOSE, text);
   return {
     packet: packet as ExactLoss['packet'],

@@ -3,7 +3,7 @@ import type { Span } from './plan.ts';
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000 };
 /** A day: whatever is longer is a mistake. */
-const LONGEST_MS = 86_400_000;
+const MAX_MS = 86_400_000;
 
 /** `500ms`, `30s`, `1.5m`, or a bare 0. @returns whole milliseconds, or undefined. */
 export function parseMs(text: string): number | undefined {
@@ -11,7 +11,7 @@ export function parseMs(text: string): number | undefined {
   const match = /^([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m)$/.exec(text);
   if (match === null) return undefined;
   const ms = Math.round(Number(match[1]) * UNIT_MS[match[2]!]!);
-  return ms <= LONGEST_MS ? ms : undefined;
+  return ms <= MAX_MS ? ms : undefined;
 }
 
 /** `100ms` or `100ms..300ms`. @returns undefined when it is neither, or ends before it begins. */

@@ -11,24 +11,24 @@ import type { BootPlan, Span, Stage } from './plan.ts';
 import type { Profile } from './profile.ts';
 import { PROFILES } from './profiles.ts';
 import { parseSpan } from './quantity.ts';
-import { checkTemplate, expand, hasVariables, MOST_NODES, nodeVariables } from './variables.ts';
+import { checkTemplate, expand, hasVariables, MAX_NODES, nodeVariables } from './variables.ts';
 import { offsetOf, type Path, spell, valueAt } from '../../text/yaml-place.ts';
 
 /** Far more than any plan needs; parsing what is larger would cost memory for a mistake. */
-const LARGEST_PLAN = 2 ** 18;
-const MOST_STAGES = 64;
+const MAX_PLAN_CHARACTERS = 2 ** 18;
+const MAX_STAGES = 64;
 /** Names in one search list. */
-const MOST_NAMES = 64;
+const MAX_NAMES = 64;
 const NO_THINKING: Span = { fromMs: 0, toMs: 0 };
 
 const EXPECTED = {
   name: 'a name of 1 to 60 printable characters',
   file: 'a file name (one with { in it needs quotes)',
-  search: `a list of 1 to ${MOST_NAMES} file names (those with { in them need quotes), or the word profile`,
+  search: `a list of 1 to ${MAX_NAMES} file names (those with { in them need quotes), or the word profile`,
   profile: `a profile of ${[...PROFILES.keys()].join(', ')}`,
   think: 'a time such as 100ms, or a span such as 100ms..300ms',
   sha256: '64 hex digits in quotes',
-  stages: `a list of 1 to ${MOST_STAGES} stages`,
+  stages: `a list of 1 to ${MAX_STAGES} stages`,
   flag: 'true or false',
 } as const;
 
@@ -60,7 +60,7 @@ const PROFILE = z.unknown().transform((value, context): Profile => {
 });
 const SEARCH = z.unknown().transform((value, context): 'profile' | readonly string[] => {
   if (value === 'profile') return value;
-  if (!Array.isArray(value) || value.length === 0 || value.length > MOST_NAMES) {
+  if (!Array.isArray(value) || value.length === 0 || value.length > MAX_NAMES) {
     context.addIssue({ code: 'custom', message: EXPECTED.search });
     return z.NEVER;
   }
@@ -97,14 +97,14 @@ const PLAN = z.strictObject({
   stages: z
     .array(STAGE, { error: EXPECTED.stages })
     .min(1, { error: EXPECTED.stages })
-    .max(MOST_STAGES, { error: EXPECTED.stages }),
+    .max(MAX_STAGES, { error: EXPECTED.stages }),
 });
 
 /** Says where something stands in the plan and throws. @param owner what it is called after; default: itself. */
 type Refuse = (path: Path, expected: string, found: unknown, owner?: Path) => never;
 
 /** The longest request this name can become: names and options share 512 bytes (RFC 2347). */
-const LONGEST = nodeVariables(MOST_NODES - 1, 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff');
+const LONGEST = nodeVariables(MAX_NODES - 1, 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff');
 function requestBytes(name: string, profile: Profile): number {
   const options = [...profile.options, ...(profile.probe?.options ?? [])];
   const strings = [expand(name, LONGEST), 'octet', ...options.flatMap((option) => [option.name, option.value])];
@@ -154,8 +154,8 @@ function toStage(stage: StageText, general: Profile | undefined, path: Path, ref
 }
 
 function parseYaml(yaml: string, counter: LineCounter, file: string): Document {
-  if (yaml.length > LARGEST_PLAN) {
-    throw new InputMistake(`${file}: expected at most ${LARGEST_PLAN} characters, got ${yaml.length}`);
+  if (yaml.length > MAX_PLAN_CHARACTERS) {
+    throw new InputMistake(`${file}: expected at most ${MAX_PLAN_CHARACTERS} characters, got ${yaml.length}`);
   }
   let document: Document;
   try {
@@ -175,9 +175,9 @@ function parseYaml(yaml: string, counter: LineCounter, file: string): Document {
 
 function toPlain(document: Document, file: string): unknown {
   try {
-    return document.toJS({ maxAliasCount: MOST_STAGES });
+    return document.toJS({ maxAliasCount: MAX_STAGES });
   } catch (cause) {
-    throw new InputMistake(`${file}: expected aliases of anchors before them, at most ${MOST_STAGES}`, { cause });
+    throw new InputMistake(`${file}: expected aliases of anchors before them, at most ${MAX_STAGES}`, { cause });
   }
 }
 
@@ -246,8 +246,8 @@ export interface FilesPlan {
 export function planFromFiles({ profile, files }: FilesPlan): BootPlan {
   const found = PROFILES.get(profile);
   if (found === undefined) throw mistake('--profile', EXPECTED.profile, profile);
-  if (files.length === 0 || files.length > MOST_STAGES) {
-    throw new InputMistake(`--file: expected 1 to ${MOST_STAGES} file names, got ${files.length}`);
+  if (files.length === 0 || files.length > MAX_STAGES) {
+    throw new InputMistake(`--file: expected 1 to ${MAX_STAGES} file names, got ${files.length}`);
   }
   const refuse: Refuse = (_path, expected, value) => {
     throw mistake('--file', expected, value);

@@ -7,7 +7,7 @@ import { isIPv4 } from 'node:net';
 import { scramble } from './random.ts';
 
 /** MACs have three bytes for the number. */
-export const MOST_NODES = 2 ** 24;
+export const MAX_NODES = 2 ** 24;
 
 interface Variable {
   /** For people. */
@@ -85,12 +85,12 @@ export interface Variables {
 }
 
 /**
- * @param number the node's, 0 <= number < MOST_NODES.
+ * @param number the node's, 0 <= number < MAX_NODES.
  * @param address its IPv4 or IPv6 address in text.
  */
 export function nodeVariables(number: number, address: string): Variables {
-  if (!Number.isInteger(number) || number < 0 || number >= MOST_NODES) {
-    throw new RangeError(`Expected a node number 0 to ${MOST_NODES - 1}, got ${number}`);
+  if (!Number.isInteger(number) || number < 0 || number >= MAX_NODES) {
+    throw new RangeError(`Expected a node number 0 to ${MAX_NODES - 1}, got ${number}`);
   }
   return { get: (name) => VARIABLES.get(name)?.of(number, address) };
 }

@@ -37,7 +37,7 @@ export interface StormFacts {
 }
 
 const BUCKETS = 40;
-const MOST_POINTS = 600;
+const MAX_POINTS = 600;
 /** A silence counts as no retransmission when others were served so long after it began. */
 const SILENCE_MS = 1000;
 /** Above these the storm's own limits may be what was measured. */
@@ -120,7 +120,7 @@ function curveOf(shares: readonly ShareResult[]): Curve {
     1,
     ...shares.map(({ curve }) => Math.max(curve.completed.length, curve.failed.length, curve.bytes.length)),
   );
-  const factor = Math.ceil(length / MOST_POINTS);
+  const factor = Math.ceil(length / MAX_POINTS);
   const points = Math.ceil(length / factor);
   const series = (pick: (share: ShareResult) => readonly number[]): number[] => {
     const total = Array.from({ length: points }, () => 0);

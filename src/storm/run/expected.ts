@@ -19,9 +19,9 @@ export interface ExpectedVersion {
 }
 
 /** Versions are bits of an integer wherever a set of them is kept. */
-export const MOST_VERSIONS = 31;
+export const MAX_VERSIONS = 31;
 /** V8 makes no larger buffer on Node 20. */
-const MOST_BYTES = 4 * 1024 ** 3 - 65_536;
+const MAX_BYTES = 4 * 1024 ** 3 - 65_536;
 
 /** What is wrong with a directory to compare with, in one line. */
 export class ExpectedError extends Error {
@@ -63,7 +63,7 @@ function loadVersion(name: string, directory: string, names: Iterable<string>): 
     files.set(path, { offset: total, length: stats.size });
     total += stats.size;
   }
-  if (total > MOST_BYTES) throw new ExpectedError(`${directory}: expected at most 4 GiB to compare with, got ${total}`);
+  if (total > MAX_BYTES) throw new ExpectedError(`${directory}: expected at most 4 GiB to compare with, got ${total}`);
   const buffer = new SharedArrayBuffer(total);
   for (const [path, { offset, length }] of files) {
     readInto(join(directory, path), new Uint8Array(buffer, offset, length));
@@ -85,9 +85,9 @@ export function loadExpected(
   if (stats?.isDirectory() !== true) throw new ExpectedError(`--${kind}: expected a directory, got ${directory}`);
   if (kind === 'verify') return [loadVersion('', directory, names)];
   const entries = readdirSync(directory, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-  if (entries.length === 0 || entries.length > MOST_VERSIONS) {
+  if (entries.length === 0 || entries.length > MAX_VERSIONS) {
     throw new ExpectedError(
-      `--versions: expected 1 to ${MOST_VERSIONS} subdirectories in ${directory}, one for each version, got ${entries.length}`,
+      `--versions: expected 1 to ${MAX_VERSIONS} subdirectories in ${directory}, one for each version, got ${entries.length}`,
     );
   }
   return entries.map((entry) => loadVersion(entry.name, join(directory, entry.name), names));

@@ -31,7 +31,7 @@ import type { Random } from '../plan/random.ts';
 /** How long a packet is held back where none comes to overtake it: less than any client's patience. */
 const HELD_BACK_MS = 20;
 /** Packets on their way on one link in one direction: more than any window. Those past it are lost. */
-const MOST_DELAYED = 1024;
+const MAX_DELAYED = 1024;
 
 /**
  * An engine with faults; the engine itself when the plan has none for packets.
@@ -282,7 +282,7 @@ class Lane {
       this.#forward(bytes, length);
       return;
     }
-    if (this.#delayed.length >= MOST_DELAYED) {
+    if (this.#delayed.length >= MAX_DELAYED) {
       countLost(this.#counts, bytes[1]!);
       return;
     }

@@ -87,7 +87,7 @@ export interface ShareResult {
 }
 
 /** A silence is remembered for so many nodes: more of them say nothing new. */
-const MOST_SILENCES = 1000;
+const MAX_SILENCES = 1000;
 
 class Recording implements NodeObserver {
   readonly stages: (Omit<StageResult, 'firstReply' | 'duration'> & {
@@ -210,7 +210,7 @@ class Recording implements NodeObserver {
         this.#add(this.curve.failed, now, 1);
         this.stages[end.stage]!.failed++;
         count(this.failures, `${this.#plan.stages[end.stage]!.name}\0${end.reason}`, `node ${node}`);
-        if (end.silence !== undefined && this.silences.length < MOST_SILENCES) this.silences.push(end.silence);
+        if (end.silence !== undefined && this.silences.length < MAX_SILENCES) this.silences.push(end.silence);
         break;
       case 'vanished':
         this.vanished++;

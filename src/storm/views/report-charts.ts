@@ -40,7 +40,7 @@ export interface Chart {
 }
 
 /** Rows of a table under a curve, at most. */
-const MOST_ROWS = 25;
+const MAX_ROWS = 25;
 
 export function chartsOf(report: StormReport): Chart[] {
   const { first_reply_ms, finish_s } = report.histograms;
@@ -59,7 +59,7 @@ function timesOf({ step_s, bytes }: Curve): number[] {
 
 /** Indices of a curve's points that give a table of a bearable length: the last one among them. */
 function sampled(points: number): number[] {
-  const stride = Math.max(1, Math.ceil((points - 1) / MOST_ROWS));
+  const stride = Math.max(1, Math.ceil((points - 1) / MAX_ROWS));
   const indices: number[] = [];
   for (let index = points - 1; index >= 0; index -= stride) indices.unshift(index);
   return indices;

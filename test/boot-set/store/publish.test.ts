@@ -6,8 +6,8 @@ import { rollback } from '../../../src/boot-set/store/channel-changes.ts';
 import { collect } from '../../../src/boot-set/store/collect.ts';
 import { CHUNK_BYTES } from '../../../src/boot-set/store/hash-file.ts';
 import { sha256 } from '../../../src/boot-set/store/manifest.ts';
-import { FILE_NAME_MAX_BYTES } from '../../../src/boot-set/store/file-name.ts';
-import { LABEL_MAX_CHARACTERS, publish } from '../../../src/boot-set/store/publish.ts';
+import { MAX_FILE_NAME_BYTES } from '../../../src/boot-set/store/file-name.ts';
+import { MAX_LABEL_CHARACTERS, publish } from '../../../src/boot-set/store/publish.ts';
 import { verify } from '../../../src/boot-set/store/verify.ts';
 import {
   blobsOf,
@@ -254,7 +254,7 @@ describe('what can not be published', () => {
     ['a name that is taken for a drive', () => filesIn({ 'c:linux': 'x' }), /expected a relative name/],
     [
       'a name that is too long to be asked for',
-      () => filesIn({ [`${'a'.repeat(200)}/${'b'.repeat(FILE_NAME_MAX_BYTES - 200)}`]: 'x' }),
+      () => filesIn({ [`${'a'.repeat(200)}/${'b'.repeat(MAX_FILE_NAME_BYTES - 200)}`]: 'x' }),
       /expected at most 255 bytes, got 256/,
     ],
     [
@@ -324,7 +324,7 @@ describe('what can not be published', () => {
     const tries = [
       { labels: { 'a b': 'x' } },
       { labels: { a: 'x\ny' } },
-      { labels: { a: 'x'.repeat(LABEL_MAX_CHARACTERS + 1) } },
+      { labels: { a: 'x'.repeat(MAX_LABEL_CHARACTERS + 1) } },
       { kernelArguments: 'quiet\nsplash' },
       { kernelArguments: 'x'.repeat(5000) },
     ];

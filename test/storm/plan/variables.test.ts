@@ -5,7 +5,7 @@ import {
   checkTemplate,
   expand,
   hasVariables,
-  MOST_NODES,
+  MAX_NODES,
   nodeVariables,
   VARIABLES,
 } from '../../../src/storm/plan/variables.ts';
@@ -64,8 +64,8 @@ describe('variables', () => {
   });
 
   it('have no room for more nodes than MACs', () => {
-    expect(nodeVariables(MOST_NODES - 1, '127.0.0.1').get('mac')).toBe('52-54-00-ff-ff-ff');
-    for (const number of [-1, 1.5, MOST_NODES]) expect(() => nodeVariables(number, '127.0.0.1')).toThrow(RangeError);
+    expect(nodeVariables(MAX_NODES - 1, '127.0.0.1').get('mac')).toBe('52-54-00-ff-ff-ff');
+    for (const number of [-1, 1.5, MAX_NODES]) expect(() => nodeVariables(number, '127.0.0.1')).toThrow(RangeError);
   });
 });
 

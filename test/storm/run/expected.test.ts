@@ -8,7 +8,7 @@ import {
   Expectation,
   ExpectedError,
   loadExpected,
-  MOST_VERSIONS,
+  MAX_VERSIONS,
   pathOf,
 } from '../../../src/storm/run/expected.ts';
 import { readPlan } from '../../../src/storm/plan/read-plan.ts';
@@ -64,11 +64,11 @@ it('of versions those are told that the whole download is equal to', () => {
 
 it('a directory that can not serve is turned down in one line', () => {
   const load = (directory: string, kind: 'verify' | 'versions') => () => loadExpected(directory, kind, new Set(['x']));
-  const many = tree(Object.fromEntries(Array.from({ length: MOST_VERSIONS + 1 }, (_, index) => [`v${index}/x`, ''])));
+  const many = tree(Object.fromEntries(Array.from({ length: MAX_VERSIONS + 1 }, (_, index) => [`v${index}/x`, ''])));
   expect(load(join(many, 'none'), 'verify')).toThrow(ExpectedError);
   expect(load(join(many, 'v0/x'), 'verify')).toThrow('--verify: expected a directory');
   expect(load(join(many, 'v0'), 'versions')).toThrow('expected 1 to 31 subdirectories');
-  expect(load(many, 'versions')).toThrow(`got ${MOST_VERSIONS + 1}`);
+  expect(load(many, 'versions')).toThrow(`got ${MAX_VERSIONS + 1}`);
 });
 
 it('the bytes of a boot are known where the size of every file is', () => {

@@ -7,9 +7,9 @@ import { fileURLToPath } from 'node:url';
 import type { VerbEnd } from '../admin/api.ts';
 
 /** What a command may say; one that says more is ended. */
-const MOST_OUTPUT_BYTES = 16 * 1024 ** 2;
+const MAX_OUTPUT_BYTES = 16 * 1024 ** 2;
 /** Of what it has to complain about, the beginning is enough. */
-const MOST_COMPLAINT_BYTES = 8192;
+const MAX_COMPLAINT_BYTES = 8192;
 
 export interface VerbRunnerOptions {
   readonly store: string;
@@ -40,11 +40,11 @@ export class VerbRunner {
       let stderr = '';
       child.stdout.on('data', (chunk: Buffer) => {
         bytes += chunk.length;
-        if (bytes > MOST_OUTPUT_BYTES) child.kill('SIGTERM');
+        if (bytes > MAX_OUTPUT_BYTES) child.kill('SIGTERM');
         else stdout.push(chunk);
       });
       child.stderr.setEncoding('utf8').on('data', (text: string) => {
-        stderr = (stderr + text).slice(0, MOST_COMPLAINT_BYTES);
+        stderr = (stderr + text).slice(0, MAX_COMPLAINT_BYTES);
       });
       const end = (code: number | null, complaint = ''): void => {
         this.#running.delete(child);
