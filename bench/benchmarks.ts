@@ -249,10 +249,10 @@ const cacheHit: Benchmark = {
       run: async (times) => {
         let count = 0;
         for (let turn = 0; turn < times; turn++) {
-          const lease = await cache.acquire('key', load);
-          if (lease.kind !== 'lease') continue;
+          const held = await cache.acquire('key', load);
+          if (held.kind !== 'held') continue;
           count++;
-          lease.release();
+          held.release();
         }
         return count;
       },

@@ -17,7 +17,7 @@ function rowOf({ name, medianNs, p25Ns, p75Ns, opsPerSecond, samples }: Measurem
 }
 
 export function machineLine({ cpu, cores, node, kernel }: Machine, commit: string): string {
-  return `${cores} × ${cpu}, Node ${node}, ${kernel}, commit ${commit}`;
+  return `${cores} × ${cpu}, Node.js ${node}, ${kernel}, commit ${commit}`;
 }
 
 export function resultTable(measurements: readonly Measurement[]): string {

@@ -1,5 +1,5 @@
 /**
- * Runs the tests below the server on every Node that Reveille supports: `npm run test:nodes [-- VERSION...]`. Both
+ * Runs the tests below the server on every Node.js that Reveille supports: `npm run test:nodes [-- VERSION...]`. Both
  * engines go through one conformance suite there. Each Node comes from the npm package `node`. Needs a build.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -20,7 +20,7 @@ for (const version of wanted.length > 0 ? wanted : VERSIONS) {
   const ask = ['--yes', '--package', `node@${version}`, '--', 'node', '--print', 'process.execPath'];
   const node = execFileSync('npx', ask, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim();
   const exact = execFileSync(node, ['--version'], { encoding: 'utf8' }).trim();
-  process.stdout.write(`== Node ${exact}\n`);
+  process.stdout.write(`== Node.js ${exact}\n`);
   const { status } = spawnSync(node, [VITEST, 'run', '--reporter=dot', ...TESTS], { stdio: 'inherit' });
   if (!exact.startsWith(`v${version}`) || status !== 0) failed++;
 }

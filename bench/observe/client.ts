@@ -19,13 +19,13 @@ const ARRIVALS = 5;
 const SLOTS = THINK_MS + 1000;
 
 const engine = createEngine('linux');
-const due: Node[][] = Array.from({ length: SLOTS }, () => []);
+const due: Client[][] = Array.from({ length: SLOTS }, () => []);
 let turnarounds: number[] = [];
 let begun = 0;
 let ready = 0;
 let lost = 0;
 
-class Node implements LinkReceiver {
+class Client implements LinkReceiver {
   #link: Link | undefined;
   #block = 0;
   #sentAt = 0;
@@ -79,7 +79,7 @@ let slot = slotNow();
 setInterval(() => {
   const now = slotNow();
   while (slot < now) for (const node of due[++slot % SLOTS]!.splice(0)) node.acknowledge();
-  for (let count = 0; count < ARRIVALS && begun < Number(nodes); count++) void new Node().begin(++begun);
+  for (let count = 0; count < ARRIVALS && begun < Number(nodes); count++) void new Client().begin(++begun);
 }, 1);
 
 const waiting = setInterval(() => {

@@ -227,7 +227,7 @@ async function besideHandler(prefix: string, perS: number): Promise<void> {
 }
 
 try {
-  say(`${NODES} nodes, ${availableParallelism()} cores, engine ${server.engine}, Node ${process.version}`);
+  say(`${NODES} nodes, ${availableParallelism()} cores, engine ${server.engine}, Node.js ${process.version}`);
   await storm(`over ${SPREAD_MS / 1000} s`, SPREAD_MS, SPREAD_P99_MS);
   await storm('in one instant', 0, INSTANT_P99_MS);
   await client.ask({ ...TURNAROUND, port, forMs: 1000 });

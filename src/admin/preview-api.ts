@@ -3,14 +3,14 @@
  * and taking in the config anew (`POST /api/v1/reload`). Knows HTTP; who may ask is api.ts's business.
  */
 import type { Context, Hono } from 'hono';
-import { ASKER_KEYS, type Asker, checkAsker } from '../preview/requester.ts';
+import { PREVIEW_CLIENT_KEYS, type PreviewClient, checkPreviewClient } from '../preview/preview-client.ts';
 import { errorLine } from '../text/error-text.ts';
 import type { Reloaded } from '../config/live-config.ts';
 import { type Way, wayToJson } from '../preview/trace.ts';
 import { UsageError } from '../config/usage-error.ts';
 
 export interface PreviewApiOptions {
-  readonly trace?: ((name: string, asker: Asker) => Promise<Way>) | undefined;
+  readonly trace?: ((name: string, client: PreviewClient) => Promise<Way>) | undefined;
   /** undefined: there is no config file. */
   readonly reload?: (() => Promise<Reloaded>) | undefined;
 }
@@ -20,15 +20,15 @@ const MAX_PREVIEWS = 4;
 const MAX_NAME_CHARACTERS = 512;
 const STATUS_OF_ERROR = { 0: 413, 1: 404, 2: 403 } as const;
 
-function askedOf(context: Context): { name: string; asker: Asker } {
+function askedOf(context: Context): { name: string; client: PreviewClient } {
   const query = context.req.query();
   const { name = '', ...rest } = query;
   if (name === '' || name.length > MAX_NAME_CHARACTERS || name.includes('\0')) {
     throw new UsageError(`name: expected a file name of at most ${MAX_NAME_CHARACTERS} characters`);
   }
-  const unknown = Object.keys(rest).find((key) => !(ASKER_KEYS as readonly string[]).includes(key));
-  if (unknown !== undefined) throw new UsageError(`expected name, ${ASKER_KEYS.join(', ')}`);
-  return { name, asker: checkAsker(rest, (key) => key) };
+  const unknown = Object.keys(rest).find((key) => !(PREVIEW_CLIENT_KEYS as readonly string[]).includes(key));
+  if (unknown !== undefined) throw new UsageError(`expected name, ${PREVIEW_CLIENT_KEYS.join(', ')}`);
+  return { name, client: checkPreviewClient(rest, (key) => key) };
 }
 
 /** As a TFTP client would be answered, told in HTTP's terms. */
@@ -43,12 +43,12 @@ function answerOf(context: Context, { end }: Way): Response {
 
 export function addPreviewApi(app: Hono, { trace, reload }: PreviewApiOptions): void {
   let running = 0;
-  const look = async (context: Context, answer: (way: Way) => Response): Promise<Response> => {
+  const answerTraced = async (context: Context, answer: (way: Way) => Response): Promise<Response> => {
     if (running >= MAX_PREVIEWS) return context.json({ error: 'too many at once' }, 503, { 'retry-after': '1' });
     running++;
     try {
-      const { name, asker } = askedOf(context);
-      return answer(await trace!(name, asker));
+      const { name, client } = askedOf(context);
+      return answer(await trace!(name, client));
     } catch (error) {
       return context.json({ error: errorLine(error) }, error instanceof UsageError ? 400 : 500);
     } finally {
@@ -56,8 +56,8 @@ export function addPreviewApi(app: Hono, { trace, reload }: PreviewApiOptions): 
     }
   };
   if (trace !== undefined) {
-    app.get('/api/v1/render', (context) => look(context, (way) => answerOf(context, way)));
-    app.get('/api/v1/explain', (context) => look(context, (way) => context.json(wayToJson(way))));
+    app.get('/api/v1/render', (context) => answerTraced(context, (way) => answerOf(context, way)));
+    app.get('/api/v1/explain', (context) => answerTraced(context, (way) => context.json(wayToJson(way))));
   }
   app.post('/api/v1/reload', async (context) => {
     if (reload === undefined) return context.json({ error: 'there is no config file' }, 404);

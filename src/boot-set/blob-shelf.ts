@@ -6,7 +6,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { allocateShared, type MapFile } from '../bytes/shared-bytes.ts';
-import type { BufferCache, Lease, Loaded, Unloaded } from '../content/buffer-cache.ts';
+import type { BufferCache, HeldBytes, Loaded, Unloaded } from '../content/buffer-cache.ts';
 import { readWhole } from '../content/file-snapshot.ts';
 import { shareNetascii } from '../content/shared-netascii.ts';
 import { systemCode } from '../content/system-failure.ts';
@@ -64,7 +64,7 @@ export class BlobShelf {
   }
 
   /** The file's bytes, or `missing`: see lost(). A blob that is not what its record says is never given out. */
-  async acquire(file: FileRecord, mode: Mode): Promise<Lease | Unloaded> {
+  async acquire(file: FileRecord, mode: Mode): Promise<HeldBytes | Unloaded> {
     if (mode === 'netascii' && file.size > MAX_NETASCII_BYTES) {
       const reason = `${file.size} bytes are too many to convert to netascii (at most ${MAX_NETASCII_BYTES})`;
       return { kind: 'denied', reason, tooLarge: true };
@@ -125,7 +125,7 @@ export class BlobShelf {
         if (heldBytes + shelvedBytes + file.size > budget) continue;
         // oxlint-disable-next-line no-await-in-loop -- one at a time, so that requests do not wait for the disk.
         const came = await this.acquire(file, 'octet');
-        if (came.kind === 'lease') came.release();
+        if (came.kind === 'held') came.release();
       }
     } finally {
       this.#isReadingAhead = false;

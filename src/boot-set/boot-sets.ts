@@ -207,9 +207,9 @@ export class BootSets implements Source {
     return this.#configs.preview(channel, request);
   }
 
-  async #openPinned(channel: string, name: string, asker: Requester, request: BootRequest): Promise<Answer> {
+  async #openPinned(channel: string, name: string, requester: Requester, request: BootRequest): Promise<Answer> {
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-      const found = this.#boots.find(channel, name, asker, request.client, this.#now());
+      const found = this.#boots.find(channel, name, requester, request.client, this.#now());
       // What was published or chosen a moment ago counts, and so does a pin dropped by hand.
       if (found?.file === undefined && this.#refresh()) continue;
       if (found === undefined) return MISSING;
@@ -286,22 +286,22 @@ export class BootSets implements Source {
       isOver = true;
     };
     try {
-      const lease = await this.#shelf.acquire(file, mode);
-      if (lease.kind === 'missing') {
+      const held = await this.#shelf.acquire(file, mode);
+      if (held.kind === 'missing') {
         this.#refresh();
         end();
         return this.#catalog.versionNamed(version.name) === undefined ? MISSING : this.#shelf.lost(file);
       }
-      if (lease.kind !== 'lease') {
+      if (held.kind !== 'held') {
         end();
-        return lease;
+        return held;
       }
       const release = (): void => {
-        lease.release();
+        held.release();
         end();
       };
       const { name, set } = version;
-      return { kind: 'content', handle: lease.handle, label: `${name}/${file.name}`, origin: 'bootSet', set, release };
+      return { kind: 'content', handle: held.handle, label: `${name}/${file.name}`, origin: 'bootSet', set, release };
     } catch (error) {
       end();
       throw error;

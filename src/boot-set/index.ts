@@ -2,7 +2,7 @@
 export { BootSets, type BootSetsOptions } from './boot-sets.ts';
 export type { CatalogVersion } from './store/catalog.ts';
 export type { ConfigPreview, ConfigRequest, ConfigVersion } from './boot/config-versions.ts';
-export { LeaseFile } from './node/dhcp-leases.ts';
+export { DhcpLeases } from './node/dhcp-leases.ts';
 export { Neighbours } from './node/neighbours.ts';
 export { type BootSetWay, Rehearsal, type RehearsalOptions } from './rehearsal.ts';
 export type { BootSetsStats, ChannelStats, VersionPins } from './stats.ts';

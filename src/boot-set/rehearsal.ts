@@ -107,7 +107,7 @@ export interface RehearsalOptions extends Omit<BootSetsOptions, 'pins' | 'prefet
   /** As they stand. */
   readonly known: Iterable<PinRecord>;
   /** Who is at an address, where its name in a request does not say so. */
-  readonly asker?: { readonly address: string; readonly ids: readonly NodeId[] } | undefined;
+  readonly client?: { readonly address: string; readonly ids: readonly NodeId[] } | undefined;
 }
 
 /** A source that gives what the real one would give at this moment, and writes nothing. */
@@ -133,13 +133,13 @@ export class Rehearsal {
 
   static async begin(options: RehearsalOptions): Promise<Rehearsal> {
     const rehearsal = new Rehearsal(options);
-    const { asker } = options;
-    if (asker !== undefined && asker.ids.length > 0) {
+    const { client } = options;
+    if (client !== undefined && client.ids.length > 0) {
       // As every source it learns from names who asks. This one is nowhere, and says nothing of the boot's stage.
       const of = (kind: string): string | undefined =>
-        asker.ids.find((id) => id.startsWith(`${kind}:`))?.slice(kind.length + 1);
+        client.ids.find((id) => id.startsWith(`${kind}:`))?.slice(kind.length + 1);
       const name = [of('serial'), of('mac'), of('uuid'), 'who.lst'].filter((part) => part !== undefined).join('/');
-      await rehearsal.sets.open({ filename: name, mode: 'octet', client: asker.address, local: '' });
+      await rehearsal.sets.open({ filename: name, mode: 'octet', client: client.address, local: '' });
     }
     return rehearsal;
   }

@@ -42,7 +42,7 @@ export interface SharedView {
   readonly length: number;
 }
 
-/** The view of engines that hand the bytes to Node. */
+/** The view of engines that hand the bytes to Node.js. */
 export interface BytesView extends SharedView {
   readonly bytes: Uint8Array;
 }

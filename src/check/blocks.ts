@@ -1,5 +1,5 @@
 /** Statements 51, 58 to 62, 67 to 69 and 75: blocks in lockstep, and ACKs that must not move them. */
-import type { Asker } from './check-context.ts';
+import type { CheckContext } from './check-context.ts';
 import type { Exchange } from './exchange.ts';
 import { evenShape, MAX_BLKSIZE, type OfferedFile, PLAIN_BLKSIZE } from './files.ts';
 import type { Options, Reply } from './packets.ts';
@@ -14,13 +14,13 @@ const MAX_RATIO = 1.5;
 const DOUBLED_BLOCKS = 100;
 
 /** Sends one ACK over and over. @returns what came meanwhile and shortly after. */
-export async function bombard(asker: Asker, exchange: Exchange, block: number): Promise<Reply[]> {
+export async function bombard(context: CheckContext, exchange: Exchange, block: number): Promise<Reply[]> {
   exchange.forget();
   for (let count = 0; count < REPEATS; count++) {
     await exchange.ack(block);
-    await exchange.pause(asker.waits.stepMs);
+    await exchange.pause(context.waits.stepMs);
   }
-  return await exchange.during(asker.waits.quietMs / 4);
+  return await exchange.during(context.waits.quietMs / 4);
 }
 
 function copiesOf(replies: readonly Reply[], block: number): number {
@@ -34,54 +34,54 @@ function judgeCopies(replies: readonly Reply[], block: number, acked: number): V
 }
 
 /** A transfer with so many blocks taken, of which the last is not acknowledged, and `more` still to come. */
-async function midway(asker: Asker, taken: number, more: number): Promise<Transfer | Verdict> {
-  const shape = asker.shape(taken + more);
+async function midway(context: CheckContext, taken: number, more: number): Promise<Transfer | Verdict> {
+  const shape = context.shape(taken + more);
   if (isVerdict(shape)) return shape;
-  const transfer = await Transfer.begin(asker, shape);
+  const transfer = await Transfer.begin(context, shape);
   if (isVerdict(transfer)) return transfer;
   return transfer.needs(taken + more) ?? (await transfer.take(taken - 1)) ?? transfer;
 }
 
-async function repeatedAckZero(asker: Asker): Promise<Verdict> {
-  const options = asker.anyOption;
+async function repeatedAckZero(context: CheckContext): Promise<Verdict> {
+  const options = context.anyOption;
   if (options === undefined) return notOffered('the server grants no option');
-  const transfer = await Transfer.begin(asker, { file: asker.file, options });
+  const transfer = await Transfer.begin(context, { file: context.file, options });
   if (isVerdict(transfer)) return transfer;
-  const replies = await bombard(asker, transfer.exchange, 0);
+  const replies = await bombard(context, transfer.exchange, 0);
   return judgeCopies(replies, 1, 0) ?? (await transfer.take(1)) ?? pass();
 }
 
-async function repeatedAck(asker: Asker): Promise<Verdict> {
-  const transfer = await midway(asker, 3, 2);
+async function repeatedAck(context: CheckContext): Promise<Verdict> {
+  const transfer = await midway(context, 3, 2);
   if (isVerdict(transfer)) return transfer;
-  const replies = await bombard(asker, transfer.exchange, 2);
+  const replies = await bombard(context, transfer.exchange, 2);
   return judgeCopies(replies, 3, 2) ?? (await transfer.take(2)) ?? pass();
 }
 
-async function earlyAck(asker: Asker): Promise<Verdict> {
-  const transfer = await midway(asker, 2, 3);
+async function earlyAck(context: CheckContext): Promise<Verdict> {
+  const transfer = await midway(context, 2, 3);
   if (isVerdict(transfer)) return transfer;
   await transfer.exchange.ack(2 + 100);
-  const other = await transfer.exchange.until((reply) => !transfer.isBlock(reply, 2), asker.waits.quietMs / 2);
+  const other = await transfer.exchange.until((reply) => !transfer.isBlock(reply, 2), context.waits.quietMs / 2);
   if (other !== undefined) return fail(`an ACK of block 102 with block 2 out drew ${other.kind} ${other.number}`);
   return (await transfer.take(2)) ?? pass();
 }
 
-async function oldAck(asker: Asker): Promise<Verdict> {
-  const transfer = await midway(asker, 4, 2);
+async function oldAck(context: CheckContext): Promise<Verdict> {
+  const transfer = await midway(context, 4, 2);
   if (isVerdict(transfer)) return transfer;
-  const replies = await bombard(asker, transfer.exchange, 1);
+  const replies = await bombard(context, transfer.exchange, 1);
   if (copiesOf(replies, 2) > 0) return fail('ACK 1 with block 4 out drew DATA 2');
   return judgeCopies(replies, 4, 1) ?? (await transfer.take(2)) ?? pass();
 }
 
 /** Every ACK twice, as some networks do it. A second try rules out that the machine was merely busy. */
-async function doubledAcks(asker: Asker): Promise<Verdict> {
-  const shape = asker.shape(DOUBLED_BLOCKS);
+async function doubledAcks(context: CheckContext): Promise<Verdict> {
+  const shape = context.shape(DOUBLED_BLOCKS);
   if (isVerdict(shape)) return shape;
   let ratio = 0;
   for (let attempt = 0; attempt < 2; attempt++) {
-    const transfer = await Transfer.begin(asker, { ...shape, ackCopies: 2 });
+    const transfer = await Transfer.begin(context, { ...shape, ackCopies: 2 });
     if (isVerdict(transfer)) return transfer;
     const wrong = transfer.needs(DOUBLED_BLOCKS) ?? (await transfer.take(DOUBLED_BLOCKS - 1));
     if (wrong !== undefined) return wrong;
@@ -92,66 +92,69 @@ async function doubledAcks(asker: Asker): Promise<Verdict> {
 }
 
 /** Reads a file to its end, which must come after just so many blocks. */
-async function readAll(asker: Asker, file: OfferedFile, options: Options, blocks: number): Promise<Verdict> {
-  const transfer = await Transfer.begin(asker, { file, options });
+async function readAll(context: CheckContext, file: OfferedFile, options: Options, blocks: number): Promise<Verdict> {
+  const transfer = await Transfer.begin(context, { file, options });
   if (isVerdict(transfer)) return transfer;
   if (transfer.blocks !== blocks) return notTried(`the server sends blocks of ${transfer.blksize} bytes`);
   return (await transfer.finish()) ?? pass();
 }
 
-async function emptyFile(asker: Asker): Promise<Verdict> {
-  const file = asker.files.find(({ size }) => size === 0);
+async function emptyFile(context: CheckContext): Promise<Verdict> {
+  const file = context.files.find(({ size }) => size === 0);
   if (file === undefined) return notTried('needs a file of 0 bytes');
-  const plain = await readAll(asker, file, [], 1);
-  return asker.offers.blksize ? worst([plain, await readAll(asker, file, [['blksize', '1024']], 1)]) : plain;
+  const plain = await readAll(context, file, [], 1);
+  return context.offers.blksize ? worst([plain, await readAll(context, file, [['blksize', '1024']], 1)]) : plain;
 }
 
-async function evenFile(asker: Asker): Promise<Verdict> {
-  const shape = evenShape(asker.files, asker.offers.blksize, (blocks) => blocks <= 10_000);
+async function evenFile(context: CheckContext): Promise<Verdict> {
+  const shape = evenShape(context.files, context.offers.blksize, (blocks) => blocks <= 10_000);
   if (shape === undefined) return notTried(`needs a file of ${PLAIN_BLKSIZE} bytes, or a multiple of that`);
-  return await readAll(asker, shape.file, shape.options, shape.blocks + 1);
+  return await readAll(context, shape.file, shape.options, shape.blocks + 1);
 }
 
-async function shortFile(asker: Asker): Promise<Verdict> {
-  const small = asker.files.find(({ size }) => size !== undefined && size > 0 && size < PLAIN_BLKSIZE);
-  if (small !== undefined) return await readAll(asker, small, [], 1);
-  const file = asker.offers.blksize ? asker.wholeFile : undefined;
+async function shortFile(context: CheckContext): Promise<Verdict> {
+  const small = context.files.find(({ size }) => size !== undefined && size > 0 && size < PLAIN_BLKSIZE);
+  if (small !== undefined) return await readAll(context, small, [], 1);
+  const file = context.offers.blksize ? context.wholeFile : undefined;
   if (file?.size === undefined || file.size >= MAX_BLKSIZE)
     return notTried(`needs a file of ${PLAIN_BLKSIZE - 1} bytes`);
-  return await readAll(asker, file, [['blksize', String(file.size + 1)]], 1);
+  return await readAll(context, file, [['blksize', String(file.size + 1)]], 1);
 }
 
-async function windowedEnds(asker: Asker): Promise<Verdict> {
-  if (!asker.offers.windowsize) return notOffered('the server does not grant windowsize');
+async function windowedEnds(context: CheckContext): Promise<Verdict> {
+  if (!context.offers.windowsize) return notOffered('the server does not grant windowsize');
   const windows = [16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2];
   const windowOf = (blocks: number): number | undefined => windows.find((size) => blocks % size === 0);
   const even = evenShape(
-    asker.files,
-    asker.offers.blksize,
+    context.files,
+    context.offers.blksize,
     (blocks) => blocks <= 10_000 && windowOf(blocks) !== undefined,
   );
   if (even === undefined) return notTried(`needs a file of ${2 * PLAIN_BLKSIZE} bytes, or a multiple of that`);
   const asked = String(windowOf(even.blocks));
-  const transfer = await Transfer.begin(asker, { file: even.file, options: [...even.options, ['windowsize', asked]] });
+  const transfer = await Transfer.begin(context, {
+    file: even.file,
+    options: [...even.options, ['windowsize', asked]],
+  });
   if (isVerdict(transfer)) return transfer;
   if (even.blocks % transfer.windowsize !== 0 || transfer.blocks !== even.blocks + 1) {
     return notTried(`the server grants windows of ${transfer.windowsize} blocks of ${transfer.blksize} bytes`);
   }
   const wrong = await transfer.finish();
   if (wrong !== undefined) return wrong;
-  const shorter = asker.files.filter(({ size }) => size !== undefined && size < PLAIN_BLKSIZE);
+  const shorter = context.files.filter(({ size }) => size !== undefined && size < PLAIN_BLKSIZE);
   return worst([
     pass(`${even.blocks} full blocks in windows of ${transfer.windowsize}`),
-    ...(await Promise.all(shorter.map((file) => readAll(asker, file, [['windowsize', '4']], 1)))),
+    ...(await Promise.all(shorter.map((file) => readAll(context, file, [['windowsize', '4']], 1)))),
   ]);
 }
 
-async function firstNumber(asker: Asker): Promise<Verdict> {
-  const plain = await Transfer.begin(asker, { file: asker.file });
+async function firstNumber(context: CheckContext): Promise<Verdict> {
+  const plain = await Transfer.begin(context, { file: context.file });
   if (isVerdict(plain)) return plain;
-  const options = asker.anyOption;
+  const options = context.anyOption;
   if (options === undefined) return pass();
-  const negotiated = await Transfer.begin(asker, { file: asker.file, options });
+  const negotiated = await Transfer.begin(context, { file: context.file, options });
   return isVerdict(negotiated) ? negotiated : pass();
 }
 

@@ -14,7 +14,7 @@ export interface Offers {
   readonly netascii: boolean;
 }
 
-export interface AskerOptions {
+export interface CheckContextOptions {
   readonly server: Address;
   readonly waits: Waits;
   readonly pulse: Pulse;
@@ -24,7 +24,7 @@ export interface AskerOptions {
   readonly offers: Offers;
 }
 
-export class Asker {
+export class CheckContext {
   readonly server: Address;
   readonly waits: Waits;
   readonly files: readonly OfferedFile[];
@@ -33,7 +33,7 @@ export class Asker {
   readonly #pulse: Pulse;
   readonly #exchanges = new Set<Exchange>();
 
-  constructor({ server, waits, files, offers, signal, pulse }: AskerOptions) {
+  constructor({ server, waits, files, offers, signal, pulse }: CheckContextOptions) {
     this.server = server;
     this.waits = waits;
     this.files = files;

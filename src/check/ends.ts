@@ -1,22 +1,22 @@
 /** Statements 76, 79 and 81 to 83: clients that fall silent, break off, stand still or send what they should not. */
-import type { Asker } from './check-context.ts';
+import type { CheckContext } from './check-context.ts';
 import { ack, data, describe, error, oack, request } from './packets.ts';
 import { Transfer } from './transfer.ts';
 import { type Check, fail, isVerdict, pass, type Verdict } from './verdict.ts';
 
 /** A transfer with two blocks taken, the second not acknowledged. */
-async function underWay(asker: Asker): Promise<Transfer | Verdict> {
-  const shape = asker.shape(6);
+async function underWay(context: CheckContext): Promise<Transfer | Verdict> {
+  const shape = context.shape(6);
   if (isVerdict(shape)) return shape;
-  const transfer = await Transfer.begin(asker, shape);
+  const transfer = await Transfer.begin(context, shape);
   if (isVerdict(transfer)) return transfer;
   return transfer.needs(6) ?? (await transfer.take(1)) ?? transfer;
 }
 
 /** A client that asks and is never heard again. */
-async function givesUp(asker: Asker): Promise<Verdict> {
-  const { capMs, capQuietMs } = asker.waits;
-  const transfer = await Transfer.open(asker, { file: asker.file });
+async function givesUp(context: CheckContext): Promise<Verdict> {
+  const { capMs, capQuietMs } = context.waits;
+  const transfer = await Transfer.open(context, { file: context.file });
   if (isVerdict(transfer)) return transfer;
   const start = performance.now();
   let sends = 1;
@@ -31,49 +31,49 @@ async function givesUp(asker: Asker): Promise<Verdict> {
   }
 }
 
-async function brokenOff(asker: Asker): Promise<Verdict> {
-  const transfer = await underWay(asker);
+async function brokenOff(context: CheckContext): Promise<Verdict> {
+  const transfer = await underWay(context);
   if (isVerdict(transfer)) return transfer;
   const { exchange } = transfer;
   await exchange.send(error(0, 'Not wanted any more'));
   exchange.ended();
   // What was on its way already does not count, but for an ERROR.
-  const answer = await exchange.until(({ kind }) => kind === 'ERROR', asker.waits.quietMs / 4);
+  const answer = await exchange.until(({ kind }) => kind === 'ERROR', context.waits.quietMs / 4);
   if (answer !== undefined) return fail(`an ERROR was answered with ${describe(answer)}`);
-  const more = await exchange.next(asker.waits.closedMs);
+  const more = await exchange.next(context.waits.closedMs);
   return more === undefined ? pass() : fail(`expected silence after an ERROR, got ${describe(more)}`);
 }
 
-async function outOfPlace(asker: Asker): Promise<Verdict> {
-  const transfer = await underWay(asker);
+async function outOfPlace(context: CheckContext): Promise<Verdict> {
+  const transfer = await underWay(context);
   if (isVerdict(transfer)) return transfer;
   const { exchange } = transfer;
-  const intruders = [data(2), oack([['blksize', '512']]), request(asker.file.name), Buffer.from([0, 9, 0, 2])];
+  const intruders = [data(2), oack([['blksize', '512']]), request(context.file.name), Buffer.from([0, 9, 0, 2])];
   for (const bytes of intruders) await exchange.send(bytes);
-  const other = await exchange.until((reply) => !transfer.isBlock(reply, 2), asker.waits.quietMs / 2);
+  const other = await exchange.until((reply) => !transfer.isBlock(reply, 2), context.waits.quietMs / 2);
   if (other?.kind === 'ERROR' && other.number === 4) return pass('answered with ERROR 4');
   if (other !== undefined) return fail(`expected silence or ERROR 4, got ${describe(other)}`);
   return (await transfer.take(2)) ?? pass();
 }
 
-async function oddAcks(asker: Asker): Promise<Verdict> {
-  const transfer = await underWay(asker);
+async function oddAcks(context: CheckContext): Promise<Verdict> {
+  const transfer = await underWay(context);
   if (isVerdict(transfer)) return transfer;
   const { exchange } = transfer;
   for (const bytes of [ack(2).subarray(0, 2), ack(2).subarray(0, 3)]) await exchange.send(bytes);
-  const early = await exchange.until((reply) => !transfer.isBlock(reply, 2), asker.waits.quietMs / 4);
+  const early = await exchange.until((reply) => !transfer.isBlock(reply, 2), context.waits.quietMs / 4);
   if (early !== undefined) return fail(`an ACK of less than four bytes drew ${describe(early)}`);
   await exchange.send(Buffer.concat([ack(2), Buffer.from([4])]));
   return (await transfer.take(2)) ?? pass();
 }
 
-async function standsStill(asker: Asker): Promise<Verdict> {
-  const transfer = await underWay(asker);
+async function standsStill(context: CheckContext): Promise<Verdict> {
+  const transfer = await underWay(context);
   if (isVerdict(transfer)) return transfer;
-  await transfer.exchange.pause(asker.waits.stallMs);
+  await transfer.exchange.pause(context.waits.stallMs);
   transfer.exchange.forget();
   const wrong = await transfer.take(3);
-  return wrong === undefined ? pass() : fail(`after ${asker.waits.stallMs / 1000} s of silence: ${wrong.detail}`);
+  return wrong === undefined ? pass() : fail(`after ${context.waits.stallMs / 1000} s of silence: ${wrong.detail}`);
 }
 
 export const END_CHECKS: readonly Check[] = [

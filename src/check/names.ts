@@ -1,5 +1,5 @@
 /** Statements 21 to 29: file names, and the ERRORs for those that name nothing. */
-import { type Asker, isServed } from './check-context.ts';
+import { type CheckContext, isServed } from './check-context.ts';
 import { describe, type Name, type Reply } from './packets.ts';
 import { type Check, fail, isVerdict, notOffered, pass, type Verdict, worst } from './verdict.ts';
 
@@ -7,39 +7,39 @@ import { type Check, fail, isVerdict, notOffered, pass, type Verdict, worst } fr
 const NOWHERE = 'reveille-check-there-is-no-such-file';
 const MAX_ERROR_BYTES = 512;
 
-async function served(asker: Asker, name: Name, what: string): Promise<Verdict> {
-  const reply = await asker.read([], name);
+async function served(context: CheckContext, name: Name, what: string): Promise<Verdict> {
+  const reply = await context.read([], name);
   return isServed(reply) ? pass() : fail(`expected the file ${what}, got ${describe(reply)}`);
 }
 
-async function offeredName(asker: Asker, wanted: (name: string) => boolean, what: string): Promise<Verdict> {
-  const file = asker.named(wanted, `whose name has ${what}`);
-  return isVerdict(file) ? file : await served(asker, file.name, `whose name has ${what}`);
+async function offeredName(context: CheckContext, wanted: (name: string) => boolean, what: string): Promise<Verdict> {
+  const file = context.named(wanted, `whose name has ${what}`);
+  return isVerdict(file) ? file : await served(context, file.name, `whose name has ${what}`);
 }
 
 /** Another spelling of a name. Servers may be strict about it: then there is no such file. */
-async function otherSpelling(asker: Asker, name: string, what: string): Promise<Verdict> {
-  const reply = await asker.read([], name);
+async function otherSpelling(context: CheckContext, name: string, what: string): Promise<Verdict> {
+  const reply = await context.read([], name);
   if (isServed(reply)) return pass();
   if (reply?.kind === 'ERROR') return notOffered(`${what}: ${describe(reply)}`);
   return fail(`expected the file or ERROR for ${what}, got ${describe(reply)}`);
 }
 
-async function refused(asker: Asker, name: Name, what: string): Promise<Verdict> {
-  const reply = await asker.read([], name);
+async function refused(context: CheckContext, name: Name, what: string): Promise<Verdict> {
+  const reply = await context.read([], name);
   return reply?.kind === 'ERROR' ? pass() : fail(`expected ERROR for ${what}, got ${describe(reply)}`);
 }
 
-async function wayOut(asker: Asker): Promise<Verdict> {
+async function wayOut(context: CheckContext): Promise<Verdict> {
   const up = '../'.repeat(10);
   const names = [`${up}etc/passwd`, `/${up}etc/passwd`, `./x/${up}etc/passwd`, `${up}etc/passwd`.replaceAll('/', '\\')];
-  return worst(await Promise.all(names.map((name) => refused(asker, name, `the name ${name}`))));
+  return worst(await Promise.all(names.map((name) => refused(context, name, `the name ${name}`))));
 }
 
-async function folders(asker: Asker): Promise<Verdict> {
-  const named = asker.files.find(({ name }) => /[^/]\/[^/]/.test(name))?.name;
+async function folders(context: CheckContext): Promise<Verdict> {
+  const named = context.files.find(({ name }) => /[^/]\/[^/]/.test(name))?.name;
   const names = ['.', ...(named === undefined ? [] : [named.slice(0, named.lastIndexOf('/'))])];
-  return worst(await Promise.all(names.map((name) => refused(asker, name, `the folder ${name}`))));
+  return worst(await Promise.all(names.map((name) => refused(context, name, `the folder ${name}`))));
 }
 
 function formOf(reply: Reply | undefined): Verdict {
@@ -58,47 +58,48 @@ export const NAME_CHECKS: readonly Check[] = [
     number: 21,
     title: 'A file whose name has spaces is served',
     clause: 'RFC 1350 §5: any netascii but NUL',
-    run: (asker) => offeredName(asker, (name) => name.includes(' '), 'a space'),
+    run: (context) => offeredName(context, (name) => name.includes(' '), 'a space'),
   },
   {
     number: 22,
     title: 'The bytes of a name in UTF-8 are kept',
     clause: 'RFC 1350 §5 says nothing of bytes over 127',
-    run: (asker) => offeredName(asker, (name) => /[^\0-\x7f]/.test(name), 'a character outside ASCII'),
+    run: (context) => offeredName(context, (name) => /[^\0-\x7f]/.test(name), 'a character outside ASCII'),
   },
   {
     number: 23,
     title: 'A name that is invalid UTF-8 is not found',
     clause: 'no file can be called so',
     alone: true,
-    run: (asker) => refused(asker, Buffer.from('no-\xc3\x28-such-\xff\xfe-file', 'latin1'), 'a name in invalid UTF-8'),
+    run: (context) =>
+      refused(context, Buffer.from('no-\xc3\x28-such-\xff\xfe-file', 'latin1'), 'a name in invalid UTF-8'),
   },
   {
     number: 24,
     title: '`\\` in a name stands for `/`',
     clause: 'Windows loaders ask so',
-    run: async (asker) => {
-      const file = asker.named((name) => name.includes('/'), 'in a folder');
+    run: async (context) => {
+      const file = context.named((name) => name.includes('/'), 'in a folder');
       if (isVerdict(file)) return file;
-      return await otherSpelling(asker, file.name.replaceAll('/', '\\'), 'a name with backslashes');
+      return await otherSpelling(context, file.name.replaceAll('/', '\\'), 'a name with backslashes');
     },
   },
   {
     number: 25,
     title: 'Repeated slashes in a name stand for one',
     clause: 'GRUB and PXELINUX join names so',
-    run: (asker) => {
-      const { name } = asker.files.find((file) => file.name.includes('/')) ?? asker.file;
-      return otherSpelling(asker, name.includes('/') ? name.replaceAll('/', '//') : `//${name}`, 'doubled slashes');
+    run: (context) => {
+      const { name } = context.files.find((file) => file.name.includes('/')) ?? context.file;
+      return otherSpelling(context, name.includes('/') ? name.replaceAll('/', '//') : `//${name}`, 'doubled slashes');
     },
   },
   {
     number: 26,
     title: 'A slash before a name makes no difference',
     clause: 'some loaders send it, some leave it out',
-    run: (asker) => {
-      const { name } = asker.file;
-      return otherSpelling(asker, name.startsWith('/') ? name.slice(1) : `/${name}`, 'a slash more or less');
+    run: (context) => {
+      const { name } = context.file;
+      return otherSpelling(context, name.startsWith('/') ? name.slice(1) : `/${name}`, 'a slash more or less');
     },
   },
   {
@@ -119,6 +120,6 @@ export const NAME_CHECKS: readonly Check[] = [
     number: 29,
     title: 'An ERROR has a message in ASCII with a NUL at its end, at most 512 bytes, and no path of the server',
     clause: 'RFC 1350 §5',
-    run: async (asker) => formOf(await asker.read([], NOWHERE)),
+    run: async (context) => formOf(await context.read([], NOWHERE)),
   },
 ];

@@ -1,5 +1,5 @@
 /** Statements 84 to 87: netascii, where it is offered. */
-import type { Asker } from './check-context.ts';
+import type { CheckContext } from './check-context.ts';
 import { bySize, isWhole, MAX_BLKSIZE, type OfferedFile, PLAIN_BLKSIZE, toNetascii } from './files.ts';
 import { describe, type Options, type Reply, request } from './packets.ts';
 import { Transfer } from './transfer.ts';
@@ -19,35 +19,35 @@ interface Text {
 }
 
 /** The files that are read whole, as they are sent; smallest first. */
-function texts(asker: Asker): Text[] {
-  return bySize(asker.files)
+function texts(context: CheckContext): Text[] {
+  return bySize(context.files)
     .filter((file) => isWhole(file) && file.bytes.length > 0 && file.bytes.length <= MAX_CONVERTED_BYTES)
     .map((file) => ({ file, wire: toNetascii(file.bytes) }));
 }
 
-function unavailable(asker: Asker): Verdict | undefined {
-  return asker.offers.netascii ? undefined : notOffered('the server does not send netascii');
+function unavailable(context: CheckContext): Verdict | undefined {
+  return context.offers.netascii ? undefined : notOffered('the server does not send netascii');
 }
 
 function blksizeOption(blksize: number): Options {
   return blksize === PLAIN_BLKSIZE ? [] : [['blksize', String(blksize)]];
 }
 
-async function readText(asker: Asker, { file }: Text, blksize: number): Promise<Verdict> {
-  const transfer = await Transfer.begin(asker, { file, mode: 'netascii', options: blksizeOption(blksize) });
+async function readText(context: CheckContext, { file }: Text, blksize: number): Promise<Verdict> {
+  const transfer = await Transfer.begin(context, { file, mode: 'netascii', options: blksizeOption(blksize) });
   if (isVerdict(transfer)) return transfer;
   if (transfer.blksize !== blksize) return notTried(`the server sends blocks of ${transfer.blksize} bytes`);
   return (await transfer.finish()) ?? pass();
 }
 
 /** The smallest file with line feeds, and the smallest with carriage returns. */
-async function converts(asker: Asker): Promise<Verdict> {
-  const none = unavailable(asker);
+async function converts(context: CheckContext): Promise<Verdict> {
+  const none = unavailable(context);
   if (none !== undefined) return none;
-  const found = [LF, CR].map((byte) => texts(asker).find(({ file }) => file.bytes.includes(byte)));
+  const found = [LF, CR].map((byte) => texts(context).find(({ file }) => file.bytes.includes(byte)));
   const wanted = [...new Set(found)].filter((text) => text !== undefined);
   if (wanted.length === 0) return notTried('needs a file with line feeds or carriage returns');
-  return worst(await Promise.all(wanted.map((text) => readText(asker, text, PLAIN_BLKSIZE))));
+  return worst(await Promise.all(wanted.map((text) => readText(context, text, PLAIN_BLKSIZE))));
 }
 
 /** A block size at which a pair that begins with CR is cut between two blocks. */
@@ -61,56 +61,56 @@ function splittingBlksize(wire: Buffer, second: number, blksizes: boolean): numb
 }
 
 /** Files without a CR of their own go first where LF is the matter: a server may be at fault with one of them alone. */
-async function splits(asker: Asker, second: number, what: string): Promise<Verdict> {
-  const all = texts(asker);
+async function splits(context: CheckContext, second: number, what: string): Promise<Verdict> {
+  const all = texts(context);
   const plain = second === LF ? all.filter(({ file }) => !file.bytes.includes(CR)) : [];
   for (const text of [...plain, ...all]) {
-    const blksize = splittingBlksize(text.wire, second, asker.offers.blksize);
-    if (blksize !== undefined) return await readText(asker, text, blksize);
+    const blksize = splittingBlksize(text.wire, second, context.offers.blksize);
+    if (blksize !== undefined) return await readText(context, text, blksize);
   }
   return notTried(`needs a file with a ${what}`);
 }
 
 /** The last block is the first that is short of what was converted, not of the file. */
-async function evenOnTheWire(asker: Asker): Promise<Verdict> {
-  for (const text of texts(asker)) {
+async function evenOnTheWire(context: CheckContext): Promise<Verdict> {
+  for (const text of texts(context)) {
     const { length } = text.wire;
-    if (length % PLAIN_BLKSIZE === 0) return await readText(asker, text, PLAIN_BLKSIZE);
-    if (!asker.offers.blksize) continue;
+    if (length % PLAIN_BLKSIZE === 0) return await readText(context, text, PLAIN_BLKSIZE);
+    if (!context.offers.blksize) continue;
     for (let blksize = Math.min(length, MAX_BLKSIZE); blksize >= MIN_BLKSIZE; blksize--) {
-      if (length % blksize === 0 && length / blksize <= 10_000) return await readText(asker, text, blksize);
+      if (length % blksize === 0 && length / blksize <= 10_000) return await readText(context, text, blksize);
     }
   }
   return notTried('needs a file that makes full blocks alone when it is converted');
 }
 
-async function splitsLines(asker: Asker): Promise<Verdict> {
-  const none = unavailable(asker);
-  return none ?? worst([await splits(asker, LF, 'line feed'), await evenOnTheWire(asker)]);
+async function splitsLines(context: CheckContext): Promise<Verdict> {
+  const none = unavailable(context);
+  return none ?? worst([await splits(context, LF, 'line feed'), await evenOnTheWire(context)]);
 }
 
-async function splitsReturns(asker: Asker): Promise<Verdict> {
-  return unavailable(asker) ?? (await splits(asker, NUL, 'carriage return'));
+async function splitsReturns(context: CheckContext): Promise<Verdict> {
+  return unavailable(context) ?? (await splits(context, NUL, 'carriage return'));
 }
 
 /** Compares the two copies with each other alone: whether the bytes are the right ones is for other statements. */
-async function resendsTheSame(asker: Asker): Promise<Verdict> {
-  const none = unavailable(asker);
+async function resendsTheSame(context: CheckContext): Promise<Verdict> {
+  const none = unavailable(context);
   if (none !== undefined) return none;
-  const shape = asker.shape(3);
+  const shape = context.shape(3);
   if (isVerdict(shape)) return shape;
-  const exchange = await asker.exchange();
+  const exchange = await context.exchange();
   const isSecond = ({ kind, number }: Reply): boolean => kind === 'DATA' && number === 2;
   const reply = await exchange.ask(request(shape.file.name, shape.options, 'netascii'));
   if (reply?.kind === 'OACK') {
     await exchange.ack(0);
-    await exchange.until(({ kind, number }) => kind === 'DATA' && number === 1, asker.waits.resendMs);
+    await exchange.until(({ kind, number }) => kind === 'DATA' && number === 1, context.waits.resendMs);
   }
   await exchange.ack(1);
-  const block = await exchange.until(isSecond, asker.waits.resendMs);
+  const block = await exchange.until(isSecond, context.waits.resendMs);
   if (block === undefined) return fail(`expected DATA 2, got silence after ${describe(reply)}`);
-  const copy = await exchange.until(isSecond, asker.waits.resendMs);
-  if (copy === undefined) return fail(`block 2 was not sent again within ${asker.waits.resendMs / 1000} s`);
+  const copy = await exchange.until(isSecond, context.waits.resendMs);
+  if (copy === undefined) return fail(`block 2 was not sent again within ${context.waits.resendMs / 1000} s`);
   return copy.bytes.equals(block.bytes) ? pass() : fail('block 2 was sent again with other bytes');
 }
 

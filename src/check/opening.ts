@@ -1,5 +1,5 @@
 /** Statements 49 to 57, 80 and 88: how a transfer begins, and who takes part in it. */
-import { type Asker, isServed } from './check-context.ts';
+import { type CheckContext, isServed } from './check-context.ts';
 import type { Exchange } from './exchange.ts';
 import { ack, describe, error, type Options, type Reply, request } from './packets.ts';
 import { Transfer } from './transfer.ts';
@@ -13,82 +13,82 @@ interface Opened {
 }
 
 /** Asks so that an OACK must come. */
-async function openOack(asker: Asker): Promise<Opened | Verdict> {
-  const options = asker.anyOption;
+async function openOack(context: CheckContext): Promise<Opened | Verdict> {
+  const options = context.anyOption;
   if (options === undefined) return notOffered(NO_OPTIONS);
-  const exchange = await asker.exchange();
-  const oack = await exchange.ask(request(asker.file.name, options));
+  const exchange = await context.exchange();
+  const oack = await exchange.ask(request(context.file.name, options));
   if (oack?.kind !== 'OACK') return fail(`expected an OACK, got ${describe(oack)}`);
   return { exchange, oack };
 }
 
 /** The OACK as it is sent again while nobody acknowledges it. */
-async function awaitCopy({ exchange }: Opened, asker: Asker): Promise<Reply | Verdict> {
-  const copy = await exchange.until(({ kind }) => kind === 'OACK', asker.waits.resendMs);
-  return copy ?? fail(`the OACK was not sent again within ${asker.waits.resendMs / 1000} s`);
+async function awaitCopy({ exchange }: Opened, context: CheckContext): Promise<Reply | Verdict> {
+  const copy = await exchange.until(({ kind }) => kind === 'OACK', context.waits.resendMs);
+  return copy ?? fail(`the OACK was not sent again within ${context.waits.resendMs / 1000} s`);
 }
 
 function isFirstBlock(reply: Reply): boolean {
   return reply.kind === 'DATA' && reply.number === 1;
 }
 
-async function acknowledgeOack({ exchange }: Opened, asker: Asker): Promise<Verdict> {
+async function acknowledgeOack({ exchange }: Opened, context: CheckContext): Promise<Verdict> {
   await exchange.ack(0);
-  const reply = await exchange.until(({ kind }) => kind !== 'OACK', asker.waits.resendMs);
+  const reply = await exchange.until(({ kind }) => kind !== 'OACK', context.waits.resendMs);
   return reply !== undefined && isFirstBlock(reply)
     ? pass()
     : fail(`expected DATA 1 after ACK 0, got ${describe(reply)}`);
 }
 
-async function noDataBeforeAck(asker: Asker): Promise<Verdict> {
-  const opened = await openOack(asker);
+async function noDataBeforeAck(context: CheckContext): Promise<Verdict> {
+  const opened = await openOack(context);
   if (isVerdict(opened)) return opened;
-  const early = await opened.exchange.until(({ kind }) => kind !== 'OACK', asker.waits.closedMs);
+  const early = await opened.exchange.until(({ kind }) => kind !== 'OACK', context.waits.closedMs);
   return early === undefined ? pass() : fail(`expected no DATA before ACK 0, got ${describe(early)}`);
 }
 
-async function lostOack(asker: Asker): Promise<Verdict> {
-  const opened = await openOack(asker);
+async function lostOack(context: CheckContext): Promise<Verdict> {
+  const opened = await openOack(context);
   if (isVerdict(opened)) return opened;
-  const copy = await awaitCopy(opened, asker);
+  const copy = await awaitCopy(opened, context);
   if (isVerdict(copy)) return copy;
   return copy.bytes.equals(opened.oack.bytes)
     ? pass()
     : fail(`expected the OACK unchanged, got ${describe(copy)} after ${describe(opened.oack)}`);
 }
 
-async function lostAck(asker: Asker): Promise<Verdict> {
-  const opened = await openOack(asker);
+async function lostAck(context: CheckContext): Promise<Verdict> {
+  const opened = await openOack(context);
   if (isVerdict(opened)) return opened;
-  const copy = await awaitCopy(opened, asker);
-  return isVerdict(copy) ? copy : await acknowledgeOack(opened, asker);
+  const copy = await awaitCopy(opened, context);
+  return isVerdict(copy) ? copy : await acknowledgeOack(opened, context);
 }
 
-async function otherAck(asker: Asker): Promise<Verdict> {
-  const opened = await openOack(asker);
+async function otherAck(context: CheckContext): Promise<Verdict> {
+  const opened = await openOack(context);
   if (isVerdict(opened)) return opened;
   await opened.exchange.ack(5);
-  const reply = await opened.exchange.until(({ kind }) => kind !== 'OACK', asker.waits.quietMs / 2);
+  const reply = await opened.exchange.until(({ kind }) => kind !== 'OACK', context.waits.quietMs / 2);
   if (reply !== undefined) return fail(`expected ACK 5 to be ignored before ACK 0, got ${describe(reply)}`);
-  return await acknowledgeOack(opened, asker);
+  return await acknowledgeOack(opened, context);
 }
 
-async function errorAfterOack(asker: Asker): Promise<Verdict> {
-  const opened = await openOack(asker);
+async function errorAfterOack(context: CheckContext): Promise<Verdict> {
+  const opened = await openOack(context);
   if (isVerdict(opened)) return opened;
   const { exchange } = opened;
   await exchange.send(error(8, 'Size is all that was wanted'));
   exchange.ended();
-  const reply = await exchange.next(asker.waits.closedMs);
+  const reply = await exchange.next(context.waits.closedMs);
   return reply === undefined ? pass() : fail(`expected silence after ERROR 8, got ${describe(reply)}`);
 }
 
-async function repeatedRequest(asker: Asker): Promise<Verdict> {
-  const exchange = await asker.exchange();
-  const bytes = request(asker.file.name);
+async function repeatedRequest(context: CheckContext): Promise<Verdict> {
+  const exchange = await context.exchange();
+  const bytes = request(context.file.name);
   await exchange.send(bytes);
   await exchange.send(bytes);
-  const replies = await exchange.during(Math.max(asker.waits.quietMs * 2, asker.waits.stepMs));
+  const replies = await exchange.during(Math.max(context.waits.quietMs * 2, context.waits.stepMs));
   const ports = new Set(replies.filter(isServed).map(({ from }) => from.port));
   if (ports.size === 1) return pass();
   if (ports.size === 0) return fail(`expected the file, got ${describe(replies[0])}`);
@@ -102,14 +102,14 @@ interface SecondRequest {
 }
 
 /** A request whose answer can't be taken for that of a plain one for the usual file. */
-function secondRequest(asker: Asker): SecondRequest | undefined {
-  const options = asker.anyOption;
+function secondRequest(context: CheckContext): SecondRequest | undefined {
+  const options = context.anyOption;
   if (options !== undefined) {
-    const other = asker.files.find(({ name }) => name !== asker.file.name) ?? asker.file;
+    const other = context.files.find(({ name }) => name !== context.file.name) ?? context.file;
     return { name: other.name, options, isAnswer: ({ kind }) => kind === 'OACK' };
   }
-  const first = asker.file.bytes.subarray(0, 512);
-  const other = asker.files.find(({ bytes }) => !bytes.subarray(0, 512).equals(first));
+  const first = context.file.bytes.subarray(0, 512);
+  const other = context.files.find(({ bytes }) => !bytes.subarray(0, 512).equals(first));
   if (other === undefined) return undefined;
   return {
     name: other.name,
@@ -118,37 +118,37 @@ function secondRequest(asker: Asker): SecondRequest | undefined {
   };
 }
 
-async function anotherRequest(asker: Asker): Promise<Verdict> {
-  const second = secondRequest(asker);
+async function anotherRequest(context: CheckContext): Promise<Verdict> {
+  const second = secondRequest(context);
   if (second === undefined) return notTried('needs two files that begin with other bytes');
-  const exchange = await asker.exchange();
-  const reply = await exchange.ask(request(asker.file.name));
+  const exchange = await context.exchange();
+  const reply = await exchange.ask(request(context.file.name));
   if (!isServed(reply)) return fail(`expected the file, got ${describe(reply)}`);
   const former = exchange.tid;
-  await exchange.send(request(second.name, second.options), asker.server);
-  const answer = await exchange.until((found) => second.isAnswer(found), asker.waits.resendMs);
+  await exchange.send(request(second.name, second.options), context.server);
+  const answer = await exchange.until((found) => second.isAnswer(found), context.waits.resendMs);
   if (answer === undefined) return fail('expected an answer to the second request from one port, got none');
   exchange.follow(answer.from);
   if (answer.kind === 'OACK') {
     await exchange.ack(0);
     const data = await exchange.until(
       (found) => isFirstBlock(found) && found.from.port === answer.from.port,
-      asker.waits.resendMs,
+      context.waits.resendMs,
     );
     if (data === undefined) return fail('expected DATA 1 of the second transfer, got silence');
   }
   if (former.port === answer.from.port) return pass('both transfers speak from one port');
   exchange.forget();
-  const stray = await exchange.until(({ from }) => from.port === former.port, asker.waits.closedMs);
+  const stray = await exchange.until(({ from }) => from.port === former.port, context.waits.closedMs);
   return stray === undefined
     ? pass()
     : fail(`expected the first transfer to be over, got ${describe(stray)} from its port`);
 }
 
-async function twoPorts(asker: Asker): Promise<Verdict> {
-  const shape = asker.shape(4);
+async function twoPorts(context: CheckContext): Promise<Verdict> {
+  const shape = context.shape(4);
   if (isVerdict(shape)) return shape;
-  const both = await Promise.all([Transfer.begin(asker, shape), Transfer.begin(asker, shape)]);
+  const both = await Promise.all([Transfer.begin(context, shape), Transfer.begin(context, shape)]);
   for (let block = 2; block <= 4; block++) {
     for (const transfer of both) {
       if (isVerdict(transfer)) return transfer;
@@ -160,37 +160,37 @@ async function twoPorts(asker: Asker): Promise<Verdict> {
 }
 
 /** What a stranger sends must neither move the transfer nor be answered with anything but ERROR 5. */
-async function stranger(asker: Asker): Promise<Verdict> {
-  const shape = asker.shape(5);
+async function stranger(context: CheckContext): Promise<Verdict> {
+  const shape = context.shape(5);
   if (isVerdict(shape)) return shape;
-  const transfer = await Transfer.begin(asker, shape);
+  const transfer = await Transfer.begin(context, shape);
   if (isVerdict(transfer)) return transfer;
-  const other = await asker.exchange();
+  const other = await context.exchange();
   await other.send(ack(1), transfer.exchange.tid);
-  const answer = await other.next(asker.waits.quietMs);
+  const answer = await other.next(context.waits.quietMs);
   if (answer !== undefined && !(answer.kind === 'ERROR' && answer.number === 5)) {
     return fail(`expected ERROR 5 or silence for an ACK from another port, got ${describe(answer)}`);
   }
-  const moved = await transfer.exchange.until((reply) => transfer.isBlock(reply, 2), asker.waits.quietMs / 4);
+  const moved = await transfer.exchange.until((reply) => transfer.isBlock(reply, 2), context.waits.quietMs / 4);
   if (moved !== undefined) return fail('an ACK from another port moved the transfer');
   await other.send(error(0, 'From a stranger'), transfer.exchange.tid);
-  const toError = await other.next(asker.waits.quietMs);
+  const toError = await other.next(context.waits.quietMs);
   if (toError !== undefined) return fail(`expected silence for an ERROR from another port, got ${describe(toError)}`);
   const wrong = await transfer.take(3);
   return wrong ?? pass(answer === undefined ? 'strangers are met with silence' : 'strangers get ERROR 5');
 }
 
-async function sourceAddress(asker: Asker): Promise<Verdict> {
+async function sourceAddress(context: CheckContext): Promise<Verdict> {
   const replies = await Promise.all([
-    asker.read([]),
-    asker.read([['tsize', '0']]),
-    asker.read([], 'reveille-check-no'),
+    context.read([]),
+    context.read([['tsize', '0']]),
+    context.read([], 'reveille-check-no'),
   ]);
-  const foreign = replies.find((reply) => reply !== undefined && reply.from.address !== asker.server.address);
+  const foreign = replies.find((reply) => reply !== undefined && reply.from.address !== context.server.address);
   if (replies.some((reply) => reply === undefined)) return fail('expected three answers, got silence');
   return foreign === undefined
     ? pass()
-    : fail(`expected answers from ${asker.server.address}, got one from ${foreign.from.address}`);
+    : fail(`expected answers from ${context.server.address}, got one from ${foreign.from.address}`);
 }
 
 export const OPENING_CHECKS: readonly Check[] = [

@@ -1,5 +1,5 @@
 /** Statements 30 to 48: what is granted of blksize, tsize, timeout, windowsize and others. */
-import { type Asker, isServed } from './check-context.ts';
+import { type CheckContext, isServed } from './check-context.ts';
 import { toNetascii } from './files.ts';
 import { describe, granted, type Options, readOack, request } from './packets.ts';
 import { Transfer } from './transfer.ts';
@@ -16,12 +16,12 @@ const WINDOWSIZES = { least: 1, most: 65535 };
 
 /** What is granted must be a number from `least` to what was asked, where what was asked is valid; else nothing. */
 async function judgeGrant(
-  asker: Asker,
+  context: CheckContext,
   name: string,
   asked: number,
   range: { readonly least: number; readonly most: number },
 ): Promise<Verdict> {
-  const reply = await asker.read([[name, String(asked)]]);
+  const reply = await context.read([[name, String(asked)]]);
   // RFC 2347: a value that is invalid may be left out or refused.
   if (reply?.kind === 'ERROR' && reply.number === 8 && (asked < range.least || asked > range.most)) return pass();
   if (!isServed(reply)) return fail(`expected the file with ${name} ${asked}, got ${describe(reply)}`);
@@ -35,43 +35,43 @@ async function judgeGrant(
 }
 
 async function sweep(
-  asker: Asker,
+  context: CheckContext,
   name: string,
   values: readonly number[],
   range: { readonly least: number; readonly most: number },
 ): Promise<Verdict> {
-  return worst(await Promise.all(values.map((value) => judgeGrant(asker, name, value, range))));
+  return worst(await Promise.all(values.map((value) => judgeGrant(context, name, value, range))));
 }
 
-async function largeBlksize(asker: Asker): Promise<Verdict> {
-  if (!asker.offers.blksize) return notOffered(NO_BLKSIZE);
-  const reply = await asker.read([['blksize', String(BLKSIZES.most)]]);
+async function largeBlksize(context: CheckContext): Promise<Verdict> {
+  if (!context.offers.blksize) return notOffered(NO_BLKSIZE);
+  const reply = await context.read([['blksize', String(BLKSIZES.most)]]);
   return reply !== undefined && granted(reply, 'blksize') !== undefined
     ? pass(`granted ${granted(reply, 'blksize')}`)
     : fail(`expected an OACK with a lower blksize, got ${describe(reply)}`);
 }
 
 /** Every option there is at once, so that the OACK is longer than blocks of 8 bytes. */
-async function longOack(asker: Asker): Promise<Verdict> {
-  if (!asker.offers.blksize) return notOffered(NO_BLKSIZE);
+async function longOack(context: CheckContext): Promise<Verdict> {
+  if (!context.offers.blksize) return notOffered(NO_BLKSIZE);
   const options: Options = [
     ['blksize', '8'],
     ['tsize', '0'],
     ['windowsize', '4'],
     ['timeout', '3'],
   ];
-  const reply = await asker.read(options);
+  const reply = await context.read(options);
   if (reply?.kind !== 'OACK') return fail(`expected an OACK, got ${describe(reply)}`);
   const { pairs, whole } = readOack(reply);
   if (!whole) return fail(`the OACK is cut short: ${describe(reply)}`);
-  const alone = await Promise.all(options.map(([name, value]) => asker.grant(name, value)));
+  const alone = await Promise.all(options.map(([name, value]) => context.grant(name, value)));
   const lost = options.filter(([name], at) => alone[at] !== undefined && granted(reply, name) === undefined);
   return lost.length === 0
     ? pass(`${pairs.length} options, ${reply.bytes.length} bytes`)
     : fail(`expected ${lost.map(([name]) => name).join(', ')} in the OACK as well, got ${describe(reply)}`);
 }
 
-async function shortOack(asker: Asker): Promise<Verdict> {
+async function shortOack(context: CheckContext): Promise<Verdict> {
   const distinct: Options = [
     ['blksize', '1024'],
     ['windowsize', '4'],
@@ -80,20 +80,20 @@ async function shortOack(asker: Asker): Promise<Verdict> {
   ];
   // tsize is the one that grows on its way back.
   const repeated: Options = Array.from({ length: 36 }, () => ['tsize', '0']);
-  const bytes = request(asker.file.name, [...distinct, ...repeated]);
-  const reply = await asker.reply(bytes);
+  const bytes = request(context.file.name, [...distinct, ...repeated]);
+  const reply = await context.reply(bytes);
   if (!isServed(reply)) return fail(`expected the file, got ${describe(reply)}`);
   if (reply?.kind !== 'OACK') return pass('no option was granted');
   return reply.bytes.length <= MAX_OACK_BYTES ? pass() : fail(`the OACK has ${reply.bytes.length} bytes`);
 }
 
-async function exactTsize(asker: Asker): Promise<Verdict> {
-  if (!asker.offers.tsize) return notOffered(NO_TSIZE);
-  const known = asker.files.filter(({ size }) => size !== undefined);
+async function exactTsize(context: CheckContext): Promise<Verdict> {
+  if (!context.offers.tsize) return notOffered(NO_TSIZE);
+  const known = context.files.filter(({ size }) => size !== undefined);
   if (known.length === 0) return notTried('needs a file whose size is known: --against');
   for (const { name, size } of known) {
     for (const asked of ['0', '1', '4294967295']) {
-      const reply = await asker.read([['tsize', asked]], name);
+      const reply = await context.read([['tsize', asked]], name);
       const value = reply === undefined ? undefined : granted(reply, 'tsize');
       if (value !== String(size)) return fail(`expected tsize ${size} for tsize ${asked}, got ${describe(reply)}`);
     }
@@ -101,12 +101,12 @@ async function exactTsize(asker: Asker): Promise<Verdict> {
   return pass();
 }
 
-async function netasciiTsize(asker: Asker): Promise<Verdict> {
-  if (!asker.offers.netascii) return notOffered('the server does not send netascii');
-  if (!asker.offers.tsize) return notOffered(NO_TSIZE);
-  const file = asker.wholeFile;
+async function netasciiTsize(context: CheckContext): Promise<Verdict> {
+  if (!context.offers.netascii) return notOffered('the server does not send netascii');
+  if (!context.offers.tsize) return notOffered(NO_TSIZE);
+  const file = context.wholeFile;
   if (file === undefined) return notTried('needs a file small enough to be read');
-  const reply = await asker.read([['tsize', '0']], file.name, 'netascii');
+  const reply = await context.read([['tsize', '0']], file.name, 'netascii');
   if (!isServed(reply)) return fail(`expected the file, got ${describe(reply)}`);
   const value = granted(reply!, 'tsize');
   const { length } = toNetascii(file.bytes);
@@ -115,11 +115,11 @@ async function netasciiTsize(asker: Asker): Promise<Verdict> {
     : fail(`expected no tsize, or ${length}, the bytes that are sent, got ${value}`);
 }
 
-async function sentAsAnnounced(asker: Asker): Promise<Verdict> {
-  if (!asker.offers.tsize) return notOffered(NO_TSIZE);
-  const file = asker.wholeFile;
+async function sentAsAnnounced(context: CheckContext): Promise<Verdict> {
+  if (!context.offers.tsize) return notOffered(NO_TSIZE);
+  const file = context.wholeFile;
   if (file === undefined) return notTried('needs a file small enough to be read');
-  const transfer = await Transfer.open(asker, { file, options: [['tsize', '0']] });
+  const transfer = await Transfer.open(context, { file, options: [['tsize', '0']] });
   if (isVerdict(transfer)) return transfer;
   const announced = granted(transfer.first, 'tsize');
   const wrong = (await transfer.takeFirst()) ?? (await transfer.finish());
@@ -129,37 +129,37 @@ async function sentAsAnnounced(asker: Asker): Promise<Verdict> {
     : fail(`announced ${announced ?? 'nothing'}, sent ${transfer.bytes} bytes`);
 }
 
-async function timeoutAsAsked(asker: Asker): Promise<Verdict> {
-  if (!asker.offers.timeout) return notOffered(NO_TIMEOUT);
+async function timeoutAsAsked(context: CheckContext): Promise<Verdict> {
+  if (!context.offers.timeout) return notOffered(NO_TIMEOUT);
   const verdicts = await Promise.all(
     ['1', '5', '255'].map(async (seconds) => {
-      const value = await asker.grant('timeout', seconds);
+      const value = await context.grant('timeout', seconds);
       return value === undefined || value === seconds ? pass() : fail(`timeout ${seconds} was answered with ${value}`);
     }),
   );
   return worst(verdicts);
 }
 
-async function badTimeouts(asker: Asker): Promise<Verdict> {
-  if (!asker.offers.timeout) return notOffered(NO_TIMEOUT);
+async function badTimeouts(context: CheckContext): Promise<Verdict> {
+  if (!context.offers.timeout) return notOffered(NO_TIMEOUT);
   const verdicts = await Promise.all(
     ['0', '256', '-1'].map(async (seconds) => {
-      const value = await asker.grant('timeout', seconds);
+      const value = await context.grant('timeout', seconds);
       return value === undefined ? pass() : fail(`timeout ${seconds} was granted as ${value}`);
     }),
   );
   return worst(verdicts);
 }
 
-async function windowOfOne(asker: Asker): Promise<Verdict> {
-  if (!asker.offers.windowsize) return notOffered(NO_WINDOWSIZE);
-  const shape = asker.shape(5);
+async function windowOfOne(context: CheckContext): Promise<Verdict> {
+  if (!context.offers.windowsize) return notOffered(NO_WINDOWSIZE);
+  const shape = context.shape(5);
   if (isVerdict(shape)) return shape;
   const options: Options = [...shape.options, ['windowsize', '1']];
-  const transfer = await Transfer.begin(asker, { file: shape.file, options });
+  const transfer = await Transfer.begin(context, { file: shape.file, options });
   if (isVerdict(transfer)) return transfer;
   for (let block = 2; block <= 4; block++) {
-    const early = await transfer.exchange.until((reply) => transfer.isBlock(reply, block), asker.waits.quietMs / 4);
+    const early = await transfer.exchange.until((reply) => transfer.isBlock(reply, block), context.waits.quietMs / 4);
     if (early !== undefined) return fail(`DATA ${block} came before ACK ${block - 1}`);
     const wrong = await transfer.take(1);
     if (wrong !== undefined) return wrong;
@@ -167,19 +167,19 @@ async function windowOfOne(asker: Asker): Promise<Verdict> {
   return pass();
 }
 
-async function windowedNetascii(asker: Asker): Promise<Verdict> {
-  if (!asker.offers.netascii) return notOffered('the server does not send netascii');
-  if (!asker.offers.windowsize) return notOffered(NO_WINDOWSIZE);
-  const file = asker.wholeFile;
+async function windowedNetascii(context: CheckContext): Promise<Verdict> {
+  if (!context.offers.netascii) return notOffered('the server does not send netascii');
+  if (!context.offers.windowsize) return notOffered(NO_WINDOWSIZE);
+  const file = context.wholeFile;
   if (file === undefined) return notTried('needs a file small enough to be read');
-  const transfer = await Transfer.begin(asker, { file, mode: 'netascii', options: [['windowsize', '4']] });
+  const transfer = await Transfer.begin(context, { file, mode: 'netascii', options: [['windowsize', '4']] });
   if (isVerdict(transfer)) return transfer;
   return (await transfer.finish()) ?? pass(`windowsize ${transfer.windowsize}`);
 }
 
 /** RFC 2090 §3: the value is empty in the request, and `address,port,master` in the answer. */
-async function multicast(asker: Asker): Promise<Verdict> {
-  const reply = await asker.read([['multicast', '']]);
+async function multicast(context: CheckContext): Promise<Verdict> {
+  const reply = await context.read([['multicast', '']]);
   if (!isServed(reply)) return fail(`expected the file, got ${describe(reply)}`);
   const value = granted(reply!, 'multicast');
   if (value === undefined) return notOffered('multicast is passed over');
@@ -187,16 +187,16 @@ async function multicast(asker: Asker): Promise<Verdict> {
 }
 
 /** The name lies in a folder that is not there, so that no server has a place to put it. */
-async function writing(asker: Asker): Promise<Verdict> {
+async function writing(context: CheckContext): Promise<Verdict> {
   const options: Options = [
     ['blksize', '512'],
     ['tsize', '5'],
   ];
-  const exchange = await asker.exchange();
+  const exchange = await context.exchange();
   const reply = await exchange.ask(request('reveille-check-no-such-folder/file', options, 'octet', 2));
   if (reply?.kind === 'OACK' || reply?.kind === 'ACK') return notOffered('the server takes files');
   if (reply?.kind !== 'ERROR') return fail(`expected ERROR for a write request, got ${describe(reply)}`);
-  const more = await exchange.next(asker.waits.quietMs);
+  const more = await exchange.next(context.waits.quietMs);
   return more === undefined ? pass() : fail(`expected one ERROR and no more, got ${describe(more)} as well`);
 }
 
@@ -205,9 +205,9 @@ export const OPTION_CHECKS: readonly Check[] = [
     number: 30,
     title: 'A blksize below 8 is not granted, and one above 65464 not as it is',
     clause: 'RFC 2348',
-    run: (asker) =>
-      asker.offers.blksize
-        ? sweep(asker, 'blksize', [0, 1, 7, 65_465, 65_536, 4_294_967_808], BLKSIZES)
+    run: (context) =>
+      context.offers.blksize
+        ? sweep(context, 'blksize', [0, 1, 7, 65_465, 65_536, 4_294_967_808], BLKSIZES)
         : Promise.resolve(notOffered(NO_BLKSIZE)),
   },
   {
@@ -220,9 +220,9 @@ export const OPTION_CHECKS: readonly Check[] = [
     number: 32,
     title: 'No blksize is granted that is larger than the one asked for',
     clause: 'RFC 2348',
-    run: (asker) =>
-      asker.offers.blksize
-        ? sweep(asker, 'blksize', [8, 9, 100, 511, 512, 513, 1428, 1468, 8192, 65_464], BLKSIZES)
+    run: (context) =>
+      context.offers.blksize
+        ? sweep(context, 'blksize', [8, 9, 100, 511, 512, 513, 1428, 1468, 8192, 65_464], BLKSIZES)
         : Promise.resolve(notOffered(NO_BLKSIZE)),
   },
   {
@@ -271,9 +271,9 @@ export const OPTION_CHECKS: readonly Check[] = [
     number: 44,
     title: 'A windowsize is granted from 1 up to what was asked, and 0 not at all',
     clause: 'RFC 7440 §3',
-    run: (asker) =>
-      asker.offers.windowsize
-        ? sweep(asker, 'windowsize', [0, 1, 2, 7, 64, 65_535, 65_536], WINDOWSIZES)
+    run: (context) =>
+      context.offers.windowsize
+        ? sweep(context, 'windowsize', [0, 1, 2, 7, 64, 65_535, 65_536], WINDOWSIZES)
         : Promise.resolve(notOffered(NO_WINDOWSIZE)),
   },
   {

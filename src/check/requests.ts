@@ -1,5 +1,5 @@
 /** Statements 1 to 20: datagrams that are requests, nearly are, or are none. */
-import { type Asker, isServed } from './check-context.ts';
+import { type CheckContext, isServed } from './check-context.ts';
 import {
   ack,
   data,
@@ -18,12 +18,15 @@ import { type Check, fail, notOffered, pass, type Verdict, worst } from './verdi
 const opcode = (number: number): Buffer => Buffer.from([number >> 8, number & 0xff]);
 
 /** Sends each from a port of its own. No answer must come. */
-async function silence(asker: Asker, datagrams: readonly (readonly [what: string, bytes: Buffer])[]): Promise<Verdict> {
+async function silence(
+  context: CheckContext,
+  datagrams: readonly (readonly [what: string, bytes: Buffer])[],
+): Promise<Verdict> {
   const answers = await Promise.all(
     datagrams.map(async ([what, bytes]) => {
-      const exchange = await asker.exchange();
+      const exchange = await context.exchange();
       await exchange.send(bytes);
-      const reply = await exchange.next(asker.waits.quietMs);
+      const reply = await exchange.next(context.waits.quietMs);
       return reply === undefined ? pass() : fail(`expected silence after ${what}, got ${describe(reply)}`);
     }),
   );
@@ -31,10 +34,10 @@ async function silence(asker: Asker, datagrams: readonly (readonly [what: string
 }
 
 /** A request that breaks off: an ERROR or silence will do. */
-async function refusedOrDropped(asker: Asker, what: string, bytes: Buffer): Promise<Verdict> {
-  const exchange = await asker.exchange();
+async function refusedOrDropped(context: CheckContext, what: string, bytes: Buffer): Promise<Verdict> {
+  const exchange = await context.exchange();
   await exchange.send(bytes);
-  const reply = await exchange.next(asker.waits.quietMs);
+  const reply = await exchange.next(context.waits.quietMs);
   if (reply === undefined || reply.kind === 'ERROR') return pass(`answered with ${describe(reply)}`);
   return fail(`expected silence or ERROR after ${what}, got ${describe(reply)}`);
 }
@@ -53,32 +56,32 @@ function namesIn(reply: Reply): string[] {
   return readOack(reply).pairs.map(([name]) => name.toLowerCase());
 }
 
-async function refusesMode(asker: Asker, mode: string): Promise<Verdict> {
-  const reply = await asker.read([], asker.file.name, mode);
+async function refusesMode(context: CheckContext, mode: string): Promise<Verdict> {
+  const reply = await context.read([], context.file.name, mode);
   if (reply?.kind === 'ERROR' && (reply.number === 4 || reply.number === 0)) return pass();
   return fail(`expected ERROR 4 or 0 for mode "${mode}", got ${describe(reply)}`);
 }
 
 /** What PA-RISC firmware sends: the request in a fixed record whose rest is memory, without a NUL anywhere. */
-function padded(asker: Asker, toBytes: number): Buffer {
-  const head = request(asker.file.name);
+function padded(context: CheckContext, toBytes: number): Buffer {
+  const head = request(context.file.name);
   return Buffer.concat([head, Buffer.alloc(Math.max(8, toBytes - head.length), 0xa5)]);
 }
 
-async function longRequest(asker: Asker, least: number): Promise<Verdict> {
+async function longRequest(context: CheckContext, least: number): Promise<Verdict> {
   const options: Options = Array.from({ length: Math.ceil(least / 16) }, (_, at) => [`x-filler-${at}`, 'value']);
-  const reply = await asker.read(options);
+  const reply = await context.read(options);
   if (isServed(reply) || reply?.kind === 'ERROR') return pass(`${least} bytes: ${describe(reply)}`);
   return fail(`expected the file or ERROR after a request of over ${least} bytes, got ${describe(reply)}`);
 }
 
-async function emptyValue(asker: Asker): Promise<Verdict> {
-  const { blksize, tsize } = asker.offers;
+async function emptyValue(context: CheckContext): Promise<Verdict> {
+  const { blksize, tsize } = context.offers;
   if (!tsize && !blksize) return notOffered('the server grants neither tsize nor blksize');
   const [empty, later]: readonly [string, readonly [string, string]] = tsize
     ? ['blksize', ['tsize', '0']]
     : ['tsize', ['blksize', '512']];
-  const reply = await asker.read([[empty, ''], later]);
+  const reply = await context.read([[empty, ''], later]);
   if (reply === undefined || granted(reply, later[0]) === undefined) {
     return fail(`expected ${later[0]} in the OACK behind an empty ${empty}, got ${describe(reply)}`);
   }
@@ -86,10 +89,10 @@ async function emptyValue(asker: Asker): Promise<Verdict> {
   return value === undefined ? pass() : fail(`expected an empty ${empty} to be left out, got ${describe(reply)}`);
 }
 
-async function repeatedOption(asker: Asker): Promise<Verdict> {
-  if (!asker.offers.blksize) return notOffered('the server does not grant blksize');
-  const alone = await asker.grant('blksize', '1024');
-  const reply = await asker.read([
+async function repeatedOption(context: CheckContext): Promise<Verdict> {
+  if (!context.offers.blksize) return notOffered('the server does not grant blksize');
+  const alone = await context.grant('blksize', '1024');
+  const reply = await context.read([
     ['blksize', '1024'],
     ['blksize', '768'],
   ]);
@@ -100,30 +103,30 @@ async function repeatedOption(asker: Asker): Promise<Verdict> {
   return value === alone ? pass() : fail(`expected the first value, ${alone}, to count, got ${describe(reply)}`);
 }
 
-async function optionCase(asker: Asker): Promise<Verdict> {
-  const [name, value] = asker.anyOption?.[0] ?? [];
+async function optionCase(context: CheckContext): Promise<Verdict> {
+  const [name, value] = context.anyOption?.[0] ?? [];
   if (name === undefined || value === undefined) return notOffered('the server grants no option');
   for (const spelling of [name.toUpperCase(), name.replace(/^./, (letter) => letter.toUpperCase())]) {
-    const reply = await asker.read([[spelling, value]]);
+    const reply = await context.read([[spelling, value]]);
     if (reply === undefined || granted(reply, name) === undefined) {
       return fail(`expected ${spelling} to be granted like ${name}, got ${describe(reply)}`);
     }
   }
   // U+212A, the Kelvin sign, becomes a k in Unicode's lower case.
-  return servedPlain(await asker.read([['bl\u212asize', '512']]), 'an option whose name has a Kelvin sign for its k');
+  return servedPlain(await context.read([['bl\u212asize', '512']]), 'an option whose name has a Kelvin sign for its k');
 }
 
-async function unknownAmongKnown(asker: Asker): Promise<Verdict> {
-  const known = asker.anyOption;
+async function unknownAmongKnown(context: CheckContext): Promise<Verdict> {
+  const known = context.anyOption;
   if (known === undefined) return notOffered('the server grants no option');
-  const reply = await asker.read([['x-unknown', '1'], ...known, ['x-other', 'text']]);
+  const reply = await context.read([['x-unknown', '1'], ...known, ['x-other', 'text']]);
   if (reply?.kind !== 'OACK') return fail(`expected an OACK for ${known[0]![0]}, got ${describe(reply)}`);
   return namesIn(reply).some((name) => name.startsWith('x-'))
     ? fail(`expected no unknown option in the OACK, got ${describe(reply)}`)
     : pass();
 }
 
-async function onlyWhatWasAsked(asker: Asker): Promise<Verdict> {
+async function onlyWhatWasAsked(context: CheckContext): Promise<Verdict> {
   const wishes: readonly Options[] = [
     [],
     [['tsize', '0']],
@@ -136,7 +139,7 @@ async function onlyWhatWasAsked(asker: Asker): Promise<Verdict> {
   ];
   const verdicts = await Promise.all(
     wishes.map(async (options) => {
-      const reply = await asker.read(options);
+      const reply = await context.read(options);
       if (!isServed(reply)) return fail(`expected the file, got ${describe(reply)}`);
       if (reply?.kind !== 'OACK') return pass();
       const asked = options.map(([name]) => name);
@@ -148,12 +151,12 @@ async function onlyWhatWasAsked(asker: Asker): Promise<Verdict> {
   return worst(verdicts);
 }
 
-async function oddNumbers(asker: Asker): Promise<Verdict> {
-  if (!asker.offers.blksize) return notOffered('the server does not grant blksize');
+async function oddNumbers(context: CheckContext): Promise<Verdict> {
+  if (!context.offers.blksize) return notOffered('the server does not grant blksize');
   const values = ['-512', '+512', ' 512', '512 ', '0x200', '5e2', '512abc', '5.12', 'many'];
   const verdicts = await Promise.all(
     values.map(async (value) => {
-      const reply = await asker.read([['blksize', value]]);
+      const reply = await context.read([['blksize', value]]);
       // RFC 2347 leaves an ERROR 8 open to the server where a value is invalid.
       if (reply?.kind === 'ERROR' && reply.number === 8) return pass();
       return servedPlain(reply, `blksize "${value}", which is no decimal number`);
@@ -162,9 +165,9 @@ async function oddNumbers(asker: Asker): Promise<Verdict> {
   return worst(verdicts);
 }
 
-async function ownNames(asker: Asker): Promise<Verdict> {
+async function ownNames(context: CheckContext): Promise<Verdict> {
   const names = ['__proto__', 'constructor', 'toString', 'retries', '%s%n'];
-  const reply = await asker.read(names.map((name) => [name, '1']));
+  const reply = await context.read(names.map((name) => [name, '1']));
   return servedPlain(reply, 'options named like the insides of programs');
 }
 
@@ -174,8 +177,8 @@ export const REQUEST_CHECKS: readonly Check[] = [
     title: 'A datagram of less than two bytes gets no answer',
     clause: 'RFC 1350 §5',
     alone: true,
-    run: (asker) =>
-      silence(asker, [
+    run: (context) =>
+      silence(context, [
         ['an empty datagram', Buffer.alloc(0)],
         ['one byte', Buffer.from([0])],
       ]),
@@ -185,12 +188,12 @@ export const REQUEST_CHECKS: readonly Check[] = [
     title: 'Opcodes 0 and 7 to 65535 get no answer',
     clause: 'RFC 1350 §5',
     alone: true,
-    run: (asker) =>
+    run: (context) =>
       silence(
-        asker,
+        context,
         [0, 7, 255, 256, 257, 65_535].map((number) => [
           `opcode ${number}`,
-          Buffer.concat([opcode(number), strings(asker.file.name, 'octet')]),
+          Buffer.concat([opcode(number), strings(context.file.name, 'octet')]),
         ]),
       ),
   },
@@ -199,8 +202,8 @@ export const REQUEST_CHECKS: readonly Check[] = [
     title: 'DATA, ACK, ERROR and OACK at the port for requests get no answer',
     clause: 'answers to answers keep two servers busy for ever (CVE-2024-2169)',
     alone: true,
-    run: (asker) =>
-      silence(asker, [
+    run: (context) =>
+      silence(context, [
         ['DATA', data(1, Buffer.from('stray'))],
         ['ACK', ack(1)],
         ['ERROR', error(0, 'Stray')],
@@ -213,11 +216,11 @@ export const REQUEST_CHECKS: readonly Check[] = [
     title: 'A request whose file name has no NUL is dropped or refused',
     clause: 'RFC 1350 §5',
     alone: true,
-    run: (asker) =>
+    run: (context) =>
       refusedOrDropped(
-        asker,
+        context,
         'a name without its NUL',
-        Buffer.concat([opcode(1), Buffer.from(asker.file.name, 'utf8')]),
+        Buffer.concat([opcode(1), Buffer.from(context.file.name, 'utf8')]),
       ),
   },
   {
@@ -225,15 +228,15 @@ export const REQUEST_CHECKS: readonly Check[] = [
     title: 'A request whose mode has no NUL is dropped or refused',
     clause: 'RFC 1350 §5',
     alone: true,
-    run: (asker) => refusedOrDropped(asker, 'a mode without its NUL', request(asker.file.name).subarray(0, -1)),
+    run: (context) => refusedOrDropped(context, 'a mode without its NUL', request(context.file.name).subarray(0, -1)),
   },
   {
     number: 6,
     title: 'An empty file name gets an ERROR',
     clause: 'there is no such file',
     alone: true,
-    run: async (asker) => {
-      const reply = await asker.read([], '');
+    run: async (context) => {
+      const reply = await context.read([], '');
       return reply?.kind === 'ERROR' ? pass() : fail(`expected ERROR, got ${describe(reply)}`);
     },
   },
@@ -242,44 +245,44 @@ export const REQUEST_CHECKS: readonly Check[] = [
     title: 'The mode is read in any case: `OcTeT` is octet',
     clause: 'RFC 1350 §5',
     alone: true,
-    run: async (asker) => servedOr(await asker.read([], asker.file.name, 'OcTeT'), 'mode OcTeT'),
+    run: async (context) => servedOr(await context.read([], context.file.name, 'OcTeT'), 'mode OcTeT'),
   },
   {
     number: 8,
     title: 'The mode `mail` is refused with ERROR 4 or 0',
     clause: 'RFC 1123 §4.2.2.1',
     alone: true,
-    run: (asker) => refusesMode(asker, 'mail'),
+    run: (context) => refusesMode(context, 'mail'),
   },
   {
     number: 9,
     title: 'An unknown mode is refused with ERROR 4 or 0',
     clause: 'RFC 1350 §5',
     alone: true,
-    run: async (asker) => worst([await refusesMode(asker, 'octets'), await refusesMode(asker, 'x'.repeat(300))]),
+    run: async (context) => worst([await refusesMode(context, 'octets'), await refusesMode(context, 'x'.repeat(300))]),
   },
   {
     number: 10,
     title: 'Memory behind the mode, without a NUL in it, is passed over',
     clause: 'PA-RISC firmware pads its requests to 516 bytes',
     alone: true,
-    run: async (asker) => servedPlain(await asker.reply(padded(asker, 516)), 'a request padded with memory'),
+    run: async (context) => servedPlain(await context.reply(padded(context, 516)), 'a request padded with memory'),
   },
   {
     number: 11,
     title: 'A request of more than 512 bytes is served or refused',
     clause: 'RFC 2347 allows 512; some firmware sends more',
     alone: true,
-    run: async (asker) => worst([await longRequest(asker, 516), await longRequest(asker, 1300)]),
+    run: async (context) => worst([await longRequest(context, 516), await longRequest(context, 1300)]),
   },
   {
     number: 12,
     title: 'An option name without a value is passed over',
     clause: 'RFC 2347',
     alone: true,
-    run: async (asker) => {
-      const bytes = Buffer.concat([request(asker.file.name), strings('blksize')]);
-      return servedPlain(await asker.reply(bytes), 'blksize without a value');
+    run: async (context) => {
+      const bytes = Buffer.concat([request(context.file.name), strings('blksize')]);
+      return servedPlain(await context.reply(bytes), 'blksize without a value');
     },
   },
   {
@@ -315,12 +318,12 @@ export const REQUEST_CHECKS: readonly Check[] = [
     title: 'Where all options are unknown the transfer starts with DATA 1',
     clause: 'RFC 2347',
     alone: true,
-    run: async (asker) => {
+    run: async (context) => {
       const options: Options = [
         ['x-unknown', '1'],
         ['x-other', 'text'],
       ];
-      return servedPlain(await asker.read(options), 'unknown options alone');
+      return servedPlain(await context.read(options), 'unknown options alone');
     },
   },
   {

@@ -4,7 +4,7 @@
  */
 import { setMaxListeners } from 'node:events';
 import type { Address } from '../engine/types.ts';
-import { Asker, type AskerOptions } from './check-context.ts';
+import { CheckContext, type CheckContextOptions } from './check-context.ts';
 import { CHECKS } from './checks.ts';
 import { DEFAULT_WAITS, type Pulse, type Waits } from './exchange.ts';
 import { CHECK_SCHEMA, type CheckReport, type CheckResult } from './report.ts';
@@ -54,14 +54,14 @@ function canonical({ address, port }: Address): Address {
 }
 
 class Run {
-  readonly #options: Omit<AskerOptions, 'signal'>;
+  readonly #options: Omit<CheckContextOptions, 'signal'>;
   readonly #signal: AbortSignal;
   readonly #silenced = new AbortController();
   readonly #ended: Ended[] = [];
   readonly #running = new Set<Check>();
   readonly #onEnd: () => void;
 
-  constructor(options: Omit<AskerOptions, 'signal'>, signal: AbortSignal, onEnd: () => void) {
+  constructor(options: Omit<CheckContextOptions, 'signal'>, signal: AbortSignal, onEnd: () => void) {
     this.#options = options;
     this.#signal = signal;
     this.#onEnd = onEnd;
@@ -92,8 +92,8 @@ class Run {
     await Promise.all(Array.from({ length: width }, lane));
   }
 
-  /** Calls `work` with an asker that goes when it is done, is told to end, or takes too long. */
-  async #withAsker<T>(work: (asker: Asker) => Promise<T>, cut: (reason: string) => T): Promise<T> {
+  /** Calls `work` with an context that goes when it is done, is told to end, or takes too long. */
+  async #withAsker<T>(work: (context: CheckContext) => Promise<T>, cut: (reason: string) => T): Promise<T> {
     const { checkMs } = this.#options.waits;
     const controller = new AbortController();
     // Every socket listens; a check may have a dozen.
@@ -102,9 +102,9 @@ class Run {
     const relay = (): void => controller.abort(sources.find(({ aborted }) => aborted)?.reason);
     const timer = setTimeout(() => controller.abort(new CutShort(`took over ${checkMs / 1000} s`)), checkMs);
     for (const source of sources) source.addEventListener('abort', relay);
-    const asker = new Asker({ ...this.#options, signal: controller.signal });
+    const context = new CheckContext({ ...this.#options, signal: controller.signal });
     try {
-      return await work(asker);
+      return await work(context);
     } catch (cause) {
       if (!controller.signal.aborted) throw cause;
       const { reason } = controller.signal as { reason: unknown };
@@ -113,14 +113,14 @@ class Run {
       clearTimeout(timer);
       for (const source of sources) source.removeEventListener('abort', relay);
       controller.abort(new CutShort('over'));
-      await asker.close();
+      await context.close();
     }
   }
 
   async #runOne(check: Check): Promise<void> {
     const startedAt = performance.now();
     this.#running.add(check);
-    const verdict = await this.#withAsker((asker) => check.run(asker), notTried);
+    const verdict = await this.#withAsker((context) => check.run(context), notTried);
     this.#running.delete(check);
     this.#ended.push({ check, verdict, startedAt, endedAt: performance.now() });
     this.#onEnd();
@@ -128,7 +128,7 @@ class Run {
 
   async #answers(): Promise<boolean> {
     return await this.#withAsker(
-      async (asker) => (await asker.read([])) !== undefined,
+      async (context) => (await context.read([])) !== undefined,
       // Cut short by something else, which says nothing of the server.
       () => true,
     );

@@ -2,7 +2,7 @@
 import { createSocket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
 import type { Address } from '../engine/types.ts';
-import { Asker, type AskerOptions, isServed, type Offers } from './check-context.ts';
+import { CheckContext, type CheckContextOptions, isServed, type Offers } from './check-context.ts';
 import type { OfferedFile } from './files.ts';
 import { describe, error, granted, printable, request } from './packets.ts';
 import { Transfer } from './transfer.ts';
@@ -26,7 +26,7 @@ export interface Surveyed {
   readonly offers: Offers;
 }
 
-type SurveyOptions = Omit<AskerOptions, 'files' | 'offers'>;
+type SurveyOptions = Omit<CheckContextOptions, 'files' | 'offers'>;
 
 const NOTHING: Offers = { blksize: false, tsize: false, timeout: false, windowsize: false, netascii: false };
 
@@ -53,13 +53,13 @@ function isRefused({ address, port }: Address): Promise<boolean> {
 /** @returns why the server can't be asked, or undefined when it answers. */
 async function reach(options: SurveyOptions, name: string): Promise<string | undefined> {
   const { server, waits, signal } = options;
-  const hasty = new Asker({
+  const hasty = new CheckContext({
     ...options,
     files: [],
     offers: NOTHING,
     waits: { ...waits, replyMs: KNOCK_MS, replySends: 1 },
   });
-  const patient = new Asker({ ...options, files: [], offers: NOTHING });
+  const patient = new CheckContext({ ...options, files: [], offers: NOTHING });
   try {
     const exchange = await hasty.exchange();
     if ((await exchange.ask(request(name))) !== undefined) return undefined;
@@ -73,25 +73,25 @@ async function reach(options: SurveyOptions, name: string): Promise<string | und
   }
 }
 
-async function offersOf(asker: Asker): Promise<Offers> {
+async function offersOf(context: CheckContext): Promise<Offers> {
   const grants = async (name: string, value: string): Promise<boolean> =>
-    (await asker.grant(name, value)) !== undefined;
+    (await context.grant(name, value)) !== undefined;
   const [blksize, tsize, timeout, windowsize] = await Promise.all([
     grants('blksize', '1024'),
     grants('tsize', '0'),
     grants('timeout', '3'),
     grants('windowsize', '4'),
   ]);
-  const netascii = isServed(await asker.read([], asker.file.name, 'netascii'));
+  const netascii = isServed(await context.read([], context.file.name, 'netascii'));
   return { blksize, tsize, timeout, windowsize, netascii };
 }
 
 /** Reads a file of which there is no copy. @returns why it can't be read. */
-async function readFile(asker: Asker, wanted: WantedFile): Promise<OfferedFile | string> {
-  const { offers } = asker;
+async function readFile(context: CheckContext, wanted: WantedFile): Promise<OfferedFile | string> {
+  const { offers } = context;
   const file: OfferedFile = { name: wanted.name, size: undefined, bytes: Buffer.alloc(0) };
   const parts: Buffer[] = [];
-  const transfer = await Transfer.begin(asker, {
+  const transfer = await Transfer.begin(context, {
     file,
     options: [
       ...(offers.blksize ? ([['blksize', '1428']] as const) : []),
@@ -108,14 +108,14 @@ async function readFile(asker: Asker, wanted: WantedFile): Promise<OfferedFile |
   return { name: wanted.name, size, bytes: Buffer.concat(parts) };
 }
 
-async function look(asker: Asker, wanted: WantedFile): Promise<OfferedFile | string> {
+async function look(context: CheckContext, wanted: WantedFile): Promise<OfferedFile | string> {
   const name = printable(wanted.name);
-  const reply = await asker.read([], wanted.name);
+  const reply = await context.read([], wanted.name);
   if (reply?.kind === 'ERROR') return `the server does not give the file "${name}": ${describe(reply)}`;
   if (wanted.size !== undefined && wanted.bytes !== undefined) {
     return { name: wanted.name, size: wanted.size, bytes: wanted.bytes };
   }
-  const file = await readFile(asker, wanted);
+  const file = await readFile(context, wanted);
   return typeof file === 'string' ? `the file "${name}" can not be read: ${file}` : file;
 }
 
@@ -124,20 +124,20 @@ export async function survey(options: SurveyOptions, wanted: readonly WantedFile
   const unreachable = await reach(options, wanted[0]!.name);
   if (unreachable !== undefined) return unreachable;
   const placeholders = wanted.map(({ name }): OfferedFile => ({ name, size: undefined, bytes: Buffer.alloc(0) }));
-  const blind = new Asker({ ...options, files: placeholders, offers: NOTHING });
+  const blind = new CheckContext({ ...options, files: placeholders, offers: NOTHING });
   try {
     const offers = await offersOf(blind);
-    const asker = new Asker({ ...options, files: placeholders, offers });
+    const context = new CheckContext({ ...options, files: placeholders, offers });
     try {
       const files: OfferedFile[] = [];
       for (const file of wanted) {
-        const found = await look(asker, file);
+        const found = await look(context, file);
         if (typeof found === 'string') return found;
         files.push(found);
       }
       return { files, offers };
     } finally {
-      await asker.close();
+      await context.close();
     }
   } finally {
     await blind.close();

@@ -2,7 +2,7 @@
  * One read as a check drives it: block by block, with every block compared to what the file holds. Acknowledges
  * nothing but what it is told to. What the server does wrong comes back as a verdict.
  */
-import type { Asker } from './check-context.ts';
+import type { CheckContext } from './check-context.ts';
 import type { Exchange } from './exchange.ts';
 import { type OfferedFile, PLAIN_BLKSIZE, toNetascii } from './files.ts';
 import { describe, granted, type Options, payloadOf, type Reply, request } from './packets.ts';
@@ -29,7 +29,7 @@ export class Transfer {
   readonly first: Reply;
   readonly blksize: number;
   readonly windowsize: number;
-  readonly #asker: Asker;
+  readonly #context: CheckContext;
   readonly #expected: Buffer;
   /** In bytes of the wire; undefined: not known. */
   readonly size: number | undefined;
@@ -46,8 +46,8 @@ export class Transfer {
   /** Whether the last block has been taken. */
   over = false;
 
-  private constructor(asker: Asker, exchange: Exchange, first: Reply, options: TransferOptions) {
-    this.#asker = asker;
+  private constructor(context: CheckContext, exchange: Exchange, first: Reply, options: TransferOptions) {
+    this.#context = context;
     this.exchange = exchange;
     this.first = first;
     this.blksize = Number(granted(first, 'blksize') ?? PLAIN_BLKSIZE);
@@ -66,13 +66,13 @@ export class Transfer {
    *
    * @returns a verdict when neither an OACK nor DATA 1 comes.
    */
-  static async open(asker: Asker, options: TransferOptions): Promise<Transfer | Verdict> {
-    const exchange = await asker.exchange();
+  static async open(context: CheckContext, options: TransferOptions): Promise<Transfer | Verdict> {
+    const exchange = await context.exchange();
     const first = await exchange.ask(request(options.file.name, options.options, options.mode));
     if (first === undefined || (first.kind !== 'OACK' && !(first.kind === 'DATA' && first.number === 1))) {
       return fail(`expected OACK or DATA 1 in answer to the request, got ${describe(first)}`);
     }
-    const transfer = new Transfer(asker, exchange, first, options);
+    const transfer = new Transfer(context, exchange, first, options);
     const { blksize, windowsize } = transfer;
     if (!Number.isInteger(blksize) || blksize < 1 || !Number.isInteger(windowsize) || windowsize < 1) {
       return fail(`expected numbers in the OACK, got ${describe(first)}`);
@@ -81,8 +81,8 @@ export class Transfer {
   }
 
   /** Asks for a file, and takes the first block without acknowledging it. */
-  static async begin(asker: Asker, options: TransferOptions): Promise<Transfer | Verdict> {
-    const transfer = await Transfer.open(asker, options);
+  static async begin(context: CheckContext, options: TransferOptions): Promise<Transfer | Verdict> {
+    const transfer = await Transfer.open(context, options);
     if (isVerdict(transfer)) return transfer;
     return (await transfer.takeFirst()) ?? transfer;
   }
@@ -170,7 +170,7 @@ export class Transfer {
 
   async #takeNext(): Promise<Verdict | undefined> {
     const wanted = this.taken + 1;
-    const { resendMs } = this.#asker.waits;
+    const { resendMs } = this.#context.waits;
     const end = performance.now() + resendMs;
     for (;;) {
       const left = end - performance.now();

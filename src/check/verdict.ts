@@ -1,5 +1,5 @@
 /** What a check is and how it can end. Knows nothing of how the server is asked. */
-import type { Asker } from './check-context.ts';
+import type { CheckContext } from './check-context.ts';
 
 export const VERDICTS = ['pass', 'fail', 'not offered', 'not tried'] as const;
 
@@ -19,7 +19,7 @@ export interface Check {
   readonly clause: string;
   /** Sends what has killed servers: nothing else is asked meanwhile, so that it is known what did it. */
   readonly alone?: boolean;
-  run(asker: Asker): Promise<Verdict>;
+  run(context: CheckContext): Promise<Verdict>;
 }
 
 export function pass(detail = ''): Verdict {

@@ -1,5 +1,5 @@
 /** Statements 70 to 73: what a server does about losses, in windows and without. */
-import type { Asker } from './check-context.ts';
+import type { CheckContext } from './check-context.ts';
 import { isWhole } from './files.ts';
 import { describe, type Options, type Reply } from './packets.ts';
 import { Transfer } from './transfer.ts';
@@ -12,19 +12,19 @@ const LOSS_AT = WINDOW + 3;
 const MAX_WINDOWS = 3;
 
 /** A transfer in windows with a loss in mid-window: what was before it has been taken. */
-async function untilLoss(asker: Asker): Promise<Transfer | Verdict> {
-  if (!asker.offers.windowsize) return notOffered('the server does not grant windowsize');
-  const shape = asker.shape(4 * WINDOW);
+async function untilLoss(context: CheckContext): Promise<Transfer | Verdict> {
+  if (!context.offers.windowsize) return notOffered('the server does not grant windowsize');
+  const shape = context.shape(4 * WINDOW);
   if (isVerdict(shape)) return shape;
   const options: Options = [...shape.options, ['windowsize', String(WINDOW)]];
-  const transfer = await Transfer.begin(asker, { file: shape.file, options, nudges: false });
+  const transfer = await Transfer.begin(context, { file: shape.file, options, nudges: false });
   if (isVerdict(transfer)) return transfer;
   if (transfer.windowsize < 3) return notTried(`the server grants windows of ${transfer.windowsize}`);
   return transfer.needs(4 * WINDOW) ?? (await transfer.take(LOSS_AT - 1)) ?? transfer;
 }
 
-async function fullWindowAfterLoss(asker: Asker): Promise<Verdict> {
-  const transfer = await untilLoss(asker);
+async function fullWindowAfterLoss(context: CheckContext): Promise<Verdict> {
+  const transfer = await untilLoss(context);
   if (isVerdict(transfer)) return transfer;
   await transfer.acknowledge();
   // As many as a window has come without another ACK.
@@ -32,17 +32,17 @@ async function fullWindowAfterLoss(asker: Asker): Promise<Verdict> {
   return wrong === undefined ? pass() : fail(`after ACK ${LOSS_AT} in mid-window: ${wrong.detail}`);
 }
 
-async function repeatedEarlyAck(asker: Asker): Promise<Verdict> {
-  const transfer = await untilLoss(asker);
+async function repeatedEarlyAck(context: CheckContext): Promise<Verdict> {
+  const transfer = await untilLoss(context);
   if (isVerdict(transfer)) return transfer;
   const { exchange, windowsize } = transfer;
   exchange.forget();
   for (let count = 0; count < windowsize; count++) {
     await exchange.ack(LOSS_AT);
-    await exchange.pause(asker.waits.stepMs);
+    await exchange.pause(context.waits.stepMs);
   }
   transfer.acked = LOSS_AT;
-  const replies = await exchange.during(asker.waits.quietMs / 4);
+  const replies = await exchange.during(context.waits.quietMs / 4);
   const blocks = replies.filter(({ kind }) => kind === 'DATA').length;
   if (blocks > MAX_WINDOWS * windowsize) {
     return fail(`${windowsize} equal ACKs in mid-window drew ${blocks} blocks, with windows of ${windowsize}`);
@@ -52,10 +52,10 @@ async function repeatedEarlyAck(asker: Asker): Promise<Verdict> {
   return blocks > 0 ? pass(`${blocks} blocks`) : fail('an ACK in mid-window drew nothing');
 }
 
-async function lastBlockLost(asker: Asker): Promise<Verdict> {
-  const file = asker.wholeFile;
+async function lastBlockLost(context: CheckContext): Promise<Verdict> {
+  const file = context.wholeFile;
   if (file === undefined || !isWhole(file)) return notTried('needs a file small enough to be read');
-  const transfer = await Transfer.begin(asker, { file });
+  const transfer = await Transfer.begin(context, { file });
   if (isVerdict(transfer)) return transfer;
   const wrong = await transfer.take(Number.POSITIVE_INFINITY);
   if (wrong !== undefined) return wrong;
@@ -65,49 +65,50 @@ async function lastBlockLost(asker: Asker): Promise<Verdict> {
   const copy = await exchange.until((reply) => {
     instead ??= reply;
     return transfer.isBlock(reply, taken);
-  }, asker.waits.resendMs);
+  }, context.waits.resendMs);
   if (copy === undefined) return fail(`expected the last block again, got ${describe(instead)}`);
   const other = transfer.judge(taken, copy);
   if (other !== undefined) return other;
   await transfer.acknowledge();
-  return asker.offers.windowsize ? await lastWindowLost(asker) : pass();
+  return context.offers.windowsize ? await lastWindowLost(context) : pass();
 }
 
 /** The final block is lost, and the ACK of the one before it says so. */
-async function lastWindowLost(asker: Asker): Promise<Verdict> {
-  const shape = asker.shape(2);
+async function lastWindowLost(context: CheckContext): Promise<Verdict> {
+  const shape = context.shape(2);
   if (isVerdict(shape)) return pass('in lockstep; no file has two blocks');
   const options: Options = [...shape.options, ['windowsize', '4']];
-  const transfer = await Transfer.begin(asker, { file: shape.file, options });
+  const transfer = await Transfer.begin(context, { file: shape.file, options });
   if (isVerdict(transfer)) return transfer;
   const { blocks } = transfer;
   if (blocks === undefined || blocks < 2 || blocks > 20_000) return pass('in lockstep; no file has just a few windows');
   const wrong = await transfer.take(blocks - 2);
   if (wrong !== undefined) return wrong;
   const { exchange } = transfer;
-  await exchange.pause(asker.waits.quietMs / 4);
+  await exchange.pause(context.waits.quietMs / 4);
   exchange.forget();
   await transfer.acknowledge();
-  const last = await exchange.until((reply) => transfer.isBlock(reply, blocks), asker.waits.resendMs);
+  const last = await exchange.until((reply) => transfer.isBlock(reply, blocks), context.waits.resendMs);
   return last === undefined ? fail('the last block of the last window was not sent again') : pass();
 }
 
 /** All of a window is lost: only the server's timer can help. */
-async function windowLost(asker: Asker): Promise<Verdict> {
-  const windowsize = asker.offers.windowsize ? 4 : 1;
-  const shape = asker.shape(3 * windowsize);
+async function windowLost(context: CheckContext): Promise<Verdict> {
+  const windowsize = context.offers.windowsize ? 4 : 1;
+  const shape = context.shape(3 * windowsize);
   if (isVerdict(shape)) return shape;
   const options: Options =
     windowsize === 1 ? shape.options : [...shape.options, ['windowsize', String(windowsize)] as const];
-  const transfer = await Transfer.begin(asker, { file: shape.file, options });
+  const transfer = await Transfer.begin(context, { file: shape.file, options });
   if (isVerdict(transfer)) return transfer;
   const wrong = transfer.needs(2 * transfer.windowsize + 1) ?? (await transfer.take(transfer.windowsize - 1));
   if (wrong !== undefined) return wrong;
   const { exchange, taken } = transfer;
   await transfer.acknowledge();
   for (const what of ['sent', 'sent again']) {
-    const block = await exchange.until((reply) => transfer.isBlock(reply, taken + 1), asker.waits.resendMs);
-    if (block === undefined) return fail(`block ${taken + 1} was not ${what} within ${asker.waits.resendMs / 1000} s`);
+    const block = await exchange.until((reply) => transfer.isBlock(reply, taken + 1), context.waits.resendMs);
+    if (block === undefined)
+      return fail(`block ${taken + 1} was not ${what} within ${context.waits.resendMs / 1000} s`);
   }
   return (await transfer.take(transfer.windowsize + 1)) ?? pass();
 }

@@ -1,5 +1,5 @@
 /** Statements 63 to 65: what follows block 65535. Small blocks make it soon come. */
-import type { Asker } from './check-context.ts';
+import type { CheckContext } from './check-context.ts';
 import { bombard } from './blocks.ts';
 import { bySize, type OfferedFile, PLAIN_BLKSIZE } from './files.ts';
 import type { Options } from './packets.ts';
@@ -10,8 +10,8 @@ const TURN = 65_536;
 const MIN_BLKSIZE = 8;
 
 /** Begins a transfer that has so many blocks at least. */
-async function longTransfer(asker: Asker, blocks: number, windowsize: number): Promise<Transfer | Verdict> {
-  const { offers, files } = asker;
+async function longTransfer(context: CheckContext, blocks: number, windowsize: number): Promise<Transfer | Verdict> {
+  const { offers, files } = context;
   const blksize = offers.blksize ? MIN_BLKSIZE : PLAIN_BLKSIZE;
   const least = (blocks - 1) * blksize;
   const enough = ({ size }: OfferedFile): boolean => size !== undefined && size >= least;
@@ -19,22 +19,22 @@ async function longTransfer(asker: Asker, blocks: number, windowsize: number): P
   if (file === undefined) return notTried(`needs a file of ${least} bytes`);
   const small: Options = offers.blksize ? [['blksize', String(blksize)]] : [];
   let transfer = offers.windowsize
-    ? await Transfer.begin(asker, { file, options: [...small, ['windowsize', String(windowsize)]] })
-    : await Transfer.begin(asker, { file, options: small });
+    ? await Transfer.begin(context, { file, options: [...small, ['windowsize', String(windowsize)]] })
+    : await Transfer.begin(context, { file, options: small });
   // Some servers have no room for the OACK of two options beside blocks this small.
-  if (isVerdict(transfer) && offers.windowsize) transfer = await Transfer.begin(asker, { file, options: small });
+  if (isVerdict(transfer) && offers.windowsize) transfer = await Transfer.begin(context, { file, options: small });
   if (isVerdict(transfer)) return transfer;
   return transfer.needs(blocks) ?? transfer;
 }
 
-async function past(asker: Asker, blocks: number): Promise<Verdict> {
-  const transfer = await longTransfer(asker, blocks, 32);
+async function past(context: CheckContext, blocks: number): Promise<Verdict> {
+  const transfer = await longTransfer(context, blocks, 32);
   if (isVerdict(transfer)) return transfer;
   return (await transfer.take(blocks - 1)) ?? pass(`${blocks} blocks of ${transfer.blksize} bytes`);
 }
 
-async function aroundTheWrap(asker: Asker): Promise<Verdict> {
-  const transfer = await longTransfer(asker, TURN + 64, 7);
+async function aroundTheWrap(context: CheckContext): Promise<Verdict> {
+  const transfer = await longTransfer(context, TURN + 64, 7);
   if (isVerdict(transfer)) return transfer;
   // ACKs of exactly 65535 and 0, in mid-window or not, as it may fall.
   for (const stop of [TURN - 1, TURN]) {
@@ -45,7 +45,7 @@ async function aroundTheWrap(asker: Asker): Promise<Verdict> {
   const wrong = await transfer.take(transfer.windowsize + 2);
   if (wrong !== undefined) return wrong;
   const old = TURN - 6;
-  const replies = await bombard(asker, transfer.exchange, old);
+  const replies = await bombard(context, transfer.exchange, old);
   const back = replies.find(({ kind, number }) => kind === 'DATA' && number > TURN / 2);
   if (back !== undefined) return fail(`ACK ${old} from before the wrap drew DATA ${back.number}`);
   return (await transfer.take(2 * transfer.windowsize)) ?? pass();
@@ -56,13 +56,13 @@ export const WRAP_CHECKS: readonly Check[] = [
     number: 63,
     title: 'Block 65535 is followed by block 0',
     clause: 'what nearly all clients expect; RFC 1350 does not say',
-    run: (asker) => past(asker, TURN + 64),
+    run: (context) => past(context, TURN + 64),
   },
   {
     number: 64,
     title: 'Block numbers wrap a second and a third time',
     clause: 'a server has been seen to pass the first wrap alone',
-    run: (asker) => past(asker, 3 * TURN + 64),
+    run: (context) => past(context, 3 * TURN + 64),
   },
   {
     number: 65,

@@ -43,7 +43,7 @@ const GROUPS: readonly { readonly commands: readonly string[]; readonly load: ()
     commands: ['channels', 'versions', 'rollback', 'remove', 'keep', 'channel'],
     load: async () => (await import('./store/channel-commands.ts')).addChannelCommands,
   },
-  { commands: ['pins', 'pin', 'rollout'], load: async () => (await import('./store/pin-commands.ts')).addNodeCommands },
+  { commands: ['pins', 'pin', 'rollout'], load: async () => (await import('./store/pin-commands.ts')).addPinCommands },
   {
     commands: ['render', 'explain', 'validate'],
     load: async () => (await import('./preview-commands.ts')).addPreviewCommands,

@@ -1,7 +1,7 @@
 /** `reveille render`, `explain` and `validate`: see before serving. Knows flags, output and exit codes. */
 import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { ASKER_KEYS, type Asker, checkAsker } from '../preview/requester.ts';
+import { PREVIEW_CLIENT_KEYS, type PreviewClient, checkPreviewClient } from '../preview/preview-client.ts';
 import { escapeText, showValue } from '../text/escape.ts';
 import type { CommandContext } from '../daemon/interrupts.ts';
 import { Preview } from '../preview/preview.ts';
@@ -18,7 +18,7 @@ export interface PreviewContext extends CommandContext {
   readonly stdout?: { write(text: string | Uint8Array): unknown };
 }
 
-interface PreviewFlags extends Asker {
+interface PreviewFlags extends PreviewClient {
   readonly config: string;
   readonly json?: boolean;
 }
@@ -29,7 +29,10 @@ async function withPreview<T>(
   context: PreviewContext,
   work: (preview: Preview) => Promise<T>,
 ): Promise<T> {
-  const asker = checkAsker(Object.fromEntries(ASKER_KEYS.map((key) => [key, flags[key]])), (key) => `--${key}`);
+  const client = checkPreviewClient(
+    Object.fromEntries(PREVIEW_CLIENT_KEYS.map((key) => [key, flags[key]])),
+    (key) => `--${key}`,
+  );
   const settings = resolveSettings({}, flags.config);
   const warn = (message: string, detail: Readonly<Record<string, unknown>>): void => {
     const more = Object.entries(detail).map(([key, value]) => `${key} ${String(value)}`);
@@ -37,7 +40,7 @@ async function withPreview<T>(
   };
   let preview: Preview;
   try {
-    preview = await Preview.open({ settings, base: dirname(resolve(flags.config)), asker, onWarning: warn });
+    preview = await Preview.open({ settings, base: dirname(resolve(flags.config)), client, onWarning: warn });
   } catch (error) {
     const isMistake = error instanceof Error && ['RenderConfigError', 'StoreError'].includes(error.name);
     throw isMistake ? new UsageError(escapeText(error.message, 2000), { cause: error }) : error;
@@ -67,7 +70,7 @@ function refusalOf({ end }: Way): string | undefined {
 }
 
 async function runRender(name: string, flags: PreviewFlags, context: PreviewContext): Promise<ExitCode> {
-  const way = await withPreview(flags, context, (preview) => preview.look(checkName(name)));
+  const way = await withPreview(flags, context, (preview) => preview.request(checkName(name)));
   const { end } = way;
   if (flags.json === true) {
     const bytes = end.kind === 'content' ? { text: Buffer.from(end.bytes).toString() } : {};
@@ -80,7 +83,7 @@ async function runRender(name: string, flags: PreviewFlags, context: PreviewCont
 }
 
 async function runExplain(name: string, flags: PreviewFlags, context: PreviewContext): Promise<ExitCode> {
-  const way = await withPreview(flags, context, (preview) => preview.look(checkName(name)));
+  const way = await withPreview(flags, context, (preview) => preview.request(checkName(name)));
   const text = flags.json === true ? `${JSON.stringify(wayToJson(way), undefined, 2)}\n` : wayToText(way);
   writerOf(context).write(text);
   return EXIT.fine;

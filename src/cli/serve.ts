@@ -58,7 +58,7 @@ export function addServe(program: Command, context: CommandContext, done: (code:
       'ports a worker sends from, on each address (default: 4; linux engine)',
       flag('--ports-per-worker', KINDS.portsPerWorker),
     )
-    .option('--address-per-socket', 'listen on each local address by itself (linux engine; others always do)')
+    .option('--listen-on-each-address', 'listen on each local address by itself (linux engine; others always do)')
     .option('--cache-bytes <SIZE>', 'memory for contents (default: 2GiB)', flag('--cache-bytes', KINDS.cacheBytes))
     .option(
       '--memory-limit <SIZE>',

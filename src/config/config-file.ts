@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { escapeText, showValue } from '../text/escape.ts';
 import { errorCode } from '../text/error-text.ts';
 import { offsetOf, type Path, spell, valueAt } from '../text/yaml-place.ts';
-import { nearest } from '../text/closest-word.ts';
+import { closestWord } from '../text/closest-word.ts';
 import { ROUTE_KEYS, ROUTES } from './route-list.ts';
 import { SETTING_KINDS, type Settings } from './settings.ts';
 import { UsageError } from './usage-error.ts';
@@ -137,7 +137,7 @@ function mistakesIn(issue: z.core.$ZodIssue, plain: Record<string, unknown>): Mi
   if (issue.code === 'unrecognized_keys') {
     const keys = issue.path.length === 0 ? KEYS : ROUTE_KEYS;
     return issue.keys.map((key) => {
-      const meant = nearest(key, keys);
+      const meant = closestWord(key, keys);
       const known = meant === undefined ? `one of ${keys.join(', ')}` : `a known key (did you mean ${meant}?)`;
       return { path: [...issue.path, key], text: `expected ${known}, got an unknown key` };
     });

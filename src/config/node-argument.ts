@@ -20,7 +20,7 @@ function nodeByForm(text: string): NodeId | undefined {
  *
  * @throws UsageError for what names no node.
  */
-export function nodeText(text: string): NodeId {
+export function parseNode(text: string): NodeId {
   const kind = NODE_KINDS.find((one) => text.toLowerCase().startsWith(`${one}:`));
   const node = nodeByForm(kind === undefined ? text : text.slice(kind.length + 1));
   if (node === undefined || (kind !== undefined && !node.startsWith(`${kind}:`))) {

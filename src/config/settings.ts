@@ -36,7 +36,7 @@ export interface Settings {
   /** Linux engine: sockets per local address over which a worker spreads its transfers. */
   readonly portsPerWorker: number;
   /** Linux engine: a listening socket for each local address instead of one for all. */
-  readonly addressPerSocket: boolean;
+  readonly listenOnEachAddress: boolean;
   /** Memory for the contents of files, in bytes; 0 keeps nothing that no transfer reads. */
   readonly cacheBytes: number;
   /** Bytes of contents being read and kept together, never exceeded. */
@@ -99,7 +99,7 @@ export const SETTING_KINDS: { readonly [K in keyof Settings]: ValueKind<NonNulla
   workers: wholeNumber(1, 256),
   engine: oneOf(['auto', 'linux', 'portable']),
   portsPerWorker: wholeNumber(1, 64),
-  addressPerSocket: yesOrNo,
+  listenOnEachAddress: yesOrNo,
   cacheBytes: size('a size such as 512MiB or 2GiB'),
   memoryLimit: size('a size such as 512MiB or 2GiB'),
   sessions: wholeNumber(1, 1_000_000),
@@ -159,7 +159,7 @@ export function defaultSettings(): Settings {
     workers: defaultWorkers(),
     engine: 'auto',
     portsPerWorker: 4,
-    addressPerSocket: false,
+    listenOnEachAddress: false,
     cacheBytes: 2 * 2 ** 30,
     memoryLimit: defaultMemoryLimit(),
     sessions: 10_000,

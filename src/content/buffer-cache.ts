@@ -24,8 +24,8 @@ export interface Loaded {
 }
 
 /** Bytes that stay until released. */
-export interface Lease {
-  readonly kind: 'lease';
+export interface HeldBytes {
+  readonly kind: 'held';
   readonly handle: SharedHandle;
   /** Call once, when no reader is left. Calling it again does nothing. */
   release(): void;
@@ -125,18 +125,18 @@ export class BufferCache {
 
   /**
    * The bytes called `key`, from memory or by `load`. However many ask at once, `load` runs once, and all get what
-   * it gives: a lease each, or its failure, or (rejected) what it threw.
+   * it gives: the bytes, held for each, or its failure, or (rejected) what it threw.
    *
    * @param key must name one version of the bytes, for instance by a file's identity: versions of one name live side
    *   by side under keys of their own.
    * @param expectedBytes makes room in the budget before the load instead of after it.
    */
-  async acquire(key: string, load: () => Promise<Loaded | Unloaded>, expectedBytes = 0): Promise<Lease | Unloaded> {
+  async acquire(key: string, load: () => Promise<Loaded | Unloaded>, expectedBytes = 0): Promise<HeldBytes | Unloaded> {
     const present = this.#held.get(key) ?? this.#unshelve(key) ?? this.#revive(key);
     if (present !== undefined) {
       this.#hits++;
       present.readers++;
-      return this.#lease(present);
+      return this.#handOut(present);
     }
     this.#misses++;
     const loading = this.#loads.get(key);
@@ -145,7 +145,7 @@ export class BufferCache {
     const underWay = loading ?? this.#startLoad(key, load, expectedBytes);
     underWay.waiting++;
     const result = await underWay.result;
-    return 'kind' in result ? result : this.#lease(result);
+    return 'kind' in result ? result : this.#handOut(result);
   }
 
   /**
@@ -308,10 +308,10 @@ export class BufferCache {
     this.#keepToBudget();
   }
 
-  #lease(entry: Entry): Lease {
+  #handOut(entry: Entry): HeldBytes {
     let released = false;
     return {
-      kind: 'lease',
+      kind: 'held',
       handle: entry.loaded.handle,
       release: () => {
         if (released) return;

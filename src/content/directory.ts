@@ -91,7 +91,7 @@ export class Directory implements Source {
       }
       const load = () => snapshot(found, mode, this.#take);
       const loaded = await this.#cache.acquire(this.#key(found, mode), load, found.size);
-      if (loaded.kind === 'lease') {
+      if (loaded.kind === 'held') {
         return { kind: 'content', handle: loaded.handle, label: name, release: () => loaded.release() };
       }
       if (loaded === CHANGED) {

@@ -142,7 +142,7 @@ export async function snapshot(
   try {
     return await readOpened(handle, file, mode, options);
   } catch (error) {
-    // V8's word for memory that is not to be had, and for arrays longer than it makes (4 GiB on Node 20).
+    // V8's word for memory that is not to be had, and for arrays longer than it makes (4 GiB on Node.js 20).
     if (error instanceof RangeError) {
       const reason = `a file of ${file.size} bytes can't be held in memory: ${error.message}`;
       return { kind: 'denied', reason, tooLarge: true };

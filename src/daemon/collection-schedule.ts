@@ -6,13 +6,13 @@ import { statfs } from 'node:fs/promises';
 import type { VerbEnd } from '../admin/api.ts';
 
 /** How often the free space is looked at. */
-const LOOK_MS = 30_000;
+const CHECK_MS = 30_000;
 /** Less of the disk than this, and a collection comes before its time. */
 const MIN_FREE_PERCENT = 10;
 /** Where a collection did not help, the next one for want of space waits so long. */
 const PRESSURE_AGAIN_MS = 5 * 60_000;
 
-export interface CollectorOptions {
+export interface CollectionScheduleOptions {
   readonly store: string;
   /** Between two collections; 0: only when the disk gets full. */
   readonly everyMs: number;
@@ -26,15 +26,15 @@ export interface CollectorOptions {
   readonly now?: () => number;
 }
 
-export interface CollectorStats {
+export interface CollectionStats {
   readonly runs: number;
   readonly failures: number;
   readonly versions: number;
   readonly bytes: number;
 }
 
-export class Collector {
-  readonly #options: CollectorOptions;
+export class CollectionSchedule {
+  readonly #options: CollectionScheduleOptions;
   readonly #now: () => number;
   #timer: NodeJS.Timeout | undefined;
   #lastRunAt: number;
@@ -44,20 +44,20 @@ export class Collector {
   #versions = 0;
   #bytes = 0;
 
-  constructor(options: CollectorOptions) {
+  constructor(options: CollectionScheduleOptions) {
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
     this.#lastRunAt = this.#now();
   }
 
-  /** Begins to look; nothing of it keeps the process alive. */
+  /** Begins to check; no timer keeps the process alive. */
   start(): void {
     const { everyMs } = this.#options;
-    const step = everyMs === 0 ? LOOK_MS : Math.min(LOOK_MS, everyMs);
-    this.#timer = setInterval(() => void this.look(), step).unref();
+    const step = everyMs === 0 ? CHECK_MS : Math.min(CHECK_MS, everyMs);
+    this.#timer = setInterval(() => void this.collectIfDue(), step).unref();
   }
 
-  stats(): CollectorStats {
+  stats(): CollectionStats {
     return { runs: this.#runs, failures: this.#failures, versions: this.#versions, bytes: this.#bytes };
   }
 
@@ -66,7 +66,7 @@ export class Collector {
   }
 
   /** Collects if it is time, or if there is little room. One collection at a time. */
-  async look(): Promise<void> {
+  async collectIfDue(): Promise<void> {
     if (this.#busy) return;
     const { everyMs } = this.#options;
     this.#busy = true;

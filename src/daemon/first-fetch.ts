@@ -74,7 +74,7 @@ function nearestAddress(addresses: readonly Address[]): Address | undefined {
 }
 
 /** @returns `Try: curl …`, or undefined when there is nothing to try. */
-export async function fetchHint(addresses: readonly Address[], root: string): Promise<string | undefined> {
+export async function firstFetch(addresses: readonly Address[], root: string): Promise<string | undefined> {
   const at = nearestAddress(addresses);
   const name = at === undefined ? undefined : await exampleFile(root);
   if (at === undefined || name === undefined) return undefined;

@@ -10,14 +10,14 @@ import type { CacheRow, ChannelRow } from '../live/wire.ts';
 import type { Server } from '../server/types.ts';
 import { escapeText } from '../text/escape.ts';
 import type { LiveApiOptions } from '../admin/live-api.ts';
-import { nodeText } from '../config/node-argument.ts';
+import { parseNode } from '../config/node-argument.ts';
 import type { ServedContent } from './served-content.ts';
 import { UsageError } from '../config/usage-error.ts';
 
 /** Channels that are told of. */
 const MAX_CHANNELS = 100;
 
-export interface ObservedParts {
+export interface LiveFeedParts {
   readonly server: () => Server | undefined;
   readonly content: ServedContent;
   readonly cache: BufferCache;
@@ -49,7 +49,7 @@ function cacheRow(cache: BufferCache): CacheRow {
   return { heldBytes, idleBytes, shelvedBytes, entries, hits, misses, evictions };
 }
 
-export function liveStateOf({ server, content, cache, version, workers }: ObservedParts): LiveState {
+export function liveStateOf({ server, content, cache, version, workers }: LiveFeedParts): LiveState {
   return new LiveState({
     server,
     channels: () => channelRows(content),
@@ -69,7 +69,7 @@ export function liveApiOf(state: LiveState, content: ServedContent): LiveApiOpti
       const node = content.routes.inventory?.named(text);
       if (node === undefined) {
         try {
-          return [nodeText(text)];
+          return [parseNode(text)];
         } catch (error) {
           const isName = /^[\x21-\x7e]{1,100}$/.test(text);
           throw isName && error instanceof UsageError

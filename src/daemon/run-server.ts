@@ -11,7 +11,7 @@ import { formatAddress } from '../text/address-text.ts';
 import { type Admin, startAdmin } from '../admin/admin-server.ts';
 import { escapeText } from '../text/escape.ts';
 import { errorCode, errorLine } from '../text/error-text.ts';
-import { fetchHint } from './first-fetch.ts';
+import { firstFetch } from './first-fetch.ts';
 import type { CommandContext } from './interrupts.ts';
 import { Log, type LogTarget, stdoutTarget } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
@@ -160,7 +160,7 @@ class ServerRun {
               token,
               run: store === undefined ? undefined : (verb, args) => store.verbs.run(verb, args),
               reload: this.#live === undefined ? undefined : () => this.#live!.reload('asked over HTTP'),
-              trace: (name, asker) => this.#content.look(name, asker),
+              trace: (name, client) => this.#content.preview(name, client),
             },
           }),
       isReady: () => this.#server?.ready ?? false,
@@ -218,7 +218,7 @@ class ServerRun {
       sources: (engine) => this.#content.sources(engine),
       engine: settings.engine,
       portsPerWorker: settings.portsPerWorker,
-      socketPerAddress: settings.addressPerSocket,
+      listenOnEachAddress: settings.listenOnEachAddress,
       workers: settings.workers,
       limits: {
         ...DEFAULT_LIMITS,
@@ -289,7 +289,7 @@ class ServerRun {
     });
     if (settings.root === undefined || !(settings.hint ?? stderr.isTTY === true)) return;
     // Beside the main line: looking for an example on a disk that hangs must not hold up a stop.
-    fetchHint(addresses, settings.root).then(
+    firstFetch(addresses, settings.root).then(
       (hint) => {
         if (hint !== undefined && this.#stopsAsked === 0) stderr.write(`${hint}\n`);
       },

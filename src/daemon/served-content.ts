@@ -7,8 +7,8 @@ import { Directory } from '../content/directory.ts';
 import type { Source } from '../content/types.ts';
 import type { Engine } from '../engine/types.ts';
 import type { RenderRecord } from '../render/types.ts';
-import type { Asker } from '../preview/requester.ts';
-import { look } from '../preview/preview-request.ts';
+import type { PreviewClient } from '../preview/preview-client.ts';
+import { previewRequest } from '../preview/preview-request.ts';
 import { renderConfig } from '../config/render-config.ts';
 import { ServedRoutes } from './served-routes.ts';
 import { ServedStore } from './served-store.ts';
@@ -91,18 +91,18 @@ export class ServedContent {
   }
 
   /** What a node would get. @throws Error before the server has started. */
-  async look(name: string, asker: Asker): Promise<Way> {
+  async preview(name: string, client: PreviewClient): Promise<Way> {
     const store = this.#store;
     const clock = this.#engine?.clock;
     if (clock === undefined) throw new Error('the server has not started yet');
-    return await look(
+    return await previewRequest(
       {
         settings: this.#options.settings,
         routes: this.routes,
         rehearse: store === undefined ? undefined : (who) => store.rehearse(clock, who),
       },
       name,
-      asker,
+      client,
     );
   }
 

@@ -13,7 +13,7 @@ import type {
 } from '../boot-set/index.ts';
 import { BufferCache } from '../content/buffer-cache.ts';
 import type { Engine } from '../engine/types.ts';
-import { Collector, type CollectorStats } from './collection-schedule.ts';
+import { CollectionSchedule, type CollectionStats } from './collection-schedule.ts';
 import type { Settings } from '../config/settings.ts';
 import { VerbRunner } from './verb-runner.ts';
 
@@ -30,14 +30,14 @@ export interface ServedStoreOptions {
 type Parts = typeof import('../boot-set/index.ts');
 
 export interface StoreStats extends BootSetsStats {
-  readonly collection: CollectorStats;
+  readonly collection: CollectionStats;
 }
 
 export class ServedStore {
   readonly verbs: VerbRunner;
   readonly #options: ServedStoreOptions;
   readonly #store: Store;
-  readonly #collector: Collector;
+  readonly #schedule: CollectionSchedule;
   #source: BootSets | undefined;
   readonly #parts: Parts;
 
@@ -47,7 +47,7 @@ export class ServedStore {
     this.#store = store;
     this.#parts = parts;
     this.verbs = new VerbRunner({ store: path });
-    this.#collector = new Collector({
+    this.#schedule = new CollectionSchedule({
       store: path,
       everyMs: settings.gcEvery,
       graceMs: settings.gcGrace,
@@ -82,29 +82,29 @@ export class ServedStore {
       mapFile,
       prefetchBytes: settings.prefetch ? settings.cacheBytes : 0,
     });
-    this.#collector.start();
+    this.#schedule.start();
     return this.#source;
   }
 
-  /** What the source would give now, without a trace in it. @param asker who is where, if that is known. */
-  rehearse(clock: Engine['clock'], asker: RehearsalOptions['asker']): Promise<Rehearsal> {
+  /** What the source would give now, without a trace in it. @param client who is where, if that is known. */
+  rehearse(clock: Engine['clock'], client: RehearsalOptions['client']): Promise<Rehearsal> {
     return this.#parts.Rehearsal.begin({
       ...this.#sourceOptions(clock),
       // What it keeps is its own: the server's cache knows nobody who only looks.
       cache: new BufferCache({ maxBytes: 0, limitBytes: this.#options.settings.memoryLimit }),
       known: this.#store.pins(),
-      asker,
+      client,
     });
   }
 
   stats(): StoreStats | undefined {
     const stats = this.#source?.stats();
-    return stats === undefined ? undefined : { ...stats, collection: this.#collector.stats() };
+    return stats === undefined ? undefined : { ...stats, collection: this.#schedule.stats() };
   }
 
   #sourceOptions(clock: Engine['clock']): Omit<BootSetsOptions, 'cache'> {
     const { settings, labelsOf, onWarning } = this.#options;
-    const { LeaseFile, Neighbours } = this.#parts;
+    const { DhcpLeases, Neighbours } = this.#parts;
     return {
       store: this.#store,
       clock,
@@ -112,7 +112,7 @@ export class ServedStore {
       stageZero: settings.stageZero,
       sharedNetworks: settings.sharedNetworks,
       tables: [
-        ...(settings.leases === undefined ? [] : [new LeaseFile(settings.leases)]),
+        ...(settings.leases === undefined ? [] : [new DhcpLeases(settings.leases)]),
         ...(process.platform === 'linux' ? [new Neighbours()] : []),
       ],
       caseInsensitive: settings.caseInsensitive,
@@ -123,7 +123,7 @@ export class ServedStore {
 
   /** After the last transfer: what is left of pins is written. */
   async close(): Promise<void> {
-    this.#collector.stop();
+    this.#schedule.stop();
     this.verbs.close();
     await this.#source?.close();
     await this.#store.close();

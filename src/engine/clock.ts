@@ -34,7 +34,7 @@ export class MonotonicClock implements Clock {
     const sleep = (): void => {
       timer = setTimeout(ring, Math.min(MAX_SLEEP_MS, Math.max(0, at - this.now())));
     };
-    // Node's timers count the whole milliseconds of another clock: now and then one rings a fraction too early.
+    // Node.js's timers count the whole milliseconds of another clock: now and then one rings a fraction too early.
     const ring = (): void => (this.now() < at ? sleep() : fn());
     sleep();
     return () => clearTimeout(timer);

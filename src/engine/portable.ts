@@ -1,5 +1,5 @@
 /**
- * The engine that runs wherever Node does: node:dgram, a socket for each link. A socket of its own, connected to its
+ * The engine that runs wherever Node.js does: node:dgram, a socket for each link. A socket of its own, connected to its
  * peer, has three virtues: the kernel keeps strangers away from it, its port is as random as the system's ephemeral
  * range, and a client that has gone shows at once (ECONNREFUSED reaches connected sockets only).
  */
@@ -37,7 +37,7 @@ const HEADERS = new Uint8Array(0x10000 * DATA_HEADER);
 for (let block = 0; block < 0x10000; block++) encodeDataHeader(HEADERS.subarray(block * DATA_HEADER), block);
 
 /**
- * Addresses here are numbers already. Node's own lookup would put every send off to a later turn of the event loop,
+ * Addresses here are numbers already. Node.js's own lookup would put every send off to a later turn of the event loop,
  * and a socket closed meanwhile (after the last ACK of a download) would not send at all.
  */
 const lookup: NonNullable<SocketOptions['lookup']> = (address, _options, done) => {
@@ -80,7 +80,7 @@ function connect(socket: Socket, peer: Address): Promise<void> {
   });
 }
 
-/** Nobody can be reached at port 0, though a datagram may claim to come from there (RFC 768); Node throws at it. */
+/** Nobody can be reached at port 0, though a datagram may claim to come from there (RFC 768); Node.js throws at it. */
 function sendTo(
   socket: Socket,
   parts: Uint8Array | Uint8Array[],

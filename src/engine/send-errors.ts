@@ -36,7 +36,7 @@ const NUMBERS: Readonly<Record<number, SendErrno>> = {
 
 const NAMES: ReadonlySet<string> = new Set(SEND_ERRNOS);
 
-/** @param errno Linux's number, or the name that Node gives. */
+/** @param errno Linux's number, or the name that Node.js gives. */
 export function sendErrno(errno: number | string | undefined): SendErrno {
   if (typeof errno === 'number') return NUMBERS[errno] ?? 'other';
   return errno !== undefined && NAMES.has(errno) ? (errno as SendErrno) : 'other';

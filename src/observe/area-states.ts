@@ -17,7 +17,7 @@ const ENOUGH_PACKETS = 200;
 /** Silence after which requests count as missing rather than between two boots. */
 const QUIET_MS = 60_000;
 
-export interface Outlook {
+export interface AreaFigures {
   /** Milliseconds since the epoch. */
   readonly now: number;
   readonly ready: boolean;
@@ -40,7 +40,7 @@ function report(area: Area, state: AreaState, headline: string, detail: string):
   return { area, state, headline, detail };
 }
 
-function requests({ now, ready, lastRequestAt, requestsPerS, minute }: Outlook): AreaReport {
+function requests({ now, ready, lastRequestAt, requestsPerS, minute }: AreaFigures): AreaReport {
   if (!ready) {
     return report(
       'requests',
@@ -74,7 +74,7 @@ function requests({ now, ready, lastRequestAt, requestsPerS, minute }: Outlook):
   return report('requests', 'fine', rate, 'Nodes have an address and find this server.');
 }
 
-function server({ minute, queued, firstReplyP99 }: Outlook): AreaReport {
+function server({ minute, queued, firstReplyP99 }: AreaFigures): AreaReport {
   if (minute.workersLost > 0) {
     return report(
       'server',
@@ -120,7 +120,7 @@ function server({ minute, queued, firstReplyP99 }: Outlook): AreaReport {
   );
 }
 
-function network({ minute, trouble }: Outlook): AreaReport {
+function network({ minute, trouble }: AreaFigures): AreaReport {
   if (trouble.network > 0) {
     return report(
       'network',
@@ -158,7 +158,7 @@ function network({ minute, trouble }: Outlook): AreaReport {
   );
 }
 
-function files({ minute, trouble, worstFile }: Outlook): AreaReport {
+function files({ minute, trouble, worstFile }: AreaFigures): AreaReport {
   if (minute.unreadable > 0) {
     return report(
       'files',
@@ -181,7 +181,7 @@ function files({ minute, trouble, worstFile }: Outlook): AreaReport {
   return report('files', 'fine', 'nothing missed', 'No node has stopped at a file that is missing or refused.');
 }
 
-function nodes({ trouble, booting }: Outlook): AreaReport {
+function nodes({ trouble, booting }: AreaFigures): AreaReport {
   const bad = trouble.nodes + trouble.server;
   if (bad > 0) {
     return report(
@@ -196,6 +196,6 @@ function nodes({ trouble, booting }: Outlook): AreaReport {
 }
 
 /** In the order in which a boot meets them. */
-export function outlookOf(outlook: Outlook): AreaReport[] {
-  return [requests(outlook), server(outlook), network(outlook), files(outlook), nodes(outlook)];
+export function areaReports(figures: AreaFigures): AreaReport[] {
+  return [requests(figures), server(figures), network(figures), files(figures), nodes(figures)];
 }

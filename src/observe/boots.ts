@@ -33,7 +33,7 @@ export function isReplaced({ end }: Ask): boolean {
 export const BEGAN_ANEW = 'The client began anew';
 
 /** Follows one boot, and says where the next one begins. */
-class Course {
+class BootProgress {
   #first = '';
   #lastAt = 0;
   #othersAsked = false;
@@ -66,12 +66,12 @@ function nameOf(file: string): string {
 /** @param asks oldest first. @returns boots, oldest first, none of them empty. */
 export function bootsOf(asks: readonly Ask[]): Ask[][] {
   const boots: Ask[][] = [];
-  const course = new Course();
+  const progress = new BootProgress();
   for (const ask of asks) {
-    const begins = boots.length === 0 || course.begins(ask);
+    const begins = boots.length === 0 || progress.begins(ask);
     if (begins) boots.push([]);
     boots.at(-1)!.push(ask);
-    course.follow(ask, begins);
+    progress.follow(ask, begins);
   }
   return boots;
 }

@@ -12,10 +12,10 @@ import type {
   StartRecord,
   TransferRecord,
 } from '../server/types.ts';
-import { Course, countsOf } from './time-series.ts';
+import { TimeSeries, countsOf } from './time-series.ts';
 import { NodeHistory } from './node-history.ts';
 import { reportOf } from './node-report.ts';
-import { outlookOf } from './area-states.ts';
+import { areaReports } from './area-states.ts';
 import { Problems } from './problems.ts';
 import { groupingsOf, type KnownNode, RowList, type Rows } from './row-list.ts';
 import type {
@@ -58,7 +58,7 @@ export class LiveState {
   readonly #parts: LiveStateParts;
   readonly #now: () => number;
   readonly #problems: Problems;
-  readonly #course = new Course();
+  readonly #series = new TimeSeries();
   readonly #list: RowList;
   readonly #startedAt: number;
   readonly #listeners = new Set<(change: LiveChange) => void>();
@@ -112,7 +112,7 @@ export class LiveState {
     this.#problems.transfer(record);
     const { firstReplyMs, durationMs } = record;
     const now = this.#now();
-    if (firstReplyMs !== undefined) this.#course.replied(now - durationMs, firstReplyMs, now);
+    if (firstReplyMs !== undefined) this.#series.replied(now - durationMs, firstReplyMs, now);
   }
 
   onRefusal(record: RefusalRecord): void {
@@ -126,7 +126,7 @@ export class LiveState {
     if (server === undefined) return;
     const stats = server.stats();
     const now = this.#now();
-    this.#course.sample(now, countsOf(stats), stats.transfersActive);
+    this.#series.sample(now, countsOf(stats), stats.transfersActive);
     if (this.#listeners.size === 0) {
       this.#told = undefined;
       return;
@@ -154,7 +154,7 @@ export class LiveState {
     const now = this.#now();
     // Whoever listens already has been told of rows as they were then, and is told of changes against those.
     const rows = this.#told === undefined ? this.#rows(now).rows : [...this.#told.rows.values()];
-    return { ...this.#whole(now), nodes: rows, chart: this.#course.points() };
+    return { ...this.#whole(now), nodes: rows, chart: this.#series.points() };
   }
 
   /** What is remembered of a node. @param asked as somebody wrote it. @param ids what that names, the best first. */
@@ -183,8 +183,8 @@ export class LiveState {
     const { rows, booting, trouble, unlisted } = this.#rows(now);
     const { transfersActive: active = 0, transfersQueued: queued = 0 } = server?.stats() ?? {};
     const problems = this.#problems.list();
-    const { minute, now: pace } = this.#course;
-    const firstReplyP99 = this.#course.firstReplyOfMinute(0.99);
+    const { minute, now: pace } = this.#series;
+    const firstReplyP99 = this.#series.firstReplyOfMinute(0.99);
     const lastRequestAt = this.#lastRequestAt;
     return {
       now,
@@ -201,7 +201,7 @@ export class LiveState {
         lastRequestAt,
         unlisted,
       },
-      areas: outlookOf({
+      areas: areaReports({
         now,
         ready: server?.ready ?? false,
         lastRequestAt,
@@ -268,7 +268,7 @@ export class LiveState {
       figures,
       changed,
       gone: [...before.keys()].filter((id) => !rows.has(id)),
-      points: this.#course.takeChanged(),
+      points: this.#series.takeChanged(),
     };
   }
 }

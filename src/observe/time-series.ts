@@ -6,7 +6,7 @@ import type { ServerStats } from '../server/types.ts';
 import type { ChartPoint } from '../live/wire.ts';
 
 /** Seconds that are kept. */
-export const COURSE_S = 600;
+export const SERIES_S = 600;
 /** Seconds that sums go over. */
 const MINUTE_S = 60;
 /** Of times to first reply: eight buckets for each doubling, up to a minute. */
@@ -70,10 +70,10 @@ function msOf(bucket: number): number {
   return Math.round((2 ** (bucket / PER_OCTAVE) - 1) * 10) / 10;
 }
 
-export class Course {
+export class TimeSeries {
   readonly #seconds: Second[] = [];
-  /** A row of buckets for each second, by its number modulo COURSE_S. */
-  readonly #replies = new Uint32Array(COURSE_S * BUCKETS);
+  /** A row of buckets for each second, by its number modulo SERIES_S. */
+  readonly #replies = new Uint32Array(SERIES_S * BUCKETS);
   /** Seconds whose replies have changed since they were last asked for. */
   readonly #changed = new Set<number>();
   #last = 0;
@@ -90,7 +90,7 @@ export class Course {
       before === undefined ? 0 : Math.max(0, (counts[key] - before.counts[key]) / passedS);
     this.#lastMs = nowMs;
     this.#seconds.push({ at, counts, bytesPerS: perS('bytesSent'), requestsPerS: perS('requests'), active });
-    if (this.#seconds.length > COURSE_S) this.#seconds.shift();
+    if (this.#seconds.length > SERIES_S) this.#seconds.shift();
     this.#changed.add(at);
   }
 
@@ -98,8 +98,8 @@ export class Course {
   replied(sentMs: number, tookMs: number, nowMs: number): void {
     const at = Math.floor(sentMs / 1000);
     this.#advance(Math.floor(nowMs / 1000));
-    if (at <= this.#last - COURSE_S || at > this.#last) return;
-    this.#replies[(at % COURSE_S) * BUCKETS + bucketOf(tookMs)]!++;
+    if (at <= this.#last - SERIES_S || at > this.#last) return;
+    this.#replies[(at % SERIES_S) * BUCKETS + bucketOf(tookMs)]!++;
     this.#changed.add(at);
   }
 
@@ -131,7 +131,7 @@ export class Course {
   firstReplyOfMinute(share: number): number | null {
     const sums = Array.from({ length: BUCKETS }, () => 0);
     for (let at = Math.max(0, this.#last - MINUTE_S + 1); at <= this.#last; at++) {
-      const row = (at % COURSE_S) * BUCKETS;
+      const row = (at % SERIES_S) * BUCKETS;
       for (let bucket = 0; bucket < BUCKETS; bucket++) sums[bucket]! += this.#replies[row + bucket]!;
     }
     return percentile(sums, share);
@@ -139,15 +139,15 @@ export class Course {
 
   /** Empties the rows of seconds that begin. */
   #advance(at: number): void {
-    for (let next = Math.max(this.#last + 1, at - COURSE_S + 1); next <= at; next++) {
-      const row = (next % COURSE_S) * BUCKETS;
+    for (let next = Math.max(this.#last + 1, at - SERIES_S + 1); next <= at; next++) {
+      const row = (next % SERIES_S) * BUCKETS;
       this.#replies.fill(0, row, row + BUCKETS);
     }
     this.#last = Math.max(this.#last, at);
   }
 
   #point({ at, bytesPerS, active }: Second): ChartPoint {
-    const row = (at % COURSE_S) * BUCKETS;
+    const row = (at % SERIES_S) * BUCKETS;
     const counts = this.#replies.subarray(row, row + BUCKETS);
     return {
       at,

@@ -33,7 +33,7 @@ export function ofKind<T extends HTMLElement>(kind: new () => T, id: string): T 
   return element;
 }
 
-/** Sets what differs: an untouched node costs no layout. */
+/** Sets what differs: an untouched element costs no layout. */
 export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }

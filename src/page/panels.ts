@@ -1,5 +1,5 @@
 /** What stands beside the nodes: the headline, where to look, who needs a look, problems, boot sets, memory. */
-import { type Plight, plightsOf, plightWords } from '../live/trouble-groups.ts';
+import { type TroubleGroup, troubleGroups, troubleGroupWords } from '../live/trouble-groups.ts';
 import { about, ago, AREA_MARKS, AREA_WORDS, headlineOf, stateWords } from '../live/words.ts';
 import type { AreaReport, CacheRow, ChannelRow, LiveSnapshot, NodeRow, Problem } from '../live/wire.ts';
 import { formatBytes, formatCount, formatMany, formatRate, formatShare } from '../text/figures.ts';
@@ -59,11 +59,11 @@ class Areas {
 }
 
 class Trouble {
-  readonly #list: KeyedList<Plight>;
+  readonly #list: KeyedList<TroubleGroup>;
   readonly #names = new WeakMap<HTMLElement, KeyedList<NodeRow>>();
 
   constructor(open: (id: string) => void) {
-    this.#list = new KeyedList<Plight>(
+    this.#list = new KeyedList<TroubleGroup>(
       byId('trouble-list'),
       () => {
         const names = el('ul', { class: 'names' });
@@ -82,21 +82,21 @@ class Trouble {
         );
         return element;
       },
-      (element, plight) => {
-        const { rows } = plight;
+      (element, group) => {
+        const { rows } = group;
         const [first] = rows;
         const many = rows.length > 1 ? `${formatCount(rows.length)} ` : '';
         setText(element.querySelector('.state')!, `${many}${stateWords(first!.state)}`);
-        setText(element.querySelector('.why')!, plightWords(plight));
+        setText(element.querySelector('.why')!, troubleGroupWords(group));
         this.#names.get(element)!.show(rows.slice(0, MAX_NAMES), ({ id }) => id);
       },
     );
   }
 
   show(rows: Iterable<NodeRow>): void {
-    const plights = plightsOf(rows);
-    byId('trouble').hidden = plights.length === 0;
-    this.#list.show(plights.slice(0, MAX_TROUBLE_GROUPS), ({ key }) => key);
+    const groups = troubleGroups(rows);
+    byId('trouble').hidden = groups.length === 0;
+    this.#list.show(groups.slice(0, MAX_TROUBLE_GROUPS), ({ key }) => key);
   }
 }
 

@@ -36,7 +36,7 @@ export function noteVitals(row: Float64Array): () => void {
 }
 
 interface ThreadUsage {
-  /** Microseconds. Since Node 23.9. */
+  /** Microseconds. Since Node.js 23.9. */
   threadCpuUsage?(): { readonly user: number; readonly system: number };
 }
 
@@ -45,7 +45,7 @@ export function threadCpuSeconds(): number | undefined {
   const usage = (process as ThreadUsage).threadCpuUsage?.();
   if (usage !== undefined) return (usage.user + usage.system) / 1e6;
   try {
-    // Reading it here, and not in Node's own threads, makes it this thread's. First comes the time on a processor, in ns.
+    // Reading it here, and not in Node.js's own threads, makes it this thread's. First comes the time on a processor, in ns.
     return Number(readFileSync('/proc/thread-self/schedstat', 'latin1').split(' ', 1)[0]) / 1e9;
   } catch {
     return undefined;

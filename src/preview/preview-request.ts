@@ -7,34 +7,38 @@ import { BufferCache } from '../content/buffer-cache.ts';
 import { Directory } from '../content/directory.ts';
 import type { BootRequest } from '../content/types.ts';
 import type { Explanation, Inventory } from '../render/types.ts';
-import { type Asker, idsOf } from './requester.ts';
+import { type PreviewClient, idsOf } from './preview-client.ts';
 import type { Settings } from '../config/settings.ts';
 import { trace, type Way } from './trace.ts';
 
 /** Where nobody is: for a node whose address neither the inventory nor the command line tells. */
 const NOWHERE = '0.0.0.0';
 
-export interface LookParts {
+export interface PreviewParts {
   readonly settings: Pick<Settings, 'root' | 'caseInsensitive' | 'memoryLimit'>;
   readonly routes: {
     readonly inventory: Inventory | undefined;
     explain(request: BootRequest): Promise<Explanation> | undefined;
   };
   /** undefined: there is no store. */
-  readonly rehearse: ((asker: NonNullable<RehearsalOptions['asker']>) => Promise<Rehearsal>) | undefined;
+  readonly rehearse: ((client: NonNullable<RehearsalOptions['client']>) => Promise<Rehearsal>) | undefined;
 }
 
 /** What a node asks from, as far as that is known. */
-export function addressOf(asker: Asker, inventory: Inventory | undefined): string {
-  const node = idsOf(asker)
+export function addressOf(client: PreviewClient, inventory: Inventory | undefined): string {
+  const node = idsOf(client)
     .map((id) => inventory?.find(id))
     .find((found) => found !== undefined);
-  return asker.ip ?? node?.address[0] ?? NOWHERE;
+  return client.ip ?? node?.address[0] ?? NOWHERE;
 }
 
-export async function look({ settings, routes, rehearse }: LookParts, name: string, asker: Asker): Promise<Way> {
+export async function previewRequest(
+  { settings, routes, rehearse }: PreviewParts,
+  name: string,
+  client: PreviewClient,
+): Promise<Way> {
   const { root, caseInsensitive, memoryLimit } = settings;
-  const address = addressOf(asker, routes.inventory);
+  const address = addressOf(client, routes.inventory);
   const cache = new BufferCache({ maxBytes: 0, limitBytes: memoryLimit });
   const clock = (): number => performance.now();
   return await trace(
@@ -43,7 +47,7 @@ export async function look({ settings, routes, rehearse }: LookParts, name: stri
       bootSets:
         rehearse === undefined
           ? undefined
-          : async (request) => (await rehearse({ address, ids: idsOf(asker) })).open(request),
+          : async (request) => (await rehearse({ address, ids: idsOf(client) })).open(request),
       files: root === undefined ? undefined : { source: new Directory({ root, cache, caseInsensitive, clock }), root },
     },
     {
@@ -51,7 +55,7 @@ export async function look({ settings, routes, rehearse }: LookParts, name: stri
       filename: Buffer.from(name, 'utf8').toString('latin1'),
       mode: 'octet',
       client: address,
-      local: asker.local ?? NOWHERE,
+      local: client.local ?? NOWHERE,
     },
   );
 }

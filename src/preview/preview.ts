@@ -6,8 +6,8 @@ import { BufferCache } from '../content/buffer-cache.ts';
 import type { Rehearsal, RehearsalOptions, Store } from '../boot-set/index.ts';
 import { MonotonicClock } from '../engine/clock.ts';
 import type { Routes } from '../render/index.ts';
-import { type Asker, idsOf } from './requester.ts';
-import { addressOf, look } from './preview-request.ts';
+import { type PreviewClient, idsOf } from './preview-client.ts';
+import { addressOf, previewRequest } from './preview-request.ts';
 import { renderConfig } from '../config/render-config.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Way } from './trace.ts';
@@ -17,7 +17,7 @@ export interface PreviewOptions {
   /** The folder of the config file. */
   readonly base: string;
   /** Who asks, for the versions that routes name. */
-  readonly asker: Asker;
+  readonly client: PreviewClient;
   readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
 }
 
@@ -48,17 +48,17 @@ export class Preview {
     return this.#routes;
   }
 
-  look(name: string, asker: Asker = this.#options.asker): Promise<Way> {
+  request(name: string, client: PreviewClient = this.#options.client): Promise<Way> {
     const { settings } = this.#options;
     const routes = this.#routes;
-    return look(
+    return previewRequest(
       {
         settings,
         routes: { inventory: routes?.inventory, explain: (request) => routes?.explain(request) },
         rehearse: this.#store === undefined ? undefined : (who) => this.#rehearse(who),
       },
       name,
-      asker,
+      client,
     );
   }
 
@@ -69,12 +69,12 @@ export class Preview {
   }
 
   async #open(): Promise<void> {
-    const { settings, base, asker, onWarning } = this.#options;
+    const { settings, base, client, onWarning } = this.#options;
     const { routes, inventory, stageZero, store } = settings;
     if (store !== undefined) {
       const { openStore } = await import('../boot-set/index.ts');
       this.#store = await openStore({ path: store, readOnly: true });
-      this.#forRoutes = await this.#rehearse({ address: addressOf(asker, undefined), ids: idsOf(asker) });
+      this.#forRoutes = await this.#rehearse({ address: addressOf(client, undefined), ids: idsOf(client) });
     }
     if (routes.length === 0 && inventory === undefined) return;
     const { loadRoutes } = await import('../render/index.ts');
@@ -87,9 +87,9 @@ export class Preview {
     });
   }
 
-  async #rehearse(asker: NonNullable<RehearsalOptions['asker']>): Promise<Rehearsal> {
+  async #rehearse(client: NonNullable<RehearsalOptions['client']>): Promise<Rehearsal> {
     const { settings, onWarning } = this.#options;
-    const { LeaseFile, Rehearsal } = await import('../boot-set/index.ts');
+    const { DhcpLeases, Rehearsal } = await import('../boot-set/index.ts');
     const store = this.#store!;
     return await Rehearsal.begin({
       store,
@@ -98,11 +98,11 @@ export class Preview {
       policy: { pinIdleMs: settings.pinIdle, pinCapMs: settings.pinCap },
       stageZero: settings.stageZero,
       sharedNetworks: settings.sharedNetworks,
-      tables: settings.leases === undefined ? [] : [new LeaseFile(settings.leases)],
+      tables: settings.leases === undefined ? [] : [new DhcpLeases(settings.leases)],
       caseInsensitive: settings.caseInsensitive,
       labelsOf: (node) => this.#routes?.inventory?.labelsOf(node),
       known: store.pins(),
-      asker,
+      client,
       onWarning,
     });
   }

@@ -3,7 +3,7 @@
  * inventory can be loaded, whoever opens the preview has seen already. Knows routes and nodes; writes nothing.
  */
 import type { InventoryNode, RouteTrial } from '../render/index.ts';
-import type { Asker } from './requester.ts';
+import type { PreviewClient } from './preview-client.ts';
 import { escapeText } from '../text/escape.ts';
 import type { Preview } from './preview.ts';
 import type { Way } from './trace.ts';
@@ -102,9 +102,9 @@ async function tryRoute(
     const name = nameFor(match, capturesOf(node));
     if (name === undefined) continue;
     if (++tried > MAX_TRIED) break;
-    const asker: Asker = { ip: node?.address[0] ?? SOMEBODY.address };
+    const client: PreviewClient = { ip: node?.address[0] ?? SOMEBODY.address };
     // oxlint-disable-next-line no-await-in-loop -- until one fits: most of the time the first.
-    const way = await preview.look(name, asker);
+    const way = await preview.request(name, client);
     const trial = way.routes?.routes.find((one) => one.route === number);
     const who = node === undefined ? {} : { node: node.name };
     if (trial !== undefined && ['taken', 'failed', 'rewritten'].includes(trial.verdict)) {

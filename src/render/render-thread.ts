@@ -13,7 +13,7 @@ const MAX_BATCHES = 4096;
 
 /** How much longer a thread may go without a sign of life that has not been let run. */
 const STARVED = 5;
-/** The unit of times in /proc, on every Linux that Node runs on. */
+/** The unit of times in /proc, on every Linux that Node.js runs on. */
 const TICK_MS = 10;
 
 /** What a thread of ours has used of the processors; undefined: it is not known. */

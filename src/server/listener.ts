@@ -18,7 +18,7 @@ export interface ListenerOptions {
   readonly engine: Engine;
   readonly listen: readonly Address[];
   /** Open a socket for each local address, also where the engine could serve a wildcard with one. */
-  readonly socketPerAddress: boolean;
+  readonly listenOnEachAddress: boolean;
   readonly receive: RequestReceiver;
   readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
   /** For tests: the machine's addresses. */
@@ -41,7 +41,7 @@ export class Listener {
   constructor(options: ListenerOptions) {
     this.#options = options;
     this.#localAddresses = options.localAddresses ?? localAddresses;
-    this.#wildcards = options.engine.wildcards && !options.socketPerAddress;
+    this.#wildcards = options.engine.wildcards && !options.listenOnEachAddress;
   }
 
   get addresses(): Address[] {

@@ -31,7 +31,7 @@ export interface ServerParts extends Pick<ServerOptions, 'listen' | 'limits' | '
   readonly engine: Engine;
   readonly pool: Pool;
   readonly seed: number;
-  readonly socketPerAddress?: boolean;
+  readonly listenOnEachAddress?: boolean;
   readonly localAddresses?: () => LocalAddress[];
 }
 
@@ -68,7 +68,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     sources,
     limits,
     observer,
-    socketPerAddress: options.socketPerAddress ?? false,
+    listenOnEachAddress: options.listenOnEachAddress ?? false,
     engine,
     pool,
     seed: randomInt(1, 0x7fffffff),
@@ -117,7 +117,7 @@ export class TftpServer implements Server {
     this.#listener = new Listener({
       engine,
       listen,
-      socketPerAddress: parts.socketPerAddress ?? false,
+      listenOnEachAddress: parts.listenOnEachAddress ?? false,
       receive: this.#receive,
       onWarning: this.#onWarning,
       ...(localAddresses === undefined ? {} : { localAddresses }),

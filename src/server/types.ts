@@ -39,7 +39,7 @@ export interface ServerOptions {
   /** Linux engine: sockets per local address over which a worker spreads its transfers, 1..64. Default 4. */
   readonly portsPerWorker?: number;
   /** Linux engine: a listening socket for each local address instead of one for all. Default false. */
-  readonly socketPerAddress?: boolean;
+  readonly listenOnEachAddress?: boolean;
   /** Worker threads that run transfers, at least 1. */
   readonly workers: number;
   readonly limits: ServerLimits;

@@ -76,7 +76,7 @@ export interface MetricSources {
   readonly workers: number;
 }
 
-/** Of Node's own: gauges that are called like counters, which promtool refuses. The same by type are there as well. */
+/** Of Node.js's own: gauges that are called like counters, which promtool refuses. The same by type are there as well. */
 const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
 
 export class Metrics {
@@ -243,7 +243,7 @@ export class Metrics {
     );
     declare.counters(
       'reveille_worker_cpu_seconds_total',
-      "Processor time of each worker's thread (Linux, or Node 24).",
+      "Processor time of each worker's thread (Linux, or Node.js 24).",
       ['worker'],
       () => workers().map(({ worker, cpuSeconds }): Sample => [worker, cpuSeconds]),
     );

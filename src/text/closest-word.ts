@@ -20,7 +20,7 @@ function bare(word: string): string {
 }
 
 /** @returns undefined when no word is within a third of its length. */
-export function nearest(word: string, words: readonly string[]): string | undefined {
+export function closestWord(word: string, words: readonly string[]): string | undefined {
   if (word.length > 40) return undefined;
   const ranked = words
     .map((known) => ({ known, edits: distance(bare(word), bare(known)) }))

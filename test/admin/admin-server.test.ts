@@ -5,7 +5,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type Admin, startAdmin } from '../../src/admin/admin-server.ts';
 import { formatAddress } from '../../src/text/address-text.ts';
 import { isLoopback } from '../../src/admin/admin-guard.ts';
-import { nodeText } from '../../src/config/node-argument.ts';
+import { parseNode } from '../../src/config/node-argument.ts';
 import { ObservedWorld } from '../observe/world.ts';
 
 async function admin(change: Partial<Parameters<typeof startAdmin>[0]> = {}): Promise<{ admin: Admin; url: string }> {
@@ -104,7 +104,7 @@ async function watched(listen: string, token?: string): Promise<{ url: string; w
   const world = new ObservedWorld();
   const { url } = await admin({
     listen: { address: listen, port: 0 },
-    live: { state: world.state, idsOf: (text) => [nodeText(text)] },
+    live: { state: world.state, idsOf: (text) => [parseNode(text)] },
     ...(token === undefined ? {} : { api: { token, reload: () => Promise.resolve({ result: 'ok', restart: [] }) } }),
   });
   return { url: url.replace('0.0.0.0', '127.0.0.1'), world };

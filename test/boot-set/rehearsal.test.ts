@@ -12,7 +12,7 @@ async function look(serving: Serving, filename: string, ...ids: string[]): Promi
     now: () => now,
     policy: POLICY,
     known: store.pins(),
-    asker: { address: CLIENT, ids },
+    client: { address: CLIENT, ids },
   });
   const way = await rehearsal.open({ filename, mode: 'octet', client: CLIENT, local: '192.0.2.1' });
   const { answer } = way;
@@ -36,7 +36,7 @@ describe('the rehearsal of a request', () => {
       file: { name: 'pxelinux.0', size: 24 },
     });
     expect(way.file!.blob).toContain(way.file!.digest);
-    expect([serving.store.pins(), serving.store.leases()]).toEqual([[], []]);
+    expect([serving.store.pins(), serving.store.useNotes()]).toEqual([[], []]);
     await serving.publish('rack', { 'pxelinux.0': 'version 3' });
     expect((await look(serving, 'rack/pxelinux.0')).version).toBe('rack-3');
   });
@@ -87,7 +87,7 @@ describe('the rehearsal of a request', () => {
       reason: 'explicit',
       pin: undefined,
     });
-    expect(serving.store.leases()).toEqual([]);
+    expect(serving.store.useNotes()).toEqual([]);
     expect(await look(serving, 'rack-1/none')).toMatchObject({ text: 'missing', version: 'rack-1', file: undefined });
     expect(await look(serving, 'rack-7/linux')).toMatchObject({ text: 'missing', version: undefined });
     expect(await look(serving, 'rack/none')).toMatchObject({

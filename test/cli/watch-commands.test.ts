@@ -9,7 +9,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { formatAddress } from '../../src/text/address-text.ts';
 import { type Admin, startAdmin } from '../../src/admin/admin-server.ts';
 import { Interrupts } from '../../src/daemon/interrupts.ts';
-import { nodeText } from '../../src/config/node-argument.ts';
+import { parseNode } from '../../src/config/node-argument.ts';
 import { safe } from '../../src/cli/views/top-view.ts';
 import { addWatchCommands, type Keys, type Screen } from '../../src/cli/watch-commands.ts';
 import type { LiveSnapshot, NodeReport } from '../../src/live/wire.ts';
@@ -163,7 +163,7 @@ async function watch(
     isReady: () => true,
     metrics: () => Promise.resolve(''),
     metricsType: 'text/plain',
-    live: { state: world.state, idsOf: (text) => [nodeText(text)] },
+    live: { state: world.state, idsOf: (text) => [parseNode(text)] },
   });
   onTestFinished(() => admin.close());
   const terminal = new FakeTerminal();

@@ -31,7 +31,7 @@ admin: "127.0.0.1:0"
 workers: 3
 engine: portable
 portsPerWorker: 2
-addressPerSocket: true
+listenOnEachAddress: true
 cacheBytes: 512MiB
 memoryLimit: 4GiB
 sessions: 100
@@ -88,7 +88,7 @@ describe('a config file', () => {
       workers: 3,
       engine: 'portable',
       portsPerWorker: 2,
-      addressPerSocket: true,
+      listenOnEachAddress: true,
       cacheBytes: 512 * 2 ** 20,
       memoryLimit: 4 * 2 ** 30,
       sessions: 100,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { formatAddress, parseAddress } from '../../src/text/address-text.ts';
-import { nearest } from '../../src/text/closest-word.ts';
+import { closestWord } from '../../src/text/closest-word.ts';
 import { SETTING_KINDS } from '../../src/config/settings.ts';
 import { addresses, parseDuration, parseSize } from '../../src/config/value-kind.ts';
 
@@ -85,7 +85,7 @@ describe('settings', () => {
   });
 });
 
-describe('nearest', () => {
+describe('the closest word', () => {
   const words = ['cacheBytes', 'workers', 'listen'];
   it.each([
     ['cache-bytes', 'cacheBytes'],
@@ -94,6 +94,6 @@ describe('nearest', () => {
     ['tftp', undefined],
     ['x'.repeat(100_000), undefined],
   ])('%.20s is meant as %s', (word, meant) => {
-    expect(nearest(word, words)).toBe(meant);
+    expect(closestWord(word, words)).toBe(meant);
   });
 });

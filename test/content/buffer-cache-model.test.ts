@@ -1,8 +1,8 @@
 /** The cache against the same rules in the plainest words, over random histories. */
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { BufferCache, type Lease } from '../../src/content/buffer-cache.ts';
-import { lease } from './cached.ts';
+import { BufferCache, type HeldBytes } from '../../src/content/buffer-cache.ts';
+import { hold } from './cached.ts';
 
 /** The rules in the plainest words: arrays, searched from end to end. */
 class Model {
@@ -78,16 +78,16 @@ describe('BufferCache against a plain model', () => {
       fc.asyncProperty(fc.nat(150), fc.array(step, { maxLength: 60 }), async (maxBytes, steps) => {
         const cache = new BufferCache({ maxBytes });
         const model = new Model(maxBytes);
-        const open: { lease: Lease; entry: ReturnType<Model['acquire']> }[] = [];
+        const open: { held: HeldBytes; entry: ReturnType<Model['acquire']> }[] = [];
         for (const next of steps) {
           if (next.do === 'acquire') {
-            open.push({ lease: await lease(cache, next.key, next.bytes), entry: model.acquire(next.key, next.bytes) });
+            open.push({ held: await hold(cache, next.key, next.bytes), entry: model.acquire(next.key, next.bytes) });
           } else if (next.do === 'supersede') {
             cache.supersede(next.key);
             model.supersede(next.key);
           } else if (open.length > 0) {
             const [one] = open.splice(next.which % open.length, 1);
-            one!.lease.release();
+            one!.held.release();
             model.release(one!.entry);
           }
           const { heldBytes, idleBytes, entries, loads, evictions } = cache.stats();
@@ -100,7 +100,7 @@ describe('BufferCache against a plain model', () => {
           });
           expect(idleBytes === 0 || heldBytes + idleBytes <= maxBytes).toBe(true);
         }
-        for (const one of open) one.lease.release();
+        for (const one of open) one.held.release();
         expect(cache.stats().heldBytes).toBe(0);
       }),
       { numRuns: 300 },

@@ -5,7 +5,7 @@ import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { BufferCache, type Loaded, type Unloaded } from '../../src/content/buffer-cache.ts';
 import { allocateShared, type MemoryHandle, shareBytes } from '../../src/bytes/shared-bytes.ts';
-import { lease, loaded } from './cached.ts';
+import { hold, loaded } from './cached.ts';
 
 /** A load that ends when the test says so. */
 function pendingLoad(): {
@@ -21,7 +21,7 @@ function pendingLoad(): {
 async function has(cache: BufferCache, key: string): Promise<boolean> {
   const before = cache.stats().loads;
   const result = await cache.acquire(key, async () => ({ kind: 'missing' }));
-  if (result.kind === 'lease') result.release();
+  if (result.kind === 'held') result.release();
   return cache.stats().loads === before;
 }
 
@@ -33,26 +33,26 @@ describe('BufferCache', () => {
     expect(cache.stats()).toMatchObject({ loads: 1, misses: 1000, hits: 0 });
     const { handle } = allocateShared(10);
     finish({ handle });
-    const leases = await Promise.all(asks);
-    expect(leases.every((each) => each.kind === 'lease' && each.handle === handle)).toBe(true);
+    const readers = await Promise.all(asks);
+    expect(readers.every((each) => each.kind === 'held' && each.handle === handle)).toBe(true);
     expect(cache.stats()).toMatchObject({ loads: 1, heldBytes: 10, idleBytes: 0, entries: 1 });
-    for (const each of leases) if (each.kind === 'lease') each.release();
+    for (const each of readers) if (each.kind === 'held') each.release();
     expect(cache.stats()).toMatchObject({ heldBytes: 0, idleBytes: 10, entries: 1 });
-    (await lease(cache, 'a', 10)).release();
+    (await hold(cache, 'a', 10)).release();
     expect(cache.stats()).toMatchObject({ loads: 1, hits: 1 });
   });
 
   it('never holds more than its limit: what would is not loaded, and idle bytes make way', async () => {
     const cache = new BufferCache({ maxBytes: 1000, limitBytes: 100 });
     const refuse = async (): Promise<never> => Promise.reject(new Error('Expected no load'));
-    const one = await lease(cache, 'one', 60);
+    const one = await hold(cache, 'one', 60);
     expect(await cache.acquire('two', refuse, 50)).toEqual({ kind: 'busy', reason: 'the memory limit is reached' });
     expect(await cache.acquire('three', refuse, 101)).toMatchObject({ kind: 'denied', tooLarge: true });
     // Who asks for what is there already costs nothing.
-    const again = await lease(cache, 'one', 60);
+    const again = await hold(cache, 'one', 60);
     again.release();
     one.release();
-    const two = await lease(cache, 'two', 50);
+    const two = await hold(cache, 'two', 50);
     expect(cache.stats()).toMatchObject({ heldBytes: 50, idleBytes: 0, evictions: 1 });
     expect(cache.stats().heldBytes + cache.stats().idleBytes).toBeLessThanOrEqual(100);
     two.release();
@@ -65,14 +65,14 @@ describe('BufferCache', () => {
     expect(await cache.acquire('b', () => loaded(30), 30)).toMatchObject({ kind: 'busy' });
     const waiting = cache.acquire('a', load, 80);
     finish(allocateShared(80));
-    expect([(await first).kind, (await waiting).kind]).toEqual(['lease', 'lease']);
+    expect([(await first).kind, (await waiting).kind]).toEqual(['held', 'held']);
   });
 
   it('keeps the bytes while one of those who waited for them has released and others have not yet run', async () => {
     const cache = new BufferCache({ maxBytes: 0 });
     const handles = await Promise.all(
       [1, 2, 3].map(async () => {
-        const mine = await lease(cache, 'a', 10);
+        const mine = await hold(cache, 'a', 10);
         mine.release();
         return mine.handle;
       }),
@@ -81,10 +81,10 @@ describe('BufferCache', () => {
     expect(cache.stats()).toMatchObject({ heldBytes: 0, idleBytes: 0, entries: 0, loads: 1 });
   });
 
-  it('takes a second release of one lease for nothing', async () => {
+  it('takes a second release of one held for nothing', async () => {
     const cache = new BufferCache({ maxBytes: 0 });
-    const first = await lease(cache, 'a', 10);
-    const second = await lease(cache, 'a', 10);
+    const first = await hold(cache, 'a', 10);
+    const second = await hold(cache, 'a', 10);
     first.release();
     first.release();
     expect(cache.stats()).toMatchObject({ heldBytes: 10, entries: 1 });
@@ -94,9 +94,9 @@ describe('BufferCache', () => {
 
   it('evicts what was read longest ago', async () => {
     const cache = new BufferCache({ maxBytes: 30 });
-    for (const key of ['a', 'b', 'c']) (await lease(cache, key, 10)).release();
-    (await lease(cache, 'a', 10)).release();
-    (await lease(cache, 'd', 10)).release();
+    for (const key of ['a', 'b', 'c']) (await hold(cache, key, 10)).release();
+    (await hold(cache, 'a', 10)).release();
+    (await hold(cache, 'd', 10)).release();
     expect(cache.stats()).toMatchObject({ evictions: 1, idleBytes: 30, entries: 3 });
     expect(await has(cache, 'b')).toBe(false);
     expect(await has(cache, 'a')).toBe(true);
@@ -106,10 +106,10 @@ describe('BufferCache', () => {
 
   it('never evicts what is being read, and keeps nothing else when that alone exceeds the budget', async () => {
     const cache = new BufferCache({ maxBytes: 30 });
-    (await lease(cache, 'idle', 5)).release();
-    const held = [await lease(cache, 'a', 20), await lease(cache, 'b', 20)];
+    (await hold(cache, 'idle', 5)).release();
+    const held = [await hold(cache, 'a', 20), await hold(cache, 'b', 20)];
     expect(cache.stats()).toMatchObject({ heldBytes: 40, idleBytes: 0, evictions: 1 });
-    (await lease(cache, 'c', 1)).release();
+    (await hold(cache, 'c', 1)).release();
     expect(await has(cache, 'c')).toBe(false);
     expect(await has(cache, 'a')).toBe(true);
     for (const each of held) each.release();
@@ -119,8 +119,8 @@ describe('BufferCache', () => {
 
   it('shares a file larger than the budget and drops it with its last reader', async () => {
     const cache = new BufferCache({ maxBytes: 30 });
-    const [first, second] = await Promise.all([lease(cache, 'a', 100), lease(cache, 'a', 100)]);
-    const third = await lease(cache, 'a', 100);
+    const [first, second] = await Promise.all([hold(cache, 'a', 100), hold(cache, 'a', 100)]);
+    const third = await hold(cache, 'a', 100);
     expect(new Set([first.handle, second.handle, third.handle]).size).toBe(1);
     first.release();
     second.release();
@@ -131,7 +131,7 @@ describe('BufferCache', () => {
 
   it('makes room before a load whose size is known, and takes it back when the load fails', async () => {
     const cache = new BufferCache({ maxBytes: 30 });
-    (await lease(cache, 'old', 20)).release();
+    (await hold(cache, 'old', 20)).release();
     const { load, finish } = pendingLoad();
     const asked = cache.acquire('a', load, 25);
     expect(cache.stats()).toMatchObject({ heldBytes: 25, idleBytes: 0, entries: 0 });
@@ -153,13 +153,13 @@ describe('BufferCache', () => {
       { status: 'rejected', reason: fault },
     ]);
     expect(cache.stats()).toMatchObject({ loads: 2, heldBytes: 0, entries: 0 });
-    (await lease(cache, 'a', 10)).release();
+    (await hold(cache, 'a', 10)).release();
     expect(cache.stats()).toMatchObject({ loads: 3, idleBytes: 10 });
   });
 
   it('keeps empty files', async () => {
     const cache = new BufferCache();
-    const empty = await lease(cache, 'a', 0);
+    const empty = await hold(cache, 'a', 0);
     expect(empty.handle.length).toBe(0);
     empty.release();
     expect(await has(cache, 'a')).toBe(true);
@@ -167,9 +167,9 @@ describe('BufferCache', () => {
 
   it('lets readers of a superseded version finish, and gives newcomers a version of their own', async () => {
     const cache = new BufferCache();
-    const old = await lease(cache, 'a', 10);
+    const old = await hold(cache, 'a', 10);
     cache.supersede('a');
-    const young = await lease(cache, 'a', 10);
+    const young = await hold(cache, 'a', 10);
     expect(young.handle).not.toBe(old.handle);
     expect(cache.stats()).toMatchObject({ heldBytes: 20, entries: 2 });
     old.release();
@@ -182,9 +182,9 @@ describe('BufferCache', () => {
 
   it('does not keep what was superseded while it was loading', async () => {
     const cache = new BufferCache();
-    const old = lease(cache, 'a', 10);
+    const old = hold(cache, 'a', 10);
     cache.supersede('a');
-    const young = lease(cache, 'a', 20);
+    const young = hold(cache, 'a', 20);
     expect((await young).handle.length).toBe(20);
     (await old).release();
     expect(cache.stats()).toMatchObject({ heldBytes: 20, idleBytes: 0, entries: 1, loads: 2 });
@@ -202,8 +202,8 @@ describe('BufferCache', () => {
     await first;
     const third = cache.acquire('a', () => loaded(30));
     young.finish(allocateShared(20));
-    expect(await third).toMatchObject({ kind: 'lease', handle: { length: 20 } });
-    expect(await second).toMatchObject({ kind: 'lease', handle: { length: 20 } });
+    expect(await third).toMatchObject({ kind: 'held', handle: { length: 20 } });
+    expect(await second).toMatchObject({ kind: 'held', handle: { length: 20 } });
     expect(cache.stats()).toMatchObject({ loads: 2, heldBytes: 30 });
   });
 
@@ -225,12 +225,12 @@ describe('BufferCache', () => {
     cache.supersede('b');
     expect(cache.stats()).toMatchObject({ heldBytes: 200, entries: 2 });
     const seen = [...readers, old].map((reader) => {
-      if (reader.kind === 'lease') reader.release();
+      if (reader.kind === 'held') reader.release();
       return discarded.join();
     });
     expect(seen).toEqual(['', '', 'a', 'a,b']);
     expect(cache.stats()).toMatchObject({ heldBytes: 0, idleBytes: 0, entries: 0, evictions: 0 });
-    (await lease(cache, 'a', 100)).release();
+    (await hold(cache, 'a', 100)).release();
     expect(cache.stats()).toMatchObject({ loads: 3, idleBytes: 100 });
   });
 
@@ -244,7 +244,7 @@ describe('BufferCache', () => {
         idles: true,
       });
       const came = await cache.acquire(key, load);
-      if (came.kind !== 'lease') throw new Error(`Got ${came.kind}`);
+      if (came.kind !== 'held') throw new Error(`Got ${came.kind}`);
       return came;
     };
     const read = await acquire('read');
@@ -264,7 +264,7 @@ describe('BufferCache', () => {
     const cache = new BufferCache({ maxBytes: 1000 });
     // In a function of its own, whose variables are gone when it has returned.
     const readAndRelease = async (key: string, bytes: number) => {
-      const one = await lease(cache, key, bytes);
+      const one = await hold(cache, key, bytes);
       if (key === 'superseded') cache.supersede(key);
       one.release();
       return new WeakRef((one.handle as MemoryHandle).buffer);
@@ -274,7 +274,7 @@ describe('BufferCache', () => {
       await readAndRelease('superseded', 600),
       await readAndRelease('larger than the budget', 2000),
     ];
-    (await lease(cache, 'evicts', 1000)).release();
+    (await hold(cache, 'evicts', 1000)).release();
     expect(cache.stats()).toMatchObject({ entries: 1, heldBytes: 0, idleBytes: 1000 });
     // A WeakRef keeps its target until the turn of the event loop in which it was made has ended.
     await setImmediate();
@@ -285,7 +285,7 @@ describe('BufferCache', () => {
 
 describe('what is to be kept', () => {
   async function used(cache: BufferCache, key: string, bytes: number): Promise<void> {
-    (await lease(cache, key, bytes)).release();
+    (await hold(cache, key, bytes)).release();
   }
 
   it('stays without a reader whatever the budget, until as many drops as keeps', async () => {
@@ -320,7 +320,7 @@ describe('what is to be kept', () => {
       cache.keep(key);
       await used(cache, key, 90);
     }
-    const big = await lease(cache, 'c', 150);
+    const big = await hold(cache, 'c', 150);
     expect(cache.stats()).toMatchObject({ heldBytes: 150, shelvedBytes: 0, evictions: 2 });
     big.release();
   });
@@ -331,7 +331,7 @@ describe('what is to be kept', () => {
     cache.keep('a');
     const mapped = { handle: { address: 4096n, length: 10 }, discard: () => void discarded++, idles: true };
     const got = await cache.acquire('a', () => Promise.resolve(mapped));
-    if (got.kind === 'lease') got.release();
+    if (got.kind === 'held') got.release();
     expect([cache.stats().shelvedBytes, discarded]).toEqual([10, 0]);
     cache.supersede('a');
     expect([cache.stats().shelvedBytes, discarded]).toEqual([0, 1]);
@@ -345,7 +345,7 @@ describe('what is mapped and may idle', () => {
     const use = async (key: string, length: number): Promise<void> => {
       const mapped = { handle: { address: 4096n, length }, discard: () => void discarded.push(key), idles: true };
       const got = await cache.acquire(key, () => Promise.resolve(mapped));
-      if (got.kind === 'lease') got.release();
+      if (got.kind === 'held') got.release();
     };
     await use('a', 60);
     await use('a', 60);

@@ -1,6 +1,6 @@
 /** When the store is collected, and what is told of it. */
 import { describe, expect, it } from 'vitest';
-import { Collector, type CollectorOptions } from '../../src/daemon/collection-schedule.ts';
+import { CollectionSchedule, type CollectionScheduleOptions } from '../../src/daemon/collection-schedule.ts';
 
 const RESULT = JSON.stringify({
   versions: [{ name: 'rack-1', bytes: 7 }],
@@ -10,12 +10,12 @@ const RESULT = JSON.stringify({
   leftovers: 0,
 });
 
-function setUp(change: Partial<CollectorOptions> = {}) {
+function setUp(change: Partial<CollectionScheduleOptions> = {}) {
   const clock = { now: 0 };
   const runs: (readonly string[])[] = [];
   const told: unknown[] = [];
   const failures: string[] = [];
-  const collector = new Collector({
+  const schedule = new CollectionSchedule({
     store: '/nowhere',
     everyMs: 600_000,
     graceMs: 1000,
@@ -29,39 +29,39 @@ function setUp(change: Partial<CollectorOptions> = {}) {
     now: () => clock.now,
     ...change,
   });
-  return { clock, runs, told, failures, collector };
+  return { clock, runs, told, failures, schedule };
 }
 
 describe('collections', () => {
   it('come by schedule, and their results are counted', async () => {
-    const { clock, runs, told, collector } = setUp();
-    await collector.look();
+    const { clock, runs, told, schedule } = setUp();
+    await schedule.collectIfDue();
     clock.now = 599_999;
-    await collector.look();
+    await schedule.collectIfDue();
     expect(runs).toEqual([]);
     clock.now = 600_000;
-    await collector.look();
-    await collector.look();
+    await schedule.collectIfDue();
+    await schedule.collectIfDue();
     expect(runs).toEqual([['gc', '--grace=1000ms']]);
     expect(told).toEqual([{ versions: ['rack-1'], bytes: 7, blobs: 3, waiting: 2 }]);
-    expect(collector.stats()).toEqual({ runs: 1, failures: 0, versions: 1, bytes: 7 });
+    expect(schedule.stats()).toEqual({ runs: 1, failures: 0, versions: 1, bytes: 7 });
   });
 
   it('come when the disk gets full, but not one right after the other', async () => {
-    const { clock, runs, collector } = setUp({ everyMs: 0, freePercent: () => Promise.resolve(9) });
+    const { clock, runs, schedule } = setUp({ everyMs: 0, freePercent: () => Promise.resolve(9) });
     clock.now = 299_999;
-    await collector.look();
+    await schedule.collectIfDue();
     expect(runs).toHaveLength(0);
     clock.now = 300_000;
-    await collector.look();
-    await collector.look();
+    await schedule.collectIfDue();
+    await schedule.collectIfDue();
     expect(runs).toHaveLength(1);
   });
 
   it('run one at a time', async () => {
     let finish: () => void = () => {};
     let count = 0;
-    const { clock, collector } = setUp({
+    const { clock, schedule } = setUp({
       run: () => {
         count++;
         return new Promise((resolve) => {
@@ -70,9 +70,9 @@ describe('collections', () => {
       },
     });
     clock.now = 600_000;
-    const first = collector.look();
+    const first = schedule.collectIfDue();
     clock.now = 1_200_000;
-    await collector.look();
+    await schedule.collectIfDue();
     expect(count).toBe(1);
     finish();
     await first;
@@ -84,10 +84,10 @@ describe('collections', () => {
     [{ code: 0, stdout: 'nonsense', stderr: '' }, 'ended with 0'],
     [{ code: 0, stdout: '{}', stderr: '' }, 'ended with 0'],
   ])('that fail are told: %j', async (end, reason) => {
-    const { clock, failures, collector } = setUp({ run: () => Promise.resolve(end) });
+    const { clock, failures, schedule } = setUp({ run: () => Promise.resolve(end) });
     clock.now = 600_000;
-    await collector.look();
+    await schedule.collectIfDue();
     expect(failures).toEqual([reason]);
-    expect(collector.stats()).toMatchObject({ runs: 1, failures: 1, bytes: 0 });
+    expect(schedule.stats()).toMatchObject({ runs: 1, failures: 1, bytes: 0 });
   });
 });

@@ -2,7 +2,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { exampleFile, fetchHint } from '../../src/daemon/first-fetch.ts';
+import { exampleFile, firstFetch } from '../../src/daemon/first-fetch.ts';
 import { folder } from '../support/reveille.ts';
 
 const LOOPBACK = [{ address: '127.0.0.1', port: 6969 }];
@@ -10,13 +10,13 @@ const LOOPBACK = [{ address: '127.0.0.1', port: 6969 }];
 describe('the command to try', () => {
   it('fetches the kernel of the example rack', async () => {
     const rack = fileURLToPath(new URL('../../examples/rack', import.meta.url));
-    expect(await fetchHint(LOOPBACK, rack)).toBe('Try: curl -o linux tftp://127.0.0.1:6969/boot/linux');
+    expect(await firstFetch(LOOPBACK, rack)).toBe('Try: curl -o linux tftp://127.0.0.1:6969/boot/linux');
   });
 
   it('leaves out the port that is the default', async () => {
     const root = folder();
     writeFileSync(join(root, 'a'), 'x');
-    expect(await fetchHint([{ address: '192.0.2.1', port: 69 }], root)).toBe('Try: curl -o a tftp://192.0.2.1/a');
+    expect(await firstFetch([{ address: '192.0.2.1', port: 69 }], root)).toBe('Try: curl -o a tftp://192.0.2.1/a');
   });
 
   it.each([
@@ -29,7 +29,7 @@ describe('the command to try', () => {
     const root = folder();
     writeFileSync(join(root, 'a'), 'x');
     const listening = addresses.map((address) => ({ address, port: 69 }));
-    expect(await fetchHint(listening, root)).toBe(`Try: curl -o a tftp://${host}/a`);
+    expect(await firstFetch(listening, root)).toBe(`Try: curl -o a tftp://${host}/a`);
   });
 
   it('is not given when there is nothing to fetch', async () => {
@@ -41,7 +41,7 @@ describe('the command to try', () => {
     symlinkSync('/etc/passwd', join(root, 'link'));
     expect(await exampleFile(root)).toBeUndefined();
     expect(await exampleFile(join(root, 'none'))).toBeUndefined();
-    expect(await fetchHint(LOOPBACK, root)).toBeUndefined();
-    expect(await fetchHint([], root)).toBeUndefined();
+    expect(await firstFetch(LOOPBACK, root)).toBeUndefined();
+    expect(await firstFetch([], root)).toBeUndefined();
   });
 });

@@ -1,4 +1,4 @@
-/** That this Node's V8 knows what the server asks of it: otherwise it says so on stderr, and goes on without. */
+/** That this Node.js's V8 knows what the server asks of it: otherwise it says so on stderr, and goes on without. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';

@@ -26,7 +26,7 @@ describe.runIf(isNewer)('the linux engine on a Node newer than it knows', () => 
   it('says so, and auto takes the portable engine', async () => {
     const { kind, reason } = await resolveEngine('auto');
     expect(kind).toBe('portable');
-    expect(reason).toContain(`it works up to Node ${NEWEST_NODE}`);
+    expect(reason).toContain(`it works up to Node.js ${NEWEST_NODE}`);
   });
 });
 

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { EventStream } from '../../src/live/event-stream.ts';
 import { LiveStore } from '../../src/live/live-store.ts';
-import { plightsOf } from '../../src/live/trouble-groups.ts';
+import { troubleGroups } from '../../src/live/trouble-groups.ts';
 import { withoutNode } from '../../src/observe/problems.ts';
 import { subnetOf } from '../../src/observe/subnet.ts';
 import type { Area, LiveChange, NodeRow } from '../../src/live/wire.ts';
@@ -340,15 +340,15 @@ describe('words', () => {
     expect(subnetOf(address)).toBe(subnet);
   });
 
-  it('put nodes of one plight together', () => {
+  it('put nodes of one group together', () => {
     const world = new ObservedWorld();
     for (let node = 1; node <= 40; node++) {
       world.progress(world.send(`10.0.0.${node}`, 'initrd.img'), node * 20_000);
       world.now += 37;
     }
     world.pass(130_000);
-    const plights = plightsOf(world.state.snapshot().nodes);
-    expect(plights.map(({ rows }) => rows.length)).toEqual([40]);
+    const groups = troubleGroups(world.state.snapshot().nodes);
+    expect(groups.map(({ rows }) => rows.length)).toEqual([40]);
   });
 });
 

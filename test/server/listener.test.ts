@@ -32,7 +32,7 @@ async function start(
       { address: '0.0.0.0', port: 69 },
       { address: '::', port: 69 },
     ],
-    socketPerAddress: false,
+    listenOnEachAddress: false,
     receive: () => {},
     onWarning: (message, detail) => warnings.push([message, detail]),
     localAddresses: () => [],

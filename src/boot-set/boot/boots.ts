@@ -68,13 +68,13 @@ export class Boots {
    *
    * @returns undefined: there is nothing for it.
    */
-  find(channel: string, name: string, asker: Requester, address: string, now: number): PinnedFile | undefined {
-    return this.#find({ channel, name, stage: this.#options.stages.of(name) }, asker, address, now);
+  find(channel: string, name: string, requester: Requester, address: string, now: number): PinnedFile | undefined {
+    return this.#find({ channel, name, stage: this.#options.stages.of(name) }, requester, address, now);
   }
 
   /** As find, for a config that is to name files of the channel. @param path the config's name. */
-  choose(channel: string, path: string, asker: Requester, address: string, now: number): Chosen | undefined {
-    return this.#find({ channel, name: undefined, stage: this.#configStage(path) }, asker, address, now);
+  choose(channel: string, path: string, requester: Requester, address: string, now: number): Chosen | undefined {
+    return this.#find({ channel, name: undefined, stage: this.#configStage(path) }, requester, address, now);
   }
 
   /** What choose would give, without doing anything. */
@@ -88,14 +88,14 @@ export class Boots {
     return version === undefined ? undefined : { version, pin: decision === 'begin' ? undefined : pin };
   }
 
-  #find(wish: Wish, asker: Requester, address: string, now: number): PinnedFile | undefined {
+  #find(wish: Wish, requester: Requester, address: string, now: number): PinnedFile | undefined {
     const { pins } = this.#options;
-    const pin = pins.find(asker.node, wish.channel);
+    const pin = pins.find(requester.node, wish.channel);
     const pinned = pin === undefined ? undefined : this.#version(wish.channel, pin.record.version);
-    const decision = this.#judge(wish, asker.node, pin, pinned, now);
+    const decision = this.#judge(wish, requester.node, pin, pinned, now);
     switch (decision) {
       case 'begin':
-        return this.#begin(wish, asker, address, now);
+        return this.#begin(wish, requester, address, now);
       case 'gone':
         return undefined;
       case 'late':
@@ -154,9 +154,9 @@ export class Boots {
    * @param exists whether it is known to get the file.
    * @returns the pin under which the transfer counts as part of the node's boot.
    */
-  notice(stage: BootStage, exists: boolean, asker: Requester, address: string, now: number): Pin | undefined {
+  notice(stage: BootStage, exists: boolean, requester: Requester, address: string, now: number): Pin | undefined {
     const { pins, finder } = this.#options;
-    const { node, isSure } = asker;
+    const { node, isSure } = requester;
     if (stage === 'zero' && this.#stageOf(node) === 1 && !pins.isOpen(node)) {
       if (isSure || node === ipNode(address)) this.#endAll(node);
       else finder.doubt(address, now);
@@ -168,8 +168,8 @@ export class Boots {
   }
 
   /** A node has asked for a config that names no version. */
-  see(path: string, asker: Requester, address: string, now: number): void {
-    this.notice(this.#configStage(path), false, asker, address, now);
+  see(path: string, requester: Requester, address: string, now: number): void {
+    this.notice(this.#configStage(path), false, requester, address, now);
   }
 
   #goOn(
@@ -196,15 +196,15 @@ export class Boots {
     return { version, file, pin };
   }
 
-  #begin(wish: Wish, asker: Requester, address: string, now: number): PinnedFile | undefined {
+  #begin(wish: Wish, requester: Requester, address: string, now: number): PinnedFile | undefined {
     const { pins, finder } = this.#options;
     const { channel, name, stage } = wish;
-    const { node } = asker;
-    const version = this.#choose(channel, asker.ids);
+    const { node } = requester;
+    const version = this.#choose(channel, requester.ids);
     const file = version === undefined || name === undefined ? undefined : this.fileOf(version, name);
     // Nothing begins with a file that is not there: the boot that is under way, if any, goes on.
     if (version === undefined || (name !== undefined && file === undefined)) return undefined;
-    if (!asker.isSure && pins.find(node, channel) !== undefined) {
+    if (!requester.isSure && pins.find(node, channel) !== undefined) {
       const doubted = finder.doubt(address, now);
       if (doubted.node !== node) return this.#find(wish, doubted, address, now);
     }

@@ -59,8 +59,8 @@ export class ConfigVersions {
   async choose(channel: string, request: ConfigRequest): Promise<ConfigVersion | undefined> {
     const { notes, keepAlso, refresh, now } = this.#options;
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-      const asker = this.#asker(request);
-      const chosen = this.#chooseOnce(channel, request, asker instanceof Promise ? await asker : asker);
+      const requester = this.#requesterOf(request);
+      const chosen = this.#chooseOnce(channel, request, requester instanceof Promise ? await requester : requester);
       // What was published a moment ago counts.
       if (chosen === undefined && refresh()) continue;
       if (chosen === undefined) return undefined;
@@ -93,7 +93,7 @@ export class ConfigVersions {
     if (!isShared(client)) boots.see(path, finder.peek(client, ids, now()), client, now());
   }
 
-  #asker({ client, ids }: ConfigRequest): Requester | Promise<Requester> | undefined {
+  #requesterOf({ client, ids }: ConfigRequest): Requester | Promise<Requester> | undefined {
     const { finder, isShared, now } = this.#options;
     if (!isShared(client)) return finder.find(client, ids, now());
     // A name that says who asks needs no address.
@@ -101,10 +101,10 @@ export class ConfigVersions {
     return node === undefined ? undefined : { node, ids, isSure: true };
   }
 
-  /** @param asker undefined: anybody, from a shared network. */
-  #chooseOnce(channel: string, { path, client }: ConfigRequest, asker: Requester | undefined): Chosen | undefined {
+  /** @param requester undefined: anybody, from a shared network. */
+  #chooseOnce(channel: string, { path, client }: ConfigRequest, requester: Requester | undefined): Chosen | undefined {
     const { boots, now } = this.#options;
-    if (asker !== undefined) return boots.choose(channel, path, asker, client, now());
+    if (requester !== undefined) return boots.choose(channel, path, requester, client, now());
     const version = boots.currentVersion(channel);
     return version === undefined ? undefined : { version, pin: undefined };
   }

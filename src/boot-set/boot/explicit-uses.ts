@@ -95,9 +95,9 @@ export class ExplicitUses {
   }
 
   #write(name: string, usedAt: number): Promise<boolean> {
-    return this.#store.note(({ versions, leases }) => {
+    return this.#store.note(({ versions, useNotes }) => {
       if (versions.get(name) === undefined) return false;
-      leases.put(name, { ...leases.get(name), usedAt });
+      useNotes.put(name, { ...useNotes.get(name), usedAt });
       return true;
     });
   }

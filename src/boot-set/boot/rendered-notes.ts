@@ -44,9 +44,9 @@ export class RenderedNotes {
 
   async #write(name: string, note: Note, now: number): Promise<boolean> {
     try {
-      const exists = await this.#store.note(({ versions, leases }) => {
+      const exists = await this.#store.note(({ versions, useNotes }) => {
         if (versions.get(name) === undefined) return false;
-        leases.put(name, { usedAt: now, ...leases.get(name), renderedAt: now });
+        useNotes.put(name, { usedAt: now, ...useNotes.get(name), renderedAt: now });
         return true;
       });
       if (exists) note.notedAt = now;

@@ -56,7 +56,7 @@ export async function parseLeases(text: string, nowS: number): Promise<ReadonlyM
 }
 
 /** A lease file, looked at when it is asked for and read when it has changed. */
-export class LeaseFile implements AddressTable {
+export class DhcpLeases implements AddressTable {
   readonly #path: string;
   readonly #now: () => number;
   #known: ReadonlyMap<string, NodeId> = new Map();

@@ -62,7 +62,7 @@ function needs(tables: Tables, defaults: Needs['defaults']): Needs {
     versions: list(tables.versions.entries()),
     overrides: list(tables.overrides.entries()),
     pins: list(tables.pins.entries()),
-    leases: tables.leases.entries(),
+    useNotes: tables.useNotes.entries(),
     defaults,
   };
 }
@@ -107,7 +107,7 @@ function apply(tables: Tables, { remove, channels, mark, endedPins }: Plan): voi
   for (const key of endedPins) tables.pins.remove(key);
   for (const version of remove) {
     tables.versions.remove(nameOf(version));
-    tables.leases.remove(nameOf(version));
+    tables.useNotes.remove(nameOf(version));
     const channel = tables.channels.get(version.channel);
     if (channel === undefined) continue;
     const previous = channel.previous.filter((number) => number !== version.number);

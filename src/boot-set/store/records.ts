@@ -86,7 +86,7 @@ export interface OverrideRecord {
 }
 
 /** Uses of a version that no pin stands for, noted once a minute at most. Key: the version's explicit name. */
-export interface LeaseRecord {
+export interface UseNote {
   /** When a file of it was last asked for by explicit name, or still being sent. */
   readonly usedAt: number;
   /** When a config was last rendered that names it. */

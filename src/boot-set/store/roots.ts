@@ -1,12 +1,5 @@
 /** Which versions something needs: the roots of garbage collection. Pure; knows records and the time it is told. */
-import type {
-  ChannelRecord,
-  ChannelSettings,
-  LeaseRecord,
-  OverrideRecord,
-  PinRecord,
-  VersionRecord,
-} from './records.ts';
+import type { ChannelRecord, ChannelSettings, UseNote, OverrideRecord, PinRecord, VersionRecord } from './records.ts';
 import { versionName } from './records.ts';
 
 /** A config that was rendered may be read much later: by a loader in its menu, by a node that waits for power. */
@@ -17,7 +10,7 @@ export interface Needs {
   readonly versions: readonly VersionRecord[];
   readonly overrides: readonly OverrideRecord[];
   readonly pins: readonly PinRecord[];
-  readonly leases: readonly (readonly [name: string, lease: LeaseRecord])[];
+  readonly useNotes: readonly (readonly [name: string, note: UseNote])[];
   /** For channels that say nothing else. */
   readonly defaults: Required<ChannelSettings>;
 }
@@ -28,7 +21,7 @@ export function isPinLive(pin: PinRecord, { pinIdleMs, pinCapMs }: Required<Chan
 }
 
 /** @returns the names of the versions that may not be collected, and of some that do not exist. */
-export function rootsOf({ channels, versions, overrides, pins, leases, defaults }: Needs, now: number): Set<string> {
+export function rootsOf({ channels, versions, overrides, pins, useNotes, defaults }: Needs, now: number): Set<string> {
   const roots = new Set<string>();
   const settings = new Map<string, Required<ChannelSettings>>();
   const settingsOf = (channel: string): Required<ChannelSettings> => settings.get(channel) ?? defaults;
@@ -45,7 +38,7 @@ export function rootsOf({ channels, versions, overrides, pins, leases, defaults 
     if (isPinLive(pin, settingsOf(pin.channel), now)) roots.add(versionName(pin.channel, pin.version));
   }
   const channelOf = new Map(versions.map(({ channel, number }) => [versionName(channel, number), channel]));
-  for (const [name, { usedAt, renderedAt }] of leases) {
+  for (const [name, { usedAt, renderedAt }] of useNotes) {
     const { pinIdleMs } = settingsOf(channelOf.get(name) ?? '');
     if (now - usedAt < pinIdleMs || (renderedAt !== undefined && now - renderedAt < RENDERED_MS)) roots.add(name);
   }

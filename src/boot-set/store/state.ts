@@ -4,19 +4,20 @@
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { type Database, open, type RootDatabase } from 'lmdb';
-import type {
-  ChannelRecord,
-  ChannelSettings,
-  LeaseRecord,
-  OverrideRecord,
-  PinRecord,
-  VersionRecord,
-} from './records.ts';
+import type { ChannelRecord, ChannelSettings, UseNote, OverrideRecord, PinRecord, VersionRecord } from './records.ts';
 import { quote, StoreError, whatFailed } from './store-error.ts';
 
 /** Raised when older programs could no longer read what is written. */
 export const FORMAT = 1;
-const DATABASES = ['channels', 'versions', 'pins', 'overrides', 'leases', 'numbers'] as const;
+/** The tables and what their databases are called on disk: the names of databases stay as they are. */
+const DATABASES: Readonly<Record<keyof Tables, string>> = {
+  channels: 'channels',
+  versions: 'versions',
+  pins: 'pins',
+  overrides: 'overrides',
+  useNotes: 'leases',
+  numbers: 'numbers',
+};
 /** Where a page of LMDB's has its magic number, and what it is, with the format's version after it. */
 const MAGIC_AT = 24;
 const MAGIC = 'dec0efbe02000000';
@@ -38,7 +39,7 @@ export interface Tables {
   readonly versions: Table<VersionRecord>;
   readonly pins: Table<PinRecord>;
   readonly overrides: Table<OverrideRecord>;
-  readonly leases: Table<LeaseRecord>;
+  readonly useNotes: Table<UseNote>;
   /** The next number of channels that are gone: one that comes again goes on from there. */
   readonly numbers: Table<number>;
 }
@@ -96,8 +97,8 @@ export class State {
     this.#path = path;
     this.#root = root;
     this.#meta = meta;
-    const tables = DATABASES.map((name) => [name, new LmdbTable(root.openDB({ name }))] as const);
-    this.tables = Object.fromEntries(tables) as unknown as Tables;
+    const tables = Object.entries(DATABASES).map(([table, name]) => [table, new LmdbTable(root.openDB({ name }))]);
+    this.tables = Object.fromEntries(tables) as Tables;
   }
 
   /**
@@ -112,7 +113,7 @@ export class State {
         path,
         readOnly,
         noSubdir: true,
-        maxDbs: DATABASES.length + 1,
+        maxDbs: Object.keys(DATABASES).length + 1,
         // With it, each commit that fails also rejects a promise that nobody can get hold of.
         eventTurnBatching: false,
       });

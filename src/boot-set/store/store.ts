@@ -11,7 +11,7 @@ import { ensureFolders, ensureLayout } from './make-layout.ts';
 import {
   type ChannelRecord,
   type ChannelSettings,
-  type LeaseRecord,
+  type UseNote,
   type OverrideRecord,
   type PinRecord,
   type VersionRecord,
@@ -138,8 +138,8 @@ export class Store {
     return this.#list('pins');
   }
 
-  leases(): [name: string, LeaseRecord][] {
-    return this.#state.tables.leases.entries();
+  useNotes(): [name: string, UseNote][] {
+    return this.#state.tables.useNotes.entries();
   }
 
   /** What channels have that say nothing else. */
@@ -188,7 +188,7 @@ export class Store {
   }
 
   /**
-   * Like change, for pins, leases and other records that index.json does not show: it stays as it is, as does the
+   * Like change, for pins, use notes and other records that index.json does not show: it stays as it is, as does the
    * generation. Several at once become one transaction.
    */
   note<T>(work: (tables: Tables) => T): Promise<T> {

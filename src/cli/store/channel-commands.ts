@@ -166,7 +166,7 @@ async function runChannel(name: string, flags: ChannelFlags, context: VerbContex
     ...(keepVersions === undefined ? {} : { keepVersions: orNull(keepVersions) }),
   };
   const changes = Object.keys(asked).length > 0;
-  return await runVerb(context, flags, changes ? 'change' : 'look', async (store) => {
+  return await runVerb(context, flags, changes ? 'change' : 'read', async (store) => {
     const { settings } = changes
       ? await store.change((tables) => changeSettings(tables, name, asked))
       : channelOf(store.tables, name);
@@ -201,13 +201,13 @@ export function addChannelCommands(program: Command, context: VerbContext, done:
   storeCommand(program, 'channels')
     .summary('list the channels of a store')
     .action(async (flags: StoreFlags) => {
-      done(await runVerb(context, flags, 'look', async (store) => listChannels(store)));
+      done(await runVerb(context, flags, 'read', async (store) => listChannels(store)));
     });
   storeCommand(program, 'versions')
     .summary('list the versions of a channel, the newest first')
     .argument('<CHANNEL>', 'its name')
     .action(async (name: string, flags: StoreFlags) => {
-      done(await runVerb(context, flags, 'look', async (store) => listVersions(store, name)));
+      done(await runVerb(context, flags, 'read', async (store) => listVersions(store, name)));
     });
   storeCommand(program, 'rollback')
     .summary('send new boots to a former version')

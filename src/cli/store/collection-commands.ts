@@ -44,7 +44,7 @@ function collected({ dryRun, versions, channels, waiting, blobs, leftovers, byte
 
 async function runCollect(flags: CollectFlags, context: VerbContext): Promise<ExitCode> {
   const { collect } = await import('../../boot-set/store/collect.ts');
-  return await runVerb(context, flags, flags.dryRun === true ? 'look' : 'change', async (store, signal) =>
+  return await runVerb(context, flags, flags.dryRun === true ? 'read' : 'change', async (store, signal) =>
     collected(
       await collect(store, {
         dryRun: flags.dryRun ?? false,

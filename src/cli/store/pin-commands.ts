@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { formatMany, formatMs } from '../../text/figures.ts';
 import { flag } from '../../config/flag.ts';
-import { nodeText } from '../../config/node-argument.ts';
+import { parseNode } from '../../config/node-argument.ts';
 import { addPair, runVerb, type StoreFlags, storeCommand, type VerbContext } from './store-verb.ts';
 import { isoTime } from '../../text/iso-time.ts';
 import { textTable } from '../../text/text-table.ts';
@@ -11,7 +11,7 @@ import { wholeNumber } from '../../config/value-kind.ts';
 
 async function listPins(flags: StoreFlags, context: VerbContext): Promise<ExitCode> {
   const { isPinLive } = await import('../../boot-set/store/roots.ts');
-  return await runVerb(context, flags, 'look', async (store) => {
+  return await runVerb(context, flags, 'read', async (store) => {
     const now = store.now();
     const settings = new Map(
       store.channels().map(({ name, settings: own }) => [name, { ...store.defaults(), ...own }]),
@@ -55,7 +55,7 @@ async function listPins(flags: StoreFlags, context: VerbContext): Promise<ExitCo
 }
 
 async function runDropPins(text: string, flags: StoreFlags, context: VerbContext): Promise<ExitCode> {
-  const node = nodeText(text);
+  const node = parseNode(text);
   const { dropPins } = await import('../../boot-set/store/channel-changes.ts');
   return await runVerb(context, flags, 'change', async (store) => {
     // Not a mere note: a server looks at its pins again when the store's generation has changed.
@@ -72,7 +72,7 @@ async function runPin(
   flags: StoreFlags,
   context: VerbContext,
 ): Promise<ExitCode> {
-  const node = nodeText(text);
+  const node = parseNode(text);
   const { pinNode, unpinNode } = await import('../../boot-set/store/channel-changes.ts');
   return await runVerb(context, flags, 'change', async (store) => {
     if (drop) await store.change((tables) => unpinNode(tables, node, name));
@@ -152,7 +152,7 @@ async function runRollout(
 }
 
 /** Adds the commands. @param done gets their exit code. */
-export function addNodeCommands(program: Command, context: VerbContext, done: (code: ExitCode) => void): void {
+export function addPinCommands(program: Command, context: VerbContext, done: (code: ExitCode) => void): void {
   storeCommand(program, 'pins')
     .summary('list which node boots which version')
     .option('--drop <NODE>', 'forget where the boots of a node stand: its next request begins anew')

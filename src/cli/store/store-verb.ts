@@ -48,7 +48,7 @@ export function storeCommand(program: Command, nameAndArguments: string): Comman
 export async function runVerb(
   context: VerbContext,
   flags: StoreFlags,
-  mode: 'look' | 'change' | 'create',
+  mode: 'read' | 'change' | 'create',
   work: (store: Store, signal: AbortSignal) => Promise<VerbResult>,
   before: () => Promise<unknown> = () => Promise.resolve(),
 ): Promise<ExitCode> {
@@ -65,7 +65,7 @@ export async function runVerb(
   if (context.stdout === undefined) process.stdout.on('error', () => {});
   try {
     await before();
-    const store = await openStore({ path, readOnly: mode === 'look', create: mode === 'create' });
+    const store = await openStore({ path, readOnly: mode === 'read', create: mode === 'create' });
     try {
       const { json, text, code = EXIT.fine } = await work(store, abort.signal);
       stdout.write(flags.json === true ? `${JSON.stringify(json, undefined, 2)}\n` : text);

@@ -1,5 +1,5 @@
 /** What `reveille top` shows, as lines of a terminal: the same as the page, in the same order. Pure text and colours. */
-import { plightsOf, plightWords } from '../../live/trouble-groups.ts';
+import { troubleGroups, troubleGroupWords } from '../../live/trouble-groups.ts';
 import { about, AREA_MARKS, AREA_WORDS, compareNames, compareRows, headlineOf, stateWords } from '../../live/words.ts';
 import { type AreaState, type LiveSnapshot, type NodeRow, TROUBLE } from '../../live/wire.ts';
 import { formatCount, formatMany, formatRate, formatShare } from '../../text/figures.ts';
@@ -120,14 +120,16 @@ export function renderTop(whole: LiveSnapshot, rows: readonly NodeRow[], options
       return draw([` ${AREA_MARKS[state][0]} `, tone], [AREA_WORDS[area].padEnd(22)], [headline, tone], [more]);
     }),
   ];
-  const plights = plightsOf(rows);
-  if (plights.length > 0) lines.push('', draw(['Needs a look', 'strong']));
-  for (const plight of plights.slice(0, MAX_TROUBLE_GROUPS)) {
-    const [first] = plight.rows;
-    const count = plight.rows.length;
+  const groups = troubleGroups(rows);
+  if (groups.length > 0) lines.push('', draw(['Needs a look', 'strong']));
+  for (const group of groups.slice(0, MAX_TROUBLE_GROUPS)) {
+    const [first] = group.rows;
+    const count = group.rows.length;
     const what = `${count > 1 ? `${count} ` : ''}${stateWords(first!.state)}`;
-    lines.push(draw([` ! ${what.padEnd(20)}`, 'bad'], [count > 1 ? '' : `${first!.name}: `], [plightWords(plight)]));
-    if (count > 1) lines.push(draw([`   ${plight.rows.map(({ name }) => name).join(' ')}`, 'muted']));
+    lines.push(
+      draw([` ! ${what.padEnd(20)}`, 'bad'], [count > 1 ? '' : `${first!.name}: `], [troubleGroupWords(group)]),
+    );
+    if (count > 1) lines.push(draw([`   ${group.rows.map(({ name }) => name).join(' ')}`, 'muted']));
   }
   lines.push(...nodeLines(whole, rows, options, Math.max(0, height - lines.length - 2)));
   return lines.slice(0, height);

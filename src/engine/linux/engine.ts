@@ -22,14 +22,14 @@ import { LinkSocket } from './link-socket.ts';
 import { attachAddress } from './linux-view.ts';
 import { LinuxListening } from './listening.ts';
 import { copyFile, mapFile } from './map-file.ts';
-import { NodeSocket } from './multi-address-socket.ts';
+import { MultiAddressSocket } from './multi-address-socket.ts';
 import { toSockaddr } from './socket-address.ts';
 import { ThreadIo } from './thread-io.ts';
 
 /** A port that has been seen can be aimed at, so none is used for new transfers longer than this. */
 const PORT_LIFE_MS = 600_000;
 /** Sockets for simulated nodes. */
-const NODE_SOCKETS = 4;
+const MULTI_ADDRESS_SOCKETS = 4;
 const MAX_LINKS = 65_536;
 
 export interface LinuxEngineOptions {
@@ -52,7 +52,7 @@ export class LinuxEngine implements Engine {
   readonly #learning = new Set<LearningLink>();
   readonly #listening = new Set<LinuxListening>();
   /** Sockets that speak for loopback addresses. */
-  readonly #nodes: NodeSocket[] = [];
+  readonly #multiAddress: MultiAddressSocket[] = [];
   /** Drops of sockets that are closed. */
   #closedDrops = 0;
   #closed = false;
@@ -92,13 +92,13 @@ export class LinuxEngine implements Engine {
   /** A client's conversation from a loopback address: the address picks the link, so sockets can be few. */
   #openNode(options: LinkOptions, first: number, receiver: LinkReceiver): Link {
     const local = new Int32Array(toSockaddr(this.#io.libc, { address: options.local, port: 0 }).buffer);
-    while (this.#nodes.length < NODE_SOCKETS) this.#nodes.push(new NodeSocket(this.#io));
-    for (let turn = 0; turn < this.#nodes.length; turn++) {
-      const socket = this.#nodes[(first + turn) % this.#nodes.length]!;
+    while (this.#multiAddress.length < MULTI_ADDRESS_SOCKETS) this.#multiAddress.push(new MultiAddressSocket(this.#io));
+    for (let turn = 0; turn < this.#multiAddress.length; turn++) {
+      const socket = this.#multiAddress[(first + turn) % this.#multiAddress.length]!;
       if (!socket.has(local)) return socket.open(options, local, receiver);
     }
-    const socket = new NodeSocket(this.#io);
-    this.#nodes.push(socket);
+    const socket = new MultiAddressSocket(this.#io);
+    this.#multiAddress.push(socket);
     return socket.open(options, local, receiver);
   }
 
@@ -108,7 +108,12 @@ export class LinuxEngine implements Engine {
   }
 
   health(): EngineHealth {
-    const sockets = [...this.#listening, ...[...this.#sockets.values()].flat(), ...this.#retired, ...this.#nodes];
+    const sockets = [
+      ...this.#listening,
+      ...[...this.#sockets.values()].flat(),
+      ...this.#retired,
+      ...this.#multiAddress,
+    ];
     const { segmentFallbacks, dropped, errors } = this.#io.queue.counts;
     const open = sockets.reduce((sum, { drops }) => sum + drops, 0);
     return { receiveDrops: this.#closedDrops + open, sendDrops: dropped, segmentFallbacks, sendErrors: { ...errors } };
@@ -131,7 +136,8 @@ export class LinuxEngine implements Engine {
     this.#closed = true;
     for (const listening of this.#listening) await listening.close();
     for (const link of this.#learning) link.close();
-    for (const socket of [...[...this.#sockets.values()].flat(), ...this.#retired, ...this.#nodes]) socket.close();
+    for (const socket of [...[...this.#sockets.values()].flat(), ...this.#retired, ...this.#multiAddress])
+      socket.close();
     this.#io.close();
   }
 

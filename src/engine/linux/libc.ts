@@ -55,7 +55,7 @@ type EpollPwait2 = (
 /** What is no function of the library's, or not always. */
 type Others = 'epoll_pwait2' | 'madviseAside' | 'preadAside' | 'errno' | 'address' | 'view' | 'watch';
 
-/** A descriptor on Node's event loop. It must be closed before its thread ends, or the process dies. */
+/** A descriptor on Node.js's event loop. It must be closed before its thread ends, or the process dies. */
 export interface Watch {
   close(): void;
   ref(): void;
@@ -84,7 +84,7 @@ const SIGNATURES = {
 } as const;
 
 /**
- * The newest Node that the engine is known to work on. koffi's watch stands on Node's libuv, whose layout may change
+ * The newest Node.js that the engine is known to work on. koffi's watch stands on Node.js's libuv, whose layout may change
  * from one major version to the next.
  */
 export const NEWEST_NODE = 26;
@@ -101,7 +101,8 @@ function load(): Libc {
   if (process.platform !== 'linux') throw new Error(`it needs Linux, this is ${process.platform}`);
   if (process.arch !== 'x64' && process.arch !== 'arm64') throw new Error(`it knows no layouts for ${process.arch}`);
   const { node } = process.versions;
-  if (Number.parseInt(node, 10) > NEWEST_NODE) throw new Error(`it works up to Node ${NEWEST_NODE}, this is ${node}`);
+  if (Number.parseInt(node, 10) > NEWEST_NODE)
+    throw new Error(`it works up to Node.js ${NEWEST_NODE}, this is ${node}`);
   if (endianness() !== 'LE') throw new Error('it knows little-endian layouts only');
   const require = createRequire(import.meta.url);
   const koffi = require('koffi') as typeof import('koffi');
@@ -218,7 +219,7 @@ export const SOCKADDR_IN6 = { size: 28, family: 0, port: 2, address: 8, scope: 2
 /** struct epoll_event is packed on x86-64 alone. Offsets in bytes. */
 export const EPOLL_EVENT = process.arch === 'x64' ? { size: 12, events: 0, data: 4 } : { size: 16, events: 0, data: 8 };
 
-/** A failed call as an error with the code that Node would give it. */
+/** A failed call as an error with the code that Node.js would give it. */
 export function systemError(call: string, errno: number): NodeJS.ErrnoException {
   const code = ERRNO_NAMES.get(errno) ?? `errno ${errno}`;
   return Object.assign(new Error(`${call}: ${code}`), { code, errno, syscall: call });

@@ -19,7 +19,7 @@ const ROUNDS = 16;
 const RECEIVE_BUFFER_BYTES = 32 * 1024 * 1024;
 const ADDRESS_WORD = SOCKADDR_IN.address >> 2;
 
-export class NodeSocket implements Readable, Outlet {
+export class MultiAddressSocket implements Readable, Outlet {
   readonly fd: number;
   readonly sockaddrLength = sockaddrLength(AF_INET);
   readonly port: number;
@@ -29,7 +29,7 @@ export class NodeSocket implements Readable, Outlet {
   /** Links by local address; the key's port is always 0. */
   readonly #locals = new PeerTable(AF_INET);
   readonly #key = new Int32Array(SOCKADDR_ROOM >> 2);
-  readonly #links: (NodeLink | undefined)[] = [];
+  readonly #links: (MultiAddressLink | undefined)[] = [];
   readonly #free: number[] = [];
   #closed = false;
 
@@ -57,7 +57,7 @@ export class NodeSocket implements Readable, Outlet {
     const own = speakFrom(new Uint8Array(local.buffer, SOCKADDR_IN.address, 4));
     const at = this.#io.takeDestination(toSockaddr(this.#io.libc, options.peer), own);
     const id = this.#free.pop() ?? this.#links.length;
-    const link = new NodeLink(this.#io, this, at, own.length, options.local, receiver, () => {
+    const link = new MultiAddressLink(this.#io, this, at, own.length, options.local, receiver, () => {
       this.#key[ADDRESS_WORD] = address;
       this.#locals.delete(this.#key, 0);
       this.#links[id] = undefined;
@@ -116,9 +116,9 @@ export class NodeSocket implements Readable, Outlet {
 }
 
 /** One node's conversation. */
-class NodeLink extends QueuedLink {
+class MultiAddressLink extends QueuedLink {
   readonly local: Address;
-  readonly outlet: NodeSocket;
+  readonly outlet: MultiAddressSocket;
   /** The peer's sockaddr: family and port, address. */
   #portWord: number;
   readonly #addressWord: number;
@@ -127,7 +127,7 @@ class NodeLink extends QueuedLink {
 
   constructor(
     io: ThreadIo,
-    outlet: NodeSocket,
+    outlet: MultiAddressSocket,
     at: number,
     controlLength: number,
     local: string,

@@ -1,10 +1,10 @@
 /**
- * Readiness of many sockets on Node's event loop: one epoll descriptor, watched by one handle per thread. Sockets
+ * Readiness of many sockets on Node.js's event loop: one epoll descriptor, watched by one handle per thread. Sockets
  * are not watched directly, because a pending error would end the watch for good.
  *
  * The handle has sharp edges. A thread that ends with a live one takes the process with it, so it is closed when the
  * process or thread exits, come what may; it is closed before its descriptor, whose number may be used again at
- * once; what throws under it would surface only much later, so it is thrown again where it is seen; and Node does not
+ * once; what throws under it would surface only much later, so it is thrown again where it is seen; and Node.js does not
  * know that it calls back, so promises would go on only when something else wakes the loop: each time it is told.
  */
 import {
@@ -24,12 +24,12 @@ const EVENTS = 64;
 const ROUNDS = 8;
 /**
  * How long a look waits for more while transfers run: a round trip in a rack. With few nodes, whose packets come one by
- * one, a turn of Node's loop for each would cost a seventh of what the packet does. Timers and new transfers wait at most
+ * one, a turn of Node.js's loop for each would cost a seventh of what the packet does. Timers and new transfers wait at most
  * for all the looks together.
  */
 const STAY_NS = 200_000;
 /**
- * After an immediate, in this same turn of the loop, Node runs ticks and microtasks. Up to 26.3 it did so anyway after
+ * After an immediate, in this same turn of the loop, Node.js runs ticks and microtasks. Up to 26.3 it did so anyway after
  * every callback of the loop, and the immediate would be a twentieth of what a wake-up costs.
  */
 const TELLS_NODE = Number.parseInt(process.versions.node, 10) >= 26;
@@ -99,7 +99,7 @@ export class Poller {
   readonly #onReady = (): void => {
     if (TELLS_NODE) setImmediate(nothing);
     try {
-      // Under load more has come meanwhile: it is read before Node's loop turns, whose turn costs more than a look.
+      // Under load more has come meanwhile: it is read before Node.js's loop turns, whose turn costs more than a look.
       for (let round = 0; round < ROUNDS && !this.#closed && this.#readReady(round) > 0; round++) this.#afterBatch();
     } catch (error) {
       setImmediate(() => {

@@ -30,7 +30,7 @@ export function toSockaddr(libc: Libc, { address, port }: Address): Uint8Array {
   return bytes;
 }
 
-/** The address in a sockaddr at bytes[at], in the same text that Node gives. */
+/** The address in a sockaddr at bytes[at], in the same text that Node.js gives. */
 export function fromSockaddr(libc: Libc, bytes: Uint8Array, at: number): Address {
   const view = new DataView(bytes.buffer, bytes.byteOffset + at, SOCKADDR_ROOM);
   const port = view.getUint16(SOCKADDR_IN.port, false);

@@ -20,7 +20,7 @@ export interface ExpectedVersion {
 
 /** Versions are bits of an integer wherever a set of them is kept. */
 export const MAX_VERSIONS = 31;
-/** V8 makes no larger buffer on Node 20. */
+/** V8 makes no larger buffer on Node.js 20. */
 const MAX_BYTES = 4 * 1024 ** 3 - 65_536;
 
 /** What is wrong with a directory to compare with, in one line. */

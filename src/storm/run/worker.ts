@@ -64,7 +64,7 @@ export default async function run({ engine: kind, share }: WorkerOrder): Promise
         delayP90: lateMs(late.percentile(90)),
         delayP99: lateMs(late.percentile(99)),
         delayMax: lateMs(late.max),
-        // Node tells nobody what the kernel dropped.
+        // Node.js tells nobody what the kernel dropped.
         drops: kind === 'portable' ? null : receiveDrops + sendDrops,
       },
     };

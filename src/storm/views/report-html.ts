@@ -358,7 +358,7 @@ ${facts([
   ['Engine', escapeHtml(own.engine)],
   [
     'Machine',
-    escapeHtml(`${machine.cpu}, ${formatMany(machine.cores, 'core')}, Node ${machine.node}, ${machine.kernel}`),
+    escapeHtml(`${machine.cpu}, ${formatMany(machine.cores, 'core')}, Node.js ${machine.node}, ${machine.kernel}`),
   ],
 ])}`;
 }

@@ -170,7 +170,7 @@ function harness({ harness: own, machine, duration_s }: StormReport, width: numb
   const { cpu, cores, node, kernel } = machine;
   const lines = [
     ...wrap(`Harness: ${list(figures, ' · ')}`, width, ''),
-    ...wrap(`${cpu}, ${formatMany(cores, 'core')}, Node ${node}, ${kernel}`, width, '  '),
+    ...wrap(`${cpu}, ${formatMany(cores, 'core')}, Node.js ${node}, ${kernel}`, width, '  '),
     ...(duration_s < 1
       ? wrap('so short a storm is measured with the start of its own threads in it', width, '  ')
       : []),

@@ -46,7 +46,7 @@ describe('the version that a config names', () => {
     await serving.store.setDefaults({ ...POLICY, keepVersions: 0 });
     await serving.publishSets('ubuntu', 1);
     await chosen(serving);
-    expect(serving.store.tables.leases.get('ubuntu-1')).toMatchObject({ renderedAt: serving.now });
+    expect(serving.store.tables.useNotes.get('ubuntu-1')).toMatchObject({ renderedAt: serving.now });
     await serving.publish('ubuntu', setOf(2));
     serving.pass(20 * 3_600_000);
     expect(await serving.collect()).not.toContain('ubuntu-1');
@@ -60,7 +60,7 @@ describe('the version that a config names', () => {
     const preview = serving.source.preview('ubuntu', CONFIG);
     expect([preview?.version.name, preview?.pinned]).toEqual(['ubuntu-1', false]);
     expect(serving.source.stats().pins).toBe(0);
-    expect(serving.store.tables.leases.get('ubuntu-1')).toBeUndefined();
+    expect(serving.store.tables.useNotes.get('ubuntu-1')).toBeUndefined();
     await chosen(serving);
     await serving.publish('ubuntu', setOf(2));
     expect(serving.source.preview('ubuntu', CONFIG)).toMatchObject({ version: { name: 'ubuntu-1' }, pinned: true });

@@ -3,7 +3,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type AddressTable, AddressTables } from '../../../src/boot-set/node/address-tables.ts';
-import { LeaseFile, parseLeases } from '../../../src/boot-set/node/dhcp-leases.ts';
+import { DhcpLeases, parseLeases } from '../../../src/boot-set/node/dhcp-leases.ts';
 import { Neighbours, parseNeighbours } from '../../../src/boot-set/node/neighbours.ts';
 import type { NodeId } from '../../../src/boot-set/node/node-identity.ts';
 import { VirtualClock } from '../../../src/engine/virtual-clock.ts';
@@ -51,7 +51,7 @@ describe('a lease file', () => {
   it('is read again when it has changed, and may go away', async () => {
     const path = join(temporaryFolder(), 'leases');
     writeFileSync(path, '0 52:54:00:00:00:01 192.0.2.10 * *\n');
-    const file = new LeaseFile(path, () => NOW_S * 1000);
+    const file = new DhcpLeases(path, () => NOW_S * 1000);
     const first = await file.read();
     expect(first.get('192.0.2.10')).toBe(MAC1);
     expect(await file.read()).toBe(first);

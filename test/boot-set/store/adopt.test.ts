@@ -64,7 +64,7 @@ describe('a folder becomes a store', () => {
   it('when there is nothing in it, or it is not there', async () => {
     for (const path of [folder(), join(folder(), 'a/b')]) {
       const store = await openFor(path);
-      expect([store.channels(), store.versions(), store.pins(), store.leases(), store.overrides()]).toEqual([
+      expect([store.channels(), store.versions(), store.pins(), store.useNotes(), store.overrides()]).toEqual([
         [],
         [],
         [],

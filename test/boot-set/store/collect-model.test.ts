@@ -54,7 +54,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('keep' as const), version, keep: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('override' as const), node, version }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('dropOverride' as const), node, channel }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('lease' as const), version, rendered: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('note' as const), version, rendered: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('removeChannel' as const), channel }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('removeVersion' as const), version }) },
   {
@@ -156,15 +156,15 @@ class Pair {
           await changed(store, (tables) => changes.unpinNode(tables, one.node, one.channel)),
           model.dropOverride(one.node, one.channel),
         ];
-      case 'lease': {
+      case 'note': {
         const isThere = await store.note((tables) => {
           if (tables.versions.get(one.version) === undefined) return false;
-          const before = tables.leases.get(one.version);
+          const before = tables.useNotes.get(one.version);
           const renderedAt = one.rendered ? model.now : before?.renderedAt;
-          tables.leases.put(one.version, { usedAt: model.now, ...(renderedAt === undefined ? {} : { renderedAt }) });
+          tables.useNotes.put(one.version, { usedAt: model.now, ...(renderedAt === undefined ? {} : { renderedAt }) });
           return true;
         });
-        return [isThere, model.lease(one.version, one.rendered)];
+        return [isThere, model.noteUse(one.version, one.rendered)];
       }
       case 'removeChannel':
         return [

@@ -21,7 +21,7 @@ export class ReferenceModel {
   readonly versions = new Map<string, { content: string; keep: boolean; unneededSince: number | undefined }>();
   readonly pins: { node: string; channel: string; version: string; createdAt: number; usedAt: number }[] = [];
   readonly overrides = new Map<string, string>();
-  readonly leases = new Map<string, { usedAt: number; renderedAt: number }>();
+  readonly useNotes = new Map<string, { usedAt: number; renderedAt: number }>();
   readonly #numbersGiven = new Map<string, number>();
 
   publish(channel: string, content: string, keep: boolean, candidate: boolean): string {
@@ -133,10 +133,10 @@ export class ReferenceModel {
     return pin;
   }
 
-  lease(name: string, rendered: boolean): boolean {
+  noteUse(name: string, rendered: boolean): boolean {
     if (!this.versions.has(name)) return false;
-    const before = this.leases.get(name);
-    this.leases.set(name, { usedAt: this.now, renderedAt: rendered ? this.now : (before?.renderedAt ?? 0) });
+    const before = this.useNotes.get(name);
+    this.useNotes.set(name, { usedAt: this.now, renderedAt: rendered ? this.now : (before?.renderedAt ?? 0) });
     return true;
   }
 
@@ -151,8 +151,8 @@ export class ReferenceModel {
     if (channel?.previous.slice(0, channel.keepVersions).includes(number) === true) return true;
     if (this.versions.get(name)!.keep || [...this.overrides.values()].includes(name)) return true;
     if (this.pins.some((pin) => pin.version === name && this.#holds(pin))) return true;
-    const lease = this.leases.get(name);
-    return lease !== undefined && (this.now - lease.usedAt < 15 * MINUTE || this.now - lease.renderedAt < 24 * HOUR);
+    const note = this.useNotes.get(name);
+    return note !== undefined && (this.now - note.usedAt < 15 * MINUTE || this.now - note.renderedAt < 24 * HOUR);
   }
 
   collect(graceMs: number): void {
@@ -164,7 +164,7 @@ export class ReferenceModel {
       version.unneededSince ??= this.now;
       if (this.now - version.unneededSince < graceMs) continue;
       this.versions.delete(name);
-      this.leases.delete(name);
+      this.useNotes.delete(name);
       const channel = this.channels.get(channelOf(name));
       if (channel !== undefined) channel.previous = channel.previous.filter((one) => one !== numberOf(name));
     }

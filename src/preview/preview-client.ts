@@ -1,10 +1,13 @@
-/** Who asks, as a person writes it: addresses and names of a node, checked. Knows spellings, no tables of nodes. */
+/**
+ * The client that a preview stands in for, as a person writes it: its addresses and names, checked. Knows spellings, no
+ * tables of nodes.
+ */
 import { isIP } from 'node:net';
 import { macNode, type NodeId, serialNode, uuidNode } from '../boot-set/node/node-identity.ts';
 import { showValue } from '../text/escape.ts';
 import { UsageError } from '../config/usage-error.ts';
 
-export interface Asker {
+export interface PreviewClient {
   readonly ip?: string | undefined;
   /** Our address that is asked. */
   readonly local?: string | undefined;
@@ -13,7 +16,7 @@ export interface Asker {
   readonly serial?: string | undefined;
 }
 
-export const ASKER_KEYS = ['ip', 'local', 'mac', 'uuid', 'serial'] as const;
+export const PREVIEW_CLIENT_KEYS = ['ip', 'local', 'mac', 'uuid', 'serial'] as const;
 
 /** Any spelling: with colons, dashes, dots or nothing between. */
 function macOf(text: string): NodeId | undefined {
@@ -22,7 +25,7 @@ function macOf(text: string): NodeId | undefined {
 }
 
 /** What a node is called, the best first. */
-export function idsOf({ mac, uuid, serial }: Asker): readonly NodeId[] {
+export function idsOf({ mac, uuid, serial }: PreviewClient): readonly NodeId[] {
   return [
     mac === undefined ? undefined : macOf(mac),
     uuid === undefined ? undefined : uuidNode(uuid),
@@ -30,7 +33,7 @@ export function idsOf({ mac, uuid, serial }: Asker): readonly NodeId[] {
   ].filter((id) => id !== undefined);
 }
 
-const EXPECTED: Readonly<Record<(typeof ASKER_KEYS)[number], readonly [string, (text: string) => boolean]>> = {
+const EXPECTED: Readonly<Record<(typeof PREVIEW_CLIENT_KEYS)[number], readonly [string, (text: string) => boolean]>> = {
   ip: ['an address', (text) => isIP(text) !== 0],
   local: ['an address', (text) => isIP(text) !== 0],
   mac: ['the MAC of one machine', (text) => macOf(text) !== undefined],
@@ -39,13 +42,13 @@ const EXPECTED: Readonly<Record<(typeof ASKER_KEYS)[number], readonly [string, (
 };
 
 /** @param spell how a key is called where it was written. @throws UsageError in one line. */
-export function checkAsker(asker: Asker, spell: (key: string) => string): Asker {
-  for (const key of ASKER_KEYS) {
+export function checkPreviewClient(client: PreviewClient, spell: (key: string) => string): PreviewClient {
+  for (const key of PREVIEW_CLIENT_KEYS) {
     const [expected, passes] = EXPECTED[key];
-    const text = asker[key];
+    const text = client[key];
     if (text !== undefined && !passes(text)) {
       throw new UsageError(`${spell(key)}: expected ${expected}, got ${showValue(text)}`);
     }
   }
-  return asker;
+  return client;
 }
