@@ -231,6 +231,10 @@ describe('the layers of src', () => {
     ).toBe(undefined);
   });
 
+  it('have no circle of files', () => {
+    expect(circleIn(new Map(files.map((file) => [file.path, importedFiles(file)])))).toBe(undefined);
+  });
+
   it('bring nothing of Node.js into a browser', () => {
     const foreign = loadedByPage(files).flatMap(({ path, text }) =>
       importsOf(text)

@@ -1,10 +1,11 @@
 /** Statements 51, 58 to 62, 67 to 69 and 75: blocks in lockstep, and ACKs that must not move them. */
+import type { Check } from './check.ts';
 import type { CheckContext } from './check-context.ts';
 import type { Exchange } from './exchange.ts';
 import { evenShape, MAX_BLKSIZE, type OfferedFile, PLAIN_BLKSIZE } from './files.ts';
 import type { Options, Reply } from './packets.ts';
 import { Transfer } from './transfer.ts';
-import { type Check, fail, isVerdict, notOffered, notTried, pass, type Verdict, worst } from './verdict.ts';
+import { fail, isVerdict, notOffered, notTried, pass, type Verdict, worst } from './verdict.ts';
 
 /** Equal ACKs sent in a row. A server that answers each sends as many blocks; one that resends by a timer a few. */
 const REPEATS = 20;

@@ -1,4 +1,5 @@
 /** Every check there is, in the order of the statements. */
+import type { Check } from './check.ts';
 import { BLOCK_CHECKS } from './blocks.ts';
 import { END_CHECKS } from './ends.ts';
 import { NAME_CHECKS } from './names.ts';
@@ -6,7 +7,6 @@ import { NETASCII_CHECKS } from './netascii.ts';
 import { OPENING_CHECKS } from './opening.ts';
 import { OPTION_CHECKS } from './options.ts';
 import { REQUEST_CHECKS } from './requests.ts';
-import type { Check } from './verdict.ts';
 import { WINDOW_CHECKS } from './windows.ts';
 import { WRAP_CHECKS } from './wrap.ts';
 

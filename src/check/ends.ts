@@ -1,8 +1,9 @@
 /** Statements 76, 79 and 81 to 83: clients that fall silent, break off, stand still or send what they should not. */
+import type { Check } from './check.ts';
 import type { CheckContext } from './check-context.ts';
 import { ack, data, describe, error, oack, request } from './packets.ts';
 import { Transfer } from './transfer.ts';
-import { type Check, fail, isVerdict, pass, type Verdict } from './verdict.ts';
+import { fail, isVerdict, pass, type Verdict } from './verdict.ts';
 
 /** A transfer with two blocks taken, the second not acknowledged. */
 async function underWay(context: CheckContext): Promise<Transfer | Verdict> {

@@ -1,7 +1,8 @@
 /** Statements 21 to 29: file names, and the ERRORs for those that name nothing. */
+import type { Check } from './check.ts';
 import { type CheckContext, isServed } from './check-context.ts';
 import { describe, type Name, type Reply } from './packets.ts';
-import { type Check, fail, isVerdict, notOffered, pass, type Verdict, worst } from './verdict.ts';
+import { fail, isVerdict, notOffered, pass, type Verdict, worst } from './verdict.ts';
 
 /** A name that no server has. */
 const NOWHERE = 'reveille-check-there-is-no-such-file';

@@ -1,9 +1,10 @@
 /** Statements 49 to 57, 80 and 88: how a transfer begins, and who takes part in it. */
+import type { Check } from './check.ts';
 import { type CheckContext, isServed } from './check-context.ts';
 import type { Exchange } from './exchange.ts';
 import { ack, describe, error, type Options, type Reply, request } from './packets.ts';
 import { Transfer } from './transfer.ts';
-import { type Check, fail, isVerdict, notOffered, notTried, pass, type Verdict } from './verdict.ts';
+import { fail, isVerdict, notOffered, notTried, pass, type Verdict } from './verdict.ts';
 
 const NO_OPTIONS = 'the server grants no option';
 

@@ -1,9 +1,10 @@
 /** Statements 30 to 48: what is granted of blksize, tsize, timeout, windowsize and others. */
+import type { Check } from './check.ts';
 import { type CheckContext, isServed } from './check-context.ts';
 import { toNetascii } from './files.ts';
 import { describe, granted, type Options, readOack, request } from './packets.ts';
 import { Transfer } from './transfer.ts';
-import { type Check, fail, isVerdict, notOffered, notTried, pass, type Verdict, worst } from './verdict.ts';
+import { fail, isVerdict, notOffered, notTried, pass, type Verdict, worst } from './verdict.ts';
 
 const NO_BLKSIZE = 'the server does not grant blksize';
 const NO_TSIZE = 'the server does not grant tsize';

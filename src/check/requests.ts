@@ -1,4 +1,5 @@
 /** Statements 1 to 20: datagrams that are requests, nearly are, or are none. */
+import type { Check } from './check.ts';
 import { type CheckContext, isServed } from './check-context.ts';
 import {
   ack,
@@ -13,7 +14,7 @@ import {
   request,
   strings,
 } from './packets.ts';
-import { type Check, fail, notOffered, pass, type Verdict, worst } from './verdict.ts';
+import { fail, notOffered, pass, type Verdict, worst } from './verdict.ts';
 
 const opcode = (number: number): Buffer => Buffer.from([number >> 8, number & 0xff]);
 

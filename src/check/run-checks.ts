@@ -2,6 +2,7 @@
  * Puts every statement to one server and comes back with a report, whatever the server does: each check has an end,
  * the run has one, and a server that has stopped answering is noticed after the check that silenced it.
  */
+import type { Check } from './check.ts';
 import { setMaxListeners } from 'node:events';
 import type { Address } from '../engine/types.ts';
 import { CheckContext, type CheckContextOptions } from './check-context.ts';
@@ -9,7 +10,7 @@ import { CHECKS } from './checks.ts';
 import { DEFAULT_WAITS, type Pulse, type Waits } from './exchange.ts';
 import { CHECK_SCHEMA, type CheckReport, type CheckResult } from './report.ts';
 import { survey, type Surveyed, type WantedFile } from './survey.ts';
-import { type Check, notTried, type Verdict } from './verdict.ts';
+import { notTried, type Verdict } from './verdict.ts';
 
 /** Checks at a time that do not ask to be alone. */
 const CONCURRENCY = 8;

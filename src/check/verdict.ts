@@ -1,5 +1,4 @@
-/** What a check is and how it can end. Knows nothing of how the server is asked. */
-import type { CheckContext } from './check-context.ts';
+/** How a check can end. Knows nothing of how the server is asked. */
 
 export const VERDICTS = ['pass', 'fail', 'not offered', 'not tried'] as const;
 
@@ -7,19 +6,6 @@ export interface Verdict {
   readonly verdict: (typeof VERDICTS)[number];
   /** One sentence: what was seen, or what was missing. Printable; may be empty for a pass. */
   readonly detail: string;
-}
-
-/** One statement of docs/statements.md, put to a server. */
-export interface Check {
-  /** The statement's number. */
-  readonly number: number;
-  /** The statement. */
-  readonly title: string;
-  /** `RFC 1350 §5`, or in a few words why it is so without one. */
-  readonly clause: string;
-  /** Sends what has killed servers: nothing else is asked meanwhile, so that it is known what did it. */
-  readonly alone?: boolean;
-  run(context: CheckContext): Promise<Verdict>;
 }
 
 export function pass(detail = ''): Verdict {

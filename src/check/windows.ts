@@ -1,9 +1,10 @@
 /** Statements 70 to 73: what a server does about losses, in windows and without. */
+import type { Check } from './check.ts';
 import type { CheckContext } from './check-context.ts';
 import { isWhole } from './files.ts';
 import { describe, type Options, type Reply } from './packets.ts';
 import { Transfer } from './transfer.ts';
-import { type Check, fail, isVerdict, notOffered, notTried, pass, type Verdict } from './verdict.ts';
+import { fail, isVerdict, notOffered, notTried, pass, type Verdict } from './verdict.ts';
 
 const WINDOW = 8;
 /** Where in the second window a loss is feigned. */

@@ -1,10 +1,11 @@
 /** Statements 63 to 65: what follows block 65535. Small blocks make it soon come. */
+import type { Check } from './check.ts';
 import type { CheckContext } from './check-context.ts';
 import { bombard } from './blocks.ts';
 import { bySize, type OfferedFile, PLAIN_BLKSIZE } from './files.ts';
 import type { Options } from './packets.ts';
 import { Transfer } from './transfer.ts';
-import { type Check, fail, isVerdict, notTried, pass, type Verdict } from './verdict.ts';
+import { fail, isVerdict, notTried, pass, type Verdict } from './verdict.ts';
 
 const TURN = 65_536;
 const MIN_BLKSIZE = 8;
