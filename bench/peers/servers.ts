@@ -1,6 +1,6 @@
 /** The servers that are compared: how each is started, at an address and port, over a directory. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 export interface Contender {
@@ -16,9 +16,16 @@ export interface Contender {
 
 const REVEILLE = join(import.meta.dirname, '../../dist/cli/main.js');
 
+/** The command of another build, wherever its package says that it is. @param dist the build's folder `dist`. */
+function programOf(dist: string): string {
+  const folder = resolve(dist, '..');
+  const { bin } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { bin: { reveille: string } };
+  return join(folder, bin.reveille);
+}
+
 /** Reveille with one worker. @param dist another build than this one's. */
 export function reveille(engine: 'linux' | 'portable', dist?: string): Contender {
-  const main = dist === undefined ? REVEILLE : resolve(dist, 'control/main.js');
+  const main = dist === undefined ? REVEILLE : programOf(dist);
   return {
     name: dist === undefined ? `reveille, ${engine} engine` : `reveille, ${engine} engine, ${dist}`,
     windowsize: 64,
