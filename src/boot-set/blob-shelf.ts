@@ -13,6 +13,7 @@ import { systemCode } from '../content/system-failure.ts';
 import type { BootRequest, Denied } from '../content/types.ts';
 import type { CatalogVersion } from './store/catalog.ts';
 import type { FileRecord } from './store/records.ts';
+import type { Store } from './store/store.ts';
 
 type Mode = BootRequest['mode'];
 
@@ -26,7 +27,7 @@ const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 export interface BlobShelfOptions {
   readonly cache: BufferCache;
   readonly mapFile: MapFile | undefined;
-  readonly blobPath: (digest: string) => string;
+  readonly store: Pick<Store, 'blobPath'>;
   readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
 }
 
@@ -133,8 +134,8 @@ export class BlobShelf {
   }
 
   async #load(file: FileRecord, mode: Mode): Promise<Loaded | Unloaded> {
-    const { blobPath, mapFile } = this.#options;
-    const path = blobPath(file.digest);
+    const { store, mapFile } = this.#options;
+    const path = store.blobPath(file.digest);
     let handle: FileHandle;
     try {
       handle = await open(path, FLAGS);
@@ -168,7 +169,7 @@ export class BlobShelf {
       if (this.#damaged.size < MAX_DAMAGED) this.#damaged.add(file.digest);
       this.#options.onWarning('a blob of the store is damaged: it is not served; run reveille verify', {
         file: file.name,
-        blob: this.#options.blobPath(file.digest),
+        blob: this.#options.store.blobPath(file.digest),
         found,
       });
     }

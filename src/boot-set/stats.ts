@@ -1,6 +1,7 @@
 /** What boot sets tell of themselves, and the counting of pins that it takes. Knows records and rules; no requests. */
 import type { ChannelRecord } from './store/records.ts';
 import type { Pin } from './boot/pin-table.ts';
+import type { PinPolicies } from './boot/pin-policies.ts';
 import { hasLapsed, type PinPolicy } from './boot/pins.ts';
 
 /** Pins that have not lapsed, of one version of a channel. */
@@ -34,17 +35,17 @@ export interface BootSetsStats {
 export function channelStats(
   channels: Iterable<ChannelRecord>,
   pins: Iterable<Pin>,
-  policyOf: (channel: string) => PinPolicy,
+  policies: PinPolicies,
   now: number,
 ): ChannelStats[] {
-  const policies = new Map<string, PinPolicy>();
+  const policyOf = new Map<string, PinPolicy>();
   const counts = new Map<string, Map<number, number>>();
   for (const { record, open } of pins) {
     const { channel, version } = record;
-    let policy = policies.get(channel);
+    let policy = policyOf.get(channel);
     if (policy === undefined) {
-      policy = policyOf(channel);
-      policies.set(channel, policy);
+      policy = policies.of(channel);
+      policyOf.set(channel, policy);
     }
     if (hasLapsed(record, open > 0, now, policy)) continue;
     let ofChannel = counts.get(channel);

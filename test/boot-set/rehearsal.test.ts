@@ -36,7 +36,7 @@ describe('the rehearsal of a request', () => {
       file: { name: 'pxelinux.0', size: 24 },
     });
     expect(way.file!.blob).toContain(way.file!.digest);
-    expect([serving.store.pins(), serving.store.useNotes()]).toEqual([[], []]);
+    expect([serving.store.pins(), serving.store.tables.useNotes.entries()]).toEqual([[], []]);
     await serving.publish('rack', { 'pxelinux.0': 'version 3' });
     expect((await look(serving, 'rack/pxelinux.0')).version).toBe('rack-3');
   });
@@ -87,7 +87,7 @@ describe('the rehearsal of a request', () => {
       reason: 'explicit',
       pin: undefined,
     });
-    expect(serving.store.useNotes()).toEqual([]);
+    expect(serving.store.tables.useNotes.entries()).toEqual([]);
     expect(await look(serving, 'rack-1/none')).toMatchObject({ text: 'missing', version: 'rack-1', file: undefined });
     expect(await look(serving, 'rack-7/linux')).toMatchObject({ text: 'missing', version: undefined });
     expect(await look(serving, 'rack/none')).toMatchObject({

@@ -18,7 +18,7 @@ function installWithoutKoffi(): string {
   for (const name of readdirSync(join(PROJECT, 'node_modules'))) {
     if (name !== 'koffi') symlinkSync(join(PROJECT, 'node_modules', name), join(modules, name));
   }
-  return join(place, 'dist', 'control', 'main.js');
+  return join(place, 'dist', 'cli', 'main.js');
 }
 
 it('serves by the portable engine, and its log says so, where koffi is missing', async () => {

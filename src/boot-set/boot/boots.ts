@@ -7,7 +7,8 @@ import type { Catalog, CatalogVersion } from '../store/catalog.ts';
 import type { NodeFinder, Requester } from './node-finder.ts';
 import { behindNodeFolder, ipNode, type NodeId } from '../node/node-identity.ts';
 import type { Pin, PinTable } from './pin-table.ts';
-import { judge, type PinDecision, type PinPolicy, stageAfter } from './pins.ts';
+import type { PinPolicies } from './pin-policies.ts';
+import { judge, type PinDecision, stageAfter } from './pins.ts';
 import { type FileRecord, pinKey } from '../store/records.ts';
 import type { Store } from '../store/store.ts';
 import { chooseVersion, type LabelsOf } from './version-choice.ts';
@@ -18,9 +19,7 @@ export interface BootsOptions {
   readonly pins: PinTable;
   readonly finder: NodeFinder;
   readonly stages: BootStages;
-  readonly policyOf: (channel: string) => PinPolicy;
-  /** Looks whether the store has changed. @returns whether it had. */
-  readonly refresh: () => boolean;
+  readonly policies: PinPolicies;
   readonly caseInsensitive: boolean;
   readonly labelsOf: LabelsOf;
 }
@@ -119,7 +118,7 @@ export class Boots {
       hasBeginning: pinned === undefined || this.#hasBeginning(pinned),
     };
     const record = pin === undefined ? undefined : { ...pin.record, stage: this.#stageOf(node) };
-    return judge(record, situation, now, this.#options.policyOf(channel));
+    return judge(record, situation, now, this.#options.policies.of(channel));
   }
 
   /** A config says nothing of the boot's stage unless its name is one that boots begin with. */
@@ -180,11 +179,12 @@ export class Boots {
     now: number,
     isLate: boolean,
   ): PinnedFile {
-    const { pins, policyOf } = this.#options;
+    const { pins, policies } = this.#options;
     const file = name === undefined ? undefined : this.fileOf(version, name);
     // Past half of the idle time the pin may end for those who collect before it is written in passing; and after a
     // restart a node is found by its address.
-    const isUrgent = now - pin.saved.usedAt > policyOf(version.channel).pinIdleMs / 2 || address !== pin.saved.address;
+    const isUrgent =
+      now - pin.saved.usedAt > policies.of(version.channel).pinIdleMs / 2 || address !== pin.saved.address;
     if (name !== undefined && file === undefined) {
       pins.update(pin, { usedAt: now, address }, isUrgent);
       return { version, file, pin };
@@ -229,8 +229,8 @@ export class Boots {
   }
 
   #version(channel: string, number: number): CatalogVersion | undefined {
-    const { catalog, refresh } = this.#options;
-    return catalog.version(channel, number) ?? (refresh() ? catalog.version(channel, number) : undefined);
+    const { catalog } = this.#options;
+    return catalog.version(channel, number) ?? (catalog.refresh() ? catalog.version(channel, number) : undefined);
   }
 
   #hasBeginning(version: CatalogVersion): boolean {

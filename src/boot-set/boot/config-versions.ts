@@ -3,9 +3,10 @@
  * day. Puts the rules of boots.ts together with the notes for those who collect; knows no configs.
  */
 import type { Boots, Chosen } from './boots.ts';
-import type { CatalogVersion } from '../store/catalog.ts';
+import type { Catalog, CatalogVersion } from '../store/catalog.ts';
 import type { NodeFinder, Requester } from './node-finder.ts';
 import { ipNode, type NodeId } from '../node/node-identity.ts';
+import type { SharedNetworks } from '../node/shared-networks.ts';
 import type { RenderedNotes } from './rendered-notes.ts';
 
 /** A version may be collected between the look at the catalog and the pin: then it is chosen anew. */
@@ -31,14 +32,19 @@ export interface ConfigPreview {
   readonly pinned: boolean;
 }
 
+/** The place where the bytes of versions are at hand. */
+interface Shelf {
+  /** The bytes of this version stay there as well. */
+  keepAlso(version: CatalogVersion): void;
+}
+
 export interface ConfigVersionsOptions {
+  readonly catalog: Catalog;
   readonly boots: Boots;
   readonly finder: NodeFinder;
   readonly notes: RenderedNotes;
-  readonly isShared: (address: string) => boolean;
-  readonly keepAlso: (version: CatalogVersion) => void;
-  /** Looks whether the store has changed. @returns whether it had. */
-  readonly refresh: () => boolean;
+  readonly shared: SharedNetworks;
+  readonly shelf: Shelf;
   readonly now: () => number;
 }
 
@@ -57,15 +63,15 @@ export class ConfigVersions {
    * @throws Error when versions go faster than they can be chosen.
    */
   async choose(channel: string, request: ConfigRequest): Promise<ConfigVersion | undefined> {
-    const { notes, keepAlso, refresh, now } = this.#options;
+    const { catalog, notes, shelf, now } = this.#options;
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       const requester = this.#requesterOf(request);
       const chosen = this.#chooseOnce(channel, request, requester instanceof Promise ? await requester : requester);
       // What was published a moment ago counts.
-      if (chosen === undefined && refresh()) continue;
+      if (chosen === undefined && catalog.refresh()) continue;
       if (chosen === undefined) return undefined;
       const { version, pin } = chosen;
-      keepAlso(version);
+      shelf.keepAlso(version);
       const noted = notes.rendered(version.name, now());
       const settled = pin?.committed === undefined ? 'stands' : await pin.committed;
       const isThere = typeof noted === 'boolean' ? noted : await noted;
@@ -73,15 +79,15 @@ export class ConfigVersions {
       if (isThere && settled === 'stands' && (pin === undefined || pin.record.version === version.number)) {
         return { version, boot: `${version.name} ${pin?.record.createdAt ?? ''}` };
       }
-      refresh();
+      catalog.refresh();
     }
     throw new Error(`versions of ${channel} are collected as soon as they are chosen`);
   }
 
   /** What choose would give, without doing anything. */
   preview(channel: string, { path, client, ids }: ConfigRequest): ConfigPreview | undefined {
-    const { boots, finder, refresh, now } = this.#options;
-    refresh();
+    const { catalog, boots, finder, now } = this.#options;
+    catalog.refresh();
     const known = finder.known(client, ids, now());
     const chosen = boots.preview(channel, path, [...known, ipNode(client)], now());
     return chosen === undefined ? undefined : { version: chosen.version, pinned: chosen.pin !== undefined };
@@ -89,13 +95,13 @@ export class ConfigVersions {
 
   /** A config of no channel was asked for: it may say who asks, and that a boot begins. */
   see({ path, client, ids }: ConfigRequest): void {
-    const { boots, finder, isShared, now } = this.#options;
-    if (!isShared(client)) boots.see(path, finder.peek(client, ids, now()), client, now());
+    const { boots, finder, shared, now } = this.#options;
+    if (!shared.has(client)) boots.see(path, finder.peek(client, ids, now()), client, now());
   }
 
   #requesterOf({ client, ids }: ConfigRequest): Requester | Promise<Requester> | undefined {
-    const { finder, isShared, now } = this.#options;
-    if (!isShared(client)) return finder.find(client, ids, now());
+    const { finder, shared, now } = this.#options;
+    if (!shared.has(client)) return finder.find(client, ids, now());
     // A name that says who asks needs no address.
     const [node] = ids;
     return node === undefined ? undefined : { node, ids, isSure: true };

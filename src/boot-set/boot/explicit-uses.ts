@@ -3,6 +3,7 @@
  * the first reply and then as seldom as will do. Knows names of versions; neither nodes nor files.
  */
 import type { Store } from '../store/store.ts';
+import type { PinPolicies } from './pin-policies.ts';
 
 /** A use is noted again after so long, or after a quarter of the time for which a note holds. */
 const NOTE_AGAIN_MS = 60_000;
@@ -18,15 +19,14 @@ interface Use {
 
 export class ExplicitUses {
   readonly #store: Pick<Store, 'note'>;
-  readonly #holdsMs: (channel: string) => number;
+  readonly #policies: PinPolicies;
   readonly #onFailure: (error: unknown) => void;
   /** By version, for those that there are: dropped with them by retain(). */
   readonly #uses = new Map<string, Use>();
 
-  /** @param holdsMs how long a note keeps a version from being collected. */
-  constructor(store: Pick<Store, 'note'>, holdsMs: (channel: string) => number, onFailure: (error: unknown) => void) {
+  constructor(store: Pick<Store, 'note'>, policies: PinPolicies, onFailure: (error: unknown) => void) {
     this.#store = store;
-    this.#holdsMs = holdsMs;
+    this.#policies = policies;
     this.#onFailure = onFailure;
   }
 
@@ -75,6 +75,11 @@ export class ExplicitUses {
 
   #everyMs({ channel }: Use): number {
     return Math.min(NOTE_AGAIN_MS, this.#holdsMs(channel) / 4);
+  }
+
+  /** How long a note keeps a version from being collected: as long as a pin. */
+  #holdsMs(channel: string): number {
+    return this.#policies.of(channel).pinIdleMs;
   }
 
   #note(name: string, use: Use, usedAt: number): Promise<boolean> {

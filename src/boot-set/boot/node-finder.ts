@@ -5,7 +5,9 @@
 import type { AddressTables } from '../node/address-tables.ts';
 import { AddressBook, type Learned } from '../node/address-book.ts';
 import { ipNode, type NodeId } from '../node/node-identity.ts';
-import { isInherited, laterBegun, type PinPolicy } from './pins.ts';
+import type { SharedNetworks } from '../node/shared-networks.ts';
+import { isInherited, laterBegun } from './pins.ts';
+import type { PinPolicies } from './pin-policies.ts';
 import type { PinTable } from './pin-table.ts';
 
 /** Who asks. */
@@ -21,9 +23,9 @@ export interface Requester {
 export interface NodeFinderOptions {
   readonly pins: PinTable;
   readonly tables: AddressTables;
-  readonly policyOf: (channel: string) => PinPolicy;
-  /** Addresses that stand for many nodes: nothing is learned of them. */
-  readonly isShared: (address: string) => boolean;
+  readonly policies: PinPolicies;
+  /** Networks whose addresses stand for many nodes: nothing is learned of them. */
+  readonly shared: SharedNetworks;
 }
 
 export class NodeFinder {
@@ -36,7 +38,7 @@ export class NodeFinder {
     const byUse = [...options.pins.all()].toSorted((a, b) => a.record.usedAt - b.record.usedAt);
     for (const { record } of byUse) {
       const { node, address, usedAt } = record;
-      if (options.isShared(address)) continue;
+      if (options.shared.has(address)) continue;
       // The last to have used an address has it. One that was known by it alone may have been anyone.
       if (node === ipNode(address)) this.#book.doubt(address);
       else this.#book.learn(address, [node], true, usedAt);
@@ -106,9 +108,9 @@ export class NodeFinder {
 
   /** What the new machine at an address may already have got as the former one. */
   #inherit(former: NodeId, node: NodeId, address: string, now: number): void {
-    const { pins, policyOf } = this.#options;
+    const { pins, policies } = this.#options;
     for (const { record } of pins.ofNode(former)) {
-      if (!isInherited(record, address, now, policyOf(record.channel))) continue;
+      if (!isInherited(record, address, now, policies.of(record.channel))) continue;
       const own = pins.find(node, record.channel);
       if (own !== undefined && laterBegun(record, own.record) === own.record) continue;
       pins.put({ ...record, node, address, usedAt: now }, false);

@@ -91,13 +91,13 @@ export class StoredPins implements PinStore {
   }
 }
 
-/** Pins in memory alone: for tests and for those who embed. */
+/** Pins in memory alone: for a rehearsal. */
 export class MemoryPins implements PinStore {
   readonly #pins = new Map<string, PinRecord>();
   readonly #exists: (version: string) => boolean;
 
   /** @param exists whether there is a version of that explicit name. @param pins what it begins with. */
-  constructor(exists: (version: string) => boolean = () => true, pins: Iterable<PinRecord> = []) {
+  constructor(exists: (version: string) => boolean, pins: Iterable<PinRecord>) {
     this.#exists = exists;
     for (const pin of pins) this.#pins.set(pinKey(pin.node, pin.channel), pin);
   }

@@ -3,6 +3,7 @@
  * is still to be written. Bounded. Decides nothing about boots: that is pins.ts.
  */
 import type { NodeId } from '../node/node-identity.ts';
+import type { Catalog } from '../store/catalog.ts';
 import type { PinRecord } from '../store/records.ts';
 import { laterBegun } from './pins.ts';
 import { isSamePin, type PinStore } from './pin-store.ts';
@@ -39,8 +40,7 @@ export class Pin {
 
 export interface PinTableOptions {
   readonly store: PinStore;
-  /** Whether there is such a version. */
-  readonly exists: (channel: string, version: number) => boolean;
+  readonly catalog: Catalog;
   readonly most?: number;
   /** The store would not write: boots go on with what is in memory. */
   readonly onFailure: (error: unknown) => void;
@@ -48,7 +48,7 @@ export interface PinTableOptions {
 
 export class PinTable {
   readonly #store: PinStore;
-  readonly #exists: PinTableOptions['exists'];
+  readonly #catalog: Catalog;
   readonly #most: number;
   readonly #onFailure: (error: unknown) => void;
   readonly #nodes = new Map<NodeId, Map<string, Pin>>();
@@ -57,9 +57,9 @@ export class PinTable {
   #size = 0;
   #evicted = 0;
 
-  constructor({ store, exists, most = MAX_PINS, onFailure }: PinTableOptions) {
+  constructor({ store, catalog, most = MAX_PINS, onFailure }: PinTableOptions) {
     this.#store = store;
-    this.#exists = exists;
+    this.#catalog = catalog;
     this.#most = most;
     this.#onFailure = onFailure;
     for (const record of store.scan()) this.#enter(new Pin(record, 0));
@@ -85,7 +85,7 @@ export class PinTable {
     if (pin === undefined || pin.generation === this.#generation || pin.committed !== undefined) return pin;
     const stored = this.#store.get(node, channel);
     // Somebody has dropped it. One that went together with its version is remembered: the node has files of that version.
-    if (stored === undefined && this.#exists(channel, pin.record.version)) {
+    if (stored === undefined && this.#isThere(channel, pin.record.version)) {
       this.#remove(pin);
       return undefined;
     }
@@ -176,6 +176,12 @@ export class PinTable {
       // oxlint-disable-next-line no-await-in-loop -- one transaction after the other: requests go between.
       await this.#store.renew(some.map(({ record }) => record)).catch(this.#onFailure);
     }
+  }
+
+  /** Looks at the store first: a pin goes in the same transaction as its version. */
+  #isThere(channel: string, version: number): boolean {
+    this.#catalog.refresh();
+    return this.#catalog.version(channel, version) !== undefined;
   }
 
   *#each(): IterableIterator<Pin> {

@@ -10,7 +10,7 @@ import type { ChannelRecord, RolloutRecord } from '../store/records.ts';
 export type LabelsOf = (node: NodeId) => Readonly<Record<string, string>> | undefined;
 
 /** Where a node stands between 0 and 100, for a set: evenly spread, and another place for every set. */
-export function placeOf(node: NodeId, set: string): number {
+function placeOf(node: NodeId, set: string): number {
   return (createHash('sha256').update(`${node}\0${set}`).digest().readUInt32BE(0) / 2 ** 32) * 100;
 }
 
@@ -39,7 +39,7 @@ function isSelected(select: NonNullable<RolloutRecord['select']>, ids: readonly 
  * @param ids of the node, the best first.
  * @param candidateSet the digest of the candidate's manifest.
  */
-export function isInRollout(
+function isInRollout(
   rollout: RolloutRecord,
   ids: readonly NodeId[],
   candidateSet: string,

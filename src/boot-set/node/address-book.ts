@@ -53,6 +53,7 @@ function merge(a: readonly NodeId[], b: readonly NodeId[]): NodeId[] {
 export class AddressBook {
   readonly #entries: LRUCache<string, Entry>;
 
+  /** @param most only a test sets it, so that it can fill the book. */
   constructor(most: number = MAX_ADDRESSES) {
     this.#entries = new LRUCache({ max: most });
   }

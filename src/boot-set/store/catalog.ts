@@ -64,15 +64,12 @@ export class Catalog {
   #channels = new Map<string, ChannelRecord>();
   /** By channel, in the order of their manifests; made when a digest is asked for. */
   #byDigest = new Map<string, readonly CatalogVersion[]>();
+  /** The store's, when refresh() last took something in. */
   #generation = -1;
+  #onChange: () => void = () => {};
 
   constructor(store: CatalogStore) {
     this.#store = store;
-  }
-
-  /** Grows with every change that refresh() has seen. */
-  get generation(): number {
-    return this.#generation;
   }
 
   get channels(): ReadonlyMap<string, ChannelRecord> {
@@ -91,6 +88,11 @@ export class Catalog {
     return this.#versions.get(name);
   }
 
+  /** Calls `follow` from now on, each time that refresh() has taken something in. There is one follower. */
+  onChange(follow: () => void): void {
+    this.#onChange = follow;
+  }
+
   /** Looks whether the store has changed, and takes in what is new. @returns whether it had. */
   refresh(): boolean {
     const { generation, tables } = this.#store;
@@ -106,6 +108,7 @@ export class Catalog {
     }
     this.#byDigest = new Map();
     this.#generation = generation;
+    this.#onChange();
     return true;
   }
 

@@ -11,7 +11,6 @@ import { ensureFolders, ensureLayout } from './make-layout.ts';
 import {
   type ChannelRecord,
   type ChannelSettings,
-  type UseNote,
   type OverrideRecord,
   type PinRecord,
   type VersionRecord,
@@ -136,10 +135,6 @@ export class Store {
 
   pins(): PinRecord[] {
     return this.#list('pins');
-  }
-
-  useNotes(): [name: string, UseNote][] {
-    return this.#state.tables.useNotes.entries();
   }
 
   /** What channels have that say nothing else. */

@@ -64,13 +64,13 @@ describe('a folder becomes a store', () => {
   it('when there is nothing in it, or it is not there', async () => {
     for (const path of [folder(), join(folder(), 'a/b')]) {
       const store = await openFor(path);
-      expect([store.channels(), store.versions(), store.pins(), store.useNotes(), store.overrides()]).toEqual([
-        [],
-        [],
-        [],
-        [],
-        [],
-      ]);
+      expect([
+        store.channels(),
+        store.versions(),
+        store.pins(),
+        store.tables.useNotes.entries(),
+        store.overrides(),
+      ]).toEqual([[], [], [], [], []]);
       expect(readFileSync(join(path, 'oci-layout'), 'utf8')).toBe(OCI_LAYOUT);
       expect(JSON.parse(readFileSync(join(path, 'index.json'), 'utf8'))).toEqual({
         schemaVersion: 2,

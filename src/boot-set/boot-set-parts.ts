@@ -1,0 +1,97 @@
+/**
+ * The parts of a source of boot sets, put together: each gets those before it. Knows which part needs which, and the
+ * words of warnings; no requests.
+ */
+import type { MapFile } from '../bytes/shared-bytes.ts';
+import type { BufferCache } from '../content/buffer-cache.ts';
+import { BlobShelf } from './blob-shelf.ts';
+import { BootStages } from './boot/boot-stage.ts';
+import { Boots } from './boot/boots.ts';
+import { ConfigVersions } from './boot/config-versions.ts';
+import { ExplicitUses } from './boot/explicit-uses.ts';
+import { NodeFinder } from './boot/node-finder.ts';
+import { PinPolicies } from './boot/pin-policies.ts';
+import { type PinStore, StoredPins } from './boot/pin-store.ts';
+import { PinTable } from './boot/pin-table.ts';
+import type { PinPolicy } from './boot/pins.ts';
+import { RenderedNotes } from './boot/rendered-notes.ts';
+import type { LabelsOf } from './boot/version-choice.ts';
+import { type AddressTable, AddressTables, type TablesClock } from './node/address-tables.ts';
+import { SharedNetworks } from './node/shared-networks.ts';
+import { Catalog } from './store/catalog.ts';
+import type { Store } from './store/store.ts';
+import { Upkeep } from './upkeep.ts';
+
+export interface BootSetsOptions {
+  readonly store: Pick<Store, 'generation' | 'channels' | 'pins' | 'tables' | 'note' | 'blobPath'>;
+  readonly cache: BufferCache;
+  /** Default: blobs are copied. */
+  readonly mapFile?: MapFile | undefined;
+  readonly clock: TablesClock;
+  /** Milliseconds since the epoch. Default Date.now. */
+  readonly now?: () => number;
+  /** The rules for pins whose channel says nothing else. */
+  readonly policy: PinPolicy;
+  /** Patterns for the names that a boot begins with. Default: DEFAULT_STAGE_ZERO. */
+  readonly stageZero?: readonly string[] | undefined;
+  /** Networks whose addresses stand for many nodes. */
+  readonly sharedNetworks?: readonly string[];
+  /** Tables of who has which address, the more trustworthy first. */
+  readonly tables?: readonly AddressTable[];
+  readonly caseInsensitive?: boolean;
+  /** Bytes of current versions that are read ahead of requests. Default 0. */
+  readonly prefetchBytes?: number;
+  readonly labelsOf?: LabelsOf;
+  /** Where pins are kept. Default: in the store. */
+  readonly pins?: PinStore;
+  /** Default MAX_PINS. Only a test sets it: it fills the table, and a full one takes long to make. */
+  readonly mostPins?: number;
+  readonly onWarning?: (message: string, detail: Readonly<Record<string, unknown>>) => void;
+}
+
+/** The parts that requests go through, and the upkeep of them. */
+export interface BootSetParts {
+  readonly catalog: Catalog;
+  readonly policies: PinPolicies;
+  readonly stages: BootStages;
+  readonly shared: SharedNetworks;
+  readonly pins: PinTable;
+  readonly finder: NodeFinder;
+  readonly boots: Boots;
+  readonly uses: ExplicitUses;
+  readonly shelf: BlobShelf;
+  readonly configs: ConfigVersions;
+  readonly upkeep: Upkeep;
+  readonly now: () => number;
+  readonly onWarning: NonNullable<BootSetsOptions['onWarning']>;
+}
+
+/** @throws RangeError for a network that is none. */
+export function makeParts(options: BootSetsOptions): BootSetParts {
+  const { store, cache, mapFile, clock, now = Date.now, onWarning = () => {} } = options;
+  const onFailure = (error: unknown): void => onWarning('the store can not be written to', { error: String(error) });
+  const onUnreadable = (error: unknown): void =>
+    onWarning('a table of addresses can not be read', { error: String(error) });
+
+  const catalog = new Catalog(store);
+  const policies = new PinPolicies(catalog, options.policy);
+  const stages = new BootStages(options.stageZero);
+  const shared = new SharedNetworks(options.sharedNetworks ?? []);
+
+  const most = options.mostPins === undefined ? {} : { most: options.mostPins };
+  const pins = new PinTable({ store: options.pins ?? new StoredPins(store), catalog, onFailure, ...most });
+  const tables = new AddressTables({ tables: options.tables ?? [], clock, onUnreadable });
+  const finder = new NodeFinder({ pins, tables, policies, shared });
+
+  const { caseInsensitive = false, labelsOf = () => undefined } = options;
+  const boots = new Boots({ store, catalog, policies, stages, pins, finder, caseInsensitive, labelsOf });
+  const uses = new ExplicitUses(store, policies, onFailure);
+  const notes = new RenderedNotes(store, onFailure);
+
+  const shelf = new BlobShelf({ store, cache, mapFile, onWarning });
+  const configs = new ConfigVersions({ catalog, shared, finder, boots, notes, shelf, now });
+
+  const { prefetchBytes = 0 } = options;
+  const upkeep = new Upkeep({ catalog, policies, pins, uses, notes, shelf, clock, now, prefetchBytes, onWarning });
+  return { catalog, policies, stages, shared, pins, finder, boots, uses, shelf, configs, upkeep, now, onWarning };
+}

@@ -1,0 +1,30 @@
+/** How long the pins of a channel hold: as its settings say, else as the server's do. Knows settings; no pins. */
+import type { Catalog } from '../store/catalog.ts';
+import type { PinPolicy } from './pins.ts';
+
+export class PinPolicies {
+  readonly #catalog: Catalog;
+  readonly #standard: PinPolicy;
+
+  /** @param standard for channels that say nothing else. */
+  constructor(catalog: Catalog, standard: PinPolicy) {
+    this.#catalog = catalog;
+    this.#standard = standard;
+  }
+
+  of(channel: string): PinPolicy {
+    const settings = this.#catalog.channels.get(channel)?.settings;
+    if (settings === undefined) return this.#standard;
+    const { pinIdleMs = this.#standard.pinIdleMs, pinCapMs = this.#standard.pinCapMs } = settings;
+    return { pinIdleMs, pinCapMs };
+  }
+
+  /** The shortest silence that ends a pin, of whatever channel. */
+  shortestIdleMs(): number {
+    let shortest = this.#standard.pinIdleMs;
+    for (const { settings } of this.#catalog.channels.values()) {
+      shortest = Math.min(shortest, settings.pinIdleMs ?? shortest);
+    }
+    return shortest;
+  }
+}

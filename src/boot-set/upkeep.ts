@@ -1,0 +1,125 @@
+/**
+ * The upkeep of a source of boot sets, beside its answers: looks at the store for changes, lets the parts follow them,
+ * keeps the bytes that boots need at hand, and writes what boots have changed. Knows no requests.
+ */
+import type { BlobShelf } from './blob-shelf.ts';
+import type { ExplicitUses } from './boot/explicit-uses.ts';
+import type { PinPolicies } from './boot/pin-policies.ts';
+import type { PinTable } from './boot/pin-table.ts';
+import { hasLapsed } from './boot/pins.ts';
+import type { RenderedNotes } from './boot/rendered-notes.ts';
+import type { TablesClock } from './node/address-tables.ts';
+import type { Catalog, CatalogVersion } from './store/catalog.ts';
+
+/** How often the store is looked at for changes. */
+const POLL_MS = 250;
+/** Longest wait before what has changed of a pin is written. */
+const FLUSH_MS = 5000;
+
+export interface UpkeepOptions {
+  readonly catalog: Catalog;
+  readonly policies: PinPolicies;
+  readonly pins: PinTable;
+  readonly uses: ExplicitUses;
+  readonly notes: RenderedNotes;
+  readonly shelf: BlobShelf;
+  readonly clock: TablesClock;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** Bytes of current versions that are read ahead of requests. */
+  readonly prefetchBytes: number;
+  readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
+}
+
+export class Upkeep {
+  readonly #options: UpkeepOptions;
+  #cancelPoll: () => void = () => {};
+  #flushedAt = 0;
+  #flushMs = FLUSH_MS;
+  #flushing: Promise<void> = Promise.resolve();
+  #hasToldFull = false;
+
+  /** From now on the parts follow what the catalog takes in. */
+  constructor(options: UpkeepOptions) {
+    this.#options = options;
+    options.catalog.onChange(() => this.#follow());
+  }
+
+  /** Looks at the store, and from now on again and again. */
+  begin(): void {
+    const { catalog, clock } = this.#options;
+    this.#flushedAt = clock.now();
+    catalog.refresh();
+    this.#poll();
+  }
+
+  /** Looks no longer at the store, writes what is left, and lets the bytes go. */
+  async close(): Promise<void> {
+    this.#cancelPoll();
+    await this.#flushing;
+    await this.#flush();
+    this.#options.shelf.close();
+  }
+
+  #poll(): void {
+    const { catalog, clock, onWarning } = this.#options;
+    this.#cancelPoll = clock.wake(clock.now() + POLL_MS, () => {
+      try {
+        catalog.refresh();
+        if (clock.now() - this.#flushedAt >= this.#flushMs) this.#flushing = this.#flush();
+      } catch (error) {
+        // What is known goes on being served.
+        onWarning('the store can not be read', { error: String(error) });
+      }
+      this.#poll();
+    });
+  }
+
+  /** The store has changed. */
+  #follow(): void {
+    const { catalog, policies, pins, uses, notes } = this.#options;
+    pins.doubt();
+    const exists = (name: string): boolean => catalog.versionNamed(name) !== undefined;
+    uses.retain(exists);
+    notes.retain(exists);
+    this.#flushMs = Math.min(FLUSH_MS, policies.shortestIdleMs() / 4);
+    this.#stock();
+  }
+
+  async #flush(): Promise<void> {
+    const { pins, uses, clock, onWarning } = this.#options;
+    const now = this.#options.now();
+    this.#flushedAt = clock.now();
+    uses.flush(now);
+    this.#stock();
+    if (pins.evicted > 0 && !this.#hasToldFull) {
+      this.#hasToldFull = true;
+      onWarning('more nodes boot than pins can be kept: the oldest are dropped', { pins: pins.size });
+    }
+    await pins.flush(now);
+  }
+
+  /** Keeps the bytes of versions that are booted, and of those that the next boots will get. */
+  #stock(): void {
+    const { catalog, policies, pins, shelf, prefetchBytes } = this.#options;
+    const kept = new Map<string, CatalogVersion>();
+    const add = (version: CatalogVersion | undefined): void => {
+      if (version !== undefined) kept.set(version.name, version);
+    };
+    if (prefetchBytes > 0) {
+      for (const { name, current } of catalog.channels.values()) {
+        if (current !== undefined) add(catalog.version(name, current));
+      }
+      shelf.readAhead(
+        [...kept.values()].flatMap(({ files }) => files),
+        prefetchBytes,
+      );
+    }
+    const now = this.#options.now();
+    for (const { record, open } of pins.all()) {
+      const { channel, version } = record;
+      if (!hasLapsed(record, open > 0, now, policies.of(channel))) add(catalog.version(channel, version));
+    }
+    shelf.keep(kept.values());
+  }
+}
