@@ -19,7 +19,7 @@ import { renderTable } from '../storm/views/report-table.ts';
 import { runStorm } from '../storm/run/run-storm.ts';
 import { parseSlo, SloError } from '../storm/slo.ts';
 import { expand, hasVariables, nodeVariables } from '../storm/plan/variables.ts';
-import { loopbackAddress } from '../storm/run/share.ts';
+import { loopbackAddress } from '../storm/run/loopback-address.ts';
 import { escapeText, showValue } from '../text/escape.ts';
 import { errorCode, errorLine } from '../text/error-text.ts';
 import { flag } from '../config/flag.ts';

@@ -14,7 +14,7 @@ const panels = BOARDS.flatMap((board) => panelsOf(board).map((panel) => ({ board
 function declared(): ReadonlySet<string> {
   const folder = join(import.meta.dirname, '../../src/telemetry');
   const names = readdirSync(folder)
-    .filter((name) => name.startsWith('metric'))
+    .filter((name) => name.endsWith('metrics.ts'))
     .flatMap((name) => readFileSync(join(folder, name), 'utf8').match(/(?<=')reveille_[a-z_]+(?=')/g) ?? []);
   return new Set(names);
 }

@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { type BootSetStats, type CacheStats, Metrics } from '../../src/telemetry/metrics.ts';
+import type { BufferCacheStats } from '../../src/content/buffer-cache.ts';
+import { Metrics } from '../../src/telemetry/metrics.ts';
+import type { BootSetStats } from '../../src/telemetry/store-metrics.ts';
 import { noSendErrors } from '../../src/engine/send-errors.ts';
 import type { RoutesStats } from '../../src/render/types.ts';
 import { OUTCOMES } from '../../src/session/session.ts';
 import { FakeServer, refusalRecord, serverStats, transferRecord } from '../support/reveille.ts';
 
-const CACHE: CacheStats = {
+const CACHE: BufferCacheStats = {
   heldBytes: 1,
   idleBytes: 2,
   entries: 3,

@@ -12,7 +12,7 @@ import {
   type StormReport,
   type Violation,
 } from '../report.ts';
-import { type Counted, type ShareResult, STEP_MS } from './share.ts';
+import { type Counted, type ShareResult, STEP_MS } from './share-result.ts';
 import { RULES, type ViolationId } from '../violations.ts';
 import type { ThreadHealth, WorkerResult } from './worker.ts';
 

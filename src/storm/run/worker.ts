@@ -6,7 +6,8 @@ import { StormCells } from './cells.ts';
 import { createFaultCounts, type FaultCounts } from '../plan/fault-plan.ts';
 import { withFaults } from './faulty-engine.ts';
 import { Random } from '../plan/random.ts';
-import { runShare, type ShareOrder, type ShareResult } from './share.ts';
+import { runShare, type ShareOrder } from './share.ts';
+import type { ShareResult } from './share-result.ts';
 
 export interface WorkerOrder {
   readonly engine: EngineKind;

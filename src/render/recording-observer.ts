@@ -1,0 +1,90 @@
+/** Writes down the way of one request through the routes, for a preview. Counts nothing and warns of nothing. */
+import { attachShared } from '../bytes/shared-bytes.ts';
+import type { ConfigPreview } from '../boot-set/index.ts';
+import type { Answer } from '../content/types.ts';
+import { viewOf } from './boot-set-view.ts';
+import type { Failed } from './jobs.ts';
+import type { Route } from './route-config.ts';
+import type { Asked, Pass, RouteObserver } from './route-observer.ts';
+import type { Explanation, InventoryNode, RouteTrial } from './types.ts';
+
+export class RecordingObserver implements RouteObserver {
+  readonly #trials: RouteTrial[] = [];
+  /** The request as the last route that took it has seen it. */
+  #asked: Asked | undefined;
+  #version: ConfigPreview | undefined;
+
+  passed(route: Route, why: Pass): void {
+    this.#note(route, why);
+  }
+
+  taken(asked: Asked): void {
+    this.#asked = asked;
+  }
+
+  rewritten(route: Route, target: string): void {
+    this.#note(route, 'rewritten', target);
+  }
+
+  fixed(route: Route): void {
+    this.#note(route, 'taken');
+  }
+
+  made(route: Route, isStale: boolean): void {
+    this.#note(route, 'taken', isStale ? 'a stale copy' : undefined);
+  }
+
+  notMine(route: Route): void {
+    this.#note(route, 'not mine');
+  }
+
+  failed(route: Route, _: Asked, { reason }: Failed): void {
+    this.#note(route, 'failed', reason);
+  }
+
+  untaken(): void {}
+
+  /** @param version the one that a text is to name; undefined: it names none. */
+  chosen(version: ConfigPreview | undefined): void {
+    this.#version = version;
+  }
+
+  /**
+   * @param name cleaned; undefined: no file can be called that.
+   * @param neighbour the node that has the client's address, for a request that no route has taken.
+   */
+  explanation(answer: Answer, name: string | undefined, neighbour: InventoryNode | undefined): Explanation {
+    return {
+      name,
+      node: this.#asked?.node ?? neighbour,
+      captures: this.#asked?.request.captures ?? {},
+      routes: this.#trials,
+      bootset: this.#version === undefined ? undefined : viewOf(this.#version.version),
+      pinned: this.#version?.pinned ?? false,
+      answer: explained(answer, name),
+    };
+  }
+
+  #note({ index, kind, config }: Route, verdict: RouteTrial['verdict'], detail?: string): void {
+    this.#trials.push({
+      route: index + 1,
+      match: config.match,
+      kind,
+      verdict,
+      ...(detail === undefined ? {} : { detail }),
+    });
+  }
+}
+
+function explained(answer: Answer, name: string | undefined): Explanation['answer'] {
+  switch (answer.kind) {
+    case 'content':
+      return { kind: 'content', bytes: attachShared(answer.handle).bytes };
+    case 'renamed':
+      return { kind: 'notMine', name: Buffer.from(answer.filename, 'latin1').toString('utf8') };
+    case 'notMine':
+      return { kind: 'notMine', name: String(name) };
+    default:
+      return answer;
+  }
+}

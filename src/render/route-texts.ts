@@ -1,0 +1,188 @@
+/**
+ * The texts of routes: the version that a text names, the data that it is made from, and the texts that are kept. Knows
+ * one route at a time, and neither those before it nor those after it. Renders and parses nothing itself: threads do.
+ */
+import type { BootSets, CatalogVersion, ConfigPreview, ConfigRequest, ConfigVersion } from '../boot-set/index.ts';
+import { shareBytes } from '../bytes/shared-bytes.ts';
+import { packedView } from './boot-set-view.ts';
+import type { NodeInventory } from './inventory.ts';
+import type { Failed, JobResult, Limits } from './jobs.ts';
+import { DEFAULT_MAX_BYTES, TIMEOUT_MS } from './limits.ts';
+import { idsOf } from './pattern.ts';
+import type { RenderPool } from './render-pool.ts';
+import { type Made, Rendered, Text } from './rendered.ts';
+import type { Route } from './route-config.ts';
+import type { Asked } from './route-observer.ts';
+import type { Tally } from './tally.ts';
+import type { RenderRecord } from './types.ts';
+import { type Upstreams, upstreamUrl } from './upstream.ts';
+
+export interface TextParts {
+  readonly inventory: NodeInventory | undefined;
+  /** For templates and upstreams. */
+  readonly templates: RenderPool;
+  /** For handlers, which can block or crash a thread; undefined: there are none. */
+  readonly handlers: RenderPool | undefined;
+  readonly bootSets: BootSets | undefined;
+  readonly now: () => number;
+  readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
+  readonly onRender: (render: RenderRecord) => void;
+}
+
+/** A reason together with its route and the route's file, for messages. */
+export function withRoute({ label, config }: Route, reason: string): string {
+  return `${label}, ${config.template ?? config.handler ?? config.upstream ?? ''}: ${reason}`;
+}
+
+export class RouteTexts {
+  readonly #parts: TextParts;
+  readonly #tally: Tally;
+  readonly #upstreams: Upstreams;
+  readonly #rendered: Rendered;
+
+  constructor(parts: TextParts, tally: Tally, upstreams: Upstreams) {
+    this.#parts = parts;
+    this.#tally = tally;
+    this.#upstreams = upstreams;
+    this.#rendered = new Rendered(parts.now);
+  }
+
+  get kept(): { readonly size: number; readonly bytes: number } {
+    return { size: this.#rendered.size, bytes: this.#rendered.bytes };
+  }
+
+  /** The client begins a new boot. */
+  forget(client: string): void {
+    this.#rendered.forget(client);
+  }
+
+  /** Makes the text for a client that waits, or takes one that is kept. Pins its version, keeps it and counts it. */
+  async serve(route: Route, asked: Asked): Promise<Made> {
+    const { request, ids } = asked;
+    const { client, local, name } = request;
+    let chosen: ConfigVersion | undefined;
+    try {
+      // The version that the text is to name is pinned, and kept, before there is a text.
+      chosen = await this.#choose(route, asked);
+    } catch (error) {
+      return withoutBootSet(error);
+    }
+    if (chosen === undefined) this.#parts.bootSets?.see({ path: name, client, ids });
+    const version = chosen?.version;
+    const key = `${route.index} ${client} ${local} ${name}`;
+    const { made, isShared } = await this.#rendered.get(key, client, chosen?.boot ?? '', () =>
+      this.#timed(route, asked, version),
+    );
+    if (made.kind === 'made') this.#tally.outcomes[isShared ? 'shared' : made.isStale ? 'stale' : 'rendered']++;
+    return made;
+  }
+
+  /**
+   * Makes the text for a preview. Pins, keeps and counts nothing.
+   *
+   * @param onChosen told the version that the text is to name, before there is a text.
+   */
+  async rehearse(route: Route, asked: Asked, onChosen: (version: ConfigPreview | undefined) => void): Promise<Made> {
+    let chosen: ConfigPreview | undefined;
+    try {
+      const channel = this.#channelOf(route, asked);
+      chosen = channel === undefined ? undefined : this.#parts.bootSets!.preview(channel, configRequest(asked));
+    } catch (error) {
+      return withoutBootSet(error);
+    }
+    onChosen(chosen);
+    return await this.#render(route, asked, chosen?.version);
+  }
+
+  async #choose(route: Route, asked: Asked): Promise<ConfigVersion | undefined> {
+    const channel = this.#channelOf(route, asked);
+    return channel === undefined ? undefined : await this.#parts.bootSets!.choose(channel, configRequest(asked));
+  }
+
+  /** @returns undefined: the text names no version. */
+  #channelOf({ kind, config }: Route, { node }: Asked): string | undefined {
+    return this.#parts.bootSets === undefined || kind === 'upstream' ? undefined : (node?.channel ?? config.channel);
+  }
+
+  async #timed(route: Route, asked: Asked, version: CatalogVersion | undefined): Promise<Made> {
+    const { now, onRender } = this.#parts;
+    const before = now();
+    const made = await this.#render(route, asked, version);
+    const result = made.kind === 'made' ? 'rendered' : made.kind === 'none' ? 'notMine' : 'failed';
+    onRender({ route: route.index + 1, kind: route.kind, result, durationMs: now() - before });
+    return made;
+  }
+
+  #render(route: Route, asked: Asked, version: CatalogVersion | undefined): Promise<Made> {
+    const { kind, config } = route;
+    const limits: Limits = {
+      timeoutMs: config.timeoutMs ?? TIMEOUT_MS[kind as keyof typeof TIMEOUT_MS],
+      maxBytes: config.maxBytes ?? DEFAULT_MAX_BYTES,
+    };
+    return kind === 'upstream' ? this.#fetch(route, asked, limits) : this.#compute(route, asked, version, limits);
+  }
+
+  async #fetch(route: Route, { request }: Asked, limits: Limits): Promise<Made> {
+    const { templates, onWarning } = this.#parts;
+    const { index, config } = route;
+    const job = { route: index, url: upstreamUrl(config.upstream!, request), redirects: config.redirects ?? 0, limits };
+    const fetched = await this.#upstreams.get(job, (work) => templates.run(work));
+    if (fetched.kind !== 'fetched') return fetched;
+    const { bytes, staleFor } = fetched;
+    if (staleFor !== undefined) onWarning('a stale copy is served', { reason: withRoute(route, staleFor) });
+    return { kind: 'made', text: new Text(shareBytes(bytes)), isStale: staleFor !== undefined };
+  }
+
+  async #compute(
+    { kind, index }: Route,
+    { request, node }: Asked,
+    version: CatalogVersion | undefined,
+    limits: Limits,
+  ): Promise<Made> {
+    const { templates, handlers, inventory } = this.#parts;
+    const scope = {
+      request,
+      node: node === undefined ? undefined : inventory!.packed(node),
+      bootset: version === undefined ? undefined : packedView(version),
+    };
+    const result = await (kind === 'handler' ? handlers! : templates).run({
+      kind: kind as 'template' | 'handler',
+      route: index,
+      scope,
+      limits,
+    });
+    return madeOf(result);
+  }
+}
+
+function withoutBootSet(error: unknown): Failed {
+  return { kind: 'failed', failure: 'noBootSet', reason: (error as Error).message };
+}
+
+/** The request as boot sets get it. A name that identifies a node stands for all identities of the node. */
+function configRequest({ request, ids, node }: Asked): ConfigRequest {
+  const asking = { path: request.name, client: request.client };
+  if (ids.length === 0 || node === undefined) return { ...asking, ids };
+  const own = idsOf({
+    ...(node.mac.length === 1 ? { mac: node.mac[0]! } : {}),
+    ...(node.uuid === undefined ? {} : { uuid: node.uuid }),
+    ...(node.serial === undefined ? {} : { serial: node.serial }),
+  });
+  const kindOf = (id: string): string => id.slice(0, id.indexOf(':'));
+  const kinds = new Set(ids.map(kindOf));
+  return { ...asking, ids: [...ids, ...own.filter((id) => !kinds.has(kindOf(id)))] };
+}
+
+function madeOf(result: JobResult): Made {
+  switch (result.kind) {
+    case 'text':
+      return { kind: 'made', text: new Text(shareBytes(Buffer.from(result.text))), isStale: false };
+    case 'bytes':
+      return { kind: 'made', text: new Text(shareBytes(result.bytes)), isStale: false };
+    case 'none':
+    case 'failed':
+      return result;
+    default:
+      return { kind: 'failed', failure: 'failed', reason: `unexpected answer of a render thread: ${result.kind}` };
+  }
+}

@@ -1,0 +1,24 @@
+/** Metrics of contents in memory: how many there are, and how often memory could answer. Knows no file and no store. */
+import type { BufferCacheStats } from '../content/buffer-cache.ts';
+import type { Declarations } from './metric-kinds.ts';
+
+export function declareCache(declare: Declarations, cache: () => BufferCacheStats): void {
+  declare.gauge('reveille_cache_held_bytes', 'Contents that transfers are reading.', () => cache().heldBytes);
+  declare.gauge('reveille_cache_idle_bytes', 'Contents kept for the next transfer.', () => cache().idleBytes);
+  declare.gauge('reveille_cache_shelved_bytes', 'Contents kept for boots to come.', () => cache().shelvedBytes);
+  declare.gauge(
+    'reveille_pinned_bytes',
+    'Contents that no budget can evict: those that transfers are reading, and those kept for boots to come.',
+    () => cache().heldBytes + cache().shelvedBytes,
+  );
+  declare.gauge('reveille_cache_entries', 'Contents in memory, held and idle.', () => cache().entries);
+  declare.counter('reveille_cache_hits_total', 'Opens answered from memory.', () => cache().hits);
+  declare.counter('reveille_cache_misses_total', 'Opens that memory could not answer.', () => cache().misses);
+  declare.counter('reveille_cache_loads_total', 'Files read from disk.', () => cache().loads);
+  declare.counter('reveille_cache_evictions_total', 'Idle contents dropped for want of room.', () => cache().evictions);
+  declare.counter(
+    'reveille_cache_over_budget_total',
+    'Times that contents in use came to exceed the budget.',
+    () => cache().overBudget,
+  );
+}

@@ -1,0 +1,20 @@
+/**
+ * The limits of a server as metrics, so that other figures can be shown as shares of them. Knows settings alone, and
+ * none of the figures.
+ */
+import type { Declarations } from './metric-kinds.ts';
+
+export interface ConfiguredLimits {
+  /** The budget of the cache. */
+  readonly cacheBytes: number;
+  /** The size that the contents in memory never exceed. */
+  readonly memoryLimit: number;
+  /** The most transfers at once. */
+  readonly sessions: number;
+}
+
+export function declareLimits(declare: Declarations, { cacheBytes, memoryLimit, sessions }: ConfiguredLimits): void {
+  declare.gauge('reveille_cache_budget_bytes', 'What the cache may hold and keep (cacheBytes).', () => cacheBytes);
+  declare.gauge('reveille_memory_limit_bytes', 'What contents never exceed (memoryLimit).', () => memoryLimit);
+  declare.gauge('reveille_sessions_limit', 'Transfers at once, at most (sessions).', () => sessions);
+}

@@ -1,0 +1,82 @@
+/**
+ * Metrics of a store of boot sets: channels and their versions, pins, garbage collections. Knows channels and versions
+ * by name and number; their labels are bounded. Knows no node.
+ */
+import { OTHERS } from './event-counts.ts';
+import type { Declarations, Sample } from './metric-kinds.ts';
+
+/** The figures of a store that is served. */
+export interface BootSetStats {
+  readonly channels: readonly {
+    readonly name: string;
+    readonly current: number | undefined;
+    readonly pins: number;
+    /** The newest first. */
+    readonly byVersion: readonly { readonly version: number; readonly pins: number }[];
+  }[];
+  readonly versions: number;
+  readonly pins: number;
+  readonly pinsEvicted: number;
+  readonly latePins: number;
+  readonly sharedAnswers: number;
+  readonly collection: {
+    readonly runs: number;
+    readonly failures: number;
+    readonly versions: number;
+    readonly bytes: number;
+  };
+}
+
+/** Channels that have labels of their own; the pins of the others are summed up. */
+const MAX_CHANNELS = 100;
+/** Versions of a channel that have labels of their own: the newest that somebody boots. */
+const MAX_VERSIONS = 5;
+
+function withStore(stats: BootSetStats | undefined, read: (stats: BootSetStats) => number): number | undefined {
+  return stats === undefined ? undefined : read(stats);
+}
+
+/** The current version is shown also when nobody boots it. */
+function pinsOf({ name, current, byVersion }: BootSetStats['channels'][number]): Sample[] {
+  const shown = byVersion.slice(0, MAX_VERSIONS);
+  const others = byVersion.slice(MAX_VERSIONS);
+  const isShown = current === undefined || byVersion.some(({ version }) => version === current);
+  return [
+    ...(isShown ? [] : [[name, current, 0] as const]),
+    ...shown.map(({ version, pins }) => [name, version, pins] as const),
+    ...(others.length === 0 ? [] : [[name, OTHERS, others.reduce((sum, { pins }) => sum + pins, 0)] as const]),
+  ];
+}
+
+export function declareStore(declare: Declarations, store: () => BootSetStats | undefined): void {
+  const channels = (): BootSetStats['channels'] => store()?.channels ?? [];
+  declare.gauges('reveille_channel_version', "The number of a channel's current version.", ['channel'], () =>
+    channels()
+      .slice(0, MAX_CHANNELS)
+      .flatMap(({ name, current }): Sample[] => (current === undefined ? [] : [[name, current]])),
+  );
+  declare.gauges(
+    'reveille_channel_pins',
+    'Nodes that are in the middle of a boot, by channel and version; the newest five that somebody boots.',
+    ['channel', 'version'],
+    () => {
+      const named = channels().slice(0, MAX_CHANNELS).flatMap(pinsOf);
+      const others = channels().slice(MAX_CHANNELS);
+      if (others.length === 0) return named;
+      return [...named, [OTHERS, OTHERS, others.reduce((sum, { pins }) => sum + pins, 0)]];
+    },
+  );
+  const gauge = (name: string, help: string, read: (stats: BootSetStats) => number): void =>
+    declare.gauge(name, help, () => withStore(store(), read));
+  const counter = (name: string, help: string, read: (stats: BootSetStats) => number): void =>
+    declare.counter(name, help, () => withStore(store(), read));
+  gauge('reveille_store_versions', 'Versions in the store.', ({ versions }) => versions);
+  gauge('reveille_pins', 'Pins remembered, also those that have ended.', ({ pins }) => pins);
+  counter('reveille_pins_evicted_total', 'Pins dropped for want of room.', ({ pinsEvicted }) => pinsEvicted);
+  counter('reveille_late_pins_total', 'Requests after the end of their pin.', ({ latePins }) => latePins);
+  counter('reveille_shared_answers_total', 'Requests from shared networks.', ({ sharedAnswers }) => sharedAnswers);
+  counter('reveille_gc_runs_total', 'Garbage collections.', ({ collection }) => collection.runs);
+  counter('reveille_gc_failures_total', 'Garbage collections that failed.', ({ collection }) => collection.failures);
+  counter('reveille_gc_versions_total', 'Versions collected.', ({ collection }) => collection.versions);
+  counter('reveille_gc_freed_bytes_total', 'Bytes that collections have freed.', ({ collection }) => collection.bytes);
+}

@@ -1,0 +1,67 @@
+/** Metrics of transfers: how many start, run, wait and end, and how long they take. Knows no worker and no packet. */
+import { ORIGINS } from '../content/types.ts';
+import { LATENCY_BOUNDS, type Latency, LatencyHistogram } from '../engine/latencies.ts';
+import type { ServerStats } from '../server/types.ts';
+import { OUTCOMES } from '../session/session.ts';
+import type { EventCounts } from './event-counts.ts';
+import { closed, type Declarations, type Sample } from './metric-kinds.ts';
+
+export function declareTransfers(
+  declare: Declarations,
+  server: () => ServerStats | undefined,
+  events: EventCounts,
+): void {
+  declare.counters(
+    'reveille_transfers_started_total',
+    'Transfers that a worker took, by what is sent: rendered (a config made for its node), bootSet, file.',
+    ['origin'],
+    () => closed(ORIGINS, events.started),
+  );
+  declare.counters(
+    'reveille_transfers_total',
+    'Finished transfers by outcome and origin. complete, completeUnconfirmed and probe are no failures.',
+    ['outcome', 'origin'],
+    () =>
+      OUTCOMES.flatMap((outcome) => ORIGINS.map((origin): Sample => [outcome, origin, events.ended[outcome][origin]])),
+  );
+  declare.gauge('reveille_transfers_active', 'Transfers running now.', () => server()?.transfersActive);
+  declare.gauge('reveille_transfers_queued', 'Requests waiting for a session.', () => server()?.transfersQueued);
+  declare.gauge(
+    'reveille_transfers_stuck',
+    'Transfers in their middle without progress for 5 seconds or longer.',
+    () => server()?.transfersStuck,
+  );
+  declare.gauge('reveille_nodes_booting', 'Clients that have a transfer running.', () => server()?.nodesBooting);
+  declare.latency(
+    'reveille_transfer_duration_seconds',
+    'First to last packet of transfers that ended well (complete, completeUnconfirmed).',
+    () => events.duration.counts(),
+  );
+  declare.latency(
+    'reveille_transfer_wait_seconds',
+    'From the first request to a worker taking the transfer: finding the file and waiting for a session.',
+    () => events.waited.counts(),
+  );
+  declare.latency('reveille_queue_wait_seconds', 'Of that, waiting for a session alone.', () => events.queued.counts());
+  const measured = (name: string, help: string, latency: Latency): void =>
+    declare.latency(
+      name,
+      help,
+      () => server()?.latencies[latency] ?? new LatencyHistogram(LATENCY_BOUNDS[latency]).counts(),
+    );
+  measured(
+    'reveille_first_reply_seconds',
+    'From the first request to the first reply, in whole milliseconds: PXELINUX asks again after 0.11 s.',
+    'firstReply',
+  );
+  measured(
+    'reveille_round_trip_seconds',
+    'From the last block of a window to its ACK, in whole milliseconds, where nothing of it was sent again.',
+    'roundTrip',
+  );
+  measured(
+    'reveille_block_turnaround_seconds',
+    'From ACKs read to the DATA that they let out handed to the kernel. Of the reads, one in eight is timed, and counts once for each packet in it.',
+    'turnaround',
+  );
+}

@@ -1,0 +1,28 @@
+/** Metrics of worker threads: how many there are, and how busy each is. Knows nothing of what they do. */
+import type { ServerStats } from '../server/types.ts';
+import type { Declarations, Sample } from './metric-kinds.ts';
+
+export function declareWorkers(declare: Declarations, server: () => ServerStats | undefined, configured: number): void {
+  const workers = (): ServerStats['workers'] => server()?.workers ?? [];
+  declare.gauge('reveille_workers', 'Worker threads configured.', () => configured);
+  declare.counter(
+    'reveille_worker_restarts_total',
+    'Workers that died and were replaced; the transfers on them were lost.',
+    () => server()?.workersLostTotal,
+  );
+  declare.gauges('reveille_worker_transfers', 'Transfers running now, by worker.', ['worker'], () =>
+    workers().map(({ worker, transfers }): Sample => [worker, transfers]),
+  );
+  declare.counters(
+    'reveille_worker_cpu_seconds_total',
+    "Processor time of each worker's thread (Linux, or Node.js 24).",
+    ['worker'],
+    () => workers().map(({ worker, cpuSeconds }): Sample => [worker, cpuSeconds]),
+  );
+  declare.gauges(
+    'reveille_worker_event_loop_delay_seconds',
+    'The longest that something due had to wait in a worker, of the last 10 to 20 seconds.',
+    ['worker'],
+    () => workers().map(({ worker, eventLoopDelayMs }): Sample => [worker, eventLoopDelayMs / 1000]),
+  );
+}
