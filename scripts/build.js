@@ -3,33 +3,24 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, readdirSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
+/** Pages: scripts for browsers, with a library of their own, and the files beside them. Folders of src. */
+const PAGES = ['page', 'storm/page'];
+
 const root = fileURLToPath(new URL('..', import.meta.url));
+
+function compile(...options) {
+  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', ...options], { cwd: root, stdio: 'inherit' });
+}
+
 rmSync(new URL('../dist', import.meta.url), { recursive: true, force: true });
-execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], {
-  cwd: root,
-  stdio: 'inherit',
-});
-// The live page: modules for browsers, with a library of their own, and the files beside them.
-execFileSync(
-  process.execPath,
-  [
-    'node_modules/typescript/bin/tsc',
-    '-p',
-    'src/page',
-    '--noEmit',
-    'false',
-    '--allowImportingTsExtensions',
-    'false',
-    '--rootDir',
-    'src',
-    '--outDir',
-    'dist',
-  ],
-  { cwd: root, stdio: 'inherit' },
-);
-const page = new URL('../src/page/', import.meta.url);
-for (const name of readdirSync(page)) {
-  if (/\.(?:html|css|svg)$/.test(name))
-    copyFileSync(new URL(name, page), new URL(`../dist/page/${name}`, import.meta.url));
+compile('-p', 'tsconfig.build.json');
+for (const page of PAGES) {
+  const emit = ['--noEmit', 'false', '--allowImportingTsExtensions', 'false', '--rootDir', 'src', '--outDir', 'dist'];
+  compile('-p', `src/${page}`, ...emit);
+  const folder = new URL(`../src/${page}/`, import.meta.url);
+  for (const name of readdirSync(folder)) {
+    if (/\.(?:html|css|svg)$/.test(name))
+      copyFileSync(new URL(name, folder), new URL(`../dist/${page}/${name}`, import.meta.url));
+  }
 }
 chmodSync(new URL('../dist/cli/main.js', import.meta.url), 0o755);

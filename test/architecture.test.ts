@@ -26,11 +26,13 @@ const LAW = documentedLaw();
 const PURE = ['src/protocol', 'src/session'];
 const IMPURE =
   /\b(?:Date|Math\.random|performance|process|crypto|globalThis|global|Buffer|fetch|setTimeout|setInterval|setImmediate|queueMicrotask|structuredClone|Atomics|SharedArrayBuffer)\b/g;
+/** Layers that run in a browser. */
+const PAGES = ['src/page', 'src/storm/page'];
 const MAX_LINES = 400;
 const MAX_FILES_IN_FOLDER = 25;
 /** Folders whose files people read and change, and the endings of such files. */
-const HANDWRITTEN = ['src', 'test', 'grafana/src', 'scripts'];
-const TEXT_FILES = /\.(?:ts|mjs|js|html|c)$/;
+const HANDWRITTEN = ['src', 'test', 'bench', 'grafana/src', 'scripts'];
+const TEXT_FILES = /\.(?:ts|mjs|js|css|html|c)$/;
 /** Folders of tests that mirror no folder of src. */
 const OTHER_TESTS = ['test', 'test/bench', 'test/clients', 'test/examples', 'test/grafana', 'test/load'];
 /** The one file that loads modules of the user's, whose names are not known here. */
@@ -167,10 +169,10 @@ function circleIn(edges: ReadonlyMap<string, readonly string[]>): readonly strin
   return undefined;
 }
 
-/** The files that a browser loads with the live page. */
-function loadedByPage(files: readonly SourceFile[]): SourceFile[] {
+/** The files that a browser loads with a page. */
+function loadedByPages(files: readonly SourceFile[]): SourceFile[] {
   const byPath = new Map(files.map((file) => [file.path, file]));
-  const waiting = files.filter(({ path }) => layerOf(path) === 'src/page');
+  const waiting = files.filter(({ path }) => PAGES.includes(layerOf(path)!));
   const loaded = new Set(waiting);
   for (let file = waiting.pop(); file !== undefined; file = waiting.pop()) {
     for (const path of importedFiles(file)) {
@@ -236,7 +238,7 @@ describe('the layers of src', () => {
   });
 
   it('bring nothing of Node.js into a browser', () => {
-    const foreign = loadedByPage(files).flatMap(({ path, text }) =>
+    const foreign = loadedByPages(files).flatMap(({ path, text }) =>
       importsOf(text)
         .filter((specifier) => !specifier.startsWith('.') && specifier !== 'uplot')
         .map((specifier) => `${path}: imports ${specifier}`),

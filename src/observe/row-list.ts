@@ -10,7 +10,7 @@ import { diagnose, stateOf } from './diagnosis.ts';
 import type { NodeHistory, NodeMemory } from './node-history.ts';
 import { subnetOf } from './subnet.ts';
 import { compareRows, kindOfFile } from '../live/words.ts';
-import { type Area, NODE_STATES, type NodeRow, type NodeState, TROUBLE } from '../live/wire.ts';
+import { type Area, type NodeRow, type NodeState, TROUBLE } from '../live/wire.ts';
 
 /** Silence after which a node leaves the list. */
 const LISTED_MS = 15 * 60_000;
@@ -228,11 +228,4 @@ export function groupingsOf(rows: readonly NodeRow[]): string[] {
     /^rack$/i.test(key) ? 0 : /rack|cabinet|chassis|row|room|site/i.test(key) ? 1 : 2;
   const labels = good.map(([key]) => key).toSorted((a, b) => rank(a) - rank(b) || a.localeCompare(b, 'en'));
   return [...labels, 'subnet'];
-}
-
-/** How many nodes are in each state. */
-export function tally(rows: readonly NodeRow[]): Readonly<Record<NodeState, number>> {
-  const counts = Object.fromEntries(NODE_STATES.map((state) => [state, 0])) as Record<NodeState, number>;
-  for (const { state } of rows) counts[state]++;
-  return counts;
 }

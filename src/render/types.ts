@@ -2,7 +2,7 @@
  * The seam between those who write configs for nodes and those who serve them: what a route says, what an inventory
  * holds, what the way of a request through the routes looks like. Plain data; knows no threads and no packets.
  */
-import type { Content, Denied, Busy } from '../content/types.ts';
+import type { Denied, Busy } from '../content/types.ts';
 
 /** What may be done when a route's answer can't be made. */
 export const FAILURE_POLICIES = ['silent', 'error', 'next'] as const;
@@ -189,5 +189,3 @@ export interface RoutesStats {
   readonly nodes: number;
   readonly reloads: number;
 }
-
-export type RenderAnswer = Content | Denied | Busy;

@@ -43,11 +43,6 @@ export class Gate<T extends Guarded> {
     this.#cells = cells;
   }
 
-  /** Transfers in any state that hold a slot. */
-  get slotsTaken(): number {
-    return this.#nextSlot - this.#freeSlots.length;
-  }
-
   /** Those that requests are judged by: superseded ones are not among them. */
   values(): IterableIterator<T> {
     return this.#byKey.values();

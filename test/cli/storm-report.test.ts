@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { StormReport } from '../../src/storm/report.ts';
-import { readReport } from '../../src/storm/views/report-html.ts';
+import { readReport } from '../support/storm-page.ts';
 import { hasBrowser, launchBrowser, openPage } from '../support/browser.ts';
 import { PlantedServer } from '../support/planted-server.ts';
 import { folder, Reveille } from '../support/reveille.ts';

@@ -35,11 +35,6 @@ export class Random {
     for (let round = 0; round < 12; round++) this.word();
   }
 
-  /** The generator of what the labels name in the storm of that seed: `Random.of(seed, 'node', 17)`. */
-  static of(seed: number, ...labels: readonly (string | number)[]): Random {
-    return labels.reduce((random: Random, label) => random.fork(label), new Random(seed));
-  }
-
   /** A generator of its own for what `label` names. */
   fork(label: string | number): Random {
     const text = typeof label === 'number' ? `#${label}` : `"${label}`;

@@ -70,10 +70,9 @@ export type NodeEnd =
   | { readonly kind: 'completed' | 'vanished' | 'unfinished' }
   | { readonly kind: 'failed'; readonly stage: number; readonly reason: string; readonly silence?: Silence };
 
-/** A server said nothing in mid-transfer from one moment to the other, in milliseconds of `time`. */
+/** A server said nothing in mid-transfer from that moment on, in milliseconds of `time`, until the node gave up. */
 export interface Silence {
   readonly from: number;
-  readonly to: number;
   readonly example: string;
 }
 
@@ -216,7 +215,7 @@ export class BootingNode {
         if (now - lastHeard < patienceOf(manners.data) * 0.9) {
           return failed(`the file took longer than ${inSeconds(manners.fileMs ?? 0)}`);
         }
-        const silence = { from: lastHeard, to: now, example: where };
+        const silence = { from: lastHeard, example: where };
         return failed(`the server fell silent in the middle for ${inSeconds(patienceOf(manners.data))}`, silence);
       }
       case 'aborted':

@@ -2,42 +2,9 @@
  * A storm's charts as data: what to draw, and the same in words and in a table for those who cannot see it drawn. Knows
  * the report and the shape of uPlot's data, no HTML and no colours.
  */
-import type uPlot from 'uplot';
 import { formatBytes, formatCount, formatMany, formatMs, formatRate, threeDigits } from '../../text/figures.ts';
+import type { Chart } from '../chart.ts';
 import type { Curve, Histogram, StormReport } from '../report.ts';
-
-export interface ChartTable {
-  readonly caption: string;
-  readonly columns: readonly string[];
-  readonly rows: readonly (readonly string[])[];
-}
-
-/** A place on an axis and what stands there. */
-interface Tick {
-  readonly at: number;
-  readonly label: string;
-}
-
-export interface Chart {
-  readonly id: string;
-  readonly title: string;
-  /** One or two sentences: what there is to see. */
-  readonly summary: string;
-  readonly kind: 'line' | 'steps' | 'bars';
-  readonly series: readonly { readonly label: string; readonly tone: 'accent' | 'bad' }[];
-  readonly data: uPlot.AlignedData;
-  /** The ends of the x axis. */
-  readonly range: readonly [number, number];
-  /** Where bars begin and end; empty for curves. */
-  readonly edges: readonly number[];
-  /** On the x axis; empty: multiples of seconds. */
-  readonly ticks: readonly Tick[];
-  /** Whether the y axis counts whole things. */
-  readonly whole: boolean;
-  /** What is at each point of `data`, in words. */
-  readonly readings: readonly string[];
-  readonly table: ChartTable;
-}
 
 /** Rows of a table under a curve, at most. */
 const MAX_ROWS = 25;

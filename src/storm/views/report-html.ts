@@ -1,14 +1,12 @@
 /**
  * A storm's report as one HTML page that asks nobody for anything: charts, styles, script and the report itself are in
- * it. Knows markup; figures, charts and the page's looks come from its neighbours. Everything from outside is escaped.
+ * it. Knows markup; figures, charts, script and styles come from its neighbours. Everything from outside is escaped.
  */
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
 import { formatBytes, formatCount, formatMany, formatMs, formatRate, formatShare } from '../../text/figures.ts';
-import { type Chart, chartsOf } from './report-charts.ts';
-import { PAGE_SCRIPT, PAGE_STYLE } from './report-page.ts';
+import type { Chart } from '../chart.ts';
+import { readReportAssets } from './report-assets.ts';
+import { chartsOf } from './report-charts.ts';
 import type { Percentiles, StormReport } from '../report.ts';
 
 /** Markup: text in it has been escaped. */
@@ -31,39 +29,18 @@ function embed(id: string, data: unknown): Html {
   return `<script type="application/json" id="${id}">${JSON.stringify(data).replaceAll('<', '\\u003c')}</script>`;
 }
 
-/** @returns the report that such a page was made from. @throws Error when there is none in it. */
-export function readReport(page: string): StormReport {
-  const match = /<script type="application\/json" id="report">([^<]*)<\/script>/.exec(page);
-  if (match === null) throw new Error('Expected a page with a storm report in it, found none');
-  return JSON.parse(match[1]!) as StormReport;
-}
-
-interface Assets {
-  readonly style: string;
-  readonly script: string;
-  readonly licence: string;
-}
-
-/** Of uPlot, as it is installed. A browser takes CR LF for LF, and its hashes are of what it took. */
-function readAssets(): Assets {
-  const require = createRequire(import.meta.url);
-  const folder = dirname(require.resolve('uplot/package.json'));
-  const read = (path: string): string => readFileSync(join(folder, path), 'utf8').replaceAll(/\r\n?/g, '\n');
-  return { style: read('dist/uPlot.min.css'), script: read('dist/uPlot.iife.min.js'), licence: read('LICENSE') };
-}
-
 function hashOf(text: string): string {
   return `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
 }
 
-/** @returns the page. @throws when uPlot is not installed. */
+/** @returns the page. @throws Error where its parts are not installed. */
 export function renderHtml(report: StormReport): string {
-  const { style, script, licence } = readAssets();
+  const { style, script, uplot } = readReportAssets();
   const charts = chartsOf(report);
   const policy = [
     "default-src 'none'",
-    `script-src ${hashOf(script)} ${hashOf(PAGE_SCRIPT)}`,
-    `style-src ${hashOf(style)} ${hashOf(PAGE_STYLE)}`,
+    `script-src ${hashOf(uplot.script)} ${hashOf(script)}`,
+    `style-src ${hashOf(uplot.style)} ${hashOf(style)}`,
     // The empty icon below, without which a browser would ask the server of the page for one.
     'img-src data:',
     "base-uri 'none'",
@@ -81,8 +58,8 @@ export function renderHtml(report: StormReport): string {
 <meta name="generator" content="reveille ${escapeHtml(report.version)}">
 <title>${escapeHtml(`${title}: ${formatCount(report.completed)} of ${formatCount(report.nodes)} booted`)}</title>
 <link rel="icon" href="data:,">
+<style>${uplot.style}</style>
 <style>${style}</style>
-<style>${PAGE_STYLE}</style>
 </head>
 <body>
 <main>
@@ -116,10 +93,10 @@ ${embed(
 )}
 <!--
 The charts are drawn by uPlot.
-${licence.replaceAll('--', '- -')}
+${uplot.licence.replaceAll('--', '- -')}
 -->
-<script>${script}</script>
-<script>${PAGE_SCRIPT}</script>
+<script>${uplot.script}</script>
+<script type="module">${script}</script>
 </body>
 </html>
 `;

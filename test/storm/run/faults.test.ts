@@ -95,7 +95,7 @@ describe('the text of faults', () => {
 
 describe('the fate of a node', () => {
   const fates = (flags: FaultFlags) =>
-    Array.from({ length: 10_000 }, (_, node) => nodeFate(parseFaults(flags), Random.of(SEED, 'node', node)));
+    Array.from({ length: 10_000 }, (_, node) => nodeFate(parseFaults(flags), new Random(SEED).fork('node').fork(node)));
 
   it('is to vanish for the asked share, early and late', () => {
     const blocks = fates({ vanish: '5%' }).flatMap(({ vanishAtBlock }) => vanishAtBlock ?? []);
@@ -116,11 +116,11 @@ describe('the fate of a node', () => {
   });
 
   it('is the same by the same seed, and takes nothing from the node itself', () => {
-    const random = Random.of(SEED, 'node', 3);
+    const random = new Random(SEED).fork('node').fork(3);
     const plan = parseFaults({ vanish: '100%', crawl: '50%:1s' });
     const fate = nodeFate(plan, random);
     expect(nodeFate(plan, random)).toEqual(fate);
-    expect(random.word()).toBe(Random.of(SEED, 'node', 3).word());
+    expect(random.word()).toBe(new Random(SEED).fork('node').fork(3).word());
   });
 
   it('without faults is to boot', () => {

@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { chartsOf } from '../../../src/storm/views/report-charts.ts';
-import { readReport, renderHtml } from '../../../src/storm/views/report-html.ts';
+import { renderHtml } from '../../../src/storm/views/report-html.ts';
+import { readReport } from '../../support/storm-page.ts';
 import { hasBrowser, launchBrowser, openPage } from '../../support/browser.ts';
 import { calmReport, emptyReport, NASTY, NASTY_END, roughReport } from './report-fixture.ts';
 
