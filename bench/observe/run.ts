@@ -86,11 +86,9 @@ const start = (contender: Contender): Promise<RunningServer> =>
 
 /** @returns µs of CPU per block. */
 async function blockCost(server: RunningServer, watch?: Watch): Promise<number> {
-  let before = 0;
   watch?.scrape();
-  const result = await runStorm(root, server.port, { ...STORM, fetches: Number(values.fetches) }, () => {
-    before = server.cpuUs;
-  });
+  const before = server.cpuUs;
+  const result = await runStorm(root, server.port, { ...STORM, fetches: Number(values.fetches) });
   const used = server.cpuUs - before;
   await watch?.stopScraping();
   if (result.failed > 0) throw new Error(`Expected every fetch to succeed: ${JSON.stringify(result)}`);

@@ -1,42 +1,53 @@
-/** The clients of the comparison (storm.ts), started on the second core. */
-import { spawn } from 'node:child_process';
+/** The clients of the comparison (client.c), compiled once and run on the second core. */
+import { execFile, execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
 
 export interface Storm {
+  /** Fetches at once. */
   readonly nodes: number;
   readonly fetches: number;
   /** Its name on the server, and below the folder that the clients compare with. */
   readonly file: string;
-  readonly wish: Readonly<Record<string, number>>;
+  readonly wish: { readonly blksize?: number; readonly windowsize?: number };
+}
+
+/** Times in milliseconds from a node's first request. */
+export interface Percentiles {
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
 }
 
 export interface StormResult {
   readonly failed: number;
   readonly resends: number;
-  readonly firstReplyMs: { readonly p99: number };
-  readonly finishMs: { readonly p50: number; readonly max: number };
+  readonly firstReplyMs: Percentiles;
+  readonly finishMs: Percentiles;
   readonly wallMs: number;
   readonly blocks: number;
   readonly clientCpuMs: number;
 }
 
-/** @param onWarm called when they have warmed up with the file `config`, before what counts. Default: they do not. */
-export async function runStorm(root: string, port: number, storm: Storm, onWarm?: () => void): Promise<StormResult> {
+let compiled: string | undefined;
+
+/** @throws Error without cc. */
+function client(): string {
+  if (compiled !== undefined) return compiled;
+  const folder = mkdtempSync(join(tmpdir(), 'reveille-bench-client-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  compiled = join(folder, 'client');
+  execFileSync('cc', ['-O2', '-o', compiled, join(import.meta.dirname, 'client.c')], { stdio: 'inherit' });
+  return compiled;
+}
+
+/** @throws Error when the clients could not run. */
+export async function runStorm(root: string, port: number, storm: Storm): Promise<StormResult> {
   const { nodes, fetches, file, wish } = storm;
-  const script = join(import.meta.dirname, 'storm.ts');
-  const args = [script, String(port), String(nodes), String(fetches), file, join(root, file), JSON.stringify(wish)];
-  if (onWarm !== undefined) args.push('config');
-  const child = spawn('taskset', ['-c', '1', process.execPath, '--import', 'tsx', ...args], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-    timeout: 300_000,
-  });
-  let last = '';
-  for await (const line of createInterface({ input: child.stdout })) {
-    last = line;
-    if (line !== 'warm') continue;
-    onWarm?.();
-    child.stdin.write('go\n');
-  }
-  return JSON.parse(last) as StormResult;
+  const { blksize = 512, windowsize = 1 } = wish;
+  const args = [port, nodes, fetches, file, join(root, file), blksize, windowsize].map(String);
+  const { stdout } = await promisify(execFile)('taskset', ['-c', '1', client(), ...args], { timeout: 300_000 });
+  return JSON.parse(stdout) as StormResult;
 }

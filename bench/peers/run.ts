@@ -27,7 +27,7 @@ interface Case {
   readonly nodes: number;
   readonly fetches: number;
   readonly file: FileName;
-  readonly wish: Readonly<Record<string, number>>;
+  readonly wish: Storm['wish'];
   /** What the cost is divided by. */
   readonly per: 'block' | 'fetch';
   /** Who takes part, by beginnings of names; default all. */
@@ -102,7 +102,7 @@ for (const [name, size] of Object.entries(FILES)) {
 }
 execFileSync('chmod', ['755', root]);
 
-const storm = (port: number, of: Storm, onWarm?: () => void): Promise<StormResult> => runStorm(root, port, of, onWarm);
+const storm = (port: number, of: Storm): Promise<StormResult> => runStorm(root, port, of);
 
 /** A server that is up for the whole of a case. */
 interface Entrant {
@@ -130,10 +130,8 @@ async function enter(contender: Contender, test: Case): Promise<Entrant> {
 }
 
 async function measure({ server }: Entrant, test: Case): Promise<Sample> {
-  let before = 0;
-  const result = await storm(server.port, test, () => {
-    before = server.cpuUs;
-  });
+  const before = server.cpuUs;
+  const result = await storm(server.port, test);
   const microseconds = server.cpuUs - before;
   const units = test.per === 'block' ? result.blocks : test.fetches;
   return { ...result, microseconds: microseconds / units, peakMiB: server.peakMiB };
@@ -187,7 +185,7 @@ const rounds = Number(values.rounds);
 const results: Record<string, Record<string, Sample[]>> = {};
 for (const test of CASES.filter(({ name }) => name.includes(values.case))) {
   const fit = taking.filter(
-    (contender) => takesPart(test, contender) && (test.wish['windowsize'] ?? 1) <= contender.windowsize,
+    (contender) => takesPart(test, contender) && (test.wish.windowsize ?? 1) <= contender.windowsize,
   );
   const samples = await takeTurns(fit, test, Math.min(rounds, test.rounds ?? rounds));
   results[test.name] = samples;

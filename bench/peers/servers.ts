@@ -94,7 +94,7 @@ function packaged(work: string): Contender[] {
         `--tftp-root=${served}`,
         '--listen-address=127.0.0.1',
         '--bind-interfaces',
-        '--tftp-max=5000',
+        '--tftp-max=20000',
         '--pid-file=',
         '--log-facility=/dev/null',
         '--quiet-tftp',

@@ -1,0 +1,300 @@
+/*
+ * The measuring client: thousands of nodes on one socket, each with a loopback address of its own, each reading one
+ * file with every byte compared. It has no code that warms up, so that what it measures is the server's. Built by
+ * the benches alone. Prints one line of JSON; times are milliseconds from a node's first request.
+ *
+ *   client PORT NODES FETCHES NAME FILE BLKSIZE WINDOWSIZE [RESEND_MS] [FIRST_ADDRESS]
+ *
+ * NODES fetches run at once, until FETCHES have begun; each comes from an address that no other fetch of the run has.
+ * BLKSIZE 512 and WINDOWSIZE 1 ask for no option. A node that hears nothing for RESEND_MS (default 1000) sends its last
+ * packet again, and gives up after PATIENCE_MS without progress.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BATCH = 128, ROOM = 65536 + 64, PATIENCE_MS = 30000, MAX_FETCHES = 1 << 22 };
+
+struct node {
+  uint32_t local;              /* network order; 0: not in use */
+  uint32_t server;             /* address and port of the first reply */
+  uint16_t port;
+  uint8_t granted;             /* an OACK has come */
+  uint64_t block, blocks;      /* acknowledged so far, and in the whole file */
+  uint64_t heard, asked;       /* the last block in order, and when the first request left, in ns */
+  uint64_t sent, moved;        /* when the last packet left, and when there was progress */
+  int blksize, window, in_window;
+};
+
+static struct node *nodes;
+static int32_t *slot_of;       /* by number of the fetch; -1: over or not begun */
+static double *first_reply, *finish;
+static long firsts, finishes;
+static long begun, failed, resends, blocks_got;
+static uint8_t *file;
+static size_t file_size;
+static int fd, blksize, windowsize, target_port;
+static long fetches, first_address, resend_ms = 1000;
+static char request[600];
+static int request_length;
+
+static struct mmsghdr in[BATCH], out[BATCH];
+static struct iovec in_iov[BATCH], out_iov[BATCH];
+static struct sockaddr_in in_from[BATCH], out_to[BATCH];
+static char in_control[BATCH][64], out_control[BATCH][64];
+static uint8_t *in_bytes, out_bytes[BATCH][600];
+static int queued;
+
+static uint64_t now_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec * 1000000000ull + t.tv_nsec;
+}
+
+static void flush(void) {
+  for (int sent = 0; sent < queued;) {
+    int n = sendmmsg(fd, out + sent, queued - sent, 0);
+    if (n > 0) sent += n;
+    else if (errno == EAGAIN) poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, 10);
+    else if (errno != EINTR && errno != ECONNREFUSED) { perror("sendmmsg"); exit(1); }
+  }
+  queued = 0;
+}
+
+static void queue(struct node *n, const void *bytes, int length, uint32_t to, uint16_t port, uint64_t now) {
+  if (queued == BATCH) flush();
+  struct msghdr *m = &out[queued].msg_hdr;
+  memcpy(out_bytes[queued], bytes, length);
+  out_iov[queued].iov_len = length;
+  out_to[queued] = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = to, .sin_port = port };
+  struct cmsghdr *c = CMSG_FIRSTHDR(m);
+  ((struct in_pktinfo *)CMSG_DATA(c))->ipi_spec_dst.s_addr = n->local;
+  n->sent = now;
+  queued++;
+}
+
+static void ask(struct node *n, uint64_t now) {
+  queue(n, request, request_length, htonl(INADDR_LOOPBACK), htons(target_port), now);
+}
+
+static void acknowledge(struct node *n, uint64_t now) {
+  uint8_t ack[4] = { 0, 4, n->block >> 8, n->block };
+  n->in_window = 0;
+  queue(n, ack, 4, n->server, n->port, now);
+}
+
+static uint32_t address_of(long fetch) {
+  uint32_t number = first_address + fetch;
+  return htonl(127u << 24 | ((1 + (number >> 16)) & 255) << 16 | (number & 65535));
+}
+
+static void begin(int slot, uint64_t now) {
+  struct node *n = &nodes[slot];
+  *n = (struct node){ .local = 0 };
+  if (begun == fetches) return;
+  long fetch = begun++;
+  slot_of[fetch] = slot;
+  n->local = address_of(fetch);
+  n->asked = n->moved = now;
+  n->blksize = 512;
+  n->window = 1;
+  n->blocks = file_size / 512 + 1;
+  ask(n, now);
+}
+
+static void end(int slot, int complete, uint64_t now) {
+  struct node *n = &nodes[slot];
+  uint32_t host = ntohl(n->local);
+  long fetch = ((long)((host >> 16 & 255) - 1) << 16 | (host & 65535)) - first_address;
+  slot_of[fetch] = -1;
+  if (complete) finish[finishes++] = (now - n->asked) / 1e6;
+  else failed++;
+  begin(slot, now);
+}
+
+static int to_number(const char *text) { return atoi(text); }
+
+static int read_oack(struct node *n, const char *p, const char *stop) {
+  while (p < stop) {
+    const char *name = p, *value = name + strnlen(name, stop - name) + 1;
+    if (value >= stop) return 0;
+    if (!strcasecmp(name, "blksize")) n->blksize = to_number(value);
+    if (!strcasecmp(name, "windowsize")) n->window = to_number(value);
+    p = value + strnlen(value, stop - value) + 1;
+  }
+  if (n->blksize < 8 || n->window < 1) return 0;
+  n->blocks = file_size / n->blksize + 1;
+  return 1;
+}
+
+static void on_packet(int i, uint64_t now) {
+  struct msghdr *m = &in[i].msg_hdr;
+  struct cmsghdr *c = CMSG_FIRSTHDR(m);
+  if (!c || c->cmsg_type != IP_PKTINFO) return;
+  uint32_t host = ntohl(((struct in_pktinfo *)CMSG_DATA(c))->ipi_addr.s_addr);
+  long fetch = ((long)((host >> 16 & 255) - 1) << 16 | (host & 65535)) - first_address;
+  if (fetch < 0 || fetch >= fetches || slot_of[fetch] < 0) return;
+  int slot = slot_of[fetch];
+  struct node *n = &nodes[slot];
+  const uint8_t *bytes = in_bytes + (size_t)i * ROOM;
+  int length = in[i].msg_len;
+  if (length < 4 || bytes[0] != 0) return;
+  if (n->port == 0) {
+    if (bytes[1] == 5) { end(slot, 0, now); return; }
+    n->server = in_from[i].sin_addr.s_addr;
+    n->port = in_from[i].sin_port;
+    first_reply[firsts++] = (now - n->asked) / 1e6;
+    n->moved = now;
+  } else if (n->port != in_from[i].sin_port || n->server != in_from[i].sin_addr.s_addr) return;
+  if (bytes[1] == 5) { end(slot, 0, now); return; }
+  if (bytes[1] == 6) {
+    if (n->block > 0) return;
+    if (!n->granted && !read_oack(n, (const char *)bytes + 2, (const char *)bytes + length)) { end(slot, 0, now); return; }
+    n->granted = 1;
+    acknowledge(n, now);
+    return;
+  }
+  if (bytes[1] != 3) return;
+  uint16_t wire = bytes[2] << 8 | bytes[3], expected = n->block + 1;
+  if (wire != expected) {
+    /* A gap or a repetition: the last block in order is acknowledged once for each window. */
+    if (n->window > 1 && (uint16_t)(wire - expected) < 32768 && n->in_window >= 0) {
+      acknowledge(n, now);
+      n->in_window = -1;
+    }
+    return;
+  }
+  size_t at = n->block * (size_t)n->blksize, left = file_size - at;
+  size_t size = left < (size_t)n->blksize ? left : (size_t)n->blksize;
+  if ((size_t)length - 4 != size || memcmp(bytes + 4, file + at, size)) { end(slot, 0, now); return; }
+  n->block++;
+  n->moved = now;
+  blocks_got++;
+  if (n->in_window < 0) n->in_window = 0;
+  if (n->block == n->blocks) {
+    acknowledge(n, now);
+    end(slot, 1, now);
+  } else if (++n->in_window >= n->window) acknowledge(n, now);
+}
+
+static long check_timers(long count, uint64_t now) {
+  long active = 0;
+  for (long slot = 0; slot < count; slot++) {
+    struct node *n = &nodes[slot];
+    if (!n->local) continue;
+    active++;
+    if (now - n->moved > PATIENCE_MS * 1000000ull) { end(slot, 0, now); continue; }
+    if (now - n->sent < resend_ms * 1000000ull) continue;
+    resends++;
+    if (n->port == 0) ask(n, now);
+    else acknowledge(n, now);
+  }
+  return active;
+}
+
+static int by_value(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+static void print_percentiles(const char *name, double *values, long count) {
+  qsort(values, count, sizeof *values, by_value);
+  double shares[] = { 0.5, 0.99, 1 };
+  const char *names[] = { "p50", "p99", "max" };
+  printf("\"%s\":{", name);
+  for (int i = 0; i < 3; i++) {
+    long at = (long)(shares[i] * count + 0.999999) - 1;
+    printf("%s\"%s\":%.2f", i ? "," : "", names[i], count ? values[at < 0 ? 0 : at] : 0.0);
+  }
+  printf("},");
+}
+
+int main(int argc, char **argv) {
+  if (argc < 8) { fprintf(stderr, "usage: client PORT NODES FETCHES NAME FILE BLKSIZE WINDOWSIZE [RESEND_MS] [FIRST_ADDRESS]\n"); return 2; }
+  long count = atol(argv[2]);
+  target_port = atoi(argv[1]);
+  fetches = atol(argv[3]);
+  blksize = atoi(argv[6]);
+  windowsize = atoi(argv[7]);
+  if (argc > 8) resend_ms = atol(argv[8]);
+  if (argc > 9) first_address = atol(argv[9]);
+  if (count < 1 || fetches < 1 || fetches + first_address > MAX_FETCHES || blksize < 8 || windowsize < 1) return 2;
+  int source = open(argv[5], O_RDONLY);
+  struct stat st;
+  if (source < 0 || fstat(source, &st) < 0) { perror(argv[5]); return 1; }
+  file_size = st.st_size;
+  file = mmap(NULL, file_size ? file_size : 1, PROT_READ, MAP_PRIVATE | MAP_POPULATE, source, 0);
+
+  char *p = request;
+  p += sprintf(p, "%c%c%s", 0, 1, argv[4]) + 1;
+  p += sprintf(p, "octet") + 1;
+  if (blksize != 512) { p += sprintf(p, "blksize") + 1; p += sprintf(p, "%d", blksize) + 1; }
+  if (windowsize != 1) { p += sprintf(p, "windowsize") + 1; p += sprintf(p, "%d", windowsize) + 1; }
+  request_length = p - request;
+
+  nodes = calloc(count, sizeof *nodes);
+  slot_of = malloc(fetches * sizeof *slot_of);
+  memset(slot_of, -1, fetches * sizeof *slot_of);
+  first_reply = malloc(fetches * sizeof *first_reply);
+  finish = malloc(fetches * sizeof *finish);
+  in_bytes = malloc((size_t)BATCH * ROOM);
+  fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+  int on = 1, big = 64 << 20;
+  setsockopt(fd, SOL_IP, IP_PKTINFO, &on, sizeof on);
+  if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &big, sizeof big)) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &big, sizeof big);
+  if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &big, sizeof big)) setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &big, sizeof big);
+  struct sockaddr_in any = { .sin_family = AF_INET };
+  if (bind(fd, (void *)&any, sizeof any)) { perror("bind"); return 1; }
+  for (int i = 0; i < BATCH; i++) {
+    in_iov[i] = (struct iovec){ in_bytes + (size_t)i * ROOM, ROOM };
+    out_iov[i] = (struct iovec){ out_bytes[i], 0 };
+    out[i].msg_hdr = (struct msghdr){ .msg_name = &out_to[i], .msg_namelen = sizeof out_to[i], .msg_iov = &out_iov[i],
+      .msg_iovlen = 1, .msg_control = out_control[i], .msg_controllen = CMSG_SPACE(sizeof(struct in_pktinfo)) };
+    struct cmsghdr *c = CMSG_FIRSTHDR(&out[i].msg_hdr);
+    *c = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(struct in_pktinfo)), .cmsg_level = SOL_IP, .cmsg_type = IP_PKTINFO };
+  }
+
+  struct rusage before, after;
+  getrusage(RUSAGE_SELF, &before);
+  uint64_t started = now_ns(), timers = started;
+  for (long slot = 0; slot < count; slot++) begin(slot, now_ns());
+  flush();
+  for (;;) {
+    poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 20);
+    for (int n = BATCH, rounds = 0; n == BATCH && rounds < 16; rounds++) {
+      for (int i = 0; i < BATCH; i++) {
+        in[i].msg_hdr = (struct msghdr){ .msg_name = &in_from[i], .msg_namelen = sizeof in_from[i], .msg_iov = &in_iov[i],
+          .msg_iovlen = 1, .msg_control = in_control[i], .msg_controllen = sizeof in_control[i] };
+      }
+      n = recvmmsg(fd, in, BATCH, MSG_DONTWAIT, NULL);
+      uint64_t now = now_ns();
+      for (int i = 0; i < n; i++) on_packet(i, now);
+      flush();
+    }
+    uint64_t now = now_ns();
+    if (now - timers < 20000000ull && finishes + failed < fetches) continue;
+    timers = now;
+    if (check_timers(count, now) == 0) break;
+    flush();
+  }
+  getrusage(RUSAGE_SELF, &after);
+  double cpu = (after.ru_utime.tv_sec - before.ru_utime.tv_sec + after.ru_stime.tv_sec - before.ru_stime.tv_sec) * 1e3 +
+    (after.ru_utime.tv_usec - before.ru_utime.tv_usec + after.ru_stime.tv_usec - before.ru_stime.tv_usec) / 1e3;
+  printf("{\"wallMs\":%.0f,\"failed\":%ld,\"blocks\":%ld,\"resends\":%ld,", (now_ns() - started) / 1e6, failed, blocks_got, resends);
+  print_percentiles("firstReplyMs", first_reply, firsts);
+  print_percentiles("finishMs", finish, finishes);
+  printf("\"clientCpuMs\":%.0f}\n", cpu);
+  return 0;
+}
