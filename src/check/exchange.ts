@@ -64,6 +64,9 @@ export interface ExchangeOptions {
   readonly signal: AbortSignal;
 }
 
+/** What a server is told that still sends when a conversation is over. */
+const FAREWELL = error(0, 'Check is over');
+
 export class Exchange {
   readonly #options: ExchangeOptions;
   readonly #socket: Socket;
@@ -111,6 +114,8 @@ export class Exchange {
   readonly #onAbort = (): void => this.#stirred?.();
 
   #onMessage(bytes: Buffer, from: Address): void {
+    // Ours, to a port that a server has closed and the system has given to this socket since.
+    if (FAREWELL.equals(bytes)) return;
     this.#options.pulse.heardAt = performance.now();
     if (this.#arrived.length - this.#read >= MAX_ARRIVED) return;
     const reply = readReply(bytes, from);
@@ -223,7 +228,7 @@ export class Exchange {
     const farewells = [...this.#open.values()].map(
       (to) =>
         new Promise<void>((resolve) => {
-          this.#socket.send(error(0, 'Check is over'), to.port, to.address, () => resolve());
+          this.#socket.send(FAREWELL, to.port, to.address, () => resolve());
         }),
     );
     await Promise.all(farewells);
