@@ -56,7 +56,9 @@ async function repeatedEarlyAck(context: CheckContext): Promise<Verdict> {
 async function lastBlockLost(context: CheckContext): Promise<Verdict> {
   const file = context.wholeFile;
   if (file === undefined || !isWhole(file)) return notTried('needs a file small enough to be read');
-  const transfer = await Transfer.begin(context, { file });
+  // With an OACK first: a server may send DATA 1, which proves no address, once for each request.
+  const options: Options = context.offers.blksize ? [['blksize', '512']] : [];
+  const transfer = await Transfer.begin(context, { file, options });
   if (isVerdict(transfer)) return transfer;
   const wrong = await transfer.take(Number.POSITIVE_INFINITY);
   if (wrong !== undefined) return wrong;

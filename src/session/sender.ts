@@ -11,11 +11,16 @@ import { blockCount, fromWire, type Rollover } from '../protocol/block.ts';
 import { ERROR_CODE, OPCODE } from '../protocol/opcode.ts';
 import { errorMessage, type Packet } from '../protocol/packet.ts';
 import { BURST_GAP_MS, Pace } from './pace.ts';
-import { Retransmission, RTO_START_MS } from './retransmission.ts';
+import { Retransmission, RTO_FLOOR_MS, RTO_START_MS } from './retransmission.ts';
 import { createTally, type Outcome, type Session, type Steps } from './session.ts';
 
-/** Sends of the first reply that one received request earns. */
+/**
+ * Sends of the first reply that one received request earns while nobody has answered. DATA 1 is many times as long as
+ * its request: sent once, it makes us no amplifier, and a client that has lost it asks again. An OACK is no longer than
+ * the request that it answers, and some clients ask again only after seconds.
+ */
 export const SENDS_PER_REQUEST = 3;
+export const DATA_SENDS_PER_REQUEST = 1;
 /** An unproven transfer ends so long after its last request. */
 export const UNPROVEN_MS = 10_000;
 /** With everything sent, the client's silence counts as the end after so many sends and so long. */
@@ -31,6 +36,8 @@ const ALLOWANCE_MS = 600_000;
  * thousands of sessions every box is a cache miss for every ACK.
  */
 const NEVER = 0x7fffffff;
+/** An ACK that can't be for anything: until the OACK is acknowledged, every number but 0. */
+const IMPOSSIBLE = -2;
 
 export interface SenderPlan {
   /** Bytes to send, 0 or more. */
@@ -66,7 +73,7 @@ export class Sender implements Session {
   #outcome: Outcome | undefined;
 
   /** Sends of the first reply still allowed while the address is unproven. */
-  #allowance = SENDS_PER_REQUEST;
+  #allowance: number;
   #unprovenUntil = NEVER;
   #lastSendAt = 0;
   /** The block whose round trip is being measured, 0 for none. */
@@ -81,6 +88,8 @@ export class Sender implements Session {
 
   #retransmitAt = NEVER;
   #burstAt = NEVER;
+  /** When an ICMP error counts, unless the peer is heard before. */
+  #doubtedUntil = NEVER;
   #progressAt = 0;
   #endAt = NEVER;
   /** Since when the last block has been out without an ACK that advances, and how often the timer sent then. */
@@ -91,6 +100,7 @@ export class Sender implements Session {
     this.#plan = plan;
     this.#lastBlock = blockCount(plan.size, plan.blksize);
     this.#base = plan.oack ? -1 : 0;
+    this.#allowance = this.#earned;
     this.#retransmission = new Retransmission(plan.seed, plan.timeoutMs);
     this.#pace = new Pace(plan.windowsize, plan.blksize);
   }
@@ -108,6 +118,11 @@ export class Sender implements Session {
     return this.#plan.rollover;
   }
 
+  /** Sends of the first reply that a request earns. */
+  get #earned(): number {
+    return this.#plan.oack ? SENDS_PER_REQUEST : DATA_SENDS_PER_REQUEST;
+  }
+
   /** Whether a valid ACK has come: somebody at the peer's address wants this transfer. */
   get proven(): boolean {
     return this.#proven;
@@ -122,7 +137,7 @@ export class Sender implements Session {
     const silence = this.#proven
       ? Math.min(this.#progressAt + this.#plan.patienceMs, this.#tailEnd())
       : this.#unprovenUntil;
-    return this.#origin + Math.min(this.#retransmitAt, this.#burstAt, silence, this.#endAt);
+    return this.#origin + Math.min(this.#retransmitAt, this.#burstAt, silence, this.#endAt, this.#doubtedUntil);
   }
 
   /** When silence after the last block counts as its arrival. */
@@ -138,13 +153,13 @@ export class Sender implements Session {
   }
 
   /**
-   * The same request came again: its client has not seen our reply. Earns three more sends, the first of them now
+   * The same request came again: its client has not seen our reply. Earns more sends, the first of them now
    * unless the last was less than a timeout ago. Has no effect once the address is proven.
    */
   onRequestRepeated(at: number, out: Steps): void {
     if (this.#proven || this.#outcome !== undefined) return;
     const now = at - this.#origin;
-    this.#allowance += SENDS_PER_REQUEST;
+    this.#allowance += this.#earned;
     this.#unprovenUntil = now + UNPROVEN_MS;
     if (now - this.#lastSendAt >= RTO_START_MS) this.#repeatFirstReply(now, out);
     else if (this.#retransmitAt === NEVER) this.#retransmitAt = this.#lastSendAt + RTO_START_MS;
@@ -152,6 +167,7 @@ export class Sender implements Session {
 
   onPacket(packet: Packet, now: number, out: Steps): void {
     if (this.#outcome !== undefined) return;
+    this.#doubtedUntil = NEVER;
     if (packet.opcode === OPCODE.ACK) this.#onAck(packet.block, now - this.#origin, out);
     else if (packet.opcode === OPCODE.ERROR) this.#onError(packet);
     else this.tally.stale++;
@@ -160,7 +176,8 @@ export class Sender implements Session {
   onDeadline(at: number, out: Steps): void {
     if (this.#outcome !== undefined) return;
     const now = at - this.#origin;
-    if (now >= this.#endAt) this.#end('timeout', 'Timed out', out);
+    if (now >= this.#doubtedUntil) this.#onGone();
+    else if (now >= this.#endAt) this.#end('timeout', 'Timed out', out);
     else if (!this.#proven) this.#onUnprovenDeadline(now, out);
     else if (now >= this.#tailEnd()) this.#outcome = 'completeUnconfirmed';
     else if (now >= this.#progressAt + this.#plan.patienceMs) this.#onPatienceGone(out);
@@ -168,8 +185,15 @@ export class Sender implements Session {
     else if (now >= this.#retransmitAt) this.#onTimeout(now, out);
   }
 
-  onUnreachable(_now: number): void {
-    if (this.#outcome !== undefined) return;
+  /** ICMP can be forged: it counts when the peer stays silent for two round trips after it. */
+  onUnreachable(at: number): void {
+    if (this.#outcome !== undefined || this.#doubtedUntil !== NEVER) return;
+    const { smoothedMs } = this.#retransmission;
+    const patience = smoothedMs === undefined ? RTO_START_MS : Math.max(RTO_FLOOR_MS, 2 * smoothedMs);
+    this.#doubtedUntil = at - this.#origin + patience;
+  }
+
+  #onGone(): void {
     // Loaders close their port with the last block; only before that is nobody there to be missed.
     this.#outcome = this.#proven && this.lastBlockSent ? 'completeUnconfirmed' : 'unreachable';
   }
@@ -201,10 +225,11 @@ export class Sender implements Session {
 
   #onAck(wire: number, now: number, out: Steps): void {
     // Until the OACK is acknowledged the only ACK there can be is number 0.
-    const block = this.#base < 0 ? (wire === 0 ? 0 : -1) : fromWire(wire, this.#base, this.#plan.rollover);
+    const block = this.#base < 0 ? (wire === 0 ? 0 : IMPOSSIBLE) : fromWire(wire, this.#base, this.#plan.rollover);
     if (block <= this.#base || block > this.#highest) {
       this.tally.stale++;
       if (block === this.#base) this.#onRepeatedAck(now);
+      else if (!this.#proven) this.#onImpossibleAck();
       return;
     }
     this.#proven = true;
@@ -224,6 +249,12 @@ export class Sender implements Session {
     this.#tailSince = NEVER;
     this.#tailSends = 0;
     this.#sendBurst(now, out);
+  }
+
+  /** Nobody who has seen our reply acknowledges a block that was never sent: the address is not proven, and somebody guesses. */
+  #onImpossibleAck(): void {
+    this.tally.impossible++;
+    this.#outcome = 'aborted';
   }
 
   #measure(block: number, now: number): void {

@@ -69,6 +69,8 @@ export interface Tally {
   retransmits: number;
   /** ACKs that did not advance (sender), DATA that was not the block expected (receiver). */
   stale: number;
+  /** ACKs for what was never sent, before the address was proven (sender). */
+  impossible: number;
   /** A round trip just measured, in milliseconds (sender); whoever takes it writes -1, which stands for none. */
   roundTripMs: number;
   /** Times the retransmission timer ran out. */
@@ -84,6 +86,7 @@ export function createTally(): Tally {
     bytes: 0,
     retransmits: 0,
     stale: 0,
+    impossible: 0,
     roundTripMs: -1,
     timeouts: 0,
     errorCode: undefined,

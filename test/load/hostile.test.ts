@@ -112,7 +112,9 @@ async function disturbPort(random: Random, count: number): Promise<number> {
 function actsOn(block: number, datagram: Buffer): boolean {
   if (datagram.length < 2 || datagram[0] !== 0) return false;
   if (datagram[1] === ERROR) return true;
-  return datagram[1] === ACK && datagram.length >= 4 && datagram.readUInt16BE(2) === block;
+  if (datagram[1] !== ACK || datagram.length < 4) return false;
+  // Before the first ACK a number that can't be ends the transfer: its address is not proven.
+  return datagram.readUInt16BE(2) === block || (block === 1 && datagram.readUInt16BE(2) > 1);
 }
 
 /** Runs a download, and sends hostile datagrams to its port after each block: from its own port, and a stranger's. */
@@ -134,8 +136,7 @@ async function disturbTransfer(random: Random, perBlock: number): Promise<void> 
   }
   const content = await download.finish();
   expect(content.equals(KERNEL)).toBe(true);
-  // Where transfers share ports a stranger is told that he is one (RFC 1350 §4); more he never hears.
-  for (const answer of stranger.arrived) expect([opcode(answer), number(answer)]).toEqual([ERROR, 5]);
+  expect(stranger.arrived).toEqual([]);
 }
 
 async function round(random: Random): Promise<void> {

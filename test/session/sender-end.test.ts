@@ -195,15 +195,28 @@ test('statement 78: a port that nobody listens on ends it: a failure before the 
   const early = proven();
   early.receive(ack(1));
   early.session.onUnreachable(early.now);
+  // A forged report must not end it at once.
+  expect(early.session.outcome).toBeUndefined();
+  early.wait(60);
   expect(early.session.outcome).toBe('unreachable');
   const late = proven();
   late.receive(ack(1), ack(2), ack(3), ack(4));
   late.session.onUnreachable(late.now);
+  late.wait(60);
   expect(late.session.outcome).toBe('completeUnconfirmed');
   const unproven = sender({ size: 0, oack: false });
   unproven.start();
   unproven.session.onUnreachable(0);
+  unproven.wait(400);
   expect(unproven.session.outcome).toBe('unreachable');
+});
+
+test('a report that nobody listens is forgotten when the peer is heard', () => {
+  const stage = proven();
+  stage.session.onUnreachable(stage.now);
+  expect(stage.receive(ack(1))).toEqual(['data 2']);
+  stage.wait(500);
+  expect(stage.session.outcome).toBeUndefined();
 });
 
 test('aborting tells a proven client, once', () => {

@@ -23,7 +23,7 @@ function describe(faults: Faults): string {
 
 /** What is wrong with the way a world went. */
 function problems(
-  { size, blksize, windowsize }: Shape,
+  { size, blksize, windowsize, oack }: Shape,
   faults: Faults,
   report: WorldReport,
   faultless: number,
@@ -35,12 +35,14 @@ function problems(
     kept.push(`${(block - 1) * blksize}+${length}: ${length > 0 ? block : ''}`);
   }
   if (report.kept.join(' ') !== kept.join(' ')) found.push(`kept ${report.kept.join(' ')}`);
-  if (report.outcomes.join() !== 'complete,complete') found.push(`ended with ${report.outcomes.join()}`);
+  // A file of one block that is sent without OACK is sent once a request: when its only ACK is lost, nobody can tell.
+  const isUntold = report.outcomes.join() === 'timeout,complete' && size < blksize && !oack;
+  if (report.outcomes.join() !== 'complete,complete' && !isUntold) found.push(`ended with ${report.outcomes.join()}`);
   if (report.sent.some((what) => what.includes('error'))) found.push('an ERROR was sent');
   // A fault costs at most a restart of the window, a timeout or two at each end, and their answers.
   const most = faultless + faults.size * (windowsize + 6);
   if (report.sent.length > most) found.push(`${report.sent.length} packets, more than ${most}`);
-  if (report.endedAt > 8000) found.push(`it took ${report.endedAt} ms`);
+  if (report.endedAt > (isUntold ? 11_000 : 8000)) found.push(`it took ${report.endedAt} ms`);
   return found;
 }
 
