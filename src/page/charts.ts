@@ -168,7 +168,8 @@ class LiveChart {
     const y = isLogarithmic
       ? {
           distr: 3 as const,
-          range: (_: Plot, __: number, high: number): [number, number] => [1, Math.max(200, high * 1.2)],
+          // Below the least value that is drawn, so that a point there stands on the axis and not in it.
+          range: (_: Plot, __: number, high: number): [number, number] => [0.6, Math.max(200, high * 1.2)],
         }
       : { range: (_: Plot, __: number, high: number): [number, number] => [0, high > 0 ? high * 1.08 : 1e6] };
     return {
@@ -205,7 +206,7 @@ class LiveChart {
             ...(dash === undefined ? {} : { dash }),
             ...(area === true ? { fill: () => colour(`${tone}-soft`) } : {}),
             spanGaps: false,
-            points: { show: isLogarithmic, size: 4, fill: () => colour(tone), width: 0 },
+            points: { show: isLogarithmic, size: 7, fill: () => colour(tone), width: 0 },
           }),
         ),
       ],
