@@ -129,7 +129,7 @@ describe('docs/configuration.md', () => {
     const bounds = rows
       .filter(([, , , allowed]) => /^\d+ to \d+$/.test(allowed!))
       .map(([key, , , allowed]) => [bare(key!), `a whole number from ${allowed}`]);
-    expect(bounds).toHaveLength(8);
+    expect(bounds).toHaveLength(7);
     const kinds = Object.entries(SETTING_KINDS).map(([key, { expected }]) => [key, expected]);
     expect(bounds).toEqual(kinds.filter(([, expected]) => expected!.startsWith('a whole number')));
   });

@@ -54,9 +54,9 @@ export function addServe(program: Command, context: CommandContext, done: (code:
     )
     .option('--engine <NAME>', 'auto, linux or portable (default: auto)', flag('--engine', KINDS.engine))
     .option(
-      '--ports-per-worker <N>',
-      'ports a worker sends from, on each address (default: 4; linux engine)',
-      flag('--ports-per-worker', KINDS.portsPerWorker),
+      '--data-ports <FROM-TO>',
+      "ports that transfers use, for firewalls (default: the system's; linux engine)",
+      flag('--data-ports', KINDS.dataPorts),
     )
     .option('--listen-on-each-address', 'listen on each local address by itself (linux engine; others always do)')
     .option('--cache-bytes <SIZE>', 'memory for contents (default: 2GiB)', flag('--cache-bytes', KINDS.cacheBytes))
@@ -139,6 +139,8 @@ export function addServe(program: Command, context: CommandContext, done: (code:
     .option('--log-format <NAME>', 'json, or pretty for people (default: json)', flag('--log-format', KINDS.logFormat))
     .option('--hint', 'print a command that fetches a file (default: when stderr is a terminal)')
     .option('--no-hint', 'do not')
+    .option('--warm-up', 'compile code by a storm of our own before listening (default)')
+    .option('--no-warm-up', 'do not')
     .option('--config <FILE>', 'YAML file with settings')
     .addHelpText('after', AFTER_HELP)
     .action(async (root: string | undefined, options: ServeFlags) => {

@@ -16,6 +16,7 @@ import {
   listOf,
   oneOf,
   path,
+  portRange,
   size,
   token,
   type ValueKind,
@@ -33,8 +34,8 @@ export interface Settings {
   readonly admin: Address | false;
   readonly workers: number;
   readonly engine: 'auto' | 'linux' | 'portable';
-  /** Linux engine: sockets per local address over which a worker spreads its transfers. */
-  readonly portsPerWorker: number;
+  /** Linux engine: ports that transfers use; undefined: those that the system hands out by itself. */
+  readonly dataPorts: { readonly from: number; readonly to: number } | undefined;
   /** Linux engine: a listening socket for each local address instead of one for all. */
   readonly listenOnEachAddress: boolean;
   /** Memory for the contents of files, in bytes; 0 keeps nothing that no transfer reads. */
@@ -87,6 +88,8 @@ export interface Settings {
   readonly logFormat: 'json' | 'pretty';
   /** Whether to print a command that fetches a file; undefined: when stderr is a terminal. */
   readonly hint: boolean | undefined;
+  /** Whether code is compiled by a storm of our own before the server listens. */
+  readonly warmUp: boolean;
 }
 
 const DAY_MS = 24 * 3_600_000;
@@ -98,7 +101,7 @@ export const SETTING_KINDS: { readonly [K in keyof Settings]: ValueKind<NonNulla
   admin: addressOrOff,
   workers: wholeNumber(1, 256),
   engine: oneOf(['auto', 'linux', 'portable']),
-  portsPerWorker: wholeNumber(1, 64),
+  dataPorts: portRange,
   listenOnEachAddress: yesOrNo,
   cacheBytes: size('a size such as 512MiB or 2GiB'),
   memoryLimit: size('a size such as 512MiB or 2GiB'),
@@ -132,6 +135,7 @@ export const SETTING_KINDS: { readonly [K in keyof Settings]: ValueKind<NonNulla
   logLevel: oneOf(['debug', 'info', 'warn', 'error']),
   logFormat: oneOf(['json', 'pretty']),
   hint: yesOrNo,
+  warmUp: yesOrNo,
 };
 
 /** One core is left to the main thread; a machine with a single core still gets a worker. */
@@ -158,7 +162,7 @@ export function defaultSettings(): Settings {
     admin: { address: '127.0.0.1', port: 6970 },
     workers: defaultWorkers(),
     engine: 'auto',
-    portsPerWorker: 4,
+    dataPorts: undefined,
     listenOnEachAddress: false,
     cacheBytes: 2 * 2 ** 30,
     memoryLimit: defaultMemoryLimit(),
@@ -188,5 +192,6 @@ export function defaultSettings(): Settings {
     logLevel: 'info',
     logFormat: 'json',
     hint: undefined,
+    warmUp: true,
   };
 }

@@ -79,6 +79,16 @@ export function oneOf<const T extends string>(words: readonly T[]): ValueKind<T>
   };
 }
 
+/** `32768-60999`. */
+export const portRange: ValueKind<{ readonly from: number; readonly to: number }> = {
+  expected: 'ports such as 49152-65535, each 1 to 65535',
+  read(value) {
+    const match = typeof value === 'string' ? /^([0-9]{1,5})-([0-9]{1,5})$/.exec(value) : null;
+    const [from, to] = [Number(match?.[1]), Number(match?.[2])];
+    return from >= 1 && to >= from && to <= 65_535 ? { from, to } : undefined;
+  },
+};
+
 export const yesOrNo: ValueKind<boolean> = {
   expected: 'true or false',
   read: (value) => (typeof value === 'boolean' ? value : undefined),

@@ -217,9 +217,10 @@ class ServerRun {
       listen: settings.listen,
       sources: (engine) => this.#content.sources(engine),
       engine: settings.engine,
-      portsPerWorker: settings.portsPerWorker,
+      ...(settings.dataPorts === undefined ? {} : { dataPorts: settings.dataPorts }),
       listenOnEachAddress: settings.listenOnEachAddress,
       workers: settings.workers,
+      warmUp: settings.warmUp,
       limits: {
         ...DEFAULT_LIMITS,
         sessions: settings.sessions,

@@ -1,5 +1,6 @@
 /** Chooses an engine by name. */
 import { LinuxEngine } from './linux/engine.ts';
+import type { PortRange } from './linux/port-range.ts';
 import { checkLinuxEngine } from './linux/self-check.ts';
 import { PortableEngine } from './portable.ts';
 import type { Engine } from './types.ts';
@@ -7,8 +8,8 @@ import type { Engine } from './types.ts';
 export type EngineKind = 'linux' | 'portable';
 
 export interface EngineOptions {
-  /** linux: sockets per local address over which a thread spreads its transfers, 1..64. Default 4. */
-  readonly portsPerWorker?: number;
+  /** linux: the ports of transfers. Default: those that the system hands out. */
+  readonly dataPorts?: PortRange;
 }
 
 export function createEngine(kind: EngineKind, options: EngineOptions = {}): Engine {

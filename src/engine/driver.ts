@@ -13,7 +13,7 @@ import type { LatencyHistogram } from './latencies.ts';
 import type { TransferReport } from './report.ts';
 import type { SharedView } from '../bytes/shared-bytes.ts';
 import { TimerWheel } from './timer-wheel.ts';
-import type { Engine, Link, LinkOptions, LinkReceiver } from './types.ts';
+import type { BorrowedPort, Engine, Link, LinkOptions, LinkReceiver } from './types.ts';
 
 /** Where a receiver's payload goes: bytes[start, end) belong at `offset` of the file, and are reused after the call. */
 export type Keep = (bytes: Uint8Array, start: number, end: number, offset: number) => void;
@@ -36,11 +36,15 @@ export interface DriverOptions {
 export interface Job {
   readonly session: Session;
   readonly link: LinkOptions;
+  /** Taken by another thread; undefined: a port is opened as `link` says. */
+  readonly port?: BorrowedPort | undefined;
   /** The OACK of a sender, the request of a receiver. */
   readonly opening: Uint8Array;
   readonly content?: SharedView;
   readonly keep?: Keep;
   readonly supervision?: Supervision;
+  /** When another thread has sent the session's first packet; undefined: it is to be sent. */
+  readonly openedAt?: number | undefined;
   /** See LinkReceiver.onStranger. */
   readonly onStranger?: (bytes: Uint8Array, length: number) => void;
 }
@@ -79,20 +83,27 @@ export class Driver {
     return this.#count;
   }
 
-  /**
-   * Runs one transfer to its end. Never rejects for what a peer does; an environment that fails gives `aborted`.
-   *
-   * Not async: what such a function waits with keeps all it was given, for as long as the transfer runs.
-   */
+  /** Runs one transfer to its end. Never rejects for what a peer does; an environment that fails gives `aborted`. */
   run(job: Job): Promise<TransferReport> {
-    return new Promise((resolve) => {
-      const running = new Running(job, this, resolve);
-      const aborts = this.#aborts;
-      this.#engine.link(job.link, running).then(
-        (link) => this.#begin(running, link, aborts),
-        (cause: unknown) => running.unlinked(cause),
-      );
-    });
+    return new Promise((resolve) => this.start(job, resolve));
+  }
+
+  /** As run. @param ended called once, when nothing of the transfer runs any more. */
+  start(job: Job, ended: (report: TransferReport) => void): void {
+    const running = new Running(job, this, ended);
+    const aborts = this.#aborts;
+    if (job.port !== undefined) {
+      try {
+        this.#begin(running, this.#engine.adopt!(job.port, running), aborts);
+      } catch (cause) {
+        running.unlinked(cause);
+      }
+      return;
+    }
+    this.#engine.link(job.link, running).then(
+      (link) => this.#begin(running, link, aborts),
+      (cause: unknown) => running.unlinked(cause),
+    );
   }
 
   #begin(running: Running, link: Link, aborts: number): void {
@@ -179,6 +190,8 @@ class Running implements Steps, LinkReceiver {
   readonly #session: Session;
   readonly #content: SharedView | undefined;
   readonly #supervision: Supervision | undefined;
+  /** Whether packets are only counted: another thread has sent them. */
+  #isSent = false;
   #phase = -1;
   #supervisedAt = 0;
   /** Whether the wheel knows us, and for when. */
@@ -186,6 +199,7 @@ class Running implements Steps, LinkReceiver {
   #dueAt = 0;
   // Last, so that what every packet needs lies together.
   readonly #opening: Uint8Array;
+  readonly #openedAt: number | undefined;
   readonly #keep: Keep | undefined;
   readonly #onStranger: Job['onStranger'];
 
@@ -196,6 +210,7 @@ class Running implements Steps, LinkReceiver {
     this.#content = job.content;
     this.#supervision = job.supervision;
     this.#opening = job.opening;
+    this.#openedAt = job.openedAt;
     this.#keep = job.keep;
     this.#onStranger = job.onStranger;
   }
@@ -203,8 +218,10 @@ class Running implements Steps, LinkReceiver {
   begin(id: number, link: Link): void {
     this.#id = id;
     this.#link = link;
-    this.#startedAt = this.#progressAt = this.#driver.now();
+    this.#isSent = this.#openedAt !== undefined;
+    this.#startedAt = this.#progressAt = this.#openedAt ?? this.#driver.now();
     this.#act((session) => session.start(this.#startedAt, this));
+    this.#isSent = false;
     // What was said before the link was open has been rung for in vain.
     this.attend(this.#startedAt);
   }
@@ -275,10 +292,8 @@ class Running implements Steps, LinkReceiver {
     if (this.#id >= 0) this.#act((session) => session.abort(this));
   }
 
-  // Steps
-
   opening(): void {
-    this.#link!.control(this.#opening, this.#opening.length);
+    if (!this.#isSent) this.#link!.control(this.#opening, this.#opening.length);
   }
 
   data(block: number, offset: number, length: number): void {
@@ -287,6 +302,7 @@ class Running implements Steps, LinkReceiver {
     counters[COUNTER.dataBytesSent]! += length;
     if (block > this.#highest) this.#highest = block;
     else counters[COUNTER.dataRetransmitted]!++;
+    if (this.#isSent) return;
     this.#link!.data(toWire(block, this.#session.rollover), this.#content!, offset, length);
   }
 
@@ -378,6 +394,6 @@ class Running implements Steps, LinkReceiver {
   }
 }
 
-/** One packet and one control buffer per thread: nothing outlives the call it is used in. */
+/** One for each thread: nothing outlives the call it is used in. */
 const PACKET = createPacket();
 const CONTROL = new Uint8Array(MAX_CONTROL);

@@ -63,6 +63,41 @@ export interface LinkOptions {
   readonly shared?: number | undefined;
 }
 
+/** What a thread needs to use a port that another one has taken: numbers, which cross threads. */
+export interface BorrowedPort {
+  /** The socket's descriptor. It is the process's: every thread can use it. */
+  readonly fd: number;
+  /** The beginning of the peer's sockaddr: family and port, and for IPv4 the address; as 32-bit words. */
+  readonly peerWord: number;
+  readonly addressWord: number;
+}
+
+/** A port of its own for one transfer: taken and given back by the main thread, used by the worker in between. */
+export interface TransferPort extends BorrowedPort {
+  readonly local: Address;
+  /** Sends the first reply, as a Link would. */
+  data(wireBlock: number, view: SharedView, offset: number, length: number): void;
+  control(bytes: Uint8Array, length: number): void;
+  /** Closes the port. Call when no thread uses it any more; calling it again does nothing. */
+  release(): void;
+}
+
+export interface TransferPorts {
+  /** Opens ports of a local address ahead of time and keeps up to `spare` in stock. */
+  stock(local: string, spare: number): void;
+  /** @param windowBytes what may be in flight at once. @returns undefined when no port of the address is to be had now. */
+  take(local: string, peer: Address, windowBytes: number): TransferPort | undefined;
+  /** Why fewer ports could be opened than were wanted; undefined while none was missing. */
+  readonly shortage: string | undefined;
+}
+
+/** Wakes threads of this process, whose engines must be of the same kind. */
+export interface Wakes {
+  /** @returns the name by which other threads wake this one. */
+  listen(onWake: () => void): number;
+  ring(name: number): void;
+}
+
 /** Gets requests that arrive at a listening address. */
 export type RequestReceiver = (bytes: Uint8Array, length: number, peer: Address, port: ListeningPort) => void;
 
@@ -87,6 +122,13 @@ export interface EngineHealth {
 
 export const HEALTHY: EngineHealth = { receiveDrops: 0, sendDrops: 0, segmentFallbacks: 0, sendErrors: noSendErrors() };
 
+/** An address in memory by its halves, each 0..2^32 - 1, and bytes from there on. */
+export interface Place {
+  readonly low: number;
+  readonly high: number;
+  readonly length: number;
+}
+
 export interface Engine {
   readonly name: 'linux' | 'portable' | 'memory';
   readonly clock: Clock;
@@ -102,6 +144,19 @@ export interface Engine {
   readonly copyFile: MapFile | undefined;
   /** Makes shared content readable in this thread. @throws Error for a mapped file where mapFile is undefined. */
   attach(handle: SharedHandle): SharedView;
+  /**
+   * A conversation over a port that another thread has taken, at once: the first reply has left, and its answer may be
+   * there already. @throws Error when the thread has no room for one more.
+   */
+  adopt?(port: BorrowedPort, receiver: LinkReceiver): Link;
+  /** Where content lies in the memory of the process, for engines whose threads hand it over as numbers. */
+  locate?(handle: SharedHandle): Place;
+  /** The view of what another thread has located. */
+  viewAt?(place: Place): SharedView;
+  /** A port for each transfer, owned by the thread that listens. undefined: links open ports of their own. */
+  readonly transferPorts?: TransferPorts | undefined;
+  /** undefined: threads can only be sent messages. */
+  readonly wakes?: Wakes | undefined;
   health(): EngineHealth;
   /** Set by whoever wants to know: where it notes how long DATA takes to leave after the ACKs that let it out. */
   turnaround?: LatencyHistogram | undefined;

@@ -10,16 +10,22 @@ import { TransferRunner } from './transfer-runner.ts';
 export class InlinePool implements Pool {
   readonly cells: StateCells;
   readonly workersLost = 0;
+  readonly hasRoom = true;
+  onEnded: (slot: number, report: TransferReport) => void = () => {};
+  onRoom: () => void = () => {};
+  readonly #engine: Engine;
   readonly #counters = allocateCounters(1);
   readonly #runner: TransferRunner;
 
   constructor(engine: Engine, slots: number) {
+    this.#engine = engine;
     this.cells = new StateCells(allocateCells(slots));
     this.#runner = new TransferRunner(engine, this.cells, counterRow(this.#counters, 0));
   }
 
-  run(order: TransferOrder): Promise<TransferReport> {
-    return this.#runner.run(order);
+  start(order: TransferOrder): boolean {
+    this.#runner.start(order, this.#engine.attach(order.content), (slot, report) => this.onEnded(slot, report));
+    return true;
   }
 
   figures(): PoolFigures {

@@ -1,7 +1,7 @@
 /** The seam between the main thread, which decides what is served, and whatever runs the transfers. */
 import type { TransferReport } from '../engine/report.ts';
 import type { SharedHandle } from '../bytes/shared-bytes.ts';
-import type { Address } from '../engine/types.ts';
+import type { Address, BorrowedPort } from '../engine/types.ts';
 import type { SenderPlan } from '../session/sender.ts';
 import type { PoolFigures } from './figures.ts';
 import type { StateCells } from './state-cells.ts';
@@ -13,6 +13,10 @@ export interface TransferOrder {
   /** The address that was asked, and is to answer. */
   readonly local: string;
   readonly peer: Address;
+  /** The port to use; undefined: the worker opens one. */
+  readonly port: BorrowedPort | undefined;
+  /** When the first reply left, by the engines' common clock; undefined: the worker sends it. */
+  readonly openedAt: number | undefined;
   /** When its first request came, by the engines' common clock. */
   readonly requestedAt: number;
   readonly content: SharedHandle;
@@ -24,10 +28,18 @@ export interface TransferOrder {
 export interface Pool {
   readonly cells: StateCells;
   /**
-   * Runs one transfer to its end and resolves with its report, only when nothing of it is left running: then the
-   * slot and the content may be reused. Never rejects.
+   * Gives a transfer to a worker. Its report goes to `onEnded`, once, when nothing of it is left running: then the slot,
+   * the port and the content may be used again.
+   *
+   * @returns false when no worker can take it now.
    */
-  run(order: TransferOrder): Promise<TransferReport>;
+  start(order: TransferOrder): boolean;
+  /** Whether a worker can take an order now. Where none can, `onRoom` is called when it is worth trying again. */
+  readonly hasRoom: boolean;
+  /** Set by the owner before the first start. */
+  onEnded: (slot: number, report: TransferReport) => void;
+  /** Set by the owner: called when a worker takes orders that did not before. */
+  onRoom: () => void;
   figures(): PoolFigures;
   /** Workers that ended unasked. */
   readonly workersLost: number;

@@ -1,5 +1,8 @@
-/** What crosses between the main thread and the workers beside tasks and their results. */
+/** What crosses between the main thread and the workers beside orders and reports. */
+import type { MessagePort } from 'node:worker_threads';
 import type { EngineKind, EngineOptions } from '../engine/create.ts';
+import type { TransferReport } from '../engine/report.ts';
+import type { TransferOrder } from './pool.ts';
 
 /** Given to every worker at its start. */
 export interface WorkerSetup {
@@ -13,8 +16,30 @@ export interface WorkerSetup {
   readonly channel: string;
 }
 
+/** The one long task of a worker: its way to and from the main thread. */
+export interface Seat {
+  /** 0 <= seat < workers. */
+  readonly seat: number;
+  /** For engines without wakes: orders come as messages, reports go as messages. */
+  readonly port?: MessagePort;
+  readonly rings?: {
+    readonly orders: SharedArrayBuffer;
+    readonly reports: SharedArrayBuffer;
+    /** The name by which the main thread is woken. */
+    readonly wake: number;
+  };
+}
+
+export type OrderMessage = TransferOrder;
+
+export interface ReportMessage {
+  readonly slot: number;
+  readonly report: TransferReport;
+}
+
 export type WorkerMessage =
-  | { readonly kind: 'ready'; readonly threadId: number }
+  /** @param wake the name by which the worker is woken, if it has rings. */
+  | { readonly kind: 'ready'; readonly threadId: number; readonly seat: number; readonly wake: number }
   | { readonly kind: 'close' }
   | { readonly kind: 'closed'; readonly threadId: number };
 

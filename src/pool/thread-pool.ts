@@ -1,27 +1,29 @@
 /**
- * The pool on threads, by Piscina: a transfer is a task, its result the transfer's report. Three things are ours:
- * the workers' event loops run between tasks (`atomics: 'disabled'`, or their sockets would stand still), a transfer
- * is ended through its cell and never by an AbortSignal (which would end the thread with all its neighbours), and
- * threads are ended only after each has closed its sockets.
+ * The pool on threads. Piscina starts, replaces and ends them; each runs one long task, in which it takes orders from its
+ * seat (worker-seats.ts). Three things are ours: the workers' event loops run all the time (`atomics: 'disabled'`, or
+ * their sockets would stand still), a transfer is ended through its cell and never by an AbortSignal (which would end
+ * the thread with all its neighbours), and threads are ended only after each has closed its sockets.
  */
 import { BroadcastChannel, type Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { allocateCounters } from '../engine/counters.ts';
 import type { EngineKind, EngineOptions } from '../engine/create.ts';
 import type { TransferReport } from '../engine/report.ts';
+import type { Engine } from '../engine/types.ts';
 import { type PoolFigures, poolFigures } from './figures.ts';
-import { type Pool, type TransferOrder, faultReport } from './pool.ts';
+import type { Pool, TransferOrder } from './pool.ts';
 import { StateCells, allocateCells } from './state-cells.ts';
-import { type WorkerMessage, type WorkerSetup, releaseRow } from './thread-messages.ts';
+import { type Seat, type WorkerMessage, type WorkerSetup, releaseRow } from './thread-messages.ts';
+import { WorkerSeat } from './worker-seats.ts';
 
 export interface ThreadPoolOptions {
   /** Threads, at least 1. */
   readonly workers: number;
-  /** Transfers at once over all threads. */
-  readonly sessions: number;
   /** Slots for transfers, those not yet with a worker included. */
   readonly slots: number;
-  readonly engine: EngineKind;
+  /** The main thread's, of the kind that the workers have. */
+  readonly engine: Engine;
+  readonly kind: EngineKind;
   readonly engineOptions?: EngineOptions;
   /** Called when a thread ends unasked: its transfers are lost, a new thread takes its place. */
   readonly onWorkerLost: (reason: string) => void;
@@ -45,7 +47,12 @@ export class ThreadPool implements Pool {
   readonly #workers: number;
   readonly #counters: SharedArrayBuffer;
   readonly #rowOwners: SharedArrayBuffer;
-  readonly #piscina: Piscina<TransferOrder, TransferReport>;
+  readonly #piscina: Piscina<Seat, void>;
+  readonly #seats: readonly WorkerSeat[];
+  /** The name by which workers wake this thread; undefined: they send messages. */
+  readonly #wake: number | undefined;
+  onEnded: (slot: number, report: TransferReport) => void = () => {};
+  onRoom: () => void = () => {};
   readonly #channel: BroadcastChannel;
   readonly #onWorkerLost: (reason: string) => void;
   /** Threads that exist, and the promise of each one's exit. */
@@ -53,15 +60,18 @@ export class ThreadPool implements Pool {
   readonly #ready = new Set<number>();
   readonly #closed = new Set<number>();
   #closing: Promise<void> | undefined;
+  #willFlush = false;
+  /** Whether the owner waits for room. */
+  #isWanted = false;
   #lastLoss = '';
   #stirred: () => void = () => {};
 
   private constructor(options: ThreadPoolOptions) {
-    const { workers, sessions, slots, engine } = options;
+    const { workers, slots, engine, kind } = options;
     // A thread that died gives its row back only when it is gone: as many again are enough for its replacement.
     const rows = workers * 2;
     const setup: WorkerSetup = {
-      engine,
+      engine: kind,
       engineOptions: options.engineOptions ?? {},
       cells: allocateCells(slots),
       counters: allocateCounters(rows),
@@ -80,7 +90,7 @@ export class ThreadPool implements Pool {
       filename: (options.worker ?? ENTRY).href,
       minThreads: workers,
       maxThreads: workers,
-      concurrentTasksPerWorker: Math.ceil(sessions / workers),
+      concurrentTasksPerWorker: 1,
       idleTimeout: Number.POSITIVE_INFINITY,
       atomics: 'disabled',
       recordTiming: false,
@@ -91,6 +101,28 @@ export class ThreadPool implements Pool {
     // A thread that fails while it has no task: its exit is what counts it as lost.
     this.#piscina.on('error', () => {});
     this.#trackThreads();
+    const ended = (slot: number, report: TransferReport): void => this.onEnded(slot, report);
+    this.#seats = Array.from({ length: workers }, (_, number) => new WorkerSeat(number, engine, ended));
+    this.#wake = engine.wakes?.listen(() => this.#collect());
+    for (const seat of this.#seats) this.#fill(seat);
+  }
+
+  /** Gives a thread the seat, for as long as it lives. */
+  #fill(seat: WorkerSeat): void {
+    const { task, transfer } = seat.open(this.#wake);
+    this.#piscina.run(task, { transferList: transfer }).then(
+      () => seat.collect(),
+      async (cause: unknown) => {
+        // The thread is going down. Whatever it may still touch is its own until it has exited.
+        await this.#dying();
+        seat.lose(cause instanceof Error ? cause.message : String(cause));
+        if (this.#closing === undefined && this.#piscina.threads.length > 0) this.#fill(seat);
+      },
+    );
+  }
+
+  #collect(): void {
+    for (const seat of this.#seats) seat.collect();
   }
 
   /** Starts the threads and waits until each is ready. @throws Error when one can't start. */
@@ -104,19 +136,43 @@ export class ThreadPool implements Pool {
     return pool;
   }
 
-  /** Not async: what such a function waits with keeps the order for as long as the transfer runs. */
-  run(order: TransferOrder): Promise<TransferReport> {
-    if (this.#piscina.threads.length === 0) {
-      return Promise.resolve(faultReport('No worker thread could be started'));
-    }
-    return this.#piscina.run(order).catch(this.#lost);
+  /** To the worker that has the fewest transfers. */
+  start(order: TransferOrder): boolean {
+    let [chosen] = this.#seats;
+    for (const seat of this.#seats) if (seat.transfers < chosen!.transfers) chosen = seat;
+    // Its thread may be starting, or its ring be full: another one will do.
+    const isPosted = chosen!.post(order) || this.#seats.some((seat) => seat !== chosen && seat.post(order));
+    this.#flushSoon();
+    return isPosted;
   }
 
-  readonly #lost = async (cause: unknown): Promise<TransferReport> => {
-    // The thread is going down. Whatever it may still touch is its own until it has exited.
-    await this.#dying();
-    return faultReport(cause instanceof Error ? cause.message : String(cause));
+  get hasRoom(): boolean {
+    const hasRoom = this.#seats.some((seat) => seat.hasRoom);
+    // Workers empty their rings in no time: the owner tries again in the loop's next turn.
+    this.#isWanted ||= !hasRoom && this.#seats.some((seat) => seat.transfers > 0);
+    if (this.#isWanted) this.#flushSoon();
+    return hasRoom;
+  }
+
+  #flushSoon(): void {
+    if (this.#willFlush) return;
+    this.#willFlush = true;
+    setImmediate(this.#flush);
+  }
+
+  /** Workers are woken when this thread has done with what is at hand: first replies come before blocks. */
+  readonly #flush = (): void => {
+    this.#willFlush = false;
+    for (const seat of this.#seats) seat.flush();
+    if (!this.#isWanted || this.#closing !== undefined) return;
+    this.#isWanted = false;
+    this.onRoom();
   };
+
+  /** Sets every figure back to nothing. Only while no transfer runs. */
+  forget(): void {
+    new Float64Array(this.#counters).fill(0);
+  }
 
   figures(): PoolFigures {
     const owners = new Int32Array(this.#rowOwners);
@@ -131,6 +187,7 @@ export class ThreadPool implements Pool {
   async #close(): Promise<void> {
     this.#channel.postMessage({ kind: 'close' } satisfies WorkerMessage);
     await this.#until(() => [...this.#exits.keys()].every((thread) => this.#closed.has(thread.threadId)));
+    for (const seat of this.#seats) seat.close();
     this.#channel.close();
     await this.#piscina.destroy();
   }
@@ -138,6 +195,8 @@ export class ThreadPool implements Pool {
   #onMessage(message: WorkerMessage): void {
     if (message.kind === 'ready') {
       this.#ready.add(message.threadId);
+      this.#seats[message.seat]!.ready(message.wake);
+      this.onRoom();
       // A replacement that came up after the call to close has not heard it.
       if (this.#closing !== undefined) this.#channel.postMessage({ kind: 'close' } satisfies WorkerMessage);
     } else if (message.kind === 'closed') {

@@ -1,7 +1,8 @@
 /** Runs transfer orders on one engine: the part of a worker that is the same on a thread and inline. */
-import { Driver, type Supervision } from '../engine/driver.ts';
+import { Driver, type Job, type Supervision } from '../engine/driver.ts';
 import { COUNTER, latencyOf, sendErrorColumn, vitalColumn } from '../engine/counters.ts';
 import type { LatencyHistogram } from '../engine/latencies.ts';
+import type { SharedView } from '../bytes/shared-bytes.ts';
 import type { TransferReport } from '../engine/report.ts';
 import { SEND_ERRNOS } from '../engine/send-errors.ts';
 import type { Engine } from '../engine/types.ts';
@@ -47,27 +48,30 @@ export class TransferRunner {
     });
   }
 
-  /** Not async, and the order is not kept: a transfer in its middle should hold no more than it needs. */
-  run(order: TransferOrder): Promise<TransferReport> {
-    const { slot, local, peer, content } = order;
+  /** The order is not kept: a transfer in its middle should hold no more than it needs. */
+  start(
+    order: Omit<TransferOrder, 'content'>,
+    content: SharedView,
+    ended: (slot: number, report: TransferReport) => void,
+  ): void {
+    const { slot, local, peer, port, openedAt } = order;
     const sender = new Sender(order.plan);
     this.#counters[TRANSFERS]!++;
-    return this.#driver
-      .run({
-        session: sender,
-        link: { local, peer, peerPort: 'fixed' },
-        opening: order.opening ?? NO_OPENING,
-        content: this.#engine.attach(content),
-        supervision: new CellSupervision(this.#cells, order, sender, this.#firstReplies),
-      })
-      .then((report) => this.#ended(slot, report));
-  }
-
-  #ended(slot: number, report: TransferReport): TransferReport {
-    this.#counters[TRANSFERS]!--;
-    this.#cells.setState(slot, TRANSFER_STATE.ended);
-    this.#noteHealth();
-    return report;
+    const job: Job = {
+      session: sender,
+      link: { local, peer, peerPort: 'fixed' },
+      port,
+      opening: order.opening ?? NO_OPENING,
+      openedAt,
+      content,
+      supervision: new CellSupervision(this.#cells, order, sender, this.#firstReplies),
+    };
+    this.#driver.start(job, (report) => {
+      this.#counters[TRANSFERS]!--;
+      this.#cells.setState(slot, TRANSFER_STATE.ended);
+      this.#noteHealth();
+      ended(slot, report);
+    });
   }
 
   /** Asked by the driver every few milliseconds while transfers run. */
@@ -107,7 +111,12 @@ class CellSupervision implements Supervision {
   #progressAt = -1;
   #repeats = 0;
 
-  constructor(cells: StateCells, order: TransferOrder, sender: Sender, firstReplies: LatencyHistogram) {
+  constructor(
+    cells: StateCells,
+    order: Omit<TransferOrder, 'content'>,
+    sender: Sender,
+    firstReplies: LatencyHistogram,
+  ) {
     this.#cells = cells;
     this.#slot = order.slot;
     this.#requestedAt = order.requestedAt;

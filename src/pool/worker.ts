@@ -1,33 +1,102 @@
 /**
- * The entry of a worker thread. It is loaded once per thread; Piscina then calls the default export for every
- * transfer, thousands at a time. It answers on a broadcast channel as well, because a task can't be addressed to a
- * particular worker and each of them has to close its sockets before its thread is ended.
+ * The entry of a worker thread. Piscina calls the default export once, with the worker's seat: a task that ends when the
+ * worker has closed its sockets. Orders and reports go through the seat; a broadcast channel tells all workers to close.
  */
-import { BroadcastChannel, threadId, workerData } from 'node:worker_threads';
+import { BroadcastChannel, type MessagePort, threadId, workerData } from 'node:worker_threads';
 import { counterRow } from '../engine/counters.ts';
 import { createEngine } from '../engine/create.ts';
-import type { TransferReport } from '../engine/report.ts';
-import type { TransferOrder } from './pool.ts';
+import { readOrder, writeReport, ORDERS, REPORTS } from './order-record.ts';
+import { RecordRing } from './record-ring.ts';
 import { StateCells } from './state-cells.ts';
+import {
+  type OrderMessage,
+  type ReportMessage,
+  type Seat,
+  type WorkerMessage,
+  type WorkerSetup,
+  claimRow,
+} from './thread-messages.ts';
 import { noteVitals } from './thread-vitals.ts';
-import { type WorkerMessage, type WorkerSetup, claimRow } from './thread-messages.ts';
 import { TransferRunner } from './transfer-runner.ts';
 
 const setup = workerData as WorkerSetup;
 const row = counterRow(setup.counters, claimRow(setup.rowOwners, threadId));
-const runner = new TransferRunner(createEngine(setup.engine, setup.engineOptions), new StateCells(setup.cells), row);
+const engine = createEngine(setup.engine, setup.engineOptions);
+const runner = new TransferRunner(engine, new StateCells(setup.cells), row);
 const forgetVitals = noteVitals(row);
 
-const channel = new BroadcastChannel(setup.channel);
-channel.onmessage = (event): void => {
-  const message = (event as { data: WorkerMessage }).data;
-  if (message.kind !== 'close') return;
-  forgetVitals();
-  void runner.close().then(() => channel.postMessage({ kind: 'closed', threadId } satisfies WorkerMessage));
-};
-channel.unref();
-channel.postMessage({ kind: 'ready', threadId } satisfies WorkerMessage);
+interface Way {
+  /** The name by which this thread is woken; -1 for none. */
+  readonly name: number;
+  /** Resolves when every report has been handed over. */
+  emptied(): Promise<void>;
+}
 
-export default function run(order: TransferOrder): Promise<TransferReport> {
-  return runner.run(order);
+/** Takes orders from a ring and writes reports to another. */
+function useRings({ orders, reports, wake }: NonNullable<Seat['rings']>): Way {
+  const [from, to] = [new RecordRing(orders, ORDERS), new RecordRing(reports, REPORTS)];
+  const { wakes } = engine;
+  /** Reports that found the ring full, oldest first. */
+  const waiting: ReportMessage[] = [];
+  let onEmptied = (): void => {};
+  const send = (slot: number, report: ReportMessage['report']): boolean => {
+    if (!writeReport(to, slot, report)) return false;
+    if (to.wakes()) wakes!.ring(wake);
+    return true;
+  };
+  const sendWaiting = (): void => {
+    while (waiting.length > 0 && send(waiting[0]!.slot, waiting[0]!.report)) waiting.shift();
+    if (waiting.length > 0) setImmediate(sendWaiting);
+    else onEmptied();
+  };
+  const ended = (slot: number, report: ReportMessage['report']): void => {
+    if (waiting.length === 0 && send(slot, report)) return;
+    if (waiting.push({ slot, report }) === 1) setImmediate(sendWaiting);
+  };
+  const takeOrders = (): void => {
+    from.awake();
+    for (let at = from.peek(); at >= 0; at = from.peek()) {
+      const order = readOrder(from, at);
+      from.release();
+      runner.start(order, engine.viewAt!(order.place), ended);
+    }
+  };
+  return {
+    name: wakes!.listen(takeOrders),
+    emptied: () =>
+      waiting.length === 0
+        ? Promise.resolve()
+        : new Promise((resolve) => {
+            onEmptied = resolve;
+          }),
+  };
+}
+
+function useMessages(port: MessagePort): Way {
+  port.on('message', (order: OrderMessage) => {
+    runner.start(order, engine.attach(order.content), (slot, report) => {
+      port.postMessage({ slot, report } satisfies ReportMessage);
+    });
+  });
+  return { name: -1, emptied: () => Promise.resolve() };
+}
+
+export default function run({ seat, rings, port }: Seat): Promise<void> {
+  const way = rings === undefined ? useMessages(port!) : useRings(rings);
+  return new Promise((resolve) => {
+    const channel = new BroadcastChannel(setup.channel);
+    channel.onmessage = (event): void => {
+      const message = (event as { data: WorkerMessage }).data;
+      if (message.kind !== 'close') return;
+      forgetVitals();
+      void runner.close().then(async () => {
+        await way.emptied();
+        port?.close();
+        channel.postMessage({ kind: 'closed', threadId } satisfies WorkerMessage);
+        resolve();
+      });
+    };
+    channel.unref();
+    channel.postMessage({ kind: 'ready', threadId, seat, wake: way.name } satisfies WorkerMessage);
+  });
 }

@@ -4,15 +4,13 @@
  */
 import type { Content } from '../content/types.ts';
 import type { TransferReport } from '../engine/report.ts';
-import type { Clock } from '../engine/types.ts';
-import type { Pool, TransferOrder } from '../pool/pool.ts';
 import { TRANSFER_STATE, WISH_TO_END } from '../pool/state-cells.ts';
 import { MAX_CONTROL, encodeError, encodeOack } from '../protocol/encode.ts';
 import { negotiate } from '../protocol/negotiate.ts';
 import type { AskedOption } from '../protocol/request.ts';
-import { Jitter } from '../session/jitter.ts';
 import { Gate, transferKey } from './gate.ts';
 import { Lanes } from './lanes.ts';
+import { Launcher, type LauncherOptions } from './launcher.ts';
 import { startRecord, transferRecord, transferView } from './records.ts';
 import type { Resolver } from './resolver.ts';
 import { type Arrival, Transfer, mayBeProbe, requestText } from './transfer.ts';
@@ -22,7 +20,6 @@ import {
   REFUSAL_CODES,
   type Refusal,
   type RequestRecord,
-  type ServerLimits,
   type ServerObserver,
   STUCK_MS,
   type TransferView,
@@ -34,6 +31,9 @@ const QUICK_BYTES = 64 * 1024;
 const SWEEP_MS = 1000;
 /** While others wait, an address that has not answered its first reply holds a session no longer than this. */
 const UNPROVEN_UNDER_PRESSURE_MS = 3000;
+
+/** A request so soon before the end of its predecessor was sent after the last ACK. */
+const JUST_ENDED_MS = 50;
 
 const NO_OPTIONS: readonly AskedOption[] = [];
 
@@ -48,16 +48,11 @@ const MESSAGES: Readonly<Record<Refusal, string>> = {
   render: 'Access violation',
 };
 
-export interface AdmissionOptions {
-  readonly clock: Clock;
-  readonly pool: Pool;
+export interface AdmissionOptions extends LauncherOptions {
   readonly resolver: Resolver;
-  readonly limits: ServerLimits;
   readonly observer: ServerObserver;
   /** The largest blksize that leaves a local address unfragmented, in bytes. */
   readonly maxBlksize: (local: string) => number;
-  /** Seeds the transfers' jitter. */
-  readonly seed: number;
 }
 
 export class Admission {
@@ -65,7 +60,7 @@ export class Admission {
   readonly #gate: Gate<Transfer>;
   readonly #lanes = new Lanes<Transfer>();
   readonly #active = new Set<Transfer>();
-  readonly #seeds: Jitter;
+  readonly #launcher: Launcher;
   readonly #ignored: Record<Ignored, number>;
   readonly #packet = new Uint8Array(MAX_CONTROL);
   #lastId = 0;
@@ -78,7 +73,8 @@ export class Admission {
   constructor(options: AdmissionOptions) {
     this.#options = options;
     this.#gate = new Gate(options.pool.cells);
-    this.#seeds = new Jitter(options.seed);
+    this.#launcher = new Launcher(options, (transfer, report) => this.#ended(transfer, report));
+    options.pool.onRoom = () => this.#pump();
     this.#ignored = Object.fromEntries(IGNORED.map((reason) => [reason, 0])) as Record<Ignored, number>;
   }
 
@@ -143,8 +139,10 @@ export class Admission {
       case 'repeat':
         known!.lastRequestAt = now;
         this.#options.pool.cells.repeat(known!.slot);
+        this.#hold(known!, arrival, now);
         return this.#ignore('repeated', arrival, known);
       case 'ignore':
+        this.#hold(known!, arrival, now);
         return this.#ignore('repeated', arrival, known);
       case 'replace':
         this.#abandon(known!);
@@ -159,6 +157,15 @@ export class Admission {
     this.#gate.enter(transfer);
     this.#tellOf(arrival, 'admitted', transfer);
     void this.#resolve(transfer);
+  }
+
+  /**
+   * A client that has its file may ask for the same again before its worker has read the last ACK. The request is kept
+   * for the moment that the worker needs.
+   */
+  #hold(known: Transfer, arrival: Arrival, now: number): void {
+    known.again = arrival;
+    known.againAt = now;
   }
 
   /** From now on nobody is admitted, and whoever waits is forgotten: they ask another server, or this one's successor. */
@@ -304,51 +311,35 @@ export class Admission {
 
   #pump(): void {
     while (this.#active.size < this.#options.limits.sessions) {
-      const transfer = this.#lanes.shift();
-      if (transfer === undefined) return;
-      this.#run(transfer);
+      const transfer = this.#lanes.next(this.#launcher.hasPorts);
+      if (transfer === undefined || !this.#run(transfer)) return;
     }
   }
 
-  #run(transfer: Transfer): void {
-    const { clock, pool, observer } = this.#options;
+  /** Starts the next transfer, unless its address has no port for it. @returns false when no worker can take it. */
+  #run(transfer: Transfer): boolean {
+    const launch = this.#launcher.launch(transfer);
+    if (launch !== 'started') return launch === 'noPort';
+    this.#lanes.delete(transfer);
     this.#active.add(transfer);
-    transfer.startedAt = clock.now();
-    pool.cells.reset(transfer.slot, TRANSFER_STATE.unproven, transfer.startedAt);
-    if (observer.onStart !== undefined) observer.onStart(startRecord(transfer));
-    // Not awaited: what an async function waits with is more than all that a running transfer needs here.
-    void pool.run(this.#order(transfer)).then((report) => this.#ended(transfer, report));
+    this.#options.observer.onStart?.(startRecord(transfer));
     transfer.opening = undefined;
+    return true;
   }
 
   #ended(transfer: Transfer, report: TransferReport): void {
+    const { again, againAt } = transfer;
     this.#active.delete(transfer);
     this.#record(transfer, report);
     this.#release(transfer);
-    if (!this.#draining) this.#pump();
-    else if (this.#active.size === 0) this.#whenIdle();
-  }
-
-  #order(transfer: Transfer): TransferOrder {
-    const { peer, port, slot, opening } = transfer;
-    const settled = transfer.settled!;
-    const { handle } = transfer.content!;
-    return {
-      slot,
-      local: port.local.address,
-      peer,
-      requestedAt: transfer.firstRequestAt,
-      content: handle,
-      opening,
-      plan: {
-        size: handle.length,
-        ...settled,
-        oack: opening !== undefined,
-        seed: this.#seeds.next(0x7fffffff),
-        // An interval agreed on must have passed a few times before its peer counts as silent.
-        patienceMs: Math.max(this.#options.limits.patienceMs, 6 * settled.timeoutMs),
-      },
-    };
+    if (this.#draining) {
+      if (this.#active.size === 0) this.#whenIdle();
+      return;
+    }
+    if (again !== undefined && !transfer.abandoned && this.#options.clock.now() - againAt < JUST_ENDED_MS) {
+      this.admit(again);
+    }
+    this.#pump();
   }
 
   #record(transfer: Transfer, report: TransferReport): void {
@@ -372,6 +363,9 @@ export class Admission {
     const { clock, limits, pool } = this.#options;
     const now = clock.now();
     for (const transfer of this.#lanes.takeSilent(now - limits.laneExpiryMs)) this.#drop(transfer, 'expired');
+    // A port that rested, or that somebody else had, may be free by now.
+    this.#launcher.tryAgain();
+    this.#pump();
     for (const { slot, startedAt, lastRequestAt } of this.#active) {
       // A client that waited long has had our reply only since the start.
       if (now - Math.max(startedAt, lastRequestAt) < UNPROVEN_UNDER_PRESSURE_MS) continue;

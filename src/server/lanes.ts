@@ -1,53 +1,74 @@
 /**
  * Who goes next when not all can go at once: quick ones first, then whoever has waited longest. Clients repeat
- * their request while they wait; one that has fallen silent has given up, and is dropped without an answer.
+ * their request while they wait; one that has fallen silent has given up, and is dropped without an answer. Each address
+ * that is asked has lanes of its own: where its ports are used up, the others go on.
  */
 
 export interface Waiting {
+  /** Grows with each request. */
+  readonly id: number;
+  /** The address that was asked. */
+  readonly local: string;
   /** When the client last asked, in milliseconds. */
   lastRequestAt: number;
   /** Probes and small files: they cost next to nothing, and a boot has dozens of them. */
   readonly quick: boolean;
 }
 
+/** Sets keep the order of arrival and let go of any member at once. */
+interface Pair<T> {
+  readonly quick: Set<T>;
+  readonly bulk: Set<T>;
+}
+
 export class Lanes<T extends Waiting> {
-  /** Sets keep the order of arrival and let go of any member at once. */
-  readonly #quick = new Set<T>();
-  readonly #bulk = new Set<T>();
+  readonly #byLocal = new Map<string, Pair<T>>();
+  #size = 0;
 
   get size(): number {
-    return this.#quick.size + this.#bulk.size;
+    return this.#size;
   }
 
   add(waiting: T): void {
-    (waiting.quick ? this.#quick : this.#bulk).add(waiting);
+    let pair = this.#byLocal.get(waiting.local);
+    if (pair === undefined) {
+      pair = { quick: new Set(), bulk: new Set() };
+      this.#byLocal.set(waiting.local, pair);
+    }
+    (waiting.quick ? pair.quick : pair.bulk).add(waiting);
+    this.#size++;
   }
 
   delete(waiting: T): void {
-    (waiting.quick ? this.#quick : this.#bulk).delete(waiting);
+    const pair = this.#byLocal.get(waiting.local);
+    if (pair?.[waiting.quick ? 'quick' : 'bulk'].delete(waiting) !== true) return;
+    this.#size--;
+    if (pair.quick.size + pair.bulk.size === 0) this.#byLocal.delete(waiting.local);
   }
 
-  /** Takes out the next one. */
-  shift(): T | undefined {
-    for (const lane of [this.#quick, this.#bulk]) {
-      for (const waiting of lane) {
-        lane.delete(waiting);
-        return waiting;
-      }
-    }
-    return undefined;
+  /** The next one, which stays until it is deleted. @param mayGo whether an address has room for one more. */
+  next(mayGo: (local: string) => boolean): T | undefined {
+    return this.#first('quick', mayGo) ?? this.#first('bulk', mayGo);
   }
 
   /** Takes out everyone who has not asked since `before`. */
   takeSilent(before: number): T[] {
     const silent: T[] = [];
-    for (const lane of [this.#quick, this.#bulk]) {
-      for (const waiting of lane) {
-        if (waiting.lastRequestAt >= before) continue;
-        lane.delete(waiting);
-        silent.push(waiting);
+    for (const { quick, bulk } of this.#byLocal.values()) {
+      for (const lane of [quick, bulk]) {
+        for (const waiting of lane) if (waiting.lastRequestAt < before) silent.push(waiting);
       }
     }
+    for (const waiting of silent) this.delete(waiting);
     return silent;
+  }
+
+  #first(lane: keyof Pair<T>, mayGo: (local: string) => boolean): T | undefined {
+    let first: T | undefined;
+    for (const [local, pair] of this.#byLocal) {
+      const [oldest] = pair[lane];
+      if (oldest !== undefined && (first === undefined || oldest.id < first.id) && mayGo(local)) first = oldest;
+    }
+    return first;
   }
 }

@@ -48,6 +48,18 @@ export class Listener {
     return [...this.#ports.values()].map((port) => port.local);
   }
 
+  /** The addresses that can be asked, as text. */
+  localAddresses(): string[] {
+    const present = this.#localAddresses();
+    const asked = this.addresses.flatMap(({ address }) => {
+      const family = WILDCARDS.get(address);
+      return family === undefined
+        ? [address]
+        : present.filter((one) => one.family === family).map((one) => one.address);
+    });
+    return [...new Set(asked)];
+  }
+
   /** The largest blksize that leaves `local` unfragmented. */
   maxBlksize(local: string): number {
     // The loopback interface answers for all of 127.0.0.0/8, but names one address.

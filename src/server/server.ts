@@ -13,6 +13,7 @@ import type { LocalAddress } from './addresses.ts';
 import { Admission } from './admission.ts';
 import { Listener } from './listener.ts';
 import { Resolver } from './resolver.ts';
+import { warmUp } from './warm-up.ts';
 import type { Server, ServerLimits, ServerObserver, ServerOptions, ServerStats, TransferView } from './types.ts';
 
 export const DEFAULT_LIMITS: ServerLimits = {
@@ -40,14 +41,14 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const { listen, limits, observer, workers } = options;
   const choice = await resolveEngine(options.engine);
   if (choice.reason !== undefined) observer.onWarning('the portable engine is used', { reason: choice.reason });
-  const { portsPerWorker } = options;
-  const engineOptions = portsPerWorker === undefined ? {} : { portsPerWorker };
+  const { dataPorts } = options;
+  const engineOptions = dataPorts === undefined ? {} : { dataPorts };
   const engine = createEngine(choice.kind, engineOptions);
   const pool = await ThreadPool.start({
     workers,
-    sessions: limits.sessions,
     slots: limits.sessions + limits.queue,
-    engine: choice.kind,
+    engine,
+    kind: choice.kind,
     engineOptions,
     onWorkerLost: (reason) => observer.onWarning('worker lost', { reason }),
     ...(options.worker === undefined ? {} : { worker: options.worker }),
@@ -62,6 +63,10 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     await pool.close();
     await engine.close();
     throw cause;
+  }
+  if (options.warmUp === true) {
+    await warmUp({ engine, pool, limits, seed: randomInt(1, 0x7fffffff) });
+    pool.forget();
   }
   const server = new TftpServer({
     listen,
@@ -91,11 +96,18 @@ function addErrors(
   return sum;
 }
 
+/**
+ * Ports kept open for the next storm. Beyond it a port is opened when it is needed, which takes its node some 10 µs longer:
+ * the machine's other programs draw from the same range.
+ */
+const MAX_STOCK = 1024;
+
 type MalformedRequest = Malformed | 'notRequest';
 
 export class TftpServer implements Server {
   readonly #pool: Pool;
   readonly #engine: Engine;
+  readonly #sessions: number;
   readonly #listener: Listener;
   readonly #onWarning: ServerObserver['onWarning'];
   readonly #admission: Admission;
@@ -112,6 +124,7 @@ export class TftpServer implements Server {
   constructor(parts: ServerParts) {
     const { engine, pool, listen, sources, limits, observer, seed, localAddresses } = parts;
     this.#engine = engine;
+    this.#sessions = limits.sessions;
     this.#pool = pool;
     this.#onWarning = observer.onWarning.bind(observer);
     this.#listener = new Listener({
@@ -125,6 +138,8 @@ export class TftpServer implements Server {
     this.#admission = new Admission({
       clock: engine.clock,
       pool,
+      ports: engine.transferPorts,
+      attach: (handle) => engine.attach(handle),
       resolver: new Resolver(sources),
       limits,
       observer,
@@ -147,9 +162,21 @@ export class TftpServer implements Server {
 
   async start(): Promise<void> {
     await this.#listener.start();
+    this.#stockPorts();
     const { advice } = this.#engine;
     if (advice !== undefined) this.#onWarning(advice, {});
     this.#ready = true;
+  }
+
+  /** Ports for a storm that may come in the next moment; a wildcard's addresses share them. */
+  #stockPorts(): void {
+    const { transferPorts } = this.#engine;
+    if (transferPorts === undefined) return;
+    const asked = this.#listener.localAddresses();
+    const wanted = Math.min(this.#sessions, MAX_STOCK);
+    for (const local of asked) transferPorts.stock(local, Math.ceil(wanted / asked.length));
+    const { shortage } = transferPorts;
+    if (shortage !== undefined) this.#onWarning('fewer ports for transfers than sessions', { reason: shortage });
   }
 
   stats(): ServerStats {

@@ -1,6 +1,6 @@
 /** One request on its way to becoming a transfer, and what can be told from the request alone. */
 import type { Content } from '../content/types.ts';
-import type { Address, ListeningPort } from '../engine/types.ts';
+import type { Address, ListeningPort, TransferPort } from '../engine/types.ts';
 import type { Settled } from '../protocol/negotiate.ts';
 import type { AskedOption, Request } from '../protocol/request.ts';
 
@@ -30,6 +30,8 @@ export class Transfer {
   readonly mode: Mode;
   readonly peer: Address;
   readonly port: ListeningPort;
+  /** The address that was asked. */
+  readonly local: string;
   readonly firstRequestAt: number;
   lastRequestAt: number;
   quick = false;
@@ -42,6 +44,11 @@ export class Transfer {
   /** When it was ready to run. */
   queuedAt = 0;
   startedAt = 0;
+  /** The port that it has while it runs, where the engine gives ports. */
+  dataPort: TransferPort | undefined;
+  /** The same request once more, and when it came: a new one, if this transfer turns out to have just ended. */
+  again: Arrival | undefined;
+  againAt = 0;
 
   constructor(id: number, key: string, slot: number, text: string, arrival: Arrival, mode: Mode, now: number) {
     this.id = id;
@@ -53,6 +60,7 @@ export class Transfer {
     this.mode = mode;
     this.peer = arrival.peer;
     this.port = arrival.port;
+    this.local = arrival.port.local.address;
     this.firstRequestAt = now;
     this.lastRequestAt = now;
   }

@@ -36,10 +36,12 @@ export interface ServerOptions {
     | ((engine: Pick<Engine, 'mapFile' | 'copyFile' | 'clock'>) => readonly Source[] | Promise<readonly Source[]>);
   /** `auto` takes `linux` where it works. */
   readonly engine: 'auto' | 'linux' | 'portable';
-  /** Linux engine: sockets per local address over which a worker spreads its transfers, 1..64. Default 4. */
-  readonly portsPerWorker?: number;
+  /** Linux engine: ports that transfers use, both ends included. Default: those that the system hands out by itself. */
+  readonly dataPorts?: { readonly from: number; readonly to: number };
   /** Linux engine: a listening socket for each local address instead of one for all. Default false. */
   readonly listenOnEachAddress?: boolean;
+  /** Whether code is compiled by a storm of our own before the server listens; takes some 0.4 s. Default false. */
+  readonly warmUp?: boolean;
   /** Worker threads that run transfers, at least 1. */
   readonly workers: number;
   readonly limits: ServerLimits;

@@ -30,7 +30,7 @@ listen: ["0.0.0.0:69", "[::]:69"]
 admin: "127.0.0.1:0"
 workers: 3
 engine: portable
-portsPerWorker: 2
+dataPorts: 49152-49999
 listenOnEachAddress: true
 cacheBytes: 512MiB
 memoryLimit: 4GiB
@@ -70,6 +70,7 @@ drain: 5s
 logLevel: debug
 logFormat: pretty
 hint: false
+warmUp: false
 `;
 
 describe('a config file', () => {
@@ -87,7 +88,7 @@ describe('a config file', () => {
       admin: { address: '127.0.0.1', port: 0 },
       workers: 3,
       engine: 'portable',
-      portsPerWorker: 2,
+      dataPorts: { from: 49152, to: 49999 },
       listenOnEachAddress: true,
       cacheBytes: 512 * 2 ** 20,
       memoryLimit: 4 * 2 ** 30,
@@ -130,6 +131,7 @@ describe('a config file', () => {
       logLevel: 'debug',
       logFormat: 'pretty',
       hint: false,
+      warmUp: false,
     });
     expect(Object.keys(values).toSorted()).toEqual(Object.keys(SETTING_KINDS).toSorted());
   });

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { formatAddress, parseAddress } from '../../src/text/address-text.ts';
 import { closestWord } from '../../src/text/closest-word.ts';
 import { SETTING_KINDS } from '../../src/config/settings.ts';
-import { addresses, parseDuration, parseSize } from '../../src/config/value-kind.ts';
+import { addresses, parseDuration, parseSize, portRange } from '../../src/config/value-kind.ts';
 
 describe('sizes', () => {
   it.each([
@@ -82,6 +82,21 @@ describe('settings', () => {
     expect(SETTING_KINDS.workers.read(Number.NaN)).toBeUndefined();
     expect(SETTING_KINDS.maxBlksize.read(65_465)).toBeUndefined();
     expect(SETTING_KINDS.maxWindowsize.read(32_768)).toBeUndefined();
+  });
+});
+
+describe('a range of ports', () => {
+  it.each([
+    ['1-65535', { from: 1, to: 65_535 }],
+    ['49152-49152', { from: 49_152, to: 49_152 }],
+    ['0-10', undefined],
+    ['10-9', undefined],
+    ['1-65536', undefined],
+    ['1', undefined],
+    ['1 - 2', undefined],
+    [69, undefined],
+  ])('is read from %j', (text, range) => {
+    expect(portRange.read(text)).toEqual(range);
   });
 });
 

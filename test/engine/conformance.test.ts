@@ -43,24 +43,22 @@ const LINUX_ROWS: readonly EngineRow[] =
           name: 'the linux engine',
           address: '127.0.0.1',
           second: '127.0.0.2',
-          sharedPorts: true,
           create: createLinuxWorld,
         },
-        { name: 'the linux engine', address: '::1', second: undefined, sharedPorts: true, create: createLinuxWorld },
+        { name: 'the linux engine', address: '::1', second: undefined, create: createLinuxWorld },
       ];
 
 const ROWS: readonly EngineRow[] = [
   ...LINUX_ROWS,
-  { name: 'the memory engine', address: '10.0.0.1', second: '10.0.0.2', sharedPorts: false, create: createMemoryWorld },
+  { name: 'the memory engine', address: '10.0.0.1', second: '10.0.0.2', create: createMemoryWorld },
   {
     name: 'the portable engine',
     address: '127.0.0.1',
     // Linux has all of 127.0.0.0/8 on its loopback interface; others have this one address.
     second: process.platform === 'linux' ? '127.0.0.2' : undefined,
-    sharedPorts: false,
     create: createPortableWorld,
   },
-  { name: 'the portable engine', address: '::1', second: undefined, sharedPorts: false, create: createPortableWorld },
+  { name: 'the portable engine', address: '::1', second: undefined, create: createPortableWorld },
 ];
 
 for (const row of ROWS) {

@@ -19,8 +19,6 @@ export interface EngineRow {
   readonly address: string;
   /** Another address of the same host, where there is one. */
   readonly second: string | undefined;
-  /** Whether links share ports: then a stranger to one, or to none, is told so with ERROR 5. */
-  readonly sharedPorts: boolean;
   create(): EngineWorld;
 }
 
@@ -31,10 +29,8 @@ export class Bench {
   readonly others: Engine;
   readonly #world: EngineWorld;
   readonly #address: string;
-  readonly #sharedPorts: boolean;
 
   constructor(row: EngineRow) {
-    this.#sharedPorts = row.sharedPorts;
     this.#world = row.create();
     this.#address = row.address;
     this.engine = this.#world.engine();
@@ -57,13 +53,13 @@ export class Bench {
     return this.until(RawLink.open(this.engine, { local: this.#address, peer: peer.local, peerPort }));
   }
 
-  /** Waits until nobody listens at `peer` any more: a probe is refused, or turned away where ports are shared. */
+  /** Waits until nobody listens at `peer` any more: a probe is refused. */
   async deaf(peer: Address): Promise<void> {
     const options = { local: this.#address, peer, peerPort: 'fixed' } as const;
     const probe = await this.until(RawLink.open(this.others, options));
     const refused = probe.refused();
     probe.send(0, 4, 0, 0);
-    await this.until(this.#sharedPorts ? Promise.race([refused, probe.inbox.has(1)]) : refused);
+    await this.until(refused);
     probe.link.close();
   }
 

@@ -16,11 +16,9 @@ import { DEFAULT_LIMITS } from '../../src/server/server.ts';
 
 const TRANSFERS = 5000;
 const WARM_UP = 500;
-/** Without what Piscina and the structured clone between threads add. */
 const MAX_BYTES = { main: 1280, worker: 1792 };
 
 const clock = { now: () => 12_345, wake: () => () => {} };
-const never = new Promise<never>(() => {});
 const handle = shareBytes(new Uint8Array(100_000));
 const PORT = { local: { address: '10.0.0.1', port: 69 }, reply: () => {}, close: async () => {} };
 const REQUEST = Buffer.from('\0\x01vmlinuz\0octet\0tsize\0\x30\0blksize\0\x31468\0', 'latin1');
@@ -50,7 +48,10 @@ it(`a running transfer takes at most ${MAX_BYTES.main} bytes of the main thread'
   const pool: Pool = {
     cells,
     workersLost: 0,
-    run: () => never.then(),
+    start: () => true,
+    hasRoom: true,
+    onEnded: () => {},
+    onRoom: () => {},
     figures: () => expect.fail(),
     close: async () => {},
   };
@@ -62,6 +63,7 @@ it(`a running transfer takes at most ${MAX_BYTES.main} bytes of the main thread'
     limits: DEFAULT_LIMITS,
     observer: { onTransfer: () => {}, onRefusal: () => {}, onWarning: () => {} },
     maxBlksize: () => 1468,
+    attach: () => ({ length: handle.length }),
     seed: 1,
   });
   const each = await bytesEach((number) => {
@@ -96,6 +98,8 @@ it(`a running transfer takes at most ${MAX_BYTES.worker} bytes of its worker's h
       slot,
       local: '10.0.0.1',
       peer: peer(slot),
+      port: undefined,
+      openedAt: undefined,
       requestedAt: 12_345,
       content: handle,
       opening: new Uint8Array(30),
@@ -110,7 +114,7 @@ it(`a running transfer takes at most ${MAX_BYTES.worker} bytes of its worker's h
         patienceMs: 60_000,
       },
     };
-    void runner.run(order).then(() => running--);
+    runner.start(order, engine.attach(), () => running--);
     running++;
   });
   expect(running).toBe(WARM_UP + TRANSFERS);

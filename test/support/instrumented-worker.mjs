@@ -1,8 +1,9 @@
 // The worker as it is, with three handles for tests: collect its garbage, say how much it runs, throw.
-import { BroadcastChannel, threadId } from 'node:worker_threads';
+import { BroadcastChannel, threadId, workerData } from 'node:worker_threads';
+import { counterRow, vitalColumn } from '../../dist/engine/counters.js';
 import run from '../../dist/pool/worker.js';
 
-let running = 0;
+const row = counterRow(workerData.counters, new Int32Array(workerData.rowOwners).indexOf(threadId));
 
 const channel = new BroadcastChannel('instruments');
 channel.onmessage = ({ data: { kind, thread } }) => {
@@ -10,7 +11,7 @@ channel.onmessage = ({ data: { kind, thread } }) => {
     globalThis.gc();
     channel.postMessage({ kind: 'collected', thread: threadId, heapUsed: process.memoryUsage().heapUsed });
   } else if (kind === 'count') {
-    channel.postMessage({ kind: 'counted', thread: threadId, running });
+    channel.postMessage({ kind: 'counted', thread: threadId, running: row[vitalColumn('transfers')] });
   } else if (kind === 'throw' && thread === threadId) {
     setImmediate(() => {
       throw new Error('Planted fault');
@@ -19,11 +20,4 @@ channel.onmessage = ({ data: { kind, thread } }) => {
 };
 channel.unref();
 
-export default async function instrumentedRun(order) {
-  running++;
-  try {
-    return await run(order);
-  } finally {
-    running--;
-  }
-}
+export default run;

@@ -26,6 +26,8 @@ export interface FolderOptions {
   readonly limits?: Partial<ServerLimits>;
   /** Map the files. Default false. */
   readonly immutable?: boolean;
+  /** Linux engine. */
+  readonly dataPorts?: { readonly from: number; readonly to: number };
 }
 
 export async function serveFolder(root: string, options: FolderOptions = {}): Promise<LiveServer> {
@@ -46,6 +48,7 @@ export async function serveFolder(root: string, options: FolderOptions = {}): Pr
     ],
     engine: 'auto',
     workers: options.workers ?? 1,
+    ...(options.dataPorts === undefined ? {} : { dataPorts: options.dataPorts }),
     limits: { ...DEFAULT_LIMITS, ...options.limits },
     observer: {
       onTransfer: (record) => {

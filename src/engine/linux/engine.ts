@@ -1,40 +1,51 @@
 /**
- * The engine for Linux: few sockets for many transfers, datagrams by the batch. A thread has one receive ring, one
- * send queue and one poller; each local address has a few sockets with random ports, over which its transfers are
- * spread at random.
+ * The engine for Linux, by system calls. A thread has one receive ring, one send queue and one poller; each transfer has
+ * a socket of its own with a random port. The thread that listens owns those sockets (transfer-ports.ts), and a thread
+ * without one that does opens them itself.
  */
 import { MonotonicClock } from '../clock.ts';
 import type { LatencyHistogram } from '../latencies.ts';
 import type { MapFile, SharedHandle, SharedView } from '../../bytes/shared-bytes.ts';
 import type {
   Address,
+  BorrowedPort,
   Engine,
   EngineHealth,
   Link,
   LinkOptions,
   LinkReceiver,
   ListeningPort,
+  Place,
   RequestReceiver,
+  Wakes,
 } from '../types.ts';
 import { LearningLink } from './learning-link.ts';
 import { loadLibc } from './libc.ts';
-import { LinkSocket } from './link-socket.ts';
-import { attachAddress } from './linux-view.ts';
+import { attachAddress, type LinuxView } from './linux-view.ts';
 import { LinuxListening } from './listening.ts';
 import { copyFile, mapFile } from './map-file.ts';
 import { MultiAddressSocket } from './multi-address-socket.ts';
+import type { QueuedLink } from './queued-link.ts';
+import { PortChoice, type PortRange } from './port-range.ts';
 import { toSockaddr } from './socket-address.ts';
 import { ThreadIo } from './thread-io.ts';
+import { TransferLink } from './transfer-link.ts';
+import { LinuxTransferPorts } from './transfer-ports.ts';
+import { TransferSockets } from './transfer-sockets.ts';
+import { UringLinks } from './uring-links.ts';
+import { Wake, ring } from './wake.ts';
 
-/** A port that has been seen can be aimed at, so none is used for new transfers longer than this. */
-const PORT_LIFE_MS = 600_000;
 /** Sockets for simulated nodes. */
 const MULTI_ADDRESS_SOCKETS = 4;
 const MAX_LINKS = 65_536;
+/** The thread that has taken a port knows its address. */
+const SOMEBODYS: Address = { address: '', port: 0 };
 
 export interface LinuxEngineOptions {
-  /** Sockets per local address over which a thread spreads its transfers. Default 4. */
-  readonly portsPerWorker?: number;
+  /** Ports of transfers. Default: those that the system hands out. */
+  readonly dataPorts?: PortRange;
+  /** Whether adopted ports are read and written by io_uring where there is one. Default true. */
+  readonly uring?: boolean;
   /** Conversations at once in this thread. Default 65,536. */
   readonly links?: number;
 }
@@ -44,23 +55,28 @@ export class LinuxEngine implements Engine {
   readonly name = 'linux';
   readonly wildcards = true;
   readonly #io: ThreadIo;
-  readonly #portsPerWorker: number;
-  /** The sockets that take new links, by local address. */
-  readonly #sockets = new Map<string, LinkSocket[]>();
-  /** Sockets past their time, until their last link has ended. */
-  readonly #retired = new Set<LinkSocket>();
+  readonly #maxLinks: number;
+  readonly #choice: PortChoice;
+  readonly transferPorts: LinuxTransferPorts;
+  /** Ports of links that this thread opens itself, by local address. */
+  readonly #sockets = new Map<string, TransferSockets>();
+  readonly #links = new Set<TransferLink>();
+  readonly #wakes = new Set<Wake>();
   readonly #learning = new Set<LearningLink>();
   readonly #listening = new Set<LinuxListening>();
   /** Sockets that speak for loopback addresses. */
   readonly #multiAddress: MultiAddressSocket[] = [];
-  /** Drops of sockets that are closed. */
-  #closedDrops = 0;
+  #uringLinks: UringLinks | undefined;
+  #mayUring: boolean;
   #closed = false;
 
   /** @throws Error when this machine can't run it: see loadLibc. */
   constructor(options: LinuxEngineOptions = {}) {
-    this.#io = new ThreadIo(loadLibc(), options.links ?? MAX_LINKS, this.clock);
-    this.#portsPerWorker = options.portsPerWorker ?? 4;
+    this.#maxLinks = options.links ?? MAX_LINKS;
+    this.#io = new ThreadIo(loadLibc(), this.#maxLinks, this.clock);
+    this.#mayUring = options.uring ?? true;
+    this.#choice = new PortChoice(options.dataPorts);
+    this.transferPorts = new LinuxTransferPorts(this.#io, this.#choice);
   }
 
   async listen(local: Address, receive: RequestReceiver): Promise<ListeningPort> {
@@ -79,9 +95,82 @@ export class LinuxEngine implements Engine {
       this.#learning.add(link);
       return link;
     }
-    const sockaddr = new Int32Array(toSockaddr(this.#io.libc, options.peer).buffer);
-    const socket = this.#choose(options.local, sockaddr);
-    return socket.open(sockaddr, receiver);
+    const sockaddr = toSockaddr(this.#io.libc, options.peer);
+    return this.#openOwn(options.local, options.peer, sockaddr, receiver);
+  }
+
+  adopt(port: BorrowedPort, receiver: LinkReceiver): Link {
+    this.#expectOpen();
+    const uring = this.#useUring();
+    if (uring !== undefined) return uring.open(port.fd, SOMEBODYS, receiver, () => {});
+    return this.#openLink(port.fd, SOMEBODYS, port, receiver, this.#forget);
+  }
+
+  /** Made for the first port that is adopted; where the system has none, each socket is read by itself. */
+  #useUring(): UringLinks | undefined {
+    if (this.#uringLinks !== undefined || !this.#mayUring) return this.#uringLinks;
+    try {
+      this.#uringLinks = new UringLinks(this.#io);
+    } catch {
+      this.#mayUring = false;
+    }
+    return this.#uringLinks;
+  }
+
+  #openLink(
+    fd: number,
+    local: Address,
+    peer: Omit<BorrowedPort, 'fd'>,
+    receiver: LinkReceiver,
+    onClosed: (link: QueuedLink) => void,
+  ): TransferLink {
+    if (this.#links.size >= this.#maxLinks) {
+      throw Object.assign(new Error(`Expected at most ${this.#maxLinks} links in a thread`), { code: 'EMFILE' });
+    }
+    const link = new TransferLink(this.#io, fd, local, peer, receiver, onClosed);
+    this.#links.add(link);
+    return link;
+  }
+
+  readonly #forget = (link: QueuedLink): void => {
+    this.#links.delete(link as TransferLink);
+  };
+
+  /** For links of threads that nobody gives a port: downloads, and tests. */
+  #openOwn(local: string, peer: Address, sockaddr: Uint8Array, receiver: LinkReceiver): TransferLink {
+    let sockets = this.#sockets.get(local);
+    if (sockets === undefined) {
+      sockets = new TransferSockets(this.#io.libc, local, this.#choice, 0, () => this.clock.now());
+      this.#sockets.set(local, sockets);
+    }
+    const name = `${peer.address}|${peer.port}`;
+    const socket = sockets.take(sockaddr, name, 0);
+    if (socket === undefined) throw Object.assign(new Error('No port is free'), { code: 'EADDRINUSE' });
+    while (this.#io.ring.receive(socket.fd) === this.#io.ring.slots);
+    const words = new Int32Array(sockaddr.buffer);
+    const ends = { peerWord: words[0]!, addressWord: words[1]! };
+    return this.#openLink(socket.fd, socket.local, ends, receiver, (link) => {
+      this.#forget(link);
+      sockets.giveBack(socket, name);
+    });
+  }
+
+  readonly wakes: Wakes = {
+    listen: (onWake) => {
+      const wake = new Wake(this.#io, onWake);
+      this.#wakes.add(wake);
+      return wake.fd;
+    },
+    ring: (name) => ring(this.#io.libc, name),
+  };
+
+  locate(handle: SharedHandle): Place {
+    return attachAddress(this.#io.libc, handle);
+  }
+
+  viewAt({ low, high, length }: Place): SharedView {
+    const view: LinuxView = { low, high, length, memory: undefined };
+    return view;
   }
 
   /** The memory of a closed engine is gone: whoever came late must not write to it. */
@@ -108,15 +197,10 @@ export class LinuxEngine implements Engine {
   }
 
   health(): EngineHealth {
-    const sockets = [
-      ...this.#listening,
-      ...[...this.#sockets.values()].flat(),
-      ...this.#retired,
-      ...this.#multiAddress,
-    ];
+    const sockets = [...this.#listening, ...this.#multiAddress];
     const { segmentFallbacks, dropped, errors } = this.#io.queue.counts;
     const open = sockets.reduce((sum, { drops }) => sum + drops, 0);
-    return { receiveDrops: this.#closedDrops + open, sendDrops: dropped, segmentFallbacks, sendErrors: { ...errors } };
+    return { receiveDrops: open, sendDrops: dropped, segmentFallbacks, sendErrors: { ...errors } };
   }
 
   set turnaround(histogram: LatencyHistogram | undefined) {
@@ -136,49 +220,12 @@ export class LinuxEngine implements Engine {
     this.#closed = true;
     for (const listening of this.#listening) await listening.close();
     for (const link of this.#learning) link.close();
-    for (const socket of [...[...this.#sockets.values()].flat(), ...this.#retired, ...this.#multiAddress])
-      socket.close();
+    for (const link of this.#links) link.close();
+    this.#uringLinks?.close();
+    for (const socket of this.#multiAddress) socket.close();
+    for (const wake of this.#wakes) wake.close();
+    for (const sockets of this.#sockets.values()) sockets.close();
+    this.transferPorts.close();
     this.#io.close();
   }
-
-  /** A socket at random that has no link to this peer yet: a client that begins anew is answered from another port. */
-  #choose(local: string, sockaddr: Int32Array): LinkSocket {
-    const sockets = this.#current(local);
-    const first = Math.floor(Math.random() * sockets.length);
-    for (let turn = 0; turn < sockets.length; turn++) {
-      const socket = sockets[(first + turn) % sockets.length]!;
-      if (!socket.has(sockaddr, this.clock.now())) return socket;
-    }
-    // This client has begun anew on every port already.
-    const extra = this.#openSocket(local, this.clock.now());
-    this.#retired.add(extra);
-    return extra;
-  }
-
-  /** The sockets of a local address, those past their time replaced. */
-  #current(local: string): LinkSocket[] {
-    const now = this.clock.now();
-    let sockets = this.#sockets.get(local);
-    if (sockets === undefined) {
-      sockets = Array.from({ length: this.#portsPerWorker }, () => this.#openSocket(local, now));
-      this.#sockets.set(local, sockets);
-    }
-    for (const [index, socket] of sockets.entries()) {
-      if (now - socket.openedAt < PORT_LIFE_MS) continue;
-      sockets[index] = this.#openSocket(local, now);
-      this.#retired.add(socket);
-      this.#closeIfDone(socket);
-    }
-    return sockets;
-  }
-
-  #openSocket(local: string, now: number): LinkSocket {
-    return new LinkSocket(this.#io, local, now, this.#closeIfDone);
-  }
-
-  readonly #closeIfDone = (socket: LinkSocket): void => {
-    if (socket.links > 0 || !this.#retired.delete(socket)) return;
-    this.#closedDrops += socket.drops;
-    socket.close();
-  };
 }

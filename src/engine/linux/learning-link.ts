@@ -15,6 +15,7 @@ export class LearningLink extends QueuedLink implements Readable, Outlet {
   readonly fd: number;
   readonly sockaddrLength: number;
   readonly outlet: Outlet = this;
+  readonly ringId = -1;
   segmentLimit = 0;
   readonly #socket: UdpSocket;
   #peer: Address;

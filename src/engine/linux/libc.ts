@@ -14,12 +14,18 @@ type Pointer = bigint | null;
 export interface Libc {
   readonly socket: (domain: number, type: number, protocol: number) => number;
   readonly bind: (fd: number, address: Uint8Array, length: number) => number;
+  readonly connect: (fd: number, address: Uint8Array, length: number) => number;
   readonly getsockname: (fd: number, address: Uint8Array, length: Uint8Array) => number;
   readonly setsockopt: (fd: number, level: number, name: number, value: Uint8Array, length: number) => number;
   readonly getsockopt: (fd: number, level: number, name: number, value: Uint8Array, length: Uint8Array) => number;
   readonly close: (fd: number) => number;
+  readonly eventfd: (initial: number, flags: number) => number;
+  readonly read: (fd: number, into: Uint8Array, length: number) => number;
+  readonly write: (fd: number, from: Uint8Array, length: number) => number;
   readonly recvmmsg: (fd: number, messages: bigint, count: number, flags: number, timeout: null) => number;
   readonly sendmmsg: (fd: number, messages: bigint, count: number, flags: number) => number;
+  /** io_uring has no functions in glibc. Addresses are numbers: those of a process are below 2^47. */
+  readonly syscall: (number: number, a: number, b: number, c: number, d: number, e: number, f: number) => number;
   readonly poll: (fds: Uint8Array, count: number, timeoutMs: number) => number;
   readonly epoll_create1: (flags: number) => number;
   readonly epoll_ctl: (epoll: number, operation: number, fd: number, event: Uint8Array) => number;
@@ -65,12 +71,17 @@ export interface Watch {
 const SIGNATURES = {
   socket: 'int socket(int, int, int)',
   bind: 'int bind(int, void *, int)',
+  connect: 'int connect(int, void *, int)',
   getsockname: 'int getsockname(int, void *, void *)',
   setsockopt: 'int setsockopt(int, int, int, void *, int)',
   getsockopt: 'int getsockopt(int, int, int, void *, void *)',
   close: 'int close(int)',
+  eventfd: 'int eventfd(unsigned int, int)',
+  read: 'int64_t read(int, void *, size_t)',
+  write: 'int64_t write(int, void *, size_t)',
   recvmmsg: 'int recvmmsg(int, void *, unsigned int, int, void *)',
   sendmmsg: 'int sendmmsg(int, void *, unsigned int, int)',
+  syscall: 'int64_t syscall(int64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t)',
   poll: 'int poll(void *, unsigned long, int)',
   epoll_create1: 'int epoll_create1(int)',
   epoll_ctl: 'int epoll_ctl(int, int, int, void *)',
@@ -146,7 +157,11 @@ export const SOCK_DGRAM = 2;
 export const SOCK_NONBLOCK = 0o4000;
 export const SOCK_CLOEXEC = 0o2000000;
 
+export const EFD_NONBLOCK = 0o4000;
+export const EFD_CLOEXEC = 0o2000000;
+
 export const SOL_SOCKET = 1;
+export const SO_ERROR = 4;
 export const SO_SNDBUF = 7;
 export const SO_RCVBUF = 8;
 export const SO_SNDBUFFORCE = 32;
@@ -178,6 +193,7 @@ export const EPOLL_CTL_ADD = 1;
 export const EPOLL_CTL_DEL = 2;
 export const EPOLLIN = 1;
 export const EPOLLERR = 8;
+export const EPOLLET = 1 << 31;
 export const POLLOUT = 4;
 
 export const EINTR = 4;
@@ -186,6 +202,7 @@ export const EAGAIN = 11;
 export const EFAULT = 14;
 export const EINVAL = 22;
 export const EMSGSIZE = 90;
+export const EADDRINUSE = 98;
 export const ECONNREFUSED = 111;
 
 export const PROT_READ = 1;

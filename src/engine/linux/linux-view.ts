@@ -10,8 +10,15 @@ export interface LinuxView extends SharedView {
   readonly memory: Uint8Array | undefined;
 }
 
+/** By handle: all readers of a file share one, and asking where it lies costs more than a small transfer's arithmetic. */
+const VIEWS = new WeakMap<SharedHandle, LinuxView>();
+
 export function attachAddress(libc: Libc, handle: SharedHandle): LinuxView {
+  const known = VIEWS.get(handle);
+  if (known !== undefined) return known;
   const memory = 'address' in handle ? undefined : attachShared(handle).bytes;
   const address = 'address' in handle ? handle.address : handle.length === 0 ? 0n : libc.address(memory!);
-  return { length: handle.length, low: Number(address & 0xffffffffn), high: Number(address >> 32n), memory };
+  const view = { length: handle.length, low: Number(address & 0xffffffffn), high: Number(address >> 32n), memory };
+  VIEWS.set(handle, view);
+  return view;
 }

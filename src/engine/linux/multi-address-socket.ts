@@ -23,6 +23,7 @@ export class MultiAddressSocket implements Readable, Outlet {
   readonly fd: number;
   readonly sockaddrLength = sockaddrLength(AF_INET);
   readonly port: number;
+  readonly ringId = -1;
   segmentLimit = 0;
   readonly #io: ThreadIo;
   readonly #socket: UdpSocket;

@@ -9,6 +9,7 @@
  */
 import {
   EPOLLERR,
+  EPOLLET,
   EPOLLIN,
   EPOLL_CLOEXEC,
   EPOLL_CTL_ADD,
@@ -36,6 +37,8 @@ const TELLS_NODE = Number.parseInt(process.versions.node, 10) >= 26;
 
 export interface Readable {
   readonly fd: number;
+  /** Told once for each time that it becomes readable, whether or not it is read. Default false. */
+  readonly isEdge?: boolean;
   onReadable(): void;
   /** Reads the error queue. */
   drainErrors(): void;
@@ -45,8 +48,14 @@ export class Poller {
   readonly #libc: Libc;
   readonly #epoll: number;
   readonly #watch: Watch;
-  readonly #sockets = new Map<number, Readable>();
+  /** By descriptor: small numbers, looked up for every event. */
+  readonly #sockets: (Readable | undefined)[] = [];
+  #count = 0;
   readonly #events = new Uint8Array(EVENTS * EPOLL_EVENT.size);
+  /** For EPOLL_CTL_DEL, which takes no event: the round's own must not be written over. */
+  readonly #noEvent = new Uint8Array(EPOLL_EVENT.size);
+  readonly #newEvent = new Uint8Array(EPOLL_EVENT.size);
+  readonly #newView = new DataView(this.#newEvent.buffer);
   readonly #view = new DataView(this.#events.buffer);
   readonly #afterBatch: () => void;
   /** A struct timespec: seconds and nanoseconds, 64 bits each. */
@@ -69,22 +78,21 @@ export class Poller {
 
   /** Watches a socket. The event loop stays alive as long as one is watched. @throws Error with the system's code. */
   add(socket: Readable): void {
-    const event = new Uint8Array(EPOLL_EVENT.size);
-    const view = new DataView(event.buffer);
-    view.setUint32(EPOLL_EVENT.events, EPOLLIN, true);
-    view.setInt32(EPOLL_EVENT.data, socket.fd, true);
-    if (this.#libc.epoll_ctl(this.#epoll, EPOLL_CTL_ADD, socket.fd, event) < 0) {
+    this.#newView.setUint32(EPOLL_EVENT.events, socket.isEdge === true ? (EPOLLIN | EPOLLET) >>> 0 : EPOLLIN, true);
+    this.#newView.setInt32(EPOLL_EVENT.data, socket.fd, true);
+    if (this.#libc.epoll_ctl(this.#epoll, EPOLL_CTL_ADD, socket.fd, this.#newEvent) < 0) {
       throw systemError('epoll_ctl', this.#libc.errno());
     }
-    this.#sockets.set(socket.fd, socket);
-    if (this.#sockets.size === 1) this.#watch.ref();
+    this.#sockets[socket.fd] = socket;
+    if (++this.#count === 1) this.#watch.ref();
   }
 
   /** Call before the descriptor is closed. */
   remove(socket: Readable): void {
-    if (!this.#sockets.delete(socket.fd)) return;
-    this.#libc.epoll_ctl(this.#epoll, EPOLL_CTL_DEL, socket.fd, this.#events);
-    if (this.#sockets.size === 0 && !this.#closed) this.#watch.unref();
+    if (this.#sockets[socket.fd] !== socket) return;
+    this.#sockets[socket.fd] = undefined;
+    this.#libc.epoll_ctl(this.#epoll, EPOLL_CTL_DEL, socket.fd, this.#noEvent);
+    if (--this.#count === 0 && !this.#closed) this.#watch.unref();
   }
 
   close(): void {
@@ -117,7 +125,7 @@ export class Poller {
         : wait(this.#epoll, this.#events, EVENTS, this.#stay, null, 0);
     for (let event = 0; event < count; event++) {
       const at = event * EPOLL_EVENT.size;
-      const socket = this.#sockets.get(this.#view.getInt32(at + EPOLL_EVENT.data, true));
+      const socket = this.#sockets[this.#view.getInt32(at + EPOLL_EVENT.data, true)];
       if (socket === undefined) continue;
       const what = this.#view.getUint32(at + EPOLL_EVENT.events, true);
       // What a peer sent before it left comes before the news that it has left.

@@ -51,7 +51,7 @@ export abstract class QueuedLink implements Link, Destination {
     // What is queued points to our record and into the content.
     if (this.io.queue.holds(this)) this.io.queue.flush();
     this.#closed = true;
-    this.io.releaseDestination(this.at);
+    if (this.at !== this.io.connected) this.io.releaseDestination(this.at);
     this.#onClosed(this);
   }
 }

@@ -13,7 +13,7 @@ const PAYLOAD = Uint8Array.from({ length: 700 }, (_, index) => (index * 7) & 0xf
 export async function checkLinuxEngine(): Promise<string | undefined> {
   let engine: LinuxEngine;
   try {
-    engine = new LinuxEngine({ links: 16, portsPerWorker: 1 });
+    engine = new LinuxEngine({ links: 16 });
   } catch (cause) {
     return firstLine(cause);
   }

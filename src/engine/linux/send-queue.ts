@@ -23,6 +23,7 @@ import {
   SOL_UDP,
   UDP_SEGMENT,
 } from './libc.ts';
+import type { Uring } from './uring.ts';
 
 const ENTRIES = 512;
 const IOVECS = 4096;
@@ -44,6 +45,8 @@ export const DESTINATION_ROOM = SOCKADDR_ROOM + 64;
 export interface Outlet {
   readonly fd: number;
   readonly sockaddrLength: number;
+  /** Its number on io_uring, by which packets of many sockets leave together; -1: by a call for each socket. */
+  readonly ringId: number;
   /** Segments at least so long are refused by the device or the route: they go one by one. */
   segmentLimit: number;
   /** Reads the error queue, which makes a send fail that has nothing to do with the error. */
@@ -91,6 +94,10 @@ export class SendQueue {
 
   /** Counts the batches; see Destination.queuedIn. */
   #batch = 0;
+  /** Set once by whoever has one. */
+  uring: Uring | undefined;
+  /** Whether the entries are for sockets on io_uring. */
+  #isRinged = false;
   #flushing = false;
   #outlet: Outlet | undefined;
   #entries = 0;
@@ -194,8 +201,9 @@ export class SendQueue {
     const count = this.#entries;
     if (outlet === undefined || count === 0 || this.#flushing) return;
     this.#flushing = true;
+    if (this.#isRinged) this.#submit(count);
     let turns = 0;
-    for (let entry = 0; entry < count; ) {
+    for (let entry = this.#isRinged ? count : 0; entry < count; ) {
       const sent = this.#libc.sendmmsg(outlet.fd, this.#entryAddress[entry]!, count - entry, 0);
       if (sent > 0) {
         entry += sent;
@@ -213,6 +221,17 @@ export class SendQueue {
     // fill() would be a call out of compiled code.
     for (let entry = 0; entry < count; entry++) this.#owners[entry] = undefined;
     if (this.#unreadable.length > 0) this.#reportUnreadable();
+  }
+
+  /** Everything by one call. What fails comes back as a completion. */
+  #submit(count: number): void {
+    const uring = this.uring!;
+    const { low, high } = this.#arena;
+    for (let entry = 0; entry < count; entry++) {
+      const { outlet } = this.#owners[entry]!;
+      uring.send(outlet.fd, outlet.ringId, (low + entry * MMSGHDR.size) | 0, high);
+    }
+    uring.submit();
   }
 
   free(): void {
@@ -236,10 +255,12 @@ export class SendQueue {
 
   /** Starts an entry. */
   #open(to: Destination, size: number): void {
-    if (this.#outlet !== to.outlet || this.#entries === ENTRIES || this.#iovecs + 2 > IOVECS) {
+    const joins = this.#outlet === to.outlet || (this.#isRinged && to.outlet.ringId >= 0);
+    if (!joins || this.#entries === ENTRIES || this.#iovecs + 2 > IOVECS) {
       this.flush();
-      this.#outlet = to.outlet;
+      this.#isRinged = to.outlet.ringId >= 0;
     }
+    this.#outlet = to.outlet;
     const at = this.#entries * MMSGHDR.size;
     const header = at >> 2;
     this.destinations.pointFrom(this.#arena, at + MMSGHDR.name, to.at);

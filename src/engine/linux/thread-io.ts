@@ -3,7 +3,7 @@ import { performance } from 'node:perf_hooks';
 import type { MonotonicClock } from '../clock.ts';
 import type { LatencyHistogram } from '../latencies.ts';
 import type { SharedView } from '../../bytes/shared-bytes.ts';
-import { AF_INET, IPV6_RECVERR, IP_RECVERR, type Libc, MSG_ERRQUEUE, SOL_IP, SOL_IPV6 } from './libc.ts';
+import { AF_INET, IPV6_RECVERR, IP_RECVERR, type Libc, MSG_ERRQUEUE, SOCKADDR_ROOM, SOL_IP, SOL_IPV6 } from './libc.ts';
 import type { LinuxView } from './linux-view.ts';
 import { Poller } from './poller.ts';
 import { ReceiveRing } from './receive-ring.ts';
@@ -32,7 +32,13 @@ export class ThreadIo {
   readonly #destinations: DestinationSlots;
   /** Where it is noted how long it takes from datagrams that were read to the answers being handed to the kernel. */
   turnaround: LatencyHistogram | undefined;
+  /** Called after each flush, for what leaves otherwise than by the queue. */
+  afterFlush: (() => void) | undefined;
   #batches = 0;
+  /** When a batch began that is timed; -1 for the others. */
+  #begunAt = -1;
+  /** The record of all links on sockets of their own: no address, and the control message that segments use. */
+  readonly connected: number;
   #receiving = false;
   #flushScheduled = false;
 
@@ -42,8 +48,9 @@ export class ThreadIo {
     this.clock = clock;
     this.ring = new ReceiveRing(libc, RING_SLOTS, 0);
     this.#errors = new ReceiveRing(libc, ERROR_SLOTS, ERROR_CONTROL_ROOM);
-    this.#destinations = new DestinationSlots(links);
-    this.queue = new SendQueue(libc, links);
+    this.#destinations = new DestinationSlots(links + 1);
+    this.queue = new SendQueue(libc, links + 1);
+    this.connected = this.takeDestination(new Uint8Array(SOCKADDR_ROOM));
     this.poller = new Poller(libc, this.flush);
   }
 
@@ -73,17 +80,17 @@ export class ThreadIo {
     const { low, high } = view as LinuxView;
     const at = low + offset;
     this.queue.data(to, wireBlock, at | 0, high + Math.floor(at / 0x100000000), length);
-    this.#touch();
+    this.touch();
   }
 
   /** Queues a copy of bytes[0, length). */
   control(to: Destination, bytes: Uint8Array, length: number): void {
     this.queue.control(to, bytes, length);
-    this.#touch();
+    this.touch();
   }
 
   /** Something was queued. It leaves when this batch has been read, or else when the code that runs now is done. */
-  #touch(): void {
+  touch(): void {
     if (this.#receiving || this.#flushScheduled) return;
     this.#flushScheduled = true;
     queueMicrotask(this.flush);
@@ -92,22 +99,33 @@ export class ThreadIo {
   readonly flush = (): void => {
     this.#flushScheduled = false;
     this.queue.flush();
+    this.afterFlush?.();
   };
 
   /** Runs `read` with sends held back to its end, and in one moment of the clock. @param count datagrams that it reads. */
   batch(count: number, read: () => void): void {
-    const begunAt = this.turnaround !== undefined && this.#batches++ % MEASURED_BATCH === 0 ? performance.now() : -1;
-    this.#receiving = true;
-    this.clock.hold();
+    this.beginBatch();
     try {
       read();
     } finally {
-      this.#receiving = false;
-      this.clock.release();
-      const wasEmpty = this.queue.empty;
-      this.queue.flush();
-      if (begunAt >= 0 && !wasEmpty) this.turnaround?.observe(performance.now() - begunAt, count);
+      this.endBatch(count);
     }
+  }
+
+  /** Holds sends back, and the clock, until endBatch. */
+  beginBatch(): void {
+    this.#begunAt = this.turnaround !== undefined && this.#batches++ % MEASURED_BATCH === 0 ? performance.now() : -1;
+    this.#receiving = true;
+    this.clock.hold();
+  }
+
+  /** @param count datagrams that were read since beginBatch. */
+  endBatch(count: number): void {
+    this.#receiving = false;
+    this.clock.release();
+    const wasEmpty = this.queue.empty;
+    this.queue.flush();
+    if (this.#begunAt >= 0 && !wasEmpty) this.turnaround?.observe(performance.now() - this.#begunAt, count);
   }
 
   /** Reads a socket's error queue. @param onError given the errno, and where the peer's sockaddr is in `words`. */

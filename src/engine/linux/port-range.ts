@@ -1,0 +1,76 @@
+/**
+ * The ports that transfers may use: the operator's, or else those that the system hands out by itself
+ * (net.ipv4.ip_local_port_range without ip_local_reserved_ports). Draws them at random; binds nothing.
+ */
+import { randomFillSync } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+
+/** Both ends included. */
+export interface PortRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** The system's range where it can't be read. */
+const USUAL: PortRange = { from: 32_768, to: 60_999 };
+const DRAWS = 512;
+
+function readSystem(name: string): string {
+  try {
+    return readFileSync(`/proc/sys/net/ipv4/${name}`, 'latin1').trim();
+  } catch {
+    return '';
+  }
+}
+
+function systemRange(): PortRange {
+  const [from, to] = readSystem('ip_local_port_range').split(/\s+/).map(Number);
+  return from !== undefined && to !== undefined && from >= 1 && to >= from && to <= 65_535 ? { from, to } : USUAL;
+}
+
+/** `8080,9148-9150`, as the kernel prints it. */
+function reservedPorts(): ReadonlySet<number> {
+  const reserved = new Set<number>();
+  for (const part of readSystem('ip_local_reserved_ports').split(',')) {
+    const match = /^([0-9]+)(?:-([0-9]+))?$/.exec(part);
+    if (match === null) continue;
+    const last = Number(match[2] ?? match[1]);
+    for (let port = Number(match[1]); port <= last && port <= 65_535; port++) reserved.add(port);
+  }
+  return reserved;
+}
+
+export class PortChoice {
+  readonly size: number;
+  readonly #ports: Uint16Array;
+  readonly #draws = new Uint32Array(DRAWS);
+  #drawn = DRAWS;
+
+  /** @param range undefined: the system's. */
+  constructor(range: PortRange | undefined) {
+    const { from, to } = range ?? systemRange();
+    // The operator knows what is reserved in a range of his own.
+    const reserved = range === undefined ? reservedPorts() : new Set<number>();
+    const ports: number[] = [];
+    for (let port = from; port <= to; port++) if (!reserved.has(port)) ports.push(port);
+    this.#ports = Uint16Array.from(ports);
+    this.size = ports.length;
+  }
+
+  /** The ports in an order that nobody can foresee, from a random one on; ends after all of them. */
+  *draw(): Generator<number> {
+    // Independent draws first: what an attacker may learn of one port tells nothing of the next.
+    for (let draw = 0; draw < 16; draw++) yield this.#ports[this.#random() % this.size]!;
+    const first = this.#random() % this.size;
+    for (let index = 0; index < this.size; index++) yield this.#ports[(first + index) % this.size]!;
+  }
+
+  /** 32 bits of a cryptographic generator; the bias of a remainder below 65,536 is under 0.002 %. */
+  #random(): number {
+    if (this.#drawn === DRAWS) {
+      randomFillSync(this.#draws);
+      this.#drawn = 0;
+    }
+    return this.#draws[this.#drawn++]!;
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * A conversation on a socket of its own, which is connected to its peer: the kernel keeps strangers out, and an ICMP
+ * error finds its transfer by itself. The socket is somebody else's, who closes it after the link.
+ */
+import type { Address, BorrowedPort, LinkReceiver } from '../types.ts';
+import { AF_INET, SOL_SOCKET, SO_ERROR } from './libc.ts';
+import type { Readable } from './poller.ts';
+import { QueuedLink } from './queued-link.ts';
+import type { Outlet } from './send-queue.ts';
+import type { ThreadIo } from './thread-io.ts';
+
+/** Rounds of receiving before other sockets and timers get their turn. */
+const ROUNDS = 4;
+/** No segment is so long: no limit. */
+const UNLIMITED = 0x10000;
+
+export class TransferLink extends QueuedLink implements Readable, Outlet {
+  readonly fd: number;
+  readonly local: Address;
+  /** The kernel knows the peer: packets carry no address. */
+  readonly sockaddrLength = 0;
+  readonly outlet: Outlet = this;
+  readonly ringId = -1;
+  segmentLimit = UNLIMITED;
+  /** The first words of the peer's sockaddr: family and port, and with IPv4 the address. */
+  readonly #portWord: number;
+  readonly #addressWord: number;
+
+  /**
+   * @param fd a socket connected to the peer, with nothing in it that came before.
+   * @param port whose peer's datagrams count.
+   * @param onClosed called once, when the thread no longer uses the socket.
+   */
+  constructor(
+    io: ThreadIo,
+    fd: number,
+    local: Address,
+    { peerWord, addressWord }: Omit<BorrowedPort, 'fd'>,
+    receiver: LinkReceiver,
+    onClosed: (link: QueuedLink) => void,
+  ) {
+    super(io, io.connected, 0, receiver, onClosed);
+    this.fd = fd;
+    this.local = local;
+    this.#portWord = peerWord;
+    // A sockaddr_in6 has its flow label there, which is not the peer's name: the port is compared, the kernel did the rest.
+    this.#addressWord = (peerWord & 0xffff) === AF_INET ? addressWord : 0;
+    io.poller.add(this);
+    io.poller.expected++;
+  }
+
+  onReadable(): void {
+    const { io, fd } = this;
+    const { ring } = io;
+    for (let round = 0; round < ROUNDS && !this.closed; round++) {
+      const count = ring.receive(fd);
+      if (count === 0) return;
+      io.beginBatch();
+      try {
+        for (let slot = 0; slot < count; slot++) this.#deliver(slot);
+      } finally {
+        io.endBatch(count);
+      }
+      if (count < ring.slots) return;
+    }
+  }
+
+  #deliver(slot: number): void {
+    if (this.closed) return;
+    const { ring } = this.io;
+    const from = ring.peerWord(slot);
+    if (ring.words[from] !== this.#portWord) return;
+    if (this.#addressWord !== 0 && ring.words[from + 1] !== this.#addressWord) return;
+    this.receiver.onDatagram(ring.datagrams[slot]!, ring.length(slot));
+  }
+
+  /** The peer's host reported that nobody listens; the report may have been taken by a call that failed with it. */
+  drainErrors(): void {
+    this.io.libc.getsockopt(this.fd, SOL_SOCKET, SO_ERROR, ERROR, ERROR_LENGTH);
+    if (!this.closed) this.receiver.onUnreachable();
+  }
+
+  override close(): void {
+    if (this.closed) return;
+    // Before the owner hears of the end, who closes the socket.
+    this.io.poller.remove(this);
+    this.io.poller.expected--;
+    super.close();
+  }
+}
+
+const ERROR = new Uint8Array(4);
+const ERROR_LENGTH = new Uint8Array(new Int32Array([4]).buffer);

@@ -1,0 +1,217 @@
+/**
+ * Sockets for transfers, one for each: bound to a random port of a local address, connected to the peer when a
+ * transfer takes one, closed after it. Idle ones are connected to themselves, so that strangers meet a closed port and
+ * nothing queues up. Knows no transfers and reads nothing.
+ */
+import type { Address } from '../types.ts';
+import {
+  AF_INET,
+  EADDRINUSE,
+  IPV6_MTU_DISCOVER,
+  IP_MTU_DISCOVER,
+  type Libc,
+  PMTUDISC_DONT,
+  SOCKADDR_IN,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOL_IP,
+  SOL_IPV6,
+  SOL_SOCKET,
+  SO_SNDBUF,
+  SO_SNDBUFFORCE,
+  systemError,
+} from './libc.ts';
+import type { PortChoice } from './port-range.ts';
+import { familyOf, sockaddrLength, toSockaddr } from './socket-address.ts';
+
+/**
+ * So long the peer of an ended transfer gets no other socket on the same port: a late copy of its last ACK must not
+ * count in its next transfer.
+ */
+const QUARANTINE_MS = 5000;
+/** Idle sockets that are tried for one that its peer did not just have. */
+const MAX_TRIES = 8;
+/** What is in flight at most with common windows; larger ones need a larger buffer to send from. */
+const USUAL_SEND_BYTES = 128 * 1024;
+const LARGE_SEND_BYTES = 32 * 1024 * 1024;
+
+export interface TransferSocket {
+  readonly fd: number;
+  readonly local: Address;
+}
+
+interface Idle extends TransferSocket {
+  /** Its port's last peer, which must not get it yet. */
+  readonly rest: Rest | undefined;
+}
+
+interface Rest {
+  readonly peer: string;
+  readonly until: number;
+}
+
+export class TransferSockets {
+  readonly local: string;
+  /** How many idle sockets refill() works towards. */
+  spare: number;
+  readonly #libc: Libc;
+  readonly #choice: PortChoice;
+  readonly #now: () => number;
+  readonly #family: number;
+  readonly #length: number;
+  /** Our sockaddr: the port is written anew for each socket. */
+  readonly #sockaddr: Uint8Array;
+  readonly #idle: Idle[] = [];
+  /** By port, 1 for those that are open. */
+  readonly #isOpen = new Uint8Array(0x10000);
+  #open = 0;
+  /** The last peers of ports; as many as the range has ports at most. */
+  readonly #rests = new Map<number, Rest>();
+  #closed = false;
+
+  /** @throws Error for a text that is no address. */
+  constructor(libc: Libc, local: string, choice: PortChoice, spare: number, now: () => number) {
+    this.#libc = libc;
+    this.#choice = choice;
+    this.#now = now;
+    this.local = local;
+    this.spare = spare;
+    this.#family = familyOf(local);
+    this.#length = sockaddrLength(familyOf(local));
+    this.#sockaddr = toSockaddr(libc, { address: local, port: 0 });
+  }
+
+  /** Sockets that are open, idle or used. */
+  get open(): number {
+    return this.#open;
+  }
+
+  get idle(): number {
+    return this.#idle.length;
+  }
+
+  /**
+   * A socket that is connected to the peer and holds nothing yet but what came before.
+   *
+   * @param sockaddr the peer's. @param peer its name, to compare. @param windowBytes what may be in flight.
+   * @returns undefined when no port is free.
+   * @throws Error with the system's code when none can be opened (EMFILE, EADDRNOTAVAIL).
+   */
+  take(sockaddr: Uint8Array, peer: string, windowBytes: number): TransferSocket | undefined {
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      const socket = this.#pick(peer);
+      if (socket === undefined) return undefined;
+      if (this.#libc.connect(socket.fd, sockaddr, this.#length) === 0) {
+        if (windowBytes > USUAL_SEND_BYTES) this.#enlarge(socket.fd);
+        return socket;
+      }
+      // The address it is bound to may be gone, or the peer can't be reached.
+      const errno = this.#libc.errno();
+      this.#discard(socket);
+      if (tries === MAX_TRIES - 1) throw systemError('connect', errno);
+    }
+    return undefined;
+  }
+
+  /** Closes a socket after its transfer. */
+  giveBack(socket: TransferSocket, peer: string): void {
+    const { port } = socket.local;
+    this.#rests.set(port, { peer, until: this.#now() + QUARANTINE_MS });
+    this.#discard(socket);
+  }
+
+  /** Opens at most `most` idle sockets. @returns whether more are wanted. @throws Error with the system's code. */
+  refill(most: number): boolean {
+    for (let count = 0; count < most && this.#idle.length < this.spare; count++) {
+      const socket = this.#openIdle();
+      if (socket === undefined) return false;
+      this.#idle.push(socket);
+    }
+    return this.#idle.length < this.spare;
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const socket of this.#idle.splice(0)) this.#discard(socket);
+  }
+
+  #pick(peer: string): TransferSocket | undefined {
+    for (let back = 1; back <= MAX_TRIES && back <= this.#idle.length; back++) {
+      const at = this.#idle.length - back;
+      const socket = this.#idle[at]!;
+      if (this.#mustWait(socket, peer)) continue;
+      this.#idle[at] = this.#idle[this.#idle.length - 1]!;
+      this.#idle.pop();
+      return socket;
+    }
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      const socket = this.#openIdle();
+      if (socket === undefined) return undefined;
+      if (!this.#mustWait(socket, peer)) return socket;
+      this.#idle.push(socket);
+    }
+    return undefined;
+  }
+
+  #mustWait({ rest }: Idle, peer: string): boolean {
+    return rest !== undefined && rest.peer === peer && rest.until > this.#now();
+  }
+
+  #discard({ fd, local }: TransferSocket): void {
+    this.#libc.close(fd);
+    this.#isOpen[local.port] = 0;
+    this.#open--;
+  }
+
+  /** @returns undefined when every port of the range is taken. */
+  #openIdle(): Idle | undefined {
+    if (this.#closed || this.#open >= this.#choice.size) return undefined;
+    const fd = this.#libc.socket(this.#family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) throw systemError('socket', this.#libc.errno());
+    const port = this.#bind(fd);
+    if (port === undefined) {
+      this.#libc.close(fd);
+      return undefined;
+    }
+    const isV4 = this.#family === AF_INET;
+    this.#libc.setsockopt(fd, isV4 ? SOL_IP : SOL_IPV6, isV4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER, MTU, 4);
+    // To itself: what strangers send finds no socket.
+    this.#libc.connect(fd, this.#sockaddr, this.#length);
+    return { fd, local: { address: this.local, port }, rest: this.#restOf(port) };
+  }
+
+  /** @returns the port, or undefined when none of the range is to be had. @throws Error with the system's code. */
+  #bind(fd: number): number | undefined {
+    for (const port of this.#choice.draw()) {
+      if (this.#isOpen[port] === 1) continue;
+      this.#sockaddr[SOCKADDR_IN.port] = port >> 8;
+      this.#sockaddr[SOCKADDR_IN.port + 1] = port & 0xff;
+      if (this.#libc.bind(fd, this.#sockaddr, this.#length) === 0) {
+        this.#isOpen[port] = 1;
+        this.#open++;
+        return port;
+      }
+      const errno = this.#libc.errno();
+      if (errno === EADDRINUSE) continue;
+      this.#libc.close(fd);
+      throw systemError('bind', errno);
+    }
+    return undefined;
+  }
+
+  #restOf(port: number): Rest | undefined {
+    const rest = this.#rests.get(port);
+    if (rest === undefined || rest.until > this.#now()) return rest;
+    this.#rests.delete(port);
+    return undefined;
+  }
+
+  #enlarge(fd: number): void {
+    if (this.#libc.setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, LARGE, 4) === 0) return;
+    this.#libc.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, LARGE, 4);
+  }
+}
+
+const MTU = new Uint8Array(new Int32Array([PMTUDISC_DONT]).buffer);
+const LARGE = new Uint8Array(new Int32Array([LARGE_SEND_BYTES]).buffer);

@@ -1,0 +1,156 @@
+/**
+ * Conversations on sockets of their own, all of a thread's by one io_uring: as transfer-link.ts, with one system call for
+ * a batch of packets from and to many peers.
+ */
+import type { Address, Link, LinkReceiver } from '../types.ts';
+import { ECONNREFUSED, EFAULT, EINVAL, EIO, EMSGSIZE, SOCKADDR_ROOM } from './libc.ts';
+import type { Readable } from './poller.ts';
+import { QueuedLink } from './queued-link.ts';
+import type { Outlet } from './send-queue.ts';
+import type { ThreadIo } from './thread-io.ts';
+import { Uring, type UringHandler } from './uring.ts';
+
+/** Rounds of receiving before timers and other sockets get their turn. */
+const ROUNDS = 16;
+const UNLIMITED = 0x10000;
+
+export class UringLinks implements Readable, UringHandler {
+  readonly fd: number;
+  readonly isEdge = true;
+  readonly #io: ThreadIo;
+  readonly #uring: Uring;
+  /** By number; one that is closed stays until its receive has ended. */
+  readonly #links: (UringLink | undefined)[] = [];
+  readonly #free: number[] = [];
+  readonly #nothing = new Uint8Array(SOCKADDR_ROOM);
+  #unreadable: UringLink[] = [];
+  /** What has been learned about segments: it holds for the links to come as well. */
+  segmentLimit = UNLIMITED;
+
+  /** @throws Error where there is no io_uring. */
+  constructor(io: ThreadIo) {
+    this.#io = io;
+    this.#uring = new Uring(io.libc, this);
+    this.fd = this.#uring.eventFd;
+    io.queue.uring = this.#uring;
+    io.afterFlush = () => this.submit();
+    io.poller.add(this);
+  }
+
+  /** @param fd a socket connected to its peer. @throws Error when the thread has no room for one more. */
+  open(fd: number, local: Address, receiver: LinkReceiver, onClosed: (link: QueuedLink) => void): Link {
+    const at = this.#io.takeDestination(this.#nothing);
+    const id = this.#free.pop() ?? this.#links.length;
+    const link = new UringLink(this.#io, at, id, fd, local, receiver, this.segmentLimit, (closed) => {
+      this.#io.poller.expected--;
+      // At once: the socket's owner closes it next, and its number is soon another's.
+      this.#uring.cancel(id);
+      this.#uring.submit();
+      onClosed(closed);
+    });
+    this.#links[id] = link;
+    this.#io.poller.expected++;
+    this.#uring.receive(fd, id);
+    this.#io.touch();
+    return link;
+  }
+
+  onReadable(): void {
+    const io = this.#io;
+    this.#uring.submit();
+    for (let round = 0; round < ROUNDS; round++) {
+      io.beginBatch();
+      let received = 0;
+      try {
+        received = this.#uring.deliver();
+      } finally {
+        // What answers the batch leaves here, in the same call that takes in the next one.
+        io.endBatch(received);
+      }
+      if (this.#unreadable.length > 0) this.#reportUnreadable();
+      if (received === 0) return;
+      if (this.#uring.isPending) this.#uring.submit();
+    }
+  }
+
+  drainErrors(): void {}
+
+  /** Tells the kernel what is pending and was not sent with a batch: receives to begin and to end. */
+  submit(): void {
+    if (this.#uring.isPending) this.#uring.submit();
+  }
+
+  onReceived(id: number, bytes: Uint8Array, length: number): void {
+    const link = this.#links[id];
+    if (link !== undefined && !link.closed) link.receiver.onDatagram(bytes, length);
+  }
+
+  onReceiveEnded(id: number, errno: number): void {
+    const link = this.#links[id];
+    if (link === undefined) return;
+    if (link.closed) {
+      this.#links[id] = undefined;
+      this.#free.push(id);
+      return;
+    }
+    this.#uring.receive(link.fd, id);
+    if (errno === ECONNREFUSED) link.receiver.onUnreachable();
+  }
+
+  onSendFailed(id: number, errno: number): void {
+    const link = this.#links[id];
+    this.#io.queue.dropped(1, errno);
+    if (link === undefined || link.closed) return;
+    if (errno === ECONNREFUSED) link.receiver.onUnreachable();
+    else if (errno === EFAULT) this.#unreadable.push(link);
+    else if (errno === EINVAL || errno === EMSGSIZE || errno === EIO) {
+      // Segments may be what is refused: from now on blocks go one by one.
+      this.#io.queue.counts.segmentFallbacks++;
+      this.segmentLimit = link.segmentLimit = 0;
+    }
+  }
+
+  close(): void {
+    for (const link of this.#links) link?.close();
+    this.submit();
+    this.#io.poller.remove(this);
+    this.#io.queue.uring = undefined;
+    this.#io.afterFlush = undefined;
+    this.#uring.close();
+  }
+
+  #reportUnreadable(): void {
+    const unreadable = this.#unreadable;
+    this.#unreadable = [];
+    for (const link of unreadable) link.onUnreadable();
+    this.#io.flush();
+  }
+}
+
+class UringLink extends QueuedLink implements Outlet {
+  readonly fd: number;
+  readonly local: Address;
+  readonly sockaddrLength = 0;
+  readonly ringId: number;
+  readonly outlet: Outlet = this;
+  segmentLimit: number;
+
+  constructor(
+    io: ThreadIo,
+    at: number,
+    id: number,
+    fd: number,
+    local: Address,
+    receiver: LinkReceiver,
+    segmentLimit: number,
+    onClosed: (link: QueuedLink) => void,
+  ) {
+    super(io, at, 0, receiver, onClosed);
+    this.ringId = id;
+    this.fd = fd;
+    this.local = local;
+    this.segmentLimit = segmentLimit;
+  }
+
+  drainErrors(): void {}
+}

@@ -1,0 +1,158 @@
+/**
+ * The main thread's end of the way to each worker: orders out, reports in. By rings in shared memory where the engine can
+ * wake threads, else by messages. Knows which transfers each worker has; nothing of threads.
+ */
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import type { TransferReport } from '../engine/report.ts';
+import type { Engine } from '../engine/types.ts';
+import { ORDERS, readReport, REPORTS, slotOfReport, writeOrder } from './order-record.ts';
+import { faultReport, type TransferOrder } from './pool.ts';
+import { allocateRing, RecordRing } from './record-ring.ts';
+import type { ReportMessage, Seat } from './thread-messages.ts';
+
+type OnEnded = (slot: number, report: TransferReport) => void;
+
+/** One worker's seat. A worker that takes a lost one's place gets new rings. */
+export class WorkerSeat {
+  readonly number: number;
+  /** Transfers that the worker has, by slot. */
+  readonly #slots = new Set<number>();
+  readonly #engine: Engine;
+  readonly #onEnded: OnEnded;
+  #way: RingWay | MessageWay | undefined;
+  /** Whether a worker is there and takes orders. */
+  #isReady = false;
+
+  constructor(number: number, engine: Engine, onEnded: OnEnded) {
+    this.number = number;
+    this.#engine = engine;
+    this.#onEnded = onEnded;
+  }
+
+  get transfers(): number {
+    return this.#slots.size;
+  }
+
+  /** A new way for a new worker. @param wake the name by which the main thread is woken. @returns what the worker is given. */
+  open(wake: number | undefined): { task: Seat; transfer: MessagePort[] } {
+    this.#isReady = false;
+    if (wake === undefined) {
+      const way = new MessageWay(this.#ended);
+      this.#way = way;
+      return { task: { seat: this.number, port: way.far }, transfer: [way.far] };
+    }
+    const way = new RingWay(this.#engine);
+    this.#way = way;
+    return { task: { seat: this.number, rings: { ...way.buffers, wake } }, transfer: [] };
+  }
+
+  /** The worker takes orders from now on. @param wake the name by which it is woken. */
+  ready(wake: number): void {
+    this.#isReady = true;
+    if (this.#way instanceof RingWay) this.#way.worker = wake;
+  }
+
+  /** Whether the worker can take one more now. */
+  get hasRoom(): boolean {
+    return this.#isReady && this.#way?.hasRoom === true;
+  }
+
+  /** @returns false when the worker can't take one more now. */
+  post(order: TransferOrder): boolean {
+    if (!this.#isReady || this.#way === undefined || !this.#way.post(order)) return false;
+    this.#slots.add(order.slot);
+    return true;
+  }
+
+  /** Wakes the worker if it has been given orders since. */
+  flush(): void {
+    if (this.#way instanceof RingWay) this.#way.flush();
+  }
+
+  /** Takes the reports that have come. */
+  collect(): void {
+    if (this.#way instanceof RingWay) this.#way.collect(this.#ended);
+  }
+
+  /** The worker is gone, and whatever it had with it. Call when its thread has exited. */
+  lose(fault: string): void {
+    this.collect();
+    this.#isReady = false;
+    this.#way?.close();
+    this.#way = undefined;
+    for (const slot of this.#slots) this.#ended(slot, faultReport(fault));
+  }
+
+  close(): void {
+    this.collect();
+    this.#way?.close();
+  }
+
+  readonly #ended = (slot: number, report: TransferReport): void => {
+    if (this.#slots.delete(slot)) this.#onEnded(slot, report);
+  };
+}
+
+class RingWay {
+  readonly buffers = { orders: allocateRing(ORDERS), reports: allocateRing(REPORTS) };
+  worker = -1;
+  readonly #engine: Engine;
+  readonly #orders = new RecordRing(this.buffers.orders, ORDERS);
+  readonly #reports = new RecordRing(this.buffers.reports, REPORTS);
+  #posted = false;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  get hasRoom(): boolean {
+    return this.#orders.claim() >= 0;
+  }
+
+  post(order: TransferOrder): boolean {
+    if (!writeOrder(this.#orders, order, this.#engine.locate!(order.content))) return false;
+    this.#posted = true;
+    return true;
+  }
+
+  flush(): void {
+    if (!this.#posted) return;
+    this.#posted = false;
+    if (this.#orders.wakes()) this.#engine.wakes!.ring(this.worker);
+  }
+
+  collect(ended: OnEnded): void {
+    this.#reports.awake();
+    for (let at = this.#reports.peek(); at >= 0; at = this.#reports.peek()) {
+      const slot = slotOfReport(this.#reports, at);
+      const report = readReport(this.#reports, at);
+      this.#reports.release();
+      ended(slot, report);
+    }
+  }
+
+  close(): void {}
+}
+
+class MessageWay {
+  readonly far: MessagePort;
+  readonly hasRoom = true;
+  readonly #near: MessagePort;
+
+  constructor(ended: OnEnded) {
+    const { port1, port2 } = new MessageChannel();
+    this.#near = port1;
+    this.far = port2;
+    port1.on('message', ({ slot, report }: ReportMessage) => ended(slot, report));
+    port1.unref();
+  }
+
+  post(order: TransferOrder): boolean {
+    this.#near.postMessage(order);
+    return true;
+  }
+
+  close(): void {
+    this.#near.close();
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * From a transfer that may run to one that does: a port, an order for a worker, the first reply. Knows which addresses
+ * have used up their ports; not who goes next, nor what becomes of a report.
+ */
+import type { SharedHandle, SharedView } from '../bytes/shared-bytes.ts';
+import type { TransferReport } from '../engine/report.ts';
+import type { Clock, TransferPorts } from '../engine/types.ts';
+import type { Pool, TransferOrder } from '../pool/pool.ts';
+import { TRANSFER_STATE } from '../pool/state-cells.ts';
+import { Jitter } from '../session/jitter.ts';
+import type { Transfer } from './transfer.ts';
+import type { ServerLimits } from './types.ts';
+
+export interface LauncherOptions {
+  readonly clock: Clock;
+  readonly pool: Pool;
+  /** undefined: workers open ports of their own and send first replies. */
+  readonly ports?: TransferPorts | undefined;
+  /** Content as this thread's engine reads it, for first replies. */
+  readonly attach: (handle: SharedHandle) => SharedView;
+  readonly limits: ServerLimits;
+  /** Seeds the transfers' jitter. */
+  readonly seed: number;
+}
+
+export type Launch =
+  | 'started'
+  /** Every port of its address is used. */
+  | 'noPort'
+  /** No worker can take it now. */
+  | 'noRoom';
+
+export class Launcher {
+  readonly #options: LauncherOptions;
+  readonly #seeds: Jitter;
+  /** Running transfers by slot. */
+  readonly #bySlot: (Transfer | undefined)[] = [];
+  /** Addresses whose ports are used up, until one comes back. */
+  readonly #exhausted = new Set<string>();
+
+  /** @param onEnded called once for each transfer that was started, when nothing of it runs any more. */
+  constructor(options: LauncherOptions, onEnded: (transfer: Transfer, report: TransferReport) => void) {
+    this.#options = options;
+    this.#seeds = new Jitter(options.seed);
+    options.pool.onEnded = (slot, report) => {
+      const transfer = this.#bySlot[slot];
+      if (transfer === undefined) return;
+      this.#bySlot[slot] = undefined;
+      this.#givePortBack(transfer);
+      onEnded(transfer, report);
+    };
+  }
+
+  readonly hasPorts = (local: string): boolean => !this.#exhausted.has(local);
+
+  /** Addresses that had no port are asked again: one that rested, or that somebody else had, may be free by now. */
+  tryAgain(): void {
+    this.#exhausted.clear();
+  }
+
+  launch(transfer: Transfer): Launch {
+    const { clock, pool, ports } = this.#options;
+    const { slot, local, peer } = transfer;
+    const { blksize, windowsize } = transfer.settled!;
+    if (!pool.hasRoom) return 'noRoom';
+    if (ports !== undefined) {
+      transfer.dataPort = ports.take(local, peer, blksize * windowsize);
+      if (transfer.dataPort === undefined) {
+        this.#exhausted.add(local);
+        return 'noPort';
+      }
+    }
+    transfer.startedAt = clock.now();
+    pool.cells.reset(slot, TRANSFER_STATE.unproven, transfer.startedAt);
+    this.#bySlot[slot] = transfer;
+    // The order comes before the first reply: whoever answers it finds a worker that knows.
+    if (!pool.start(this.#order(transfer))) {
+      this.#bySlot[slot] = undefined;
+      pool.cells.setState(slot, TRANSFER_STATE.queued);
+      this.#givePortBack(transfer);
+      return 'noRoom';
+    }
+    this.#sendFirstReply(transfer);
+    return 'started';
+  }
+
+  #order(transfer: Transfer): TransferOrder {
+    const { peer, local, slot, opening, dataPort } = transfer;
+    const settled = transfer.settled!;
+    const { handle } = transfer.content!;
+    return {
+      slot,
+      local,
+      peer,
+      port: dataPort,
+      openedAt: dataPort === undefined ? undefined : transfer.startedAt,
+      requestedAt: transfer.firstRequestAt,
+      content: handle,
+      opening,
+      plan: {
+        size: handle.length,
+        ...settled,
+        oack: opening !== undefined,
+        seed: this.#seeds.next(0x7fffffff),
+        // An interval agreed on must have passed a few times before its peer counts as silent.
+        patienceMs: Math.max(this.#options.limits.patienceMs, 6 * settled.timeoutMs),
+      },
+    };
+  }
+
+  /** The worker that has the order counts this packet as its own. */
+  #sendFirstReply({ dataPort, opening, content, settled }: Transfer): void {
+    if (dataPort === undefined) return;
+    if (opening !== undefined) return dataPort.control(opening, opening.length);
+    const view = this.#options.attach(content!.handle);
+    dataPort.data(1, view, 0, Math.min(settled!.blksize, view.length));
+  }
+
+  #givePortBack(transfer: Transfer): void {
+    transfer.dataPort?.release();
+    transfer.dataPort = undefined;
+    this.#exhausted.delete(transfer.local);
+  }
+}

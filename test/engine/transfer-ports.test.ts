@@ -1,0 +1,193 @@
+/**
+ * Ports that one thread takes and another uses: the first reply, what comes before and after it, strangers, the end. Over
+ * both ways of reading them: io_uring, and a call for each socket.
+ */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { shareBytes } from '../../src/bytes/shared-bytes.ts';
+import { LinuxEngine } from '../../src/engine/linux/engine.ts';
+import { checkLinuxEngine } from '../../src/engine/linux/self-check.ts';
+import type { Address, Link, LinkReceiver, TransferPort } from '../../src/engine/types.ts';
+import { RawPeer } from '../support/datagrams.ts';
+
+const LOCAL = '127.0.0.1';
+const unavailable = await checkLinuxEngine();
+
+/** What a link was told, and a way to wait for it. */
+class Heard implements LinkReceiver {
+  readonly datagrams: number[][] = [];
+  unreachable = 0;
+  unreadable = 0;
+  #stirred: () => void = () => {};
+
+  onDatagram(bytes: Uint8Array, length: number): void {
+    this.datagrams.push([...bytes.subarray(0, length)]);
+    this.#stirred();
+  }
+
+  onUnreachable(): void {
+    this.unreachable++;
+    this.#stirred();
+  }
+
+  onUnreadable(): void {
+    this.unreadable++;
+    this.#stirred();
+  }
+
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) {
+      await new Promise<void>((resolve) => {
+        this.#stirred = resolve;
+      });
+    }
+  }
+}
+
+describe.skipIf(unavailable !== undefined).each([
+  ['io_uring', true],
+  ['a call for each socket', false],
+])('a port that another thread has taken, read by %s', (_name, uring) => {
+  let main: LinuxEngine;
+  let worker: LinuxEngine;
+  let others: LinuxEngine;
+
+  beforeEach(() => {
+    main = new LinuxEngine();
+    worker = new LinuxEngine({ uring });
+    others = new LinuxEngine();
+  });
+
+  afterEach(async () => {
+    await Promise.all([main, worker, others].map((engine) => engine.close()));
+  });
+
+  function take(peer: Address): TransferPort {
+    const port = main.transferPorts.take(LOCAL, peer, 1468);
+    if (port === undefined) throw new Error('Expected a port');
+    return port;
+  }
+
+  function adopt(port: TransferPort): { link: Link; heard: Heard } {
+    const heard = new Heard();
+    return { link: worker.adopt(port, heard), heard };
+  }
+
+  it('carries the first reply of one thread, and everything else of the other', async () => {
+    const peer = await RawPeer.open(others, LOCAL);
+    const port = take(peer.local);
+    port.control(Uint8Array.of(0, 6), 2);
+    await peer.inbox.has(1);
+    expect(peer.inbox.datagrams[0]?.from).toEqual(port.local);
+    const { link, heard } = adopt(port);
+    peer.send(port.local, 0, 4, 0, 0);
+    await heard.until(() => heard.datagrams.length === 1);
+    expect(heard.datagrams).toEqual([[0, 4, 0, 0]]);
+    const content = Uint8Array.from({ length: 3000 }, (_, index) => index & 0xff);
+    const view = worker.attach(shareBytes(content));
+    link.data(1, view, 0, 1468);
+    link.data(2, view, 1468, 1468);
+    link.data(3, view, 2936, 64);
+    await peer.inbox.has(4);
+    const blocks = peer.inbox.contents.slice(1);
+    expect(blocks.map((bytes) => bytes.slice(0, 4))).toEqual([1, 2, 3].map((block) => [0, 3, 0, block]));
+    expect(Uint8Array.from(blocks.flatMap((bytes) => bytes.slice(4)))).toEqual(content);
+    link.close();
+    port.release();
+  });
+
+  it('hears what its peer sent before it was adopted, and nothing that came before it was taken', async () => {
+    const peer = await RawPeer.open(others, LOCAL);
+    const port = take(peer.local);
+    peer.send(port.local, 0, 4, 0, 7);
+    peer.send(port.local, 0, 4, 0, 8);
+    const { link, heard } = adopt(port);
+    await heard.until(() => heard.datagrams.length === 2);
+    expect(heard.datagrams).toEqual([
+      [0, 4, 0, 7],
+      [0, 4, 0, 8],
+    ]);
+    link.close();
+    port.release();
+  });
+
+  it('is deaf to strangers, and looks closed to them', async () => {
+    const peer = await RawPeer.open(others, LOCAL);
+    const port = take(peer.local);
+    const { link, heard } = adopt(port);
+    const stranger = new Heard();
+    const probe = await others.link({ local: LOCAL, peer: port.local, peerPort: 'fixed' }, stranger);
+    probe.control(Uint8Array.of(0, 5, 0, 0), 4);
+    await stranger.until(() => stranger.unreachable > 0);
+    peer.send(port.local, 0, 4, 0, 1);
+    await heard.until(() => heard.datagrams.length > 0);
+    expect(heard.datagrams).toEqual([[0, 4, 0, 1]]);
+    link.close();
+    port.release();
+  });
+
+  it('tells when nobody listens at its peer any more', async () => {
+    const peer = await RawPeer.open(others, LOCAL);
+    const port = take(peer.local);
+    const { link, heard } = adopt(port);
+    await peer.port.close();
+    link.control(Uint8Array.of(0, 3, 0, 1), 4);
+    await heard.until(() => heard.unreachable > 0);
+    expect(heard.datagrams).toEqual([]);
+    link.close();
+    port.release();
+  });
+
+  it('takes a burst of more datagrams than there are buffers, without a loss that the socket did not have', async () => {
+    const peer = await RawPeer.open(others, LOCAL);
+    const port = take(peer.local);
+    const { link, heard } = adopt(port);
+    for (let count = 0; count < 200; count++) peer.send(port.local, 0, 4, count >> 8, count & 0xff);
+    await heard.until(() => heard.datagrams.length === 200);
+    expect(heard.datagrams.map((bytes) => bytes[3])).toEqual(Array.from({ length: 200 }, (_, count) => count & 0xff));
+    link.close();
+    port.release();
+  });
+
+  it('serves many at once, each its own peer, and leaves nothing open', async () => {
+    const peers = await Promise.all(Array.from({ length: 100 }, () => RawPeer.open(others, LOCAL)));
+    const ports = peers.map(({ local }) => take(local));
+    const links = ports.map(adopt);
+    expect(new Set(ports.map(({ local }) => local.port)).size).toBe(100);
+    for (const [index, peer] of peers.entries()) peer.send(ports[index]!.local, 0, 4, 0, index);
+    for (const [index, { heard }] of links.entries()) {
+      await heard.until(() => heard.datagrams.length > 0);
+      expect(heard.datagrams).toEqual([[0, 4, 0, index]]);
+    }
+    for (const { link } of links) link.control(Uint8Array.of(0, 3, 0, 9), 4);
+    await Promise.all(peers.map((peer) => peer.inbox.has(1)));
+    for (const { link } of links) link.close();
+    for (const port of ports) port.release();
+    // The ports are closed now, whoever asks.
+    for (const { local } of ports.slice(0, 10)) {
+      const heard = new Heard();
+      const probe = await others.link({ local: LOCAL, peer: local, peerPort: 'fixed' }, heard);
+      probe.control(Uint8Array.of(0, 4, 0, 0), 4);
+      await heard.until(() => heard.unreachable > 0);
+      probe.close();
+    }
+  });
+
+  it('is given up in the middle of a transfer without a word to anybody else', async () => {
+    const peer = await RawPeer.open(others, LOCAL);
+    const port = take(peer.local);
+    const { link, heard } = adopt(port);
+    link.close();
+    link.close();
+    peer.send(port.local, 0, 4, 0, 1);
+    port.release();
+    port.release();
+    const next = take(peer.local);
+    expect(next.local.port).not.toBe(port.local.port);
+    const other = adopt(next);
+    peer.send(next.local, 0, 4, 0, 2);
+    await other.heard.until(() => other.heard.datagrams.length > 0);
+    expect(heard.datagrams).toEqual([]);
+    other.link.close();
+    next.release();
+  });
+});

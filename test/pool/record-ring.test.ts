@@ -1,0 +1,146 @@
+/** Records between two threads, one end after the other: in order, none lost, none before it was published. */
+import { describe, expect, it } from 'vitest';
+import type { TransferReport } from '../../src/engine/report.ts';
+import {
+  ORDERS,
+  readOrder,
+  readReport,
+  REPORTS,
+  slotOfReport,
+  writeOrder,
+  writeReport,
+} from '../../src/pool/order-record.ts';
+import type { TransferOrder } from '../../src/pool/pool.ts';
+import { allocateRing, RecordRing } from '../../src/pool/record-ring.ts';
+import { Random } from '../support/random.ts';
+
+const SHAPE = { records: 8, words: 4 };
+
+function ends(shape = SHAPE): [writer: RecordRing, reader: RecordRing] {
+  const buffer = allocateRing(shape);
+  return [new RecordRing(buffer, shape), new RecordRing(buffer, shape)];
+}
+
+describe('a ring of records', () => {
+  it('carries every record once and in order, however the two ends take turns', () => {
+    const random = new Random(5);
+    const [writer, reader] = ends();
+    let written = 0;
+    let read = 0;
+    while (read < 10_000) {
+      for (let count = random.between(0, 10); count > 0; count--) {
+        const at = writer.claim();
+        if (at < 0) {
+          expect(written - read).toBe(SHAPE.records);
+          break;
+        }
+        writer.words[at + 1] = written++;
+        writer.publish();
+      }
+      for (let count = random.between(0, 10); count > 0; count--) {
+        const at = reader.peek();
+        if (at < 0) {
+          expect(read).toBe(written);
+          break;
+        }
+        expect(reader.words[at + 1]).toBe(read++);
+        reader.release();
+      }
+    }
+  });
+
+  it('shows nothing that was claimed and not published', () => {
+    const [writer, reader] = ends();
+    writer.claim();
+    expect(reader.peek()).toBe(-1);
+    writer.publish();
+    expect(reader.peek()).toBeGreaterThanOrEqual(0);
+  });
+
+  it('has its reader woken once, and again after it has taken note', () => {
+    const [writer, reader] = ends();
+    expect([writer.wakes(), writer.wakes(), writer.wakes()]).toEqual([true, false, false]);
+    reader.awake();
+    expect([writer.wakes(), writer.wakes()]).toEqual([true, false]);
+  });
+});
+
+const REPORT: TransferReport = {
+  outcome: 'clientError',
+  startedAt: 3_000_000_000,
+  durationMs: 12,
+  blocks: 7,
+  bytes: 5_000_000_000,
+  retransmits: 1,
+  stale: 2,
+  timeouts: 3,
+  errorCode: 3,
+  errorText: 'Disk full',
+  fault: undefined,
+};
+
+describe('a report', () => {
+  it.each<[string, Partial<TransferReport>]>([
+    ['as it is', {}],
+    ['of a transfer that never had a link', { startedAt: undefined, outcome: 'aborted', fault: 'Ünreachable\n  at x' }],
+    ['without an ERROR', { errorCode: undefined, errorText: '' }],
+    ['with the longest text', { errorText: 'x'.repeat(128) }],
+    ['with ERROR 0', { errorCode: 0, errorText: '' }],
+  ])('comes out of a ring as it went in: %s', (_, change) => {
+    const [writer, reader] = ends(REPORTS);
+    const report = { ...REPORT, ...change };
+    expect(writeReport(writer, 70_000, report)).toBe(true);
+    const at = reader.peek();
+    expect(slotOfReport(reader, at)).toBe(70_000);
+    expect(readReport(reader, at)).toEqual(report);
+  });
+
+  it('has a fault of any length cut to what there is room for', () => {
+    const [writer, reader] = ends(REPORTS);
+    writeReport(writer, 1, { ...REPORT, fault: '€'.repeat(10_000) });
+    expect(readReport(reader, reader.peek()).fault).toMatch(/^€{100,200}$/);
+  });
+});
+
+describe('an order', () => {
+  const order: Omit<TransferOrder, 'content'> = {
+    slot: 3,
+    local: '',
+    peer: { address: '', port: 0 },
+    port: { fd: 17, peerWord: 0x12340002, addressWord: -1 },
+    requestedAt: 3_000_000_001,
+    openedAt: 3_000_000_002,
+    plan: {
+      size: 6_000_000_000,
+      blksize: 65_464,
+      windowsize: 65_535,
+      rollover: 1,
+      timeoutMs: 255_000,
+      oack: true,
+      seed: 0x7fffffff,
+      patienceMs: 1_530_000,
+    },
+    opening: Uint8Array.from({ length: 512 }, (_, index) => index & 0xff),
+  };
+  const place = { low: 0xfffff000, high: 0x7fff, length: order.plan.size };
+  const content = { buffer: new SharedArrayBuffer(0), length: 0 };
+
+  it.each<[string, Partial<TransferOrder>]>([
+    ['as it is', {}],
+    ['without an OACK', { opening: undefined, plan: { ...order.plan, oack: false } }],
+    ['whose first reply the worker sends', { openedAt: undefined }],
+  ])('comes out of a ring as it went in: %s', (_, change) => {
+    const [writer, reader] = ends(ORDERS);
+    const given = { ...order, ...change };
+    expect(writeOrder(writer, { ...given, content }, place)).toBe(true);
+    expect(readOrder(reader, reader.peek())).toEqual({ ...given, place });
+  });
+
+  it('finds a full ring after so many that nobody has read', () => {
+    const [writer] = ends(ORDERS);
+    for (let count = 0; count < ORDERS.records; count++) {
+      expect(writeOrder(writer, { ...order, content }, place)).toBe(true);
+    }
+    expect(writeOrder(writer, { ...order, content }, place)).toBe(false);
+  });
+});
