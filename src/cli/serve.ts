@@ -139,8 +139,6 @@ export function addServe(program: Command, context: CommandContext, done: (code:
     .option('--log-format <NAME>', 'json, or pretty for people (default: json)', flag('--log-format', KINDS.logFormat))
     .option('--hint', 'print a command that fetches a file (default: when stderr is a terminal)')
     .option('--no-hint', 'do not')
-    .option('--warm-up', 'compile code by a storm of our own before listening (default)')
-    .option('--no-warm-up', 'do not')
     .option('--config <FILE>', 'YAML file with settings')
     .addHelpText('after', AFTER_HELP)
     .action(async (root: string | undefined, options: ServeFlags) => {

@@ -88,8 +88,6 @@ export interface Settings {
   readonly logFormat: 'json' | 'pretty';
   /** Whether to print a command that fetches a file; undefined: when stderr is a terminal. */
   readonly hint: boolean | undefined;
-  /** Whether code is compiled by a storm of our own before the server listens. */
-  readonly warmUp: boolean;
 }
 
 const DAY_MS = 24 * 3_600_000;
@@ -135,7 +133,6 @@ export const SETTING_KINDS: { readonly [K in keyof Settings]: ValueKind<NonNulla
   logLevel: oneOf(['debug', 'info', 'warn', 'error']),
   logFormat: oneOf(['json', 'pretty']),
   hint: yesOrNo,
-  warmUp: yesOrNo,
 };
 
 /** One core is left to the main thread; a machine with a single core still gets a worker. */
@@ -192,6 +189,5 @@ export function defaultSettings(): Settings {
     logLevel: 'info',
     logFormat: 'json',
     hint: undefined,
-    warmUp: true,
   };
 }

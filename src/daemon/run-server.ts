@@ -220,7 +220,6 @@ class ServerRun {
       ...(settings.dataPorts === undefined ? {} : { dataPorts: settings.dataPorts }),
       listenOnEachAddress: settings.listenOnEachAddress,
       workers: settings.workers,
-      warmUp: settings.warmUp,
       limits: {
         ...DEFAULT_LIMITS,
         sessions: settings.sessions,

@@ -169,11 +169,6 @@ export class ThreadPool implements Pool {
     this.onRoom();
   };
 
-  /** Sets every figure back to nothing. Only while no transfer runs. */
-  forget(): void {
-    new Float64Array(this.#counters).fill(0);
-  }
-
   figures(): PoolFigures {
     const owners = new Int32Array(this.#rowOwners);
     return poolFigures(this.#counters, owners.length, this.#workers, (row) => Atomics.load(owners, row) !== 0);

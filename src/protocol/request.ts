@@ -54,9 +54,11 @@ function latin1(bytes: Uint8Array, from: number, to: number): string {
   return text;
 }
 
+const UPPER_CASE = /[A-Z]/;
+
 /** Folds A–Z alone: `toLowerCase` also folds U+212A to `k`, and option names are ASCII (RFC 2347). */
 export function asciiLowerCase(text: string): string {
-  return text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+  return UPPER_CASE.test(text) ? text.replace(/[A-Z]/g, (letter) => letter.toLowerCase()) : text;
 }
 
 /**

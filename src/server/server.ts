@@ -13,7 +13,6 @@ import type { LocalAddress } from './addresses.ts';
 import { Admission } from './admission.ts';
 import { Listener } from './listener.ts';
 import { Resolver } from './resolver.ts';
-import { warmUp } from './warm-up.ts';
 import type { Server, ServerLimits, ServerObserver, ServerOptions, ServerStats, TransferView } from './types.ts';
 
 export const DEFAULT_LIMITS: ServerLimits = {
@@ -63,10 +62,6 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     await pool.close();
     await engine.close();
     throw cause;
-  }
-  if (options.warmUp === true) {
-    await warmUp({ engine, pool, limits, seed: randomInt(1, 0x7fffffff) });
-    pool.forget();
   }
   const server = new TftpServer({
     listen,

@@ -68,7 +68,9 @@ export class Transfer {
 
 /** The request to the letter, to tell a repeated one from a new one. */
 export function requestText({ filename, mode, options }: Request): string {
-  return [filename, mode, ...options.map(({ name, value }) => `${name}=${value}`)].join('\0');
+  let text = `${filename}\0${mode}`;
+  for (const { name, value } of options) text += `\0${name}=${value}`;
+  return text;
 }
 
 /**

@@ -40,8 +40,6 @@ export interface ServerOptions {
   readonly dataPorts?: { readonly from: number; readonly to: number };
   /** Linux engine: a listening socket for each local address instead of one for all. Default false. */
   readonly listenOnEachAddress?: boolean;
-  /** Whether code is compiled by a storm of our own before the server listens; takes some 0.4 s. Default false. */
-  readonly warmUp?: boolean;
   /** Worker threads that run transfers, at least 1. */
   readonly workers: number;
   readonly limits: ServerLimits;

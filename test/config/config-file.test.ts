@@ -70,7 +70,6 @@ drain: 5s
 logLevel: debug
 logFormat: pretty
 hint: false
-warmUp: false
 `;
 
 describe('a config file', () => {
@@ -131,7 +130,6 @@ describe('a config file', () => {
       logLevel: 'debug',
       logFormat: 'pretty',
       hint: false,
-      warmUp: false,
     });
     expect(Object.keys(values).toSorted()).toEqual(Object.keys(SETTING_KINDS).toSorted());
   });

@@ -178,9 +178,7 @@ export class Reveille {
     options: { cwd?: string; nodeArgs?: readonly string[]; stdout?: string; main?: string } = {},
   ) {
     if (!existsSync(MAIN)) throw new Error('dist/cli/main.js is missing: run `npm run build` first');
-    // Compiling ahead of time is for storms, and tests have two cores.
-    const cold = args[0] === 'serve' && !args.includes('--warm-up') ? ['--no-warm-up'] : [];
-    const command = [process.execPath, ...(options.nodeArgs ?? []), options.main ?? MAIN, ...args, ...cold];
+    const command = [process.execPath, ...(options.nodeArgs ?? []), options.main ?? MAIN, ...args];
     const redirect = options.stdout === undefined ? '' : ` > ${options.stdout}`;
     this.process = spawn('/bin/sh', ['-c', `exec "$@"${redirect}`, 'sh', ...command], { cwd: options.cwd });
     this.process.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -16,6 +16,7 @@ export class LearningLink extends QueuedLink implements Readable, Outlet {
   readonly sockaddrLength: number;
   readonly outlet: Outlet = this;
   readonly ringId = -1;
+  segmented = 0;
   segmentLimit = 0;
   readonly #socket: UdpSocket;
   #peer: Address;

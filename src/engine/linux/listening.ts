@@ -33,6 +33,8 @@ export class LinuxListening implements Readable, ListeningPort {
   readonly #onClosed: () => void;
   /** One per local address that was asked. */
   readonly #ports = new Map<string, ListeningPort>();
+  /** The same of IPv4, by the address as a word. */
+  readonly #portsV4 = new Map<number, ListeningPort>();
   #closed = false;
 
   /** @throws Error with the system's code. */
@@ -116,12 +118,19 @@ export class LinuxListening implements Readable, ListeningPort {
     const words = this.#ring.words;
     // The two differ when the datagram was sent to a broadcast or multicast address.
     if (words[(at + IN_PKTINFO.from) >> 2] !== words[(at + IN_PKTINFO.to) >> 2]) return undefined;
+    // Requests by the thousand are for one address or two: those are found without making anything.
+    const word = words[(at + IN_PKTINFO.to) >> 2]!;
+    const known = this.#portsV4.get(word);
+    if (known !== undefined) return known;
     const address = this.#ring.bytes.slice(at + IN_PKTINFO.to, at + IN_PKTINFO.to + 4);
-    return this.#port(ipv4Text(address, 0), () => {
+    const port = this.#port(ipv4Text(address, 0), () => {
       const info = new Uint8Array(IN_PKTINFO.size);
       info.set(address, IN_PKTINFO.from);
       return controlMessage(SOL_IP, IP_PKTINFO, info);
     });
+    if (this.#portsV4.size >= MAX_PORTS) this.#portsV4.clear();
+    this.#portsV4.set(word, port);
+    return port;
   }
 
   #portV6(slot: number): ListeningPort | undefined {

@@ -24,6 +24,7 @@ export class MultiAddressSocket implements Readable, Outlet {
   readonly sockaddrLength = sockaddrLength(AF_INET);
   readonly port: number;
   readonly ringId = -1;
+  segmented = 0;
   segmentLimit = 0;
   readonly #io: ThreadIo;
   readonly #socket: UdpSocket;

@@ -49,6 +49,8 @@ export interface Outlet {
   readonly ringId: number;
   /** Segments at least so long are refused by the device or the route: they go one by one. */
   segmentLimit: number;
+  /** How long segments were that were last queued here; 0: there were none. */
+  segmented: number;
   /** Reads the error queue, which makes a send fail that has nothing to do with the error. */
   drainErrors(): void;
 }
@@ -283,6 +285,7 @@ export class SendQueue {
   /** The last entry has become one that the kernel is to cut up. */
   #segmented(to: Destination, header: number): void {
     const control = to.at + SOCKADDR_ROOM;
+    to.outlet.segmented = this.#segmentLength;
     this.destinations.u16[(control + CMSGHDR.size) >> 1] = this.#segmentLength;
     this.destinations.pointFrom(this.#arena, (header << 2) + MMSGHDR.control, control);
     this.#words[header + (MMSGHDR.controlLength >> 2)] = CMSGHDR.size + 8;

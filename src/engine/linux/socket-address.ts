@@ -59,11 +59,11 @@ const ZERO = 0x30;
 
 /** The address in a sockaddr at bytes[at], in the same text that Node.js gives. */
 export function fromSockaddr(libc: Libc, bytes: Uint8Array, at: number): Address {
-  const view = new DataView(bytes.buffer, bytes.byteOffset + at, SOCKADDR_ROOM);
-  const port = view.getUint16(SOCKADDR_IN.port, false);
-  if (view.getUint16(SOCKADDR_IN.family, true) === AF_INET) {
+  const port = (bytes[at + SOCKADDR_IN.port]! << 8) | bytes[at + SOCKADDR_IN.port + 1]!;
+  if ((bytes[at + SOCKADDR_IN.family]! | (bytes[at + SOCKADDR_IN.family + 1]! << 8)) === AF_INET) {
     return { address: ipv4Text(bytes, at + SOCKADDR_IN.address), port };
   }
+  const view = new DataView(bytes.buffer, bytes.byteOffset + at, SOCKADDR_ROOM);
   const from = at + SOCKADDR_IN6.address;
   const text = ipv6Text(libc, bytes.subarray(from, from + 16));
   const scope = view.getUint32(SOCKADDR_IN6.scope, true);

@@ -21,6 +21,7 @@ export class TransferLink extends QueuedLink implements Readable, Outlet {
   readonly sockaddrLength = 0;
   readonly outlet: Outlet = this;
   readonly ringId = -1;
+  segmented = 0;
   segmentLimit = UNLIMITED;
   /** The first words of the peer's sockaddr: family and port, and with IPv4 the address. */
   readonly #portWord: number;

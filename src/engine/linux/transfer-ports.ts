@@ -132,6 +132,7 @@ class LinuxTransferPort implements TransferPort, Outlet, Destination {
   readonly at: number;
   readonly controlLength = 0;
   readonly ringId = -1;
+  segmented = 0;
   segmentLimit = 0;
   queuedIn = -1;
   readonly #io: ThreadIo;

@@ -68,8 +68,9 @@ export class UringLinks implements Readable, UringHandler {
         io.endBatch(received);
       }
       if (this.#unreadable.length > 0) this.#reportUnreadable();
-      if (received === 0) return;
+      // Receives that have ended begin again.
       if (this.#uring.isPending) this.#uring.submit();
+      if (received === 0) return;
     }
   }
 
@@ -103,10 +104,11 @@ export class UringLinks implements Readable, UringHandler {
     if (link === undefined || link.closed) return;
     if (errno === ECONNREFUSED) link.receiver.onUnreachable();
     else if (errno === EFAULT) this.#unreadable.push(link);
-    else if (errno === EINVAL || errno === EMSGSIZE || errno === EIO) {
-      // Segments may be what is refused: from now on blocks go one by one.
+    else if (link.segmented > 0 && (errno === EINVAL || errno === EMSGSIZE || errno === EIO)) {
       this.#io.queue.counts.segmentFallbacks++;
-      this.segmentLimit = link.segmentLimit = 0;
+      // EIO: the device can't cut up at all; otherwise segments so long do not fit the path, and go one by one.
+      this.segmentLimit = errno === EIO ? 0 : Math.min(this.segmentLimit, link.segmented);
+      link.segmentLimit = this.segmentLimit;
     }
   }
 
@@ -134,6 +136,7 @@ class UringLink extends QueuedLink implements Outlet {
   readonly ringId: number;
   readonly outlet: Outlet = this;
   segmentLimit: number;
+  segmented = 0;
 
   constructor(
     io: ThreadIo,

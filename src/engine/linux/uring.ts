@@ -35,6 +35,7 @@ const CQE_MORE = 2;
 const MSG_DONTWAIT = 0x40;
 
 const SUBMISSIONS = 1024;
+const MAX_TRIES = 8;
 const COMPLETIONS = 8192;
 /** Datagrams that can wait for JavaScript: they are taken in batches of a few dozen. A power of two. */
 const BUFFERS = 1024;
@@ -116,6 +117,8 @@ export class Uring {
       this.#registerBuffers();
       const eventFd = Number(libc.address(new Uint8Array(Int32Array.of(this.eventFd).buffer)));
       this.#call(SYS_REGISTER, this.#fd, REGISTER_EVENTFD, eventFd, 1);
+      if (OPEN.size === 0) process.on('exit', closeAll);
+      OPEN.add(this);
     } catch (cause) {
       this.close();
       throw cause;
@@ -178,6 +181,8 @@ export class Uring {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    OPEN.delete(this);
+    if (OPEN.size === 0) process.off('exit', closeAll);
     this.#libc.close(this.#fd);
     if (this.eventFd >= 0) this.#libc.close(this.eventFd);
     for (const { address, length } of this.#maps) this.#libc.munmap(address, length);
@@ -197,7 +202,11 @@ export class Uring {
 
   /** @param head the first word of the submission: opcode, flags, priority. */
   #submission(head: number, fd: number, tag: number, id: number): number {
-    if (this.#pending > this.#sqMask) this.submit();
+    for (let tries = 0; this.#pending > this.#sqMask; tries++) {
+      // Never written over: what the kernel has not taken would be lost, or worse, half of it.
+      if (tries === MAX_TRIES) throw systemError('io_uring_enter', this.#libc.errno());
+      this.submit();
+    }
     const tail = this.#rings[this.#sqTail]!;
     const at = (tail & this.#sqMask) * SQE_WORDS;
     for (let word = 0; word < SQE_WORDS; word++) this.#sqes[at + word] = 0;
@@ -245,4 +254,11 @@ export class Uring {
     if (result < 0) throw systemError('io_uring', this.#libc.errno());
     return result;
   }
+}
+
+/** All of a thread's: a ring that outlives its thread would hold the sockets that it reads. */
+const OPEN = new Set<Uring>();
+
+function closeAll(): void {
+  for (const uring of OPEN) uring.close();
 }
