@@ -248,7 +248,7 @@ export const stormBoard: Board = {
       series({
         title: 'Requests left unanswered, by reason',
         question:
-          'Which requests get no answer of their own? repeated is normal in a storm; queueFull and expired are overload, busy a file that could not be read.',
+          'Which requests get no answer of their own? repeated is normal in a storm; queueFull and expired are overload, busy a file that could not be read, unreachable a client without a route to it.',
         width: 12,
         unit: UNIT.perSecond,
         stacked: true,

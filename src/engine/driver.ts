@@ -381,7 +381,8 @@ class Running implements Steps, LinkReceiver {
     return {
       outcome: this.#fault === undefined ? (outcome ?? 'aborted') : 'aborted',
       startedAt: this.#link === undefined ? undefined : this.#startedAt,
-      durationMs: this.#progressAt - this.#startedAt,
+      // The first reply may bear another thread's time.
+      durationMs: Math.max(0, this.#progressAt - this.#startedAt),
       blocks: tally.blocks,
       bytes: tally.bytes,
       retransmits: tally.retransmits,

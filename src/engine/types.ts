@@ -82,11 +82,18 @@ export interface TransferPort extends BorrowedPort {
   release(): void;
 }
 
+/** Why a transfer gets no port. */
+export type NoPort =
+  /** Every port of its local address is used, or the system opens no more: whoever else asks there gets none either. */
+  | 'usedUp'
+  /** This client gets none: there is no way to it, or it has just had every port that is free. Others get theirs. */
+  | 'unreachable';
+
 export interface TransferPorts {
   /** Opens ports of a local address ahead of time and keeps up to `spare` in stock. */
   stock(local: string, spare: number): void;
-  /** @param windowBytes what may be in flight at once. @returns undefined when no port of the address is to be had now. */
-  take(local: string, peer: Address, windowBytes: number): TransferPort | undefined;
+  /** @param windowBytes what may be in flight at once. */
+  take(local: string, peer: Address, windowBytes: number): TransferPort | NoPort;
   /** Why fewer ports could be opened than were wanted; undefined while none was missing. */
   readonly shortage: string | undefined;
 }

@@ -101,6 +101,7 @@ const UNANSWERED: Readonly<Record<string, string>> = {
   expired: 'left unanswered: it waited for a session and stopped asking',
   draining: 'left unanswered: the server is stopping',
   busy: 'left unanswered: the file could not be read just then',
+  unreachable: 'left unanswered: the server has no way to this address, or it has just used every free port',
   source: 'left unanswered: it came from port 0',
 };
 

@@ -114,6 +114,7 @@ export class ThreadPool implements Pool {
       () => seat.collect(),
       async (cause: unknown) => {
         // The thread is going down. Whatever it may still touch is its own until it has exited.
+        seat.stop();
         await this.#dying();
         seat.lose(cause instanceof Error ? cause.message : String(cause));
         if (this.#closing === undefined && this.#piscina.threads.length > 0) this.#fill(seat);

@@ -74,6 +74,11 @@ export class WorkerSeat {
     if (this.#way instanceof RingWay) this.#way.collect(this.#ended);
   }
 
+  /** No more orders: the worker is going down. */
+  stop(): void {
+    this.#isReady = false;
+  }
+
   /** The worker is gone, and whatever it had with it. Call when its thread has exited. */
   lose(fault: string): void {
     this.collect();

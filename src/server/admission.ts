@@ -319,8 +319,14 @@ export class Admission {
   /** Starts the next transfer, unless its address has no port for it. @returns false when no worker can take it. */
   #run(transfer: Transfer): boolean {
     const launch = this.#launcher.launch(transfer);
-    if (launch !== 'started') return launch === 'noPort';
+    if (launch === 'noRoom') return false;
+    if (launch === 'usedUp') return true;
     this.#lanes.delete(transfer);
+    if (launch === 'unreachable') {
+      // It must not wait: it would be the first in its lane, and whoever is behind it would wait as well.
+      this.#drop(transfer, 'unreachable');
+      return true;
+    }
     this.#active.add(transfer);
     this.#options.observer.onStart?.(startRecord(transfer));
     transfer.opening = undefined;

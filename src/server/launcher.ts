@@ -4,7 +4,7 @@
  */
 import type { SharedHandle, SharedView } from '../bytes/shared-bytes.ts';
 import type { TransferReport } from '../engine/report.ts';
-import type { Clock, TransferPorts } from '../engine/types.ts';
+import type { Clock, NoPort, TransferPorts } from '../engine/types.ts';
 import type { Pool, TransferOrder } from '../pool/pool.ts';
 import { TRANSFER_STATE } from '../pool/state-cells.ts';
 import { Jitter } from '../session/jitter.ts';
@@ -25,8 +25,7 @@ export interface LauncherOptions {
 
 export type Launch =
   | 'started'
-  /** Every port of its address is used. */
-  | 'noPort'
+  | NoPort
   /** No worker can take it now. */
   | 'noRoom';
 
@@ -64,11 +63,13 @@ export class Launcher {
     const { blksize, windowsize } = transfer.settled!;
     if (!pool.hasRoom) return 'noRoom';
     if (ports !== undefined) {
-      transfer.dataPort = ports.take(local, peer, blksize * windowsize);
-      if (transfer.dataPort === undefined) {
+      const port = ports.take(local, peer, blksize * windowsize);
+      if (port === 'unreachable') return port;
+      if (port === 'usedUp') {
         this.#exhausted.add(local);
-        return 'noPort';
+        return port;
       }
+      transfer.dataPort = port;
     }
     transfer.startedAt = clock.now();
     pool.cells.reset(slot, TRANSFER_STATE.unproven, transfer.startedAt);

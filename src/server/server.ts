@@ -187,7 +187,7 @@ export class TftpServer implements Server {
       ignoredTotal: this.#admission.ignored,
       malformedTotal: this.#malformed,
       requestDropsTotal: health.receiveDrops,
-      packets,
+      packets: { ...packets, sendDrops: packets.sendDrops + health.sendDrops },
       latencies,
       sendErrorsTotal: addErrors(sendErrors, health.sendErrors),
       workers,

@@ -49,7 +49,7 @@ export interface ServerOptions {
 }
 
 /** Requests not acted on, by reason; also the labels of a metric. */
-export const IGNORED = ['repeated', 'queueFull', 'expired', 'draining', 'busy', 'source'] as const;
+export const IGNORED = ['repeated', 'queueFull', 'expired', 'draining', 'busy', 'source', 'unreachable'] as const;
 export type Ignored = (typeof IGNORED)[number];
 
 /** Why a request is answered with an ERROR; also the labels of a metric. */

@@ -121,6 +121,23 @@ describe.skipIf(unavailable !== undefined)('the port of a transfer', () => {
     await victim.close();
   });
 
+  it('is not kept from others by a client that has just had all of them', async () => {
+    const server = await serve({ dataPorts: fewPorts(2) });
+    const greedy = await RawClient.open('127.0.7.9');
+    for (let time = 1; time <= 2; time++) {
+      await greedy.send(readRequest('config'), server);
+      const data = await greedy.receive();
+      await greedy.send(ack(1), data.from);
+      await live.transfer(() => live.transfers.length === time);
+    }
+    await greedy.send(readRequest('config', ['tsize', '0']), server);
+    const other = await RawClient.open('127.0.7.10');
+    await other.send(readRequest('config'), server);
+    expect(opcode(await other.receive())).toBe(DATA);
+    expect(live.server.stats().ignoredTotal['unreachable']).toBe(1);
+    await Promise.all([greedy.close(), other.close()]);
+  });
+
   it('sends at most fifteen bytes for each of a request that nobody follows up', async () => {
     const server = await serve();
     for (const [name, options] of [

@@ -63,7 +63,7 @@ describe.skipIf(unavailable !== undefined).each([
 
   function take(peer: Address): TransferPort {
     const port = main.transferPorts.take(LOCAL, peer, 1468);
-    if (port === undefined) throw new Error('Expected a port');
+    if (typeof port === 'string') throw new Error(`Expected a port, got ${port}`);
     return port;
   }
 
@@ -71,6 +71,18 @@ describe.skipIf(unavailable !== undefined).each([
     const heard = new Heard();
     return { link: worker.adopt(port, heard), heard };
   }
+
+  it.each<[string, Address]>([
+    ['to a network that its address does not reach', { address: '203.0.113.9', port: 2000 }],
+    ['to a broadcast address', { address: '255.255.255.255', port: 2000 }],
+    ['by an interface that is gone', { address: 'fe80::1%nosuch0', port: 2000 }],
+  ])('is not to be had %s, counts as an error, and the next peer gets one', async (_what, nobody) => {
+    main.transferPorts.stock(LOCAL, 4);
+    for (let time = 0; time < 20; time++) expect(main.transferPorts.take(LOCAL, nobody, 1468)).toBe('unreachable');
+    expect(main.health().sendDrops).toBe(20);
+    const peer = await RawPeer.open(others, LOCAL);
+    take(peer.local).release();
+  });
 
   it('carries the first reply of one thread, and everything else of the other', async () => {
     const peer = await RawPeer.open(others, LOCAL);

@@ -64,7 +64,7 @@ export function serverStats(change: Partial<ServerStats> = {}): ServerStats {
     transfersActive: 0,
     transfersQueued: 0,
     requestsTotal: 0,
-    ignoredTotal: { repeated: 0, queueFull: 0, expired: 0, draining: 0, busy: 0, source: 0 },
+    ignoredTotal: { repeated: 0, queueFull: 0, expired: 0, draining: 0, busy: 0, source: 0, unreachable: 0 },
     malformedTotal: {},
     packets: {
       dataSent: 0,

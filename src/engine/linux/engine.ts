@@ -20,7 +20,7 @@ import type {
   Wakes,
 } from '../types.ts';
 import { LearningLink } from './learning-link.ts';
-import { loadLibc } from './libc.ts';
+import { EADDRINUSE, loadLibc, systemError } from './libc.ts';
 import { attachAddress, type LinuxView } from './linux-view.ts';
 import { LinuxListening } from './listening.ts';
 import { copyFile, mapFile } from './map-file.ts';
@@ -145,7 +145,8 @@ export class LinuxEngine implements Engine {
     }
     const name = `${peer.address}|${peer.port}`;
     const socket = sockets.take(sockaddr, name, 0);
-    if (socket === undefined) throw Object.assign(new Error('No port is free'), { code: 'EADDRINUSE' });
+    if (typeof socket === 'string')
+      throw systemError('connect', sockets.lastErrno === 0 ? EADDRINUSE : sockets.lastErrno);
     while (this.#io.ring.receive(socket.fd) === this.#io.ring.slots);
     const words = new Int32Array(sockaddr.buffer);
     const ends = { peerWord: words[0]!, addressWord: words[1]! };

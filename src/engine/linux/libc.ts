@@ -203,6 +203,7 @@ export const EFAULT = 14;
 export const EINVAL = 22;
 export const EMSGSIZE = 90;
 export const EADDRINUSE = 98;
+export const ENETUNREACH = 101;
 export const ECONNREFUSED = 111;
 
 export const PROT_READ = 1;

@@ -34,6 +34,8 @@ const MAX_BYTES = 65_507;
 /** How long a full send buffer is waited for, all in all, before packets count as lost. */
 const PATIENCE_MS = 2;
 const PATIENCE_TURNS = 5;
+/** Calls to hand over a batch, when the kernel takes only a part of it. */
+const MAX_SUBMITS = 8;
 
 /**
  * Per destination: its sockaddr, then a control message. It is either the one that says how long a segment is, used
@@ -203,9 +205,22 @@ export class SendQueue {
     const count = this.#entries;
     if (outlet === undefined || count === 0 || this.#flushing) return;
     this.#flushing = true;
-    if (this.#isRinged) this.#submit(count);
+    try {
+      if (this.#isRinged) this.#submit(count);
+      else this.#sendAll(outlet, count);
+    } finally {
+      this.#flushing = false;
+      this.#entries = this.#iovecs = this.#control = this.#segments = 0;
+      this.#batch++;
+      // fill() would be a call out of compiled code.
+      for (let entry = 0; entry < count; entry++) this.#owners[entry] = undefined;
+    }
+    if (this.#unreadable.length > 0) this.#reportUnreadable();
+  }
+
+  #sendAll(outlet: Outlet, count: number): void {
     let turns = 0;
-    for (let entry = this.#isRinged ? count : 0; entry < count; ) {
+    for (let entry = 0; entry < count; ) {
       const sent = this.#libc.sendmmsg(outlet.fd, this.#entryAddress[entry]!, count - entry, 0);
       if (sent > 0) {
         entry += sent;
@@ -217,12 +232,6 @@ export class SendQueue {
       else if (errno === ECONNREFUSED && turns++ < ENTRIES) outlet.drainErrors();
       else this.#refused(outlet, entry++, errno);
     }
-    this.#flushing = false;
-    this.#entries = this.#iovecs = this.#control = this.#segments = 0;
-    this.#batch++;
-    // fill() would be a call out of compiled code.
-    for (let entry = 0; entry < count; entry++) this.#owners[entry] = undefined;
-    if (this.#unreadable.length > 0) this.#reportUnreadable();
   }
 
   /** Everything by one call. What fails comes back as a completion. */
@@ -233,7 +242,8 @@ export class SendQueue {
       const { outlet } = this.#owners[entry]!;
       uring.send(outlet.fd, outlet.ringId, (low + entry * MMSGHDR.size) | 0, high);
     }
-    uring.submit();
+    for (let tries = 0; uring.isPending && tries < MAX_SUBMITS; tries++) uring.submit();
+    if (uring.isPending) this.dropped(uring.dropSends(), this.#libc.errno());
   }
 
   free(): void {

@@ -3,9 +3,9 @@
  * closed after the transfer, opened again in quiet moments. Sends first replies; everything after them is a worker's.
  */
 import type { SharedView } from '../../bytes/shared-bytes.ts';
-import type { Address, BorrowedPort, TransferPort, TransferPorts } from '../types.ts';
+import type { Address, BorrowedPort, NoPort, TransferPort, TransferPorts } from '../types.ts';
 import type { PortChoice } from './port-range.ts';
-import { SO_ERROR, SOL_SOCKET, SOCKADDR_ROOM } from './libc.ts';
+import { ENETUNREACH, SO_ERROR, SOL_SOCKET, SOCKADDR_ROOM } from './libc.ts';
 import type { Destination, Outlet } from './send-queue.ts';
 import { writeSockaddr } from './socket-address.ts';
 import type { ThreadIo } from './thread-io.ts';
@@ -37,28 +37,39 @@ export class LinuxTransferPorts implements TransferPorts {
   }
 
   stock(local: string, spare: number): void {
-    const sockets = this.#at(local);
-    sockets.spare = Math.max(sockets.spare, Math.min(spare, this.#choice.size));
     try {
+      const sockets = this.#at(local);
+      sockets.spare = Math.max(sockets.spare, Math.min(spare, this.#choice.size));
       sockets.refill(spare);
     } catch (cause) {
       this.#note(cause);
     }
   }
 
-  take(local: string, peer: Address, windowBytes: number): TransferPort | undefined {
-    const { clock, libc } = this.#io;
-    const sockets = this.#at(local);
-    writeSockaddr(libc, peer, this.#sockaddr);
+  take(local: string, peer: Address, windowBytes: number): TransferPort | NoPort {
+    const { clock, libc, queue } = this.#io;
+    let sockets: TransferSockets;
+    try {
+      sockets = this.#at(local);
+      writeSockaddr(libc, peer, this.#sockaddr);
+    } catch {
+      // A scope whose interface is gone.
+      queue.dropped(1, ENETUNREACH);
+      return 'unreachable';
+    }
     this.#takenAt = clock.now();
-    let socket: TransferSocket | undefined;
     const name = `${peer.address}|${peer.port}`;
+    let socket: TransferSocket | NoPort;
     try {
       socket = sockets.take(this.#sockaddr, name, windowBytes);
     } catch (cause) {
       this.#note(cause);
+      return 'usedUp';
     }
-    if (socket === undefined) return undefined;
+    if (typeof socket === 'string') {
+      if (sockets.lastErrno !== 0) queue.dropped(1, sockets.lastErrno);
+      return socket;
+    }
     // What came before the connection is not the peer's.
     while (this.#io.ring.receive(socket.fd) === this.#io.ring.slots);
     const [peerWord = 0, addressWord = 0] = this.#words;

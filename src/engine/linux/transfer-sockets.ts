@@ -3,7 +3,7 @@
  * transfer takes one, closed after it. Idle ones are connected to themselves, so that strangers meet a closed port and
  * nothing queues up. Knows no transfers and reads nothing.
  */
-import type { Address } from '../types.ts';
+import type { Address, NoPort } from '../types.ts';
 import {
   AF_INET,
   EADDRINUSE,
@@ -12,6 +12,7 @@ import {
   type Libc,
   PMTUDISC_DONT,
   SOCKADDR_IN,
+  SOCKADDR_IN6,
   SOCK_CLOEXEC,
   SOCK_DGRAM,
   SOCK_NONBLOCK,
@@ -32,6 +33,8 @@ import { familyOf, sockaddrLength, toSockaddr } from './socket-address.ts';
 const QUARANTINE_MS = 5000;
 /** Idle sockets that are tried for one that its peer did not just have. */
 const MAX_TRIES = 8;
+/** Sockets that are tried for one that connects: no more than two, for a forged sender makes each of them fail. */
+const MAX_CONNECTS = 2;
 /** What is in flight at most with common windows; larger ones need a larger buffer to send from. */
 const USUAL_SEND_BYTES = 128 * 1024;
 const LARGE_SEND_BYTES = 32 * 1024 * 1024;
@@ -55,6 +58,8 @@ export class TransferSockets {
   readonly local: string;
   /** How many idle sockets refill() works towards. */
   spare: number;
+  /** Why the last take() found its peer unreachable. */
+  lastErrno = 0;
   readonly #libc: Libc;
   readonly #choice: PortChoice;
   readonly #now: () => number;
@@ -95,23 +100,33 @@ export class TransferSockets {
    * A socket that is connected to the peer and holds nothing yet but what came before.
    *
    * @param sockaddr the peer's. @param peer its name, to compare. @param windowBytes what may be in flight.
-   * @returns undefined when no port is free.
+   * @returns why there is none; for a peer that can't be reached, lastErrno says what the system said, 0 for a peer that
+   *   has just had every port that is free.
    * @throws Error with the system's code when none can be opened (EMFILE, EADDRNOTAVAIL).
    */
-  take(sockaddr: Uint8Array, peer: string, windowBytes: number): TransferSocket | undefined {
-    for (let tries = 0; tries < MAX_TRIES; tries++) {
+  take(sockaddr: Uint8Array, peer: string, windowBytes: number): TransferSocket | NoPort {
+    this.lastErrno = 0;
+    for (let tries = 0; tries < MAX_CONNECTS; tries++) {
       const socket = this.#pick(peer);
-      if (socket === undefined) return undefined;
+      if (socket === undefined) return this.#idle.length > 0 ? 'unreachable' : 'usedUp';
       if (this.#libc.connect(socket.fd, sockaddr, this.#length) === 0) {
         if (windowBytes > USUAL_SEND_BYTES) this.#enlarge(socket.fd);
         return socket;
       }
-      // The address it is bound to may be gone, or the peer can't be reached.
-      const errno = this.#libc.errno();
+      this.lastErrno = this.#libc.errno();
       this.#discard(socket);
-      if (tries === MAX_TRIES - 1) throw systemError('connect', errno);
+      this.#followInterface();
     }
-    return undefined;
+    return 'unreachable';
+  }
+
+  /** An interface that was made again has another index: what is bound to the old one reaches nobody any more. */
+  #followInterface(): void {
+    if (!this.local.includes('%')) return;
+    const now = toSockaddr(this.#libc, { address: this.local, port: 0 });
+    if (now.subarray(SCOPE).every((byte, at) => byte === this.#sockaddr[SCOPE + at])) return;
+    this.#sockaddr.set(now);
+    for (const socket of this.#idle.splice(0)) this.#discard(socket);
   }
 
   /** Closes a socket after its transfer. */
@@ -213,5 +228,6 @@ export class TransferSockets {
   }
 }
 
+const SCOPE = SOCKADDR_IN6.scope;
 const MTU = new Uint8Array(new Int32Array([PMTUDISC_DONT]).buffer);
 const LARGE = new Uint8Array(new Int32Array([LARGE_SEND_BYTES]).buffer);

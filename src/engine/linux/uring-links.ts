@@ -102,8 +102,9 @@ export class UringLinks implements Readable, UringHandler {
     const link = this.#links[id];
     this.#io.queue.dropped(1, errno);
     if (link === undefined || link.closed) return;
-    if (errno === ECONNREFUSED) link.receiver.onUnreachable();
-    else if (errno === EFAULT) this.#unreadable.push(link);
+    // ECONNREFUSED is the news of an ICMP error, and the packet a loss like any: a peer that is gone says so again to the
+    // next one, while a peer that lives, whose error was forged, must not be doubted for what was never sent to it.
+    if (errno === EFAULT) this.#unreadable.push(link);
     else if (link.segmented > 0 && (errno === EINVAL || errno === EMSGSIZE || errno === EIO)) {
       this.#io.queue.counts.segmentFallbacks++;
       // EIO: the device can't cut up at all; otherwise segments so long do not fit the path, and go one by one.

@@ -10,6 +10,8 @@ const SYS_SETUP = 425;
 const SYS_ENTER = 426;
 const SYS_REGISTER = 427;
 const SETUP_CQSIZE = 1 << 3;
+/** A submission that fails at once does not hold up those behind it. Since Linux 5.18. */
+const SETUP_SUBMIT_ALL = 1 << 7;
 const SETUP_SINGLE_ISSUER = 1 << 12;
 /** Completions are made when this thread asks for them, not whenever a packet arrives. Since Linux 6.1. */
 const SETUP_DEFER_TASKRUN = 1 << 13;
@@ -24,6 +26,7 @@ const SQ = { head: 0, tail: 1, mask: 2, array: 6 } as const;
 const CQ = { head: 0, tail: 1, mask: 2, cqes: 5 } as const;
 const SQE_WORDS = 16;
 const CQE_WORDS = 4;
+const OP_NOP = 0;
 const OP_SENDMSG = 9;
 const OP_ASYNC_CANCEL = 14;
 const OP_RECV = 27;
@@ -67,6 +70,7 @@ export class Uring {
   readonly #buffers: Arena;
   #views: readonly Uint8Array[] = [];
   readonly #maps: { address: bigint; length: number }[] = [];
+  readonly #sqHead: number;
   readonly #sqTail: number;
   readonly #sqMask: number;
   readonly #cqHead: number;
@@ -85,7 +89,7 @@ export class Uring {
     this.#buffers = new Arena(libc, BUFFERS * (BUFFER_ENTRY + BUFFER_BYTES));
     const params = new Int32Array(PARAMS.size >> 2);
     params[PARAMS.cqEntries] = COMPLETIONS;
-    params[PARAMS.flags] = SETUP_CQSIZE | SETUP_SINGLE_ISSUER | SETUP_DEFER_TASKRUN;
+    params[PARAMS.flags] = SETUP_CQSIZE | SETUP_SUBMIT_ALL | SETUP_SINGLE_ISSUER | SETUP_DEFER_TASKRUN;
     const bytes = new Uint8Array(params.buffer);
     this.#fd = this.#call(SYS_SETUP, SUBMISSIONS, Number(libc.address(bytes)));
     this.eventFd = libc.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -101,6 +105,7 @@ export class Uring {
       );
       this.#rings = this.#map(length, 0);
       this.#sqes = this.#map(submissions * SQE_WORDS * 4, OFF_SQES);
+      this.#sqHead = params[sq + SQ.head]! >> 2;
       this.#sqTail = params[sq + SQ.tail]! >> 2;
       this.#sqMask = this.#rings[params[sq + SQ.mask]! >> 2]!;
       this.#cqHead = params[cq + CQ.head]! >> 2;
@@ -115,8 +120,7 @@ export class Uring {
         return this.#buffers.bytes.subarray(at, at + BUFFER_BYTES);
       });
       this.#registerBuffers();
-      const eventFd = Number(libc.address(new Uint8Array(Int32Array.of(this.eventFd).buffer)));
-      this.#call(SYS_REGISTER, this.#fd, REGISTER_EVENTFD, eventFd, 1);
+      this.#register(REGISTER_EVENTFD, new Uint8Array(Int32Array.of(this.eventFd).buffer));
       if (OPEN.size === 0) process.on('exit', closeAll);
       OPEN.add(this);
     } catch (cause) {
@@ -158,6 +162,26 @@ export class Uring {
     if (this.#closed) return;
     const submitted = this.#libc.syscall(SYS_ENTER, this.#fd, this.#pending, 0, ENTER_GETEVENTS, 0, 0);
     if (submitted > 0) this.#pending -= submitted;
+  }
+
+  /**
+   * Gives up the sends that the kernel has not taken, for lack of memory: what they point to is about to change, and
+   * another transfer's packet would leave in their place. Receives stay, and are handed over later.
+   *
+   * @returns how many.
+   */
+  dropSends(): number {
+    let dropped = 0;
+    const tail = this.#rings[this.#sqTail]!;
+    for (let entry = Atomics.load(this.#rings, this.#sqHead); entry !== tail; entry = (entry + 1) | 0) {
+      const at = (entry & this.#sqMask) * SQE_WORDS;
+      if ((this.#sqes[at]! & 0xff) !== OP_SENDMSG) continue;
+      for (let word = 0; word < SQE_WORDS; word++) this.#sqes[at + word] = 0;
+      this.#sqes[at] = OP_NOP | (CQE_SKIP_SUCCESS << 8);
+      this.#sqes[at + 8] = TAG_CANCEL;
+      dropped++;
+    }
+    return dropped;
   }
 
   /** Gives completions to the handler. @returns how many datagrams were among them. */
@@ -225,8 +249,14 @@ export class Uring {
     const registration = new BigUint64Array(5);
     registration[0] = this.#buffers.address;
     new Uint32Array(registration.buffer)[2] = BUFFERS;
-    const address = Number(this.#libc.address(new Uint8Array(registration.buffer)));
-    this.#call(SYS_REGISTER, this.#fd, REGISTER_PBUF_RING, address, 1);
+    this.#register(REGISTER_PBUF_RING, new Uint8Array(registration.buffer));
+  }
+
+  #register(what: number, argument: Uint8Array): void {
+    // The first buffer's place: an address of JavaScript's own bytes would not keep them from being collected.
+    const at = BUFFERS * BUFFER_ENTRY;
+    this.#buffers.bytes.set(argument, at);
+    this.#call(SYS_REGISTER, this.#fd, what, Number(this.#buffers.address) + at, 1);
   }
 
   #provide(buffer: number): void {
