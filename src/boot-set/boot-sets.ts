@@ -53,7 +53,7 @@ export class BootSets implements Source {
     const path = cleanName(request.filename);
     if (typeof path !== 'string') return path;
     const { client } = request;
-    // What is not known may have been published a moment ago.
+    // A name that is unknown here may have been published a moment ago.
     const asked = catalog.resolve(path) ?? (catalog.refresh() ? catalog.resolve(path) : undefined);
     const isShared = shared.has(client);
     const ids = isShared ? [] : nodesInPath(path, asked?.file);
@@ -93,7 +93,7 @@ export class BootSets implements Source {
     const { catalog, pins, boots, shelf, now } = this.#parts;
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       const found = boots.find(channel, name, requester, request.client, now());
-      // What was published or chosen a moment ago counts, and so does a pin dropped by hand.
+      // The store may have changed a moment ago: a version published or chosen, a pin dropped by hand.
       if (found?.file === undefined && catalog.refresh()) continue;
       if (found === undefined) return MISSING;
       const { version, file, pin } = found;

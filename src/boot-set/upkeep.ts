@@ -68,7 +68,7 @@ export class Upkeep {
         catalog.refresh();
         if (clock.now() - this.#flushedAt >= this.#flushMs) this.#flushing = this.#flush();
       } catch (error) {
-        // What is known goes on being served.
+        // The server goes on with the versions that it knows.
         onWarning('the store can not be read', { error: String(error) });
       }
       this.#poll();

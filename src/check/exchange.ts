@@ -64,7 +64,7 @@ export interface ExchangeOptions {
   readonly signal: AbortSignal;
 }
 
-/** What a server is told that still sends when a conversation is over. */
+/** The ERROR for a server that still sends when a conversation is over. */
 const FAREWELL = error(0, 'Check is over');
 
 export class Exchange {

@@ -86,7 +86,7 @@ export class ServedStore {
     return this.#source;
   }
 
-  /** What the source would give now, without a trace in it. @param client who is where, if that is known. */
+  /** The answer that the source would give now; asking leaves no trace in it. @param client who is where, if that is known. */
   rehearse(clock: Engine['clock'], client: RehearsalOptions['client']): Promise<Rehearsal> {
     return this.#parts.Rehearsal.begin({
       ...this.#sourceOptions(clock),

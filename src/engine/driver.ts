@@ -190,7 +190,7 @@ class Running implements Steps, LinkReceiver {
   readonly #session: Session;
   readonly #content: SharedView | undefined;
   readonly #supervision: Supervision | undefined;
-  /** Whether packets are only counted: another thread has sent them. */
+  /** True while packets are only counted, because another thread has sent them. */
   #isSent = false;
   #phase = -1;
   #supervisedAt = 0;
@@ -395,6 +395,6 @@ class Running implements Steps, LinkReceiver {
   }
 }
 
-/** One for each thread: nothing outlives the call it is used in. */
+/** One packet and one control buffer for each thread: nothing outlives the call it is used in. */
 const PACKET = createPacket();
 const CONTROL = new Uint8Array(MAX_CONTROL);

@@ -44,7 +44,7 @@ const SOMEBODYS: Address = { address: '', port: 0 };
 export interface LinuxEngineOptions {
   /** Ports of transfers. Default: those that the system hands out. */
   readonly dataPorts?: PortRange;
-  /** Whether adopted ports are read and written by io_uring where there is one. Default true. */
+  /** True reads and writes adopted ports by io_uring where there is one, false by a call for each. Default true. */
   readonly uring?: boolean;
   /** Conversations at once in this thread. Default 65,536. */
   readonly links?: number;
@@ -143,16 +143,14 @@ export class LinuxEngine implements Engine {
       sockets = new TransferSockets(this.#io.libc, local, this.#choice, 0, () => this.clock.now());
       this.#sockets.set(local, sockets);
     }
-    const name = `${peer.address}|${peer.port}`;
-    const socket = sockets.take(sockaddr, name, 0);
-    if (typeof socket === 'string')
-      throw systemError('connect', sockets.lastErrno === 0 ? EADDRINUSE : sockets.lastErrno);
-    while (this.#io.ring.receive(socket.fd) === this.#io.ring.slots);
+    const socket = sockets.take(sockaddr, peer, 0);
+    if (typeof socket === 'string') throw systemError('connect', sockets.lastErrno || EADDRINUSE);
+    this.#io.discard(socket.fd);
     const words = new Int32Array(sockaddr.buffer);
     const ends = { peerWord: words[0]!, addressWord: words[1]! };
     return this.#openLink(socket.fd, socket.local, ends, receiver, (link) => {
       this.#forget(link);
-      sockets.giveBack(socket, name);
+      sockets.giveBack(socket, peer);
     });
   }
 

@@ -100,7 +100,7 @@ export class SendQueue {
   #batch = 0;
   /** Set once by whoever has one. */
   uring: Uring | undefined;
-  /** Whether the entries are for sockets on io_uring. */
+  /** True while the entries are for sockets on io_uring. */
   #isRinged = false;
   #flushing = false;
   #outlet: Outlet | undefined;

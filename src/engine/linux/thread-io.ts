@@ -54,6 +54,11 @@ export class ThreadIo {
     this.poller = new Poller(libc, this.flush);
   }
 
+  /** Reads and drops what has come to a socket before it was connected: it is not the peer's. */
+  discard(fd: number): void {
+    while (this.ring.receive(fd) === this.ring.slots);
+  }
+
   get infoRing(): ReceiveRing {
     this.#infoRing ??= new ReceiveRing(this.libc, RING_SLOTS, INFO_CONTROL_ROOM);
     return this.#infoRing;

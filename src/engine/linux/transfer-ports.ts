@@ -58,10 +58,9 @@ export class LinuxTransferPorts implements TransferPorts {
       return 'unreachable';
     }
     this.#takenAt = clock.now();
-    const name = `${peer.address}|${peer.port}`;
     let socket: TransferSocket | NoPort;
     try {
-      socket = sockets.take(this.#sockaddr, name, windowBytes);
+      socket = sockets.take(this.#sockaddr, peer, windowBytes);
     } catch (cause) {
       this.#note(cause);
       return 'usedUp';
@@ -70,11 +69,10 @@ export class LinuxTransferPorts implements TransferPorts {
       if (sockets.lastErrno !== 0) queue.dropped(1, sockets.lastErrno);
       return socket;
     }
-    // What came before the connection is not the peer's.
-    while (this.#io.ring.receive(socket.fd) === this.#io.ring.slots);
+    this.#io.discard(socket.fd);
     const [peerWord = 0, addressWord = 0] = this.#words;
     return new LinuxTransferPort(this.#io, socket, { peerWord, addressWord }, (closed) => {
-      sockets.giveBack(closed, name);
+      sockets.giveBack(closed, peer);
       this.#scheduleRefill();
     });
   }

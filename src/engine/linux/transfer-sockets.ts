@@ -50,7 +50,7 @@ interface Idle extends TransferSocket {
 }
 
 interface Rest {
-  readonly peer: string;
+  readonly peer: Address;
   readonly until: number;
 }
 
@@ -99,12 +99,12 @@ export class TransferSockets {
   /**
    * A socket that is connected to the peer and holds nothing yet but what came before.
    *
-   * @param sockaddr the peer's. @param peer its name, to compare. @param windowBytes what may be in flight.
+   * @param sockaddr the peer's. @param windowBytes what may be in flight.
    * @returns why there is none; for a peer that can't be reached, lastErrno says what the system said, 0 for a peer that
    *   has just had every port that is free.
    * @throws Error with the system's code when none can be opened (EMFILE, EADDRNOTAVAIL).
    */
-  take(sockaddr: Uint8Array, peer: string, windowBytes: number): TransferSocket | NoPort {
+  take(sockaddr: Uint8Array, peer: Address, windowBytes: number): TransferSocket | NoPort {
     this.lastErrno = 0;
     for (let tries = 0; tries < MAX_CONNECTS; tries++) {
       const socket = this.#pick(peer);
@@ -130,7 +130,7 @@ export class TransferSockets {
   }
 
   /** Closes a socket after its transfer. */
-  giveBack(socket: TransferSocket, peer: string): void {
+  giveBack(socket: TransferSocket, peer: Address): void {
     const { port } = socket.local;
     this.#rests.set(port, { peer, until: this.#now() + QUARANTINE_MS });
     this.#discard(socket);
@@ -151,7 +151,7 @@ export class TransferSockets {
     for (const socket of this.#idle.splice(0)) this.#discard(socket);
   }
 
-  #pick(peer: string): TransferSocket | undefined {
+  #pick(peer: Address): TransferSocket | undefined {
     for (let back = 1; back <= MAX_TRIES && back <= this.#idle.length; back++) {
       const at = this.#idle.length - back;
       const socket = this.#idle[at]!;
@@ -169,8 +169,9 @@ export class TransferSockets {
     return undefined;
   }
 
-  #mustWait({ rest }: Idle, peer: string): boolean {
-    return rest !== undefined && rest.peer === peer && rest.until > this.#now();
+  #mustWait({ rest }: Idle, { address, port }: Address): boolean {
+    if (rest === undefined || rest.peer.port !== port || rest.peer.address !== address) return false;
+    return rest.until > this.#now();
   }
 
   #discard({ fd, local }: TransferSocket): void {

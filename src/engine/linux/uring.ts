@@ -4,7 +4,16 @@
  * two calls for each block. Knows rings and layouts; not what a datagram means.
  */
 import { Arena, isMapFailed } from './arena.ts';
-import { EFD_CLOEXEC, EFD_NONBLOCK, type Libc, MAP_SHARED, PROT_READ, PROT_WRITE, systemError } from './libc.ts';
+import {
+  EFD_CLOEXEC,
+  EFD_NONBLOCK,
+  EINVAL,
+  type Libc,
+  MAP_SHARED,
+  PROT_READ,
+  PROT_WRITE,
+  systemError,
+} from './libc.ts';
 
 const SYS_SETUP = 425;
 const SYS_ENTER = 426;
@@ -91,11 +100,16 @@ export class Uring {
     params[PARAMS.cqEntries] = COMPLETIONS;
     params[PARAMS.flags] = SETUP_CQSIZE | SETUP_SUBMIT_ALL | SETUP_SINGLE_ISSUER | SETUP_DEFER_TASKRUN;
     const bytes = new Uint8Array(params.buffer);
-    this.#fd = this.#call(SYS_SETUP, SUBMISSIONS, Number(libc.address(bytes)));
+    try {
+      this.#fd = this.#call(SYS_SETUP, SUBMISSIONS, Number(libc.address(bytes)));
+    } catch (cause) {
+      this.#buffers.free();
+      throw cause;
+    }
     this.eventFd = libc.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     try {
       if (this.eventFd < 0) throw systemError('eventfd', libc.errno());
-      if ((params[PARAMS.features]! & FEAT_SINGLE_MMAP) === 0) throw systemError('io_uring_setup', 22);
+      if ((params[PARAMS.features]! & FEAT_SINGLE_MMAP) === 0) throw systemError('io_uring_setup', EINVAL);
       const [sq, cq] = [PARAMS.sq, PARAMS.cq];
       const submissions = params[0]!;
       const completions = params[PARAMS.cqEntries]!;
@@ -286,7 +300,7 @@ export class Uring {
   }
 }
 
-/** All of a thread's: a ring that outlives its thread would hold the sockets that it reads. */
+/** The rings of this thread: one that outlives its thread would hold the sockets that it reads. */
 const OPEN = new Set<Uring>();
 
 function closeAll(): void {

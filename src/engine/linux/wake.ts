@@ -3,7 +3,7 @@ import { EFD_CLOEXEC, EFD_NONBLOCK, type Libc, systemError } from './libc.ts';
 import type { Readable } from './poller.ts';
 import type { ThreadIo } from './thread-io.ts';
 
-/** Whoever is woken: reads the descriptor and calls `onWake`. */
+/** The end that is woken: it reads the descriptor and calls `onWake`. */
 export class Wake implements Readable {
   readonly fd: number;
   readonly #io: ThreadIo;
