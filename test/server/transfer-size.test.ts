@@ -16,6 +16,7 @@ import { DEFAULT_LIMITS } from '../../src/server/server.ts';
 
 const TRANSFERS = 5000;
 const WARM_UP = 500;
+const COLLECTIONS = 10;
 const MAX_BYTES = { main: 1280, worker: 1536 };
 
 const clock = { now: () => 12_345, wake: () => () => {} };
@@ -32,8 +33,12 @@ async function bytesEach(begin: (number: number) => void): Promise<number> {
   setFlagsFromString('--expose-gc');
   const collect: () => void = runInNewContext('gc');
   const settle = async (): Promise<number> => {
-    await new Promise((resolve) => setImmediate(resolve));
-    collect();
+    // V8 lets go of code that is no longer used only after some collections: that must not count as a transfer's.
+    for (let time = 0; time < COLLECTIONS; time++) {
+      // eslint-disable-next-line no-await-in-loop -- finalizers run between two collections.
+      await new Promise((resolve) => setImmediate(resolve));
+      collect();
+    }
     return process.memoryUsage().heapUsed;
   };
   for (let number = 0; number < WARM_UP; number++) begin(number);
@@ -71,7 +76,7 @@ it(`a running transfer takes at most ${MAX_BYTES.main} bytes of the main thread'
     admission.admit({ request, peer: peer(number), port: PORT });
   });
   expect(admission.active).toBe(WARM_UP + TRANSFERS);
-  expect(each).toBeGreaterThan(300);
+  expect(each).toBeGreaterThan(600);
   expect(each).toBeLessThan(MAX_BYTES.main);
 });
 
@@ -118,6 +123,6 @@ it(`a running transfer takes at most ${MAX_BYTES.worker} bytes of its worker's h
     running++;
   });
   expect(running).toBe(WARM_UP + TRANSFERS);
-  expect(each).toBeGreaterThan(300);
+  expect(each).toBeGreaterThan(600);
   expect(each).toBeLessThan(MAX_BYTES.worker);
 });
