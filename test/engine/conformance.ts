@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import { RawLink, RawPeer } from '../support/datagrams.ts';
+import { lastingPort } from '../support/ports.ts';
 import { type EngineRow, useBench } from './engine-row.ts';
 
 export function describeEngine(row: EngineRow): void {
@@ -26,7 +27,7 @@ export function describeEngine(row: EngineRow): void {
       });
 
       test.skipIf(second === undefined)('two addresses with the same port each answer for themselves', async () => {
-        const server = await bench().listen();
+        const server = await bench().listen(address, await lastingPort());
         const other = await bench().listen(second, server.local.port);
         const client = await bench().peer();
         client.send(other.local, 2);
@@ -65,7 +66,7 @@ export function describeEngine(row: EngineRow): void {
       });
 
       test('an address that was closed is free again, and closing it once more does not harm its next owner', async () => {
-        const server = await bench().listen();
+        const server = await bench().listen(address, await lastingPort());
         await bench().until(server.port.close());
         const next = await bench().listen(address, server.local.port);
         await bench().until(server.port.close());

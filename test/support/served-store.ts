@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Address } from '../../src/engine/types.ts';
+import { lastingPort } from './ports.ts';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
@@ -20,6 +21,7 @@ export class ServedStoreProcess {
 
   /** Starts it, at the port it had before. Resolves when it listens. */
   async start(): Promise<void> {
+    if (this.address.port === 0) this.address = { address: '127.0.0.1', port: await lastingPort() };
     const listen = `127.0.0.1:${this.address.port}`;
     const args = [MAIN, 'serve', '--listen', listen, '--admin', '127.0.0.1:0', '--log-level', 'warn', ...this.#args];
     // The line that says where it listens is information.
