@@ -65,7 +65,7 @@ export class BlobShelf {
   }
 
   /** The file's bytes, or `missing`: see lost(). A blob that is not what its record says is never given out. */
-  async acquire(file: FileRecord, mode: Mode): Promise<HeldBytes | Unloaded> {
+  acquire(file: FileRecord, mode: Mode): HeldBytes | Unloaded | Promise<HeldBytes | Unloaded> {
     if (mode === 'netascii' && file.size > MAX_NETASCII_BYTES) {
       const reason = `${file.size} bytes are too many to convert to netascii (at most ${MAX_NETASCII_BYTES})`;
       return { kind: 'denied', reason, tooLarge: true };

@@ -4,7 +4,9 @@
  * is, which version, its bytes. Runs in the server's main thread; knows no packets and starts no collection.
  */
 import { cleanName } from '../content/name.ts';
+import type { HeldBytes, Unloaded } from '../content/buffer-cache.ts';
 import type { Answer, BootRequest, Missing, NotMine, Source } from '../content/types.ts';
+import { whenReady } from '../content/when-ready.ts';
 import { type BootSetParts, type BootSetsOptions, makeParts } from './boot-set-parts.ts';
 import type { Found } from './boot/boots.ts';
 import type { ConfigPreview, ConfigRequest, ConfigVersion } from './boot/config-versions.ts';
@@ -48,7 +50,7 @@ export class BootSets implements Source {
     return this.#parts.upkeep.close();
   }
 
-  async open(request: BootRequest): Promise<Answer> {
+  open(request: BootRequest): Answer | Promise<Answer> {
     const { catalog, stages, shared, finder, boots, now } = this.#parts;
     const path = cleanName(request.filename);
     if (typeof path !== 'string') return path;
@@ -61,7 +63,7 @@ export class BootSets implements Source {
       const channel = asked.channel.name;
       if (!isShared) {
         const found = finder.find(client, ids, now());
-        return this.#openPinned(channel, asked.file, found instanceof Promise ? await found : found, request);
+        return whenReady(found, (requester) => this.#openPinned(channel, asked.file, requester, request));
       }
       // A name that says who asks needs no address.
       const [node] = behindNodeFolder(asked.file) === undefined ? [] : nodesInPath(asked.file);
@@ -89,23 +91,29 @@ export class BootSets implements Source {
     return this.#parts.configs.preview(channel, request);
   }
 
-  async #openPinned(channel: string, name: string, requester: Requester, request: BootRequest): Promise<Answer> {
+  #openPinned(
+    channel: string,
+    name: string,
+    requester: Requester,
+    request: BootRequest,
+    attempt = 1,
+  ): Answer | Promise<Answer> {
     const { catalog, pins, boots, shelf, now } = this.#parts;
-    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-      const found = boots.find(channel, name, requester, request.client, now());
-      // The store may have changed a moment ago: a version published or chosen, a pin dropped by hand.
-      if (found?.file === undefined && catalog.refresh()) continue;
-      if (found === undefined) return MISSING;
-      const { version, file, pin } = found;
-      if (file === undefined) {
-        // Where it asked from, or what it is called, may be new: a restart must not forget that.
-        await pin.committed;
-        return MISSING;
-      }
-      // Counted before anything is waited for: a boot that is being answered is not over.
-      pin.open++;
-      shelf.keepAlso(version);
-      const settled = pin.committed === undefined ? 'stands' : await pin.committed;
+    if (attempt > ATTEMPTS) {
+      return { kind: 'busy', reason: `versions of ${channel} are collected as soon as they are chosen` };
+    }
+    const tryAgain = () => this.#openPinned(channel, name, requester, request, attempt + 1);
+    const found = boots.find(channel, name, requester, request.client, now());
+    // The store may have changed a moment ago: a version published or chosen, a pin dropped by hand.
+    if (found?.file === undefined && catalog.refresh()) return tryAgain();
+    if (found === undefined) return MISSING;
+    const { version, file, pin } = found;
+    // Where it asked from, or what it is called, may be new: a restart must not forget that.
+    if (file === undefined) return whenReady(pin.committed, () => MISSING);
+    // Counted before anything is waited for: a boot that is being answered is not over.
+    pin.open++;
+    shelf.keepAlso(version);
+    return whenReady(pin.committed, (settled = 'stands') => {
       // Another server on this store may have been faster: its version is the node's.
       if (settled === 'stands' && pin.record.version === version.number) {
         return this.#answer({ version, file, pin }, request, () => {
@@ -115,11 +123,16 @@ export class BootSets implements Source {
       }
       pin.open--;
       catalog.refresh();
-    }
-    return { kind: 'busy', reason: `versions of ${channel} are collected as soon as they are chosen` };
+      return tryAgain();
+    });
   }
 
-  async #openExplicit(path: string, name: string, who: Requester | undefined, request: BootRequest): Promise<Answer> {
+  #openExplicit(
+    path: string,
+    name: string,
+    who: Requester | undefined,
+    request: BootRequest,
+  ): Answer | Promise<Answer> {
     const { catalog, stages, boots, now } = this.#parts;
     const find = (): CatalogVersion | undefined => {
       const asked = catalog.resolve(path);
@@ -147,32 +160,32 @@ export class BootSets implements Source {
   }
 
   /** Opens a file of a version that no pin protects: a note in the store does. */
-  async #openNoted(found: Found, request: BootRequest): Promise<Answer> {
+  #openNoted(found: Found, request: BootRequest): Answer | Promise<Answer> {
     const { catalog, uses, now } = this.#parts;
     const { version, pin } = found;
-    const noted = uses.use(version, now());
-    if (!(typeof noted === 'boolean' ? noted : await noted)) {
-      catalog.refresh();
-      return MISSING;
-    }
-    uses.opened(version.name);
-    if (pin !== undefined) pin.open++;
-    return this.#answer(found, request, () => {
-      if (pin !== undefined) pin.open--;
-      uses.closed(version.name, now());
+    return whenReady(uses.use(version, now()), (isThere) => {
+      if (!isThere) {
+        catalog.refresh();
+        return MISSING;
+      }
+      uses.opened(version.name);
+      if (pin !== undefined) pin.open++;
+      return this.#answer(found, request, () => {
+        if (pin !== undefined) pin.open--;
+        uses.closed(version.name, now());
+      });
     });
   }
 
   /** @param done called once: at once when there is nothing to send, else when it has been sent. */
-  async #answer({ version, file }: Found, { mode }: BootRequest, done: () => void): Promise<Answer> {
+  #answer({ version, file }: Found, { mode }: BootRequest, done: () => void): Answer | Promise<Answer> {
     const { catalog, shelf } = this.#parts;
     let isOver = false;
     const end = (): void => {
       if (!isOver) done();
       isOver = true;
     };
-    try {
-      const held = await shelf.acquire(file, mode);
+    const answer = (held: HeldBytes | Unloaded): Answer => {
       if (held.kind === 'missing') {
         catalog.refresh();
         end();
@@ -188,9 +201,16 @@ export class BootSets implements Source {
       };
       const { name, set } = version;
       return { kind: 'content', handle: held.handle, label: `${name}/${file.name}`, origin: 'bootSet', set, release };
-    } catch (error) {
+    };
+    const fail = (error: unknown): never => {
       end();
       throw error;
+    };
+    try {
+      const held = shelf.acquire(file, mode);
+      return held instanceof Promise ? held.then(answer).catch(fail) : answer(held);
+    } catch (error) {
+      return fail(error);
     }
   }
 }

@@ -27,8 +27,8 @@ export interface Loaded {
 export interface HeldBytes {
   readonly kind: 'held';
   readonly handle: SharedHandle;
-  /** Call once, when no reader is left. Calling it again does nothing. */
-  release(): void;
+  /** Call once, when no reader is left. Calling it again does nothing. A function without a `this`. */
+  readonly release: () => void;
 }
 
 export interface BufferCacheStats {
@@ -124,14 +124,18 @@ export class BufferCache {
   }
 
   /**
-   * The bytes called `key`, from memory or by `load`. However many ask at once, `load` runs once, and all get what
-   * it gives: the bytes, held for each, or its failure, or (rejected) what it threw.
+   * The bytes called `key`, at once from memory or later by `load`. However many ask at once, `load` runs once, and
+   * all get what it gives: the bytes, held for each, or its failure, or (rejected) what it threw.
    *
    * @param key must name one version of the bytes, for instance by a file's identity: versions of one name live side
    *   by side under keys of their own.
    * @param expectedBytes makes room in the budget before the load instead of after it.
    */
-  async acquire(key: string, load: () => Promise<Loaded | Unloaded>, expectedBytes = 0): Promise<HeldBytes | Unloaded> {
+  acquire(
+    key: string,
+    load: () => Promise<Loaded | Unloaded>,
+    expectedBytes = 0,
+  ): HeldBytes | Unloaded | Promise<HeldBytes | Unloaded> {
     const present = this.#held.get(key) ?? this.#unshelve(key) ?? this.#revive(key);
     if (present !== undefined) {
       this.#hits++;
@@ -144,8 +148,7 @@ export class BufferCache {
     if (refusal !== undefined) return refusal;
     const underWay = loading ?? this.#startLoad(key, load, expectedBytes);
     underWay.waiting++;
-    const result = await underWay.result;
-    return 'kind' in result ? result : this.#handOut(result);
+    return underWay.result.then((result) => ('kind' in result ? result : this.#handOut(result)));
   }
 
   /**

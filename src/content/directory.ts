@@ -10,13 +10,14 @@ import { realpath, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { LRUCache } from 'lru-cache';
 import type { MapFile } from '../bytes/shared-bytes.ts';
-import type { BufferCache } from './buffer-cache.ts';
+import type { BufferCache, HeldBytes, Unloaded } from './buffer-cache.ts';
 import { CaseFolding } from './case-folding.ts';
 import { identityOf, isFresh } from './file-identity.ts';
 import { CHANGED, type FoundFile, isInside, snapshot, type SnapshotOptions } from './file-snapshot.ts';
 import { cleanName } from './name.ts';
 import { answerToFailure } from './system-failure.ts';
 import type { Answer, BootRequest, Busy, Denied, Missing, Source } from './types.ts';
+import { whenReady } from './when-ready.ts';
 
 export interface DirectoryOptions {
   /** The folder. May be a symbolic link, also one that is switched while we run. */
@@ -48,20 +49,35 @@ const MAX_NAMES = 8192;
 const ATTEMPTS = 4;
 const DEFAULT_MAX_NETASCII_BYTES = 16 * 1024 ** 2;
 
+/**
+ * A file and the cache's keys of its bytes: one for each version of a file, whatever names lead to it. A file written
+ * just now gets other keys than the same file later, so that it is read once more when its times can be trusted.
+ */
+interface KeyedFile extends FoundFile {
+  readonly keys: Readonly<Record<Mode, string>>;
+}
+
 interface Look {
   /** When it began, by the clock. */
   readonly at: number;
-  readonly found: FoundFile | Missing | Denied | Busy;
+  readonly found: KeyedFile | Missing | Denied | Busy;
 }
 
 type Mode = BootRequest['mode'];
+
+interface Asked {
+  readonly name: string;
+  readonly mode: Mode;
+  /** Counts from 1: how often the file has changed while it was read. */
+  readonly attempt: number;
+}
 
 export class Directory implements Source {
   readonly #root: string;
   readonly #cache: BufferCache;
   readonly #folding: CaseFolding | undefined;
   readonly #maxNetasciiBytes: number;
-  readonly #take: Pick<SnapshotOptions, 'mapFile' | 'copyFile'>;
+  readonly #ways: Pick<SnapshotOptions, 'mapFile' | 'copyFile'>;
   readonly #clock: () => number;
   readonly #wallClock: () => number;
   readonly #looks = new LRUCache<string, Look>({ max: MAX_NAMES });
@@ -71,37 +87,46 @@ export class Directory implements Source {
     this.#root = resolve(options.root);
     this.#cache = options.cache;
     this.#maxNetasciiBytes = options.maxNetasciiBytes ?? DEFAULT_MAX_NETASCII_BYTES;
-    this.#take = { mapFile: options.mapFile, copyFile: options.copyFile };
+    this.#ways = { mapFile: options.mapFile, copyFile: options.copyFile };
     this.#clock = options.clock;
     this.#wallClock = options.wallClock ?? Date.now;
     this.#folding = options.caseInsensitive === true ? new CaseFolding(this.#wallClock) : undefined;
   }
 
-  async open(request: BootRequest): Promise<Answer> {
+  open(request: BootRequest): Answer | Promise<Answer> {
     const name = cleanName(request.filename);
-    if (typeof name !== 'string') return name;
-    const { mode } = request;
-    for (let attempt = 1; ; attempt++) {
-      const look = await this.#look(name);
-      const { found } = look;
-      if (found.kind !== 'file') return found;
-      if (mode === 'netascii' && found.size > this.#maxNetasciiBytes) {
-        const reason = `${found.size} bytes are too many to convert to netascii (at most ${this.#maxNetasciiBytes})`;
-        return { kind: 'denied', reason, tooLarge: true };
-      }
-      const load = () => snapshot(found, mode, this.#take);
-      const loaded = await this.#cache.acquire(this.#key(found, mode), load, found.size);
-      if (loaded.kind === 'held') {
-        return { kind: 'content', handle: loaded.handle, label: name, release: () => loaded.release() };
-      }
-      if (loaded === CHANGED) {
-        this.#forget(name, look);
-        if (attempt < ATTEMPTS) continue;
-      } else if (loaded.kind !== 'busy' && this.#looks.peek(name) === look) {
-        this.#looks.set(name, { at: look.at, found: loaded });
-      }
-      return loaded;
+    return typeof name === 'string' ? this.#open({ name, mode: request.mode, attempt: 1 }) : name;
+  }
+
+  #open(asked: Asked): Answer | Promise<Answer> {
+    return whenReady(this.#look(asked.name), (look) => this.#take(asked, look));
+  }
+
+  /** The bytes of what was found, at once if they are in memory. */
+  #take(asked: Asked, look: Look): Answer | Promise<Answer> {
+    const { found } = look;
+    const { mode } = asked;
+    if (found.kind !== 'file') return found;
+    if (mode === 'netascii' && found.size > this.#maxNetasciiBytes) {
+      const reason = `${found.size} bytes are too many to convert to netascii (at most ${this.#maxNetasciiBytes})`;
+      return { kind: 'denied', reason, tooLarge: true };
     }
+    const loaded = this.#cache.acquire(found.keys[mode], () => snapshot(found, mode, this.#ways), found.size);
+    return whenReady(loaded, (ready) => this.#answer(asked, look, ready));
+  }
+
+  #answer(asked: Asked, look: Look, loaded: HeldBytes | Unloaded): Answer | Promise<Answer> {
+    const { name, attempt } = asked;
+    if (loaded.kind === 'held') {
+      return { kind: 'content', handle: loaded.handle, label: name, release: loaded.release };
+    }
+    if (loaded === CHANGED) {
+      this.#forget(name, look);
+      if (attempt < ATTEMPTS) return this.#open({ ...asked, attempt: attempt + 1 });
+    } else if (loaded.kind !== 'busy' && this.#looks.peek(name) === look) {
+      this.#looks.set(name, { at: look.at, found: loaded });
+    }
+    return loaded;
   }
 
   /** What the name leads to: as found within the last second, or by looking now. One look at a time for a name. */
@@ -144,39 +169,28 @@ export class Directory implements Source {
   }
 
   /** @throws Error with the system's code. */
-  async #examine(path: string, root: string): Promise<FoundFile | Missing | Denied> {
+  async #examine(path: string, root: string): Promise<KeyedFile | Missing | Denied> {
     const real = await realpath(path);
     if (!isInside(real, root)) return { kind: 'denied', reason: `leads to ${real}, outside ${root}` };
     const stats = await stat(real, { bigint: true });
     if (stats.isDirectory()) return { kind: 'missing' };
     if (!stats.isFile()) return { kind: 'denied', reason: `${real} is not a regular file` };
-    return {
-      kind: 'file',
-      root,
-      path: real,
-      size: Number(stats.size),
-      identity: identityOf(stats),
-      fresh: isFresh(stats, this.#wallClock()),
-    };
-  }
-
-  /**
-   * One entry for each version of a file, whatever names lead to it. A file written just now gets another key than
-   * the same file later, so that it is read once more when its times can be trusted.
-   */
-  #key(file: FoundFile, mode: Mode): string {
-    return `${this.#root}\0${mode}\0${file.identity}\0${file.fresh}`;
+    const identity = identityOf(stats);
+    const fresh = isFresh(stats, this.#wallClock());
+    const key = (mode: Mode): string => `${this.#root}\0${mode}\0${identity}\0${fresh}`;
+    const keys = { octet: key('octet'), netascii: key('netascii') };
+    return { kind: 'file', root, path: real, size: Number(stats.size), identity, fresh, keys };
   }
 
   /** Whether the version found before is history. A link that now leads elsewhere says nothing about its old target. */
-  #isGone(before: FoundFile, now: Look['found']): boolean {
+  #isGone(before: KeyedFile, now: Look['found']): boolean {
     if (now.kind !== 'file') return true;
-    return now.path === before.path && this.#key(now, 'octet') !== this.#key(before, 'octet');
+    return now.path === before.path && now.keys.octet !== before.keys.octet;
   }
 
-  #supersede(file: FoundFile): void {
-    this.#cache.supersede(this.#key(file, 'octet'));
-    this.#cache.supersede(this.#key(file, 'netascii'));
+  #supersede({ keys }: KeyedFile): void {
+    this.#cache.supersede(keys.octet);
+    this.#cache.supersede(keys.netascii);
   }
 
   /** Drops what a look found, unless someone has looked again since. */

@@ -23,7 +23,7 @@ export class MemorySource implements Source {
     this.#files = files;
   }
 
-  async open(request: BootRequest): Promise<Answer> {
+  open(request: BootRequest): Answer {
     const name = cleanName(request.filename);
     if (typeof name !== 'string') return name;
     const bytes = this.#files.get(name);

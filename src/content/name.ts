@@ -15,6 +15,9 @@ const MISSING: Missing = { kind: 'missing' };
 // ignoreBOM keeps U+FEFF in the text: dropping it would turn what is no `..` into one.
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
+/** Names that are paths already, or would be without the slash in front: most are, and no part of them needs a look. */
+const PLAIN = /^\/?(?:[A-Za-z0-9_-][A-Za-z0-9_.-]*\/)*[A-Za-z0-9_-][A-Za-z0-9_.-]*$/;
+
 function isControl(code: number): boolean {
   return code < 0x20 || code === 0x7f;
 }
@@ -44,6 +47,9 @@ function hasControl(text: string): boolean {
  *   there is none: `denied` for `..` and control bytes, `missing` for what no file can be called. Never throws.
  */
 export function cleanName(filename: string): string | NameProblem {
+  if (filename.length <= MAX_COMPONENT_BYTES && PLAIN.test(filename)) {
+    return filename.startsWith('/') ? filename.slice(1) : filename;
+  }
   const bytes = Buffer.from(filename.slice(0, endOfName(filename)), 'latin1');
   let text: string;
   try {

@@ -74,5 +74,6 @@ export interface Renamed {
 export type Answer = Content | Missing | Denied | Busy | NotMine | Renamed;
 
 export interface Source {
-  open(request: BootRequest): Promise<Answer>;
+  /** An answer that needs no waiting is given at once: in a storm, each promise costs as much as the look-up. */
+  open(request: BootRequest): Answer | Promise<Answer>;
 }

@@ -51,8 +51,8 @@ export class ServedRoutes implements Source {
     else void this.#routes.replace(next).catch((error: unknown) => onWarning('former routes did not end', { error }));
   }
 
-  open(request: BootRequest): Promise<Answer> {
-    return this.#routes?.open(request) ?? Promise.resolve(NOT_MINE);
+  open(request: BootRequest): Answer | Promise<Answer> {
+    return this.#routes?.open(request) ?? NOT_MINE;
   }
 
   explain(request: BootRequest): Promise<Explanation> | undefined {

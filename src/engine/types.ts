@@ -84,14 +84,16 @@ export interface TransferPort extends BorrowedPort {
 
 /** Why a transfer gets no port. */
 export type NoPort =
-  /** Every port of its local address is used, or the system opens no more: whoever else asks there gets none either. */
+  /** Every port of its local address is used: whoever else asks there gets none either. */
   | 'usedUp'
+  /** The process may open no more sockets: there is one more when any transfer has ended, whatever its local address. */
+  | 'noDescriptor'
   /** This client gets none: there is no way to it, or it has just had every port that is free. Others get theirs. */
   | 'unreachable';
 
 export interface TransferPorts {
-  /** Opens ports of a local address ahead of time and keeps up to `spare` in stock. */
-  stock(local: string, spare: number): void;
+  /** Opens ports ahead of time, for `transfers` at once over all these local addresses, or as many as the engine finds fit. */
+  stock(locals: readonly string[], transfers: number): void;
   /** @param windowBytes what may be in flight at once. */
   take(local: string, peer: Address, windowBytes: number): TransferPort | NoPort;
   /** Why fewer ports could be opened than were wanted; undefined while none was missing. */

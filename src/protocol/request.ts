@@ -48,9 +48,15 @@ function stringEnd(bytes: Uint8Array, from: number, end: number): number {
   return at >= 0 && at < end ? at : -1;
 }
 
+/** Characters made by one call: as arguments they are on the stack. */
+const CHUNK = 512;
+
 function latin1(bytes: Uint8Array, from: number, to: number): string {
   let text = '';
-  for (let at = from; at < to; at++) text += String.fromCharCode(bytes[at]!);
+  // A character at a time would leave behind a string for each.
+  for (let at = from; at < to; at += CHUNK) {
+    text += String.fromCharCode.apply(undefined, bytes.subarray(at, Math.min(at + CHUNK, to)) as unknown as number[]);
+  }
   return text;
 }
 

@@ -4,7 +4,7 @@
  * an observer does with the events that it is told.
  */
 import { cleanName } from '../content/name.ts';
-import type { Answer, BootRequest, Content } from '../content/types.ts';
+import type { Answer, BootRequest, Content, NotMine } from '../content/types.ts';
 import { shareBytes } from '../bytes/shared-bytes.ts';
 import { type Captures, fill, idsOf } from './pattern.ts';
 import { RecordingObserver } from './recording-observer.ts';
@@ -31,9 +31,23 @@ export interface Lasting {
 /** Makes the text of a route. */
 type MakeText = (route: Route, asked: Asked) => Promise<Made>;
 
+/** A request on its way through the routes. */
+interface Walk {
+  readonly request: BootRequest;
+  readonly observer: RouteObserver;
+  readonly make: MakeText;
+  /** The name as it was asked for, cleaned. */
+  readonly cleaned: string;
+  /** The name as routes have rewritten it. */
+  name: string;
+  /** Whether a route was taken. */
+  isTaken: boolean;
+}
+
 /** The captures that identify the client. */
 const NAMING: ReadonlySet<string> = new Set(['mac', 'uuid', 'serial', 'ip', 'hexip']);
 
+const NOT_MINE: NotMine = { kind: 'notMine' };
 const EMPTY = shareBytes(new Uint8Array(0));
 
 export class RouteSet {
@@ -59,28 +73,19 @@ export class RouteSet {
     return handlers === undefined ? [templates] : [templates, handlers];
   }
 
-  async open(request: BootRequest): Promise<Answer> {
-    this.#inUse++;
-    try {
-      return await this.#walk(request, this.#serving, this.#serve);
-    } finally {
-      this.#leave();
-    }
+  open(request: BootRequest): Answer | Promise<Answer> {
+    return this.#whileInUse(() => this.#walk(request, this.#serving, this.#serve));
   }
 
   async explain(request: BootRequest): Promise<Explanation> {
     const recording = new RecordingObserver();
-    this.#inUse++;
-    try {
-      const answer = await this.#walk(request, recording, (route, asked) =>
-        this.#texts.rehearse(route, asked, (version) => recording.chosen(version)),
-      );
+    const make: MakeText = (route, asked) => this.#texts.rehearse(route, asked, (version) => recording.chosen(version));
+    return await this.#whileInUse(async () => {
+      const answer = await this.#walk(request, recording, make);
       const name = cleanName(request.filename);
       const neighbour = this.#nodeOf([], request.client);
       return recording.explanation(answer, typeof name === 'string' ? name : undefined, neighbour);
-    } finally {
-      this.#leave();
-    }
+    });
   }
 
   /** Ends its threads when the requests under way have been answered. */
@@ -93,59 +98,82 @@ export class RouteSet {
     await Promise.all(this.pools.map((pool) => pool.close()));
   }
 
+  #whileInUse<T>(use: () => T | Promise<T>): T | Promise<T> {
+    this.#inUse++;
+    let result: T | Promise<T>;
+    try {
+      result = use();
+    } catch (error) {
+      this.#leave();
+      throw error;
+    }
+    if (result instanceof Promise) return result.finally(() => this.#leave());
+    this.#leave();
+    return result;
+  }
+
   #leave(): void {
     if (--this.#inUse === 0) this.#whenUnused?.();
   }
 
-  async #walk(request: BootRequest, observer: RouteObserver, make: MakeText): Promise<Answer> {
+  #walk(request: BootRequest, observer: RouteObserver, make: MakeText): Answer | Promise<Answer> {
     const cleaned = cleanName(request.filename);
     if (typeof cleaned !== 'string') return cleaned;
-    let name = cleaned;
-    let isTaken = false;
-    for (const route of this.parts.routes) {
-      const captures = route.pattern.match(name);
+    return this.#walkFrom(0, { request, observer, make, cleaned, name: cleaned, isTaken: false });
+  }
+
+  /** Asks the routes from that one on. Waits only for a text that is made. */
+  #walkFrom(first: number, walk: Walk): Answer | Promise<Answer> {
+    const { request, observer, make } = walk;
+    const { routes } = this.parts;
+    for (let index = first; index < routes.length; index++) {
+      const route = routes[index]!;
+      const captures = route.pattern.match(walk.name);
       if (captures === undefined) {
         observer.passed(route, 'no match');
         continue;
       }
-      const asked = this.#asked(request, name, captures);
+      const asked = this.#asked(request, walk.name, captures);
       const why = this.#whyNot(route, asked);
       if (why !== undefined) {
         observer.passed(route, why);
         continue;
       }
-      isTaken = true;
+      walk.isTaken = true;
       observer.taken(asked);
       if (route.kind === 'rewrite') {
         const target = cleanName(Buffer.from(fill(route.config.rewrite!, captures), 'utf8').toString('latin1'));
         if (typeof target !== 'string') return target;
         observer.rewritten(route, target);
-        name = target;
+        walk.name = target;
         continue;
       }
       if (route.kind === 'refuse' || route.kind === 'empty') {
         observer.fixed(route, asked);
-        return fixedAnswer(route, name);
+        return fixedAnswer(route, walk.name);
       }
-      // oxlint-disable-next-line no-await-in-loop -- the next route is asked when this one has said no.
-      const made = await make(route, asked);
-      if (made.kind === 'made') {
-        observer.made(route, made.isStale);
-        return contentOf(made.text, request, name);
-      }
-      if (made.kind === 'none') {
-        observer.notMine(route);
-        continue;
-      }
-      const told = withRoute(route, made.reason);
-      observer.failed(route, asked, made, told);
-      const answer = answerOnFailure(route, told);
-      if (answer !== undefined) return answer;
+      return make(route, asked).then(
+        (made) => this.#answerOf(made, route, asked, walk) ?? this.#walkFrom(index + 1, walk),
+      );
     }
-    if (!isTaken) observer.untaken(name, request.client);
-    return name === cleaned
-      ? { kind: 'notMine' }
-      : { kind: 'renamed', filename: Buffer.from(name, 'utf8').toString('latin1') };
+    const { cleaned, name } = walk;
+    if (!walk.isTaken) observer.untaken(name, request.client);
+    return name === cleaned ? NOT_MINE : { kind: 'renamed', filename: Buffer.from(name, 'utf8').toString('latin1') };
+  }
+
+  /** @returns undefined where the next routes are to be asked. */
+  #answerOf(made: Made, route: Route, asked: Asked, { request, observer, name }: Walk): Answer | undefined {
+    if (made.kind === 'made') {
+      observer.made(route, made.isStale);
+      return contentOf(made.text, request, name);
+    }
+    if (made.kind === 'none') {
+      observer.notMine(route);
+      return undefined;
+    }
+    const told = withRoute(route, made.reason);
+    observer.failed(route, asked, made, told);
+    return answerOnFailure(route, told);
   }
 
   #asked({ client, local, mode }: BootRequest, name: string, captures: Captures): Asked {

@@ -61,7 +61,7 @@ export class Routes implements Source {
     return (this.#set?.parts.routes ?? []).map(({ config, kind }) => ({ match: config.match, kind }));
   }
 
-  async open(request: BootRequest): Promise<Answer> {
+  open(request: BootRequest): Answer | Promise<Answer> {
     return this.#set === undefined ? { kind: 'notMine' } : this.#set.open(request);
   }
 

@@ -12,8 +12,8 @@ import { Gate, transferKey } from './gate.ts';
 import { Lanes } from './lanes.ts';
 import { Launcher, type LauncherOptions } from './launcher.ts';
 import { startRecord, transferRecord, transferView } from './records.ts';
-import type { Resolver } from './resolver.ts';
-import { type Arrival, Transfer, mayBeProbe, requestText } from './transfer.ts';
+import type { Resolved, Resolver } from './resolver.ts';
+import { type Arrival, Transfer, mayBeProbe } from './transfer.ts';
 import {
   IGNORED,
   type Ignored,
@@ -130,9 +130,8 @@ export class Admission {
     }
     const now = this.#options.clock.now();
     const key = transferKey(peer, port.local.address);
-    const text = requestText(request);
     const known = this.#gate.find(key);
-    switch (this.#gate.judge(known, text, now)) {
+    switch (this.#gate.judge(known, request.text, now)) {
       case 'refresh':
         known!.lastRequestAt = now;
         return this.#ignore('repeated', arrival, known);
@@ -152,11 +151,11 @@ export class Admission {
     }
     const slot = this.#gate.takeSlot();
     if (slot === undefined) return this.#ignore('queueFull', arrival);
-    const transfer = new Transfer(++this.#lastId, key, slot, text, arrival, mode, now);
+    const transfer = new Transfer(++this.#lastId, key, slot, arrival, mode, now);
     this.#options.pool.cells.reset(slot, TRANSFER_STATE.resolving, now);
     this.#gate.enter(transfer);
     this.#tellOf(arrival, 'admitted', transfer);
-    void this.#resolve(transfer);
+    this.#resolve(transfer);
   }
 
   /**
@@ -252,14 +251,15 @@ export class Admission {
     this.#release(transfer);
   }
 
-  async #resolve(transfer: Transfer): Promise<void> {
-    const { filename, peer, port, mode } = transfer;
-    const answer = await this.#options.resolver.resolve({
-      filename,
-      mode,
-      client: peer.address,
-      local: port.local.address,
-    });
+  #resolve(transfer: Transfer): void {
+    const { filename, peer, local, mode } = transfer;
+    const answer = this.#options.resolver.resolve({ filename, mode, client: peer.address, local });
+    if ('kind' in answer) this.#onAnswer(transfer, answer);
+    else void answer.then((late) => this.#onAnswer(transfer, late));
+  }
+
+  #onAnswer(transfer: Transfer, answer: Resolved): void {
+    const { filename } = transfer;
     if (answer.kind === 'content') transfer.content = answer;
     if (transfer.abandoned) return this.#release(transfer);
     if (this.#draining) return this.#drop(transfer, 'draining');
@@ -320,7 +320,7 @@ export class Admission {
   #run(transfer: Transfer): boolean {
     const launch = this.#launcher.launch(transfer);
     if (launch === 'noRoom') return false;
-    if (launch === 'usedUp') return true;
+    if (launch === 'usedUp' || launch === 'noDescriptor') return true;
     this.#lanes.delete(transfer);
     if (launch === 'unreachable') {
       // It must not wait: it would be the first in its lane, and whoever is behind it would wait as well.

@@ -15,8 +15,12 @@ export interface Waiting {
   readonly quick: boolean;
 }
 
+/** Addresses whose lanes stay when they are empty. */
+const MAX_EMPTY = 64;
+
 /** Sets keep the order of arrival and let go of any member at once. */
 interface Pair<T> {
+  readonly local: string;
   readonly quick: Set<T>;
   readonly bulk: Set<T>;
 }
@@ -32,7 +36,7 @@ export class Lanes<T extends Waiting> {
   add(waiting: T): void {
     let pair = this.#byLocal.get(waiting.local);
     if (pair === undefined) {
-      pair = { quick: new Set(), bulk: new Set() };
+      pair = { local: waiting.local, quick: new Set(), bulk: new Set() };
       this.#byLocal.set(waiting.local, pair);
     }
     (waiting.quick ? pair.quick : pair.bulk).add(waiting);
@@ -43,11 +47,13 @@ export class Lanes<T extends Waiting> {
     const pair = this.#byLocal.get(waiting.local);
     if (pair?.[waiting.quick ? 'quick' : 'bulk'].delete(waiting) !== true) return;
     this.#size--;
-    if (pair.quick.size + pair.bulk.size === 0) this.#byLocal.delete(waiting.local);
+    // Empty lanes stay for the next request, for one is made and emptied with each; not of more and more addresses.
+    if (this.#byLocal.size > MAX_EMPTY && pair.quick.size + pair.bulk.size === 0) this.#byLocal.delete(waiting.local);
   }
 
   /** The next one, which stays until it is deleted. @param mayGo whether an address has room for one more. */
   next(mayGo: (local: string) => boolean): T | undefined {
+    if (this.#size === 0) return undefined;
     return this.#first('quick', mayGo) ?? this.#first('bulk', mayGo);
   }
 
@@ -63,11 +69,13 @@ export class Lanes<T extends Waiting> {
     return silent;
   }
 
-  #first(lane: keyof Pair<T>, mayGo: (local: string) => boolean): T | undefined {
+  #first(lane: 'quick' | 'bulk', mayGo: (local: string) => boolean): T | undefined {
     let first: T | undefined;
-    for (const [local, pair] of this.#byLocal) {
-      const [oldest] = pair[lane];
-      if (oldest !== undefined && (first === undefined || oldest.id < first.id) && mayGo(local)) first = oldest;
+    for (const pair of this.#byLocal.values()) {
+      const lined = pair[lane];
+      if (lined.size === 0) continue;
+      const oldest = lined.values().next().value!;
+      if ((first === undefined || oldest.id < first.id) && mayGo(pair.local)) first = oldest;
     }
     return first;
   }

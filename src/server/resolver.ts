@@ -1,6 +1,8 @@
 /** The chain of sources: each is asked in turn until one has an answer. */
 import type { Answer, BootRequest, Source } from '../content/types.ts';
 
+export type Resolved = Exclude<Answer, { kind: 'notMine' | 'renamed' }>;
+
 export class Resolver {
   readonly #sources: readonly Source[];
 
@@ -8,18 +10,43 @@ export class Resolver {
     this.#sources = sources;
   }
 
-  /** Never rejects: a source that throws counts as busy, and the client asks again. */
-  async resolve(request: BootRequest): Promise<Exclude<Answer, { kind: 'notMine' | 'renamed' }>> {
+  /**
+   * Answers at once where no source needs to wait. Never throws or rejects: a source that does counts as busy, and the
+   * client asks again.
+   */
+  resolve(request: BootRequest): Resolved | Promise<Resolved> {
+    return this.#askFrom(0, request);
+  }
+
+  #askFrom(first: number, request: BootRequest): Resolved | Promise<Resolved> {
     let asked = request;
-    for (const source of this.#sources) {
+    for (let index = first; index < this.#sources.length; index++) {
       try {
-        const answer = await source.open(asked);
+        const answer = this.#sources[index]!.open(asked);
+        if (!('kind' in answer)) return this.#waitFor(answer, index, asked);
         if (answer.kind === 'renamed') asked = { ...asked, filename: answer.filename };
         else if (answer.kind !== 'notMine') return answer;
       } catch (cause) {
-        return { kind: 'busy', reason: cause instanceof Error ? cause.message : String(cause) };
+        return busy(cause);
       }
     }
     return { kind: 'missing' };
   }
+
+  async #waitFor(pending: Promise<Answer>, index: number, asked: BootRequest): Promise<Resolved> {
+    try {
+      const answer = await pending;
+      // A source of JavaScript may forget to return one.
+      if (!('kind' in answer)) throw new TypeError('the source gave no answer');
+      if (answer.kind === 'notMine') return await this.#askFrom(index + 1, asked);
+      if (answer.kind === 'renamed') return await this.#askFrom(index + 1, { ...asked, filename: answer.filename });
+      return answer;
+    } catch (cause) {
+      return busy(cause);
+    }
+  }
+}
+
+function busy(cause: unknown): Resolved {
+  return { kind: 'busy', reason: cause instanceof Error ? cause.message : String(cause) };
 }

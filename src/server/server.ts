@@ -8,10 +8,10 @@ import type { Pool } from '../pool/pool.ts';
 import { ThreadPool } from '../pool/thread-pool.ts';
 import { OPCODE } from '../protocol/opcode.ts';
 import { MALFORMED, type Malformed } from '../protocol/packet.ts';
-import { decodeRequest } from '../protocol/request.ts';
 import type { LocalAddress } from './addresses.ts';
 import { Admission } from './admission.ts';
 import { Listener } from './listener.ts';
+import { RequestReader } from './request-reader.ts';
 import { Resolver } from './resolver.ts';
 import type { Server, ServerLimits, ServerObserver, ServerOptions, ServerStats, TransferView } from './types.ts';
 
@@ -91,12 +91,6 @@ function addErrors(
   return sum;
 }
 
-/**
- * Ports kept open for the next storm. Beyond it a port is opened when it is needed, which takes its node some 10 µs longer:
- * the machine's other programs draw from the same range.
- */
-const MAX_STOCK = 1024;
-
 type MalformedRequest = Malformed | 'notRequest';
 
 export class TftpServer implements Server {
@@ -104,6 +98,7 @@ export class TftpServer implements Server {
   readonly #engine: Engine;
   readonly #sessions: number;
   readonly #listener: Listener;
+  readonly #reader = new RequestReader();
   readonly #onWarning: ServerObserver['onWarning'];
   readonly #admission: Admission;
   readonly #malformed = Object.fromEntries([...MALFORMED, 'notRequest'].map((reason) => [reason, 0])) as Record<
@@ -167,9 +162,7 @@ export class TftpServer implements Server {
   #stockPorts(): void {
     const { transferPorts } = this.#engine;
     if (transferPorts === undefined) return;
-    const asked = this.#listener.localAddresses();
-    const wanted = Math.min(this.#sessions, MAX_STOCK);
-    for (const local of asked) transferPorts.stock(local, Math.ceil(wanted / asked.length));
+    transferPorts.stock(this.#listener.localAddresses(), this.#sessions);
     const { shortage } = transferPorts;
     if (shortage !== undefined) this.#onWarning('fewer ports for transfers than sessions', { reason: shortage });
   }
@@ -232,7 +225,7 @@ export class TftpServer implements Server {
   readonly #receive = (bytes: Uint8Array, length: number, peer: Address, port: ListeningPort): void => {
     const isTransferPacket = length >= 2 && bytes[0] === 0 && bytes[1]! >= OPCODE.DATA && bytes[1]! <= OPCODE.OACK;
     // Never answered: an answer to an answer is how two servers keep each other busy for ever (CVE-2024-2169).
-    const request = isTransferPacket ? 'notRequest' : decodeRequest(bytes, length);
+    const request = isTransferPacket ? 'notRequest' : this.#reader.read(bytes, length);
     if (typeof request === 'string') {
       this.#malformed[request]++;
       return;

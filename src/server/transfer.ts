@@ -2,11 +2,12 @@
 import type { Content } from '../content/types.ts';
 import type { Address, ListeningPort, TransferPort } from '../engine/types.ts';
 import type { Settled } from '../protocol/negotiate.ts';
-import type { AskedOption, Request } from '../protocol/request.ts';
+import type { AskedOption } from '../protocol/request.ts';
+import type { ReadRequest } from './request-reader.ts';
 
 /** A request and where it came in. */
 export interface Arrival {
-  readonly request: Request;
+  readonly request: ReadRequest;
   readonly peer: Address;
   readonly port: ListeningPort;
 }
@@ -50,11 +51,11 @@ export class Transfer {
   again: Arrival | undefined;
   againAt = 0;
 
-  constructor(id: number, key: string, slot: number, text: string, arrival: Arrival, mode: Mode, now: number) {
+  constructor(id: number, key: string, slot: number, arrival: Arrival, mode: Mode, now: number) {
     this.id = id;
     this.key = key;
     this.slot = slot;
-    this.requestText = text;
+    this.requestText = arrival.request.text;
     this.filename = arrival.request.filename;
     this.options = arrival.request.options;
     this.mode = mode;
@@ -64,13 +65,6 @@ export class Transfer {
     this.firstRequestAt = now;
     this.lastRequestAt = now;
   }
-}
-
-/** The request to the letter, to tell a repeated one from a new one. */
-export function requestText({ filename, mode, options }: Request): string {
-  let text = `${filename}\0${mode}`;
-  for (const { name, value } of options) text += `\0${name}=${value}`;
-  return text;
 }
 
 /**

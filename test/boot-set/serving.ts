@@ -110,7 +110,7 @@ export class Serving {
     this.clock.run(this.clock.now() + ms);
   }
 
-  ask(filename: string, client = CLIENT, mode: 'octet' | 'netascii' = 'octet'): Promise<Answer> {
+  async ask(filename: string, client = CLIENT, mode: 'octet' | 'netascii' = 'octet'): Promise<Answer> {
     return this.source.open({ filename, mode, client, local: '192.0.2.1' });
   }
 

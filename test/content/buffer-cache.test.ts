@@ -29,7 +29,7 @@ describe('BufferCache', () => {
   it('loads once, however many ask at once, and again only when it must', async () => {
     const cache = new BufferCache();
     const { load, finish } = pendingLoad();
-    const asks = Array.from({ length: 1000 }, () => cache.acquire('a', load));
+    const asks = Array.from({ length: 1000 }, async () => await cache.acquire('a', load));
     expect(cache.stats()).toMatchObject({ loads: 1, misses: 1000, hits: 0 });
     const { handle } = allocateShared(10);
     finish({ handle });
@@ -220,7 +220,7 @@ describe('BufferCache', () => {
       ...allocateShared(100),
       discard: () => void discarded.push(key),
     });
-    const readers = await Promise.all(Array.from({ length: 3 }, () => cache.acquire('a', load('a'), 100)));
+    const readers = await Promise.all(Array.from({ length: 3 }, async () => await cache.acquire('a', load('a'), 100)));
     const old = await cache.acquire('b', load('b'), 100);
     cache.supersede('b');
     expect(cache.stats()).toMatchObject({ heldBytes: 200, entries: 2 });

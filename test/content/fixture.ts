@@ -44,8 +44,8 @@ export function serve(root: string, options: Partial<DirectoryOptions> = {}): Fi
   return { root, cache, source, pass };
 }
 
-export function ask(source: Source, filename: string, mode: BootRequest['mode'] = 'octet'): Promise<Answer> {
-  return source.open({ filename, mode, client: '127.0.0.2', local: '127.0.0.1' });
+export async function ask(source: Source, filename: string, mode: BootRequest['mode'] = 'octet'): Promise<Answer> {
+  return await source.open({ filename, mode, client: '127.0.0.2', local: '127.0.0.1' });
 }
 
 /** A name as UTF-8 on the wire: one character per byte. */

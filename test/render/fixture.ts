@@ -50,7 +50,7 @@ export class Desk {
     return desk;
   }
 
-  ask(filename: string, more: Partial<BootRequest> = {}): Promise<Answer> {
+  async ask(filename: string, more: Partial<BootRequest> = {}): Promise<Answer> {
     return this.routes.open({ filename, mode: 'octet', client: '192.0.2.7', local: '192.0.2.1', ...more });
   }
 

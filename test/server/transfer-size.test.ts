@@ -9,8 +9,8 @@ import { type Engine, HEALTHY, type Link } from '../../src/engine/types.ts';
 import type { Pool, TransferOrder } from '../../src/pool/pool.ts';
 import { allocateCells, StateCells } from '../../src/pool/state-cells.ts';
 import { TransferRunner } from '../../src/pool/transfer-runner.ts';
-import { decodeRequest, type Request } from '../../src/protocol/request.ts';
 import { Admission } from '../../src/server/admission.ts';
+import { type ReadRequest, RequestReader } from '../../src/server/request-reader.ts';
 import { Resolver } from '../../src/server/resolver.ts';
 import { DEFAULT_LIMITS } from '../../src/server/server.ts';
 
@@ -72,7 +72,7 @@ it(`a running transfer takes at most ${MAX_BYTES.main} bytes of the main thread'
     seed: 1,
   });
   const each = await bytesEach((number) => {
-    const request = decodeRequest(REQUEST, REQUEST.length) as Request;
+    const request = new RequestReader().read(REQUEST, REQUEST.length) as ReadRequest;
     admission.admit({ request, peer: peer(number), port: PORT });
   });
   expect(admission.active).toBe(WARM_UP + TRANSFERS);

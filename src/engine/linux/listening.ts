@@ -3,13 +3,14 @@
  * comes with the address it was sent to, and replies leave from there. Requests sent to broadcast or multicast
  * addresses are not heard (RFC 1123 §4.2.3.5).
  */
+import { throwLater } from '../throw-later.ts';
 import type { Address, ListeningPort, RequestReceiver } from '../types.ts';
 import { Arena } from './arena.ts';
 import { AF_INET, IOVEC, IPV6_PKTINFO, IP_PKTINFO, MMSGHDR, SOCKADDR_ROOM, SOL_IP, SOL_IPV6 } from './libc.ts';
 import type { Readable } from './poller.ts';
 import { IN6_PKTINFO, IN_PKTINFO, controlMessage } from './packet-info.ts';
 import type { ReceiveRing } from './receive-ring.ts';
-import { fromSockaddr, interfaceName, ipv4Text, ipv6Text, sockaddrLength, toSockaddr } from './socket-address.ts';
+import { fromSockaddr, interfaceName, ipv4Text, ipv6Text, sockaddrLength, writeSockaddr } from './socket-address.ts';
 import type { ThreadIo } from './thread-io.ts';
 import { UdpSocket } from './udp-socket.ts';
 
@@ -29,6 +30,7 @@ export class LinuxListening implements Readable, ListeningPort {
   readonly #socket: UdpSocket;
   readonly #ring: ReceiveRing;
   readonly #reply: Arena;
+  readonly #replyName: Uint8Array;
   readonly #receive: RequestReceiver;
   readonly #onClosed: () => void;
   /** One per local address that was asked. */
@@ -48,6 +50,7 @@ export class LinuxListening implements Readable, ListeningPort {
     this.receiveBufferCut = this.#socket.receiveBufferCut;
     this.#ring = io.infoRing;
     this.#reply = new Arena(io.libc, REPLY.data + MAX_REPLY_BYTES);
+    this.#replyName = this.#reply.bytes.subarray(REPLY.name, REPLY.name + SOCKADDR_ROOM);
     io.poller.add(this);
   }
 
@@ -77,7 +80,7 @@ export class LinuxListening implements Readable, ListeningPort {
     // Nobody can be reached at port 0, though a datagram may claim to come from there (RFC 768).
     if (this.#closed || peer.port === 0) return;
     const { bytes: memory, i32 } = this.#reply;
-    memory.set(toSockaddr(this.#io.libc, peer), REPLY.name);
+    writeSockaddr(this.#io.libc, peer, this.#replyName);
     memory.set(bytes.subarray(0, length), REPLY.data);
     memory.set(from, REPLY.control);
     this.#reply.point(MMSGHDR.name, REPLY.name);
@@ -109,7 +112,12 @@ export class LinuxListening implements Readable, ListeningPort {
     const { libc } = this.#io;
     const peer = fromSockaddr(libc, this.#ring.bytes, this.#ring.peerWord(slot) << 2);
     const port = this.#socket.family === AF_INET ? this.#portV4(slot) : this.#portV6(slot);
-    if (port !== undefined) this.#receive(this.#ring.datagrams[slot]!, this.#ring.length(slot), peer, port);
+    if (port === undefined) return;
+    try {
+      this.#receive(this.#ring.datagrams[slot]!, this.#ring.length(slot), peer, port);
+    } catch (error) {
+      throwLater(error);
+    }
   }
 
   #portV4(slot: number): ListeningPort | undefined {

@@ -19,6 +19,7 @@ import {
   type Watch,
   systemError,
 } from './libc.ts';
+import { throwLater } from '../throw-later.ts';
 
 const EVENTS = 64;
 /** Looks at the sockets before timers and other threads' messages get their turn. */
@@ -110,9 +111,7 @@ export class Poller {
       // Under load more has come meanwhile: it is read before Node.js's loop turns, whose turn costs more than a look.
       for (let round = 0; round < ROUNDS && !this.#closed && this.#readReady(round) > 0; round++) this.#afterBatch();
     } catch (error) {
-      setImmediate(() => {
-        throw error;
-      });
+      throwLater(error);
     }
   };
 

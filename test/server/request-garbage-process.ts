@@ -1,0 +1,72 @@
+/**
+ * What requests leave behind in the main thread's heap, printed as JSON: bytes for each request of a kind. Runs in a
+ * process whose young generation is so large that nothing is collected meanwhile: what is used has been allocated.
+ */
+import { shareBytes } from '../../src/bytes/shared-bytes.ts';
+import type { Source } from '../../src/content/types.ts';
+import type { Pool } from '../../src/pool/pool.ts';
+import { allocateCells, StateCells } from '../../src/pool/state-cells.ts';
+import { Admission } from '../../src/server/admission.ts';
+import { RequestReader } from '../../src/server/request-reader.ts';
+import { Resolver } from '../../src/server/resolver.ts';
+import { DEFAULT_LIMITS } from '../../src/server/server.ts';
+
+const REQUESTS = 5000;
+const WARM_UP = 20_000;
+
+const PORT = { local: { address: '10.0.0.1', port: 69 }, reply: () => {}, close: async () => {} };
+const handle = shareBytes(new Uint8Array(100_000));
+const cells = new StateCells(allocateCells(16));
+const pool: Pool = {
+  cells,
+  workersLost: 0,
+  start: () => true,
+  hasRoom: true,
+  onEnded: () => {},
+  onRoom: () => {},
+  figures: () => {
+    throw new Error('not asked');
+  },
+  close: async () => {},
+};
+const source: Source = {
+  open: ({ filename }) =>
+    filename === 'vmlinuz' ? { kind: 'content', handle, label: filename, release: () => {} } : { kind: 'missing' },
+};
+const admission = new Admission({
+  clock: { now: () => 12_345, wake: () => () => {} },
+  pool,
+  resolver: new Resolver([source]),
+  limits: DEFAULT_LIMITS,
+  observer: { onTransfer: () => {}, onRefusal: () => {}, onWarning: () => {} },
+  maxBlksize: () => 1468,
+  attach: () => ({ length: handle.length }),
+  seed: 1,
+});
+const peer = { address: '10.1.2.3', port: 2000 };
+
+const reader = new RequestReader();
+
+function ask(bytes: Uint8Array): void {
+  const request = reader.read(bytes, bytes.length);
+  if (typeof request === 'string') throw new Error(request);
+  admission.admit({ request, peer, port: PORT });
+}
+
+function bytesEach(text: string): number {
+  const bytes = Buffer.from(text, 'latin1');
+  for (let count = 0; count < WARM_UP; count++) ask(bytes);
+  globalThis.gc!();
+  const before = process.memoryUsage().heapUsed;
+  for (let count = 0; count < REQUESTS; count++) ask(bytes);
+  return (process.memoryUsage().heapUsed - before) / REQUESTS;
+}
+
+const OPTIONS = 'octet\0tsize\0\x30\0blksize\0\x31468\0';
+process.stdout.write(
+  JSON.stringify({
+    written: bytesEach(`\0\x02vmlinuz\0${OPTIONS}`),
+    refused: bytesEach(`\0\x01pxelinux.cfg/01-52-54-00-12-34-56\0${OPTIONS}`),
+    repeated: bytesEach(`\0\x01vmlinuz\0${OPTIONS}`),
+  }),
+);
