@@ -1,7 +1,8 @@
 /**
  * All nodes ask in the same moment, as after a power cut: how long they wait for the first reply and for the file.
- * Server on one core, the client in C (bench/peers/client.c) on the other. Reveille takes part twice: warm, as a server
- * that has served before, and cold, in a process that was started for the burst.
+ * Server on one core, the client in C (bench/peers/client.c) on the other. Reveille takes part three times: warm, as a
+ * server that has served before; idle, as one that since then has collected its garbage as in hours of quiet; and cold, in
+ * a process that was started for the burst.
  *
  *   npm run bench:burst -- [--rounds 7] [--nodes 1000,5000,10000] [--only TEXT,...] [--against DIST] [--stock] [--json FILE]
  *
@@ -13,6 +14,7 @@ import { randomFillSync } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { describeCommit, describeMachine } from '../machine.ts';
 import { runStorm, type StormResult } from '../peers/run-storm.ts';
@@ -43,8 +45,12 @@ const WITHOUT_CAPABILITIES = ['setpriv', '--bounding-set', '-all', '--inh-caps',
 interface Entrant {
   readonly name: string;
   readonly contender: Contender;
-  readonly cold: boolean;
+  readonly state: 'warm' | 'idle' | 'cold';
 }
+
+const COLLECT = ['--import', join(import.meta.dirname, 'collect.mjs')];
+/** More than ten collections in two threads take. */
+const COLLECTING_MS = 2000;
 
 const work = join(tmpdir(), 'reveille-bench-peers');
 mkdirSync(work, { recursive: true });
@@ -58,16 +64,12 @@ for (const [name, size] of [
 execFileSync('chmod', ['755', root]);
 
 let started = 0;
-async function start({ contender }: Entrant): Promise<RunningServer> {
-  const stock: Contender = {
-    ...contender,
-    command: (served, port) => [...WITHOUT_CAPABILITIES, ...contender.command(served, port)],
+async function start({ contender, state }: Entrant): Promise<RunningServer> {
+  const command: Contender['command'] = (served, port) => {
+    const [program = '', ...args] = contender.command(served, port);
+    return [...(values.stock ? WITHOUT_CAPABILITIES : []), program, ...(state === 'idle' ? COLLECT : []), ...args];
   };
-  return await RunningServer.start(
-    values.stock ? stock : contender,
-    root,
-    `reveille-bench-burst-${process.pid}-${started++}`,
-  );
+  return await RunningServer.start({ ...contender, command }, root, `reveille-bench-burst-${process.pid}-${started++}`);
 }
 
 interface Burst extends StormResult {
@@ -89,10 +91,11 @@ function entrants(): Entrant[] {
   const wanted = values.only.split(',');
   return [
     ...builds.flatMap((contender) => [
-      { name: `${contender.name}, warm`, contender, cold: false },
-      { name: `${contender.name}, cold`, contender, cold: true },
+      { name: `${contender.name}, warm`, contender, state: 'warm' as const },
+      { name: `${contender.name}, idle`, contender, state: 'idle' as const },
+      { name: `${contender.name}, cold`, contender, state: 'cold' as const },
     ]),
-    ...others.map((contender) => ({ name: contender.name, contender, cold: false })),
+    ...others.map((contender) => ({ name: contender.name, contender, state: 'warm' as const })),
   ].filter(({ name }) => wanted.some((text) => name.includes(text)));
 }
 
@@ -102,7 +105,7 @@ async function takeTurns(nodes: number): Promise<Record<string, Burst[]>> {
   const running = new Map<string, RunningServer>();
   const found: Record<string, Burst[]> = Object.fromEntries(taking.map(({ name }) => [name, []]));
   try {
-    for (const entrant of taking.filter(({ cold }) => !cold)) {
+    for (const entrant of taking.filter(({ state }) => state !== 'cold')) {
       const server = await start(entrant);
       running.set(entrant.name, server);
       for (const storm of WARM_UP) await runStorm(root, server.port, storm);
@@ -112,9 +115,13 @@ async function takeTurns(nodes: number): Promise<Record<string, Burst[]>> {
         const entrant = taking[(round + place) % taking.length]!;
         const server = running.get(entrant.name) ?? (await start(entrant));
         try {
+          if (entrant.state === 'idle') {
+            server.signal('SIGUSR2');
+            await delay(COLLECTING_MS);
+          }
           found[entrant.name]!.push(await burst(server, nodes));
         } finally {
-          if (entrant.cold) await server.stop();
+          if (entrant.state === 'cold') await server.stop();
         }
       }
     }

@@ -3,19 +3,11 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
+import { lastingPort } from '../../test/support/ports.ts';
 import { type CpuAccount, openCpuAccount } from './cpu-account.ts';
 import type { Contender } from './servers.ts';
 
 const PATIENCE_MS = 15_000;
-
-async function freePort(): Promise<number> {
-  const socket = createSocket('udp4');
-  socket.bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  socket.close();
-  return port;
-}
 
 /** Asks until somebody answers. */
 async function answering(port: number, server: ChildProcess): Promise<void> {
@@ -47,7 +39,7 @@ export class RunningServer {
 
   /** @param label of this run, different from every other. @throws Error when it does not answer. */
   static async start(contender: Contender, root: string, label: string): Promise<RunningServer> {
-    const port = contender.port ?? (await freePort());
+    const port = contender.port ?? (await lastingPort());
     const account = openCpuAccount(label);
     const [command = '', ...args] = [...account.prefix, 'taskset', '-c', '0', ...contender.command(root, port)];
     const process = spawn(command, args, { stdio: 'ignore', cwd: root });
@@ -61,6 +53,10 @@ export class RunningServer {
       await server.stop();
       throw cause;
     }
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#process.kill(name);
   }
 
   /** Microseconds used so far. */

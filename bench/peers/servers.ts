@@ -33,7 +33,7 @@ export function reveille(engine: 'linux' | 'portable', dist?: string): Contender
     command: (root, port) => [
       process.execPath,
       // As deploy/reveille.service has it.
-      '--max-semi-space-size=2',
+      '--max-semi-space-size=4',
       main,
       'serve',
       root,

@@ -23,7 +23,7 @@ const MAX_ERROR_TEXT = 128;
 const FAULT_AT = ERROR_TEXT_AT + MAX_ERROR_TEXT / 4;
 /** A fault is a stack trace, of which the first lines tell what happened. */
 const MAX_FAULT_BYTES = 480;
-export const REPORTS: RingShape = { records: 1024, words: FAULT_AT + MAX_FAULT_BYTES / 4 };
+export const REPORTS: RingShape = { records: 4096, words: FAULT_AT + MAX_FAULT_BYTES / 4 };
 
 const TWO_32 = 0x1_0000_0000;
 const NONE = -1;

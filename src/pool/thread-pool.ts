@@ -40,10 +40,13 @@ let pools = 0;
  * a thread; with so little no transfer is slower, and it stays in the processor's cache.
  */
 const YOUNG_GENERATION_MIB = 6;
+/** Reports of a worker taken in one turn, some milliseconds' worth: first replies must not wait longer for them. */
+const REPORTS_A_TURN = 256;
 
 export class ThreadPool implements Pool {
   readonly cells: StateCells;
   workersLost = 0;
+  readonly #engine: Engine;
   readonly #workers: number;
   readonly #counters: SharedArrayBuffer;
   readonly #rowOwners: SharedArrayBuffer;
@@ -68,6 +71,7 @@ export class ThreadPool implements Pool {
 
   private constructor(options: ThreadPoolOptions) {
     const { workers, slots, engine, kind } = options;
+    this.#engine = engine;
     // A thread that died gives its row back only when it is gone: as many again are enough for its replacement.
     const rows = workers * 2;
     const setup: WorkerSetup = {
@@ -111,7 +115,7 @@ export class ThreadPool implements Pool {
   #fill(seat: WorkerSeat): void {
     const { task, transfer } = seat.open(this.#wake);
     this.#piscina.run(task, { transferList: transfer }).then(
-      () => seat.collect(),
+      () => void seat.collect(),
       async (cause: unknown) => {
         // The thread is going down. Whatever it may still touch is its own until it has exited.
         seat.stop();
@@ -123,7 +127,9 @@ export class ThreadPool implements Pool {
   }
 
   #collect(): void {
-    for (const seat of this.#seats) seat.collect();
+    let isMore = false;
+    for (const seat of this.#seats) isMore = seat.collect(REPORTS_A_TURN) || isMore;
+    if (isMore) this.#engine.wakes!.ring(this.#wake!);
   }
 
   /** Starts the threads and waits until each is ready. @throws Error when one can't start. */

@@ -4,6 +4,7 @@
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { TransferReport } from '../engine/report.ts';
+import { throwLater } from '../engine/throw-later.ts';
 import type { Engine } from '../engine/types.ts';
 import { ORDERS, readReport, REPORTS, slotOfReport, writeOrder } from './order-record.ts';
 import { faultReport, type TransferOrder } from './pool.ts';
@@ -69,9 +70,9 @@ export class WorkerSeat {
     if (this.#way instanceof RingWay) this.#way.flush();
   }
 
-  /** Takes the reports that have come. */
-  collect(): void {
-    if (this.#way instanceof RingWay) this.#way.collect(this.#ended);
+  /** Takes the reports that have come, `most` of them. @returns whether there may be more. */
+  collect(most = Number.POSITIVE_INFINITY): boolean {
+    return this.#way instanceof RingWay && this.#way.collect(most, this.#ended);
   }
 
   /** No more orders: the worker is going down. */
@@ -94,7 +95,12 @@ export class WorkerSeat {
   }
 
   readonly #ended = (slot: number, report: TransferReport): void => {
-    if (this.#slots.delete(slot)) this.#onEnded(slot, report);
+    if (!this.#slots.delete(slot)) return;
+    try {
+      this.#onEnded(slot, report);
+    } catch (error) {
+      throwLater(error);
+    }
   };
 }
 
@@ -126,14 +132,17 @@ class RingWay {
     if (this.#orders.wakes()) this.#engine.wakes!.ring(this.worker);
   }
 
-  collect(ended: OnEnded): void {
+  collect(most: number, ended: OnEnded): boolean {
     this.#reports.awake();
-    for (let at = this.#reports.peek(); at >= 0; at = this.#reports.peek()) {
+    for (let count = 0; count < most; count++) {
+      const at = this.#reports.peek();
+      if (at < 0) return false;
       const slot = slotOfReport(this.#reports, at);
       const report = readReport(this.#reports, at);
       this.#reports.release();
       ended(slot, report);
     }
+    return true;
   }
 
   close(): void {}

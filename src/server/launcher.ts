@@ -36,6 +36,8 @@ export class Launcher {
   readonly #bySlot: (Transfer | undefined)[] = [];
   /** Addresses whose ports are used up, until one comes back. */
   readonly #exhausted = new Set<string>();
+  /** Addresses that wait for a descriptor, until any transfer gives one back. */
+  readonly #waiting = new Set<string>();
 
   /** @param onEnded called once for each transfer that was started, when nothing of it runs any more. */
   constructor(options: LauncherOptions, onEnded: (transfer: Transfer, report: TransferReport) => void) {
@@ -50,11 +52,12 @@ export class Launcher {
     };
   }
 
-  readonly hasPorts = (local: string): boolean => !this.#exhausted.has(local);
+  readonly hasPorts = (local: string): boolean => !this.#exhausted.has(local) && !this.#waiting.has(local);
 
   /** Addresses that had no port are asked again: one that rested, or that somebody else had, may be free by now. */
   tryAgain(): void {
     this.#exhausted.clear();
+    this.#waiting.clear();
   }
 
   launch(transfer: Transfer): Launch {
@@ -65,8 +68,8 @@ export class Launcher {
     if (ports !== undefined) {
       const port = ports.take(local, peer, blksize * windowsize);
       if (port === 'unreachable') return port;
-      if (port === 'usedUp') {
-        this.#exhausted.add(local);
+      if (port === 'usedUp' || port === 'noDescriptor') {
+        (port === 'usedUp' ? this.#exhausted : this.#waiting).add(local);
         return port;
       }
       transfer.dataPort = port;
@@ -121,5 +124,6 @@ export class Launcher {
     transfer.dataPort?.release();
     transfer.dataPort = undefined;
     this.#exhausted.delete(transfer.local);
+    this.#waiting.clear();
   }
 }

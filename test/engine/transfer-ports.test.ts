@@ -2,7 +2,8 @@
  * Ports that one thread takes and another uses: the first reply, what comes before and after it, strangers, the end. Over
  * both ways of reading them: io_uring, and a call for each socket.
  */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { readdirSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { shareBytes } from '../../src/bytes/shared-bytes.ts';
 import { LinuxEngine } from '../../src/engine/linux/engine.ts';
 import { checkLinuxEngine } from '../../src/engine/linux/self-check.ts';
@@ -77,11 +78,44 @@ describe.skipIf(unavailable !== undefined).each([
     ['to a broadcast address', { address: '255.255.255.255', port: 2000 }],
     ['by an interface that is gone', { address: 'fe80::1%nosuch0', port: 2000 }],
   ])('is not to be had %s, counts as an error, and the next peer gets one', async (_what, nobody) => {
-    main.transferPorts.stock(LOCAL, 4);
+    main.transferPorts.stock([LOCAL], 4);
     for (let time = 0; time < 20; time++) expect(main.transferPorts.take(LOCAL, nobody, 1468)).toBe('unreachable');
     expect(main.health().sendDrops).toBe(20);
     const peer = await RawPeer.open(others, LOCAL);
     take(peer.local).release();
+  });
+
+  it('is not to be had once the descriptors for transfers are used up, and is again when one has been closed', async () => {
+    const few = new LinuxEngine({ descriptors: 2 });
+    onTestFinished(() => few.close());
+    const peer = { address: LOCAL, port: 2000 };
+    const ports = [1, 2, 3].map(() => few.transferPorts.take(LOCAL, peer, 1468));
+    expect(ports.map((port) => (typeof port === 'string' ? port : 'port'))).toEqual(['port', 'port', 'noDescriptor']);
+    expect(few.transferPorts.take('127.0.0.2', peer, 1468)).toBe('noDescriptor');
+    (ports[0] as TransferPort).release();
+    expect(few.transferPorts.take('127.0.0.2', peer, 1468)).toMatchObject({ local: { address: '127.0.0.2' } });
+  });
+
+  it('is in stock at each address alike, however few descriptors there are, and what is missing is said', async () => {
+    const few = new LinuxEngine({ descriptors: 80 });
+    onTestFinished(() => few.close());
+    const before = readdirSync('/proc/self/fd').length;
+    few.transferPorts.stock([LOCAL, '127.0.0.2'], 80);
+    expect(few.transferPorts.shortage).toBe(undefined);
+    // One of eight descriptors, shared by two addresses.
+    expect(readdirSync('/proc/self/fd').length - before).toBe(10);
+    few.transferPorts.stock([LOCAL, '127.0.0.2'], 81);
+    expect(few.transferPorts.shortage).toBe('81 transfers may run at once, at most 80 have a port');
+  });
+
+  it('leaves nothing open at addresses that were asked once, where there are few descriptors', async () => {
+    const few = new LinuxEngine({ descriptors: 20 });
+    onTestFinished(() => few.close());
+    for (let last = 1; last <= 50; last++) {
+      const port = few.transferPorts.take(`127.0.1.${last}`, { address: LOCAL, port: 2000 }, 1468);
+      expect(port).toMatchObject({ local: { address: `127.0.1.${last}` } });
+      (port as TransferPort).release();
+    }
   });
 
   it('carries the first reply of one thread, and everything else of the other', async () => {

@@ -44,6 +44,8 @@ const SOMEBODYS: Address = { address: '', port: 0 };
 export interface LinuxEngineOptions {
   /** Ports of transfers. Default: those that the system hands out. */
   readonly dataPorts?: PortRange;
+  /** Sockets that transferPorts opens at most. Default: what the process may open, less some for everything else. */
+  readonly descriptors?: number;
   /** True reads and writes adopted ports by io_uring where there is one, false by a call for each. Default true. */
   readonly uring?: boolean;
   /** Conversations at once in this thread. Default 65,536. */
@@ -76,7 +78,7 @@ export class LinuxEngine implements Engine {
     this.#io = new ThreadIo(loadLibc(), this.#maxLinks, this.clock);
     this.#mayUring = options.uring ?? true;
     this.#choice = new PortChoice(options.dataPorts);
-    this.transferPorts = new LinuxTransferPorts(this.#io, this.#choice);
+    this.transferPorts = new LinuxTransferPorts(this.#io, this.#choice, options.descriptors);
   }
 
   async listen(local: Address, receive: RequestReceiver): Promise<ListeningPort> {
@@ -140,7 +142,9 @@ export class LinuxEngine implements Engine {
   #openOwn(local: string, peer: Address, sockaddr: Uint8Array, receiver: LinkReceiver): TransferLink {
     let sockets = this.#sockets.get(local);
     if (sockets === undefined) {
-      sockets = new TransferSockets(this.#io.libc, local, this.#choice, 0, () => this.clock.now());
+      sockets = new TransferSockets(this.#io.libc, local, this.#choice, { left: Number.POSITIVE_INFINITY }, () =>
+        this.clock.now(),
+      );
       this.#sockets.set(local, sockets);
     }
     const socket = sockets.take(sockaddr, peer, 0);

@@ -18,6 +18,7 @@ export interface Libc {
   readonly getsockname: (fd: number, address: Uint8Array, length: Uint8Array) => number;
   readonly setsockopt: (fd: number, level: number, name: number, value: Uint8Array, length: number) => number;
   readonly getsockopt: (fd: number, level: number, name: number, value: Uint8Array, length: Uint8Array) => number;
+  readonly getrlimit: (resource: number, into: Uint8Array) => number;
   readonly close: (fd: number) => number;
   readonly eventfd: (initial: number, flags: number) => number;
   readonly read: (fd: number, into: Uint8Array, length: number) => number;
@@ -75,6 +76,7 @@ const SIGNATURES = {
   getsockname: 'int getsockname(int, void *, void *)',
   setsockopt: 'int setsockopt(int, int, int, void *, int)',
   getsockopt: 'int getsockopt(int, int, int, void *, void *)',
+  getrlimit: 'int getrlimit(int, void *)',
   close: 'int close(int)',
   eventfd: 'int eventfd(unsigned int, int)',
   read: 'int64_t read(int, void *, size_t)',
@@ -160,6 +162,8 @@ export const SOCK_CLOEXEC = 0o2000000;
 export const EFD_NONBLOCK = 0o4000;
 export const EFD_CLOEXEC = 0o2000000;
 
+export const RLIMIT_NOFILE = 7;
+
 export const SOL_SOCKET = 1;
 export const SO_ERROR = 4;
 export const SO_SNDBUF = 7;
@@ -201,6 +205,7 @@ export const EIO = 5;
 export const EAGAIN = 11;
 export const EFAULT = 14;
 export const EINVAL = 22;
+export const EMFILE = 24;
 export const EMSGSIZE = 90;
 export const EADDRINUSE = 98;
 export const ENETUNREACH = 101;

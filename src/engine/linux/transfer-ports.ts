@@ -5,23 +5,34 @@
 import type { SharedView } from '../../bytes/shared-bytes.ts';
 import type { Address, BorrowedPort, NoPort, TransferPort, TransferPorts } from '../types.ts';
 import type { PortChoice } from './port-range.ts';
-import { ENETUNREACH, SO_ERROR, SOL_SOCKET, SOCKADDR_ROOM } from './libc.ts';
+import { ENETUNREACH, type Libc, RLIMIT_NOFILE, SO_ERROR, SOL_SOCKET, SOCKADDR_ROOM } from './libc.ts';
 import type { Destination, Outlet } from './send-queue.ts';
 import { writeSockaddr } from './socket-address.ts';
 import type { ThreadIo } from './thread-io.ts';
-import { type TransferSocket, TransferSockets } from './transfer-sockets.ts';
+import { type SocketBudget, type TransferSocket, TransferSockets } from './transfer-sockets.ts';
 
 /** Sockets opened in one go, and the pause after it: requests must not wait for it long. */
 const SLICE = 32;
 const PAUSE_MS = 2;
 /** No refill while transfers begin: so long after the last one. */
 const QUIET_MS = 5;
+/**
+ * At most one of so many ports of the range, and of so many descriptors, is kept open for the next storm: the machine's other programs
+ * have ports in the same range. A port that is opened when it is needed costs its node, and those behind it, some 10 µs.
+ */
+const STOCK_DIVISOR = 8;
+/** What the system says when the process, or the machine, has sockets enough. */
+const SHORT_OF: ReadonlySet<string | undefined> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
+/** Descriptors that are left for files, for other sockets and for the threads. */
+const OTHER_DESCRIPTORS = 256;
 /** Local addresses whose stock is kept; beyond it the oldest is closed. */
 const MAX_LOCALS = 256;
 
 export class LinuxTransferPorts implements TransferPorts {
   readonly #io: ThreadIo;
   readonly #choice: PortChoice;
+  readonly #descriptors: number;
+  readonly #budget: SocketBudget;
   readonly #byLocal = new Map<string, TransferSockets>();
   readonly #sockaddr = new Uint8Array(SOCKADDR_ROOM);
   readonly #words = new Int32Array(this.#sockaddr.buffer);
@@ -31,18 +42,30 @@ export class LinuxTransferPorts implements TransferPorts {
   /** What the system said when no more sockets were to be had. */
   shortage: string | undefined;
 
-  constructor(io: ThreadIo, choice: PortChoice) {
+  /** @param descriptors sockets at most, over all local addresses; undefined: what the process may open. */
+  constructor(io: ThreadIo, choice: PortChoice, descriptors: number | undefined) {
     this.#io = io;
     this.#choice = choice;
+    this.#descriptors = descriptors ?? descriptorsForTransfers(io.libc);
+    this.#budget = { left: this.#descriptors };
   }
 
-  stock(local: string, spare: number): void {
-    try {
-      const sockets = this.#at(local);
-      sockets.spare = Math.max(sockets.spare, Math.min(spare, this.#choice.size));
-      sockets.refill(spare);
-    } catch (cause) {
-      this.#note(cause);
+  stock(locals: readonly string[], transfers: number): void {
+    const most = Math.min(this.#choice.size, this.#descriptors);
+    if (transfers > most) this.shortage ??= `${transfers} transfers may run at once, at most ${most} have a port`;
+    const each = Math.min(
+      Math.ceil(transfers / locals.length),
+      this.#choice.size / STOCK_DIVISOR,
+      this.#descriptors / STOCK_DIVISOR / locals.length,
+    );
+    for (const local of locals) {
+      try {
+        const sockets = this.#at(local);
+        sockets.spare = Math.max(sockets.spare, Math.floor(each), 1);
+        sockets.refill(sockets.spare);
+      } catch (cause) {
+        this.#note(cause);
+      }
     }
   }
 
@@ -63,7 +86,7 @@ export class LinuxTransferPorts implements TransferPorts {
       socket = sockets.take(this.#sockaddr, peer, windowBytes);
     } catch (cause) {
       this.#note(cause);
-      return 'usedUp';
+      return SHORT_OF.has((cause as NodeJS.ErrnoException).code) ? 'noDescriptor' : 'usedUp';
     }
     if (typeof socket === 'string') {
       if (sockets.lastErrno !== 0) queue.dropped(1, sockets.lastErrno);
@@ -93,7 +116,9 @@ export class LinuxTransferPorts implements TransferPorts {
       this.#byLocal.delete(oldest!.local);
     }
     const { libc, clock } = this.#io;
-    const sockets = new TransferSockets(libc, local, this.#choice, SLICE, () => clock.now());
+    const sockets = new TransferSockets(libc, local, this.#choice, this.#budget, () => clock.now());
+    // As many addresses as there may be take no more descriptors than the stock does.
+    sockets.spare = Math.floor(Math.min(SLICE, this.#descriptors / STOCK_DIVISOR / MAX_LOCALS));
     this.#byLocal.set(local, sockets);
     return sockets;
   }
@@ -129,6 +154,13 @@ export class LinuxTransferPorts implements TransferPorts {
     }
     return wanted;
   }
+}
+
+function descriptorsForTransfers(libc: Libc): number {
+  const limits = new BigUint64Array(2);
+  if (libc.getrlimit(RLIMIT_NOFILE, new Uint8Array(limits.buffer)) !== 0) return Number.POSITIVE_INFINITY;
+  const most = Number(limits[0]);
+  return Math.max(most - OTHER_DESCRIPTORS, Math.floor(most / 2));
 }
 
 class LinuxTransferPort implements TransferPort, Outlet, Destination {

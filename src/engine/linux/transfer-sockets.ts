@@ -7,6 +7,7 @@ import type { Address, NoPort } from '../types.ts';
 import {
   AF_INET,
   EADDRINUSE,
+  EMFILE,
   IPV6_MTU_DISCOVER,
   IP_MTU_DISCOVER,
   type Libc,
@@ -39,6 +40,11 @@ const MAX_CONNECTS = 2;
 const USUAL_SEND_BYTES = 128 * 1024;
 const LARGE_SEND_BYTES = 32 * 1024 * 1024;
 
+/** Sockets that may still be opened, over all local addresses. */
+export interface SocketBudget {
+  left: number;
+}
+
 export interface TransferSocket {
   readonly fd: number;
   readonly local: Address;
@@ -57,11 +63,12 @@ interface Rest {
 export class TransferSockets {
   readonly local: string;
   /** How many idle sockets refill() works towards. */
-  spare: number;
+  spare = 0;
   /** Why the last take() found its peer unreachable. */
   lastErrno = 0;
   readonly #libc: Libc;
   readonly #choice: PortChoice;
+  readonly #budget: SocketBudget;
   readonly #now: () => number;
   readonly #family: number;
   readonly #length: number;
@@ -76,12 +83,12 @@ export class TransferSockets {
   #closed = false;
 
   /** @throws Error for a text that is no address. */
-  constructor(libc: Libc, local: string, choice: PortChoice, spare: number, now: () => number) {
+  constructor(libc: Libc, local: string, choice: PortChoice, budget: SocketBudget, now: () => number) {
     this.#libc = libc;
     this.#choice = choice;
+    this.#budget = budget;
     this.#now = now;
     this.local = local;
-    this.spare = spare;
     this.#family = familyOf(local);
     this.#length = sockaddrLength(familyOf(local));
     this.#sockaddr = toSockaddr(libc, { address: local, port: 0 });
@@ -178,11 +185,13 @@ export class TransferSockets {
     this.#libc.close(fd);
     this.#isOpen[local.port] = 0;
     this.#open--;
+    this.#budget.left++;
   }
 
   /** @returns undefined when every port of the range is taken. */
   #openIdle(): Idle | undefined {
     if (this.#closed || this.#open >= this.#choice.size) return undefined;
+    if (this.#budget.left <= 0) throw systemError('socket', EMFILE);
     const fd = this.#libc.socket(this.#family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) throw systemError('socket', this.#libc.errno());
     const port = this.#bind(fd);
@@ -206,6 +215,7 @@ export class TransferSockets {
       if (this.#libc.bind(fd, this.#sockaddr, this.#length) === 0) {
         this.#isOpen[port] = 1;
         this.#open++;
+        this.#budget.left--;
         return port;
       }
       const errno = this.#libc.errno();

@@ -331,6 +331,10 @@ ${facts([
   ['Busiest thread', `${formatShare(own.busiest_thread, 1)} of its time, ${formatMany(own.threads, 'thread')}`],
   ['CPU time', formatMs(own.cpu_s * 1000)],
   ['Event loop delay', `p50 ${formatMs(delay.p50)}, p99 ${formatMs(delay.p99)}, max ${formatMs(delay.max)}`],
+  [
+    'Own share',
+    `of each time above, ${formatMs(delay.p50)} (p50) to ${formatMs(delay.p99)} (p99) may be the storm’s own`,
+  ],
   ['Dropped', own.drops === null ? 'not known' : formatMany(own.drops, 'datagram')],
   ['Engine', escapeHtml(own.engine)],
   [

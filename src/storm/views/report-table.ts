@@ -1,6 +1,6 @@
 /** A storm's report as plain text for a terminal. Knows the report's shape and how wide a line may be, nothing of where it goes. */
 import { formatBytes, formatCount, formatMany, formatMs, formatRate, formatShare } from '../../text/figures.ts';
-import type { Percentiles, StormReport } from '../report.ts';
+import type { HarnessReport, Percentiles, StormReport } from '../report.ts';
 
 export interface TableOptions {
   /** Columns of the terminal: 80 to 120 are used. Default 100. */
@@ -157,6 +157,11 @@ function failures({ failures: all }: StormReport, width: number, paint: Paint): 
   ];
 }
 
+/** A packet that has arrived waits for the storm's event loop like anything else. */
+function ownShare({ event_loop_delay_ms: { p50, p99 } }: HarnessReport): string {
+  return `of each time above, ${formatMs(p50)} (p50) to ${formatMs(p99)} (p99) may be the storm's own`;
+}
+
 function harness({ harness: own, machine, duration_s }: StormReport, width: number, paint: Paint): string[] {
   const delay = own.event_loop_delay_ms;
   const figures = [
@@ -171,6 +176,7 @@ function harness({ harness: own, machine, duration_s }: StormReport, width: numb
   const lines = [
     ...wrap(`Harness: ${list(figures, ' · ')}`, width, ''),
     ...wrap(`${cpu}, ${formatMany(cores, 'core')}, Node.js ${node}, ${kernel}`, width, '  '),
+    ...wrap(ownShare(own), width, '  '),
     ...(duration_s < 1
       ? wrap('so short a storm is measured with the start of its own threads in it', width, '  ')
       : []),
