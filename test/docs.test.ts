@@ -129,7 +129,7 @@ describe('docs/configuration.md', () => {
     const bounds = rows
       .filter(([, , , allowed]) => /^\d+ to \d+$/.test(allowed!))
       .map(([key, , , allowed]) => [bare(key!), `a whole number from ${allowed}`]);
-    expect(bounds).toHaveLength(7);
+    expect(bounds).toHaveLength(13);
     const kinds = Object.entries(SETTING_KINDS).map(([key, { expected }]) => [key, expected]);
     expect(bounds).toEqual(kinds.filter(([, expected]) => expected!.startsWith('a whole number')));
   });
@@ -148,7 +148,7 @@ describe('docs/configuration.md', () => {
 
   it('names exactly the flags of reveille serve', async () => {
     const page = read('docs/configuration.md').split('## Flags of `reveille get`')[0]!;
-    const named = new Set([...page.matchAll(/`(--[a-z-]+)/g)].map((match) => match[1]!));
+    const named = new Set([...page.matchAll(/`(--[a-z0-9-]+)/g)].map((match) => match[1]!));
     expect([...named].toSorted()).toEqual(await helpFlags('serve'));
   });
 
@@ -219,7 +219,7 @@ describe('docs/boot-configs.md', () => {
 
   it('names exactly the flags of the previews', async () => {
     const page = read('docs/boot-configs.md').split('## See before serving')[1]!;
-    const named = new Set([...page.matchAll(/`(--[a-z-]+)/g)].map((match) => match[1]!));
+    const named = new Set([...page.matchAll(/`(--[a-z0-9-]+)/g)].map((match) => match[1]!));
     const { stdout } = await run(process.execPath, [CLI, 'explain', '--help']);
     const flags = [...stdout.matchAll(/^ {2}(--[a-z-]+)/gm)].map((match) => match[1]!);
     expect([...named].toSorted()).toEqual(flags.filter((flag) => flag !== '--help').toSorted());
@@ -249,7 +249,7 @@ describe('docs/protocol.md', () => {
   });
 
   it('quotes error texts that the code sends', () => {
-    const sent = ['src/server/admission.ts', 'src/session/sender.ts', 'src/engine/driver.ts', 'src/engine/stranger.ts']
+    const sent = ['src/server/refuser.ts', 'src/session/sender.ts', 'src/engine/driver.ts', 'src/engine/stranger.ts']
       .map(read)
       .join('');
     for (const [, , text] of table('docs/protocol.md', 'Errors we send')) expect(sent).toContain(`'${bare(text!)}'`);

@@ -17,7 +17,7 @@ import type { PinPolicy } from './boot/pins.ts';
 import { RenderedNotes } from './boot/rendered-notes.ts';
 import type { LabelsOf } from './boot/version-choice.ts';
 import { type AddressTable, AddressTables, type TablesClock } from './node/address-tables.ts';
-import { SharedNetworks } from './node/shared-networks.ts';
+import { NetworkList } from './node/network-list.ts';
 import { Catalog } from './store/catalog.ts';
 import type { Store } from './store/store.ts';
 import { Upkeep } from './upkeep.ts';
@@ -54,7 +54,7 @@ export interface BootSetParts {
   readonly catalog: Catalog;
   readonly policies: PinPolicies;
   readonly stages: BootStages;
-  readonly shared: SharedNetworks;
+  readonly shared: NetworkList;
   readonly pins: PinTable;
   readonly finder: NodeFinder;
   readonly boots: Boots;
@@ -76,7 +76,7 @@ export function makeParts(options: BootSetsOptions): BootSetParts {
   const catalog = new Catalog(store);
   const policies = new PinPolicies(catalog, options.policy);
   const stages = new BootStages(options.stageZero);
-  const shared = new SharedNetworks(options.sharedNetworks ?? []);
+  const shared = new NetworkList(options.sharedNetworks ?? []);
 
   const most = options.mostPins === undefined ? {} : { most: options.mostPins };
   const pins = new PinTable({ store: options.pins ?? new StoredPins(store), catalog, onFailure, ...most });

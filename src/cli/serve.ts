@@ -68,6 +68,41 @@ export function addServe(program: Command, context: CommandContext, done: (code:
     .option('--sessions <N>', 'transfers at once (default: 10000)', flag('--sessions', KINDS.sessions))
     .option('--queue <N>', 'requests that may wait for a session (default: 65536)', flag('--queue', KINDS.queue))
     .option(
+      '--clients <CIDR>',
+      'network whose addresses may ask, repeatable (default: all)',
+      addTo('--clients', KINDS.clients),
+    )
+    .option(
+      '--half-open <N>',
+      'transfers at once that nobody has answered (default: 2048)',
+      flag('--half-open', KINDS.halfOpen),
+    )
+    .option(
+      '--half-open-per-network <N>',
+      'the same of a /24 or /64 (default: 512)',
+      flag('--half-open-per-network', KINDS.halfOpenPerNetwork),
+    )
+    .option(
+      '--half-open-per-address <N>',
+      'the same of an address (default: 64)',
+      flag('--half-open-per-address', KINDS.halfOpenPerAddress),
+    )
+    .option(
+      '--sessions-per-address <N>',
+      'transfers at once of an address (default: 256)',
+      flag('--sessions-per-address', KINDS.sessionsPerAddress),
+    )
+    .option(
+      '--sessions-per-network4 <N>',
+      'transfers at once of a /24 (default: 2048)',
+      flag('--sessions-per-network4', KINDS.sessionsPerNetwork4),
+    )
+    .option(
+      '--sessions-per-network6 <N>',
+      'transfers at once of a /64 (default: 8192)',
+      flag('--sessions-per-network6', KINDS.sessionsPerNetwork6),
+    )
+    .option(
       '--max-windowsize <N>',
       'largest window granted (default: 64)',
       flag('--max-windowsize', KINDS.maxWindowsize),

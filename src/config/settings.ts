@@ -4,7 +4,7 @@
  */
 import { availableParallelism, totalmem } from 'node:os';
 import type { Address } from '../engine/types.ts';
-import { isNetwork } from '../boot-set/node/shared-networks.ts';
+import { isNetwork } from '../boot-set/node/network-list.ts';
 import type { RouteConfig } from '../render/types.ts';
 import { MAX_BLKSIZE, MIN_BLKSIZE } from '../protocol/negotiate.ts';
 import { routeList } from './route-list.ts';
@@ -44,6 +44,16 @@ export interface Settings {
   readonly memoryLimit: number;
   readonly sessions: number;
   readonly queue: number;
+  /** Networks, as CIDR, whose addresses may ask; empty: all. */
+  readonly clients: readonly string[];
+  /** Transfers that nobody has answered: at once, of a network, of an address. */
+  readonly halfOpen: number;
+  readonly halfOpenPerNetwork: number;
+  readonly halfOpenPerAddress: number;
+  /** Transfers that have been answered: of an address, of a /24 of IPv4, of a /64 of IPv6. */
+  readonly sessionsPerAddress: number;
+  readonly sessionsPerNetwork4: number;
+  readonly sessionsPerNetwork6: number;
   readonly maxWindowsize: number;
   /** In bytes; undefined: what fits the interface's MTU. */
   readonly maxBlksize: number | undefined;
@@ -105,6 +115,13 @@ export const SETTING_KINDS: { readonly [K in keyof Settings]: ValueKind<NonNulla
   memoryLimit: size('a size such as 512MiB or 2GiB'),
   sessions: wholeNumber(1, 1_000_000),
   queue: wholeNumber(1, 10_000_000),
+  clients: listOf('a network such as 192.0.2.0/24, or a list of at most 256', isNetwork, 256),
+  halfOpen: wholeNumber(1, 1_000_000),
+  halfOpenPerNetwork: wholeNumber(1, 1_000_000),
+  halfOpenPerAddress: wholeNumber(1, 1_000_000),
+  sessionsPerAddress: wholeNumber(1, 1_000_000),
+  sessionsPerNetwork4: wholeNumber(1, 1_000_000),
+  sessionsPerNetwork6: wholeNumber(1, 1_000_000),
   maxWindowsize: wholeNumber(1, 32_767),
   maxBlksize: wholeNumber(MIN_BLKSIZE, MAX_BLKSIZE),
   acknowledgeTimeout: yesOrNo,
@@ -165,6 +182,13 @@ export function defaultSettings(): Settings {
     memoryLimit: defaultMemoryLimit(),
     sessions: 10_000,
     queue: 65_536,
+    clients: [],
+    halfOpen: 2048,
+    halfOpenPerNetwork: 512,
+    halfOpenPerAddress: 64,
+    sessionsPerAddress: 256,
+    sessionsPerNetwork4: 2048,
+    sessionsPerNetwork6: 8192,
     maxWindowsize: 64,
     maxBlksize: undefined,
     acknowledgeTimeout: false,

@@ -269,7 +269,8 @@ export class BufferCache {
   /** Why there is no memory for so many bytes more, if there is none. Idle bytes would make way. */
   #refusal(bytes: number): Unloaded | undefined {
     if (this.#heldBytes + bytes <= this.#limitBytes) return undefined;
-    if (bytes <= this.#limitBytes) return { kind: 'busy', reason: 'the memory limit is reached' };
+    if (bytes <= this.#limitBytes)
+      return { kind: 'busy', reason: 'the memory limit is reached', isShortOfMemory: true };
     return { kind: 'denied', reason: `${bytes} bytes exceed the memory limit`, tooLarge: true };
   }
 

@@ -57,6 +57,8 @@ export interface Denied {
 export interface Busy {
   readonly kind: 'busy';
   readonly reason: string;
+  /** Whether others must give memory back first. */
+  readonly isShortOfMemory?: boolean;
 }
 
 /** This source has nothing to do with such names: ask the next. */

@@ -12,6 +12,8 @@ import { type Admin, startAdmin } from '../admin/admin-server.ts';
 import { escapeText } from '../text/escape.ts';
 import { errorCode, errorLine } from '../text/error-text.ts';
 import { firstFetch } from './first-fetch.ts';
+import { NetworkList } from '../boot-set/node/network-list.ts';
+import { mayAsk, publicAddress } from './client-networks.ts';
 import type { CommandContext } from './interrupts.ts';
 import { Log, type LogTarget, stdoutTarget } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
@@ -213,6 +215,7 @@ class ServerRun {
     const { settings } = this.#options;
     // Who can't be asked need not listen.
     const watched = this.#admin === undefined ? undefined : this.#state;
+    const shared = new NetworkList(settings.sharedNetworks);
     return {
       listen: settings.listen,
       sources: (engine) => this.#content.sources(engine),
@@ -227,7 +230,17 @@ class ServerRun {
         maxWindowsize: settings.maxWindowsize,
         maxBlksize: settings.maxBlksize,
         acknowledgeTimeout: settings.acknowledgeTimeout,
+        halfOpen: {
+          total: settings.halfOpen,
+          perPrefix: settings.halfOpenPerNetwork,
+          perAddress: settings.halfOpenPerAddress,
+        },
+        sessionsPerAddress: settings.sessionsPerAddress,
+        sessionsPerPrefix4: settings.sessionsPerNetwork4,
+        sessionsPerPrefix6: settings.sessionsPerNetwork6,
       },
+      mayAsk: mayAsk(settings.clients),
+      isShared: (address) => shared.has(address),
       observer: {
         ...(watched === undefined ? {} : watched.observer),
         onStart: (record) => {
@@ -277,6 +290,9 @@ class ServerRun {
   #announce(): void {
     const { settings, stderr, version } = this.#options;
     const addresses = this.#server?.addresses ?? [];
+    const open = settings.clients.length === 0 ? publicAddress(addresses) : undefined;
+    if (open !== undefined)
+      this.#onWarning('everybody may ask, at an address of the Internet: see clients', { address: open });
     this.#log.listening({
       addresses: addresses.map(formatAddress),
       admin: this.#admin === undefined ? false : formatAddress(this.#admin.address),

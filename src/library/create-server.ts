@@ -7,7 +7,7 @@ import { DEFAULT_LIMITS, startServer } from '../server/server.ts';
 import type { Server, ServerLimits, ServerObserver, ServerOptions } from '../server/types.ts';
 import type { OpenPart, Part, Surroundings } from './sources.ts';
 
-export interface CreateServerOptions extends Pick<ServerOptions, 'listen'> {
+export interface CreateServerOptions extends Pick<ServerOptions, 'listen' | 'mayAsk' | 'isShared'> {
   /** What is served; the first that has a name answers. */
   readonly serve: readonly Part[];
   /** Default `auto`. */
@@ -63,6 +63,8 @@ export async function createServer(options: CreateServerOptions): Promise<Server
       workers,
       limits: { ...DEFAULT_LIMITS, ...limits },
       observer,
+      ...(options.mayAsk === undefined ? {} : { mayAsk: options.mayAsk }),
+      ...(options.isShared === undefined ? {} : { isShared: options.isShared }),
       sources: async (parts) => {
         opened = await openAll(serve, { engine: parts, cache, onWarning: observer.onWarning });
         return opened.map((part) => part.source);

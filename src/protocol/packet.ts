@@ -29,7 +29,7 @@ export interface Packet {
 }
 
 /** Why a datagram is no packet. The names are also metric labels. */
-export const MALFORMED = ['short', 'opcode', 'truncated', 'filename', 'mode'] as const;
+export const MALFORMED = ['short', 'long', 'opcode', 'truncated', 'filename', 'mode'] as const;
 export type Malformed = (typeof MALFORMED)[number];
 
 export function createPacket(): Packet {

@@ -38,6 +38,11 @@ const MODES: ReadonlyMap<string, Mode> = new Map([
   ['netascii', 'netascii'],
   ['mail', 'mail'],
 ]);
+/**
+ * RFC 2347 allows a request 512 octets. Firmware pads its requests; what does not fit one Ethernet frame over IPv4 is no
+ * firmware's.
+ */
+export const MAX_REQUEST_BYTES = 1472;
 const MAX_MODE_CHARACTERS = 'netascii'.length;
 /** A whole request is at most 512 octets (RFC 2347), so its options are: of a longer list the rest is not read. */
 const OPTIONS_BYTES = 512;
@@ -74,6 +79,7 @@ export function asciiLowerCase(text: string): string {
  */
 export function decodeRequest(bytes: Uint8Array, length: number): Request | Malformed {
   if (length < 2) return 'short';
+  if (length > MAX_REQUEST_BYTES) return 'long';
   if (bytes[0] !== 0) return 'opcode';
   const opcode = bytes[1];
   if (opcode !== OPCODE.RRQ && opcode !== OPCODE.WRQ) return 'opcode';

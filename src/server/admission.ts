@@ -5,52 +5,40 @@
 import type { Content } from '../content/types.ts';
 import type { TransferReport } from '../engine/report.ts';
 import { TRANSFER_STATE, WISH_TO_END } from '../pool/state-cells.ts';
-import { MAX_CONTROL, encodeError, encodeOack } from '../protocol/encode.ts';
-import { negotiate } from '../protocol/negotiate.ts';
-import type { AskedOption } from '../protocol/request.ts';
+import { Crowd } from './crowd.ts';
 import { Gate, transferKey } from './gate.ts';
 import { Lanes } from './lanes.ts';
 import { Launcher, type LauncherOptions } from './launcher.ts';
-import { startRecord, transferRecord, transferView } from './records.ts';
+import { runningOf, startRecord, transferRecord, transferView } from './records.ts';
+import { MemoryQueue } from './memory-queue.ts';
+import { Refuser } from './refuser.ts';
+import { RequestTally } from './request-tally.ts';
 import type { Resolved, Resolver } from './resolver.ts';
-import { type Arrival, Transfer, mayBeProbe } from './transfer.ts';
-import {
-  IGNORED,
-  type Ignored,
-  REFUSAL_CODES,
-  type Refusal,
-  type RequestRecord,
-  type ServerObserver,
-  STUCK_MS,
-  type TransferView,
-} from './types.ts';
+import { Succession } from './succession.ts';
+import { settle } from './settle.ts';
+import { type Arrival, Transfer } from './transfer.ts';
+import { type Ignored, type ServerObserver, type TransferView } from './types.ts';
 
-/** Files of at most this size go in the quick lane: configs, scripts, small loaders. */
-const QUICK_BYTES = 64 * 1024;
 /** How often waiting requests are looked at for clients that have given up. */
 const SWEEP_MS = 1000;
 /** While others wait, an address that has not answered its first reply holds a session no longer than this. */
 const UNPROVEN_UNDER_PRESSURE_MS = 3000;
 
 /** A request so soon before the end of its predecessor was sent after the last ACK. */
-const JUST_ENDED_MS = 50;
+const JUST_ENDED_MS = 250;
 
-const NO_OPTIONS: readonly AskedOption[] = [];
-
-/** What a refused client is told. */
-const MESSAGES: Readonly<Record<Refusal, string>> = {
-  not_found: 'File not found',
-  access: 'Access violation',
-  too_large: 'File too large',
-  write: 'Read-only server',
-  mode: 'Unknown transfer mode',
-  route: 'Access violation',
-  render: 'Access violation',
-};
+/** Ports of services that answer what they get: chargen, DNS, NTP, SNMP. A forged request would have us talk to them. */
+const REFLECTORS: ReadonlySet<number> = new Set([19, 53, 123, 161]);
+/** Where memory is short, whoever has not answered the first reply for so long gives its back. */
+const TIME_TO_ANSWER_MS = 250;
 
 export interface AdmissionOptions extends LauncherOptions {
   readonly resolver: Resolver;
   readonly observer: ServerObserver;
+  /** Whether an address may ask at all. */
+  readonly mayAsk: (address: string) => boolean;
+  /** Whether an address stands for many nodes, behind NAT: then it has no limit of its own. */
+  readonly isShared: (address: string) => boolean;
   /** The largest blksize that leaves a local address unfragmented, in bytes. */
   readonly maxBlksize: (local: string) => number;
 }
@@ -61,8 +49,11 @@ export class Admission {
   readonly #lanes = new Lanes<Transfer>();
   readonly #active = new Set<Transfer>();
   readonly #launcher: Launcher;
-  readonly #ignored: Record<Ignored, number>;
-  readonly #packet = new Uint8Array(MAX_CONTROL);
+  readonly #refuser: Refuser;
+  readonly #crowd: Crowd<Transfer>;
+  readonly #succession: Succession<Transfer>;
+  readonly #thirsty = new MemoryQueue<Transfer>();
+  readonly #tally: RequestTally;
   #lastId = 0;
   #draining = false;
   #cancelled = false;
@@ -72,10 +63,14 @@ export class Admission {
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
+    const { limits, isShared, seed } = options;
     this.#gate = new Gate(options.pool.cells);
+    this.#refuser = new Refuser(options.observer);
+    this.#tally = new RequestTally(options.observer);
+    this.#crowd = new Crowd({ limits, isShared, hasAnswered: this.#hasAnswered, seed });
+    this.#succession = new Succession({ clock: options.clock, hasAnswered: this.#hasAnswered, end: this.#endFormer });
     this.#launcher = new Launcher(options, (transfer, report) => this.#ended(transfer, report));
     options.pool.onRoom = () => this.#pump();
-    this.#ignored = Object.fromEntries(IGNORED.map((reason) => [reason, 0])) as Record<Ignored, number>;
   }
 
   get active(): number {
@@ -87,46 +82,36 @@ export class Admission {
   }
 
   get ignored(): Readonly<Record<Ignored, number>> {
-    return this.#ignored;
+    return this.#tally.ignored;
   }
 
   /** Looks at every transfer that runs. */
   running(): { readonly stuck: number; readonly nodes: number } {
     const { clock, pool } = this.#options;
-    const now = clock.now();
-    const nodes = new Set<string>();
-    let stuck = 0;
-    for (const { slot, peer } of this.#active) {
-      nodes.add(peer.address);
-      if (pool.cells.state(slot) === TRANSFER_STATE.running && pool.cells.silence(slot, now) >= STUCK_MS) stuck++;
-    }
-    return { stuck, nodes: nodes.size };
+    return runningOf(this.#active, pool.cells, clock.now());
   }
 
   /** Every transfer there is. Those that were superseded before a worker had them are none. */
   views(): TransferView[] {
     const { clock, pool } = this.#options;
-    const { cells } = pool;
-    const now = clock.now();
-    const views: TransferView[] = [];
-    for (const transfer of this.#gate.values()) views.push(transferView(transfer, cells, now));
-    for (const transfer of this.#active) if (transfer.abandoned) views.push(transferView(transfer, cells, now));
-    return views;
+    const all = new Set([...this.#gate.values(), ...this.#active]);
+    return [...all].map((transfer) => transferView(transfer, pool.cells, clock.now()));
   }
 
   /** Takes in one request. */
   admit(arrival: Arrival): void {
     const { request, peer, port } = arrival;
-    if (peer.port === 0) return this.#ignore('source', arrival);
-    if (this.#draining) return this.#ignore('draining', arrival);
+    if (peer.port === 0 || REFLECTORS.has(peer.port)) return this.#tally.ignore('source', arrival);
+    if (!this.#options.mayAsk(peer.address)) return this.#tally.ignore('client', arrival);
+    if (this.#draining) return this.#tally.ignore('draining', arrival);
     const mode = request.mode;
     if (request.operation === 'write') {
-      this.#tellOf(arrival, 'refused');
-      return this.#refuse(request.filename, arrival, 'write', 'write request');
+      this.#tally.tell(arrival, 'refused');
+      return this.#refuser.refuse(request.filename, arrival, 'write', 'write request');
     }
     if (mode !== 'octet' && mode !== 'netascii') {
-      this.#tellOf(arrival, 'refused');
-      return this.#refuse(request.filename, arrival, 'mode', 'unknown mode');
+      this.#tally.tell(arrival, 'refused');
+      return this.#refuser.refuse(request.filename, arrival, 'mode', 'unknown mode');
     }
     const now = this.#options.clock.now();
     const key = transferKey(peer, port.local.address);
@@ -134,29 +119,65 @@ export class Admission {
     switch (this.#gate.judge(known, request.text, now)) {
       case 'refresh':
         known!.lastRequestAt = now;
-        return this.#ignore('repeated', arrival, known);
+        return this.#tally.ignore('repeated', arrival, known);
       case 'repeat':
         known!.lastRequestAt = now;
         this.#options.pool.cells.repeat(known!.slot);
         this.#hold(known!, arrival, now);
-        return this.#ignore('repeated', arrival, known);
+        return this.#tally.ignore('repeated', arrival, known);
       case 'ignore':
         this.#hold(known!, arrival, now);
-        return this.#ignore('repeated', arrival, known);
-      case 'replace':
-        this.#abandon(known!);
-        break;
-      case 'new':
-        break;
+        return this.#tally.ignore('repeated', arrival, known);
+      default:
     }
+    const full = this.#crowd.refusal(peer.address, now);
+    if (full !== undefined) return this.#tally.ignoreFull(full, arrival);
+    const predecessor = known === undefined ? undefined : this.#giveWay(known);
     const slot = this.#gate.takeSlot();
-    if (slot === undefined) return this.#ignore('queueFull', arrival);
+    if (slot === undefined) return this.#tally.ignore('queueFull', arrival);
     const transfer = new Transfer(++this.#lastId, key, slot, arrival, mode, now);
     this.#options.pool.cells.reset(slot, TRANSFER_STATE.resolving, now);
     this.#gate.enter(transfer);
-    this.#tellOf(arrival, 'admitted', transfer);
+    if (predecessor !== undefined) {
+      this.#succession.enter(transfer, predecessor);
+    }
+    this.#tally.tell(arrival, 'admitted', transfer);
     this.#resolve(transfer);
   }
+
+  /** For one that nobody has answered: others need its place. */
+  #giveUp(transfer: Transfer): void {
+    if (transfer.abandoned) return;
+    transfer.givenUp = true;
+    // One that runs has a report, which tells of its end.
+    if (this.#active.has(transfer)) this.#tally.ignored.unanswered++;
+    else this.#tally.drop(transfer, 'unanswered');
+    this.#abandon(transfer);
+  }
+
+  /**
+   * Makes room for another request from the same port.
+   *
+   * @returns the transfer that goes on until the new one has been answered: for all we know the request is forged.
+   */
+  #giveWay(known: Transfer): Transfer | undefined {
+    if (this.#active.has(known) && this.#hasAnswered(known)) {
+      this.#gate.leave(known);
+      return known;
+    }
+    const predecessor = this.#succession.take(known);
+    this.#abandon(known);
+    return predecessor !== undefined && this.#active.has(predecessor) ? predecessor : undefined;
+  }
+
+  readonly #endFormer = (transfer: Transfer): void => {
+    if (this.#active.has(transfer) && !transfer.abandoned) this.#abandon(transfer);
+  };
+
+  readonly #hasAnswered = ({ slot }: Transfer): boolean => {
+    const state = this.#options.pool.cells.state(slot);
+    return state === TRANSFER_STATE.running || state === TRANSFER_STATE.lastBlockSent;
+  };
 
   /**
    * A client that has its file may ask for the same again before its worker has read the last ACK. The request is kept
@@ -172,7 +193,9 @@ export class Admission {
     this.#draining = true;
     this.#cancelSweep?.();
     this.#cancelSweep = undefined;
+    this.#succession.close();
     for (const transfer of this.#lanes.takeSilent(Number.POSITIVE_INFINITY)) this.#drop(transfer, 'draining');
+    for (const transfer of this.#thirsty.takeSilent(Number.POSITIVE_INFINITY)) this.#drop(transfer, 'draining');
   }
 
   /** Resolves when nothing runs any more. Call after drain(). */
@@ -194,35 +217,15 @@ export class Admission {
     return this.#aborted;
   }
 
-  /** @param known whose request this repeats. */
-  #ignore(reason: Ignored, arrival: Arrival, known?: Transfer): void {
-    this.#ignored[reason]++;
-    this.#tellOf(arrival, reason, known);
-  }
-
-  #tellOf({ request, peer, port }: Arrival, done: RequestRecord['done'], transfer?: Transfer): void {
-    const { observer } = this.#options;
-    if (observer.onRequest === undefined) return;
-    const { operation, filename, mode, options } = request;
-    const local = port.local.address;
-    observer.onRequest({ client: peer, local, operation, filename, mode, options, done, transfer: transfer?.id });
-  }
-
-  /** ERROR from the port that was asked, at once and once. @param filename as it came. @param reason for our side. */
-  #refuse(filename: string, { peer, port }: Pick<Arrival, 'peer' | 'port'>, kind: Refusal, reason: string): void {
-    const code = REFUSAL_CODES[kind];
-    port.reply(this.#packet, encodeError(this.#packet, code, MESSAGES[kind]), peer);
-    const { observer } = this.#options;
-    observer.onRefusal({ client: peer, local: port.local.address, filename, kind, code, reason });
-  }
-
   /** The client has begun anew: what it asked before is of no use to anyone. */
   #abandon(transfer: Transfer): void {
     transfer.abandoned = true;
     this.#gate.leave(transfer);
+    this.#crowd.leave(transfer);
     const { cells } = this.#options.pool;
     if (this.#active.has(transfer)) cells.end(transfer.slot, WISH_TO_END.supersede);
     // One that is being resolved is dropped when its source has answered.
+    else if (this.#thirsty.delete(transfer)) this.#release(transfer);
     else if (cells.state(transfer.slot) === TRANSFER_STATE.queued) {
       this.#lanes.delete(transfer);
       this.#release(transfer);
@@ -234,20 +237,35 @@ export class Admission {
     this.#gate.leave(transfer);
     transfer.content?.release();
     this.#gate.freeSlot(transfer.slot);
+    this.#crowd.leave(transfer);
+    const predecessor = this.#succession.take(transfer);
+    // Nobody has answered: requests from that port are the former transfer's again.
+    if (predecessor !== undefined && this.#active.has(predecessor) && this.#gate.find(transfer.key) === undefined) {
+      this.#gate.enter(predecessor);
+    }
+    if (transfer.content !== undefined) this.#askAgain();
+  }
+
+  /** There may be memory now: the one that has waited longest is looked for again. */
+  #askAgain(): void {
+    const first = this.#thirsty.take();
+    if (first !== undefined) this.#resolve(first);
+  }
+
+  /** Puts off a transfer for whose file there is no memory, and takes memory from those that nobody has answered. */
+  #awaitMemory(transfer: Transfer): void {
+    this.#thirsty.add(transfer);
+    this.#scheduleSweep();
+    const now = this.#options.clock.now();
+    for (const other of this.#active) {
+      if (other.abandoned || now - other.startedAt < TIME_TO_ANSWER_MS) continue;
+      if (this.#options.pool.cells.state(other.slot) === TRANSFER_STATE.unproven) this.#giveUp(other);
+    }
   }
 
   /** No answer for one that was admitted. @param detail for our side. */
   #drop(transfer: Transfer, reason: Ignored, detail?: string): void {
-    this.#ignored[reason]++;
-    const { id, peer, port, filename } = transfer;
-    this.#options.observer.onDrop?.({
-      transfer: id,
-      client: peer,
-      local: port.local.address,
-      filename,
-      reason,
-      detail,
-    });
+    this.#tally.drop(transfer, reason, detail);
     this.#release(transfer);
   }
 
@@ -267,10 +285,10 @@ export class Admission {
       case 'content':
         return this.#enqueue(transfer, answer);
       case 'missing':
-        this.#refuse(filename, transfer, 'not_found', 'no such file');
+        this.#refuser.refuse(filename, transfer, 'not_found', 'no such file');
         break;
       case 'denied':
-        this.#refuse(
+        this.#refuser.refuse(
           filename,
           transfer,
           answer.tooLarge === true ? 'too_large' : (answer.by ?? 'access'),
@@ -278,6 +296,7 @@ export class Admission {
         );
         break;
       case 'busy':
+        if (answer.isShortOfMemory === true && !this.#thirsty.isFull) return this.#awaitMemory(transfer);
         // Any error code would make some loader give up or start over; silence makes all of them ask again.
         this.#options.observer.onWarning('content unavailable', { reason: answer.reason });
         return this.#drop(transfer, 'busy', answer.reason);
@@ -286,25 +305,13 @@ export class Admission {
   }
 
   #enqueue(transfer: Transfer, content: Content): void {
-    const { options, port, mode, slot } = transfer;
     const { limits, maxBlksize, pool } = this.#options;
-    const { settled, oack } = negotiate(
-      options,
-      {
-        maxBlksize: limits.maxBlksize ?? maxBlksize(port.local.address),
-        maxWindowsize: limits.maxWindowsize,
-        acknowledgeTimeout: limits.acknowledgeTimeout,
-      },
-      content.handle.length,
-      mode,
-    );
-    transfer.options = NO_OPTIONS;
-    transfer.settled = settled;
-    if (oack.length > 0) transfer.opening = this.#packet.slice(0, encodeOack(this.#packet, oack));
+    settle(transfer, content, limits, maxBlksize(transfer.local));
     transfer.queuedAt = this.#options.clock.now();
-    transfer.quick = content.handle.length <= QUICK_BYTES || mayBeProbe(options);
-    pool.cells.setState(slot, TRANSFER_STATE.queued);
+    pool.cells.setState(transfer.slot, TRANSFER_STATE.queued);
     this.#lanes.add(transfer);
+    const surplus = this.#crowd.enter(transfer, transfer.queuedAt);
+    if (surplus !== undefined) this.#giveUp(surplus);
     this.#pump();
     this.#scheduleSweep();
   }
@@ -337,6 +344,7 @@ export class Admission {
     const { again, againAt } = transfer;
     this.#active.delete(transfer);
     this.#record(transfer, report);
+    if (report.outcome === 'complete') this.#onComplete(transfer);
     this.#release(transfer);
     if (this.#draining) {
       if (this.#active.size === 0) this.#whenIdle();
@@ -348,6 +356,13 @@ export class Admission {
     this.#pump();
   }
 
+  /** The client has confirmed the last block: it is at that address, and has no use for what it asked for before. */
+  #onComplete(transfer: Transfer): void {
+    this.#crowd.completed(transfer.peer.address, this.#options.clock.now());
+    const former = this.#succession.take(transfer);
+    if (former !== undefined) this.#endFormer(former);
+  }
+
   #record(transfer: Transfer, report: TransferReport): void {
     const superseded = report.outcome === 'aborted' && transfer.abandoned;
     if (this.#cancelled && report.outcome === 'aborted' && !superseded) this.#aborted++;
@@ -355,7 +370,7 @@ export class Admission {
   }
 
   #scheduleSweep(): void {
-    if (this.#cancelSweep !== undefined || this.#lanes.size === 0) return;
+    if (this.#cancelSweep !== undefined || this.#lanes.size + this.#thirsty.size === 0) return;
     const { clock } = this.#options;
     this.#cancelSweep = clock.wake(clock.now() + SWEEP_MS, () => {
       this.#cancelSweep = undefined;
@@ -369,6 +384,8 @@ export class Admission {
     const { clock, limits, pool } = this.#options;
     const now = clock.now();
     for (const transfer of this.#lanes.takeSilent(now - limits.laneExpiryMs)) this.#drop(transfer, 'expired');
+    for (const transfer of this.#thirsty.takeSilent(now - limits.laneExpiryMs)) this.#drop(transfer, 'busy');
+    this.#askAgain();
     // A port that rested, or that somebody else had, may be free by now.
     this.#launcher.tryAgain();
     this.#pump();

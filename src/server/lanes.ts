@@ -1,5 +1,5 @@
 /**
- * Who goes next when not all can go at once: quick ones first, then whoever has waited longest. Clients repeat
+ * Who goes next when not all can go at once: eight quick ones, then one of the others; of each, whoever has waited longest. Clients repeat
  * their request while they wait; one that has fallen silent has given up, and is dropped without an answer. Each address
  * that is asked has lanes of its own: where its ports are used up, the others go on.
  */
@@ -15,6 +15,11 @@ export interface Waiting {
   readonly quick: boolean;
 }
 
+/** After so many quick ones it is the turn of one of the others, so that no flood of probes keeps kernels waiting. */
+const QUICK_FOR_BULK = 8;
+const QUICK_FIRST = ['quick', 'bulk'] as const;
+const BULK_FIRST = ['bulk', 'quick'] as const;
+
 /** Addresses whose lanes stay when they are empty. */
 const MAX_EMPTY = 64;
 
@@ -28,6 +33,8 @@ interface Pair<T> {
 export class Lanes<T extends Waiting> {
   readonly #byLocal = new Map<string, Pair<T>>();
   #size = 0;
+  /** Quick ones that have left their lane since the last of the others. */
+  #quickInARow = 0;
 
   get size(): number {
     return this.#size;
@@ -47,6 +54,7 @@ export class Lanes<T extends Waiting> {
     const pair = this.#byLocal.get(waiting.local);
     if (pair?.[waiting.quick ? 'quick' : 'bulk'].delete(waiting) !== true) return;
     this.#size--;
+    this.#quickInARow = waiting.quick ? this.#quickInARow + 1 : 0;
     // Empty lanes stay for the next request, for one is made and emptied with each; not of more and more addresses.
     if (this.#byLocal.size > MAX_EMPTY && pair.quick.size + pair.bulk.size === 0) this.#byLocal.delete(waiting.local);
   }
@@ -54,7 +62,8 @@ export class Lanes<T extends Waiting> {
   /** The next one, which stays until it is deleted. @param mayGo whether an address has room for one more. */
   next(mayGo: (local: string) => boolean): T | undefined {
     if (this.#size === 0) return undefined;
-    return this.#first('quick', mayGo) ?? this.#first('bulk', mayGo);
+    const [first, second] = this.#quickInARow >= QUICK_FOR_BULK ? BULK_FIRST : QUICK_FIRST;
+    return this.#first(first, mayGo) ?? this.#first(second, mayGo);
   }
 
   /** Takes out everyone who has not asked since `before`. */

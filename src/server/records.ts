@@ -1,8 +1,10 @@
 /** What is told of a transfer, put together from what admission knows and what its cell says. Decides nothing. */
 import type { TransferReport } from '../engine/report.ts';
-import { type StateCells, TRANSFER_STATES } from '../pool/state-cells.ts';
+import { type StateCells, TRANSFER_STATE, TRANSFER_STATES } from '../pool/state-cells.ts';
 import type { Transfer } from './transfer.ts';
-import type { StartRecord, TransferRecord, TransferView } from './types.ts';
+import { STUCK_MS, type StartRecord, type TransferRecord, type TransferView } from './types.ts';
+
+const BEGAN_ANEW = 'The client began anew';
 
 /** Of one that has been given to a worker. */
 export function startRecord({
@@ -65,7 +67,7 @@ export function transferRecord(transfer: Transfer, report: TransferReport, super
     timeouts: report.timeouts,
     errorCode: report.errorCode,
     errorText: report.errorText,
-    fault: superseded ? 'The client began anew' : report.fault,
+    fault: superseded ? (transfer.givenUp ? 'Nobody answered, and others needed its place' : BEGAN_ANEW) : report.fault,
     firstReplyMs: firstReplyMs(transfer, report),
   };
 }
@@ -94,6 +96,21 @@ export function transferView(
     sinceMs: now - firstRequestAt,
     silentMs: Math.max(0, cells.silence(slot, now)),
   };
+}
+
+/** How many of those that run stand still, and how many addresses they are for. */
+export function runningOf(
+  active: Iterable<Transfer>,
+  cells: StateCells,
+  now: number,
+): { readonly stuck: number; readonly nodes: number } {
+  const nodes = new Set<string>();
+  let stuck = 0;
+  for (const { slot, peer } of active) {
+    nodes.add(peer.address);
+    if (cells.state(slot) === TRANSFER_STATE.running && cells.silence(slot, now) >= STUCK_MS) stuck++;
+  }
+  return { stuck, nodes: nodes.size };
 }
 
 /** The clocks of two threads agree to a millisecond. */

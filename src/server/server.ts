@@ -23,10 +23,14 @@ export const DEFAULT_LIMITS: ServerLimits = {
   maxBlksize: undefined,
   acknowledgeTimeout: false,
   patienceMs: 60_000,
+  halfOpen: { total: 2048, perPrefix: 512, perAddress: 64 },
+  sessionsPerAddress: 256,
+  sessionsPerPrefix4: 2048,
+  sessionsPerPrefix6: 8192,
 };
 
 /** What startServer puts together, and a test on virtual time puts together otherwise. */
-export interface ServerParts extends Pick<ServerOptions, 'listen' | 'limits' | 'observer'> {
+export interface ServerParts extends Pick<ServerOptions, 'listen' | 'limits' | 'observer' | 'mayAsk' | 'isShared'> {
   readonly sources: readonly Source[];
   readonly engine: Engine;
   readonly pool: Pool;
@@ -68,6 +72,8 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     sources,
     limits,
     observer,
+    ...(options.mayAsk === undefined ? {} : { mayAsk: options.mayAsk }),
+    ...(options.isShared === undefined ? {} : { isShared: options.isShared }),
     listenOnEachAddress: options.listenOnEachAddress ?? false,
     engine,
     pool,
@@ -133,6 +139,8 @@ export class TftpServer implements Server {
       resolver: new Resolver(sources),
       limits,
       observer,
+      mayAsk: parts.mayAsk ?? (() => true),
+      isShared: parts.isShared ?? (() => false),
       maxBlksize: (local) => this.#listener.maxBlksize(local),
       seed,
     });

@@ -3,6 +3,8 @@ import type { Content } from '../content/types.ts';
 import type { Address, ListeningPort, TransferPort } from '../engine/types.ts';
 import type { Settled } from '../protocol/negotiate.ts';
 import type { AskedOption } from '../protocol/request.ts';
+import type { CrowdMember } from './crowd.ts';
+import type { Place } from './half-open.ts';
 import type { ReadRequest } from './request-reader.ts';
 
 /** A request and where it came in. */
@@ -36,8 +38,12 @@ export class Transfer {
   readonly firstRequestAt: number;
   lastRequestAt: number;
   quick = false;
+  /** Where it stands among those that nobody has answered. */
+  place: Place<CrowdMember> | undefined;
   /** Superseded or no longer wanted: to be dropped at the next step. */
   abandoned = false;
+  /** Abandoned because nobody had answered it, and others needed its place. */
+  givenUp = false;
   content: Content | undefined;
   settled: Settled | undefined;
   /** The OACK, if there is one, from the negotiation until a worker has it. */

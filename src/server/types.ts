@@ -7,10 +7,11 @@ import type { SendErrno } from '../engine/send-errors.ts';
 import type { Address, Engine } from '../engine/types.ts';
 import type { WorkerFigures } from '../pool/figures.ts';
 import type { TRANSFER_STATE } from '../pool/state-cells.ts';
+import type { CrowdLimits } from './crowd.ts';
 import { ERROR_CODE, type ErrorCode } from '../protocol/opcode.ts';
 import type { AskedOption, Mode } from '../protocol/request.ts';
 
-export interface ServerLimits {
+export interface ServerLimits extends CrowdLimits {
   /** Transfers at once, over all workers. Default 10,000. */
   readonly sessions: number;
   /** Requests waiting for a free session. Beyond it newcomers are not answered. Default 65,536. */
@@ -43,13 +44,29 @@ export interface ServerOptions {
   /** Worker threads that run transfers, at least 1. */
   readonly workers: number;
   readonly limits: ServerLimits;
+  /** Whether an address may ask at all. Default: every address. */
+  readonly mayAsk?: (address: string) => boolean;
+  /** Whether an address stands for many nodes, behind NAT: then it has no limits of its own. Default: none does. */
+  readonly isShared?: (address: string) => boolean;
   readonly observer: ServerObserver;
   /** The entry of the worker threads, for tests that plant faults in it. */
   readonly worker?: URL;
 }
 
 /** Requests not acted on, by reason; also the labels of a metric. */
-export const IGNORED = ['repeated', 'queueFull', 'expired', 'draining', 'busy', 'source', 'unreachable'] as const;
+export const IGNORED = [
+  'repeated',
+  'queueFull',
+  'expired',
+  'draining',
+  'busy',
+  'source',
+  'client',
+  'unreachable',
+  'unanswered',
+  'addressFull',
+  'prefixFull',
+] as const;
 export type Ignored = (typeof IGNORED)[number];
 
 /** Why a request is answered with an ERROR; also the labels of a metric. */

@@ -163,11 +163,13 @@ describe('requests from one port', () => {
     };
     await expect.poll(isAnew, { timeout: 5000, interval: 100 }).toBe(true);
     expect(performance.now() - silentSince).toBeGreaterThan(998);
-    expect(await live.transfer(ofFile('kernel'))).toMatchObject({ outcome: 'aborted', fault: 'The client began anew' });
 
     let data = await client.receive();
     while (data.from.port === first.from.port) data = await client.receive();
     expect({ opcode: opcode(data), block: number(data) }).toEqual({ opcode: DATA, block: 1 });
     expect(data.bytes.subarray(4).equals(KERNEL.subarray(0, 512))).toBe(true);
+    // The old transfer ends when the new one has been answered.
+    await client.send(ack(1), data.from);
+    expect(await live.transfer(ofFile('kernel'))).toMatchObject({ outcome: 'aborted', fault: 'The client began anew' });
   });
 });

@@ -202,7 +202,7 @@ describe('the same request again, in the moment of the last ACK', () => {
       const asked = performance.now();
       await client.send(request, server);
       let packet = await client.receive();
-      expect(performance.now() - asked).toBeLessThan(500);
+      expect(performance.now() - asked).toBeLessThan(3000);
       if (opcode(packet) === OACK) {
         await client.send(ack(0), packet.from);
         packet = await client.receive();
@@ -225,7 +225,7 @@ describe('the same request again, in the moment of the last ACK', () => {
       await client.send(readRequest('kernel', ['tsize', '0']), server);
       const oack = await client.receive();
       expect(opcode(oack)).toBe(OACK);
-      expect(performance.now() - asked).toBeLessThan(350);
+      expect(performance.now() - asked).toBeLessThan(3000);
       void client.send(errorPacket(8, 'only the size'), oack.from);
     }
     await client.close();

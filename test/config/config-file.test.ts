@@ -36,6 +36,13 @@ cacheBytes: 512MiB
 memoryLimit: 4GiB
 sessions: 100
 queue: 200
+clients: [10.0.0.0/8, 2001:db8::/32]
+halfOpen: 11
+halfOpenPerNetwork: 12
+halfOpenPerAddress: 13
+sessionsPerAddress: 14
+sessionsPerNetwork4: 15
+sessionsPerNetwork6: 16
 maxWindowsize: 16
 maxBlksize: 1428
 acknowledgeTimeout: true
@@ -93,6 +100,13 @@ describe('a config file', () => {
       memoryLimit: 4 * 2 ** 30,
       sessions: 100,
       queue: 200,
+      clients: ['10.0.0.0/8', '2001:db8::/32'],
+      halfOpen: 11,
+      halfOpenPerNetwork: 12,
+      halfOpenPerAddress: 13,
+      sessionsPerAddress: 14,
+      sessionsPerNetwork4: 15,
+      sessionsPerNetwork6: 16,
       maxWindowsize: 16,
       maxBlksize: 1428,
       acknowledgeTimeout: true,

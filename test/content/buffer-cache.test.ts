@@ -46,7 +46,11 @@ describe('BufferCache', () => {
     const cache = new BufferCache({ maxBytes: 1000, limitBytes: 100 });
     const refuse = async (): Promise<never> => Promise.reject(new Error('Expected no load'));
     const one = await hold(cache, 'one', 60);
-    expect(await cache.acquire('two', refuse, 50)).toEqual({ kind: 'busy', reason: 'the memory limit is reached' });
+    expect(await cache.acquire('two', refuse, 50)).toEqual({
+      kind: 'busy',
+      reason: 'the memory limit is reached',
+      isShortOfMemory: true,
+    });
     expect(await cache.acquire('three', refuse, 101)).toMatchObject({ kind: 'denied', tooLarge: true });
     // Who asks for what is there already costs nothing.
     const again = await hold(cache, 'one', 60);

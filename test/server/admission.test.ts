@@ -196,6 +196,10 @@ describe('a repeated request', () => {
     await world.pass(30);
     expect(client.last.text).toBe('DATA 1 +512');
     expect(client.last.from.port).not.toBe(old);
+    // The old one goes on until the new one has been answered: the request may be forged.
+    expect(world.transfers).toEqual([]);
+    client.ack(1);
+    await world.pass(150);
     expect(client.texts.filter((text) => text.startsWith('ERROR'))).toEqual([]);
     expect(world.transfers).toMatchObject([{ outcome: 'aborted', fault: 'The client began anew' }]);
   });
@@ -225,7 +229,12 @@ describe('a repeated request', () => {
     client.ask('small');
     await world.pass(30);
     expect(client.last.text).toBe('DATA 1 +300');
-    expect(world.transfers).toMatchObject([{ outcome: 'completeUnconfirmed', file: 'exact' }]);
+    client.ack(1);
+    await world.pass(50);
+    expect(world.transfers).toMatchObject([
+      { outcome: 'complete', file: 'small' },
+      { outcome: 'completeUnconfirmed', file: 'exact' },
+    ]);
   });
 
   it('while the same file is resolved for another client is a transfer of its own', async () => {

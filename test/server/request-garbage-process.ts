@@ -40,6 +40,8 @@ const admission = new Admission({
   limits: DEFAULT_LIMITS,
   observer: { onTransfer: () => {}, onRefusal: () => {}, onWarning: () => {} },
   maxBlksize: () => 1468,
+  mayAsk: () => true,
+  isShared: () => false,
   attach: () => ({ length: handle.length }),
   seed: 1,
 });

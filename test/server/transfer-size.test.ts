@@ -68,6 +68,8 @@ it(`a running transfer takes at most ${MAX_BYTES.main} bytes of the main thread'
     limits: DEFAULT_LIMITS,
     observer: { onTransfer: () => {}, onRefusal: () => {}, onWarning: () => {} },
     maxBlksize: () => 1468,
+    mayAsk: () => true,
+    isShared: () => false,
     attach: () => ({ length: handle.length }),
     seed: 1,
   });

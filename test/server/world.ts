@@ -22,6 +22,8 @@ export interface WorldOptions {
   readonly source?: Source;
   /** Told as well, or instead. */
   readonly observer?: Partial<ServerObserver>;
+  readonly mayAsk?: (address: string) => boolean;
+  readonly isShared?: (address: string) => boolean;
 }
 
 export class World {
@@ -54,6 +56,8 @@ export class World {
       engine: this.network.engine(),
       pool: this.pool,
       seed: options.seed ?? 1,
+      ...(options.mayAsk === undefined ? {} : { mayAsk: options.mayAsk }),
+      ...(options.isShared === undefined ? {} : { isShared: options.isShared }),
       localAddresses: () => [{ address: SERVER.address, family: 4, mtu: 1500 }],
     });
   }

@@ -1,4 +1,5 @@
 /** Datagrams nobody means well with, from a seed. */
+import { MAX_REQUEST_BYTES } from '../../src/protocol/request.ts';
 import type { Random } from './random.ts';
 import { readRequest } from './raw-client.ts';
 
@@ -105,7 +106,12 @@ export function hostileDatagram(random: Random, names: readonly string[]): Buffe
 
 /** Whether a server may answer: the opcode of RRQ or WRQ, and two strings that end in NUL (RFC 1350 §5). */
 export function isRequest(bytes: Buffer): boolean {
-  if (bytes.length < 2 || (bytes.readUInt16BE(0) !== 1 && bytes.readUInt16BE(0) !== 2)) return false;
+  if (
+    bytes.length < 2 ||
+    bytes.length > MAX_REQUEST_BYTES ||
+    (bytes.readUInt16BE(0) !== 1 && bytes.readUInt16BE(0) !== 2)
+  )
+    return false;
   const nameEnd = bytes.indexOf(0, 2);
   return nameEnd >= 0 && bytes.indexOf(0, nameEnd + 1) >= 0;
 }

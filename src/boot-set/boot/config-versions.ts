@@ -6,7 +6,7 @@ import type { Boots, Chosen } from './boots.ts';
 import type { Catalog, CatalogVersion } from '../store/catalog.ts';
 import type { NodeFinder, Requester } from './node-finder.ts';
 import { ipNode, type NodeId } from '../node/node-identity.ts';
-import type { SharedNetworks } from '../node/shared-networks.ts';
+import type { NetworkList } from '../node/network-list.ts';
 import type { RenderedNotes } from './rendered-notes.ts';
 
 /** A version may be collected between the look at the catalog and the pin: then it is chosen anew. */
@@ -43,7 +43,7 @@ export interface ConfigVersionsOptions {
   readonly boots: Boots;
   readonly finder: NodeFinder;
   readonly notes: RenderedNotes;
-  readonly shared: SharedNetworks;
+  readonly shared: NetworkList;
   readonly shelf: Shelf;
   readonly now: () => number;
 }

@@ -5,7 +5,7 @@
 import type { AddressTables } from '../node/address-tables.ts';
 import { AddressBook, type Learned } from '../node/address-book.ts';
 import { ipNode, type NodeId } from '../node/node-identity.ts';
-import type { SharedNetworks } from '../node/shared-networks.ts';
+import type { NetworkList } from '../node/network-list.ts';
 import { isInherited, laterBegun } from './pins.ts';
 import type { PinPolicies } from './pin-policies.ts';
 import type { PinTable } from './pin-table.ts';
@@ -25,7 +25,7 @@ export interface NodeFinderOptions {
   readonly tables: AddressTables;
   readonly policies: PinPolicies;
   /** Networks whose addresses stand for many nodes: nothing is learned of them. */
-  readonly shared: SharedNetworks;
+  readonly shared: NetworkList;
 }
 
 export class NodeFinder {

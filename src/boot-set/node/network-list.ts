@@ -16,7 +16,7 @@ export function isNetwork(text: string): boolean {
   return parseNetwork(text) !== undefined;
 }
 
-export class SharedNetworks {
+export class NetworkList {
   readonly #list = new BlockList();
   readonly #isEmpty: boolean;
 

@@ -1,0 +1,38 @@
+/** Tells clients that they get nothing, and our side why. Decides nothing. */
+import type { ListeningPort } from '../engine/types.ts';
+import { MAX_CONTROL, encodeError } from '../protocol/encode.ts';
+import type { Arrival } from './transfer.ts';
+import { REFUSAL_CODES, type Refusal, type ServerObserver } from './types.ts';
+
+/** What a refused client is told. */
+const MESSAGES: Readonly<Record<Refusal, string>> = {
+  not_found: 'File not found',
+  access: 'Access violation',
+  too_large: 'File too large',
+  write: 'Read-only server',
+  mode: 'Unknown transfer mode',
+  route: 'Access violation',
+  render: 'Access violation',
+};
+
+export class Refuser {
+  readonly #observer: ServerObserver;
+  readonly #packet = new Uint8Array(MAX_CONTROL);
+
+  constructor(observer: ServerObserver) {
+    this.#observer = observer;
+  }
+
+  /** ERROR from the port that was asked, at once and once. @param filename as it came. @param reason for our side. */
+  refuse(
+    filename: string,
+    asked: Pick<Arrival, 'peer'> & { port: ListeningPort },
+    kind: Refusal,
+    reason: string,
+  ): void {
+    const { peer, port } = asked;
+    const code = REFUSAL_CODES[kind];
+    port.reply(this.#packet, encodeError(this.#packet, code, MESSAGES[kind]), peer);
+    this.#observer.onRefusal({ client: peer, local: port.local.address, filename, kind, code, reason });
+  }
+}

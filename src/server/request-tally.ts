@@ -1,0 +1,40 @@
+/** What became of requests: counts by reason, and the observer told of each. Decides nothing. */
+import type { Arrival, Transfer } from './transfer.ts';
+import { IGNORED, type Ignored, type RequestRecord, type ServerObserver } from './types.ts';
+
+export class RequestTally {
+  readonly ignored = Object.fromEntries(IGNORED.map((reason) => [reason, 0])) as Record<Ignored, number>;
+  readonly #observer: ServerObserver;
+
+  constructor(observer: ServerObserver) {
+    this.#observer = observer;
+  }
+
+  /** @param known whose request this repeats. */
+  ignore(reason: Ignored, arrival: Arrival, known?: Transfer): void {
+    this.ignored[reason]++;
+    this.tell(arrival, reason, known);
+  }
+
+  /** For an address that has its share of the server, or whose network has. */
+  ignoreFull(reason: 'addressFull' | 'prefixFull', arrival: Arrival): void {
+    const what =
+      reason === 'addressFull' ? 'an address has its share of transfers' : 'a network has its share of transfers';
+    this.#observer.onWarning(what, { client: arrival.peer.address });
+    this.ignore(reason, arrival);
+  }
+
+  tell({ request, peer, port }: Arrival, done: RequestRecord['done'], transfer?: Transfer): void {
+    if (this.#observer.onRequest === undefined) return;
+    const { operation, filename, mode, options } = request;
+    const local = port.local.address;
+    this.#observer.onRequest({ client: peer, local, operation, filename, mode, options, done, transfer: transfer?.id });
+  }
+
+  /** For one that was admitted and gets no answer. @param detail for our side. */
+  drop({ id, peer, port, filename }: Transfer, reason: Ignored, detail?: string): void {
+    this.ignored[reason]++;
+    const local = port.local.address;
+    this.#observer.onDrop?.({ transfer: id, client: peer, local, filename, reason, detail });
+  }
+}

@@ -1,0 +1,25 @@
+/** What a transfer and its client agree on: options granted, the OACK, and the lane it waits in. Pure but for the transfer. */
+import type { Content } from '../content/types.ts';
+import { MAX_CONTROL, encodeOack } from '../protocol/encode.ts';
+import { negotiate } from '../protocol/negotiate.ts';
+import type { AskedOption } from '../protocol/request.ts';
+import { type Transfer, mayBeProbe } from './transfer.ts';
+import type { ServerLimits } from './types.ts';
+
+/** Files of at most this size go in the quick lane: configs, scripts, small loaders. */
+const QUICK_BYTES = 64 * 1024;
+
+const NO_OPTIONS: readonly AskedOption[] = [];
+const packet = new Uint8Array(MAX_CONTROL);
+
+/** @param maxBlksize the largest that leaves its local address unfragmented, in bytes. */
+export function settle(transfer: Transfer, { handle }: Content, limits: ServerLimits, maxBlksize: number): void {
+  const { options, mode } = transfer;
+  const { maxWindowsize, acknowledgeTimeout } = limits;
+  const allowed = { maxBlksize: limits.maxBlksize ?? maxBlksize, maxWindowsize, acknowledgeTimeout };
+  const { settled, oack } = negotiate(options, allowed, handle.length, mode);
+  transfer.options = NO_OPTIONS;
+  transfer.settled = settled;
+  if (oack.length > 0) transfer.opening = packet.slice(0, encodeOack(packet, oack));
+  transfer.quick = handle.length <= QUICK_BYTES || mayBeProbe(options);
+}

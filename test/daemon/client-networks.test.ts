@@ -1,0 +1,31 @@
+import { describe, expect, it } from 'vitest';
+import { mayAsk, publicAddress } from '../../src/daemon/client-networks.ts';
+
+describe('who may ask', () => {
+  it('is everybody where no network is named', () => {
+    expect(mayAsk([])('203.0.113.9')).toBe(true);
+  });
+
+  it('is who has an address in one of the networks, whatever its interface', () => {
+    const may = mayAsk(['10.0.0.0/8', 'fe80::/10']);
+    expect(['10.1.2.3', 'fe80::1%eth0', '11.0.0.1', '2001:db8::1'].map(may)).toEqual([true, true, false, false]);
+  });
+});
+
+describe('an address of the Internet', () => {
+  const PRESENT = [
+    { address: '10.0.0.1', family: 4, mtu: 1500 },
+    { address: '8.8.8.8', family: 4, mtu: 1500 },
+    { address: 'fe80::1%eth0', family: 6, mtu: 1500 },
+  ] as const;
+
+  it.each([
+    [['127.0.0.1', '192.168.1.1'], undefined],
+    [['0.0.0.0'], '8.8.8.8'],
+    [['::'], undefined],
+    [['10.0.0.1', '2606:4700::1'], '2606:4700::1'],
+  ])('among %j is %j', (listening, found) => {
+    const addresses = listening.map((address) => ({ address, port: 69 }));
+    expect(publicAddress(addresses, [...PRESENT])).toBe(found);
+  });
+});

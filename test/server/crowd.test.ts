@@ -1,0 +1,269 @@
+/** What forged and greedy clients can do to the others: who is given up for whom, and who never is. */
+import { describe, expect, it } from 'vitest';
+import type { Answer, BootRequest, Source } from '../../src/content/types.ts';
+import { shareBytes } from '../../src/bytes/shared-bytes.ts';
+import * as packet from '../support/bytes.ts';
+import { seededBytes } from '../support/content.ts';
+import { type RawClient, SERVER, World } from './world.ts';
+
+const FILES = { small: seededBytes(1, 300), big: seededBytes(1, 100_000) };
+const LIMITS = {
+  sessions: 1000,
+  queue: 1000,
+  halfOpen: { total: 40, perPrefix: 20, perAddress: 4 },
+  sessionsPerAddress: 6,
+  sessionsPerPrefix4: 10,
+};
+
+/** Requests from addresses that nobody has: what is sent there is lost. */
+function forge(world: World, count: number, address: (number: number) => string, name = 'big', options = {}): void {
+  const asked = Object.entries(options).map(([key, value]) => [key, String(value)] as const);
+  for (let number = 0; number < count; number++) {
+    const from = { address: address(number), port: 1024 + number };
+    world.network.send(Uint8Array.from(packet.rrq(name, 'octet', asked)), from, SERVER);
+  }
+}
+
+/** Answers every block, from the first. */
+async function download(world: World, client: RawClient): Promise<void> {
+  for (let block = 1; block <= 196; block++) {
+    client.ack(block);
+    // oxlint-disable-next-line no-await-in-loop -- lockstep.
+    await world.pass(1);
+  }
+}
+
+describe('a forged request from the port of a running transfer', () => {
+  it('ends nothing: the transfer goes on to its end', async () => {
+    const world = await World.start({ files: FILES });
+    const client = world.client();
+    client.ask('big');
+    await world.pass(1);
+    const { from } = client.last;
+    client.ack(1);
+    await world.pass(1);
+    client.ask('small');
+    await world.pass(20);
+    expect(client.last.text).toBe('DATA 1 +300');
+    // A client in the middle of a transfer knows no such port (RFC 1350, section 4).
+    client.error(5);
+    for (let block = 2; block <= 196; block++) {
+      client.ack(block, from);
+      // oxlint-disable-next-line no-await-in-loop -- lockstep.
+      await world.pass(1);
+    }
+    const outcomes = world.transfers.map(({ file, outcome }) => [file, outcome]);
+    expect(outcomes).toContainEqual(['big', 'complete']);
+    expect(world.held).toBe(0);
+  });
+
+  it('however often it comes leaves two transfers, and the former judges requests when the other is over', async () => {
+    const world = await World.start({ files: FILES });
+    const client = world.client();
+    client.ask('big');
+    await world.pass(1);
+    client.ack(1);
+    await world.pass(1);
+    for (let time = 0; time < 50; time++) {
+      client.ask(time % 2 === 0 ? 'small' : 'missing');
+      // oxlint-disable-next-line no-await-in-loop -- each after the one before.
+      await world.pass(1);
+    }
+    expect(world.server.stats().transfersActive).toBeLessThanOrEqual(2);
+    await world.pass(12_000);
+    expect(world.server.stats().transfersActive).toBe(1);
+    client.ask('big');
+    await world.pass(30);
+    expect(world.server.stats().transfersActive).toBe(2);
+  });
+});
+
+describe('a flood of forged requests', () => {
+  it('holds no more than its share, and an honest node is served meanwhile', async () => {
+    const world = await World.start({ files: FILES, limits: LIMITS });
+    const options = { tsize: 0, blksize: 1468, windowsize: 4 };
+    for (let second = 0; second < 10; second++) {
+      forge(world, 500, (number) => `10.${number % 40}.${second}.${number & 255}`, 'big', options);
+      // oxlint-disable-next-line no-await-in-loop -- a flood takes its time.
+      await world.pass(1000);
+    }
+    const client = world.client('192.168.7.7');
+    client.ask('big');
+    forge(world, 200, (number) => `10.${number % 40}.99.${number & 255}`, 'big', options);
+    await world.pass(5);
+    expect(client.texts).toEqual(['DATA 1 +512']);
+    await download(world, client);
+    expect(world.transfers.at(-1)).toMatchObject({ file: 'big', outcome: 'complete' });
+    expect(world.server.stats().ignoredTotal['unanswered']).toBeGreaterThan(3000);
+    await world.pass(1500);
+    forge(world, 1, () => '10.1.1.1');
+    await world.pass(12_000);
+    expect(world.server.stats().transfersActive).toBe(0);
+    expect(world.held).toBe(0);
+  });
+
+  it('from one network costs another network nothing', async () => {
+    const world = await World.start({ files: FILES, limits: LIMITS });
+    const patient = Array.from({ length: 10 }, (_, number) => world.client(`10.0.1.${number}`));
+    for (const client of patient) client.ask('big');
+    await world.pass(1200);
+    forge(world, 1000, (number) => `10.0.2.${number & 255}`);
+    await world.pass(5);
+    const { nodesBooting } = world.server.stats();
+    expect(nodesBooting).toBeGreaterThanOrEqual(patient.length);
+    for (const client of patient) client.ack(1);
+    await world.pass(5);
+    expect(patient.map((client) => client.last.text)).toEqual(patient.map(() => 'DATA 2 +512'));
+  });
+
+  it('that bears the address of a node which has booted costs that node nothing', async () => {
+    const world = await World.start({ files: FILES, limits: LIMITS });
+    const client = world.client('10.0.0.9', 2000);
+    client.ask('small');
+    await world.pass(1);
+    client.ack(1);
+    await world.pass(1);
+    forge(world, 900, (number) => (number % 2 === 0 ? '10.0.0.9' : `10.0.0.${number & 255}`));
+    await world.pass(1);
+    client.ask('big');
+    await world.pass(1);
+    expect(client.last.text).toBe('DATA 1 +512');
+    await download(world, client);
+    expect(world.transfers.at(-1)).toMatchObject({ file: 'big', outcome: 'complete' });
+  });
+});
+
+describe('one address', () => {
+  async function running(world: World, addresses: readonly string[]): Promise<RawClient[]> {
+    const clients = addresses.map((address, number) => world.client(address, 3000 + number));
+    for (const client of clients) {
+      client.ask('big');
+      // oxlint-disable-next-line no-await-in-loop -- each is answered before the next asks.
+      await world.pass(1);
+      if (client.received.length > 0) client.ack(1);
+      // oxlint-disable-next-line no-await-in-loop -- see above.
+      await world.pass(1);
+    }
+    return clients;
+  }
+
+  it('has so many transfers at once and no more, whatever it has completed', async () => {
+    const world = await World.start({ files: FILES, limits: LIMITS });
+    const first = world.client('10.0.0.9');
+    first.ask('small');
+    await world.pass(1);
+    first.ack(1);
+    await world.pass(1);
+    const clients = await running(
+      world,
+      Array.from({ length: 8 }, () => '10.0.0.9'),
+    );
+    expect(clients.filter(({ received }) => received.length > 0)).toHaveLength(6);
+    expect(world.server.stats().ignoredTotal['addressFull']).toBe(2);
+  });
+
+  it('has no limit of its own where it stands for many nodes', async () => {
+    const world = await World.start({ files: FILES, limits: LIMITS, isShared: (address) => address === '10.0.0.9' });
+    const clients = await running(
+      world,
+      Array.from({ length: 8 }, () => '10.0.0.9'),
+    );
+    expect(clients.filter(({ received }) => received.length > 0)).toHaveLength(8);
+  });
+
+  it('shares a limit with its network, which does not hold for those that have booted of late', async () => {
+    const world = await World.start({ files: FILES, limits: LIMITS });
+    const booted = world.client('10.0.0.99');
+    booted.ask('small');
+    await world.pass(1);
+    booted.ack(1);
+    await world.pass(1);
+    const clients = await running(
+      world,
+      Array.from({ length: 12 }, (_, number) => `10.0.0.${number}`),
+    );
+    expect(clients.filter(({ received }) => received.length > 0)).toHaveLength(10);
+    expect(world.server.stats().ignoredTotal['prefixFull']).toBe(2);
+    booted.ask('big');
+    await world.pass(1);
+    expect(booted.last.text).toBe('DATA 1 +512');
+  });
+
+  it('that may not ask gets nothing, and is counted', async () => {
+    const world = await World.start({ files: FILES, mayAsk: (address) => address.startsWith('10.0.') });
+    const [inside, outside] = [world.client('10.0.0.9'), world.client('10.1.0.9')];
+    inside.ask('small');
+    outside.ask('small');
+    outside.ask('small', {}, 'octet', 'write');
+    await world.pass(1);
+    expect(inside.texts).toEqual(['DATA 1 +300']);
+    expect(outside.texts).toEqual([]);
+    expect(world.server.stats().ignoredTotal['client']).toBe(2);
+  });
+
+  it.each([0, 19, 53, 123, 161])(
+    'asking from port %i, where a service answers what it gets, gets nothing',
+    async (port) => {
+      const world = await World.start({ files: FILES });
+      forge(world, 1, () => '10.0.0.9');
+      const from = { address: '10.0.0.9', port };
+      world.network.send(Uint8Array.from(packet.rrq('small', 'octet', [])), from, SERVER);
+      world.network.send(Uint8Array.from(packet.wrq('small', 'octet', [])), from, SERVER);
+      await world.pass(1);
+      expect(world.server.stats().ignoredTotal['source']).toBe(2);
+      expect(world.server.stats().transfersActive).toBe(1);
+    },
+  );
+});
+
+describe('where memory is short', () => {
+  /** Has memory for two files at once. */
+  class Narrow implements Source {
+    held = 0;
+
+    open({ filename }: BootRequest): Answer {
+      if (this.held === 2) return { kind: 'busy', reason: 'the memory limit is reached', isShortOfMemory: true };
+      this.held++;
+      const release = (): void => void this.held--;
+      return { kind: 'content', handle: shareBytes(seededBytes(1, 300)), label: filename, release };
+    }
+  }
+
+  it('whoever has not answered gives its memory back, and the node that needs it need not ask again', async () => {
+    const world = await World.start({ source: new Narrow() });
+    forge(world, 2, (number) => `10.9.9.${number}`);
+    await world.pass(400);
+    const client = world.client();
+    client.ask('wanted');
+    await world.pass(20);
+    expect(client.texts).toEqual(['DATA 1 +300']);
+  });
+
+  it('those that do answer keep theirs, and the others wait for it', async () => {
+    const world = await World.start({ source: new Narrow() });
+    const readers = [world.client('10.0.0.1'), world.client('10.0.0.2')];
+    for (const reader of readers) reader.ask('first', { tsize: 0 });
+    await world.pass(1);
+    for (const reader of readers) reader.ack(0);
+    await world.pass(400);
+    const client = world.client();
+    client.ask('wanted');
+    await world.pass(50);
+    expect(client.texts).toEqual([]);
+    readers[0]!.ack(1);
+    await world.pass(20);
+    expect(client.texts).toEqual(['DATA 1 +300']);
+  });
+
+  it('a node that has given up waiting is forgotten', async () => {
+    const world = await World.start({ source: new Narrow(), limits: { laneExpiryMs: 3000 } });
+    const readers = [world.client('10.0.0.1'), world.client('10.0.0.2')];
+    for (const reader of readers) reader.ask('first', { tsize: 0 });
+    await world.pass(1);
+    for (const reader of readers) reader.ack(0);
+    const client = world.client();
+    client.ask('wanted');
+    await world.pass(5000);
+    expect(world.server.stats().ignoredTotal['busy']).toBe(1);
+  });
+});
