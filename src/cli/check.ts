@@ -9,7 +9,7 @@ import { type CheckReport, checkSummary, checkTable } from '../check/report.ts';
 import { type CheckRunOptions, runChecks } from '../check/run-checks.ts';
 import type { WantedFile } from '../check/survey.ts';
 import { formatAddress } from '../text/address-text.ts';
-import { escapeText, showValue } from '../text/escape.ts';
+import { escapeJson, escapeText, showValue } from '../text/escape.ts';
 import { errorCode, errorLine } from '../text/error-text.ts';
 import { flag } from '../config/flag.ts';
 import { findServer } from './host-port.ts';
@@ -139,7 +139,7 @@ export async function runCheck(
 
   const json = `${JSON.stringify(report, undefined, 2)}\n`;
   await writeJson?.(json);
-  if (flags.json === '-') stdout.write(json);
+  if (flags.json === '-') stdout.write(escapeJson(json));
   if (report.fault !== null) {
     stderr.write(`reveille: ${formatAddress(server)}: ${escapeText(report.fault)}\n`);
   } else if (flags.json === '-') {

@@ -4,6 +4,7 @@
  * which would tear down worker threads in the middle of a packet.
  */
 import { Command, CommanderError } from 'commander';
+import { escapeLine } from '../text/escape.ts';
 import { errorLine } from '../text/error-text.ts';
 import { type CommandContext, Interrupts } from '../daemon/interrupts.ts';
 import { EXIT, type ExitCode, UsageError } from '../config/usage-error.ts';
@@ -60,7 +61,7 @@ const interrupts = new Interrupts();
 const context: CommandContext = { interrupts, stderr: process.stderr, version: readVersion() };
 
 function complain(text: string): void {
-  context.stderr.write(`reveille: ${text}\n`);
+  context.stderr.write(`reveille: ${escapeLine(text)}\n`);
 }
 
 async function run(args: readonly string[]): Promise<ExitCode> {

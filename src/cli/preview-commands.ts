@@ -2,7 +2,7 @@
 import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { PREVIEW_CLIENT_KEYS, type PreviewClient, checkPreviewClient } from '../preview/preview-client.ts';
-import { escapeText, showValue } from '../text/escape.ts';
+import { escapeJson, escapeText, showValue } from '../text/escape.ts';
 import type { CommandContext } from '../daemon/interrupts.ts';
 import { Preview } from '../preview/preview.ts';
 import { resolveSettings } from '../config/resolve-settings.ts';
@@ -74,7 +74,9 @@ async function runRender(name: string, flags: PreviewFlags, context: PreviewCont
   const { end } = way;
   if (flags.json === true) {
     const bytes = end.kind === 'content' ? { text: Buffer.from(end.bytes).toString() } : {};
-    writerOf(context).write(`${JSON.stringify({ ...(wayToJson(way) as object), ...bytes }, undefined, 2)}\n`);
+    writerOf(context).write(
+      `${escapeJson(JSON.stringify({ ...(wayToJson(way) as object), ...bytes }, undefined, 2))}\n`,
+    );
   } else if (end.kind === 'content') writerOf(context).write(end.bytes);
   const refusal = refusalOf(way);
   if (refusal === undefined) return EXIT.fine;
@@ -84,14 +86,15 @@ async function runRender(name: string, flags: PreviewFlags, context: PreviewCont
 
 async function runExplain(name: string, flags: PreviewFlags, context: PreviewContext): Promise<ExitCode> {
   const way = await withPreview(flags, context, (preview) => preview.request(checkName(name)));
-  const text = flags.json === true ? `${JSON.stringify(wayToJson(way), undefined, 2)}\n` : wayToText(way);
+  const text = flags.json === true ? `${escapeJson(JSON.stringify(wayToJson(way), undefined, 2))}\n` : wayToText(way);
   writerOf(context).write(text);
   return EXIT.fine;
 }
 
 async function runValidate(flags: PreviewFlags, context: PreviewContext): Promise<ExitCode> {
   const report = await withPreview(flags, context, validate);
-  const text = flags.json === true ? `${JSON.stringify(report, undefined, 2)}\n` : reportToText(flags.config, report);
+  const text =
+    flags.json === true ? `${escapeJson(JSON.stringify(report, undefined, 2))}\n` : reportToText(flags.config, report);
   writerOf(context).write(text);
   return report.valid ? EXIT.fine : EXIT.failed;
 }

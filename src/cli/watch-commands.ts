@@ -12,7 +12,8 @@ import { findServer } from './host-port.ts';
 import type { CommandContext } from '../daemon/interrupts.ts';
 import { reportText } from './views/node-report-text.ts';
 import { defaultSettings } from '../config/settings.ts';
-import { renderTop, safe, type TopOptions } from './views/top-view.ts';
+import { escapeJson, safeText } from '../text/escape.ts';
+import { renderTop, type TopOptions } from './views/top-view.ts';
 import { EXIT, type ExitCode, UsageError } from '../config/usage-error.ts';
 import { wholeNumber } from '../config/value-kind.ts';
 
@@ -113,7 +114,7 @@ async function lookOnce(client: AdminClient): Promise<LiveSnapshot> {
 async function runOnce(client: AdminClient, flags: TopFlags, stdout: Screen): Promise<ExitCode> {
   const snapshot = await lookOnce(client);
   if (flags.json === true) {
-    stdout.write(`${JSON.stringify(snapshot, undefined, 2)}\n`);
+    stdout.write(`${escapeJson(JSON.stringify(snapshot, undefined, 2))}\n`);
     return EXIT.fine;
   }
   const width = flags.width ?? (stdout.isTTY === true ? stdout.columns : undefined) ?? 120;
@@ -163,7 +164,7 @@ class TopScreen {
     const width = Math.max(NARROWEST, (this.#stdout.columns ?? 80) - 1);
     const height = Math.max(4, (this.#stdout.rows ?? 24) - 1);
     const { whole } = this.#store;
-    const note = this.#trouble === '' ? [] : [safe(this.#trouble).slice(0, width)];
+    const note = this.#trouble === '' ? [] : [safeText(this.#trouble).slice(0, width)];
     const lines =
       whole === undefined
         ? note
@@ -257,7 +258,9 @@ async function runNode(text: string, flags: AdminFlags, context: WatchContext): 
     throw error;
   }
   const width = Math.min(100, Math.max(40, stdout.columns ?? 100));
-  stdout.write(flags.json === true ? `${JSON.stringify(report, undefined, 2)}\n` : reportText(report, width));
+  stdout.write(
+    flags.json === true ? `${escapeJson(JSON.stringify(report, undefined, 2))}\n` : reportText(report, width),
+  );
   return report.boots.length > 0 ? EXIT.fine : EXIT.failed;
 }
 

@@ -10,6 +10,11 @@ const PLAIN = /^[\x20-\x5b\x5d-\x7e]*$/;
 
 const utf8 = new TextEncoder();
 
+/** Whatever could move a cursor, turn text around or be taken for a command of a terminal's that knows no UTF-8. */
+const NOT_PLAIN = /[^\x20-\x7e]/gu;
+/** What no terminal that knows UTF-8 shows: controls, formats (among them all that turn text around), separators of lines. */
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+
 function hex(byte: number): string {
   return `\\x${byte.toString(16).padStart(2, '0')}`;
 }
@@ -24,11 +29,36 @@ export function escapeText(text: string, most = MAX_SHOWN): string {
   let shown = '';
   for (const character of text.slice(0, most)) {
     const code = character.codePointAt(0)!;
-    if (code >= 0x20 && code < 0x7f && code !== 0x5c) shown += character;
-    else if (code <= 0xff) shown += hex(code);
-    else for (const byte of utf8.encode(character)) shown += hex(byte);
+    shown += code >= 0x20 && code < 0x7f && code !== 0x5c ? character : escapeCharacter(character);
   }
   return text.length > most ? `${shown}...(+${text.length - most})` : shown;
+}
+
+function escapeCharacter(character: string): string {
+  const code = character.codePointAt(0)!;
+  return code <= 0xff ? hex(code) : [...utf8.encode(character)].map(hex).join('');
+}
+
+/**
+ * One line of a command's output, whoever wrote what is in it: as escapeText, but for the backslash, so that what has been
+ * escaped before stays as it is, and whole.
+ */
+export function escapeLine(line: string): string {
+  return line.replace(NOT_PLAIN, escapeCharacter);
+}
+
+/** As escapeLine, for the lines of a JSON document: the value is the same. */
+export function escapeJson(json: string): string {
+  return json.replace(UNSAFE, (character) => {
+    if (character === '\n') return character;
+    const units = Array.from({ length: character.length }, (_, at) => character.charCodeAt(at));
+    return units.map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`).join('');
+  });
+}
+
+/** Text of which letters of all scripts are shown, and what could rewrite the screen is a question mark. */
+export function safeText(text: string): string {
+  return text.replace(UNSAFE, '?');
 }
 
 /** escapeText over every string inside `value`, four levels deep; what is deeper, or no plain data, becomes text. */

@@ -10,7 +10,7 @@ import { formatAddress } from '../../src/text/address-text.ts';
 import { type Admin, startAdmin } from '../../src/admin/admin-server.ts';
 import { Interrupts } from '../../src/daemon/interrupts.ts';
 import { parseNode } from '../../src/config/node-argument.ts';
-import { safe } from '../../src/cli/views/top-view.ts';
+import { safeText } from '../../src/text/escape.ts';
 import { addWatchCommands, type Keys, type Screen } from '../../src/cli/watch-commands.ts';
 import type { LiveSnapshot, NodeReport } from '../../src/live/wire.ts';
 import { ExampleServer } from '../examples/fixture.ts';
@@ -229,6 +229,6 @@ describe('the screen of reveille top', () => {
   });
 
   it('lets nothing move the cursor or turn text around', () => {
-    expect(safe('a\x1b[2Jb\u202ec\nd\u0085e “ä”')).toBe('a?[2Jb?c?d?e “ä”');
+    expect(safeText('a\x1b[2Jb\u202ec\nd\u0085e “ä”')).toBe('a?[2Jb?c?d?e “ä”');
   });
 });

@@ -122,7 +122,7 @@ async function runRollback(
     await store.flushed();
     return {
       json: { channel: name, from: from ?? null, to: number, version: `${name}-${number}` },
-      text: `${name}-${number}\n`,
+      text: [`${name}-${number}`],
     };
   });
 }
@@ -137,7 +137,9 @@ async function runRemove(name: string, flags: StoreFlags, context: VerbContext):
     const names = removed.map(nameOf);
     return {
       json: { removed: names },
-      text: `${formatMany(names.length, 'version')} no longer wanted: collected once no boot needs ${names.length === 1 ? 'it' : 'them'}\n`,
+      text: [
+        `${formatMany(names.length, 'version')} no longer wanted: collected once no boot needs ${names.length === 1 ? 'it' : 'them'}`,
+      ],
     };
   });
 }
@@ -147,7 +149,7 @@ async function runKeep(name: string, keep: boolean, flags: StoreFlags, context: 
   return await runVerb(context, flags, 'change', async (store) => {
     await store.change((tables) => setKeep(tables, name, keep));
     await store.flushed();
-    return { json: { version: name, keep }, text: `${name}: ${keep ? 'kept' : 'no longer kept'}\n` };
+    return { json: { version: name, keep }, text: [`${name}: ${keep ? 'kept' : 'no longer kept'}`] };
   });
 }
 

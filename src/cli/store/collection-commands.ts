@@ -36,9 +36,10 @@ function collected({ dryRun, versions, channels, waiting, blobs, leftovers, byte
       leftovers,
       bytes,
     },
-    text: `${rows.length === 0 ? '' : textTable(['VERSION', 'BYTES', 'WHAT'], rows, { right: [1] })}${
-      dryRun ? 'Would free' : 'Freed'
-    } ${formatBytes(bytes)}: ${parts.join(', ')}\n`,
+    text: [
+      ...(rows.length === 0 ? [] : textTable(['VERSION', 'BYTES', 'WHAT'], rows, { right: [1] })),
+      `${dryRun ? 'Would free' : 'Freed'} ${formatBytes(bytes)}: ${parts.join(', ')}`,
+    ],
   };
 }
 
@@ -65,7 +66,10 @@ async function runVerify(flags: StoreFlags, context: VerbContext): Promise<ExitC
     const result = damage.length === 0 ? 'whole' : `${formatMany(damage.length, 'damage')}: publish the files again`;
     return {
       json: { whole: damage.length === 0, versions, blobs, bytes, damage, leftovers },
-      text: `${rows.length === 0 ? '' : textTable(['WHAT', 'PROBLEM', 'VERSIONS'], rows)}${counted}: ${result}${left}\n`,
+      text: [
+        ...(rows.length === 0 ? [] : textTable(['WHAT', 'PROBLEM', 'VERSIONS'], rows)),
+        `${counted}: ${result}${left}`,
+      ],
       code: damage.length === 0 ? EXIT.fine : EXIT.failed,
     };
   });

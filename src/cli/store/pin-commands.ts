@@ -61,7 +61,7 @@ async function runDropPins(text: string, flags: StoreFlags, context: VerbContext
     // Not a mere note: a server looks at its pins again when the store's generation has changed.
     const dropped = await store.change((tables) => dropPins(tables, node));
     await store.flushed();
-    return { json: { node, dropped }, text: `${node}: ${formatMany(dropped, 'pin')} dropped\n` };
+    return { json: { node, dropped }, text: [`${node}: ${formatMany(dropped, 'pin')} dropped`] };
   });
 }
 
@@ -79,8 +79,8 @@ async function runPin(
     else await store.change((tables) => pinNode(tables, node, name));
     await store.flushed();
     return drop
-      ? { json: { node, channel: name, version: null }, text: `${node}: as channel ${name} says\n` }
-      : { json: { node, version: name }, text: `${node}: ${name}\n` };
+      ? { json: { node, channel: name, version: null }, text: [`${node}: as channel ${name} says`] }
+      : { json: { node, version: name }, text: [`${node}: ${name}`] };
   });
 }
 
@@ -146,7 +146,7 @@ async function runRollout(
           ].join(', ');
     return {
       json: { channel: name, version, current: current ?? null, rollout: rollout ?? null },
-      text: `${version}: ${text}\n`,
+      text: [`${version}: ${text}`],
     };
   });
 }

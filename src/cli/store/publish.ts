@@ -1,6 +1,7 @@
 /** `reveille publish`: files into a store as a version of a channel. Knows flags and output. */
 import type { Command } from 'commander';
 import type { Store } from '../../boot-set/store/store.ts';
+import { escapeLine, showValue } from '../../text/escape.ts';
 import { formatBytes, formatMany } from '../../text/figures.ts';
 import { addPair, runVerb, type StoreFlags, storeCommand, type VerbContext, type VerbResult } from './store-verb.ts';
 import { type ExitCode, UsageError } from '../../config/usage-error.ts';
@@ -22,7 +23,7 @@ async function runPublish(
   context: VerbContext,
 ): Promise<ExitCode> {
   const strange = Object.keys(flags.os ?? {}).find((key) => !OS_KEYS.includes(key));
-  if (strange !== undefined) throw new UsageError(`--os: expected ${OS_KEYS.join(', ')}, got "${strange}"`);
+  if (strange !== undefined) throw new UsageError(`--os: expected ${OS_KEYS.join(', ')}, got ${showValue(strange)}`);
   const { checkPublishable, publish } = await import('../../boot-set/store/publish.ts');
   const request = {
     channel,
@@ -38,7 +39,7 @@ async function runPublish(
     if (context.stderr.isTTY === true && flags.json !== true) {
       const what = isNew ? 'new' : 'there already';
       const moved = flags.candidate === true || before === number ? '' : `, ${channel} was at ${before ?? 'nothing'}`;
-      context.stderr.write(`${what}: ${formatMany(files, 'file')}, ${formatBytes(bytes)}${moved}\n`);
+      context.stderr.write(`${escapeLine(`${what}: ${formatMany(files, 'file')}, ${formatBytes(bytes)}${moved}`)}\n`);
     }
     return {
       json: {
@@ -51,7 +52,7 @@ async function runPublish(
         new: isNew,
         previous_current: before ?? null,
       },
-      text: `${name}\n`,
+      text: [name],
     };
   };
   // A store is not made for what can't be put in it.

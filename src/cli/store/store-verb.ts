@@ -4,7 +4,7 @@
  */
 import type { Command } from 'commander';
 import type { Store } from '../../boot-set/store/store.ts';
-import { escapeText, showValue } from '../../text/escape.ts';
+import { escapeJson, escapeLine, showValue } from '../../text/escape.ts';
 import { errorLine } from '../../text/error-text.ts';
 import type { CommandContext } from '../../daemon/interrupts.ts';
 import { EXIT, type ExitCode, UsageError } from '../../config/usage-error.ts';
@@ -18,8 +18,8 @@ export interface StoreFlags {
 export interface VerbResult {
   /** The one document of `--json`. */
   readonly json: unknown;
-  /** For a person. */
-  readonly text: string;
+  /** For a person: lines. */
+  readonly text: readonly string[];
   /** Default: all is well. */
   readonly code?: ExitCode;
 }
@@ -38,6 +38,15 @@ export function storeCommand(program: Command, nameAndArguments: string): Comman
 }
 
 /**
+ * The one place where what a store holds is printed: labels, names and reasons that anyone may have written. No control
+ * character of theirs comes through, not even the end of a line.
+ */
+function print(stdout: NonNullable<VerbContext['stdout']>, { json, text }: VerbResult, asJson: boolean): void {
+  if (asJson) stdout.write(`${escapeJson(JSON.stringify(json, undefined, 2))}\n`);
+  else stdout.write(text.map((line) => `${escapeLine(line)}\n`).join(''));
+}
+
+/**
  * Opens the store, does the work, prints what came of it, closes.
  *
  * @param mode whether the verb only looks; whether it makes a store where there is none.
@@ -52,31 +61,43 @@ export async function runVerb(
   work: (store: Store, signal: AbortSignal) => Promise<VerbResult>,
   before: () => Promise<unknown> = () => Promise.resolve(),
 ): Promise<ExitCode> {
+  return await runOnStore(context, flags, async (path, signal) => {
+    // Loaded when it is needed: other commands have nothing to do with the database.
+    const { openStore } = await import('../../boot-set/store/store.ts');
+    await before();
+    const store = await openStore({ path, readOnly: mode === 'read', create: mode === 'create' });
+    try {
+      return await work(store, signal);
+    } finally {
+      await store.close();
+    }
+  });
+}
+
+/** As runVerb, for work that opens the store itself. */
+export async function runOnStore(
+  context: VerbContext,
+  flags: StoreFlags,
+  work: (path: string, signal: AbortSignal) => Promise<VerbResult>,
+): Promise<ExitCode> {
   const { store: path } = flags;
   if (path === undefined || path === '' || path.includes('\0')) {
     throw new UsageError(`--store: expected the folder of a store, got ${showValue(path)}`);
   }
-  // Loaded when it is needed: other commands have nothing to do with the database.
-  const { openStore, StoreError } = await import('../../boot-set/store/store.ts');
+  const { StoreError } = await import('../../boot-set/store/store-error.ts');
   const abort = new AbortController();
   context.interrupts.on('signal', (signal) => abort.abort(new Error(`stopped by ${signal}`)));
   const stdout = context.stdout ?? process.stdout;
   // Whoever reads may leave early.
   if (context.stdout === undefined) process.stdout.on('error', () => {});
   try {
-    await before();
-    const store = await openStore({ path, readOnly: mode === 'read', create: mode === 'create' });
-    try {
-      const { json, text, code = EXIT.fine } = await work(store, abort.signal);
-      stdout.write(flags.json === true ? `${JSON.stringify(json, undefined, 2)}\n` : text);
-      return code;
-    } finally {
-      await store.close();
-    }
+    const result = await work(path, abort.signal);
+    print(stdout, result, flags.json === true);
+    return result.code ?? EXIT.fine;
   } catch (error) {
     if (error instanceof UsageError) throw error;
-    if (error instanceof StoreError && error.isMistake) throw new UsageError(escapeText(error.message, 2000));
-    context.stderr.write(`reveille: ${escapeText(errorLine(error), 2000)}\n`);
+    if (error instanceof StoreError && error.isMistake) throw new UsageError(escapeLine(error.message));
+    context.stderr.write(`reveille: ${escapeLine(errorLine(error))}\n`);
     return EXIT.failed;
   }
 }

@@ -1,8 +1,8 @@
 /** What `reveille node` prints: where a node's boot stopped, what that usually means, and its last boots line by line. */
 import { about, AREA_WORDS, stateWords } from '../../live/words.ts';
 import { type Boot, type BootStep, type NodeReport, TROUBLE, type Verdict } from '../../live/wire.ts';
+import { safeText } from '../../text/escape.ts';
 import { formatBytes, formatMany, formatMs } from '../../text/figures.ts';
-import { safe } from './top-view.ts';
 
 type Ask = Extract<BootStep, { step: 'ask' }>;
 
@@ -91,5 +91,5 @@ export function reportText(report: NodeReport, width: number): string {
     ...boots.flatMap((boot, index) => bootLines(boot, index, width)),
     ...(forgotten > 0 ? ['', `${formatMany(forgotten, 'earlier request')} no longer remembered.`] : []),
   ];
-  return lines.map((text) => `${safe(text).trimEnd()}\n`).join('');
+  return lines.map((text) => `${safeText(text).trimEnd()}\n`).join('');
 }

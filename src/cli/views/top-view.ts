@@ -2,6 +2,7 @@
 import { troubleGroups, troubleGroupWords } from '../../live/trouble-groups.ts';
 import { about, AREA_MARKS, AREA_WORDS, compareNames, compareRows, headlineOf, stateWords } from '../../live/words.ts';
 import { type AreaState, type LiveSnapshot, type NodeRow, TROUBLE } from '../../live/wire.ts';
+import { safeText } from '../../text/escape.ts';
 import { formatCount, formatMany, formatRate, formatShare } from '../../text/figures.ts';
 
 export interface TopOptions {
@@ -26,14 +27,6 @@ const AREA_TONES: Readonly<Record<AreaState, Tone>> = { fine: 'good', quiet: 'mu
 const MAX_TROUBLE_GROUPS = 8;
 const BAR_CELLS = 20;
 
-/** Anything that could move the cursor or turn text around, whoever sent it. */
-const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
-
-/** Text that is safe on a terminal. */
-export function safe(text: string): string {
-  return text.replace(UNSAFE, '?');
-}
-
 /** Cuts, then paints: codes take no room. */
 function line(
   width: number,
@@ -44,7 +37,7 @@ function line(
   let shown = '';
   for (const [text, tone] of parts) {
     if (room <= 0) break;
-    const clean = safe(text);
+    const clean = safeText(text);
     const cut = clean.length <= room ? clean : `${clean.slice(0, room - 1)}…`;
     room -= cut.length;
     shown += colour && tone !== undefined && cut !== '' ? `\x1b[${CODES[tone]}m${cut}\x1b[0m` : cut;

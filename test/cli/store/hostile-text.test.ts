@@ -1,0 +1,139 @@
+/** What others wrote reaches no terminal as they wrote it: every command that prints what a store holds. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { pinKey, type VersionRecord } from '../../../src/boot-set/store/records.ts';
+import { openStore } from '../../../src/boot-set/store/store.ts';
+import { escapeJson, escapeLine } from '../../../src/text/escape.ts';
+import { folder, Reveille } from '../../support/reveille.ts';
+
+/** Clears the screen, sets the title, ends the line, turns text around, hides it; ESC of eight bits, DEL, another line's end. */
+const HOSTILE = '\x1b[2J\x1b]0;x\x07\nFORGED 1\rFORGED 2\u202etxt.exe\u2066\u200b\u009b31m\x7f\u2028';
+const EVIL = `evil${HOSTILE}`;
+
+/** A store whose database says what no command would have put into it. */
+async function hostileStore(): Promise<string> {
+  const path = join(folder(), 'store');
+  const set = join(path, '../set');
+  mkdirSync(set);
+  writeFileSync(join(set, 'linux'), 'x');
+  const { publish } = await import('../../../src/boot-set/store/publish.ts');
+  const store = await openStore({ path });
+  await publish(store, { channel: 'a', paths: [set], labels: { build: '7' } });
+  writeFileSync(join(set, 'linux'), 'y');
+  await publish(store, { channel: 'a', paths: [set] });
+  await store.change((tables) => {
+    const version: VersionRecord = {
+      ...tables.versions.get('a-1')!,
+      labels: { [`build${HOSTILE}`]: HOSTILE },
+      kernelArguments: HOSTILE,
+    };
+    tables.versions.put('a-1', version);
+    tables.versions.put(`${EVIL}-1`, { ...version, channel: EVIL, files: [{ ...version.files[0]!, name: HOSTILE }] });
+    tables.versions.put(`${EVIL}-2`, { ...version, channel: EVIL, number: 2, manifest: 'f'.repeat(64) });
+    const rollout = { candidate: 2, select: { [HOSTILE]: HOSTILE }, paused: false };
+    const channel = { ...tables.channels.get('a')!, rollout: { ...rollout, candidate: 1 } };
+    tables.channels.put('a', channel);
+    tables.channels.put(EVIL, { ...channel, name: EVIL, current: 1, previous: [], rollout });
+    tables.overrides.put(pinKey(EVIL, 'a'), { node: EVIL, channel: 'a', version: 2 });
+    const pin = { node: EVIL, channel: EVIL, version: 1, createdAt: 1, usedAt: Date.now(), stage: 0, address: HOSTILE };
+    tables.pins.put(pinKey(EVIL, EVIL), { ...pin, createdAt: Date.now(), stage: 0 });
+    tables.useNotes.put(`${EVIL}-1`, { usedAt: Date.now() });
+  });
+  await store.close();
+  return path;
+}
+
+/** Each in both forms; some have to complain. */
+const COMMANDS: readonly (readonly string[])[] = [
+  ['channels'],
+  ['versions', 'a'],
+  ['versions', EVIL],
+  ['versions', `none${HOSTILE}`],
+  ['pins'],
+  ['verify'],
+  ['gc', '--dry-run', '--grace', '0'],
+  ['keep', `${EVIL}-1`],
+  ['keep', `none${HOSTILE}-1`],
+  ['channel', EVIL, '--pin-idle', '5m'],
+  ['channel', `none${HOSTILE}`],
+  ['rollout', EVIL, '--pause'],
+  ['rollout', EVIL, '--resume'],
+  ['rollout', `none${HOSTILE}`, '--pause'],
+  ['rollback', EVIL, '1'],
+  ['rollback', 'a', HOSTILE],
+  ['pin', HOSTILE, 'a-1'],
+  ['pin', '52:54:00:12:34:56', `${EVIL}-2`],
+  ['pin', '52:54:00:12:34:56', EVIL, '--drop'],
+  ['pins', '--drop', HOSTILE],
+  ['publish', HOSTILE, '.'],
+  ['publish', 'a', `./none${HOSTILE}`],
+  ['publish', 'a', '.', '--label', HOSTILE],
+  ['publish', 'a', '.', '--label', `a=${HOSTILE}`],
+  ['publish', 'a', '.', '--os', `${HOSTILE}=1`],
+  ['publish', 'a', '.', `--${HOSTILE}`],
+  ['store', 'rebuild'],
+  ['remove', EVIL],
+  ['gc', '--grace', '0'],
+];
+
+describe('a store whose labels, names and reasons are hostile', () => {
+  it('sends no control character to the terminal by any command, and forges no line', {
+    timeout: 180_000,
+  }, async () => {
+    for (const form of [[], ['--json']]) {
+      const store = await hostileStore();
+      for (const args of COMMANDS) {
+        // A command without a value keeps its flags, whatever the hostile one is taken for.
+        const { stdout, stderr } = await new Reveille([...args, '--store', store, ...form]).ended;
+        const told = args.map(escapeLine);
+        expect([told, /[^\x20-\x7e\n]/.exec(stderr)]).toEqual([told, null]);
+        const unsafe = form.length === 0 ? /[^\x20-\x7e\n]/u : /[^\P{Cc}\n]|[\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
+        expect([told, unsafe.exec(stdout)]).toEqual([told, null]);
+        expect([told, /^FORGED/m.exec(stdout + stderr)]).toEqual([told, null]);
+        // The table, the version, the verdict: nothing has been kept back.
+        expect([told, stdout + stderr]).not.toEqual([told, '']);
+        if (form.length > 0 && stdout !== '') expect(() => JSON.parse(stdout) as unknown).not.toThrow();
+      }
+    }
+  });
+
+  it('has them whole in JSON', async () => {
+    const store = await hostileStore();
+    const { stdout } = await new Reveille(['versions', 'a', '--store', store, '--json']).ended;
+    expect(JSON.parse(stdout)).toMatchObject([{ number: 2 }, { number: 1, kernel_arguments: HOSTILE }]);
+  });
+
+  it('is explained and rendered by its names without a control character', async () => {
+    const store = await hostileStore();
+    const config = join(store, '../reveille.yaml');
+    writeFileSync(config, `store: ${store}\n`);
+    for (const args of [
+      ['explain', `${EVIL}/linux`],
+      ['explain', `${EVIL}/linux`, '--json'],
+      ['explain', 'a/linux', '--mac', HOSTILE],
+      ['render', `${EVIL}/${HOSTILE}`],
+      ['validate'],
+    ]) {
+      const { stdout, stderr } = await new Reveille([...args, '--config', config]).ended;
+      const told = args.map(escapeLine);
+      expect([told, /[^\P{Cc}\n]|[\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u.exec(stdout + stderr)]).toEqual([told, null]);
+    }
+  });
+});
+
+describe('text on a terminal', () => {
+  it('keeps what is plain, and what has been escaped before', () => {
+    expect(escapeLine('a\\x1b "b" {c} 50 %')).toBe('a\\x1b "b" {c} 50 %');
+    expect(escapeLine(escapeLine(HOSTILE))).toBe(escapeLine(HOSTILE));
+    expect(escapeLine('\x1bä\u202e\n')).toBe('\\x1b\\xe4\\xe2\\x80\\xae\\x0a');
+  });
+
+  it('is the same value in JSON', () => {
+    const value = { [HOSTILE]: [HOSTILE, 'ä“', '\u{e0001}', 'half a pair \ud800'] };
+    const json = escapeJson(JSON.stringify(value, undefined, 2));
+    expect(JSON.parse(json)).toEqual(value);
+    expect(/[^\P{Cc}\n]|[\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u.exec(json)).toBeNull();
+    expect(json).toContain('ä“');
+  });
+});
