@@ -3,13 +3,22 @@
  * `skopeo copy oci:STORE:install-1 oci:NEW:install-1`. Reads and checks everything; all it
  * changes is the mode of blobs.
  */
-import { chmod, readdir, readFile, stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { checkApart, checkChannelName, parseVersionName } from './channel-name.ts';
-import { checkFileName } from './file-name.ts';
 import { type Hashed, hashFile } from './hash-file.ts';
-import { CREATED, isDigest, KEEP, LABEL_PREFIX, type Layout, MEDIA_TYPE, REF_NAME } from './layout.ts';
-import { type BootSet, MAX_MANIFEST_BYTES } from './manifest.ts';
+import {
+  BLOB_MODE,
+  CREATED,
+  INDEX_FILE,
+  isDigest,
+  KEEP,
+  LABEL_PREFIX,
+  type Layout,
+  MEDIA_TYPE,
+  REF_NAME,
+} from './layout.ts';
+import type { StoreFolders } from './make-layout.ts';
+import { type BootSet, checkFileName, MAX_MANIFEST_BYTES } from './manifest.ts';
 import { firstIssue, parseManifest } from './read-manifest.ts';
 import { type ChannelRecord, type VersionRecord, versionName } from './records.ts';
 import { quote, StoreError, whatFailed } from './store-error.ts';
@@ -31,15 +40,17 @@ type Descriptor = z.infer<typeof INDEX>['manifests'][number];
 
 /** What a layout holds, ready to become records. */
 export interface Adopted {
+  /** Those that have a reference of their own say which of their versions is current; others have the last. */
+  readonly named: ReadonlySet<string>;
   readonly channels: readonly ChannelRecord[];
   readonly versions: readonly VersionRecord[];
 }
 
-async function readIndex(layout: Layout): Promise<readonly Descriptor[]> {
-  const found = await stat(layout.index).catch(() => undefined);
+async function readIndex(layout: Layout, folders: StoreFolders): Promise<readonly Descriptor[]> {
+  const found = folders.root.stat(INDEX_FILE);
   if (found === undefined) {
     // The layout was only just begun.
-    if ((await readdir(layout.blobs).catch(() => [])).length === 0) return [];
+    if (!folders.hasBlobs || (await folders.blobs.names()).length === 0) return [];
     throw new StoreError(`${layout.index}: expected an OCI image index, got nothing`);
   }
   if (found.size > MAX_INDEX_BYTES) {
@@ -47,8 +58,9 @@ async function readIndex(layout: Layout): Promise<readonly Descriptor[]> {
   }
   let json: unknown;
   try {
-    json = JSON.parse(await readFile(layout.index, 'utf8'));
+    json = JSON.parse(folders.root.text(INDEX_FILE) ?? '');
   } catch (error) {
+    if (error instanceof StoreError) throw error;
     throw new StoreError(`${layout.index}: expected an OCI image index: ${whatFailed(error)}`);
   }
   const parsed = INDEX.safeParse(json);
@@ -63,14 +75,26 @@ async function readIndex(layout: Layout): Promise<readonly Descriptor[]> {
 /** Hashes each blob once, however many versions have it. */
 class Blobs {
   readonly #layout: Layout;
+  readonly #folders: StoreFolders;
   readonly #checked = new Map<string, number>();
 
-  constructor(layout: Layout) {
+  constructor(layout: Layout, folders: StoreFolders) {
     this.#layout = layout;
+    this.#folders = folders;
   }
 
-  get digests(): string[] {
-    return [...this.#checked.keys()];
+  /** Other tools leave files that their owner may write to, or nobody else may read. */
+  async protect(): Promise<void> {
+    for (const digest of this.#checked.keys()) {
+      // oxlint-disable no-await-in-loop -- one descriptor, however many there are.
+      const file = await this.#folders.blobs.open(digest);
+      try {
+        if (((await file.stat()).mode & 0o777) !== BLOB_MODE) await file.chmod(BLOB_MODE);
+      } finally {
+        await file.close();
+      }
+      // oxlint-enable no-await-in-loop
+    }
   }
 
   /** @throws StoreError */
@@ -79,8 +103,9 @@ class Blobs {
     if (!this.#checked.has(digest)) {
       let found: Hashed;
       try {
-        found = await hashFile(path);
+        found = await hashFile(this.#folders.blobs, digest);
       } catch (error) {
+        if (error instanceof StoreError) throw error;
         throw new StoreError(`${path}: expected a blob that can be read: ${whatFailed(error)}`);
       }
       if (found.digest !== digest) {
@@ -93,16 +118,15 @@ class Blobs {
   }
 }
 
-async function readSet(layout: Layout, blobs: Blobs, digest: string): Promise<BootSet> {
+async function readSet(layout: Layout, folders: StoreFolders, blobs: Blobs, digest: string): Promise<BootSet> {
   const path = layout.blob(digest);
-  const { size } = await stat(path).catch((error: unknown) => {
-    throw new StoreError(`${path}: expected a manifest: ${whatFailed(error)}`);
-  });
+  const size = folders.hasBlobs ? folders.blobs.stat(digest)?.size : undefined;
+  if (size === undefined) throw new StoreError(`${path}: expected a manifest, got nothing`);
   if (size > MAX_MANIFEST_BYTES) {
     throw new StoreError(`${path}: expected a manifest of at most ${MAX_MANIFEST_BYTES} bytes, got ${size}`);
   }
   await blobs.check(digest);
-  const set = parseManifest(await readFile(path, 'utf8'));
+  const set = parseManifest(folders.blobs.text(digest) ?? '');
   if (typeof set === 'string') throw new StoreError(`${path}: expected the manifest of a boot set: ${set}`);
   const names = new Set<string>();
   for (const file of set.files) {
@@ -149,13 +173,13 @@ function named(layout: Layout, { mediaType, digest, annotations = {} }: Descript
  *
  * @throws StoreError for the first thing that is not as it should be.
  */
-export async function readLayout(layout: Layout, now: number): Promise<Adopted> {
-  const refs = (await readIndex(layout)).map((descriptor) => named(layout, descriptor));
-  const blobs = new Blobs(layout);
+export async function readLayout(layout: Layout, folders: StoreFolders, now: number): Promise<Adopted> {
+  const refs = (await readIndex(layout, folders)).map((descriptor) => named(layout, descriptor));
+  const blobs = new Blobs(layout, folders);
   const versions = new Map<string, VersionRecord>();
   const channels = new Map<string, Map<number, string>>();
   const add = async (channel: string, number: number, { digest, annotations }: Named): Promise<void> => {
-    const { files, kernelArguments } = await readSet(layout, blobs, digest);
+    const { files, kernelArguments } = await readSet(layout, folders, blobs, digest);
     const created = Date.parse(annotations[CREATED] ?? '');
     versions.set(versionName(channel, number), {
       channel,
@@ -195,9 +219,9 @@ export async function readLayout(layout: Layout, now: number): Promise<Adopted> 
     const others = names.filter((other) => other !== name);
     atIndex(layout, () => checkApart(name, others));
   }
-  // Other tools leave files that their owner may write to.
-  await Promise.all(blobs.digests.map((digest) => chmod(layout.blob(digest), 0o444)));
+  await blobs.protect();
   return {
+    named: new Set(current.keys()),
     versions: [...versions.values()],
     channels: [...channels].map(([name, numbers]) => {
       const last = Math.max(...numbers.keys());

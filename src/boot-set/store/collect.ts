@@ -3,14 +3,11 @@
  * and removed; then go the blobs that no manifest names, and what dead processes have left. Records before blobs: what
  * a collection that is cut short leaves behind, the next one takes.
  */
-import { renameSync } from 'node:fs';
-import { readdir, stat, unlink } from 'node:fs/promises';
-import { join } from 'node:path';
 import { isDigest } from './layout.ts';
 import { EMPTY_DIGEST } from './manifest.ts';
 import { type VersionRecord, versionName } from './records.ts';
 import { isPinLive, type Needs, rootsOf } from './roots.ts';
-import { abandonedFolders, bytesIn, makeStagingFolder, removeStagingFolder } from './staging-folder.ts';
+import { abandonedFolders, bytesIn, StagingFolder } from './staging-folder.ts';
 import type { Tables } from './state.ts';
 import type { Store } from './store.ts';
 
@@ -135,19 +132,14 @@ function versionsIn(tables: Tables): VersionRecord[] {
 
 /** Names in blobs that are digests; others are not ours. */
 export async function listBlobs(store: Store): Promise<string[]> {
-  return (await readdir(store.layout.blobs)).filter(isDigest);
+  return (await store.blobs.names()).filter(isDigest);
 }
 
-async function blobBytes(store: Store, digests: readonly string[]): Promise<number> {
-  const sizes = await Promise.all(
-    digests.map((digest) =>
-      stat(store.blobPath(digest)).then(
-        ({ size }) => size,
-        () => 0,
-      ),
-    ),
-  );
-  return sizes.reduce((sum, size) => sum + size, 0);
+function blobBytes(store: Store, digests: readonly string[]): number {
+  return digests.reduce((sum, digest) => {
+    const found = store.blobs.stat(digest);
+    return sum + (found?.isFile() === true ? found.size : 0);
+  }, 0);
 }
 
 /** Takes blobs that no version names out of the store. @returns how many, and their bytes. */
@@ -156,8 +148,8 @@ async function sweepBlobs(store: Store, signal?: AbortSignal): Promise<{ count: 
   const before = referenced(store.versions());
   const orphans = names.filter((digest) => !before.has(digest));
   if (orphans.length === 0) return { count: 0, bytes: 0 };
-  const bytes = await blobBytes(store, orphans);
-  const trash = await makeStagingFolder(store.layout);
+  const bytes = blobBytes(store, orphans);
+  const trash = new StagingFolder(store.staging);
   store.onStep('trash made');
   // Renamed under the lock, so that a publisher finds each blob either there or not; unlinking large files takes longer.
   const moved = await store.note((tables) => {
@@ -165,7 +157,7 @@ async function sweepBlobs(store: Store, signal?: AbortSignal): Promise<{ count: 
     return orphans.filter((digest) => {
       if (now.has(digest)) return false;
       try {
-        renameSync(store.blobPath(digest), join(trash, digest));
+        store.blobs.rename(digest, trash.folder, digest);
       } catch (error) {
         if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
         throw error;
@@ -177,10 +169,10 @@ async function sweepBlobs(store: Store, signal?: AbortSignal): Promise<{ count: 
   store.onStep('lock let go');
   for (const digest of moved) {
     signal?.throwIfAborted();
-    await unlink(join(trash, digest));
+    await trash.folder.remove(digest);
     store.onStep('blob unlinked');
   }
-  await removeStagingFolder(trash);
+  await trash.remove();
   store.onStep('trash removed');
   return { count: moved.length, bytes };
 }
@@ -190,8 +182,8 @@ async function dryRun(store: Store, now: number, graceMs: number): Promise<Colle
   const gone = new Set(remove.map(nameOf));
   const needed = referenced(store.versions().filter((version) => !gone.has(nameOf(version))));
   const orphans = (await listBlobs(store)).filter((digest) => !needed.has(digest));
-  const abandoned = await abandonedFolders(store.layout, now);
-  const left = await Promise.all(abandoned.map(bytesIn));
+  const abandoned = await abandonedFolders(store.stagingIfThere, now);
+  const left = await Promise.all(abandoned.map((name) => bytesIn(store.staging, name)));
   return {
     dryRun: true,
     versions: remove.map((version) => ({ name: nameOf(version), bytes: bytesOf(version) })),
@@ -199,7 +191,7 @@ async function dryRun(store: Store, now: number, graceMs: number): Promise<Colle
     waiting,
     blobs: orphans.length,
     leftovers: abandoned.length,
-    bytes: left.reduce((sum, size) => sum + size, await blobBytes(store, orphans)),
+    bytes: left.reduce((sum, size) => sum + size, blobBytes(store, orphans)),
   };
 }
 
@@ -234,10 +226,10 @@ export async function collect(store: Store, options: CollectOptions = {}): Promi
   }
   const swept = await sweepBlobs(store, options.signal);
   let bytes = swept.bytes;
-  const abandoned = await abandonedFolders(store.layout, now);
-  for (const path of abandoned) {
-    bytes += await bytesIn(path);
-    await removeStagingFolder(path);
+  const abandoned = await abandonedFolders(store.staging, now);
+  for (const name of abandoned) {
+    bytes += await bytesIn(store.staging, name);
+    await store.staging.remove(name);
     store.onStep('leftover removed');
   }
   return {

@@ -1,7 +1,7 @@
 /** SHA-256 of files, with reading and hashing at the same time. Knows bytes, not what they are for. */
 import { createHash } from 'node:crypto';
-import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import type { OwnFolder } from './own-folder.ts';
 
 /** Large enough that system calls and turns of the event loop do not count, small enough to stay in the CPU's caches. */
 export const CHUNK_BYTES = 1024 * 1024;
@@ -52,12 +52,12 @@ export async function hashHandle(
   return { digest: hash.digest('hex'), size: at };
 }
 
-/** @throws Error with the system's code. */
-export async function hashFile(path: string): Promise<Hashed> {
-  // O_NONBLOCK: a pipe in a blob's place must not stop us.
-  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+/** As hashHandle, with the file's mode. @throws StoreError for what is no file, Error with the system's code. */
+export async function hashFile(folder: OwnFolder, name: string): Promise<Hashed & { readonly mode: number }> {
+  const file = await folder.open(name);
   try {
-    return await hashHandle(file);
+    const { mode } = await file.stat();
+    return { ...(await hashHandle(file)), mode: mode & 0o777 };
   } finally {
     await file.close();
   }

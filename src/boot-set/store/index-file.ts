@@ -2,8 +2,9 @@
  * index.json: the state's channels and versions as OCI tools see them. Written from the state alone and never read
  * back, but where a store is adopted. Knows its form, and how a file is replaced so that a reader sees the old or the new.
  */
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
-import { CREATED, KEEP, LABEL_PREFIX, MEDIA_TYPE, NEW, REF_NAME } from './layout.ts';
+import { closeSync, writeSync } from 'node:fs';
+import { CREATED, INDEX_FILE, KEEP, LABEL_PREFIX, MEDIA_TYPE, NEW, REF_NAME, TEXT_MODE } from './layout.ts';
+import type { OwnFolder } from './own-folder.ts';
 import { type ChannelRecord, type VersionRecord, versionName } from './records.ts';
 
 export interface Listed {
@@ -39,11 +40,11 @@ export function buildIndex({ channels, versions, manifestSize }: Listed): string
   return `${JSON.stringify(index, undefined, 1)}\n`;
 }
 
-/** Replaces the file by one rename. The caller holds the lock: there is one name for the new file. */
-export function replaceFile(path: string, text: string, onStep: (step: string) => void): void {
-  const made = `${path}${NEW}`;
+/** Replaces index.json by one rename. The caller holds the lock: there is one name for the new file. */
+export function replaceIndex(root: OwnFolder, text: string, onStep: (step: string) => void): void {
+  const made = `${INDEX_FILE}${NEW}`;
   try {
-    const fd = openSync(made, 'w', 0o644);
+    const fd = root.replaceSync(made, TEXT_MODE);
     try {
       onStep('index.json opened');
       const bytes = Buffer.from(text);
@@ -52,30 +53,10 @@ export function replaceFile(path: string, text: string, onStep: (step: string) =
       closeSync(fd);
     }
     onStep('index.json written');
-    renameSync(made, path);
+    root.rename(made, root, INDEX_FILE);
   } catch (error) {
-    rmSync(made, { force: true });
+    root.unlinkSync(made);
     throw error;
   }
   onStep('index.json renamed');
-}
-
-/** @returns undefined when there is none. */
-export function readText(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-/** Makes what was written to a file, or the names in a folder, survive a power failure. */
-export function syncPath(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }

@@ -3,6 +3,7 @@
  * database and the staging area. Knows paths and constants, reads nothing.
  */
 import { join } from 'node:path';
+import { quote, StoreError } from './store-error.ts';
 
 /** What `oci-layout` holds, by the OCI image specification 1.1. */
 export const OCI_LAYOUT = '{"imageLayoutVersion":"1.0.0"}';
@@ -21,6 +22,18 @@ export const CREATED = 'org.opencontainers.image.created';
 export const KEEP = 'io.reveille.keep';
 export const LABEL_PREFIX = 'io.reveille.label.';
 
+/** The names of files in the store's own folder. */
+export const OCI_LAYOUT_FILE = 'oci-layout';
+export const INDEX_FILE = 'index.json';
+export const STATE_FILE = 'state.lmdb';
+/** LMDB's own: who has the database open. */
+export const LOCK_FILE = `${STATE_FILE}-lock`;
+
+/** What blobs have, whatever the umask is: a server may run as another user than who publishes. */
+export const BLOB_MODE = 0o444;
+/** What oci-layout and index.json have. */
+export const TEXT_MODE = 0o644;
+
 /** Files that are written under this name first and then renamed. */
 export const NEW = '.new';
 
@@ -35,15 +48,18 @@ export class Layout {
 
   constructor(root: string) {
     this.root = root;
-    this.ociLayout = join(root, 'oci-layout');
-    this.index = join(root, 'index.json');
+    this.ociLayout = join(root, OCI_LAYOUT_FILE);
+    this.index = join(root, INDEX_FILE);
     this.blobs = join(root, 'blobs', 'sha256');
     this.staging = join(root, 'staging');
-    this.state = join(root, 'state.lmdb');
+    this.state = join(root, STATE_FILE);
   }
 
-  /** @param digest 64 hex digits. */
+  /** @throws StoreError for what is no digest: the database is a file that anybody may have written. */
   blob(digest: string): string {
+    if (!isDigest(digest)) {
+      throw new StoreError(`${this.state}: expected digests of 64 hex digits, got ${quote(digest)}`, false);
+    }
     return join(this.blobs, digest);
   }
 }

@@ -1,8 +1,18 @@
-/** The files and folders of an empty store: makes them where there is nothing, and turns down what is something else. */
-import { mkdir, readdir, rename, writeFile } from 'node:fs/promises';
-import { readText } from './index-file.ts';
-import { type Layout, NEW, OCI_LAYOUT } from './layout.ts';
+/**
+ * The files and folders of an empty store: makes them where there is nothing, opens them where they are, and turns down
+ * what is something else.
+ */
+import { closeSync, writeFileSync } from 'node:fs';
+import { mkdir, readdir, realpath } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { Layout, LOCK_FILE, NEW, OCI_LAYOUT, OCI_LAYOUT_FILE, STATE_FILE, TEXT_MODE } from './layout.ts';
+import { OwnFolder } from './own-folder.ts';
 import { quote, StoreError, whatFailed } from './store-error.ts';
+
+/** The layout of the store at `path`, which may be a link itself: systemd makes it one. Nothing below it may be. */
+export async function layoutAt(path: string): Promise<Layout> {
+  return new Layout(await realpath(path).catch(() => resolve(path)));
+}
 
 async function namesIn(path: string): Promise<string[] | undefined> {
   try {
@@ -10,6 +20,16 @@ async function namesIn(path: string): Promise<string[] | undefined> {
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
     throw new StoreError(`${path}: expected a folder that can be read: ${whatFailed(error)}`);
+  }
+}
+
+function within<T>(layout: Layout, work: (root: OwnFolder) => T): T {
+  const root = OwnFolder.open(layout.root);
+  if (root === undefined) throw new StoreError(`${layout.root}: expected a store, got nothing`);
+  try {
+    return work(root);
+  } finally {
+    root.close();
   }
 }
 
@@ -22,7 +42,7 @@ async function namesIn(path: string): Promise<string[] | undefined> {
  */
 export async function ensureLayout(layout: Layout, create: boolean): Promise<boolean> {
   const names = await namesIn(layout.root);
-  const text = names === undefined ? undefined : readText(layout.ociLayout);
+  const text = names === undefined ? undefined : within(layout, (root) => root.text(OCI_LAYOUT_FILE));
   if (text !== undefined) {
     if (!/"imageLayoutVersion"\s*:\s*"1\./.test(text)) {
       throw new StoreError(`${layout.ociLayout}: expected an OCI image layout of version 1, got ${quote(text.trim())}`);
@@ -40,19 +60,80 @@ export async function ensureLayout(layout: Layout, create: boolean): Promise<boo
       `${layout.root}: expected a store, got ${names === undefined ? 'nothing' : 'an empty folder'}`,
     );
   try {
-    await mkdir(layout.root, { recursive: true });
-    // A name of its own: there is no lock yet, and two may make one store at once.
-    const made = `${layout.ociLayout}${NEW}-${process.pid}`;
-    await writeFile(made, OCI_LAYOUT);
-    await rename(made, layout.ociLayout);
+    const made = await mkdir(layout.root, { recursive: true });
+    within(layout, (root) => {
+      if (made !== undefined) root.openToAll();
+      // A name of its own: there is no lock yet, and two may make one store at once.
+      const name = `${OCI_LAYOUT_FILE}${NEW}-${process.pid}`;
+      const fd = root.replaceSync(name, TEXT_MODE);
+      try {
+        writeFileSync(fd, OCI_LAYOUT);
+      } finally {
+        closeSync(fd);
+      }
+      root.rename(name, root, OCI_LAYOUT_FILE);
+    });
     return true;
   } catch (error) {
     throw new StoreError(`${layout.root}: can not be made a store: ${whatFailed(error)}`, false);
   }
 }
 
-/** The folders that a store has beside its files. */
-export async function ensureFolders(layout: Layout): Promise<void> {
-  await mkdir(layout.blobs, { recursive: true });
-  await mkdir(layout.staging, { recursive: true });
+/** The folders of a store, held from its opening to its closing. */
+export class StoreFolders {
+  readonly root: OwnFolder;
+  #blobs: OwnFolder | undefined;
+  #staging: OwnFolder | undefined;
+
+  private constructor(root: OwnFolder) {
+    this.root = root;
+  }
+
+  /** Those that are there; and whether the files are files. @throws StoreError for links, pipes and devices among them. */
+  static open(layout: Layout): StoreFolders {
+    const root = OwnFolder.open(layout.root);
+    if (root === undefined) throw new StoreError(`${layout.root}: expected a store, got nothing`);
+    const folders = new StoreFolders(root);
+    try {
+      // LMDB opens them by their path, and follows what it finds there.
+      for (const name of [STATE_FILE, LOCK_FILE]) root.hasFile(name);
+      const blobs = root.folder('blobs');
+      folders.#blobs = blobs?.folder('sha256');
+      blobs?.close();
+      folders.#staging = root.folder('staging');
+      return folders;
+    } catch (error) {
+      folders.close();
+      throw error;
+    }
+  }
+
+  /** Makes those that are not there. */
+  make(): void {
+    if (this.#blobs === undefined) {
+      const blobs = this.root.makeFolder('blobs');
+      this.#blobs = blobs.makeFolder('sha256');
+      blobs.close();
+    }
+    this.#staging ??= this.root.makeFolder('staging');
+  }
+
+  get hasBlobs(): boolean {
+    return this.#blobs !== undefined;
+  }
+
+  /** @throws StoreError where there is none. */
+  get blobs(): OwnFolder {
+    if (this.#blobs !== undefined) return this.#blobs;
+    throw new StoreError(`${this.root.path}/blobs/sha256: expected a folder, got nothing`, false);
+  }
+
+  /** undefined: none was made, and nothing is to be. */
+  get staging(): OwnFolder | undefined {
+    return this.#staging;
+  }
+
+  close(): void {
+    for (const folder of [this.#blobs, this.#staging, this.root]) folder?.close();
+  }
 }

@@ -3,12 +3,15 @@
  * same files and arguments give the same bytes, whoever builds it and when: its digest is the set's identity.
  */
 import { createHash } from 'node:crypto';
+import { cleanName } from '../../content/name.ts';
 import { MEDIA_TYPE } from './layout.ts';
 import type { FileRecord } from './records.ts';
 
 /** What manifests of container images and artifacts are kept below by registries. */
 export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
 export const MAX_FILES = 8192;
+/** A request has room for 512 bytes; the channel's name and the options share it. */
+export const MAX_FILE_NAME_BYTES = 255;
 
 /** The config that every boot set has: an empty object. */
 export const EMPTY_CONFIG = '{}';
@@ -81,4 +84,15 @@ export function buildManifest({ files, kernelArguments, os = {} }: BootSet): str
     })),
     annotations,
   });
+}
+
+/** @returns what is wrong with the name, as the rest of a line, or undefined. */
+export function checkFileName(name: string): string | undefined {
+  const bytes = Buffer.from(name, 'utf8');
+  if (bytes.length > MAX_FILE_NAME_BYTES) return `expected at most ${MAX_FILE_NAME_BYTES} bytes, got ${bytes.length}`;
+  // What cleaning changes could not be asked for: backslashes, `..`, control characters, U+00FF at the end.
+  if (bytes.toString('utf8') !== name || cleanName(bytes.toString('latin1')) !== name) {
+    return 'expected a relative name in UTF-8 without "..", backslashes, drive letters and control characters';
+  }
+  return undefined;
 }

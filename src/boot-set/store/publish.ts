@@ -3,13 +3,12 @@
  * copy (staged-set.ts) has it on the disk, and here one transaction makes it visible. Until then the store is as it was,
  * and what is in the staging folder is nobody's.
  */
-import { renameSync } from 'node:fs';
 import { withCurrent } from './channel-changes.ts';
-import { syncPath } from './index-file.ts';
+import type { OwnFolder } from './own-folder.ts';
 import { checkPlace, planPublishing, type PublishPlan, type PublishRequest } from './publish-plan.ts';
 import { type ChannelRecord, type VersionRecord, versionName } from './records.ts';
-import { type StagedBlob, type StagedSet, stageSet } from './staged-set.ts';
-import { makeStagingFolder, removeStagingFolder } from './staging-folder.ts';
+import { type StagedSet, stageSet } from './staged-set.ts';
+import { StagingFolder } from './staging-folder.ts';
 import type { Tables } from './state.ts';
 import type { Store } from './store.ts';
 import { StoreError, whatFailed } from './store-error.ts';
@@ -37,31 +36,36 @@ export interface Published {
 export async function publish(store: Store, request: PublishRequest): Promise<Published> {
   const { onStep } = store;
   const { signal } = request;
-  let folder: string | undefined;
+  let staging: StagingFolder | undefined;
   try {
     const plan = await planPublishing(store, request);
-    folder = await makeStagingFolder(store.layout);
+    staging = new StagingFolder(store.staging);
     onStep('staging made');
-    const set = await stageSet(plan, { folder, onStep, signal });
+    const { folder } = staging;
+    const set = await stageSet(plan, { folder, blobs: store.blobs, onStep, signal });
     signal?.throwIfAborted();
-    return await commit(store, plan, set);
+    return await commit(store, plan, { ...set, folder });
   } catch (error) {
     if (error instanceof StoreError || signal?.aborted === true) throw error;
     throw new StoreError(`${store.path}: publishing failed: ${whatFailed(error)}`, false);
   } finally {
-    if (folder !== undefined) {
-      await removeStagingFolder(folder).catch(() => {});
+    if (staging !== undefined) {
+      await staging.remove().catch(() => {});
       onStep('staging removed');
     }
   }
 }
 
+interface Staged extends StagedSet {
+  readonly folder: OwnFolder;
+}
+
 /** The third step: the records. No signal stops it. */
-async function commit(store: Store, plan: PublishPlan, set: StagedSet): Promise<Published> {
+async function commit(store: Store, plan: PublishPlan, set: Staged): Promise<Published> {
   const { channel } = plan;
   const entry = await store.change((tables) => {
     checkPlace(tables, channel);
-    moveIn(store, set.blobs);
+    moveIn(store, set);
     return enter(tables, plan, set, store.now());
   });
   await store.flushed();
@@ -77,13 +81,14 @@ async function commit(store: Store, plan: PublishPlan, set: StagedSet): Promise<
   };
 }
 
-/** Over what may be there: the bytes are the same, or were until a disk lost them. */
-function moveIn(store: Store, blobs: readonly StagedBlob[]): void {
-  for (const { path, digest } of blobs) {
-    renameSync(path, store.blobPath(digest));
+/** Over what may be there and is damaged; what was good a moment ago and is the same file still, stays. */
+function moveIn(store: Store, { folder, blobs }: Staged): void {
+  for (const { name, digest, good } of blobs) {
+    if (good !== undefined && store.blobs.identity(digest) === good) continue;
+    folder.rename(name, store.blobs, digest);
     store.onStep('blob moved in');
   }
-  syncPath(store.layout.blobs);
+  store.blobs.sync();
   store.onStep('blobs synced');
 }
 

@@ -3,6 +3,8 @@
  * roll back, and the server, which resolves names by them. Plain data; times are milliseconds since the epoch.
  */
 
+import { isDigest } from './layout.ts';
+
 /** One file of a boot set. */
 export interface FileRecord {
   /** Relative to the set, `/` between its parts. */
@@ -99,4 +101,92 @@ export function versionName(channel: string, number: number): string {
 
 export function pinKey(node: string, channel: string): string {
   return `${node}\0${channel}`;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function isNumber(value: unknown): boolean {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
+
+/** Times may have fractions, and clocks were wrong before. */
+function isTime(value: unknown): boolean {
+  return typeof value === 'number' && Number.isFinite(value);
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isTexts(value: unknown): boolean {
+  return isFields(value) && Object.values(value).every((text) => typeof text === 'string');
+}
+
+function isFile(value: unknown): boolean {
+  if (!isFields(value)) return false;
+  const { name, digest, size } = value;
+  return typeof name === 'string' && typeof digest === 'string' && isDigest(digest) && isNumber(size);
+}
+
+function isVersion(
+  key: string,
+  { channel, number, manifest, files, labels, keep, publishedAt, ...more }: Fields,
+): boolean {
+  return (
+    typeof channel === 'string' &&
+    isNumber(number) &&
+    versionName(channel, number as number) === key &&
+    typeof manifest === 'string' &&
+    isDigest(manifest) &&
+    Array.isArray(files) &&
+    files.every(isFile) &&
+    isTexts(labels) &&
+    typeof keep === 'boolean' &&
+    isTime(publishedAt) &&
+    ['string', 'undefined'].includes(typeof more['kernelArguments'])
+  );
+}
+
+function isRollout(value: unknown): boolean {
+  if (value === undefined) return true;
+  if (!isFields(value)) return false;
+  const { candidate, percent, select, paused } = value;
+  return (
+    isNumber(candidate) &&
+    (percent === undefined || isTime(percent)) &&
+    (select === undefined || isTexts(select)) &&
+    typeof paused === 'boolean'
+  );
+}
+
+function isChannel(key: string, { name, current, previous, nextNumber, rollout, settings }: Fields): boolean {
+  return (
+    name === key &&
+    (current === undefined || isNumber(current)) &&
+    Array.isArray(previous) &&
+    previous.every(isNumber) &&
+    isNumber(nextNumber) &&
+    isRollout(rollout) &&
+    isFields(settings) &&
+    Object.values(settings).every(isNumber)
+  );
+}
+
+function isChoice({ node, channel, version }: Fields): boolean {
+  return typeof node === 'string' && typeof channel === 'string' && isNumber(version);
+}
+
+const FORMS: Readonly<Record<string, (key: string, value: Fields) => boolean>> = {
+  channels: isChannel,
+  versions: isVersion,
+  pins: (_, pin) =>
+    isChoice(pin) && isTime(pin['createdAt']) && isTime(pin['usedAt']) && typeof pin['address'] === 'string',
+  overrides: (_, override) => isChoice(override),
+  useNotes: (_, { usedAt, renderedAt }) => isTime(usedAt) && (renderedAt === undefined || isTime(renderedAt)),
+};
+
+/** Whether what a table has at `key` is of the form that its records have. The database is a file: anybody may write it. */
+export function isWhole(table: string, key: string, value: unknown): boolean {
+  if (table === 'numbers') return isNumber(value);
+  return isFields(value) && FORMS[table]!(key, value);
 }

@@ -6,8 +6,7 @@ import { constants } from 'node:fs';
 import { access, lstat, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, join, sep } from 'node:path';
 import { identityOf } from '../../content/file-identity.ts';
-import { checkFileName } from './file-name.ts';
-import { byName, MAX_FILES } from './manifest.ts';
+import { byName, checkFileName, MAX_FILES } from './manifest.ts';
 import { quote, StoreError, whatFailed } from './store-error.ts';
 
 export interface FoundFile {

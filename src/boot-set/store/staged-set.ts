@@ -5,10 +5,11 @@
  */
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { join } from 'node:path';
 import { identityOf } from '../../content/file-identity.ts';
-import { hashHandle } from './hash-file.ts';
+import { hashFile, hashHandle } from './hash-file.ts';
+import { BLOB_MODE } from './layout.ts';
 import { buildManifest, byName, EMPTY_CONFIG, MAX_MANIFEST_BYTES, sha256 } from './manifest.ts';
+import type { OwnFolder } from './own-folder.ts';
 import type { PublishPlan } from './publish-plan.ts';
 import type { FileRecord } from './records.ts';
 import type { FoundFile } from './scan.ts';
@@ -19,8 +20,11 @@ const FILES_AT_ONCE = 2;
 
 /** A file in the staging folder, and what it will be called among the blobs. */
 export interface StagedBlob {
-  readonly path: string;
+  /** In the staging folder. */
+  readonly name: string;
   readonly digest: string;
+  /** The identity of the blob that is there already and as it should be: it stays. undefined: there is none. */
+  readonly good: string | undefined;
 }
 
 export interface StagedSet {
@@ -33,13 +37,15 @@ export interface StagedSet {
 }
 
 interface Copy {
-  readonly path: string;
+  /** In the staging folder. */
+  readonly name: string;
   readonly record: FileRecord;
 }
 
-/** The staging folder, the hook that is told of each step, and the signal. */
+/** The staging folder, the blobs, the hook that is told of each step, and the signal. */
 export interface StagingPlace {
-  readonly folder: string;
+  readonly folder: OwnFolder;
+  readonly blobs: OwnFolder;
   readonly onStep: (step: string) => void;
   /** Stops it between two chunks. */
   readonly signal?: AbortSignal | undefined;
@@ -53,23 +59,44 @@ export async function stageSet(plan: PublishPlan, place: StagingPlace): Promise<
   if (Buffer.byteLength(manifest) > MAX_MANIFEST_BYTES) {
     throw new StoreError(`expected names that fit a manifest of ${MAX_MANIFEST_BYTES} bytes`);
   }
-  const blobs = copies.map(({ path, record }) => ({ path, digest: record.digest }));
-  blobs.push(await stageText('config', EMPTY_CONFIG, place));
+  const staged = copies.map(({ name, record }) => ({ name, digest: record.digest, size: record.size }));
+  staged.push(await stageText('config', EMPTY_CONFIG, place));
   const stagedManifest = await stageText('manifest', manifest, place);
-  blobs.push(stagedManifest);
+  staged.push(stagedManifest);
+  const blobs: StagedBlob[] = [];
+  for (const { name, digest, size } of staged) {
+    place.signal?.throwIfAborted();
+    // oxlint-disable-next-line no-await-in-loop -- a large one has the disk to itself.
+    blobs.push({ name, digest, good: await goodBlob(place.blobs, digest, size) });
+  }
   return { files, manifest: stagedManifest.digest, blobs };
+}
+
+/**
+ * Looks for a blob that is there already. What is damaged is published anew; what is good stays the file that it is: older
+ * versions are sent from it.
+ *
+ * @returns its identity, if its bytes and its mode are as they should be.
+ */
+async function goodBlob(blobs: OwnFolder, digest: string, size: number): Promise<string | undefined> {
+  const identity = blobs.identity(digest);
+  const found = blobs.stat(digest);
+  if (found?.isFile() !== true || found.size !== size || (found.mode & 0o777) !== BLOB_MODE) return undefined;
+  // One that can't be read is a damaged one.
+  const hashed = await hashFile(blobs, digest).catch(() => undefined);
+  return hashed?.digest === digest ? identity : undefined;
 }
 
 /** Some at a time, the largest first: what is left at the end is small. */
 async function copyAll(files: readonly FoundFile[], place: StagingPlace): Promise<Copy[]> {
-  const waiting = files.map((file, at) => ({ file, path: join(place.folder, String(at)) }));
+  const waiting = files.map((file, at) => ({ file, name: String(at) }));
   waiting.sort((a, b) => a.file.size - b.file.size);
   const copies: Copy[] = [];
   const failures: unknown[] = [];
   const work = async (): Promise<void> => {
     for (let next = waiting.pop(); next !== undefined && failures.length === 0; next = waiting.pop()) {
-      const { file, path } = next;
-      copies.push({ path, record: await copyFile(file, path, place) });
+      const { file, name } = next;
+      copies.push({ name, record: await copyFile(file, name, place) });
     }
   };
   const workers = Array.from({ length: FILES_AT_ONCE }, () => work().catch((error: unknown) => failures.push(error)));
@@ -78,11 +105,11 @@ async function copyAll(files: readonly FoundFile[], place: StagingPlace): Promis
   return copies;
 }
 
-async function copyFile(file: FoundFile, path: string, { onStep, signal }: StagingPlace): Promise<FileRecord> {
+async function copyFile(file: FoundFile, name: string, { folder, onStep, signal }: StagingPlace): Promise<FileRecord> {
   const { O_RDONLY, O_NONBLOCK } = constants;
   const source = await open(file.path, O_RDONLY | O_NONBLOCK);
   try {
-    const copy = await open(path, 'wx', 0o444);
+    const copy = await folder.create(name, BLOB_MODE);
     try {
       onStep('file made');
       const hashed = await hashHandle(source, (chunk, at) => writeWhole(copy, chunk, at), signal);
@@ -109,9 +136,12 @@ async function writeWhole(file: FileHandle, chunk: Buffer, at: number): Promise<
   }
 }
 
-async function stageText(name: string, text: string, { folder, onStep }: StagingPlace): Promise<StagedBlob> {
-  const path = join(folder, name);
-  const file = await open(path, 'wx', 0o444);
+async function stageText(
+  name: string,
+  text: string,
+  { folder, onStep }: StagingPlace,
+): Promise<{ name: string; digest: string; size: number }> {
+  const file = await folder.create(name, BLOB_MODE);
   try {
     await file.writeFile(text);
     await file.sync();
@@ -119,5 +149,5 @@ async function stageText(name: string, text: string, { folder, onStep }: Staging
     await file.close();
   }
   onStep(`${name} staged`);
-  return { path, digest: sha256(text) };
+  return { name, digest: sha256(text), size: Buffer.byteLength(text) };
 }

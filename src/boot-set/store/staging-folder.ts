@@ -1,24 +1,31 @@
 /**
  * A place in the store where a process prepares files that are not yet the store's, or no longer: `staging/PID-RANDOM`.
- * What a process leaves there when it dies is told by its number.
+ * What a process leaves there when it dies is told by its number; names of any other form are none of ours.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import type { Layout } from './layout.ts';
+import type { OwnFolder } from './own-folder.ts';
 
 /** After that a folder is left over even if some process has its number. */
 export const MAX_STAGING_AGE_MS = 24 * 3_600_000;
 
-/** @returns its path. */
-export async function makeStagingFolder(layout: Layout): Promise<string> {
-  const path = join(layout.staging, `${process.pid}-${randomBytes(6).toString('hex')}`);
-  await mkdir(path, { recursive: true });
-  return path;
-}
+const NAME = /^([1-9][0-9]{0,9})-[0-9a-f]+$/;
 
-export async function removeStagingFolder(path: string): Promise<void> {
-  await rm(path, { recursive: true, force: true });
+export class StagingFolder {
+  readonly folder: OwnFolder;
+  readonly #staging: OwnFolder;
+  readonly #name: string;
+
+  constructor(staging: OwnFolder) {
+    this.#staging = staging;
+    this.#name = `${process.pid}-${randomBytes(6).toString('hex')}`;
+    this.folder = staging.makeFolder(this.#name);
+  }
+
+  /** With all that is in it. */
+  async remove(): Promise<void> {
+    this.folder.close();
+    await this.#staging.remove(this.#name);
+  }
 }
 
 function isAlive(pid: number): boolean {
@@ -31,29 +38,28 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** @returns the folders of processes that are gone. */
-export async function abandonedFolders(layout: Layout, now: number): Promise<string[]> {
-  const names = await readdir(layout.staging).catch(() => []);
+/** @param staging undefined: there is none. @returns the names of what processes have left that are gone. */
+export async function abandonedFolders(staging: OwnFolder | undefined, now: number): Promise<string[]> {
   const abandoned: string[] = [];
-  for (const name of names) {
-    const path = join(layout.staging, name);
-    const pid = Number(/^([1-9][0-9]*)-/.exec(name)?.[1] ?? 0);
-    const age = now - ((await stat(path).catch(() => undefined))?.mtimeMs ?? now);
-    if (pid === 0 || !isAlive(pid) || age > MAX_STAGING_AGE_MS) abandoned.push(path);
+  for (const name of (await staging?.names()) ?? []) {
+    const pid = NAME.exec(name)?.[1];
+    if (pid === undefined) continue;
+    const age = now - (staging?.stat(name)?.mtimeMs ?? now);
+    if (!isAlive(Number(pid)) || age > MAX_STAGING_AGE_MS) abandoned.push(name);
   }
   return abandoned;
 }
 
-/** Bytes of the files in a folder without folders in it. */
-export async function bytesIn(path: string): Promise<number> {
-  const names = await readdir(path).catch(() => []);
-  const sizes = await Promise.all(
-    names.map((name) =>
-      stat(join(path, name)).then(
-        ({ size }) => size,
-        () => 0,
-      ),
-    ),
-  );
-  return sizes.reduce((sum, size) => sum + size, 0);
+/** Bytes of the files in a folder of the staging area, or of the file that has the name. */
+export async function bytesIn(staging: OwnFolder, name: string): Promise<number> {
+  const found = staging.stat(name);
+  if (found?.isDirectory() !== true) return found?.isFile() === true ? found.size : 0;
+  const folder = staging.folder(name);
+  if (folder === undefined) return 0;
+  try {
+    const sizes = (await folder.names()).map((inside) => folder.stat(inside));
+    return sizes.reduce((sum, stats) => sum + (stats?.isFile() === true ? stats.size : 0), 0);
+  } finally {
+    folder.close();
+  }
 }

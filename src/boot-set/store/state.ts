@@ -2,9 +2,17 @@
  * The truth of a store: one LMDB environment whose write transaction is the only lock there is, between threads and
  * between processes. Knows tables of records; neither blobs nor index.json.
  */
-import { closeSync, openSync, readSync } from 'node:fs';
 import { type Database, open, type RootDatabase } from 'lmdb';
-import type { ChannelRecord, ChannelSettings, UseNote, OverrideRecord, PinRecord, VersionRecord } from './records.ts';
+import { damaged } from './database-file.ts';
+import {
+  type ChannelRecord,
+  type ChannelSettings,
+  isWhole,
+  type OverrideRecord,
+  type PinRecord,
+  type UseNote,
+  type VersionRecord,
+} from './records.ts';
 import { quote, StoreError, whatFailed } from './store-error.ts';
 
 /** Raised when older programs could no longer read what is written. */
@@ -18,9 +26,6 @@ const DATABASES: Readonly<Record<keyof Tables, string>> = {
   useNotes: 'leases',
   numbers: 'numbers',
 };
-/** Where a page of LMDB's has its magic number, and what it is, with the format's version after it. */
-const MAGIC_AT = 24;
-const MAGIC = 'dec0efbe02000000';
 
 export interface Table<V> {
   get(key: string): V | undefined;
@@ -44,15 +49,24 @@ export interface Tables {
   readonly numbers: Table<number>;
 }
 
+/**
+ * Of what is read nothing is believed that is not of its form: paths are made of digests. A record that people made and
+ * that is damaged stops what is being done; one of those that servers write for a few hours is as if it were not there.
+ */
 class LmdbTable<V> implements Table<V> {
   readonly #database: Database<V, string>;
+  readonly #table: keyof Tables;
+  readonly #path: string;
 
-  constructor(database: Database<V, string>) {
+  constructor(database: Database<V, string>, table: keyof Tables, path: string) {
     this.#database = database;
+    this.#table = table;
+    this.#path = path;
   }
 
   get(key: string): V | undefined {
-    return this.#database.get(key);
+    const value = this.#database.get(key);
+    return value === undefined || this.#isWhole(key, value) ? value : undefined;
   }
 
   put(key: string, value: V): void {
@@ -64,25 +78,19 @@ class LmdbTable<V> implements Table<V> {
   }
 
   entries(): [string, V][] {
-    return [...this.#database.getRange()].map(({ key, value }) => [key, value]);
+    const all = [...this.#database.getRange()].map(({ key, value }): [string, V] => [key, value]);
+    return all.filter(([key, value]) => this.#isWhole(key, value));
+  }
+
+  #isWhole(key: string, value: V): boolean {
+    if (isWhole(this.#table, key, value)) return true;
+    if (this.#table === 'pins' || this.#table === 'useNotes') return false;
+    throw damaged(this.#path, `expected a record of ${this.#table} at ${quote(key)}, got a damaged one`);
   }
 
   keys(): string[] {
     return [...this.#database.getKeys()];
   }
-}
-
-/** LMDB reads whatever is in the file as its own and dies of what is not. @throws StoreError */
-function checkMagic(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    const page = Buffer.alloc(MAGIC_AT + MAGIC.length / 2);
-    const length = readSync(fd, page, 0, page.length, 0);
-    if (length === 0 || page.toString('hex', MAGIC_AT) === MAGIC) return;
-  } finally {
-    closeSync(fd);
-  }
-  throw new StoreError(`${path}: expected the database of a store, got something else or a damaged one`, false);
 }
 
 export class State {
@@ -97,18 +105,21 @@ export class State {
     this.#path = path;
     this.#root = root;
     this.#meta = meta;
-    const tables = Object.entries(DATABASES).map(([table, name]) => [table, new LmdbTable(root.openDB({ name }))]);
+    const tables = Object.entries(DATABASES).map(([table, name]) => [
+      table,
+      new LmdbTable(root.openDB({ name }), table as keyof Tables, path),
+    ]);
     this.tables = Object.fromEntries(tables) as Tables;
   }
 
   /**
+   * @param path of a file that was checked (database-file.ts), or is not there.
    * @param readOnly the file is there, and nothing is to be written.
-   * @throws StoreError for a newer format, a file that is no such database, or one that can't be opened.
+   * @throws StoreError for a newer format, or a file that can't be opened.
    */
-  static async open(path: string, readOnly: boolean, isThere: boolean): Promise<State> {
+  static async open(path: string, readOnly: boolean): Promise<State> {
     let root: RootDatabase<unknown, string>;
     try {
-      if (isThere) checkMagic(path);
       root = open<unknown, string>({
         path,
         readOnly,
@@ -118,7 +129,6 @@ export class State {
         eventTurnBatching: false,
       });
     } catch (error) {
-      if (error instanceof StoreError) throw error;
       throw new StoreError(`${path}: can not be opened: ${whatFailed(error)}`, false);
     }
     try {

@@ -2,12 +2,12 @@
  * A store of boot sets on disk: an OCI image layout, and the database that is the truth about it. Opens it, reads it, and
  * changes it under its only lock. Knows no packets; publishing, collecting and checking are files of their own.
  */
-import { statSync } from 'node:fs';
-import { resolve } from 'node:path';
 import type { Adopted } from './adopt.ts';
-import { buildIndex, readText, replaceFile, syncPath } from './index-file.ts';
-import { Layout } from './layout.ts';
-import { ensureFolders, ensureLayout } from './make-layout.ts';
+import { checkDatabase } from './database-file.ts';
+import { buildIndex, replaceIndex } from './index-file.ts';
+import { INDEX_FILE, isDigest, type Layout } from './layout.ts';
+import { ensureLayout, layoutAt, StoreFolders } from './make-layout.ts';
+import type { OwnFolder } from './own-folder.ts';
 import {
   type ChannelRecord,
   type ChannelSettings,
@@ -43,30 +43,45 @@ export const DEFAULT_CHANNEL_SETTINGS: Required<ChannelSettings> = {
 
 /** Opens, creates (unless readOnly) or adopts. @throws StoreError with one clear line. */
 export async function openStore(options: StoreOptions): Promise<Store> {
-  const { readOnly = false, now = Date.now, onStep = () => {} } = options;
-  const layout = new Layout(resolve(options.path));
+  const { readOnly = false, onStep = () => {} } = options;
+  const layout = await layoutAt(options.path);
   const isNew = await ensureLayout(layout, options.create ?? !readOnly);
   onStep('layout made');
-  const found = statSync(layout.state, { throwIfNoEntry: false });
-  const isThere = found !== undefined && found.size > 0;
+  const folders = StoreFolders.open(layout);
+  try {
+    return await openWithin(layout, folders, isNew, options);
+  } catch (error) {
+    folders.close();
+    throw error;
+  }
+}
+
+async function openWithin(
+  layout: Layout,
+  folders: StoreFolders,
+  isNew: boolean,
+  { readOnly = false, now = Date.now, onStep = () => {} }: StoreOptions,
+): Promise<Store> {
+  const isThere = await checkDatabase(folders.root);
   if (readOnly && !isThere)
     throw new StoreError(`${layout.root}: expected a store, got an OCI image layout without one`);
   // Checked before the database is made: what is wrong with a layout leaves nothing behind.
-  let adopted = isThere ? undefined : isNew ? NOTHING : await readForeign(layout, now());
+  let adopted = isThere ? undefined : isNew ? NOTHING : await readForeign(layout, folders, now());
   if (!readOnly) {
     try {
-      await ensureFolders(layout);
+      folders.make();
       onStep('folders made');
     } catch (error) {
+      if (error instanceof StoreError) throw error;
       throw new StoreError(`${layout.root}: can not be written to: ${whatFailed(error)}`, false);
     }
   }
-  const state = await State.open(layout.state, readOnly, isThere);
+  const state = await State.open(layout.state, readOnly);
   onStep('database opened');
-  const store = new Store(layout, state, now, onStep);
+  const store = new Store({ layout, folders, state, now, onStep });
   try {
     // A process that ended while it made the database left an empty one.
-    if (!state.isSettled && adopted === undefined) adopted = await readForeign(layout, now());
+    if (!state.isSettled && adopted === undefined) adopted = await readForeign(layout, folders, now());
     if (!readOnly) await store.settle(adopted);
     else if (!state.isSettled) throw new StoreError(`${layout.root}: expected a store, got one that is not yet made`);
     return store;
@@ -76,17 +91,25 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   }
 }
 
-const NOTHING: Adopted = { channels: [], versions: [] };
+const NOTHING: Adopted = { channels: [], versions: [], named: new Set() };
 
 /** Loaded when it is needed: most stores are their own, and zod takes longer to load than a small verb. */
-async function readForeign(layout: Layout, now: number): Promise<Adopted> {
+async function readForeign(layout: Layout, folders: StoreFolders, now: number): Promise<Adopted> {
   const { readLayout } = await import('./adopt.ts');
-  return await readLayout(layout, now);
+  return await readLayout(layout, folders, now);
 }
 
 function enter(tables: Tables, { channels, versions }: Adopted): void {
   for (const channel of channels) tables.channels.put(channel.name, channel);
   for (const version of versions) tables.versions.put(versionName(version.channel, version.number), version);
+}
+
+export interface StoreParts {
+  readonly layout: Layout;
+  readonly folders: StoreFolders;
+  readonly state: State;
+  readonly now: () => number;
+  readonly onStep: (step: string) => void;
 }
 
 export class Store {
@@ -95,12 +118,14 @@ export class Store {
   readonly now: () => number;
   readonly onStep: (step: string) => void;
   readonly #state: State;
+  readonly #folders: StoreFolders;
   /** Manifests do not change, so neither do their sizes. */
   readonly #manifestSizes = new Map<string, number>();
 
   /** Use openStore. */
-  constructor(layout: Layout, state: State, now: () => number, onStep: (step: string) => void) {
+  constructor({ layout, folders, state, now, onStep }: StoreParts) {
     this.path = layout.root;
+    this.#folders = folders;
     this.layout = layout;
     this.#state = state;
     this.now = now;
@@ -149,8 +174,28 @@ export class Store {
     await this.change(() => this.#state.setDefaults(wanted));
   }
 
+  /** @throws StoreError for what is no digest. */
   blobPath(digest: string): string {
     return this.layout.blob(digest);
+  }
+
+  get root(): OwnFolder {
+    return this.#folders.root;
+  }
+
+  get blobs(): OwnFolder {
+    return this.#folders.blobs;
+  }
+
+  /** @throws StoreError where there is none: only who may write nothing finds none. */
+  get staging(): OwnFolder {
+    const { staging } = this.#folders;
+    if (staging !== undefined) return staging;
+    throw new StoreError(`${this.layout.staging}: expected a folder, got nothing`, false);
+  }
+
+  get stagingIfThere(): OwnFolder | undefined {
+    return this.#folders.staging;
   }
 
   /** As the tables are now; to be read only, outside of change and note. */
@@ -170,7 +215,7 @@ export class Store {
         const came = work(this.#state.tables);
         this.#state.bumpGeneration();
         isIndexWritten = true;
-        replaceFile(this.layout.index, this.indexText(), this.onStep);
+        replaceIndex(this.root, this.indexText(), this.onStep);
         return came;
       });
       this.onStep('committed');
@@ -193,13 +238,14 @@ export class Store {
   /** Resolves when everything committed so far survives a power failure. */
   async flushed(): Promise<void> {
     await this.#state.flushed();
-    syncPath(this.layout.index);
-    syncPath(this.layout.root);
+    this.root.sync(INDEX_FILE);
+    this.root.sync();
     this.onStep('flushed');
   }
 
-  close(): Promise<void> {
-    return this.#state.close();
+  async close(): Promise<void> {
+    await this.#state.close();
+    this.#folders.close();
   }
 
   /** What index.json should hold. In a transaction: as it will be. */
@@ -228,11 +274,11 @@ export class Store {
 
   /** index.json may lag behind, or ahead, where a process ended or a disk was full in the middle of a change. */
   async repairIndex(): Promise<void> {
-    if (readText(this.layout.index) !== this.indexText()) await this.#writeIndex();
+    if (this.root.text(INDEX_FILE) !== this.indexText()) await this.#writeIndex();
   }
 
   #writeIndex(): Promise<void> {
-    return this.#state.transaction(() => replaceFile(this.layout.index, this.indexText(), this.onStep));
+    return this.#state.transaction(() => replaceIndex(this.root, this.indexText(), this.onStep));
   }
 
   #list<K extends keyof Tables>(name: K): ReturnType<Tables[K]['entries']>[number][1][] {
@@ -243,7 +289,8 @@ export class Store {
     const known = this.#manifestSizes.get(digest);
     if (known !== undefined) return known;
     // 0 where there is no such blob: verify tells of it, and other channels can still be changed.
-    const size = statSync(this.layout.blob(digest), { throwIfNoEntry: false })?.size ?? 0;
+    const found = isDigest(digest) ? this.blobs.stat(digest) : undefined;
+    const size = found?.isFile() === true ? found.size : 0;
     if (size > 0) this.#manifestSizes.set(digest, size);
     return size;
   }

@@ -1,14 +1,13 @@
 /** Whether a store is whole: every blob hashed, every manifest read, compared with the records. Changes nothing. */
-import { readFile } from 'node:fs/promises';
 import { listBlobs, referenced } from './collect.ts';
-import { type Hashed, hashFile } from './hash-file.ts';
-import { readText } from './index-file.ts';
+import { hashFile } from './hash-file.ts';
+import { BLOB_MODE, INDEX_FILE } from './layout.ts';
 import { byName } from './manifest.ts';
 import { parseManifest } from './read-manifest.ts';
 import { type VersionRecord, versionName } from './records.ts';
 import { abandonedFolders } from './staging-folder.ts';
 import type { Store } from './store.ts';
-import { whatFailed } from './store-error.ts';
+import { StoreError, whatFailed } from './store-error.ts';
 
 export interface Damage {
   /** A blob's digest, or the name of a file or record. */
@@ -28,20 +27,25 @@ export interface Verified {
 }
 
 async function checkBlob(store: Store, digest: string): Promise<{ bytes: number; problem?: string }> {
-  let found: Hashed;
+  let found: Awaited<ReturnType<typeof hashFile>>;
   try {
-    found = await hashFile(store.blobPath(digest));
+    found = await hashFile(store.blobs, digest);
   } catch (error) {
-    return { bytes: 0, problem: `can not be read: ${whatFailed(error)}` };
+    return { bytes: 0, problem: error instanceof StoreError ? error.message : `can not be read: ${whatFailed(error)}` };
   }
   if (found.digest !== digest)
     return { bytes: found.size, problem: `its bytes have another digest, sha256:${found.digest}` };
+  // Root reads it whatever its mode is; the server of another user does not.
+  if ((found.mode & BLOB_MODE) !== BLOB_MODE) {
+    const mode = found.mode.toString(8).padStart(4, '0');
+    return { bytes: found.size, problem: `its mode is ${mode}, so that not every server can read it: expected 0444` };
+  }
   return { bytes: found.size };
 }
 
 /** @returns what is wrong with the manifest, whose bytes are as they should be. */
 async function compare(store: Store, version: VersionRecord): Promise<string | undefined> {
-  const set = parseManifest(await readFile(store.blobPath(version.manifest), 'utf8'));
+  const set = parseManifest(store.blobs.text(version.manifest) ?? '');
   if (typeof set === 'string') return `its manifest is not that of a boot set: ${set}`;
   const inManifest = JSON.stringify([set.files.toSorted(byName), set.kernelArguments]);
   const inRecord = JSON.stringify([
@@ -82,7 +86,7 @@ export async function verify(store: Store, signal?: AbortSignal): Promise<Verifi
   }
   damage.push(...(await checkRecords(store)));
   const orphans = (await listBlobs(store)).filter((digest) => !needed.has(digest));
-  const abandoned = await abandonedFolders(store.layout, store.now());
+  const abandoned = await abandonedFolders(store.stagingIfThere, store.now());
   return {
     versions: versions.length,
     blobs: needed.size,
@@ -102,9 +106,9 @@ async function checkRecords(store: Store): Promise<Damage[]> {
         damage.push({ what: name, problem: `there is no version ${number} of it`, versions: [] });
       }
     }
-    if (readText(store.layout.index) !== store.indexText()) {
+    if (store.root.text(INDEX_FILE) !== store.indexText()) {
       damage.push({
-        what: 'index.json',
+        what: INDEX_FILE,
         problem: 'is not what the records say: the next change writes it anew',
         versions: [],
       });

@@ -272,7 +272,7 @@ describe('what is no store', () => {
     [
       'a missing manifest',
       (path) => editIndex(path, (index) => Object.assign(index.manifests[0]!, { digest: `sha256:${'0'.repeat(64)}` })),
-      /expected a manifest: ENOENT/,
+      /expected a manifest, got nothing/,
     ],
   ];
 

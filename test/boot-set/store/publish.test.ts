@@ -6,7 +6,7 @@ import { rollback } from '../../../src/boot-set/store/channel-changes.ts';
 import { collect } from '../../../src/boot-set/store/collect.ts';
 import { CHUNK_BYTES } from '../../../src/boot-set/store/hash-file.ts';
 import { sha256 } from '../../../src/boot-set/store/manifest.ts';
-import { MAX_FILE_NAME_BYTES } from '../../../src/boot-set/store/file-name.ts';
+import { MAX_FILE_NAME_BYTES } from '../../../src/boot-set/store/manifest.ts';
 import { publish } from '../../../src/boot-set/store/publish.ts';
 import { MAX_LABEL_CHARACTERS } from '../../../src/boot-set/store/publish-plan.ts';
 import { verify } from '../../../src/boot-set/store/verify.ts';
