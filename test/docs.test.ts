@@ -90,7 +90,7 @@ describe('docs/configuration.md', () => {
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   async function helpFlags(command: string): Promise<string[]> {
-    const { stdout } = await run(process.execPath, [CLI, command, '--help']);
+    const { stdout } = await run(process.execPath, [CLI, ...command.split(' '), '--help']);
     const flags = [...stdout.matchAll(/^ {2}(-[^<\s,]*(?:, --\S+)?)/gm)].flatMap((match) => match[1]!.split(', '));
     return flags.filter((flag) => flag !== '-h').toSorted();
   }

@@ -23,6 +23,7 @@ Examples:
   reveille node 52:54:00:12:34:56
   reveille publish maas/amd64/precise/install ./install --store /srv/boot
   reveille rollback maas/amd64/precise/install --store /srv/boot
+  reveille store rebuild --store /srv/boot
 
 Exit codes:
   0  all is well
@@ -44,6 +45,7 @@ const GROUPS: readonly { readonly commands: readonly string[]; readonly load: ()
     commands: ['channels', 'versions', 'rollback', 'remove', 'keep', 'channel'],
     load: async () => (await import('./store/channel-commands.ts')).addChannelCommands,
   },
+  { commands: ['store'], load: async () => (await import('./store/rebuild.ts')).addStoreCommand },
   { commands: ['pins', 'pin', 'rollout'], load: async () => (await import('./store/pin-commands.ts')).addPinCommands },
   {
     commands: ['render', 'explain', 'validate'],

@@ -1,0 +1,67 @@
+/** `reveille store rebuild`: the database of a store made anew. Knows flags and output. */
+import type { Command } from 'commander';
+import type { Rebuilt } from '../../boot-set/store/rebuild.ts';
+import type { ExitCode } from '../../config/usage-error.ts';
+import { formatMany } from '../../text/figures.ts';
+import { textTable } from '../../text/text-table.ts';
+import { runOnStore, type StoreFlags, storeCommand, type VerbContext, type VerbResult } from './store-verb.ts';
+
+/** What no damaged database is needed for to know that it is gone. */
+const ALSO_LOST =
+  'Lost too: settings of channels, the order of former versions (now that of their numbers), and the numbers of removed versions, which may be given again.';
+const WARNING =
+  'Nodes in the middle of a boot may get the current version of a channel for their next file: start those again. ' +
+  'Versions that only a pin or a rollout kept are collected once the grace time is over: pin or roll out again first.';
+
+function rebuilt({ path, channels, versions, aside, lost }: Rebuilt): VerbResult {
+  const rows = [
+    ...(lost?.overrides ?? []).map(({ node, channel, version }) => ['pin by hand', node, `${channel}-${version}`]),
+    ...(lost?.rollouts ?? []).map(({ channel, candidate }) => ['rollout', channel, `${channel}-${candidate}`]),
+    ...(lost?.pins ?? []).map(({ node, channel, version }) => ['pin of a boot', node, `${channel}-${version}`]),
+    ...(lost?.useNotes ?? []).map((name) => ['note of use', '-', name]),
+  ];
+  const made = `${path}: ${formatMany(versions, 'version')} of ${formatMany(channels, 'channel')}, from index.json`;
+  const told =
+    lost !== undefined
+      ? formatMany(rows.length, 'record')
+      : aside === undefined
+        ? 'all pins, rollouts and notes of use: there was no database'
+        : 'all pins, rollouts and notes of use: the damaged database can not be read, so nobody can list them';
+  return {
+    json: {
+      channels,
+      versions,
+      damaged: aside ?? null,
+      lost: lost === undefined ? null : { ...lost },
+      warnings: [ALSO_LOST, WARNING],
+    },
+    text: [
+      made,
+      ...(aside === undefined ? [] : [`The damaged database is kept: ${aside}`]),
+      `Lost: ${told}`,
+      ...(rows.length === 0 ? [] : textTable(['WHAT', 'OF', 'VERSION'], rows)),
+      ALSO_LOST,
+      WARNING,
+    ],
+  };
+}
+
+async function runRebuild(flags: StoreFlags, context: VerbContext): Promise<ExitCode> {
+  return await runOnStore(context, flags, async (path) => {
+    const { rebuild } = await import('../../boot-set/store/rebuild.ts');
+    return rebuilt(await rebuild({ path }));
+  });
+}
+
+/** Adds the command. @param done gets its exit code. */
+export function addStoreCommand(program: Command, context: VerbContext, done: (code: ExitCode) => void): void {
+  const store = program.command('store').summary('put a damaged store right').helpCommand(false);
+  storeCommand(store, 'rebuild')
+    .summary('make the database anew from index.json')
+    .description(
+      'For a store whose database is damaged or lost. Reads every blob first; refuses while a server or another command has the store open; keeps the damaged database beside the new one, and lists what is lost.',
+    )
+    .action(async (flags: StoreFlags) => {
+      done(await runRebuild(flags, context));
+    });
+}
