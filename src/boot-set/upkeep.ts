@@ -66,6 +66,8 @@ export class Upkeep {
     this.#cancelPoll = clock.wake(clock.now() + POLL_MS, () => {
       try {
         catalog.refresh();
+        const trouble = catalog.takeTrouble();
+        if (trouble !== undefined) onWarning('the store can not be read', { error: String(trouble) });
         if (clock.now() - this.#flushedAt >= this.#flushMs) this.#flushing = this.#flush();
       } catch (error) {
         // The server goes on with the versions that it knows.

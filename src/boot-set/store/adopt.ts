@@ -53,12 +53,9 @@ async function readIndex(layout: Layout, folders: StoreFolders): Promise<readonl
     if (!folders.hasBlobs || (await folders.blobs.names()).length === 0) return [];
     throw new StoreError(`${layout.index}: expected an OCI image index, got nothing`);
   }
-  if (found.size > MAX_INDEX_BYTES) {
-    throw new StoreError(`${layout.index}: expected at most ${MAX_INDEX_BYTES} bytes, got ${found.size}`);
-  }
   let json: unknown;
   try {
-    json = JSON.parse(folders.root.text(INDEX_FILE) ?? '');
+    json = JSON.parse(folders.root.text(INDEX_FILE, MAX_INDEX_BYTES) ?? '');
   } catch (error) {
     if (error instanceof StoreError) throw error;
     throw new StoreError(`${layout.index}: expected an OCI image index: ${whatFailed(error)}`);
@@ -126,7 +123,7 @@ async function readSet(layout: Layout, folders: StoreFolders, blobs: Blobs, dige
     throw new StoreError(`${path}: expected a manifest of at most ${MAX_MANIFEST_BYTES} bytes, got ${size}`);
   }
   await blobs.check(digest);
-  const set = parseManifest(folders.blobs.text(digest) ?? '');
+  const set = parseManifest(folders.blobs.text(digest, MAX_MANIFEST_BYTES) ?? '');
   if (typeof set === 'string') throw new StoreError(`${path}: expected the manifest of a boot set: ${set}`);
   const names = new Set<string>();
   for (const file of set.files) {

@@ -7,6 +7,7 @@ import type { SetVersion } from '../../content/types.ts';
 import type { ChannelRecord, FileRecord, VersionRecord } from './records.ts';
 import { versionName } from './records.ts';
 import type { Store, Table } from './store.ts';
+import { StoreError } from './store-error.ts';
 
 /** The least of a digest that may stand for it in a name. */
 const MIN_DIGEST_CHARACTERS = 7;
@@ -66,6 +67,7 @@ export class Catalog {
   #byDigest = new Map<string, readonly CatalogVersion[]>();
   /** The store's, when refresh() last took something in. */
   #generation = -1;
+  #trouble: StoreError | undefined;
   #onChange: () => void = () => {};
 
   constructor(store: CatalogStore) {
@@ -93,23 +95,51 @@ export class Catalog {
     this.#onChange = follow;
   }
 
-  /** Looks whether the store has changed, and takes in what is new. @returns whether it had. */
+  /**
+   * Looks whether the store has changed, and takes in what is new. A record that is damaged later keeps nobody from what
+   * is known: it is told by takeTrouble().
+   *
+   * @returns whether it had.
+   * @throws StoreError for a damaged record at the first look.
+   */
   refresh(): boolean {
-    const { generation, tables } = this.#store;
+    const { generation } = this.#store;
     if (generation === this.#generation) return false;
-    this.#channels = new Map(this.#store.channels().map((channel) => [channel.name, channel]));
-    const names = new Set(tables.versions.keys());
-    for (const name of this.#versions.keys()) if (!names.has(name)) this.#versions.delete(name);
-    // What a version holds never changes, and its name is never used again: what is known is not read once more.
-    for (const name of names) {
-      if (this.#versions.has(name)) continue;
-      const record = tables.versions.get(name);
-      if (record !== undefined) this.#versions.set(name, new CatalogVersion(record));
+    try {
+      this.#takeIn();
+    } catch (error) {
+      if (this.#generation < 0 || !(error instanceof StoreError)) throw error;
+      this.#generation = generation;
+      this.#trouble = error;
+      return false;
     }
-    this.#byDigest = new Map();
     this.#generation = generation;
     this.#onChange();
     return true;
+  }
+
+  /** Why the last change could not be taken in, if it has not been told yet. */
+  takeTrouble(): StoreError | undefined {
+    const trouble = this.#trouble;
+    this.#trouble = undefined;
+    return trouble;
+  }
+
+  /** All or nothing. */
+  #takeIn(): void {
+    const { versions } = this.#store.tables;
+    const channels = new Map(this.#store.channels().map((channel) => [channel.name, channel]));
+    const names = new Set(versions.keys());
+    // What a version holds never changes, and its name is never used again: what is known is not read once more.
+    const added: CatalogVersion[] = [];
+    for (const name of names) {
+      const record = this.#versions.has(name) ? undefined : versions.get(name);
+      if (record !== undefined) added.push(new CatalogVersion(record));
+    }
+    for (const name of this.#versions.keys()) if (!names.has(name)) this.#versions.delete(name);
+    for (const version of added) this.#versions.set(version.name, version);
+    this.#channels = channels;
+    this.#byDigest = new Map();
   }
 
   /**

@@ -9,6 +9,9 @@ import { Layout, LOCK_FILE, NEW, OCI_LAYOUT, OCI_LAYOUT_FILE, STATE_FILE, TEXT_M
 import { OwnFolder } from './own-folder.ts';
 import { quote, StoreError, whatFailed } from './store-error.ts';
 
+/** Other tools write some thirty. */
+const MAX_OCI_LAYOUT_BYTES = 4096;
+
 /** The layout of the store at `path`, which may be a link itself: systemd makes it one. Nothing below it may be. */
 export async function layoutAt(path: string): Promise<Layout> {
   return new Layout(await realpath(path).catch(() => resolve(path)));
@@ -42,7 +45,8 @@ function within<T>(layout: Layout, work: (root: OwnFolder) => T): T {
  */
 export async function ensureLayout(layout: Layout, create: boolean): Promise<boolean> {
   const names = await namesIn(layout.root);
-  const text = names === undefined ? undefined : within(layout, (root) => root.text(OCI_LAYOUT_FILE));
+  const text =
+    names === undefined ? undefined : within(layout, (root) => root.text(OCI_LAYOUT_FILE, MAX_OCI_LAYOUT_BYTES));
   if (text !== undefined) {
     if (!/"imageLayoutVersion"\s*:\s*"1\./.test(text)) {
       throw new StoreError(`${layout.ociLayout}: expected an OCI image layout of version 1, got ${quote(text.trim())}`);

@@ -155,6 +155,11 @@ export class OwnFolder {
     return found === undefined ? undefined : identityOf(found);
   }
 
+  /** The number that the file system knows it by. @returns undefined when there is nothing. */
+  inode(name: string): bigint | undefined {
+    return told(() => lstatSync(this.#at(name), { bigint: true, throwIfNoEntry: false }))?.ino;
+  }
+
   /** @returns whether there is one. @throws StoreError for what is no file. */
   hasFile(name: string): boolean {
     const found = this.stat(name);
@@ -190,11 +195,17 @@ export class OwnFolder {
     }
   }
 
-  /** What is in a file. @returns undefined when there is none. */
-  text(name: string): string | undefined {
+  /**
+   * What is in a file: all of it is held in memory.
+   *
+   * @param most bytes. @returns undefined when there is none. @throws StoreError for more
+   */
+  text(name: string, most: number): string | undefined {
     if (!this.hasFile(name)) return undefined;
     const fd = this.openSync(name);
     try {
+      const { size } = fstatSync(fd);
+      if (size > most) throw new StoreError(`${join(this.path, name)}: expected at most ${most} bytes, got ${size}`);
       return readFileSync(fd, 'utf8');
     } finally {
       closeSync(fd);

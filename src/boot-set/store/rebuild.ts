@@ -35,7 +35,7 @@ const LOCKS = '/proc/locks';
 
 /** @returns the numbers of the processes that have the database open. @throws StoreError where that can't be told. */
 async function holders(root: OwnFolder): Promise<string[]> {
-  const lock = root.stat(LOCK_FILE);
+  const lock = root.inode(LOCK_FILE);
   if (lock === undefined) return [];
   let text: string;
   try {
@@ -49,7 +49,7 @@ async function holders(root: OwnFolder): Promise<string[]> {
   // `1: POSIX  ADVISORY  READ  4711 fe:00:2302081 0 0`. File systems differ in how they call their device.
   const pids = text.split('\n').flatMap((line) => {
     const [, pid, inode] = /POSIX\s+\S+\s+\S+\s+(-?[0-9]+)\s+[0-9a-f]+:[0-9a-f]+:([0-9]+)\s/.exec(line) ?? [];
-    return Number(inode) === lock.ino && pid !== String(process.pid) ? [pid!] : [];
+    return inode === String(lock) && pid !== String(process.pid) ? [pid!] : [];
   });
   return [...new Set(pids)];
 }

@@ -274,7 +274,16 @@ export class Store {
 
   /** index.json may lag behind, or ahead, where a process ended or a disk was full in the middle of a change. */
   async repairIndex(): Promise<void> {
-    if (this.root.text(INDEX_FILE) !== this.indexText()) await this.#writeIndex();
+    if (!this.isIndexRight()) await this.#writeIndex();
+  }
+
+  /** Whether index.json says what the records say. @throws StoreError for what is no file. */
+  isIndexRight(): boolean {
+    const text = this.indexText();
+    const bytes = Buffer.byteLength(text);
+    if (!this.root.hasFile(INDEX_FILE)) return false;
+    // One of another length is not read: it may be of any.
+    return this.root.stat(INDEX_FILE)?.size === bytes && this.root.text(INDEX_FILE, bytes) === text;
   }
 
   #writeIndex(): Promise<void> {

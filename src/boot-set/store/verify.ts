@@ -2,7 +2,7 @@
 import { listBlobs, referenced } from './collect.ts';
 import { hashFile } from './hash-file.ts';
 import { BLOB_MODE, INDEX_FILE } from './layout.ts';
-import { byName } from './manifest.ts';
+import { byName, MAX_MANIFEST_BYTES } from './manifest.ts';
 import { parseManifest } from './read-manifest.ts';
 import { type VersionRecord, versionName } from './records.ts';
 import { abandonedFolders } from './staging-folder.ts';
@@ -45,7 +45,7 @@ async function checkBlob(store: Store, digest: string): Promise<{ bytes: number;
 
 /** @returns what is wrong with the manifest, whose bytes are as they should be. */
 async function compare(store: Store, version: VersionRecord): Promise<string | undefined> {
-  const set = parseManifest(store.blobs.text(version.manifest) ?? '');
+  const set = parseManifest(store.blobs.text(version.manifest, MAX_MANIFEST_BYTES) ?? '');
   if (typeof set === 'string') return `its manifest is not that of a boot set: ${set}`;
   const inManifest = JSON.stringify([set.files.toSorted(byName), set.kernelArguments]);
   const inRecord = JSON.stringify([
@@ -106,7 +106,7 @@ async function checkRecords(store: Store): Promise<Damage[]> {
         damage.push({ what: name, problem: `there is no version ${number} of it`, versions: [] });
       }
     }
-    if (store.root.text(INDEX_FILE) !== store.indexText()) {
+    if (!store.isIndexRight()) {
       damage.push({
         what: INDEX_FILE,
         problem: 'is not what the records say: the next change writes it anew',

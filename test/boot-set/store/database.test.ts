@@ -14,7 +14,10 @@ const CLEAR = /^reveille: \S+state\.lmdb: expected [^\n]+: "reveille store rebui
 /** A store of three versions and many pins, so that its database has pages at every depth. @returns its path. */
 async function store(): Promise<string> {
   const made = await newStore();
-  for (const linux of ['one', 'two', 'three']) await publishFiles(made, 'a', { linux });
+  // Records longer than a page have pages of their own.
+  const modules = Object.fromEntries(Array.from({ length: 200 }, (_, n) => [`grub/module-${n}.mod`, `${n}`]));
+  await publishFiles(made, 'a', { linux: 'one', ...modules });
+  for (const linux of ['two', 'three']) await publishFiles(made, 'a', { linux });
   await made.note((tables) => {
     for (let n = 0; n < 500; n++) {
       const node = `node-${n}`;
@@ -102,7 +105,7 @@ describe('what the database says', () => {
     ['a choice without a node', 'overrides', 'n\0a', () => ({ channel: 'a', version: 1 })],
   ] as const)('%s, is not believed', async (_, table, key, edit) => {
     const path = await store();
-    await write(path, table, key, edit as (record: never) => unknown);
+    await write(path, table, key, edit);
     const opened = await openFor(path, { readOnly: true });
     const message = await messageOf(() => {
       new Catalog(opened).refresh();
@@ -123,6 +126,19 @@ describe('what the database says', () => {
     expect([code, stdout + stderr]).toEqual([1, expect.stringContaining('got a damaged one')]);
     const opened = await openFor(path, { readOnly: true });
     expect(await messageOf(() => opened.blobPath(passwd.digest))).toMatch(/expected digests of 64 hex digits/);
+  });
+
+  it('is damaged later, keeps no server from what it knows, and is told once', async () => {
+    const path = await store();
+    const opened = await openFor(path);
+    const catalog = new Catalog(opened);
+    catalog.refresh();
+    await write(path, 'versions', 'a-4', () => ({ manifest: '../../etc/passwd' }));
+    await write(path, 'meta', 'generation', (generation: number) => generation + 1);
+    expect([catalog.refresh(), catalog.refresh(), catalog.size]).toEqual([false, false, 3]);
+    expect(catalog.resolve('a/linux')).toMatchObject({ kind: 'channel', file: 'linux' });
+    expect(catalog.takeTrouble()?.message).toMatch(/expected a record of versions at "a-4", got a damaged one/);
+    expect(catalog.takeTrouble()).toBeUndefined();
   });
 
   it('of a boot that is no pin is as if it were not there', async () => {
