@@ -55,7 +55,7 @@ const KINDS: readonly (readonly [FileKind, RegExp])[] = [
     'loader',
     /(?:^|\/)(?:(?:shim|grub|boot|ipxe|snp|syslinux|systemd-boot|undionly)[^/]*\.(?:efi|kpxe|pxe)|(?!\d)[^/]*\.0|[^/]*\.k{0,2}pxe|core\.0|bootcode\.bin|start[^/]*\.elf|wdsnbp\.com|bootmgr[^/]*)$/i,
   ],
-  ['initrd', /(?:initrd|initramfs|rootfs|squashfs|[^/]*\.(?:cpio|img|wim))[^/]*$/i],
+  ['initrd', /(?:initrd|initramfs|rootfs|squashfs|\.(?:cpio|img|wim))[^/]*$/i],
   ['module', /\.(?:mod|lst|c32|pf2|png|jpg|tga|mo|sig|dtb|dtbo|ttf|sdi|dat)$/i],
   ['kernel', /(?:^|\/)(?:vmlinu[xz]|bzimage|linux|kernel|image|xen|wimboot|memdisk|memtest|nbi)[^/]*$/i],
 ];

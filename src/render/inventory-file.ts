@@ -5,6 +5,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { LineCounter, parse, parseDocument } from 'yaml';
 import { z } from 'zod';
+import { glob } from '../text/glob.ts';
 import { ipNode, macNode, serialNode, uuidNode } from '../boot-set/node/node-identity.ts';
 import type { PackedInventory } from './jobs.ts';
 import { INVENTORY_BYTES } from './limits.ts';
@@ -93,15 +94,8 @@ function checked<T extends z.ZodType>(schema: T, value: unknown, at: Path): z.ou
 }
 
 function matcher(select: Readonly<Record<string, string>>): (values: Readonly<Record<string, string>>) => boolean {
-  const wanted = Object.entries(select).map(([key, value]) => {
-    const source = value.split('*').map((part) => part.replace(/[\\^$.|?+()[\]{}]/g, '\\$&'));
-    return [key, value.includes('*') ? new RegExp(`^${source.join('.*')}$`, 's') : value] as const;
-  });
-  return (values) =>
-    wanted.every(([key, value]) => {
-      const own = Object.hasOwn(values, key) ? values[key]! : undefined;
-      return own !== undefined && (typeof value === 'string' ? own === value : value.test(own));
-    });
+  const wanted = Object.entries(select).map(([key, value]) => [key, glob(value)] as const);
+  return (values) => wanted.every(([key, fits]) => Object.hasOwn(values, key) && fits(values[key]!));
 }
 
 /** Later ones win; arguments follow one another. */

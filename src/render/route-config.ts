@@ -1,5 +1,6 @@
 /** What a route may say, checked: the schema of `routes`, and routes made ready to match. Reads no files. */
 import { z } from 'zod';
+import { glob } from '../text/glob.ts';
 import { ROUTES, MAX_BYTES } from './limits.ts';
 import { fill, type Pattern, parsePattern } from './pattern.ts';
 import { FAILURE_POLICIES, RenderConfigError, ROUTE_KINDS, type RouteConfig, type RouteKind } from './types.ts';
@@ -32,15 +33,9 @@ export interface Route {
   readonly kind: RouteKind;
   readonly config: RouteConfig;
   readonly pattern: Pattern;
-  readonly when: readonly (readonly [label: string, value: RegExp])[];
+  readonly when: readonly (readonly [label: string, fits: (value: string) => boolean])[];
   /** How messages call it. */
   readonly label: string;
-}
-
-/** `*` stands for anything. */
-function wildcard(value: string): RegExp {
-  const source = value.split('*').map((part) => part.replace(/[\\^$.|?+()[\]{}]/g, '\\$&'));
-  return new RegExp(`^${source.join('.*')}$`, 'is');
 }
 
 function checkUpstream(url: string): void {
@@ -72,7 +67,9 @@ function readRoute(config: RouteConfig, index: number): Route {
     kind,
     config,
     pattern,
-    when: Object.entries(config.when ?? {}).map(([label, value]) => [label, wildcard(value)] as const),
+    when: Object.entries(config.when ?? {}).map(
+      ([label, value]) => [label, glob(value, { ignoreCase: true })] as const,
+    ),
     label: `route ${index + 1} (${config.match})`,
   };
 }

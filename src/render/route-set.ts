@@ -196,11 +196,11 @@ export class RouteSet {
     // This holds also where the capture identifies no node: the first digits of an address, a UUID of many machines.
     const namesNode = pattern.captures.some((capture) => NAMING.has(capture));
     if (!servesUnknown && node === undefined && namesNode) return 'unknown node';
-    const fits = when.every(([label, value]) => {
+    const isFor = when.every(([label, fits]) => {
       const own = node === undefined || !Object.hasOwn(node.labels, label) ? undefined : node.labels[label];
-      return own !== undefined && value.test(own);
+      return own !== undefined && fits(own);
     });
-    return fits ? undefined : 'other labels';
+    return isFor ? undefined : 'other labels';
   }
 }
 

@@ -2,6 +2,7 @@
  * Which part of a boot a file name belongs to: its beginning (loaders and configs), its later part (kernel, initrd), or
  * neither. Names alone; what follows from it are the rules in pins.ts.
  */
+import { nameGlobs } from '../../text/glob.ts';
 
 /** `zero`: what a boot begins with. `neutral`: what may come at any time, and says nothing. */
 export type BootStage = 'zero' | 'neutral' | 'later';
@@ -61,32 +62,19 @@ const NEUTRAL: readonly string[] = [
   'boot.sdi',
 ];
 
-/** A pattern without a slash is for the last part of a name, one with a slash for as many parts as it has. */
-function toExpression(pattern: string): string {
-  const source = pattern
-    .split('*')
-    .map((part) => part.replace(/[\\^$.|?+()[\]{}]/g, '\\$&'))
-    .join('[^/]*');
-  return `(?:^|/)${source}$`;
-}
-
-function toRegExp(patterns: readonly string[]): RegExp {
-  return patterns.length === 0 ? /(?!)/ : new RegExp(patterns.map(toExpression).join('|'), 'i');
-}
-
 /** Tells stages by patterns with `*`, which stands for anything but a slash; capitals do not matter. */
 export class BootStages {
-  readonly #zero: RegExp;
-  readonly #neutral = toRegExp(NEUTRAL);
+  readonly #isZero: (name: string) => boolean;
+  readonly #isNeutral = nameGlobs(NEUTRAL);
 
   constructor(stageZero: readonly string[] = DEFAULT_STAGE_ZERO) {
-    this.#zero = toRegExp(stageZero);
+    this.#isZero = nameGlobs(stageZero);
   }
 
   /** @param name cleaned: a path with `/` between its parts. */
   of(name: string): BootStage {
     // Neutral first: the certificates of shim look like shim, but what is named as a beginning by hand is one.
-    if (this.#neutral.test(name)) return 'neutral';
-    return this.#zero.test(name) ? 'zero' : 'later';
+    if (this.#isNeutral(name)) return 'neutral';
+    return this.#isZero(name) ? 'zero' : 'later';
   }
 }

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { kindOf, type NodeId } from '../node/node-identity.ts';
 import type { ChannelRecord, RolloutRecord } from '../store/records.ts';
+import { glob } from '../../text/glob.ts';
 
 /** Labels of a node, once there is an inventory to ask. */
 export type LabelsOf = (node: NodeId) => Readonly<Record<string, string>> | undefined;
@@ -17,11 +18,7 @@ function placeOf(node: NodeId, set: string): number {
 /** `*` stands for anything. MACs may be written with `-`. */
 function matches(pattern: string, value: string, key: string): boolean {
   const wanted = key === 'mac' ? pattern.replaceAll('-', ':') : pattern;
-  const source = wanted
-    .split('*')
-    .map((part) => part.replace(/[\\^$.|?+()[\]{}]/g, '\\$&'))
-    .join('.*');
-  return new RegExp(`^${source}$`, 'i').test(value);
+  return glob(wanted, { ignoreCase: true })(value);
 }
 
 function isSelected(select: NonNullable<RolloutRecord['select']>, ids: readonly NodeId[], labelsOf: LabelsOf): boolean {

@@ -1,0 +1,142 @@
+/** Patterns with `*`: what fits, against a matcher that is slow and plainly right, and what a hostile one costs. */
+import { describe, expect, it } from 'vitest';
+import { type Characters, fitsGlob, glob, nameGlobs } from '../../src/text/glob.ts';
+import { BootStages } from '../../src/boot-set/boot/boot-stage.ts';
+import { Random } from '../support/random.ts';
+
+const SEED = 20_261_130;
+
+/** By the definition: a star is nothing, or one character and a star. */
+function reference(pattern: string, text: string): boolean {
+  if (pattern === '') return text === '';
+  if (pattern.startsWith('*'))
+    return reference(pattern.slice(1), text) || (text !== '' && reference(pattern, text.slice(1)));
+  return pattern[0] === text[0] && reference(pattern.slice(1), text.slice(1));
+}
+
+/** A text that counts how often it is looked at. */
+class Counted implements Characters {
+  looks = 0;
+  readonly #text: string;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  get length(): number {
+    return this.#text.length;
+  }
+
+  charCodeAt(index: number): number {
+    this.looks++;
+    return this.#text.charCodeAt(index);
+  }
+}
+
+/** Patterns and names that an expression which backtracks needs minutes or years for. */
+const HOSTILE: readonly (readonly [pattern: string, text: string])[] = [
+  ['*-*-*-*.cfg', '-'.repeat(500)],
+  ['*a*a*a*a*b', 'a'.repeat(500)],
+  ['*a*a*a*a*b', `${'a'.repeat(499)}c`],
+  [`${'*a'.repeat(100)}*b`, 'a'.repeat(500)],
+  [`${'*'.repeat(255)}b`, 'a'.repeat(500)],
+  [`*${'a'.repeat(250)}b*`, 'a'.repeat(500)],
+  [`*${'a'.repeat(120)}b*${'a'.repeat(120)}b*`, `${'a'.repeat(250)}b${'a'.repeat(249)}`],
+];
+
+describe('a pattern with stars', () => {
+  it.each([
+    ['', '', true],
+    ['', 'a', false],
+    ['*', '', true],
+    ['*', 'anything\nat all', true],
+    ['**', '', true],
+    ['a*', 'a', true],
+    ['*a', 'ba', true],
+    ['*a', 'ab', false],
+    ['a*a', 'a', false],
+    ['ab*ba', 'aba', false],
+    ['*ab*ab*', 'abab', true],
+    ['*ab*ab*', 'abb ab', true],
+    ['*ab*ab*', 'ab a b', false],
+    ['a.c', 'abc', false],
+    ['(a+)+$', '(a+)+$', true],
+    ['[a-z]?{2}\\', '[a-z]?{2}\\', true],
+    ['*', '*', true],
+    ['a*', 'A', false],
+  ])('%j and %j: %s', (pattern, text, fits) => {
+    expect([fitsGlob(pattern, text), reference(pattern, text)]).toEqual([fits, fits]);
+  });
+
+  it('fits what the definition says, whatever both are', () => {
+    const random = new Random(SEED);
+    let fitting = 0;
+    for (let times = 0; times < 50_000; times++) {
+      const draw = (letters: string, most: number): string =>
+        Array.from({ length: random.between(0, most) }, () => random.pick([...letters])).join('');
+      const [pattern, text] = [draw('ab**', 9), draw('ab*', 12)];
+      const expected = reference(pattern, text);
+      if (expected) fitting++;
+      expect({ SEED, pattern, text, fits: fitsGlob(pattern, text) }).toEqual({ SEED, pattern, text, fits: expected });
+    }
+    expect(fitting).toBeGreaterThan(5000);
+  });
+
+  it('looks at most as often as its length times that of the text, however hostile both are', () => {
+    for (const [pattern, text] of HOSTILE) {
+      const counted = new Counted(text);
+      expect([pattern, text, fitsGlob(pattern, counted)]).toEqual([pattern, text, false]);
+      expect(counted.looks).toBeLessThanOrEqual(pattern.length * text.length);
+    }
+  });
+
+  it('ignores capitals where it is told to', () => {
+    expect([glob('Rack-*', { ignoreCase: true })('rACK-7'), glob('Rack-*')('rack-7')]).toEqual([true, false]);
+  });
+});
+
+describe('patterns for names', () => {
+  it('are for the last part, or for as many as they have', () => {
+    const fits = nameGlobs(['*.EFI', 'pxelinux.cfg/*', 'a*/b*/c']);
+    const names = [
+      'x.efi',
+      'a/b/x.efi',
+      'x.efi/y',
+      'pxelinux.cfg/01-aa',
+      'x/pxelinux.cfg/z',
+      'pxelinux.cfg/y/z',
+      'pxelinux.cfg',
+    ];
+    expect(names.map(fits)).toEqual([true, true, false, true, true, false, false]);
+    expect(['a/b/c', 'x/ax/bx/c', 'a/x/b/c', 'b/c', '', '/'].map(fits)).toEqual([
+      true,
+      true,
+      false,
+      false,
+      false,
+      false,
+    ]);
+    expect(nameGlobs([])('anything')).toBe(false);
+  });
+
+  it('fit what their expressions fitted', () => {
+    const random = new Random(SEED);
+    for (let times = 0; times < 20_000; times++) {
+      const draw = (letters: string, from: number, most: number): string =>
+        Array.from({ length: random.between(from, most) }, () => random.pick([...letters])).join('');
+      // Names are clean: no part is empty.
+      const [pattern, text] = [draw('aB*/', 1, 7), draw('ab/', 1, 12)].map((one) =>
+        one.replace(/^\/+|\/+$|\/(?=\/)/g, ''),
+      );
+      const expression = new RegExp(`(?:^|/)${pattern!.split('*').join('[^/]*')}$`, 'i');
+      const expected = pattern !== '' && text !== '' && expression.test(text!);
+      const fits = pattern !== '' && text !== '' && nameGlobs([pattern!])(text!);
+      expect({ SEED, pattern, text, fits }).toEqual({ SEED, pattern, text, fits: expected });
+    }
+  });
+
+  // An expression of these takes from seconds to longer than anyone waits.
+  it('that an operator wrote without thought hold up nobody: stages of hostile names', () => {
+    for (const [pattern, text] of HOSTILE) expect(new BootStages([pattern]).of(`x/${text}`)).toBe('later');
+  }, 2000);
+});
