@@ -1,9 +1,13 @@
 /**
  * Finding files whose names differ from the one asked for in the case of ASCII letters (Windows' loaders vary it).
  * Knows folders' listings. Does not care whether what it finds lies inside the root: it only lists names.
+ *
+ * A folder may hold a million files, and whoever asks for a name that is not there has it listed. So a listing is read
+ * bit by bit, with everything else in between, one at a time, and ends at a bound.
  */
-import { lstat, readdir, stat } from 'node:fs/promises';
+import { lstat, opendir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setImmediate as othersHaveRun } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import { asciiLowerCase } from '../protocol/request.ts';
 import { identityOf, isFresh } from './file-identity.ts';
@@ -15,10 +19,30 @@ interface Listing {
   readonly fresh: boolean;
   /** Folded name to the name as it is. */
   readonly names: ReadonlyMap<string, string>;
+  /** Whether the folder has more names than are listed. */
+  readonly cut: boolean;
+  /** Until when it holds whatever has changed, by the clock. */
+  readonly holdsUntil: number;
 }
 
 /** Folders whose listings are kept. A rack asks for thousands of names in few folders. */
 const MAX_LISTINGS = 64;
+/** Names of one folder that are listed, and of all of them that are kept: some 100 bytes each. */
+const MAX_NAMES_LISTED = 65_536;
+const MAX_NAMES_KEPT = 262_144;
+/** Names that are read in one go: some 100 µs. */
+const BATCH = 512;
+/** A listing holds for so many times as long as it took: a folder that never stays the same is listed for a tenth of the time. */
+const REST = 9;
+
+export interface CaseFoldingOptions {
+  /** Milliseconds since some moment; never steps back. */
+  readonly clock: () => number;
+  /** The time of day in milliseconds. */
+  readonly wallClock: () => number;
+  /** A folder has more names than are listed: those beyond are found as they are written alone. */
+  readonly onCut: (folder: string, listed: number) => void;
+}
 
 async function exists(path: string): Promise<boolean> {
   try {
@@ -31,17 +55,23 @@ async function exists(path: string): Promise<boolean> {
 }
 
 export class CaseFolding {
-  readonly #wallClock: () => number;
-  readonly #listings = new LRUCache<string, Listing>({ max: MAX_LISTINGS });
+  readonly #options: CaseFoldingOptions;
+  readonly #listings = new LRUCache<string, Listing>({
+    max: MAX_LISTINGS,
+    maxSize: MAX_NAMES_KEPT,
+    sizeCalculation: ({ names }) => names.size + 1,
+  });
   readonly #underWay = new Map<string, Promise<Listing>>();
+  /** Settles when nothing is being listed. */
+  #lastListed: Promise<unknown> = Promise.resolve();
 
-  constructor(wallClock: () => number) {
-    this.#wallClock = wallClock;
+  constructor(options: CaseFoldingOptions) {
+    this.#options = options;
   }
 
   /**
    * Finds `name` below `root`, part by part: an exact match wins, otherwise the first in code unit order of those
-   * equal but for the case of A to Z.
+   * listed that are equal but for the case of A to Z.
    *
    * @param name a clean one (name.ts).
    * @returns its path, or undefined when some part matches nothing.
@@ -72,18 +102,37 @@ export class CaseFolding {
   }
 
   async #relist(folder: string): Promise<Listing> {
+    const { clock, wallClock, onCut } = this.#options;
+    const known = this.#listings.get(folder);
+    const from = clock();
+    if (known !== undefined && from < known.holdsUntil) return known;
     const stats = await stat(folder, { bigint: true });
     const identity = identityOf(stats);
-    const known = this.#listings.get(folder);
     if (known !== undefined && known.identity === identity && !known.fresh) return known;
-    const fresh = isFresh(stats, this.#wallClock());
-    const names = new Map<string, string>();
-    for (const actual of (await readdir(folder)).toSorted()) {
-      const folded = asciiLowerCase(actual);
-      if (!names.has(folded)) names.set(folded, actual);
-    }
-    const listing = { identity, fresh, names };
+    const fresh = isFresh(stats, wallClock());
+    const listed = this.#lastListed.then(() => list(folder));
+    this.#lastListed = listed.catch(() => {});
+    const { names, cut } = await listed;
+    const holdsUntil = clock() + REST * (clock() - from);
+    const listing = { identity, fresh, names, cut, holdsUntil };
     this.#listings.set(folder, listing);
+    if (cut && known?.cut !== true) onCut(folder, MAX_NAMES_LISTED);
     return listing;
   }
+}
+
+/** Reads a folder's names, as many as are listed. @throws Error with the system's code. */
+async function list(folder: string): Promise<Pick<Listing, 'names' | 'cut'>> {
+  const names = new Map<string, string>();
+  let read = 0;
+  // Leaving the loop closes the folder, however that comes about.
+  for await (const { name } of await opendir(folder, { bufferSize: BATCH })) {
+    if (read === MAX_NAMES_LISTED) return { names, cut: true };
+    const folded = asciiLowerCase(name);
+    const before = names.get(folded);
+    if (before === undefined || name < before) names.set(folded, name);
+    // What was read at once is handed out without a pause.
+    if (++read % BATCH === 0) await othersHaveRun();
+  }
+  return { names, cut: false };
 }

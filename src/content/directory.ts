@@ -39,6 +39,8 @@ export interface DirectoryOptions {
   readonly clock: () => number;
   /** The time of day in milliseconds, which files are stamped with. Default Date.now. */
   readonly wallClock?: () => number;
+  /** Told what an operator should know, in one line. */
+  readonly onWarning?: ((message: string, detail: Readonly<Record<string, unknown>>) => void) | undefined;
 }
 
 /** How long what was found under a name holds. */
@@ -90,7 +92,10 @@ export class Directory implements Source {
     this.#ways = { mapFile: options.mapFile, copyFile: options.copyFile };
     this.#clock = options.clock;
     this.#wallClock = options.wallClock ?? Date.now;
-    this.#folding = options.caseInsensitive === true ? new CaseFolding(this.#wallClock) : undefined;
+    const onCut = (folder: string, listed: number): void =>
+      options.onWarning?.('a folder has too many names: case matters for those beyond', { folder, listed });
+    const folding = { clock: this.#clock, wallClock: this.#wallClock, onCut };
+    this.#folding = options.caseInsensitive === true ? new CaseFolding(folding) : undefined;
   }
 
   open(request: BootRequest): Answer | Promise<Answer> {

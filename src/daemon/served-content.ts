@@ -79,6 +79,7 @@ export class ServedContent {
               caseInsensitive: settings.caseInsensitive,
               mapFile: settings.immutable ? engine.mapFile : undefined,
               copyFile: engine.copyFile,
+              onWarning: this.#options.onWarning,
               clock: () => performance.now(),
             }),
           ]),

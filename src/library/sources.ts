@@ -42,13 +42,14 @@ export interface DirectoryPartOptions {
 /** The files below a folder. */
 export function directory(root: string, options: DirectoryPartOptions = {}): Part {
   return {
-    async open({ engine, cache }) {
+    async open({ engine, cache, onWarning }) {
       const source = new Directory({
         root,
         cache,
         caseInsensitive: options.caseInsensitive ?? false,
         mapFile: options.immutable === true ? engine.mapFile : undefined,
         copyFile: engine.copyFile,
+        onWarning,
         clock: () => performance.now(),
       });
       return { source, close: () => Promise.resolve() };

@@ -1,6 +1,6 @@
 /** What the system is asked, and what becomes of its failures: node:fs/promises stands behind a wrapper here. */
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { appendFileSync, type Dir, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
@@ -11,7 +11,7 @@ import { ask, put, read, serve, temporaryFolder } from './fixture.ts';
 
 vi.mock('node:fs/promises', async (importOriginal) => {
   const real = await importOriginal<typeof fs>();
-  const watched = ['open', 'realpath', 'stat', 'lstat', 'readdir', 'readlink'] as const;
+  const watched = ['open', 'realpath', 'stat', 'lstat', 'opendir', 'readlink'] as const;
   return {
     ...real,
     ...Object.fromEntries(watched.map((name) => [name, vi.fn<typeof real.open>(real[name] as never)])),
@@ -28,7 +28,7 @@ function failure(code: string): Error {
 
 /** How many calls there were since the last time. */
 function callsSince(): number {
-  const calls = [fs.open, fs.realpath, fs.stat, fs.lstat, fs.readdir, fs.readlink].map((each) => vi.mocked(each));
+  const calls = [fs.open, fs.realpath, fs.stat, fs.lstat, fs.opendir, fs.readlink].map((each) => vi.mocked(each));
   const count = calls.reduce((sum, each) => sum + each.mock.calls.length, 0);
   vi.clearAllMocks();
   return count;
@@ -131,7 +131,7 @@ describe('Directory and system calls', () => {
     const listings = async (name: string) => {
       vi.clearAllMocks();
       await ask(source, name);
-      return vi.mocked(fs.readdir).mock.calls.length;
+      return vi.mocked(fs.opendir).mock.calls.length;
     };
     expect(await listings('a')).toBe(1);
     expect(await listings('b')).toBe(1);
@@ -141,6 +141,59 @@ describe('Directory and system calls', () => {
     put(root, 'Y', 'text');
     expect(await listings('d')).toBe(1);
     expect(await read(source, 'y')).toBe('text');
+  });
+
+  /** A folder of so many names, all of them there at once. @returns how often the event loop went round meanwhile. */
+  function crowd(count: number): { listed: () => number; rounds: () => number; closed: () => boolean } {
+    let [listed, rounds, closed] = [0, 0, false];
+    const goRound = (): void => {
+      rounds++;
+      if (!closed) setImmediate(goRound);
+    };
+    // oxlint-disable-next-line require-await -- as the real one.
+    async function* entries() {
+      setImmediate(goRound);
+      try {
+        for (; listed < count; listed++) yield { name: `Name-${listed}` };
+      } finally {
+        closed = true;
+      }
+    }
+    vi.mocked(fs.opendir).mockResolvedValueOnce(entries() as unknown as Dir);
+    return { listed: () => listed, rounds: () => rounds, closed: () => closed };
+  }
+
+  it('lists a folder of a million names bit by bit, as far as its bound, and says so once', async () => {
+    const root = temporaryFolder();
+    put(root, 'Beyond', 'text');
+    const told: unknown[] = [];
+    const onWarning = (message: string, detail: object): void => void told.push([message, detail]);
+    const { source } = serve(root, { caseInsensitive: true, onWarning });
+    const folder = crowd(1_000_000);
+    expect((await ask(source, 'nothing')).kind).toBe('missing');
+    expect([folder.listed(), folder.closed()]).toEqual([65_536, true]);
+    expect(folder.rounds()).toBeGreaterThanOrEqual(65_536 / 512);
+    expect(told).toEqual([
+      ['a folder has too many names: case matters for those beyond', { folder: root, listed: 65_536 }],
+    ]);
+    // By its exact name everything is found.
+    expect(await read(source, 'Beyond')).toBe('text');
+    expect((await ask(source, 'BEYOND')).kind).toBe('missing');
+  });
+
+  it('lists a folder that never stays the same for a tenth of the time', async () => {
+    const root = temporaryFolder();
+    put(root, 'X', 'text');
+    let now = 0;
+    // Each look at the clock is a millisecond later; by the time of day all has changed just now.
+    const { source } = serve(root, {
+      caseInsensitive: true,
+      clock: () => now++,
+      wallClock: () => statSync(root).mtimeMs,
+    });
+    for (let name = 0; name < 500; name++) await ask(source, `nothing-${name}`);
+    expect(vi.mocked(fs.opendir).mock.calls.length).toBeGreaterThan(10);
+    expect(vi.mocked(fs.opendir).mock.calls.length).toBeLessThan(now / 10);
   });
 });
 
