@@ -1,20 +1,53 @@
 /**
  * Names with typed captures: `pxelinux.cfg/01-{mac}`. Text alone. A capture takes any spelling that firmware uses and
- * gives one canonical form; no expression of the user's is ever run, and none of ours can take long.
+ * gives one canonical form. No expression is made of a pattern: one with several captures would try all ways to part a
+ * name between them, and take seconds for a hostile one. Here each part looks at each place of a name once.
  */
 import { ipNode, macNode, type NodeId, serialNode, uuidNode } from '../boot-set/node/node-identity.ts';
 
 export type Captures = Readonly<Record<string, string>>;
 
 interface Capture {
-  readonly source: string;
+  /** Where it may end that begins at `at`, the ends to try first in front. */
+  readonly ends: (name: string, at: number) => readonly number[];
   /** @returns undefined when it is none after all. */
   readonly canonical: (text: string) => string | undefined;
-  /** Takes what other captures could take as well: two of them at most in a pattern, or a match could take long. */
+  /** Takes what other captures could take as well: two of them at most in a pattern, so that people can foresee a match. */
   readonly free?: boolean;
 }
 
 const HEX = '[0-9A-Fa-f]';
+
+/** One of some spellings. @param spellings expressions that can match in one way each. */
+function oneOf(...spellings: readonly string[]): Capture['ends'] {
+  const expressions = spellings.map((source) => new RegExp(source, 'y'));
+  return (name, at) =>
+    expressions.flatMap((expression) => {
+      expression.lastIndex = at;
+      return expression.test(name) ? [expression.lastIndex] : [];
+    });
+}
+
+/** As many characters of a set as there are, or fewer. */
+function run(character: RegExp, most = Number.POSITIVE_INFINITY): Capture['ends'] {
+  return (name, at) => {
+    let end = at;
+    while (end < name.length && end - at < most && character.test(name[end]!)) end++;
+    return Array.from({ length: end - at }, (_, less) => end - less);
+  };
+}
+
+const OCTET = '(?:0|[1-9][0-9]{0,2})';
+
+const IPV4 = oneOf(`(?:${OCTET}\\.){3}${OCTET}`);
+
+/** Four numbers with dots between; of the last, as many digits as there are, or fewer. */
+const ipv4Ends: Capture['ends'] = (name, at) => {
+  const [whole] = IPV4(name, at);
+  if (whole === undefined) return [];
+  const last = name.lastIndexOf('.', whole - 1) + 1;
+  return Array.from({ length: whole - last }, (_, less) => whole - less);
+};
 
 function value(id: NodeId | undefined): string | undefined {
   return id?.slice(id.indexOf(':') + 1);
@@ -36,16 +69,21 @@ function ipv4Of(text: string): string | undefined {
 
 const CAPTURES: Readonly<Record<string, Capture>> = {
   mac: {
-    source: `(?:${HEX}{2}-){5}${HEX}{2}|(?:${HEX}{2}:){5}${HEX}{2}|(?:${HEX}{4}\\.){2}${HEX}{4}|${HEX}{12}`,
+    ends: oneOf(
+      `(?:${HEX}{2}-){5}${HEX}{2}`,
+      `(?:${HEX}{2}:){5}${HEX}{2}`,
+      `(?:${HEX}{4}\\.){2}${HEX}{4}`,
+      `${HEX}{12}`,
+    ),
     canonical: macOf,
   },
-  uuid: { source: `${HEX}{8}-${HEX}{4}-${HEX}{4}-${HEX}{4}-${HEX}{12}|${HEX}{32}`, canonical: uuidOf },
-  hexip: { source: `${HEX}{1,8}`, canonical: (text) => text.toUpperCase() },
-  ip: { source: '(?:(?:0|[1-9][0-9]{0,2})\\.){3}(?:0|[1-9][0-9]{0,2})', canonical: ipv4Of },
-  serial: { source: '[0-9A-Za-z._-]{1,64}', canonical: (text) => text.toLowerCase(), free: true },
-  arch: { source: '[0-9A-Za-z_]{1,32}', canonical: (text) => text.toLowerCase(), free: true },
-  name: { source: '[^/]{1,255}', canonical: (text) => text, free: true },
-  'path*': { source: '.+', canonical: (text) => text, free: true },
+  uuid: { ends: oneOf(`${HEX}{8}-${HEX}{4}-${HEX}{4}-${HEX}{4}-${HEX}{12}`, `${HEX}{32}`), canonical: uuidOf },
+  hexip: { ends: run(/[0-9A-Fa-f]/, 8), canonical: (text) => text.toUpperCase() },
+  ip: { ends: ipv4Ends, canonical: ipv4Of },
+  serial: { ends: run(/[0-9A-Za-z._-]/, 64), canonical: (text) => text.toLowerCase(), free: true },
+  arch: { ends: run(/[0-9A-Za-z_]/, 32), canonical: (text) => text.toLowerCase(), free: true },
+  name: { ends: run(/[^/]/, 255), canonical: (text) => text, free: true },
+  'path*': { ends: run(/[^]/), canonical: (text) => text, free: true },
 };
 const MAX_FREE = 2;
 
@@ -57,19 +95,42 @@ export interface Pattern {
   match(name: string): Captures | undefined;
 }
 
-function quote(text: string): string {
-  return text.replace(/[\\^$.|?*+()[\]{}]/g, '\\$&');
+/** A pattern's parts: text, and captures between. */
+type Part = string | Capture;
+
+/**
+ * Where each capture begins and ends, so that the first take as much as they can; undefined: nowhere.
+ *
+ * What has been found not to fit from a part and a place on is not tried again: whether it fits does not depend on how
+ * one got there.
+ */
+function spans(parts: readonly Part[], name: string): readonly (readonly [from: number, to: number])[] | undefined {
+  const failed = new Set<number>();
+  const found: (readonly [number, number])[] = [];
+  const fits = (index: number, at: number): boolean => {
+    const part = parts[index];
+    if (part === undefined) return at === name.length;
+    if (typeof part === 'string') return name.startsWith(part, at) && fits(index + 1, at + part.length);
+    const key = index * (name.length + 1) + at;
+    if (failed.has(key)) return false;
+    for (const end of part.ends(name, at)) {
+      found.push([at, end]);
+      if (fits(index + 1, end)) return true;
+      found.pop();
+    }
+    failed.add(key);
+    return false;
+  };
+  return fits(0, 0) ? found : undefined;
 }
 
 /** @throws Error that says what was expected. */
 export function parsePattern(text: string): Pattern {
   const parts = text.split(/\{([^{}]*)\}/);
   const names: string[] = [];
-  let source = '';
   parts.forEach((part, index) => {
     if (index % 2 === 0) {
       if (/[{}]/.test(part)) throw new Error(`expected captures in braces, got ${JSON.stringify(text)}`);
-      source += quote(part);
       return;
     }
     const capture = Object.hasOwn(CAPTURES, part) ? CAPTURES[part]! : undefined;
@@ -80,7 +141,6 @@ export function parsePattern(text: string): Pattern {
     if (index > 1 && parts[index - 1] === '')
       throw new Error(`expected something between {${names.at(-1)}} and {${part}}`);
     names.push(part);
-    source += `(${capture.source})`;
   });
   const kinds = names.map((name) => CAPTURES[name]!);
   if (kinds.filter(({ free }) => free === true).length > MAX_FREE) {
@@ -89,16 +149,18 @@ export function parsePattern(text: string): Pattern {
   if (text === '' || text.startsWith('/') || /\/\/|[\\\p{Cc}]/u.test(text)) {
     throw new Error(`expected a name without slashes before or doubled, got ${JSON.stringify(text)}`);
   }
-  const expression = new RegExp(`^${source}$`, 's');
+  const matched = parts.map((part, index): Part => (index % 2 === 0 ? part : CAPTURES[part]!));
   return {
     text,
     captures: names.map((name) => name.replace('*', '')),
     match: (name) => {
-      const found = expression.exec(name);
-      if (found === null) return undefined;
+      // Most routes are for other names, and this tells.
+      if (!name.startsWith(parts[0]!) || !name.endsWith(parts.at(-1)!)) return undefined;
+      const found = spans(matched, name);
+      if (found === undefined) return undefined;
       const captures: Record<string, string> = {};
       for (const [index, kind] of kinds.entries()) {
-        const canonical = kind.canonical(found[index + 1]!);
+        const canonical = kind.canonical(name.slice(...found[index]!));
         if (canonical === undefined) return undefined;
         captures[names[index]!.replace('*', '')] = canonical;
       }
