@@ -3,11 +3,13 @@
  * The `reveille` command. The only place that handles signals and sets the exit code; it never calls process.exit(),
  * which would tear down worker threads in the middle of a packet.
  */
+import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { escapeLine } from '../text/escape.ts';
 import { errorLine } from '../text/error-text.ts';
 import { type CommandContext, Interrupts } from '../daemon/interrupts.ts';
 import { EXIT, type ExitCode, UsageError } from '../config/usage-error.ts';
+import { oneByOne } from '../load/one-by-one.ts';
 import { readVersion } from './version.ts';
 
 const AFTER_HELP = `
@@ -32,11 +34,21 @@ Exit codes:
   3  stopped before running transfers had finished (drain time over, or a second signal)
 `;
 
+const require = createRequire(import.meta.url);
+
+/** First of all groups: what has begun to be imported can't be required. */
+function loadServe(): Promise<typeof import('./serve.ts')> {
+  return oneByOne(
+    () => require('./serve.js') as typeof import('./serve.ts'),
+    () => import('./serve.ts'),
+  );
+}
+
 type Add = (program: Command, context: CommandContext, done: (code: ExitCode) => void) => void;
 
 /** Each group is loaded when one of its commands is asked for: all of them take longer than a small verb does. */
 const GROUPS: readonly { readonly commands: readonly string[]; readonly load: () => Promise<Add> }[] = [
-  { commands: ['serve'], load: async () => (await import('./serve.ts')).addServe },
+  { commands: ['serve'], load: async () => (await loadServe()).addServe },
   { commands: ['get'], load: async () => (await import('./get.ts')).addGet },
   { commands: ['storm'], load: async () => (await import('./storm.ts')).addStorm },
   { commands: ['check'], load: async () => (await import('./check.ts')).addCheckCommand },

@@ -1,4 +1,5 @@
 /** `reveille serve`: its flags and their help. Knows how flags become settings; the server's life is run-server.ts. */
+import { createRequire } from 'node:module';
 import type { Command } from 'commander';
 import type { Address } from '../engine/types.ts';
 import { flag } from '../config/flag.ts';
@@ -8,6 +9,9 @@ import type { Flags } from '../config/resolve-settings.ts';
 import { defaultWorkers, SETTING_KINDS as KINDS } from '../config/settings.ts';
 import type { ExitCode } from '../config/usage-error.ts';
 import { oneAddress, type ValueKind } from '../config/value-kind.ts';
+import { oneByOne } from '../load/one-by-one.ts';
+
+const require = createRequire(import.meta.url);
 
 const AFTER_HELP = `
 Sizes take B, KiB, MiB or GiB; durations ms, s, m or h. Flags win over the config file, which wins over the defaults.
@@ -180,7 +184,10 @@ export function addServe(program: Command, context: CommandContext, done: (code:
       const { config, ...flags } = options;
       tuneHeaps();
       // Loaded when it is needed: the server's packages take longer to load than most downloads of `get`.
-      const { serve } = await import('../daemon/run-server.ts');
+      const { serve } = await oneByOne(
+        () => require('../daemon/run-server.js') as typeof import('../daemon/run-server.ts'),
+        () => import('../daemon/run-server.ts'),
+      );
       done(await serve({ ...flags, root }, config, context));
     });
 }

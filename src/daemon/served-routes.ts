@@ -2,10 +2,14 @@
  * The routes as a server has them: the first of its sources, exchanged as a whole when the config has changed. Loads the
  * template engine only where there are routes.
  */
+import { createRequire } from 'node:module';
+import { oneByOne } from '../load/one-by-one.ts';
 import type { BootSets } from '../boot-set/index.ts';
 import type { Answer, BootRequest, NotMine, Source } from '../content/types.ts';
 import type { Engine } from '../engine/types.ts';
 import type { Explanation, Inventory, RenderConfig, RenderRecord, Routes, RoutesStats } from '../render/index.ts';
+
+const require = createRequire(import.meta.url);
 
 const NOT_MINE: NotMine = { kind: 'notMine' };
 
@@ -44,7 +48,10 @@ export class ServedRoutes implements Source {
     if (this.#routes === undefined && config.routes.length === 0 && config.inventory === undefined) return;
     const { bootSets, clock } = this.#surroundings!;
     const { stageZero, onWarning, onRender } = this.#options;
-    const { loadRoutes } = await import('../render/index.ts');
+    const { loadRoutes } = await oneByOne(
+      () => require('../render/index.js') as typeof import('../render/index.ts'),
+      () => import('../render/index.ts'),
+    );
     const next = await loadRoutes(config, { bootSets, stageZero, clock, onWarning, onRender });
     if (this.#routes === undefined) this.#routes = next;
     // It answers from now on. What is under way may take a while to end.

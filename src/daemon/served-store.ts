@@ -2,6 +2,8 @@
  * The store as a server has it: opened, served, collected, and closed in this order. Knows settings and their parts; the
  * database is loaded only when there is a store.
  */
+import { createRequire } from 'node:module';
+import { oneByOne } from '../load/one-by-one.ts';
 import type {
   BootSets,
   BootSetsOptions,
@@ -16,6 +18,8 @@ import type { Engine } from '../engine/types.ts';
 import { CollectionSchedule, type CollectionStats } from './collection-schedule.ts';
 import type { Settings } from '../config/settings.ts';
 import { VerbRunner } from './verb-runner.ts';
+
+const require = createRequire(import.meta.url);
 
 export interface ServedStoreOptions {
   readonly path: string;
@@ -60,7 +64,10 @@ export class ServedStore {
   /** @throws Error in one line for what is no store, or one that can't be opened. */
   static async open(options: ServedStoreOptions): Promise<ServedStore> {
     const { settings, path } = options;
-    const parts = await import('../boot-set/index.ts');
+    const parts = await oneByOne(
+      () => require('../boot-set/index.js') as typeof import('../boot-set/index.ts'),
+      () => import('../boot-set/index.ts'),
+    );
     const store = await parts.openStore({ path });
     try {
       const { pinIdle, pinCap, keepVersions } = settings;

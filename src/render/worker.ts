@@ -2,6 +2,8 @@
  * The entry of a render thread. Templates run one after the other, handlers and fetches many at a time. Whatever they
  * do, a job ends in a result; what a thread can't survive is the pool's business, which sees it by the cells.
  */
+import { createRequire } from 'node:module';
+import { oneByOne } from '../load/one-by-one.ts';
 import { readlinkSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +11,8 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { Handler } from './handler.ts';
 import { CELL, type Job, type JobResult, type RenderJob, reasonOf, type Scope, type ThreadSetup } from './jobs.ts';
 import type { BootSetView, InventoryNode } from './types.ts';
+
+const require = createRequire(import.meta.url);
 
 const BEAT_MS = 25;
 
@@ -59,7 +63,10 @@ async function load(): Promise<Loaded> {
   const files = [...new Set(Object.values(setup.templates))];
   let templates: Loaded['templates'];
   if (files.length > 0) {
-    const { Templates } = await import('./template.ts');
+    const { Templates } = await oneByOne(
+      () => require('./template.js') as typeof import('./template.ts'),
+      () => import('./template.ts'),
+    );
     templates = new Templates(setup.base);
     for (const file of files) {
       try {
@@ -145,7 +152,10 @@ async function work(job: Job): Promise<JobResult> {
       await loading;
       return { kind: 'loaded' };
     case 'inventory': {
-      const { readInventory } = await import('./inventory-file.ts');
+      const { readInventory } = await oneByOne(
+        () => require('./inventory-file.js') as typeof import('./inventory-file.ts'),
+        () => import('./inventory-file.ts'),
+      );
       return { kind: 'inventory', inventory: readInventory(job.file) };
     }
     case 'fetch':

@@ -172,15 +172,29 @@ export class Reveille {
   #stdout = '';
   #stderr = '';
 
-  /** @param options.stdout a file that stdout goes to. @param options.main another copy of the command. */
+  /**
+   * @param options.stdout a file that stdout goes to. @param options.main another copy of the command.
+   * @param options.descriptors how many it may have open. @param options.env more of the environment.
+   */
   constructor(
     args: readonly string[],
-    options: { cwd?: string; nodeArgs?: readonly string[]; stdout?: string; main?: string } = {},
+    options: {
+      cwd?: string;
+      nodeArgs?: readonly string[];
+      stdout?: string;
+      main?: string;
+      descriptors?: number;
+      env?: Readonly<Record<string, string>>;
+    } = {},
   ) {
     if (!existsSync(MAIN)) throw new Error('dist/cli/main.js is missing: run `npm run build` first');
     const command = [process.execPath, ...(options.nodeArgs ?? []), options.main ?? MAIN, ...args];
     const redirect = options.stdout === undefined ? '' : ` > ${options.stdout}`;
-    this.process = spawn('/bin/sh', ['-c', `exec "$@"${redirect}`, 'sh', ...command], { cwd: options.cwd });
+    const limit = options.descriptors === undefined ? '' : `ulimit -n ${options.descriptors}; `;
+    this.process = spawn('/bin/sh', ['-c', `${limit}exec "$@"${redirect}`, 'sh', ...command], {
+      cwd: options.cwd,
+      env: { ...process.env, ...options.env },
+    });
     this.process.stdout.setEncoding('utf8').on('data', (text: string) => {
       this.#stdout += text;
     });

@@ -160,7 +160,8 @@ function descriptorsForTransfers(libc: Libc): number {
   const limits = new BigUint64Array(2);
   if (libc.getrlimit(RLIMIT_NOFILE, new Uint8Array(limits.buffer)) !== 0) return Number.POSITIVE_INFINITY;
   const most = Number(limits[0]);
-  return Math.max(most - OTHER_DESCRIPTORS, Math.floor(most / 2));
+  // Where there are few, a quarter: an idle server has some 35 open.
+  return Math.max(most - OTHER_DESCRIPTORS, Math.floor(most / 4));
 }
 
 class LinuxTransferPort implements TransferPort, Outlet, Destination {

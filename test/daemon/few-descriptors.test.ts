@@ -1,0 +1,41 @@
+/** The command where a process may have few descriptors: it starts, with everything it has, and serves. */
+import { cpSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+import { folder, Reveille } from '../support/reveille.ts';
+
+const EXAMPLE = fileURLToPath(new URL('../../examples/pxelinux', import.meta.url));
+/** Of the inventory. */
+const NODE = 'pxelinux.cfg/01-52-54-00-00-00-01';
+
+// Files are opened when they are needed; modules, before this was mended, a hundred at once.
+it.each(['linux', 'portable'])('starts and serves with 64 descriptors (%s)', async (engine) => {
+  const place = folder();
+  const here = folder();
+  cpSync(EXAMPLE, place, { recursive: true });
+  writeFileSync(
+    join(place, 'small.yaml'),
+    `root: files\ninventory: nodes.yaml\nstore: store\nroutes:
+  - {match: "pxelinux.cfg/01-{mac}", template: pxelinux.liquid, unknown: true}\n`,
+  );
+  const published = new Reveille(['publish', 'rack', join(place, 'files'), '--store', join(place, 'store')]);
+  expect((await published.ended).code).toBe(0);
+
+  const args = ['--config', join(place, 'small.yaml'), '--engine', engine, '--workers', '2'];
+  const at = ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0'];
+  const server = new Reveille(['serve', ...args, ...at], { descriptors: 64 });
+  const [line] = await server.saying(/^.*"msg":"listening".*$/m);
+  const { addresses, admin } = JSON.parse(line) as { addresses: string[]; admin: string };
+  expect((await fetch(`http://${admin}/readyz`)).status).toBe(200);
+  for (const name of ['boot/linux', 'rack/boot/linux', NODE]) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other.
+    expect([
+      name,
+      (await new Reveille(['get', `tftp://${addresses[0]}/${name}`, '--quiet', '--output', '-'], { cwd: here }).ended)
+        .code,
+    ]).toEqual([name, 0]);
+  }
+  server.process.kill('SIGTERM');
+  expect((await server.ended).code).toBe(0);
+});
