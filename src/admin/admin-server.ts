@@ -3,18 +3,16 @@
  * there is one. Knows nothing of TFTP; what it tells comes from the functions it is given. It listens on the loopback
  * address unless told otherwise; who may see what is admin-guard.ts's business.
  */
-import { createServer, type Server } from 'node:http';
+import { createServer } from 'node:http';
+import type { Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { Hono } from 'hono';
 import type { Address } from '../engine/types.ts';
 import { addHeaders, AdminGuard } from './admin-guard.ts';
 import { addApi, type ApiOptions } from './api.ts';
+import { ConnectionRoom } from './connection-room.ts';
 import { addLiveApi, addPage, type LiveApiOptions } from './live-api.ts';
 
-/** Connections at once: some scrapers, some probes and a few people. More are closed unanswered. */
-const MAX_CONNECTIONS = 128;
-/** Of one address, so that nobody takes all of them. */
-const MAX_CONNECTIONS_EACH = 64;
 /** How long a client may take for its request's headers, and for the whole request; and idle between two, in milliseconds. */
 const HEADERS_MS = 10_000;
 const REQUEST_MS = 30_000;
@@ -74,28 +72,10 @@ function routes(options: AdminOptions): Hono {
   return app;
 }
 
-/** Closes connections past what one address may have. */
-function boundEach(server: Server): void {
-  const open = new Map<string, number>();
-  server.on('connection', (socket) => {
-    const address = socket.remoteAddress ?? '';
-    const count = (open.get(address) ?? 0) + 1;
-    if (count > MAX_CONNECTIONS_EACH) {
-      socket.destroy();
-      return;
-    }
-    open.set(address, count);
-    socket.once('close', () => {
-      const left = (open.get(address) ?? 1) - 1;
-      if (left === 0) open.delete(address);
-      else open.set(address, left);
-    });
-  });
-}
-
 /** @throws Error with the system's code (EADDRINUSE, EACCES, EADDRNOTAVAIL). */
 export async function startAdmin(options: AdminOptions): Promise<Admin> {
   const answer = getRequestListener(routes(options).fetch);
+  const room = new ConnectionRoom<Socket>();
   const server = createServer(
     {
       headersTimeout: HEADERS_MS,
@@ -104,12 +84,16 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
       connectionsCheckingInterval: HEADERS_MS / 2,
       maxHeaderSize: MAX_HEADER_BYTES,
     },
-    // It answers 500 to what goes wrong, and never rejects.
-    (incoming, outgoing) => void answer(incoming, outgoing),
+    (incoming, outgoing) => {
+      const { socket } = incoming;
+      room.begins(socket);
+      outgoing.once('close', () => room.ends(socket));
+      // It answers 500 to what goes wrong, and never rejects.
+      void answer(incoming, outgoing);
+    },
   );
-  server.maxConnections = MAX_CONNECTIONS;
+  server.on('connection', (socket) => room.admit(socket));
   server.maxHeadersCount = MAX_HEADERS;
-  boundEach(server);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.listen.port, options.listen.address, () => {

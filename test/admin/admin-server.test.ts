@@ -71,6 +71,46 @@ describe('the admin address', () => {
     expect(socket.destroyed).toBe(true);
   });
 
+  it.each([
+    ['say nothing', ''],
+    ['never end what they say', 'GET / HTTP/1.1\r\nHost: x\r\n'],
+    ['wait for more after an answer', 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n'],
+    ['listen to events', 'GET /api/v1/live/events HTTP/1.1\r\nHost: localhost\r\n\r\n'],
+  ])('answers health and metrics while two addresses hold all its connections and %s', async (_, said) => {
+    const world = new ObservedWorld();
+    const { admin: started, url } = await admin({ live: { state: world.state, idsOf: (text) => [parseNode(text)] } });
+    const { address: host, port } = started.address;
+    const hold = async (localAddress: string): Promise<void> => {
+      const socket = connect({ host, port, localAddress });
+      onTestFinished(() => void socket.destroy());
+      socket.on('error', () => {});
+      await once(socket, 'connect');
+      socket.write(said);
+      // What is answered is answered before the next one comes.
+      if (said.endsWith('\r\n\r\n')) await once(socket, 'data');
+    };
+    for (let times = 0; times < 64; times++) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other.
+      for (const from of ['127.0.0.2', '127.0.0.3']) await hold(from);
+    }
+    for (const path of ['/healthz', '/readyz', '/metrics']) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other.
+      expect([path, (await ask(url, path)).status]).toEqual([path, 200]);
+    }
+  });
+
+  it('answers while the very address that asks holds all it may', async () => {
+    const { admin: started, url } = await admin();
+    for (let times = 0; times < 64; times++) {
+      const socket = connect(started.address.port, started.address.address);
+      onTestFinished(() => void socket.destroy());
+      socket.on('error', () => {});
+      // oxlint-disable-next-line no-await-in-loop -- one after the other.
+      await once(socket, 'connect');
+    }
+    expect((await ask(url, '/healthz')).status).toBe(200);
+  });
+
   it('in use is an error with the code of the system', async () => {
     const { admin: started } = await admin();
     await expect(admin({ listen: started.address })).rejects.toMatchObject({ code: 'EADDRINUSE' });
