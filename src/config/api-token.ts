@@ -1,5 +1,5 @@
-/** The token of the HTTP API, from wherever it stands. */
-import { readFileSync } from 'node:fs';
+/** The token of the HTTP API, from wherever it stands, and who else can read it there. */
+import { readFileSync, statSync } from 'node:fs';
 import { showValue } from '../text/escape.ts';
 import { errorCode } from '../text/error-text.ts';
 import { UsageError } from './usage-error.ts';
@@ -18,4 +18,14 @@ export function readToken(file: string): string {
   }
   if (token.read(text) === undefined) throw new UsageError(`${origin}: expected ${token.expected}`);
   return text;
+}
+
+/** S_IROTH. */
+const OTHERS_READ = 0o004;
+
+/** Whether every user of this machine may read a file that holds the token. Not known (Windows, a file that is gone): no. */
+export function isReadByAll(file: string): boolean {
+  if (process.platform === 'win32') return false;
+  const stats = statSync(file, { throwIfNoEntry: false });
+  return stats !== undefined && (stats.mode & OTHERS_READ) !== 0;
 }

@@ -53,7 +53,7 @@ export function resolveSettings(flags: Flags, configFile: string | undefined): S
   const inventory = given.inventory === undefined ? undefined : resolve(given.inventory);
   const settings = { ...given, root, store, inventory };
   const { apiToken, apiTokenFile } = settings;
-  return apiToken === undefined && apiTokenFile !== undefined
-    ? { ...settings, apiToken: readToken(apiTokenFile) }
-    : settings;
+  // A token that is said itself wins, and no file holds it.
+  if (apiToken !== undefined) return { ...settings, apiTokenFile: undefined };
+  return apiTokenFile === undefined ? settings : { ...settings, apiToken: readToken(apiTokenFile) };
 }

@@ -22,6 +22,7 @@ import { liveApiOf, liveStateOf } from './live-feed.ts';
 import { prettyTarget } from '../telemetry/pretty-log.ts';
 import { LiveConfig, type Reloaded } from '../config/live-config.ts';
 import { ServedContent } from './served-content.ts';
+import { isReadByAll } from '../config/api-token.ts';
 import { type Flags, resolveSettings } from '../config/resolve-settings.ts';
 import type { Settings } from '../config/settings.ts';
 import { EXIT, type ExitCode } from '../config/usage-error.ts';
@@ -133,6 +134,7 @@ class ServerRun {
       return this.#startFailed('cannot open the store', error);
     }
     if (config !== undefined) this.#live = this.#liveConfig(config);
+    this.#warnOfToken();
     try {
       if (settings.admin !== false) await this.#startAdmin(settings.admin);
     } catch (error) {
@@ -266,6 +268,14 @@ class ServerRun {
     this.#metrics.events.warning();
     this.#log.warning(message, detail);
   };
+
+  /** Who can read the token can change the store, and so what nodes run. */
+  #warnOfToken(): void {
+    const { settings, config } = this.#options;
+    const file = settings.apiTokenFile ?? config?.file;
+    if (settings.apiToken === undefined || file === undefined || !isReadByAll(file)) return;
+    this.#onWarning('every user of this machine can read the API token', { file });
+  }
 
   /** Once: after that a metric counts. */
   #warnOfBudget(bytes: number): void {

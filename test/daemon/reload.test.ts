@@ -17,7 +17,8 @@ class Versioned {
 
   /** @param broken what is wrong with it, if anything. */
   write(version: number, broken?: 'yaml' | 'key' | 'template' | 'inventory' | 'liquid'): void {
-    const write = (name: string, text: string): void => writeFileSync(join(this.folder, name), text);
+    // Nobody else may read it: there is a token in it.
+    const write = (name: string, text: string): void => writeFileSync(join(this.folder, name), text, { mode: 0o600 });
     write(`t-${version}.liquid`, broken === 'liquid' ? '{% if %}' : `template ${version}, {{ vars.text }}\n`);
     write(
       `nodes-${version}.yaml`,

@@ -22,14 +22,16 @@ interface Run {
   readonly stderr: () => string;
 }
 
-function run(change: Partial<Settings> = {}, start?: (server: Server) => Promise<Server>): Run {
+function run(change: Partial<Settings> = {}, start?: (server: Server) => Promise<Server>, config?: string): Run {
   const log = new KeptLog();
   const interrupts = new Interrupts();
   const server = new FakeServer();
   let said = '';
   let options: ServerOptions | undefined;
+  const settings = { ...defaultSettings(), root: folder(), admin: { address: '127.0.0.1', port: 0 }, ...change };
   const ended = runServer({
-    settings: { ...defaultSettings(), root: folder(), admin: { address: '127.0.0.1', port: 0 }, ...change },
+    settings,
+    ...(config === undefined ? {} : { config: { file: config, read: () => settings } }),
     target: log,
     interrupts,
     stderr: {
@@ -63,6 +65,29 @@ describe('a server run', () => {
     expect(stderr()).toBe('');
     await expect(fetch(ready)).rejects.toThrow('fetch failed');
     expect(interrupts.listenerCount('signal') + interrupts.listenerCount('fault')).toBe(0);
+  });
+
+  it.each([
+    ['the file of the token', 0o644, true],
+    ['the file of the token', 0o640, false],
+    ['the config with the token', 0o644, true],
+    ['the config with the token', 0o600, false],
+  ])('warns where every user can read %s: mode %o, %s', async (which, mode, warns) => {
+    const file = join(folder(), 'token');
+    writeFileSync(file, 'root: .\napiToken: 0123456789abcdef\n', { mode });
+    const apiToken = '0123456789abcdef';
+    const isConfig = which.includes('config');
+    const { log, interrupts, server, ended } = run(
+      isConfig ? { apiToken } : { apiToken, apiTokenFile: file },
+      undefined,
+      isConfig ? file : undefined,
+    );
+    await log.line('listening');
+    interrupts.emit('signal', 'SIGTERM');
+    server.settle(0);
+    await ended;
+    const told = log.lines.filter(({ msg }) => msg === 'every user of this machine can read the API token');
+    expect(told.map((line) => [line.level, line['file']])).toEqual(warns ? [['warn', file]] : []);
   });
 
   it('shortens the drain at the second signal, and ends with 3 when transfers were cut short', async () => {

@@ -1,0 +1,23 @@
+/** What the registry's package holds. .ci/check-package installs it and runs it from there. */
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { PAGES, ROOT } from './support/pages.ts';
+
+it('the package has what its pages are about: documents, the unit, how to report a hole', () => {
+  const said = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  });
+  const [{ files }] = JSON.parse(said) as [{ files: { path: string }[] }];
+  const paths = new Set(files.map(({ path }) => path));
+  const wanted = [
+    ...PAGES.filter((page) => !/^(?:CONTRIBUTING|grafana)/.test(page)),
+    'LICENSE',
+    'deploy/reveille.service',
+  ];
+  expect(wanted.every((path) => existsSync(join(ROOT, path)))).toBe(true);
+  expect(wanted.filter((path) => !paths.has(path))).toEqual([]);
+  expect([...paths].filter((path) => /^(?:test|bench|src|scripts|\.ci)\//.test(path))).toEqual([]);
+});
