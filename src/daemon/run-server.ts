@@ -22,6 +22,7 @@ import { liveApiOf, liveStateOf } from './live-feed.ts';
 import { prettyTarget } from '../telemetry/pretty-log.ts';
 import { LiveConfig, type Reloaded } from '../config/live-config.ts';
 import { ServedContent } from './served-content.ts';
+import { type ServiceManager, serviceManagerOf } from './service-manager.ts';
 import { isReadByAll } from '../config/api-token.ts';
 import { type Flags, resolveSettings } from '../config/resolve-settings.ts';
 import type { Settings } from '../config/settings.ts';
@@ -35,6 +36,8 @@ export interface RunOptions extends CommandContext {
   /** The absolute path that they come from, if that can change; read() reads them anew. */
   readonly config?: { readonly file: string; readonly read: () => Settings };
   readonly target: LogTarget;
+  /** Who has started us and wants to know how we fare. Throws where it can't be told. Default: nobody. */
+  readonly manager?: () => ServiceManager | undefined;
   /** How to start the server; tests have their own. */
   readonly start?: (options: ServerOptions) => Promise<Server>;
 }
@@ -56,6 +59,7 @@ class ServerRun {
   #live: LiveConfig | undefined;
   #server: Server | undefined;
   #admin: Admin | undefined;
+  #manager: ServiceManager | undefined;
   #toldOfBudget = false;
   #stopsAsked = 0;
   #faults = 0;
@@ -109,6 +113,7 @@ class ServerRun {
     interrupts.on('fault', this.#onFault);
     if (this.#options.config !== undefined) interrupts.on('reload', this.#onReload);
     try {
+      this.#meetManager();
       const failed = await this.#start();
       if (failed !== undefined) return failed;
       if (this.#stopsAsked === 0) this.#announce();
@@ -119,9 +124,20 @@ class ServerRun {
       await this.#admin?.close();
       await this.#closeContent();
       await this.#log.close();
+      this.#manager?.close();
       interrupts.off('signal', this.#onSignal);
       interrupts.off('fault', this.#onFault);
       interrupts.off('reload', this.#onReload);
+    }
+  }
+
+  #meetManager(): void {
+    try {
+      this.#manager = this.#options.manager?.();
+    } catch (error) {
+      this.#onWarning("can't tell the service manager when requests are answered: Type=notify won't do here", {
+        error,
+      });
     }
   }
 
@@ -313,6 +329,7 @@ class ServerRun {
       ...(settings.routes.length === 0 ? {} : { routes: settings.routes.length }),
       version,
     });
+    this.#manager?.ready(`Answering at ${addresses.map(formatAddress).join(', ')}`);
     if (settings.root === undefined || !(settings.hint ?? stderr.isTTY === true)) return;
     // Beside the main line: looking for an example on a disk that hangs must not hold up a stop.
     firstFetch(addresses, settings.root).then(
@@ -339,6 +356,7 @@ class ServerRun {
       active: this.#server?.stats().transfersActive ?? 0,
       drainMs: this.#drainMs(),
     });
+    this.#manager?.stopping();
     this.#wake();
     // Its failure is that of the first call, which #stop waits for.
     if (this.#stopsAsked > 1) this.#server?.stop(0).catch(() => {});
@@ -377,6 +395,7 @@ export function serve(flags: Flags, configFile: string | undefined, context: Com
   return runServer({
     ...context,
     settings,
+    manager: () => serviceManagerOf(process.env),
     ...(configFile === undefined ? {} : { config: { file: absolute(configFile), read } }),
     target: settings.logFormat === 'pretty' ? prettyTarget(stdoutTarget(), hasColours()) : stdoutTarget(),
   });

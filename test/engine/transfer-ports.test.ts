@@ -6,7 +6,11 @@ import { readdirSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { shareBytes } from '../../src/bytes/shared-bytes.ts';
 import { LinuxEngine } from '../../src/engine/linux/engine.ts';
+import { loadLibc } from '../../src/engine/linux/libc.ts';
+import { PortChoice } from '../../src/engine/linux/port-range.ts';
 import { checkLinuxEngine } from '../../src/engine/linux/self-check.ts';
+import { toSockaddr } from '../../src/engine/linux/socket-address.ts';
+import { type TransferSocket, TransferSockets } from '../../src/engine/linux/transfer-sockets.ts';
 import type { Address, Link, LinkReceiver, TransferPort } from '../../src/engine/types.ts';
 import { RawPeer } from '../support/datagrams.ts';
 
@@ -235,5 +239,35 @@ describe.skipIf(unavailable !== undefined).each([
     expect(heard.datagrams).toEqual([]);
     other.link.close();
     next.release();
+  });
+});
+
+describe.skipIf(unavailable !== undefined)('where the range of ports can not be read', () => {
+  it('the system draws, each port another one, of its own range and without those that are reserved', () => {
+    // What a unit with ProcSubset=pid sees of /proc/sys.
+    const choice = new PortChoice(undefined, () => '');
+    expect(choice.isSystems).toBe(true);
+    const sockets = new TransferSockets(loadLibc(), LOCAL, choice, { left: 1000 }, () => 0);
+    onTestFinished(() => sockets.close());
+    sockets.spare = 200;
+    expect(sockets.refill(200)).toBe(false);
+    const peer = { address: LOCAL, port: 9 };
+    const sockaddr = toSockaddr(loadLibc(), peer);
+    const taken = Array.from({ length: 200 }, () => sockets.take(sockaddr, peer, 0) as TransferSocket);
+    onTestFinished(() => {
+      for (const socket of taken) sockets.giveBack(socket, peer);
+    });
+    const ports = taken.map(({ local }) => local.port);
+    expect(new Set(ports).size).toBe(200);
+    const known = new Set(new PortChoice(undefined).draw());
+    expect(ports.filter((port) => !known.has(port))).toEqual([]);
+  });
+
+  it('is not where the operator has given one', () => {
+    const choice = new PortChoice({ from: 40_000, to: 40_007 }, () => '');
+    expect([choice.isSystems, new Set(choice.draw())]).toEqual([
+      false,
+      new Set(Array.from({ length: 8 }, (_, at) => 40_000 + at)),
+    ]);
   });
 });

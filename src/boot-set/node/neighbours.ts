@@ -9,7 +9,8 @@ import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os';
 import { macNode, type NodeId } from './node-identity.ts';
 import type { AddressTable } from './address-tables.ts';
 
-const TABLE = '/proc/net/arp';
+/** Not /proc/net/arp, a link to it that a unit with ProcSubset=pid does not see. */
+const TABLE = '/proc/self/net/arp';
 /** The entry is complete (ATF_COM). */
 const COMPLETE = 0x02;
 

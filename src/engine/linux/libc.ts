@@ -25,6 +25,14 @@ export interface Libc {
   readonly write: (fd: number, from: Uint8Array, length: number) => number;
   readonly recvmmsg: (fd: number, messages: bigint, count: number, flags: number, timeout: null) => number;
   readonly sendmmsg: (fd: number, messages: bigint, count: number, flags: number) => number;
+  readonly sendto: (
+    fd: number,
+    from: Uint8Array,
+    length: number,
+    flags: number,
+    address: Uint8Array,
+    addressLength: number,
+  ) => number;
   /** io_uring has no functions in glibc. Addresses are numbers: those of a process are below 2^47. */
   readonly syscall: (number: number, a: number, b: number, c: number, d: number, e: number, f: number) => number;
   readonly poll: (fds: Uint8Array, count: number, timeoutMs: number) => number;
@@ -83,6 +91,7 @@ const SIGNATURES = {
   write: 'int64_t write(int, void *, size_t)',
   recvmmsg: 'int recvmmsg(int, void *, unsigned int, int, void *)',
   sendmmsg: 'int sendmmsg(int, void *, unsigned int, int)',
+  sendto: 'int64_t sendto(int, void *, size_t, int, void *, unsigned int)',
   syscall: 'int64_t syscall(int64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t)',
   poll: 'int poll(void *, unsigned long, int)',
   epoll_create1: 'int epoll_create1(int)',
@@ -153,6 +162,7 @@ function aside(call: KoffiFunc<(...args: unknown[]) => number>, ...args: readonl
   });
 }
 
+export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const SOCK_DGRAM = 2;
@@ -190,6 +200,7 @@ export const SOL_UDP = 17;
 export const UDP_SEGMENT = 103;
 
 export const MSG_DONTWAIT = 0x40;
+export const MSG_NOSIGNAL = 0x4000;
 export const MSG_ERRQUEUE = 0x2000;
 
 export const EPOLL_CLOEXEC = 0o2000000;

@@ -1,6 +1,7 @@
 /**
  * The ports that transfers may use: the operator's, or else those that the system hands out by itself
- * (net.ipv4.ip_local_port_range without ip_local_reserved_ports). Draws them at random; binds nothing.
+ * (net.ipv4.ip_local_port_range without ip_local_reserved_ports). Draws them at random; binds nothing. Where these can't be
+ * read (a unit with ProcSubset=pid sees no /proc/sys), the system draws.
  */
 import { randomFillSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -11,9 +12,12 @@ export interface PortRange {
   readonly to: number;
 }
 
-/** The system's range where it can't be read. */
+/** The system's range where it can't be read: not where ports lie, only how many there are. */
 const USUAL: PortRange = { from: 32_768, to: 60_999 };
 const DRAWS = 512;
+
+/** A value below net.ipv4, or nothing. */
+type ReadSystem = (name: string) => string;
 
 function readSystem(name: string): string {
   try {
@@ -23,15 +27,15 @@ function readSystem(name: string): string {
   }
 }
 
-function systemRange(): PortRange {
-  const [from, to] = readSystem('ip_local_port_range').split(/\s+/).map(Number);
-  return from !== undefined && to !== undefined && from >= 1 && to >= from && to <= 65_535 ? { from, to } : USUAL;
+function systemRange(read: ReadSystem): PortRange | undefined {
+  const [from, to] = read('ip_local_port_range').split(/\s+/).map(Number);
+  return from !== undefined && to !== undefined && from >= 1 && to >= from && to <= 65_535 ? { from, to } : undefined;
 }
 
 /** `8080,9148-9150`, as the kernel prints it. */
-function reservedPorts(): ReadonlySet<number> {
+function reservedPorts(read: ReadSystem): ReadonlySet<number> {
   const reserved = new Set<number>();
-  for (const part of readSystem('ip_local_reserved_ports').split(',')) {
+  for (const part of read('ip_local_reserved_ports').split(',')) {
     const match = /^([0-9]+)(?:-([0-9]+))?$/.exec(part);
     if (match === null) continue;
     const last = Number(match[2] ?? match[1]);
@@ -42,15 +46,19 @@ function reservedPorts(): ReadonlySet<number> {
 
 export class PortChoice {
   readonly size: number;
+  /** Whether the system is to draw ports: nobody here knows which it would. */
+  readonly isSystems: boolean;
   readonly #ports: Uint16Array;
   readonly #draws = new Uint32Array(DRAWS);
   #drawn = DRAWS;
 
-  /** @param range undefined: the system's. */
-  constructor(range: PortRange | undefined) {
-    const { from, to } = range ?? systemRange();
+  /** @param range undefined: the system's. @param read only tests give another. */
+  constructor(range: PortRange | undefined, read: ReadSystem = readSystem) {
+    const known = range ?? systemRange(read);
+    this.isSystems = known === undefined;
+    const { from, to } = known ?? USUAL;
     // The operator knows what is reserved in a range of his own.
-    const reserved = range === undefined ? reservedPorts() : new Set<number>();
+    const reserved = range === undefined ? reservedPorts(read) : new Set<number>();
     const ports: number[] = [];
     for (let port = from; port <= to; port++) if (!reserved.has(port)) ports.push(port);
     this.#ports = Uint16Array.from(ports);

@@ -14,6 +14,7 @@ import {
   PMTUDISC_DONT,
   SOCKADDR_IN,
   SOCKADDR_IN6,
+  SOCKADDR_ROOM,
   SOCK_CLOEXEC,
   SOCK_DGRAM,
   SOCK_NONBLOCK,
@@ -208,22 +209,40 @@ export class TransferSockets {
 
   /** @returns the port, or undefined when none of the range is to be had. @throws Error with the system's code. */
   #bind(fd: number): number | undefined {
+    if (this.#choice.isSystems) {
+      if (!this.#bindTo(fd, 0)) return undefined;
+      const name = new Uint8Array(SOCKADDR_ROOM);
+      this.#libc.getsockname(fd, name, new Uint8Array(new Int32Array([name.length]).buffer));
+      const port = (name[SOCKADDR_IN.port]! << 8) | name[SOCKADDR_IN.port + 1]!;
+      this.#name(port);
+      return this.#opened(port);
+    }
     for (const port of this.#choice.draw()) {
-      if (this.#isOpen[port] === 1) continue;
-      this.#sockaddr[SOCKADDR_IN.port] = port >> 8;
-      this.#sockaddr[SOCKADDR_IN.port + 1] = port & 0xff;
-      if (this.#libc.bind(fd, this.#sockaddr, this.#length) === 0) {
-        this.#isOpen[port] = 1;
-        this.#open++;
-        this.#budget.left--;
-        return port;
-      }
-      const errno = this.#libc.errno();
-      if (errno === EADDRINUSE) continue;
-      this.#libc.close(fd);
-      throw systemError('bind', errno);
+      if (this.#isOpen[port] === 0 && this.#bindTo(fd, port)) return this.#opened(port);
     }
     return undefined;
+  }
+
+  /** @returns whether the port was to be had. @throws Error with the system's code, the socket closed. */
+  #bindTo(fd: number, port: number): boolean {
+    this.#name(port);
+    if (this.#libc.bind(fd, this.#sockaddr, this.#length) === 0) return true;
+    const errno = this.#libc.errno();
+    if (errno === EADDRINUSE) return false;
+    this.#libc.close(fd);
+    throw systemError('bind', errno);
+  }
+
+  #name(port: number): void {
+    this.#sockaddr[SOCKADDR_IN.port] = port >> 8;
+    this.#sockaddr[SOCKADDR_IN.port + 1] = port & 0xff;
+  }
+
+  #opened(port: number): number {
+    this.#isOpen[port] = 1;
+    this.#open++;
+    this.#budget.left--;
+    return port;
   }
 
   #restOf(port: number): Rest | undefined {
