@@ -83,7 +83,7 @@ const CAPTURES: Readonly<Record<string, Capture>> = {
   serial: { ends: run(/[0-9A-Za-z._-]/, 64), canonical: (text) => text.toLowerCase(), free: true },
   arch: { ends: run(/[0-9A-Za-z_]/, 32), canonical: (text) => text.toLowerCase(), free: true },
   name: { ends: run(/[^/]/, 255), canonical: (text) => text, free: true },
-  'path*': { ends: run(/[^]/), canonical: (text) => text, free: true },
+  'path*': { ends: run(/./s), canonical: (text) => text, free: true },
 };
 const MAX_FREE = 2;
 

@@ -175,6 +175,7 @@ export class Reveille {
   /**
    * @param options.stdout a file that stdout goes to. @param options.main another copy of the command.
    * @param options.descriptors how many it may have open. @param options.env more of the environment.
+   * @param options.prefix the command that runs it.
    */
   constructor(
     args: readonly string[],
@@ -184,11 +185,18 @@ export class Reveille {
       stdout?: string;
       main?: string;
       descriptors?: number;
+      prefix?: readonly string[];
       env?: Readonly<Record<string, string>>;
     } = {},
   ) {
     if (!existsSync(MAIN)) throw new Error('dist/cli/main.js is missing: run `npm run build` first');
-    const command = [process.execPath, ...(options.nodeArgs ?? []), options.main ?? MAIN, ...args];
+    const command = [
+      ...(options.prefix ?? []),
+      process.execPath,
+      ...(options.nodeArgs ?? []),
+      options.main ?? MAIN,
+      ...args,
+    ];
     const redirect = options.stdout === undefined ? '' : ` > ${options.stdout}`;
     const limit = options.descriptors === undefined ? '' : `ulimit -n ${options.descriptors}; `;
     this.process = spawn('/bin/sh', ['-c', `${limit}exec "$@"${redirect}`, 'sh', ...command], {

@@ -1,0 +1,199 @@
+/** The unit in deploy: how exposed systemd finds it, and that the server can do its work under what it forbids. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+import { read, ROOT } from './support/pages.ts';
+import { folder, Reveille } from './support/reveille.ts';
+import { UnixDatagrams } from './support/unix-datagrams.ts';
+
+const UNIT = join(ROOT, 'deploy/reveille.service');
+const SANDBOX = fileURLToPath(new URL('support/sandbox.mjs', import.meta.url));
+const HEADER = ['/usr/include/x86_64-linux-gnu/asm/unistd_64.h', '/usr/include/asm/unistd_64.h'].find(existsSync);
+/** What ProcSubset=pid and ProtectProc=invisible make of /proc. */
+const PROC = 'mount -t proc -o subset=pid,hidepid=invisible proc /proc && exec "$@"';
+const TOKEN = '0123456789abcdef';
+
+function settings(name: string): string[] {
+  return [...read('deploy/reveille.service').matchAll(new RegExp(`^${name}=(.*)$`, 'gm'))].map(([, value]) => value!);
+}
+
+function works(command: string, ...args: readonly string[]): boolean {
+  return spawnSync(command, args, { stdio: 'ignore' }).status === 0;
+}
+
+const hasSystemd = works('systemd-analyze', 'syscall-filter', '@system-service');
+const canConfine =
+  hasSystemd &&
+  HEADER !== undefined &&
+  process.arch === 'x64' &&
+  works('unshare', '--mount', 'sh', '-c', PROC, 'sh', 'true');
+
+/** The system calls of a set, with those of the sets in it. */
+function callsOf(set: string): string[] {
+  const said = execFileSync('systemd-analyze', ['--no-pager', 'syscall-filter', set], { encoding: 'utf8' });
+  const names = [...said.matchAll(/^ +([@\w-]+)$/gm)].map(([, name]) => name!);
+  return names.flatMap((name) => (name.startsWith('@') ? callsOf(name) : [name]));
+}
+
+/** The numbers of those that the unit allows. */
+function allowedCalls(): string {
+  const numbers = new Map(
+    [...readFileSync(HEADER!, 'utf8').matchAll(/^#define __NR_(\w+) (\d+)$/gm)].map(([, name, number]) => [
+      name!,
+      number!,
+    ]),
+  );
+  const allowed = new Set<string>(callsOf('@default'));
+  for (const line of settings('SystemCallFilter')) {
+    const forbids = line.startsWith('~');
+    for (const set of line.replace('~', '').split(' ')) {
+      for (const name of set.startsWith('@') ? callsOf(set) : [set]) {
+        if (forbids) allowed.delete(name);
+        else allowed.add(name);
+      }
+    }
+  }
+  return [...allowed].flatMap((name) => numbers.get(name) ?? []).join(',');
+}
+
+/** What a command begins with that is confined as the unit says. */
+function confined(): string[] {
+  return ['unshare', '--mount', 'sh', '-c', PROC, 'sh', process.execPath, SANDBOX, allowedCalls()];
+}
+
+describe.skipIf(!hasSystemd)('the unit', () => {
+  const place = mkdtempSync(join(tmpdir(), 'reveille-unit-'));
+  afterAll(() => rmSync(place, { recursive: true, force: true }));
+
+  it('is exposed by no more than 1.5, and by less where networks are named', () => {
+    const exposure = (text: string): number => {
+      const file = join(place, 'reveille.service');
+      writeFileSync(file, text);
+      const { stdout } = spawnSync('systemd-analyze', ['security', '--offline=true', '--no-pager', file], {
+        encoding: 'utf8',
+      });
+      return Number(/exposure level for reveille\.service: ([0-9.]+)/.exec(stdout)![1]);
+    };
+    const text = readFileSync(UNIT, 'utf8');
+    expect(exposure(text)).toBeLessThanOrEqual(1.5);
+    expect(text).toContain('#IPAddressDeny=');
+    expect(exposure(text.replaceAll('#IPAddress', 'IPAddress'))).toBeLessThanOrEqual(1.4);
+  });
+
+  it('has nothing in it that systemd does not know', () => {
+    // Its program may be elsewhere here, and steps came with version 254: before, they are ignored.
+    const text = readFileSync(UNIT, 'utf8')
+      .replace(/^ExecStart=.*$/m, 'ExecStart=/bin/true')
+      .replace(/^RequiresMountsFor=.*$/m, '');
+    const file = join(place, 'known.service');
+    writeFileSync(file, text);
+    const { stderr } = spawnSync('systemd-analyze', ['verify', '--man=no', file], { encoding: 'utf8' });
+    const complaints = stderr.split('\n').filter((line) => line.includes('known.service:'));
+    expect(complaints.filter((line) => !/Restart(?:Steps|MaxDelaySec)/.test(line))).toEqual([]);
+  });
+});
+
+it('the unit waits for the server to say that it answers, and tries again for ever', () => {
+  const one = (name: string): string | undefined => settings(name)[0];
+  expect([one('Type'), one('StartLimitIntervalSec'), one('Restart')]).toEqual(['notify', '0', 'on-failure']);
+  expect(Number(one('WatchdogSec'))).toBeGreaterThanOrEqual(10);
+  expect(Number(one('RestartSteps'))).toBeGreaterThan(1);
+  for (const name of ['MemoryMax', 'TasksMax', 'OOMScoreAdjust'])
+    expect([name, settings(name).length]).toEqual([name, 1]);
+  expect(read('deploy/reveille.service')).toContain('#RequiresMountsFor=');
+});
+
+describe.skipIf(!canConfine)('under what the unit forbids', () => {
+  const run = (...args: string[]): ReturnType<typeof spawnSync> => {
+    const [program, ...rest] = [...confined(), process.execPath, ...args];
+    return spawnSync(program!, rest, { cwd: ROOT, encoding: 'utf8' });
+  };
+
+  it('a thread may not choose its priority, and /proc has processes alone', () => {
+    const look = `const { setPriority } = require('node:os'); const { existsSync } = require('node:fs');
+      try { setPriority(5); } catch (error) { console.log(error.info.code, existsSync('/proc/sys'), existsSync('/proc/self/fd')); }`;
+    expect(run('--eval', look).stdout).toBe('EPERM false true\n');
+  });
+
+  it('neighbours are read', () => {
+    const look = `const { Neighbours } = await import('${join(ROOT, 'dist/boot-set/node/neighbours.js')}'); console.log((await new Neighbours().read()) instanceof Map);`;
+    expect(run('--input-type=module', '--eval', look)).toMatchObject({ stdout: 'true\n', stderr: '' });
+  });
+
+  it('the server serves files, boot sets and configs by the Linux engine and io_uring, publishes, reloads and stops', async () => {
+    const place = folder();
+    const here = folder();
+    cpSync(join(ROOT, 'examples/pxelinux'), place, { recursive: true });
+    const config = `root: files\ninventory: nodes.yaml\nstore: store\napiToken: ${TOKEN}\nadmin: "127.0.0.1:0"\nlisten: "127.0.0.1:0"\nengine: linux\nworkers: 2
+caseInsensitive: true\nroutes:\n  - {match: "pxelinux.cfg/01-{mac}", template: pxelinux.liquid}\n`;
+    writeFileSync(join(place, 'unit.yaml'), config, { mode: 0o600 });
+    const published = new Reveille(['publish', 'rack', join(place, 'files'), '--store', join(place, 'store')]);
+    expect((await published.ended).code).toBe(0);
+
+    const notify = join(place, 'notify');
+    const manager = new UnixDatagrams(notify);
+    const server = new Reveille(['serve', '--config', join(place, 'unit.yaml')], {
+      prefix: confined(),
+      env: { NOTIFY_SOCKET: notify, WATCHDOG_USEC: '200000' },
+    });
+    await manager.until('READY=1');
+    await manager.until('WATCHDOG=1');
+    const [line] = await server.saying(/^.*"msg":"listening".*$/m);
+    const { addresses, admin, engine } = JSON.parse(line) as { addresses: string[]; admin: string; engine: string };
+    expect(engine).toBe('linux');
+    const open = readdirSync(`/proc/${server.process.pid}/fd`).map((fd) =>
+      readlinkSync(`/proc/${server.process.pid}/fd/${fd}`),
+    );
+    const rings = open.filter((target) => target.includes('io_uring')).length;
+    const outside = new Reveille(['serve', '--config', join(place, 'unit.yaml'), '--store', join(folder(), '.')]);
+    await outside.saying(/"msg":"listening"/);
+    const usual = readdirSync(`/proc/${outside.process.pid}/fd`).map((fd) =>
+      readlinkSync(`/proc/${outside.process.pid}/fd/${fd}`),
+    );
+    expect(rings).toBe(usual.filter((target) => target.includes('io_uring')).length);
+
+    for (const name of ['boot/linux', 'BOOT/LINUX', 'rack/boot/linux', 'pxelinux.cfg/01-52-54-00-00-00-01']) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other.
+      const { code, stderr } = await new Reveille(
+        ['get', `tftp://${addresses[0]}/${name}`, '--quiet', '--output', '-'],
+        { cwd: here },
+      ).ended;
+      expect([name, code, stderr]).toEqual([name, 0, '']);
+    }
+    const post = async (verb: string, body: object): Promise<number> => {
+      const headers = { authorization: `Bearer ${TOKEN}` };
+      return (await fetch(`http://${admin}/api/v1/${verb}`, { method: 'POST', headers, body: JSON.stringify(body) }))
+        .status;
+    };
+    expect(await post('publish', { arguments: ['other', join(place, 'files')] })).toBe(200);
+    expect(await post('gc', {})).toBe(200);
+    expect(await post('reload', {})).toBe(200);
+    const metrics = await (await fetch(`http://${admin}/metrics`)).text();
+    for (const name of [
+      'process_resident_memory_bytes',
+      'process_open_fds',
+      'process_cpu_seconds_total',
+      'reveille_worker_cpu_seconds_total',
+    ]) {
+      expect(metrics).toMatch(new RegExp(`^${name}(?:\\{.*\\})? [0-9.]`, 'm'));
+    }
+    server.process.kill('SIGTERM');
+    const { code, stdout } = await server.ended;
+    expect(code).toBe(0);
+    const complaints = stdout.split('\n').filter((one) => /"level":"(?:warn|error|fatal)"/.test(one));
+    // As root of a namespace or not, rmem_max is that of the machine.
+    expect(complaints.filter((one) => !/receive buffer|fewer ports/.test(one))).toEqual([]);
+  });
+});
