@@ -1,7 +1,10 @@
 /** Patterns with `*`: what fits, against a matcher that is slow and plainly right, and what a hostile one costs. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type Characters, fitsGlob, glob, nameGlobs } from '../../src/text/glob.ts';
 import { BootStages } from '../../src/boot-set/boot/boot-stage.ts';
+import { read, ROOT } from '../support/pages.ts';
 import { Random } from '../support/random.ts';
 
 const SEED = 20_261_130;
@@ -139,4 +142,12 @@ describe('patterns for names', () => {
   it('that an operator wrote without thought hold up nobody: stages of hostile names', () => {
     for (const [pattern, text] of HOSTILE) expect(new BootStages([pattern]).of(`x/${text}`)).toBe('later');
   }, 2000);
+});
+
+it('nothing of the sources makes an expression of a text that is not its own', () => {
+  const made = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts') && /\bRegExp\s*\(/.test(read(join('src', name))))
+    .map((name) => name.replaceAll('\\', '/'));
+  // Of constants that are put together: the grammar of channels, and the spellings of a MAC, a UUID or an address.
+  expect(made.toSorted()).toEqual(['boot-set/store/channel-name.ts', 'render/pattern.ts']);
 });
