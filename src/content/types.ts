@@ -34,8 +34,12 @@ export interface Content {
   readonly origin?: Origin;
   /** Of a boot set's file: the version it is of. */
   readonly set?: SetVersion;
-  /** Call once, when no reader is left. Calling it again does nothing. */
-  release(): void;
+  /**
+   * Call once, when no reader is left. Calling it again does nothing.
+   *
+   * @param isAnswered whether the client has acknowledged it: only then the request was certainly that address's own.
+   */
+  release(isAnswered?: boolean): void;
 }
 
 /** There is no such file (ERROR 1). */

@@ -32,6 +32,11 @@ const REFLECTORS: ReadonlySet<number> = new Set([19, 53, 123, 161]);
 /** Where memory is short, whoever has not answered the first reply for so long gives its back. */
 const TIME_TO_ANSWER_MS = 250;
 
+/** Whether the client has acknowledged anything. One that was superseded may have ended without an ACK. */
+function hasAcknowledged({ abandoned }: Transfer, { outcome }: TransferReport): boolean {
+  return outcome === 'complete' || (outcome === 'completeUnconfirmed' && !abandoned);
+}
+
 export interface AdmissionOptions extends LauncherOptions {
   readonly resolver: Resolver;
   readonly observer: ServerObserver;
@@ -233,9 +238,9 @@ export class Admission {
   }
 
   /** Gives back what a transfer holds. Only for one that no worker has. */
-  #release(transfer: Transfer): void {
+  #release(transfer: Transfer, isAnswered = false): void {
     this.#gate.leave(transfer);
-    transfer.content?.release();
+    transfer.content?.release(isAnswered);
     this.#gate.freeSlot(transfer.slot);
     this.#crowd.leave(transfer);
     const predecessor = this.#succession.take(transfer);
@@ -345,7 +350,7 @@ export class Admission {
     this.#active.delete(transfer);
     this.#record(transfer, report);
     if (report.outcome === 'complete') this.#onComplete(transfer);
-    this.#release(transfer);
+    this.#release(transfer, hasAcknowledged(transfer, report));
     if (this.#draining) {
       if (this.#active.size === 0) this.#whenIdle();
       return;

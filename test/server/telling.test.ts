@@ -233,3 +233,51 @@ describe('what workers measure', () => {
     expect(booting().transfersStuck).toBe(0);
   });
 });
+
+describe('of content that is given back', () => {
+  /** Whether the server said that it was answered, for each content. */
+  function noted(size: number): { source: Source; answered: (boolean | undefined)[] } {
+    const answered: (boolean | undefined)[] = [];
+    const handle = shareBytes(seededBytes(7, size));
+    const source: Source = {
+      open: ({ filename }) => ({
+        kind: 'content',
+        handle,
+        label: filename,
+        release: (isAnswered) => void answered.push(isAnswered),
+      }),
+    };
+    return { source, answered };
+  }
+
+  it("a client has answered when it has acknowledged all of it, or the last block was its port's last", async () => {
+    const { source, answered } = noted(600);
+    const world = await World.start({ source });
+    const [one, other] = [world.client('10.0.0.8'), world.client('10.0.0.9')];
+    for (const client of [one, other]) client.ask('f');
+    await world.pass(5);
+    for (const client of [one, other]) client.ack(1);
+    await world.pass(5);
+    one.ack(2);
+    other.close();
+    await world.pass(60_000);
+    expect(answered).toEqual([true, true]);
+  });
+
+  it('nobody has who only sent requests, however many', async () => {
+    const { source, answered } = noted(100);
+    const world = await World.start({ source });
+    const forged = world.client('10.0.0.8');
+    forged.ask('f');
+    await world.pass(5);
+    // Supersedes the first, whose only block is on its way.
+    forged.ask('g');
+    await world.pass(5);
+    forged.error(0);
+    const gone = world.client('10.0.0.9');
+    gone.ask('f');
+    gone.close();
+    await world.pass(60_000);
+    expect(answered).toEqual([false, false, false]);
+  });
+});

@@ -86,10 +86,10 @@ export class World {
         let released = false;
         return {
           ...answer,
-          release: () => {
+          release: (isAnswered) => {
             if (!released) this.held--;
             released = true;
-            answer.release();
+            answer.release(isAnswered);
           },
         };
       },
