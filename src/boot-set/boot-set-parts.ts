@@ -15,7 +15,9 @@ import { type PinStore, StoredPins } from './boot/pin-store.ts';
 import { PinTable } from './boot/pin-table.ts';
 import type { PinPolicy } from './boot/pins.ts';
 import { RenderedNotes } from './boot/rendered-notes.ts';
+import { SteadyTime, systemUptime } from './boot/steady-time.ts';
 import type { LabelsOf } from './boot/version-choice.ts';
+import { Whereabouts } from './boot/whereabouts.ts';
 import { type AddressTable, AddressTables, type TablesClock } from './node/address-tables.ts';
 import { NetworkList } from './node/network-list.ts';
 import { Catalog } from './store/catalog.ts';
@@ -30,6 +32,8 @@ export interface BootSetsOptions {
   readonly clock: TablesClock;
   /** Milliseconds since the epoch. Default Date.now. */
   readonly now?: () => number;
+  /** The system's uptime in milliseconds; undefined: unknown. Default: as the system says. */
+  readonly uptime?: () => number | undefined;
   /** The rules for pins whose channel says nothing else. */
   readonly policy: PinPolicy;
   /** Patterns for the names that a boot begins with. Default: DEFAULT_STAGE_ZERO. */
@@ -62,36 +66,42 @@ export interface BootSetParts {
   readonly shelf: BlobShelf;
   readonly configs: ConfigVersions;
   readonly upkeep: Upkeep;
+  /** See SteadyTime. */
   readonly now: () => number;
   readonly onWarning: NonNullable<BootSetsOptions['onWarning']>;
 }
 
 /** @throws RangeError for a network that is none. */
 export function makeParts(options: BootSetsOptions): BootSetParts {
-  const { store, cache, mapFile, clock, now = Date.now, onWarning = () => {} } = options;
+  const { store, cache, mapFile, clock, uptime = systemUptime, onWarning = () => {} } = options;
   const onFailure = (error: unknown): void => onWarning('the store can not be written to', { error: String(error) });
   const onUnreadable = (error: unknown): void =>
     onWarning('a table of addresses can not be read', { error: String(error) });
 
+  const time = new SteadyTime(clock, options.now ?? Date.now);
+  const { now } = time;
   const catalog = new Catalog(store);
   const policies = new PinPolicies(catalog, options.policy);
   const stages = new BootStages(options.stageZero);
   const shared = new NetworkList(options.sharedNetworks ?? []);
 
   const most = options.mostPins === undefined ? {} : { most: options.mostPins };
-  const pins = new PinTable({ store: options.pins ?? new StoredPins(store), catalog, onFailure, ...most });
+  const stored = options.pins ?? new StoredPins(store);
+  const pins = new PinTable({ store: stored, catalog, time, uptime, onFailure, ...most });
+  const whereabouts = new Whereabouts(pins, policies);
   const tables = new AddressTables({ tables: options.tables ?? [], clock, onUnreadable });
-  const finder = new NodeFinder({ pins, tables, policies, shared });
+  const finder = new NodeFinder({ pins, tables, policies, whereabouts, shared });
 
   const { caseInsensitive = false, labelsOf = () => undefined } = options;
-  const boots = new Boots({ store, catalog, policies, stages, pins, finder, caseInsensitive, labelsOf });
-  const uses = new ExplicitUses(store, policies, onFailure);
-  const notes = new RenderedNotes(store, onFailure);
+  const rules = { catalog, policies, stages, pins, finder, whereabouts };
+  const boots = new Boots({ store, ...rules, caseInsensitive, labelsOf });
+  const uses = new ExplicitUses(store, policies, time, onFailure);
+  const notes = new RenderedNotes(store, time, onFailure);
 
   const shelf = new BlobShelf({ store, cache, mapFile, onWarning });
   const configs = new ConfigVersions({ catalog, shared, finder, boots, notes, shelf, now });
 
   const { prefetchBytes = 0 } = options;
-  const upkeep = new Upkeep({ catalog, policies, pins, uses, notes, shelf, clock, now, prefetchBytes, onWarning });
+  const upkeep = new Upkeep({ catalog, policies, pins, uses, notes, shelf, clock, time, prefetchBytes, onWarning });
   return { catalog, policies, stages, shared, pins, finder, boots, uses, shelf, configs, upkeep, now, onWarning };
 }

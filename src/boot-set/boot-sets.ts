@@ -39,6 +39,7 @@ export class BootSets implements Source {
       channels: channelStats(catalog.channels.values(), pins.all(), policies, now()),
       versions: catalog.size,
       pins: pins.size,
+      provisionalPins: pins.provisional,
       pinsEvicted: pins.evicted,
       latePins: boots.late,
       sharedAnswers: this.#sharedAnswers,
@@ -81,6 +82,12 @@ export class BootSets implements Source {
     return this.#parts.configs.choose(channel, request);
   }
 
+  /** By what name it is certain who asks; undefined: it may be anyone. */
+  acquaintance({ client, ids }: Pick<ConfigRequest, 'client' | 'ids'>): string | undefined {
+    const { finder, shared, now } = this.#parts;
+    return shared.has(client) ? undefined : finder.acquaintance(client, ids, now());
+  }
+
   /** See ConfigVersions. */
   see(request: ConfigRequest): void {
     this.#parts.configs.see(request);
@@ -116,8 +123,9 @@ export class BootSets implements Source {
     return whenReady(pin.committed, (settled = 'stands') => {
       // Another server on this store may have been faster: its version is the node's.
       if (settled === 'stands' && pin.record.version === version.number) {
-        return this.#answer({ version, file, pin }, request, () => {
+        return this.#answer({ version, file, pin }, request, (isAnswered) => {
           pin.open--;
+          if (isAnswered) pins.prove(pin);
           pins.update(pin, { usedAt: now() }, false);
         });
       }
@@ -161,7 +169,7 @@ export class BootSets implements Source {
 
   /** Opens a file of a version that no pin protects: a note in the store does. */
   #openNoted(found: Found, request: BootRequest): Answer | Promise<Answer> {
-    const { catalog, uses, now } = this.#parts;
+    const { catalog, pins, uses, now } = this.#parts;
     const { version, pin } = found;
     return whenReady(uses.use(version, now()), (isThere) => {
       if (!isThere) {
@@ -170,19 +178,26 @@ export class BootSets implements Source {
       }
       uses.opened(version.name);
       if (pin !== undefined) pin.open++;
-      return this.#answer(found, request, () => {
-        if (pin !== undefined) pin.open--;
+      return this.#answer(found, request, (isAnswered) => {
+        if (pin !== undefined) {
+          pin.open--;
+          if (isAnswered) pins.prove(pin);
+        }
         uses.closed(version.name, now());
       });
     });
   }
 
   /** @param done called once: at once when there is nothing to send, else when it has been sent. */
-  #answer({ version, file }: Found, { mode }: BootRequest, done: () => void): Answer | Promise<Answer> {
+  #answer(
+    { version, file }: Found,
+    { mode }: BootRequest,
+    done: (isAnswered: boolean) => void,
+  ): Answer | Promise<Answer> {
     const { catalog, shelf } = this.#parts;
     let isOver = false;
-    const end = (): void => {
-      if (!isOver) done();
+    const end = (isAnswered = false): void => {
+      if (!isOver) done(isAnswered);
       isOver = true;
     };
     const answer = (held: HeldBytes | Unloaded): Answer => {
@@ -195,9 +210,9 @@ export class BootSets implements Source {
         end();
         return held;
       }
-      const release = (): void => {
+      const release = (isAnswered = false): void => {
         held.release();
-        end();
+        end(isAnswered);
       };
       const { name, set } = version;
       return { kind: 'content', handle: held.handle, label: `${name}/${file.name}`, origin: 'bootSet', set, release };

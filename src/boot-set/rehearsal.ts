@@ -128,7 +128,11 @@ export class Rehearsal {
     this.#catalog = new Catalog(store);
     this.#catalog.refresh();
     this.#at = now();
-    this.sets = new BootSets({ ...options, store, pins: this.#pins, now: () => this.#at });
+    // Its time stands still: what it uses is told by that from what was used before.
+    const { clock } = options;
+    const still = { now: () => 0, wake: (at: number, fn: () => void) => clock.wake(clock.now() + at, fn) };
+    const times = { clock: still, now: () => this.#at, uptime: () => undefined };
+    this.sets = new BootSets({ ...options, store, pins: this.#pins, ...times });
   }
 
   static async begin(options: RehearsalOptions): Promise<Rehearsal> {

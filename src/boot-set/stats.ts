@@ -24,6 +24,8 @@ export interface BootSetsStats {
   readonly versions: number;
   /** Pins remembered, lapsed ones included. */
   readonly pins: number;
+  /** Those of them that nobody has answered under yet. */
+  readonly provisionalPins: number;
   readonly pinsEvicted: number;
   /** Requests that went on with a version after its pin had ended. */
   readonly latePins: number;
@@ -31,7 +33,7 @@ export interface BootSetsStats {
   readonly sharedAnswers: number;
 }
 
-/** Looks at every pin there is. @param now milliseconds since the epoch. */
+/** Looks at every pin there is. @param now see SteadyTime. */
 export function channelStats(
   channels: Iterable<ChannelRecord>,
   pins: Iterable<Pin>,

@@ -8,6 +8,7 @@ import type { PinPolicies } from './boot/pin-policies.ts';
 import type { PinTable } from './boot/pin-table.ts';
 import { hasLapsed } from './boot/pins.ts';
 import type { RenderedNotes } from './boot/rendered-notes.ts';
+import type { SteadyTime } from './boot/steady-time.ts';
 import type { TablesClock } from './node/address-tables.ts';
 import type { Catalog, CatalogVersion } from './store/catalog.ts';
 
@@ -15,6 +16,8 @@ import type { Catalog, CatalogVersion } from './store/catalog.ts';
 const POLL_MS = 250;
 /** Longest wait before what has changed of a pin is written. */
 const FLUSH_MS = 5000;
+/** The wall clock counts as set when it has moved by more than this: whoever collects must be told at once. */
+const SET_MS = 1000;
 
 export interface UpkeepOptions {
   readonly catalog: Catalog;
@@ -24,8 +27,7 @@ export interface UpkeepOptions {
   readonly notes: RenderedNotes;
   readonly shelf: BlobShelf;
   readonly clock: TablesClock;
-  /** Milliseconds since the epoch. */
-  readonly now: () => number;
+  readonly time: SteadyTime;
   /** Bytes of current versions that are read ahead of requests. */
   readonly prefetchBytes: number;
   readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
@@ -36,6 +38,7 @@ export class Upkeep {
   #cancelPoll: () => void = () => {};
   #flushedAt = 0;
   #flushMs = FLUSH_MS;
+  #drift = 0;
   #flushing: Promise<void> = Promise.resolve();
   #hasToldFull = false;
 
@@ -68,13 +71,17 @@ export class Upkeep {
         catalog.refresh();
         const trouble = catalog.takeTrouble();
         if (trouble !== undefined) onWarning('the store can not be read', { error: String(trouble) });
-        if (clock.now() - this.#flushedAt >= this.#flushMs) this.#flushing = this.#flush();
+        if (clock.now() - this.#flushedAt >= this.#flushMs || this.#isClockSet()) this.#flushing = this.#flush();
       } catch (error) {
         // The server goes on with the versions that it knows.
         onWarning('the store can not be read', { error: String(error) });
       }
       this.#poll();
     });
+  }
+
+  #isClockSet(): boolean {
+    return Math.abs(this.#options.time.drift - this.#drift) > SET_MS;
   }
 
   /** The store has changed. */
@@ -90,13 +97,15 @@ export class Upkeep {
 
   async #flush(): Promise<void> {
     const { pins, uses, clock, onWarning } = this.#options;
-    const now = this.#options.now();
+    const { time } = this.#options;
+    const now = time.now();
     this.#flushedAt = clock.now();
+    this.#drift = time.drift;
     uses.flush(now);
     this.#stock();
     if (pins.evicted > 0 && !this.#hasToldFull) {
       this.#hasToldFull = true;
-      onWarning('more nodes boot than pins can be kept: the oldest are dropped', { pins: pins.size });
+      onWarning('more nodes seem to boot than pins can be kept', { pins: pins.size, unanswered: pins.provisional });
     }
     await pins.flush(now);
   }
@@ -117,7 +126,7 @@ export class Upkeep {
         prefetchBytes,
       );
     }
-    const now = this.#options.now();
+    const now = this.#options.time.now();
     for (const { record, open } of pins.all()) {
       const { channel, version } = record;
       if (!hasLapsed(record, open > 0, now, policies.of(channel))) add(catalog.version(channel, version));

@@ -377,7 +377,7 @@ describe('more nodes than there is room for', () => {
     const serving = await Serving.start({ mostPins: 64 });
     await serving.publishSets('rack', 1);
     for (let node = 0; node < 80; node++) {
-      serving.now += 1;
+      serving.pass(1);
       await serving.versions(`192.0.2.${node}`, 'rack/pxelinux.0');
     }
     const { pins, pinsEvicted } = serving.source.stats();

@@ -29,8 +29,12 @@ export class Serving {
   readonly cache: BufferCache;
   store!: Store;
   source!: BootSets;
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch, as the wall clock has it. */
   now = T0;
+  /** The system's uptime in milliseconds, which a restart of the server does not end. */
+  uptime = 5_000_000;
+  /** Whether clients acknowledge what they get. */
+  isAnswered = false;
   readonly folder = temporaryFolder();
   readonly #options: Partial<BootSetsOptions>;
   #sets = 0;
@@ -54,6 +58,7 @@ export class Serving {
       cache: this.cache,
       clock: this.clock,
       now: () => this.now,
+      uptime: () => this.uptime,
       policy: POLICY,
       onWarning: (message) => void this.warnings.push(message),
       ...this.#options,
@@ -90,7 +95,7 @@ export class Serving {
     this.look();
   }
 
-  /** So much time passes as it takes the source to look at the store again; pins do not age by it. */
+  /** So much time passes as it takes the source to look at the store again; not for the wall clock, which lags behind. */
   look(): void {
     this.clock.run(this.clock.now() + 250);
   }
@@ -105,8 +110,14 @@ export class Serving {
     return versions.map(({ name }) => name);
   }
 
+  /** As a collection does that comes for the first time: versions have their grace, ended pins go. */
+  async collectMarking(): Promise<void> {
+    await collect(this.store);
+  }
+
   pass(ms: number): void {
     this.now += ms;
+    this.uptime += ms;
     this.clock.run(this.clock.now() + ms);
   }
 
@@ -119,7 +130,7 @@ export class Serving {
     const answer = await this.ask(filename, client, mode);
     if (answer.kind !== 'content') return answer.kind;
     const text = textOf(answer);
-    answer.release();
+    answer.release(this.isAnswered);
     return text;
   }
 

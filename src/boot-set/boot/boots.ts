@@ -5,19 +5,21 @@
 import type { BootStage, BootStages } from './boot-stage.ts';
 import type { Catalog, CatalogVersion } from '../store/catalog.ts';
 import type { NodeFinder, Requester } from './node-finder.ts';
-import { behindNodeFolder, ipNode, type NodeId } from '../node/node-identity.ts';
+import { behindNodeFolder, ipNode, type NodeId, ownerOf } from '../node/node-identity.ts';
 import type { Pin, PinTable } from './pin-table.ts';
 import type { PinPolicies } from './pin-policies.ts';
 import { judge, type PinDecision, stageAfter } from './pins.ts';
 import { type FileRecord, pinKey } from '../store/records.ts';
 import type { Store } from '../store/store.ts';
 import { chooseVersion, type LabelsOf } from './version-choice.ts';
+import type { Whereabouts } from './whereabouts.ts';
 
 export interface BootsOptions {
   readonly store: Pick<Store, 'tables'>;
   readonly catalog: Catalog;
   readonly pins: PinTable;
   readonly finder: NodeFinder;
+  readonly whereabouts: Whereabouts;
   readonly stages: BootStages;
   readonly policies: PinPolicies;
   readonly caseInsensitive: boolean;
@@ -77,24 +79,26 @@ export class Boots {
   }
 
   /** What choose would give, without doing anything. */
-  preview(channel: string, path: string, ids: readonly NodeId[], now: number): Chosen | undefined {
-    const { pins } = this.#options;
-    const node = ids[0]!;
+  preview(channel: string, path: string, ids: readonly NodeId[], address: string, now: number): Chosen | undefined {
+    const { pins, whereabouts } = this.#options;
+    const stage = this.#configStage(path);
+    const node = whereabouts.peek(ids[0]!, address, stage, now);
     const pin = pins.find(node, channel);
     const pinned = pin === undefined ? undefined : this.#version(channel, pin.record.version);
-    const decision = this.#judge({ channel, name: undefined, stage: this.#configStage(path) }, node, pin, pinned, now);
-    const version = decision === 'begin' ? this.#choose(channel, ids) : pinned;
+    const decision = this.#judge({ channel, name: undefined, stage }, node, pin, pinned, now);
+    const version = decision === 'begin' ? this.#firstOf(channel, node, ids, now) : pinned;
     return version === undefined ? undefined : { version, pin: decision === 'begin' ? undefined : pin };
   }
 
   #find(wish: Wish, requester: Requester, address: string, now: number): PinnedFile | undefined {
-    const { pins } = this.#options;
-    const pin = pins.find(requester.node, wish.channel);
+    const { pins, whereabouts } = this.#options;
+    const strand = whereabouts.take(requester.node, address, wish.stage, now);
+    const pin = pins.find(strand, wish.channel);
     const pinned = pin === undefined ? undefined : this.#version(wish.channel, pin.record.version);
-    const decision = this.#judge(wish, requester.node, pin, pinned, now);
+    const decision = this.#judge(wish, strand, pin, pinned, now);
     switch (decision) {
       case 'begin':
-        return this.#begin(wish, requester, address, now);
+        return this.#begin(wish, requester, strand, address, now);
       case 'gone':
         return undefined;
       case 'late':
@@ -117,7 +121,7 @@ export class Boots {
       exists: pinned !== undefined,
       hasBeginning: pinned === undefined || this.#hasBeginning(pinned),
     };
-    const record = pin === undefined ? undefined : { ...pin.record, stage: this.#stageOf(node) };
+    const record = pin === undefined ? undefined : { ...pin.record, stage: this.#stageOf(node, now) };
     return judge(record, situation, now, this.#options.policies.of(channel));
   }
 
@@ -154,13 +158,14 @@ export class Boots {
    * @returns the pin under which the transfer counts as part of the node's boot.
    */
   notice(stage: BootStage, exists: boolean, requester: Requester, address: string, now: number): Pin | undefined {
-    const { pins, finder } = this.#options;
+    const { pins, finder, whereabouts } = this.#options;
     const { node, isSure } = requester;
-    if (stage === 'zero' && this.#stageOf(node) === 1 && !pins.isOpen(node)) {
-      if (isSure || node === ipNode(address)) this.#endAll(node);
+    const strand = whereabouts.take(node, address, stage, now);
+    if (stage === 'zero' && this.#stageOf(strand, now) === 1 && !pins.isOpen(strand)) {
+      if (isSure || node === ipNode(address)) this.#endAll(strand, now);
       else finder.doubt(address, now);
     }
-    const [pin] = pins.ofNode(node);
+    const [pin] = pins.ofNode(strand);
     // Loader and config by channel, kernel by number: the boot is past its beginning.
     if (pin !== undefined && exists && stage === 'later') this.#setStage(pin, 1);
     return pin;
@@ -196,22 +201,40 @@ export class Boots {
     return { version, file, pin };
   }
 
-  #begin(wish: Wish, requester: Requester, address: string, now: number): PinnedFile | undefined {
+  /** @param strand the name of the pins that the request goes by. */
+  #begin(wish: Wish, requester: Requester, strand: NodeId, address: string, now: number): PinnedFile | undefined {
     const { pins, finder } = this.#options;
     const { channel, name, stage } = wish;
-    const { node } = requester;
-    const version = this.#choose(channel, requester.ids);
+    const version = this.#firstOf(channel, strand, requester.ids, now);
     const file = version === undefined || name === undefined ? undefined : this.fileOf(version, name);
     // Nothing begins with a file that is not there: the boot that is under way, if any, goes on.
     if (version === undefined || (name !== undefined && file === undefined)) return undefined;
-    if (!requester.isSure && pins.find(node, channel) !== undefined) {
+    if (!requester.isSure && pins.find(strand, channel) !== undefined) {
       const doubted = finder.doubt(address, now);
-      if (doubted.node !== node) return this.#find(wish, doubted, address, now);
+      if (doubted.node !== requester.node) return this.#find(wish, doubted, address, now);
     }
-    if (stage === 'zero') this.#endAll(node);
-    const record = { node, channel, version: version.number, createdAt: now, usedAt: now, address };
+    if (stage === 'zero') this.#endAll(strand, now);
+    const before = pins.find(strand, channel);
+    // Whoever has answered at this address once is there.
+    const provisional = before === undefined ? true : before.record.provisional;
+    const record = {
+      node: strand,
+      channel,
+      version: version.number,
+      createdAt: now,
+      usedAt: now,
+      address,
+      provisional,
+    };
     const pin = pins.put({ ...record, stage: stageAfter(0, stage) }, true);
     return { version, file, pin };
+  }
+
+  /** The version that a boot begins with: beside one of the same node, that one's. */
+  #firstOf(channel: string, strand: NodeId, ids: readonly NodeId[], now: number): CatalogVersion | undefined {
+    const lead = this.#options.whereabouts.lead(strand, channel, now);
+    const led = lead === undefined ? undefined : this.#version(channel, lead.record.version);
+    return led ?? this.#choose(channel, ids);
   }
 
   #choose(name: string, ids: readonly NodeId[]): CatalogVersion | undefined {
@@ -243,9 +266,10 @@ export class Boots {
   }
 
   /** How far the node's boot has come, whatever channels its files are of. */
-  #stageOf(node: NodeId): 0 | 1 {
-    for (const { record, over } of this.#options.pins.ofNode(node)) if (record.stage === 1 && !over) return 1;
-    return 0;
+  #stageOf(strand: NodeId, now: number): 0 | 1 {
+    const { pins, whereabouts } = this.#options;
+    for (const { record, over } of pins.ofNode(strand)) if (record.stage === 1 && !over) return 1;
+    return whereabouts.hasGoneOn(strand, now) ? 1 : 0;
   }
 
   #setStage(pin: Pin, stage: 0 | 1): void {
@@ -253,7 +277,9 @@ export class Boots {
   }
 
   /** What the node has of any channel belongs to its last boot. */
-  #endAll(node: NodeId): void {
-    for (const pin of this.#options.pins.ofNode(node)) pin.over = true;
+  #endAll(strand: NodeId, now: number): void {
+    const { pins, whereabouts } = this.#options;
+    for (const pin of pins.ofNode(strand)) pin.over = true;
+    if (ownerOf(strand) === strand) whereabouts.begin(strand, now);
   }
 }

@@ -89,7 +89,7 @@ export class ConfigVersions {
     const { catalog, boots, finder, now } = this.#options;
     catalog.refresh();
     const known = finder.known(client, ids, now());
-    const chosen = boots.preview(channel, path, [...known, ipNode(client)], now());
+    const chosen = boots.preview(channel, path, [...known, ipNode(client)], client, now());
     return chosen === undefined ? undefined : { version: chosen.version, pinned: chosen.pin !== undefined };
   }
 

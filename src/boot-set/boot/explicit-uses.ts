@@ -4,6 +4,7 @@
  */
 import type { Store } from '../store/store.ts';
 import type { PinPolicies } from './pin-policies.ts';
+import type { SteadyTime } from './steady-time.ts';
 
 /** A use is noted again after so long, or after a quarter of the time for which a note holds. */
 const NOTE_AGAIN_MS = 60_000;
@@ -20,13 +21,20 @@ interface Use {
 export class ExplicitUses {
   readonly #store: Pick<Store, 'note'>;
   readonly #policies: PinPolicies;
+  readonly #time: Pick<SteadyTime, 'toWall'>;
   readonly #onFailure: (error: unknown) => void;
   /** By version, for those that there are: dropped with them by retain(). */
   readonly #uses = new Map<string, Use>();
 
-  constructor(store: Pick<Store, 'note'>, policies: PinPolicies, onFailure: (error: unknown) => void) {
+  constructor(
+    store: Pick<Store, 'note'>,
+    policies: PinPolicies,
+    time: Pick<SteadyTime, 'toWall'>,
+    onFailure: (error: unknown) => void,
+  ) {
     this.#store = store;
     this.#policies = policies;
+    this.#time = time;
     this.#onFailure = onFailure;
   }
 
@@ -102,7 +110,7 @@ export class ExplicitUses {
   #write(name: string, usedAt: number): Promise<boolean> {
     return this.#store.note(({ versions, useNotes }) => {
       if (versions.get(name) === undefined) return false;
-      useNotes.put(name, { ...useNotes.get(name), usedAt });
+      useNotes.put(name, { ...useNotes.get(name), usedAt: this.#time.toWall(usedAt) });
       return true;
     });
   }

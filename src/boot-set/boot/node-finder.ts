@@ -4,11 +4,12 @@
  */
 import type { AddressTables } from '../node/address-tables.ts';
 import { AddressBook, type Learned } from '../node/address-book.ts';
-import { ipNode, type NodeId } from '../node/node-identity.ts';
+import { ipNode, type NodeId, ownerOf } from '../node/node-identity.ts';
 import type { NetworkList } from '../node/network-list.ts';
 import { isInherited, laterBegun } from './pins.ts';
 import type { PinPolicies } from './pin-policies.ts';
 import type { PinTable } from './pin-table.ts';
+import type { Whereabouts } from './whereabouts.ts';
 
 /** Who asks. */
 export interface Requester {
@@ -24,6 +25,7 @@ export interface NodeFinderOptions {
   readonly pins: PinTable;
   readonly tables: AddressTables;
   readonly policies: PinPolicies;
+  readonly whereabouts: Whereabouts;
   /** Networks whose addresses stand for many nodes: nothing is learned of them. */
   readonly shared: NetworkList;
 }
@@ -41,7 +43,7 @@ export class NodeFinder {
       if (options.shared.has(address)) continue;
       // The last to have used an address has it. One that was known by it alone may have been anyone.
       if (node === ipNode(address)) this.#book.doubt(address);
-      else this.#book.learn(address, [node], true, usedAt);
+      else this.#book.learn(address, [ownerOf(node)], true, usedAt);
     }
   }
 
@@ -63,6 +65,21 @@ export class NodeFinder {
   /** What the requester is called, the best first, without learning anything. */
   known(address: string, ids: readonly NodeId[], now: number): readonly NodeId[] {
     return ids.length > 0 ? ids : (this.#book.find(address, now)?.ids ?? []);
+  }
+
+  /**
+   * By what name it is certain who asks: a table tells, or the node has answered at this address not long ago. Learns
+   * nothing.
+   */
+  acquaintance(address: string, ids: readonly NodeId[], now: number): NodeId | undefined {
+    const { pins, tables, whereabouts } = this.#options;
+    const told = tables.peek(address);
+    if (told !== undefined) return told;
+    for (const node of [...this.known(address, ids, now), ipNode(address)]) {
+      const strand = whereabouts.strand(node, address, now);
+      for (const { record } of pins.ofNode(strand)) if (record.provisional !== true) return strand;
+    }
+    return undefined;
   }
 
   /**
@@ -99,10 +116,12 @@ export class NodeFinder {
   #learn(address: string, ids: readonly NodeId[], bySelf: boolean, now: number): Learned {
     const learned = this.#book.learn(address, ids, bySelf, now);
     const { node, former, renamed } = learned;
-    const { pins } = this.#options;
-    pins.rename(ipNode(address), node, { address });
-    if (renamed !== undefined) pins.rename(renamed, node, { address });
-    if (former !== undefined) this.#inherit(former, node, address, now);
+    const { pins, whereabouts } = this.#options;
+    // Only what this address has: the same names may be another machine's elsewhere.
+    const strand = whereabouts.strand(node, address, now);
+    pins.rename(ipNode(address), strand, { address });
+    if (renamed !== undefined) pins.rename(whereabouts.strand(renamed, address, now), strand, { address });
+    if (former !== undefined) this.#inherit(whereabouts.strand(former, address, now), strand, address, now);
     return learned;
   }
 
@@ -113,7 +132,7 @@ export class NodeFinder {
       if (!isInherited(record, address, now, policies.of(record.channel))) continue;
       const own = pins.find(node, record.channel);
       if (own !== undefined && laterBegun(record, own.record) === own.record) continue;
-      pins.put({ ...record, node, address, usedAt: now }, false);
+      pins.put({ ...record, node, address, usedAt: now, provisional: true }, false);
     }
   }
 }

@@ -2,13 +2,15 @@
  * The pins as a server has them at hand: what the store of pins holds, the transfers that are open under each, and what
  * is still to be written. Bounded. Decides nothing about boots: that is pins.ts.
  */
-import type { NodeId } from '../node/node-identity.ts';
+import { type NodeId, ownerOf } from '../node/node-identity.ts';
 import type { Catalog } from '../store/catalog.ts';
 import type { PinRecord } from '../store/records.ts';
 import { laterBegun } from './pins.ts';
 import { isSamePin, type PinStore } from './pin-store.ts';
+import { ProvisionalPins } from './provisional-pins.ts';
+import type { SteadyTime } from './steady-time.ts';
 
-/** Pins at once; beyond it those that were not used for longest are dropped. */
+/** Pins at once; beyond it those are dropped that nobody has answered under, then those not used for longest. */
 const MAX_PINS = 65_536;
 /** So many go at once: choosing them looks at all. */
 const MAKE_WAY = 1024;
@@ -17,11 +19,17 @@ const FORGET_MS = 24 * 3_600_000;
 /** Renewals written in one transaction, for whose length the main thread does nothing else. */
 const RENEWALS_AT_ONCE = 200;
 
+/** The wall clock counts as set when it has moved by more than this. */
+const SET_MS = 1000;
+
 /** A pin, and what is going on under it. */
 export class Pin {
+  /** Times are those of SteadyTime. */
   record: PinRecord;
-  /** As it was last handed to the store. */
+  /** What was last handed to the store. */
   saved: PinRecord;
+  /** The same as the store has it: times by the wall clock. */
+  stored: PinRecord;
   /** Transfers to the node from the pinned version that are open. */
   open = 0;
   /** The node has begun a boot with a file that is not of this channel. */
@@ -31,9 +39,10 @@ export class Pin {
   /** Pending while a reply must wait for it; gives what became of it. */
   committed: Promise<'stands' | 'gone'> | undefined;
 
-  constructor(record: PinRecord, generation: number) {
+  constructor(record: PinRecord, stored: PinRecord, generation: number) {
     this.record = record;
     this.saved = record;
+    this.stored = stored;
     this.generation = generation;
   }
 }
@@ -41,6 +50,9 @@ export class Pin {
 export interface PinTableOptions {
   readonly store: PinStore;
   readonly catalog: Catalog;
+  readonly time: SteadyTime;
+  /** The system's, in milliseconds; undefined: unknown. */
+  readonly uptime: () => number | undefined;
   readonly most?: number;
   /** The store would not write: boots go on with what is in memory. */
   readonly onFailure: (error: unknown) => void;
@@ -49,24 +61,36 @@ export interface PinTableOptions {
 export class PinTable {
   readonly #store: PinStore;
   readonly #catalog: Catalog;
+  readonly #time: SteadyTime;
+  readonly #uptime: () => number | undefined;
   readonly #most: number;
   readonly #onFailure: (error: unknown) => void;
   readonly #nodes = new Map<NodeId, Map<string, Pin>>();
+  /** Names of pins for other addresses, by their node. */
+  readonly #sides = new Map<NodeId, Set<NodeId>>();
+  readonly #provisional = new ProvisionalPins<Pin>();
   /** Grows when others may have changed the store. */
   #generation = 0;
   #size = 0;
   #evicted = 0;
 
-  constructor({ store, catalog, most = MAX_PINS, onFailure }: PinTableOptions) {
+  constructor({ store, catalog, time, uptime, most = MAX_PINS, onFailure }: PinTableOptions) {
     this.#store = store;
     this.#catalog = catalog;
+    this.#time = time;
+    this.#uptime = uptime;
     this.#most = most;
     this.#onFailure = onFailure;
-    for (const record of store.scan()) this.#enter(new Pin(record, 0));
+    for (const stored of store.scan()) this.#enter(new Pin(this.#fromBefore(stored), stored, 0));
   }
 
   get size(): number {
     return this.#size;
+  }
+
+  /** Those that nobody has answered under yet. */
+  get provisional(): number {
+    return this.#provisional.size;
   }
 
   /** Pins dropped for want of room. */
@@ -91,9 +115,8 @@ export class PinTable {
     }
     pin.generation = this.#generation;
     if (stored === undefined) return pin;
-    if (!isSamePin(stored, pin.record)) {
-      pin.record = stored;
-      pin.saved = stored;
+    if (!isSamePin(stored, pin.stored)) {
+      this.#adopt(pin, stored);
       pin.over = false;
     }
     return pin;
@@ -102,6 +125,11 @@ export class PinTable {
   /** All pins of a node. */
   ofNode(node: NodeId): Iterable<Pin> {
     return this.#nodes.get(node)?.values() ?? [];
+  }
+
+  /** The names under which pins of the node for other addresses are kept. */
+  sidesOf(node: NodeId): readonly NodeId[] {
+    return [...(this.#sides.get(node) ?? [])];
   }
 
   /** Whether any transfer to the node is open. */
@@ -121,17 +149,26 @@ export class PinTable {
    */
   put(record: PinRecord, isNew: boolean): Pin {
     const before = this.#nodes.get(record.node)?.get(record.channel);
-    const pin = new Pin(record, this.#generation);
+    const stored = { ...record, createdAt: this.#time.toWall(record.createdAt) };
+    const pin = new Pin(record, stored, this.#generation);
     this.#enter(pin);
-    this.#commit(pin, before?.saved, isNew);
-    if (this.#size > this.#most) this.#makeWay();
+    this.#commit(pin, before?.stored, isNew);
+    if (this.#size > this.#most) this.#makeWay(pin);
     return pin;
   }
 
   /** Changes a pin. @param now whether a reply waits until that is stored; otherwise flush() stores it in time. */
   update(pin: Pin, change: Partial<Pick<PinRecord, 'usedAt' | 'stage' | 'address'>>, now: boolean): void {
     pin.record = { ...pin.record, ...change };
-    if (now && pin.committed === undefined) this.#commit(pin, pin.saved, false);
+    if (pin.record.provisional === true && this.#has(pin)) this.#provisional.add(pin);
+    if (now && pin.committed === undefined) this.#commit(pin, pin.stored, false);
+  }
+
+  /** A client at its address has acknowledged what was sent under it. */
+  prove(pin: Pin): void {
+    if (pin.record.provisional !== true) return;
+    this.#provisional.delete(pin);
+    pin.record = { ...pin.record, provisional: undefined };
   }
 
   drop(pins: readonly Pin[]): void {
@@ -153,8 +190,9 @@ export class PinTable {
       if (other !== undefined && laterBegun(pin.record, other.record) === other.record) continue;
       pin.record = { ...pin.record, ...change, node: to };
       pin.generation = this.#generation;
+      pin.stored = { ...pin.stored, node: to };
       this.#enter(pin);
-      this.#commit(pin, other?.saved, false);
+      this.#commit(pin, other?.stored, false);
     }
     // After the others are written: whatever happens in between, one of the two is there.
     this.#background(this.#store.drop(names));
@@ -166,15 +204,15 @@ export class PinTable {
     const over: Pin[] = [];
     for (const pin of this.#each()) {
       if (pin.open > 0) pin.record = { ...pin.record, usedAt: now };
-      if (pin.record !== pin.saved && pin.committed === undefined) changed.push(pin);
+      if (this.#isChanged(pin) && pin.committed === undefined) changed.push(pin);
       else if (pin.open === 0 && now - pin.record.usedAt > FORGET_MS) over.push(pin);
     }
     if (over.length > 0) this.drop(over);
     for (let at = 0; at < changed.length; at += RENEWALS_AT_ONCE) {
       const some = changed.slice(at, at + RENEWALS_AT_ONCE);
-      for (const pin of some) pin.saved = pin.record;
+      const renewed = some.map((pin) => this.#toStored(pin));
       // oxlint-disable-next-line no-await-in-loop -- one transaction after the other: requests go between.
-      await this.#store.renew(some.map(({ record }) => record)).catch(this.#onFailure);
+      await this.#store.renew(renewed).catch(this.#onFailure);
     }
   }
 
@@ -182,6 +220,58 @@ export class PinTable {
   #isThere(channel: string, version: number): boolean {
     this.#catalog.refresh();
     return this.#catalog.version(channel, version) !== undefined;
+  }
+
+  /** Also when the wall clock was set: others must not take the pin for older or younger than it is. */
+  #isChanged({ record, saved, stored }: Pin): boolean {
+    return record !== saved || Math.abs(stored.usedAt - this.#time.toWall(record.usedAt)) > SET_MS;
+  }
+
+  /** What the store is to have of a pin, noted as handed over. Its beginning is what it is known by, and stays. */
+  #toStored(pin: Pin): PinRecord {
+    const { record, stored } = pin;
+    const uptime = this.#uptime();
+    const usedAt = this.#time.toWall(record.usedAt);
+    const age = Math.round(this.#time.now() - record.usedAt);
+    pin.saved = record;
+    pin.stored = {
+      ...record,
+      createdAt: stored.createdAt,
+      usedAt,
+      ...(uptime === undefined ? {} : { uptime: uptime - age }),
+    };
+    return pin.stored;
+  }
+
+  #adopt(pin: Pin, stored: PinRecord): void {
+    this.#provisional.delete(pin);
+    pin.record = {
+      ...stored,
+      createdAt: this.#time.fromWall(stored.createdAt),
+      usedAt: this.#time.fromWall(stored.usedAt),
+    };
+    pin.saved = pin.record;
+    pin.stored = stored;
+    if (stored.provisional === true) this.#provisional.add(pin);
+  }
+
+  /**
+   * A pin of before the start. Its age is the smaller of what the wall clock and the system's uptime make of it: either
+   * may have begun anew meanwhile, and a boot that shows life is not to be split.
+   */
+  #fromBefore(stored: PinRecord): PinRecord {
+    const now = this.#time.now();
+    const uptime = this.#uptime();
+    const byWall = Math.max(0, now - this.#time.fromWall(stored.usedAt));
+    const byUptime =
+      uptime === undefined || stored.uptime === undefined || stored.uptime > uptime ? byWall : uptime - stored.uptime;
+    const usedAt = now - Math.min(byWall, byUptime);
+    const createdAt = Math.max(this.#time.fromWall(stored.createdAt), usedAt - (stored.usedAt - stored.createdAt));
+    return { ...stored, usedAt, createdAt: Math.min(usedAt, createdAt) };
+  }
+
+  #has(pin: Pin): boolean {
+    return this.#nodes.get(pin.record.node)?.get(pin.record.channel) === pin;
   }
 
   *#each(): IterableIterator<Pin> {
@@ -194,9 +284,22 @@ export class PinTable {
     if (pins === undefined) {
       pins = new Map();
       this.#nodes.set(node, pins);
+      this.#enterSide(node);
     }
-    if (!pins.has(channel)) this.#size++;
+    const before = pins.get(channel);
+    if (before === undefined) this.#size++;
+    else this.#provisional.delete(before);
     pins.set(channel, pin);
+    const going = pin.record.provisional === true ? this.#provisional.add(pin) : undefined;
+    if (going !== undefined) this.#evict([going]);
+  }
+
+  #enterSide(node: NodeId): void {
+    const owner = ownerOf(node);
+    if (owner === node) return;
+    const sides = this.#sides.get(owner);
+    if (sides === undefined) this.#sides.set(owner, new Set([node]));
+    else sides.add(node);
   }
 
   #remove(pin: Pin): void {
@@ -205,12 +308,16 @@ export class PinTable {
     if (pins?.get(channel) !== pin) return;
     pins.delete(channel);
     this.#size--;
-    if (pins.size === 0) this.#nodes.delete(node);
+    this.#provisional.delete(pin);
+    if (pins.size > 0) return;
+    this.#nodes.delete(node);
+    const owner = ownerOf(node);
+    const sides = this.#sides.get(owner);
+    if (sides?.delete(node) === true && sides.size === 0) this.#sides.delete(owner);
   }
 
   #commit(pin: Pin, before: PinRecord | undefined, isNew: boolean): void {
-    const record = pin.record;
-    pin.saved = record;
+    const record = this.#toStored(pin);
     const committed = this.#store.getOrCreate(record, before).then(
       (stored) => {
         if (pin.committed === committed) pin.committed = undefined;
@@ -220,10 +327,7 @@ export class PinTable {
           return 'gone' as const;
         }
         // Another server was faster: its version is the node's.
-        if (!isSamePin(stored, record) && isSamePin(pin.record, record)) {
-          pin.record = stored;
-          pin.saved = stored;
-        }
+        if (!isSamePin(stored, record) && isSamePin(pin.stored, record)) this.#adopt(pin, stored);
         return 'stands' as const;
       },
       (error: unknown) => {
@@ -236,13 +340,21 @@ export class PinTable {
     pin.committed = committed;
   }
 
-  /** Drops those that were not used for longest. One whose node is loading stays. */
-  #makeWay(): void {
-    const idle = [...this.#each()].filter((pin) => pin.open === 0 && pin.committed === undefined);
-    idle.sort((a, b) => a.record.usedAt - b.record.usedAt);
-    const going = idle.slice(0, Math.max(1, Math.min(MAKE_WAY, Math.ceil(this.#most / 64))));
-    this.#evicted += going.length;
-    this.drop(going);
+  /**
+   * Drops those that nobody has answered under, then those that were not used for longest; of the latter, one whose node
+   * is loading stays.
+   */
+  #makeWay(newest: Pin): void {
+    const rank = ({ record }: Pin): number => (record.provisional === true ? 0 : 1);
+    const going = [...this.#each()]
+      .filter((pin) => pin !== newest && (rank(pin) === 0 || (pin.open === 0 && pin.committed === undefined)))
+      .toSorted((a, b) => rank(a) - rank(b) || a.record.usedAt - b.record.usedAt);
+    this.#evict(going.slice(0, Math.max(1, Math.min(MAKE_WAY, Math.ceil(this.#most / 64)))));
+  }
+
+  #evict(pins: readonly Pin[]): void {
+    this.#evicted += pins.length;
+    this.drop(pins);
   }
 
   #background(work: Promise<unknown>): void {

@@ -3,6 +3,7 @@
  * which may be a day later. Knows names of versions; neither nodes nor configs.
  */
 import type { Store } from '../store/store.ts';
+import type { SteadyTime } from './steady-time.ts';
 
 /** A version is noted again after so long. The note holds for a day (roots.ts), so this takes little from it. */
 const NOTE_AGAIN_MS = 60_000;
@@ -16,12 +17,14 @@ interface Note {
 
 export class RenderedNotes {
   readonly #store: Pick<Store, 'note'>;
+  readonly #time: Pick<SteadyTime, 'toWall'>;
   readonly #onFailure: (error: unknown) => void;
   /** By version, for those that there are: dropped with them by retain(). */
   readonly #notes = new Map<string, Note>();
 
-  constructor(store: Pick<Store, 'note'>, onFailure: (error: unknown) => void) {
+  constructor(store: Pick<Store, 'note'>, time: Pick<SteadyTime, 'toWall'>, onFailure: (error: unknown) => void) {
     this.#store = store;
+    this.#time = time;
     this.#onFailure = onFailure;
   }
 
@@ -46,7 +49,8 @@ export class RenderedNotes {
     try {
       const exists = await this.#store.note(({ versions, useNotes }) => {
         if (versions.get(name) === undefined) return false;
-        useNotes.put(name, { usedAt: now, ...useNotes.get(name), renderedAt: now });
+        const renderedAt = this.#time.toWall(now);
+        useNotes.put(name, { usedAt: renderedAt, ...useNotes.get(name), renderedAt });
         return true;
       });
       if (exists) note.notedAt = now;

@@ -76,6 +76,17 @@ export function ipNode(address: string): NodeId {
   return `ip:${address.toLowerCase()}`;
 }
 
+/** The name under which a node's pins of one address are kept, while the node speaks from another. */
+export function sideOf(node: NodeId, address: string): NodeId {
+  return `${node}@${address.toLowerCase()}`;
+}
+
+/** The node of such a name; any other name is the node's own. */
+export function ownerOf(node: NodeId): NodeId {
+  const at = node.indexOf('@');
+  return at < 0 ? node : node.slice(0, at);
+}
+
 export function kindOf(node: NodeId): NodeKind {
   return node.slice(0, node.indexOf(':')) as NodeKind;
 }

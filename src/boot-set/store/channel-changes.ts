@@ -184,7 +184,7 @@ export function unpinNode(tables: Tables, node: string, channel: string): void {
 
 /** Forgets where a node's boots stand. @returns how many. */
 export function dropPins(tables: Tables, node: string): number {
-  const keys = tables.pins.entries().filter(([, pin]) => pin.node === node);
+  const keys = tables.pins.entries().filter(([, pin]) => pin.node === node || pin.node.startsWith(`${node}@`));
   for (const [key] of keys) tables.pins.remove(key);
   return keys.length;
 }

@@ -67,7 +67,10 @@ export interface ChannelRecord {
   readonly settings: ChannelSettings;
 }
 
-/** Which version a node boots from a channel, while it boots. Key: node, NUL, channel. */
+/**
+ * Which version a node boots from a channel, while it boots. Key: node, NUL, channel. Where a node's name is heard from
+ * another address while the node speaks from its own, that one has a pin for itself, whose node is `NODE@ADDRESS`.
+ */
 export interface PinRecord {
   readonly node: string;
   readonly channel: string;
@@ -78,6 +81,10 @@ export interface PinRecord {
   readonly stage: 0 | 1;
   /** The address last asked from. */
   readonly address: string;
+  /** Nobody at that address has acknowledged anything of the version yet: the request may be anyone's. */
+  readonly provisional?: true | undefined;
+  /** The system's uptime at `usedAt`, in milliseconds: what is left to go by when the wall clock was set. */
+  readonly uptime?: number | undefined;
 }
 
 /** A version that a person has chosen for a node. Key: node, NUL, channel. */

@@ -1,0 +1,218 @@
+/** What others can do to a node's boot: requests in its name from elsewhere, floods of names, a wall clock that is set. */
+import { describe, expect, it } from 'vitest';
+import type { BootSetsOptions } from '../../../src/boot-set/boot-sets.ts';
+import { publish } from '../../../src/boot-set/store/publish.ts';
+import { CLIENT, POLICY, Serving, setOf } from '../serving.ts';
+
+const MAC = '52-54-00-00-00-01';
+const NODE = 'mac:52:54:00:00:00:01';
+const OTHER = '52-54-00-00-00-02';
+const ATTACKER = '192.0.2.66';
+const LOADER = `rack/${MAC}/pxelinux.0`;
+const CONFIG = `rack/${MAC}/pxelinux.cfg/default`;
+const KERNEL = `rack/${MAC}/linux`;
+const INITRD = `rack/${MAC}/initrd.img`;
+
+/** A node that answers has got these files of version 1; version 2 has been published since. */
+async function midBoot(files: readonly string[], options: Partial<BootSetsOptions> = {}): Promise<Serving> {
+  const serving = await Serving.start(options);
+  await serving.publishSets('rack', 1);
+  await answered(serving, ...files);
+  await serving.publish('rack', setOf(2));
+  return serving;
+}
+
+/** The versions of what the node gets, and acknowledges. */
+async function answered(serving: Serving, ...files: readonly string[]): Promise<string[]> {
+  return await answeredAt(serving, CLIENT, ...files);
+}
+
+async function answeredAt(serving: Serving, address: string, ...files: readonly string[]): Promise<string[]> {
+  serving.isAnswered = true;
+  try {
+    return await serving.versions(address, ...files);
+  } finally {
+    serving.isAnswered = false;
+  }
+}
+
+describe("a request in a node's name from another address", () => {
+  it.each<[string, readonly string[]]>([
+    ['for its loader', [LOADER]],
+    ['for its loader, twice', [LOADER, LOADER]],
+    ['for loader, kernel and loader', [LOADER, KERNEL, LOADER]],
+    ['for its config', [CONFIG]],
+    ['for a file below ROOT', [`pxelinux.cfg/01-${MAC}`]],
+    ['for a kernel below ROOT', [`${MAC}/vmlinuz`, `pxelinux.cfg/01-${MAC}`]],
+    ['for a loader by explicit name', [`rack-2/${MAC}/pxelinux.0`]],
+    ['after a boot of its own', ['rack/pxelinux.0', LOADER]],
+    ['after a boot in the name of a third', [`rack/${OTHER}/pxelinux.0`, LOADER]],
+    ['after its own kernel and loader', ['rack/linux', 'rack/pxelinux.0', KERNEL]],
+  ])('leaves the kernel and the initrd of one version: %s', async (_, asked) => {
+    const serving = await midBoot([LOADER, CONFIG, KERNEL]);
+    await serving.versions(ATTACKER, ...asked);
+    expect(await answered(serving, INITRD)).toEqual(['1']);
+    await answeredAt(serving, ATTACKER, ...asked);
+    expect(await answered(serving, INITRD)).toEqual(['1']);
+    // Nor is the node held up by it: its next boot is a new one.
+    expect(await answered(serving, LOADER, CONFIG, KERNEL, INITRD)).toEqual(['2', '2', '2', '2']);
+  });
+
+  it('leaves loader and config of one version', async () => {
+    const serving = await midBoot([LOADER]);
+    await answeredAt(serving, ATTACKER, KERNEL, LOADER, `rack-2/${MAC}/linux`, `${MAC}/vmlinuz`);
+    expect(await answered(serving, CONFIG, KERNEL, INITRD)).toEqual(['1', '1', '1']);
+  });
+
+  it('gets the version that the node boots, as one of its own with another lease would', async () => {
+    const serving = await midBoot([LOADER]);
+    // ROM, iPXE and kernel hold different leases.
+    expect(await answeredAt(serving, '192.0.2.50', CONFIG, KERNEL)).toEqual(['1', '1']);
+    expect(await answeredAt(serving, '192.0.2.51', INITRD)).toEqual(['1']);
+    serving.pass(300_000);
+    // The next boot, the same way.
+    expect(await answered(serving, LOADER)).toEqual(['2']);
+    expect(await answeredAt(serving, '192.0.2.50', CONFIG, KERNEL)).toEqual(['2', '2']);
+    expect(await answeredAt(serving, '192.0.2.51', INITRD)).toEqual(['2']);
+  });
+
+  it('moves the node once its first address has been silent for a minute, not before', async () => {
+    const serving = await midBoot([LOADER, CONFIG, KERNEL]);
+    const nodeAt = () => serving.store.pins().find(({ node }) => node === NODE)?.address;
+    serving.pass(50_000);
+    expect(await answeredAt(serving, '192.0.2.50', LOADER)).toEqual(['1']);
+    expect(nodeAt()).toBe(CLIENT);
+    serving.pass(61_000);
+    // Its next boot, with another lease: a new one.
+    expect(await answeredAt(serving, '192.0.2.51', LOADER, CONFIG, KERNEL, INITRD)).toEqual(['2', '2', '2', '2']);
+    expect(nodeAt()).toBe('192.0.2.51');
+  });
+
+  it('does not mix the boot of a node that stood at its menu meanwhile', async () => {
+    const serving = await midBoot([LOADER, CONFIG]);
+    serving.pass(300_000);
+    await answeredAt(serving, ATTACKER, LOADER, KERNEL, LOADER, CONFIG);
+    expect(await answered(serving, KERNEL, INITRD)).toEqual(['1', '1']);
+  });
+
+  it('does not hold a node that it was faster than, unless it has answered', async () => {
+    const serving = await Serving.start();
+    await serving.publishSets('rack', 1);
+    await serving.versions(ATTACKER, LOADER, KERNEL);
+    await serving.publish('rack', setOf(2));
+    expect(await answered(serving, LOADER, CONFIG)).toEqual(['2', '2']);
+    await serving.publish('rack', setOf(3));
+    await serving.versions(ATTACKER, LOADER, KERNEL, LOADER);
+    expect(await answered(serving, KERNEL, INITRD)).toEqual(['2', '2']);
+  });
+
+  it('does not take over what a node has under another of its names', async () => {
+    const uuid = '4c4c4544-0043-4a10-8054-b7c04f4d3232';
+    const serving = await Serving.start();
+    await serving.publishSets('rack', 1);
+    await answered(serving, `rack/${uuid}/pxelinux.0`, `rack/${uuid}/linux`);
+    await serving.publish('rack', setOf(2));
+    await answeredAt(serving, ATTACKER, `x/${uuid}/a.lst`, `rack/${OTHER}/pxelinux.0`);
+    expect(await answered(serving, `rack/${uuid}/initrd.img`)).toEqual(['1']);
+  });
+
+  it('for a config that is made for it moves nothing either', async () => {
+    const serving = await midBoot([LOADER, CONFIG, KERNEL]);
+    const request = { path: `pxelinux.cfg/01-${MAC}`, ids: [NODE] };
+    const forged = { ...request, client: ATTACKER };
+    expect(serving.source.preview('rack', forged)).toMatchObject({ version: { name: 'rack-1' }, pinned: false });
+    expect((await serving.source.choose('rack', forged))?.version.name).toBe('rack-1');
+    serving.source.see(forged);
+    expect(await answered(serving, INITRD)).toEqual(['1']);
+    expect((await serving.source.choose('rack', { ...request, client: CLIENT }))?.version.name).toBe('rack-2');
+  });
+});
+
+describe('a flood of invented names', () => {
+  const invented = (at: number): string => `rack/0250${at.toString(16).padStart(8, '0')}/pxelinux.0`;
+
+  it('evicts no pin of a node that has answered', async () => {
+    const serving = await midBoot([LOADER, CONFIG, KERNEL], { mostPins: 512 });
+    const unanswered = Array.from({ length: 2048 }, (_, at) => serving.read(invented(at), `10.${at % 250}.0.1`));
+    await Promise.all(unanswered);
+    // Nor one whose transfers the server still tries to send.
+    await Promise.all(Array.from({ length: 2048 }, (_, at) => serving.ask(invented(at + 4096), `10.${at % 250}.0.1`)));
+    const { pins, pinsEvicted } = serving.source.stats();
+    expect(pins).toBeLessThanOrEqual(512);
+    expect(pinsEvicted).toBeGreaterThan(3000);
+    expect(await answered(serving, INITRD)).toEqual(['1']);
+  });
+
+  it.each([
+    ['192.0.2.', 2048],
+    ['2001:db8::', 8192],
+  ])('from one network (%s) has room for some alone', async (network, most) => {
+    const serving = await midBoot([LOADER, CONFIG, KERNEL]);
+    for (let at = 0; at < most + 512; at += 512) {
+      await Promise.all(
+        Array.from({ length: 512 }, (_, more) => serving.read(invented(at + more), `${network}${at % 200}`)),
+      );
+    }
+    expect(serving.source.stats()).toMatchObject({ pins: most + 1, provisionalPins: most, pinsEvicted: 512 });
+    expect(await answered(serving, INITRD)).toEqual(['1']);
+  });
+});
+
+describe('a wall clock that is set', () => {
+  const HOUR = 3_600_000;
+
+  it.each([
+    ['forward', 25 * HOUR],
+    ['back', -25 * HOUR],
+  ])('%s in the middle of a boot does not split it', async (_, step) => {
+    const serving = await midBoot([LOADER]);
+    serving.now += step;
+    expect(await answered(serving, CONFIG, KERNEL)).toEqual(['1', '1']);
+    serving.now += step;
+    expect(await answered(serving, INITRD)).toEqual(['1']);
+    expect(serving.source.stats().latePins).toBe(0);
+  });
+
+  it('does not have those who collect take the boot for an ended one', async () => {
+    const serving = await Serving.start();
+    await serving.store.setDefaults({ ...POLICY, keepVersions: 0 });
+    await serving.publishSets('rack', 1);
+    await answered(serving, LOADER);
+    await serving.publish('rack', setOf(2));
+    serving.now += 25 * HOUR;
+    serving.look();
+    await expect.poll(() => serving.store.pins()[0]!.usedAt).toBeGreaterThan(serving.now - 10_000);
+    // Its record, at any rate: the version has its grace.
+    await serving.collectMarking();
+    await publish(serving.store, { channel: 'other', paths: [serving.folder], candidate: false });
+    serving.look();
+    expect(await answered(serving, CONFIG, KERNEL, INITRD)).toEqual(['1', '1', '1']);
+  });
+
+  it.each([
+    ['forward', 25 * HOUR],
+    ['back', -25 * HOUR],
+  ])('%s while the server is down does not split a boot', async (_, step) => {
+    const serving = await midBoot([LOADER]);
+    await serving.close();
+    serving.now += step;
+    serving.uptime += 2000;
+    await serving.open();
+    expect(await answered(serving, CONFIG, KERNEL, INITRD)).toEqual(['1', '1', '1']);
+    expect(serving.source.stats().latePins).toBe(0);
+  });
+
+  it('on a machine that was started anew is what is left to go by', async () => {
+    const serving = await midBoot([LOADER]);
+    await serving.close();
+    serving.now += 5000;
+    serving.uptime = 1000;
+    await serving.open();
+    expect(await answered(serving, CONFIG, KERNEL)).toEqual(['1', '1']);
+    await serving.close();
+    serving.now += POLICY.pinIdleMs + 1000;
+    serving.uptime = 500;
+    await serving.open();
+    expect(await answered(serving, LOADER, KERNEL)).toEqual(['2', '2']);
+  });
+});
