@@ -23,6 +23,13 @@ export const STILL_MS = 2000;
 export const LOAD_MS = 15_000;
 /** Answers waited for, over all threads. Beyond it requests stay unanswered, and are asked again. */
 export const WAITING = 16_384;
+/** Those of them that are for nodes that nobody knows: a quarter, so that a flood of invented names holds up none else. */
+export const STRANGERS_WAITING = 4096;
+/** Answers waited for in the name of one known node; beyond it, it may be anyone who says that name. */
+export const WAITING_EACH = 4;
+/** Addresses remembered that have acknowledged a config, and for how long. */
+export const ANSWERED = 16_384;
+export const ANSWERED_MS = 86_400_000;
 /** Work that waits for the one thread on which each runs alone. */
 export const WAITING_ALONE = 256;
 /** Longest wait for it, in milliseconds: by then most clients have asked again. */

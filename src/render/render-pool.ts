@@ -1,7 +1,7 @@
 /**
- * Render threads and what waits for them. Templates go in batches, handlers and fetches many at a time. A thread that
- * stands still or dies is replaced; what was on it runs again, and where nobody can tell whose fault it was, one at a
- * time on a thread of its own: so a hang costs only its own request. Knows no names and no nodes.
+ * Render threads and what waits for them. Templates go in batches, handlers and fetches many at a time; what is for known
+ * nodes goes first. A thread that stands still or dies is replaced; what was on it runs again, and where nobody can tell
+ * whose fault it was, one at a time on a thread of its own: so a hang costs only its own request. Knows no nodes.
  */
 import type { TablesClock } from '../boot-set/node/address-tables.ts';
 import {
@@ -13,7 +13,7 @@ import {
   type ThreadSetup,
   type Work,
 } from './jobs.ts';
-import { ALONE_MS, LOAD_MS, STILL_MS, WAITING, WAITING_ALONE } from './limits.ts';
+import { ALONE_MS, LOAD_MS, STILL_MS, STRANGERS_WAITING, WAITING, WAITING_ALONE, WAITING_EACH } from './limits.ts';
 import { RenderThread } from './render-thread.ts';
 import type { RenderFailure } from './types.ts';
 
@@ -22,6 +22,13 @@ const BATCH = 16;
 /** Templates on one thread, waiting or running: two batches, so that it never waits for the next. */
 const TEMPLATES_PER_THREAD = 2 * BATCH;
 const ASYNC_PER_THREAD = 256;
+/**
+ * Of strangers there is less on a thread, so that known nodes find it soon: of templates two small batches, of handlers
+ * three quarters, of fetches three quarters of the connections to an upstream.
+ */
+const STRANGERS = { batch: 8, template: 8, handler: 192, fetch: 24 } as const;
+/** The part of those that run alone that strangers may be. */
+const STRANGERS_ALONE = 0.75;
 const LOOK_MS = 100;
 /** Work that has been on so many lost threads runs alone. */
 const MAX_TRIES = 3;
@@ -40,11 +47,33 @@ interface Pending {
   readonly work: Work;
   readonly resolve: (result: JobResult) => void;
   readonly since: number;
+  readonly isStranger: boolean;
   tries: number;
+}
+
+/** What waits for a thread. */
+class Queue {
+  readonly templates: Pending[] = [];
+  /** Handlers and fetches. */
+  readonly others: Pending[] = [];
+
+  get size(): number {
+    return this.templates.length + this.others.length;
+  }
+
+  of({ kind }: Work): Pending[] {
+    return kind === 'template' ? this.templates : this.others;
+  }
 }
 
 function failed(failure: RenderFailure, reason: string): Failed {
   return { kind: 'failed', failure, reason };
+}
+
+/** Known nodes first. */
+function takeNext(list: Pending[]): Pending | undefined {
+  const known = list.findIndex(({ isStranger }) => !isStranger);
+  return list.splice(Math.max(0, known), 1)[0];
 }
 
 export class RenderPool {
@@ -53,9 +82,11 @@ export class RenderPool {
   readonly #threads: RenderThread[];
   #lone: RenderThread | undefined;
   #loneBusy = false;
-  readonly #templates: Pending[] = [];
-  /** Handlers and fetches. */
-  readonly #others: Pending[] = [];
+  readonly #known = new Queue();
+  readonly #strangers = new Queue();
+  /** Work of each known node that is not done. */
+  readonly #perNode = new Map<string, number>();
+  #strangersWaiting = 0;
   /** Innocent ones first, those of slow routes after them. */
   readonly #aloneFirst: Pending[] = [];
   readonly #aloneLast: Pending[] = [];
@@ -74,9 +105,7 @@ export class RenderPool {
   }
 
   get waiting(): number {
-    return (
-      this.#templates.length + this.#others.length + this.#aloneFirst.length + this.#aloneLast.length + this.#running
-    );
+    return this.#known.size + this.#strangers.size + this.#aloneFirst.length + this.#aloneLast.length + this.#running;
   }
 
   get threadsLost(): number {
@@ -95,24 +124,49 @@ export class RenderPool {
     return result.inventory;
   }
 
-  /** Never rejects. */
-  run(work: Work): Promise<JobResult> {
+  /** Whether work for nobody known would be turned down. */
+  get isFullOfStrangers(): boolean {
+    return this.#strangersWaiting >= STRANGERS_WAITING;
+  }
+
+  /** Never rejects. @param node for whom, by whatever name; undefined: for a stranger. */
+  run(work: Work, node: string | undefined): Promise<JobResult> {
     if (this.waiting >= WAITING) return Promise.resolve(failed('queueFull', `${WAITING} others wait`));
-    return new Promise((resolve) => {
+    const others = node === undefined ? WAITING_EACH : (this.#perNode.get(node) ?? 0);
+    const isStranger = others >= WAITING_EACH;
+    if (isStranger && this.isFullOfStrangers) {
+      return Promise.resolve(failed('strangers', `${STRANGERS_WAITING} others wait that nobody knows`));
+    }
+    return new Promise((settle) => {
       this.#lastId = (this.#lastId % 0x7fffffff) + 1;
-      const pending: Pending = { id: this.#lastId, work, resolve, since: this.#options.clock.now(), tries: 0 };
+      if (isStranger) this.#strangersWaiting++;
+      else this.#perNode.set(node!, others + 1);
+      const resolve = (result: JobResult): void => {
+        if (isStranger) this.#strangersWaiting--;
+        else this.#leave(node!);
+        settle(result);
+      };
+      const since = this.#options.clock.now();
+      const pending: Pending = { id: this.#lastId, work, resolve, since, isStranger, tries: 0 };
       if (this.#slow.has(work.route)) this.#putAlone(pending, this.#aloneLast);
-      else this.#queueOf(work).push(pending);
+      else this.#queueOf(pending).push(pending);
       this.#dispatch();
     });
+  }
+
+  #leave(node: string): void {
+    const left = this.#perNode.get(node)! - 1;
+    if (left > 0) this.#perNode.set(node, left);
+    else this.#perNode.delete(node);
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     this.#cancelLook?.();
-    const waiting = [...this.#templates, ...this.#others, ...this.#aloneFirst, ...this.#aloneLast];
-    for (const { resolve } of waiting) resolve(failed('crashed', 'the server stops'));
-    for (const list of [this.#templates, this.#others, this.#aloneFirst, this.#aloneLast]) list.length = 0;
+    const queues = [this.#known, this.#strangers].flatMap(({ templates, others }) => [templates, others]);
+    const lists = [...queues, this.#aloneFirst, this.#aloneLast];
+    for (const { resolve } of lists.flat()) resolve(failed('crashed', 'the server stops'));
+    for (const list of lists) list.length = 0;
     await Promise.all([...this.#threads, ...(this.#lone === undefined ? [] : [this.#lone])].map((one) => one.close()));
   }
 
@@ -138,31 +192,45 @@ export class RenderPool {
   }
 
   #putAlone(pending: Pending, list: Pending[]): void {
-    if (this.#aloneFirst.length + this.#aloneLast.length >= WAITING_ALONE) {
-      pending.resolve(failed('queueFull', `${WAITING_ALONE} others wait to run alone`));
+    const most = pending.isStranger ? WAITING_ALONE * STRANGERS_ALONE : WAITING_ALONE;
+    if (this.#aloneFirst.length + this.#aloneLast.length >= most) {
+      const failure = pending.isStranger ? 'strangers' : 'queueFull';
+      pending.resolve(failed(failure, `${most} others wait to run alone`));
     } else list.push(pending);
   }
 
   #dispatch(): void {
     if (this.#closed) return;
-    while (this.#templates.length > 0) {
-      const thread = this.#threads.reduce((a, b) => (b.templates < a.templates ? b : a));
-      if (thread.templates >= TEMPLATES_PER_THREAD) break;
-      // Shared out when there are few.
-      const size = Math.min(BATCH, Math.ceil(this.#templates.length / this.#threads.length));
-      this.#give(thread, this.#templates.splice(0, size));
-    }
-    while (this.#others.length > 0) {
-      const thread = this.#threads.reduce((a, b) => (b.active < a.active ? b : a));
-      if (thread.active - thread.templates >= ASYNC_PER_THREAD) break;
-      this.#give(thread, this.#others.splice(0, 1));
-    }
+    this.#giveTemplates(this.#known, BATCH, TEMPLATES_PER_THREAD);
+    this.#giveOthers(this.#known, { handler: ASYNC_PER_THREAD, fetch: ASYNC_PER_THREAD });
+    this.#giveTemplates(this.#strangers, STRANGERS.batch, STRANGERS.template);
+    this.#giveOthers(this.#strangers, STRANGERS);
     if (!this.#loneBusy && this.#aloneFirst.length + this.#aloneLast.length > 0) void this.#runAlone();
     if (this.#running > 0) this.#watch();
   }
 
-  #queueOf({ kind }: Work): Pending[] {
-    return kind === 'template' ? this.#templates : this.#others;
+  /** @param most on a thread that is given more. */
+  #giveTemplates({ templates }: Queue, batch: number, most: number): void {
+    while (templates.length > 0) {
+      const thread = this.#threads.reduce((a, b) => (b.templates < a.templates ? b : a));
+      if (thread.templates >= most) break;
+      // Shared out when there are few.
+      const size = Math.min(batch, Math.ceil(templates.length / this.#threads.length));
+      this.#give(thread, templates.splice(0, size));
+    }
+  }
+
+  #giveOthers({ others }: Queue, most: Readonly<Record<'handler' | 'fetch', number>>): void {
+    while (others.length > 0) {
+      const thread = this.#threads.reduce((a, b) => (b.active < a.active ? b : a));
+      const { kind } = others[0]!.work;
+      if (thread.active - thread.templates >= most[kind as 'handler' | 'fetch']) break;
+      this.#give(thread, others.splice(0, 1));
+    }
+  }
+
+  #queueOf({ work, isStranger }: Pending): Pending[] {
+    return (isStranger ? this.#strangers : this.#known).of(work);
   }
 
   #give(thread: RenderThread, batch: readonly Pending[]): void {
@@ -196,7 +264,7 @@ export class RenderPool {
       if (pending.id === culprit) this.#blame(pending, error);
       else if (this.#closed) pending.resolve(failed('crashed', 'the server stops'));
       else if (culprit === 0 || ++pending.tries >= MAX_TRIES) this.#putAlone(pending, this.#aloneFirst);
-      else this.#queueOf(pending.work).unshift(pending);
+      else this.#queueOf(pending).unshift(pending);
     }
   }
 
@@ -223,7 +291,7 @@ export class RenderPool {
   async #runAlone(): Promise<void> {
     this.#loneBusy = true;
     for (;;) {
-      const pending = this.#aloneFirst.shift() ?? this.#aloneLast.shift();
+      const pending = takeNext(this.#aloneFirst) ?? takeNext(this.#aloneLast);
       if (pending === undefined || this.#closed) break;
       if (this.#options.clock.now() - pending.since > ALONE_MS) {
         pending.resolve(failed('timeout', `waited longer than ${ALONE_MS} ms to run alone`));

@@ -12,20 +12,12 @@ import type { RenderPool } from './render-pool.ts';
 import type { Made, Text } from './rendered.ts';
 import type { Route } from './route-config.ts';
 import type { Asked, Pass, RouteObserver } from './route-observer.ts';
-import { RouteTexts, type TextParts, withRoute } from './route-texts.ts';
+import { type Lasting, RouteTexts, type TextParts, withRoute } from './route-texts.ts';
 import { ServingObserver, type ServingParts } from './serving-observer.ts';
-import type { Tally } from './tally.ts';
 import type { Explanation, InventoryNode } from './types.ts';
-import type { Upstreams } from './upstream.ts';
 
 export interface RouteSetParts extends TextParts, ServingParts {
   readonly routes: readonly Route[];
-}
-
-/** The parts that outlive a set of routes. */
-export interface Lasting {
-  readonly tally: Tally;
-  readonly upstreams: Upstreams;
 }
 
 /** Makes the text of a route. */
@@ -58,10 +50,13 @@ export class RouteSet {
   #inUse = 0;
   #whenUnused: (() => void) | undefined;
 
-  constructor(parts: RouteSetParts, { tally, upstreams }: Lasting) {
+  readonly #onAnswered: (client: string) => void;
+
+  constructor(parts: RouteSetParts, lasting: Lasting) {
     this.parts = parts;
-    this.#texts = new RouteTexts(parts, tally, upstreams);
-    this.#serving = new ServingObserver(parts, tally, this.#texts);
+    this.#texts = new RouteTexts(parts, lasting);
+    this.#serving = new ServingObserver(parts, lasting.tally, this.#texts);
+    this.#onAnswered = (client) => lasting.answered.note(client, parts.now());
   }
 
   get kept(): { readonly size: number; readonly bytes: number } {
@@ -165,7 +160,7 @@ export class RouteSet {
   #answerOf(made: Made, route: Route, asked: Asked, { request, observer, name }: Walk): Answer | undefined {
     if (made.kind === 'made') {
       observer.made(route, made.isStale);
-      return contentOf(made.text, request, name);
+      return contentOf(made.text, request, name, this.#onAnswered);
     }
     if (made.kind === 'none') {
       observer.notMine(route);
@@ -210,9 +205,17 @@ function fixedAnswer({ kind, config }: Route, label: string): Answer {
     : { kind: 'content', handle: EMPTY, label, origin: 'rendered', release: () => {} };
 }
 
-function contentOf(text: Text, { mode }: BootRequest, label: string): Content {
+function contentOf(
+  text: Text,
+  { mode, client }: BootRequest,
+  label: string,
+  onAnswered: (client: string) => void,
+): Content {
   const handle = mode === 'netascii' ? text.netascii : text.octet;
-  return { kind: 'content', handle, label, origin: 'rendered', release: () => {} };
+  const release = (isAnswered = false): void => {
+    if (isAnswered) onAnswered(client);
+  };
+  return { kind: 'content', handle, label, origin: 'rendered', release };
 }
 
 /** @returns undefined: the next route is asked. */

@@ -13,7 +13,7 @@ import type { RenderPool } from './render-pool.ts';
 import { type Made, Rendered, Text } from './rendered.ts';
 import type { Route } from './route-config.ts';
 import type { Asked } from './route-observer.ts';
-import type { Tally } from './tally.ts';
+import type { AnsweredAddresses, Tally } from './lasting.ts';
 import type { RenderRecord } from './types.ts';
 import { type Upstreams, upstreamUrl } from './upstream.ts';
 
@@ -29,6 +29,17 @@ export interface TextParts {
   readonly onRender: (render: RenderRecord) => void;
 }
 
+/** Whose rendering a preview is. */
+const REHEARSAL = 'rehearsal';
+const FULL: Failed = { kind: 'failed', failure: 'strangers', reason: 'too many others wait that nobody knows' };
+
+/** The parts that outlive a set of routes. */
+export interface Lasting {
+  readonly tally: Tally;
+  readonly upstreams: Upstreams;
+  readonly answered: AnsweredAddresses;
+}
+
 /** A reason together with its route and the route's file, for messages. */
 export function withRoute({ label, config }: Route, reason: string): string {
   return `${label}, ${config.template ?? config.handler ?? config.upstream ?? ''}: ${reason}`;
@@ -38,12 +49,14 @@ export class RouteTexts {
   readonly #parts: TextParts;
   readonly #tally: Tally;
   readonly #upstreams: Upstreams;
+  readonly #answered: AnsweredAddresses;
   readonly #rendered: Rendered;
 
-  constructor(parts: TextParts, tally: Tally, upstreams: Upstreams) {
+  constructor(parts: TextParts, { tally, upstreams, answered }: Lasting) {
     this.#parts = parts;
     this.#tally = tally;
     this.#upstreams = upstreams;
+    this.#answered = answered;
     this.#rendered = new Rendered(parts.now);
   }
 
@@ -60,6 +73,9 @@ export class RouteTexts {
   async serve(route: Route, asked: Asked): Promise<Made> {
     const { request, ids } = asked;
     const { client, local, name } = request;
+    const owner = this.#ownerOf(asked);
+    // Nothing is pinned for a stranger who gets nothing.
+    if (owner === undefined && this.#poolOf(route).isFullOfStrangers) return FULL;
     let chosen: ConfigVersion | undefined;
     try {
       // The version that the text is to name is pinned, and kept, before there is a text.
@@ -71,7 +87,7 @@ export class RouteTexts {
     const version = chosen?.version;
     const key = `${route.index} ${client} ${local} ${name}`;
     const { made, isShared } = await this.#rendered.get(key, client, chosen?.boot ?? '', () =>
-      this.#timed(route, asked, version),
+      this.#timed(route, asked, version, owner),
     );
     if (made.kind === 'made') this.#tally.outcomes[isShared ? 'shared' : made.isStale ? 'stale' : 'rendered']++;
     return made;
@@ -91,7 +107,7 @@ export class RouteTexts {
       return withoutBootSet(error);
     }
     onChosen(chosen);
-    return await this.#render(route, asked, chosen?.version);
+    return await this.#render(route, asked, chosen?.version, REHEARSAL);
   }
 
   async #choose(route: Route, asked: Asked): Promise<ConfigVersion | undefined> {
@@ -104,29 +120,55 @@ export class RouteTexts {
     return this.#parts.bootSets === undefined || kind === 'upstream' ? undefined : (node?.channel ?? config.channel);
   }
 
-  async #timed(route: Route, asked: Asked, version: CatalogVersion | undefined): Promise<Made> {
+  /**
+   * Who is to have the text, as far as that is certain: a node that a table or a boot of its own tells, an address that
+   * has acknowledged a config, or a node of the inventory. A name is easily said: a node of the inventory alone has no
+   * more than its own small share.
+   */
+  #ownerOf({ request, ids, node }: Asked): string | undefined {
+    const { client } = request;
+    const known = this.#parts.bootSets?.acquaintance({ client, ids });
+    if (known !== undefined) return known;
+    const name = node === undefined ? '' : `name:${node.name}`;
+    if (this.#answered.has(client, this.#parts.now())) return `${client} ${name}`;
+    return name === '' ? undefined : name;
+  }
+
+  #poolOf({ kind }: Route): RenderPool {
+    const { templates, handlers } = this.#parts;
+    return kind === 'handler' ? handlers! : templates;
+  }
+
+  async #timed(
+    route: Route,
+    asked: Asked,
+    version: CatalogVersion | undefined,
+    owner: string | undefined,
+  ): Promise<Made> {
     const { now, onRender } = this.#parts;
     const before = now();
-    const made = await this.#render(route, asked, version);
+    const made = await this.#render(route, asked, version, owner);
     const result = made.kind === 'made' ? 'rendered' : made.kind === 'none' ? 'notMine' : 'failed';
     onRender({ route: route.index + 1, kind: route.kind, result, durationMs: now() - before });
     return made;
   }
 
-  #render(route: Route, asked: Asked, version: CatalogVersion | undefined): Promise<Made> {
+  #render(route: Route, asked: Asked, version: CatalogVersion | undefined, owner: string | undefined): Promise<Made> {
     const { kind, config } = route;
     const limits: Limits = {
       timeoutMs: config.timeoutMs ?? TIMEOUT_MS[kind as keyof typeof TIMEOUT_MS],
       maxBytes: config.maxBytes ?? DEFAULT_MAX_BYTES,
     };
-    return kind === 'upstream' ? this.#fetch(route, asked, limits) : this.#compute(route, asked, version, limits);
+    return kind === 'upstream'
+      ? this.#fetch(route, asked, limits, owner)
+      : this.#compute(route, asked, version, limits, owner);
   }
 
-  async #fetch(route: Route, { request }: Asked, limits: Limits): Promise<Made> {
+  async #fetch(route: Route, { request }: Asked, limits: Limits, owner: string | undefined): Promise<Made> {
     const { templates, onWarning } = this.#parts;
     const { index, config } = route;
     const job = { route: index, url: upstreamUrl(config.upstream!, request), redirects: config.redirects ?? 0, limits };
-    const fetched = await this.#upstreams.get(job, (work) => templates.run(work));
+    const fetched = await this.#upstreams.get(job, owner !== undefined, (work) => templates.run(work, owner));
     if (fetched.kind !== 'fetched') return fetched;
     const { bytes, staleFor } = fetched;
     if (staleFor !== undefined) onWarning('a stale copy is served', { reason: withRoute(route, staleFor) });
@@ -134,24 +176,21 @@ export class RouteTexts {
   }
 
   async #compute(
-    { kind, index }: Route,
+    route: Route,
     { request, node }: Asked,
     version: CatalogVersion | undefined,
     limits: Limits,
+    owner: string | undefined,
   ): Promise<Made> {
-    const { templates, handlers, inventory } = this.#parts;
+    const { kind, index } = route;
+    const { inventory } = this.#parts;
     const scope = {
       request,
       node: node === undefined ? undefined : inventory!.packed(node),
       bootset: version === undefined ? undefined : packedView(version),
     };
-    const result = await (kind === 'handler' ? handlers! : templates).run({
-      kind: kind as 'template' | 'handler',
-      route: index,
-      scope,
-      limits,
-    });
-    return madeOf(result);
+    const job = { kind: kind as 'template' | 'handler', route: index, scope, limits };
+    return madeOf(await this.#poolOf(route).run(job, owner));
   }
 }
 

@@ -11,8 +11,9 @@ import type { ThreadSetup } from './jobs.ts';
 import { NICENESS, STILL_MS, THREADS, TIMEOUT_MS } from './limits.ts';
 import { RenderPool } from './render-pool.ts';
 import { type Route, readRoutes } from './route-config.ts';
-import { type Lasting, RouteSet } from './route-set.ts';
-import { newTally } from './tally.ts';
+import { RouteSet } from './route-set.ts';
+import type { Lasting } from './route-texts.ts';
+import { AnsweredAddresses, newTally } from './lasting.ts';
 import {
   type Explanation,
   type Inventory,
@@ -163,7 +164,11 @@ export async function loadRoutes(config: RenderConfig, parts: RoutesParts): Prom
       forTemplates.load(),
       forHandlers?.load(),
     ]);
-    const lasting: Lasting = { tally: newTally(), upstreams: new Upstreams(now) };
+    const lasting: Lasting = {
+      tally: newTally(),
+      upstreams: new Upstreams(now),
+      answered: new AnsweredAddresses(),
+    };
     const set = new RouteSet(
       {
         routes,

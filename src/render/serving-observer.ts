@@ -8,7 +8,7 @@ import type { Failed } from './jobs.ts';
 import type { Route } from './route-config.ts';
 import type { Asked, RouteObserver } from './route-observer.ts';
 import type { RouteTexts } from './route-texts.ts';
-import type { Tally } from './tally.ts';
+import type { Tally } from './lasting.ts';
 
 export interface ServingParts {
   readonly bootSets: BootSets | undefined;

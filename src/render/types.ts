@@ -159,6 +159,7 @@ export const RENDER_FAILURES = [
   'upstream',
   'crashed',
   'queueFull',
+  'strangers',
   'noBootSet',
 ] as const;
 export type RenderFailure = (typeof RENDER_FAILURES)[number];

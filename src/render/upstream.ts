@@ -6,9 +6,11 @@ import { LRUCache } from 'lru-cache';
 import type { FetchJob, JobResult } from './jobs.ts';
 import { UPSTREAM_KEPT_BYTES, UPSTREAM_PAUSE_MS, UPSTREAM_STALE_MS } from './limits.ts';
 import { fill } from './pattern.ts';
-import type { RenderRequest } from './types.ts';
+import type { RenderFailure, RenderRequest } from './types.ts';
 
 const ENTRY_BYTES = 1024;
+/** What is too large, or our own queue, says nothing about the upstream. */
+const OURS: ReadonlySet<RenderFailure> = new Set<RenderFailure>(['tooLarge', 'queueFull', 'strangers']);
 
 interface Kept {
   readonly bytes: Uint8Array;
@@ -46,13 +48,21 @@ export class Upstreams {
     this.#now = now;
   }
 
-  /** @param run never rejects. */
-  get(job: Omit<FetchJob, 'etag' | 'kind'>, run: (job: FetchJob) => Promise<JobResult>): Promise<Fetched> {
+  /**
+   * @param isKnown whether it is certain who asks: nobody who is known waits for the question of one who is not.
+   * @param run never rejects.
+   */
+  get(
+    job: Omit<FetchJob, 'etag' | 'kind'>,
+    isKnown: boolean,
+    run: (job: FetchJob) => Promise<JobResult>,
+  ): Promise<Fetched> {
     const key = `${job.url} ${job.limits.maxBytes} ${job.redirects}`;
-    let asking = this.#asking.get(key);
+    const question = `${isKnown} ${key}`;
+    let asking = this.#asking.get(question);
     if (asking === undefined) {
-      asking = this.#ask(key, job, run).finally(() => this.#asking.delete(key));
-      this.#asking.set(key, asking);
+      asking = this.#ask(key, job, run).finally(() => this.#asking.delete(question));
+      this.#asking.set(question, asking);
     }
     return asking;
   }
@@ -82,8 +92,7 @@ export class Upstreams {
         return result;
       case 'failed':
         if (kept === undefined) return result;
-        // What is too large, or our own queue, says nothing about the upstream.
-        if (result.failure !== 'tooLarge' && result.failure !== 'queueFull') {
+        if (!OURS.has(result.failure)) {
           this.#pausedUntil.set(origin, this.#now() + UPSTREAM_PAUSE_MS);
         }
         return { kind: 'fetched', bytes: kept.bytes, staleFor: result.reason };

@@ -242,7 +242,16 @@ describe('of a store', () => {
   it('shows what routes have done', async () => {
     const metrics = metricsOf(new FakeServer(), undefined, {
       outcomes: { rendered: 1, shared: 2, stale: 3, notMine: 4, refused: 5, empty: 6, rewritten: 7 },
-      failures: { failed: 1, timeout: 2, tooLarge: 3, upstream: 4, crashed: 5, queueFull: 6, noBootSet: 7 },
+      failures: {
+        failed: 1,
+        timeout: 2,
+        tooLarge: 3,
+        upstream: 4,
+        crashed: 5,
+        queueFull: 6,
+        strangers: 8,
+        noBootSet: 7,
+      },
       waiting: 8,
       threadsLost: 9,
       kept: 10,
@@ -281,6 +290,7 @@ describe('of a store', () => {
       'reveille_render_failures_total{reason="upstream"}': 4,
       'reveille_render_failures_total{reason="crashed"}': 5,
       'reveille_render_failures_total{reason="queueFull"}': 6,
+      'reveille_render_failures_total{reason="strangers"}': 8,
       'reveille_render_failures_total{reason="noBootSet"}': 7,
       reveille_renders_waiting: 8,
       reveille_render_threads_lost_total: 9,

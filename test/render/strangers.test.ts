@@ -1,0 +1,124 @@
+/** Floods of requests that each want a config of their own: known nodes are not held up, strangers share what is left. */
+import { describe, expect, it } from 'vitest';
+import type { RouteConfig } from '../../src/render/types.ts';
+import { Serving } from '../boot-set/serving.ts';
+import { Desk } from './fixture.ts';
+
+/** A template that takes its time. */
+const SLOW = '{% for i in (1..200) %}{% assign a = i | plus: 1 %}{% endfor %}for {{ captures.mac }}';
+const HANDLER =
+  'export default async ({ captures }) => { await new Promise((f) => setTimeout(f, 20)); return captures.mac; };';
+const FILES = {
+  'slow.liquid': SLOW,
+  'waits.mjs': HANDLER,
+  'nodes.yaml': `nodes:\n  - { name: one, mac: '52:54:00:00:00:01' }\n  - { name: two, mac: '52:54:00:00:00:02' }\n`,
+};
+const TEMPLATE: RouteConfig = { match: 'cfg/{mac}', template: 'slow.liquid', unknown: true };
+const WAITS: RouteConfig = { match: 'cfg/{mac}', handler: 'waits.mjs' };
+const ONE = 'cfg/52-54-00-00-00-01';
+const TWO = 'cfg/52-54-00-00-00-02';
+
+function mac(at: number): string {
+  return `02-50-00-00-${(at >> 8).toString(16).padStart(2, '0')}-${(at & 0xff).toString(16).padStart(2, '0')}`;
+}
+
+let networks = 0;
+
+class Flood {
+  done = 0;
+  refused = 0;
+  readonly #over: Promise<unknown>;
+
+  /** Each from an address of its own. @param name what each asks for. */
+  constructor(desk: Desk, requests: number, name: (at: number) => string = (at) => `cfg/${mac(at)}`) {
+    const network = ++networks;
+    const one = async (at: number): Promise<void> => {
+      const text = await desk.read(name(at), { client: `10.${network}.${at >> 8}.${at & 0xff}` });
+      if (text.startsWith('busy')) this.refused++;
+      else this.done++;
+    };
+    this.#over = Promise.all(Array.from({ length: requests }, (_, at) => one(at)));
+  }
+
+  async over(): Promise<void> {
+    await this.#over;
+  }
+}
+
+/** How many of the flood had their config before the node had its own. */
+async function overtaken(desk: Desk, flood: Flood, name: string, client: string): Promise<number> {
+  expect(await desk.read(name, { client })).toMatch(/^(?:for )?52:54:00:00:00/);
+  const { done } = flood;
+  await flood.over();
+  return done;
+}
+
+describe('a flood of requests for configs of nodes that nobody knows', () => {
+  it.each([
+    ['template', TEMPLATE, 100],
+    ['handler', WAITS, 450],
+  ] as const)('does not hold up a node of the inventory: %s', async (_, route, most) => {
+    const desk = await Desk.open(FILES, [route], { inventory: 'nodes.yaml' });
+    const flood = new Flood(desk, 1000);
+    expect(await overtaken(desk, flood, ONE, '192.0.2.7')).toBeLessThan(most);
+    expect([flood.done, flood.refused]).toEqual([1000, 0]);
+  });
+
+  it('does not hold up a node that a table of leases or neighbours knows', async () => {
+    const known = new Map([['192.0.2.7', 'mac:52:54:00:00:00:07']]);
+    const serving = await Serving.start({ tables: [{ read: () => Promise.resolve(known) }] });
+    await serving.read('anything.lst', '192.0.2.7');
+    const desk = await Desk.open(FILES, [TEMPLATE], { bootSets: serving.source });
+    expect(await overtaken(desk, new Flood(desk, 1000), 'cfg/52-54-00-00-00-07', '192.0.2.7')).toBeLessThan(100);
+  });
+
+  it('does not hold up one that has acknowledged a file of a boot set, or a config, from there', async () => {
+    const serving = await Serving.start();
+    await serving.publishSets('rack', 1);
+    serving.isAnswered = true;
+    await serving.read('rack/52-54-00-00-00-07/pxelinux.0', '192.0.2.7');
+    const desk = await Desk.open(FILES, [TEMPLATE], { bootSets: serving.source });
+    expect(await overtaken(desk, new Flood(desk, 1000), 'cfg/52-54-00-00-00-07', '192.0.2.7')).toBeLessThan(100);
+    const config = await desk.ask('cfg/52-54-00-00-00-08', { client: '192.0.2.8' });
+    if (config.kind === 'content') config.release(true);
+    const again = new Flood(desk, 1000, (at) => `cfg/${mac(at + 4096)}`);
+    expect(await overtaken(desk, again, 'cfg/52-54-00-00-00-09', '192.0.2.8')).toBeLessThan(100);
+  });
+
+  it('holds up the node of the inventory whose name it says at most, and not if that has answered', async () => {
+    const desk = await Desk.open(FILES, [TEMPLATE], { inventory: 'nodes.yaml' });
+    expect(await overtaken(desk, new Flood(desk, 1000, () => ONE), TWO, '192.0.2.8')).toBeLessThan(100);
+    const config = await desk.ask(ONE, { client: '192.0.2.7', local: '192.0.2.2' });
+    if (config.kind === 'content') config.release(true);
+    const flood = new Flood(desk, 1000, () => ONE);
+    expect(await overtaken(desk, flood, ONE, '192.0.2.7')).toBeLessThan(100);
+  });
+
+  it('has room again when those before it have gone, also where versions are pinned', async () => {
+    const serving = await Serving.start();
+    await serving.publishSets('rack', 1);
+    const desk = await Desk.open(FILES, [{ ...WAITS, channel: 'rack' }], {
+      inventory: 'nodes.yaml',
+      bootSets: serving.source,
+    });
+    const first = new Flood(desk, 4096);
+    await expect.poll(() => desk.routes.stats().waiting).toBeGreaterThan(3000);
+    const second = new Flood(desk, 1000, (at) => `cfg/${mac(at + 8192)}`);
+    expect(await desk.read(ONE)).toBe('52:54:00:00:00:01');
+    await Promise.all([first.over(), second.over()]);
+    const refused = first.refused + second.refused;
+    expect(desk.routes.stats().failures).toMatchObject({ strangers: refused, queueFull: 0 });
+    expect(refused).toBeLessThanOrEqual(1000);
+    const later = new Flood(desk, 10, (at) => `cfg/${mac(at + 12_288)}`);
+    await later.over();
+    expect([later.done, later.refused]).toEqual([10, 0]);
+  });
+
+  it('of more than may wait is turned down as busy: they ask again', async () => {
+    const desk = await Desk.open(FILES, [WAITS], { inventory: 'nodes.yaml' });
+    const flood = new Flood(desk, 5000);
+    expect(await overtaken(desk, flood, ONE, '192.0.2.7')).toBeLessThan(500);
+    expect([flood.done, flood.refused]).toEqual([4096, 904]);
+    expect(desk.routes.stats().failures.strangers).toBe(904);
+  });
+});
