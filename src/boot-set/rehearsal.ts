@@ -7,7 +7,7 @@ import { cleanName } from '../content/name.ts';
 import { BootSets, type BootSetsOptions } from './boot-sets.ts';
 import { Catalog } from './store/catalog.ts';
 import { MemoryPins, isSamePin, type PinStore } from './boot/pin-store.ts';
-import type { NodeId } from './node/node-identity.ts';
+import { type NodeId, NOWHERE } from './node/node-identity.ts';
 import { type PinRecord, pinKey, versionName } from './store/records.ts';
 import type { Table, Tables } from './store/state.ts';
 
@@ -118,6 +118,7 @@ export class Rehearsal {
   readonly #pins: NotedPins;
   readonly #before: readonly PinRecord[];
   readonly #at: number;
+  readonly #address: string | undefined;
 
   private constructor(options: RehearsalOptions) {
     const { known, now = Date.now } = options;
@@ -128,6 +129,7 @@ export class Rehearsal {
     this.#catalog = new Catalog(store);
     this.#catalog.refresh();
     this.#at = now();
+    this.#address = options.client === undefined ? undefined : whereabouts(options.client, this.#before);
     // Its time stands still: what it uses is told by that from what was used before.
     const { clock } = options;
     const still = { now: () => 0, wake: (at: number, fn: () => void) => clock.wake(clock.now() + at, fn) };
@@ -143,7 +145,7 @@ export class Rehearsal {
       const of = (kind: string): string | undefined =>
         client.ids.find((id) => id.startsWith(`${kind}:`))?.slice(kind.length + 1);
       const name = [of('serial'), of('mac'), of('uuid'), 'who.lst'].filter((part) => part !== undefined).join('/');
-      await rehearsal.sets.open({ filename: name, mode: 'octet', client: client.address, local: '' });
+      await rehearsal.sets.open({ filename: name, mode: 'octet', client: rehearsal.#address!, local: '' });
     }
     return rehearsal;
   }
@@ -155,7 +157,8 @@ export class Rehearsal {
     const asked = typeof path === 'string' ? catalog.resolve(path) : undefined;
     let answer: Answer;
     try {
-      answer = await this.sets.open(request);
+      const client = request.client === NOWHERE ? (this.#address ?? NOWHERE) : request.client;
+      answer = await this.sets.open({ ...request, client });
     } finally {
       // What was only to be written later shows now.
       await this.close();
@@ -186,6 +189,13 @@ export class Rehearsal {
   close(): Promise<void> {
     return this.sets.close();
   }
+}
+
+/** Where a node is that is not told to be anywhere: where its pins say. */
+function whereabouts({ address, ids }: NonNullable<RehearsalOptions['client']>, known: readonly PinRecord[]): string {
+  if (address !== NOWHERE) return address;
+  const own = known.filter(({ node }) => ids.includes(node)).toSorted((a, b) => b.usedAt - a.usedAt);
+  return own[0]?.address ?? NOWHERE;
 }
 
 function versionOf(catalog: Catalog, label: string): ReturnType<Catalog['versionNamed']> {

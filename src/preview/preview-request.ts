@@ -3,6 +3,7 @@
  * which is left changed. Knows how a node is named, and the parts by their seams.
  */
 import type { Rehearsal, RehearsalOptions } from '../boot-set/index.ts';
+import { NOWHERE } from '../boot-set/node/node-identity.ts';
 import { BufferCache } from '../content/buffer-cache.ts';
 import { Directory } from '../content/directory.ts';
 import type { BootRequest } from '../content/types.ts';
@@ -10,9 +11,6 @@ import type { Explanation, Inventory } from '../render/types.ts';
 import { type PreviewClient, idsOf } from './preview-client.ts';
 import type { Settings } from '../config/settings.ts';
 import { trace, type Way } from './trace.ts';
-
-/** Where nobody is: for a node whose address neither the inventory nor the command line tells. */
-const NOWHERE = '0.0.0.0';
 
 export interface PreviewParts {
   readonly settings: Pick<Settings, 'root' | 'caseInsensitive' | 'memoryLimit'>;

@@ -4,6 +4,15 @@ import { type BootSetWay, Rehearsal } from '../../src/boot-set/rehearsal.ts';
 import { CLIENT, POLICY, Serving, setOf, textOf } from './serving.ts';
 
 async function look(serving: Serving, filename: string, ...ids: string[]): Promise<BootSetWay & { text: string }> {
+  return await lookFrom(CLIENT, serving, filename, ids);
+}
+
+async function lookFrom(
+  address: string,
+  serving: Serving,
+  filename: string,
+  ids: readonly string[],
+): Promise<BootSetWay & { text: string }> {
   const { store, cache, clock, now } = serving;
   const rehearsal = await Rehearsal.begin({
     store,
@@ -12,9 +21,9 @@ async function look(serving: Serving, filename: string, ...ids: string[]): Promi
     now: () => now,
     policy: POLICY,
     known: store.pins(),
-    client: { address: CLIENT, ids },
+    client: { address, ids },
   });
-  const way = await rehearsal.open({ filename, mode: 'octet', client: CLIENT, local: '192.0.2.1' });
+  const way = await rehearsal.open({ filename, mode: 'octet', client: address, local: '192.0.2.1' });
   const { answer } = way;
   if (answer.kind !== 'content') return { ...way, text: answer.kind };
   const text = textOf(answer);
@@ -50,6 +59,23 @@ describe('the rehearsal of a request', () => {
     serving.pass(1000);
     expect(await look(serving, 'rack/linux')).toMatchObject({ version: 'rack-1', reason: 'pinned', pin: { stage: 1 } });
     expect(serving.store.pins()).toEqual(before);
+  });
+
+  it('is of a node where it is, if nothing else is said; from elsewhere its pin stays as it is', async () => {
+    const serving = await Serving.start();
+    serving.isAnswered = true;
+    await serving.publishSets('rack', 1);
+    const mac = '52:54:00:00:00:07';
+    await serving.versions('192.0.2.99', `rack/pxelinux.cfg/01-${mac.replaceAll(':', '-')}`, `rack/${mac}/linux`);
+    await serving.versions('192.0.2.99', `rack/${mac}/pxelinux.0`, `rack/${mac}/linux`);
+    await serving.publish('rack', setOf(2));
+    const ids = [`mac:${mac}`];
+    const own = { version: 'rack-1', reason: 'pinned', pin: { node: `mac:${mac}`, address: '192.0.2.99' } };
+    expect(await lookFrom('0.0.0.0', serving, 'rack/initrd.img', ids)).toMatchObject(own);
+    expect(await lookFrom('192.0.2.66', serving, 'rack/pxelinux.0', ids)).toMatchObject({
+      version: 'rack-1',
+      pin: { node: `mac:${mac}@192.0.2.66`, provisional: true },
+    });
   });
 
   it('is of the node that is told', async () => {

@@ -7,7 +7,7 @@
  * When the first address has been silent for a while, the node has moved; what it had there is kept for that address,
  * in case that it has not.
  */
-import { ipNode, type NodeId, ownerOf, sideOf } from '../node/node-identity.ts';
+import { ipNode, type NodeId, NOWHERE, ownerOf, sideOf } from '../node/node-identity.ts';
 import type { BootStage } from './boot-stage.ts';
 import type { Pin, PinTable } from './pin-table.ts';
 import type { PinPolicies } from './pin-policies.ts';
@@ -36,6 +36,7 @@ export class Whereabouts {
 
   /** The name of the pins that a request from there would go by. Changes nothing. */
   peek(node: NodeId, address: string, stage: BootStage, now: number): NodeId {
+    if (address === NOWHERE) return node;
     const strand = this.strand(node, address, now);
     if (strand === node || this.#isHeld(node, now) || this.#goesOn(strand, node, stage, now)) return strand;
     return node;

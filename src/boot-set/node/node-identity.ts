@@ -76,6 +76,9 @@ export function ipNode(address: string): NodeId {
   return `ip:${address.toLowerCase()}`;
 }
 
+/** The address of a node in a preview that does not say where it is. */
+export const NOWHERE = '0.0.0.0';
+
 /** The name under which a node's pins of one address are kept, while the node speaks from another. */
 export function sideOf(node: NodeId, address: string): NodeId {
   return `${node}@${address.toLowerCase()}`;

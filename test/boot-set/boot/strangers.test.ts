@@ -1,4 +1,5 @@
 /** What others can do to a node's boot: requests in its name from elsewhere, floods of names, a wall clock that is set. */
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { BootSetsOptions } from '../../../src/boot-set/boot-sets.ts';
 import { publish } from '../../../src/boot-set/store/publish.ts';
@@ -215,4 +216,69 @@ describe('a wall clock that is set', () => {
     await serving.open();
     expect(await answered(serving, LOADER, KERNEL)).toEqual(['2', '2']);
   });
+});
+
+describe('whatever others ask for in its name, whenever and from wherever', () => {
+  const FILES = ['pxelinux.0', 'pxelinux.cfg/default', 'ldlinux.c32', 'linux', 'initrd.img'] as const;
+  const ELSEWHERE = ['198.51.100.1', '198.51.100.2', '203.0.113.3'];
+
+  it('no boot of a node that answers gets two versions', async () => {
+    const serving = await Serving.start();
+    await serving.publishSets('rack', 6);
+    let last = 6;
+    let nodes = 0;
+    // Publishing takes longer, and comes to the same.
+    const move = async (): Promise<void> => {
+      last = (last % 6) + 1;
+      await serving.change(({ channels }) => channels.put('rack', { ...channels.get('rack')!, current: last }));
+    };
+    const other = fc.record({
+      from: fc.constantFrom(...ELSEWHERE),
+      file: fc.constantFrom(...FILES),
+      // By the node's name, by none, by number, below ROOT.
+      way: fc.constantFrom('named', 'named', 'named', 'nameless', 'number', 'elsewhere'),
+      answers: fc.boolean(),
+      wait: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 30_000 }), fc.integer({ min: 0, max: 100_000 })),
+    });
+    const step = fc.record({
+      others: fc.array(other, { maxLength: 4 }),
+      publishes: fc.boolean(),
+      wait: fc.integer({ min: 0, max: 20_000 }),
+    });
+    // A boot stands at its menu before the kernel as long as others like; before all else it goes on within a minute.
+    const boot = fc.array(step, { minLength: FILES.length, maxLength: FILES.length });
+    await fc.assert(
+      fc.asyncProperty(fc.array(boot, { minLength: 1, maxLength: 3 }), async (boots) => {
+        const mac = `52-54-00-00-01-${(nodes++ & 0xff).toString(16).padStart(2, '0')}`;
+        const home = `192.0.2.${nodes & 0xff}`;
+        const nameOf = (way: string, file: string): string => {
+          if (way === 'nameless') return `rack/${file}`;
+          if (way === 'number') return `rack-${last}/${mac}/${file}`;
+          return way === 'elsewhere' ? `other/${mac}/${file}` : `rack/${mac}/${file}`;
+        };
+        for (const steps of boots) {
+          const got: (string | undefined)[] = [];
+          for (const [at, file] of FILES.entries()) {
+            const { others, publishes, wait } = steps[at]!;
+            let budget = file === 'linux' ? Number.POSITIVE_INFINITY : 55_000 - wait;
+            // Before the first file the node is off.
+            if (at === 0) budget = Number.POSITIVE_INFINITY;
+            serving.pass(wait);
+            for (const { from, file: asked, way, answers, wait: pause } of others) {
+              const length = Math.min(pause, budget);
+              budget -= length;
+              serving.pass(length);
+              if (answers) await answeredAt(serving, from, nameOf(way, asked));
+              else await serving.versions(from, nameOf(way, asked));
+            }
+            if (publishes) await move();
+            got.push(...(await answeredAt(serving, home, `rack/${mac}/${file}`)));
+          }
+          expect(got).toEqual(FILES.map(() => got[0]));
+          serving.pass(61_000);
+        }
+      }),
+      { numRuns: 25, interruptAfterTimeLimit: 20_000, endOnFailure: true },
+    );
+  }, 60_000);
 });
