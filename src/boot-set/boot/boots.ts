@@ -203,13 +203,15 @@ export class Boots {
 
   /** @param strand the name of the pins that the request goes by. */
   #begin(wish: Wish, requester: Requester, strand: NodeId, address: string, now: number): PinnedFile | undefined {
-    const { pins, finder } = this.#options;
+    const { pins, finder, whereabouts } = this.#options;
     const { channel, name, stage } = wish;
     const version = this.#firstOf(channel, strand, requester.ids, now);
     const file = version === undefined || name === undefined ? undefined : this.fileOf(version, name);
     // Nothing begins with a file that is not there: the boot that is under way, if any, goes on.
     if (version === undefined || (name !== undefined && file === undefined)) return undefined;
-    if (!requester.isSure && pins.find(strand, channel) !== undefined) {
+    // Beside a node that boots it makes no difference whose the address is: the version is that of the node.
+    const isLed = whereabouts.lead(strand, channel, now) !== undefined;
+    if (!requester.isSure && !isLed && pins.find(strand, channel) !== undefined) {
       const doubted = finder.doubt(address, now);
       if (doubted.node !== requester.node) return this.#find(wish, doubted, address, now);
     }

@@ -11,7 +11,6 @@ import { ipNode, type NodeId, NOWHERE, ownerOf, sideOf } from '../node/node-iden
 import type { BootStage } from './boot-stage.ts';
 import type { Pin, PinTable } from './pin-table.ts';
 import type { PinPolicies } from './pin-policies.ts';
-import { hasLapsed } from './pins.ts';
 
 /** A node that has not been heard of for so long may be at another address. */
 const SILENT_MS = 60_000;
@@ -62,7 +61,9 @@ export class Whereabouts {
   lead(strand: NodeId, channel: string, now: number): Pin | undefined {
     const owner = ownerOf(strand);
     const pin = owner === strand ? undefined : this.#pins.find(owner, channel);
-    return pin === undefined || hasLapsed(pin.record, pin.open > 0, now, this.#policies.of(channel)) ? undefined : pin;
+    // Also past its cap: the node goes on with it as long as it asks.
+    const isInUse = pin !== undefined && now - usedAt(pin, now) <= this.#policies.of(channel).pinIdleMs;
+    return isInUse ? pin : undefined;
   }
 
   /**

@@ -77,6 +77,22 @@ describe("a request in a node's name from another address", () => {
     expect(await answeredAt(serving, '192.0.2.51', INITRD)).toEqual(['2']);
   });
 
+  it.each([
+    ['at once', 1000],
+    ['past the cap', POLICY.pinCapMs / 200],
+  ])('gets it also where only the loader asks by no name, boot after boot: %s', async (_, rest) => {
+    const serving = await Serving.start();
+    await serving.publish('rack', setOf(1));
+    for (let boot = 0; boot < 210; boot++) {
+      if (boot % 30 === 29) await serving.publish('rack', setOf(boot));
+      const loader = await answered(serving, 'rack/pxelinux.0', `rack/pxelinux.cfg/01-${MAC}`);
+      const moved = [`rack/pxelinux.cfg/01-${MAC}`, 'rack/pxelinux.cfg/default', 'rack/linux', 'rack/initrd.img'];
+      const got = await answeredAt(serving, '192.0.2.50', ...moved);
+      expect(got.slice(1)).toEqual([loader[0], loader[0], loader[0]]);
+      serving.pass(rest);
+    }
+  });
+
   it('moves the node once its first address has been silent for a minute, not before', async () => {
     const serving = await midBoot([LOADER, CONFIG, KERNEL]);
     const nodeAt = () => serving.store.pins().find(({ node }) => node === NODE)?.address;
