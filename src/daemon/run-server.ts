@@ -4,7 +4,7 @@
  */
 import { dirname, resolve as absolute } from 'node:path';
 import { BufferCache } from '../content/buffer-cache.ts';
-import { DEFAULT_LIMITS, startServer } from '../server/server.ts';
+import { startServer } from '../server/server.ts';
 import type { Address } from '../engine/types.ts';
 import type { Server, ServerOptions } from '../server/types.ts';
 import { formatAddress } from '../text/address-text.ts';
@@ -14,6 +14,7 @@ import { errorCode, errorLine } from '../text/error-text.ts';
 import { firstFetch } from './first-fetch.ts';
 import { NetworkList } from '../boot-set/node/network-list.ts';
 import { mayAsk, publicAddress } from './client-networks.ts';
+import { serverLimits } from './server-limits.ts';
 import type { CommandContext } from './interrupts.ts';
 import { Log, type LogTarget, stdoutTarget } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
@@ -241,22 +242,7 @@ class ServerRun {
       ...(settings.dataPorts === undefined ? {} : { dataPorts: settings.dataPorts }),
       listenOnEachAddress: settings.listenOnEachAddress,
       workers: settings.workers,
-      limits: {
-        ...DEFAULT_LIMITS,
-        sessions: settings.sessions,
-        queue: settings.queue,
-        maxWindowsize: settings.maxWindowsize,
-        maxBlksize: settings.maxBlksize,
-        acknowledgeTimeout: settings.acknowledgeTimeout,
-        halfOpen: {
-          total: settings.halfOpen,
-          perPrefix: settings.halfOpenPerNetwork,
-          perAddress: settings.halfOpenPerAddress,
-        },
-        sessionsPerAddress: settings.sessionsPerAddress,
-        sessionsPerPrefix4: settings.sessionsPerNetwork4,
-        sessionsPerPrefix6: settings.sessionsPerNetwork6,
-      },
+      limits: serverLimits(settings),
       mayAsk: mayAsk(settings.clients),
       isShared: (address) => shared.has(address),
       observer: {

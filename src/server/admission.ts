@@ -9,7 +9,7 @@ import { Crowd } from './crowd.ts';
 import { Gate, transferKey } from './gate.ts';
 import { Lanes } from './lanes.ts';
 import { Launcher, type LauncherOptions } from './launcher.ts';
-import { runningOf, startRecord, transferRecord, transferView } from './records.ts';
+import { hasAcknowledged, runningOf, startRecord, transferRecord, transferView } from './records.ts';
 import { MemoryQueue } from './memory-queue.ts';
 import { Refuser } from './refuser.ts';
 import { RequestTally } from './request-tally.ts';
@@ -31,11 +31,6 @@ const JUST_ENDED_MS = 250;
 const REFLECTORS: ReadonlySet<number> = new Set([19, 53, 123, 161]);
 /** Where memory is short, whoever has not answered the first reply for so long gives its back. */
 const TIME_TO_ANSWER_MS = 250;
-
-/** Whether the client has acknowledged anything. One that was superseded may have ended without an ACK. */
-function hasAcknowledged({ abandoned }: Transfer, { outcome }: TransferReport): boolean {
-  return outcome === 'complete' || (outcome === 'completeUnconfirmed' && !abandoned);
-}
 
 export interface AdmissionOptions extends LauncherOptions {
   readonly resolver: Resolver;

@@ -6,6 +6,11 @@ import { STUCK_MS, type StartRecord, type TransferRecord, type TransferView } fr
 
 const BEGAN_ANEW = 'The client began anew';
 
+/** Whether the client has acknowledged anything. One that was superseded may have ended without an ACK. */
+export function hasAcknowledged({ abandoned }: Transfer, { outcome }: TransferReport): boolean {
+  return outcome === 'complete' || (outcome === 'completeUnconfirmed' && !abandoned);
+}
+
 /** Of one that has been given to a worker. */
 export function startRecord({
   id,

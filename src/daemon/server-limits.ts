@@ -1,0 +1,23 @@
+/** The limits of a server by its settings. */
+import type { Settings } from '../config/settings.ts';
+import { DEFAULT_LIMITS } from '../server/server.ts';
+import type { ServerLimits } from '../server/types.ts';
+
+export function serverLimits(settings: Settings): ServerLimits {
+  return {
+    ...DEFAULT_LIMITS,
+    sessions: settings.sessions,
+    queue: settings.queue,
+    maxWindowsize: settings.maxWindowsize,
+    maxBlksize: settings.maxBlksize,
+    acknowledgeTimeout: settings.acknowledgeTimeout,
+    halfOpen: {
+      total: settings.halfOpen,
+      perPrefix: settings.halfOpenPerNetwork,
+      perAddress: settings.halfOpenPerAddress,
+    },
+    sessionsPerAddress: settings.sessionsPerAddress,
+    sessionsPerPrefix4: settings.sessionsPerNetwork4,
+    sessionsPerPrefix6: settings.sessionsPerNetwork6,
+  };
+}
