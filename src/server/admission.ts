@@ -4,14 +4,15 @@
  */
 import type { Content } from '../content/types.ts';
 import type { TransferReport } from '../engine/report.ts';
+import { Jitter } from '../session/jitter.ts';
 import { TRANSFER_STATE, WISH_TO_END } from '../pool/state-cells.ts';
 import { Crowd } from './crowd.ts';
-import { Gate, transferKey } from './gate.ts';
+import { Gate, isNobodysPort, transferKey } from './gate.ts';
 import { Lanes } from './lanes.ts';
 import { Launcher, type LauncherOptions } from './launcher.ts';
 import { hasAcknowledged, runningOf, startRecord, transferRecord, transferView } from './records.ts';
 import { MemoryQueue } from './memory-queue.ts';
-import { Refuser } from './refuser.ts';
+import { Refuser, refusalOf } from './refuser.ts';
 import { RequestTally } from './request-tally.ts';
 import type { Resolved, Resolver } from './resolver.ts';
 import { Succession } from './succession.ts';
@@ -27,10 +28,10 @@ const UNPROVEN_UNDER_PRESSURE_MS = 3000;
 /** A request so soon before the end of its predecessor was sent after the last ACK. */
 const JUST_ENDED_MS = 250;
 
-/** Ports of services that answer what they get: chargen, DNS, NTP, SNMP. A forged request would have us talk to them. */
-const REFLECTORS: ReadonlySet<number> = new Set([19, 53, 123, 161]);
 /** Where memory is short, whoever has not answered the first reply for so long gives its back. */
 const TIME_TO_ANSWER_MS = 250;
+/** How often those are looked for. */
+const TAKE_MEMORY_MS = 50;
 
 export interface AdmissionOptions extends LauncherOptions {
   readonly resolver: Resolver;
@@ -52,7 +53,8 @@ export class Admission {
   readonly #refuser: Refuser;
   readonly #crowd: Crowd<Transfer>;
   readonly #succession: Succession<Transfer>;
-  readonly #thirsty = new MemoryQueue<Transfer>();
+  readonly #thirsty: MemoryQueue<Transfer>;
+  #tookMemoryAt = Number.NEGATIVE_INFINITY;
   readonly #tally: RequestTally;
   #lastId = 0;
   #draining = false;
@@ -65,6 +67,7 @@ export class Admission {
     this.#options = options;
     const { limits, isShared, seed } = options;
     this.#gate = new Gate(options.pool.cells);
+    this.#thirsty = new MemoryQueue(new Jitter(seed));
     this.#refuser = new Refuser(options.observer);
     this.#tally = new RequestTally(options.observer);
     this.#crowd = new Crowd({ limits, isShared, hasAnswered: this.#hasAnswered, seed });
@@ -101,7 +104,7 @@ export class Admission {
   /** Takes in one request. */
   admit(arrival: Arrival): void {
     const { request, peer, port } = arrival;
-    if (peer.port === 0 || REFLECTORS.has(peer.port)) return this.#tally.ignore('source', arrival);
+    if (isNobodysPort(peer.port)) return this.#tally.ignore('source', arrival);
     if (!this.#options.mayAsk(peer.address)) return this.#tally.ignore('client', arrival);
     if (this.#draining) return this.#tally.ignore('draining', arrival);
     const mode = request.mode;
@@ -123,10 +126,10 @@ export class Admission {
       case 'repeat':
         known!.lastRequestAt = now;
         this.#options.pool.cells.repeat(known!.slot);
-        this.#hold(known!, arrival, now);
+        known!.hold(arrival, now);
         return this.#tally.ignore('repeated', arrival, known);
       case 'ignore':
-        this.#hold(known!, arrival, now);
+        known!.hold(arrival, now);
         return this.#tally.ignore('repeated', arrival, known);
       default:
     }
@@ -167,26 +170,24 @@ export class Admission {
     }
     const predecessor = this.#succession.take(known);
     this.#abandon(known);
-    return predecessor !== undefined && this.#active.has(predecessor) ? predecessor : undefined;
+    return predecessor !== undefined && this.#isRunning(predecessor) ? predecessor : undefined;
+  }
+
+  /** Whether a worker has it, and is to go on with it. */
+  #isRunning(transfer: Transfer): boolean {
+    return this.#active.has(transfer) && !transfer.abandoned;
   }
 
   readonly #endFormer = (transfer: Transfer): void => {
-    if (this.#active.has(transfer) && !transfer.abandoned) this.#abandon(transfer);
+    if (this.#isRunning(transfer)) this.#abandon(transfer);
   };
+
+  readonly #isKnown = ({ peer }: Transfer): boolean => this.#crowd.isKnown(peer.address, this.#options.clock.now());
 
   readonly #hasAnswered = ({ slot }: Transfer): boolean => {
     const state = this.#options.pool.cells.state(slot);
     return state === TRANSFER_STATE.running || state === TRANSFER_STATE.lastBlockSent;
   };
-
-  /**
-   * A client that has its file may ask for the same again before its worker has read the last ACK. The request is kept
-   * for the moment that the worker needs.
-   */
-  #hold(known: Transfer, arrival: Arrival, now: number): void {
-    known.again = arrival;
-    known.againAt = now;
-  }
 
   /** From now on nobody is admitted, and whoever waits is forgotten: they ask another server, or this one's successor. */
   drain(): void {
@@ -240,23 +241,27 @@ export class Admission {
     this.#crowd.leave(transfer);
     const predecessor = this.#succession.take(transfer);
     // Nobody has answered: requests from that port are the former transfer's again.
-    if (predecessor !== undefined && this.#active.has(predecessor) && this.#gate.find(transfer.key) === undefined) {
+    if (predecessor !== undefined && this.#isRunning(predecessor) && this.#gate.find(transfer.key) === undefined) {
       this.#gate.enter(predecessor);
     }
     if (transfer.content !== undefined) this.#askAgain();
   }
 
-  /** There may be memory now: the one that has waited longest is looked for again. */
+  /** There may be memory now: one of those that wait is looked for again. */
   #askAgain(): void {
-    const first = this.#thirsty.take();
-    if (first !== undefined) this.#resolve(first);
+    if (this.#thirsty.size === 0) return;
+    const next = this.#thirsty.take(this.#isKnown);
+    if (next !== undefined) this.#resolve(next);
   }
 
   /** Puts off a transfer for whose file there is no memory, and takes memory from those that nobody has answered. */
   #awaitMemory(transfer: Transfer): void {
-    this.#thirsty.add(transfer);
+    const surplus = this.#thirsty.add(transfer, this.#isKnown);
+    if (surplus !== undefined) this.#drop(surplus, 'busy');
     this.#scheduleSweep();
     const now = this.#options.clock.now();
+    if (now - this.#tookMemoryAt < TAKE_MEMORY_MS) return;
+    this.#tookMemoryAt = now;
     for (const other of this.#active) {
       if (other.abandoned || now - other.startedAt < TIME_TO_ANSWER_MS) continue;
       if (this.#options.pool.cells.state(other.slot) === TRANSFER_STATE.unproven) this.#giveUp(other);
@@ -288,15 +293,10 @@ export class Admission {
         this.#refuser.refuse(filename, transfer, 'not_found', 'no such file');
         break;
       case 'denied':
-        this.#refuser.refuse(
-          filename,
-          transfer,
-          answer.tooLarge === true ? 'too_large' : (answer.by ?? 'access'),
-          answer.reason,
-        );
+        this.#refuser.refuse(filename, transfer, refusalOf(answer), answer.reason);
         break;
       case 'busy':
-        if (answer.isShortOfMemory === true && !this.#thirsty.isFull) return this.#awaitMemory(transfer);
+        if (answer.isShortOfMemory === true) return this.#awaitMemory(transfer);
         // Any error code would make some loader give up or start over; silence makes all of them ask again.
         this.#options.observer.onWarning('content unavailable', { reason: answer.reason });
         return this.#drop(transfer, 'busy', answer.reason);

@@ -45,6 +45,10 @@ export class Crowd<T extends CrowdMember> {
     this.#halfOpen = new HalfOpen(limits.halfOpen, hasAnswered as (member: CrowdMember) => boolean, new Jitter(seed));
   }
 
+  isKnown(address: string, now: number): boolean {
+    return this.#known.has(address, now);
+  }
+
   /** Why the address may not have one more transfer now. */
   refusal(address: string, now: number): 'addressFull' | 'prefixFull' | undefined {
     const { limits, isShared } = this.#options;

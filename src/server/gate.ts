@@ -29,6 +29,14 @@ export type Verdict =
   /** The client has begun anew: end what was, start afresh. */
   | 'replace';
 
+/** Port 0, where nobody is, and ports of services that answer what they get: chargen, DNS, NTP, SNMP. */
+const NOBODYS_PORTS: ReadonlySet<number> = new Set([0, 19, 53, 123, 161]);
+
+/** Whether no client asks from that port: a forged request would have us and a service talk to each other. */
+export function isNobodysPort(port: number): boolean {
+  return NOBODYS_PORTS.has(port);
+}
+
 export function transferKey(peer: Address, local: string): string {
   return `${peer.address}|${peer.port}|${local}`;
 }

@@ -12,8 +12,8 @@ export interface HalfOpenLimits {
   readonly perAddress: number;
 }
 
-/** Above so many times a limit, members are given up that may still answer. */
-const HARD = 4;
+/** Above so many times a limit, members are given up that may still answer: the others keep more than half the sessions. */
+const HARD = 2;
 /** How long a client may take to answer the first reply before it is given up for others. */
 const GRACE_MS = 1000;
 /** Members looked at for one to give up. */

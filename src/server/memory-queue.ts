@@ -1,40 +1,57 @@
-/** Who waits for memory: files that do not fit beside what is being read. Whoever has waited longest is first. */
+/**
+ * Who waits for memory: files that do not fit beside what is being read. Where there are too many, and when there is
+ * memory again, chance decides among strangers, so that none who forges requests can be before all others.
+ */
+import type { Jitter } from '../session/jitter.ts';
 import type { Waiting } from './lanes.ts';
 
-/** More are told nothing, and ask again. */
 const MAX_WAITING = 256;
 
 export class MemoryQueue<T extends Pick<Waiting, 'lastRequestAt'>> {
-  readonly #waiting = new Set<T>();
+  readonly #random: Jitter;
+  /** In no order. */
+  readonly #waiting: T[] = [];
+
+  constructor(random: Jitter) {
+    this.#random = random;
+  }
 
   get size(): number {
-    return this.#waiting.size;
+    return this.#waiting.length;
   }
 
-  get isFull(): boolean {
-    return this.#waiting.size >= MAX_WAITING;
-  }
-
-  add(waiting: T): void {
-    this.#waiting.add(waiting);
+  /** @returns one that has to go for it: strangers first, at random. */
+  add(waiting: T, isKnown: (waiting: T) => boolean): T | undefined {
+    const surplus = this.#waiting.length < MAX_WAITING ? undefined : this.#takeRandom((one) => !isKnown(one));
+    this.#waiting.push(waiting);
+    return surplus;
   }
 
   /** @returns whether it waited. */
   delete(waiting: T): boolean {
-    return this.#waiting.delete(waiting);
+    const at = this.#waiting.indexOf(waiting);
+    if (at < 0) return false;
+    this.#waiting.splice(at, 1);
+    return true;
   }
 
-  /** Takes out the first. */
-  take(): T | undefined {
-    const [first] = this.#waiting;
-    if (first !== undefined) this.#waiting.delete(first);
-    return first;
+  /** Takes one out: of the known ones if there are any, at random. */
+  take(isKnown: (waiting: T) => boolean): T | undefined {
+    return this.#takeRandom(isKnown);
   }
 
   /** Takes out everyone who has not asked since `before`. */
   takeSilent(before: number): T[] {
-    const silent = [...this.#waiting].filter(({ lastRequestAt }) => lastRequestAt < before);
-    for (const waiting of silent) this.#waiting.delete(waiting);
+    const silent = this.#waiting.filter(({ lastRequestAt }) => lastRequestAt < before);
+    for (const waiting of silent) this.delete(waiting);
     return silent;
+  }
+
+  #takeRandom(preferred: (waiting: T) => boolean): T | undefined {
+    const some = this.#waiting.filter(preferred);
+    const among = some.length > 0 ? some : this.#waiting;
+    const one = among[this.#random.next(among.length)];
+    if (one !== undefined) this.delete(one);
+    return one;
   }
 }

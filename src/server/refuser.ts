@@ -1,4 +1,5 @@
 /** Tells clients that they get nothing, and our side why. Decides nothing. */
+import type { Denied } from '../content/types.ts';
 import type { ListeningPort } from '../engine/types.ts';
 import { MAX_CONTROL, encodeError } from '../protocol/encode.ts';
 import type { Arrival } from './transfer.ts';
@@ -14,6 +15,10 @@ const MESSAGES: Readonly<Record<Refusal, string>> = {
   route: 'Access violation',
   render: 'Access violation',
 };
+
+export function refusalOf({ tooLarge, by }: Denied): Refusal {
+  return tooLarge === true ? 'too_large' : (by ?? 'access');
+}
 
 export class Refuser {
   readonly #observer: ServerObserver;

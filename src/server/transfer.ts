@@ -71,6 +71,15 @@ export class Transfer {
     this.firstRequestAt = now;
     this.lastRequestAt = now;
   }
+
+  /**
+   * A client that has its file may ask for the same again before its worker has read the last ACK. The request is kept
+   * for the moment that the worker needs.
+   */
+  hold(arrival: Arrival, now: number): void {
+    this.again = arrival;
+    this.againAt = now;
+  }
 }
 
 /**
