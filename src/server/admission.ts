@@ -6,19 +6,20 @@ import type { Content } from '../content/types.ts';
 import type { TransferReport } from '../engine/report.ts';
 import { Jitter } from '../session/jitter.ts';
 import { TRANSFER_STATE, WISH_TO_END } from '../pool/state-cells.ts';
+import type { AdmissionOptions } from './admission-options.ts';
 import { Crowd } from './crowd.ts';
 import { Gate, isNobodysPort, transferKey } from './gate.ts';
 import { Lanes } from './lanes.ts';
-import { Launcher, type LauncherOptions } from './launcher.ts';
+import { Launcher } from './launcher.ts';
 import { hasAcknowledged, runningOf, startRecord, transferRecord, transferView } from './records.ts';
 import { MemoryQueue } from './memory-queue.ts';
 import { Refuser, refusalOf } from './refuser.ts';
 import { RequestTally } from './request-tally.ts';
-import type { Resolved, Resolver } from './resolver.ts';
+import type { Resolved } from './resolver.ts';
 import { Succession } from './succession.ts';
 import { settle } from './settle.ts';
 import { type Arrival, Transfer } from './transfer.ts';
-import { type Ignored, type ServerObserver, type TransferView } from './types.ts';
+import type { Ignored, TransferView } from './types.ts';
 
 /** How often waiting requests are looked at for clients that have given up. */
 const SWEEP_MS = 1000;
@@ -30,19 +31,9 @@ const JUST_ENDED_MS = 250;
 
 /** Where memory is short, whoever has not answered the first reply for so long gives its back. */
 const TIME_TO_ANSWER_MS = 250;
+const KNOWN_TIME_TO_ANSWER_MS = 1000;
 /** How often those are looked for. */
 const TAKE_MEMORY_MS = 50;
-
-export interface AdmissionOptions extends LauncherOptions {
-  readonly resolver: Resolver;
-  readonly observer: ServerObserver;
-  /** Whether an address may ask at all. */
-  readonly mayAsk: (address: string) => boolean;
-  /** Whether an address stands for many nodes, behind NAT: then it has no limit of its own. */
-  readonly isShared: (address: string) => boolean;
-  /** The largest blksize that leaves a local address unfragmented, in bytes. */
-  readonly maxBlksize: (local: string) => number;
-}
 
 export class Admission {
   readonly #options: AdmissionOptions;
@@ -71,7 +62,11 @@ export class Admission {
     this.#refuser = new Refuser(options.observer);
     this.#tally = new RequestTally(options.observer);
     this.#crowd = new Crowd({ limits, isShared, hasAnswered: this.#hasAnswered, seed });
-    this.#succession = new Succession({ clock: options.clock, hasAnswered: this.#hasAnswered, end: this.#endFormer });
+    this.#succession = new Succession({
+      clock: options.clock,
+      hasAnswered: this.#hasAnswered,
+      end: (former) => this.#isRunning(former) && this.#abandon(former),
+    });
     this.#launcher = new Launcher(options, (transfer, report) => this.#ended(transfer, report));
     options.pool.onRoom = () => this.#pump();
   }
@@ -135,9 +130,9 @@ export class Admission {
     }
     const full = this.#crowd.refusal(peer.address, now);
     if (full !== undefined) return this.#tally.ignoreFull(full, arrival);
-    const predecessor = known === undefined ? undefined : this.#giveWay(known);
     const slot = this.#gate.takeSlot();
     if (slot === undefined) return this.#tally.ignore('queueFull', arrival);
+    const predecessor = known === undefined ? undefined : this.#giveWay(known);
     const transfer = new Transfer(++this.#lastId, key, slot, arrival, mode, now);
     this.#options.pool.cells.reset(slot, TRANSFER_STATE.resolving, now);
     this.#gate.enter(transfer);
@@ -178,15 +173,11 @@ export class Admission {
     return this.#active.has(transfer) && !transfer.abandoned;
   }
 
-  readonly #endFormer = (transfer: Transfer): void => {
-    if (this.#isRunning(transfer)) this.#abandon(transfer);
-  };
-
   readonly #isKnown = ({ peer }: Transfer): boolean => this.#crowd.isKnown(peer.address, this.#options.clock.now());
 
   readonly #hasAnswered = ({ slot }: Transfer): boolean => {
     const state = this.#options.pool.cells.state(slot);
-    return state === TRANSFER_STATE.running || state === TRANSFER_STATE.lastBlockSent;
+    return state >= TRANSFER_STATE.running;
   };
 
   /** From now on nobody is admitted, and whoever waits is forgotten: they ask another server, or this one's successor. */
@@ -235,6 +226,8 @@ export class Admission {
 
   /** Gives back what a transfer holds. Only for one that no worker has. */
   #release(transfer: Transfer, isAnswered = false): void {
+    if (transfer.released) return;
+    transfer.released = true;
     this.#gate.leave(transfer);
     transfer.content?.release(isAnswered);
     this.#gate.freeSlot(transfer.slot);
@@ -248,14 +241,15 @@ export class Admission {
   }
 
   /** There may be memory now: one of those that wait is looked for again. */
-  #askAgain(): void {
-    if (this.#thirsty.size === 0) return;
+  readonly #askAgain = (): void => {
+    if (this.#thirsty.size === 0 || this.#draining) return;
     const next = this.#thirsty.take(this.#isKnown);
     if (next !== undefined) this.#resolve(next);
-  }
+  };
 
   /** Puts off a transfer for whose file there is no memory, and takes memory from those that nobody has answered. */
   #awaitMemory(transfer: Transfer): void {
+    transfer.hasWaited = true;
     const surplus = this.#thirsty.add(transfer, this.#isKnown);
     if (surplus !== undefined) this.#drop(surplus, 'busy');
     this.#scheduleSweep();
@@ -263,7 +257,8 @@ export class Admission {
     if (now - this.#tookMemoryAt < TAKE_MEMORY_MS) return;
     this.#tookMemoryAt = now;
     for (const other of this.#active) {
-      if (other.abandoned || now - other.startedAt < TIME_TO_ANSWER_MS) continue;
+      const time = this.#isKnown(other) ? KNOWN_TIME_TO_ANSWER_MS : TIME_TO_ANSWER_MS;
+      if (other.abandoned || now - other.startedAt < time) continue;
       if (this.#options.pool.cells.state(other.slot) === TRANSFER_STATE.unproven) this.#giveUp(other);
     }
   }
@@ -284,6 +279,8 @@ export class Admission {
   #onAnswer(transfer: Transfer, answer: Resolved): void {
     const { filename } = transfer;
     if (answer.kind === 'content') transfer.content = answer;
+    // There was memory for it: there may be for the next, of the same file for instance.
+    if (transfer.hasWaited && !(answer.kind === 'busy')) queueMicrotask(this.#askAgain);
     if (transfer.abandoned) return this.#release(transfer);
     if (this.#draining) return this.#drop(transfer, 'draining');
     switch (answer.kind) {
@@ -360,7 +357,7 @@ export class Admission {
   #onComplete(transfer: Transfer): void {
     this.#crowd.completed(transfer.peer.address, this.#options.clock.now());
     const former = this.#succession.take(transfer);
-    if (former !== undefined) this.#endFormer(former);
+    if (former !== undefined && this.#isRunning(former)) this.#abandon(former);
   }
 
   #record(transfer: Transfer, report: TransferReport): void {

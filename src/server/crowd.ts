@@ -20,7 +20,7 @@ export interface CrowdLimits {
 
 export interface CrowdMember {
   readonly peer: { readonly address: string };
-  readonly firstRequestAt: number;
+  readonly startedAt: number;
   /** Where it stands among those that nobody has answered. */
   place: Place<CrowdMember> | undefined;
 }
@@ -57,9 +57,9 @@ export class Crowd<T extends CrowdMember> {
       const answered = this.#shares.ofAddress(address) - this.#halfOpen.countOfAddress(address);
       if (answered >= limits.sessionsPerAddress) return 'addressFull';
     }
-    if (this.#shares.total < limits.sessionsPerPrefix4) return undefined;
-    const prefix = prefixOf(address);
     const most = address.includes(':') ? limits.sessionsPerPrefix6 : limits.sessionsPerPrefix4;
+    if (this.#shares.total < most) return undefined;
+    const prefix = prefixOf(address);
     if (this.#shares.ofPrefix(prefix) < most || this.#known.has(address, now)) return undefined;
     const answered = this.#shares.ofPrefix(prefix) - this.#halfOpen.countOfPrefix(prefix);
     return answered >= most ? 'prefixFull' : undefined;

@@ -1,7 +1,7 @@
 /**
  * Transfers that nobody has answered yet. A forged sender never answers, and whoever forges one can forge thousands:
  * together they may hold so much and no more. Where there are too many, one is given up at random among those of the
- * address, or else of the network, that has the most. Knows counts and ages; the owner says who has answered.
+ * address, or else of the network, that has more than its share, or else of all. Knows counts and ages; the owner says who has answered.
  */
 import type { Jitter } from '../session/jitter.ts';
 
@@ -20,8 +20,8 @@ const GRACE_MS = 1000;
 const TRIES = 4;
 
 export interface HalfOpenMember {
-  /** When it began, in milliseconds. */
-  readonly firstRequestAt: number;
+  /** When its first reply left, in milliseconds; 0 before. */
+  readonly startedAt: number;
 }
 
 /** A member and where it stands in each list. */
@@ -39,7 +39,9 @@ export class HalfOpen<T extends HalfOpenMember> {
   readonly #limits: HalfOpenLimits;
   readonly #hasAnswered: (member: T) => boolean;
   readonly #random: Jitter;
-  readonly #all: Place<T>[] = [];
+  /** Of addresses that are not known, and of those that are: neither costs the other its place. */
+  readonly #strangers: Place<T>[] = [];
+  readonly #known: Place<T>[] = [];
   readonly #addresses = new Map<string, Place<T>[]>();
   readonly #prefixes = new Map<string, Place<T>[]>();
 
@@ -54,10 +56,8 @@ export class HalfOpen<T extends HalfOpenMember> {
   enter(member: T, address: string, prefix: string | undefined): Place<T> {
     const place: Place<T> = { member, address, prefix, inAll: -1, inAddress: -1, inPrefix: -1 };
     place.inAddress = addTo(this.#addresses, address, place);
-    if (prefix !== undefined) {
-      place.inPrefix = addTo(this.#prefixes, prefix, place);
-      place.inAll = this.#all.push(place) - 1;
-    }
+    place.inAll = this.#allLike(place).push(place) - 1;
+    if (prefix !== undefined) place.inPrefix = addTo(this.#prefixes, prefix, place);
     return place;
   }
 
@@ -65,9 +65,8 @@ export class HalfOpen<T extends HalfOpenMember> {
   leave(place: Place<T>): void {
     if (place.inAddress < 0) return;
     removeFrom(this.#addresses, place.address, place, 'inAddress');
-    if (place.prefix === undefined) return;
-    removeFrom(this.#prefixes, place.prefix, place, 'inPrefix');
-    remove(this.#all, place, 'inAll');
+    remove(this.#allLike(place), place, 'inAll');
+    if (place.prefix !== undefined) removeFrom(this.#prefixes, place.prefix, place, 'inPrefix');
   }
 
   /** How many of an address have not answered. Looks at each. */
@@ -84,16 +83,19 @@ export class HalfOpen<T extends HalfOpenMember> {
   surplus(place: Place<T>, isShared: boolean, now: number): T | undefined {
     const { address, prefix } = place;
     const { total, perPrefix, perAddress } = this.#limits;
-    const ofAddress = this.#addresses.get(address)!;
-    if (!isShared && ofAddress.length > perAddress) return this.#pick(ofAddress, perAddress, place, now);
-    if (prefix === undefined) return undefined;
-    const ofPrefix = this.#prefixes.get(prefix)!;
-    if (ofPrefix.length > perPrefix) return this.#pick(ofPrefix, perPrefix, place, now);
-    return this.#all.length > total ? this.#pick(this.#all, total, place, now) : undefined;
+    return (
+      (isShared ? undefined : this.#pick(this.#addresses.get(address), perAddress, place, now)) ??
+      (prefix === undefined ? undefined : this.#pick(this.#prefixes.get(prefix), perPrefix, place, now)) ??
+      this.#pick(this.#allLike(place), total, place, now)
+    );
   }
 
-  /** One at random of a list that is too long: of those looked at, one of the fullest network. */
-  #pick(places: readonly Place<T>[], limit: number, newest: Place<T>, now: number): T | undefined {
+  #allLike({ prefix }: Place<T>): Place<T>[] {
+    return prefix === undefined ? this.#known : this.#strangers;
+  }
+
+  /** One at random of a list that is too long: of those looked at, one of a network that has more than its share. */
+  #pick(places: readonly Place<T>[] = [], limit: number, newest: Place<T>, now: number): T | undefined {
     let found: Place<T> | undefined;
     for (let tries = 0; tries < TRIES && places.length > limit; tries++) {
       const place = places[this.#random.next(places.length)]!;
@@ -102,16 +104,18 @@ export class HalfOpen<T extends HalfOpenMember> {
         continue;
       }
       if (place === newest) continue;
-      const isLate = now - place.member.firstRequestAt >= GRACE_MS;
+      const { startedAt } = place.member;
+      const isLate = startedAt > 0 && now - startedAt >= GRACE_MS;
       if (!isLate && places.length <= HARD * limit) continue;
-      if (found === undefined || this.#sizeOf(place) > this.#sizeOf(found)) found = place;
+      if (found === undefined || this.#excess(place) > this.#excess(found)) found = place;
     }
     return found?.member;
   }
 
-  /** How many of its network there are. */
-  #sizeOf({ prefix }: Place<T>): number {
-    return prefix === undefined ? 0 : (this.#prefixes.get(prefix)?.length ?? 0);
+  /** How many its network has if that is more than its share, 0 otherwise: a rack that boots is no reason. */
+  #excess({ prefix }: Place<T>): number {
+    const size = prefix === undefined ? 0 : (this.#prefixes.get(prefix)?.length ?? 0);
+    return size > this.#limits.perPrefix ? size : 0;
   }
 
   #count(places: readonly Place<T>[] = []): number {

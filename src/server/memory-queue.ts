@@ -22,7 +22,9 @@ export class MemoryQueue<T extends Pick<Waiting, 'lastRequestAt'>> {
 
   /** @returns one that has to go for it: strangers first, at random. */
   add(waiting: T, isKnown: (waiting: T) => boolean): T | undefined {
-    const surplus = this.#waiting.length < MAX_WAITING ? undefined : this.#takeRandom((one) => !isKnown(one));
+    const isFull = this.#waiting.length >= MAX_WAITING;
+    if (isFull && !isKnown(waiting) && this.#waiting.every(isKnown)) return waiting;
+    const surplus = isFull ? this.#takeRandom((one) => !isKnown(one)) : undefined;
     this.#waiting.push(waiting);
     return surplus;
   }
@@ -35,9 +37,9 @@ export class MemoryQueue<T extends Pick<Waiting, 'lastRequestAt'>> {
     return true;
   }
 
-  /** Takes one out: of the known ones if there are any, at random. */
+  /** Takes one out at random: three times out of four of the known ones, whose files may not fit for long. */
   take(isKnown: (waiting: T) => boolean): T | undefined {
-    return this.#takeRandom(isKnown);
+    return this.#takeRandom(this.#random.next(4) > 0 ? isKnown : () => true);
   }
 
   /** Takes out everyone who has not asked since `before`. */

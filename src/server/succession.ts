@@ -11,7 +11,7 @@ export interface SuccessionOptions<T> {
   readonly clock: Clock;
   readonly hasAnswered: (successor: T) => boolean;
   /** Ends a former transfer whose client has answered the next one. It may have ended by itself. */
-  readonly end: (predecessor: T) => void;
+  readonly end: (predecessor: T) => unknown;
 }
 
 export class Succession<T> {

@@ -44,6 +44,10 @@ export class Transfer {
   abandoned = false;
   /** Abandoned because nobody had answered it, and others needed its place. */
   givenUp = false;
+  /** What it held has been given back. */
+  released = false;
+  /** It had to wait for memory. */
+  hasWaited = false;
   content: Content | undefined;
   settled: Settled | undefined;
   /** The OACK, if there is one, from the negotiation until a worker has it. */

@@ -56,7 +56,7 @@ async function overtaken(desk: Desk, flood: Flood, name: string, client: string)
 describe('a flood of requests for configs of nodes that nobody knows', () => {
   it.each([
     ['template', TEMPLATE, 100],
-    ['handler', WAITS, 450],
+    ['handler', WAITS, 800],
   ] as const)('does not hold up a node of the inventory: %s', async (_, route, most) => {
     const desk = await Desk.open(FILES, [route], { inventory: 'nodes.yaml' });
     const flood = new Flood(desk, 1000);

@@ -88,12 +88,12 @@ describe('a flood of forged requests', () => {
       await world.pass(1000);
     }
     const client = world.client('192.168.7.7');
-    client.ask('big');
     forge(world, 200, (number) => `10.${number % 40}.99.${number & 255}`, 'big', options);
+    client.ask('big');
     await world.pass(5);
     expect(client.texts).toEqual(['DATA 1 +512']);
     await download(world, client);
-    expect(world.transfers.at(-1)).toMatchObject({ file: 'big', outcome: 'complete' });
+    expect(world.transfers.filter(({ outcome }) => outcome === 'complete')).toMatchObject([{ file: 'big' }]);
     expect(world.server.stats().ignoredTotal['unanswered']).toBeGreaterThan(3000);
     await world.pass(1500);
     forge(world, 1, () => '10.1.1.1');

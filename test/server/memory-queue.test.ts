@@ -15,11 +15,12 @@ function stranger(number: number, lastRequestAt = 0): One {
 }
 
 describe('MemoryQueue', () => {
-  it('gives memory to a known node before any stranger', () => {
+  it('gives memory to known nodes first, mostly', () => {
     const queue = new MemoryQueue<One>(new Jitter(1));
     for (let number = 0; number < 200; number++) queue.add(stranger(number), isKnown);
-    queue.add({ name: 'node', known: true, lastRequestAt: 0 }, isKnown);
-    expect(queue.take(isKnown)?.name).toBe('node');
+    for (let number = 0; number < 50; number++) queue.add({ name: 'node', known: true, lastRequestAt: 0 }, isKnown);
+    const taken = Array.from({ length: 40 }, () => queue.take(isKnown)!.name);
+    expect(taken.filter((name) => name === 'node').length).toBeGreaterThan(20);
   });
 
   it('that is full lets a stranger go for the newest, and never a known node', () => {
@@ -31,6 +32,14 @@ describe('MemoryQueue', () => {
     expect(queue.size).toBe(256);
     expect(gone).toHaveLength(5000 - 240);
     expect(gone.filter(isKnown)).toEqual([]);
+  });
+
+  it('that is full of known nodes turns a stranger away', () => {
+    const queue = new MemoryQueue<One>(new Jitter(1));
+    for (let number = 0; number < 256; number++) queue.add({ name: 'node', known: true, lastRequestAt: 0 }, isKnown);
+    const last = stranger(1);
+    expect(queue.add(last, isKnown)).toBe(last);
+    expect(queue.size).toBe(256);
   });
 
   it('leaves the first strangers no more of a chance than the last', () => {
