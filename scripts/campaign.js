@@ -1,0 +1,25 @@
+// What takes too long for every change: run it before a release. Goes through all of it, and exits with 1 when anything
+// has failed.
+import { spawnSync } from 'node:child_process';
+
+const RUNS = [
+  {
+    what: '2,000 seeds of the storm on virtual time',
+    command: 'npx vitest run test/server/storm.test.ts',
+    env: { REVEILLE_SEEDS: '2000' },
+  },
+  { what: '100,000 transfers on each engine', command: 'npm run --silent test:endurance', env: {} },
+  { what: '1,000 nodes boot while the channel moves', command: 'npm run --silent test:mixed', env: {} },
+  { what: 'honest nodes in floods of forged requests', command: 'npm run --silent test:flood', env: {} },
+];
+
+let failed = 0;
+for (const { what, command, env } of RUNS) {
+  process.stdout.write(`\n== ${what}: ${command}\n`);
+  const begun = performance.now();
+  const { status } = spawnSync(command, { shell: true, stdio: 'inherit', env: { ...process.env, ...env } });
+  const seconds = Math.round((performance.now() - begun) / 1000);
+  process.stdout.write(`== ${status === 0 ? 'passed' : 'FAILED'} after ${seconds} s\n`);
+  if (status !== 0) failed++;
+}
+process.exitCode = failed === 0 ? 0 : 1;

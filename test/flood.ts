@@ -1,0 +1,113 @@
+/**
+ * Honest nodes while somebody floods the server with forged requests: those that have booted of late, and strangers. In a
+ * network namespace of its own, where ICMP errors to the forged addresses are dropped, as in a network that has none of
+ * them. Exits with 1 when a node fails or waits too long.
+ *
+ *   npm run test:flood -- [--seconds 10] [--rate 6000]
+ *
+ * Needs root, cc, ip and nft, and a build.
+ */
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { randomFillSync } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { fetchFile } from '../src/client/fetch.ts';
+import { ServedStoreProcess } from './support/served-store.ts';
+
+const KNOWN_P99_MS = 250;
+const STRANGER_MS = 5000;
+const NODES = 20;
+const OPTIONS = ['tsize', '0', 'blksize', '1468', 'windowsize', '4'];
+/** What is asked for, and with which options: each is a flood of its own. */
+const FLOODS: readonly (readonly [name: string, asked: readonly string[]])[] = [
+  ['plain requests for a kernel', ['kernel']],
+  ['probes of a kernel', ['kernel', ...OPTIONS]],
+  ['plain requests for a small file', ['small']],
+];
+
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '10' },
+    rate: { type: 'string', default: '6000' },
+    inside: { type: 'boolean', default: false },
+  },
+});
+
+/** Runs this very command where nobody else's packets are. */
+function enterNamespace(): number {
+  const drop = 'nft add table ip t && nft add chain ip t o "{ type filter hook output priority 0; }"';
+  const rule = 'nft add rule ip t o icmp type destination-unreachable drop';
+  const script = `ip link set lo up && ${drop} && ${rule} && exec "$@"`;
+  const command = [process.execPath, ...process.execArgv, ...process.argv.slice(1), '--inside'];
+  const { status } = spawnSync('unshare', ['--net', 'sh', '-c', script, 'sh', ...command], { stdio: 'inherit' });
+  return status ?? 1;
+}
+
+async function fetchSmall(port: number, local: string): Promise<number> {
+  const begun = performance.now();
+  const { outcome } = await fetchFile({
+    server: { address: '127.0.0.1', port },
+    filename: 'small',
+    mode: 'octet',
+    wish: {},
+    local,
+    lingerMs: 0,
+    sink: { write: () => {} },
+  });
+  return outcome === 'complete' ? performance.now() - begun : Number.POSITIVE_INFINITY;
+}
+
+/** Nodes that fetch a small file again and again until the time is over. @returns how long each fetch took. */
+async function fetchUntil(port: number, end: number, address: (turn: number) => string): Promise<number[]> {
+  const took: number[] = [];
+  for (let turn = 0; performance.now() < end; turn++) {
+    // oxlint-disable-next-line no-await-in-loop -- a node asks for one file after the other.
+    took.push(await fetchSmall(port, address(turn)));
+  }
+  return took;
+}
+
+async function main(): Promise<number> {
+  const folder = mkdtempSync(join(tmpdir(), 'reveille-flood-'));
+  const root = join(folder, 'root');
+  mkdirSync(root);
+  writeFileSync(join(root, 'kernel'), randomFillSync(Buffer.alloc(20 * 2 ** 20)));
+  writeFileSync(join(root, 'small'), randomFillSync(Buffer.alloc(300)));
+  const flooder = join(folder, 'flood');
+  execFileSync('cc', ['-O2', '-o', flooder, join(import.meta.dirname, 'support/flood.c')], { stdio: 'inherit' });
+  const server = new ServedStoreProcess([root, '--workers', '1']);
+  await server.start();
+  const { port } = server.address;
+  let failed = 0;
+  for (const [name, asked] of FLOODS) {
+    const known = Array.from({ length: NODES }, (_, node) => `127.200.0.${node + 1}`);
+    // oxlint-disable-next-line no-await-in-loop -- one flood after the other.
+    await Promise.all(known.map((address) => fetchSmall(port, address)));
+    const flood = spawn(flooder, [String(port), values.rate, values.seconds, ...asked], { stdio: 'inherit' });
+    const end = performance.now() + 1000 * Number(values.seconds);
+    // oxlint-disable-next-line no-await-in-loop -- see above.
+    const [ofKnown, ofStrangers] = await Promise.all([
+      Promise.all(known.map((address) => fetchUntil(port, end, () => address))),
+      Promise.all(
+        [0, 1, 2, 3].map((row) => fetchUntil(port, end, (turn) => `127.${201 + row}.${turn >> 8}.${turn & 255}`)),
+      ),
+    ]);
+    flood.kill();
+    const sorted = ofKnown.flat().toSorted((one, other) => one - other);
+    const p99 = sorted[Math.floor(sorted.length * 0.99)]!;
+    const slowest = Math.max(...ofStrangers.flat());
+    const isBad = p99 > KNOWN_P99_MS || sorted.at(-1) === Number.POSITIVE_INFINITY || slowest > STRANGER_MS;
+    if (isBad) failed++;
+    process.stdout.write(
+      `${name}, ${values.rate}/s: ${sorted.length} fetches of known nodes, p99 ${p99.toFixed(1)} ms, slowest ${sorted.at(-1)!.toFixed(0)} ms; ` +
+        `${ofStrangers.flat().length} of strangers, slowest ${slowest.toFixed(0)} ms${isBad ? ': too slow' : ''}\n`,
+    );
+  }
+  await server.end('SIGKILL');
+  rmSync(folder, { recursive: true });
+  return failed === 0 ? 0 : 1;
+}
+
+process.exitCode = values.inside ? await main() : enterNamespace();

@@ -1,0 +1,66 @@
+/*
+ * Read requests from forged loopback addresses, by a raw socket: flood PORT PER_SECOND SECONDS NAME [OPTION VALUE]...
+ * Prints how many it has sent. Run it in a network namespace of its own, as root.
+ */
+#include <arpa/inet.h>
+#include <netinet/ip.h>
+#include <netinet/udp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+static double now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec + time.tv_nsec / 1e9;
+}
+
+int main(int count, char **arguments) {
+  if (count < 5) {
+    fprintf(stderr, "Expected PORT PER_SECOND SECONDS NAME [OPTION VALUE]...\n");
+    return 2;
+  }
+  double rate = atof(arguments[2]), seconds = atof(arguments[3]);
+  unsigned char packet[1500] = {0};
+  struct iphdr *ip = (struct iphdr *)packet;
+  struct udphdr *udp = (struct udphdr *)(packet + sizeof *ip);
+  unsigned char *request = packet + sizeof *ip + sizeof *udp;
+  size_t length = 2;
+  request[1] = 1;
+  for (int at = 4; at < count; at++) {
+    length += snprintf((char *)request + length, 1000 - length, "%s", arguments[at]) + 1;
+    if (at == 4) length += snprintf((char *)request + length, 1000 - length, "octet") + 1;
+  }
+  ip->version = 4;
+  ip->ihl = 5;
+  ip->ttl = 64;
+  ip->protocol = IPPROTO_UDP;
+  ip->daddr = htonl(INADDR_LOOPBACK);
+  udp->dest = htons(atoi(arguments[1]));
+  udp->len = htons(sizeof *udp + length);
+  int raw = socket(AF_INET, SOCK_RAW, IPPROTO_RAW);
+  if (raw < 0) {
+    perror("socket");
+    return 1;
+  }
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  double start = now();
+  long sent = 0;
+  while (now() - start < seconds) {
+    while (sent < (now() - start) * rate) {
+      uint32_t random = (uint32_t)lrand48();
+      /* 127.1.0.0 to 127.127.255.255: networks that no honest node of the test is in. */
+      ip->saddr = htonl(0x7f000000u | ((1 + random % 127) << 16) | ((uint32_t)lrand48() & 0xffff));
+      udp->source = htons(1024 + lrand48() % 60000);
+      sendto(raw, packet, sizeof *ip + sizeof *udp + length, 0, (struct sockaddr *)&to, sizeof to);
+      sent++;
+    }
+    usleep(200);
+  }
+  printf("%ld\n", sent);
+  return 0;
+}
