@@ -132,7 +132,7 @@ export class Admission {
     if (full !== undefined) return this.#tally.ignoreFull(full, arrival);
     const slot = this.#gate.takeSlot();
     if (slot === undefined) return this.#tally.ignore('queueFull', arrival);
-    const predecessor = known === undefined ? undefined : this.#giveWay(known);
+    const predecessor = known === undefined ? undefined : this.#giveWay(known, now);
     const transfer = new Transfer(++this.#lastId, key, slot, arrival, mode, now);
     this.#options.pool.cells.reset(slot, TRANSFER_STATE.resolving, now);
     this.#gate.enter(transfer);
@@ -158,8 +158,9 @@ export class Admission {
    *
    * @returns the transfer that goes on until the new one has been answered: for all we know the request is forged.
    */
-  #giveWay(known: Transfer): Transfer | undefined {
-    if (this.#active.has(known) && this.#hasAnswered(known)) {
+  #giveWay(known: Transfer, now: number): Transfer | undefined {
+    // One that stands still would send its block again, into the middle of the new transfer: that is over.
+    if (this.#active.has(known) && this.#hasAnswered(known) && this.#gate.isAlive(known, now)) {
       this.#gate.leave(known);
       return known;
     }

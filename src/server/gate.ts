@@ -72,10 +72,15 @@ export class Gate<T extends Guarded> {
       case TRANSFER_STATE.running:
       // A small file is all under way with its first window: that alone does not mean its client is done.
       case TRANSFER_STATE.lastBlockSent:
-        return this.#cells.silence(known.slot, now) < ALIVE_MS ? 'ignore' : 'replace';
+        return this.isAlive(known, now) ? 'ignore' : 'replace';
       default:
         return 'replace';
     }
+  }
+
+  /** Whether its client has answered of late. */
+  isAlive({ slot }: T, now: number): boolean {
+    return this.#cells.silence(slot, now) < ALIVE_MS;
   }
 
   /** A slot for a new transfer, or undefined when all are taken. */
