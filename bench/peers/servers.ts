@@ -23,6 +23,15 @@ function programOf(dist: string): string {
   return join(folder, bin.reveille);
 }
 
+/** The client asks from one address for thousands of nodes, which no rack does. Builds before these limits do not know them. */
+const WITHOUT_LIMITS = [
+  '--half-open',
+  '--half-open-per-network',
+  '--half-open-per-address',
+  '--sessions-per-address',
+  '--sessions-per-network4',
+].flatMap((flag) => [flag, '100000']);
+
 /** Reveille with one worker. @param dist another build than this one's. */
 export function reveille(engine: 'linux' | 'portable', dist?: string): Contender {
   const main = dist === undefined ? REVEILLE : programOf(dist);
@@ -47,6 +56,7 @@ export function reveille(engine: 'linux' | 'portable', dist?: string): Contender
       '--no-hint',
       '--log-level',
       'error',
+      ...(dist === undefined ? WITHOUT_LIMITS : []),
     ],
   };
 }
