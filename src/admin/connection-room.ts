@@ -1,14 +1,14 @@
 /**
- * Who may stay connected to the admin address: so many in all, so many of one address, and whoever comes new before
- * those that do nothing. Health and metrics must be had whatever others hold open. Knows sockets by their use; no HTTP.
+ * Limits for connections to the admin address, in all and of one address. A newcomer takes the place of one that does
+ * nothing. Health and metrics must be had whatever others hold open. Knows sockets by their use; no HTTP.
  */
 
 /** Connections at once: some scrapers, some probes and a few people. */
 const MAX_CONNECTIONS = 128;
-/** Of one address. */
+/** Connections of one address at once. */
 const MAX_CONNECTIONS_EACH = 64;
 
-/** What is known of a connection here. */
+/** A connection, as far as it matters here: who has it, and its end. */
 export interface Connected {
   readonly remoteAddress?: string | undefined;
   destroy(): unknown;
@@ -67,8 +67,8 @@ export class ConnectionRoom<T extends Connected> {
   }
 
   /**
-   * Who goes: an idle one before one that is being answered, then one of the address that has most, then the longest
-   * quiet. @param address whose; default: anyone's.
+   * The guest that must go: an idle one before one that is being answered, then one of the address that has most, then
+   * the longest quiet. @param address whose; default: anyone's.
    */
   #leaving(address?: string): Guest<T> | undefined {
     let leaves: Guest<T> | undefined;

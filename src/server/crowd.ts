@@ -4,9 +4,10 @@
  * lock a rack out by forging its neighbours. Decides; ends nothing itself.
  */
 import { Jitter } from '../session/jitter.ts';
+import { prefixOf } from '../text/address-prefix.ts';
 import { HalfOpen, type HalfOpenLimits, type Place } from './half-open.ts';
 import { KnownAddresses } from './known-addresses.ts';
-import { prefixOf } from './prefix.ts';
+
 import { SessionShares } from './session-shares.ts';
 
 export interface CrowdLimits {

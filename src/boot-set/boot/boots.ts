@@ -217,7 +217,7 @@ export class Boots {
     }
     if (stage === 'zero') this.#endAll(strand, now);
     const before = pins.find(strand, channel);
-    // Whoever has answered at this address once is there.
+    // A node that has answered at this address once is really there.
     const provisional = before === undefined ? true : before.record.provisional;
     const record = {
       node: strand,

@@ -26,7 +26,7 @@ const SET_MS = 1000;
 export class Pin {
   /** Times are those of SteadyTime. */
   record: PinRecord;
-  /** What was last handed to the store. */
+  /** The record that was last handed to the store. */
   saved: PinRecord;
   /** The same as the store has it: times by the wall clock. */
   stored: PinRecord;
@@ -227,7 +227,7 @@ export class PinTable {
     return record !== saved || Math.abs(stored.usedAt - this.#time.toWall(record.usedAt)) > SET_MS;
   }
 
-  /** What the store is to have of a pin, noted as handed over. Its beginning is what it is known by, and stays. */
+  /** The record for the store, noted as handed over. Its creation time stays: it identifies the pin. */
   #toStored(pin: Pin): PinRecord {
     const { record, stored } = pin;
     const uptime = this.#uptime();

@@ -2,11 +2,11 @@
  * The pins that no client has answered under yet, by the network of their address: anyone can send a request in any
  * name, so each network has room for so many. Knows which of them goes first; drops none itself.
  */
-import { isV6Prefix, prefixOf } from '../node/address-prefix.ts';
+import { isV6Prefix, prefixOf } from '../../text/address-prefix.ts';
 
-/** Of one /24 of IPv4. */
+/** Provisional pins of a /24 of IPv4, at most. */
 const PROVISIONAL_PER_V4_PREFIX = 2048;
-/** Of one /64 of IPv6. */
+/** Provisional pins of a /64 of IPv6, at most. */
 const PROVISIONAL_PER_V6_PREFIX = 8192;
 
 interface Placed {

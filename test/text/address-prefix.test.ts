@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { prefixOf } from '../../src/server/prefix.ts';
+import { prefixOf } from '../../src/text/address-prefix.ts';
 
 it.each([
   ['10.1.2.3', '10.1.2.254', '10.1.3.3'],
@@ -7,7 +7,7 @@ it.each([
   ['::1', '::2:3:4:5', '1::1'],
   ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::', '2001:db8:1:3::'],
   ['fe80::1%eth0', 'fe80::2%eth0', 'fe80::1%eth1'],
-  ['::ffff:10.0.0.1', '::ffff:10.0.0.2', '1::10.0.0.1'],
+  ['::ffff:10.0.0.1', '::ffff:10.0.0.2', '::ffff:10.0.1.1'],
 ])('%s is in one network with %s, and not with %s', (address, neighbour, stranger) => {
   expect(prefixOf(address)).toBe(prefixOf(neighbour));
   expect(prefixOf(address)).not.toBe(prefixOf(stranger));
