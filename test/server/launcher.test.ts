@@ -1,12 +1,13 @@
 import { expect, it } from 'vitest';
 import { shareBytes } from '../../src/bytes/shared-bytes.ts';
 import type { NoPort, TransferPort } from '../../src/engine/types.ts';
-import { type Pool, faultReport } from '../../src/pool/pool.ts';
+import { faultReport } from '../../src/pool/pool.ts';
 import { allocateCells, StateCells } from '../../src/pool/state-cells.ts';
 import { UNNEGOTIATED } from '../../src/protocol/negotiate.ts';
 import { Launcher } from '../../src/server/launcher.ts';
 import { DEFAULT_LIMITS } from '../../src/server/server.ts';
 import { Transfer } from '../../src/server/transfer.ts';
+import { acceptingPool } from './accepting-pool.ts';
 
 const BUSY = '10.0.0.1';
 const OTHER = '10.0.0.2';
@@ -24,16 +25,7 @@ function transferAt(local: string, slot: number): Transfer {
 /** A launcher whose engine answers in turn what it is given. */
 function launcherWith(answers: (NoPort | 'port')[]) {
   const cells = new StateCells(allocateCells(8));
-  const pool: Pool = {
-    cells,
-    workersLost: 0,
-    start: () => true,
-    hasRoom: true,
-    onEnded: () => {},
-    onRoom: () => {},
-    figures: () => expect.fail(),
-    close: async () => {},
-  };
+  const pool = acceptingPool(cells);
   const port: TransferPort = {
     fd: 9,
     peerWord: 0,

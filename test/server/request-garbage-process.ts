@@ -4,12 +4,12 @@
  */
 import { shareBytes } from '../../src/bytes/shared-bytes.ts';
 import type { Source } from '../../src/content/types.ts';
-import type { Pool } from '../../src/pool/pool.ts';
 import { allocateCells, StateCells } from '../../src/pool/state-cells.ts';
 import { Admission } from '../../src/server/admission.ts';
 import { RequestReader } from '../../src/server/request-reader.ts';
 import { Resolver } from '../../src/server/resolver.ts';
 import { DEFAULT_LIMITS } from '../../src/server/server.ts';
+import { acceptingPool } from './accepting-pool.ts';
 
 const REQUESTS = 5000;
 const WARM_UP = 20_000;
@@ -17,18 +17,7 @@ const WARM_UP = 20_000;
 const PORT = { local: { address: '10.0.0.1', port: 69 }, reply: () => {}, close: async () => {} };
 const handle = shareBytes(new Uint8Array(100_000));
 const cells = new StateCells(allocateCells(16));
-const pool: Pool = {
-  cells,
-  workersLost: 0,
-  start: () => true,
-  hasRoom: true,
-  onEnded: () => {},
-  onRoom: () => {},
-  figures: () => {
-    throw new Error('not asked');
-  },
-  close: async () => {},
-};
+const pool = acceptingPool(cells);
 const source: Source = {
   open: ({ filename }) =>
     filename === 'vmlinuz' ? { kind: 'content', handle, label: filename, release: () => {} } : { kind: 'missing' },

@@ -6,13 +6,14 @@ import type { Source } from '../../src/content/types.ts';
 import { allocateCounters, counterRow } from '../../src/engine/counters.ts';
 import { shareBytes } from '../../src/bytes/shared-bytes.ts';
 import { type Engine, HEALTHY, type Link } from '../../src/engine/types.ts';
-import type { Pool, TransferOrder } from '../../src/pool/pool.ts';
+import type { TransferOrder } from '../../src/pool/pool.ts';
 import { allocateCells, StateCells } from '../../src/pool/state-cells.ts';
 import { TransferRunner } from '../../src/pool/transfer-runner.ts';
 import { Admission } from '../../src/server/admission.ts';
 import { type ReadRequest, RequestReader } from '../../src/server/request-reader.ts';
 import { Resolver } from '../../src/server/resolver.ts';
 import { DEFAULT_LIMITS } from '../../src/server/server.ts';
+import { acceptingPool } from './accepting-pool.ts';
 
 const TRANSFERS = 5000;
 const WARM_UP = 500;
@@ -49,17 +50,7 @@ async function bytesEach(begin: (number: number) => void): Promise<number> {
 
 it(`a running transfer takes at most ${MAX_BYTES.main} bytes of the main thread's heap`, async () => {
   const cells = new StateCells(allocateCells(2 * TRANSFERS));
-  // As a pool on threads does, it keeps nothing of an order: what has been sent is the worker's.
-  const pool: Pool = {
-    cells,
-    workersLost: 0,
-    start: () => true,
-    hasRoom: true,
-    onEnded: () => {},
-    onRoom: () => {},
-    figures: () => expect.fail(),
-    close: async () => {},
-  };
+  const pool = acceptingPool(cells);
   const source: Source = { open: async () => ({ kind: 'content', handle, label: 'vmlinuz', release: () => {} }) };
   const admission = new Admission({
     clock,
