@@ -356,7 +356,7 @@ export class Admission {
 
   /** The client has confirmed the last block: it is at that address, and has no use for what it asked for before. */
   #onComplete(transfer: Transfer): void {
-    this.#crowd.completed(transfer.peer.address, this.#options.clock.now());
+    this.#crowd.completed(transfer, this.#options.clock.now());
     const former = this.#succession.take(transfer);
     if (former !== undefined && this.#isRunning(former)) this.#abandon(former);
   }

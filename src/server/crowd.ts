@@ -4,11 +4,8 @@
  * lock a rack out by forging its neighbours. Decides; ends nothing itself.
  */
 import { Jitter } from '../session/jitter.ts';
-import { prefixOf } from '../text/address-prefix.ts';
-import { HalfOpen, type HalfOpenLimits, type Place } from './half-open.ts';
-import { KnownAddresses } from './known-addresses.ts';
-
-import { SessionShares } from './session-shares.ts';
+import { ClientAddresses } from './client-addresses.ts';
+import { HalfOpen, type HalfOpenLimits, type HalfOpenMember } from './half-open.ts';
 
 export interface CrowdLimits {
   readonly halfOpen: HalfOpenLimits;
@@ -19,11 +16,8 @@ export interface CrowdLimits {
   readonly sessionsPerPrefix6: number;
 }
 
-export interface CrowdMember {
+export interface CrowdMember<T> extends HalfOpenMember<T> {
   readonly peer: { readonly address: string };
-  readonly startedAt: number;
-  /** Where it stands among those that nobody has answered. */
-  place: Place<CrowdMember> | undefined;
 }
 
 export interface CrowdOptions<T> {
@@ -34,58 +28,56 @@ export interface CrowdOptions<T> {
   readonly seed: number;
 }
 
-export class Crowd<T extends CrowdMember> {
+export class Crowd<T extends CrowdMember<T>> {
   readonly #options: CrowdOptions<T>;
-  readonly #halfOpen: HalfOpen<CrowdMember>;
-  readonly #known = new KnownAddresses();
-  readonly #shares = new SessionShares();
+  readonly #halfOpen: HalfOpen<T>;
+  readonly #addresses = new ClientAddresses<T>();
 
   constructor(options: CrowdOptions<T>) {
     this.#options = options;
-    const { limits, hasAnswered, seed } = options;
-    this.#halfOpen = new HalfOpen(limits.halfOpen, hasAnswered as (member: CrowdMember) => boolean, new Jitter(seed));
+    const { limits, hasAnswered, isShared, seed } = options;
+    this.#halfOpen = new HalfOpen({ limits: limits.halfOpen, hasAnswered, isShared, random: new Jitter(seed) });
   }
 
   isKnown(address: string, now: number): boolean {
-    return this.#known.has(address, now);
+    return this.#addresses.isKnown(this.#addresses.find(address), now);
   }
 
   /** Why the address may not have one more transfer now. */
   refusal(address: string, now: number): 'addressFull' | 'prefixFull' | undefined {
     const { limits, isShared } = this.#options;
-    // What is forged is half-open, and must not count against the one whose address it bears.
-    if (this.#shares.ofAddress(address) >= limits.sessionsPerAddress && !isShared(address)) {
-      const answered = this.#shares.ofAddress(address) - this.#halfOpen.countOfAddress(address);
-      if (answered >= limits.sessionsPerAddress) return 'addressFull';
-    }
     const most = address.includes(':') ? limits.sessionsPerPrefix6 : limits.sessionsPerPrefix4;
-    if (this.#shares.total < most) return undefined;
-    const prefix = prefixOf(address);
-    if (this.#shares.ofPrefix(prefix) < most || this.#known.has(address, now)) return undefined;
-    const answered = this.#shares.ofPrefix(prefix) - this.#halfOpen.countOfPrefix(prefix);
-    return answered >= most ? 'prefixFull' : undefined;
+    // Nobody can have more than all have.
+    if (this.#addresses.transfers < Math.min(limits.sessionsPerAddress, most)) return undefined;
+    const client = this.#addresses.find(address);
+    // What is forged is half-open, and must not count against the one whose address it bears.
+    if (client !== undefined && client.transfers >= limits.sessionsPerAddress && !isShared(address)) {
+      if (client.transfers - this.#halfOpen.count(client) >= limits.sessionsPerAddress) return 'addressFull';
+    }
+    if (this.#addresses.transfers < most || this.#addresses.isKnown(client, now)) return undefined;
+    const network = client?.network ?? this.#addresses.networkOf(address);
+    if (network === undefined || network.transfers < most) return undefined;
+    return network.transfers - this.#halfOpen.count(network) >= most ? 'prefixFull' : undefined;
   }
 
   /** @returns a transfer that is to be given up for this one, if there are too many that nobody has answered. */
   enter(member: T, now: number): T | undefined {
-    const { address } = member.peer;
-    const prefix = prefixOf(address);
-    this.#shares.enter(address, prefix);
-    member.place = this.#halfOpen.enter(member, address, this.#known.has(address, now) ? undefined : prefix);
-    return this.#halfOpen.surplus(member.place, this.#options.isShared(address), now) as T | undefined;
+    member.client = this.#addresses.enter(member.peer.address);
+    this.#halfOpen.enter(member, this.#addresses.isKnown(member.client, now));
+    return this.#halfOpen.surplus(member, now);
   }
 
   /** Calling it for one that has not entered does nothing. */
   leave(member: T): void {
-    if (member.place === undefined) return;
-    const { address } = member.peer;
-    this.#shares.leave(address, prefixOf(address));
-    this.#halfOpen.leave(member.place);
-    member.place = undefined;
+    const { client } = member;
+    if (client === undefined) return;
+    this.#halfOpen.leave(member);
+    this.#addresses.leave(client);
+    member.client = undefined;
   }
 
-  /** A transfer of that address has been confirmed to its last block. */
-  completed(address: string, now: number): void {
-    this.#known.add(address, now);
+  /** A transfer has been confirmed to its last block. One that has left says nothing: its client asked for something else. */
+  completed({ client }: T, now: number): void {
+    if (client !== undefined) this.#addresses.completed(client, now);
   }
 }

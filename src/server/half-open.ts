@@ -4,6 +4,7 @@
  * address, or else of the network, that has more than its share, or else of all. Knows counts and ages; the owner says who has answered.
  */
 import type { Jitter } from '../session/jitter.ts';
+import type { ClientAddress, ClientNetwork } from './client-addresses.ts';
 
 export interface HalfOpenLimits {
   /** Above these, members that have had a second to answer are given up. Default 2,048, 512 of a network, 64 of an address. */
@@ -19,134 +20,117 @@ const GRACE_MS = 1000;
 /** Members looked at for one to give up. */
 const TRIES = 4;
 
-export interface HalfOpenMember {
+/** A transfer, and where it stands in each list; -1: not in it. */
+export interface HalfOpenMember<T> {
   /** When its first reply left, in milliseconds; 0 before. */
   readonly startedAt: number;
-}
-
-/** A member and where it stands in each list. */
-export interface Place<T> {
-  readonly member: T;
-  readonly address: string;
-  /** undefined: its address is known, and nobody else's requests cost it its place. */
-  readonly prefix: string | undefined;
+  client: ClientAddress<T> | undefined;
   inAll: number;
   inAddress: number;
-  inPrefix: number;
+  /** -1 as well where the address is known: nobody else's requests cost it its place. */
+  inNetwork: number;
 }
 
-export class HalfOpen<T extends HalfOpenMember> {
-  readonly #limits: HalfOpenLimits;
-  readonly #hasAnswered: (member: T) => boolean;
-  readonly #random: Jitter;
-  /** Of addresses that are not known, and of those that are: neither costs the other its place. */
-  readonly #strangers: Place<T>[] = [];
-  readonly #known: Place<T>[] = [];
-  readonly #addresses = new Map<string, Place<T>[]>();
-  readonly #prefixes = new Map<string, Place<T>[]>();
+export interface HalfOpenOptions<T> {
+  readonly limits: HalfOpenLimits;
+  /** Whether a member is half-open no longer. */
+  readonly hasAnswered: (member: T) => boolean;
+  /** Whether an address stands for many nodes: then it has no limit of its own. */
+  readonly isShared: (address: string) => boolean;
+  /** Draws the member to give up. */
+  readonly random: Jitter;
+}
 
-  /** @param hasAnswered whether a member is half-open no longer. @param random draws who is given up. */
-  constructor(limits: HalfOpenLimits, hasAnswered: (member: T) => boolean, random: Jitter) {
-    this.#limits = limits;
-    this.#hasAnswered = hasAnswered;
-    this.#random = random;
+export class HalfOpen<T extends HalfOpenMember<T>> {
+  readonly #options: HalfOpenOptions<T>;
+  /** Of addresses that are not known, and of those that are: neither costs the other its place. */
+  readonly #strangers: T[] = [];
+  readonly #known: T[] = [];
+
+  constructor(options: HalfOpenOptions<T>) {
+    this.#options = options;
   }
 
-  /** @param prefix undefined for an address that is known. */
-  enter(member: T, address: string, prefix: string | undefined): Place<T> {
-    const place: Place<T> = { member, address, prefix, inAll: -1, inAddress: -1, inPrefix: -1 };
-    place.inAddress = addTo(this.#addresses, address, place);
-    place.inAll = this.#allLike(place).push(place) - 1;
-    if (prefix !== undefined) place.inPrefix = addTo(this.#prefixes, prefix, place);
-    return place;
+  /** @param member has its client. */
+  enter(member: T, isKnown: boolean): void {
+    const client = member.client!;
+    const { network } = client;
+    // Most addresses have one: an array that begins empty would have room for sixteen more.
+    if (client.halfOpen === undefined) client.halfOpen = [member];
+    else client.halfOpen.push(member);
+    member.inAddress = client.halfOpen.length - 1;
+    member.inAll = (isKnown ? this.#known : this.#strangers).push(member) - 1;
+    if (isKnown) return;
+    network.halfOpen ??= [];
+    member.inNetwork = network.halfOpen.push(member) - 1;
   }
 
   /** Takes a member out. Calling it again does nothing. */
-  leave(place: Place<T>): void {
-    if (place.inAddress < 0) return;
-    removeFrom(this.#addresses, place.address, place, 'inAddress');
-    remove(this.#allLike(place), place, 'inAll');
-    if (place.prefix !== undefined) removeFrom(this.#prefixes, place.prefix, place, 'inPrefix');
+  leave(member: T): void {
+    if (member.inAddress < 0) return;
+    const { halfOpen, network } = member.client!;
+    remove(this.#allLike(member), member, 'inAll');
+    remove(halfOpen!, member, 'inAddress');
+    if (member.inNetwork >= 0) remove(network.halfOpen!, member, 'inNetwork');
   }
 
-  /** How many of an address have not answered. Looks at each. */
-  countOfAddress(address: string): number {
-    return this.#count(this.#addresses.get(address));
+  /** How many of an address, or of a network, have not answered. Looks at each. */
+  count({ halfOpen }: ClientAddress<T> | ClientNetwork<T>): number {
+    if (halfOpen === undefined) return 0;
+    // From the end: the last one comes into the place of one that leaves.
+    const { hasAnswered } = this.#options;
+    for (let at = halfOpen.length - 1; at >= 0; at--) if (hasAnswered(halfOpen[at]!)) this.leave(halfOpen[at]!);
+    return halfOpen.length;
   }
 
-  /** How many of a network have not answered. Looks at each. */
-  countOfPrefix(prefix: string): number {
-    return this.#count(this.#prefixes.get(prefix));
-  }
-
-  /** One to give up, now that this one has come; undefined where there is room for all. @param isShared no limit per address. */
-  surplus(place: Place<T>, isShared: boolean, now: number): T | undefined {
-    const { address, prefix } = place;
-    const { total, perPrefix, perAddress } = this.#limits;
+  /** One to give up, now that this one has come; undefined where there is room for all. */
+  surplus(member: T, now: number): T | undefined {
+    const { total, perPrefix, perAddress } = this.#options.limits;
+    const { address, halfOpen, network } = member.client!;
+    const isLimited = halfOpen!.length > perAddress && !this.#options.isShared(address);
     return (
-      (isShared ? undefined : this.#pick(this.#addresses.get(address), perAddress, place, now)) ??
-      (prefix === undefined ? undefined : this.#pick(this.#prefixes.get(prefix), perPrefix, place, now)) ??
-      this.#pick(this.#allLike(place), total, place, now)
+      (isLimited ? this.#pick(halfOpen!, perAddress, member, now) : undefined) ??
+      (member.inNetwork < 0 ? undefined : this.#pick(network.halfOpen!, perPrefix, member, now)) ??
+      this.#pick(this.#allLike(member), total, member, now)
     );
   }
 
-  #allLike({ prefix }: Place<T>): Place<T>[] {
-    return prefix === undefined ? this.#known : this.#strangers;
+  #allLike({ inNetwork }: T): T[] {
+    return inNetwork < 0 ? this.#known : this.#strangers;
   }
 
   /** One at random of a list that is too long: of those looked at, one of a network that has more than its share. */
-  #pick(places: readonly Place<T>[] = [], limit: number, newest: Place<T>, now: number): T | undefined {
-    let found: Place<T> | undefined;
-    for (let tries = 0; tries < TRIES && places.length > limit; tries++) {
-      const place = places[this.#random.next(places.length)]!;
-      if (this.#hasAnswered(place.member)) {
-        this.leave(place);
+  #pick(members: readonly T[], limit: number, newest: T, now: number): T | undefined {
+    const { hasAnswered, random } = this.#options;
+    let found: T | undefined;
+    for (let tries = 0; tries < TRIES && members.length > limit; tries++) {
+      const member = members[random.next(members.length)]!;
+      if (hasAnswered(member)) {
+        this.leave(member);
         continue;
       }
-      if (place === newest) continue;
-      const { startedAt } = place.member;
+      if (member === newest) continue;
+      const { startedAt } = member;
       const isLate = startedAt > 0 && now - startedAt >= GRACE_MS;
-      if (!isLate && places.length <= HARD * limit) continue;
-      if (found === undefined || this.#excess(place) > this.#excess(found)) found = place;
+      if (!isLate && members.length <= HARD * limit) continue;
+      if (found === undefined || this.#excess(member) > this.#excess(found)) found = member;
     }
-    return found?.member;
+    return found;
   }
 
   /** How many its network has if that is more than its share, 0 otherwise: a rack that boots is no reason. */
-  #excess({ prefix }: Place<T>): number {
-    const size = prefix === undefined ? 0 : (this.#prefixes.get(prefix)?.length ?? 0);
-    return size > this.#limits.perPrefix ? size : 0;
+  #excess({ client, inNetwork }: T): number {
+    const size = inNetwork < 0 ? 0 : client!.network.halfOpen!.length;
+    return size > this.#options.limits.perPrefix ? size : 0;
   }
-
-  #count(places: readonly Place<T>[] = []): number {
-    // From the end: the last one comes into the place of one that leaves.
-    for (let at = places.length - 1; at >= 0; at--) if (this.#hasAnswered(places[at]!.member)) this.leave(places[at]!);
-    return places.length;
-  }
-}
-
-function addTo<T>(lists: Map<string, Place<T>[]>, key: string, place: Place<T>): number {
-  const places = lists.get(key);
-  if (places !== undefined) return places.push(place) - 1;
-  // Most addresses have one: an array that begins empty would have room for sixteen more.
-  lists.set(key, [place]);
-  return 0;
-}
-
-type At = 'inAll' | 'inAddress' | 'inPrefix';
-
-function removeFrom<T>(lists: Map<string, Place<T>[]>, key: string, place: Place<T>, at: At): void {
-  const places = lists.get(key)!;
-  remove(places, place, at);
-  if (places.length === 0) lists.delete(key);
 }
 
 /** Puts the last one into its place. */
-function remove<T>(places: Place<T>[], place: Place<T>, at: At): void {
-  const last = places.pop()!;
-  if (last !== place) {
-    places[place[at]] = last;
-    last[at] = place[at];
+function remove<T extends HalfOpenMember<T>>(members: T[], member: T, at: 'inAll' | 'inAddress' | 'inNetwork'): void {
+  const last = members.pop()!;
+  if (last !== member) {
+    members[member[at]] = last;
+    last[at] = member[at];
   }
-  place[at] = -1;
+  member[at] = -1;
 }

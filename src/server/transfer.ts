@@ -3,8 +3,8 @@ import type { Content } from '../content/types.ts';
 import type { Address, ListeningPort, TransferPort } from '../engine/types.ts';
 import type { Settled } from '../protocol/negotiate.ts';
 import type { AskedOption } from '../protocol/request.ts';
+import type { ClientAddress } from './client-addresses.ts';
 import type { CrowdMember } from './crowd.ts';
-import type { Place } from './half-open.ts';
 import type { ReadRequest } from './request-reader.ts';
 
 /** A request and where it came in. */
@@ -20,7 +20,7 @@ export type Mode = 'octet' | 'netascii';
  * A request on its way to becoming a transfer, and the transfer. There are thousands, and most of their time they run:
  * what only the way there needs is let go of.
  */
-export class Transfer {
+export class Transfer implements CrowdMember<Transfer> {
   /** Counts the server's transfers. */
   readonly id: number;
   readonly key: string;
@@ -38,8 +38,12 @@ export class Transfer {
   readonly firstRequestAt: number;
   lastRequestAt: number;
   quick = false;
-  /** Where it stands among those that nobody has answered. */
-  place: Place<CrowdMember> | undefined;
+  /** While it counts against its address and network. */
+  client: ClientAddress<Transfer> | undefined;
+  /** Where it stands among those that nobody has answered; see half-open.ts. */
+  inAll = -1;
+  inAddress = -1;
+  inNetwork = -1;
   /** Superseded or no longer wanted: to be dropped at the next step. */
   abandoned = false;
   /** Abandoned because nobody had answered it, and others needed its place. */
