@@ -75,6 +75,11 @@ export class RecordRing {
     return HEAD + (this.#read & (this.#records - 1)) * this.#recordWords;
   }
 
+  /** Reader: how many records it has not read. */
+  get unread(): number {
+    return (Atomics.load(this.words, WRITTEN * LINE) - this.#read) | 0;
+  }
+
   /** Gives the place of the record that was read back to the writer. */
   release(): void {
     this.#read++;

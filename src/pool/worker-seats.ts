@@ -134,7 +134,9 @@ class RingWay {
 
   collect(most: number, ended: OnEnded): boolean {
     this.#reports.awake();
-    for (let count = 0; count < most; count++) {
+    // Half of a backlog at least: a transfer whose report waits holds its memory, its port and its descriptor.
+    const batch = Math.max(most, this.#reports.unread >> 1);
+    for (let count = 0; count < batch; count++) {
       const at = this.#reports.peek();
       if (at < 0) return false;
       const slot = slotOfReport(this.#reports, at);

@@ -67,7 +67,9 @@ function useRings({ orders, reports, wake }: NonNullable<Seat['rings']>): Way {
     engine.clock.wake(engine.clock.now() + 1, sendWaiting);
   };
   const sendWaiting = (): void => {
-    while (waiting.length > 0 && send(waiting[0]!.slot, waiting[0]!.report)) waiting.shift();
+    let sent = 0;
+    while (sent < waiting.length && send(waiting[sent]!.slot, waiting[sent]!.report)) sent++;
+    waiting.splice(0, sent);
     if (waiting.length > 0) sendLater();
     else onEmptied();
   };

@@ -31,6 +31,7 @@ export class Succession<T> {
 
   /** Forgets a pair. @returns its former transfer, if there was a pair. */
   take(successor: T): T | undefined {
+    if (this.#predecessors.size === 0) return undefined;
     const predecessor = this.#predecessors.get(successor);
     this.#predecessors.delete(successor);
     return predecessor;

@@ -39,6 +39,7 @@ describe('a ring of records', () => {
         writer.words[at + 1] = written++;
         writer.publish();
       }
+      expect(reader.unread).toBe(written - read);
       for (let count = random.between(0, 10); count > 0; count--) {
         const at = reader.peek();
         if (at < 0) {
