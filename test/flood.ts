@@ -20,12 +20,41 @@ const KNOWN_P99_MS = 250;
 const STRANGER_MS = 5000;
 const NODES = 20;
 const OPTIONS = ['tsize', '0', 'blksize', '1468', 'windowsize', '4'];
-/** What is asked for, and with which options: each is a flood of its own. */
-const FLOODS: readonly (readonly [name: string, asked: readonly string[]])[] = [
-  ['plain requests for a kernel', ['kernel']],
-  ['probes of a kernel', ['kernel', ...OPTIONS]],
-  ['plain requests for a small file', ['small']],
+
+interface Flood {
+  readonly name: string;
+  /** What the forged requests ask for, and their options. */
+  readonly asked: readonly string[];
+  /** What honest nodes ask for meanwhile. */
+  readonly file: (node: number) => string;
+}
+
+const small = (): string => 'small';
+const FLOODS: readonly Flood[] = [
+  { name: 'plain requests for a kernel', asked: ['kernel'], file: small },
+  { name: 'probes of a kernel', asked: ['kernel', ...OPTIONS], file: small },
+  { name: 'plain requests for a small file', asked: ['small'], file: small },
+  { name: 'requests for a config each', asked: ['cfg/02-50-##-##-##-##'], file: (node) => `cfg/${mac(node)}` },
 ];
+
+/** Of the inventory below {@link NODES}. */
+function mac(node: number): string {
+  return `52-54-00-00-${(node >> 8).toString(16).padStart(2, '0')}-${(node & 255).toString(16).padStart(2, '0')}`;
+}
+
+function writeFiles(folder: string): string {
+  const root = join(folder, 'root');
+  mkdirSync(root);
+  writeFileSync(join(root, 'kernel'), randomFillSync(Buffer.alloc(20 * 2 ** 20)));
+  writeFileSync(join(root, 'small'), randomFillSync(Buffer.alloc(300)));
+  writeFileSync(join(folder, 'node.liquid'), '{% for i in (1..20) %}line {{ i }} of {{ captures.mac }}\n{% endfor %}');
+  const nodes = Array.from({ length: NODES }, (_, node) => `  - { name: node${node}, mac: '${mac(node)}' }\n`);
+  writeFileSync(join(folder, 'nodes.yaml'), `nodes:\n${nodes.join('')}`);
+  const config = join(folder, 'reveille.yaml');
+  const route = '{ match: "cfg/{mac}", template: node.liquid, unknown: true }';
+  writeFileSync(config, `root: root\nworkers: 1\ninventory: nodes.yaml\nroutes:\n  - ${route}\n`);
+  return config;
+}
 
 const { values } = parseArgs({
   options: {
@@ -45,11 +74,12 @@ function enterNamespace(): number {
   return status ?? 1;
 }
 
-async function fetchSmall(port: number, local: string): Promise<number> {
+/** @returns how long it took, in milliseconds; Infinity when it failed. */
+async function fetchOne(port: number, filename: string, local: string): Promise<number> {
   const begun = performance.now();
   const { outcome } = await fetchFile({
     server: { address: '127.0.0.1', port },
-    filename: 'small',
+    filename,
     mode: 'octet',
     wish: {},
     local,
@@ -59,39 +89,41 @@ async function fetchSmall(port: number, local: string): Promise<number> {
   return outcome === 'complete' ? performance.now() - begun : Number.POSITIVE_INFINITY;
 }
 
-/** Nodes that fetch a small file again and again until the time is over. @returns how long each fetch took. */
-async function fetchUntil(port: number, end: number, address: (turn: number) => string): Promise<number[]> {
+/** One fetch after the other until the time is over. @returns how long each took. */
+async function fetchUntil(end: number, fetchNext: (turn: number) => Promise<number>): Promise<number[]> {
   const took: number[] = [];
   for (let turn = 0; performance.now() < end; turn++) {
     // oxlint-disable-next-line no-await-in-loop -- a node asks for one file after the other.
-    took.push(await fetchSmall(port, address(turn)));
+    took.push(await fetchNext(turn));
   }
   return took;
 }
 
 async function main(): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'reveille-flood-'));
-  const root = join(folder, 'root');
-  mkdirSync(root);
-  writeFileSync(join(root, 'kernel'), randomFillSync(Buffer.alloc(20 * 2 ** 20)));
-  writeFileSync(join(root, 'small'), randomFillSync(Buffer.alloc(300)));
+  const config = writeFiles(folder);
   const flooder = join(folder, 'flood');
   execFileSync('cc', ['-O2', '-o', flooder, join(import.meta.dirname, 'support/flood.c')], { stdio: 'inherit' });
-  const server = new ServedStoreProcess([root, '--workers', '1']);
+  const server = new ServedStoreProcess(['--config', config]);
   await server.start();
   const { port } = server.address;
   let failed = 0;
-  for (const [name, asked] of FLOODS) {
+  for (const { name, asked, file } of FLOODS) {
     const known = Array.from({ length: NODES }, (_, node) => `127.200.0.${node + 1}`);
+    const fetchKnown = (address: string, node: number): Promise<number> => fetchOne(port, file(node), address);
     // oxlint-disable-next-line no-await-in-loop -- one flood after the other.
-    await Promise.all(known.map((address) => fetchSmall(port, address)));
+    await Promise.all(known.map(fetchKnown));
     const flood = spawn(flooder, [String(port), values.rate, values.seconds, ...asked], { stdio: 'inherit' });
     const end = performance.now() + 1000 * Number(values.seconds);
     // oxlint-disable-next-line no-await-in-loop -- see above.
     const [ofKnown, ofStrangers] = await Promise.all([
-      Promise.all(known.map((address) => fetchUntil(port, end, () => address))),
+      Promise.all(known.map((address, node) => fetchUntil(end, () => fetchKnown(address, node)))),
       Promise.all(
-        [0, 1, 2, 3].map((row) => fetchUntil(port, end, (turn) => `127.${201 + row}.${turn >> 8}.${turn & 255}`)),
+        [0, 1, 2, 3].map((row) =>
+          fetchUntil(end, (turn) =>
+            fetchOne(port, file(NODES + turn), `127.${201 + row}.${(turn >> 8) & 255}.${turn & 255}`),
+          ),
+        ),
       ),
     ]);
     flood.kill();

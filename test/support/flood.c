@@ -1,6 +1,6 @@
 /*
  * Read requests from forged loopback addresses, by a raw socket: flood PORT PER_SECOND SECONDS NAME [OPTION VALUE]...
- * Prints how many it has sent. Run it in a network namespace of its own, as root.
+ * Each # in NAME becomes a random hexadecimal digit. Prints how many it has sent. Run it in a network namespace of its own, as root.
  */
 #include <arpa/inet.h>
 #include <netinet/ip.h>
@@ -56,6 +56,8 @@ int main(int count, char **arguments) {
       /* 127.1.0.0 to 127.127.255.255: networks that no honest node of the test is in. */
       ip->saddr = htonl(0x7f000000u | ((1 + random % 127) << 16) | ((uint32_t)lrand48() & 0xffff));
       udp->source = htons(1024 + lrand48() % 60000);
+      for (const char *at = strchr(arguments[4], '#'); at != NULL; at = strchr(at + 1, '#'))
+        request[2 + (at - arguments[4])] = "0123456789abcdef"[lrand48() & 15];
       sendto(raw, packet, sizeof *ip + sizeof *udp + length, 0, (struct sockaddr *)&to, sizeof to);
       sent++;
     }
