@@ -107,6 +107,16 @@ export function addServe(program: Command, context: CommandContext, done: (code:
       flag('--sessions-per-network6', KINDS.sessionsPerNetwork6),
     )
     .option(
+      '--patience <TIME>',
+      'how long a transfer may stand still (default: 90s)',
+      flag('--patience', KINDS.patience),
+    )
+    .option(
+      '--min-rate <BYTES>',
+      'bytes a second below which a transfer ends while others wait (default: 0, none)',
+      flag('--min-rate', KINDS.minRate),
+    )
+    .option(
       '--max-windowsize <N>',
       'largest window granted (default: 64)',
       flag('--max-windowsize', KINDS.maxWindowsize),

@@ -66,6 +66,7 @@ const ROUTE = z
       unknown: flag('true or false').optional(),
       timeout: kind(duration(1, 600_000, 'a duration from 1ms to 10m, such as 2s')).optional(),
       maxBytes: kind(size('a size such as 64KiB')).optional(),
+      patience: kind(duration(1000, 24 * 3_600_000, 'a duration from 1s to 24h, such as 5m')).optional(),
       redirects: z
         .int({ error: 'a whole number from 0 to 5' })
         .min(0, { error: 'a whole number from 0 to 5' })
@@ -99,7 +100,11 @@ export const ROUTES = z
   .array(ROUTE, { error: 'a list of routes' })
   .max(MAX_ROUTES, { error: `at most ${MAX_ROUTES} routes` })
   .transform((routes): readonly RouteConfig[] =>
-    routes.map(({ timeout, ...route }) => (timeout === undefined ? route : { ...route, timeoutMs: timeout })),
+    routes.map(({ timeout, patience, ...route }) => ({
+      ...route,
+      ...(timeout === undefined ? {} : { timeoutMs: timeout }),
+      ...(patience === undefined ? {} : { patienceMs: patience }),
+    })),
   );
 
 export const routeList: ValueKind<readonly RouteConfig[]> = {

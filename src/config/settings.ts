@@ -54,6 +54,10 @@ export interface Settings {
   readonly sessionsPerAddress: number;
   readonly sessionsPerNetwork4: number;
   readonly sessionsPerNetwork6: number;
+  /** How long a transfer may stand still, in milliseconds. */
+  readonly patience: number;
+  /** While others wait, slower transfers end, in bytes per second; 0: none does. */
+  readonly minRate: number;
   readonly maxWindowsize: number;
   /** In bytes; undefined: what fits the interface's MTU. */
   readonly maxBlksize: number | undefined;
@@ -122,6 +126,8 @@ export const SETTING_KINDS: { readonly [K in keyof Settings]: ValueKind<NonNulla
   sessionsPerAddress: wholeNumber(1, 1_000_000),
   sessionsPerNetwork4: wholeNumber(1, 1_000_000),
   sessionsPerNetwork6: wholeNumber(1, 1_000_000),
+  patience: duration(1000, DAY_MS, 'a duration from 1s to 24h, such as 90s'),
+  minRate: size('bytes per second, such as 16KiB, or 0'),
   maxWindowsize: wholeNumber(1, 32_767),
   maxBlksize: wholeNumber(MIN_BLKSIZE, MAX_BLKSIZE),
   acknowledgeTimeout: yesOrNo,
@@ -189,6 +195,8 @@ export function defaultSettings(): Settings {
     sessionsPerAddress: 256,
     sessionsPerNetwork4: 2048,
     sessionsPerNetwork6: 8192,
+    patience: 90_000,
+    minRate: 0,
     maxWindowsize: 64,
     maxBlksize: undefined,
     acknowledgeTimeout: false,

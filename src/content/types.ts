@@ -12,6 +12,8 @@ export interface BootRequest {
   /** Who asks, and which of our addresses was asked: textual addresses without port or brackets. */
   readonly client: string;
   readonly local: string;
+  /** How long the transfer may stand still, in milliseconds, where a source has said so. */
+  readonly patienceMs?: number;
 }
 
 /** What a content is: a text made for its node, a file of a boot set, or a file as any other. Labels of metrics. */
@@ -34,6 +36,8 @@ export interface Content {
   readonly origin?: Origin;
   /** Of a boot set's file: the version it is of. */
   readonly set?: SetVersion;
+  /** How long its transfer may stand still, in milliseconds. Default: as the server's limits say. */
+  readonly patienceMs?: number;
   /**
    * Call once, when no reader is left. Calling it again does nothing.
    *
@@ -75,6 +79,8 @@ export interface Renamed {
   readonly kind: 'renamed';
   /** Like that of a request: one character per byte. */
   readonly filename: string;
+  /** For the content that is found under the new name, as there. */
+  readonly patienceMs?: number;
 }
 
 export type Answer = Content | Missing | Denied | Busy | NotMine | Renamed;

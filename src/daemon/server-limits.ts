@@ -8,6 +8,8 @@ export function serverLimits(settings: Settings): ServerLimits {
     ...DEFAULT_LIMITS,
     sessions: settings.sessions,
     queue: settings.queue,
+    patienceMs: settings.patience,
+    minRate: settings.minRate,
     maxWindowsize: settings.maxWindowsize,
     maxBlksize: settings.maxBlksize,
     acknowledgeTimeout: settings.acknowledgeTimeout,

@@ -296,8 +296,8 @@ function badlyEnded(boot: readonly Ask[], last: Ask, outcome: string): Found {
     };
   }
   if (end.bytes === 0) {
-    // One whose first reply is never acknowledged is given up so soon that this one's must have been.
-    const wasAcknowledged = last.options !== '' && last.lastAt - last.askedAt > 2 * UNPROVEN_MS;
+    // A transfer whose first reply is never acknowledged ends sooner than one that stands still after it.
+    const wasAcknowledged = last.options !== '' && last.lastAt - last.askedAt > 1.2 * UNPROVEN_MS;
     if (wasAcknowledged) return firstBlockLost(boot, file, silence, blksize);
     return {
       area: 'network',

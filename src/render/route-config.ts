@@ -6,6 +6,7 @@ import { fill, type Pattern, parsePattern } from './pattern.ts';
 import { FAILURE_POLICIES, RenderConfigError, ROUTE_KINDS, type RouteConfig, type RouteKind } from './types.ts';
 
 const MAX_MS = 600_000;
+const MAX_PATIENCE_MS = 24 * 3_600_000;
 
 const text = z.string().min(1).max(2048);
 
@@ -22,6 +23,7 @@ export const routeSchema = z.strictObject({
   unknown: z.boolean().optional(),
   timeoutMs: z.int().min(1).max(MAX_MS).optional(),
   maxBytes: z.int().min(1).max(MAX_BYTES).optional(),
+  patienceMs: z.int().min(1000).max(MAX_PATIENCE_MS).optional(),
   redirects: z.int().min(0).max(5).optional(),
   onFailure: z.enum(FAILURE_POLICIES).optional(),
 }) satisfies z.ZodType<RouteConfig>;

@@ -34,6 +34,8 @@ interface Walk {
   name: string;
   /** Whether a route was taken. */
   isTaken: boolean;
+  /** What a route that has rewritten the name says of the transfer's patience. */
+  patienceMs?: number;
 }
 
 /** The captures that identify the client. */
@@ -141,6 +143,7 @@ export class RouteSet {
         if (typeof target !== 'string') return target;
         observer.rewritten(route, target);
         walk.name = target;
+        if (route.config.patienceMs !== undefined) walk.patienceMs = route.config.patienceMs;
         continue;
       }
       if (route.kind === 'refuse' || route.kind === 'empty') {
@@ -151,16 +154,21 @@ export class RouteSet {
         (made) => this.#answerOf(made, route, asked, walk) ?? this.#walkFrom(index + 1, walk),
       );
     }
-    const { cleaned, name } = walk;
+    const { cleaned, name, patienceMs } = walk;
     if (!walk.isTaken) observer.untaken(name, request.client);
-    return name === cleaned ? NOT_MINE : { kind: 'renamed', filename: Buffer.from(name, 'utf8').toString('latin1') };
+    if (name === cleaned && patienceMs === undefined) return NOT_MINE;
+    const filename = Buffer.from(name, 'utf8').toString('latin1');
+    return patienceMs === undefined ? { kind: 'renamed', filename } : { kind: 'renamed', filename, patienceMs };
   }
 
   /** @returns undefined where the next routes are to be asked. */
-  #answerOf(made: Made, route: Route, asked: Asked, { request, observer, name }: Walk): Answer | undefined {
+  #answerOf(made: Made, route: Route, asked: Asked, walk: Walk): Answer | undefined {
+    const { request, observer, name } = walk;
     if (made.kind === 'made') {
       observer.made(route, made.isStale);
-      return contentOf(made.text, request, name, this.#onAnswered);
+      const content = contentOf(made.text, request, name, this.#onAnswered);
+      const patienceMs = route.config.patienceMs ?? walk.patienceMs;
+      return patienceMs === undefined ? content : { ...content, patienceMs };
     }
     if (made.kind === 'none') {
       observer.notMine(route);

@@ -41,6 +41,8 @@ export interface RouteConfig {
   readonly timeoutMs?: number | undefined;
   /** Longest answer in bytes. Default: see limits.ts. */
   readonly maxBytes?: number | undefined;
+  /** How long the transfer may stand still, in milliseconds. Default: the server's. */
+  readonly patienceMs?: number | undefined;
   /** Redirects that an upstream may give, within its own origin. Default 0. */
   readonly redirects?: number | undefined;
   /** Default silent. */

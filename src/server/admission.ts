@@ -13,6 +13,7 @@ import { Lanes } from './lanes.ts';
 import { Launcher } from './launcher.ts';
 import { hasAcknowledged, runningOf, startRecord, transferRecord, transferView } from './records.ts';
 import { MemoryQueue } from './memory-queue.ts';
+import { underPressure } from './pressure.ts';
 import { Refuser, refusalOf } from './refuser.ts';
 import { RequestTally } from './request-tally.ts';
 import type { Resolved } from './resolver.ts';
@@ -23,8 +24,6 @@ import type { Ignored, TransferView } from './types.ts';
 
 /** How often waiting requests are looked at for clients that have given up. */
 const SWEEP_MS = 1000;
-/** While others wait, an address that has not answered its first reply holds a session no longer than this. */
-const UNPROVEN_UNDER_PRESSURE_MS = 3000;
 
 /** A request so soon before the end of its predecessor was sent after the last ACK. */
 const JUST_ENDED_MS = 250;
@@ -367,8 +366,13 @@ export class Admission {
     this.#options.observer.onTransfer(transferRecord(transfer, report, superseded));
   }
 
+  /** Whether requests wait for a session, a port or memory. */
+  get #someWait(): boolean {
+    return this.#lanes.size + this.#thirsty.size > 0;
+  }
+
   #scheduleSweep(): void {
-    if (this.#cancelSweep !== undefined || this.#lanes.size + this.#thirsty.size === 0) return;
+    if (this.#cancelSweep !== undefined || !(this.#someWait || this.#crowd.isCrowded)) return;
     const { clock } = this.#options;
     this.#cancelSweep = clock.wake(clock.now() + SWEEP_MS, () => {
       this.#cancelSweep = undefined;
@@ -387,10 +391,9 @@ export class Admission {
     // A port that rested, or that somebody else had, may be free by now.
     this.#launcher.tryAgain();
     this.#pump();
-    for (const { slot, startedAt, lastRequestAt } of this.#active) {
-      // A client that waited long has had our reply only since the start.
-      if (now - Math.max(startedAt, lastRequestAt) < UNPROVEN_UNDER_PRESSURE_MS) continue;
-      if (pool.cells.state(slot) === TRANSFER_STATE.unproven) pool.cells.end(slot, WISH_TO_END.abort);
+    const pressure = { someWait: this.#someWait, isCrowded: this.#crowd.lookWhetherCrowded(), minRate: limits.minRate };
+    for (const { slot } of underPressure(this.#active, pressure, pool.cells, now)) {
+      pool.cells.end(slot, WISH_TO_END.abort);
     }
   }
 }

@@ -60,6 +60,17 @@ export class Crowd<T extends CrowdMember<T>> {
     return network.transfers - this.#halfOpen.count(network) >= most ? 'prefixFull' : undefined;
   }
 
+  /** Whether half-open transfers may have taken more than half of their room. */
+  get isCrowded(): boolean {
+    return this.#halfOpen.isCrowded;
+  }
+
+  /** As isCrowded, for certain. Looks at each half-open transfer. */
+  lookWhetherCrowded(): boolean {
+    if (this.#halfOpen.isCrowded) this.#halfOpen.prune();
+    return this.#halfOpen.isCrowded;
+  }
+
   /** @returns a transfer that is to be given up for this one, if there are too many that nobody has answered. */
   enter(member: T, now: number): T | undefined {
     member.client = this.#addresses.enter(member.peer.address);

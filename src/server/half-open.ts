@@ -76,11 +76,7 @@ export class HalfOpen<T extends HalfOpenMember<T>> {
 
   /** How many of an address, or of a network, have not answered. Looks at each. */
   count({ halfOpen }: ClientAddress<T> | ClientNetwork<T>): number {
-    if (halfOpen === undefined) return 0;
-    // From the end: the last one comes into the place of one that leaves.
-    const { hasAnswered } = this.#options;
-    for (let at = halfOpen.length - 1; at >= 0; at--) if (hasAnswered(halfOpen[at]!)) this.leave(halfOpen[at]!);
-    return halfOpen.length;
+    return halfOpen === undefined ? 0 : this.#prune(halfOpen);
   }
 
   /** One to give up, now that this one has come; undefined where there is room for all. */
@@ -93,6 +89,17 @@ export class HalfOpen<T extends HalfOpenMember<T>> {
       (member.inNetwork < 0 ? undefined : this.#pick(network.halfOpen!, perPrefix, member, now)) ??
       this.#pick(this.#allLike(member), total, member, now)
     );
+  }
+
+  /** Whether there are more than half of those that there may be. Some may have answered since: prune() tells. */
+  get isCrowded(): boolean {
+    return Math.max(this.#known.length, this.#strangers.length) > this.#options.limits.total / 2;
+  }
+
+  /** Takes out all who have answered. Looks at each. */
+  prune(): void {
+    this.#prune(this.#known);
+    this.#prune(this.#strangers);
   }
 
   #allLike({ inNetwork }: T): T[] {
@@ -116,6 +123,14 @@ export class HalfOpen<T extends HalfOpenMember<T>> {
       if (found === undefined || this.#excess(member) > this.#excess(found)) found = member;
     }
     return found;
+  }
+
+  /** Takes out those that have answered. @returns how many are left. */
+  #prune(members: readonly T[]): number {
+    const { hasAnswered } = this.#options;
+    // From the end: the last one comes into the place of one that leaves.
+    for (let at = members.length - 1; at >= 0; at--) if (hasAnswered(members[at]!)) this.leave(members[at]!);
+    return members.length;
   }
 
   /** How many its network has if that is more than its share, 0 otherwise: a rack that boots is no reason. */

@@ -91,7 +91,7 @@ export class Launcher {
   #order(transfer: Transfer): TransferOrder {
     const { peer, local, slot, opening, dataPort } = transfer;
     const settled = transfer.settled!;
-    const { handle } = transfer.content!;
+    const { handle, patienceMs = this.#options.limits.patienceMs } = transfer.content!;
     return {
       slot,
       local,
@@ -107,7 +107,7 @@ export class Launcher {
         oack: opening !== undefined,
         seed: this.#seeds.next(0x7fffffff),
         // An interval agreed on must have passed a few times before its peer counts as silent.
-        patienceMs: Math.max(this.#options.limits.patienceMs, 6 * settled.timeoutMs),
+        patienceMs: Math.max(patienceMs, 6 * settled.timeoutMs),
       },
     };
   }

@@ -1,5 +1,5 @@
 /** The chain of sources: each is asked in turn until one has an answer. */
-import type { Answer, BootRequest, Source } from '../content/types.ts';
+import type { Answer, BootRequest, Renamed, Source } from '../content/types.ts';
 
 export type Resolved = Exclude<Answer, { kind: 'notMine' | 'renamed' }>;
 
@@ -24,8 +24,8 @@ export class Resolver {
       try {
         const answer = this.#sources[index]!.open(asked);
         if (!('kind' in answer)) return this.#waitFor(answer, index, asked);
-        if (answer.kind === 'renamed') asked = { ...asked, filename: answer.filename };
-        else if (answer.kind !== 'notMine') return answer;
+        if (answer.kind === 'renamed') asked = renamed(asked, answer);
+        else if (answer.kind !== 'notMine') return withPatience(answer, asked);
       } catch (cause) {
         return busy(cause);
       }
@@ -39,12 +39,26 @@ export class Resolver {
       // A source of JavaScript may forget to return one.
       if (!('kind' in answer)) throw new TypeError('the source gave no answer');
       if (answer.kind === 'notMine') return await this.#askFrom(index + 1, asked);
-      if (answer.kind === 'renamed') return await this.#askFrom(index + 1, { ...asked, filename: answer.filename });
-      return answer;
+      if (answer.kind === 'renamed') return await this.#askFrom(index + 1, renamed(asked, answer));
+      return withPatience(answer, asked);
     } catch (cause) {
       return busy(cause);
     }
   }
+}
+
+function renamed(asked: BootRequest, { filename, patienceMs = asked.patienceMs }: Renamed): BootRequest {
+  return patienceMs === undefined ? { ...asked, filename } : { ...asked, filename, patienceMs };
+}
+
+/** The patience of the source that renamed the request, unless the content has its own. */
+function withPatience(answer: Resolved, { patienceMs }: BootRequest): Resolved {
+  if (patienceMs === undefined || answer.kind !== 'content') return answer;
+  return {
+    ...answer,
+    patienceMs: answer.patienceMs ?? patienceMs,
+    release: (isAnswered) => answer.release(isAnswered),
+  };
 }
 
 function busy(cause: unknown): Resolved {

@@ -24,8 +24,13 @@ export interface ServerLimits extends CrowdLimits {
   readonly maxBlksize: number | undefined;
   /** Whether `timeout` and `utimeout` are acknowledged. Default false: it would forbid adaptive retransmission. */
   readonly acknowledgeTimeout: boolean;
-  /** How long a transfer may stand still, in milliseconds. Default 60,000. */
+  /** How long a transfer may stand still, in milliseconds. A content may have its own. Default 90,000. */
   readonly patienceMs: number;
+  /**
+   * While requests wait for a session, transfers slower than this are ended, in bytes per second since their start.
+   * Default 0: none is.
+   */
+  readonly minRate: number;
 }
 
 export interface ServerOptions {

@@ -21,21 +21,19 @@ import { createTally, type Outcome, type Session, type Steps } from './session.t
  */
 export const SENDS_PER_REQUEST = 3;
 export const DATA_SENDS_PER_REQUEST = 1;
-/** An unproven transfer ends so long after its last request. */
-export const UNPROVEN_MS = 10_000;
+/** An unproven transfer ends so long after its last request: some firmware takes 12 s and more for its first ACK. */
+export const UNPROVEN_MS = 60_000;
 /** With everything sent, the client's silence counts as the end after so many sends and so long. */
 export const TAIL_SENDS = 5;
 export const TAIL_MS = 10_000;
-/** The slowest transfer we put up with, beside a fixed allowance. */
-const SLOWEST_BYTES_PER_S = 64 * 1024;
-const ALLOWANCE_MS = 600_000;
-
 /**
  * Times inside are milliseconds since the session's start: they stay small integers however long the machine has been
  * up, which V8 keeps in the session itself. A larger NEVER would have each of them in a box elsewhere, and with
  * thousands of sessions every box is a cache miss for every ACK.
  */
 const NEVER = 0x7fffffff;
+/** The times inside reach no further: 24 days. Before that, no transfer that makes progress is ended for its age. */
+const MAX_AGE_MS = NEVER - 1;
 /** An ACK that can't be for anything: until the OACK is acknowledged, every number but 0. */
 const IMPOSSIBLE = -2;
 
@@ -91,7 +89,6 @@ export class Sender implements Session {
   /** When an ICMP error counts, unless the peer is heard before. */
   #doubtedUntil = NEVER;
   #progressAt = 0;
-  #endAt = NEVER;
   /** Since when the last block has been out without an ACK that advances, and how often the timer sent then. */
   #tailSince = NEVER;
   #tailSends = 0;
@@ -137,7 +134,7 @@ export class Sender implements Session {
     const silence = this.#proven
       ? Math.min(this.#progressAt + this.#plan.patienceMs, this.#tailEnd())
       : this.#unprovenUntil;
-    return this.#origin + Math.min(this.#retransmitAt, this.#burstAt, silence, this.#endAt, this.#doubtedUntil);
+    return this.#origin + Math.min(this.#retransmitAt, this.#burstAt, silence, MAX_AGE_MS, this.#doubtedUntil);
   }
 
   /** When silence after the last block counts as its arrival. */
@@ -147,7 +144,6 @@ export class Sender implements Session {
 
   start(now: number, out: Steps): void {
     this.#origin = now;
-    this.#endAt = Math.min(NEVER - 1, ALLOWANCE_MS + Math.ceil(this.#plan.size / SLOWEST_BYTES_PER_S) * 1000);
     this.#unprovenUntil = UNPROVEN_MS;
     this.#sendFirstReply(0, out);
   }
@@ -176,8 +172,9 @@ export class Sender implements Session {
   onDeadline(at: number, out: Steps): void {
     if (this.#outcome !== undefined) return;
     const now = at - this.#origin;
-    if (now >= this.#doubtedUntil) this.#onGone();
-    else if (now >= this.#endAt) this.#end('timeout', 'Timed out', out);
+    // First, because every other time of this session is below it.
+    if (now >= MAX_AGE_MS) this.#end('timeout', 'Timed out', out);
+    else if (now >= this.#doubtedUntil) this.#onGone();
     else if (!this.#proven) this.#onUnprovenDeadline(now, out);
     else if (now >= this.#tailEnd()) this.#outcome = 'completeUnconfirmed';
     else if (now >= this.#progressAt + this.#plan.patienceMs) this.#onPatienceGone(out);

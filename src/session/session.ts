@@ -15,7 +15,7 @@ export const OUTCOMES = [
   'probe',
   /** The peer sent an ERROR in mid-transfer. */
   'clientError',
-  /** Nothing, or nothing new, came within the patience, or the transfer outlived its absolute deadline. */
+  /** Nothing, or nothing new, came within the patience, or the transfer is 24 days old. */
   'timeout',
   /** The peer's host says nobody listens on its port. */
   'unreachable',

@@ -43,6 +43,8 @@ halfOpenPerAddress: 13
 sessionsPerAddress: 14
 sessionsPerNetwork4: 15
 sessionsPerNetwork6: 16
+patience: 75s
+minRate: 16KiB
 maxWindowsize: 16
 maxBlksize: 1428
 acknowledgeTimeout: true
@@ -107,6 +109,8 @@ describe('a config file', () => {
       sessionsPerAddress: 14,
       sessionsPerNetwork4: 15,
       sessionsPerNetwork6: 16,
+      patience: 75_000,
+      minRate: 16_384,
       maxWindowsize: 16,
       maxBlksize: 1428,
       acknowledgeTimeout: true,

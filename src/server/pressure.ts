@@ -1,0 +1,41 @@
+/** Which running transfers end because others need what they hold. Decides; ends nothing itself. */
+import { type StateCells, TRANSFER_STATE } from '../pool/state-cells.ts';
+import type { Transfer } from './transfer.ts';
+
+/** While others wait, an address that has not answered its first reply holds a session no longer than this. */
+const UNPROVEN_WHILE_SOME_WAIT_MS = 3000;
+/** The same while half-open transfers have taken more than half of their room. */
+const UNPROVEN_IN_A_CROWD_MS = 10_000;
+/** A transfer's rate is not judged before. */
+const RATE_AFTER_MS = 10_000;
+
+export interface Pressure {
+  /** Whether requests wait for a session, a port or memory. */
+  readonly someWait: boolean;
+  /** Whether half-open transfers have taken more than half of their room. */
+  readonly isCrowded: boolean;
+  /** Slower transfers end while some wait, in bytes per second; 0: none does. */
+  readonly minRate: number;
+}
+
+export function* underPressure(
+  active: Iterable<Transfer>,
+  { someWait, isCrowded, minRate }: Pressure,
+  cells: StateCells,
+  now: number,
+): Iterable<Transfer> {
+  if (!someWait && !isCrowded) return;
+  const unprovenMs = someWait ? UNPROVEN_WHILE_SOME_WAIT_MS : UNPROVEN_IN_A_CROWD_MS;
+  for (const transfer of active) {
+    const { slot, startedAt, lastRequestAt, settled } = transfer;
+    const state = cells.state(slot);
+    if (state === TRANSFER_STATE.unproven) {
+      // A client that waited long has had our reply only since the start.
+      if (now - Math.max(startedAt, lastRequestAt) >= unprovenMs) yield transfer;
+    } else if (state === TRANSFER_STATE.running && someWait && minRate > 0) {
+      const seconds = (now - startedAt) / 1000;
+      const bytes = cells.blocks(slot) * settled!.blksize;
+      if (now - startedAt >= RATE_AFTER_MS && bytes < minRate * seconds) yield transfer;
+    }
+  }
+}
