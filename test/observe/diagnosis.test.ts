@@ -78,7 +78,7 @@ describe('the verdict on a boot', () => {
       'whose large packets got lost, when it is over',
       (world) => {
         const sending = world.send(NODE, 'linux');
-        world.pass(60_000);
+        world.pass(90_000);
         world.end(sending, 'timeout', { bytes: 0, durationMs: 1 });
       },
       'failed',

@@ -8,7 +8,7 @@ const SUCCESS: readonly (string | undefined)[] = ['complete', 'completeUnconfirm
 /** The longest a timer waits, with jitter. */
 const SLOWEST_TIMER_MS = 5000;
 /** A sender that has sent all it may and hears nothing gives up after so long: at the first block and at the last. */
-const SILENCE_MS = 10_000;
+const SILENCE_MS = 60_000;
 
 /** Plays one phase of a seed. @returns what was wrong, nothing if all is well. */
 export async function explore(seed: number, phase: Phase): Promise<readonly string[]> {
