@@ -1,6 +1,6 @@
 /**
- * A reader of a running server's admin address: what is going on, as it changes, and one node. Knows HTTP and the token;
- * not what is done with the answers.
+ * A reader of a running server's admin address: what is going on, as it changes, one node, and the metrics. Knows HTTP and
+ * the token; not what is done with the answers.
  */
 import type { Address } from '../engine/types.ts';
 import { EventStream } from '../live/event-stream.ts';
@@ -56,6 +56,11 @@ export class AdminClient {
     return (await this.#json(`/api/v1/nodes/${encodeURIComponent(text)}`)) as NodeReport;
   }
 
+  /** In Prometheus' text format. @throws AdminError */
+  async metrics(): Promise<string> {
+    return await this.#read('/metrics', (response) => response.text());
+  }
+
   /** Resolves when the signal comes, or the server ends the connection. @throws AdminError */
   async follow(followed: Followed, signal: AbortSignal): Promise<void> {
     const ending = new AbortController();
@@ -98,10 +103,14 @@ export class AdminClient {
     if (isSilent) throw new AdminError(`${this.address}: no answer`);
   }
 
-  async #json(path: string): Promise<unknown> {
+  #json(path: string): Promise<unknown> {
+    return this.#read(path, (response) => response.json());
+  }
+
+  async #read<T>(path: string, bodyOf: (response: Response) => Promise<T>): Promise<T> {
     const response = await this.#ask(path, AbortSignal.timeout(PATIENCE_MS));
     try {
-      return await response.json();
+      return await bodyOf(response);
     } catch (error) {
       throw this.#unheard(error);
     }

@@ -7,6 +7,7 @@ import { errorCode, errorLine } from '../text/error-text.ts';
 import { UsageError } from '../config/usage-error.ts';
 
 const TFTP_PORT = 69;
+export const ADMIN_PORT = 6970;
 
 interface HostPort {
   readonly host: string;

@@ -23,9 +23,10 @@ import { loopbackAddress } from '../storm/run/loopback-address.ts';
 import { escapeText, showValue } from '../text/escape.ts';
 import { errorCode, errorLine } from '../text/error-text.ts';
 import { flag } from '../config/flag.ts';
-import { findServer } from './host-port.ts';
+import { ADMIN_PORT, findServer } from './host-port.ts';
 import type { CommandContext } from '../daemon/interrupts.ts';
 import { OutputFile } from './output-file.ts';
+import { StormAccount } from './storm-account.ts';
 import { EXIT, type ExitCode, UsageError } from '../config/usage-error.ts';
 import { oneOf, wholeNumber } from '../config/value-kind.ts';
 
@@ -43,6 +44,7 @@ export interface StormFlags extends FaultFlags {
   readonly source?: 'address' | 'port';
   readonly doubledAcks: boolean;
   readonly slo?: string;
+  readonly admin?: string;
   readonly json?: string;
   readonly html?: string;
   readonly quiet?: boolean;
@@ -192,7 +194,12 @@ export async function runStormCommand(text: string, flags: StormFlags, context: 
   const server = await findServer(text);
   const { kind: engine } = await resolveEngine(flags.engine);
   const source = sourceOf(flags, engine, server);
+  const admin = flags.admin === undefined ? undefined : await findServer(flags.admin, '--admin', ADMIN_PORT);
   const outputs = openOutputs(flags);
+  const account = admin === undefined ? undefined : await StormAccount.open(admin);
+  if (account?.problem !== undefined) {
+    stderr.write(`reveille: storm: the report will not say what the server left unanswered: ${account.problem}\n`);
+  }
   const abort = new AbortController();
   interrupts.on('signal', () => abort.abort());
   let fault: unknown;
@@ -223,6 +230,7 @@ export async function runStormCommand(text: string, flags: StormFlags, context: 
       onProgress: (progress) => live?.update(progress),
       signal: abort.signal,
     });
+    if (account !== undefined) report = { ...report, left_unanswered: await account.close() };
   } catch (cause) {
     outputs.json?.discard();
     outputs.html?.discard();
@@ -280,6 +288,10 @@ export function addStorm(program: Command, context: CommandContext, done: (code:
       'address (each node its own, loopback only) or port (default: address where possible)',
       flag('--source', oneOf(['address', 'port'])),
     )
+    .option(
+      '--admin <HOST[:PORT]>',
+      `a Reveille server's admin address (default port ${ADMIN_PORT}): report what it left unanswered, and which setting changes that`,
+    )
     .option('--slo <TEXT>', 'what must hold (default: failed=0,wrong_bytes=0,mixed_versions=0)')
     .option('--json <FILE>', 'write the report as JSON, - for stdout')
     .option('--html <FILE>', 'write the report as a page, - for stdout')
@@ -290,6 +302,7 @@ export function addStorm(program: Command, context: CommandContext, done: (code:
 Examples:
   reveille storm 127.0.0.1:6969 --nodes 1000 --profile ipxe --file linux --file initrd.img --verify DIR
   reveille storm 192.0.2.1 --nodes 40 --plan examples/storm/uefi-grub.yaml --arrival ramp:10s --html report.html
+  reveille storm 192.0.2.1 --nodes 1000 --file linux --admin 192.0.2.1
   reveille storm 127.0.0.1:6969 --nodes 500 --file linux --loss 1% --slo 'failed=0,finish.p99<60s,violations=0'
 
 Exit codes: 0 what must hold held, 1 it did not (or the storm was stopped), 2 wrong usage: nothing was sent.

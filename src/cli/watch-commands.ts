@@ -8,7 +8,7 @@ import { AdminClient, AdminError } from './admin-client.ts';
 import { readToken } from '../config/api-token.ts';
 import { readConfig } from '../config/config-file.ts';
 import { flag } from '../config/flag.ts';
-import { findServer } from './host-port.ts';
+import { ADMIN_PORT, findServer } from './host-port.ts';
 import type { CommandContext } from '../daemon/interrupts.ts';
 import { reportText } from './views/node-report-text.ts';
 import { defaultSettings } from '../config/settings.ts';
@@ -18,7 +18,6 @@ import { EXIT, type ExitCode, UsageError } from '../config/usage-error.ts';
 import { wholeNumber } from '../config/value-kind.ts';
 
 const NARROWEST = 20;
-const ADMIN_PORT = 6970;
 /** Between two tries of a server that does not answer, in milliseconds. */
 const AGAIN_MS = 2000;
 const ENTER = '\x1b[?1049h\x1b[?25l';

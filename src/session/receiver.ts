@@ -70,6 +70,7 @@ export class Receiver implements Session {
   #waitingSince = 0;
   #sentOnce = false;
   #answered = false;
+  #unheard = 0;
   #copies = 0;
   /** An old block has confused it. */
   #hung = false;
@@ -90,6 +91,11 @@ export class Receiver implements Session {
   /** Whether anything has come from the server. */
   get answered(): boolean {
     return this.#answered;
+  }
+
+  /** Sends of the request that were waited for in vain. */
+  get unheard(): number {
+    return this.#unheard;
   }
 
   /** OACKs and blocks that came again. */
@@ -164,6 +170,7 @@ export class Receiver implements Session {
       return;
     }
     const step = this.#waiting.expire(now);
+    if (step !== 'wait' && !this.#answered) this.#unheard++;
     if (step === 'give up') this.#outcome = 'timeout';
     if (step !== 'resend' || this.#hung) return;
     this.tally.timeouts++;

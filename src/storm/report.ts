@@ -4,6 +4,7 @@
  */
 
 import type { Machine } from './machine.ts';
+import type { LeftUnanswered } from './unanswered.ts';
 
 export const REPORT_SCHEMA = 'reveille-storm/1';
 
@@ -132,6 +133,10 @@ export interface StormReport {
   /** From the moment a node was due to its last byte. */
   readonly finish_s: Percentiles | null;
   readonly retransmits: { readonly client: number; readonly server: number };
+  /** Requests, repeated ones included, that nobody had answered when their node asked again or gave up. */
+  readonly unanswered_requests: number;
+  /** What the server says of those; null when it was not asked. */
+  readonly left_unanswered: LeftUnanswered | null;
   /** Transfers in which a second server port answered the same request. */
   readonly duplicate_tids: number;
   readonly injected: InjectedFaults;

@@ -196,6 +196,7 @@ describe('reveille storm', { timeout: 60_000 }, () => {
     [['--nodes', '5', '--file', 'x', '--loss', 'much'], '--loss'],
     [['--nodes', '5', '--file', 'x', '--slo', 'failed<many'], 'failed<'],
     [['--nodes', '5', '--file', 'x', '--arrival', 'soon'], '--arrival'],
+    [['--nodes', '5', '--file', 'x', '--admin', 'http://127.0.0.1/'], '--admin'],
     [['--nodes', '5', '--file', '{who}'], '{who}'],
     [['--nodes', '5', '--file', 'x', '--profile', 'ipxe,acme'], '"acme"'],
     // Once these were found out when the storm was over.

@@ -234,6 +234,8 @@ export function aggregate(facts: StormFacts, workers: readonly WorkerResult[]): 
       client: sum(stages, ({ retransmits }) => retransmits.client),
       server: sum(stages, ({ retransmits }) => retransmits.server),
     },
+    unanswered_requests: sum(shares, ({ unheard }) => unheard),
+    left_unanswered: null,
     duplicate_tids: violations.find(({ id }) => id === 'duplicate-tid')?.count ?? 0,
     injected: injectedBy(workers),
     stages,

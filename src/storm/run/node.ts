@@ -43,7 +43,8 @@ export interface NodeObserver {
   firstReply(stage: number, ms: number): void;
   /** The server sent so many packets again. */
   copies(stage: number, count: number): void;
-  transfer(stage: number, report: TransferReport, end: 'file' | 'miss' | 'other'): void;
+  /** @param unheard sends of its request that were waited for in vain. */
+  transfer(stage: number, report: TransferReport, end: 'file' | 'miss' | 'other', unheard: number): void;
   /** A stage has ended well. @param ms since its first request. */
   stageDone(stage: number, ms: number): void;
   violation(id: ViolationId, example: string): void;
@@ -304,7 +305,7 @@ export class BootingNode {
     // What was read of a file before its end can be wrong as well.
     if (!whole && check !== undefined && check.wrongAt >= 0) tell.wrongFile(wrongAt(where, check));
     const miss = report.outcome === 'refused' && report.errorCode === ERROR_CODE.FILE_NOT_FOUND;
-    tell.transfer(index, report, whole ? 'file' : miss ? 'miss' : 'other');
+    tell.transfer(index, report, whole ? 'file' : miss ? 'miss' : 'other', receiver.unheard);
     return { report, receiver, lastHeard: heard.last, versions };
   }
 

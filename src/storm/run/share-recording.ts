@@ -45,6 +45,7 @@ export class ShareRecording implements NodeObserver {
   #wrongFiles = NONE;
   #mixedNodes = NONE;
   #uncomparedFiles = 0;
+  #unheard = 0;
   #lastBytesAt = 0;
   #completed = 0;
   #failed = 0;
@@ -86,7 +87,8 @@ export class ShareRecording implements NodeObserver {
     this.#progress.serverResends(copies);
   }
 
-  transfer(stage: number, report: TransferReport, end: 'file' | 'miss' | 'other'): void {
+  transfer(stage: number, report: TransferReport, end: 'file' | 'miss' | 'other', unheard: number): void {
+    this.#unheard += unheard;
     this.#stages[stage]!.transfer(report, end);
   }
 
@@ -148,6 +150,7 @@ export class ShareRecording implements NodeObserver {
       failures: this.#failures,
       wrongFiles: this.#wrongFiles,
       uncompared: this.#uncomparedFiles,
+      unheard: this.#unheard,
       silences: this.#silences,
       dataPackets,
       lastBytesAt: this.#lastBytesAt,

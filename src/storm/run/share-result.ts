@@ -45,6 +45,8 @@ export interface ShareResult {
   readonly wrongFiles: Counted;
   /** Files that were read although there was nothing to compare them with. */
   readonly uncompared: number;
+  /** Sends of requests that were waited for in vain. */
+  readonly unheard: number;
   readonly silences: readonly Silence[];
   /** DATA that reached a transfer, copies included. */
   readonly dataPackets: number;

@@ -8,6 +8,7 @@ import type { Chart } from '../chart.ts';
 import { readReportAssets } from './report-assets.ts';
 import { chartsOf } from './report-charts.ts';
 import type { Percentiles, StormReport } from '../report.ts';
+import { ADMIN_HINT } from '../unanswered.ts';
 
 /** Markup: text in it has been escaped. */
 type Html = string;
@@ -81,6 +82,7 @@ ${latency(report)}
 ${failures(report)}
 ${violations(report)}
 ${packets(report)}
+${unanswered(report)}
 ${harness(report)}
 <footer>
 <p>Made by reveille ${escapeHtml(report.version)}. The whole report is in this page. <button type="button" id="save" hidden>Save as JSON</button></p>
@@ -316,6 +318,24 @@ ${facts([
   ['Duplicate TIDs', formatMany(duplicate_tids, 'transfer')],
   ['Injected faults', faults.length === 0 ? 'none' : faults.join(', ')],
 ])}`;
+}
+
+function unanswered({ unanswered_requests: count, left_unanswered: left }: StormReport): Html {
+  if (left === null && count === 0) return '';
+  const seen = `<h2>Unanswered</h2>\n<p>${formatMany(count, 'request')} had no answer in time.</p>`;
+  if (left === null) return `${seen}\n<p class="hint">${escapeHtml(ADMIN_HINT)}</p>`;
+  if (left.problem !== null) return `${seen}\n<p>The server could not be asked why: ${escapeHtml(left.problem)}</p>`;
+  if (left.reasons.length === 0)
+    return `${seen}\n<p>The server left nothing unanswered, says ${escapeHtml(left.admin)}.</p>`;
+  const rows = left.reasons.map(({ reason, count: of, what, settings }) => [
+    `<code>${escapeHtml(reason)}</code>`,
+    what === null ? '–' : escapeHtml(what),
+    settings.length === 0 ? '–' : settings.map((setting) => `<code>${escapeHtml(setting)}</code>`).join(', '),
+    formatCount(of),
+  ]);
+  const columns = [nameColumn('reason'), wordsColumn('what it means'), wordsColumn('settings'), figureColumn('count')];
+  return `${seen}
+${table(`What the server left unanswered in that time, whoever asked, says ${left.admin}`, columns, rows)}`;
 }
 
 function facts(pairs: readonly (readonly [term: string, description: Html])[]): Html {

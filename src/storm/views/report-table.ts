@@ -1,6 +1,7 @@
 /** A storm's report as plain text for a terminal. Knows the report's shape and how wide a line may be, nothing of where it goes. */
 import { formatBytes, formatCount, formatMany, formatMs, formatRate, formatShare } from '../../text/figures.ts';
 import type { HarnessReport, Percentiles, StormReport } from '../report.ts';
+import { ADMIN_HINT, type UnansweredReason } from '../unanswered.ts';
 
 export interface TableOptions {
   /** Columns of the terminal: 80 to 120 are used. Default 100. */
@@ -25,6 +26,7 @@ export function renderTable(report: StormReport, options: TableOptions = {}): st
     stages(report, width, paint),
     latency(report, width, paint),
     packets(report, width),
+    unanswered(report, width, paint),
     violations(report, width, paint),
     failures(report, width, paint),
     harness(report, width, paint),
@@ -132,6 +134,34 @@ function packets({ retransmits, injected }: StormReport, width: number): string[
     `Retransmits: ${formatCount(retransmits.client)} by nodes, ${formatCount(retransmits.server)} by the server`,
     ...wrap(`Injected faults: ${done.length === 0 ? 'none' : list(done, ', ')}`, width, ''),
   ];
+}
+
+/** What nodes saw of it, and what the server says. */
+function unanswered(
+  { unanswered_requests: count, left_unanswered: left }: StormReport,
+  width: number,
+  paint: Paint,
+): string[] {
+  if (left === null && count === 0) return [];
+  const seen = `Requests that had no answer in time: ${formatCount(count)}`;
+  if (left === null) return [seen, ...wrap(ADMIN_HINT, width, '  ')];
+  if (left.problem !== null) return [seen, ...wrap(`the server could not be asked why: ${left.problem}`, width, '  ')];
+  if (left.reasons.length === 0)
+    return [seen, ...wrap(`the server left nothing unanswered, says ${left.admin}`, width, '  ')];
+  return [
+    seen,
+    ...wrap(`left unanswered by the server in that time, whoever asked, says ${left.admin}`, width, '  ').map((line) =>
+      paint('bad', line),
+    ),
+    ...left.reasons.flatMap((reason) =>
+      wrap(`${formatCount(reason.count)} × ${reasonText(reason)}`, width, '  ', '      '),
+    ),
+  ];
+}
+
+function reasonText({ reason, what, settings }: UnansweredReason): string {
+  const raised = settings.length === 0 ? '' : ` (${settings.join(', ')})`;
+  return `${reason}${what === null ? '' : `: ${what}`}${raised}`;
 }
 
 function violations({ violations: all }: StormReport, width: number, paint: Paint): string[] {

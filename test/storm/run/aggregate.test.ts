@@ -25,6 +25,7 @@ function harness(threads: readonly Partial<ThreadHealth>[], facts: Partial<Storm
     failures: new Map(),
     wrongFiles: none,
     silences: [],
+    unheard: 0,
     lastBytesAt: 0,
     dataPackets: 0,
     curve: { completed: [], failed: [], bytes: [] },

@@ -66,6 +66,17 @@ describe('a share of a storm', { timeout: 60_000 }, () => {
     expect(first.violations).toEqual([]);
   });
 
+  it('counts requests that had no answer in time: those asked again, and those given up', async () => {
+    const lost = await storm({ nodes: 3, files: ['linux'], faults: { lose: ['rrq x2'] } });
+    expect(lost).toMatchObject({ completed: 3, failed: 0, unanswered_requests: 6 });
+    const silent = await storm({ nodes: 3, files: ['linux'], faults: { lose: ['rrq x99'] } });
+    const sends = PROFILES.get('ipxe')!.manners.request.sends;
+    expect(silent).toMatchObject({ completed: 0, failed: 3, unanswered_requests: 3 * sends });
+    // A node that waits for data has been answered.
+    const gap = await storm({ nodes: 3, files: ['linux'], faults: { lose: ['ack 5'] } });
+    expect(gap).toMatchObject({ completed: 3, unanswered_requests: 0 });
+  });
+
   it('counts from the moment a node was due', async () => {
     const report = await storm({ nodes: 10, everyMs: 500 });
     expect(report.duration_s).toBeGreaterThan(4.5);

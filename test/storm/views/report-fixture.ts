@@ -79,6 +79,20 @@ export const roughReport: StormReport = {
   first_reply_ms: { p50: 2.418, p90: 11.07, p99: 108.9, max: 3261.4 },
   finish_s: { p50: 37.92, p90: 46.81, p99: 58.66, max: 62.97 },
   retransmits: { client: 1742, server: 96 },
+  unanswered_requests: 931,
+  left_unanswered: {
+    admin: '[2001:db8::53]:6970',
+    problem: null,
+    reasons: [
+      {
+        reason: 'prefixFull',
+        count: 912,
+        what: 'a network had its share of transfers',
+        settings: ['--sessions-per-network4', '--sessions-per-network6'],
+      },
+      { reason: 'tired', count: 4, what: null, settings: [] },
+    ],
+  },
   duplicate_tids: 3,
   injected: { lost: 12_204, lost_data: 9000, duplicated: 311, reordered: 908, delayed: 0, vanished_nodes: 2 },
   stages: [
@@ -191,6 +205,8 @@ export const calmReport: StormReport = {
   bytes: 985 * KERNEL_BYTES,
   data_packets: 985 * 7000,
   retransmits: { client: 0, server: 0 },
+  unanswered_requests: 0,
+  left_unanswered: null,
   duplicate_tids: 0,
   injected: { lost: 0, lost_data: 0, duplicated: 0, reordered: 0, delayed: 0, vanished_nodes: 0 },
   stages: [

@@ -247,10 +247,11 @@ describe.skipIf(!hasBrowser)("a report's page in a browser", () => {
       'Failures',
       'Violations',
       'Packets',
+      'Unanswered',
       'Harness',
     ]);
     const tables = await page.locator('table').count();
-    expect(tables).toBe(9);
+    expect(tables).toBe(10);
     expect(await page.locator('table > caption').count()).toBe(tables);
     expect(await page.locator('th:not([scope])').count()).toBe(0);
     expect(await page.locator('tbody tr').count()).toBe(await page.locator('tbody th[scope=row]').count());

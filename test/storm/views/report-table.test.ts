@@ -63,6 +63,23 @@ describe('the report of a storm as text', () => {
     expect(renderTable(calmReport)).toContain('\nInjected faults: none\n');
   });
 
+  it('says what the server left unanswered and which settings change that, or how that can be learned', () => {
+    expect(section(renderTable(roughReport, { width: 120 }), 'Requests')).toEqual([
+      'Requests that had no answer in time: 931',
+      '  left unanswered by the server in that time, whoever asked, says [2001:db8::53]:6970',
+      '  912 × prefixFull: a network had its share of transfers (--sessions-per-network4, --sessions-per-network6)',
+      '  4 × tired',
+    ]);
+    const silent = { ...roughReport, left_unanswered: null };
+    expect(section(renderTable(silent, { width: 120 }), 'Requests')[1]).toContain('--admin HOST[:PORT]');
+    const problem = { admin: '192.0.2.1:6970', problem: '192.0.2.1:6970: no answer', reasons: [] };
+    expect(section(renderTable({ ...calmReport, left_unanswered: problem }), 'Requests')).toEqual([
+      'Requests that had no answer in time: 0',
+      '  the server could not be asked why: 192.0.2.1:6970: no answer',
+    ]);
+    expect(renderTable(calmReport)).not.toContain('Requests');
+  });
+
   it('names each violation with its clause, how often it was seen, and where first', () => {
     expect(section(renderTable(roughReport, { width: 120 }), 'Violations')).toEqual([
       'Violations: 1,187',
