@@ -223,7 +223,7 @@ class Running implements Steps, LinkReceiver {
     this.#act((session) => session.start(this.#startedAt, this));
     this.#isSent = false;
     // What was said before the link was open has been rung for in vain.
-    this.attend(this.#startedAt);
+    this.attend(this.#driver.now());
   }
 
   /** Of a transfer that never got a link. */

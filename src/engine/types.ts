@@ -166,6 +166,8 @@ export interface Engine {
   readonly transferPorts?: TransferPorts | undefined;
   /** undefined: threads can only be sent messages. */
   readonly wakes?: Wakes | undefined;
+  /** Reads what has come to this thread's sockets so far, where a turn of Node.js's loop reads a part of it. */
+  catchUp?(): void;
   health(): EngineHealth;
   /** Set by whoever wants to know: where it notes how long DATA takes to leave after the ACKs that let it out. */
   turnaround?: LatencyHistogram | undefined;

@@ -37,8 +37,10 @@ export const WISH_TO_END = {
   none: 0,
   /** Tell the client: the server is stopping. */
   abort: 1,
-  /** In silence: the client has begun anew, or never answered. */
+  /** In silence: the client has begun anew. */
   supersede: 2,
+  /** In silence, unless the client has answered by then: others need its place. The worker takes the wish back if it has. */
+  giveUp: 3,
 } as const;
 export type WishToEnd = (typeof WISH_TO_END)[keyof typeof WISH_TO_END];
 
@@ -119,6 +121,11 @@ export class StateCells {
 
   wishToEnd(slot: number): WishToEnd {
     return Atomics.load(this.#cells, at(slot, WISH)) as WishToEnd;
+  }
+
+  /** For the worker: the transfer goes on, unless it is to end otherwise by now. */
+  refuseGivingUp(slot: number): void {
+    Atomics.compareExchange(this.#cells, at(slot, WISH), WISH_TO_END.giveUp, WISH_TO_END.none);
   }
 
   ring(): void {

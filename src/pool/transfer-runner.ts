@@ -21,6 +21,7 @@ const HEALTH = [
   ...SEND_ERRNOS.map((errno) => sendErrorColumn(errno)),
 ] as const;
 const NO_OPENING = new Uint8Array(0);
+const NEVER = Number.POSITIVE_INFINITY;
 
 export class TransferRunner {
   readonly #engine: Engine;
@@ -80,6 +81,8 @@ export class TransferRunner {
     const { rings } = this.#cells;
     if (rings === this.#rings) return false;
     this.#rings = rings;
+    // Whether a wish holds may depend on what a client has sent.
+    this.#engine.catchUp?.();
     return true;
   }
 
@@ -110,6 +113,7 @@ class CellSupervision implements Supervision {
   #state: TransferState = TRANSFER_STATE.unproven;
   #progressAt = -1;
   #repeats = 0;
+  #mayGiveUpAfter = NEVER;
 
   constructor(
     cells: StateCells,
@@ -144,6 +148,19 @@ class CellSupervision implements Supervision {
     }
   }
 
+  /**
+   * A storm's answers come faster than they are read, and the main thread counts those alone that have been. At a look after
+   * the first, everything has been read that had come before that.
+   */
+  #considerGivingUp(now: number): void {
+    if (this.#sender.proven) this.#cells.refuseGivingUp(this.#slot);
+    else if (now > this.#mayGiveUpAfter) this.#sender.supersede();
+    else if (this.#mayGiveUpAfter === NEVER) {
+      this.#mayGiveUpAfter = now;
+      this.#cells.ring();
+    }
+  }
+
   attend(now: number, out: Steps): void {
     switch (this.#cells.wishToEnd(this.#slot)) {
       case WISH_TO_END.abort:
@@ -152,6 +169,9 @@ class CellSupervision implements Supervision {
       case WISH_TO_END.supersede:
         this.#sender.supersede();
         return;
+      case WISH_TO_END.giveUp:
+        this.#considerGivingUp(now);
+        break;
       case WISH_TO_END.none:
         break;
     }

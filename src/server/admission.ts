@@ -142,13 +142,12 @@ export class Admission {
     this.#resolve(transfer);
   }
 
-  /** For one that nobody has answered: others need its place. */
+  /** For one that nobody has answered: others need its place. A worker keeps it if its answer is there, unread; see #record. */
   #giveUp(transfer: Transfer): void {
     if (transfer.abandoned) return;
-    transfer.givenUp = true;
-    // One that runs has a report, which tells of its end.
-    if (this.#active.has(transfer)) this.#tally.ignored.unanswered++;
-    else this.#tally.drop(transfer, 'unanswered');
+    this.#crowd.leave(transfer);
+    if (this.#active.has(transfer)) return this.#options.pool.cells.end(transfer.slot, WISH_TO_END.giveUp);
+    this.#tally.drop(transfer, 'unanswered');
     this.#abandon(transfer);
   }
 
@@ -175,10 +174,8 @@ export class Admission {
 
   readonly #isKnown = ({ peer }: Transfer): boolean => this.#crowd.isKnown(peer.address, this.#options.clock.now());
 
-  readonly #hasAnswered = ({ slot }: Transfer): boolean => {
-    const state = this.#options.pool.cells.state(slot);
-    return state >= TRANSFER_STATE.running;
-  };
+  readonly #hasAnswered = ({ slot }: Transfer): boolean =>
+    this.#options.pool.cells.state(slot) >= TRANSFER_STATE.running;
 
   /** From now on nobody is admitted, and whoever waits is forgotten: they ask another server, or this one's successor. */
   drain(): void {
@@ -361,8 +358,11 @@ export class Admission {
   }
 
   #record(transfer: Transfer, report: TransferReport): void {
-    const superseded = report.outcome === 'aborted' && transfer.abandoned;
-    if (this.#cancelled && report.outcome === 'aborted' && !superseded) this.#aborted++;
+    const isAborted = report.outcome === 'aborted';
+    transfer.givenUp = isAborted && this.#options.pool.cells.wishToEnd(transfer.slot) === WISH_TO_END.giveUp;
+    if (transfer.givenUp) this.#tally.ignored.unanswered++;
+    const superseded = isAborted && (transfer.abandoned || transfer.givenUp);
+    if (this.#cancelled && isAborted && !superseded) this.#aborted++;
     this.#options.observer.onTransfer(transferRecord(transfer, report, superseded));
   }
 

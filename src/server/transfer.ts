@@ -46,7 +46,7 @@ export class Transfer implements CrowdMember<Transfer> {
   inNetwork = -1;
   /** Superseded or no longer wanted: to be dropped at the next step. */
   abandoned = false;
-  /** Abandoned because nobody had answered it, and others needed its place. */
+  /** Ended because nobody had answered it, and others needed its place. */
   givenUp = false;
   /** What it held has been given back. */
   released = false;

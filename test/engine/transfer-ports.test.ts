@@ -160,6 +160,19 @@ describe.skipIf(unavailable !== undefined).each([
     port.release();
   });
 
+  it('is read at once with all others when the thread catches up, however many have something', async () => {
+    const peer = await RawPeer.open(others, LOCAL);
+    const ports = Array.from({ length: 200 }, () => take(peer.local));
+    const adopted = ports.map(adopt);
+    for (const port of ports) peer.send(port.local, 0, 4, 0, 1);
+    // What was queued leaves, and no turn of the loop comes in between.
+    await Promise.resolve();
+    worker.catchUp();
+    expect(adopted.filter(({ heard }) => heard.datagrams.length !== 1)).toEqual([]);
+    for (const { link } of adopted) link.close();
+    for (const port of ports) port.release();
+  });
+
   it('is deaf to strangers, and looks closed to them', async () => {
     const peer = await RawPeer.open(others, LOCAL);
     const port = take(peer.local);

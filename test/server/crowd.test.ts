@@ -99,6 +99,25 @@ describe('a flood of forged requests', () => {
     expect(world.held).toBe(0);
   });
 
+  it('of requests that nobody forged ended transfers whose answers were on their way', async () => {
+    const world = await World.start({ files: FILES, limits: LIMITS });
+    const { halfOpen } = LIMITS;
+    const networks = Math.ceil((3 * halfOpen.total) / 10);
+    const rack = (network: number): RawClient[] =>
+      Array.from({ length: 10 }, (_, number) => world.client(`10.0.${network}.${number}`));
+    const nodes = Array.from({ length: networks }, (_, network) => rack(network)).flat();
+    for (const node of nodes) node.ask('big');
+    await world.pass(1);
+    for (const node of nodes) node.ack(1);
+    await world.pass(50);
+    expect(nodes.map((node) => node.last.text)).toEqual(nodes.map(() => 'DATA 2 +512'));
+    expect(world.server.stats().ignoredTotal['unanswered']).toBe(0);
+    // Those that do not answer are given up as before.
+    for (const node of Array.from({ length: networks }, (_, network) => rack(100 + network)).flat()) node.ask('big');
+    await world.pass(50);
+    expect(world.server.stats().ignoredTotal['unanswered']).toBe(10 * networks - 2 * halfOpen.total);
+  });
+
   it('from one network costs another network nothing', async () => {
     const world = await World.start({ files: FILES, limits: LIMITS });
     const patient = Array.from({ length: 10 }, (_, number) => world.client(`10.0.1.${number}`));

@@ -218,6 +218,10 @@ export class LinuxEngine implements Engine {
     return attachAddress(this.#io.libc, handle);
   }
 
+  catchUp(): void {
+    if (!this.#closed) this.#io.poller.catchUp();
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;

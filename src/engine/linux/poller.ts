@@ -96,6 +96,16 @@ export class Poller {
     if (--this.#count === 0 && !this.#closed) this.#watch.unref();
   }
 
+  /** Reads every socket that is readable now, however many those are. */
+  catchUp(): void {
+    // What has been read goes to the end of the kernel's list: so many looks have seen all.
+    for (let left = this.#count; left > 0 && !this.#closed; left -= EVENTS) {
+      const count = this.#readReady(0);
+      this.#afterBatch();
+      if (count < EVENTS) return;
+    }
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
