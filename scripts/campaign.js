@@ -11,6 +11,7 @@ const RUNS = [
   { what: '100,000 transfers on each engine', command: 'npm run --silent test:endurance', env: {} },
   { what: '1,000 nodes boot while the channel moves', command: 'npm run --silent test:mixed', env: {} },
   { what: 'honest nodes in floods of forged requests', command: 'npm run --silent test:flood', env: {} },
+  { what: '5,000 nodes, and 1,000 behind one address, boot from cold', command: 'npm run --silent test:cold', env: {} },
 ];
 
 let failed = 0;

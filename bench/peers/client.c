@@ -1,11 +1,15 @@
 /*
- * The measuring client: thousands of nodes on one socket, each with a loopback address of its own, each reading one
- * file with every byte compared. It has no code that warms up, so that what it measures is the server's. Built by
- * the benches alone. Prints one line of JSON; times are milliseconds from a node's first request.
+ * The measuring client: thousands of nodes, each with a loopback address of its own, each reading one file or several
+ * with every byte compared. It has no code that warms up, so that what it measures is the server's. Built by benches and
+ * campaigns alone. Prints one line of JSON; times are milliseconds, to a first reply from the first request for that
+ * file, to the finish from the node's first request.
  *
- *   client PORT NODES FETCHES NAME FILE BLKSIZE WINDOWSIZE [RESEND_MS] [FIRST_ADDRESS]
+ *   client PORT NODES FETCHES NAME[,NAME...] FOLDER BLKSIZE WINDOWSIZE [RESEND_MS] [FIRST_ADDRESS] [SHARED_ADDRESS]
  *
- * NODES fetches run at once, until FETCHES have begun; each comes from an address that no other fetch of the run has.
+ * NODES run at once, until FETCHES have begun; each comes from an address that no other node of the run has: 127.1.0.0
+ * and up, with FIRST_ADDRESS so many further on. It reads the files of those names, which are in FOLDER, in turn, each
+ * from another port. With SHARED_ADDRESS all nodes come from that address, as behind NAT, which gives no port away again so
+ * soon: each file of each node has a socket of its own to the end.
  * BLKSIZE 512 and WINDOWSIZE 1 ask for no option. A node that hears nothing for RESEND_MS (default 1000) sends its last
  * packet again, and gives up after PATIENCE_MS without progress.
  */
@@ -18,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -25,15 +30,17 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BATCH = 128, ROOM = 65536 + 64, PATIENCE_MS = 30000, MAX_FETCHES = 1 << 22 };
+enum { BATCH = 128, ROOM = 65536 + 64, PATIENCE_MS = 30000, MAX_FETCHES = 1 << 22, MAX_FILES = 16, EVENTS = 64 };
 
 struct node {
   uint32_t local;              /* network order; 0: not in use */
+  int fd, at_file;             /* where it asks from, and for which file */
+  long fetch;
   uint32_t server;             /* address and port of the first reply */
   uint16_t port;
   uint8_t granted;             /* an OACK has come */
   uint64_t block, blocks;      /* acknowledged so far, and in the whole file */
-  uint64_t heard, asked;       /* the last block in order, and when the first request left, in ns */
+  uint64_t began, asked;       /* when the first request left, and the first for this file, in ns */
   uint64_t sent, moved;        /* when the last packet left, and when there was progress */
   int blksize, window, in_window;
 };
@@ -42,20 +49,26 @@ static struct node *nodes;
 static int32_t *slot_of;       /* by number of the fetch; -1: over or not begun */
 static double *first_reply, *finish;
 static long firsts, finishes;
+static struct file {
+  uint8_t *bytes;
+  size_t size;
+  char request[600];
+  int request_length, fd;      /* the socket of all nodes that read it, unless each has its own */
+} files[MAX_FILES];
+static int file_count;
 static long begun, failed, resends, blocks_got;
-static uint8_t *file;
-static size_t file_size;
-static int fd, blksize, windowsize, target_port;
+static int epoll, blksize, windowsize, target_port;
 static long fetches, first_address, resend_ms = 1000;
-static char request[600];
-static int request_length;
+static uint32_t shared_address; /* network order; 0: each node has its own */
+static int *slot_of_fd;
+static int most_fds;
 
 static struct mmsghdr in[BATCH], out[BATCH];
 static struct iovec in_iov[BATCH], out_iov[BATCH];
 static struct sockaddr_in in_from[BATCH], out_to[BATCH];
 static char in_control[BATCH][64], out_control[BATCH][64];
 static uint8_t *in_bytes, out_bytes[BATCH][600];
-static int queued;
+static int queued, queued_fd;
 
 static uint64_t now_ns(void) {
   struct timespec t;
@@ -65,16 +78,17 @@ static uint64_t now_ns(void) {
 
 static void flush(void) {
   for (int sent = 0; sent < queued;) {
-    int n = sendmmsg(fd, out + sent, queued - sent, 0);
+    int n = sendmmsg(queued_fd, out + sent, queued - sent, 0);
     if (n > 0) sent += n;
-    else if (errno == EAGAIN) poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, 10);
+    else if (errno == EAGAIN) poll(&(struct pollfd){ .fd = queued_fd, .events = POLLOUT }, 1, 10);
     else if (errno != EINTR && errno != ECONNREFUSED) { perror("sendmmsg"); exit(1); }
   }
   queued = 0;
 }
 
 static void queue(struct node *n, const void *bytes, int length, uint32_t to, uint16_t port, uint64_t now) {
-  if (queued == BATCH) flush();
+  if (queued == BATCH || queued_fd != n->fd) flush();
+  queued_fd = n->fd;
   struct msghdr *m = &out[queued].msg_hdr;
   memcpy(out_bytes[queued], bytes, length);
   out_iov[queued].iov_len = length;
@@ -86,7 +100,8 @@ static void queue(struct node *n, const void *bytes, int length, uint32_t to, ui
 }
 
 static void ask(struct node *n, uint64_t now) {
-  queue(n, request, request_length, htonl(INADDR_LOOPBACK), htons(target_port), now);
+  struct file *file = &files[n->at_file];
+  queue(n, file->request, file->request_length, htonl(INADDR_LOOPBACK), htons(target_port), now);
 }
 
 static void acknowledge(struct node *n, uint64_t now) {
@@ -95,31 +110,54 @@ static void acknowledge(struct node *n, uint64_t now) {
   queue(n, ack, 4, n->server, n->port, now);
 }
 
+static int open_socket(uint32_t address) {
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+  if (fd < 0) { perror("socket"); exit(1); }
+  if (fd >= most_fds) { fprintf(stderr, "client: expected descriptors below %d, got %d\n", most_fds, fd); exit(1); }
+  int on = 1, big = 64 << 20;
+  setsockopt(fd, SOL_IP, IP_PKTINFO, &on, sizeof on);
+  if (!address) {
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &big, sizeof big)) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &big, sizeof big);
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &big, sizeof big)) setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &big, sizeof big);
+  }
+  struct sockaddr_in from = { .sin_family = AF_INET, .sin_addr.s_addr = address };
+  if (bind(fd, (void *)&from, sizeof from)) { perror("bind"); exit(1); }
+  struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
+  if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event)) { perror("epoll_ctl"); exit(1); }
+  return fd;
+}
+
 static uint32_t address_of(long fetch) {
   uint32_t number = first_address + fetch;
   return htonl(127u << 24 | ((1 + (number >> 16)) & 255) << 16 | (number & 65535));
 }
 
+static void read_file(int slot, int at_file, uint64_t now) {
+  struct node *n = &nodes[slot];
+  struct file *file = &files[at_file];
+  *n = (struct node){ .local = n->local, .fetch = n->fetch, .began = n->began, .fd = file->fd, .at_file = at_file,
+    .asked = now, .moved = now, .blksize = 512, .window = 1, .blocks = file->size / 512 + 1 };
+  if (shared_address) slot_of_fd[n->fd = open_socket(shared_address)] = slot;
+  ask(n, now);
+}
+
 static void begin(int slot, uint64_t now) {
   struct node *n = &nodes[slot];
-  *n = (struct node){ .local = 0 };
+  n->local = 0;
   if (begun == fetches) return;
-  long fetch = begun++;
-  slot_of[fetch] = slot;
-  n->local = address_of(fetch);
-  n->asked = n->moved = now;
-  n->blksize = 512;
-  n->window = 1;
-  n->blocks = file_size / 512 + 1;
-  ask(n, now);
+  n->fetch = begun++;
+  n->began = now;
+  n->local = shared_address ? shared_address : address_of(n->fetch);
+  slot_of[n->fetch] = slot;
+  read_file(slot, 0, now);
 }
 
 static void end(int slot, int complete, uint64_t now) {
   struct node *n = &nodes[slot];
-  uint32_t host = ntohl(n->local);
-  long fetch = ((long)((host >> 16 & 255) - 1) << 16 | (host & 65535)) - first_address;
-  slot_of[fetch] = -1;
-  if (complete) finish[finishes++] = (now - n->asked) / 1e6;
+  if (shared_address) slot_of_fd[n->fd] = -1;
+  if (complete && n->at_file + 1 < file_count) { read_file(slot, n->at_file + 1, now); return; }
+  slot_of[n->fetch] = -1;
+  if (complete) finish[finishes++] = (now - n->began) / 1e6;
   else failed++;
   begin(slot, now);
 }
@@ -135,18 +173,24 @@ static int read_oack(struct node *n, const char *p, const char *stop) {
     p = value + strnlen(value, stop - value) + 1;
   }
   if (n->blksize < 8 || n->window < 1) return 0;
-  n->blocks = file_size / n->blksize + 1;
+  n->blocks = files[n->at_file].size / n->blksize + 1;
   return 1;
 }
 
-static void on_packet(int i, uint64_t now) {
-  struct msghdr *m = &in[i].msg_hdr;
+/* Of the node that the packet is for; -1: of none. */
+static int slot_for(int fd, struct msghdr *m) {
+  if (shared_address) return slot_of_fd[fd];
   struct cmsghdr *c = CMSG_FIRSTHDR(m);
-  if (!c || c->cmsg_type != IP_PKTINFO) return;
+  if (!c || c->cmsg_type != IP_PKTINFO) return -1;
   uint32_t host = ntohl(((struct in_pktinfo *)CMSG_DATA(c))->ipi_addr.s_addr);
   long fetch = ((long)((host >> 16 & 255) - 1) << 16 | (host & 65535)) - first_address;
-  if (fetch < 0 || fetch >= fetches || slot_of[fetch] < 0) return;
-  int slot = slot_of[fetch];
+  return fetch < 0 || fetch >= fetches ? -1 : slot_of[fetch];
+}
+
+static void on_packet(int fd, int i, uint64_t now) {
+  int slot = slot_for(fd, &in[i].msg_hdr);
+  /* What comes for a file that it has read is late. */
+  if (slot < 0 || nodes[slot].fd != fd) return;
   struct node *n = &nodes[slot];
   const uint8_t *bytes = in_bytes + (size_t)i * ROOM;
   int length = in[i].msg_len;
@@ -176,9 +220,10 @@ static void on_packet(int i, uint64_t now) {
     }
     return;
   }
-  size_t at = n->block * (size_t)n->blksize, left = file_size - at;
+  struct file *file = &files[n->at_file];
+  size_t at = n->block * (size_t)n->blksize, left = file->size - at;
   size_t size = left < (size_t)n->blksize ? left : (size_t)n->blksize;
-  if ((size_t)length - 4 != size || memcmp(bytes + 4, file + at, size)) { end(slot, 0, now); return; }
+  if ((size_t)length - 4 != size || memcmp(bytes + 4, file->bytes + at, size)) { end(slot, 0, now); return; }
   n->block++;
   n->moved = now;
   blocks_got++;
@@ -187,6 +232,19 @@ static void on_packet(int i, uint64_t now) {
     acknowledge(n, now);
     end(slot, 1, now);
   } else if (++n->in_window >= n->window) acknowledge(n, now);
+}
+
+static void receive(int fd) {
+  for (int n = BATCH, rounds = 0; n == BATCH && rounds < 16; rounds++) {
+    for (int i = 0; i < BATCH; i++) {
+      in[i].msg_hdr = (struct msghdr){ .msg_name = &in_from[i], .msg_namelen = sizeof in_from[i], .msg_iov = &in_iov[i],
+        .msg_iovlen = 1, .msg_control = in_control[i], .msg_controllen = sizeof in_control[i] };
+    }
+    n = recvmmsg(fd, in, BATCH, MSG_DONTWAIT, NULL);
+    uint64_t now = now_ns();
+    for (int i = 0; i < n; i++) on_packet(fd, i, now);
+    flush();
+  }
 }
 
 static long check_timers(long count, uint64_t now) {
@@ -221,8 +279,30 @@ static void print_percentiles(const char *name, double *values, long count) {
   printf("},");
 }
 
+static void add_file(const char *folder, const char *name) {
+  struct file *file = &files[file_count++];
+  char path[4096];
+  snprintf(path, sizeof path, "%s/%s", folder, name);
+  int source = open(path, O_RDONLY);
+  struct stat st;
+  if (source < 0 || fstat(source, &st) < 0) { perror(path); exit(1); }
+  file->size = st.st_size;
+  file->bytes = mmap(NULL, file->size ? file->size : 1, PROT_READ, MAP_PRIVATE | MAP_POPULATE, source, 0);
+  close(source);
+  char *p = file->request;
+  p += sprintf(p, "%c%c%.400s", 0, 1, name) + 1;
+  p += sprintf(p, "octet") + 1;
+  if (blksize != 512) { p += sprintf(p, "blksize") + 1; p += sprintf(p, "%d", blksize) + 1; }
+  if (windowsize != 1) { p += sprintf(p, "windowsize") + 1; p += sprintf(p, "%d", windowsize) + 1; }
+  file->request_length = p - file->request;
+  if (!shared_address) file->fd = open_socket(0);
+}
+
 int main(int argc, char **argv) {
-  if (argc < 8) { fprintf(stderr, "usage: client PORT NODES FETCHES NAME FILE BLKSIZE WINDOWSIZE [RESEND_MS] [FIRST_ADDRESS]\n"); return 2; }
+  if (argc < 8) {
+    fprintf(stderr, "usage: client PORT NODES FETCHES NAME[,NAME...] FOLDER BLKSIZE WINDOWSIZE [RESEND_MS] [FIRST_ADDRESS] [SHARED_ADDRESS]\n");
+    return 2;
+  }
   long count = atol(argv[2]);
   target_port = atoi(argv[1]);
   fetches = atol(argv[3]);
@@ -230,33 +310,32 @@ int main(int argc, char **argv) {
   windowsize = atoi(argv[7]);
   if (argc > 8) resend_ms = atol(argv[8]);
   if (argc > 9) first_address = atol(argv[9]);
+  if (argc > 10 && inet_pton(AF_INET, argv[10], &shared_address) != 1) return 2;
   if (count < 1 || fetches < 1 || fetches + first_address > MAX_FETCHES || blksize < 8 || windowsize < 1) return 2;
-  int source = open(argv[5], O_RDONLY);
-  struct stat st;
-  if (source < 0 || fstat(source, &st) < 0) { perror(argv[5]); return 1; }
-  file_size = st.st_size;
-  file = mmap(NULL, file_size ? file_size : 1, PROT_READ, MAP_PRIVATE | MAP_POPULATE, source, 0);
-
-  char *p = request;
-  p += sprintf(p, "%c%c%s", 0, 1, argv[4]) + 1;
-  p += sprintf(p, "octet") + 1;
-  if (blksize != 512) { p += sprintf(p, "blksize") + 1; p += sprintf(p, "%d", blksize) + 1; }
-  if (windowsize != 1) { p += sprintf(p, "windowsize") + 1; p += sprintf(p, "%d", windowsize) + 1; }
-  request_length = p - request;
+  for (const char *at = argv[4]; at; at = strchr(at + 1, ',')) most_fds += fetches;
+  most_fds += 64;
+  struct rlimit descriptors;
+  getrlimit(RLIMIT_NOFILE, &descriptors);
+  if (shared_address && descriptors.rlim_cur < (rlim_t)most_fds) {
+    descriptors.rlim_cur = most_fds;
+    if (descriptors.rlim_max < descriptors.rlim_cur) descriptors.rlim_max = most_fds;
+    if (setrlimit(RLIMIT_NOFILE, &descriptors)) { perror("setrlimit"); return 1; }
+  }
+  slot_of_fd = malloc(most_fds * sizeof *slot_of_fd);
+  memset(slot_of_fd, -1, most_fds * sizeof *slot_of_fd);
+  epoll = epoll_create1(0);
+  for (char *name = strtok(argv[4], ","); name; name = strtok(NULL, ",")) {
+    if (file_count == MAX_FILES) return 2;
+    add_file(argv[5], name);
+  }
+  if (file_count == 0) return 2;
 
   nodes = calloc(count, sizeof *nodes);
   slot_of = malloc(fetches * sizeof *slot_of);
   memset(slot_of, -1, fetches * sizeof *slot_of);
-  first_reply = malloc(fetches * sizeof *first_reply);
+  first_reply = malloc(fetches * file_count * sizeof *first_reply);
   finish = malloc(fetches * sizeof *finish);
   in_bytes = malloc((size_t)BATCH * ROOM);
-  fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
-  int on = 1, big = 64 << 20;
-  setsockopt(fd, SOL_IP, IP_PKTINFO, &on, sizeof on);
-  if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &big, sizeof big)) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &big, sizeof big);
-  if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &big, sizeof big)) setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &big, sizeof big);
-  struct sockaddr_in any = { .sin_family = AF_INET };
-  if (bind(fd, (void *)&any, sizeof any)) { perror("bind"); return 1; }
   for (int i = 0; i < BATCH; i++) {
     in_iov[i] = (struct iovec){ in_bytes + (size_t)i * ROOM, ROOM };
     out_iov[i] = (struct iovec){ out_bytes[i], 0 };
@@ -272,17 +351,10 @@ int main(int argc, char **argv) {
   for (long slot = 0; slot < count; slot++) begin(slot, now_ns());
   flush();
   for (;;) {
-    poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 20);
-    for (int n = BATCH, rounds = 0; n == BATCH && rounds < 16; rounds++) {
-      for (int i = 0; i < BATCH; i++) {
-        in[i].msg_hdr = (struct msghdr){ .msg_name = &in_from[i], .msg_namelen = sizeof in_from[i], .msg_iov = &in_iov[i],
-          .msg_iovlen = 1, .msg_control = in_control[i], .msg_controllen = sizeof in_control[i] };
-      }
-      n = recvmmsg(fd, in, BATCH, MSG_DONTWAIT, NULL);
-      uint64_t now = now_ns();
-      for (int i = 0; i < n; i++) on_packet(i, now);
-      flush();
-    }
+    struct epoll_event events[EVENTS];
+    int ready = epoll_wait(epoll, events, EVENTS, 20);
+    for (int e = 0; e < ready; e++) receive(events[e].data.fd);
+    flush();
     uint64_t now = now_ns();
     if (now - timers < 20000000ull && finishes + failed < fetches) continue;
     timers = now;

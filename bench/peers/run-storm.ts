@@ -11,10 +11,14 @@ export interface Storm {
   readonly fetches: number;
   /** Its name on the server, and below the folder that the clients compare with. */
   readonly file: string;
+  /** What each node fetches after it, one after the other. A fetch is then all of them. */
+  readonly next?: readonly string[];
+  /** The address of all nodes, each of which has ports of its own. Default: each has an address of its own. */
+  readonly shared?: string;
   readonly wish: { readonly blksize?: number; readonly windowsize?: number };
 }
 
-/** Times in milliseconds from a node's first request. */
+/** Times in milliseconds: to a first reply from the first request for that file, to the finish from a node's first request. */
 export interface Percentiles {
   readonly p50: number;
   readonly p99: number;
@@ -31,6 +35,9 @@ export interface StormResult {
   readonly clientCpuMs: number;
 }
 
+/** The client's own default. */
+const RESEND_MS = 1000;
+
 let compiled: string | undefined;
 
 /** @throws Error without cc. */
@@ -45,9 +52,10 @@ function client(): string {
 
 /** @throws Error when the clients could not run. */
 export async function runStorm(root: string, port: number, storm: Storm): Promise<StormResult> {
-  const { nodes, fetches, file, wish } = storm;
+  const { nodes, fetches, file, next = [], wish, shared } = storm;
   const { blksize = 512, windowsize = 1 } = wish;
-  const args = [port, nodes, fetches, file, join(root, file), blksize, windowsize].map(String);
+  const args = [port, nodes, fetches, [file, ...next].join(','), root, blksize, windowsize].map(String);
+  if (shared !== undefined) args.push(String(RESEND_MS), '0', shared);
   const { stdout } = await promisify(execFile)('taskset', ['-c', '1', client(), ...args], { timeout: 300_000 });
   return JSON.parse(stdout) as StormResult;
 }
