@@ -144,8 +144,8 @@ export class Admission {
 
   /** For one that nobody has answered: others need its place. A worker keeps it if its answer is there, unread; see #record. */
   #giveUp(transfer: Transfer): void {
-    if (transfer.abandoned) return;
-    this.#crowd.leave(transfer);
+    if (transfer.abandoned || transfer.givenUp) return;
+    transfer.givenUp = true;
     if (this.#active.has(transfer)) return this.#options.pool.cells.end(transfer.slot, WISH_TO_END.giveUp);
     this.#tally.drop(transfer, 'unanswered');
     this.#abandon(transfer);

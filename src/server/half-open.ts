@@ -24,6 +24,8 @@ const TRIES = 4;
 export interface HalfOpenMember<T> {
   /** When its first reply left, in milliseconds; 0 before. */
   readonly startedAt: number;
+  /** It ends unless its answer turns out to be there: it counts until then, and is not picked again. */
+  givenUp: boolean;
   client: ClientAddress<T> | undefined;
   inAll: number;
   inAddress: number;
@@ -116,7 +118,7 @@ export class HalfOpen<T extends HalfOpenMember<T>> {
         this.leave(member);
         continue;
       }
-      if (member === newest) continue;
+      if (member === newest || member.givenUp) continue;
       const { startedAt } = member;
       const isLate = startedAt > 0 && now - startedAt >= GRACE_MS;
       if (!isLate && members.length <= HARD * limit) continue;

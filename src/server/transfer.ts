@@ -46,7 +46,7 @@ export class Transfer implements CrowdMember<Transfer> {
   inNetwork = -1;
   /** Superseded or no longer wanted: to be dropped at the next step. */
   abandoned = false;
-  /** Ended because nobody had answered it, and others needed its place. */
+  /** It ends because nobody has answered it and others need its place, unless its answer turns out to be there. */
   givenUp = false;
   /** What it held has been given back. */
   released = false;

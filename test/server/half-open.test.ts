@@ -25,7 +25,7 @@ class Flood {
 
   enter(address: string, now: number, { startedAt = now, isKnown = false } = {}): Member {
     const client = this.addresses.enter(address);
-    const member = { startedAt, answered: false, client, inAll: -1, inAddress: -1, inNetwork: -1 };
+    const member = { startedAt, answered: false, givenUp: false, client, inAll: -1, inAddress: -1, inNetwork: -1 };
     this.halfOpen.enter(member, isKnown);
     this.alive.add(member);
     const surplus = this.halfOpen.surplus(member, now);
