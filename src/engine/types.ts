@@ -162,6 +162,12 @@ export interface Engine {
   locate?(handle: SharedHandle): Place;
   /** The view of what another thread has located. */
   viewAt?(place: Place): SharedView;
+  /**
+   * The largest packet that goes from `local` to `peer` in one piece as far as the system knows: by the MTU of the route
+   * and of its interface, and by what routers have said (RFC 1191, RFC 8201). In bytes of an IP packet; undefined: the
+   * system does not say. Engines without it can't ask.
+   */
+  routeMtu?(local: string, peer: Address): number | undefined;
   /** A port for each transfer, owned by the thread that listens. undefined: links open ports of their own. */
   readonly transferPorts?: TransferPorts | undefined;
   /** undefined: threads can only be sent messages. */

@@ -164,7 +164,7 @@ function firstBlockLost(boot: readonly Ask[], file: string, silence: string, blk
     : {
         area: 'network',
         headline: seen,
-        meaning: `If others stop like that: small packets get through and blocks of ${blksize} bytes do not. Look at the MTU of switches, tunnels and bridges between, or set maxBlksize. If it is alone: it was switched off or reset just then.`,
+        meaning: `If others stop like that: small packets get through and blocks of ${blksize} bytes do not; when it asks again, it is granted smaller ones. Look at the MTU of switches, tunnels and bridges between, or set maxBlksize. If it is alone: it was switched off or reset just then.`,
       };
 }
 

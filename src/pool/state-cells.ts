@@ -30,6 +30,7 @@ const REPEATS = 2;
 const WISH = 3;
 const BLOCKS = 4;
 const RETRANSMITS = 5;
+const DATA_RETRANSMITS = 6;
 /** A cache line's worth of Int32, so that neighbours on different workers do not share one. */
 const CELL = 16;
 /** How the main thread may want a transfer to end. */
@@ -50,6 +51,14 @@ const DOORBELL = 0;
 export function allocateCells(slots: number): SharedArrayBuffer {
   return new SharedArrayBuffer((slots + 1) * CELL * Int32Array.BYTES_PER_ELEMENT);
 }
+
+interface CellTally {
+  readonly blocks: number;
+  readonly retransmits: number;
+  readonly dataRetransmits: number;
+}
+
+const NOTHING: CellTally = { blocks: 0, retransmits: 0, dataRetransmits: 0 };
 
 export class StateCells {
   readonly #cells: Int32Array;
@@ -89,15 +98,21 @@ export class StateCells {
     return Atomics.load(this.#cells, at(slot, RETRANSMITS));
   }
 
-  /** @param blocks below 2^31: a transfer of 4 GiB in blocks of 8 bytes has a quarter of that. */
-  setTally(slot: number, blocks: number, retransmits: number): void {
+  /** Of these packets, DATA. */
+  dataRetransmits(slot: number): number {
+    return Atomics.load(this.#cells, at(slot, DATA_RETRANSMITS));
+  }
+
+  /** @param tally blocks below 2^31: a transfer of 4 GiB in blocks of 8 bytes has a quarter of that. */
+  setTally(slot: number, { blocks, retransmits, dataRetransmits }: CellTally): void {
     Atomics.store(this.#cells, at(slot, BLOCKS), blocks);
     Atomics.store(this.#cells, at(slot, RETRANSMITS), retransmits);
+    Atomics.store(this.#cells, at(slot, DATA_RETRANSMITS), dataRetransmits);
   }
 
   /** Makes a slot ready for a new transfer. */
   reset(slot: number, state: TransferState, now: number): void {
-    this.setTally(slot, 0, 0);
+    this.setTally(slot, NOTHING);
     Atomics.store(this.#cells, at(slot, REPEATS), 0);
     Atomics.store(this.#cells, at(slot, WISH), WISH_TO_END.none);
     this.setProgress(slot, now);

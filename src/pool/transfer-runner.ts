@@ -136,8 +136,7 @@ class CellSupervision implements Supervision {
       : TRANSFER_STATE.unproven;
     // Told of for the first time when the first reply has been given to the link.
     if (this.#progressAt < 0) this.#firstReplies.observe(Math.max(0, progressAt - this.#requestedAt), 1);
-    const { blocks, retransmits } = this.#sender.tally;
-    this.#cells.setTally(this.#slot, blocks, retransmits);
+    this.#cells.setTally(this.#slot, this.#sender.tally);
     if (progressAt !== this.#progressAt) {
       this.#progressAt = progressAt;
       this.#cells.setProgress(this.#slot, progressAt);

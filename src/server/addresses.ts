@@ -8,10 +8,12 @@ export interface LocalAddress {
   readonly family: 4 | 6;
   /** Largest IP packet that leaves the interface in one piece, in bytes. */
   readonly mtu: number;
+  /** Whether its interface leads to this machine alone. */
+  readonly isLoopback: boolean;
 }
 
 /** Ethernet's: what we go by when an interface does not say. */
-const MTU_DEFAULT = 1500;
+export const MTU_DEFAULT = 1500;
 /** IP, UDP and TFTP DATA headers: RFC 2348 counts none of them as part of a block. */
 const HEADERS_V4 = 20 + 8 + 4;
 const HEADERS_V6 = 40 + 8 + 4;
@@ -34,6 +36,7 @@ export function localAddresses(): LocalAddress[] {
         address: scoped ? `${info.address}%${name}` : info.address,
         family: info.family === 'IPv6' ? 6 : 4,
         mtu,
+        isLoopback: info.internal,
       };
     });
   });

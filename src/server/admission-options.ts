@@ -10,6 +10,4 @@ export interface AdmissionOptions extends LauncherOptions {
   readonly mayAsk: (address: string) => boolean;
   /** Whether an address stands for many nodes, behind NAT: then it has no limit of its own. */
   readonly isShared: (address: string) => boolean;
-  /** The largest blksize that leaves a local address unfragmented, in bytes. */
-  readonly maxBlksize: (local: string) => number;
 }

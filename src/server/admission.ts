@@ -299,8 +299,8 @@ export class Admission {
   }
 
   #enqueue(transfer: Transfer, content: Content): void {
-    const { limits, maxBlksize, pool } = this.#options;
-    settle(transfer, content, limits, maxBlksize(transfer.local));
+    const { limits, blksizes, pool } = this.#options;
+    settle(transfer, content, limits, blksizes.of(transfer));
     transfer.queuedAt = this.#options.clock.now();
     pool.cells.setState(transfer.slot, TRANSFER_STATE.queued);
     this.#lanes.add(transfer);

@@ -8,6 +8,7 @@ import type { Clock, NoPort, TransferPorts } from '../engine/types.ts';
 import type { Pool, TransferOrder } from '../pool/pool.ts';
 import { TRANSFER_STATE } from '../pool/state-cells.ts';
 import { Jitter } from '../session/jitter.ts';
+import type { BlksizeLimits } from './blksize-limits.ts';
 import type { Transfer } from './transfer.ts';
 import type { ServerLimits } from './types.ts';
 
@@ -16,6 +17,8 @@ export interface LauncherOptions {
   readonly pool: Pool;
   /** undefined: workers open ports of their own and send first replies. */
   readonly ports?: TransferPorts | undefined;
+  /** Told of each transfer that starts, and of its end. */
+  readonly blksizes: BlksizeLimits;
   /** Content as this thread's engine reads it, for first replies. */
   readonly attach: (handle: SharedHandle) => SharedView;
   readonly limits: ServerLimits;
@@ -48,6 +51,7 @@ export class Launcher {
       if (transfer === undefined) return;
       this.#bySlot[slot] = undefined;
       this.#givePortBack(transfer);
+      options.blksizes.ended(transfer, report);
       onEnded(transfer, report);
     };
   }
@@ -84,6 +88,7 @@ export class Launcher {
       this.#givePortBack(transfer);
       return 'noRoom';
     }
+    this.#options.blksizes.started(transfer);
     this.#sendFirstReply(transfer);
     return 'started';
   }

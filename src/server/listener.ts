@@ -4,9 +4,8 @@
  * addresses as they come and go. Knows no requests: bytes go on as they came.
  */
 import { isIPv6 } from 'node:net';
-import { MAX_BLKSIZE } from '../protocol/negotiate.ts';
 import type { Address, Engine, ListeningPort, RequestReceiver } from '../engine/types.ts';
-import { type LocalAddress, largestBlksize, localAddresses } from './addresses.ts';
+import { type LocalAddress, localAddresses } from './addresses.ts';
 
 const REFRESH_MS = 5000;
 const WILDCARDS: ReadonlyMap<string, 4 | 6> = new Map([
@@ -21,6 +20,8 @@ export interface ListenerOptions {
   readonly listenOnEachAddress: boolean;
   readonly receive: RequestReceiver;
   readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
+  /** Told of the machine's addresses at the start, and every few seconds while a wildcard is listened on. */
+  readonly onAddresses: (present: readonly LocalAddress[]) => void;
   /** For tests: the machine's addresses. */
   readonly localAddresses?: () => LocalAddress[];
 }
@@ -32,7 +33,6 @@ export class Listener {
   readonly #wildcards: boolean;
   /** Open ports by "wanted address|wanted port". */
   readonly #ports = new Map<string, ListeningPort>();
-  readonly #blksizes = new Map<string, number>();
   /** Addresses that could not be opened: warned of once, tried again at each refresh. */
   readonly #failing = new Set<string>();
   #cancelRefresh: (() => void) | undefined;
@@ -58,13 +58,6 @@ export class Listener {
         : present.filter((one) => one.family === family).map((one) => one.address);
     });
     return [...new Set(asked)];
-  }
-
-  /** The largest blksize that leaves `local` unfragmented. */
-  maxBlksize(local: string): number {
-    // The loopback interface answers for all of 127.0.0.0/8, but names one address.
-    const listed = local.startsWith('127.') ? '127.0.0.1' : local;
-    return this.#blksizes.get(listed) ?? largestBlksize({ family: isIPv6(local) ? 6 : 4, mtu: 1500 });
   }
 
   /** Opens every address. @throws Error with the system's code when an address named outright can't be had, or none of a wildcard's. */
@@ -119,7 +112,7 @@ export class Listener {
   /** Follows the machine's addresses. @returns the first failure, if any. */
   async #refresh(): Promise<Error | undefined> {
     const present = this.#localAddresses();
-    for (const local of present) this.#blksizes.set(local.address, Math.min(MAX_BLKSIZE, largestBlksize(local)));
+    this.#options.onAddresses(present);
     if (this.#wildcards) return undefined;
     let failure: Error | undefined;
     for (const { address: wildcard, port } of this.#options.listen) {

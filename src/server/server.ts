@@ -10,7 +10,9 @@ import { OPCODE } from '../protocol/opcode.ts';
 import { MALFORMED, type Malformed } from '../protocol/packet.ts';
 import type { LocalAddress } from './addresses.ts';
 import { Admission } from './admission.ts';
+import { BlksizeLimits } from './blksize-limits.ts';
 import { Listener } from './listener.ts';
+import { PathMtus } from './path-mtu.ts';
 import { RequestReader } from './request-reader.ts';
 import { Resolver } from './resolver.ts';
 import type { Server, ServerLimits, ServerObserver, ServerOptions, ServerStats, TransferView } from './types.ts';
@@ -31,7 +33,8 @@ export const DEFAULT_LIMITS: ServerLimits = {
 };
 
 /** What startServer puts together, and a test on virtual time puts together otherwise. */
-export interface ServerParts extends Pick<ServerOptions, 'listen' | 'limits' | 'observer' | 'mayAsk' | 'isShared'> {
+export interface ServerParts
+  extends Pick<ServerOptions, 'listen' | 'limits' | 'observer' | 'mayAsk' | 'isShared' | 'maxBlksizeOf'> {
   readonly sources: readonly Source[];
   readonly engine: Engine;
   readonly pool: Pool;
@@ -75,6 +78,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     observer,
     ...(options.mayAsk === undefined ? {} : { mayAsk: options.mayAsk }),
     ...(options.isShared === undefined ? {} : { isShared: options.isShared }),
+    ...(options.maxBlksizeOf === undefined ? {} : { maxBlksizeOf: options.maxBlksizeOf }),
     listenOnEachAddress: options.listenOnEachAddress ?? false,
     engine,
     pool,
@@ -124,12 +128,17 @@ export class TftpServer implements Server {
     this.#sessions = limits.sessions;
     this.#pool = pool;
     this.#onWarning = observer.onWarning.bind(observer);
+    const mtus = new PathMtus({
+      clock: engine.clock,
+      ...(engine.routeMtu === undefined ? {} : { routeMtu: engine.routeMtu.bind(engine) }),
+    });
     this.#listener = new Listener({
       engine,
       listen,
       listenOnEachAddress: parts.listenOnEachAddress ?? false,
       receive: this.#receive,
       onWarning: this.#onWarning,
+      onAddresses: (present) => mtus.update(present),
       ...(localAddresses === undefined ? {} : { localAddresses }),
     });
     this.#admission = new Admission({
@@ -142,7 +151,14 @@ export class TftpServer implements Server {
       observer,
       mayAsk: parts.mayAsk ?? (() => true),
       isShared: parts.isShared ?? (() => false),
-      maxBlksize: (local) => this.#listener.maxBlksize(local),
+      blksizes: new BlksizeLimits({
+        clock: engine.clock,
+        cells: pool.cells,
+        mtus,
+        maxBlksize: limits.maxBlksize,
+        maxBlksizeOf: parts.maxBlksizeOf ?? (() => undefined),
+        onWarning: this.#onWarning,
+      }),
       seed,
     });
   }

@@ -12,11 +12,11 @@ const QUICK_BYTES = 64 * 1024;
 const NO_OPTIONS: readonly AskedOption[] = [];
 const packet = new Uint8Array(MAX_CONTROL);
 
-/** @param maxBlksize the largest that leaves its local address unfragmented, in bytes. */
+/** @param maxBlksize the largest that its client may be granted, in bytes. */
 export function settle(transfer: Transfer, { handle }: Content, limits: ServerLimits, maxBlksize: number): void {
   const { options, mode } = transfer;
   const { maxWindowsize, acknowledgeTimeout } = limits;
-  const allowed = { maxBlksize: limits.maxBlksize ?? maxBlksize, maxWindowsize, acknowledgeTimeout };
+  const allowed = { maxBlksize, maxWindowsize, acknowledgeTimeout };
   const { settled, oack } = negotiate(options, allowed, handle.length, mode);
   transfer.options = NO_OPTIONS;
   transfer.settled = settled;

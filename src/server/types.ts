@@ -20,7 +20,7 @@ export interface ServerLimits extends CrowdLimits {
   readonly laneExpiryMs: number;
   /** Largest windowsize granted, in blocks, 1..32767. Default 64. */
   readonly maxWindowsize: number;
-  /** Largest blksize granted, in bytes; undefined: what fits the interface's MTU unfragmented. */
+  /** Largest blksize granted, in bytes; undefined: what goes to the client unfragmented, as far as the machine knows. */
   readonly maxBlksize: number | undefined;
   /** Whether `timeout` and `utimeout` are acknowledged. Default false: it would forbid adaptive retransmission. */
   readonly acknowledgeTimeout: boolean;
@@ -53,6 +53,8 @@ export interface ServerOptions {
   readonly mayAsk?: (address: string) => boolean;
   /** Whether an address stands for many nodes, behind NAT: then it has no limits of its own. Default: none does. */
   readonly isShared?: (address: string) => boolean;
+  /** The largest blksize granted to an address, in bytes, instead of `limits.maxBlksize`. Default: undefined for all. */
+  readonly maxBlksizeOf?: (address: string) => number | undefined;
   readonly observer: ServerObserver;
   /** The entry of the worker threads, for tests that plant faults in it. */
   readonly worker?: URL;

@@ -325,6 +325,7 @@ export class Sender implements Session {
     } else {
       this.#resent = true;
       this.tally.retransmits++;
+      this.tally.dataRetransmits++;
     }
     out.data(block, offset, Math.min(blksize, size - offset));
   }

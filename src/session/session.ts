@@ -67,6 +67,8 @@ export interface Tally {
   bytes: number;
   /** Packets sent again: DATA and openings (sender), ACKs and requests (receiver). */
   retransmits: number;
+  /** Of these, DATA (sender). */
+  dataRetransmits: number;
   /** ACKs that did not advance (sender), DATA that was not the block expected (receiver). */
   stale: number;
   /** ACKs for what was never sent, before the address was proven (sender). */
@@ -85,6 +87,7 @@ export function createTally(): Tally {
     blocks: 0,
     bytes: 0,
     retransmits: 0,
+    dataRetransmits: 0,
     stale: 0,
     impossible: 0,
     roundTripMs: -1,

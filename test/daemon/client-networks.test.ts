@@ -14,9 +14,9 @@ describe('who may ask', () => {
 
 describe('an address of the Internet', () => {
   const PRESENT = [
-    { address: '10.0.0.1', family: 4, mtu: 1500 },
-    { address: '8.8.8.8', family: 4, mtu: 1500 },
-    { address: 'fe80::1%eth0', family: 6, mtu: 1500 },
+    { address: '10.0.0.1', family: 4, mtu: 1500, isLoopback: false },
+    { address: '8.8.8.8', family: 4, mtu: 1500, isLoopback: false },
+    { address: 'fe80::1%eth0', family: 6, mtu: 1500, isLoopback: false },
   ] as const;
 
   it.each([

@@ -47,6 +47,21 @@ describe.skipIf(isNewer)('the linux engine', () => {
     expect(await resolveEngine('portable')).toEqual<EngineChoice>({ kind: 'portable', reason: undefined });
   });
 
+  it('knows what a route carries, by the address that packets are sent from, and that there is none', () => {
+    const lo = Number(readFileSync('/sys/class/net/lo/mtu', 'utf8'));
+    // No packet of IPv4 is longer.
+    expect(engine.routeMtu('127.0.0.1', { address: '127.0.0.2', port: 2000 })).toBe(Math.min(lo, 65_535));
+    expect(engine.routeMtu('::1', { address: '::1', port: 2000 })).toBe(lo);
+    for (const [local, peer] of [
+      ['127.0.0.1', '255.255.255.255'],
+      ['192.0.2.77', '127.0.0.1'],
+      ['::1', 'fe80::1%nowhere'],
+      ['::1', '127.0.0.1'],
+    ] as const) {
+      expect(engine.routeMtu(local, { address: peer, port: 2000 })).toBeUndefined();
+    }
+  });
+
   it('lets promises go on in the turn of the event loop that a datagram arrived in', async () => {
     const peer = await RawPeer.open(others, '127.0.0.1');
     const order: string[] = [];

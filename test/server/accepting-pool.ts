@@ -1,7 +1,9 @@
-/** A pool that takes every order and keeps nothing of it, as one on threads does: what has been sent is the worker's. */
+/** What admission and its launcher stand on in tests that run no transfers. */
 import type { Pool } from '../../src/pool/pool.ts';
 import type { StateCells } from '../../src/pool/state-cells.ts';
+import { BlksizeLimits } from '../../src/server/blksize-limits.ts';
 
+/** A pool that takes every order and keeps nothing of it, as one on threads does: what has been sent is the worker's. */
 export function acceptingPool(cells: StateCells): Pool {
   return {
     cells,
@@ -15,4 +17,16 @@ export function acceptingPool(cells: StateCells): Pool {
     },
     close: async () => {},
   };
+}
+
+/** Where the way to every client carries what Ethernet does. */
+export function ethernetBlksizes(clock: { now(): number }, cells: StateCells): BlksizeLimits {
+  return new BlksizeLimits({
+    clock,
+    cells,
+    mtus: { of: () => 1500 },
+    maxBlksize: undefined,
+    maxBlksizeOf: () => undefined,
+    onWarning: () => {},
+  });
 }

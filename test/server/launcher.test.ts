@@ -7,7 +7,7 @@ import { UNNEGOTIATED } from '../../src/protocol/negotiate.ts';
 import { Launcher } from '../../src/server/launcher.ts';
 import { DEFAULT_LIMITS } from '../../src/server/server.ts';
 import { Transfer } from '../../src/server/transfer.ts';
-import { acceptingPool } from './accepting-pool.ts';
+import { acceptingPool, ethernetBlksizes } from './accepting-pool.ts';
 
 const BUSY = '10.0.0.1';
 const OTHER = '10.0.0.2';
@@ -39,13 +39,15 @@ function launcherWith(answers: (NoPort | 'port')[]) {
     const answer = answers.shift()!;
     return answer === 'port' ? port : answer;
   };
+  const clock = { now: () => 0, wake: () => () => {} };
   const launcher = new Launcher(
     {
-      clock: { now: () => 0, wake: () => () => {} },
+      clock,
       pool,
       ports: { stock: () => {}, take, shortage: undefined },
       attach: () => ({ length: 10 }),
       limits: DEFAULT_LIMITS,
+      blksizes: ethernetBlksizes(clock, cells),
       seed: 1,
     },
     () => {},

@@ -35,6 +35,7 @@ async function start(
     listenOnEachAddress: false,
     receive: () => {},
     onWarning: (message, detail) => warnings.push([message, detail]),
+    onAddresses: () => {},
     localAddresses: () => [],
   });
   await listener.start();

@@ -9,7 +9,7 @@ import { Admission } from '../../src/server/admission.ts';
 import { RequestReader } from '../../src/server/request-reader.ts';
 import { Resolver } from '../../src/server/resolver.ts';
 import { DEFAULT_LIMITS } from '../../src/server/server.ts';
-import { acceptingPool } from './accepting-pool.ts';
+import { acceptingPool, ethernetBlksizes } from './accepting-pool.ts';
 
 const REQUESTS = 5000;
 const WARM_UP = 20_000;
@@ -22,13 +22,14 @@ const source: Source = {
   open: ({ filename }) =>
     filename === 'vmlinuz' ? { kind: 'content', handle, label: filename, release: () => {} } : { kind: 'missing' },
 };
+const clock = { now: () => 12_345, wake: () => () => {} };
 const admission = new Admission({
-  clock: { now: () => 12_345, wake: () => () => {} },
+  clock,
   pool,
   resolver: new Resolver([source]),
   limits: DEFAULT_LIMITS,
   observer: { onTransfer: () => {}, onRefusal: () => {}, onWarning: () => {} },
-  maxBlksize: () => 1468,
+  blksizes: ethernetBlksizes(clock, cells),
   mayAsk: () => true,
   isShared: () => false,
   attach: () => ({ length: handle.length }),

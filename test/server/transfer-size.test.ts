@@ -13,7 +13,7 @@ import { Admission } from '../../src/server/admission.ts';
 import { type ReadRequest, RequestReader } from '../../src/server/request-reader.ts';
 import { Resolver } from '../../src/server/resolver.ts';
 import { DEFAULT_LIMITS } from '../../src/server/server.ts';
-import { acceptingPool } from './accepting-pool.ts';
+import { acceptingPool, ethernetBlksizes } from './accepting-pool.ts';
 
 const TRANSFERS = 5000;
 const WARM_UP = 500;
@@ -58,7 +58,7 @@ it(`a running transfer takes at most ${MAX_BYTES.main} bytes of the main thread'
     resolver: new Resolver([source]),
     limits: DEFAULT_LIMITS,
     observer: { onTransfer: () => {}, onRefusal: () => {}, onWarning: () => {} },
-    maxBlksize: () => 1468,
+    blksizes: ethernetBlksizes(clock, cells),
     mayAsk: () => true,
     isShared: () => false,
     attach: () => ({ length: handle.length }),

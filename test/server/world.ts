@@ -24,6 +24,7 @@ export interface WorldOptions {
   readonly observer?: Partial<ServerObserver>;
   readonly mayAsk?: (address: string) => boolean;
   readonly isShared?: (address: string) => boolean;
+  readonly maxBlksizeOf?: (address: string) => number | undefined;
 }
 
 export class World {
@@ -58,7 +59,8 @@ export class World {
       seed: options.seed ?? 1,
       ...(options.mayAsk === undefined ? {} : { mayAsk: options.mayAsk }),
       ...(options.isShared === undefined ? {} : { isShared: options.isShared }),
-      localAddresses: () => [{ address: SERVER.address, family: 4, mtu: 1500 }],
+      ...(options.maxBlksizeOf === undefined ? {} : { maxBlksizeOf: options.maxBlksizeOf }),
+      localAddresses: () => [{ address: SERVER.address, family: 4, mtu: 1500, isLoopback: false }],
     });
   }
 

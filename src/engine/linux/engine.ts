@@ -32,6 +32,7 @@ import { ThreadIo } from './thread-io.ts';
 import { TransferLink } from './transfer-link.ts';
 import { LinuxTransferPorts } from './transfer-ports.ts';
 import { TransferSockets } from './transfer-sockets.ts';
+import { routeMtu } from './udp-socket.ts';
 import { UringLinks } from './uring-links.ts';
 import { Wake, ring } from './wake.ts';
 
@@ -192,6 +193,10 @@ export class LinuxEngine implements Engine {
     const socket = new MultiAddressSocket(this.#io);
     this.#multiAddress.push(socket);
     return socket.open(options, local, receiver);
+  }
+
+  routeMtu(local: string, peer: Address): number | undefined {
+    return routeMtu(this.#io.libc, local, peer);
   }
 
   get advice(): string | undefined {

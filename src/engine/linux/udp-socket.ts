@@ -2,10 +2,12 @@
 import type { Address } from '../types.ts';
 import {
   AF_INET,
+  IPV6_MTU,
   IPV6_MTU_DISCOVER,
   IPV6_RECVERR,
   IPV6_RECVPKTINFO,
   IPV6_V6ONLY,
+  IP_MTU,
   IP_MTU_DISCOVER,
   IP_PKTINFO,
   IP_RECVERR,
@@ -114,6 +116,32 @@ export class UdpSocket {
 
   #set(level: number, name: number, value: number): boolean {
     return this.#libc.setsockopt(this.fd, level, name, int32(value), 4) === 0;
+  }
+}
+
+/**
+ * What the kernel's route from `local` to `peer` carries in one piece, in bytes of an IP packet. By a socket of its own,
+ * bound to `local`, because routes can depend on the address that packets are sent from.
+ *
+ * @returns undefined when there is no such route, or no socket to be had.
+ */
+export function routeMtu(libc: Libc, local: string, peer: Address): number | undefined {
+  const family = familyOf(peer.address);
+  const fd = libc.socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return undefined;
+  try {
+    const length = sockaddrLength(family);
+    if (libc.bind(fd, toSockaddr(libc, { address: local, port: 0 }), length) < 0) return undefined;
+    if (libc.connect(fd, toSockaddr(libc, peer), length) < 0) return undefined;
+    const mtu = int32(0);
+    const isV4 = family === AF_INET;
+    const status = libc.getsockopt(fd, isV4 ? SOL_IP : SOL_IPV6, isV4 ? IP_MTU : IPV6_MTU, mtu, int32(4));
+    return status < 0 ? undefined : new DataView(mtu.buffer).getInt32(0, true);
+  } catch {
+    // A scope whose interface is gone.
+    return undefined;
+  } finally {
+    libc.close(fd);
   }
 }
 

@@ -1,0 +1,78 @@
+/**
+ * How large a packet may be on the way to a client: by the engine, which may know the route, else by the machine's
+ * interfaces. Remembers what it was told; knows neither sockets nor blocks.
+ */
+import type { Address, Clock, Engine } from '../engine/types.ts';
+import { prefixOf } from '../text/address-prefix.ts';
+import { type LocalAddress, MTU_DEFAULT } from './addresses.ts';
+
+/** So long one answer of the system holds for the clients of a network. */
+const ROUTE_MS = 60_000;
+/** Networks whose routes are remembered; the one that was asked for first is forgotten first. */
+const MAX_ROUTES = 4096;
+
+export interface PathMtusOptions {
+  readonly clock: Pick<Clock, 'now'>;
+  readonly routeMtu?: Engine['routeMtu'];
+}
+
+interface Route {
+  readonly mtu: number | undefined;
+  readonly askedAt: number;
+}
+
+export class PathMtus {
+  readonly #options: PathMtusOptions;
+  readonly #local = new Map<string, LocalAddress>();
+  /** The smallest MTU of an interface that is no loopback interface, by family. */
+  readonly #smallest = new Map<4 | 6, number>();
+  /** By local address and the client's network. */
+  readonly #routes = new Map<string, Route>();
+
+  constructor(options: PathMtusOptions) {
+    this.#options = options;
+  }
+
+  /** The addresses that the machine has now. */
+  update(present: readonly LocalAddress[]): void {
+    this.#local.clear();
+    this.#smallest.clear();
+    for (const local of present) {
+      this.#local.set(local.address, local);
+      const { family, mtu, isLoopback } = local;
+      if (!isLoopback) this.#smallest.set(family, Math.min(mtu, this.#smallest.get(family) ?? mtu));
+    }
+  }
+
+  /** In bytes of an IP packet. @param local the address that it is sent from. */
+  of(local: string, peer: Address): number {
+    return this.#byRoute(local, peer) ?? this.#byInterface(local, peer.address);
+  }
+
+  #byRoute(local: string, peer: Address): number | undefined {
+    const { clock, routeMtu } = this.#options;
+    if (routeMtu === undefined) return undefined;
+    const key = `${local} ${prefixOf(peer.address)}`;
+    const now = clock.now();
+    const known = this.#routes.get(key);
+    if (known !== undefined && now - known.askedAt < ROUTE_MS) return known.mtu;
+    const mtu = routeMtu(local, peer);
+    this.#routes.delete(key);
+    this.#routes.set(key, { mtu, askedAt: now });
+    if (this.#routes.size > MAX_ROUTES) this.#routes.delete(this.#routes.keys().next().value!);
+    return mtu;
+  }
+
+  /** A service address on a loopback interface says nothing of the way to clients elsewhere. */
+  #byInterface(local: string, client: string): number {
+    const own = this.#find(local);
+    if (own === undefined) return MTU_DEFAULT;
+    if (!own.isLoopback || this.#find(client) !== undefined) return own.mtu;
+    return Math.min(own.mtu, this.#smallest.get(own.family) ?? MTU_DEFAULT);
+  }
+
+  /** The loopback interface answers for all of 127.0.0.0/8, but names one address. */
+  #find(address: string): LocalAddress | undefined {
+    return this.#local.get(address.startsWith('127.') ? '127.0.0.1' : address);
+  }
+}
