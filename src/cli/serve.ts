@@ -29,10 +29,7 @@ function addAddress(text: string, before: readonly Address[] = []): readonly Add
 }
 
 /** For flags that are repeated. */
-function addTo(
-  name: string,
-  kind: ValueKind<readonly string[]>,
-): (text: string, before?: readonly string[]) => readonly string[] {
+function addTo<T>(name: string, kind: ValueKind<readonly T[]>): (text: string, before?: readonly T[]) => readonly T[] {
   return (text, before = []) => [...before, ...flag(name, kind)(text)];
 }
 
@@ -123,8 +120,8 @@ export function addServe(program: Command, context: CommandContext, done: (code:
     )
     .option(
       '--max-blksize <N>',
-      "largest block granted (default: by the interface's MTU)",
-      flag('--max-blksize', KINDS.maxBlksize),
+      "largest block granted; CIDR=N for a network, repeatable (default: by the route's MTU)",
+      addTo('--max-blksize', KINDS.maxBlksize),
     )
     .option('--acknowledge-timeout', "grant the timeout option, at the price of the server's own timing")
     .option('--case-insensitive', 'find boot/x when BOOT/X is asked for')

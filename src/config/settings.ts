@@ -6,7 +6,7 @@ import { availableParallelism, totalmem } from 'node:os';
 import type { Address } from '../engine/types.ts';
 import { isNetwork } from '../boot-set/node/network-list.ts';
 import type { RouteConfig } from '../render/types.ts';
-import { MAX_BLKSIZE, MIN_BLKSIZE } from '../protocol/negotiate.ts';
+import { type BlksizeRule, blksizeRules } from './blksize-rules.ts';
 import { routeList } from './route-list.ts';
 import {
   addresses,
@@ -59,8 +59,8 @@ export interface Settings {
   /** While others wait, slower transfers end, in bytes per second; 0: none does. */
   readonly minRate: number;
   readonly maxWindowsize: number;
-  /** In bytes; undefined: what fits the interface's MTU. */
-  readonly maxBlksize: number | undefined;
+  /** For all clients, and for networks; where none is said, what goes to the client unfragmented. */
+  readonly maxBlksize: readonly BlksizeRule[];
   readonly acknowledgeTimeout: boolean;
   readonly caseInsensitive: boolean;
   /** Files are only ever replaced, never changed in place: they are mapped, not copied. */
@@ -129,7 +129,7 @@ export const SETTING_KINDS: { readonly [K in keyof Settings]: ValueKind<NonNulla
   patience: duration(1000, DAY_MS, 'a duration from 1s to 24h, such as 90s'),
   minRate: size('bytes per second, such as 16KiB, or 0'),
   maxWindowsize: wholeNumber(1, 32_767),
-  maxBlksize: wholeNumber(MIN_BLKSIZE, MAX_BLKSIZE),
+  maxBlksize: blksizeRules,
   acknowledgeTimeout: yesOrNo,
   caseInsensitive: yesOrNo,
   immutable: yesOrNo,
@@ -198,7 +198,7 @@ export function defaultSettings(): Settings {
     patience: 90_000,
     minRate: 0,
     maxWindowsize: 64,
-    maxBlksize: undefined,
+    maxBlksize: [],
     acknowledgeTimeout: false,
     caseInsensitive: false,
     immutable: false,

@@ -1,5 +1,6 @@
-/** Who may ask, by the settings; and whether the whole Internet could. */
+/** What the settings say of clients by network: who may ask, how large a block may be; and whether the whole Internet could ask. */
 import { NetworkList } from '../boot-set/node/network-list.ts';
+import type { BlksizeRule } from '../config/blksize-rules.ts';
 import type { Address } from '../engine/types.ts';
 import { localAddresses } from '../server/addresses.ts';
 
@@ -29,6 +30,30 @@ const WILDCARDS: ReadonlyMap<string, 4 | 6> = new Map([
 export function mayAsk(networks: readonly string[]): (address: string) => boolean {
   const list = new NetworkList(networks);
   return networks.length === 0 ? () => true : (address) => list.has(address);
+}
+
+/** The blksize of the smallest network that has an address, in bytes; of a network that is named twice, the last one. */
+export function maxBlksizeOf(rules: readonly BlksizeRule[]): (address: string) => number | undefined {
+  const byNetwork = new Map(rules.map(({ network, blksize }) => [network, blksize]));
+  // To look an address up in a list costs microseconds, however long the list: networks that can share one do.
+  const lists = new Map<string, { length: number; blksize: number; networks: string[] }>();
+  for (const [network, blksize] of byNetwork) {
+    if (network === undefined) continue;
+    const length = prefixLength(network);
+    const key = `${length} ${blksize}`;
+    const list = lists.get(key) ?? { length, blksize, networks: [] };
+    list.networks.push(network);
+    lists.set(key, list);
+  }
+  const smallestFirst = [...lists.values()]
+    .toSorted((one, other) => other.length - one.length)
+    .map(({ networks, blksize }) => ({ list: new NetworkList(networks), blksize }));
+  return (address) => smallestFirst.find(({ list }) => list.has(address))?.blksize;
+}
+
+/** In bits. Of one address: longer than any network of its family. */
+function prefixLength(network: string): number {
+  return Number(network.split('/')[1] ?? 128);
 }
 
 /** @returns the first address listened on that the Internet can reach, by its number. */

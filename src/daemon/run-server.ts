@@ -13,7 +13,7 @@ import { escapeText } from '../text/escape.ts';
 import { errorCode, errorLine } from '../text/error-text.ts';
 import { firstFetch } from './first-fetch.ts';
 import { NetworkList } from '../boot-set/node/network-list.ts';
-import { mayAsk, publicAddress } from './client-networks.ts';
+import { maxBlksizeOf, mayAsk, publicAddress } from './client-networks.ts';
 import { serverLimits } from './server-limits.ts';
 import type { CommandContext } from './interrupts.ts';
 import { Log, type LogTarget, stdoutTarget } from '../telemetry/log.ts';
@@ -245,6 +245,7 @@ class ServerRun {
       limits: serverLimits(settings),
       mayAsk: mayAsk(settings.clients),
       isShared: (address) => shared.has(address),
+      maxBlksizeOf: maxBlksizeOf(settings.maxBlksize),
       observer: {
         ...(watched === undefined ? {} : watched.observer),
         onStart: (record) => {

@@ -11,7 +11,7 @@ export function serverLimits(settings: Settings): ServerLimits {
     patienceMs: settings.patience,
     minRate: settings.minRate,
     maxWindowsize: settings.maxWindowsize,
-    maxBlksize: settings.maxBlksize,
+    maxBlksize: settings.maxBlksize.findLast(({ network }) => network === undefined)?.blksize,
     acknowledgeTimeout: settings.acknowledgeTimeout,
     halfOpen: {
       total: settings.halfOpen,

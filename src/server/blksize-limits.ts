@@ -1,6 +1,6 @@
 /**
  * The largest blksize that a client is granted: by the operator's word, else by what goes to it unfragmented; and less
- * for a client that no large block has reached. Knows no options and no OACK.
+ * for a client that no large block has reached. Negotiates nothing.
  */
 import type { TransferReport } from '../engine/report.ts';
 import type { Clock } from '../engine/types.ts';

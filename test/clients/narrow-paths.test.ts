@@ -155,6 +155,15 @@ describe.runIf(canMakeNamespaces).each(['linux', 'portable'])('the %s engine', (
     expect(await served.atftp(client, 1428)).toBe(true);
     expect(await served.end(SMALLER)).toMatchObject([{ client: '2001:db8:2::2', blksize: 1428, granted: 1228 }]);
   });
+
+  it('grants a network that the operator has named no larger blocks than he said, so that the first ones arrive', async () => {
+    const { server, client } = blackHole();
+    const rules = ['--max-blksize', '1400', '--max-blksize', '2001:db8:2::/64=1300'];
+    const served = await new Served(server, engine, '2001:db8:1::1', ...rules).start();
+    expect(await served.atftp(client, 1428)).toBe(true);
+    expect(await served.completed()).toMatchObject({ blksize: 1300 });
+    expect(await served.end(SMALLER)).toEqual([]);
+  });
 });
 
 describe.runIf(canMakeNamespaces)('over IPv4', () => {

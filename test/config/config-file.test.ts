@@ -46,7 +46,7 @@ sessionsPerNetwork6: 16
 patience: 75s
 minRate: 16KiB
 maxWindowsize: 16
-maxBlksize: 1428
+maxBlksize: [1428, 2001:db8:5::/48=1228]
 acknowledgeTimeout: true
 caseInsensitive: true
 immutable: true
@@ -112,7 +112,10 @@ describe('a config file', () => {
       patience: 75_000,
       minRate: 16_384,
       maxWindowsize: 16,
-      maxBlksize: 1428,
+      maxBlksize: [
+        { network: undefined, blksize: 1428 },
+        { network: '2001:db8:5::/48', blksize: 1228 },
+      ],
       acknowledgeTimeout: true,
       caseInsensitive: true,
       immutable: true,
@@ -282,7 +285,7 @@ describe('the settings of a run', () => {
     const file = join(root, 'c.yaml');
     writeFileSync(file, 'root: .\nworkers: 3\nsessions: 50\n');
     const settings = resolveSettings({ workers: 5, sessions: undefined }, file);
-    expect(settings).toMatchObject({ root, workers: 5, sessions: 50, queue: 65_536, maxBlksize: undefined });
+    expect(settings).toMatchObject({ root, workers: 5, sessions: 50, queue: 65_536, maxBlksize: [] });
   });
 
   it('take a root of the config file from beside the file, and ROOT from the command line over it', () => {

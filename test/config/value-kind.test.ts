@@ -80,8 +80,42 @@ describe('settings', () => {
     expect(SETTING_KINDS.workers.read(0)).toBeUndefined();
     expect(SETTING_KINDS.workers.read(1.5)).toBeUndefined();
     expect(SETTING_KINDS.workers.read(Number.NaN)).toBeUndefined();
-    expect(SETTING_KINDS.maxBlksize.read(65_465)).toBeUndefined();
     expect(SETTING_KINDS.maxWindowsize.read(32_768)).toBeUndefined();
+  });
+});
+
+describe('blksizes for clients', () => {
+  it.each<[unknown, [string | undefined, number][]]>([
+    [1428, [[undefined, 1428]]],
+    ['65464', [[undefined, 65_464]]],
+    ['192.0.2.0/24=8', [['192.0.2.0/24', 8]]],
+    [
+      [1428, '2001:db8::/32=1228', '2001:db8::7=512'],
+      [
+        [undefined, 1428],
+        ['2001:db8::/32', 1228],
+        ['2001:db8::7', 512],
+      ],
+    ],
+    [[], []],
+  ])('are read from %j', (value, rules) => {
+    expect(SETTING_KINDS.maxBlksize.read(value)).toEqual(rules.map(([network, blksize]) => ({ network, blksize })));
+  });
+
+  it.each<[string, unknown]>([
+    ['too small', 7],
+    ['too large', 65_465],
+    ['too large for a network', '192.0.2.0/24=65465'],
+    ['no number', '192.0.2.0/24='],
+    ['no network', '192.0.2.0/33=1228'],
+    ['an empty network', '=1228'],
+    ['two numbers', '192.0.2.0/24=1228=1228'],
+    ['two for all clients', [1428, 1228]],
+    ['two for a network', ['192.0.2.0/24=1428', '192.0.2.0/24=1228']],
+    ['a map', { '192.0.2.0/24': 1228 }],
+    ['one too many', Array.from({ length: 65 }, (_, index) => `10.0.${index}.0/24=1228`)],
+  ])('are not: %s', (_what, value) => {
+    expect(SETTING_KINDS.maxBlksize.read(value)).toBeUndefined();
   });
 });
 

@@ -177,7 +177,10 @@ describe('a server run', () => {
       sessions: 11,
       queue: 12,
       maxWindowsize: 13,
-      maxBlksize: 1400,
+      maxBlksize: [
+        { network: undefined, blksize: 1400 },
+        { network: '10.0.0.0/8', blksize: 1300 },
+      ],
       acknowledgeTimeout: true,
       caseInsensitive: true,
       immutable: true,
@@ -189,6 +192,8 @@ describe('a server run', () => {
       engine: 'portable',
       limits: { sessions: 11, queue: 12, maxWindowsize: 13, maxBlksize: 1400, acknowledgeTimeout: true },
     });
+    expect(options().maxBlksizeOf?.('10.0.0.1')).toBe(1300);
+    expect(options().maxBlksizeOf?.('11.0.0.1')).toBeUndefined();
     const request = { filename: 'upper', mode: 'octet', client: '127.0.0.1', local: '127.0.0.1' } as const;
     const { sources } = options();
     if (typeof sources !== 'function') throw new Error('Expected sources that are told of the engine');
