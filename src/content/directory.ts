@@ -53,7 +53,7 @@ const DEFAULT_MAX_NETASCII_BYTES = 16 * 1024 ** 2;
 
 /**
  * A file and the cache's keys of its bytes: one for each version of a file, whatever names lead to it. A file written
- * just now gets other keys than the same file later, so that it is read once more when its times can be trusted.
+ * just now gets other keys each time it is looked at, so that it is read again until its times can be trusted.
  */
 interface KeyedFile extends FoundFile {
   readonly keys: Readonly<Record<Mode, string>>;
@@ -182,7 +182,9 @@ export class Directory implements Source {
     if (!stats.isFile()) return { kind: 'denied', reason: `${real} is not a regular file` };
     const identity = identityOf(stats);
     const fresh = isFresh(stats, this.#wallClock());
-    const key = (mode: Mode): string => `${this.#root}\0${mode}\0${identity}\0${fresh}`;
+    // Names that lead to the same file share its bytes all the same: what counts is the second.
+    const look = fresh ? Math.floor(this.#clock() / LOOK_AGAIN_MS) : '';
+    const key = (mode: Mode): string => `${this.#root}\0${mode}\0${identity}\0${look}`;
     const keys = { octet: key('octet'), netascii: key('netascii') };
     return { kind: 'file', root, path: real, size: Number(stats.size), identity, fresh, keys };
   }

@@ -6,6 +6,9 @@ import type { BigIntStats } from 'node:fs';
  * 10 ms, and a second write in the same tick can leave all of the stat as it was.
  */
 const FRESH_MS = 100n;
+/** The same where times are whole seconds (ext4 with inodes of 128 bytes, HFS+) or every other second (FAT). */
+const COARSE_FRESH_MS = 2000n + FRESH_MS;
+const SECOND_NS = 1_000_000_000n;
 
 /** Changes whenever the file is replaced, written, truncated, or given other permissions. */
 export function identityOf(stats: BigIntStats): string {
@@ -13,12 +16,13 @@ export function identityOf(stats: BigIntStats): string {
 }
 
 /**
- * Whether the file was written just now, so that an equal identity later does not prove equal bytes.
+ * Whether the file was written so recently that an equal identity later does not prove equal bytes: within a tick of
+ * its file system. A time of whole seconds is taken for one of a file system that has no others.
  *
  * @param wallMs the time of day, as files are stamped with it. A clock that is wrong (the file server's, say) makes
  *   no file fresh.
  */
 export function isFresh(stats: BigIntStats, wallMs: number): boolean {
   const age = BigInt(Math.trunc(wallMs)) - stats.mtimeNs / 1_000_000n;
-  return age > -FRESH_MS && age < FRESH_MS;
+  return age > -FRESH_MS && age < (stats.mtimeNs % SECOND_NS === 0n ? COARSE_FRESH_MS : FRESH_MS);
 }

@@ -6,6 +6,7 @@ import {
   statSync,
   symlinkSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -95,7 +96,10 @@ describe('Directory and files that change', () => {
 
   it('reads what was not yet safe to remember once more: a file written an instant ago', async () => {
     const root = temporaryFolder();
-    const written = statSync(put(root, 'x', 'fresh')).mtimeMs;
+    const path = put(root, 'x', 'fresh');
+    // No whole second: the file system counts time finely.
+    utimesSync(path, 1_000_000_000.5, 1_000_000_000.5);
+    const written = statSync(path).mtimeMs;
     let wall = written + 20;
     const { source, cache, pass } = serve(root, { wallClock: () => wall });
     await read(source, 'x');

@@ -9,6 +9,8 @@ import type { AddressTable } from './address-tables.ts';
 
 /** Some 200,000 leases. More is no lease file, or one that its server should compact. */
 const MAX_LEASES_BYTES = 16 * 1024 ** 2;
+/** File systems may count time in steps of two seconds: a younger file may yet change without its time doing so. */
+const FRESH_MS = 2100;
 /** Lines read without a pause, so that requests do not wait for all of them. */
 const LINES_AT_ONCE = 1000;
 
@@ -72,9 +74,11 @@ export class DhcpLeases implements AddressTable {
     const { mtimeMs, size, ino } = await stat(this.#path);
     const version = `${ino}:${size}:${mtimeMs}`;
     if (version === this.#version) return this.#known;
+    const age = this.#now() - mtimeMs;
+    const isFresh = age >= 0 && age < FRESH_MS;
     if (size > MAX_LEASES_BYTES) throw new Error(`expected at most ${MAX_LEASES_BYTES} bytes, got ${size}`);
     this.#known = await parseLeases(await readFile(this.#path, 'utf8'), this.#now() / 1000);
-    this.#version = version;
+    this.#version = isFresh ? '' : version;
     return this.#known;
   }
 }

@@ -1,5 +1,5 @@
 /** Leases and neighbours: what their files say, and when they are read. */
-import { rmSync, writeFileSync } from 'node:fs';
+import { rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type AddressTable, AddressTables } from '../../../src/boot-set/node/address-tables.ts';
@@ -59,6 +59,26 @@ describe('a lease file', () => {
     expect((await file.read()).get('192.0.2.10')).toBe(MAC2);
     rmSync(path);
     await expect(file.read()).rejects.toThrow('ENOENT');
+  });
+});
+
+describe('a lease file with times of whole seconds', () => {
+  it('is read again while an edit in the same second could be hidden', async () => {
+    const path = join(temporaryFolder(), 'leases');
+    let now = NOW_S * 1000 + 300;
+    const write = (mac: string): void => {
+      writeFileSync(path, `0 ${mac} 192.0.2.10 * *\n`);
+      utimesSync(path, NOW_S, NOW_S);
+    };
+    write('52:54:00:00:00:01');
+    const file = new DhcpLeases(path, () => now);
+    expect((await file.read()).get('192.0.2.10')).toBe(MAC1);
+    write('52:54:00:00:00:02');
+    now += 1000;
+    expect((await file.read()).get('192.0.2.10')).toBe(MAC2);
+    now += 2000;
+    const settled = await file.read();
+    expect(await file.read()).toBe(settled);
   });
 });
 
