@@ -3,7 +3,7 @@
  * that the node began its boot with. The way of a request through the parts of boot-set-parts.ts: who asks, what there
  * is, which version, its bytes. Runs in the server's main thread; knows no packets and starts no collection.
  */
-import { cleanName } from '../content/name.ts';
+import { textPath } from '../content/name.ts';
 import type { HeldBytes, Unloaded } from '../content/buffer-cache.ts';
 import type { Answer, BootRequest, Missing, NotMine, Source } from '../content/types.ts';
 import { whenReady } from '../content/when-ready.ts';
@@ -53,8 +53,9 @@ export class BootSets implements Source {
 
   open(request: BootRequest): Answer | Promise<Answer> {
     const { catalog, stages, shared, finder, boots, now } = this.#parts;
-    const path = cleanName(request.filename);
-    if (typeof path !== 'string') return path;
+    const path = textPath(request.filename);
+    // No file of a set has a name that is not clean, and no name of a node is: another reading has.
+    if (typeof path !== 'string') return path.kind === 'missing' ? NOT_MINE : path;
     const { client } = request;
     // A name that is unknown here may have been published a moment ago.
     const asked = catalog.resolve(path) ?? (catalog.refresh() ? catalog.resolve(path) : undefined);

@@ -3,7 +3,7 @@
  * written to and pins that end with it. For previews; knows no packets.
  */
 import type { Answer, BootRequest } from '../content/types.ts';
-import { cleanName } from '../content/name.ts';
+import { textPath } from '../content/name.ts';
 import { BootSets, type BootSetsOptions } from './boot-sets.ts';
 import { Catalog } from './store/catalog.ts';
 import { MemoryPins, isSamePin, type PinStore } from './boot/pin-store.ts';
@@ -153,7 +153,7 @@ export class Rehearsal {
   /** Ends it with one request. The answer's content is the caller's to release. */
   async open(request: BootRequest): Promise<BootSetWay> {
     const catalog = this.#catalog;
-    const path = cleanName(request.filename);
+    const path = textPath(request.filename);
     const asked = typeof path === 'string' ? catalog.resolve(path) : undefined;
     let answer: Answer;
     try {

@@ -69,8 +69,8 @@ export const NAME_CHECKS: readonly Check[] = [
   },
   {
     number: 23,
-    title: 'A name that is invalid UTF-8 is not found',
-    clause: 'no file can be called so',
+    title: 'A name that is invalid UTF-8, and no file has, gets an ERROR',
+    clause: 'RFC 1350 §5 says nothing of bytes over 127: a file may be called so',
     alone: true,
     run: (context) =>
       refused(context, Buffer.from('no-\xc3\x28-such-\xff\xfe-file', 'latin1'), 'a name in invalid UTF-8'),

@@ -11,7 +11,9 @@ import { setImmediate as othersHaveRun } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import { asciiLowerCase } from '../protocol/request.ts';
 import { identityOf, isFresh } from './file-identity.ts';
+import { asText } from './name.ts';
 import { systemCode } from './system-failure.ts';
+import { systemPath } from './system-path.ts';
 
 interface Listing {
   /** Of the folder when it was listed: it changes with every name that comes or goes. */
@@ -32,6 +34,11 @@ const MAX_NAMES_LISTED = 65_536;
 const MAX_NAMES_KEPT = 262_144;
 /** Names that are read in one go: some 100 µs. */
 const BATCH = 512;
+/**
+ * Names as buffers, which the types leave out: where a file system does not say what an entry is, Node.js joins folder
+ * and name, and both must be of one kind.
+ */
+const AS_BUFFERS = 'buffer' as BufferEncoding;
 /** A listing holds for so many times as long as it took: a folder that never stays the same is listed for a tenth of the time. */
 const REST = 9;
 
@@ -46,7 +53,7 @@ export interface CaseFoldingOptions {
 
 async function exists(path: string): Promise<boolean> {
   try {
-    await lstat(path);
+    await lstat(systemPath(path));
     return true;
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return false;
@@ -73,7 +80,7 @@ export class CaseFolding {
    * Finds `name` below `root`, part by part: an exact match wins, otherwise the first in code unit order of those
    * listed that are equal but for the case of A to Z.
    *
-   * @param name a clean one (name.ts).
+   * @param root absolute, and @param name relative: paths as in name.ts.
    * @returns its path, or undefined when some part matches nothing.
    * @throws Error with the system's code.
    */
@@ -106,7 +113,7 @@ export class CaseFolding {
     const known = this.#listings.get(folder);
     const from = clock();
     if (known !== undefined && from < known.holdsUntil) return known;
-    const stats = await stat(folder, { bigint: true });
+    const stats = await stat(systemPath(folder), { bigint: true });
     const identity = identityOf(stats);
     if (known !== undefined && known.identity === identity && !known.fresh) return known;
     const fresh = isFresh(stats, wallClock());
@@ -116,7 +123,7 @@ export class CaseFolding {
     const holdsUntil = clock() + REST * (clock() - from);
     const listing = { identity, fresh, names, cut, holdsUntil };
     this.#listings.set(folder, listing);
-    if (cut && known?.cut !== true) onCut(folder, MAX_NAMES_LISTED);
+    if (cut && known?.cut !== true) onCut(asText(folder), MAX_NAMES_LISTED);
     return listing;
   }
 }
@@ -126,7 +133,8 @@ async function list(folder: string): Promise<Pick<Listing, 'names' | 'cut'>> {
   const names = new Map<string, string>();
   let read = 0;
   // Leaving the loop closes the folder, however that comes about.
-  for await (const { name } of await opendir(folder, { bufferSize: BATCH })) {
+  for await (const entry of await opendir(systemPath(folder), { bufferSize: BATCH, encoding: AS_BUFFERS })) {
+    const name = (entry.name as unknown as Buffer).toString('latin1');
     if (read === MAX_NAMES_LISTED) return { names, cut: true };
     const folded = asciiLowerCase(name);
     const before = names.get(folded);

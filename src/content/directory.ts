@@ -6,7 +6,7 @@
  * was found holds, also that there is nothing. The bytes are kept per version, so an edit makes a second entry beside
  * the one that running transfers still read.
  */
-import { realpath, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { LRUCache } from 'lru-cache';
 import type { MapFile } from '../bytes/shared-bytes.ts';
@@ -14,8 +14,9 @@ import type { BufferCache, HeldBytes, Unloaded } from './buffer-cache.ts';
 import { CaseFolding } from './case-folding.ts';
 import { identityOf, isFresh } from './file-identity.ts';
 import { CHANGED, type FoundFile, isInside, snapshot, type SnapshotOptions } from './file-snapshot.ts';
-import { cleanName } from './name.ts';
+import { asBytes, asText, exactPath } from './name.ts';
 import { answerToFailure } from './system-failure.ts';
+import { realPathOf, systemPath } from './system-path.ts';
 import type { Answer, BootRequest, Busy, Denied, Missing, Source } from './types.ts';
 import { whenReady } from './when-ready.ts';
 
@@ -68,6 +69,7 @@ interface Look {
 type Mode = BootRequest['mode'];
 
 interface Asked {
+  /** A path, one character per byte as all paths here: files may be called anything. */
   readonly name: string;
   readonly mode: Mode;
   /** Counts from 1: how often the file has changed while it was read. */
@@ -86,7 +88,7 @@ export class Directory implements Source {
   readonly #looking = new Map<string, Promise<Look>>();
 
   constructor(options: DirectoryOptions) {
-    this.#root = resolve(options.root);
+    this.#root = asBytes(resolve(options.root));
     this.#cache = options.cache;
     this.#maxNetasciiBytes = options.maxNetasciiBytes ?? DEFAULT_MAX_NETASCII_BYTES;
     this.#ways = { mapFile: options.mapFile, copyFile: options.copyFile };
@@ -99,7 +101,7 @@ export class Directory implements Source {
   }
 
   open(request: BootRequest): Answer | Promise<Answer> {
-    const name = cleanName(request.filename);
+    const name = exactPath(request.filename);
     return typeof name === 'string' ? this.#open({ name, mode: request.mode, attempt: 1 }) : name;
   }
 
@@ -123,7 +125,7 @@ export class Directory implements Source {
   #answer(asked: Asked, look: Look, loaded: HeldBytes | Unloaded): Answer | Promise<Answer> {
     const { name, attempt } = asked;
     if (loaded.kind === 'held') {
-      return { kind: 'content', handle: loaded.handle, label: name, release: loaded.release };
+      return { kind: 'content', handle: loaded.handle, label: asText(name), release: loaded.release };
     }
     if (loaded === CHANGED) {
       this.#forget(name, look);
@@ -159,11 +161,11 @@ export class Directory implements Source {
   async #find(name: string): Promise<Look['found']> {
     let root: string;
     try {
-      root = await realpath(this.#root);
+      root = await realPathOf(this.#root);
     } catch (error) {
       // A root that is away (not mounted, being switched) says nothing about its files: clients shall ask again.
       const answer = answerToFailure(error);
-      return answer.kind === 'missing' ? { kind: 'busy', reason: `${this.#root} is not there` } : answer;
+      return answer.kind === 'missing' ? { kind: 'busy', reason: `${asText(this.#root)} is not there` } : answer;
     }
     try {
       const path = this.#folding === undefined ? join(root, name) : await this.#folding.find(root, name);
@@ -175,11 +177,11 @@ export class Directory implements Source {
 
   /** @throws Error with the system's code. */
   async #examine(path: string, root: string): Promise<KeyedFile | Missing | Denied> {
-    const real = await realpath(path);
-    if (!isInside(real, root)) return { kind: 'denied', reason: `leads to ${real}, outside ${root}` };
-    const stats = await stat(real, { bigint: true });
+    const real = await realPathOf(path);
+    if (!isInside(real, root)) return { kind: 'denied', reason: `leads to ${asText(real)}, outside ${asText(root)}` };
+    const stats = await stat(systemPath(real), { bigint: true });
     if (stats.isDirectory()) return { kind: 'missing' };
-    if (!stats.isFile()) return { kind: 'denied', reason: `${real} is not a regular file` };
+    if (!stats.isFile()) return { kind: 'denied', reason: `${asText(real)} is not a regular file` };
     const identity = identityOf(stats);
     const fresh = isFresh(stats, this.#wallClock());
     // Names that lead to the same file share its bytes all the same: what counts is the second.

@@ -5,19 +5,21 @@
  * counts is the descriptor: where the system says it leads, and whether it is the very file that was looked at.
  */
 import { constants } from 'node:fs';
-import { type FileHandle, open, readlink, realpath } from 'node:fs/promises';
+import { type FileHandle, open, readlink } from 'node:fs/promises';
 import { sep } from 'node:path';
 import { allocateShared, type MapFile } from '../bytes/shared-bytes.ts';
 import type { Loaded, Unloaded } from './buffer-cache.ts';
 import { identityOf } from './file-identity.ts';
+import { asText } from './name.ts';
 import { shareNetascii } from './shared-netascii.ts';
 import { answerToFailure, systemCode } from './system-failure.ts';
+import { realPathOf, systemPath } from './system-path.ts';
 import type { Busy, Denied } from './types.ts';
 
 /** A regular file that was looked at and found to lie inside the root. */
 export interface FoundFile {
   readonly kind: 'file';
-  /** The root and the file, both without symbolic links. */
+  /** The root and the file, both without symbolic links, as bytes (see system-path.ts). */
   readonly root: string;
   readonly path: string;
   /** Bytes. */
@@ -43,14 +45,16 @@ export function isInside(path: string, root: string): boolean {
 
 /** @returns undefined when the open file lies inside the root. */
 async function checkPlace(fd: number, file: FoundFile, platform: NodeJS.Platform): Promise<Denied | Busy | undefined> {
-  if (platform !== 'linux') return (await realpath(file.path)) === file.path ? undefined : CHANGED;
+  if (platform !== 'linux') return (await realPathOf(file.path)) === file.path ? undefined : CHANGED;
   let path: string;
   try {
-    path = await readlink(`/proc/self/fd/${fd}`);
+    path = await readlink(`/proc/self/fd/${fd}`, { encoding: 'latin1' });
   } catch (error) {
     return { kind: 'denied', reason: `can't tell where an open file lies without /proc: ${systemCode(error)}` };
   }
-  return isInside(path, file.root) ? undefined : { kind: 'denied', reason: `opened ${path}, outside ${file.root}` };
+  return isInside(path, file.root)
+    ? undefined
+    : { kind: 'denied', reason: `opened ${asText(path)}, outside ${asText(file.root)}` };
 }
 
 async function isUnchanged(handle: FileHandle, file: FoundFile): Promise<boolean> {
@@ -133,7 +137,7 @@ export async function snapshot(
 ): Promise<Loaded | Unloaded> {
   let handle: FileHandle;
   try {
-    handle = await open(file.path, FLAGS);
+    handle = await open(systemPath(file.path), FLAGS);
   } catch (error) {
     // It was there a moment ago, and its path had no symbolic links in it.
     const vanished = ['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemCode(error) ?? '');

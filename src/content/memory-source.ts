@@ -3,7 +3,7 @@
  * so on virtual time an answer costs no time.
  */
 import { type SharedHandle, shareBytes } from '../bytes/shared-bytes.ts';
-import { cleanName } from './name.ts';
+import { textPath } from './name.ts';
 import { shareNetascii } from './shared-netascii.ts';
 import type { Answer, BootRequest, Source } from './types.ts';
 
@@ -24,7 +24,7 @@ export class MemorySource implements Source {
   }
 
   open(request: BootRequest): Answer {
-    const name = cleanName(request.filename);
+    const name = textPath(request.filename);
     if (typeof name !== 'string') return name;
     const bytes = this.#files.get(name);
     if (bytes === undefined) return { kind: 'missing' };

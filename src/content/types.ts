@@ -5,7 +5,10 @@
 import type { SharedHandle } from '../bytes/shared-bytes.ts';
 
 export interface BootRequest {
-  /** The name as it came from the wire: one character per byte, unchecked. */
+  /**
+   * One character per byte, unchecked: the name as it came from the wire, or one reading of it (see readingsOf). The
+   * server asks for each reading in turn until it is something else than missing.
+   */
   readonly filename: string;
   /** Netascii wants the bytes converted; the conversion is content of its own. */
   readonly mode: 'octet' | 'netascii';

@@ -4,7 +4,7 @@
  */
 import type { BootSetWay } from '../boot-set/index.ts';
 import type { Answer, BootRequest, Source } from '../content/types.ts';
-import { cleanName } from '../content/name.ts';
+import { asText, cleanName, exactPath, readingsOf, textPath } from '../content/name.ts';
 import { attachShared } from '../bytes/shared-bytes.ts';
 import type { Explanation } from '../render/types.ts';
 import { escapeText } from '../text/escape.ts';
@@ -56,8 +56,23 @@ function endOf(answer: Answer, from: 'boot sets' | 'files'): End | undefined {
   }
 }
 
-/** As a server that has these parts would answer. */
+/** As a server that has these parts would answer: for the first reading of the name that leads to anything. */
 export async function trace(parts: TraceParts, request: BootRequest): Promise<Way> {
+  const readings = readingsOf(request.filename);
+  if ('kind' in readings) return { ...(await traceReading(parts, request)), request };
+  let shown: Way | undefined;
+  for (const filename of readings) {
+    // oxlint-disable-next-line no-await-in-loop -- the next counts where this one leads nowhere.
+    const way = await traceReading(parts, { ...request, filename });
+    const isFound = way.end.kind !== 'error' || way.end.code !== 1;
+    // Of several that lead nowhere, the clean one is what people look for.
+    if (shown === undefined || isFound || typeof textPath(shown.request.filename) !== 'string') shown = way;
+    if (isFound) break;
+  }
+  return { ...shown!, request };
+}
+
+async function traceReading(parts: TraceParts, request: BootRequest): Promise<Way> {
   const clean = cleanName(request.filename);
   const routes = await parts.routes?.(request);
   const begun = { request, name: typeof clean === 'string' ? clean : undefined, routes };
@@ -67,12 +82,13 @@ export async function trace(parts: TraceParts, request: BootRequest): Promise<Wa
       answer.kind === 'content' ? { kind: 'content', from: 'routes', bytes: answer.bytes } : endOf(answer, 'files')!;
     return { ...begun, bootSets: undefined, file: undefined, end };
   }
-  const rest = answer === undefined ? request : { ...request, filename: answer.name };
+  const rest = answer === undefined ? request : { ...request, filename: answer.filename };
   const bootSets = await parts.bootSets?.(rest);
   const found = bootSets === undefined ? undefined : endOf(bootSets.answer, 'boot sets');
   if (found !== undefined) return { ...begun, bootSets, file: undefined, end: found };
-  const name = cleanName(rest.filename);
-  const file = parts.files === undefined || typeof name !== 'string' ? undefined : `${parts.files.root}/${name}`;
+  const path = exactPath(rest.filename);
+  const file =
+    parts.files === undefined || typeof path !== 'string' ? undefined : `${parts.files.root}/${asText(path)}`;
   const last = parts.files === undefined ? undefined : endOf(await parts.files.source.open(rest), 'files');
   return { ...begun, bootSets, file, end: last ?? { kind: 'error', code: 1, reason: 'no such file' } };
 }
@@ -81,7 +97,7 @@ export async function trace(parts: TraceParts, request: BootRequest): Promise<Wa
 export function wayToJson({ request, name, routes, bootSets, file, end }: Way): unknown {
   const { bootset } = routes ?? {};
   return {
-    asked: request.filename,
+    asked: asText(request.filename),
     name: name ?? null,
     client: request.client,
     node: routes?.node?.name ?? bootSets?.pin?.node ?? null,
@@ -136,8 +152,9 @@ function endLine(end: End): string {
 /** For a person: a line for each step. */
 export function wayToText({ request, name, routes, bootSets, file, end }: Way): string {
   const captures = Object.entries(routes?.captures ?? {}).map(([key, value]) => `${key} ${value}`);
+  const target = routes?.answer.kind === 'notMine' ? asText(routes.answer.filename) : undefined;
   const lines = [
-    `asked       ${request.filename}, by ${request.client}`,
+    `asked       ${asText(request.filename)}, by ${request.client}`,
     `name        ${name ?? 'none: no file can be called that'}`,
     ...(routes === undefined ? ['routes      there are none'] : []),
     ...(routes?.routes ?? []).map(
@@ -151,7 +168,7 @@ export function wayToText({ request, name, routes, bootSets, file, end }: Way): 
       : [
           `boot set    ${routes.bootset.name}, ${routes.pinned ? "the node's boot began with it" : 'as for a new boot'}`,
         ]),
-    ...(routes?.answer.kind === 'notMine' && routes.answer.name !== name ? [`looked for  ${routes.answer.name}`] : []),
+    ...(target === undefined || target === name ? [] : [`looked for  ${target}`]),
     ...(bootSets === undefined ? [] : bootSetLines(bootSets)),
     ...(file === undefined ? [] : [`file        ${file}`]),
     endLine(end),

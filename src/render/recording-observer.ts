@@ -1,6 +1,7 @@
 /** Writes down the way of one request through the routes, for a preview. Counts nothing and warns of nothing. */
 import { attachShared } from '../bytes/shared-bytes.ts';
 import type { ConfigPreview } from '../boot-set/index.ts';
+import { cleanName } from '../content/name.ts';
 import type { Answer } from '../content/types.ts';
 import { viewOf } from './boot-set-view.ts';
 import type { Failed } from './jobs.ts';
@@ -50,18 +51,19 @@ export class RecordingObserver implements RouteObserver {
   }
 
   /**
-   * @param name cleaned; undefined: no file can be called that.
+   * @param filename as the routes were asked for it.
    * @param neighbour the node that has the client's address, for a request that no route has taken.
    */
-  explanation(answer: Answer, name: string | undefined, neighbour: InventoryNode | undefined): Explanation {
+  explanation(answer: Answer, filename: string, neighbour: InventoryNode | undefined): Explanation {
+    const name = cleanName(filename);
     return {
-      name,
+      name: typeof name === 'string' ? name : undefined,
       node: this.#asked?.node ?? neighbour,
       captures: this.#asked?.request.captures ?? {},
       routes: this.#trials,
       bootset: this.#version === undefined ? undefined : viewOf(this.#version.version),
       pinned: this.#version?.pinned ?? false,
-      answer: explained(answer, name),
+      answer: explained(answer, filename),
     };
   }
 
@@ -76,14 +78,14 @@ export class RecordingObserver implements RouteObserver {
   }
 }
 
-function explained(answer: Answer, name: string | undefined): Explanation['answer'] {
+function explained(answer: Answer, filename: string): Explanation['answer'] {
   switch (answer.kind) {
     case 'content':
       return { kind: 'content', bytes: attachShared(answer.handle).bytes };
     case 'renamed':
-      return { kind: 'notMine', name: Buffer.from(answer.filename, 'latin1').toString('utf8') };
+      return { kind: 'notMine', filename: answer.filename };
     case 'notMine':
-      return { kind: 'notMine', name: String(name) };
+      return { kind: 'notMine', filename };
     default:
       return answer;
   }

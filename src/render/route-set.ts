@@ -3,8 +3,8 @@
  * these. Runs in the main thread and does table work alone. Knows neither how texts are made (route-texts.ts) nor what
  * an observer does with the events that it is told.
  */
-import { cleanName } from '../content/name.ts';
-import type { Answer, BootRequest, Content, NotMine } from '../content/types.ts';
+import { asBytes, asText, cleanName, exactPath, filledPath, textPath } from '../content/name.ts';
+import type { Answer, BootRequest, Content, Missing, NotMine } from '../content/types.ts';
 import { shareBytes } from '../bytes/shared-bytes.ts';
 import { type Captures, fill, idsOf } from './pattern.ts';
 import { RecordingObserver } from './recording-observer.ts';
@@ -28,8 +28,8 @@ interface Walk {
   readonly request: BootRequest;
   readonly observer: RouteObserver;
   readonly make: MakeText;
-  /** The name as it was asked for, cleaned. */
-  readonly cleaned: string;
+  /** The name as it was asked for, as text. */
+  readonly given: string;
   /** The name as routes have rewritten it. */
   name: string;
   /** Whether a route was taken. */
@@ -41,6 +41,7 @@ interface Walk {
 /** The captures that identify the client. */
 const NAMING: ReadonlySet<string> = new Set(['mac', 'uuid', 'serial', 'ip', 'hexip']);
 
+const MISSING: Missing = { kind: 'missing' };
 const NOT_MINE: NotMine = { kind: 'notMine' };
 const EMPTY = shareBytes(new Uint8Array(0));
 
@@ -79,9 +80,7 @@ export class RouteSet {
     const make: MakeText = (route, asked) => this.#texts.rehearse(route, asked, (version) => recording.chosen(version));
     return await this.#whileInUse(async () => {
       const answer = await this.#walk(request, recording, make);
-      const name = cleanName(request.filename);
-      const neighbour = this.#nodeOf([], request.client);
-      return recording.explanation(answer, typeof name === 'string' ? name : undefined, neighbour);
+      return recording.explanation(answer, request.filename, this.#nodeOf([], request.client));
     });
   }
 
@@ -114,9 +113,35 @@ export class RouteSet {
   }
 
   #walk(request: BootRequest, observer: RouteObserver, make: MakeText): Answer | Promise<Answer> {
-    const cleaned = cleanName(request.filename);
-    if (typeof cleaned !== 'string') return cleaned;
-    return this.#walkFrom(0, { request, observer, make, cleaned, name: cleaned, isTaken: false });
+    const given = textPath(request.filename);
+    if (typeof given === 'string')
+      return this.#walkFrom(0, { request, observer, make, given, name: given, isTaken: false });
+    return given.kind === 'missing' ? this.#rewriteBytes(request) : given;
+  }
+
+  /**
+   * The way of a name that is not clean. Rewrites alone hold for it, so that a file that is called so is found behind
+   * them. Nothing is made for captures with control bytes in them, and a name that any other route would take is none:
+   * the clean reading of the name is to go that way.
+   */
+  #rewriteBytes(request: BootRequest): Answer {
+    const given = exactPath(request.filename);
+    if (typeof given !== 'string') return given;
+    let name = given;
+    let patienceMs: number | undefined;
+    for (const route of this.parts.routes) {
+      const text = asText(name);
+      const captures = route.pattern.match(text);
+      if (captures === undefined || this.#whyNot(route, this.#asked(request, text, captures)) !== undefined) continue;
+      if (route.kind !== 'rewrite') return MISSING;
+      // As text the name was decoded; what was captured becomes the bytes that it was.
+      const encode = text === name ? (bytes: string): string => bytes : asBytes;
+      const target = filledPath(fill(asBytes(route.config.rewrite!), captures, encode));
+      if (typeof target !== 'string') return target;
+      name = target;
+      patienceMs = route.config.patienceMs ?? patienceMs;
+    }
+    return name === given && patienceMs === undefined ? NOT_MINE : renamedTo(name, patienceMs);
   }
 
   /** Asks the routes from that one on. Waits only for a text that is made. */
@@ -139,7 +164,7 @@ export class RouteSet {
       walk.isTaken = true;
       observer.taken(asked);
       if (route.kind === 'rewrite') {
-        const target = cleanName(Buffer.from(fill(route.config.rewrite!, captures), 'utf8').toString('latin1'));
+        const target = targetOf(fill(route.config.rewrite!, captures));
         if (typeof target !== 'string') return target;
         observer.rewritten(route, target);
         walk.name = target;
@@ -154,11 +179,9 @@ export class RouteSet {
         (made) => this.#answerOf(made, route, asked, walk) ?? this.#walkFrom(index + 1, walk),
       );
     }
-    const { cleaned, name, patienceMs } = walk;
+    const { given, name, patienceMs } = walk;
     if (!walk.isTaken) observer.untaken(name, request.client);
-    if (name === cleaned && patienceMs === undefined) return NOT_MINE;
-    const filename = Buffer.from(name, 'utf8').toString('latin1');
-    return patienceMs === undefined ? { kind: 'renamed', filename } : { kind: 'renamed', filename, patienceMs };
+    return name === given && patienceMs === undefined ? NOT_MINE : renamedTo(asBytes(name), patienceMs);
   }
 
   /** @returns undefined where the next routes are to be asked. */
@@ -205,6 +228,16 @@ export class RouteSet {
     });
     return isFor ? undefined : 'other labels';
   }
+}
+
+/** A rewritten name, cleaned as any other; a `..` in it is denied wherever it leads, since captures may have brought it. */
+function targetOf(text: string): ReturnType<typeof cleanName> {
+  const path = filledPath(asBytes(text));
+  return typeof path === 'string' ? cleanName(path) : path;
+}
+
+function renamedTo(filename: string, patienceMs: number | undefined): Answer {
+  return patienceMs === undefined ? { kind: 'renamed', filename } : { kind: 'renamed', filename, patienceMs };
 }
 
 function fixedAnswer({ kind, config }: Route, label: string): Answer {

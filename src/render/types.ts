@@ -149,8 +149,8 @@ export interface Explanation {
     | Denied
     | Busy
     | { readonly kind: 'missing' }
-    /** The sources behind the routes are asked, for this name. */
-    | { readonly kind: 'notMine'; readonly name: string };
+    /** The sources behind the routes are asked, for this name: one character per byte, as that of a request. */
+    | { readonly kind: 'notMine'; readonly filename: string };
 }
 
 /** Why an answer could not be made; also the labels of a metric. */

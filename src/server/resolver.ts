@@ -1,5 +1,7 @@
-/** The chain of sources: each is asked in turn until one has an answer. */
+/** The chain of sources: each is asked in turn until one has an answer, for one reading of the name after another. */
+import { readingsOf } from '../content/name.ts';
 import type { Answer, BootRequest, Renamed, Source } from '../content/types.ts';
+import { whenReady } from '../content/when-ready.ts';
 
 export type Resolved = Exclude<Answer, { kind: 'notMine' | 'renamed' }>;
 
@@ -15,7 +17,17 @@ export class Resolver {
    * client asks again.
    */
   resolve(request: BootRequest): Resolved | Promise<Resolved> {
-    return this.#askFrom(0, request);
+    const readings = readingsOf(request.filename);
+    return 'kind' in readings ? readings : this.#tryFrom(0, readings, request);
+  }
+
+  /** Asks for the readings from that one on, as long as what is asked for is missing. */
+  #tryFrom(first: number, readings: readonly string[], request: BootRequest): Resolved | Promise<Resolved> {
+    const answer = this.#askFrom(0, { ...request, filename: readings[first]! });
+    if (first === readings.length - 1) return answer;
+    return whenReady(answer, (found) =>
+      found.kind === 'missing' ? this.#tryFrom(first + 1, readings, request) : found,
+    );
   }
 
   #askFrom(first: number, request: BootRequest): Resolved | Promise<Resolved> {

@@ -7,6 +7,7 @@ import { BufferCache } from '../../src/content/buffer-cache.ts';
 import { Directory, type DirectoryOptions } from '../../src/content/directory.ts';
 import type { Answer, BootRequest, Content, Source } from '../../src/content/types.ts';
 import { attachShared } from '../../src/bytes/shared-bytes.ts';
+import { Resolver } from '../../src/server/resolver.ts';
 
 export function temporaryFolder(): string {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'reveille-content-')));
@@ -44,8 +45,9 @@ export function serve(root: string, options: Partial<DirectoryOptions> = {}): Fi
   return { root, cache, source, pass };
 }
 
+/** As the server asks: for each reading of the name. */
 export async function ask(source: Source, filename: string, mode: BootRequest['mode'] = 'octet'): Promise<Answer> {
-  return await source.open({ filename, mode, client: '127.0.0.2', local: '127.0.0.1' });
+  return await new Resolver([source]).resolve({ filename, mode, client: '127.0.0.2', local: '127.0.0.1' });
 }
 
 /** A name as UTF-8 on the wire: one character per byte. */

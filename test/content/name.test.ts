@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { posix } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { cleanName } from '../../src/content/name.ts';
+import { cleanName, exactPath, filledPath, readingsOf, textPath } from '../../src/content/name.ts';
 import { onWire } from './fixture.ts';
 
 function kindOf(filename: string): string {
@@ -43,15 +43,39 @@ describe('cleanName', () => {
     ['/../secret'],
     ['C:..\\secret'],
     ['C:/../secret'],
-    ['boot/..'],
-    ['boot/..\xff'],
-    ['boot/..\x00'],
-    ['boot\0/x'],
-    ['boot\n/x'],
-    ['boot\x1b[0m/x'],
-    ['boot\x7f/x'],
-  ])('denies %j', (filename) => {
+    ['..\xff'],
+    // Left and come back to: what lies outside has no names here.
+    ['../tftp/secret'],
+    ['..\xc0\xaf..\xc0\xafsecret'],
+  ])('denies %j, which leads out', (filename) => {
     expect(kindOf(filename)).toBe('denied');
+  });
+
+  it.each([
+    ['arm/../images/node7/kernel', 'images/node7/kernel'],
+    ['arm\\..\\images\\node7\\kernel', 'images/node7/kernel'],
+    ['a/b/../../c', 'c'],
+    ['/a/../b/./../c', 'c'],
+    ['a/..b/../c', 'a/c'],
+    ['boot/linux/..', 'boot'],
+  ])('resolves %j within the root', (filename, path) => {
+    expect(cleanName(filename)).toBe(path);
+  });
+
+  it.each([
+    ['boot\n/x', 'boot'],
+    ['boot\x1b[0m/x', 'boot'],
+    ['boot\x7f/x', 'boot'],
+    ['boot\0/x', 'boot'],
+    ['loader.biny\n;o\x1e', 'loader.biny'],
+    ['pxelinux.0\xff\x42abc', 'pxelinux.0'],
+    ['pxelinux.0\xef\xbf', 'pxelinux.0'],
+    ['boot/\xe4', 'boot'],
+    ['boot/\xed\xa0\x80', 'boot'],
+    [`${onWire('menü')}\xc3`, 'menü'],
+    [onWire('\uFFFD.cfg'), '\uFFFD.cfg'],
+  ])('leaves off what is behind the name: %j', (filename, path) => {
+    expect(cleanName(filename)).toBe(path);
   });
 
   it.each([
@@ -60,10 +84,8 @@ describe('cleanName', () => {
     ['a dot', './.'],
     ['a drive alone', 'C:\\'],
     ['garbage alone', '\xff\xff\x01'],
-    ['invalid UTF-8', 'boot/\xe4'],
-    ['a cut UTF-8 sequence', 'boot/\xc3'],
-    ['an overlong slash', '..\xc0\xaf..\xc0\xafsecret'],
-    ['a surrogate in UTF-8', '\xed\xa0\x80'],
+    ['the root', 'boot/..'],
+    ['the root with garbage behind it', 'boot/..\xff'],
     ['a part of 256 bytes', 'x'.repeat(256)],
     ['a part of 128 two-byte letters', onWire('ä'.repeat(128))],
   ])('knows that no file is called %s', (_, filename) => {
@@ -97,5 +119,70 @@ describe('cleanName', () => {
       }),
       { numRuns: 3000 },
     );
+  });
+});
+
+describe('readingsOf', () => {
+  it.each([
+    ['boot/x', ['boot/x']],
+    ['/boot//./x', ['boot/x']],
+    [onWire('büro'), [onWire('büro')]],
+    ['\\Boot\\BCD', ['\\Boot\\BCD', 'Boot/BCD']],
+    ['C:/boot/x', ['C:/boot/x', 'boot/x']],
+    ['pxelinux.0\xff', ['pxelinux.0\xff', 'pxelinux.0']],
+    ['b\xfcro/x', ['b\xfcro/x', 'b']],
+    // The next option of a DHCP reply, 121 with its length: its code is the letter y.
+    ['loader.biny\n;o\x1e', ['loader.biny\n;o\x1e', 'loader.biny', 'loader.bin']],
+    ['boot/x\xff\n', ['boot/x\xff\n', 'boot/x']],
+    ['...\n', ['...\n', '...']],
+    ['\xff\xff', ['\xff\xff']],
+  ])('of %j are %j', (filename, readings) => {
+    expect(readingsOf(filename)).toEqual(readings);
+  });
+
+  it.each([['../x'], ['x\xff/../../y'], ['..\xff'], ['a\\..\\..\\b'], ['C:..\\b'], ['linux\0/../../../secret']])(
+    'of %j are denied, all of them',
+    (filename) => {
+      expect(readingsOf(filename)).toMatchObject({ kind: 'denied' });
+    },
+  );
+
+  it('are paths that stay below what they are joined to, whatever the bytes', () => {
+    const piece = fc.oneof(
+      fc.constantFrom('..', '.', '/', '\\', 'C:', 'boot', '\n', '\xff', '\xc3\xa4', '\xef\xbb\xbf', ' '),
+      fc.uint8Array({ maxLength: 4 }).map((bytes) => Buffer.from(bytes).toString('latin1')),
+    );
+    const name = fc.array(piece, { maxLength: 12 }).map((pieces) => pieces.join(''));
+    fc.assert(
+      fc.property(name, (filename) => {
+        const readings = readingsOf(filename);
+        for (const path of 'kind' in readings ? [] : readings) {
+          expect(posix.join('/srv/tftp', path)).toBe(`/srv/tftp/${path}`);
+          expect(path).not.toMatch(/^\/|\/$|\/\/|(^|\/)\.{1,2}(\/|$)|\0/);
+          // A reading is read as it is.
+          expect(exactPath(path)).toBe(path);
+        }
+      }),
+      { numRuns: 3000 },
+    );
+  });
+});
+
+describe('textPath', () => {
+  it('knows clean names alone', () => {
+    expect(textPath(onWire('/büro//x'))).toBe('büro/x');
+    for (const name of ['b\xfcro', 'a\\b', 'C:/x', 'x\n', 'x\xff', '']) {
+      expect({ name, ...(textPath(name) as object) }).toEqual({ name, kind: 'missing' });
+    }
+    expect(textPath('../x')).toMatchObject({ kind: 'denied' });
+  });
+});
+
+describe('filledPath', () => {
+  it('denies a `..` wherever it leads, under either slash', () => {
+    expect(filledPath('nodes//x')).toBe('nodes/x');
+    for (const name of ['nodes/../x', 'nodes/a\\..\\b', 'x/..']) {
+      expect(filledPath(name)).toMatchObject({ kind: 'denied' });
+    }
   });
 });

@@ -154,7 +154,7 @@ describe('Directory and system calls', () => {
     async function* entries() {
       setImmediate(goRound);
       try {
-        for (; listed < count; listed++) yield { name: `Name-${listed}` };
+        for (; listed < count; listed++) yield { name: Buffer.from(`Name-${listed}`) };
       } finally {
         closed = true;
       }

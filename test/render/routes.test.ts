@@ -1,5 +1,7 @@
 /** What routes do with requests, in order, on real threads. */
 import { describe, expect, it } from 'vitest';
+import { attachShared, shareBytes } from '../../src/bytes/shared-bytes.ts';
+import type { Source } from '../../src/content/types.ts';
 import { Resolver } from '../../src/server/resolver.ts';
 import { MemorySource } from '../../src/content/memory-source.ts';
 import { RenderConfigError } from '../../src/render/types.ts';
@@ -114,6 +116,81 @@ describe('routes', () => {
     expect(textOf(await resolve('old/\xc3\xbc'))).toBe('b');
     expect((await resolve('old/c')).kind).toBe('missing');
     expect((await resolve('up/c')).kind).toBe('denied');
+  });
+});
+
+describe('routes and names that are not clean', () => {
+  const LATIN1 = 'gr\xf6\xdfe';
+
+  async function openDesk(): Promise<(filename: string) => Promise<string>> {
+    const desk = await Desk.open({ 'a.liquid': 'made for {{ captures.name }}' }, [
+      { match: 'cfg/{name}', template: 'a.liquid' },
+      { match: 'secret/{path*}', refuse: 'secret' },
+      { match: 'empty/{mac}', empty: true },
+      { match: 'old/{path*}', rewrite: 'new/{path*}' },
+      { match: 'packed/{name}', rewrite: 'new/{name}.gz' },
+      { match: 'ü/{name}', rewrite: 'ü/new/{name}' },
+    ]);
+    const names = [
+      `new/${LATIN1}`,
+      `new/${LATIN1}.gz`,
+      'new/x',
+      'new/x\xff',
+      'new/y',
+      'new/x.gz',
+      '\xc3\xbc/new/x\xff',
+    ];
+    // What a file holds is its name.
+    const files: Source = {
+      open: ({ filename }) =>
+        names.includes(filename)
+          ? { kind: 'content', handle: shareBytes(Buffer.from(filename, 'latin1')), label: '', release: () => {} }
+          : { kind: 'missing' },
+    };
+    const resolver = new Resolver([desk.routes, files]);
+    return async (filename) => {
+      const answer = await resolver.resolve({ filename, mode: 'octet', client: '192.0.2.7', local: '192.0.2.1' });
+      return answer.kind === 'content'
+        ? Buffer.from(attachShared(answer.handle).bytes).toString('latin1')
+        : answer.kind;
+    };
+  }
+
+  it('rewrite the bytes as they are, and then what the client meant', async () => {
+    const read = await openDesk();
+    expect(await read(`old/${LATIN1}`)).toBe(`new/${LATIN1}`);
+    expect(await read('old/x\xff')).toBe('new/x\xff');
+    expect(await read('old/y\xff')).toBe('new/y');
+    expect(await read(`packed/${LATIN1}`)).toBe(`new/${LATIN1}.gz`);
+    // What firmware sent behind the name is not carried into the middle of it.
+    expect(await read('packed/x\xff')).toBe('new/x.gz');
+    expect(await read('\xfc/x\xff')).toBe('\xc3\xbc/new/x\xff');
+    expect(await read('\\old\\x')).toBe('new/x');
+  });
+
+  it('make nothing of what is behind a name', async () => {
+    const read = await openDesk();
+    for (const name of ['cfg/x\xff', 'cfg/x\n{{ 1 }}', 'cfg\\x', 'C:/cfg/x']) {
+      expect({ name, text: await read(name) }).toEqual({ name, text: 'made for x' });
+    }
+    expect(await read('empty/52-54-00-00-00-01\xff')).toBe('');
+  });
+
+  it('refuse a name with garbage behind it as they refuse it without', async () => {
+    const read = await openDesk();
+    for (const name of ['secret/x', 'secret/x\xff', 'secret\\x', '/secret//x\n']) {
+      expect({ name, text: await read(name) }).toEqual({ name, text: 'denied' });
+    }
+  });
+
+  it('let no capture lead out of the folder it is put into', async () => {
+    const desk = await Desk.open({}, [
+      { match: '{serial}-{name}', rewrite: 'nodes/{serial}{name}/x' },
+      { match: 'n/{name}', rewrite: 'nodes/{name}' },
+    ]);
+    expect((await desk.ask('.-.')).kind).toBe('denied');
+    expect((await desk.ask('n/a\\..\\..\\b')).kind).toBe('denied');
+    expect(await desk.ask('a-b')).toEqual({ kind: 'renamed', filename: 'nodes/ab/x' });
   });
 });
 

@@ -1,0 +1,64 @@
+/** Names as they come from the field: by real clients where they can be told such a name, else by raw packets. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { ExampleServer } from '../examples/fixture.ts';
+import { provideClients, REAL_CLIENTS, run } from '../support/clients.ts';
+import { PacedDownload, RawClient } from '../support/raw-client.ts';
+import { folder } from '../support/reveille.ts';
+
+const TIMEOUT_MS = 60_000;
+
+/** A server of a root with these files, their names of one character per byte. What they hold is their name. */
+async function serve(
+  engine: string,
+  files: readonly string[],
+  config = '',
+): Promise<{ server: ExampleServer; root: string }> {
+  const base = folder();
+  const root = join(base, 'tftp');
+  for (const file of files) {
+    const path = Buffer.from(join(root, file), 'latin1');
+    mkdirSync(Buffer.from(join(root, dirname(file)), 'latin1'), { recursive: true });
+    writeFileSync(path, file, 'latin1');
+  }
+  writeFileSync(join(base, 'reveille.yaml'), `root: tftp\n${config}`);
+  return { server: await ExampleServer.start(join(base, 'reveille.yaml'), '--engine', engine), root };
+}
+
+/** @param name one character per byte. @returns what was sent, likewise. */
+async function download(server: ExampleServer, name: string): Promise<string> {
+  const client = await RawClient.open();
+  onTestFinished(() => client.close());
+  const transfer = new PacedDownload(client, { address: '127.0.0.1', port: server.port }, name);
+  await transfer.start();
+  return (await transfer.finish()).toString('latin1');
+}
+
+const missing = await provideClients();
+
+describe.each(['linux', 'portable'])('a %s server', (engine) => {
+  it('serves files whose names are no UTF-8, and names that firmware has sent memory behind', async () => {
+    const { server } = await serve(engine, ['loader.bin', 'gr\xf6\xdfe', 'b\xfcro/x', 'menu\xff']);
+    for (const name of ['gr\xf6\xdfe', 'b\xfcro/x', 'menu\xff']) expect(await download(server, name)).toBe(name);
+    for (const garbage of ['y\n;o\x1e', '\xff', '\xff\x42', '\x06\x04abc', '\xe9']) {
+      expect(await download(server, `loader.bin${garbage}`)).toBe('loader.bin');
+    }
+  });
+
+  it.each(REAL_CLIENTS.filter(({ name }) => !missing.includes(name)))(
+    'gives $name a file whose name has a `..` in it that stays inside',
+    { timeout: TIMEOUT_MS },
+    async (client) => {
+      const { server } = await serve(engine, ['images/node7/kernel']);
+      const into = join(folder(), 'got');
+      const address = { address: '127.0.0.1', port: server.port };
+      const { code, output } = await run(client.command({}, address, 'arm/../images/node7/kernel', into), TIMEOUT_MS);
+      expect({ code, output, text: readFileSync(into, 'utf8') }).toMatchObject({
+        code: 0,
+        text: 'images/node7/kernel',
+      });
+      expect(await server.ask('arm/../../tftp/images/node7/kernel')).toBe('error 2');
+    },
+  );
+});
