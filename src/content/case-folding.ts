@@ -9,9 +9,8 @@ import { lstat, opendir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as othersHaveRun } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
-import { asciiLowerCase } from '../protocol/request.ts';
 import { identityOf, isFresh } from './file-identity.ts';
-import { asText } from './name.ts';
+import { asText, foldCase } from './name.ts';
 import { systemCode } from './system-failure.ts';
 import { systemPath } from './system-path.ts';
 
@@ -92,7 +91,7 @@ export class CaseFolding {
         path = exact;
         continue;
       }
-      const actual = (await this.#list(path)).names.get(asciiLowerCase(part));
+      const actual = (await this.#list(path)).names.get(foldCase(part));
       if (actual === undefined) return undefined;
       path = join(path, actual);
     }
@@ -136,7 +135,7 @@ async function list(folder: string): Promise<Pick<Listing, 'names' | 'cut'>> {
   for await (const entry of await opendir(systemPath(folder), { bufferSize: BATCH, encoding: AS_BUFFERS })) {
     const name = (entry.name as unknown as Buffer).toString('latin1');
     if (read === MAX_NAMES_LISTED) return { names, cut: true };
-    const folded = asciiLowerCase(name);
+    const folded = foldCase(name);
     const before = names.get(folded);
     if (before === undefined || name < before) names.set(folded, name);
     // What was read at once is handed out without a pause.

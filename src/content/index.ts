@@ -2,5 +2,5 @@
 export * from './buffer-cache.ts';
 export * from './directory.ts';
 export * from './memory-source.ts';
-export * from './name.ts';
+export { cleanName, exactPath, type NameProblem, readingsOf, textPath } from './name.ts';
 export * from './types.ts';

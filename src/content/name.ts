@@ -9,6 +9,9 @@
 import { isUtf8 } from 'node:buffer';
 import type { Denied, Missing } from './types.ts';
 
+/** A to Z alone are folded, in names of files as in what routes compare: a text keeps its length. */
+export { asciiLowerCase as foldCase } from '../protocol/request.ts';
+
 /** Why a name from the wire can't be a path. */
 export type NameProblem = Missing | Denied;
 

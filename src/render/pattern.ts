@@ -3,6 +3,7 @@
  * gives one canonical form. No expression is made of a pattern: one with several captures would try all ways to part a
  * name between them, and take seconds for a hostile one. Here each part looks at each place of a name once.
  */
+import { foldCase } from '../content/name.ts';
 import { ipNode, macNode, type NodeId, serialNode, uuidNode } from '../boot-set/node/node-identity.ts';
 
 export type Captures = Readonly<Record<string, string>>;
@@ -103,14 +104,20 @@ type Part = string | Capture;
  *
  * What has been found not to fit from a part and a place on is not tried again: whether it fits does not depend on how
  * one got there.
+ *
+ * @param folded the name as it is compared with text.
  */
-function spans(parts: readonly Part[], name: string): readonly (readonly [from: number, to: number])[] | undefined {
+function spans(
+  parts: readonly Part[],
+  name: string,
+  folded: string,
+): readonly (readonly [from: number, to: number])[] | undefined {
   const failed = new Set<number>();
   const found: (readonly [number, number])[] = [];
   const fits = (index: number, at: number): boolean => {
     const part = parts[index];
     if (part === undefined) return at === name.length;
-    if (typeof part === 'string') return name.startsWith(part, at) && fits(index + 1, at + part.length);
+    if (typeof part === 'string') return folded.startsWith(part, at) && fits(index + 1, at + part.length);
     const key = index * (name.length + 1) + at;
     if (failed.has(key)) return false;
     for (const end of part.ends(name, at)) {
@@ -124,8 +131,12 @@ function spans(parts: readonly Part[], name: string): readonly (readonly [from: 
   return fits(0, 0) ? found : undefined;
 }
 
-/** @throws Error that says what was expected. */
-export function parsePattern(text: string): Pattern {
+/**
+ * @param ignoreCase whether text outside braces matches ASCII letters of either case. Default false.
+ * @throws Error that says what was expected.
+ */
+export function parsePattern(text: string, ignoreCase = false): Pattern {
+  const fold = ignoreCase ? foldCase : (name: string): string => name;
   const parts = text.split(/\{([^{}]*)\}/);
   const names: string[] = [];
   parts.forEach((part, index) => {
@@ -149,14 +160,16 @@ export function parsePattern(text: string): Pattern {
   if (text === '' || text.startsWith('/') || /\/\/|[\\\p{Cc}]/u.test(text)) {
     throw new Error(`expected a name without slashes before or doubled, got ${JSON.stringify(text)}`);
   }
-  const matched = parts.map((part, index): Part => (index % 2 === 0 ? part : CAPTURES[part]!));
+  const matched = parts.map((part, index): Part => (index % 2 === 0 ? fold(part) : CAPTURES[part]!));
+  const [first, last] = [fold(parts[0]!), fold(parts.at(-1)!)];
   return {
     text,
     captures: names.map((name) => name.replace('*', '')),
     match: (name) => {
       // Most routes are for other names, and this tells.
-      if (!name.startsWith(parts[0]!) || !name.endsWith(parts.at(-1)!)) return undefined;
-      const found = spans(matched, name);
+      const folded = fold(name);
+      if (!folded.startsWith(first) || !folded.endsWith(last)) return undefined;
+      const found = spans(matched, name, folded);
       if (found === undefined) return undefined;
       const captures: Record<string, string> = {};
       for (const [index, kind] of kinds.entries()) {

@@ -49,13 +49,13 @@ function checkUpstream(url: string): void {
   }
 }
 
-function readRoute(config: RouteConfig, index: number): Route {
+function readRoute(config: RouteConfig, index: number, caseInsensitive: boolean): Route {
   const kinds = ROUTE_KINDS.filter((kind) => config[kind] !== undefined);
   const [kind] = kinds;
   if (kind === undefined || kinds.length > 1) {
     throw new Error(`expected one of ${ROUTE_KINDS.join(', ')}, got ${kinds.join(' and ') || 'none'}`);
   }
-  const pattern = parsePattern(config.match);
+  const pattern = parsePattern(config.match, caseInsensitive);
   // Any value will do: only the names matter here.
   const some = Object.fromEntries([...pattern.captures, 'ip'].map((name) => [name, 'x']));
   if (!pattern.captures.includes('ip') && !pattern.captures.includes('hexip')) delete some['ip'];
@@ -77,7 +77,7 @@ function readRoute(config: RouteConfig, index: number): Route {
 }
 
 /** @throws RenderConfigError for the first that is wrong. */
-export function readRoutes(routes: readonly RouteConfig[]): readonly Route[] {
+export function readRoutes(routes: readonly RouteConfig[], caseInsensitive = false): readonly Route[] {
   if (routes.length > ROUTES) throw new RenderConfigError(`routes: expected at most ${ROUTES}, got ${routes.length}`);
   return routes.map((config, index) => {
     const where = `route ${index + 1}`;
@@ -87,7 +87,7 @@ export function readRoutes(routes: readonly RouteConfig[]): readonly Route[] {
       throw new RenderConfigError(`${where}: ${[...path, message].join(': ')}`);
     }
     try {
-      return readRoute(config, index);
+      return readRoute(config, index, caseInsensitive);
     } catch (error) {
       throw new RenderConfigError(`${where} (${config.match}): ${(error as Error).message}`);
     }

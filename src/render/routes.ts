@@ -141,7 +141,7 @@ function filesOf(routes: readonly Route[], kind: 'template' | 'handler', base: s
 export async function loadRoutes(config: RenderConfig, parts: RoutesParts): Promise<Routes> {
   const { base, threads = THREADS } = config;
   const { clock, worker, onWarning = (): void => {}, onRender = (): void => {} } = parts;
-  const routes = readRoutes(config.routes);
+  const routes = readRoutes(config.routes, config.caseInsensitive);
   const templates = filesOf(routes, 'template', base);
   const handlers = filesOf(routes, 'handler', base);
   // A template that may take its time computes all the while.

@@ -61,4 +61,17 @@ describe.each(['linux', 'portable'])('a %s server', (engine) => {
       expect(await server.ask('arm/../../tftp/images/node7/kernel')).toBe('error 2');
     },
   );
+
+  it('takes a name for a route in whatever case, where case is not to matter', async () => {
+    const routes = `routes:
+  - {match: "efi/{name}/bootx64.efi", rewrite: "loaders/{name}.efi"}
+  - {match: "private/{path*}", refuse: private}
+`;
+    const files = ['loaders/Debian.efi', 'private/key'];
+    const { server } = await serve(engine, files, `caseInsensitive: true\n${routes}`);
+    expect(await server.ask('EFI/DEBIAN/BOOTX64.EFI')).toBe('loaders/Debian.efi');
+    expect(await server.ask('PRIVATE/key')).toBe('error 2');
+    const strict = await serve(engine, files, routes);
+    expect(await strict.server.ask('EFI/Debian/BOOTX64.EFI')).toBe('error 1');
+  });
 });

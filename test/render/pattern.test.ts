@@ -7,6 +7,23 @@ function match(pattern: string, name: string): unknown {
   return parsePattern(pattern).match(name);
 }
 
+describe('a pattern without regard to case', () => {
+  const ignoring = (pattern: string, name: string): unknown => parsePattern(pattern, true).match(name);
+
+  it('takes ASCII letters of either case, and captures what is there', () => {
+    expect(ignoring('EFI/{name}/bootx64.efi', 'efi/Debian/BOOTX64.EFI')).toEqual({ name: 'Debian' });
+    expect(ignoring('a/{name}/b{path*}/C', 'A/x/B1/2/c')).toEqual({ name: 'x', path: '1/2' });
+    expect(match('EFI/{name}/bootx64.efi', 'efi/Debian/BOOTX64.EFI')).toBeUndefined();
+  });
+
+  it('folds no other letters', () => {
+    // The Kelvin sign and the dotted I: toLowerCase makes a k of one and two characters of the other.
+    expect(ignoring('k/{name}', '\u212A/x')).toBeUndefined();
+    expect(ignoring('ä/{name}', 'Ä/x')).toBeUndefined();
+    expect(ignoring('\u0130/{name}', '\u0130/X')).toEqual({ name: 'X' });
+  });
+});
+
 describe('a capture', () => {
   it.each(['52-54-00-AB-cd-01', '52:54:00:ab:cd:01', '525400abcd01', '5254.00AB.CD01'])('takes a MAC as %s', (mac) => {
     expect(match('{mac}.ipxe', `${mac}.ipxe`)).toEqual({ mac: '52:54:00:ab:cd:01' });
