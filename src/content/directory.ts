@@ -78,6 +78,8 @@ interface Asked {
 
 export class Directory implements Source {
   readonly #root: string;
+  /** The root without symbolic links, as it was found last. */
+  #realRoot: string;
   readonly #cache: BufferCache;
   readonly #folding: CaseFolding | undefined;
   readonly #maxNetasciiBytes: number;
@@ -89,6 +91,7 @@ export class Directory implements Source {
 
   constructor(options: DirectoryOptions) {
     this.#root = asBytes(resolve(options.root));
+    this.#realRoot = this.#root;
     this.#cache = options.cache;
     this.#maxNetasciiBytes = options.maxNetasciiBytes ?? DEFAULT_MAX_NETASCII_BYTES;
     this.#ways = { mapFile: options.mapFile, copyFile: options.copyFile };
@@ -98,6 +101,10 @@ export class Directory implements Source {
       options.onWarning?.('a folder has too many names: case matters for those beyond', { folder, listed });
     const folding = { clock: this.#clock, wallClock: this.#wallClock, onCut };
     this.#folding = options.caseInsensitive === true ? new CaseFolding(folding) : undefined;
+  }
+
+  get paths(): readonly string[] {
+    return [this.#root, this.#realRoot];
   }
 
   open(request: BootRequest): Answer | Promise<Answer> {
@@ -162,6 +169,7 @@ export class Directory implements Source {
     let root: string;
     try {
       root = await realPathOf(this.#root);
+      this.#realRoot = root;
     } catch (error) {
       // A root that is away (not mounted, being switched) says nothing about its files: clients shall ask again.
       const answer = answerToFailure(error);

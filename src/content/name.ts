@@ -23,6 +23,9 @@ const LEAVES: Denied = { kind: 'denied', reason: "the name leads out of the root
 
 /** Names that are paths already, or would be without the slash in front: most are, and no part of them needs a look. */
 const PLAIN = /^\/?(?:[A-Za-z0-9_-][A-Za-z0-9_.-]*\/)*[A-Za-z0-9_-][A-Za-z0-9_.-]*$/;
+/** Where servers usually have their files: what a client was told for another server is to work here. */
+const USUAL_FOLDERS = ['/tftpboot', '/srv/tftp', '/var/lib/tftpboot'];
+
 const DRIVE = /^[A-Za-z]:/;
 const SLASH = /\//;
 const ANY_SLASH = /[/\\]/;
@@ -155,4 +158,18 @@ export function readingsOf(filename: string): readonly string[] | NameProblem {
   const shorter = isCut ? cleanPath(filename.slice(0, end - 1)) : MISSING;
   const paths = [exact, clean, shorter].filter((path) => typeof path === 'string');
   return paths.length === 0 ? MISSING : [...new Set(paths)];
+}
+
+/**
+ * More readings, for when none of these leads to anything: clients may name a file by its place on a server. What is
+ * left behind the path of a folder that is served, or of one that servers usually have, is a name like any other.
+ *
+ * @param readings as readingsOf gives them.
+ * @param folders absolute paths, one character per byte.
+ */
+export function readingsBehind(readings: readonly string[], folders: readonly string[]): readonly string[] {
+  const fronts = [...new Set([...folders, ...USUAL_FOLDERS])].map((folder) => `${folder.slice(1)}/`);
+  return readings.flatMap((reading) =>
+    fronts.flatMap((front) => (front !== '/' && reading.startsWith(front) ? [reading.slice(front.length)] : [])),
+  );
 }

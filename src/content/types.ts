@@ -89,6 +89,11 @@ export interface Renamed {
 export type Answer = Content | Missing | Denied | Busy | NotMine | Renamed;
 
 export interface Source {
+  /**
+   * Absolute paths of the folder that is served, one character per byte. A name that begins with one of them, and that no
+   * source has, is looked up without it.
+   */
+  readonly paths?: readonly string[];
   /** An answer that needs no waiting is given at once: in a storm, each promise costs as much as the look-up. */
   open(request: BootRequest): Answer | Promise<Answer>;
 }

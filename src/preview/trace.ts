@@ -4,7 +4,7 @@
  */
 import type { BootSetWay } from '../boot-set/index.ts';
 import type { Answer, BootRequest, Source } from '../content/types.ts';
-import { asText, cleanName, exactPath, readingsOf, textPath } from '../content/name.ts';
+import { asText, cleanName, exactPath, readingsBehind, readingsOf, textPath } from '../content/name.ts';
 import { attachShared } from '../bytes/shared-bytes.ts';
 import type { Explanation } from '../render/types.ts';
 import { escapeText } from '../text/escape.ts';
@@ -60,16 +60,20 @@ function endOf(answer: Answer, from: 'boot sets' | 'files'): End | undefined {
 export async function trace(parts: TraceParts, request: BootRequest): Promise<Way> {
   const readings = readingsOf(request.filename);
   if ('kind' in readings) return { ...(await traceReading(parts, request)), request };
-  let shown: Way | undefined;
-  for (const filename of readings) {
-    // oxlint-disable-next-line no-await-in-loop -- the next counts where this one leads nowhere.
-    const way = await traceReading(parts, { ...request, filename });
-    const isFound = way.end.kind !== 'error' || way.end.code !== 1;
-    // Of several that lead nowhere, the clean one is what people look for.
-    if (shown === undefined || isFound || typeof textPath(shown.request.filename) !== 'string') shown = way;
-    if (isFound) break;
-  }
-  return { ...shown!, request };
+  const ways: Way[] = [];
+  const follow = async (names: readonly string[]): Promise<Way | undefined> => {
+    for (const filename of names) {
+      // oxlint-disable-next-line no-await-in-loop -- the next counts where this one leads nowhere.
+      const way = await traceReading(parts, { ...request, filename });
+      if (way.end.kind !== 'error' || way.end.code !== 1) return way;
+      ways.push(way);
+    }
+    return undefined;
+  };
+  const found = (await follow(readings)) ?? (await follow(readingsBehind(readings, parts.files?.source.paths ?? [])));
+  // Of several that lead nowhere, the clean one is what people look for.
+  const shown = found ?? ways.find((way) => typeof textPath(way.request.filename) === 'string') ?? ways[0]!;
+  return { ...shown, request };
 }
 
 async function traceReading(parts: TraceParts, request: BootRequest): Promise<Way> {

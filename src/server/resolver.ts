@@ -1,5 +1,5 @@
 /** The chain of sources: each is asked in turn until one has an answer, for one reading of the name after another. */
-import { readingsOf } from '../content/name.ts';
+import { readingsBehind, readingsOf } from '../content/name.ts';
 import type { Answer, BootRequest, Renamed, Source } from '../content/types.ts';
 import { whenReady } from '../content/when-ready.ts';
 
@@ -18,7 +18,16 @@ export class Resolver {
    */
   resolve(request: BootRequest): Resolved | Promise<Resolved> {
     const readings = readingsOf(request.filename);
-    return 'kind' in readings ? readings : this.#tryFrom(0, readings, request);
+    if ('kind' in readings) return readings;
+    return whenReady(this.#tryFrom(0, readings, request), (found) => {
+      if (found.kind !== 'missing') return found;
+      // By now a folder knows where it lies.
+      const more = readingsBehind(
+        readings,
+        this.#sources.flatMap(({ paths = [] }) => paths),
+      );
+      return more.length === 0 ? found : this.#tryFrom(0, more, request);
+    });
   }
 
   /** Asks for the readings from that one on, as long as what is asked for is missing. */

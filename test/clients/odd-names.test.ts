@@ -62,6 +62,21 @@ describe.each(['linux', 'portable'])('a %s server', (engine) => {
     },
   );
 
+  it.each(REAL_CLIENTS.filter(({ name }) => !missing.includes(name)))(
+    'gives $name a file by its full path on the server',
+    { timeout: TIMEOUT_MS },
+    async (client) => {
+      const { server, root } = await serve(engine, ['boot/x']);
+      const address = { address: '127.0.0.1', port: server.port };
+      for (const front of [root, '/tftpboot', '/var/lib/tftpboot']) {
+        const into = join(folder(), 'got');
+        // oxlint-disable-next-line no-await-in-loop -- one after the other.
+        const { code, output } = await run(client.command({}, address, `${front}/boot/x`, into), TIMEOUT_MS);
+        expect({ code, output, text: readFileSync(into, 'utf8') }).toMatchObject({ code: 0, text: 'boot/x' });
+      }
+    },
+  );
+
   it('takes a name for a route in whatever case, where case is not to matter', async () => {
     const routes = `routes:
   - {match: "efi/{name}/bootx64.efi", rewrite: "loaders/{name}.efi"}

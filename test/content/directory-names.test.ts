@@ -65,6 +65,29 @@ describe('Directory', () => {
     expect(await answeredOtherwise(source, 'missing', ['boot', 'boot/', 'link', 'self', '.'])).toEqual([]);
   });
 
+  it('serves a file by its full path on the server, where no file is called so', async () => {
+    const { root, outside } = layOut();
+    put(root, 'tftpboot/readme', 'in a folder of that name');
+    symlinkSync('tftp', join(outside, 'current'));
+    const { source } = serve(join(outside, 'current'));
+    for (const front of [join(outside, 'current'), root, '/tftpboot', '/srv/tftp', '/var/lib/tftpboot', '\\tftpboot']) {
+      const name = `${front}/boot/linux`;
+      expect({ name, bytes: await read(source, name) }).toEqual({ name, bytes: 'the kernel' });
+    }
+    expect((await askContent(source, '/srv/tftp/boot//linux\xff')).label).toBe('boot/linux');
+    expect(await read(source, '/tftpboot/readme')).toBe('in a folder of that name');
+    expect(
+      await answeredOtherwise(source, 'missing', [
+        root,
+        `${root}/`,
+        `${root}-private/secret`,
+        `${root}/../secret`,
+        '/srv/tftp',
+      ]),
+    ).toEqual([]);
+    expect((await ask(source, `${'/..'.repeat(3)}${root}/boot/linux`)).kind).toBe('denied');
+  });
+
   it('serves a name with a `..` in it that stays inside', async () => {
     const { root } = layOut();
     put(root, 'images/node7/kernel', 'kernel of node 7');

@@ -137,6 +137,9 @@ describe('reveille render', () => {
     const ended = await reveille(root, 'render', `\\pxelinux.cfg\\01-${NODE}`, '--ip', '192.0.2.101');
     expect(ended).toMatchObject({ code: 0, stderr: '' });
     expect(ended.stdout).toMatch(/^# Made for node-1\.\nDEFAULT linux\n(?:.|\n)*hostname=node-1 disk=\/dev\/sda/);
+    // By its full path on a server.
+    const full = await reveille(root, 'render', `/tftpboot/pxelinux.cfg/01-${NODE}`, '--ip', '192.0.2.101');
+    expect(full.stdout).toBe(ended.stdout);
     // From the files behind the routes, by the address that the inventory has for the MAC.
     const fallback = await reveille(root, 'render', 'pxelinux.cfg/default', '--mac', '5254.0012.3456');
     expect(fallback.stdout).toContain('LOCALBOOT 0');

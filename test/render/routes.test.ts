@@ -176,6 +176,15 @@ describe('routes and names that are not clean', () => {
     expect(await read('empty/52-54-00-00-00-01\xff')).toBe('');
   });
 
+  it('take a name behind the folder that clients were told of, where nothing has it whole', async () => {
+    const read = await openDesk();
+    // PXELINUX asks for its config beside itself.
+    expect(await read('/tftpboot/cfg/x')).toBe('made for x');
+    expect(await read('/srv/tftp/old/x')).toBe('new/x');
+    expect(await read('/srv/tftp/secret/x')).toBe('denied');
+    expect(await read('/srv/tftpboot/cfg/x')).toBe('missing');
+  });
+
   it('refuse a name with garbage behind it as they refuse it without', async () => {
     const read = await openDesk();
     for (const name of ['secret/x', 'secret/x\xff', 'secret\\x', '/secret//x\n']) {
