@@ -125,6 +125,11 @@ export function addServe(program: Command, context: CommandContext, done: (code:
     )
     .option('--acknowledge-timeout', "grant the timeout option, at the price of the server's own timing")
     .option('--case-insensitive', 'find boot/x when BOOT/X is asked for')
+    .option(
+      '--trusted-roots <DIR>',
+      'folder that links in ROOT may lead into, repeatable (default: none)',
+      addTo('--trusted-roots', KINDS.trustedRoots),
+    )
     .option('--immutable', 'files are replaced, never changed in place: map them instead of copying')
     .option(
       '--pin-idle <TIME>',

@@ -36,8 +36,8 @@ function field<T>(kind: ValueKind<T>) {
   });
 }
 
-/** Keys that hold a path. */
-const PATHS = ['root', 'store', 'leases', 'inventory', 'apiTokenFile'] as const;
+/** Keys that hold a path, or several. */
+const PATHS = ['root', 'store', 'trustedRoots', 'leases', 'inventory', 'apiTokenFile'] as const;
 const KEYS = Object.keys(SETTING_KINDS);
 const SCHEMA = z
   .strictObject({
@@ -174,9 +174,10 @@ export function readConfig(file: string): ConfigFile {
     throw new UsageError(`${at(first.offset)}: ${escapeText(spell(first.path, 'config'), 60)}: ${first.text}`);
   }
   const values = checked.data as Partial<Settings>;
+  const absolute = (path: string): string => resolve(dirname(file), path);
   const paths = PATHS.flatMap((key) => {
     const path = values[key];
-    return path === undefined ? [] : [[key, resolve(dirname(file), path)] as const];
+    return path === undefined ? [] : [[key, typeof path === 'string' ? absolute(path) : path.map(absolute)] as const];
   });
   return { values: { ...values, ...Object.fromEntries(paths) }, where };
 }

@@ -1,5 +1,5 @@
 /** Flags over the config file over the defaults, and what they name looked at. Knows both origins, and how to name each. */
-import { statSync } from 'node:fs';
+import { realpathSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { readToken } from './api-token.ts';
 import { type ConfigFile, readConfig } from './config-file.ts';
@@ -15,6 +15,7 @@ function saidBy(flags: Flags): Partial<Settings> {
   return Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
 }
 
+/** @returns its path, absolute. */
 function checkDirectory(directory: string, origin: string): string {
   if (directory === '') throw new UsageError(`${origin}: expected a directory, got an empty name`);
   const path = resolve(directory);
@@ -37,10 +38,11 @@ function checkDirectory(directory: string, origin: string): string {
 export function resolveSettings(flags: Flags, configFile: string | undefined): Settings {
   const config: ConfigFile | undefined = configFile === undefined ? undefined : readConfig(configFile);
   const said = saidBy(flags);
+  const originOf = (key: keyof Settings, flag: string): string =>
+    said[key] !== undefined || config === undefined ? flag : `${config.where(key)}: ${key}`;
   const check = (key: 'root' | 'store', flag: string): string | undefined => {
     const directory = said[key] ?? config?.values[key];
-    const origin = said[key] !== undefined || config === undefined ? flag : `${config.where(key)}: ${key}`;
-    return directory === undefined ? undefined : checkDirectory(directory, origin);
+    return directory === undefined ? undefined : checkDirectory(directory, originOf(key, flag));
   };
   const root = check('root', 'ROOT');
   const store = check('store', '--store');
@@ -51,7 +53,11 @@ export function resolveSettings(flags: Flags, configFile: string | undefined): S
     );
   }
   const inventory = given.inventory === undefined ? undefined : resolve(given.inventory);
-  const settings = { ...given, root, store, inventory };
+  // Resolved once: a link that is switched later is trusted with nothing.
+  const trustedRoots = given.trustedRoots.map((directory) =>
+    realpathSync(checkDirectory(directory, originOf('trustedRoots', '--trusted-roots'))),
+  );
+  const settings = { ...given, root, store, trustedRoots, inventory };
   const { apiToken, apiTokenFile } = settings;
   // A token that is said itself wins, and no file holds it.
   if (apiToken !== undefined) return { ...settings, apiTokenFile: undefined };

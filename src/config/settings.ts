@@ -63,6 +63,8 @@ export interface Settings {
   readonly maxBlksize: readonly BlksizeRule[];
   readonly acknowledgeTimeout: boolean;
   readonly caseInsensitive: boolean;
+  /** Folders outside the root that links in it may lead into. Absolute; resolved at the start, without links. */
+  readonly trustedRoots: readonly string[];
   /** Files are only ever replaced, never changed in place: they are mapped, not copied. */
   readonly immutable: boolean;
   /** Silence after which the pin of a boot ends, in milliseconds. */
@@ -132,6 +134,7 @@ export const SETTING_KINDS: { readonly [K in keyof Settings]: ValueKind<NonNulla
   maxBlksize: blksizeRules,
   acknowledgeTimeout: yesOrNo,
   caseInsensitive: yesOrNo,
+  trustedRoots: listOf('a directory, or a list of at most 64', (word) => directory.read(word) !== undefined, 64),
   immutable: yesOrNo,
   pinIdle: duration(1000, DAY_MS, 'a duration from 1s to 24h, such as 15m'),
   pinCap: duration(1000, 30 * DAY_MS, 'a duration from 1s to 720h, such as 2h'),
@@ -201,6 +204,7 @@ export function defaultSettings(): Settings {
     maxBlksize: [],
     acknowledgeTimeout: false,
     caseInsensitive: false,
+    trustedRoots: [],
     immutable: false,
     pinIdle: 15 * 60_000,
     pinCap: 2 * 3_600_000,

@@ -1,6 +1,7 @@
 /**
  * The files below one folder, as a source. Knows names, symbolic links and the times of files; leaves the bytes to
- * the buffer cache. Nothing outside the folder is ever served, whatever the name and wherever links lead.
+ * the buffer cache. Nothing outside the folder is ever served, whatever the name and wherever links lead, but what links lead to
+ * in folders that are trusted.
  *
  * A name is looked at (where it leads, which version of which file that is) at most once a second; in between, what
  * was found holds, also that there is nothing. The bytes are kept per version, so an edit makes a second entry beside
@@ -23,6 +24,11 @@ import { whenReady } from './when-ready.ts';
 export interface DirectoryOptions {
   /** The folder. May be a symbolic link, also one that is switched while we run. */
   readonly root: string;
+  /**
+   * Folders that links in the root may lead into: absolute, without symbolic links. Who may make links in the root has
+   * everything served that is in them. Default none.
+   */
+  readonly trustedRoots?: readonly string[] | undefined;
   /** May be shared with other sources. */
   readonly cache: BufferCache;
   /** Whether `BOOT/X` finds `boot/x`. Folds ASCII letters alone; an exact match wins. Default false. */
@@ -80,6 +86,7 @@ export class Directory implements Source {
   readonly #root: string;
   /** The root without symbolic links, as it was found last. */
   #realRoot: string;
+  readonly #trustedRoots: readonly string[];
   readonly #cache: BufferCache;
   readonly #folding: CaseFolding | undefined;
   readonly #maxNetasciiBytes: number;
@@ -92,6 +99,7 @@ export class Directory implements Source {
   constructor(options: DirectoryOptions) {
     this.#root = asBytes(resolve(options.root));
     this.#realRoot = this.#root;
+    this.#trustedRoots = (options.trustedRoots ?? []).map(asBytes);
     this.#cache = options.cache;
     this.#maxNetasciiBytes = options.maxNetasciiBytes ?? DEFAULT_MAX_NETASCII_BYTES;
     this.#ways = { mapFile: options.mapFile, copyFile: options.copyFile };
@@ -186,7 +194,8 @@ export class Directory implements Source {
   /** @throws Error with the system's code. */
   async #examine(path: string, root: string): Promise<KeyedFile | Missing | Denied> {
     const real = await realPathOf(path);
-    if (!isInside(real, root)) return { kind: 'denied', reason: `leads to ${asText(real)}, outside ${asText(root)}` };
+    const place = [root, ...this.#trustedRoots].find((folder) => isInside(real, folder));
+    if (place === undefined) return { kind: 'denied', reason: `leads to ${asText(real)}, outside ${asText(root)}` };
     const stats = await stat(systemPath(real), { bigint: true });
     if (stats.isDirectory()) return { kind: 'missing' };
     if (!stats.isFile()) return { kind: 'denied', reason: `${asText(real)} is not a regular file` };
@@ -196,7 +205,7 @@ export class Directory implements Source {
     const look = fresh ? Math.floor(this.#clock() / LOOK_AGAIN_MS) : '';
     const key = (mode: Mode): string => `${this.#root}\0${mode}\0${identity}\0${look}`;
     const keys = { octet: key('octet'), netascii: key('netascii') };
-    return { kind: 'file', root, path: real, size: Number(stats.size), identity, fresh, keys };
+    return { kind: 'file', root: place, path: real, size: Number(stats.size), identity, fresh, keys };
   }
 
   /** Whether the version found before is history. A link that now leads elsewhere says nothing about its old target. */

@@ -16,10 +16,10 @@ import { answerToFailure, systemCode } from './system-failure.ts';
 import { realPathOf, systemPath } from './system-path.ts';
 import type { Busy, Denied } from './types.ts';
 
-/** A regular file that was looked at and found to lie inside the root. */
+/** A regular file that was looked at and found to lie inside the root, or inside a folder that is trusted as it is. */
 export interface FoundFile {
   readonly kind: 'file';
-  /** The root and the file, both without symbolic links, as bytes (see system-path.ts). */
+  /** That folder and the file, both without symbolic links, as bytes (see system-path.ts). */
   readonly root: string;
   readonly path: string;
   /** Bytes. */

@@ -77,6 +77,7 @@ export class ServedContent {
               root: settings.root,
               cache: this.#options.cache,
               caseInsensitive: settings.caseInsensitive,
+              trustedRoots: settings.trustedRoots,
               mapFile: settings.immutable ? engine.mapFile : undefined,
               copyFile: engine.copyFile,
               onWarning: this.#options.onWarning,

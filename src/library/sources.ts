@@ -2,6 +2,7 @@
  * What a server of one's own serves, part by part: files, boot sets, configs that are made for nodes. Each is only
  * described here; create-server.ts opens them. Knows the sources; no packets and no config files.
  */
+import { realpath } from 'node:fs/promises';
 import { isAbsolute, resolve } from 'node:path';
 import type { BootSets } from '../boot-set/index.ts';
 import type { BufferCache } from '../content/buffer-cache.ts';
@@ -35,6 +36,8 @@ export interface Part {
 export interface DirectoryPartOptions {
   /** Whether `BOOT/X` finds `boot/x`. Default false. */
   readonly caseInsensitive?: boolean;
+  /** Folders that links below the folder may lead into, resolved when the server starts. Default none. */
+  readonly trustedRoots?: readonly string[];
   /** Files are only ever replaced, never changed in place: they are mapped, not copied. Default false. */
   readonly immutable?: boolean;
 }
@@ -43,8 +46,10 @@ export interface DirectoryPartOptions {
 export function directory(root: string, options: DirectoryPartOptions = {}): Part {
   return {
     async open({ engine, cache, onWarning }) {
+      const trustedRoots = await Promise.all((options.trustedRoots ?? []).map((folder) => realpath(folder)));
       const source = new Directory({
         root,
+        trustedRoots,
         cache,
         caseInsensitive: options.caseInsensitive ?? false,
         mapFile: options.immutable === true ? engine.mapFile : undefined,

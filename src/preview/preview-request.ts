@@ -13,7 +13,7 @@ import type { Settings } from '../config/settings.ts';
 import { trace, type Way } from './trace.ts';
 
 export interface PreviewParts {
-  readonly settings: Pick<Settings, 'root' | 'caseInsensitive' | 'memoryLimit'>;
+  readonly settings: Pick<Settings, 'root' | 'caseInsensitive' | 'trustedRoots' | 'memoryLimit'>;
   readonly routes: {
     readonly inventory: Inventory | undefined;
     explain(request: BootRequest): Promise<Explanation> | undefined;
@@ -35,7 +35,7 @@ export async function previewRequest(
   name: string,
   client: PreviewClient,
 ): Promise<Way> {
-  const { root, caseInsensitive, memoryLimit } = settings;
+  const { root, caseInsensitive, trustedRoots, memoryLimit } = settings;
   const address = addressOf(client, routes.inventory);
   const cache = new BufferCache({ maxBytes: 0, limitBytes: memoryLimit });
   const clock = (): number => performance.now();
@@ -46,7 +46,10 @@ export async function previewRequest(
         rehearse === undefined
           ? undefined
           : async (request) => (await rehearse({ address, ids: idsOf(client) })).open(request),
-      files: root === undefined ? undefined : { source: new Directory({ root, cache, caseInsensitive, clock }), root },
+      files:
+        root === undefined
+          ? undefined
+          : { source: new Directory({ root, cache, caseInsensitive, trustedRoots, clock }), root },
     },
     {
       // A name goes over the wire as bytes.

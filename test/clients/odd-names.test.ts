@@ -1,5 +1,5 @@
 /** Names as they come from the field: by real clients where they can be told such a name, else by raw packets. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ExampleServer } from '../examples/fixture.ts';
@@ -76,6 +76,14 @@ describe.each(['linux', 'portable'])('a %s server', (engine) => {
       }
     },
   );
+
+  it('follows links out of its root into a folder that is trusted, and into no other', async () => {
+    const { server, root } = await serve(engine, ['x', '../mirror/linux', '../private/key'], 'trustedRoots: mirror\n');
+    symlinkSync('../mirror', join(root, 'mirror'));
+    symlinkSync('../private', join(root, 'private'));
+    expect(await server.ask('mirror/linux')).toBe('../mirror/linux');
+    expect(await server.ask('private/key')).toBe('error 2');
+  });
 
   it('takes a name for a route in whatever case, where case is not to matter', async () => {
     const routes = `routes:

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readConfig } from '../../src/config/config-file.ts';
@@ -49,6 +49,7 @@ maxWindowsize: 16
 maxBlksize: [1428, 2001:db8:5::/48=1228]
 acknowledgeTimeout: true
 caseInsensitive: true
+trustedRoots: [mirror, /srv/images]
 immutable: true
 store: sets
 pinIdle: 20m
@@ -118,6 +119,7 @@ describe('a config file', () => {
       ],
       acknowledgeTimeout: true,
       caseInsensitive: true,
+      trustedRoots: [join(root, 'mirror'), '/srv/images'],
       immutable: true,
       store: join(root, 'sets'),
       pinIdle: 1_200_000,
@@ -302,6 +304,23 @@ describe('the settings of a run', () => {
     expect(resolveSettings({ store: root }, undefined)).toMatchObject({ root: undefined, store: root });
     expect(() => resolveSettings({ store: join(root, 'x') }, undefined)).toThrow(/^--store: .*, which does not exist$/);
     expect(() => resolveSettings({}, undefined)).toThrow(/got neither ROOT nor --store nor/);
+  });
+
+  it('resolve the folders that links may lead into, and say which is none', () => {
+    const root = folder();
+    mkdirSync(join(root, 'mirror'));
+    symlinkSync('mirror', join(root, 'current'));
+    const file = join(root, 'c.yaml');
+    writeFileSync(file, 'root: .\ntrustedRoots: current\n');
+    const mirror = realpathSync(join(root, 'mirror'));
+    expect(resolveSettings({}, file).trustedRoots).toEqual([mirror]);
+    expect(resolveSettings({ trustedRoots: [join(root, 'mirror')] }, file).trustedRoots).toEqual([mirror]);
+    const nowhere = { root, trustedRoots: [join(root, 'x')] };
+    expect(() => resolveSettings(nowhere, undefined)).toThrow(/^--trusted-roots: .*, which does not exist$/);
+    writeFileSync(file, 'root: .\ntrustedRoots: [current, c.yaml]\n');
+    expect(() => resolveSettings({}, file)).toThrow(
+      /c\.yaml:2: trustedRoots: expected a directory, got .*, which is not one$/,
+    );
   });
 
   it('take the token of the API from a file', () => {

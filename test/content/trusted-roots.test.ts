@@ -1,0 +1,157 @@
+/** Links from the root into folders that are trusted, and hostile ones beside them. */
+import { renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { BufferCache } from '../../src/content/buffer-cache.ts';
+import { identityOf } from '../../src/content/file-identity.ts';
+import { CHANGED, snapshot } from '../../src/content/file-snapshot.ts';
+import { answeredOtherwise, ask, put, read, serve, temporaryFolder, text } from './fixture.ts';
+
+const SECRET = 'SECRET: not for anyone who asks';
+
+interface Layout {
+  readonly base: string;
+  readonly root: string;
+  readonly mirror: string;
+}
+
+/** A root, a mirror that it may link into, and secrets beside both. */
+function layOut(): Layout {
+  const base = temporaryFolder();
+  const [root, mirror] = [join(base, 'tftp'), join(base, 'mirror')];
+  put(root, 'readme', 'read me');
+  put(mirror, 'debian/linux', 'the kernel');
+  for (const name of ['secret', 'mirror-private/secret', 'private/debian/linux']) put(base, name, SECRET);
+  return { base, root, mirror };
+}
+
+describe('Directory with trusted folders', () => {
+  it('serves what a link leads to in one of them, and once however many lead there', async () => {
+    const { root, mirror } = layOut();
+    symlinkSync(mirror, join(root, 'mirror'));
+    symlinkSync('../mirror/debian/linux', join(root, 'linux'));
+    symlinkSync('linux', join(root, 'vmlinuz'));
+    const { source, cache } = serve(root, { trustedRoots: [mirror] });
+    for (const name of ['mirror/debian/linux', 'linux', 'vmlinuz']) expect(await read(source, name)).toBe('the kernel');
+    expect(cache.stats().loads).toBe(1);
+    expect(await answeredOtherwise(serve(root).source, 'denied', ['mirror/debian/linux', 'linux', 'vmlinuz'])).toEqual(
+      [],
+    );
+  });
+
+  it('finds files in them without regard to case, if that is wanted', async () => {
+    const { root, mirror } = layOut();
+    symlinkSync(mirror, join(root, 'mirror'));
+    const { source } = serve(root, { trustedRoots: [mirror], caseInsensitive: true });
+    expect(await read(source, 'MIRROR/Debian/LINUX')).toBe('the kernel');
+  });
+
+  it('serves nothing in them but by a link', async () => {
+    const { root, mirror } = layOut();
+    const { source } = serve(root, { trustedRoots: [mirror] });
+    expect(await answeredOtherwise(source, 'missing', [`${mirror}/debian/linux`, 'debian/linux'])).toEqual([]);
+    expect((await ask(source, '../mirror/debian/linux')).kind).toBe('denied');
+  });
+
+  it('follows no link out of them, nor to what is merely called like them', async () => {
+    const { base, root, mirror } = layOut();
+    symlinkSync('../secret', join(mirror, 'out'));
+    symlinkSync('..', join(mirror, 'up'));
+    symlinkSync('/proc/self/environ', join(mirror, 'environ'));
+    symlinkSync(mirror, join(root, 'mirror'));
+    symlinkSync(`${mirror}-private`, join(root, 'sibling'));
+    symlinkSync(join(base, 'mirror/../secret'), join(root, 'dotted'));
+    symlinkSync(base, join(root, 'above'));
+    const { source, cache } = serve(root, { trustedRoots: [mirror] });
+    expect(
+      await answeredOtherwise(source, 'denied', [
+        'mirror/out',
+        'mirror/up/secret',
+        'mirror/environ',
+        'sibling/secret',
+        'dotted',
+        'above/secret',
+      ]),
+    ).toEqual([]);
+    expect(cache.stats().loads).toBe(0);
+  });
+
+  it('trusts the folder that was there at the start, and none that takes its place as a link', async () => {
+    const { root, mirror } = layOut();
+    symlinkSync('../mirror/debian/linux', join(root, 'linux'));
+    const { source, pass } = serve(root, { trustedRoots: [mirror] });
+    expect(await read(source, 'linux')).toBe('the kernel');
+    renameSync(mirror, `${mirror}-before`);
+    symlinkSync('private', mirror);
+    pass(1000);
+    expect((await ask(source, 'linux')).kind).toBe('denied');
+  });
+
+  it.runIf(process.platform === 'linux')('denies what the open descriptor shows to lie outside', async () => {
+    const { base, mirror } = layOut();
+    // As if `debian` had been swapped for a link after the look and before the open.
+    rmSync(join(mirror, 'debian'), { recursive: true });
+    symlinkSync('../private/debian', join(mirror, 'debian'));
+    const stats = statSync(join(base, 'private/debian/linux'), { bigint: true });
+    const swapped = {
+      kind: 'file' as const,
+      root: mirror,
+      path: join(mirror, 'debian/linux'),
+      size: Number(stats.size),
+      identity: identityOf(stats),
+      fresh: false,
+    };
+    expect(await snapshot(swapped, 'octet')).toMatchObject({ kind: 'denied' });
+    expect(await snapshot(swapped, 'octet', { platform: 'darwin' })).toBe(CHANGED);
+  });
+
+  it('gives no byte from elsewhere, whatever links there are and whatever the name', async () => {
+    const targets = [
+      'secret',
+      'mirror',
+      'mirror-private',
+      'mirror/debian',
+      'mirror/debian/linux',
+      'private',
+      '.',
+      'tftp',
+    ];
+    const link = fc.record({
+      in: fc.constantFrom('tftp', 'mirror', 'mirror/debian'),
+      name: fc.constantFrom('a', 'b', 'c'),
+      to: fc.constantFrom(...targets, 'tftp/a', 'mirror/b', 'mirror/debian/c'),
+    });
+    const part = fc.constantFrom('a', 'b', 'c', 'secret', 'debian', 'linux', 'mirror', 'readme', '..');
+    const property = fc.asyncProperty(
+      fc.array(link, { maxLength: 6 }),
+      fc.array(fc.array(part, { minLength: 1, maxLength: 5 }), { minLength: 1, maxLength: 8 }),
+      async (links, names) => {
+        const { base, root, mirror } = layOut();
+        for (const { in: folder, name, to } of links) {
+          rmSync(join(base, folder, name), { force: true });
+          symlinkSync(join(base, to), join(base, folder, name));
+        }
+        const { source } = serve(root, { trustedRoots: [mirror], cache: new BufferCache({ maxBytes: 0 }) });
+        for (const name of names) {
+          const answer = await ask(source, name.join('/'));
+          if (answer.kind === 'content') served.add(text(answer));
+        }
+      },
+    );
+    const served = new Set<string>();
+    await fc.assert(property, {
+      numRuns: 150,
+      examples: [
+        [
+          [
+            { in: 'tftp', name: 'a', to: 'mirror' },
+            { in: 'mirror', name: 'b', to: '.' },
+          ],
+          [['a', 'b', 'secret'], ['a', 'debian', 'linux'], ['readme']],
+        ],
+      ],
+    });
+    expect([...served].toSorted()).toEqual(['read me', 'the kernel']);
+  });
+});
