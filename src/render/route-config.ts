@@ -59,7 +59,7 @@ function readRoute(config: RouteConfig, index: number, caseInsensitive: boolean)
   // Any value will do: only the names matter here.
   const some = Object.fromEntries([...pattern.captures, 'ip'].map((name) => [name, 'x']));
   if (!pattern.captures.includes('ip') && !pattern.captures.includes('hexip')) delete some['ip'];
-  if (config.rewrite !== undefined) fill(config.rewrite, some);
+  if (config.rewrite !== undefined) fill(config.rewrite, { ...some, client: '', local: '', interface: '' });
   if (config.upstream !== undefined) {
     checkUpstream(config.upstream);
     fill(config.upstream, { ...some, client: '', local: '' });

@@ -3,8 +3,9 @@
  * these. Runs in the main thread and does table work alone. Knows neither how texts are made (route-texts.ts) nor what
  * an observer does with the events that it is told.
  */
+import { InterfaceNames } from '../boot-set/node/interface-names.ts';
 import { asBytes, asText, cleanName, exactPath, filledPath, textPath } from '../content/name.ts';
-import type { Answer, BootRequest, Content, Missing, NotMine } from '../content/types.ts';
+import type { Answer, BootRequest, Content, Denied, Missing, NotMine } from '../content/types.ts';
 import { shareBytes } from '../bytes/shared-bytes.ts';
 import { type Captures, fill, idsOf } from './pattern.ts';
 import { RecordingObserver } from './recording-observer.ts';
@@ -48,6 +49,7 @@ const EMPTY = shareBytes(new Uint8Array(0));
 export class RouteSet {
   readonly parts: RouteSetParts;
   readonly #texts: RouteTexts;
+  readonly #interfaces: InterfaceNames;
   readonly #serving: RouteObserver;
   readonly #serve: MakeText = (route, asked) => this.#texts.serve(route, asked);
   #inUse = 0;
@@ -58,6 +60,7 @@ export class RouteSet {
   constructor(parts: RouteSetParts, lasting: Lasting) {
     this.parts = parts;
     this.#texts = new RouteTexts(parts, lasting);
+    this.#interfaces = new InterfaceNames(parts.now);
     this.#serving = new ServingObserver(parts, lasting.tally, this.#texts);
     this.#onAnswered = (client) => lasting.answered.note(client, parts.now());
   }
@@ -136,12 +139,34 @@ export class RouteSet {
       if (route.kind !== 'rewrite') return MISSING;
       // As text the name was decoded; what was captured becomes the bytes that it was.
       const encode = text === name ? (bytes: string): string => bytes : asBytes;
-      const target = filledPath(fill(asBytes(route.config.rewrite!), captures, encode));
+      const target = this.#rewrite(route, captures, request, encode);
       if (typeof target !== 'string') return target;
       name = target;
       patienceMs = route.config.patienceMs ?? patienceMs;
     }
     return name === given && patienceMs === undefined ? NOT_MINE : renamedTo(name, patienceMs);
+  }
+
+  /**
+   * The name that a route looks for instead, as bytes. A `..` in it is denied wherever it leads: a capture may have brought
+   * it.
+   */
+  #rewrite(
+    route: Route,
+    captures: Captures,
+    { client, local }: BootRequest,
+    encode: (capture: string) => string,
+  ): string | Denied | Missing {
+    const rewrite = asBytes(route.config.rewrite!);
+    const own = rewrite.includes('{interface}') ? this.#interfaces.of(local) : '';
+    // Nobody is to get another network's file for want of one.
+    if (own === undefined) return { kind: 'denied', reason: `no interface has the address ${local}`, by: 'route' };
+    const places = { client: withoutScope(client), local: withoutScope(local), interface: own };
+    const values = [
+      ...Object.entries(captures).map(([name, text]) => [name, encode(text)]),
+      ...Object.entries(places).map(([name, text]) => [name, asBytes(text)]),
+    ];
+    return filledPath(fill(rewrite, Object.fromEntries(values) as Captures));
   }
 
   /** Asks the routes from that one on. Waits only for a text that is made. */
@@ -164,7 +189,8 @@ export class RouteSet {
       walk.isTaken = true;
       observer.taken(asked);
       if (route.kind === 'rewrite') {
-        const target = targetOf(fill(route.config.rewrite!, captures));
+        const bytes = this.#rewrite(route, captures, request, asBytes);
+        const target = typeof bytes === 'string' ? cleanName(bytes) : bytes;
         if (typeof target !== 'string') return target;
         observer.rewritten(route, target);
         walk.name = target;
@@ -230,10 +256,8 @@ export class RouteSet {
   }
 }
 
-/** A rewritten name, cleaned as any other; a `..` in it is denied wherever it leads, since captures may have brought it. */
-function targetOf(text: string): ReturnType<typeof cleanName> {
-  const path = filledPath(asBytes(text));
-  return typeof path === 'string' ? cleanName(path) : path;
+function withoutScope(address: string): string {
+  return address.split('%', 1)[0]!;
 }
 
 function renamedTo(filename: string, patienceMs: number | undefined): Answer {

@@ -23,7 +23,10 @@ export interface RouteConfig {
   readonly handler?: string | undefined;
   /** An HTTP URL. Captures in braces after its host, or all of them as parameters where there are none. */
   readonly upstream?: string | undefined;
-  /** A name, with captures in braces, that is looked for instead by what comes behind. */
+  /**
+   * A name that is looked for instead by what comes behind: with captures in braces, and `{client}` (its address),
+   * `{local}` (ours that was asked) and `{interface}` (the one that has it).
+   */
   readonly rewrite?: string | undefined;
   readonly empty?: true | undefined;
   /** ERROR 2, and this in the log. */

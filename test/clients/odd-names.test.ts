@@ -27,8 +27,8 @@ async function serve(
 }
 
 /** @param name one character per byte. @returns what was sent, likewise. */
-async function download(server: ExampleServer, name: string): Promise<string> {
-  const client = await RawClient.open();
+async function download(server: ExampleServer, name: string, from = '127.0.0.1'): Promise<string> {
+  const client = await RawClient.open(from);
   onTestFinished(() => client.close());
   const transfer = new PacedDownload(client, { address: '127.0.0.1', port: server.port }, name);
   await transfer.start();
@@ -83,6 +83,26 @@ describe.each(['linux', 'portable'])('a %s server', (engine) => {
     symlinkSync('../private', join(root, 'private'));
     expect(await server.ask('mirror/linux')).toBe('../mirror/linux');
     expect(await server.ask('private/key')).toBe('error 2');
+  });
+
+  it('gives each client the files of its own folder, where routes say so', async () => {
+    const files = ['127.0.0.2/x', '127.0.0.3/x', 'lo/127.0.0.1/y'];
+    const { server } = await serve(
+      engine,
+      files,
+      `routes:
+  - {match: "own/{path*}", rewrite: "{client}/{path*}"}
+  - {match: "ours/{path*}", rewrite: "{interface}/{local}/{path*}"}
+`,
+    );
+    for (const client of ['127.0.0.2', '127.0.0.3']) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other.
+      expect(await download(server, 'own/x', client)).toBe(`${client}/x`);
+    }
+    expect(await server.ask('own/x')).toBe('error 1');
+    expect(await server.ask('own/../127.0.0.3/x')).toBe('127.0.0.3/x');
+    expect(await server.ask('own\\..\\..\\127.0.0.3\\x')).toBe('error 2');
+    expect(await server.ask('ours/y')).toBe('lo/127.0.0.1/y');
   });
 
   it('takes a name for a route in whatever case, where case is not to matter', async () => {

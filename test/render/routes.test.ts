@@ -1,7 +1,8 @@
 /** What routes do with requests, in order, on real threads. */
+import { networkInterfaces } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import { attachShared, shareBytes } from '../../src/bytes/shared-bytes.ts';
-import type { Source } from '../../src/content/types.ts';
+import type { BootRequest, Source } from '../../src/content/types.ts';
 import { Resolver } from '../../src/server/resolver.ts';
 import { MemorySource } from '../../src/content/memory-source.ts';
 import { RenderConfigError } from '../../src/render/types.ts';
@@ -200,6 +201,63 @@ describe('routes and names that are not clean', () => {
     expect((await desk.ask('.-.')).kind).toBe('denied');
     expect((await desk.ask('n/a\\..\\..\\b')).kind).toBe('denied');
     expect(await desk.ask('a-b')).toEqual({ kind: 'renamed', filename: 'nodes/ab/x' });
+  });
+});
+
+describe('rewrites by place', () => {
+  it('give each client, each address of ours and each interface names of its own', async () => {
+    const desk = await Desk.open({}, [
+      { match: 'c/{path*}', rewrite: 'clients/{client}/{path*}' },
+      { match: 'l/{name}', rewrite: '{local}/{name}' },
+      { match: 'i/{name}', rewrite: '{interface}/{name}' },
+    ]);
+    const asked = async (filename: string, more: Partial<BootRequest> = {}): Promise<unknown> => {
+      const answer = await desk.ask(filename, more);
+      return answer.kind === 'renamed' ? answer.filename : answer.kind;
+    };
+    expect(await asked('c/a/b')).toBe('clients/192.0.2.7/a/b');
+    expect(await asked('c/a\xff')).toBe('clients/192.0.2.7/a\xff');
+    expect(await asked('c/a', { client: 'fe80::7%eth0' })).toBe('clients/fe80::7/a');
+    expect(await asked('l/a')).toBe('192.0.2.1/a');
+    expect(await asked('i/a', { local: 'fe80::1%eth0' })).toBe('eth0/a');
+    const loopback = Object.keys(networkInterfaces()).find((name) => name.startsWith('lo'));
+    expect(await asked('i/\xe4', { local: '127.0.0.1' })).toBe(`${loopback}/\xe4`);
+    // An address that is no interface's: nobody gets what is another network's.
+    expect(await desk.ask('i/a', { local: '203.0.113.77' })).toMatchObject({ kind: 'denied', by: 'route' });
+    expect(await desk.ask('i/\xe4', { local: '203.0.113.77' })).toMatchObject({ kind: 'denied', by: 'route' });
+  });
+
+  it.each([
+    '../192.0.2.8/x',
+    'a/../../192.0.2.8/x',
+    '..\\192.0.2.8\\x',
+    'x\xff/../../192.0.2.8/x',
+    '/clients/192.0.2.8/x',
+  ])('let no client out of its folder by the name %j', async (filename) => {
+    const desk = await Desk.open({}, [{ match: '{path*}', rewrite: 'clients/{client}/{path*}' }]);
+    const seen: string[] = [];
+    const files: Source = {
+      paths: ['/srv/boot'],
+      open: (request) => {
+        seen.push(request.filename);
+        return { kind: 'missing' };
+      },
+    };
+    const answer = await new Resolver([desk.routes, files]).resolve({
+      filename,
+      mode: 'octet',
+      client: '192.0.2.7',
+      local: '192.0.2.1',
+    });
+    expect(['denied', 'missing']).toContain(answer.kind);
+    expect(seen.filter((name) => !name.startsWith('clients/192.0.2.7/'))).toEqual([]);
+  });
+
+  it('may name nothing else', async () => {
+    const desk = await Desk.open({}, []);
+    await expect(desk.load([{ match: 'a', rewrite: '{clients}/a' }])).rejects.toThrow(
+      'route 1 (a): expected a capture of the route, got {clients}',
+    );
   });
 });
 
