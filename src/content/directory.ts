@@ -84,8 +84,8 @@ interface Asked {
 
 export class Directory implements Source {
   readonly #root: string;
-  /** The root without symbolic links, as it was found last. */
-  #realRoot: string;
+  /** The root as it was given, and without symbolic links as it was found last. */
+  #paths: readonly string[];
   readonly #trustedRoots: readonly string[];
   readonly #cache: BufferCache;
   readonly #folding: CaseFolding | undefined;
@@ -98,7 +98,7 @@ export class Directory implements Source {
 
   constructor(options: DirectoryOptions) {
     this.#root = asBytes(resolve(options.root));
-    this.#realRoot = this.#root;
+    this.#paths = [this.#root];
     this.#trustedRoots = (options.trustedRoots ?? []).map(asBytes);
     this.#cache = options.cache;
     this.#maxNetasciiBytes = options.maxNetasciiBytes ?? DEFAULT_MAX_NETASCII_BYTES;
@@ -112,7 +112,7 @@ export class Directory implements Source {
   }
 
   get paths(): readonly string[] {
-    return [this.#root, this.#realRoot];
+    return this.#paths;
   }
 
   open(request: BootRequest): Answer | Promise<Answer> {
@@ -177,7 +177,7 @@ export class Directory implements Source {
     let root: string;
     try {
       root = await realPathOf(this.#root);
-      this.#realRoot = root;
+      this.#paths = [this.#root, root];
     } catch (error) {
       // A root that is away (not mounted, being switched) says nothing about its files: clients shall ask again.
       const answer = answerToFailure(error);

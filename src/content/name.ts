@@ -7,7 +7,7 @@
  * several readings, which are looked up one after another: first the bytes as they are, then what the client meant.
  */
 import { isUtf8 } from 'node:buffer';
-import type { Denied, Missing } from './types.ts';
+import type { Denied, Missing, Source } from './types.ts';
 
 /** A to Z alone are folded, in names of files as in what routes compare: a text keeps its length. */
 export { asciiLowerCase as foldCase } from '../protocol/request.ts';
@@ -25,6 +25,7 @@ const LEAVES: Denied = { kind: 'denied', reason: "the name leads out of the root
 const PLAIN = /^\/?(?:[A-Za-z0-9_-][A-Za-z0-9_.-]*\/)*[A-Za-z0-9_-][A-Za-z0-9_.-]*$/;
 /** Where servers usually have their files: what a client was told for another server is to work here. */
 const USUAL_FOLDERS = ['/tftpboot', '/srv/tftp', '/var/lib/tftpboot'];
+const NONE: readonly string[] = [];
 
 const DRIVE = /^[A-Za-z]:/;
 const SLASH = /\//;
@@ -160,16 +161,41 @@ export function readingsOf(filename: string): readonly string[] | NameProblem {
   return paths.length === 0 ? MISSING : [...new Set(paths)];
 }
 
+/** What is left of a reading behind a folder, an absolute path; undefined: it does not begin with it. */
+function restBehind(reading: string, folder: string): string | undefined {
+  const length = folder.length - 1;
+  // Most names end here, and nothing is allocated for them.
+  if (length < 1 || reading[length] !== '/' || !folder.endsWith(reading.slice(0, length))) return undefined;
+  return reading.slice(length + 1);
+}
+
 /**
  * More readings, for when none of these leads to anything: clients may name a file by its place on a server. What is
  * left behind the path of a folder that is served, or of one that servers usually have, is a name like any other.
  *
  * @param readings as readingsOf gives them.
- * @param folders absolute paths, one character per byte.
  */
-export function readingsBehind(readings: readonly string[], folders: readonly string[]): readonly string[] {
-  const fronts = [...new Set([...folders, ...USUAL_FOLDERS])].map((folder) => `${folder.slice(1)}/`);
-  return readings.flatMap((reading) =>
-    fronts.flatMap((front) => (front !== '/' && reading.startsWith(front) ? [reading.slice(front.length)] : [])),
-  );
+export function readingsBehind(
+  readings: readonly string[],
+  sources: readonly Pick<Source, 'paths'>[],
+): readonly string[] {
+  let more = NONE;
+  for (const { paths } of sources) if (paths !== undefined) more = withRests(more, readings, paths);
+  return withRests(more, readings, USUAL_FOLDERS);
+}
+
+/** Adds what is left of the readings behind the folders. Allocates nothing where nothing is. */
+function withRests(
+  before: readonly string[],
+  readings: readonly string[],
+  folders: readonly string[],
+): readonly string[] {
+  let rests = before;
+  for (const folder of folders) {
+    for (const reading of readings) {
+      const rest = restBehind(reading, folder);
+      if (rest !== undefined && !rests.includes(rest)) rests = [...rests, rest];
+    }
+  }
+  return rests;
 }

@@ -70,7 +70,9 @@ export async function trace(parts: TraceParts, request: BootRequest): Promise<Wa
     }
     return undefined;
   };
-  const found = (await follow(readings)) ?? (await follow(readingsBehind(readings, parts.files?.source.paths ?? [])));
+  const found =
+    (await follow(readings)) ??
+    (await follow(readingsBehind(readings, parts.files === undefined ? [] : [parts.files.source])));
   // Of several that lead nowhere, the clean one is what people look for.
   const shown = found ?? ways.find((way) => typeof textPath(way.request.filename) === 'string') ?? ways[0]!;
   return { ...shown, request };

@@ -1,9 +1,10 @@
 /** The chain of sources: each is asked in turn until one has an answer, for one reading of the name after another. */
 import { readingsBehind, readingsOf } from '../content/name.ts';
-import type { Answer, BootRequest, Renamed, Source } from '../content/types.ts';
-import { whenReady } from '../content/when-ready.ts';
+import type { Answer, BootRequest, Missing, Renamed, Source } from '../content/types.ts';
 
 export type Resolved = Exclude<Answer, { kind: 'notMine' | 'renamed' }>;
+
+const MISSING: Missing = { kind: 'missing' };
 
 export class Resolver {
   readonly #sources: readonly Source[];
@@ -18,25 +19,40 @@ export class Resolver {
    */
   resolve(request: BootRequest): Resolved | Promise<Resolved> {
     const readings = readingsOf(request.filename);
-    if ('kind' in readings) return readings;
-    return whenReady(this.#tryFrom(0, readings, request), (found) => {
-      if (found.kind !== 'missing') return found;
-      // By now a folder knows where it lies.
-      const more = readingsBehind(
-        readings,
-        this.#sources.flatMap(({ paths = [] }) => paths),
-      );
-      return more.length === 0 ? found : this.#tryFrom(0, more, request);
-    });
+    return 'kind' in readings ? readings : this.#tryFrom(0, readings, request, false);
   }
 
-  /** Asks for the readings from that one on, as long as what is asked for is missing. */
-  #tryFrom(first: number, readings: readonly string[], request: BootRequest): Resolved | Promise<Resolved> {
-    const answer = this.#askFrom(0, { ...request, filename: readings[first]! });
-    if (first === readings.length - 1) return answer;
-    return whenReady(answer, (found) =>
-      found.kind === 'missing' ? this.#tryFrom(first + 1, readings, request) : found,
-    );
+  /**
+   * Asks for the readings from that one on, as long as what is asked for is missing.
+   *
+   * @param isLast whether there are no others then.
+   */
+  #tryFrom(
+    first: number,
+    readings: readonly string[],
+    request: BootRequest,
+    isLast: boolean,
+  ): Resolved | Promise<Resolved> {
+    for (let index = first; index < readings.length; index++) {
+      const filename = readings[index]!;
+      const answer = this.#askFrom(0, filename === request.filename ? request : { ...request, filename });
+      if (answer instanceof Promise) return this.#tryAfter(answer, index + 1, readings, request, isLast);
+      if (answer.kind !== 'missing') return answer;
+    }
+    // By now a source knows where its folder lies.
+    const more = isLast ? [] : readingsBehind(readings, this.#sources);
+    return more.length === 0 ? MISSING : this.#tryFrom(0, more, request, true);
+  }
+
+  async #tryAfter(
+    pending: Promise<Resolved>,
+    next: number,
+    readings: readonly string[],
+    request: BootRequest,
+    isLast: boolean,
+  ): Promise<Resolved> {
+    const answer = await pending;
+    return answer.kind === 'missing' ? await this.#tryFrom(next, readings, request, isLast) : answer;
   }
 
   #askFrom(first: number, request: BootRequest): Resolved | Promise<Resolved> {
@@ -51,7 +67,7 @@ export class Resolver {
         return busy(cause);
       }
     }
-    return { kind: 'missing' };
+    return MISSING;
   }
 
   async #waitFor(pending: Promise<Answer>, index: number, asked: BootRequest): Promise<Resolved> {

@@ -193,6 +193,12 @@ describe('routes and names that are not clean', () => {
     }
   });
 
+  it('keep the patience that a rewrite grants', async () => {
+    const desk = await Desk.open({}, [{ match: 'old/{name}', rewrite: 'new/{name}', patienceMs: 5000 }]);
+    expect(await desk.ask('old/x\xff')).toEqual({ kind: 'renamed', filename: 'new/x\xff', patienceMs: 5000 });
+    expect(await desk.ask('old/x')).toEqual({ kind: 'renamed', filename: 'new/x', patienceMs: 5000 });
+  });
+
   it('let no capture lead out of the folder it is put into', async () => {
     const desk = await Desk.open({}, [
       { match: '{serial}-{name}', rewrite: 'nodes/{serial}{name}/x' },
