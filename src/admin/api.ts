@@ -74,7 +74,11 @@ function flagsOf(key: string, value: unknown): string[] {
   if (Array.isArray(value)) return listOf(value, key).map((item) => `${flag}=${textOf(item, key)}`);
   if (typeof value === 'object') {
     const pairs = listOf(Object.entries(value), key) as [string, unknown][];
-    return pairs.map(([name, item]) => `${flag}=${name}=${textOf(item, key)}`);
+    return pairs.map(([name, item]) => {
+      // A label: of a number in JSON nobody can tell any more how it was written.
+      if (typeof item !== 'string') throw new BadRequest(`${key}: expected text in quotes`);
+      return `${flag}=${name}=${textOf(item, key)}`;
+    });
   }
   return [`${flag}=${textOf(value, key)}`];
 }

@@ -8,7 +8,7 @@ import { isMap, isNode, isScalar, LineCounter, type Document, parseDocument, vis
 import { z } from 'zod';
 import { escapeText, showValue } from '../text/escape.ts';
 import { errorCode } from '../text/error-text.ts';
-import { offsetOf, type Path, spell, valueAt } from '../text/yaml-place.ts';
+import { keepText, offsetOf, type Path, spell, valueAt } from '../text/yaml-place.ts';
 import { closestWord } from '../text/closest-word.ts';
 import { ROUTE_KEYS, ROUTES } from './route-list.ts';
 import { SETTING_KINDS, type Settings } from './settings.ts';
@@ -91,6 +91,8 @@ function toPlain(document: Document, shown: string): Record<string, unknown> {
     throw new UsageError(`${shown}: expected at most ${MAX_ALIASES} aliases, got ${aliases}`);
   }
   try {
+    // The labels that a route is for are text, whatever YAML takes them for.
+    keepText(document.contents, ([first, second]) => first === 'routes' && second === 'when');
     const plain: unknown = document.toJS();
     return typeof plain === 'object' && plain !== null ? { ...plain } : {};
   } catch (cause) {

@@ -6,14 +6,16 @@ import { z } from 'zod';
 import { parsePattern } from '../render/pattern.ts';
 import { FAILURE_POLICIES, ROUTE_KINDS, type RouteConfig } from '../render/types.ts';
 import { showValue } from '../text/escape.ts';
-import { duration, size, type ValueKind } from './value-kind.ts';
+import { duration, size, textOf, type ValueKind } from './value-kind.ts';
 
 /** Each request passes them one by one until one takes it. */
 const MAX_ROUTES = 1024;
 const MAX_LABELS = 64;
 
 function text(expected: string, most: number): z.ZodType<string> {
-  return z.string({ error: expected }).min(1, { error: expected }).max(most, { error: expected });
+  return z
+    .preprocess((value) => textOf(value) ?? value, z.string({ error: expected }))
+    .refine(({ length }) => length >= 1 && length <= most, { error: expected });
 }
 
 function kind<T>(of: ValueKind<T>): z.ZodType<T> {
@@ -29,10 +31,8 @@ function flag(expected: string): z.ZodType<boolean> {
   return z.boolean({ error: expected });
 }
 
-/** YAML makes numbers and truths of what labels mean as text. */
-const LABEL = z.union([z.string(), z.number(), z.boolean()], { error: 'a text' }).transform(String);
 const WHEN = z
-  .record(z.string(), LABEL, { error: 'labels such as {role: compute}' })
+  .record(z.string(), z.string({ error: 'a text' }), { error: 'labels such as {role: compute}' })
   .refine((labels) => Object.keys(labels).length <= MAX_LABELS, { error: `at most ${MAX_LABELS} labels` });
 
 const MATCH = text('a name with captures, such as "pxelinux.cfg/01-{mac}" (in quotes)', 512).transform(

@@ -32,8 +32,8 @@ export function parseDuration(text: string): number | undefined {
   return Number.isSafeInteger(ms) ? ms : undefined;
 }
 
-/** A string as it is, a number as it would be written; anything else has no text. */
-function textOf(value: unknown): string | undefined {
+/** A string as it is, a number as it is written (one that was written otherwise is text); anything else has no text. */
+export function textOf(value: unknown): string | undefined {
   if (typeof value === 'string') return value;
   return typeof value === 'number' && Number.isFinite(value) ? String(value) : undefined;
 }
@@ -96,7 +96,10 @@ export const yesOrNo: ValueKind<boolean> = {
 
 export const directory: ValueKind<string> = {
   expected: 'a directory',
-  read: (value) => (typeof value === 'string' && value !== '' && !value.includes('\0') ? value : undefined),
+  read(value) {
+    const text = textOf(value);
+    return text === undefined || text === '' || text.includes('\0') ? undefined : text;
+  },
 };
 
 /** A path as it is, whatever is there. */
@@ -107,7 +110,10 @@ export function path(expected: string): ValueKind<string> {
 /** Long enough not to be guessed. */
 export const token: ValueKind<string> = {
   expected: 'a token of 16 to 256 printable characters without spaces',
-  read: (value) => (typeof value === 'string' && /^[\x21-\x7e]{16,256}$/.test(value) ? value : undefined),
+  read(value) {
+    const text = textOf(value);
+    return text !== undefined && /^[\x21-\x7e]{16,256}$/.test(text) ? text : undefined;
+  },
 };
 
 /** Words that pass, one or a list of them. @param most how many there may be. */
@@ -119,8 +125,8 @@ export function listOf(
   return {
     expected,
     read(value) {
-      const list: unknown[] = Array.isArray(value) ? value : [value];
-      const words = list.filter((word) => typeof word === 'string' && passes(word)) as string[];
+      const list = (Array.isArray(value) ? value : [value]).map(textOf);
+      const words = list.filter((word): word is string => word !== undefined && passes(word));
       return words.length === list.length && words.length <= most ? words : undefined;
     },
   };

@@ -3,19 +3,20 @@
  * groups. What is wrong is told with file and line. Knows no requests.
  */
 import { readFileSync, statSync } from 'node:fs';
-import { LineCounter, parse, parseDocument } from 'yaml';
+import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { glob } from '../text/glob.ts';
+import { isSameKey, keepText } from '../text/yaml-place.ts';
 import { ipNode, macNode, serialNode, uuidNode } from '../boot-set/node/node-identity.ts';
 import type { PackedInventory } from './jobs.ts';
 import { INVENTORY_BYTES } from './limits.ts';
 import { readPlainMap } from './plain-yaml.ts';
 import type { InventoryNode, Json } from './types.ts';
 
-const word = z.string().regex(/^[^\s\p{Cc}]{1,255}$/u, 'expected a word');
-const line = z.string().regex(/^\P{Cc}{0,4096}$/u, 'expected one line');
-// What YAML takes for a number or a truth value is a label all the same.
-const label = z.union([line, z.number(), z.boolean()]).transform(String);
+// Of a number in JSON nobody can tell any more how it was written.
+const identifier = z.string('expected text in quotes');
+const word = identifier.regex(/^[^\s\p{Cc}]{1,255}$/u, 'expected a word');
+const line = identifier.regex(/^\P{Cc}{0,4096}$/u, 'expected one line');
 // Neither parser gives anything but JSON.
 const json = z.unknown();
 
@@ -23,7 +24,7 @@ const given = {
   channel: word.optional(),
   arch: word.optional(),
   args: line.optional(),
-  labels: z.record(word, label).optional(),
+  labels: z.record(word, line).optional(),
   vars: z.record(word, json).optional(),
 };
 
@@ -31,19 +32,19 @@ function oneOrMore<T extends z.ZodType>(item: T): z.ZodUnion<[T, z.ZodArray<T>]>
   return z.union([item, z.array(item).max(64)]);
 }
 
-const mac = z.string().transform((text, context) => {
-  const digits = text.replace(/[-:.]/g, '');
-  const id = /^[0-9A-Fa-f]{12}$/.test(digits) ? macNode(digits.replace(/..(?!$)/g, '$&:')) : undefined;
-  if (id === undefined) context.addIssue(`expected the MAC of one machine, got ${JSON.stringify(text)}`);
-  return id?.slice('mac:'.length) ?? '';
+const mac = identifier.transform((written, context) => {
+  const digits = written.replace(/[-:.]/g, '');
+  const node = /^[0-9A-Fa-f]{12}$/.test(digits) ? macNode(digits.replace(/..(?!$)/g, '$&:')) : undefined;
+  if (node === undefined) context.addIssue(`expected the MAC of one machine, got ${JSON.stringify(written)}`);
+  return node?.slice('mac:'.length) ?? '';
 });
-const uuid = z.string().transform((text, context) => {
-  const id = uuidNode(text);
-  if (id === undefined) context.addIssue(`expected the UUID of one machine, got ${JSON.stringify(text)}`);
-  return id?.slice('uuid:'.length) ?? '';
+const uuid = identifier.transform((written, context) => {
+  const node = uuidNode(written);
+  if (node === undefined) context.addIssue(`expected the UUID of one machine, got ${JSON.stringify(written)}`);
+  return node?.slice('uuid:'.length) ?? '';
 });
 const address = z.union([z.ipv4('expected an address'), z.ipv6('expected an address')]);
-const serial = z.union([word, z.number()]).transform((text) => String(text).toLowerCase());
+const serial = word.transform((digits) => digits.toLowerCase());
 
 const nodeSchema = z.strictObject({
   name: word,
@@ -56,7 +57,7 @@ const nodeSchema = z.strictObject({
 });
 const fileSchema = z.strictObject({
   profiles: z.record(word, z.strictObject(given)).optional(),
-  groups: z.array(z.strictObject({ name: word, select: z.record(word, label), ...given })).optional(),
+  groups: z.array(z.strictObject({ name: word, select: z.record(word, line), ...given })).optional(),
   nodes: z.array(z.unknown()).optional(),
 });
 
@@ -163,6 +164,19 @@ function merge(data: unknown, file: string): PackedInventory {
   return { file, nodes: packed, ids: lines.join('\n') };
 }
 
+/** Whether a value is the text in the file: all are but free variables. */
+function isText(keys: readonly string[]): boolean {
+  return keys[keys[0] === 'profiles' ? 2 : 1] !== 'vars';
+}
+
+/** @throws YAMLParseError, ReferenceError for too many aliases. */
+function parse(yaml: string, isTextAt: typeof isText, maxAliasCount = 100): unknown {
+  const document = parseDocument(yaml, { uniqueKeys: isSameKey });
+  if (document.errors[0] !== undefined) throw document.errors[0];
+  keepText(document.contents, isTextAt);
+  return document.toJS({ maxAliasCount }) as unknown;
+}
+
 const NODES = /^nodes:[ ]*$/m;
 
 /** The list of nodes read item by item, the rest by the full parser. @returns undefined where that can't be done. */
@@ -183,9 +197,11 @@ function readByItem(text: string): unknown {
     else if (items.length === 0 || !one.startsWith(`${indent} `)) return undefined;
     else items.at(-1)!.push(one);
   }
-  const rest: unknown = parse(`${text.slice(0, start.index)}\n${text.slice(to)}`);
+  const rest: unknown = parse(`${text.slice(0, start.index)}\n${text.slice(to)}`, isText);
   if (rest !== null && (typeof rest !== 'object' || 'nodes' in rest)) return undefined;
-  const nodes = items.map((item): unknown => readPlainMap(item) ?? parse(item.join('\n'), { maxAliasCount: 0 }));
+  const nodes = items.map(
+    (item): unknown => readPlainMap(item) ?? parse(item.join('\n'), ([key]) => key !== 'vars', 0),
+  );
   return { ...rest, nodes };
 }
 
@@ -197,7 +213,7 @@ function readAll(text: string, file: string): unknown {
   } catch {
     // The full parser says where.
   }
-  return parse(text, { maxAliasCount: 10_000 }) as unknown;
+  return parse(text, isText, 10_000);
 }
 
 /** The line of what is wrong: by the full parser, which nobody needs as long as nothing is. */

@@ -1,7 +1,8 @@
 /**
  * The plain part of YAML, read fast: block maps, flow maps and lists of scalars that need no second look. An inventory
  * of thousands of nodes is nearly all of that, and the full parser takes 0.2 ms for each of them. Whatever else there is
- * gives undefined, and is the full parser's. Where this gives a value, the full parser gives the same (tested).
+ * gives undefined, and is the full parser's. Where this gives a value, the full parser gives the same (tested): the text
+ * that stands there, and below `vars` what YAML makes of it.
  */
 import type { Json } from './types.ts';
 
@@ -16,8 +17,9 @@ const WHOLE = /^(?:0|[1-9][0-9]{0,14})$/;
 const NOT_PLAIN = /[^\x20-\x7e]|^ *$/;
 const KEY = /^([A-Za-z_][A-Za-z0-9_-]*):(?: +|$)/;
 
-function scalar(text: string, allowed: RegExp): Json | undefined {
+function scalar(text: string, allowed: RegExp, isText: boolean): Json | undefined {
   if (text.includes(': ') || text.includes(' #') || text.endsWith(':') || !allowed.test(text)) return undefined;
+  if (isText) return text;
   if (WHOLE.test(text)) return Number(text);
   if (SPECIAL.test(text)) return undefined;
   if (NUMBER_LIKE.test(text) && !NOT_A_NUMBER.test(text)) return undefined;
@@ -26,12 +28,12 @@ function scalar(text: string, allowed: RegExp): Json | undefined {
 }
 
 /** `{ a: b, c: d }` and `[a, b]`, without any within. */
-function flow(text: string): Json | undefined {
+function flow(text: string, isText: boolean): Json | undefined {
   const inner = text.slice(1, -1).trim();
   if (text.startsWith('[') && text.endsWith(']')) {
     const items: Json[] = [];
     for (const part of inner === '' ? [] : inner.split(',')) {
-      const item = scalar(part.trim(), FLOW_PLAIN);
+      const item = scalar(part.trim(), FLOW_PLAIN, isText);
       if (item === undefined) return undefined;
       items.push(item);
     }
@@ -42,7 +44,7 @@ function flow(text: string): Json | undefined {
   for (const part of inner === '' ? [] : inner.split(',')) {
     const pair = part.trim();
     const key = KEY.exec(pair);
-    const item = key === null ? undefined : scalar(pair.slice(key[0].length), FLOW_PLAIN);
+    const item = key === null ? undefined : scalar(pair.slice(key[0].length), FLOW_PLAIN, isText);
     if (item === undefined || Object.hasOwn(map, key![1]!)) return undefined;
     map[key![1]!] = item;
   }
@@ -55,11 +57,12 @@ function indentOf(line: string): number {
   return at;
 }
 
-/** The map whose lines begin at `from`, each indented by `indent`; `next` is the first line that is not of it. */
+/** The map whose lines begin at `from`, each indented by `indent`; `isText` says of which keys the values are text; `next` is the first line that is not of it. */
 function readMap(
   lines: readonly string[],
   from: number,
   indent: number,
+  isText: (key: string) => boolean,
 ): { map: Record<string, Json>; next: number } | undefined {
   const map: Record<string, Json> = {};
   let at = from;
@@ -71,13 +74,14 @@ function readMap(
     at++;
     if (text === '') {
       const deeper = at < lines.length ? indentOf(lines[at]!) : 0;
-      const inner = deeper > indent ? readMap(lines, at, deeper) : undefined;
+      const inner = deeper > indent ? readMap(lines, at, deeper, () => isText(key[1]!)) : undefined;
       if (inner === undefined) return undefined;
       map[key[1]!] = inner.map;
       at = inner.next;
       continue;
     }
-    const value = text[0] === '{' || text[0] === '[' ? flow(text) : scalar(text, PLAIN);
+    const value =
+      text[0] === '{' || text[0] === '[' ? flow(text, isText(key[1]!)) : scalar(text, PLAIN, isText(key[1]!));
     if (value === undefined) return undefined;
     map[key[1]!] = value;
   }
@@ -88,6 +92,6 @@ function readMap(
 /** The map that `lines` hold; undefined where it takes the full parser to tell. */
 export function readPlainMap(lines: readonly string[]): Readonly<Record<string, Json>> | undefined {
   if (lines.length === 0 || lines.some((line) => NOT_PLAIN.test(line))) return undefined;
-  const read = readMap(lines, 0, indentOf(lines[0]!));
+  const read = readMap(lines, 0, indentOf(lines[0]!), (key) => key !== 'vars');
   return read?.next === lines.length ? read.map : undefined;
 }

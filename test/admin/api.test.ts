@@ -85,6 +85,7 @@ describe('the API', () => {
     ['versions', { arguments: [{}] }, 400],
     ['versions', { arguments: ['a\0b'] }, 400],
     ['publish', { label: { a: {} } }, 400],
+    ['publish', '{"label":{"release":1.10}}', 400],
     ['versions', { arguments: Array.from({ length: 257 }, () => 'x') }, 400],
     ['versions', `{"arguments":["${'x'.repeat(65_536)}"]}`, 413],
   ])('turns down %s %j', async (verb, body, status) => {

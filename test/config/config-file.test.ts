@@ -253,6 +253,23 @@ describe('a config file', () => {
     expect(mistake(text)).toBe(line);
   });
 
+  it('took label 00001234 for 1234: what names something is the text in the file', () => {
+    const names = ['00001234', '100000e3', '1.10', '0x1F', '7', 'no'];
+    const root = folder();
+    const file = join(root, 'c.yaml');
+    for (const name of names) {
+      const list = 'stageZero: [NAME, a]\ninventory: NAME\nroutes:\n';
+      const route = '  - { match: NAME, template: NAME, channel: NAME, when: { rack: NAME, NAME: True } }\n';
+      writeFileSync(file, (list + route).replaceAll('NAME', name));
+      expect(readConfig(file).values).toMatchObject({
+        stageZero: [name, 'a'],
+        inventory: join(root, name),
+        routes: [{ match: name, template: name, channel: name, when: { rack: name, [name]: 'True' } }],
+      });
+    }
+    expect(mistake('sessions: 1e3\n')).toBe('c.yaml:1: sessions: expected a whole number from 1 to 1000000, got "1e3"');
+  });
+
   it.each([
     ['__proto__: {workers: 3}\n', /^c\.yaml:1: __proto__: expected one of .*, got an unknown key$/],
     ['a: [1\n', /^c\.yaml:2: expected YAML, got /],

@@ -3,10 +3,11 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { array, assert, boolean, constantFrom, oneof, property, string, tuple } from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parse, stringify } from 'yaml';
+import { parseDocument, stringify } from 'yaml';
 import { NodeInventory } from '../../src/render/inventory.ts';
 import { readInventory } from '../../src/render/inventory-file.ts';
 import { readPlainMap } from '../../src/render/plain-yaml.ts';
+import { isSameKey, keepText } from '../../src/text/yaml-place.ts';
 import { temporaryFolder } from '../content/fixture.ts';
 
 function read(text: string, name = 'nodes.yaml'): NodeInventory {
@@ -18,7 +19,10 @@ function read(text: string, name = 'nodes.yaml'): NodeInventory {
 /** What the full parser says; its complaint where there is one. */
 function readFully(lines: readonly string[]): unknown {
   try {
-    return parse(lines.join('\n'));
+    const document = parseDocument(lines.join('\n'), { uniqueKeys: isSameKey });
+    if (document.errors[0] !== undefined) throw document.errors[0];
+    keepText(document.contents, ([key]) => key !== 'vars');
+    return document.toJS();
   } catch (error) {
     return error;
   }
@@ -113,6 +117,56 @@ describe('an inventory', () => {
     expect(() => read(text)).toThrow(message);
   });
 
+  it('took serial 00001234 for 1234, and 100000e3 for 100000000: names are the text in the file', () => {
+    const names = ['00001234', '100000e3', '0x1F', '0o17', '1.10', '1_000', 'no', 'on', 'Null', 'True', '2026-11-30'];
+    const one = (name: string): string => `
+  - name: ${name}
+    serial: ${name}
+    channel: ${name}
+    arch: ${name}
+    args: ${name}
+    profile: ${name}
+    labels: { rack: ${name}, ${name}: a }
+    vars: { firmware: ${name} }`;
+    const profiles = names.map((name) => `\n  ${name}: { labels: { kind: ${name} } }`).join('');
+    const groups = names.map((name) => `\n  - { name: ${name}, select: { rack: ${name} } }`).join('');
+    const plain = `profiles:${profiles}\ngroups:${groups}\nnodes:${names.map(one).join('')}\n`;
+    // A document's end takes the full parser. YAML 1.1 has more forms of numbers, truth values, and dates.
+    const texts = [plain, `${plain}...\n`, `%YAML 1.1\n---\n${plain}`];
+    for (const text of texts) {
+      const inventory = read(text);
+      for (const name of names) {
+        const node = inventory.find(`serial:${name.toLowerCase()}`)!;
+        const { channel, arch, args, profile, groups: of, labels } = node;
+        expect([node.name, channel, arch, args, profile, ...of, labels['rack'], labels['kind']]).toEqual(
+          Array.from({ length: 8 }, () => name),
+        );
+        expect(labels[name]).toBe('a');
+      }
+      // What templates print of a number or a date is as it stands there too.
+      const printed = names.filter((name) => /[0-9]/.test(name));
+      expect(printed.map((name) => inventory.named(name)!.vars['firmware'])).toEqual(printed);
+    }
+    expect(read('nodes:\n  - name: a\n    vars: { slots: 4, spare: 1.5, on: true }').named('a')?.vars).toEqual({
+      slots: 4,
+      spare: 1.5,
+      on: true,
+    });
+  });
+
+  it('gives a node by a MAC or an address that YAML takes for a number', () => {
+    expect(read('nodes:\n  - name: a\n    mac: 525400123456\n').find('mac:52:54:00:12:34:56')?.name).toBe('a');
+    const sexagesimal = '%YAML 1.1\n---\nnodes:\n  - name: a\n    mac: 10:20:30:40:50:10\n';
+    expect(read(sexagesimal).find('mac:10:20:30:40:50:10')?.name).toBe('a');
+  });
+
+  it.each(['"serial": 100000e3', '"labels": { "release": 1.0 }', '"labels": { "secure": true }', '"name": 7'])(
+    'of JSON wants names in quotes: %s',
+    (entry) => {
+      expect(() => read(`{"nodes":[{"name":"a",${entry}}]}`, 'nodes.json')).toThrow('expected text in quotes');
+    },
+  );
+
   it('changes no prototype', () => {
     read('nodes:\n  - name: a\n    vars: { __proto__: { x: 1 } }\n    labels:\n      __proto__: b\n');
     expect(({} as Record<string, unknown>)['x']).toBeUndefined();
@@ -170,22 +224,28 @@ describe('plain YAML', () => {
 
   it('means what the full parser says it means', () => {
     assert(
-      property(array(tuple(constantFrom('a', 'b', 'c-d', 'e_1'), scalar), { minLength: 1, maxLength: 4 }), (pairs) => {
-        const lines = pairs.map(([key, value]) => `  ${key}: ${value}`);
-        const full = readFully(lines);
-        expect(readPlainMap(lines) ?? full).toEqual(full);
-      }),
+      property(
+        array(tuple(constantFrom('a', 'b', 'c-d', 'e_1', 'vars', 'null', 'True'), scalar), {
+          minLength: 1,
+          maxLength: 4,
+        }),
+        (pairs) => {
+          const lines = pairs.map(([key, value]) => `  ${key}: ${value}`);
+          const full = readFully(lines);
+          expect(readPlainMap(lines) ?? full).toEqual(full);
+        },
+      ),
       { numRuns: 20_000 },
     );
   });
 
   it('means so in flow as well, and in maps within maps', () => {
     assert(
-      property(array(scalar, { maxLength: 3 }), boolean(), (values, isList) => {
+      property(array(scalar, { maxLength: 3 }), boolean(), constantFrom('a', 'vars'), (values, isList, top) => {
         const text = isList
           ? `[${values.join(', ')}]`
           : `{ ${values.map((value, at) => `k${at}: ${value}`).join(', ')} }`;
-        const lines = ['a:', `  b: ${text}`, '  c:', '    d: x'];
+        const lines = [`${top}:`, `  b: ${text}`, '  c:', '    d: x'];
         const full = readFully(lines);
         expect(readPlainMap(lines) ?? full).toEqual(full);
       }),
@@ -199,7 +259,7 @@ describe('plain YAML', () => {
       mac: '52:54:00:00:00:01',
       labels: { rack: 'r1' },
       args: 'console=ttyS0,115200n8 a=b',
-      port: 8080,
+      vars: { port: 8080 },
     };
     expect(readPlainMap(stringify(node).trimEnd().split('\n'))).toEqual(node);
   });
