@@ -197,8 +197,8 @@ export function addServe(program: Command, context: CommandContext, done: (code:
       tuneHeaps();
       // Loaded when it is needed: the server's packages take longer to load than most downloads of `get`.
       const { serve } = await oneByOne(
-        () => require('../daemon/run-server.js') as typeof import('../daemon/run-server.ts'),
-        () => import('../daemon/run-server.ts'),
+        () => require('../daemon/serve.js') as typeof import('../daemon/serve.ts'),
+        () => import('../daemon/serve.ts'),
       );
       done(await serve({ ...flags, root }, config, context));
     });

@@ -15,19 +15,18 @@ function saidBy(flags: Flags): Partial<Settings> {
   return Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
 }
 
-/** @returns its path, absolute. */
+/** What is away or can't be read may come, with a disk say: the server waits for it. @returns its path, absolute. */
 function checkDirectory(directory: string, origin: string): string {
   if (directory === '') throw new UsageError(`${origin}: expected a directory, got an empty name`);
   const path = resolve(directory);
-  let found: string;
+  let isOther = false;
   try {
-    if (statSync(path).isDirectory()) return path;
-    found = 'which is not one';
+    isOther = !statSync(path).isDirectory();
   } catch (error) {
-    const code = errorCode(error) ?? 'unreadable';
-    found = code === 'ENOENT' ? 'which does not exist' : `which cannot be read (${code})`;
+    isOther = errorCode(error) === 'ENOTDIR';
   }
-  throw new UsageError(`${origin}: expected a directory, got ${showValue(directory)}, ${found}`);
+  if (isOther) throw new UsageError(`${origin}: expected a directory, got ${showValue(directory)}, which is not one`);
+  return path;
 }
 
 /**

@@ -2,13 +2,12 @@
  * The life of a server process: what is started in which order, what a signal does, how it ends. Knows the parts by
  * their seams and never ends the process itself: worker threads must have closed their sockets before that.
  */
-import { dirname, resolve as absolute } from 'node:path';
+import { dirname } from 'node:path';
 import { BufferCache } from '../content/buffer-cache.ts';
 import { startServer } from '../server/server.ts';
 import type { Address } from '../engine/types.ts';
 import type { Server, ServerOptions } from '../server/types.ts';
 import { formatAddress } from '../text/address-text.ts';
-import { type Admin, startAdmin } from '../admin/admin-server.ts';
 import { escapeText } from '../text/escape.ts';
 import { errorCode, errorLine } from '../text/error-text.ts';
 import { firstFetch } from './first-fetch.ts';
@@ -16,16 +15,15 @@ import { NetworkList } from '../boot-set/node/network-list.ts';
 import { maxBlksizeOf, mayAsk, publicAddress } from './client-networks.ts';
 import { serverLimits } from './server-limits.ts';
 import type { CommandContext } from './interrupts.ts';
-import { Log, type LogTarget, stdoutTarget } from '../telemetry/log.ts';
+import { Log, type LogTarget } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import type { LiveState } from '../observe/live-state.ts';
 import { liveApiOf, liveStateOf } from './live-feed.ts';
-import { prettyTarget } from '../telemetry/pretty-log.ts';
 import { LiveConfig, type Reloaded } from '../config/live-config.ts';
+import { ServedAdmin } from './served-admin.ts';
 import { ServedContent } from './served-content.ts';
-import { type ServiceManager, serviceManagerOf } from './service-manager.ts';
+import type { ServiceManager } from './service-manager.ts';
 import { isReadByAll } from '../config/api-token.ts';
-import { type Flags, resolveSettings } from '../config/resolve-settings.ts';
 import type { Settings } from '../config/settings.ts';
 import { EXIT, type ExitCode } from '../config/usage-error.ts';
 
@@ -59,10 +57,11 @@ class ServerRun {
   readonly #state: LiveState;
   #live: LiveConfig | undefined;
   #server: Server | undefined;
-  #admin: Admin | undefined;
+  #admin: ServedAdmin | undefined;
   #manager: ServiceManager | undefined;
   #toldOfBudget = false;
   #stopsAsked = 0;
+  readonly #stopAsked = new AbortController();
   #faults = 0;
   #wake: () => void = () => {};
 
@@ -146,7 +145,7 @@ class ServerRun {
   async #start(): Promise<ExitCode | undefined> {
     const { settings, config, start = startServer } = this.#options;
     try {
-      await this.#content.open();
+      if (!(await this.#content.open(this.#stopAsked.signal))) return EXIT.fine;
     } catch (error) {
       return this.#startFailed('cannot open the store', error);
     }
@@ -171,8 +170,10 @@ class ServerRun {
     const { apiToken: token } = this.#options.settings;
     const { store } = this.#content;
     this.#state.start();
-    this.#admin = await startAdmin({
+    this.#admin = await ServedAdmin.start({
       listen,
+      onWarning: this.#onWarning,
+      onListening: () => this.#tellAddresses(),
       live: liveApiOf(this.#state, this.#content),
       ...(token === undefined
         ? {}
@@ -262,6 +263,7 @@ class ServerRun {
           this.#metrics.events.refusal(record);
           this.#log.refusal(record);
         },
+        onListening: () => this.#tellAddresses(),
         onWarning: this.#onWarning,
       },
     };
@@ -301,30 +303,39 @@ class ServerRun {
   }
 
   #announce(): void {
-    const { settings, stderr, version } = this.#options;
-    const addresses = this.#server?.addresses ?? [];
+    const { settings, stderr } = this.#options;
+    this.#tellAddresses();
+    if (settings.root === undefined || !(settings.hint ?? stderr.isTTY === true)) return;
+    // Beside the main line: looking for an example on a disk that hangs must not hold up a stop.
+    firstFetch(this.#server?.addresses ?? [], settings.root).then(
+      (hint) => {
+        if (hint !== undefined && this.#stopsAsked === 0) stderr.write(`${hint}\n`);
+      },
+      () => {},
+    );
+  }
+
+  /** At the start, and when an address that was waited for is there. */
+  #tellAddresses(): void {
+    if (this.#stopsAsked > 0 || this.#server === undefined) return;
+    const { settings, version } = this.#options;
+    const { addresses, engine } = this.#server;
     const open = settings.clients.length === 0 ? publicAddress(addresses) : undefined;
     if (open !== undefined)
       this.#onWarning('everybody may ask, at an address of the Internet: see clients', { address: open });
+    const admin = this.#admin?.address;
     this.#log.listening({
       addresses: addresses.map(formatAddress),
-      admin: this.#admin === undefined ? false : formatAddress(this.#admin.address),
-      engine: this.#server?.engine ?? settings.engine,
+      admin: admin === undefined ? false : formatAddress(admin),
+      engine,
       workers: settings.workers,
       ...(settings.root === undefined ? {} : { root: escapeText(settings.root) }),
       ...(settings.store === undefined ? {} : { store: escapeText(settings.store) }),
       ...(settings.routes.length === 0 ? {} : { routes: settings.routes.length }),
       version,
     });
-    this.#manager?.ready(`Answering at ${addresses.map(formatAddress).join(', ')}`);
-    if (settings.root === undefined || !(settings.hint ?? stderr.isTTY === true)) return;
-    // Beside the main line: looking for an example on a disk that hangs must not hold up a stop.
-    firstFetch(addresses, settings.root).then(
-      (hint) => {
-        if (hint !== undefined && this.#stopsAsked === 0) stderr.write(`${hint}\n`);
-      },
-      () => {},
-    );
+    const where = addresses.map(formatAddress).join(', ');
+    this.#manager?.ready(where === '' ? 'Waiting for addresses to answer at' : `Answering at ${where}`);
   }
 
   readonly #onSignal = (signal: NodeJS.Signals): void => this.#askToStop(signal);
@@ -344,6 +355,7 @@ class ServerRun {
       drainMs: this.#drainMs(),
     });
     this.#manager?.stopping();
+    this.#stopAsked.abort();
     this.#wake();
     // Its failure is that of the first call, which #stop waits for.
     if (this.#stopsAsked > 1) this.#server?.stop(0).catch(() => {});
@@ -369,21 +381,4 @@ class ServerRun {
 /** Serves until a signal or a fault comes. @returns the exit code; everything is closed by then. */
 export function runServer(options: RunOptions): Promise<ExitCode> {
   return new ServerRun(options).run();
-}
-
-function hasColours(): boolean {
-  return process.stdout.isTTY && process.env['NO_COLOR'] === undefined;
-}
-
-/** `reveille serve` as the command line has it. @throws UsageError before anything was started. */
-export function serve(flags: Flags, configFile: string | undefined, context: CommandContext): Promise<ExitCode> {
-  const read = (): Settings => resolveSettings(flags, configFile);
-  const settings = read();
-  return runServer({
-    ...context,
-    settings,
-    manager: () => serviceManagerOf(process.env),
-    ...(configFile === undefined ? {} : { config: { file: absolute(configFile), read } }),
-    target: settings.logFormat === 'pretty' ? prettyTarget(stdoutTarget(), hasColours()) : stdoutTarget(),
-  });
 }

@@ -4,12 +4,14 @@
  */
 import type { BufferCache } from '../content/buffer-cache.ts';
 import { Directory } from '../content/directory.ts';
+import { ReadableRoot } from '../content/readable-root.ts';
 import type { Source } from '../content/types.ts';
 import type { Engine } from '../engine/types.ts';
 import type { RenderRecord } from '../render/types.ts';
 import type { PreviewClient } from '../preview/preview-client.ts';
 import { previewRequest } from '../preview/preview-request.ts';
 import { renderConfig } from '../config/render-config.ts';
+import { storeArrives } from './store-arrival.ts';
 import { ServedRoutes } from './served-routes.ts';
 import { ServedStore } from './served-store.ts';
 import type { Settings } from '../config/settings.ts';
@@ -44,10 +46,15 @@ export class ServedContent {
     return this.#store;
   }
 
-  /** Opens the store, if there is one. @throws Error in one line. */
-  async open(): Promise<void> {
+  /**
+   * Opens the store, if there is to be one; waits for the folder that it lies in.
+   *
+   * @param signal ends the waiting. @returns false: the waiting was ended. @throws Error in one line.
+   */
+  async open(signal: AbortSignal): Promise<boolean> {
     const { settings, cache, onWarning, onCollected } = this.#options;
-    if (settings.store === undefined) return;
+    if (settings.store === undefined) return true;
+    if (!(await storeArrives(settings.store, signal, onWarning))) return false;
     this.#store = await ServedStore.open({
       path: settings.store,
       settings,
@@ -56,6 +63,7 @@ export class ServedContent {
       onWarning,
       onCollected,
     });
+    return true;
   }
 
   /** The sources in the order in which they are asked. Call once. @throws RenderConfigError */
@@ -70,21 +78,27 @@ export class ServedContent {
     return [
       ...(base === undefined ? [] : [this.routes]),
       ...(bootSets === undefined ? [] : [bootSets]),
-      ...(settings.root === undefined
-        ? []
-        : [
-            new Directory({
-              root: settings.root,
-              cache: this.#options.cache,
-              caseInsensitive: settings.caseInsensitive,
-              trustedRoots: settings.trustedRoots,
-              mapFile: settings.immutable ? engine.mapFile : undefined,
-              copyFile: engine.copyFile,
-              onWarning: this.#options.onWarning,
-              clock: () => performance.now(),
-            }),
-          ]),
+      ...(settings.root === undefined ? [] : [this.#files(settings.root, engine)]),
     ];
+  }
+
+  #files(root: string, engine: Pick<Engine, 'mapFile' | 'copyFile'>): Source {
+    const { settings, cache, onWarning } = this.#options;
+    const clock = (): number => performance.now();
+    const source = new Directory({
+      root,
+      cache,
+      caseInsensitive: settings.caseInsensitive,
+      trustedRoots: settings.trustedRoots,
+      mapFile: settings.immutable ? engine.mapFile : undefined,
+      copyFile: engine.copyFile,
+      onWarning,
+      clock,
+    });
+    const files = new ReadableRoot({ root, source, clock, onWarning });
+    // A disk that hangs must not hold up the start.
+    void files.look();
+    return files;
   }
 
   /** All or nothing. @throws RenderConfigError */

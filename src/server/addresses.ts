@@ -1,6 +1,7 @@
 /** The machine's own addresses and what fits through their interfaces. Knows no sockets. */
 import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
+import { errorCode } from '../text/error-text.ts';
 
 export interface LocalAddress {
   /** In text; link-local IPv6 with its scope (`fe80::1%eth0`). */
@@ -45,4 +46,10 @@ export function localAddresses(): LocalAddress[] {
 /** The largest blksize whose packets leave an interface of this MTU unfragmented. Firmware often can't reassemble. */
 export function largestBlksize({ family, mtu }: Pick<LocalAddress, 'family' | 'mtu'>): number {
   return mtu - (family === 4 ? HEADERS_V4 : HEADERS_V6);
+}
+
+/** Whether listening failed because the machine has no such address. Node.js says EINVAL where a scope's interface is missing. */
+export function isAbsent(address: string, error: unknown): boolean {
+  const code = errorCode(error);
+  return code === 'EADDRNOTAVAIL' || (code === 'EINVAL' && address.includes('%'));
 }

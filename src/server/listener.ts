@@ -1,11 +1,13 @@
 /**
  * The ports at which requests arrive: one per local address, so that a reply leaves from the address that was asked
  * and requests sent to broadcast addresses are never heard (RFC 1123 §4.2.3.5). A wildcard follows the machine's
- * addresses as they come and go. Knows no requests: bytes go on as they came.
+ * addresses as they come and go; an address named outright that the machine does not have yet is waited for. Knows no
+ * requests: bytes go on as they came.
  */
 import { isIPv6 } from 'node:net';
 import type { Address, Engine, ListeningPort, RequestReceiver } from '../engine/types.ts';
-import { type LocalAddress, localAddresses } from './addresses.ts';
+import { formatAddress } from '../text/address-text.ts';
+import { isAbsent, type LocalAddress, localAddresses } from './addresses.ts';
 
 const REFRESH_MS = 5000;
 const WILDCARDS: ReadonlyMap<string, 4 | 6> = new Map([
@@ -22,6 +24,8 @@ export interface ListenerOptions {
   readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
   /** Told of the machine's addresses at the start, and every few seconds while a wildcard is listened on. */
   readonly onAddresses: (present: readonly LocalAddress[]) => void;
+  /** Told of an address that was waited for and is listened on from now on. */
+  readonly onListening?: ((address: Address) => void) | undefined;
   /** For tests: the machine's addresses. */
   readonly localAddresses?: () => LocalAddress[];
 }
@@ -33,6 +37,8 @@ export class Listener {
   readonly #wildcards: boolean;
   /** Open ports by "wanted address|wanted port". */
   readonly #ports = new Map<string, ListeningPort>();
+  /** Addresses named outright that the machine does not have yet, by the same keys; tried again at each refresh. */
+  readonly #awaited = new Map<string, Address>();
   /** Addresses that could not be opened: warned of once, tried again at each refresh. */
   readonly #failing = new Set<string>();
   #cancelRefresh: (() => void) | undefined;
@@ -60,20 +66,25 @@ export class Listener {
     return [...new Set(asked)];
   }
 
-  /** Opens every address. @throws Error with the system's code when an address named outright can't be had, or none of a wildcard's. */
+  /**
+   * Opens every address, or waits for it.
+   *
+   * @throws Error with the system's code when one named outright is there and can't be had, or none of a wildcard's.
+   */
   async start(): Promise<void> {
     try {
       for (const wanted of this.#options.listen) {
-        if (!WILDCARDS.has(wanted.address)) await this.#open(wanted);
+        if (!WILDCARDS.has(wanted.address)) await this.#openNamed(wanted);
         else if (this.#wildcards) await this.#openWildcard(wanted);
       }
       const failure = await this.#refresh();
-      if (this.#ports.size === 0) throw failure ?? new Error('Expected a local address to listen on, found none');
+      if (this.#ports.size === 0 && this.#awaited.size === 0)
+        throw failure ?? new Error('Expected a local address to listen on, found none');
     } catch (cause) {
       await this.close();
       throw cause;
     }
-    if (this.#options.listen.some(({ address }) => WILDCARDS.has(address))) this.#scheduleRefresh();
+    this.#scheduleRefresh();
   }
 
   async close(): Promise<void> {
@@ -84,12 +95,27 @@ export class Listener {
   }
 
   #scheduleRefresh(): void {
+    const hasWildcard = this.#options.listen.some(({ address }) => WILDCARDS.has(address));
+    if (this.#closed || (!hasWildcard && this.#awaited.size === 0)) return;
     const { clock } = this.#options.engine;
     this.#cancelRefresh = clock.wake(clock.now() + REFRESH_MS, () => {
-      void this.#refresh().then(() => {
-        if (!this.#closed) this.#scheduleRefresh();
-      });
+      void this.#refresh().then(() => this.#scheduleRefresh());
     });
+  }
+
+  /** One that the machine does not have yet (no link, no lease, still tried for duplicates) is told and waited for. */
+  async #openNamed(wanted: Address): Promise<void> {
+    try {
+      await this.#open(wanted);
+    } catch (cause) {
+      const error = cause as NodeJS.ErrnoException;
+      if (!isAbsent(wanted.address, error)) {
+        error.message = `${formatAddress(wanted)}: ${error.message}`;
+        throw error;
+      }
+      this.#awaited.set(keyOf(wanted), wanted);
+      this.#options.onWarning('waiting for an address that this machine does not have yet', { ...wanted });
+    }
   }
 
   /** A machine without IPv6 has no addresses of it either: that is told, and the others are served. */
@@ -113,6 +139,13 @@ export class Listener {
   async #refresh(): Promise<Error | undefined> {
     const present = this.#localAddresses();
     this.#options.onAddresses(present);
+    for (const [key, wanted] of this.#awaited) {
+      await this.#tryOpen(wanted);
+      const port = this.#ports.get(key);
+      if (port === undefined) continue;
+      this.#awaited.delete(key);
+      this.#options.onListening?.(port.local);
+    }
     if (this.#wildcards) return undefined;
     let failure: Error | undefined;
     for (const { address: wildcard, port } of this.#options.listen) {
@@ -135,7 +168,8 @@ export class Listener {
       return undefined;
     } catch (cause) {
       const error = cause as NodeJS.ErrnoException;
-      if (!this.#failing.has(key)) {
+      const isToldOf = this.#awaited.has(key) && isAbsent(wanted.address, error);
+      if (!isToldOf && !this.#failing.has(key)) {
         this.#failing.add(key);
         this.#options.onWarning('can not listen', { address: wanted.address, port: wanted.port, code: error.code });
       }

@@ -139,6 +139,7 @@ export class TftpServer implements Server {
       receive: this.#receive,
       onWarning: this.#onWarning,
       onAddresses: (present) => mtus.update(present),
+      onListening: observer.onListening?.bind(observer),
       ...(localAddresses === undefined ? {} : { localAddresses }),
     });
     this.#admission = new Admission({
@@ -172,7 +173,7 @@ export class TftpServer implements Server {
   }
 
   get ready(): boolean {
-    return this.#ready;
+    return this.#ready && this.#listener.addresses.length > 0;
   }
 
   async start(): Promise<void> {

@@ -193,6 +193,8 @@ export interface ServerObserver {
   onDrop?(record: DropRecord): void;
   /** A worker takes a transfer. */
   onStart?(record: StartRecord): void;
+  /** An address that the machine did not have at the start is listened on from now on. */
+  onListening?(address: Address): void;
   /** Something an operator should know: an address that can't be listened on, a worker lost, a file unreadable. */
   onWarning(message: string, detail: Readonly<Record<string, unknown>>): void;
 }
@@ -230,7 +232,7 @@ export interface Server {
   readonly addresses: readonly Address[];
   /** How packets are moved. */
   readonly engine: 'linux' | 'portable' | 'memory';
-  /** False before start has finished and from the moment stop was called. */
+  /** False before start has finished, while every address is waited for, and from the moment stop was called. */
   readonly ready: boolean;
   stats(): ServerStats;
   /** Every transfer there is, from its request's admission to its end; in no order. */

@@ -61,7 +61,7 @@ describe('the reveille command', () => {
       'serve: expected a directory to serve, got neither ROOT nor --store nor "root", "store" or "routes" in a config file',
     ],
     [['serve', 'a', 'b'], "too many arguments for 'serve'. Expected 1 argument but got 2."],
-    [['serve', '/nowhere/at/all'], 'ROOT: expected a directory, got "/nowhere/at/all", which does not exist'],
+    [['serve', '/dev/null'], 'ROOT: expected a directory, got "/dev/null", which is not one'],
     [['serve', '--config', '/nowhere.yaml'], '/nowhere.yaml: expected a config file, got ENOENT'],
     [['get'], "missing required argument 'URL'"],
     [['get', 'http://h/x'], 'get: expected tftp://HOST[:PORT]/NAME, got "http://h/x"'],

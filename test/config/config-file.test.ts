@@ -319,7 +319,7 @@ describe('the settings of a run', () => {
   it('have a store instead of a root, or beside it', () => {
     const root = folder();
     expect(resolveSettings({ store: root }, undefined)).toMatchObject({ root: undefined, store: root });
-    expect(() => resolveSettings({ store: join(root, 'x') }, undefined)).toThrow(/^--store: .*, which does not exist$/);
+    expect(resolveSettings({ store: join(root, 'x') }, undefined).store).toBe(join(root, 'x'));
     expect(() => resolveSettings({}, undefined)).toThrow(/got neither ROOT nor --store nor/);
   });
 
@@ -356,8 +356,10 @@ describe('the settings of a run', () => {
     writeFileSync(file, 'workers: 1\nroot: c.yaml\n');
     expect(() => resolveSettings({}, undefined)).toThrow(/expected a directory to serve, got neither/);
     expect(() => resolveSettings({ root: '' }, undefined)).toThrow('ROOT: expected a directory, got an empty name');
-    expect(() => resolveSettings({ root: join(root, 'x') }, undefined)).toThrow(/^ROOT: .*, which does not exist$/);
     expect(() => resolveSettings({}, file)).toThrow(/c\.yaml:2: root: expected a directory, got .*, which is not one$/);
+    expect(() => resolveSettings({ root: join(file, 'x') }, undefined)).toThrow(/^ROOT: .*, which is not one$/);
+    // What is not there may come: a disk that is mounted later, say.
+    expect(resolveSettings({ root: join(root, 'x/y') }, undefined).root).toBe(join(root, 'x/y'));
   });
 
   it('have defaults that are themselves allowed', () => {

@@ -36,7 +36,7 @@ describe.skipIf(unavailable !== undefined)('a service manager', () => {
   it('hears nothing of a server that does not come up', async () => {
     const path = join(folder(), 'notify');
     const manager = new UnixDatagrams(path);
-    const wrong = new Reveille([...args(), '--store', '/nowhere'], { env: { NOTIFY_SOCKET: path } });
+    const wrong = new Reveille([...args(), '--store', '/dev/null'], { env: { NOTIFY_SOCKET: path } });
     expect((await wrong.ended).code).toBe(2);
     const right = new Reveille(args(), { env: { NOTIFY_SOCKET: path, WATCHDOG_USEC: '200000' } });
     // The first word is that of the second server.

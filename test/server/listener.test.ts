@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { createEngine, resolveEngine } from '../../src/engine/create.ts';
 import { MemoryNetwork } from '../../src/engine/memory.ts';
 import type { Address, Engine } from '../../src/engine/types.ts';
 import { VirtualClock } from '../../src/engine/virtual-clock.ts';
@@ -21,6 +22,81 @@ function engineFailing(failures: Readonly<Record<string, string>>): Engine {
     },
   });
 }
+
+/** Those that work here. */
+const ENGINES = [...new Set([(await resolveEngine('auto')).kind, 'portable'] as const)];
+
+/** A listener on two addresses named outright, one of which is not to be had for `code`. */
+function onNamed(code: string, isThere: () => boolean = () => false) {
+  const clock = new VirtualClock();
+  const engine = new MemoryNetwork(clock, 1).engine();
+  const listen: Engine['listen'] = async (local, receive) => {
+    if (local.address !== '192.0.2.77' || isThere()) return await engine.listen(local, receive);
+    throw Object.assign(new Error(code), { code });
+  };
+  const warnings: unknown[] = [];
+  const came: Address[] = [];
+  const listener = new Listener({
+    engine: new Proxy(engine, {
+      get: (target, key) => {
+        if (key === 'listen') return listen;
+        const value: unknown = Reflect.get(target, key, target);
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+      },
+    }),
+    listen: [
+      { address: '192.0.2.77', port: 69 },
+      { address: '127.0.0.1', port: 69 },
+    ],
+    listenOnEachAddress: false,
+    receive: () => {},
+    onWarning: (message, detail) => warnings.push([message, detail]),
+    onListening: (address) => came.push(address),
+    localAddresses: () => [],
+  });
+  return { clock, listener, warnings, came };
+}
+
+describe('an address that is not there yet', () => {
+  it('ended the server: it is waited for, said once, and the others are served', async () => {
+    let isThere = false;
+    const { clock, listener, warnings, came } = onNamed('EADDRNOTAVAIL', () => isThere);
+    await listener.start();
+    await clock.runAsync(60_000);
+    expect(listener.addresses).toEqual([{ address: '127.0.0.1', port: 69 }]);
+    expect(warnings).toEqual([
+      ['waiting for an address that this machine does not have yet', { address: '192.0.2.77', port: 69 }],
+    ]);
+    isThere = true;
+    await clock.runAsync(65_000);
+    expect(came).toEqual([{ address: '192.0.2.77', port: 69 }]);
+    expect(listener.addresses).toHaveLength(2);
+    await listener.close();
+    expect(warnings).toHaveLength(1);
+  });
+
+  it.each(['EADDRINUSE', 'EACCES'])('is not what %s means: the message names the address', async (code) => {
+    await expect(onNamed(code).listener.start()).rejects.toThrow(`192.0.2.77:69: ${code}`);
+  });
+
+  it.each(ENGINES)('is waited for by the %s engine, in either family', async (kind) => {
+    const engine = createEngine(kind);
+    onTestFinished(() => engine.close());
+    const addresses = ['192.0.2.77', '2001:db8::77', 'fe80::77%absent0'];
+    const listener = new Listener({
+      engine,
+      listen: ['127.0.0.1', ...addresses].map((address) => ({ address, port: 0 })),
+      listenOnEachAddress: false,
+      receive: () => {},
+      onWarning: (_message, { address }) => warned.push(address),
+    });
+    const warned: unknown[] = [];
+    await listener.start();
+    expect(listener.addresses.map(({ address }) => address)).toEqual(['127.0.0.1']);
+    await listener.close();
+    expect(warned).toEqual(addresses);
+  });
+});
 
 async function start(
   failures: Readonly<Record<string, string>>,

@@ -12,7 +12,7 @@ export function sockaddrLength(family: Family): number {
   return family === AF_INET ? SOCKADDR_IN.size : SOCKADDR_IN6.size;
 }
 
-/** @throws Error for a text that is no address, or a scope that is no interface. */
+/** @throws Error for a text that is no address; EADDRNOTAVAIL for a scope that is no interface. */
 export function toSockaddr(libc: Libc, { address, port }: Address): Uint8Array {
   const bytes = new Uint8Array(SOCKADDR_ROOM);
   const family = familyOf(address);
@@ -24,7 +24,9 @@ export function toSockaddr(libc: Libc, { address, port }: Address): Uint8Array {
   if (libc.inet_pton(family, text, bytes.subarray(at)) !== 1) throw new Error(`Expected an address, got ${address}`);
   if (family === AF_INET6 && scope !== undefined) {
     const index = /^[0-9]+$/.test(scope) ? Number(scope) : libc.if_nametoindex(scope);
-    if (index === 0) throw new Error(`Expected a network interface, got ${scope}`);
+    if (index === 0) {
+      throw Object.assign(new Error(`Expected a network interface, got ${scope}`), { code: 'EADDRNOTAVAIL' });
+    }
     view.setUint32(SOCKADDR_IN6.scope, index, true);
   }
   return bytes;

@@ -1,0 +1,60 @@
+import { mkdirSync, renameSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { MemorySource } from '../../src/content/memory-source.ts';
+import { ReadableRoot } from '../../src/content/readable-root.ts';
+import { ask, put, read, serve, temporaryFolder } from './fixture.ts';
+
+function over(root: string, source = serve(root).source as ConstructorParameters<typeof ReadableRoot>[0]['source']) {
+  const warnings: unknown[] = [];
+  let now = 0;
+  const files = new ReadableRoot({
+    root,
+    source,
+    clock: () => now,
+    onWarning: (message, detail) => warnings.push([message, detail]),
+  });
+  const pass = (ms: number): void => {
+    now += ms;
+  };
+  return { files, warnings, pass };
+}
+
+describe('a root that is away', () => {
+  it('sent nodes to their disks: what is not found gets no answer until it is there', async () => {
+    const root = join(temporaryFolder(), 'later');
+    const { files, warnings, pass } = over(root);
+    expect((await ask(files, 'x')).kind).toBe('busy');
+    expect((await ask(files, 'y')).kind).toBe('busy');
+    expect(warnings).toEqual([['the root can not be read: waiting for it', { root, code: 'ENOENT' }]]);
+    put(root, 'x', 'here now');
+    expect(await read(files, 'x')).toBe('here now');
+    expect((await ask(files, 'y')).kind).toBe('missing');
+    renameSync(root, `${root}-away`);
+    pass(1000);
+    expect((await ask(files, 'z')).kind).toBe('busy');
+    expect(warnings).toHaveLength(2);
+  });
+
+  it('says nothing of what its source has all the same, nor of names that are refused', async () => {
+    const root = join(temporaryFolder(), 'loop');
+    symlinkSync(root, root);
+    const kept = new MemorySource(new Map([['x', Uint8Array.of(1)]]));
+    const { files, warnings } = over(root, kept);
+    expect((await ask(files, 'x')).kind).toBe('content');
+    expect(warnings).toEqual([]);
+    expect((await ask(files, 'y')).kind).toBe('busy');
+    expect(warnings).toEqual([['the root can not be read: waiting for it', { root, code: 'ELOOP' }]]);
+  });
+
+  it('is looked at once for all who ask in one moment', async () => {
+    const root = temporaryFolder();
+    const { files } = over(root);
+    expect(files.look()).toBe(files.look());
+    await files.look();
+    mkdirSync(join(root, 'x'));
+    // Known for a second: no promise.
+    const answer = files.open({ filename: '../x', mode: 'octet', client: '127.0.0.2', local: '127.0.0.1' });
+    expect(answer).toMatchObject({ kind: 'denied' });
+  });
+});

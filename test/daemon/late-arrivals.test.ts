@@ -1,0 +1,80 @@
+/** What a machine that starts does not have yet: addresses, roots, a store. The built command in networks of its own. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { storeArrives } from '../../src/daemon/store-arrival.ts';
+import { resolveEngine } from '../../src/engine/create.ts';
+import { folder, Reveille } from '../support/reveille.ts';
+
+const ENGINES = [...new Set([(await resolveEngine('auto')).kind, 'portable'] as const)];
+const hasNetworks = process.getuid?.() === 0 && spawnSync('unshare', ['--net', 'ip', 'link']).status === 0;
+const OWN_NETWORK = ['unshare', '--net', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh'];
+
+describe.skipIf(!hasNetworks).each(ENGINES)('the server with the %s engine', (engine) => {
+  it('did not start before its address was there: it serves the others, and that one when it has come', async () => {
+    const root = folder();
+    writeFileSync(join(root, 'x'), 'bytes');
+    const listen = ['--listen', '192.0.2.77:69', '--listen', '127.0.0.1:69', '--admin', '192.0.2.77:6970'];
+    const args = ['serve', root, ...listen, '--workers', '1', '--engine', engine];
+    const server = new Reveille(args, { prefix: OWN_NETWORK });
+    const [first] = await server.saying(/^.*"msg":"listening".*$/m);
+    expect(JSON.parse(first)).toMatchObject({ addresses: ['127.0.0.1:69'], admin: false });
+    const inside = ['nsenter', '--net', '--target', String(server.process.pid)];
+    const get = async (address: string): Promise<string> =>
+      (await new Reveille(['get', `tftp://${address}/x`, '-o', '-'], { prefix: inside }).ended).stdout;
+    expect(await get('127.0.0.1')).toBe('bytes');
+    execFileSync(inside[0]!, [...inside.slice(1), 'ip', 'address', 'add', '192.0.2.77/32', 'dev', 'lo']);
+    await server.saying(/"addresses":\["127.0.0.1:69","192.0.2.77:69"\]/);
+    await server.saying(/"admin":"192.0.2.77:6970"/);
+    expect(await get('192.0.2.77')).toBe('bytes');
+    server.process.kill('SIGTERM');
+    const { code, stdout } = await server.ended;
+    expect(code).toBe(0);
+    expect(stdout.match(/waiting for an address that this machine does not have yet/g)).toHaveLength(2);
+  });
+});
+
+describe('a store whose disk is not there yet', () => {
+  it('is waited for, said once, and taken when it has come', async () => {
+    const parent = join(folder(), 'disk');
+    const warnings: unknown[] = [];
+    const store = join(parent, 'store');
+    const { signal } = new AbortController();
+    const told = new Promise<void>((resolve) => {
+      const arrived = storeArrives(store, signal, (...line) => resolve(void warnings.push(line)), 1);
+      void arrived.then((isThere) => warnings.push(isThere));
+    });
+    await told;
+    expect(warnings).toEqual([
+      ['the folder of the store can not be reached: waiting for it', { store, code: 'ENOENT' }],
+    ]);
+    mkdirSync(`${parent}-made`);
+    renameSync(`${parent}-made`, parent);
+    await expect.poll(() => warnings.at(-1)).toBe(true);
+    expect(warnings).toHaveLength(2);
+  });
+
+  it('lets the server be stopped, and holds up nothing else: exit code 0', async () => {
+    const store = join(folder(), 'disk/store');
+    const server = new Reveille(['serve', '--store', store, '--listen', '127.0.0.1:0', '--no-admin']);
+    await server.saying(/the folder of the store can not be reached/);
+    server.process.kill('SIGTERM');
+    expect((await server.ended).code).toBe(0);
+  });
+});
+
+describe('a store that nothing was published into yet', () => {
+  it('was refused by the server: it is made, and serves what is published then', async () => {
+    const top = folder();
+    const store = join(top, 'store');
+    const server = new Reveille(['serve', '--store', store, '--listen', '127.0.0.1:0', '--no-admin', '--workers', '1']);
+    const [, port] = await server.saying(/"addresses":\["127.0.0.1:([0-9]+)"\]/);
+    mkdirSync(join(top, 'set'));
+    writeFileSync(join(top, 'set/linux'), 'the kernel');
+    const published = await new Reveille(['publish', 'rack', join(top, 'set'), '--store', store]).ended;
+    expect(published).toMatchObject({ code: 0, stderr: '' });
+    const got = await new Reveille(['get', `tftp://127.0.0.1:${port}/rack-1/linux`, '-o', '-']).ended;
+    expect(got.stdout).toBe('the kernel');
+  });
+});
