@@ -1,9 +1,15 @@
-/** `reveille init`: a config to begin with. Knows the folder that it is copied from; overwrites nothing. */
-import { constants, copyFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+/**
+ * `reveille init`: a config to begin with, or one made from that of another server. Knows the folder that the first is
+ * copied from; overwrites nothing.
+ */
+import { constants, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
-import { escapeText } from '../text/escape.ts';
+import { escapeText, showValue } from '../text/escape.ts';
+import { type CarriedConfig, carriedYaml, shownRemarks } from '../config/carried-config.ts';
+import { readDnsmasqConf } from '../config/dnsmasq-conf.ts';
+import { readTftpdHpa } from '../config/tftpd-hpa.ts';
 import { errorCode, errorLine } from '../text/error-text.ts';
 import type { PreviewContext } from './preview-commands.ts';
 import { EXIT, type ExitCode, UsageError } from '../config/usage-error.ts';
@@ -28,6 +34,50 @@ export function writeStarter(folder: string): string[] {
   return names;
 }
 
+interface InitFlags {
+  readonly fromTftpdHpa?: string;
+  readonly map?: string;
+  readonly fromDnsmasq?: string;
+}
+
+function readText(flag: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new UsageError(`${flag}: expected a file, got ${showValue(file)} (${errorCode(error) ?? 'unreadable'})`, {
+      cause: error,
+    });
+  }
+}
+
+/** @returns undefined: the config is to be ours. @throws UsageError */
+function carriedBy({ fromTftpdHpa, map, fromDnsmasq }: InitFlags): CarriedConfig | undefined {
+  if (fromTftpdHpa !== undefined && fromDnsmasq !== undefined) {
+    throw new UsageError('init: expected --from-tftpd-hpa or --from-dnsmasq, got both');
+  }
+  if (map !== undefined && fromTftpdHpa === undefined) throw new UsageError('--map: expected --from-tftpd-hpa with it');
+  if (fromDnsmasq !== undefined) return readDnsmasqConf(readText('--from-dnsmasq', fromDnsmasq), fromDnsmasq);
+  if (fromTftpdHpa === undefined) return undefined;
+  return readTftpdHpa(readText('--from-tftpd-hpa', fromTftpdHpa), {
+    file: fromTftpdHpa,
+    mapFile: map,
+    readMap: (file) => readText('--map', file),
+  });
+}
+
+/** @throws UsageError when there is a config already: nothing has been written then. */
+function writeCarried(folder: string, config: CarriedConfig): string[] {
+  const file = join(folder, 'reveille.yaml');
+  mkdirSync(folder, { recursive: true });
+  try {
+    writeFileSync(file, carriedYaml(config), { flag: 'wx' });
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST') throw error;
+    throw new UsageError(`init: ${escapeText(file)}: expected no such file, and overwrite none`, { cause: error });
+  }
+  return ['reveille.yaml'];
+}
+
 /** Adds the command. @param done gets its exit code. */
 export function addInit(program: Command, context: PreviewContext, done: (code: ExitCode) => void): void {
   program
@@ -35,11 +85,21 @@ export function addInit(program: Command, context: PreviewContext, done: (code: 
     .summary('write a config to begin with')
     .description('Writes a commented config, an inventory and templates for PXELINUX, GRUB and iPXE.')
     .argument('[DIR]', 'where to', '.')
-    .action((folder: string) => {
+    .option('--from-tftpd-hpa <FILE>', 'write what /etc/default/tftpd-hpa says instead')
+    .option('--map <FILE>', "with that, tftpd's map file (default: that of its options)")
+    .option('--from-dnsmasq <FILE>', "write what dnsmasq's TFTP options say instead")
+    .action((folder: string, flags: InitFlags) => {
       const stdout = context.stdout ?? process.stdout;
       try {
-        const names = writeStarter(folder);
+        const carried = carriedBy(flags);
+        const names = carried === undefined ? writeStarter(folder) : writeCarried(folder, carried);
         stdout.write(names.map((name) => `${escapeText(join(folder, name))}\n`).join(''));
+        if (carried !== undefined)
+          stdout.write(
+            shownRemarks(carried)
+              .map((remark) => `${remark}\n`)
+              .join(''),
+          );
         const config = escapeText(join(folder, 'reveille.yaml'));
         stdout.write(`Next: reveille validate --config ${config}; reveille serve --config ${config}\n`);
         done(EXIT.fine);

@@ -1,0 +1,84 @@
+/** The TFTP options of a dnsmasq.conf as a config. Knows dnsmasq(8); DHCP and DNS stay dnsmasq's. */
+import { isIP } from 'node:net';
+import type { CarriedConfig } from './carried-config.ts';
+import { belowPrefix } from './map-file.ts';
+import { UsageError } from './usage-error.ts';
+
+/** Headers of IP, UDP and TFTP before a block (RFC 2348 counts none of them). */
+const HEADERS = 32;
+/** RFC 1350's blocks, in bytes. */
+const PLAIN_BLKSIZE = 512;
+
+/** Options without a counterpart, and why. */
+const WHY: Readonly<Record<string, string>> = {
+  'tftp-unique-root': 'a root of its own for each client',
+  'tftp-secure': 'Reveille sends every file that its user may read, whoever owns it',
+  'tftp-single-port': 'Reveille answers each transfer from a port of its own (see dataPorts)',
+  interface: 'name the addresses of the interface under listen',
+  'except-interface': 'name the addresses of the others under listen',
+  'conf-file': 'another file: look there for more',
+  'conf-dir': 'more files: look there for more',
+};
+
+interface Option {
+  readonly key: string;
+  readonly value: string;
+  readonly line: number;
+}
+
+function optionsOf(text: string): Option[] {
+  return text.split('\n').flatMap((one, index): Option[] => {
+    // A comment begins a line, or follows a blank; quotes are around a whole value.
+    const line = one.replace(/(^|\s)#.*$/, '').trim();
+    const match = /^([a-z0-9-]+)\s*(?:=\s*(.*))?$/.exec(line);
+    if (match === null) return [];
+    return [{ key: match[1]!, value: (match[2] ?? '').replace(/^"(.*)"$/, '$1'), line: index + 1 }];
+  });
+}
+
+function wholeNumber(value: string): number | undefined {
+  return /^[0-9]{1,9}$/.test(value) ? Number(value) : undefined;
+}
+
+/** @param file how messages call it. @throws UsageError for one that does not serve files. */
+export function readDnsmasqConf(text: string, file: string): CarriedConfig {
+  const options = optionsOf(text);
+  const remarks: string[] = [];
+  const remark = ({ key, value, line }: Option, why: string): void =>
+    void remarks.push(`${file}:${line}: ${value === '' ? key : `${key}=${value}`}: not carried over: ${why}`);
+  if (!options.some(({ key }) => key === 'enable-tftp'))
+    throw new UsageError(`${file}: expected enable-tftp, got none`);
+  const settings: Record<string, unknown> = {};
+  const listen: string[] = [];
+  let blksize = Number.POSITIVE_INFINITY;
+  for (const option of options) {
+    const { key, value } = option;
+    const number = wholeNumber(value);
+    const [first = '', second] = value.split(',');
+    if (key === 'tftp-root' && second !== undefined) remark(option, 'a root for one interface alone');
+    else if (key === 'tftp-root') settings['root'] = value;
+    else if (key === 'enable-tftp' && value !== '') remark(option, 'name the addresses of the interface under listen');
+    else if (key === 'tftp-lowercase') settings['caseInsensitive'] = true;
+    else if (key === 'tftp-max' && number !== undefined) settings['sessions'] = number;
+    else if (key === 'tftp-mtu' && number !== undefined) blksize = Math.min(blksize, number - HEADERS);
+    else if (key === 'tftp-no-blocksize') {
+      blksize = Math.min(blksize, PLAIN_BLKSIZE);
+      remark(option, `the option is granted, with blocks of ${PLAIN_BLKSIZE} bytes at most`);
+    } else if (key === 'tftp-port-range' && second !== undefined) settings['dataPorts'] = `${first}-${second}`;
+    else if (key === 'listen-address') {
+      for (const address of value.split(',').map((one) => one.trim())) {
+        if (isIP(address) === 0) remark({ ...option, value: address }, 'expected an address in numbers');
+        else listen.push(isIP(address) === 6 ? `[${address}]:69` : `${address}:69`);
+      }
+    } else if (WHY[key] !== undefined) remark(option, WHY[key]);
+  }
+  const { root } = settings;
+  if (typeof root !== 'string') {
+    throw new UsageError(`${file}: expected tftp-root=DIR for all interfaces, got none`);
+  }
+  if (listen.length > 0) settings['listen'] = listen;
+  if (blksize >= 8 && blksize <= 65_464) settings['maxBlksize'] = blksize;
+  remarks.push(`${file}: take enable-tftp out of it: only one program can have the port`);
+  const prefix = root.replace(/\/+$/, '');
+  return { from: [file], settings, routes: prefix === '' ? [] : [belowPrefix(prefix)], remarks };
+}

@@ -1,0 +1,240 @@
+/**
+ * tftp-hpa's map files as routes. Rules are tried from the top, and all of them, as rewrites are; each becomes a route, or
+ * one for each form of it, where that comes to the same. What does not is a remark. Knows rules (tftpd(8)) and patterns of
+ * routes; reads no files.
+ */
+import { parsePattern } from '../render/pattern.ts';
+import type { RouteConfig } from '../render/types.ts';
+import { type MapPattern, parseMapRegex, parseReplacement, type Token, Unsupported } from './map-regex.ts';
+
+export interface MapRules {
+  readonly routes: readonly RouteConfig[];
+  /** What was not carried over, or not quite: `FILE:LINE: RULE: why`. */
+  readonly remarks: readonly string[];
+}
+
+export interface MapOptions {
+  /** How messages call the file. */
+  readonly file: string;
+  /** The folder whose files have absolute names: where tftpd does not change its root. */
+  readonly prefix?: string | undefined;
+}
+
+interface Rule {
+  readonly line: number;
+  readonly flags: string;
+  readonly regex: string;
+  readonly replacement: string;
+}
+
+/** Text with captures in braces. */
+type Template = string;
+
+/** A route, and what a name is after it: for a rule that refuses, nothing. */
+interface Form {
+  readonly match: Template;
+  readonly becomes: Template | undefined;
+}
+
+/** Those of a pattern that take anything: what has more is none. */
+const MAX_CAPTURES = 2;
+const CAPTURE = /\{(?:path\*|name)\}/;
+/** What every name goes through here before routes see it: backslashes, drive letters, slashes in front and doubled ones. */
+const BUILT_IN: readonly (readonly [regex: RegExp, replacement: RegExp])[] = [
+  [/^\\\\$/, /^\/$/],
+  [/^\^(?:\[(?:a-z|A-Z|a-zA-Z|A-Za-z)\]|\.):$/, /^$/],
+  [/^\/\/[+*]?$|^\/\+$/, /^\/$/],
+  [/^\^\/[+*?]?$/, /^\/?$/],
+  [/^\^\[\^\/\]$/, /^\/\\0$/],
+  [/^\^\(\[\^\/\]\)$/, /^\/\\1$/],
+];
+
+/** The words of a line: parted by blanks, ended by `#`, neither of them behind a backslash. */
+function wordsOf(line: string): string[] {
+  return /^(?:\\.|[^#\\]|\\$)*/s.exec(line)![0].match(/(?:\\.|[^\s\\]|\\$)+/gs) ?? [];
+}
+
+function isBuiltIn({ regex, replacement }: Rule): boolean {
+  return BUILT_IN.some(([one, other]) => one.test(regex) && other.test(replacement));
+}
+
+/** The rule for names below the root, where it is for absolute ones. */
+function belowRoot(rule: Rule, prefix: string): Rule {
+  const { regex, replacement } = rule;
+  const plain = regex.replace(/\\([^A-Za-z0-9])/g, '$1');
+  return {
+    ...rule,
+    regex: plain.startsWith(`^${prefix}/`) ? `^/${regexBehind(regex, prefix.length + 2)}` : regex,
+    replacement: replacement.startsWith(`${prefix}/`) ? replacement.slice(prefix.length) : replacement,
+  };
+}
+
+/** What is left of a regex without the text that its first characters stand for. */
+function regexBehind(regex: string, characters: number): string {
+  return regex.replace(new RegExp(`^(?:\\\\?.){${characters}}`, 's'), '');
+}
+
+function checkFlags(flags: string): void {
+  for (const flag of flags) {
+    if (flag === 's') throw new Unsupported('s: starting over with the first rule');
+    if (flag === '~') throw new Unsupported('~: names that do not match');
+    if (flag === '4' || flag === '6') throw new Unsupported(`${flag}: requests over IPv${flag} alone`);
+    if (!'rgieaGP'.includes(flag)) throw new Unsupported(`${flag}: an operation that tftpd(8) does not name`);
+  }
+}
+
+/** Every way in which the captures that may be empty are, or are not. */
+function emptyOnes(tokens: readonly Token[]): ReadonlySet<number>[] {
+  const at = tokens.flatMap((token, index) => ('capture' in token && token.mayBeEmpty ? [index] : []));
+  if (at.length > MAX_CAPTURES) throw new Unsupported('it has more captures than a pattern may');
+  return Array.from({ length: 2 ** at.length }, (_, bits) => new Set(at.filter((__, bit) => (bits >> bit) % 2 === 1)));
+}
+
+function templateOf(tokens: readonly Token[], from: number, to: number, empty: ReadonlySet<number>): Template {
+  const parts = tokens.slice(from, to).map((token, index) => {
+    if ('text' in token) return token.text;
+    return empty.has(from + index) ? '' : `{${token.capture}}`;
+  });
+  return parts.join('');
+}
+
+function withoutSlash(template: Template): Template {
+  return template.replace(/^\/+/, '');
+}
+
+function checkCaptures(match: Template): void {
+  if (/\}\{/.test(match) || match.split('{path*}').length > 2 || match.split('{name}').length > 2) {
+    const isAnywhere = match.startsWith('{path*}') && match.endsWith('{path*}');
+    throw new Unsupported(
+      isAnywhere ? 'it is for a place anywhere in a name' : 'it has more captures than a pattern may',
+    );
+  }
+  try {
+    parsePattern(match);
+  } catch (error) {
+    throw new Unsupported((error as Error).message);
+  }
+}
+
+function formsOf({ tokens, groups }: MapPattern, { flags, replacement }: Rule): Form[] {
+  const becomes = flags.includes('a') ? undefined : flags.includes('r') ? parseReplacement(replacement) : [0];
+  const [from, to] = groups[0]!;
+  const forms = emptyOnes(tokens).map((empty): Form => {
+    const whole = templateOf(tokens, 0, tokens.length, empty);
+    const part = becomes?.map((one) => {
+      if (typeof one === 'string') return one;
+      const group = groups[one] ?? [0, 0];
+      return templateOf(tokens, ...group, empty);
+    });
+    const before = templateOf(tokens, 0, from, empty);
+    const after = templateOf(tokens, to, tokens.length, empty);
+    const match = withoutSlash(whole);
+    // With a slash in front in the rule, it is not for all names; here it would be.
+    if (match === '{path*}' && whole.startsWith('/'))
+      throw new Unsupported('it is for names with a slash in front alone');
+    const name = part === undefined ? '' : withoutSlash(before + part.join('') + after);
+    // What is left of the name may be no file.
+    return { match, becomes: name === '' || name.endsWith('/') ? undefined : name };
+  });
+  // No name is empty or ends with a slash.
+  const possible = forms.filter(({ match }) => match !== '' && !match.endsWith('/'));
+  for (const { match, becomes: name } of possible) {
+    checkCaptures(match);
+    if (name?.split('/').includes('..') === true) throw new Unsupported('it leads out of the root by ..');
+  }
+  return possible;
+}
+
+function headOf(template: Template): string {
+  return template.split(CAPTURE, 1)[0]!;
+}
+
+function tailOf(template: Template): string {
+  return template.split(CAPTURE).at(-1)!;
+}
+
+/** Whether a name of the first form may be of the second; where it is not known, true. */
+function mayBe(name: Template, match: Template): boolean {
+  if (!CAPTURE.test(name)) return parsePattern(match).match(name.replace(/\/{2,}/g, '/')) !== undefined;
+  const [head, tail, otherHead, otherTail] = [headOf(name), tailOf(name), headOf(match), tailOf(match)];
+  if (!CAPTURE.test(match)) {
+    return match.startsWith(head) && match.endsWith(tail) && match.length > head.length + tail.length;
+  }
+  const headsFit = head.startsWith(otherHead) || otherHead.startsWith(head);
+  return headsFit && (tail.endsWith(otherTail) || otherTail.endsWith(tail));
+}
+
+/** So that no form takes what another has made. @throws Unsupported where no order does that. */
+function ordered(forms: readonly Form[]): Form[] {
+  const waiting = [...forms];
+  const done: Form[] = [];
+  while (waiting.length > 0) {
+    const next = waiting.findIndex(({ becomes }, index) =>
+      waiting.every((other, at) => at === index || becomes === undefined || !mayBe(becomes, other.match)),
+    );
+    if (next < 0) throw new Unsupported('its replacement would be replaced again');
+    done.push(...waiting.splice(next, 1));
+  }
+  return done;
+}
+
+/** @param later the forms that the rules behind have become. @throws Unsupported */
+function carry(rule: Rule, pattern: MapPattern, later: readonly Form[]): Form[] {
+  const { flags } = rule;
+  const forms = ordered(formsOf(pattern, rule));
+  const leadsTo = (others: readonly Form[]): Form | undefined =>
+    others.find(({ match }) => forms.some(({ becomes }) => becomes !== undefined && mayBe(becomes, match)));
+  if (flags.includes('g') && flags.includes('r') && leadsTo(forms) !== undefined) {
+    throw new Unsupported('g: a replacement that is repeated');
+  }
+  const next = flags.includes('e') ? leadsTo(later) : undefined;
+  if (next !== undefined) throw new Unsupported(`e: the rules behind would go on with its names (${next.match})`);
+  return flags.includes('r') || flags.includes('a') ? forms : [];
+}
+
+function routeOf({ match, becomes }: Form, { line }: Rule, file: string): RouteConfig[] {
+  if (becomes === undefined) return [{ match, refuse: `refused by ${file}:${line}` }];
+  return match === becomes ? [] : [{ match, rewrite: becomes }];
+}
+
+/** @param text of the map file. */
+export function readMapFile(text: string, { file, prefix }: MapOptions): MapRules {
+  const rules = text.split('\n').flatMap((one, index): Rule[] => {
+    const [flags, regex = '', replacement = ''] = wordsOf(one);
+    if (flags === undefined) return [];
+    const rule = { line: index + 1, flags, regex, replacement };
+    return [prefix === undefined ? rule : belowRoot(rule, prefix)];
+  });
+  const routes: RouteConfig[] = [];
+  const remarks: string[] = [];
+  const later: Form[] = [];
+  // From the last on: what a rule that ends the others comes to depends on those behind it.
+  for (const rule of rules.toReversed()) {
+    const { flags, regex, replacement, line } = rule;
+    // Rules for uploads: there are none.
+    if (flags.includes('P') || (flags.includes('r') && !/[ae]/.test(flags) && isBuiltIn(rule))) continue;
+    const told = `${file}:${line}: ${[flags, regex, replacement].join(' ').trim()}`;
+    try {
+      checkFlags(flags);
+      if (regex === '') throw new Unsupported('a rule without a regex');
+      const pattern = parseMapRegex(regex, flags.includes('i'));
+      const forms = carry(rule, pattern, later);
+      later.unshift(...forms);
+      routes.unshift(...forms.flatMap((form) => routeOf(form, rule, file)));
+      if (pattern.hasLooseDots && forms.length > 0) {
+        remarks.unshift(`${told}: a dot without a backslash is taken for a dot, not for any character`);
+      }
+    } catch (error) {
+      if (!(error instanceof Unsupported)) throw error;
+      remarks.unshift(`${told}: not carried over: ${error.message}`);
+    }
+  }
+  // First of all, so that the others see names as they are below the root.
+  const strip = prefix === undefined ? [] : [belowPrefix(prefix)];
+  return { routes: [...strip, ...routes], remarks };
+}
+
+/** Takes the root's own path off a name that begins with it. */
+export function belowPrefix(prefix: string): RouteConfig {
+  return { match: `${withoutSlash(prefix)}/{path*}`, rewrite: '{path*}' };
+}

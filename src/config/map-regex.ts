@@ -1,0 +1,100 @@
+/**
+ * Regular expressions of tftp-hpa's map files, and their replacements, as far as a route's pattern can say the same: text,
+ * `.*` and `[^/]*`, groups, both anchors. Knows the syntax (POSIX extended, tftpd(8)); not what a rule does.
+ */
+
+/** A character, or what a capture of a route takes; `.*` takes nothing too, which a capture never does. */
+export type Token = { readonly text: string } | { readonly capture: 'path*' | 'name'; readonly mayBeEmpty: boolean };
+
+export interface MapPattern {
+  /** For the whole name: what is not anchored begins or ends with a capture. */
+  readonly tokens: readonly Token[];
+  /** The part that is replaced, and each group in it: as positions in `tokens`, the end not included. */
+  readonly groups: readonly (readonly [from: number, to: number])[];
+  /** A dot without a backslash was taken for a dot. */
+  readonly hasLooseDots: boolean;
+}
+
+/** What a pattern can't say; the message completes "not carried over: …". */
+export class Unsupported extends Error {}
+
+const REPEATS = '*+?{';
+
+function textToken(character: string, next: string | undefined, ignoreCase: boolean): Token {
+  if (next !== undefined && REPEATS.includes(next)) throw new Unsupported(`${character}${next}: a repetition`);
+  if (ignoreCase && /[A-Za-z]/.test(character))
+    throw new Unsupported('i: letters of either case (see caseInsensitive)');
+  if ('{}'.includes(character)) throw new Unsupported('a brace');
+  return { text: character };
+}
+
+/** @throws Unsupported */
+export function parseMapRegex(regex: string, ignoreCase: boolean): MapPattern {
+  const tokens: Token[] = [];
+  const groups: [number, number][] = [[0, 0]];
+  const open: number[] = [];
+  const anywhere: Token = { capture: 'path*', mayBeEmpty: true };
+  let hasLooseDots = false;
+  let isEnd = false;
+  const isStart = regex.startsWith('^');
+  if (!isStart) tokens.push(anywhere);
+  groups[0]![0] = tokens.length;
+  // A slash that may be there or not: names here have none in front.
+  let at = isStart ? (/^\^(?:\/[?*])?/.exec(regex)?.[0].length ?? 0) : 0;
+  while (at < regex.length) {
+    const rest = regex.slice(at);
+    const character = rest[0]!;
+    const capture = /^(\.|\[\^\/\])([*+])/.exec(rest);
+    const single = /^\[([^\]^\\])\]/.exec(rest) ?? /^\\([^A-Za-z0-9])/.exec(rest);
+    if (capture !== null) {
+      tokens.push({ capture: capture[1] === '.' ? 'path*' : 'name', mayBeEmpty: capture[2] === '*' });
+      at += capture[0].length;
+      if (REPEATS.includes(regex[at] ?? ' ')) throw new Unsupported('a repetition of a repetition');
+    } else if (single !== null) {
+      at += single[0].length;
+      tokens.push(textToken(single[1]!, regex[at], ignoreCase));
+    } else if (character === '(') {
+      open.push(groups.length);
+      groups.push([tokens.length, tokens.length]);
+      at++;
+    } else if (character === ')') {
+      const group = open.pop();
+      if (group === undefined) throw new Unsupported('a ) without a (');
+      groups[group]![1] = tokens.length;
+      at++;
+      if (REPEATS.includes(regex[at] ?? ' ')) throw new Unsupported('a group that may be there or not');
+    } else if (character === '$' && at === regex.length - 1) {
+      isEnd = true;
+      at++;
+    } else {
+      if (character === '|') throw new Unsupported('alternatives (write a rule for each)');
+      if (character === '[') throw new Unsupported('a set of characters');
+      if ('\\^$*+?{'.includes(character)) throw new Unsupported(rest.slice(0, 2));
+      hasLooseDots ||= character === '.';
+      at++;
+      tokens.push(textToken(character, regex[at], ignoreCase));
+    }
+  }
+  if (open.length > 0) throw new Unsupported('a ( without a )');
+  groups[0]![1] = tokens.length;
+  if (!isEnd) tokens.push(anywhere);
+  return { tokens, groups, hasLooseDots };
+}
+
+/** What the matched part becomes: text, or a group by its number. @throws Unsupported */
+export function parseReplacement(replacement: string): readonly (string | number)[] {
+  const parts: (string | number)[] = [];
+  let change = (text: string): string => text;
+  for (const [whole] of replacement.matchAll(/\\?./gsu)) {
+    const escaped = whole.length > 1 ? whole.slice(1) : undefined;
+    if (escaped === undefined) parts.push(change(whole));
+    else if (/[0-9]/.test(escaped)) parts.push(Number(escaped));
+    else if (escaped === 'i' || escaped === 'x') throw new Unsupported(`${whole}: the address of the client`);
+    else if (escaped === 'L') change = (text) => text.toLowerCase();
+    else if (escaped === 'U') change = (text) => text.toUpperCase();
+    else if (escaped === 'E') change = (text) => text;
+    else parts.push(change(escaped));
+  }
+  if (/\\[LU][^E]*\\[0-9]/.test(replacement)) throw new Unsupported('\\L or \\U of what was matched');
+  return parts;
+}

@@ -1,0 +1,160 @@
+/**
+ * Debian's /etc/default/tftpd-hpa, and the options of in.tftpd in it, as a config. Knows the file and tftpd(8); the map
+ * file is map-file.ts's.
+ */
+import type { CarriedConfig } from './carried-config.ts';
+import { type MapRules, readMapFile } from './map-file.ts';
+import { UsageError } from './usage-error.ts';
+
+export interface TftpdOptions {
+  /** How messages call the file. */
+  readonly file: string;
+  /** The map file, instead of that of the options. */
+  readonly mapFile?: string | undefined;
+  /** @throws UsageError for a map file that can't be read. */
+  readonly readMap: (file: string) => string;
+}
+
+/** Options of in.tftpd by their letters; `:` after those that have a value. */
+const LETTERS = 'lL46a:csm:pP:u:U:t:T:vr:B:R:V';
+const LONG: Readonly<Record<string, string>> = {
+  listen: 'l',
+  foreground: 'L',
+  ipv4: '4',
+  ipv6: '6',
+  address: 'a',
+  create: 'c',
+  secure: 's',
+  'map-file': 'm',
+  permissive: 'p',
+  pidfile: 'P',
+  user: 'u',
+  umask: 'U',
+  timeout: 't',
+  retransmit: 'T',
+  verbose: 'v',
+  verbosity: 'v:',
+  refuse: 'r',
+  blocksize: 'B',
+  'port-range': 'R',
+  version: 'V',
+};
+/** Of those that have nothing to say here: how the process runs, and options that are not granted unless asked for. */
+const WHY: Readonly<Record<string, string>> = {
+  c: 'uploads: Reveille only sends files',
+  T: 'Reveille finds the time to a resend by itself',
+  u: 'the user is that of the systemd unit (deploy/reveille.service)',
+};
+const REFUSED_ANYWAY = new Set(['timeout', 'utimeout']);
+
+/** `KEY=value` as a shell reads it, without expansions. */
+function assignments(text: string): Map<string, { readonly value: string; readonly line: number }> {
+  const found = new Map<string, { value: string; line: number }>();
+  text.split('\n').forEach((line, index) => {
+    const match = /^\s*(?:export\s+)?([A-Z_]+)=(?:"([^"]*)"|'([^']*)'|([^\s#]*))/.exec(line);
+    if (match !== null) found.set(match[1]!, { value: match[2] ?? match[3] ?? match[4] ?? '', line: index + 1 });
+  });
+  return found;
+}
+
+interface Given {
+  readonly letter: string;
+  readonly value: string;
+}
+
+/** The options of a command line, and what is none of them. */
+function optionsOf(words: readonly string[]): {
+  readonly given: Given[];
+  readonly rest: string[];
+  readonly unknown: string[];
+} {
+  const given: Given[] = [];
+  const rest: string[] = [];
+  const unknown: string[] = [];
+  const waiting = [...words];
+  const takesValue = (letter: string): boolean => LETTERS.includes(`${letter}:`);
+  for (let word = waiting.shift(); word !== undefined; word = waiting.shift()) {
+    if (word.startsWith('--')) {
+      const [name = '', value] = word.slice(2).split(/=(.*)/s);
+      const [letter, withValue] = LONG[name] ?? '';
+      if (letter === undefined) unknown.push(word);
+      else if (takesValue(letter) || withValue !== undefined)
+        given.push({ letter, value: value ?? waiting.shift() ?? '' });
+      else given.push({ letter, value: '' });
+    } else if (word.startsWith('-') && word.length > 1) {
+      for (let at = 1; at < word.length; at++) {
+        const letter = word[at]!;
+        if (letter === ':' || !LETTERS.includes(letter)) unknown.push(`-${letter}`);
+        else if (takesValue(letter)) {
+          given.push({ letter, value: at + 1 < word.length ? word.slice(at + 1) : (waiting.shift() ?? '') });
+          break;
+        } else given.push({ letter, value: '' });
+      }
+    } else rest.push(word);
+  }
+  return { given, rest, unknown };
+}
+
+/** `:69`, `192.0.2.1`, `[::1]:69`, `192.0.2.1:69`. @returns undefined for what no config takes, such as a name. */
+function listenOf(address: string, families: string): string[] | undefined {
+  const match = /^(?:\[([0-9A-Fa-f:.%a-z]+)\]|([0-9.]*))(?::([0-9]+))?$/.exec(address);
+  if (match === null) return undefined;
+  const [, six, four, port = '69'] = match;
+  if (six !== undefined) return [`[${six}]:${port}`];
+  if (four !== '') return [`${four}:${port}`];
+  return [...(families === '6' ? [] : [`0.0.0.0:${port}`]), ...(families === '4' ? [] : [`[::]:${port}`])];
+}
+
+/** @param text of the file. @throws UsageError for one that names no folder. */
+export function readTftpdHpa(text: string, { file, mapFile, readMap }: TftpdOptions): CarriedConfig {
+  const said = assignments(text);
+  const remarks: string[] = [];
+  const key = said.has('TFTP_OPTIONS') || said.has('TFTP_DIRECTORY') ? 'TFTP_OPTIONS' : 'OPTIONS';
+  const { value = '', line = 1 } = said.get(key) ?? {};
+  const remark = (option: string, why: string): void =>
+    void remarks.push(`${file}:${line}: ${option}: not carried over: ${why}`);
+  const { given, rest, unknown } = optionsOf(value.split(/\s+/).filter((word) => word !== ''));
+  const last = (letter: string): string | undefined => given.findLast((one) => one.letter === letter)?.value;
+  const folders = [...(said.get('TFTP_DIRECTORY')?.value.split(/\s+/) ?? []), ...rest].filter((word) => word !== '');
+  const [root] = folders;
+  if (root === undefined) throw new UsageError(`${file}: expected TFTP_DIRECTORY="DIR", got none`);
+
+  for (const word of unknown) remark(word, 'an option that tftpd(8) does not name');
+  for (const more of folders.slice(1)) remark(more, 'Reveille has one root');
+  for (const { letter, value: name } of given) {
+    if (letter === 'r' && !REFUSED_ANYWAY.has(name)) remark(`--refuse ${name}`, 'Reveille grants what it knows');
+    else if (WHY[letter] !== undefined) remark(`-${letter}`, WHY[letter]);
+  }
+  if (last('p') === undefined) {
+    remarks.push(
+      `${file}: tftpd sends files alone that everyone may read; Reveille sends those that its user may read`,
+    );
+  }
+
+  const address = last('a') ?? said.get('TFTP_ADDRESS')?.value ?? ':69';
+  const families = last('4') === undefined ? (last('6') === undefined ? '' : '6') : '4';
+  const listen = listenOf(address, families);
+  if (listen === undefined) remark(address, 'expected an address and a port in numbers');
+  const blocksize = /^[0-9]+$/.exec(last('B') ?? '')?.[0];
+  const ports = /^([0-9]+):([0-9]+)$/.exec(last('R') ?? '');
+  // Without -s names are absolute, and the folder is what they may begin with.
+  const prefix = last('s') === undefined ? root.replace(/\/+$/, '') : undefined;
+  const map = mapFile ?? last('m');
+  const rules: MapRules = readMapFile(map === undefined ? '' : readMap(map), { file: map ?? file, prefix });
+  if (rules.routes.length > 0 && map !== undefined) {
+    remarks.push(
+      `${map}: a rule for names with a slash in front is for those without one too, and the other way round`,
+    );
+  }
+  return {
+    from: [file, ...(map === undefined ? [] : [map])],
+    settings: {
+      root,
+      ...(listen === undefined ? {} : { listen }),
+      ...(blocksize === undefined ? {} : { maxBlksize: Number(blocksize) }),
+      ...(ports === null ? {} : { dataPorts: `${ports[1]}-${ports[2]}` }),
+    },
+    routes: rules.routes,
+    remarks: [...remarks, ...rules.remarks],
+  };
+}

@@ -1,0 +1,182 @@
+/** Configs made from those of tftpd-hpa and dnsmasq: what they say, what is told, and that this server takes them. */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { type CarriedConfig, carriedYaml } from '../../src/config/carried-config.ts';
+import { readConfig } from '../../src/config/config-file.ts';
+import { readDnsmasqConf } from '../../src/config/dnsmasq-conf.ts';
+import { readTftpdHpa } from '../../src/config/tftpd-hpa.ts';
+import { folder, Reveille } from '../support/reveille.ts';
+
+/** The settings as a server reads them. */
+function taken(config: CarriedConfig): Record<string, unknown> {
+  const file = join(folder(), 'reveille.yaml');
+  writeFileSync(file, carriedYaml(config));
+  return { ...readConfig(file).values };
+}
+
+const DEBIAN = `# /etc/default/tftpd-hpa
+
+TFTP_USERNAME="tftp"
+TFTP_DIRECTORY="/srv/tftp"
+TFTP_ADDRESS=":69"
+TFTP_OPTIONS="--secure"
+`;
+
+function tftpd(text: string, map = '', mapFile?: string): CarriedConfig {
+  return readTftpdHpa(text, { file: 'f', mapFile, readMap: () => map });
+}
+
+describe('the config made from /etc/default/tftpd-hpa', () => {
+  it('serves what Debian has by default', () => {
+    const config = tftpd(DEBIAN);
+    expect(taken(config)).toEqual({
+      root: '/srv/tftp',
+      listen: [
+        { address: '0.0.0.0', port: 69 },
+        { address: '::', port: 69 },
+      ],
+    });
+    expect(config.remarks).toEqual([
+      'f: tftpd sends files alone that everyone may read; Reveille sends those that its user may read',
+    ]);
+  });
+
+  it('has what options say, in every spelling', () => {
+    const options =
+      '-4 -csp --blocksize 1468 -R49152:49999 --map-file=/etc/m -r timeout --verbose -T 500000 --refuse=tsize';
+    const text = DEBIAN.replace('--secure', options).replace(':69', '192.0.2.1:1069');
+    const config = tftpd(text, 'r ^a$ b\nr c d\n');
+    expect(taken(config)).toEqual({
+      root: '/srv/tftp',
+      listen: [{ address: '192.0.2.1', port: 1069 }],
+      maxBlksize: 1468,
+      dataPorts: { from: 49_152, to: 49_999 },
+      routes: [{ match: 'a', rewrite: 'b' }],
+    });
+    expect(config.remarks).toEqual([
+      'f:6: -c: not carried over: uploads: Reveille only sends files',
+      'f:6: -T: not carried over: Reveille finds the time to a resend by itself',
+      'f:6: --refuse tsize: not carried over: Reveille grants what it knows',
+      '/etc/m: a rule for names with a slash in front is for those without one too, and the other way round',
+      '/etc/m:2: r c d: not carried over: it is for a place anywhere in a name',
+    ]);
+    expect(carriedYaml(config)).toContain(
+      '# - /etc/m:2: r c d: not carried over: it is for a place anywhere in a name\n',
+    );
+  });
+
+  it.each([
+    ['[::1]:69', '', [{ address: '::1', port: 69 }]],
+    ['192.0.2.1', '', [{ address: '192.0.2.1', port: 69 }]],
+    [':70', '-6 ', [{ address: '::', port: 70 }]],
+    [':70', '--ipv4 ', [{ address: '0.0.0.0', port: 70 }]],
+  ])('listens at %s %s', (address, option, listen) => {
+    const text = DEBIAN.replace(':69', address).replace('--secure', `${option}--secure`);
+    expect(taken(tftpd(text))).toMatchObject({ listen });
+  });
+
+  it('takes absolute names where the root is not changed, and old files with OPTIONS', () => {
+    const text = 'OPTIONS="-l /var/lib/tftpboot /srv/more -x"\nRUN_DAEMON=yes\n';
+    const config = tftpd(text, 'r ^[^/] /var/lib/tftpboot/\\0\n', 'map');
+    expect(taken(config)).toMatchObject({
+      root: '/var/lib/tftpboot',
+      routes: [{ match: 'var/lib/tftpboot/{path*}', rewrite: '{path*}' }],
+    });
+    expect(config.remarks).toContain('f:1: /srv/more: not carried over: Reveille has one root');
+    expect(config.remarks).toContain('f:1: -x: not carried over: an option that tftpd(8) does not name');
+  });
+
+  it('is none without a folder', () => {
+    expect(() => tftpd('TFTP_ADDRESS=":69"\n')).toThrow('f: expected TFTP_DIRECTORY="DIR", got none');
+  });
+});
+
+const DNSMASQ = `# DHCP and TFTP
+interface=eth1            # the racks
+dhcp-range=192.0.2.100,192.0.2.199
+enable-tftp
+tftp-root=/srv/tftp/
+tftp-lowercase
+tftp-max=400
+tftp-mtu=1400
+tftp-port-range=49152,49999
+tftp-no-fail
+listen-address=192.0.2.1,2001:db8::1,host
+tftp-secure
+tftp-unique-root=mac
+tftp-single-port
+tftp-no-blocksize
+tftp-root=/srv/other,eth2
+`;
+
+describe('the config made from dnsmasq.conf', () => {
+  it('has what its TFTP options say', () => {
+    const config = readDnsmasqConf(DNSMASQ.replace('tftp-no-blocksize\n', ''), 'd');
+    expect(taken(config)).toEqual({
+      root: '/srv/tftp',
+      caseInsensitive: true,
+      sessions: 400,
+      dataPorts: { from: 49_152, to: 49_999 },
+      listen: [
+        { address: '192.0.2.1', port: 69 },
+        { address: '2001:db8::1', port: 69 },
+      ],
+      maxBlksize: 1368,
+      routes: [{ match: 'srv/tftp/{path*}', rewrite: '{path*}' }],
+    });
+  });
+
+  it('says what they said besides', () => {
+    const config = readDnsmasqConf(DNSMASQ, 'd');
+    expect(taken(config)).toMatchObject({ maxBlksize: 512 });
+    expect(config.remarks).toEqual([
+      'd:2: interface=eth1: not carried over: name the addresses of the interface under listen',
+      'd:11: listen-address=host: not carried over: expected an address in numbers',
+      'd:12: tftp-secure: not carried over: Reveille sends every file that its user may read, whoever owns it',
+      'd:13: tftp-unique-root=mac: not carried over: a root of its own for each client',
+      'd:14: tftp-single-port: not carried over: Reveille answers each transfer from a port of its own (see dataPorts)',
+      'd:15: tftp-no-blocksize: not carried over: the option is granted, with blocks of 512 bytes at most',
+      'd:16: tftp-root=/srv/other,eth2: not carried over: a root for one interface alone',
+      'd: take enable-tftp out of it: only one program can have the port',
+    ]);
+  });
+
+  it.each([
+    ['tftp-root=/srv\n', 'd: expected enable-tftp, got none'],
+    ['enable-tftp\n#tftp-root=/srv\n', 'd: expected tftp-root=DIR for all interfaces, got none'],
+  ])('is none of %j', (text, message) => {
+    expect(() => readDnsmasqConf(text, 'd')).toThrow(message);
+  });
+});
+
+describe('reveille init', () => {
+  it('writes the config that tftpd-hpa and its map file make, and says what is not in it', async () => {
+    const top = folder();
+    mkdirSync(join(top, 'root'));
+    writeFileSync(join(top, 'tftpd-hpa'), DEBIAN.replace('/srv/tftp', join(top, 'root')));
+    writeFileSync(join(top, 'map'), 'r ^old/ new/\nr \x1b[2J b\n');
+    const args = ['init', 'made', '--from-tftpd-hpa', 'tftpd-hpa', '--map', 'map'];
+    const made = await new Reveille(args, { cwd: top }).ended;
+    expect(made).toMatchObject({ code: 0, stderr: '' });
+    expect(made.stdout).toContain('map:2: r \\x1b[2J b: not carried over: ');
+    expect(made.stdout).toMatch(/^Next: reveille validate --config made\/reveille\.yaml; /m);
+    const config = join(top, 'made/reveille.yaml');
+    expect(readFileSync(config, 'utf8')).not.toContain('\x1b');
+    const valid = await new Reveille(['validate', '--config', config]).ended;
+    expect(valid).toMatchObject({ code: 0, stderr: '' });
+    // Nothing is overwritten.
+    expect((await new Reveille(args, { cwd: top }).ended).code).toBe(2);
+  });
+
+  it.each([
+    [['--map', 'm'], '--map: expected --from-tftpd-hpa with it'],
+    [['--from-tftpd-hpa', 'a', '--from-dnsmasq', 'b'], 'init: expected --from-tftpd-hpa or --from-dnsmasq, got both'],
+    [['--from-dnsmasq', '/nowhere'], '--from-dnsmasq: expected a file, got "/nowhere" (ENOENT)'],
+  ])('turns down %j in one line', async (args, line) => {
+    const top = folder();
+    const ended = await new Reveille(['init', ...args], { cwd: top }).ended;
+    expect(ended).toMatchObject({ code: 2, stdout: '', stderr: `reveille: ${line}\n` });
+    expect(existsSync(join(top, 'reveille.yaml'))).toBe(false);
+  });
+});
