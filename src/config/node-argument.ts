@@ -1,17 +1,25 @@
 /** How a person writes the name of a node, made the one way that pins are kept by. */
 import { isIP } from 'node:net';
-import { ipNode, macNode, NODE_KINDS, type NodeId, serialNode, uuidNode } from '../boot-set/node/node-identity.ts';
+import {
+  anyMacNode,
+  ipNode,
+  macNode,
+  NODE_KINDS,
+  type NodeId,
+  serialNode,
+  uuidNode,
+} from '../boot-set/node/node-identity.ts';
 import { showValue } from '../text/escape.ts';
 import { UsageError } from './usage-error.ts';
 
-/** Six bytes without separators, or in groups of four digits as network gear writes them. */
-const GROUPED_MAC = /^(?:[0-9a-f]{12}|(?:[0-9a-f]{4}\.){2}[0-9a-f]{4})$/i;
+/** Six bytes (or InfiniBand's eight) without separators, or in groups of four digits as network gear writes them. */
+const GROUPED_MAC = /^(?:[0-9a-f]{12}(?:[0-9a-f]{4})?|(?:[0-9a-f]{4}\.){2,3}[0-9a-f]{4})$/i;
 
 /** A name without its kind, which its form tells. */
 function nodeByForm(text: string): NodeId | undefined {
   if (isIP(text) > 0) return ipNode(text);
-  const digits = GROUPED_MAC.test(text) ? text.replaceAll('.', '').match(/../g)!.join(':') : text;
-  return macNode(digits) ?? uuidNode(text) ?? (/^[0-9a-f]{8}$/i.test(text) ? serialNode(text) : undefined);
+  const mac = GROUPED_MAC.test(text) ? anyMacNode(text) : macNode(text);
+  return mac ?? uuidNode(text) ?? (/^[0-9a-f]{8}$/i.test(text) ? serialNode(text) : undefined);
 }
 
 /**

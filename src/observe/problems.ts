@@ -34,7 +34,10 @@ interface Kept {
 export function withoutNode(file: string): string {
   return file
     .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi, '{uuid}')
-    .replace(/(?<![0-9a-f])(?:[0-9a-f]{2}[-:]){5}[0-9a-f]{2}(?![-:]?[0-9a-f])/gi, '{mac}')
+    .replace(
+      /(?<![0-9a-f])(?:20[-:](?:[0-9a-f]{2}[-:]){2})?(?:[0-9a-f]{2}[-:]){5}[0-9a-f]{2}(?![-:]?[0-9a-f])/gi,
+      '{mac}',
+    )
     .replace(/(pxelinux\.cfg\/|grub\.cfg-)[0-9A-F]{1,8}$/, '$1{hexip}')
     .replace(/(?<![0-9.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9.])/g, '{ip}');
 }

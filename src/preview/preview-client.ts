@@ -3,7 +3,7 @@
  * tables of nodes.
  */
 import { isIP } from 'node:net';
-import { macNode, type NodeId, serialNode, uuidNode } from '../boot-set/node/node-identity.ts';
+import { anyMacNode, type NodeId, serialNode, uuidNode } from '../boot-set/node/node-identity.ts';
 import { showValue } from '../text/escape.ts';
 import { UsageError } from '../config/usage-error.ts';
 
@@ -18,16 +18,10 @@ export interface PreviewClient {
 
 export const PREVIEW_CLIENT_KEYS = ['ip', 'local', 'mac', 'uuid', 'serial'] as const;
 
-/** Any spelling: with colons, dashes, dots or nothing between. */
-function macOf(text: string): NodeId | undefined {
-  const digits = text.replace(/[-:.]/g, '');
-  return /^[0-9A-Fa-f]{12}$/.test(digits) ? macNode(digits.replace(/..(?!$)/g, '$&:')) : undefined;
-}
-
 /** What a node is called, the best first. */
 export function idsOf({ mac, uuid, serial }: PreviewClient): readonly NodeId[] {
   return [
-    mac === undefined ? undefined : macOf(mac),
+    mac === undefined ? undefined : anyMacNode(mac),
     uuid === undefined ? undefined : uuidNode(uuid),
     serial === undefined ? undefined : serialNode(serial),
   ].filter((id) => id !== undefined);
@@ -36,7 +30,7 @@ export function idsOf({ mac, uuid, serial }: PreviewClient): readonly NodeId[] {
 const EXPECTED: Readonly<Record<(typeof PREVIEW_CLIENT_KEYS)[number], readonly [string, (text: string) => boolean]>> = {
   ip: ['an address', (text) => isIP(text) !== 0],
   local: ['an address', (text) => isIP(text) !== 0],
-  mac: ['the MAC of one machine', (text) => macOf(text) !== undefined],
+  mac: ['the MAC of one machine', (text) => anyMacNode(text) !== undefined],
   uuid: ['the UUID of one machine', (text) => uuidNode(text) !== undefined],
   serial: ['a serial number', (text) => /^[0-9A-Za-z._-]{1,64}$/.test(text)],
 };

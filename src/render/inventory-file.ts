@@ -7,7 +7,7 @@ import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { glob } from '../text/glob.ts';
 import { isSameKey, keepText } from '../text/yaml-place.ts';
-import { ipNode, macNode, serialNode, uuidNode } from '../boot-set/node/node-identity.ts';
+import { anyMacNode, ipNode, serialNode, uuidNode } from '../boot-set/node/node-identity.ts';
 import type { PackedInventory } from './jobs.ts';
 import { INVENTORY_BYTES } from './limits.ts';
 import { readPlainMap } from './plain-yaml.ts';
@@ -33,15 +33,14 @@ function oneOrMore<T extends z.ZodType>(item: T): z.ZodUnion<[T, z.ZodArray<T>]>
 }
 
 const mac = identifier.transform((written, context) => {
-  const digits = written.replace(/[-:.]/g, '');
-  const node = /^[0-9A-Fa-f]{12}$/.test(digits) ? macNode(digits.replace(/..(?!$)/g, '$&:')) : undefined;
+  const node = anyMacNode(written);
   if (node === undefined) context.addIssue(`expected the MAC of one machine, got ${JSON.stringify(written)}`);
   return node?.slice('mac:'.length) ?? '';
 });
 const uuid = identifier.transform((written, context) => {
   const node = uuidNode(written);
   if (node === undefined) context.addIssue(`expected the UUID of one machine, got ${JSON.stringify(written)}`);
-  return node?.slice('uuid:'.length) ?? '';
+  return written.toLowerCase();
 });
 const address = z.union([z.ipv4('expected an address'), z.ipv6('expected an address')]);
 const serial = word.transform((digits) => digits.toLowerCase());
@@ -149,7 +148,7 @@ function merge(data: unknown, file: string): PackedInventory {
     const ids = [
       `name:${name}`,
       ...full.mac.map((text) => `mac:${text}`),
-      ...(full.uuid === undefined ? [] : [`uuid:${full.uuid}`]),
+      ...(full.uuid === undefined ? [] : [uuidNode(full.uuid)!]),
       ...(full.serial === undefined ? [] : [serialNode(full.serial)]),
       ...full.address.map(ipNode),
     ];

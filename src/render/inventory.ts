@@ -2,7 +2,7 @@
  * The nodes of a rack by what names them, in the main thread. Nodes stay packed until one is asked for, so that taking
  * over ten thousand of them holds nobody up. Reads no files.
  */
-import type { NodeId } from '../boot-set/node/node-identity.ts';
+import { type NodeId, uuidNode } from '../boot-set/node/node-identity.ts';
 import type { PackedInventory } from './jobs.ts';
 import type { Inventory, InventoryNode } from './types.ts';
 
@@ -28,7 +28,7 @@ export class NodeInventory implements Inventory {
   }
 
   find(id: NodeId): InventoryNode | undefined {
-    const index = this.#byId.get(id);
+    const index = this.#byId.get(id.startsWith('uuid:') ? (uuidNode(id.slice('uuid:'.length)) ?? id) : id);
     return index === undefined ? undefined : this.#node(index);
   }
 

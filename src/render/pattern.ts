@@ -4,7 +4,7 @@
  * name between them, and take seconds for a hostile one. Here each part looks at each place of a name once.
  */
 import { foldCase } from '../content/name.ts';
-import { ipNode, macNode, type NodeId, serialNode, uuidNode } from '../boot-set/node/node-identity.ts';
+import { anyMacNode, ipNode, macNode, type NodeId, serialNode, uuidNode } from '../boot-set/node/node-identity.ts';
 
 export type Captures = Readonly<Record<string, string>>;
 
@@ -55,8 +55,7 @@ function value(id: NodeId | undefined): string | undefined {
 }
 
 function macOf(text: string): string | undefined {
-  const digits = text.replace(/[^0-9A-Fa-f]/g, '');
-  return value(macNode(digits.replace(/..(?!$)/g, '$&:')));
+  return value(anyMacNode(text));
 }
 
 function uuidOf(text: string): string {
@@ -70,7 +69,11 @@ function ipv4Of(text: string): string | undefined {
 
 const CAPTURES: Readonly<Record<string, Capture>> = {
   mac: {
+    // Eight bytes are the GUID of an InfiniBand port.
     ends: oneOf(
+      `(?:${HEX}{2}-){7}${HEX}{2}`,
+      `(?:${HEX}{2}:){7}${HEX}{2}`,
+      `${HEX}{16}`,
       `(?:${HEX}{2}-){5}${HEX}{2}`,
       `(?:${HEX}{2}:){5}${HEX}{2}`,
       `(?:${HEX}{4}\\.){2}${HEX}{4}`,

@@ -4,6 +4,7 @@
  * an observer does with the events that it is told.
  */
 import { InterfaceNames } from '../boot-set/node/interface-names.ts';
+import { inOtherOrder } from '../boot-set/node/node-identity.ts';
 import { asBytes, asText, cleanName, exactPath, filledPath, textPath } from '../content/name.ts';
 import type { Answer, BootRequest, Content, Denied, Missing, NotMine } from '../content/types.ts';
 import { shareBytes } from '../bytes/shared-bytes.ts';
@@ -52,6 +53,7 @@ export class RouteSet {
   readonly #interfaces: InterfaceNames;
   readonly #serving: RouteObserver;
   readonly #serve: MakeText = (route, asked) => this.#texts.serve(route, asked);
+  #isOrderTold = false;
   #inUse = 0;
   #whenUnused: (() => void) | undefined;
 
@@ -230,7 +232,20 @@ export class RouteSet {
 
   #asked({ client, local, mode }: BootRequest, name: string, captures: Captures): Asked {
     const ids = idsOf(captures);
-    return { request: { name, client, local, mode, captures }, ids, node: this.#nodeOf(ids, client) };
+    const node = this.#nodeOf(ids, client);
+    if (captures['uuid'] !== undefined && node?.uuid !== undefined) this.#compareOrder(captures['uuid'], node);
+    return { request: { name, client, local, mode, captures }, ids, node };
+  }
+
+  /** Tells, once, that the firmware spells UUIDs in another order of bytes than the inventory. */
+  #compareOrder(asked: string, { name, uuid }: InventoryNode): void {
+    if (this.#isOrderTold || uuid !== inOtherOrder(asked)) return;
+    this.#isOrderTold = true;
+    this.parts.onWarning('a node spells its UUID in the other byte order: both are taken for it', {
+      node: name,
+      uuid,
+      asked,
+    });
   }
 
   /** The node that the name identifies, or, where it identifies none, the node that has the client's address. */

@@ -154,6 +154,19 @@ describe('an inventory', () => {
     });
   });
 
+  it('has a node by its UUID in either order of bytes, and by the GUID of its InfiniBand port', () => {
+    const uuid = '7DE9B665-EA68-935A-906F-433F867B7748';
+    const inventory = read(`nodes:\n  - name: a\n    uuid: ${uuid}\n    mac: 00-02-c9-03-00-0b-8c-a1\n`);
+    for (const spelled of [uuid.toLowerCase(), '65b6e97d-68ea-5a93-906f-433f867b7748']) {
+      expect(inventory.find(`uuid:${spelled}`)?.name).toBe('a');
+    }
+    // As it is written there.
+    expect(inventory.named('a')?.uuid).toBe(uuid.toLowerCase());
+    expect(inventory.find('mac:00:02:c9:03:00:0b:8c:a1')?.name).toBe('a');
+    const twice = `nodes:\n  - name: a\n    uuid: ${uuid}\n  - name: b\n    uuid: 65b6e97d-68ea-5a93-906f-433f867b7748\n`;
+    expect(() => read(twice)).toThrow(':4: uuid 65b6e97d-68ea-5a93-906f-433f867b7748 is already that of a');
+  });
+
   it('gives a node by a MAC or an address that YAML takes for a number', () => {
     expect(read('nodes:\n  - name: a\n    mac: 525400123456\n').find('mac:52:54:00:12:34:56')?.name).toBe('a');
     const sexagesimal = '%YAML 1.1\n---\nnodes:\n  - name: a\n    mac: 10:20:30:40:50:10\n';

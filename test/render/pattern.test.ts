@@ -74,6 +74,13 @@ describe('a pattern', () => {
     ['', 'expected a name'],
   ])('%s is refused', (pattern, message) => expect(() => parsePattern(pattern)).toThrow(message));
 
+  it.each(['20-00-02-c9-03-00-0b-8c-a1', '20-00:02:C9:03:00:0B:8C:A1', '20-0002c903000b8ca1'])(
+    'takes the GUID of an InfiniBand port for a MAC: %s',
+    (text) => {
+      expect(match('pxelinux.cfg/20-{mac}', `pxelinux.cfg/${text}`)).toEqual({ mac: '00:02:c9:03:00:0b:8c:a1' });
+    },
+  );
+
   it('decides about the longest names at once', () => {
     const before = performance.now();
     match('{name}-{serial}/x', `${'-a'.repeat(127)}/${'y'.repeat(255)}`);

@@ -96,6 +96,22 @@ describe('routes', () => {
     expect(desk.routes.stats().outcomes).toMatchObject({ rendered: 1, notMine: 1, empty: 1, refused: 1 });
   });
 
+  it('did not know a node whose firmware spells its UUID in the other byte order: both are it, and that is said once', async () => {
+    const uuid = '65b6e97d-68ea-5a93-906f-433f867b7748';
+    const told: unknown[] = [];
+    const desk = await Desk.open(
+      { 'nodes.yaml': `nodes:\n  - name: n1\n    uuid: ${uuid}\n`, 'a.liquid': '{{ node.name }} {{ node.uuid }}' },
+      [{ match: 'pxelinux.cfg/{uuid}', template: 'a.liquid' }],
+      { inventory: 'nodes.yaml', onWarning: (_, detail) => void told.push(detail) },
+    );
+    const asked = '7de9b665-ea68-935a-906f-433f867b7748';
+    for (const name of [uuid, asked, asked.toUpperCase()]) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other.
+      expect(await desk.read(`pxelinux.cfg/${name}`)).toBe(`n1 ${uuid}`);
+    }
+    expect(told).toEqual([{ node: 'n1', uuid, asked }]);
+  });
+
   it('rewrite names for the routes and sources behind', async () => {
     const desk = await Desk.open({ 'a.liquid': '{{ request.name }}' }, [
       { match: '{path*}/grubx64.efi', rewrite: 'boot/grubx64.efi' },

@@ -3,7 +3,7 @@
  * one. Without memory: the same node and the same rollout always give the same answer, in every process.
  */
 import { createHash } from 'node:crypto';
-import { kindOf, type NodeId } from '../node/node-identity.ts';
+import { inOtherOrder, kindOf, type NodeId } from '../node/node-identity.ts';
 import type { ChannelRecord, RolloutRecord } from '../store/records.ts';
 import { glob } from '../../text/glob.ts';
 
@@ -24,7 +24,10 @@ function matches(pattern: string, value: string, key: string): boolean {
 function isSelected(select: NonNullable<RolloutRecord['select']>, ids: readonly NodeId[], labelsOf: LabelsOf): boolean {
   return Object.entries(select).every(([key, pattern]) => {
     const id = ids.find((known) => kindOf(known) === key);
-    if (id !== undefined) return matches(pattern, id.slice(key.length + 1), key);
+    if (id !== undefined) {
+      const value = id.slice(key.length + 1);
+      return matches(pattern, value, key) || (key === 'uuid' && matches(pattern, inOtherOrder(value), key));
+    }
     return ids.some((known) => {
       const value = labelsOf(known)?.[key];
       return value !== undefined && matches(pattern, value, key);

@@ -17,6 +17,9 @@ export type NodeId = string;
 const SPACED_MAC =
   /(?<![0-9a-z])(?<!(?<![g-z])[0-9a-f]{2}[-:])(?:[0-9a-f]{2}([-:]))?((?:[0-9a-f]{2}[-:]){5}[0-9a-f]{2})(?![-:]?[0-9a-f])/;
 const SEVEN_BYTES = /^(?:01|06)[-:]/;
+/** The same of InfiniBand: hardware type 0x20, and the eight bytes of the port's GUID. */
+const INFINIBAND =
+  /(?<![0-9a-z])(?<!(?<![g-z])[0-9a-f]{2}[-:])20([-:])((?:[0-9a-f]{2}\1){7}[0-9a-f]{2})(?![-:]?[0-9a-f])/;
 /**
  * Twelve digits without separators are a MAC only where loaders put one: alone between slashes (and before an ending),
  * or after `mac-`, `cfg-` and the like. Elsewhere they are more likely part of a kernel's version, and a machine taken
@@ -27,21 +30,50 @@ const UUID = /(?<![0-9a-f])([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9
 const SERIAL = /^([0-9a-f]{8})\//;
 
 /** What boards have whose maker left the field as it was: many machines, one UUID. */
-const SHARED_UUIDS: ReadonlySet<string> = new Set([
-  '00000000-0000-0000-0000-000000000000',
-  'ffffffff-ffff-ffff-ffff-ffffffffffff',
-  '00020003-0004-0005-0006-000700080009',
-  '03000200-0400-0500-0006-000700080009',
-  '12345678-1234-5678-90ab-cddeefaabbcc',
-]);
+const SHARED_UUIDS: ReadonlySet<string> = new Set(
+  [
+    '00000000-0000-0000-0000-000000000000',
+    'ffffffff-ffff-ffff-ffff-ffffffffffff',
+    '03000200-0400-0500-0006-000700080009',
+    '12345678-1234-5678-90ab-cddeefaabbcc',
+  ].flatMap((uuid) => [uuid, inOtherOrder(uuid)]),
+);
 
-/** @param digits twelve. @returns undefined for what is no machine's: groups (I/G bit set) and zeros. */
+/** A UUID with the bytes of its first three fields in the other order: SMBIOS has them little-endian, RFC 9562 big-endian. */
+export function inOtherOrder(uuid: string): string {
+  return uuid.replace(
+    /^(..)(..)(..)(..)-(..)(..)-(..)(..)/,
+    (_, a: string, b: string, c: string, d: string, e: string, f: string, g: string, h: string) =>
+      `${d}${c}${b}${a}-${f}${e}-${h}${g}`,
+  );
+}
+
+/** Whether it has the version of a UUID where that stands (RFC 9562 §4.2): in the other order it mostly has not. */
+function hasVersion(uuid: string): boolean {
+  return /^[1-8]$/.test(uuid[14]!);
+}
+
+/** The id of a machine whose firmware and loaders may spell its UUID in either order: one for both. */
+function uuidId(uuid: string): NodeId | undefined {
+  if (SHARED_UUIDS.has(uuid)) return undefined;
+  const other = inOtherOrder(uuid);
+  if (hasVersion(uuid) !== hasVersion(other)) return `uuid:${hasVersion(uuid) ? uuid : other}`;
+  // Dell's, which have both: the form that dmidecode and PXELINUX show begins with 4c4c4544.
+  return `uuid:${uuid > other ? uuid : other}`;
+}
+
+/**
+ * @param digits twelve, or sixteen of an InfiniBand port.
+ * @returns undefined for what is no machine's: groups (I/G bit set) and zeros.
+ */
 function macFrom(digits: string): NodeId | undefined {
-  if (digits === '000000000000' || (Number.parseInt(digits[1]!, 16) & 1) === 1) return undefined;
+  if (/^0+$/.test(digits) || (Number.parseInt(digits[1]!, 16) & 1) === 1) return undefined;
   return `mac:${digits.match(/../g)!.join(':')}`;
 }
 
 function spacedMac(text: string): NodeId | undefined {
+  const guid = INFINIBAND.exec(text)?.[2];
+  if (guid !== undefined) return macFrom(guid.replace(/[-:]/g, ''));
   const found = SPACED_MAC.exec(text);
   if (found === null) return undefined;
   const whole = found[0];
@@ -66,7 +98,8 @@ export function nodesInPath(path: string, file?: string): readonly NodeId[] {
   const mac = spacedMac(text) ?? (bare === undefined ? undefined : macFrom(bare));
   if (mac !== undefined) nodes.push(mac);
   const uuid = UUID.exec(text)?.[1];
-  if (uuid !== undefined && !SHARED_UUIDS.has(uuid)) nodes.push(`uuid:${uuid}`);
+  const machine = uuid === undefined ? undefined : uuidId(uuid);
+  if (machine !== undefined) nodes.push(machine);
   const serial = SERIAL.exec(text)?.[1] ?? (file === undefined ? undefined : SERIAL.exec(file.toLowerCase())?.[1]);
   if (serial !== undefined && serial !== '00000000') nodes.push(`serial:${serial}`);
   return nodes;
@@ -94,17 +127,27 @@ export function kindOf(node: NodeId): NodeKind {
   return node.slice(0, node.indexOf(':')) as NodeKind;
 }
 
-/** The MAC of six bytes with `:` or `-` between, such as tables of neighbours and leases hold. */
+/** The MAC of six bytes, or of an InfiniBand port's eight, with `:` or `-` between, such as tables and leases hold. */
 export function macNode(text: string): NodeId | undefined {
-  return /^(?:[0-9a-f]{2}[-:]){5}[0-9a-f]{2}$/i.test(text)
+  return /^(?:[0-9a-f]{2}[-:]){5}(?:(?:[0-9a-f]{2}[-:]){2})?[0-9a-f]{2}$/i.test(text)
     ? macFrom(text.toLowerCase().replace(/[-:]/g, ''))
     : undefined;
 }
 
-/** The id of a UUID in its usual form. @returns undefined for what is none, and for those that many machines have. */
+/** The same in any spelling: with colons, dashes, dots or nothing between. */
+export function anyMacNode(text: string): NodeId | undefined {
+  const digits = text.toLowerCase().replace(/[-:.]/g, '');
+  return /^[0-9a-f]{12}(?:[0-9a-f]{4})?$/.test(digits) ? macFrom(digits) : undefined;
+}
+
+/**
+ * The id of a UUID in its usual form, the same in either order of its bytes.
+ *
+ * @returns undefined for what is none, and for those that many machines have.
+ */
 export function uuidNode(text: string): NodeId | undefined {
   const uuid = text.toLowerCase();
-  return uuid.length === 36 && UUID.test(uuid) && !SHARED_UUIDS.has(uuid) ? `uuid:${uuid}` : undefined;
+  return uuid.length === 36 && UUID.test(uuid) ? uuidId(uuid) : undefined;
 }
 
 export function serialNode(text: string): NodeId {
@@ -120,6 +163,7 @@ export function behindNodeFolder(file: string): string | undefined {
     /^[0-9a-f]{8}$/.test(folder) ||
     /^(?:01)?[0-9a-f]{12}$/.test(folder) ||
     /^(?:(?:01|06)[-:])?(?:[0-9a-f]{2}[-:]){5}[0-9a-f]{2}$/.test(folder) ||
+    /^20[-:](?:[0-9a-f]{2}[-:]){7}[0-9a-f]{2}$/.test(folder) ||
     (folder.length === 36 && UUID.test(folder));
   return isNode ? file.slice(slash + 1) : undefined;
 }

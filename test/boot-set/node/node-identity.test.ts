@@ -1,9 +1,10 @@
 /** What a name tells of the machine that asks for it. */
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { behindNodeFolder, kindOf, macNode, nodesInPath } from '../../../src/boot-set/node/node-identity.ts';
+import { behindNodeFolder, kindOf, macNode, nodesInPath, uuidNode } from '../../../src/boot-set/node/node-identity.ts';
 
 const MAC = 'mac:52:54:00:12:34:56';
+const GUID = 'mac:00:02:c9:03:00:0b:8c:a1';
 const UUID = '65b6e97d-68ea-5a93-906f-433f867b7748';
 
 describe('a name', () => {
@@ -27,6 +28,10 @@ describe('a name', () => {
     ['9FFEFDEF/config.txt', ['serial:9ffefdef']],
     ['dc-a6-32-01-02-03/start4.elf', ['mac:dc:a6:32:01:02:03']],
     [`boot/52-54-00-12-34-56/${UUID}`, [MAC, `uuid:${UUID}`]],
+    // InfiniBand: hardware type 0x20, and the port's GUID.
+    ['pxelinux.cfg/20-00-02-c9-03-00-0b-8c-a1', [GUID]],
+    ['grub/grub.cfg-20:00:02:C9:03:00:0B:8C:A1', [GUID]],
+    ['20-00-02-c9-03-00-0b-8c-a1/linux', [GUID]],
   ])('%s names its machine', (path, nodes) => {
     expect(nodesInPath(path)).toEqual(nodes);
   });
@@ -42,6 +47,9 @@ describe('a name', () => {
     ['boot/vmlinuz-6.8.0-0123456789ab'],
     ['boot/linux-2024-01-02-03-04-05-06-07'],
     ['set/01-02-03-04-05-06-07-08'],
+    ['pxelinux.cfg/20-00-00-00-00-00-00-00-00'],
+    ['set/20-01-02-03-04-05-06-07-08-09'],
+    ['pxelinux.cfg/78563412-3412-7856-90ab-cddeefaabbcc'],
     ['blobs/sha256/ab52540012345678901234567890123456789012345678901234567890123456'],
     // A group's address, broadcast and zeros are nobody's.
     ['pxelinux.cfg/01-01-00-5e-00-00-01'],
@@ -53,6 +61,31 @@ describe('a name', () => {
     ['52-54:00-12-34-56/x'],
   ])('%s names none', (path) => {
     expect(nodesInPath(path)).toEqual([]);
+  });
+
+  it.each([
+    [UUID, '7de9b665-ea68-935a-906f-433f867b7748'],
+    ['4c4c4544-0042-3510-8052-b4c04f4a3132', '44454c4c-4200-1035-8052-b4c04f4a3132'],
+  ])('names one machine by its UUID in either order of bytes: %s', (uuid, other) => {
+    expect(nodesInPath(`pxelinux.cfg/${other}`)).toEqual([`uuid:${uuid}`]);
+    expect(uuidNode(other.toUpperCase())).toBe(uuidNode(uuid));
+  });
+
+  it('names one machine in either order, and no two: whatever the UUID', () => {
+    const hex = fc.integer({ min: 0, max: 255 }).map((byte) => byte.toString(16).padStart(2, '0'));
+    fc.assert(
+      fc.property(fc.array(hex, { minLength: 16, maxLength: 16 }), (bytes) => {
+        const write = (order: readonly number[]): string =>
+          order
+            .map((at) => bytes[at])
+            .join('')
+            .replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+        const rest = [8, 9, 10, 11, 12, 13, 14, 15];
+        const [one, other] = [write([0, 1, 2, 3, 4, 5, 6, 7, ...rest]), write([3, 2, 1, 0, 5, 4, 7, 6, ...rest])];
+        expect(uuidNode(one)).toBe(uuidNode(other));
+        expect([`uuid:${one}`, `uuid:${other}`]).toContain(uuidNode(one));
+      }),
+    );
   });
 
   it('may have a serial as the first folder behind a boot set', () => {
