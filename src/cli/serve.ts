@@ -60,6 +60,7 @@ export function addServe(program: Command, context: CommandContext, done: (code:
       flag('--data-ports', KINDS.dataPorts),
     )
     .option('--listen-on-each-address', 'listen on each local address by itself (linux engine; others always do)')
+    .option('--answer-broadcast', 'answer requests sent to broadcast addresses too')
     .option('--cache-bytes <SIZE>', 'memory for contents (default: 2GiB)', flag('--cache-bytes', KINDS.cacheBytes))
     .option(
       '--memory-limit <SIZE>',

@@ -38,6 +38,8 @@ export interface Settings {
   readonly dataPorts: { readonly from: number; readonly to: number } | undefined;
   /** Linux engine: a listening socket for each local address instead of one for all. */
   readonly listenOnEachAddress: boolean;
+  /** Answer requests sent to broadcast addresses. */
+  readonly answerBroadcast: boolean;
   /** Memory for the contents of files, in bytes; 0 keeps nothing that no transfer reads. */
   readonly cacheBytes: number;
   /** Bytes of contents being read and kept together, never exceeded. */
@@ -117,6 +119,7 @@ export const SETTING_KINDS: { readonly [K in keyof Settings]: ValueKind<NonNulla
   engine: oneOf(['auto', 'linux', 'portable']),
   dataPorts: portRange,
   listenOnEachAddress: yesOrNo,
+  answerBroadcast: yesOrNo,
   cacheBytes: size('a size such as 512MiB or 2GiB'),
   memoryLimit: size('a size such as 512MiB or 2GiB'),
   sessions: wholeNumber(1, 1_000_000),
@@ -187,6 +190,7 @@ export function defaultSettings(): Settings {
     engine: 'auto',
     dataPorts: undefined,
     listenOnEachAddress: false,
+    answerBroadcast: false,
     cacheBytes: 2 * 2 ** 30,
     memoryLimit: defaultMemoryLimit(),
     sessions: 10_000,

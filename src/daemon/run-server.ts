@@ -242,6 +242,7 @@ class ServerRun {
       engine: settings.engine,
       ...(settings.dataPorts === undefined ? {} : { dataPorts: settings.dataPorts }),
       listenOnEachAddress: settings.listenOnEachAddress,
+      answerBroadcast: settings.answerBroadcast,
       workers: settings.workers,
       limits: serverLimits(settings),
       mayAsk: mayAsk(settings.clients),

@@ -11,6 +11,8 @@ export interface LocalAddress {
   readonly mtu: number;
   /** Whether its interface leads to this machine alone. */
   readonly isLoopback: boolean;
+  /** Of an IPv4 address: its network's mask as a number of 32 bits, and the address of everybody in it. */
+  readonly network?: { readonly mask: number; readonly broadcast: string } | undefined;
 }
 
 /** Ethernet's: what we go by when an interface does not say. */
@@ -38,9 +40,28 @@ export function localAddresses(): LocalAddress[] {
         family: info.family === 'IPv6' ? 6 : 4,
         mtu,
         isLoopback: info.internal,
+        network: info.family === 'IPv4' ? networkOf(info.address, info.netmask) : undefined,
       };
     });
   });
+}
+
+function toNumber(address: string): number {
+  return address.split('.').reduce((value, byte) => value * 256 + Number(byte), 0) >>> 0;
+}
+
+/** @returns undefined for a network of one or two addresses, which has no broadcast address (RFC 3021). */
+function networkOf(address: string, netmask: string): LocalAddress['network'] {
+  const mask = toNumber(netmask);
+  const everybody = (toNumber(address) | ~mask) >>> 0;
+  if (mask >= 0xfffffffe) return undefined;
+  return { mask, broadcast: [24, 16, 8, 0].map((shift) => (everybody >>> shift) & 255).join('.') };
+}
+
+/** Whether an IPv4 address is in the network of one of ours. */
+export function isInNetwork(address: string, { address: own, network }: LocalAddress): boolean {
+  if (network === undefined || address.includes(':')) return false;
+  return ((toNumber(own) ^ toNumber(address)) & network.mask) === 0;
 }
 
 /** The largest blksize whose packets leave an interface of this MTU unfragmented. Firmware often can't reassemble. */

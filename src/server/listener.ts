@@ -1,11 +1,12 @@
 /**
  * The ports at which requests arrive: one per local address, so that a reply leaves from the address that was asked
- * and requests sent to broadcast addresses are never heard (RFC 1123 §4.2.3.5). A wildcard follows the machine's
+ * and requests sent to broadcast addresses are not heard (RFC 1123 §4.2.3.5), unless it is told to. A wildcard follows the machine's
  * addresses as they come and go; an address named outright that the machine does not have yet is waited for. Knows no
  * requests: bytes go on as they came.
  */
 import { isIPv6 } from 'node:net';
 import type { Address, Engine, ListeningPort, RequestReceiver } from '../engine/types.ts';
+import { Broadcasts } from './broadcasts.ts';
 import { formatAddress } from '../text/address-text.ts';
 import { isAbsent, type LocalAddress, localAddresses } from './addresses.ts';
 
@@ -20,6 +21,8 @@ export interface ListenerOptions {
   readonly listen: readonly Address[];
   /** Open a socket for each local address, also where the engine could serve a wildcard with one. */
   readonly listenOnEachAddress: boolean;
+  /** Hear requests sent to broadcast addresses as well. Default false. */
+  readonly answerBroadcast?: boolean | undefined;
   readonly receive: RequestReceiver;
   readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
   /** Told of the machine's addresses at the start, and every few seconds while a wildcard is listened on. */
@@ -41,13 +44,17 @@ export class Listener {
   readonly #awaited = new Map<string, Address>();
   /** Addresses that could not be opened: warned of once, tried again at each refresh. */
   readonly #failing = new Set<string>();
+  readonly #broadcasts: Broadcasts | undefined;
   #cancelRefresh: (() => void) | undefined;
   #closed = false;
 
   constructor(options: ListenerOptions) {
     this.#options = options;
     this.#localAddresses = options.localAddresses ?? localAddresses;
-    this.#wildcards = options.engine.wildcards && !options.listenOnEachAddress;
+    const answers = options.answerBroadcast === true;
+    this.#broadcasts = answers ? new Broadcasts(options) : undefined;
+    // A socket for all addresses would hear what those for broadcasts are for.
+    this.#wildcards = options.engine.wildcards && !options.listenOnEachAddress && !answers;
   }
 
   get addresses(): Address[] {
@@ -90,13 +97,15 @@ export class Listener {
   async close(): Promise<void> {
     this.#closed = true;
     this.#cancelRefresh?.();
+    await this.#broadcasts?.close();
     await Promise.all([...this.#ports.values()].map((port) => port.close()));
     this.#ports.clear();
   }
 
   #scheduleRefresh(): void {
     const hasWildcard = this.#options.listen.some(({ address }) => WILDCARDS.has(address));
-    if (this.#closed || (!hasWildcard && this.#awaited.size === 0)) return;
+    const mayChange = hasWildcard || this.#awaited.size > 0 || this.#broadcasts !== undefined;
+    if (this.#closed || !mayChange) return;
     const { clock } = this.#options.engine;
     this.#cancelRefresh = clock.wake(clock.now() + REFRESH_MS, () => {
       void this.#refresh().then(() => this.#scheduleRefresh());
@@ -139,6 +148,12 @@ export class Listener {
   async #refresh(): Promise<Error | undefined> {
     const present = this.#localAddresses();
     this.#options.onAddresses(present);
+    const failure = await this.#followAddresses(present);
+    await this.#broadcasts?.follow([...this.#ports.values()], present);
+    return failure;
+  }
+
+  async #followAddresses(present: readonly LocalAddress[]): Promise<Error | undefined> {
     for (const [key, wanted] of this.#awaited) {
       await this.#tryOpen(wanted);
       const port = this.#ports.get(key);

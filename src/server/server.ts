@@ -40,6 +40,7 @@ export interface ServerParts
   readonly pool: Pool;
   readonly seed: number;
   readonly listenOnEachAddress?: boolean;
+  readonly answerBroadcast?: boolean;
   readonly localAddresses?: () => LocalAddress[];
 }
 
@@ -80,6 +81,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     ...(options.isShared === undefined ? {} : { isShared: options.isShared }),
     ...(options.maxBlksizeOf === undefined ? {} : { maxBlksizeOf: options.maxBlksizeOf }),
     listenOnEachAddress: options.listenOnEachAddress ?? false,
+    answerBroadcast: options.answerBroadcast ?? false,
     engine,
     pool,
     seed: randomInt(1, 0x7fffffff),
@@ -136,6 +138,7 @@ export class TftpServer implements Server {
       engine,
       listen,
       listenOnEachAddress: parts.listenOnEachAddress ?? false,
+      answerBroadcast: parts.answerBroadcast,
       receive: this.#receive,
       onWarning: this.#onWarning,
       onAddresses: (present) => mtus.update(present),

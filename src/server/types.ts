@@ -46,6 +46,8 @@ export interface ServerOptions {
   readonly dataPorts?: { readonly from: number; readonly to: number };
   /** Linux engine: a listening socket for each local address instead of one for all. Default false. */
   readonly listenOnEachAddress?: boolean;
+  /** Answer requests sent to broadcast addresses; each address has a listening socket then. Default false. */
+  readonly answerBroadcast?: boolean;
   /** Worker threads that run transfers, at least 1. */
   readonly workers: number;
   readonly limits: ServerLimits;

@@ -32,6 +32,7 @@ workers: 3
 engine: portable
 dataPorts: 49152-49999
 listenOnEachAddress: true
+answerBroadcast: true
 cacheBytes: 512MiB
 memoryLimit: 4GiB
 sessions: 100
@@ -99,6 +100,7 @@ describe('a config file', () => {
       engine: 'portable',
       dataPorts: { from: 49152, to: 49999 },
       listenOnEachAddress: true,
+      answerBroadcast: true,
       cacheBytes: 512 * 2 ** 20,
       memoryLimit: 4 * 2 ** 30,
       sessions: 100,

@@ -1,7 +1,7 @@
 /**
  * A port for requests. Bound to a wildcard it serves every local address, those added later included: each request
  * comes with the address it was sent to, and replies leave from there. Requests sent to broadcast or multicast
- * addresses are not heard (RFC 1123 §4.2.3.5).
+ * addresses are not heard (RFC 1123 §4.2.3.5), unless it is bound to that very address.
  */
 import { throwLater } from '../throw-later.ts';
 import type { Address, ListeningPort, RequestReceiver } from '../types.ts';
@@ -125,12 +125,14 @@ export class LinuxListening implements Readable, ListeningPort {
     if (at < 0) return undefined;
     const words = this.#ring.words;
     // The two differ when the datagram was sent to a broadcast or multicast address.
-    if (words[(at + IN_PKTINFO.from) >> 2] !== words[(at + IN_PKTINFO.to) >> 2]) return undefined;
+    const isForAll = words[(at + IN_PKTINFO.from) >> 2] !== words[(at + IN_PKTINFO.to) >> 2];
+    if (isForAll && ipv4Text(this.#ring.bytes, at + IN_PKTINFO.to) !== this.local.address) return undefined;
     // Requests by the thousand are for one address or two: those are found without making anything.
-    const word = words[(at + IN_PKTINFO.to) >> 2]!;
+    const from = at + (isForAll ? IN_PKTINFO.from : IN_PKTINFO.to);
+    const word = words[from >> 2]!;
     const known = this.#portsV4.get(word);
     if (known !== undefined) return known;
-    const address = this.#ring.bytes.slice(at + IN_PKTINFO.to, at + IN_PKTINFO.to + 4);
+    const address = this.#ring.bytes.slice(from, from + 4);
     const port = this.#port(ipv4Text(address, 0), () => {
       const info = new Uint8Array(IN_PKTINFO.size);
       info.set(address, IN_PKTINFO.from);
