@@ -8,3 +8,4 @@ export { type BootSetWay, Rehearsal, type RehearsalOptions } from './rehearsal.t
 export type { BootSetsStats, ChannelStats, VersionPins } from './stats.ts';
 export { openStore, type Store } from './store/store.ts';
 export type { LabelsOf } from './boot/version-choice.ts';
+export { unwrittenStore } from './unwritten-store.ts';

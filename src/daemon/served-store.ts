@@ -2,6 +2,8 @@
  * The store as a server has it: opened, served, collected, and closed in this order. Knows settings and their parts; the
  * database is loaded only when there is a store.
  */
+import { constants } from 'node:fs';
+import { access } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { oneByOne } from '../load/one-by-one.ts';
 import type {
@@ -17,6 +19,7 @@ import { BufferCache } from '../content/buffer-cache.ts';
 import type { Engine } from '../engine/types.ts';
 import { CollectionSchedule, type CollectionStats } from './collection-schedule.ts';
 import type { Settings } from '../config/settings.ts';
+import { errorCode } from '../text/error-text.ts';
 import { VerbRunner } from './verb-runner.ts';
 
 const require = createRequire(import.meta.url);
@@ -32,6 +35,16 @@ export interface ServedStoreOptions {
 }
 
 type Parts = typeof import('../boot-set/index.ts');
+type Unwritten = ReturnType<Parts['unwrittenStore']>;
+
+async function isOnReadOnlyDisk(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.W_OK);
+    return false;
+  } catch (error) {
+    return errorCode(error) === 'EROFS';
+  }
+}
 
 export interface StoreStats extends BootSetsStats {
   readonly collection: CollectionStats;
@@ -44,12 +57,15 @@ export class ServedStore {
   readonly #schedule: CollectionSchedule;
   #source: BootSets | undefined;
   readonly #parts: Parts;
+  readonly #unwritten: Unwritten | undefined;
 
-  private constructor(options: ServedStoreOptions, store: Store, parts: Parts) {
+  /** @param unwritten how it is used where it can't be written to. */
+  private constructor(options: ServedStoreOptions, store: Store, parts: Parts, unwritten?: Unwritten) {
     const { path, settings, onWarning, onCollected } = options;
     this.#options = options;
     this.#store = store;
     this.#parts = parts;
+    this.#unwritten = unwritten;
     this.verbs = new VerbRunner({ store: path });
     this.#schedule = new CollectionSchedule({
       store: path,
@@ -68,9 +84,16 @@ export class ServedStore {
       () => require('../boot-set/index.js') as typeof import('../boot-set/index.ts'),
       () => import('../boot-set/index.ts'),
     );
-    const store = await parts.openStore({ path });
+    const isReadOnly = await isOnReadOnlyDisk(path);
+    const store = await parts.openStore({ path, readOnly: isReadOnly });
     try {
       const { pinIdle, pinCap, keepVersions } = settings;
+      if (isReadOnly) {
+        options.onWarning('the store is on a read-only disk: pins are kept in memory, and a restart forgets them', {
+          store: path,
+        });
+        return new ServedStore(options, store, parts, parts.unwrittenStore(store));
+      }
       // Whoever collects goes by what this server promises its nodes.
       await store.setDefaults({ pinIdleMs: pinIdle, pinCapMs: pinCap, keepVersions });
       return new ServedStore(options, store, parts);
@@ -89,7 +112,7 @@ export class ServedStore {
       mapFile,
       prefetchBytes: settings.prefetch ? settings.cacheBytes : 0,
     });
-    this.#schedule.start();
+    if (this.#unwritten === undefined) this.#schedule.start();
     return this.#source;
   }
 
@@ -114,6 +137,7 @@ export class ServedStore {
     const { DhcpLeases, Neighbours } = this.#parts;
     return {
       store: this.#store,
+      ...this.#unwritten,
       clock,
       policy: { pinIdleMs: settings.pinIdle, pinCapMs: settings.pinCap },
       stageZero: settings.stageZero,

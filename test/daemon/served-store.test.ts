@@ -1,4 +1,5 @@
 /** The built command with a store: publish, serve, boot, restart, over real sockets; and the API beside it. */
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -53,6 +54,34 @@ class Rack {
     return /^[^.]*(?:\.[^.]+)?/.exec(Buffer.concat(parts).toString())![0];
   }
 }
+
+const canMount = process.getuid?.() === 0 && spawnSync('unshare', ['--mount', 'true']).status === 0;
+
+describe.runIf(canMount)('a store on a read-only disk', () => {
+  it('ended the server: it is served, with pins in memory, which is said once', async () => {
+    const rack = new Rack();
+    await rack.publish('1');
+    // Read-only for the server alone: another machine may write to the disk that it exports.
+    const script = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"';
+    const args = ['serve', '--store', rack.store, '--listen', '127.0.0.1:0', '--no-admin', '--workers', '1'];
+    const server = new Reveille(args, { prefix: ['unshare', '--mount', 'sh', '-c', script, rack.store] });
+    const [, port] = await server.saying(/"addresses":\["127.0.0.1:([0-9]+)"\]/);
+    rack.server.address = { address: '127.0.0.1', port: Number(port) };
+    expect(await rack.get('rack/pxelinux.0')).toBe('pxelinux.0 of version 1');
+    await rack.publish('2');
+    expect(await rack.get('rack-2/linux')).toBe('linux of version 2');
+    expect(await rack.get('rack/linux')).toBe('linux of version 1');
+    expect(await rack.get('rack/pxelinux.0', '127.0.0.2')).toBe('pxelinux.0 of version 2');
+    server.process.kill('SIGTERM');
+    const { code, stdout } = await server.ended;
+    expect(code).toBe(0);
+    const complaints = stdout.split('\n').filter((line) => /"level":"(?:warn|error|fatal)"/.test(line));
+    expect(complaints).toEqual([expect.stringContaining('the store is on a read-only disk: pins are kept in memory')]);
+    const store = await openStore({ path: rack.store });
+    expect(store.pins()).toEqual([]);
+    await store.close();
+  });
+});
 
 describe('reveille serve --store', () => {
   it('notices what is published, keeps to a version for a boot, and has the root behind it', async () => {
