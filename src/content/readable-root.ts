@@ -32,6 +32,10 @@ export class ReadableRoot implements Source {
     this.#options = options;
   }
 
+  get paths(): readonly string[] {
+    return this.#options.source.paths ?? [];
+  }
+
   open(request: BootRequest): Answer | Promise<Answer> {
     return whenReady(this.#options.source.open(request), (answer) => {
       if (answer.kind !== 'missing' && answer.kind !== 'denied' && answer.kind !== 'busy') return answer;

@@ -28,6 +28,7 @@ async function listenAs(kind: EngineKind, address: string, answerBroadcast: bool
     listen: [{ address, port: 0 }],
     listenOnEachAddress: false,
     answerBroadcast,
+    onAddresses: () => {},
     receive: (bytes, length, peer, port) => {
       heard.push({ bytes: [...bytes.subarray(0, length)], peer, local: port.local.address });
       port.reply(bytes, length, peer);
@@ -35,7 +36,13 @@ async function listenAs(kind: EngineKind, address: string, answerBroadcast: bool
     onWarning: (...line) => warnings.push(line),
     // Port 0 is another one for each address: one will do.
     localAddresses: () => [
-      { address: '127.0.0.1', family: 4, mtu: 1500, network: { mask: 0xff000000, broadcast: EVERYBODY } },
+      {
+        address: '127.0.0.1',
+        family: 4,
+        mtu: 1500,
+        isLoopback: true,
+        network: { mask: 0xff000000, broadcast: EVERYBODY },
+      },
     ],
   });
   await listener.start();
@@ -86,6 +93,7 @@ describe('sockets for broadcasts', () => {
     address,
     family: 4,
     mtu: 1500,
+    isLoopback: false,
     network: { mask: 0xffffff00, broadcast },
   });
   const first = home('192.0.2.1', '192.0.2.255');

@@ -49,6 +49,7 @@ function onNamed(code: string, isThere: () => boolean = () => false) {
       { address: '127.0.0.1', port: 69 },
     ],
     listenOnEachAddress: false,
+    onAddresses: () => {},
     receive: () => {},
     onWarning: (message, detail) => warnings.push([message, detail]),
     onListening: (address) => came.push(address),
@@ -87,6 +88,7 @@ describe('an address that is not there yet', () => {
       engine,
       listen: ['127.0.0.1', ...addresses].map((address) => ({ address, port: 0 })),
       listenOnEachAddress: false,
+      onAddresses: () => {},
       receive: () => {},
       onWarning: (_message, { address }) => warned.push(address),
     });
