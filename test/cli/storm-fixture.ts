@@ -5,7 +5,7 @@ import { onTestFinished } from 'vitest';
 import type { StormReport } from '../../src/storm/report.ts';
 import { SEED, seededBytes } from '../support/content.ts';
 import { type Planted, PlantedServer } from '../support/planted-server.ts';
-import { folder, Reveille } from '../support/reveille.ts';
+import { folder, type OnTestFinished, Reveille } from '../support/reveille.ts';
 
 export const KERNEL = Buffer.from(seededBytes(SEED, 150_000));
 export const INITRD = Buffer.from(seededBytes(SEED + 1, 300_000));
@@ -30,17 +30,28 @@ export interface Stormed {
   readonly stderr: string;
 }
 
-export async function storm(port: number, args: readonly string[]): Promise<Stormed> {
-  const json = join(folder(), 'report.json');
-  const command = new Reveille(['storm', `127.0.0.1:${port}`, '--quiet', '--json', json, '--threads', '1', ...args]);
+/** @param onFinished of a test that runs beside others. */
+export async function storm(
+  port: number,
+  args: readonly string[],
+  onFinished: OnTestFinished = onTestFinished,
+): Promise<Stormed> {
+  const json = join(folder(onFinished), 'report.json');
+  const all = ['storm', `127.0.0.1:${port}`, '--quiet', '--json', json, '--threads', '1', ...args];
+  const command = new Reveille(all, { onFinished });
   const { code, stdout, stderr } = await command.ended;
   return { code, stdout, stderr, report: JSON.parse(readFileSync(json, 'utf8')) as StormReport };
 }
 
-export async function planted(fault: Planted, args: readonly string[]): Promise<Stormed> {
+/** @param onFinished of a test that runs beside others. */
+export async function planted(
+  fault: Planted,
+  args: readonly string[],
+  onFinished: OnTestFinished = onTestFinished,
+): Promise<Stormed> {
   const server = await PlantedServer.start(FILES, fault);
-  onTestFinished(() => server.close());
-  return storm(server.port, args);
+  onFinished(() => server.close());
+  return storm(server.port, args, onFinished);
 }
 
 export function idsOf({ violations }: StormReport): string[] {

@@ -3,6 +3,7 @@ import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { FULL } from '../support/content.ts';
 import { folder, type LogLine, Reveille } from '../support/reveille.ts';
 import { hasBrowser, launchBrowser } from '../support/browser.ts';
 import { pageProblems } from '../support/page-checks.ts';
@@ -14,8 +15,18 @@ vi.setConfig({ testTimeout: 170_000 });
 const TOKEN = '0123456789abcdef';
 /** Set: the pictures in docs are taken anew, of a storm of 200 nodes. */
 const PICTURES = (process.env['REVEILLE_PICTURES'] ?? '') !== '';
-/** Set where everything is tried. */
-const FULL = (process.env['REVEILLE_FULL'] ?? '') === '1';
+const PHONE = { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true };
+/** What the page is looked at with, by name. */
+const LOOKS: readonly (readonly [string, BrowserContextOptions])[] = [
+  ['light, on a desk', { colorScheme: 'light' }],
+  ['dark, on a phone', { colorScheme: 'dark', ...PHONE }],
+  ...(FULL
+    ? ([
+        ['dark, on a desk', { colorScheme: 'dark' }],
+        ['light, on a phone', { colorScheme: 'light', ...PHONE }],
+      ] as const)
+    : []),
+];
 const NODES = PICTURES ? 200 : 48;
 /** One more than storm, which a test has fall silent. */
 const SILENT = nameOf(NODES + 1);
@@ -218,39 +229,36 @@ describe.skipIf(!hasBrowser)('the live page', () => {
     expect(problems).toEqual([]);
   });
 
-  const phone = { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true };
-  it.each<[string, BrowserContextOptions]>([
-    ['light, on a desk', { colorScheme: 'light' }],
-    ['dark, on a phone', { colorScheme: 'dark', ...phone }],
-    ...(FULL
-      ? ([
-          ['dark, on a desk', { colorScheme: 'dark' }],
-          ['light, on a phone', { colorScheme: 'light', ...phone }],
-        ] satisfies [string, BrowserContextOptions][])
-      : []),
-  ])('can be read and used by everybody: %s', async (_, options) => {
+  it('can be read and used by everybody, light and dark, on a desk and on a phone', async () => {
     const served = await serve();
-    const { page, problems } = await open(browser, served.url, options);
-    await page.locator('#nobody').waitFor();
-    expect(await pageProblems(page)).toEqual([]);
+    // All of them look at one server: each page has its own browser context.
+    const pages = await Promise.all(
+      LOOKS.map(async ([look, options]) => ({ look, ...(await open(browser, served.url, options)) })),
+    );
+    const onEach = (work: (page: Page) => Promise<unknown>): Promise<Record<string, unknown>> =>
+      Promise.all(pages.map(async ({ look, page }) => [look, await work(page)] as const)).then(Object.fromEntries);
+    const each = (value: unknown): Record<string, unknown> =>
+      Object.fromEntries(pages.map(({ look }) => [look, value]));
+    await onEach((page) => page.locator('#nobody').waitFor());
+    expect(await onEach(pageProblems)).toEqual(each([]));
     const stormed = storm(served);
-    await page.locator('#racks button').nth(10).waitFor();
+    await onEach((page) => page.locator('#racks button').nth(10).waitFor());
     await fallSilent(served, '127.0.0.99');
-    await page.locator('#trouble').waitFor({ timeout: 20_000 });
-    expect(await pageProblems(page)).toEqual([]);
-    const width = options.viewport?.width ?? 1440;
-    expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(width);
+    await onEach((page) => page.locator('#trouble').waitFor({ timeout: 20_000 }));
+    expect(await onEach(pageProblems)).toEqual(each([]));
+    const widths = LOOKS.map(([look, { viewport }]) => [look, viewport?.width ?? 1440]);
+    expect(await onEach((page) => page.evaluate('document.documentElement.scrollWidth'))).toEqual(
+      Object.fromEntries(widths),
+    );
     stormed.process.kill('SIGINT');
     await stormed.ended;
-    await page.evaluate("location.hash = 'node=127.0.0.99'");
-    await page.locator('dialog .verdict.bad').waitFor();
-    expect(await pageProblems(page)).toEqual([]);
-    expect(
-      await page.evaluate(
-        'document.querySelector("dialog").scrollWidth <= document.querySelector("dialog").clientWidth',
-      ),
-    ).toBe(true);
-    expect(problems).toEqual([]);
+    await onEach((page) => page.evaluate("location.hash = 'node=127.0.0.99'"));
+    await onEach((page) => page.locator('dialog .verdict.bad').waitFor());
+    expect(await onEach(pageProblems)).toEqual(each([]));
+    const isDialogWhole =
+      'document.querySelector("dialog").scrollWidth <= document.querySelector("dialog").clientWidth';
+    expect(await onEach((page) => page.evaluate(isDialogWhole))).toEqual(each(true));
+    expect(pages.flatMap(({ problems }) => problems)).toEqual([]);
   });
 
   it('is gone through by arrow keys, one stop for the tabulator', async () => {

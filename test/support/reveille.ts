@@ -11,10 +11,13 @@ import { noSendErrors } from '../../src/engine/send-errors.ts';
 import type { LogTarget } from '../../src/telemetry/log.ts';
 import type { RefusalRecord, Server, ServerStats, TransferRecord, TransferView } from '../../src/server/types.ts';
 
+/** How a test is told what to clear away. Tests that run at the same time have each their own, in their context. */
+export type OnTestFinished = typeof onTestFinished;
+
 /** An empty folder for one test. */
-export function folder(): string {
+export function folder(onFinished: OnTestFinished = onTestFinished): string {
   const path = mkdtempSync(join(tmpdir(), 'reveille-control-'));
-  onTestFinished(() => rmSync(path, { recursive: true, force: true }));
+  onFinished(() => rmSync(path, { recursive: true, force: true }));
   return path;
 }
 
@@ -175,7 +178,7 @@ export class Reveille {
   /**
    * @param options.stdout a file that stdout goes to. @param options.main another copy of the command.
    * @param options.descriptors how many it may have open. @param options.env more of the environment.
-   * @param options.prefix the command that runs it.
+   * @param options.prefix the command that runs it. @param options.onFinished of a test that runs beside others.
    */
   constructor(
     args: readonly string[],
@@ -187,6 +190,7 @@ export class Reveille {
       descriptors?: number;
       prefix?: readonly string[];
       env?: Readonly<Record<string, string>>;
+      onFinished?: OnTestFinished;
     } = {},
   ) {
     if (!existsSync(MAIN)) throw new Error('dist/cli/main.js is missing: run `npm run build` first');
@@ -215,7 +219,7 @@ export class Reveille {
       stdout: this.#stdout,
       stderr: this.#stderr,
     }));
-    onTestFinished(async () => {
+    (options.onFinished ?? onTestFinished)(async () => {
       this.process.kill('SIGKILL');
       await this.ended;
     });
