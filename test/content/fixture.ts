@@ -9,9 +9,10 @@ import type { Answer, BootRequest, Content, Source } from '../../src/content/typ
 import { attachShared } from '../../src/bytes/shared-bytes.ts';
 import { Resolver } from '../../src/server/resolver.ts';
 
-export function temporaryFolder(): string {
+/** @param onFinished what says when it goes away: by default, after the test. */
+export function temporaryFolder(onFinished: (clear: () => void) => void = onTestFinished): string {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'reveille-content-')));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  onFinished(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 

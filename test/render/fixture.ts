@@ -13,9 +13,14 @@ import { temporaryFolder } from '../content/fixture.ts';
 const WORKER = new URL('../../dist/render/worker.js', import.meta.url);
 
 export class Desk {
-  readonly folder = temporaryFolder();
+  readonly folder: string;
   readonly warnings: string[] = [];
   routes!: Routes;
+
+  /** @param onFinished what says when its folder goes away: by default, after the test. */
+  constructor(onFinished?: (clear: () => void) => void) {
+    this.folder = temporaryFolder(onFinished);
+  }
 
   write(files: Readonly<Record<string, string>>): void {
     for (const [name, text] of Object.entries(files)) {

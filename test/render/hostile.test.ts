@@ -1,7 +1,7 @@
 /** Templates and handlers that do the worst they can: limits hold, it costs their own request alone, others go on. */
 import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RouteConfig } from '../../src/render/types.ts';
 import { Desk } from './fixture.ts';
 
@@ -26,52 +26,67 @@ async function withOthers(desk: Desk, culprit: string): Promise<{ result: string
   return { result: told, isUndisturbed };
 }
 
+/** What each does, the template, and why it fails. */
+const HOSTILE_TEMPLATES: readonly (readonly [string, string, string])[] = [
+  [
+    'loops without end',
+    '{% for i in (1..100000) %}{% for j in (1..100000) %}{{ i }}{% endfor %}{% endfor %}',
+    'timeout|limit|more than',
+  ],
+  ['loops over a huge range', '{% for i in (1..1000000000) %}x{% endfor %}', 'memory alloc limit'],
+  [
+    'gives a gigabyte',
+    '{% assign a = "0123456789abcdef" %}{% for i in (1..60) %}{% capture a %}{{ a }}{{ a }}{% endcapture %}{% endfor %}{{ a }}',
+    'memory alloc limit',
+  ],
+  [
+    'grows a text by filters',
+    '{% assign a = "0123456789abcdef" %}{% for i in (1..60) %}{% assign a = a | append: a %}{% endfor %}{{ a }}',
+    'memory alloc limit',
+  ],
+  [
+    'gives more than it may',
+    `{% capture a %}${'0123456789'.repeat(20_000)}{% endcapture %}${'{{ a }}'.repeat(6)}`,
+    'gave more than 1048576 bytes',
+  ],
+  ['calls itself', "{% assign f = 'bad-5.liquid' %}{% include f %}", 'Maximum call stack|limit'],
+  ['asks for a constructor', '{{ request.constructor.name }}', 'undefined variable: request.constructor'],
+  ['asks for a prototype', '{{ request.__proto__.x }}', 'undefined variable: request.__proto__'],
+  ['asks for a prototype by index', '{{ request["__proto__"] }}', 'undefined variable: request.__proto__'],
+  ['asks for what is not there', '{{ node.nmae }}', 'undefined variable'],
+  ['includes by an absolute path', '{% assign f = "/etc/passwd" %}{% include f %}', 'ENOENT'],
+  ['includes from above', '{% assign f = "../outside.liquid" %}{% include f %}', 'ENOENT'],
+  ['includes from above by a detour', '{% assign f = "x/../../outside.liquid" %}{% include f %}', 'ENOENT'],
+  ['includes by a link that leads out', '{% assign f = "link.liquid" %}{% include f %}', 'ENOENT'],
+];
+
 describe('a hostile template', () => {
-  it.each([
-    [
-      'loops without end',
-      '{% for i in (1..100000) %}{% for j in (1..100000) %}{{ i }}{% endfor %}{% endfor %}',
-      'timeout|limit|more than',
-    ],
-    ['loops over a huge range', '{% for i in (1..1000000000) %}x{% endfor %}', 'memory alloc limit'],
-    [
-      'gives a gigabyte',
-      '{% assign a = "0123456789abcdef" %}{% for i in (1..60) %}{% capture a %}{{ a }}{{ a }}{% endcapture %}{% endfor %}{{ a }}',
-      'memory alloc limit',
-    ],
-    [
-      'grows a text by filters',
-      '{% assign a = "0123456789abcdef" %}{% for i in (1..60) %}{% assign a = a | append: a %}{% endfor %}{{ a }}',
-      'memory alloc limit',
-    ],
-    [
-      'gives more than it may',
-      `{% capture a %}${'0123456789'.repeat(20_000)}{% endcapture %}${'{{ a }}'.repeat(6)}`,
-      'gave more than 1048576 bytes',
-    ],
-    ['calls itself', "{% assign f = 'bad.liquid' %}{% include f %}", 'Maximum call stack|limit'],
-    ['asks for a constructor', '{{ request.constructor.name }}', 'undefined variable: request.constructor'],
-    ['asks for a prototype', '{{ request.__proto__.x }}', 'undefined variable: request.__proto__'],
-    ['asks for a prototype by index', '{{ request["__proto__"] }}', 'undefined variable: request.__proto__'],
-    ['asks for what is not there', '{{ node.nmae }}', 'undefined variable'],
-    ['includes by an absolute path', '{% assign f = "/etc/passwd" %}{% include f %}', 'ENOENT'],
-    ['includes from above', '{% assign f = "../outside.liquid" %}{% include f %}', 'ENOENT'],
-    ['includes from above by a detour', '{% assign f = "x/../../outside.liquid" %}{% include f %}', 'ENOENT'],
-    ['includes by a link that leads out', '{% assign f = "link.liquid" %}{% include f %}', 'ENOENT'],
-  ])('that %s', async (_, text, message) => {
-    const desk = new Desk();
+  // One after the other on the same threads, as they are in a server.
+  const desk = new Desk(afterAll);
+  beforeAll(async () => {
     const base = join(desk.folder, 'base');
-    desk.write({ 'base/bad.liquid': text, 'base/fine.liquid': FILES['fine.liquid'], 'outside.liquid': 'secret' });
+    desk.write({ 'base/fine.liquid': FILES['fine.liquid'], 'outside.liquid': 'secret' });
+    for (const [index, [, text]] of HOSTILE_TEMPLATES.entries()) desk.write({ [`base/bad-${index}.liquid`]: text });
     symlinkSync(join(desk.folder, 'outside.liquid'), join(base, 'link.liquid'));
-    desk.routes = await desk.load([{ match: 'bad', template: 'bad.liquid', timeoutMs: 1000 }, FINE], { base });
-    onTestFinished(() => desk.routes.close());
-    const { result } = await withOthers(desk, 'bad');
-    expect(result).toMatch(new RegExp(`^busy: route 1 \\(bad\\), bad\\.liquid: .*(?:${message})`));
-    expect(result).not.toContain('secret');
-    expect(result).not.toContain('\n');
-    expect(desk.warnings).toEqual([]);
-    expect(desk.routes.stats().threadsLost).toBe(0);
+    const bad = HOSTILE_TEMPLATES.map(
+      (_, index): RouteConfig => ({ match: `bad-${index}`, template: `bad-${index}.liquid`, timeoutMs: 1000 }),
+    );
+    desk.routes = await desk.load([...bad, FINE], { base });
   });
+  afterAll(() => desk.routes.close());
+
+  it.each(HOSTILE_TEMPLATES.map(([what, , message], index) => [what, index, message] as const))(
+    'that %s',
+    async (_, index, message) => {
+      const { result } = await withOthers(desk, `bad-${index}`);
+      const route = `route ${index + 1} \\(bad-${index}\\), bad-${index}\\.liquid`;
+      expect(result).toMatch(new RegExp(`^busy: ${route}: .*(?:${message})`));
+      expect(result).not.toContain('secret');
+      expect(result).not.toContain('\n');
+      expect(desk.warnings).toEqual([]);
+      expect(desk.routes.stats().threadsLost).toBe(0);
+    },
+  );
 });
 
 describe('a handler', () => {
