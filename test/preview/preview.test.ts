@@ -1,7 +1,10 @@
 /** `reveille init`, `validate`, `render` and `explain`, and the same over HTTP: what a node would get, and why. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
+import { openStore } from '../../src/boot-set/store/store.ts';
+import { writeStarter } from '../../src/cli/init.ts';
+import { publishFiles } from '../boot-set/fixture.ts';
 import { ExampleServer } from '../examples/fixture.ts';
 import { type Ended, folder, Reveille } from '../support/reveille.ts';
 
@@ -16,9 +19,9 @@ function reveille(root: string, ...args: string[]): Promise<Ended> {
 }
 
 /** A folder with what `reveille init` writes, and a change of its config. */
-async function starter(change: (config: string) => string = (config) => config): Promise<string> {
+function starter(change: (config: string) => string = (config) => config): string {
   const root = folder();
-  expect(await reveille(root, 'init')).toMatchObject({ code: 0, stderr: '' });
+  writeStarter(root);
   const file = join(root, 'reveille.yaml');
   writeFileSync(file, change(readFileSync(file, 'utf8')));
   return root;
@@ -26,20 +29,18 @@ async function starter(change: (config: string) => string = (config) => config):
 
 /** A starter whose nodes boot a channel of a store, of which two versions are published. */
 async function withStore(): Promise<string> {
-  const root = await starter((config) =>
+  const root = starter((config) =>
     config
       .replace('# store: store', 'store: store')
       .replaceAll('template: templates/pxelinux.liquid', 'template: templates/pxelinux.liquid, channel: rack/install'),
   );
   writeFileSync(join(root, 'templates/pxelinux.liquid'), 'KERNEL ::{{ bootset.kernel }}\nAPPEND {{ args }}\n');
+  const store = await openStore({ path: join(root, 'store') });
   for (const version of [1, 2]) {
-    const set = join(root, `set-${version}`);
-    mkdirSync(set);
-    writeFileSync(join(set, 'linux'), `linux ${version}`);
-    writeFileSync(join(set, 'initrd.img'), `initrd ${version}`);
     // oxlint-disable-next-line no-await-in-loop -- the second comes after the first.
-    expect(await reveille(root, 'publish', 'rack/install', set, '--store', 'store')).toMatchObject({ code: 0 });
+    await publishFiles(store, 'rack/install', { linux: `linux ${version}`, 'initrd.img': `initrd ${version}` });
   }
+  await store.close();
   return root;
 }
 
@@ -61,7 +62,7 @@ describe('reveille init', () => {
   });
 
   it('writes a config that serves', async () => {
-    const root = await starter();
+    const root = starter();
     const server = await ExampleServer.start(join(root, 'reveille.yaml'));
     expect(await server.ask(`pxelinux.cfg/01-${NODE}`)).toContain('APPEND hostname=node-1 disk=/dev/sda console=ttyS0');
     expect(await server.ask(`/grub/grub.cfg-01-${NODE}`)).toContain("menuentry 'Linux for node-1'");
@@ -73,7 +74,7 @@ describe('reveille init', () => {
 
 describe('reveille validate', () => {
   it('tries each route with a node that it is for', async () => {
-    const root = await starter();
+    const root = starter();
     const { code, stdout } = await reveille(root, 'validate', '--json');
     const report = JSON.parse(stdout) as { valid: boolean; nodes: number; routes: Record<string, unknown>[] };
     expect([code, report.valid, report.nodes, report.routes.length]).toEqual([0, true, 1, 8]);
@@ -82,7 +83,7 @@ describe('reveille validate', () => {
   });
 
   it('tries a template with every node', async () => {
-    const root = await starter();
+    const root = starter();
     writeFileSync(
       join(root, 'nodes.yaml'),
       'nodes:\n  - { name: whole, mac: "52:54:00:00:00:01", vars: { disk: sda } }\n  - { name: bare, mac: "52:54:00:00:00:02" }\n',
@@ -96,7 +97,7 @@ describe('reveille validate', () => {
   });
 
   it('finds a template that fails for a node', async () => {
-    const root = await starter();
+    const root = starter();
     writeFileSync(join(root, 'templates/ipxe.liquid'), '#!ipxe\n{{ vars.nowhere }}\n');
     const { code, stdout } = await reveille(root, 'validate');
     expect(code).toBe(1);
@@ -122,7 +123,7 @@ describe('reveille validate', () => {
       /reveille\.yaml:2: routes\[1\]\.match: expected one of \{mac\}/,
     ],
   ])('tells of %s in one line, with where it is', async (_, spoil, line) => {
-    const root = await starter();
+    const root = starter();
     spoil(root);
     const { code, stdout, stderr } = await reveille(root, 'validate');
     expect([code, stdout]).toEqual([2, '']);
@@ -133,7 +134,7 @@ describe('reveille validate', () => {
 
 describe('reveille render', () => {
   it('prints the bytes and nothing else', async () => {
-    const root = await starter();
+    const root = starter();
     const ended = await reveille(root, 'render', `\\pxelinux.cfg\\01-${NODE}`, '--ip', '192.0.2.101');
     expect(ended).toMatchObject({ code: 0, stderr: '' });
     expect(ended.stdout).toMatch(/^# Made for node-1\.\nDEFAULT linux\n(?:.|\n)*hostname=node-1 disk=\/dev\/sda/);
@@ -146,26 +147,29 @@ describe('reveille render', () => {
   });
 
   it('tells a refusal on stderr, with exit code 1', async () => {
-    const root = await starter((config) =>
+    const root = starter((config) =>
       config.replace('routes:\n', 'routes:\n  - {match: "secret/{name}", refuse: for nobody}\n'),
     );
-    const missing = await reveille(root, 'render', 'pxelinux.cfg/01-52-54-00-00-00-99');
+    const [missing, refused, outside, wrong] = await Promise.all([
+      reveille(root, 'render', 'pxelinux.cfg/01-52-54-00-00-00-99'),
+      reveille(root, 'render', 'secret/x'),
+      reveille(root, 'render', '../x'),
+      reveille(root, 'render', 'x', '--mac', 'zz'),
+    ]);
     expect(missing).toMatchObject({
       code: 1,
       stdout: '',
       stderr: 'reveille: pxelinux.cfg/01-52-54-00-00-00-99: error 1: no such file\n',
     });
-    const refused = await reveille(root, 'render', 'secret/x');
     expect(refused).toMatchObject({ code: 1, stdout: '', stderr: 'reveille: secret/x: error 2: for nobody\n' });
-    expect(await reveille(root, 'render', '../x')).toMatchObject({ code: 1, stdout: '' });
-    const wrong = await reveille(root, 'render', 'x', '--mac', 'zz');
+    expect(outside).toMatchObject({ code: 1, stdout: '' });
     expect(wrong).toMatchObject({ code: 2, stderr: 'reveille: --mac: expected the MAC of one machine, got "zz"\n' });
   });
 });
 
 describe('reveille explain', () => {
   it('tells the way through the routes to a file', async () => {
-    const root = await starter();
+    const root = starter();
     const { code, stdout } = await reveille(root, 'explain', '\\pxelinux.cfg\\default', '--ip', '192.0.2.9');
     expect(code).toBe(0);
     expect(stdout.split('\n')).toEqual([
@@ -192,22 +196,25 @@ describe('reveille explain', () => {
     const root = await withStore();
     const explain = async (name: string): Promise<Record<string, unknown>> =>
       JSON.parse((await reveille(root, 'explain', name, '--json', '--mac', NODE)).stdout) as Record<string, unknown>;
-    expect(await explain(`pxelinux.cfg/01-${NODE}`)).toMatchObject({
+    const [config, file, explicit, rendered, { stdout: text }] = await Promise.all([
+      explain(`pxelinux.cfg/01-${NODE}`),
+      explain('rack/install/linux'),
+      explain('rack/install-1/linux'),
+      reveille(root, 'render', `pxelinux.cfg/01-${NODE}`),
+      reveille(root, 'explain', 'rack/install/linux', '--mac', NODE),
+    ]);
+    expect(config).toMatchObject({
       node: 'node-1',
       config_version: { name: 'rack/install-2', pinned: false },
       answer: { kind: 'content', from: 'routes' },
     });
-    expect(await explain('rack/install/linux')).toMatchObject({
+    expect(file).toMatchObject({
       client: '192.0.2.101',
       boot_set: { by: 'channel', channel: 'rack/install', version: 'rack/install-2', why: 'current' },
       answer: { kind: 'content', from: 'boot sets', bytes: 7 },
     });
-    expect(await explain('rack/install-1/linux')).toMatchObject({
-      boot_set: { version: 'rack/install-1', why: 'explicit' },
-    });
-    const rendered = await reveille(root, 'render', `pxelinux.cfg/01-${NODE}`);
+    expect(explicit).toMatchObject({ boot_set: { version: 'rack/install-1', why: 'explicit' } });
     expect(rendered.stdout).toMatch(/^KERNEL ::rack\/install-2\/linux\nAPPEND console=ttyS0/);
-    const text = (await reveille(root, 'explain', 'rack/install/linux', '--mac', NODE)).stdout;
     expect(text).toMatch(/^boot sets {3}channel rack\/install, file linux$/m);
     expect(text).toMatch(/^version {5}rack\/install-2: a boot begins; it is current$/m);
     expect(text).toMatch(/^pin {9}mac:52:54:00:12:34:56, boot began /m);
