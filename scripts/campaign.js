@@ -8,6 +8,12 @@ const RUNS = [
     command: 'npx vitest run test/server/storm.test.ts',
     env: { REVEILLE_SEEDS: '2000' },
   },
+  {
+    what: '100 reloads, 1,000 histories of a store, 100,000 hostile datagrams, 500 downloads of 16 MiB at once',
+    command:
+      'npx vitest run test/daemon/reload.test.ts test/boot-set/store/collect-model.test.ts test/load/hostile.test.ts test/load/downloads.test.ts',
+    env: { REVEILLE_CAMPAIGN: '1' },
+  },
   { what: '100,000 transfers on each engine', command: 'npm run --silent test:endurance', env: {} },
   { what: '1,000 nodes boot while the channel moves', command: 'npm run --silent test:mixed', env: {} },
   { what: 'honest nodes in floods of forged requests', command: 'npm run --silent test:flood', env: {} },

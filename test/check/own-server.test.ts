@@ -73,7 +73,8 @@ function others({ checks }: CheckReport): string[] {
     .map(({ number, verdict, detail }) => `${number} ${verdict}: ${detail}`);
 }
 
-describe(`Reveille, seed ${SEED}`, () => {
+// The runs mostly wait, each for a server of its own.
+describe.concurrent(`Reveille, seed ${SEED}`, () => {
   it.each(FULL ? (['auto', 'portable'] as const) : (['auto'] as const))(
     'keeps to every statement that can be seen from outside, with the engine %s',
     { timeout: 180_000 },

@@ -3,7 +3,7 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ExampleServer } from '../examples/fixture.ts';
-import { FULL } from '../support/content.ts';
+import { CAMPAIGN } from '../support/content.ts';
 import { folder, type LogLine } from '../support/reveille.ts';
 import { storm } from '../cli/storm-fixture.ts';
 
@@ -59,7 +59,7 @@ async function metric(server: ExampleServer, name: string): Promise<number> {
 }
 
 const BROKEN = ['yaml', 'key', 'template', 'inventory', 'liquid'] as const;
-const REWRITES = FULL ? 100 : 30;
+const REWRITES = CAMPAIGN ? 100 : 30;
 const BROKEN_ONES = Math.floor((REWRITES + 1) / 3);
 
 describe('a reload', () => {

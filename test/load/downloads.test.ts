@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { FULL, SEED, seededBytes } from '../support/content.ts';
+import { CAMPAIGN, FULL, SEED, seededBytes } from '../support/content.ts';
 import { ForkedServer } from '../support/forked-server.ts';
 
 const MIB = 1024 * 1024;
 const DOWNLOADS = FULL ? 500 : 100;
-const SIZE = FULL ? 16 * MIB : MIB;
+const SIZE = (CAMPAIGN ? 16 : 2) * MIB;
 const WISH = { blksize: 8192, windowsize: 8 };
 const SCRIPT = fileURLToPath(new URL('../support/download-process.mjs', import.meta.url));
 const CLIENT_PROCESSES = 2;

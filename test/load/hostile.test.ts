@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { FULL, SEED, seededBytes } from '../support/content.ts';
+import { CAMPAIGN, SEED, seededBytes } from '../support/content.ts';
 import { ForkedServer } from '../support/forked-server.ts';
 import { escapes, hostileDatagram, isRequest } from '../support/hostile.ts';
 import { Random } from '../support/random.ts';
@@ -22,7 +22,7 @@ import {
   text,
 } from '../support/raw-client.ts';
 
-const DATAGRAMS = FULL ? 100_000 : 5000;
+const DATAGRAMS = CAMPAIGN ? 100_000 : 20_000;
 /** Sent before the server is asked to show that it has seen them all: fewer than its socket holds. */
 const BATCH = 50;
 /** Transfers that run while they are disturbed, and the blocks of each. */

@@ -13,10 +13,10 @@ import { openStore, type Store, StoreError } from '../../../src/boot-set/store/s
 import type { Tables } from '../../../src/boot-set/store/state.ts';
 import { verify } from '../../../src/boot-set/store/verify.ts';
 import { blobsOf, filesIn } from '../fixture.ts';
-import { FULL } from '../../support/content.ts';
+import { CAMPAIGN } from '../../support/content.ts';
 import { channelOf, DEFAULT_KEPT, numberOf, ReferenceModel } from './reference-model.ts';
 
-const RUNS = FULL ? 1000 : 250;
+const RUNS = CAMPAIGN ? 1000 : 250;
 /** Where a sync costs nothing: it is not what is tested here. */
 const FAST = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 
