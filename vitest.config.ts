@@ -19,6 +19,7 @@ const LONG = [
 class LongFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const isShort = ({ moduleId }: TestSpecification): boolean => !LONG.some((name) => moduleId.endsWith(name));
+    // oxlint-disable-next-line unicorn/no-array-sort -- the method of vitest's sequencer, not of arrays.
     const sorted = await super.sort(files);
     return sorted.toSorted((a, b) => Number(isShort(a)) - Number(isShort(b)));
   }
