@@ -29,6 +29,18 @@ function checkDirectory(directory: string, origin: string): string {
   return path;
 }
 
+/** @returns the folder without symbolic links: a link that is switched later is trusted with nothing. */
+function resolveTrusted(directory: string, origin: string): string {
+  const path = checkDirectory(directory, origin);
+  try {
+    return realpathSync(path);
+  } catch (error) {
+    const code = errorCode(error) ?? 'unreadable';
+    const found = code === 'ENOENT' ? 'which does not exist' : `which cannot be read (${code})`;
+    throw new UsageError(`${origin}: expected a directory, got ${showValue(directory)}, ${found}`);
+  }
+}
+
 /**
  * @param flags from the command line. Relative paths are relative to the working directory.
  * @param configFile path of the config file, if one is used.
@@ -52,9 +64,8 @@ export function resolveSettings(flags: Flags, configFile: string | undefined): S
     );
   }
   const inventory = given.inventory === undefined ? undefined : resolve(given.inventory);
-  // Resolved once: a link that is switched later is trusted with nothing.
   const trustedRoots = given.trustedRoots.map((directory) =>
-    realpathSync(checkDirectory(directory, originOf('trustedRoots', '--trusted-roots'))),
+    resolveTrusted(directory, originOf('trustedRoots', '--trusted-roots')),
   );
   const settings = { ...given, root, store, trustedRoots, inventory };
   const { apiToken, apiTokenFile } = settings;
