@@ -71,7 +71,13 @@ function belowRoot(rule: Rule, prefix: string): Rule {
 
 /** What is left of a regex without the text that its first characters stand for. */
 function regexBehind(regex: string, characters: number): string {
-  return regex.replace(new RegExp(`^(?:\\\\?.){${characters}}`, 's'), '');
+  let at = 0;
+  for (let left = characters; left > 0; left--) {
+    if (regex[at] === '\\' && at + 1 < regex.length) at++;
+    if (at === regex.length) return regex;
+    at++;
+  }
+  return regex.slice(at);
 }
 
 function checkFlags(flags: string): void {

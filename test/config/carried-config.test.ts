@@ -50,7 +50,7 @@ describe('the config made from /etc/default/tftpd-hpa', () => {
     expect(taken(config)).toEqual({
       root: '/srv/tftp',
       listen: [{ address: '192.0.2.1', port: 1069 }],
-      maxBlksize: 1468,
+      maxBlksize: [{ network: undefined, blksize: 1468 }],
       dataPorts: { from: 49_152, to: 49_999 },
       routes: [{ match: 'a', rewrite: 'b' }],
     });
@@ -122,14 +122,14 @@ describe('the config made from dnsmasq.conf', () => {
         { address: '192.0.2.1', port: 69 },
         { address: '2001:db8::1', port: 69 },
       ],
-      maxBlksize: 1368,
+      maxBlksize: [{ network: undefined, blksize: 1368 }],
       routes: [{ match: 'srv/tftp/{path*}', rewrite: '{path*}' }],
     });
   });
 
   it('says what they said besides', () => {
     const config = readDnsmasqConf(DNSMASQ, 'd');
-    expect(taken(config)).toMatchObject({ maxBlksize: 512 });
+    expect(taken(config)).toMatchObject({ maxBlksize: [{ network: undefined, blksize: 512 }] });
     expect(config.remarks).toEqual([
       'd:2: interface=eth1: not carried over: name the addresses of the interface under listen',
       'd:11: listen-address=host: not carried over: expected an address in numbers',

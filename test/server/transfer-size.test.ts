@@ -18,7 +18,7 @@ import { acceptingPool, ethernetBlksizes } from './accepting-pool.ts';
 const TRANSFERS = 5000;
 const WARM_UP = 500;
 const COLLECTIONS = 10;
-const MAX_BYTES = { main: 1280, worker: 1536 };
+const MAX_BYTES = { main: 1344, worker: 1536 };
 
 const clock = { now: () => 12_345, wake: () => () => {} };
 const handle = shareBytes(new Uint8Array(100_000));
