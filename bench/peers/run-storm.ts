@@ -11,7 +11,7 @@ export interface Storm {
   readonly fetches: number;
   /** Its name on the server, and below the folder that the clients compare with. */
   readonly file: string;
-  /** What each node fetches after it, one after the other. A fetch is then all of them. */
+  /** Files that each node fetches after it, one after the other; they count as one fetch. */
   readonly next?: readonly string[];
   /** The address of all nodes, each of which has ports of its own. Default: each has an address of its own. */
   readonly shared?: string;

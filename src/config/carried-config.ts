@@ -4,12 +4,12 @@ import type { RouteConfig } from '../render/types.ts';
 import { escapeText } from '../text/escape.ts';
 
 export interface CarriedConfig {
-  /** What it was made from, for people. */
+  /** The files it was made from, as a person would name them. */
   readonly from: readonly string[];
   /** By the keys of a config file, as they are written there. */
   readonly settings: Readonly<Record<string, unknown>>;
   readonly routes: readonly RouteConfig[];
-  /** What was not carried over, or not quite, each in one line. */
+  /** One line for each option that was not carried over, or not exactly. */
   readonly remarks: readonly string[];
 }
 
@@ -21,7 +21,7 @@ export function shownRemarks({ remarks }: CarriedConfig): string[] {
   return remarks.map((remark) => escapeText(remark, MAX_SHOWN));
 }
 
-/** The config file. What was not carried over stands in it, for those who read it later. */
+/** The config file, with the remarks as comments for later readers. */
 export function carriedYaml(config: CarriedConfig): string {
   const { from, settings, routes } = config;
   const remarks = shownRemarks(config);

@@ -9,7 +9,7 @@ import { type MapPattern, parseMapRegex, parseReplacement, type Token, Unsupport
 
 export interface MapRules {
   readonly routes: readonly RouteConfig[];
-  /** What was not carried over, or not quite: `FILE:LINE: RULE: why`. */
+  /** One line for each rule that was not carried over, or not exactly: `FILE:LINE: RULE: why`. */
   readonly remarks: readonly string[];
 }
 
@@ -39,7 +39,7 @@ interface Form {
 /** Those of a pattern that take anything: what has more is none. */
 const MAX_CAPTURES = 2;
 const CAPTURE = /\{(?:path\*|name)\}/;
-/** What every name goes through here before routes see it: backslashes, drive letters, slashes in front and doubled ones. */
+/** Spellings that Reveille cleans before routes see a name: backslashes, drive letters, leading and doubled slashes. */
 const BUILT_IN: readonly (readonly [regex: RegExp, replacement: RegExp])[] = [
   [/^\\\\$/, /^\/$/],
   [/^\^(?:\[(?:a-z|A-Z|a-zA-Z|A-Za-z)\]|\.):$/, /^$/],
@@ -69,7 +69,7 @@ function belowRoot(rule: Rule, prefix: string): Rule {
   };
 }
 
-/** What is left of a regex without the text that its first characters stand for. */
+/** Cuts the part of a regex that matches the first so many characters. */
 function regexBehind(regex: string, characters: number): string {
   let at = 0;
   for (let left = characters; left > 0; left--) {
@@ -139,7 +139,7 @@ function formsOf({ tokens, groups }: MapPattern, { flags, replacement }: Rule): 
     if (match === '{path*}' && whole.startsWith('/'))
       throw new Unsupported('it is for names with a slash in front alone');
     const name = part === undefined ? '' : withoutSlash(before + part.join('') + after);
-    // What is left of the name may be no file.
+    // The rest of the name may be no file.
     return { match, becomes: name === '' || name.endsWith('/') ? undefined : name };
   });
   // No name is empty or ends with a slash.
@@ -159,7 +159,7 @@ function tailOf(template: Template): string {
   return template.split(CAPTURE).at(-1)!;
 }
 
-/** Whether a name of the first form may be of the second; where it is not known, true. */
+/** Tells whether a name of the first form may have the second form as well; true where it is not known. */
 function mayBe(name: Template, match: Template): boolean {
   if (!CAPTURE.test(name)) return parsePattern(match).match(name.replace(/\/{2,}/g, '/')) !== undefined;
   const [head, tail, otherHead, otherTail] = [headOf(name), tailOf(name), headOf(match), tailOf(match)];

@@ -15,7 +15,7 @@ export interface MapPattern {
   readonly hasLooseDots: boolean;
 }
 
-/** What a pattern can't say; the message completes "not carried over: …". */
+/** A rule that no pattern can express; the message completes "not carried over: …". */
 export class Unsupported extends Error {}
 
 const REPEATS = '*+?{';
@@ -81,7 +81,7 @@ export function parseMapRegex(regex: string, ignoreCase: boolean): MapPattern {
   return { tokens, groups, hasLooseDots };
 }
 
-/** What the matched part becomes: text, or a group by its number. @throws Unsupported */
+/** Reads the replacement of the matched part: text, or a group by its number. @throws Unsupported */
 export function parseReplacement(replacement: string): readonly (string | number)[] {
   const parts: (string | number)[] = [];
   let change = (text: string): string => text;

@@ -15,7 +15,7 @@ function saidBy(flags: Flags): Partial<Settings> {
   return Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
 }
 
-/** What is away or can't be read may come, with a disk say: the server waits for it. @returns its path, absolute. */
+/** Accepts a directory that is missing or unreadable, because its disk may be mounted later. @returns its absolute path. */
 function checkDirectory(directory: string, origin: string): string {
   if (directory === '') throw new UsageError(`${origin}: expected a directory, got an empty name`);
   const path = resolve(directory);

@@ -39,7 +39,7 @@ const LONG: Readonly<Record<string, string>> = {
   'port-range': 'R',
   version: 'V',
 };
-/** Of those that have nothing to say here: how the process runs, and options that are not granted unless asked for. */
+/** Options without a counterpart: how the process runs, and options that are not granted unless asked for. */
 const WHY: Readonly<Record<string, string>> = {
   c: 'uploads: Reveille only sends files',
   T: 'Reveille finds the time to a resend by itself',

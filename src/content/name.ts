@@ -72,7 +72,7 @@ function utf8Length(name: string): number {
   if (isUtf8(bytes)) return bytes.length;
   let at = 0;
   for (const character of bytes.toString('utf8')) {
-    // What is no UTF-8 is decoded as this character; it may also stand there itself.
+    // Bytes that are no UTF-8 are decoded as this character; the name may also contain the character itself.
     if (character === '\uFFFD' && name.slice(at, at + 3) !== '\xef\xbf\xbd') break;
     at += Buffer.byteLength(character);
   }
@@ -150,7 +150,7 @@ export function readingsOf(filename: string): readonly string[] | NameProblem {
   }
   const exact = exactPath(filename);
   const clean = cleanPath(filename);
-  // What follows the name leads nowhere either.
+  // The bytes that follow the name must not lead out of the root either.
   for (const path of [exact, clean, pathOf(filename.replace(DRIVE, ''), ANY_SLASH)]) {
     if (typeof path === 'object' && path.kind === 'denied') return path;
   }
@@ -161,7 +161,7 @@ export function readingsOf(filename: string): readonly string[] | NameProblem {
   return paths.length === 0 ? MISSING : [...new Set(paths)];
 }
 
-/** What is left of a reading behind a folder, an absolute path; undefined: it does not begin with it. */
+/** Cuts the path of a folder from a reading. @param folder an absolute path. @returns undefined when the reading does not begin with it. */
 function restBehind(reading: string, folder: string): string | undefined {
   const length = folder.length - 1;
   // Most names end here, and nothing is allocated for them.

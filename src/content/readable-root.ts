@@ -44,7 +44,7 @@ export class ReadableRoot implements Source {
     });
   }
 
-  /** Whether the root can be read; one look at a time. @returns undefined, or in words why not. */
+  /** Looks whether the root can be read; one look at a time. @returns undefined, or the reason why it can't. */
   look(): Promise<string | undefined> {
     this.#looking ??= this.#lookNow().finally(() => {
       this.#looking = undefined;

@@ -1,4 +1,4 @@
-/** What the settings say of clients by network: who may ask, how large a block may be; and whether the whole Internet could ask. */
+/** Settings by client network: who may ask, and how large a block may be. Tells also whether the whole Internet could ask. */
 import { NetworkList } from '../boot-set/node/network-list.ts';
 import type { BlksizeRule } from '../config/blksize-rules.ts';
 import type { Address } from '../engine/types.ts';

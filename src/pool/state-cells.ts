@@ -98,7 +98,7 @@ export class StateCells {
     return Atomics.load(this.#cells, at(slot, RETRANSMITS));
   }
 
-  /** Of these packets, DATA. */
+  /** DATA packets sent again, which are among the retransmits. */
   dataRetransmits(slot: number): number {
     return Atomics.load(this.#cells, at(slot, DATA_RETRANSMITS));
   }

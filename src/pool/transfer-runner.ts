@@ -81,7 +81,7 @@ export class TransferRunner {
     const { rings } = this.#cells;
     if (rings === this.#rings) return false;
     this.#rings = rings;
-    // Whether a wish holds may depend on what a client has sent.
+    // A wish may depend on packets that have come and are unread.
     this.#engine.catchUp?.();
     return true;
   }

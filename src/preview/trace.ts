@@ -73,7 +73,7 @@ export async function trace(parts: TraceParts, request: BootRequest): Promise<Wa
   const found =
     (await follow(readings)) ??
     (await follow(readingsBehind(readings, parts.files === undefined ? [] : [parts.files.source])));
-  // Of several that lead nowhere, the clean one is what people look for.
+  // Where several lead nowhere, people look for the clean one.
   const shown = found ?? ways.find((way) => typeof textPath(way.request.filename) === 'string') ?? ways[0]!;
   return { ...shown, request };
 }

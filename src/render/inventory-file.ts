@@ -13,7 +13,7 @@ import { INVENTORY_BYTES } from './limits.ts';
 import { readPlainMap } from './plain-yaml.ts';
 import type { InventoryNode, Json } from './types.ts';
 
-// Of a number in JSON nobody can tell any more how it was written.
+// A number in JSON has lost its spelling.
 const identifier = z.string('expected text in quotes');
 const word = identifier.regex(/^[^\s\p{Cc}]{1,255}$/u, 'expected a word');
 const line = identifier.regex(/^\P{Cc}{0,4096}$/u, 'expected one line');
@@ -163,7 +163,7 @@ function merge(data: unknown, file: string): PackedInventory {
   return { file, nodes: packed, ids: lines.join('\n') };
 }
 
-/** Whether a value is the text in the file: all are but free variables. */
+/** Tells whether a value is read as the text in the file; only free variables are not. */
 function isText(keys: readonly string[]): boolean {
   return keys[keys[0] === 'profiles' ? 2 : 1] !== 'vars';
 }

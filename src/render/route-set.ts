@@ -36,7 +36,7 @@ interface Walk {
   name: string;
   /** Whether a route was taken. */
   isTaken: boolean;
-  /** What a route that has rewritten the name says of the transfer's patience. */
+  /** The transfer's patience in milliseconds, by the route that rewrote the name. */
   patienceMs?: number;
 }
 

@@ -54,7 +54,7 @@ export interface RouteConfig {
 
 export interface RenderConfig {
   readonly routes: readonly RouteConfig[];
-  /** Whether `BOOT/x` is for a route that matches `boot/x`. Folds ASCII letters alone. Default false. */
+  /** Lets `BOOT/x` match a route for `boot/x`. Folds ASCII letters alone. Default false. */
   readonly caseInsensitive?: boolean | undefined;
   /** The folder that templates and handlers are relative to; no template is read from outside it. Absolute. */
   readonly base: string;

@@ -9,9 +9,9 @@ export interface LocalAddress {
   readonly family: 4 | 6;
   /** Largest IP packet that leaves the interface in one piece, in bytes. */
   readonly mtu: number;
-  /** Whether its interface leads to this machine alone. */
+  /** True for a loopback interface, which leads to this machine alone. */
   readonly isLoopback: boolean;
-  /** Of an IPv4 address: its network's mask as a number of 32 bits, and the address of everybody in it. */
+  /** An IPv4 address has these: its network's mask as a 32-bit number, and the network's broadcast address. */
   readonly network?: { readonly mask: number; readonly broadcast: string } | undefined;
 }
 
@@ -58,7 +58,7 @@ function networkOf(address: string, netmask: string): LocalAddress['network'] {
   return { mask, broadcast: [24, 16, 8, 0].map((shift) => (everybody >>> shift) & 255).join('.') };
 }
 
-/** Whether an IPv4 address is in the network of one of ours. */
+/** Tells whether an IPv4 address is in the network of a local address. */
 export function isInNetwork(address: string, { address: own, network }: LocalAddress): boolean {
   if (network === undefined || address.includes(':')) return false;
   return ((toNumber(own) ^ toNumber(address)) & network.mask) === 0;
@@ -69,7 +69,7 @@ export function largestBlksize({ family, mtu }: Pick<LocalAddress, 'family' | 'm
   return mtu - (family === 4 ? HEADERS_V4 : HEADERS_V6);
 }
 
-/** Whether listening failed because the machine has no such address. Node.js says EINVAL where a scope's interface is missing. */
+/** Tells whether listening failed because the machine has no such address. Node.js says EINVAL where a scope's interface is missing. */
 export function isAbsent(address: string, error: unknown): boolean {
   const code = errorCode(error);
   return code === 'EADDRNOTAVAIL' || (code === 'EINVAL' && address.includes('%'));

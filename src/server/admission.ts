@@ -366,7 +366,7 @@ export class Admission {
     this.#options.observer.onTransfer(transferRecord(transfer, report, superseded));
   }
 
-  /** Whether requests wait for a session, a port or memory. */
+  /** True while requests wait for a session, a port or memory. */
   get #someWait(): boolean {
     return this.#lanes.size + this.#thirsty.size > 0;
   }

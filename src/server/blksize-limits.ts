@@ -35,7 +35,7 @@ export interface BlksizeLimitsOptions {
 /** A client whose large blocks have vanished. */
 interface Narrow {
   readonly since: number;
-  /** What was granted when they vanished, in bytes. */
+  /** The blksize granted when they vanished, in bytes. */
   readonly blksize: number;
   told: boolean;
 }
@@ -102,7 +102,7 @@ export class BlksizeLimits {
     return true;
   }
 
-  /** Whether its client took the OACK, and then nothing of its first block, however often that was sent. */
+  /** Tells whether the client acknowledged the OACK and then no block, however often the first one was sent. */
   #hasVanished({ peer, slot, settled, content, startedAt }: Limited): boolean {
     const { clock, cells } = this.#options;
     const length = Math.min(settled!.blksize, content!.handle.length);

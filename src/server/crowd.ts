@@ -60,7 +60,7 @@ export class Crowd<T extends CrowdMember<T>> {
     return network.transfers - this.#halfOpen.count(network) >= most ? 'prefixFull' : undefined;
   }
 
-  /** Whether half-open transfers may have taken more than half of their room. */
+  /** True when half-open transfers may take more than half of their room. */
   get isCrowded(): boolean {
     return this.#halfOpen.isCrowded;
   }

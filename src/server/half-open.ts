@@ -93,7 +93,7 @@ export class HalfOpen<T extends HalfOpenMember<T>> {
     );
   }
 
-  /** Whether there are more than half of those that there may be. Some may have answered since: prune() tells. */
+  /** True when the lists hold more than half of `limits.total`. They may hold members that have answered: prune() takes those out. */
   get isCrowded(): boolean {
     return Math.max(this.#known.length, this.#strangers.length) > this.#options.limits.total / 2;
   }

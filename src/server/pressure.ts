@@ -10,9 +10,9 @@ const UNPROVEN_IN_A_CROWD_MS = 10_000;
 const RATE_AFTER_MS = 10_000;
 
 export interface Pressure {
-  /** Whether requests wait for a session, a port or memory. */
+  /** True while requests wait for a session, a port or memory. */
   readonly someWait: boolean;
-  /** Whether half-open transfers have taken more than half of their room. */
+  /** True while half-open transfers take more than half of their room. */
   readonly isCrowded: boolean;
   /** Slower transfers end while some wait, in bytes per second; 0: none does. */
   readonly minRate: number;

@@ -20,7 +20,7 @@ type Leases = Map<string, NodeId>;
 function readDnsmasqLine(line: string, nowS: number, into: Leases): void {
   const [expiry, hardware, address] = line.split(' ');
   if (address === undefined || !/^[0-9]+$/.test(expiry!)) return;
-  // Of an InfiniBand address (type 20, 20 bytes) the last eight are the port's GUID.
+  // An InfiniBand address (type 20) has 20 bytes; the last eight are the port's GUID.
   const node = macNode(hardware!.replace(/^0[16]-/, '').replace(/^20-(?:..:){12}/, ''));
   if (node === undefined) return;
   if (expiry === '0' || Number(expiry) > nowS) into.set(address, node);

@@ -1,4 +1,4 @@
-/** Which network interface has an address of this machine. Knows the system's list of interfaces, and no packets. */
+/** Finds the network interface that has an address of this machine. Knows the system's list of interfaces, and no packets. */
 import { networkInterfaces } from 'node:os';
 import type { Interfaces } from './neighbours.ts';
 import { NetworkList } from './network-list.ts';
@@ -27,7 +27,7 @@ export class InterfaceNames {
     if (Math.abs(now - this.#readAt) >= LOOK_AGAIN_MS) {
       this.#readAt = now;
       this.#known = Object.entries(this.#read()).map(([name, own = []]) => {
-        // Of a loopback network every address is ours.
+        // Every address of a loopback network is this machine's.
         const ours = own.map(({ internal, cidr, address: one }) => (internal && cidr !== null ? cidr : one));
         return [name, new NetworkList(ours)] as const;
       });

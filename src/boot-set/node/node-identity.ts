@@ -48,7 +48,7 @@ export function inOtherOrder(uuid: string): string {
   );
 }
 
-/** Whether it has the version of a UUID where that stands (RFC 9562 §4.2): in the other order it mostly has not. */
+/** Looks for the version digit of a UUID (RFC 9562 §4.2), which a UUID in the other byte order mostly lacks at that place. */
 function hasVersion(uuid: string): boolean {
   return /^[1-8]$/.test(uuid[14]!);
 }

@@ -98,7 +98,7 @@ export class Poller {
 
   /** Reads every socket that is readable now, however many those are. */
   catchUp(): void {
-    // What has been read goes to the end of the kernel's list: so many looks have seen all.
+    // The kernel moves sockets that have been read to the end of its list, so this many looks see all of them.
     for (let left = this.#count; left > 0 && !this.#closed; left -= EVENTS) {
       const count = this.#readReady(0);
       this.#afterBatch();

@@ -30,7 +30,7 @@ describe('a lease file', () => {
       ['192.0.2.10', MAC1],
       ['192.0.2.11', MAC2],
       ['192.0.2.13', MAC2],
-      // Of an InfiniBand address, the GUID of the port.
+      // An InfiniBand address is known by the GUID of its port.
       ['192.0.2.14', 'mac:00:02:c9:03:00:0b:8c:a1'],
     ]);
   });
