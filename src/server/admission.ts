@@ -392,8 +392,9 @@ export class Admission {
     this.#launcher.tryAgain();
     this.#pump();
     const pressure = { someWait: this.#someWait, isCrowded: this.#crowd.lookWhetherCrowded(), minRate: limits.minRate };
-    for (const { slot } of underPressure(this.#active, pressure, pool.cells, now)) {
-      pool.cells.end(slot, WISH_TO_END.abort);
+    for (const transfer of underPressure(this.#active, pressure, pool.cells, now)) {
+      if (this.#hasAnswered(transfer)) pool.cells.end(transfer.slot, WISH_TO_END.abort);
+      else this.#giveUp(transfer);
     }
   }
 }

@@ -121,3 +121,32 @@ describe('a device that writes to flash between two blocks', () => {
     expect(texts.at(-1)).toBe('DATA 4 +512');
   });
 });
+
+describe('a first reply that was answered just before its place is needed', () => {
+  it('keeps its transfer, whether its answer has been read or not', async () => {
+    const world = await World.start({ files: FILES, limits: { sessions: 1 } });
+    const first = world.client('10.0.1.1');
+    first.ask('big');
+    await world.pass(2500);
+    const other = world.client('10.0.1.2');
+    other.ask('small');
+    // The next looks at what holds sessions come each second from here on; the first reply is 3 s old then.
+    await world.pass(999);
+    first.ack(1);
+    await world.pass(50);
+    expect(first.last.text).toBe('DATA 2 +512');
+    expect(world.transfers).toEqual([]);
+    expect(world.server.stats().ignoredTotal['unanswered']).toBe(0);
+  });
+
+  it('keeps no transfer that was not answered, and that is counted', async () => {
+    const world = await World.start({ files: FILES, limits: { sessions: 1 } });
+    world.client('10.0.1.1').ask('big');
+    await world.pass(2500);
+    const other = world.client('10.0.1.2');
+    other.ask('small');
+    await world.pass(1100);
+    expect(other.texts).toEqual(['DATA 1 +300']);
+    expect(world.server.stats().ignoredTotal['unanswered']).toBe(1);
+  });
+});
