@@ -9,7 +9,8 @@ import { Catalog } from './store/catalog.ts';
 import { MemoryPins, isSamePin, type PinStore } from './boot/pin-store.ts';
 import { type NodeId, NOWHERE } from './node/node-identity.ts';
 import { type PinRecord, pinKey, versionName } from './store/records.ts';
-import type { Table, Tables } from './store/state.ts';
+import type { Tables } from './store/state.ts';
+import { forgetfulStore } from './unwritten-store.ts';
 
 /** Why a request gets the version that it gets. */
 export type VersionReason =
@@ -39,36 +40,6 @@ export interface BootSetWay {
   readonly file:
     | { readonly name: string; readonly size: number; readonly digest: string; readonly blob: string }
     | undefined;
-}
-
-/** Everything that is read, and nothing written. */
-function readOnly(tables: Tables): Tables {
-  const still = <V>(table: Table<V>): Table<V> => ({
-    get: (key) => table.get(key),
-    put: () => {},
-    remove: () => {},
-    entries: () => table.entries(),
-    keys: () => table.keys(),
-  });
-  return Object.fromEntries(
-    Object.entries(tables).map(([name, table]) => [name, still(table as Table<unknown>)]),
-  ) as never;
-}
-
-/** A store as it is now, which takes notes and forgets them. */
-function forgetful(store: BootSetsOptions['store']): BootSetsOptions['store'] {
-  return {
-    get generation() {
-      return store.generation;
-    },
-    get tables() {
-      return store.tables;
-    },
-    channels: () => store.channels(),
-    pins: () => store.pins(),
-    note: (work) => Promise.resolve(work(readOnly(store.tables))),
-    blobPath: (digest) => store.blobPath(digest),
-  };
 }
 
 /** Pins in memory that remember which were put or renewed. */
@@ -122,7 +93,7 @@ export class Rehearsal {
 
   private constructor(options: RehearsalOptions) {
     const { known, now = Date.now } = options;
-    const store = forgetful(options.store);
+    const store = forgetfulStore(options.store);
     this.#store = store;
     this.#before = [...known];
     this.#pins = new NotedPins(this.#before, (version) => store.tables.versions.get(version) !== undefined);

@@ -8,32 +8,40 @@ import type { BootSetsOptions } from './boot-set-parts.ts';
 import type { Table, Tables } from './store/state.ts';
 import type { Store } from './store/store.ts';
 
-function unwritten<V>(table: Table<V>): Table<V> {
-  return {
+/** The tables as they are now; what is put into them is forgotten. */
+function unwritten(tables: Tables): Tables {
+  const still = <V>(table: Table<V>): Table<V> => ({
     get: (key) => table.get(key),
     entries: () => table.entries(),
     keys: () => table.keys(),
     put: () => {},
     remove: () => {},
+  });
+  return Object.fromEntries(
+    Object.entries(tables).map(([name, table]) => [name, still(table as Table<unknown>)]),
+  ) as never;
+}
+
+/** A store that takes notes and forgets them. */
+export function forgetfulStore(store: BootSetsOptions['store']): BootSetsOptions['store'] {
+  return {
+    get generation() {
+      return store.generation;
+    },
+    get tables() {
+      return store.tables;
+    },
+    channels: () => store.channels(),
+    pins: () => store.pins(),
+    blobPath: (digest) => store.blobPath(digest),
+    note: async (work) => work(unwritten(store.tables)),
   };
 }
 
 /** The pins begin with those that the store has. */
 export function unwrittenStore(store: Store): { readonly store: BootSetsOptions['store']; readonly pins: PinStore } {
-  const notes = (): Tables => ({ ...store.tables, useNotes: unwritten(store.tables.useNotes) });
   return {
-    store: {
-      get generation() {
-        return store.generation;
-      },
-      get tables() {
-        return store.tables;
-      },
-      channels: () => store.channels(),
-      pins: () => store.pins(),
-      blobPath: (digest) => store.blobPath(digest),
-      note: (work) => Promise.resolve().then(() => work(notes())),
-    },
+    store: forgetfulStore(store),
     pins: new MemoryPins((name) => store.tables.versions.get(name) !== undefined, store.pins()),
   };
 }
