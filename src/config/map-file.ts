@@ -160,8 +160,9 @@ function tailOf(template: Template): string {
 }
 
 /** Tells whether a name of the first form may have the second form as well; true where it is not known. */
-function mayBe(name: Template, match: Template): boolean {
-  if (!CAPTURE.test(name)) return parsePattern(match).match(name.replace(/\/{2,}/g, '/')) !== undefined;
+function mayBe(becomes: Template, match: Template): boolean {
+  const name = becomes.replace(/\/{2,}/g, '/');
+  if (!CAPTURE.test(name)) return parsePattern(match).match(name) !== undefined;
   const [head, tail, otherHead, otherTail] = [headOf(name), tailOf(name), headOf(match), tailOf(match)];
   if (!CAPTURE.test(match)) {
     return match.startsWith(head) && match.endsWith(tail) && match.length > head.length + tail.length;
@@ -188,10 +189,18 @@ function ordered(forms: readonly Form[]): Form[] {
 function carry(rule: Rule, pattern: MapPattern, later: readonly Form[]): Form[] {
   const { flags } = rule;
   const forms = ordered(formsOf(pattern, rule));
-  const leadsTo = (others: readonly Form[]): Form | undefined =>
-    others.find(({ match }) => forms.some(({ becomes }) => becomes !== undefined && mayBe(becomes, match)));
+  const leadsTo = (others: readonly Form[], own = forms): Form | undefined =>
+    others.find(({ match }) => own.some(({ becomes }) => becomes !== undefined && mayBe(becomes, match)));
   if (flags.includes('g') && flags.includes('r') && leadsTo(forms) !== undefined) {
     throw new Unsupported('g: a replacement that is repeated');
+  }
+  // tftpd shows its rules a doubled slash as it is; routes see one.
+  const changed = leadsTo(
+    later,
+    forms.filter(({ becomes }) => becomes?.includes('//') === true),
+  );
+  if (changed !== undefined) {
+    throw new Unsupported(`the doubled slash that it makes would be one for the rules behind (${changed.match})`);
   }
   const next = flags.includes('e') ? leadsTo(later) : undefined;
   if (next !== undefined) throw new Unsupported(`e: the rules behind would go on with its names (${next.match})`);

@@ -134,6 +134,15 @@ describe('rules of a map file that carry over', () => {
     expect(carried).toBeGreaterThan(800);
   });
 
+  it('carry over no doubled slash that a rule behind would see as one', () => {
+    const rules = 'r ^/ab/ /x/\\0\nr ^/x/([^/]+)/(.+)$ /\\2/\\1\nr ^/a /a';
+    const { remarks } = readMapFile(rules, { file: 'map' });
+    expect(remarks).toEqual([
+      'map:1: r ^/ab/ /x/\\0: not carried over: the doubled slash that it makes would be one for the rules behind (x/{name}/{path*})',
+    ]);
+    expect(readMapFile('r ^/ab/ /x/\\0', { file: 'map' }).remarks).toEqual([]);
+  });
+
   it.each([
     ['r ^/tftpboot/', [{ match: 'tftpboot/{path*}', rewrite: '{path*}' }]],
     ['r ^pxelinux\\.cfg/default$ pxelinux.cfg/rack', [{ match: 'pxelinux.cfg/default', rewrite: 'pxelinux.cfg/rack' }]],
