@@ -56,6 +56,14 @@ export interface InventoryJob {
 }
 
 export type Work = RenderJob | FetchJob;
+
+/** For whom work is done. */
+export interface Asker {
+  /** A known node, by whatever name; undefined: nobody knows it. */
+  readonly node: string | undefined;
+  /** There was no place when it asked a moment ago. Matters for those that nobody knows. */
+  readonly returns: boolean;
+}
 export type Job = (Work & { readonly id: number }) | LoadJob | InventoryJob;
 
 /** An inventory as it crosses threads: text, which is copied fast and parsed node by node when it is needed. */

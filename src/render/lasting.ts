@@ -1,6 +1,6 @@
 /** What outlasts a set of routes when the config is reloaded: counts of what routes have done, and who has answered. */
 import { LRUCache } from 'lru-cache';
-import { ANSWERED, ANSWERED_MS } from './limits.ts';
+import { ANSWERED, ANSWERED_MS, TURNED_DOWN, TURNED_DOWN_MS } from './limits.ts';
 import { RENDER_FAILURES, RENDER_OUTCOMES, type RenderFailure, type RenderOutcome } from './types.ts';
 
 export interface Tally {
@@ -14,16 +14,32 @@ export function newTally(): Tally {
   return { outcomes: zeros(RENDER_OUTCOMES), failures: zeros(RENDER_FAILURES) };
 }
 
-/** Addresses that have acknowledged a config not long ago: what comes from there is asked by somebody who is there. */
-export class AnsweredAddresses {
-  readonly #answeredAt = new LRUCache<string, number>({ max: ANSWERED });
+/** Client addresses of which something is remembered for a while. Beyond `most`, the oldest are forgotten. */
+export class RecentAddresses {
+  readonly #notedAt: LRUCache<string, number>;
+  readonly #forMs: number;
+
+  constructor(most: number, forMs: number) {
+    this.#notedAt = new LRUCache<string, number>({ max: most });
+    this.#forMs = forMs;
+  }
+
+  /** Those that have acknowledged a config: what comes from there is asked by somebody who is there. */
+  static answered(): RecentAddresses {
+    return new RecentAddresses(ANSWERED, ANSWERED_MS);
+  }
+
+  /** Those that nobody knew and for which there was no place. */
+  static turnedDown(): RecentAddresses {
+    return new RecentAddresses(TURNED_DOWN, TURNED_DOWN_MS);
+  }
 
   note(client: string, now: number): void {
-    this.#answeredAt.set(client, now);
+    this.#notedAt.set(client, now);
   }
 
   has(client: string, now: number): boolean {
-    const at = this.#answeredAt.get(client);
-    return at !== undefined && now - at <= ANSWERED_MS;
+    const at = this.#notedAt.get(client);
+    return at !== undefined && now - at <= this.#forMs;
   }
 }

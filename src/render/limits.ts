@@ -25,6 +25,11 @@ export const LOAD_MS = 15_000;
 export const WAITING = 16_384;
 /** Those of them that are for nodes that nobody knows: a quarter, so that a flood of invented names holds up none else. */
 export const STRANGERS_WAITING = 4096;
+/** Beside them, those that had been turned down and ask again: forged addresses seldom do. */
+export const RETURNING_WAITING = 1024;
+/** Addresses remembered that were turned down, and for how long: the longest pause of firmware that asks again. */
+export const TURNED_DOWN = 32_768;
+export const TURNED_DOWN_MS = 16_000;
 /** Answers waited for in the name of one known node; beyond it, it may be anyone who says that name. */
 export const WAITING_EACH = 4;
 /** Addresses remembered that have acknowledged a config, and for how long. */

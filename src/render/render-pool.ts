@@ -1,10 +1,11 @@
 /**
  * Render threads and what waits for them. Templates go in batches, handlers and fetches many at a time; what is for known
- * nodes goes first. A thread that stands still or dies is replaced; what was on it runs again, and where nobody can tell
+ * nodes goes first, then what somebody asks for again who was turned down. A thread that stands still or dies is replaced; what was on it runs again, and where nobody can tell
  * whose fault it was, one at a time on a thread of its own: so a hang costs only its own request. Knows no nodes.
  */
 import type { TablesClock } from '../boot-set/node/address-tables.ts';
 import {
+  type Asker,
   type Failed,
   type Job,
   type JobResult,
@@ -13,7 +14,16 @@ import {
   type ThreadSetup,
   type Work,
 } from './jobs.ts';
-import { ALONE_MS, LOAD_MS, STILL_MS, STRANGERS_WAITING, WAITING, WAITING_ALONE, WAITING_EACH } from './limits.ts';
+import {
+  ALONE_MS,
+  LOAD_MS,
+  RETURNING_WAITING,
+  STILL_MS,
+  STRANGERS_WAITING,
+  WAITING,
+  WAITING_ALONE,
+  WAITING_EACH,
+} from './limits.ts';
 import { RenderThread } from './render-thread.ts';
 import type { RenderFailure } from './types.ts';
 
@@ -42,12 +52,15 @@ export interface RenderPoolOptions {
   readonly stillMs?: number | undefined;
 }
 
+/** Whose work is done first. */
+type Rank = 'known' | 'returning' | 'stranger';
+
 interface Pending {
   readonly id: number;
   readonly work: Work;
   readonly resolve: (result: JobResult) => void;
   readonly since: number;
-  readonly isStranger: boolean;
+  readonly rank: Rank;
   tries: number;
 }
 
@@ -72,7 +85,7 @@ function failed(failure: RenderFailure, reason: string): Failed {
 
 /** Known nodes first. */
 function takeNext(list: Pending[]): Pending | undefined {
-  const known = list.findIndex(({ isStranger }) => !isStranger);
+  const known = list.findIndex(({ rank }) => rank === 'known');
   return list.splice(Math.max(0, known), 1)[0];
 }
 
@@ -82,11 +95,16 @@ export class RenderPool {
   readonly #threads: RenderThread[];
   #lone: RenderThread | undefined;
   #loneBusy = false;
-  readonly #known = new Queue();
-  readonly #strangers = new Queue();
+  /** In the order in which they have their turn. */
+  readonly #queues: Readonly<Record<Rank, Queue>> = {
+    known: new Queue(),
+    returning: new Queue(),
+    stranger: new Queue(),
+  };
   /** Work of each known node that is not done. */
   readonly #perNode = new Map<string, number>();
-  #strangersWaiting = 0;
+  /** Of nobody known, also on threads. */
+  readonly #waitingUnknown = { returning: 0, stranger: 0 };
   /** Innocent ones first, those of slow routes after them. */
   readonly #aloneFirst: Pending[] = [];
   readonly #aloneLast: Pending[] = [];
@@ -105,7 +123,9 @@ export class RenderPool {
   }
 
   get waiting(): number {
-    return this.#known.size + this.#strangers.size + this.#aloneFirst.length + this.#aloneLast.length + this.#running;
+    const { known, returning, stranger } = this.#queues;
+    const queued = known.size + returning.size + stranger.size;
+    return queued + this.#aloneFirst.length + this.#aloneLast.length + this.#running;
   }
 
   get threadsLost(): number {
@@ -124,30 +144,36 @@ export class RenderPool {
     return result.inventory;
   }
 
-  /** Whether work for nobody known would be turned down. */
-  get isFullOfStrangers(): boolean {
-    return this.#strangersWaiting >= STRANGERS_WAITING;
+  /** Whether work for nobody known would be taken. @param returns see Asker.returns. */
+  hasRoomForStranger(returns: boolean): boolean {
+    return this.#rankOfStranger(returns) !== undefined;
   }
 
-  /** Never rejects. @param node for whom, by whatever name; undefined: for a stranger. */
-  run(work: Work, node: string | undefined): Promise<JobResult> {
+  #rankOfStranger(returns: boolean): 'returning' | 'stranger' | undefined {
+    const { returning, stranger } = this.#waitingUnknown;
+    if (returns && returning < RETURNING_WAITING) return 'returning';
+    return stranger < STRANGERS_WAITING ? 'stranger' : undefined;
+  }
+
+  /** Never rejects. */
+  run(work: Work, { node, returns }: Asker): Promise<JobResult> {
     if (this.waiting >= WAITING) return Promise.resolve(failed('queueFull', `${WAITING} others wait`));
     const others = node === undefined ? WAITING_EACH : (this.#perNode.get(node) ?? 0);
-    const isStranger = others >= WAITING_EACH;
-    if (isStranger && this.isFullOfStrangers) {
+    const rank = others < WAITING_EACH ? 'known' : this.#rankOfStranger(returns);
+    if (rank === undefined) {
       return Promise.resolve(failed('strangers', `${STRANGERS_WAITING} others wait that nobody knows`));
     }
     return new Promise((settle) => {
       this.#lastId = (this.#lastId % 0x7fffffff) + 1;
-      if (isStranger) this.#strangersWaiting++;
+      if (rank !== 'known') this.#waitingUnknown[rank]++;
       else this.#perNode.set(node!, others + 1);
       const resolve = (result: JobResult): void => {
-        if (isStranger) this.#strangersWaiting--;
+        if (rank !== 'known') this.#waitingUnknown[rank]--;
         else this.#leave(node!);
         settle(result);
       };
       const since = this.#options.clock.now();
-      const pending: Pending = { id: this.#lastId, work, resolve, since, isStranger, tries: 0 };
+      const pending: Pending = { id: this.#lastId, work, resolve, since, rank, tries: 0 };
       if (this.#slow.has(work.route)) this.#putAlone(pending, this.#aloneLast);
       else this.#queueOf(pending).push(pending);
       this.#dispatch();
@@ -163,7 +189,7 @@ export class RenderPool {
   async close(): Promise<void> {
     this.#closed = true;
     this.#cancelLook?.();
-    const queues = [this.#known, this.#strangers].flatMap(({ templates, others }) => [templates, others]);
+    const queues = Object.values(this.#queues).flatMap(({ templates, others }) => [templates, others]);
     const lists = [...queues, this.#aloneFirst, this.#aloneLast];
     for (const { resolve } of lists.flat()) resolve(failed('crashed', 'the server stops'));
     for (const list of lists) list.length = 0;
@@ -192,19 +218,23 @@ export class RenderPool {
   }
 
   #putAlone(pending: Pending, list: Pending[]): void {
-    const most = pending.isStranger ? WAITING_ALONE * STRANGERS_ALONE : WAITING_ALONE;
+    const isKnown = pending.rank === 'known';
+    const most = isKnown ? WAITING_ALONE : WAITING_ALONE * STRANGERS_ALONE;
     if (this.#aloneFirst.length + this.#aloneLast.length >= most) {
-      const failure = pending.isStranger ? 'strangers' : 'queueFull';
+      const failure = isKnown ? 'queueFull' : 'strangers';
       pending.resolve(failed(failure, `${most} others wait to run alone`));
     } else list.push(pending);
   }
 
   #dispatch(): void {
     if (this.#closed) return;
-    this.#giveTemplates(this.#known, BATCH, TEMPLATES_PER_THREAD);
-    this.#giveOthers(this.#known, { handler: ASYNC_PER_THREAD, fetch: ASYNC_PER_THREAD });
-    this.#giveTemplates(this.#strangers, STRANGERS.batch, STRANGERS.template);
-    this.#giveOthers(this.#strangers, STRANGERS);
+    const { known, returning, stranger } = this.#queues;
+    this.#giveTemplates(known, BATCH, TEMPLATES_PER_THREAD);
+    this.#giveOthers(known, { handler: ASYNC_PER_THREAD, fetch: ASYNC_PER_THREAD });
+    for (const queue of [returning, stranger]) {
+      this.#giveTemplates(queue, STRANGERS.batch, STRANGERS.template);
+      this.#giveOthers(queue, STRANGERS);
+    }
     if (!this.#loneBusy && this.#aloneFirst.length + this.#aloneLast.length > 0) void this.#runAlone();
     if (this.#running > 0) this.#watch();
   }
@@ -229,8 +259,8 @@ export class RenderPool {
     }
   }
 
-  #queueOf({ work, isStranger }: Pending): Pending[] {
-    return (isStranger ? this.#strangers : this.#known).of(work);
+  #queueOf({ work, rank }: Pending): Pending[] {
+    return this.#queues[rank].of(work);
   }
 
   #give(thread: RenderThread, batch: readonly Pending[]): void {

@@ -6,14 +6,14 @@ import type { BootSets, CatalogVersion, ConfigPreview, ConfigRequest, ConfigVers
 import { shareBytes } from '../bytes/shared-bytes.ts';
 import { packedView } from './boot-set-view.ts';
 import type { NodeInventory } from './inventory.ts';
-import type { Failed, JobResult, Limits } from './jobs.ts';
+import type { Asker, Failed, JobResult, Limits } from './jobs.ts';
 import { DEFAULT_MAX_BYTES, TIMEOUT_MS } from './limits.ts';
 import { idsOf } from './pattern.ts';
 import type { RenderPool } from './render-pool.ts';
 import { type Made, Rendered, Text } from './rendered.ts';
 import type { Route } from './route-config.ts';
 import type { Asked } from './route-observer.ts';
-import type { AnsweredAddresses, Tally } from './lasting.ts';
+import type { RecentAddresses, Tally } from './lasting.ts';
 import type { RenderRecord } from './types.ts';
 import { type Upstreams, upstreamUrl } from './upstream.ts';
 
@@ -30,14 +30,15 @@ export interface TextParts {
 }
 
 /** Whose rendering a preview is. */
-const REHEARSAL = 'rehearsal';
+const REHEARSAL: Asker = { node: 'rehearsal', returns: false };
 const FULL: Failed = { kind: 'failed', failure: 'strangers', reason: 'too many others wait that nobody knows' };
 
 /** The parts that outlive a set of routes. */
 export interface Lasting {
   readonly tally: Tally;
   readonly upstreams: Upstreams;
-  readonly answered: AnsweredAddresses;
+  readonly answered: RecentAddresses;
+  readonly turnedDown: RecentAddresses;
 }
 
 /** A reason together with its route and the route's file, for messages. */
@@ -49,14 +50,16 @@ export class RouteTexts {
   readonly #parts: TextParts;
   readonly #tally: Tally;
   readonly #upstreams: Upstreams;
-  readonly #answered: AnsweredAddresses;
+  readonly #answered: RecentAddresses;
+  readonly #turnedDown: RecentAddresses;
   readonly #rendered: Rendered;
 
-  constructor(parts: TextParts, { tally, upstreams, answered }: Lasting) {
+  constructor(parts: TextParts, { tally, upstreams, answered, turnedDown }: Lasting) {
     this.#parts = parts;
     this.#tally = tally;
     this.#upstreams = upstreams;
     this.#answered = answered;
+    this.#turnedDown = turnedDown;
     this.#rendered = new Rendered(parts.now);
   }
 
@@ -73,9 +76,12 @@ export class RouteTexts {
   async serve(route: Route, asked: Asked): Promise<Made> {
     const { request, ids } = asked;
     const { client, local, name } = request;
-    const owner = this.#ownerOf(asked);
+    const asker = this.#askerOf(asked);
     // Nothing is pinned for a stranger who gets nothing.
-    if (owner === undefined && this.#poolOf(route).isFullOfStrangers) return FULL;
+    if (asker.node === undefined && !this.#poolOf(route).hasRoomForStranger(asker.returns)) {
+      this.#turnedDown.note(client, this.#parts.now());
+      return FULL;
+    }
     let chosen: ConfigVersion | undefined;
     try {
       // The version that the text is to name is pinned, and kept, before there is a text.
@@ -87,8 +93,9 @@ export class RouteTexts {
     const version = chosen?.version;
     const key = `${route.index} ${client} ${local} ${name}`;
     const { made, isShared } = await this.#rendered.get(key, client, chosen?.boot ?? '', () =>
-      this.#timed(route, asked, version, owner),
+      this.#timed(route, asked, version, asker),
     );
+    if (made.kind === 'failed' && made.failure === 'strangers') this.#turnedDown.note(client, this.#parts.now());
     if (made.kind === 'made') this.#tally.outcomes[isShared ? 'shared' : made.isStale ? 'stale' : 'rendered']++;
     return made;
   }
@@ -134,41 +141,41 @@ export class RouteTexts {
     return name === '' ? undefined : name;
   }
 
+  #askerOf(asked: Asked): Asker {
+    const returns = this.#turnedDown.has(asked.request.client, this.#parts.now());
+    return { node: this.#ownerOf(asked), returns };
+  }
+
   #poolOf({ kind }: Route): RenderPool {
     const { templates, handlers } = this.#parts;
     return kind === 'handler' ? handlers! : templates;
   }
 
-  async #timed(
-    route: Route,
-    asked: Asked,
-    version: CatalogVersion | undefined,
-    owner: string | undefined,
-  ): Promise<Made> {
+  async #timed(route: Route, asked: Asked, version: CatalogVersion | undefined, asker: Asker): Promise<Made> {
     const { now, onRender } = this.#parts;
     const before = now();
-    const made = await this.#render(route, asked, version, owner);
+    const made = await this.#render(route, asked, version, asker);
     const result = made.kind === 'made' ? 'rendered' : made.kind === 'none' ? 'notMine' : 'failed';
     onRender({ route: route.index + 1, kind: route.kind, result, durationMs: now() - before });
     return made;
   }
 
-  #render(route: Route, asked: Asked, version: CatalogVersion | undefined, owner: string | undefined): Promise<Made> {
+  #render(route: Route, asked: Asked, version: CatalogVersion | undefined, asker: Asker): Promise<Made> {
     const { kind, config } = route;
     const limits: Limits = {
       timeoutMs: config.timeoutMs ?? TIMEOUT_MS[kind as keyof typeof TIMEOUT_MS],
       maxBytes: config.maxBytes ?? DEFAULT_MAX_BYTES,
     };
     return kind === 'upstream'
-      ? this.#fetch(route, asked, limits, owner)
-      : this.#compute(route, asked, version, limits, owner);
+      ? this.#fetch(route, asked, limits, asker)
+      : this.#compute(route, asked, version, limits, asker);
   }
 
-  async #fetch(route: Route, { request }: Asked, limits: Limits, owner: string | undefined): Promise<Made> {
+  async #fetch(route: Route, { request }: Asked, limits: Limits, asker: Asker): Promise<Made> {
     const { templates, onWarning } = this.#parts;
     const { index, config } = route;
     const job = { route: index, url: upstreamUrl(config.upstream!, request), redirects: config.redirects ?? 0, limits };
-    const fetched = await this.#upstreams.get(job, owner !== undefined, (work) => templates.run(work, owner));
+    const fetched = await this.#upstreams.get(job, asker.node !== undefined, (work) => templates.run(work, asker));
     if (fetched.kind !== 'fetched') return fetched;
     const { bytes, staleFor } = fetched;
     if (staleFor !== undefined) onWarning('a stale copy is served', { reason: withRoute(route, staleFor) });
@@ -180,7 +187,7 @@ export class RouteTexts {
     { request, node }: Asked,
     version: CatalogVersion | undefined,
     limits: Limits,
-    owner: string | undefined,
+    asker: Asker,
   ): Promise<Made> {
     const { kind, index } = route;
     const { inventory } = this.#parts;
@@ -190,7 +197,7 @@ export class RouteTexts {
       bootset: version === undefined ? undefined : packedView(version),
     };
     const job = { kind: kind as 'template' | 'handler', route: index, scope, limits };
-    return madeOf(await this.#poolOf(route).run(job, owner));
+    return madeOf(await this.#poolOf(route).run(job, asker));
   }
 }
 

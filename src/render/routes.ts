@@ -13,7 +13,7 @@ import { RenderPool } from './render-pool.ts';
 import { type Route, readRoutes } from './route-config.ts';
 import { RouteSet } from './route-set.ts';
 import type { Lasting } from './route-texts.ts';
-import { AnsweredAddresses, newTally } from './lasting.ts';
+import { newTally, RecentAddresses } from './lasting.ts';
 import {
   type Explanation,
   type Inventory,
@@ -167,7 +167,8 @@ export async function loadRoutes(config: RenderConfig, parts: RoutesParts): Prom
     const lasting: Lasting = {
       tally: newTally(),
       upstreams: new Upstreams(now),
-      answered: new AnsweredAddresses(),
+      answered: RecentAddresses.answered(),
+      turnedDown: RecentAddresses.turnedDown(),
     };
     const set = new RouteSet(
       {

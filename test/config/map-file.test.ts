@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { readMapFile } from '../../src/config/map-file.ts';
-import { newTally, AnsweredAddresses } from '../../src/render/lasting.ts';
+import { newTally, RecentAddresses } from '../../src/render/lasting.ts';
 import type { RenderPool } from '../../src/render/render-pool.ts';
 import { readRoutes } from '../../src/render/route-config.ts';
 import { RouteSet } from '../../src/render/route-set.ts';
@@ -36,7 +36,12 @@ function byRoutes(configs: readonly RouteConfig[]): (name: string) => string | u
       onWarning: () => {},
       onRender: () => {},
     },
-    { tally: newTally(), upstreams: new Upstreams(now), answered: new AnsweredAddresses() },
+    {
+      tally: newTally(),
+      upstreams: new Upstreams(now),
+      answered: RecentAddresses.answered(),
+      turnedDown: RecentAddresses.turnedDown(),
+    },
   );
   return (name) => {
     const answer = set.open({ filename: name, mode: 'octet', client: '192.0.2.9', local: '192.0.2.1' });
