@@ -43,6 +43,8 @@ export function writeOrder(ring: RecordRing, order: TransferOrder, place: Place)
   words[at + 3] = port?.addressWord ?? 0;
   ring.floats[(at + REQUESTED_AT) >> 1] = order.requestedAt;
   ring.floats[(at + OPENED_AT) >> 1] = order.openedAt ?? Number.NaN;
+  words[at + 4] = plan.arrived ?? NONE;
+  words[at + 5] = order.ringBytes;
   words[at + 6] = place.low;
   words[at + 7] = place.high;
   words[at + 8] = plan.size % TWO_32;
@@ -79,6 +81,7 @@ export function readOrder({ words, bytes, floats }: RecordRing, at: number): Pla
     port: { fd: word(1), peerWord: word(2), addressWord: word(3) },
     requestedAt: floats[(at + REQUESTED_AT) >> 1]!,
     openedAt: orNothing(floats[(at + OPENED_AT) >> 1]!),
+    ringBytes: word(5),
     place: { low: word(6) >>> 0, high: word(7) >>> 0, length: size },
     plan: {
       size,
@@ -89,6 +92,7 @@ export function readOrder({ words, bytes, floats }: RecordRing, at: number): Pla
       oack: openingLength !== NONE,
       seed: word(14),
       patienceMs: word(15),
+      arrived: word(4) === NONE ? undefined : word(4),
     },
     opening: openingLength === NONE ? undefined : bytes.slice(opening, opening + openingLength),
   };

@@ -2,7 +2,7 @@
 import type { TransferReport } from '../engine/report.ts';
 import type { SharedHandle } from '../bytes/shared-bytes.ts';
 import type { Address, BorrowedPort } from '../engine/types.ts';
-import type { SenderPlan } from '../session/sender.ts';
+import type { SenderPlan } from '../session/sender-plan.ts';
 import type { PoolFigures } from './figures.ts';
 import type { StateCells } from './state-cells.ts';
 
@@ -20,6 +20,8 @@ export interface TransferOrder {
   /** When its first request came, by the engines' common clock. */
   readonly requestedAt: number;
   readonly content: SharedHandle;
+  /** Where the content goes round in memory: byte `n` of it lies at `n % ringBytes`. 0: all of it has its place. */
+  readonly ringBytes: number;
   readonly plan: SenderPlan;
   /** The OACK, when the plan has one. */
   readonly opening: Uint8Array | undefined;

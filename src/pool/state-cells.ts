@@ -1,7 +1,8 @@
 /**
  * What each transfer is doing, in memory shared by the main thread and the workers: one cell per transfer slot. The
  * worker that runs a transfer writes its state and the time of its last progress; the main thread writes wishes
- * (repeat the first reply, end it) and rings the doorbell, which workers look at every few milliseconds.
+ * (repeat the first reply, end it) and how much of the content has arrived, and rings the doorbell, which workers look at
+ * every few milliseconds.
  */
 
 export const TRANSFER_STATE = {
@@ -31,6 +32,10 @@ const WISH = 3;
 const BLOCKS = 4;
 const RETRANSMITS = 5;
 const DATA_RETRANSMITS = 6;
+const WAITING = 7;
+const ARRIVED = 8;
+const LAST = 9;
+const LAST_BYTES = 10;
 /** A cache line's worth of Int32, so that neighbours on different workers do not share one. */
 const CELL = 16;
 /** How the main thread may want a transfer to end. */
@@ -42,6 +47,10 @@ export const WISH_TO_END = {
   supersede: 2,
   /** In silence, unless the client has answered by then: others need its place. The worker takes the wish back if it has. */
   giveUp: 3,
+  /** Tell the client: the file has changed while it was being read. */
+  changed: 4,
+  /** Tell the client: the rest of the file can't be read. */
+  unreadable: 5,
 } as const;
 export type WishToEnd = (typeof WISH_TO_END)[keyof typeof WISH_TO_END];
 
@@ -110,9 +119,48 @@ export class StateCells {
     Atomics.store(this.#cells, at(slot, DATA_RETRANSMITS), dataRetransmits);
   }
 
+  /**
+   * Blocks up to this one have arrived of a content that is still being read: as of the last time that the main thread
+   * told. A worker that sees `lastBlock` arrived finds its number and its bytes here.
+   */
+  arrived(slot: number): number {
+    return Atomics.load(this.#cells, at(slot, ARRIVED));
+  }
+
+  setArrived(slot: number, block: number): void {
+    Atomics.store(this.#cells, at(slot, ARRIVED), block);
+  }
+
+  /** The number of the last block; 0 while that is not known. */
+  lastBlock(slot: number): number {
+    return Atomics.load(this.#cells, at(slot, LAST));
+  }
+
+  lastBlockBytes(slot: number): number {
+    return Atomics.load(this.#cells, at(slot, LAST_BYTES));
+  }
+
+  /** Tells which block is the last. Call before setArrived() says that it is there. @param bytes 0..blksize - 1. */
+  setLastBlock(slot: number, block: number, bytes: number): void {
+    Atomics.store(this.#cells, at(slot, LAST_BYTES), bytes);
+    Atomics.store(this.#cells, at(slot, LAST), block);
+  }
+
+  /** Whether the transfer can't go on before more has arrived. Its worker says so before it looks at arrived() again. */
+  isWaiting(slot: number): boolean {
+    return Atomics.load(this.#cells, at(slot, WAITING)) === 1;
+  }
+
+  setWaiting(slot: number, isWaiting: boolean): void {
+    Atomics.store(this.#cells, at(slot, WAITING), isWaiting ? 1 : 0);
+  }
+
   /** Makes a slot ready for a new transfer. */
   reset(slot: number, state: TransferState, now: number): void {
     this.setTally(slot, NOTHING);
+    this.setWaiting(slot, false);
+    this.setLastBlock(slot, 0, 0);
+    this.setArrived(slot, 0);
     Atomics.store(this.#cells, at(slot, REPEATS), 0);
     Atomics.store(this.#cells, at(slot, WISH), WISH_TO_END.none);
     this.setProgress(slot, now);

@@ -1,5 +1,6 @@
 /** Runs transfer orders on one engine: the part of a worker that is the same on a thread and inline. */
-import { Driver, type Job, type Supervision } from '../engine/driver.ts';
+import { Driver } from '../engine/driver.ts';
+import type { Job } from '../engine/job.ts';
 import { COUNTER, latencyOf, sendErrorColumn, vitalColumn } from '../engine/counters.ts';
 import type { LatencyHistogram } from '../engine/latencies.ts';
 import type { SharedView } from '../bytes/shared-bytes.ts';
@@ -7,9 +8,9 @@ import type { TransferReport } from '../engine/report.ts';
 import { SEND_ERRNOS } from '../engine/send-errors.ts';
 import type { Engine } from '../engine/types.ts';
 import { Sender } from '../session/sender.ts';
-import type { Steps } from '../session/session.ts';
 import type { TransferOrder } from './pool.ts';
-import { type StateCells, TRANSFER_STATE, type TransferState, WISH_TO_END } from './state-cells.ts';
+import { CellSupervision } from './cell-supervision.ts';
+import { type StateCells, TRANSFER_STATE } from './state-cells.ts';
 
 const HEALTH_EVERY_MS = 250;
 const TRANSFERS = vitalColumn('transfers');
@@ -21,7 +22,6 @@ const HEALTH = [
   ...SEND_ERRNOS.map((errno) => sendErrorColumn(errno)),
 ] as const;
 const NO_OPENING = new Uint8Array(0);
-const NEVER = Number.POSITIVE_INFINITY;
 
 export class TransferRunner {
   readonly #engine: Engine;
@@ -65,6 +65,7 @@ export class TransferRunner {
       opening: order.opening ?? NO_OPENING,
       openedAt,
       content,
+      ringBytes: order.ringBytes,
       supervision: new CellSupervision(this.#cells, order, sender, this.#firstReplies),
     };
     this.#driver.start(job, (report) => {
@@ -100,82 +101,5 @@ export class TransferRunner {
   async close(): Promise<void> {
     this.#driver.abortAll();
     await this.#engine.close();
-  }
-}
-
-/** Keeps a transfer's cell true, and hears the main thread's wishes in it. */
-class CellSupervision implements Supervision {
-  readonly #cells: StateCells;
-  readonly #slot: number;
-  readonly #sender: Sender;
-  readonly #requestedAt: number;
-  readonly #firstReplies: LatencyHistogram;
-  #state: TransferState = TRANSFER_STATE.unproven;
-  #progressAt = -1;
-  #repeats = 0;
-  #mayGiveUpAfter = NEVER;
-
-  constructor(
-    cells: StateCells,
-    order: Omit<TransferOrder, 'content'>,
-    sender: Sender,
-    firstReplies: LatencyHistogram,
-  ) {
-    this.#cells = cells;
-    this.#slot = order.slot;
-    this.#requestedAt = order.requestedAt;
-    this.#sender = sender;
-    this.#firstReplies = firstReplies;
-  }
-
-  onProgress(progressAt: number): void {
-    const state = this.#sender.proven
-      ? this.#sender.lastBlockSent
-        ? TRANSFER_STATE.lastBlockSent
-        : TRANSFER_STATE.running
-      : TRANSFER_STATE.unproven;
-    // Told of for the first time when the first reply has been given to the link.
-    if (this.#progressAt < 0) this.#firstReplies.observe(Math.max(0, progressAt - this.#requestedAt), 1);
-    this.#cells.setTally(this.#slot, this.#sender.tally);
-    if (progressAt !== this.#progressAt) {
-      this.#progressAt = progressAt;
-      this.#cells.setProgress(this.#slot, progressAt);
-    }
-    if (state !== this.#state) {
-      this.#state = state;
-      this.#cells.setState(this.#slot, state);
-    }
-  }
-
-  /**
-   * A storm's answers come faster than they are read, and the main thread counts those alone that have been. At a look after
-   * the first, everything has been read that had come before that.
-   */
-  #considerGivingUp(now: number): void {
-    if (this.#sender.proven) this.#cells.refuseGivingUp(this.#slot);
-    else if (now > this.#mayGiveUpAfter) this.#sender.supersede();
-    else if (this.#mayGiveUpAfter === NEVER) {
-      this.#mayGiveUpAfter = now;
-      this.#cells.ring();
-    }
-  }
-
-  attend(now: number, out: Steps): void {
-    switch (this.#cells.wishToEnd(this.#slot)) {
-      case WISH_TO_END.abort:
-        this.#sender.abort(out);
-        return;
-      case WISH_TO_END.supersede:
-        this.#sender.supersede();
-        return;
-      case WISH_TO_END.giveUp:
-        this.#considerGivingUp(now);
-        break;
-      case WISH_TO_END.none:
-        break;
-    }
-    for (const repeats = this.#cells.repeats(this.#slot); this.#repeats < repeats; this.#repeats++) {
-      this.#sender.onRequestRepeated(now, out);
-    }
   }
 }

@@ -105,6 +105,7 @@ export class Launcher {
       openedAt: dataPort === undefined ? undefined : transfer.startedAt,
       requestedAt: transfer.firstRequestAt,
       content: handle,
+      ringBytes: 0,
       opening,
       plan: {
         size: handle.length,

@@ -12,6 +12,7 @@ import { ERROR_CODE, OPCODE } from '../protocol/opcode.ts';
 import { errorMessage, type Packet } from '../protocol/packet.ts';
 import { BURST_GAP_MS, Pace } from './pace.ts';
 import { Retransmission, RTO_FLOOR_MS, RTO_START_MS } from './retransmission.ts';
+import type { SenderPlan } from './sender-plan.ts';
 import { createTally, type Outcome, type Session, type Steps } from './session.ts';
 
 /**
@@ -37,26 +38,15 @@ const MAX_AGE_MS = NEVER - 1;
 /** An ACK that can't be for anything: until the OACK is acknowledged, every number but 0. */
 const IMPOSSIBLE = -2;
 
-export interface SenderPlan {
-  /** Bytes to send, 0 or more. */
-  readonly size: number;
-  readonly blksize: number;
-  readonly windowsize: number;
-  readonly rollover: Rollover;
-  /** The agreed retransmission interval, or 0 to adapt. */
-  readonly timeoutMs: number;
-  /** Whether the transfer opens with an OACK, or at once with DATA 1. */
-  readonly oack: boolean;
-  /** For the jitter of retransmissions. */
-  readonly seed: number;
-  /** How long to wait for an ACK that advances. */
-  readonly patienceMs: number;
-}
-
 export class Sender implements Session {
   readonly tally = createTally();
   readonly #plan: SenderPlan;
-  readonly #lastBlock: number;
+  #size: number;
+  #lastBlock: number;
+  /** Blocks up to this one may be sent: later ones are still being read. */
+  #arrived: number;
+  /** Whether the next window can't leave before more has arrived. */
+  #isWaiting = false;
   readonly #retransmission: Retransmission;
   readonly #pace: Pace;
   /** The start, by the clock that `now` is of. */
@@ -95,7 +85,9 @@ export class Sender implements Session {
 
   constructor(plan: SenderPlan) {
     this.#plan = plan;
+    this.#size = plan.size;
     this.#lastBlock = blockCount(plan.size, plan.blksize);
+    this.#arrived = plan.arrived ?? this.#lastBlock;
     this.#base = plan.oack ? -1 : 0;
     this.#allowance = this.#earned;
     this.#retransmission = new Retransmission(plan.seed, plan.timeoutMs);
@@ -106,9 +98,15 @@ export class Sender implements Session {
     return this.#outcome;
   }
 
-  /** 0 until the peer's address is proven, 2 when the last block has been sent, 1 between. */
+  /** 0 until the peer's address is proven, 2 when the last block has been sent, 3 while a block is awaited, 1 else. */
   get phase(): number {
+    if (this.#isWaiting) return 3;
     return this.#proven ? (this.lastBlockSent ? 2 : 1) : 0;
+  }
+
+  /** Whether it can't go on before more of its content has arrived. */
+  get waiting(): boolean {
+    return this.#isWaiting;
   }
 
   get rollover(): Rollover {
@@ -125,7 +123,6 @@ export class Sender implements Session {
     return this.#proven;
   }
 
-  /** Whether the last block has been sent. */
   get lastBlockSent(): boolean {
     return this.#highest === this.#lastBlock;
   }
@@ -167,6 +164,24 @@ export class Sender implements Session {
     if (packet.opcode === OPCODE.ACK) this.#onAck(packet.block, now - this.#origin, out);
     else if (packet.opcode === OPCODE.ERROR) this.#onError(packet);
     else this.tally.stale++;
+  }
+
+  /**
+   * More of the content has arrived: blocks up to number `block` may be sent. A transfer that has waited for it goes on
+   * at once; its peer's silence counts from now.
+   *
+   * @param size bytes in all, when that has become known; at most what the plan said.
+   */
+  onArrival(block: number, size: number | undefined, at: number, out: Steps): void {
+    if (this.#outcome !== undefined || block <= this.#arrived) return;
+    this.#arrived = block;
+    if (size !== undefined) {
+      this.#size = size;
+      this.#lastBlock = blockCount(size, this.#plan.blksize);
+    }
+    if (!this.#isWaiting) return;
+    this.#progressAt = at - this.#origin;
+    this.#sendBurst(this.#progressAt, out);
   }
 
   onDeadline(at: number, out: Steps): void {
@@ -291,26 +306,31 @@ export class Sender implements Session {
 
   /** Counts what an ACK for `block` confirms. */
   #count(block: number): void {
-    const { size, blksize } = this.#plan;
     this.tally.blocks = block;
-    this.tally.bytes = Math.min(size, block * blksize);
+    this.tally.bytes = Math.min(this.#size, block * this.#plan.blksize);
   }
 
-  /** Sends the next burst of the window, and sets the timers for what follows. */
+  /**
+   * Sends the next burst of the window, and sets the timers for what follows. A window leaves when all of it has arrived:
+   * after a part of one, a peer's patience would end in an ACK that crosses with the rest, which would be sent again.
+   */
   #sendBurst(now: number, out: Steps): void {
-    const windowEnd = Math.min(this.#base + this.#plan.windowsize, this.#lastBlock);
+    const wholeEnd = Math.min(this.#base + this.#plan.windowsize, this.#lastBlock);
+    const windowEnd = wholeEnd <= this.#arrived ? wholeEnd : this.#highest;
     const burstEnd = Math.min(windowEnd, this.#next + this.#pace.burst - 1);
     while (this.#next <= burstEnd) this.#sendBlock(this.#next++, out);
     if (this.#next <= windowEnd) {
       this.#burstAt = now + BURST_GAP_MS;
     } else {
       this.#burstAt = NEVER;
-      if (!this.#resent) {
+      // The peer owes no ACK until its next window has been sent: nothing is sent again because the content is late.
+      this.#isWaiting = windowEnd < wholeEnd;
+      if (!this.#resent && !this.#isWaiting) {
         this.#timedBlock = windowEnd;
         this.#timedAt = now;
       }
     }
-    this.#retransmitAt = now + this.#retransmission.delay();
+    this.#retransmitAt = this.#isWaiting ? NEVER : now + this.#retransmission.delay();
     if (this.lastBlockSent && this.#tailSince === NEVER) {
       this.#tailSince = now;
       this.#tailSends = 1;
@@ -318,7 +338,7 @@ export class Sender implements Session {
   }
 
   #sendBlock(block: number, out: Steps): void {
-    const { size, blksize } = this.#plan;
+    const { blksize } = this.#plan;
     const offset = (block - 1) * blksize;
     if (block > this.#highest) {
       this.#highest = block;
@@ -327,7 +347,7 @@ export class Sender implements Session {
       this.tally.retransmits++;
       this.tally.dataRetransmits++;
     }
-    out.data(block, offset, Math.min(blksize, size - offset));
+    out.data(block, offset, Math.min(blksize, this.#size - offset));
   }
 
   /** The timer ran out on a proven peer. */

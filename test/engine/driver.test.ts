@@ -1,7 +1,8 @@
 /** The driver's own rules, with sessions made for the purpose. Whole transfers are in driver-conformance.ts. */
 import { beforeEach, describe, expect, test } from 'vitest';
 import { allocateCounters, COUNTER, counterRow } from '../../src/engine/counters.ts';
-import { Driver, type Job } from '../../src/engine/driver.ts';
+import { Driver } from '../../src/engine/driver.ts';
+import type { Job } from '../../src/engine/job.ts';
 import { LatencyHistogram } from '../../src/engine/latencies.ts';
 import { MemoryNetwork } from '../../src/engine/memory.ts';
 import { shareBytes } from '../../src/bytes/shared-bytes.ts';

@@ -115,6 +115,7 @@ describe('an order', () => {
     port: { fd: 17, peerWord: 0x12340002, addressWord: -1 },
     requestedAt: 3_000_000_001,
     openedAt: 3_000_000_002,
+    ringBytes: 0,
     plan: {
       size: 6_000_000_000,
       blksize: 65_464,
@@ -134,6 +135,8 @@ describe('an order', () => {
     ['as it is', {}],
     ['without an OACK', { opening: undefined, plan: { ...order.plan, oack: false } }],
     ['whose first reply the worker sends', { openedAt: undefined }],
+    ['of a file that is still being read', { plan: { ...order.plan, arrived: 0 } }],
+    ['of a file that goes round in memory', { ringBytes: 262_144, plan: { ...order.plan, arrived: 2 ** 31 - 1 } }],
   ])('comes out of a ring as it went in: %s', (_, change) => {
     const [writer, reader] = ends(ORDERS);
     const given = { ...order, ...change };

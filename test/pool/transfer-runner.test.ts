@@ -45,6 +45,7 @@ class Worker {
         peer: { address: '10.0.0.2', port: 2000 + slot },
         port: undefined,
         openedAt: undefined,
+        ringBytes: 0,
         requestedAt: this.clock.now(),
         opening: undefined,
         plan: {

@@ -100,6 +100,7 @@ it(`a running transfer takes at most ${MAX_BYTES.worker} bytes of its worker's h
       openedAt: undefined,
       requestedAt: 12_345,
       content: handle,
+      ringBytes: 0,
       opening: new Uint8Array(30),
       plan: {
         size: handle.length,

@@ -2,7 +2,8 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, it } from 'vitest';
-import { Sender, type SenderPlan } from '../../src/session/sender.ts';
+import { Sender } from '../../src/session/sender.ts';
+import type { SenderPlan } from '../../src/session/sender-plan.ts';
 import { ack } from '../support/bytes.ts';
 import { packetOf, Script } from './stage.ts';
 

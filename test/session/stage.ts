@@ -5,7 +5,8 @@
 import type { ErrorCode } from '../../src/protocol/opcode.ts';
 import { type Packet, createPacket, decode } from '../../src/protocol/packet.ts';
 import { Receiver, type ReceiverPlan } from '../../src/session/receiver.ts';
-import { Sender, type SenderPlan } from '../../src/session/sender.ts';
+import { Sender } from '../../src/session/sender.ts';
+import type { SenderPlan } from '../../src/session/sender-plan.ts';
 import type { Session, Steps } from '../../src/session/session.ts';
 
 /** A datagram as the driver would hand it on. */

@@ -1,0 +1,123 @@
+/** Keeps a transfer's cell true, and hears in it what the main thread wishes and has read. Knows one transfer. */
+import type { Supervision } from '../engine/job.ts';
+import type { LatencyHistogram } from '../engine/latencies.ts';
+import type { Sender } from '../session/sender.ts';
+import type { Steps } from '../session/session.ts';
+import type { TransferOrder } from './pool.ts';
+import { type StateCells, TRANSFER_STATE, type TransferState, WISH_TO_END } from './state-cells.ts';
+
+const NEVER = Number.POSITIVE_INFINITY;
+
+export class CellSupervision implements Supervision {
+  readonly #cells: StateCells;
+  readonly #slot: number;
+  readonly #sender: Sender;
+  readonly #requestedAt: number;
+  readonly #blksize: number;
+  readonly #firstReplies: LatencyHistogram;
+  #state: TransferState = TRANSFER_STATE.unproven;
+  #progressAt = -1;
+  #repeats = 0;
+  #mayGiveUpAfter = NEVER;
+  /** Blocks that the sender knows to have arrived; -1 when all of them have. */
+  #arrived: number;
+  #isWaiting = false;
+
+  constructor(
+    cells: StateCells,
+    order: Omit<TransferOrder, 'content'>,
+    sender: Sender,
+    firstReplies: LatencyHistogram,
+  ) {
+    this.#cells = cells;
+    this.#slot = order.slot;
+    this.#requestedAt = order.requestedAt;
+    this.#blksize = order.plan.blksize;
+    this.#sender = sender;
+    this.#firstReplies = firstReplies;
+    this.#arrived = order.plan.arrived ?? -1;
+  }
+
+  onProgress(progressAt: number): void {
+    const state = this.#sender.proven
+      ? this.#sender.lastBlockSent
+        ? TRANSFER_STATE.lastBlockSent
+        : TRANSFER_STATE.running
+      : TRANSFER_STATE.unproven;
+    // Told of for the first time when the first reply has been given to the link.
+    if (this.#progressAt < 0) this.#firstReplies.observe(Math.max(0, progressAt - this.#requestedAt), 1);
+    this.#cells.setTally(this.#slot, this.#sender.tally);
+    if (progressAt !== this.#progressAt) {
+      this.#progressAt = progressAt;
+      this.#cells.setProgress(this.#slot, progressAt);
+    }
+    if (state !== this.#state) {
+      this.#state = state;
+      this.#cells.setState(this.#slot, state);
+    }
+    const { waiting } = this.#sender;
+    if (waiting === this.#isWaiting) return;
+    this.#isWaiting = waiting;
+    this.#cells.setWaiting(this.#slot, waiting);
+  }
+
+  get hasNews(): boolean {
+    return (
+      this.#cells.wishToEnd(this.#slot) !== WISH_TO_END.none ||
+      this.#cells.repeats(this.#slot) !== this.#repeats ||
+      this.#hasArrived
+    );
+  }
+
+  get hasArrivals(): boolean {
+    return this.#isWaiting && this.#hasArrived;
+  }
+
+  get #hasArrived(): boolean {
+    return this.#arrived >= 0 && this.#cells.arrived(this.#slot) !== this.#arrived;
+  }
+
+  /**
+   * A storm's answers come faster than they are read, and the main thread counts those alone that have been. At a look after
+   * the first, everything has been read that had come before that.
+   */
+  #considerGivingUp(now: number): void {
+    if (this.#sender.proven) this.#cells.refuseGivingUp(this.#slot);
+    else if (now > this.#mayGiveUpAfter) this.#sender.supersede();
+    else if (this.#mayGiveUpAfter === NEVER) {
+      this.#mayGiveUpAfter = now;
+      this.#cells.ring();
+    }
+  }
+
+  attend(now: number, out: Steps): void {
+    switch (this.#cells.wishToEnd(this.#slot)) {
+      case WISH_TO_END.abort:
+        return this.#sender.abort(out);
+      case WISH_TO_END.supersede:
+        return this.#sender.supersede();
+      case WISH_TO_END.changed:
+        return this.#sender.abort(out, 'File changed');
+      case WISH_TO_END.unreadable:
+        return this.#sender.abort(out, 'Content lost');
+      case WISH_TO_END.giveUp:
+        this.#considerGivingUp(now);
+        break;
+      case WISH_TO_END.none:
+        break;
+    }
+    if (this.#hasArrived) this.#takeArrived(now, out);
+    for (const repeats = this.#cells.repeats(this.#slot); this.#repeats < repeats; this.#repeats++) {
+      this.#sender.onRequestRepeated(now, out);
+    }
+  }
+
+  #takeArrived(now: number, out: Steps): void {
+    const block = this.#cells.arrived(this.#slot);
+    const last = this.#cells.lastBlock(this.#slot);
+    const isWhole = block === last;
+    this.#arrived = isWhole ? -1 : block;
+    const size = isWhole ? (last - 1) * this.#blksize + this.#cells.lastBlockBytes(this.#slot) : undefined;
+    this.#sender.onArrival(block, size, now, out);
+  }
+}
