@@ -18,6 +18,11 @@ const RUNS = [
   { what: '1,000 nodes boot while the channel moves', command: 'npm run --silent test:mixed', env: {} },
   { what: 'honest nodes in floods of forged requests', command: 'npm run --silent test:flood', env: {} },
   { what: '5,000 nodes, and 1,000 behind one address, boot from cold', command: 'npm run --silent test:cold', env: {} },
+  {
+    what: '200 files and one large one that nobody has read, on slow storage',
+    command: 'npm run --silent test:disk',
+    env: {},
+  },
 ];
 
 let failed = 0;

@@ -2,7 +2,13 @@
 export { type FetchOptions, type FetchResult, fetchFile, type Sink } from './client/fetch.ts';
 export * from './content/index.ts';
 export type { TransferReport } from './engine/report.ts';
-export { type MapFile, type Mapping, type SharedHandle, shareBytes } from './bytes/shared-bytes.ts';
+export {
+  type AllocateFile,
+  type FileMemory,
+  type MapFile,
+  type SharedHandle,
+  shareBytes,
+} from './bytes/shared-bytes.ts';
 export type { Address } from './engine/types.ts';
 export { createServer, type CreateServerOptions } from './library/create-server.ts';
 export {

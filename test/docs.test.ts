@@ -249,7 +249,13 @@ describe('docs/protocol.md', () => {
   });
 
   it('quotes error texts that the code sends', () => {
-    const sent = ['src/server/refuser.ts', 'src/session/sender.ts', 'src/engine/running.ts', 'src/engine/stranger.ts']
+    const sent = [
+      'src/server/refuser.ts',
+      'src/session/sender.ts',
+      'src/engine/running.ts',
+      'src/engine/stranger.ts',
+      'src/pool/cell-supervision.ts',
+    ]
       .map(read)
       .join('');
     for (const [, , text] of table('docs/protocol.md', 'Errors we send')) expect(sent).toContain(`'${bare(text!)}'`);

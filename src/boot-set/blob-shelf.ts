@@ -5,20 +5,25 @@
  */
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { allocateShared, type MapFile } from '../bytes/shared-bytes.ts';
-import type { BufferCache, HeldBytes, Loaded, Unloaded } from '../content/buffer-cache.ts';
-import { readWhole } from '../content/file-snapshot.ts';
+import { dirname } from 'node:path';
+import { type AllocateFile, allocateShared, type MapFile } from '../bytes/shared-bytes.ts';
+import type { BufferCache } from '../content/buffer-cache.ts';
+import type { HeldBytes, Loaded, Unloaded } from '../content/buffer-cache-types.ts';
+import { OPENINGS, READS } from '../content/disk-turns.ts';
+import { mostBytes, readingOf, readWhole, ringReadingOf, SMALL_BYTES, tooLarge } from '../content/file-snapshot.ts';
+import { FileSupply } from '../content/file-supply.ts';
+import { holdRing, lacksMemory } from '../content/held-ring.ts';
 import { shareNetascii } from '../content/shared-netascii.ts';
 import { systemCode } from '../content/system-failure.ts';
 import type { BootRequest, Denied } from '../content/types.ts';
+import { whenReady } from '../content/when-ready.ts';
+import { whenWhole } from '../content/when-whole.ts';
 import type { CatalogVersion } from './store/catalog.ts';
 import type { FileRecord } from './store/records.ts';
 import type { Store } from './store/store.ts';
 
 type Mode = BootRequest['mode'];
 
-/** Larger blobs are not converted to netascii: that takes a few milliseconds per MiB without a pause. */
-const MAX_NETASCII_BYTES = 16 * 1024 ** 2;
 /** Blobs told of as damaged; more are not remembered, and told of again. */
 const MAX_DAMAGED = 1024;
 /** O_NONBLOCK: what is no file may be a FIFO that nobody writes to. */
@@ -27,20 +32,15 @@ const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 export interface BlobShelfOptions {
   readonly cache: BufferCache;
   readonly mapFile: MapFile | undefined;
+  /** Where to copy what can't be mapped. */
+  readonly allocateFile: AllocateFile | undefined;
+  readonly clock: { now(): number };
   readonly store: Pick<Store, 'blobPath'>;
   readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
 }
 
-async function readBlob(
-  handle: FileHandle,
-  size: number,
-  mode: Mode,
-  map: MapFile | undefined,
-): Promise<Loaded | undefined> {
-  if (map !== undefined && mode === 'octet' && size > 0) {
-    const mapping = await map(handle.fd, size);
-    if (mapping !== undefined) return { handle: mapping.handle, discard: () => mapping.unmap(), idles: true };
-  }
+/** A small blob, whole; undefined where it has been cut short. */
+async function readBlob(handle: FileHandle, size: number, mode: Mode): Promise<Loaded | undefined> {
   const shared = mode === 'octet' ? allocateShared(size) : undefined;
   const bytes = shared?.bytes ?? new Uint8Array(size);
   if (!(await readWhole(handle, bytes))) return undefined;
@@ -66,11 +66,15 @@ export class BlobShelf {
 
   /** The file's bytes, or `missing`: see lost(). A blob that is not what its record says is never given out. */
   acquire(file: FileRecord, mode: Mode): HeldBytes | Unloaded | Promise<HeldBytes | Unloaded> {
-    if (mode === 'netascii' && file.size > MAX_NETASCII_BYTES) {
-      const reason = `${file.size} bytes are too many to convert to netascii (at most ${MAX_NETASCII_BYTES})`;
-      return { kind: 'denied', reason, tooLarge: true };
-    }
-    return this.#options.cache.acquire(keyOf(file, mode), () => this.#load(file, mode), file.size);
+    const { cache } = this.#options;
+    const key = keyOf(file, mode);
+    if (file.size <= SMALL_BYTES) return cache.acquire(key, () => this.#load(file, mode), file.size);
+    const held = cache.acquire(key, () => this.#load(file, mode), 0, mostBytes(file.size, mode));
+    return whenReady(held, (ready) =>
+      lacksMemory(ready)
+        ? holdRing(cache, () => this.#open(file, (...opened) => this.#stream(opened, file, mode, true)))
+        : ready,
+    );
   }
 
   /** For a blob that is missing though there is a version that has it. */
@@ -126,19 +130,37 @@ export class BlobShelf {
         if (heldBytes + shelvedBytes + file.size > budget) continue;
         // oxlint-disable-next-line no-await-in-loop -- one at a time, so that requests do not wait for the disk.
         const came = await this.acquire(file, 'octet');
-        if (came.kind === 'held') came.release();
+        if (came.kind !== 'held') continue;
+        // oxlint-disable-next-line no-await-in-loop -- the same.
+        await whenWhole(came.supply);
+        came.release();
       }
     } finally {
       this.#isReadingAhead = false;
     }
   }
 
-  async #load(file: FileRecord, mode: Mode): Promise<Loaded | Unloaded> {
-    const { store, mapFile } = this.#options;
-    const path = store.blobPath(file.digest);
+  #load(file: FileRecord, mode: Mode): Promise<Loaded | Unloaded> {
+    return this.#open(file, async (opened, device) => {
+      if (file.size > SMALL_BYTES) {
+        const supply = await this.#stream([opened, device], file, mode, false);
+        return { handle: supply.handle, supply, discard: () => supply.stop(), idles: true };
+      }
+      try {
+        const blob = await READS.run(device, () => readBlob(opened, file.size, mode));
+        return blob ?? this.#damage(file, 'cut short');
+      } finally {
+        await opened.close().catch(() => undefined);
+      }
+    });
+  }
+
+  /** Opens a blob. @param use what is done with it, its closing included unless it throws. */
+  async #open<T>(file: FileRecord, use: (opened: FileHandle, device: number) => Promise<T>): Promise<T | Unloaded> {
+    const path = this.#options.store.blobPath(file.digest);
     let handle: FileHandle;
     try {
-      handle = await open(path, FLAGS);
+      handle = await OPENINGS.run(dirname(path), () => open(path, FLAGS));
     } catch (error) {
       const code = systemCode(error);
       if (code === undefined) throw error;
@@ -149,19 +171,39 @@ export class BlobShelf {
     }
     try {
       const stats = await handle.stat();
-      if (!stats.isFile()) return this.#damage(file, 'no regular file');
-      if (stats.size !== file.size) return this.#damage(file, `${stats.size} bytes instead of ${file.size}`);
-      return (await readBlob(handle, file.size, mode, mapFile)) ?? this.#damage(file, 'cut short');
+      const isWrong = !stats.isFile() || stats.size !== file.size;
+      if (!isWrong) return await use(handle, stats.dev);
+      await handle.close();
+      return this.#damage(file, stats.isFile() ? `${stats.size} bytes instead of ${file.size}` : 'no regular file');
     } catch (error) {
-      if (error instanceof RangeError) {
-        const reason = `a file of ${file.size} bytes can't be held in memory: ${error.message}`;
-        return { kind: 'denied', reason, tooLarge: true };
-      }
+      await handle.close().catch(() => undefined);
+      if (error instanceof RangeError) return tooLarge(file.size, error);
       if (systemCode(error) === undefined) throw error;
       return { kind: 'busy', reason: (error as Error).message };
-    } finally {
-      await handle.close().catch(() => undefined);
     }
+  }
+
+  /** Blobs never change: what is cut short is damaged. */
+  async #stream(
+    [opened, device]: readonly [FileHandle, number],
+    file: FileRecord,
+    mode: Mode,
+    isRing: boolean,
+  ): Promise<FileSupply> {
+    const { mapFile, allocateFile, clock } = this.#options;
+    const ways = { mapFile, allocateFile };
+    const whole = { file: opened, size: file.size, device, isUnchanged: () => Promise.resolve(true) };
+    const reading = isRing ? ringReadingOf(whole, mode, ways) : await readingOf(whole, mode, ways);
+    return new FileSupply({
+      reading,
+      size: mostBytes(file.size, mode),
+      isRing,
+      clock: () => clock.now(),
+      onFailure: (failure, error) => {
+        if (failure === 'changed') this.#damage(file, 'cut short');
+        else this.#options.onWarning('a blob could not be read to its end', { file: file.name, reason: String(error) });
+      },
+    });
   }
 
   #damage(file: FileRecord, found: string): Denied {

@@ -2,7 +2,7 @@
  * The parts of a source of boot sets, put together: each gets those before it. Knows which part needs which, and the
  * words of warnings; no requests.
  */
-import type { MapFile } from '../bytes/shared-bytes.ts';
+import type { AllocateFile, MapFile } from '../bytes/shared-bytes.ts';
 import type { BufferCache } from '../content/buffer-cache.ts';
 import { BlobShelf } from './blob-shelf.ts';
 import { BootStages } from './boot/boot-stage.ts';
@@ -29,6 +29,8 @@ export interface BootSetsOptions {
   readonly cache: BufferCache;
   /** Default: blobs are copied. */
   readonly mapFile?: MapFile | undefined;
+  /** Where to copy them. Default: into shared memory. */
+  readonly allocateFile?: AllocateFile | undefined;
   readonly clock: TablesClock;
   /** Milliseconds since the epoch. Default Date.now. */
   readonly now?: () => number;
@@ -73,7 +75,7 @@ export interface BootSetParts {
 
 /** @throws RangeError for a network that is none. */
 export function makeParts(options: BootSetsOptions): BootSetParts {
-  const { store, cache, mapFile, clock, uptime = systemUptime, onWarning = () => {} } = options;
+  const { store, cache, mapFile, allocateFile, clock, uptime = systemUptime, onWarning = () => {} } = options;
   const onFailure = (error: unknown): void => onWarning('the store can not be written to', { error: String(error) });
   const onUnreadable = (error: unknown): void =>
     onWarning('a table of addresses can not be read', { error: String(error) });
@@ -98,7 +100,7 @@ export function makeParts(options: BootSetsOptions): BootSetParts {
   const uses = new ExplicitUses(store, policies, time, onFailure);
   const notes = new RenderedNotes(store, time, onFailure);
 
-  const shelf = new BlobShelf({ store, cache, mapFile, onWarning });
+  const shelf = new BlobShelf({ store, cache, mapFile, allocateFile, clock, onWarning });
   const configs = new ConfigVersions({ catalog, shared, finder, boots, notes, shelf, now });
 
   const { prefetchBytes = 0 } = options;

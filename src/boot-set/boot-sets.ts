@@ -4,7 +4,7 @@
  * is, which version, its bytes. Runs in the server's main thread; knows no packets and starts no collection.
  */
 import { textPath } from '../content/name.ts';
-import type { HeldBytes, Unloaded } from '../content/buffer-cache.ts';
+import type { HeldBytes, Unloaded } from '../content/buffer-cache-types.ts';
 import type { Answer, BootRequest, Missing, NotMine, Source } from '../content/types.ts';
 import { whenReady } from '../content/when-ready.ts';
 import { type BootSetParts, type BootSetsOptions, makeParts } from './boot-set-parts.ts';
@@ -216,7 +216,8 @@ export class BootSets implements Source {
         end(isAnswered);
       };
       const { name, set } = version;
-      return { kind: 'content', handle: held.handle, label: `${name}/${file.name}`, origin: 'bootSet', set, release };
+      const { handle, supply } = held;
+      return { kind: 'content', handle, supply, label: `${name}/${file.name}`, origin: 'bootSet', set, release };
     };
     const fail = (error: unknown): never => {
       end();

@@ -23,18 +23,30 @@ export interface MappingHandle {
   readonly length: number;
 }
 
-/** A file's bytes: as they lie in the system's page cache, or a copy. */
-export interface Mapping {
-  readonly handle: MappingHandle;
-  /** Call once, when nobody reads it any more. */
-  unmap(): void;
+/**
+ * Memory for a file's bytes, filled piece by piece. What has not been filled must not be read. Reserving it takes address
+ * space; pages are taken as they are filled.
+ */
+export interface FileMemory {
+  readonly handle: SharedHandle;
+  /**
+   * Fills memory[at, at + length) with the file's bytes from `position` on. In a mapped file, `at` is `position`.
+   *
+   * @returns how many have come, 1 to `length`; 0 where the file ends at `position`. Rejects with the system's error.
+   */
+  fill(fd: number, at: number, length: number, position: number): Promise<number>;
+  /** Call once, when nobody reads it any more and nothing fills it. */
+  free(): void;
 }
 
+/** Reserves memory for `length` bytes (1 or more); undefined where the system would not. */
+export type AllocateFile = (length: number) => FileMemory | undefined;
+
 /**
- * Maps or copies the first `length` bytes (1 or more) of an open file, which may be closed afterwards. Resolves when
- * all of them have been read from disk, or with undefined where the system would not: the caller reads them then.
+ * Maps the first `length` bytes (1 or more) of an open file, which must stay open until all of it has been filled.
+ * Resolves with undefined where the system would not: the caller reads the bytes then.
  */
-export type MapFile = (fd: number, length: number) => Promise<Mapping | undefined>;
+export type MapFile = (fd: number, length: number) => Promise<FileMemory | undefined>;
 
 /** A handle made readable in this thread. What it holds is between an engine's attach() and its links. */
 export interface SharedView {

@@ -71,6 +71,10 @@ const GROUPS: readonly { readonly commands: readonly string[]; readonly load: ()
   },
 ];
 
+// Threads for calls on files, before there are any: a disk that hangs keeps some of them (see disk-turns.ts). Older ones
+// have made them by now, to read this file; there the environment has to say it, as the unit's does.
+if (Number(process.versions.node.split('.')[0]) >= 24) process.env['UV_THREADPOOL_SIZE'] ??= '16';
+
 const interrupts = new Interrupts();
 const context: CommandContext = { interrupts, stderr: process.stderr, version: readVersion() };
 

@@ -8,67 +8,17 @@
  * kept.
  */
 import { LRUCache } from 'lru-cache';
-import type { SharedHandle } from '../bytes/shared-bytes.ts';
-import type { Busy, Denied, Missing } from './types.ts';
-
-/** Why nothing was loaded. Given to everyone who waited, and not remembered. */
-export type Unloaded = Missing | Denied | Busy;
-
-/** What a load gives. */
-export interface Loaded {
-  readonly handle: SharedHandle;
-  /** Gives the bytes back. Called once, when nobody reads them and nobody will. */
-  readonly discard?: () => void;
-  /** Whether what has a `discard` may stay without a reader. Default false: it goes with its last one. */
-  readonly idles?: boolean;
-}
-
-/** Bytes that stay until released. */
-export interface HeldBytes {
-  readonly kind: 'held';
-  readonly handle: SharedHandle;
-  /** Call once, when no reader is left. Calling it again does nothing. A function without a `this`. */
-  readonly release: () => void;
-}
-
-export interface BufferCacheStats {
-  /** Bytes being read or loaded: may exceed the budget. */
-  readonly heldBytes: number;
-  /** Bytes kept for the next reader. */
-  readonly idleBytes: number;
-  /** Bytes kept because somebody said so. */
-  readonly shelvedBytes: number;
-  /** Entries held and idle, superseded ones that are still read included. */
-  readonly entries: number;
-  /** Times the bytes were there. */
-  readonly hits: number;
-  /** Times they had to be loaded, or a load under way had to be waited for. */
-  readonly misses: number;
-  readonly loads: number;
-  /** Entries let go for the budget's or the limit's sake. */
-  readonly evictions: number;
-  /** Times that what is held and shelved came to exceed the budget. */
-  readonly overBudget: number;
-}
-
-export interface BufferCacheOptions {
-  /** Budget for held and idle bytes together. Default 2 GiB; 0 keeps nothing without a reader. */
-  readonly maxBytes?: number;
-  /**
-   * Held, loading and idle bytes never exceed this: what would is not loaded. Default: no limit but the budget's,
-   * which what is being read may exceed.
-   */
-  readonly limitBytes?: number;
-  /** Told when what is held and shelved comes to exceed the budget. @param bytes how much that is. */
-  readonly onOverBudget?: (bytes: number) => void;
-}
+import type { FileSupply } from './file-supply.ts';
+import type { BufferCacheOptions, BufferCacheStats, HeldBytes, Loaded, Unloaded } from './buffer-cache-types.ts';
 
 const DEFAULT_MAX_BYTES = 2 * 1024 ** 3;
 
 interface Entry {
   readonly key: string;
-  readonly loaded: Loaded;
-  readonly size: number;
+  loaded: Loaded;
+  size: number;
+  /** Bytes that are still to come. */
+  promised: number;
   readers: number;
   superseded: boolean;
 }
@@ -99,6 +49,7 @@ export class BufferCache {
   #isOverBudget = false;
   #overBudget = 0;
   #heldBytes = 0;
+  #promisedBytes = 0;
   #heldEntries = 0;
   #hits = 0;
   #misses = 0;
@@ -130,11 +81,14 @@ export class BufferCache {
    * @param key must name one version of the bytes, for instance by a file's identity: versions of one name live side
    *   by side under keys of their own.
    * @param expectedBytes makes room in the budget before the load instead of after it.
+   * @param promisedBytes what will come in the course of time: there must be room for it below the limit, and nothing
+   *   idle goes before it has come.
    */
   acquire(
     key: string,
     load: () => Promise<Loaded | Unloaded>,
     expectedBytes = 0,
+    promisedBytes = 0,
   ): HeldBytes | Unloaded | Promise<HeldBytes | Unloaded> {
     const present = this.#held.get(key) ?? this.#unshelve(key) ?? this.#revive(key);
     if (present !== undefined) {
@@ -144,9 +98,9 @@ export class BufferCache {
     }
     this.#misses++;
     const loading = this.#loads.get(key);
-    const refusal = loading === undefined ? this.#refusal(expectedBytes) : undefined;
+    const refusal = loading === undefined ? this.#refusal(expectedBytes + promisedBytes) : undefined;
     if (refusal !== undefined) return refusal;
-    const underWay = loading ?? this.#startLoad(key, load, expectedBytes);
+    const underWay = loading ?? this.#startLoad(key, load, expectedBytes, promisedBytes);
     underWay.waiting++;
     return underWay.result.then((result) => ('kind' in result ? result : this.#handOut(result)));
   }
@@ -160,10 +114,7 @@ export class BufferCache {
     this.#idle.delete(key);
     idle?.loaded.discard?.();
     const held = this.#held.get(key);
-    if (held !== undefined) {
-      held.superseded = true;
-      this.#held.delete(key);
-    }
+    if (held !== undefined) this.#supersede(held);
     const load = this.#loads.get(key);
     if (load !== undefined) {
       load.superseded = true;
@@ -206,7 +157,18 @@ export class BufferCache {
     }
   }
 
-  /** Whether bytes of that name are here. */
+  /** Holds `bytes` that have no name and no other reader, until the function that is returned is called, once. */
+  hold(bytes: number): (() => void) | Unloaded {
+    const refusal = this.#refusal(bytes);
+    if (refusal !== undefined) return refusal;
+    this.#heldBytes += bytes;
+    this.#keepToBudget();
+    return () => {
+      this.#heldBytes -= bytes;
+    };
+  }
+
+  /** Whether bytes of that name are here, or come. */
   has(key: string): boolean {
     return this.#held.has(key) || this.#shelved.has(key) || this.#idle.has(key);
   }
@@ -268,26 +230,27 @@ export class BufferCache {
 
   /** Why there is no memory for so many bytes more, if there is none. Idle bytes would make way. */
   #refusal(bytes: number): Unloaded | undefined {
-    if (this.#heldBytes + bytes <= this.#limitBytes) return undefined;
+    if (this.#heldBytes + this.#promisedBytes + bytes <= this.#limitBytes) return undefined;
     if (bytes <= this.#limitBytes)
       return { kind: 'busy', reason: 'the memory limit is reached', isShortOfMemory: true };
     return { kind: 'denied', reason: `${bytes} bytes exceed the memory limit`, tooLarge: true };
   }
 
-  #startLoad(key: string, load: () => Promise<Loaded | Unloaded>, expectedBytes: number): Load {
+  #startLoad(key: string, load: () => Promise<Loaded | Unloaded>, expectedBytes: number, promisedBytes: number): Load {
     const underWay: Load = { result: Promise.resolve({ kind: 'missing' }), waiting: 0, superseded: false };
     this.#loads.set(key, underWay);
     this.#loadsStarted++;
     this.#heldBytes += expectedBytes;
+    this.#promisedBytes += promisedBytes;
     this.#keepToBudget();
-    underWay.result = this.#finishLoad(key, load, expectedBytes, underWay);
+    underWay.result = this.#finishLoad(key, load, { expectedBytes, promisedBytes }, underWay);
     return underWay;
   }
 
   async #finishLoad(
     key: string,
     load: () => Promise<Loaded | Unloaded>,
-    expectedBytes: number,
+    { expectedBytes, promisedBytes }: { readonly expectedBytes: number; readonly promisedBytes: number },
     underWay: Load,
   ): Promise<Entry | Unloaded> {
     let loaded: Loaded | Unloaded;
@@ -295,14 +258,43 @@ export class BufferCache {
       loaded = await load();
     } finally {
       this.#heldBytes -= expectedBytes;
+      this.#promisedBytes -= promisedBytes;
       if (!underWay.superseded) this.#loads.delete(key);
     }
     if ('kind' in loaded) return loaded;
     // All who wait are counted before any of them runs, so the first to release can't take it from the others.
     const { waiting: readers, superseded } = underWay;
-    const entry: Entry = { key, loaded, size: sizeOf(loaded.handle.length), readers, superseded };
+    const { supply } = loaded;
+    const size = sizeOf(supply === undefined ? loaded.handle.length : supply.arrived);
+    const entry: Entry = { key, loaded, size, promised: 0, readers, superseded };
     this.#hold(entry);
+    if (supply !== undefined) {
+      supply.watch(() => this.#grow(entry, supply));
+      this.#grow(entry, supply);
+    }
     return entry;
+  }
+
+  /** Some bytes of it have come, or no more will. Whoever asks for the latter loads them anew. */
+  #grow(entry: Entry, supply: FileSupply): void {
+    if (entry.readers === 0) return;
+    this.#heldBytes += sizeOf(supply.arrived) - entry.size;
+    entry.size = sizeOf(supply.arrived);
+    this.#promise(entry, supply.failure === undefined ? supply.size - supply.arrived : 0);
+    if (supply.isWhole) entry.loaded = { ...entry.loaded, handle: supply.handle, supply: undefined };
+    else if (supply.failure !== undefined) this.#supersede(entry);
+    this.#keepToBudget();
+  }
+
+  #promise(entry: Entry, bytes: number): void {
+    this.#promisedBytes += bytes - entry.promised;
+    entry.promised = bytes;
+  }
+
+  #supersede(entry: Entry): void {
+    if (entry.superseded) return;
+    entry.superseded = true;
+    this.#held.delete(entry.key);
   }
 
   #hold(entry: Entry): void {
@@ -317,6 +309,7 @@ export class BufferCache {
     return {
       kind: 'held',
       handle: entry.loaded.handle,
+      supply: entry.loaded.supply,
       release: () => {
         if (released) return;
         released = true;
@@ -331,8 +324,10 @@ export class BufferCache {
     this.#heldBytes -= entry.size;
     this.#heldEntries--;
     if (!entry.superseded) this.#held.delete(entry.key);
-    const { discard, idles = discard === undefined } = entry.loaded;
-    if (entry.superseded || !idles) discard?.();
+    this.#promise(entry, 0);
+    const { supply, discard, idles = discard === undefined } = entry.loaded;
+    // What nobody sends is read no further.
+    if (entry.superseded || !idles || supply !== undefined) discard?.();
     else if (this.#keeps.has(entry.key)) this.#shelve(entry);
     else this.#letIdle(entry);
   }

@@ -10,11 +10,24 @@
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { LRUCache } from 'lru-cache';
-import type { MapFile } from '../bytes/shared-bytes.ts';
-import type { BufferCache, HeldBytes, Unloaded } from './buffer-cache.ts';
+import type { AllocateFile, MapFile } from '../bytes/shared-bytes.ts';
+import type { BufferCache } from './buffer-cache.ts';
+import type { HeldBytes, Loaded, Unloaded } from './buffer-cache-types.ts';
 import { CaseFolding } from './case-folding.ts';
+import { LOOKS } from './disk-turns.ts';
 import { identityOf, isFresh } from './file-identity.ts';
-import { CHANGED, type FoundFile, isInside, snapshot, type SnapshotOptions } from './file-snapshot.ts';
+import {
+  CHANGED,
+  type FoundFile,
+  isInside,
+  mostBytes,
+  SMALL_BYTES,
+  snapshot,
+  type SnapshotOptions,
+  stream,
+  type StreamOptions,
+} from './file-snapshot.ts';
+import { holdRing, lacksMemory } from './held-ring.ts';
 import { asBytes, asText, exactPath } from './name.ts';
 import { answerToFailure } from './system-failure.ts';
 import { realPathOf, systemPath } from './system-path.ts';
@@ -33,15 +46,13 @@ export interface DirectoryOptions {
   readonly cache: BufferCache;
   /** Whether `BOOT/X` finds `boot/x`. Folds ASCII letters alone; an exact match wins. Default false. */
   readonly caseInsensitive?: boolean;
-  /** Larger files are not converted to netascii, in bytes of the file. Default 16 MiB. */
-  readonly maxNetasciiBytes?: number;
   /**
    * How to map files. For folders whose files are immutable, only ever replaced by others: a file that is changed in
    * place would change under its readers. Default: each version is copied into memory.
    */
   readonly mapFile?: MapFile | undefined;
-  /** How to copy them. Default: into shared memory. */
-  readonly copyFile?: MapFile | undefined;
+  /** Where to copy them. Default: into shared memory. */
+  readonly allocateFile?: AllocateFile | undefined;
   /** Milliseconds since some moment; never steps back. */
   readonly clock: () => number;
   /** The time of day in milliseconds, which files are stamped with. Default Date.now. */
@@ -56,7 +67,6 @@ const LOOK_AGAIN_MS = 1000;
 const MAX_NAMES = 8192;
 /** How often a file that changes under our hands is tried before the client has to ask again. */
 const ATTEMPTS = 4;
-const DEFAULT_MAX_NETASCII_BYTES = 16 * 1024 ** 2;
 
 /**
  * A file and the cache's keys of its bytes: one for each version of a file, whatever names lead to it. A file written
@@ -89,8 +99,8 @@ export class Directory implements Source {
   readonly #trustedRoots: readonly string[];
   readonly #cache: BufferCache;
   readonly #folding: CaseFolding | undefined;
-  readonly #maxNetasciiBytes: number;
-  readonly #ways: Pick<SnapshotOptions, 'mapFile' | 'copyFile'>;
+  readonly #ways: Pick<SnapshotOptions, 'mapFile' | 'allocateFile'>;
+  readonly #onWarning: DirectoryOptions['onWarning'];
   readonly #clock: () => number;
   readonly #wallClock: () => number;
   readonly #looks = new LRUCache<string, Look>({ max: MAX_NAMES });
@@ -101,8 +111,8 @@ export class Directory implements Source {
     this.#paths = [this.#root];
     this.#trustedRoots = (options.trustedRoots ?? []).map(asBytes);
     this.#cache = options.cache;
-    this.#maxNetasciiBytes = options.maxNetasciiBytes ?? DEFAULT_MAX_NETASCII_BYTES;
-    this.#ways = { mapFile: options.mapFile, copyFile: options.copyFile };
+    this.#ways = { mapFile: options.mapFile, allocateFile: options.allocateFile };
+    this.#onWarning = options.onWarning;
     this.#clock = options.clock;
     this.#wallClock = options.wallClock ?? Date.now;
     const onCut = (folder: string, listed: number): void =>
@@ -124,23 +134,54 @@ export class Directory implements Source {
     return whenReady(this.#look(asked.name), (look) => this.#take(asked, look));
   }
 
-  /** The bytes of what was found, at once if they are in memory. */
+  /** The bytes of what was found, at once if they are in memory, or are being read. */
   #take(asked: Asked, look: Look): Answer | Promise<Answer> {
     const { found } = look;
     const { mode } = asked;
     if (found.kind !== 'file') return found;
-    if (mode === 'netascii' && found.size > this.#maxNetasciiBytes) {
-      const reason = `${found.size} bytes are too many to convert to netascii (at most ${this.#maxNetasciiBytes})`;
-      return { kind: 'denied', reason, tooLarge: true };
-    }
-    const loaded = this.#cache.acquire(found.keys[mode], () => snapshot(found, mode, this.#ways), found.size);
-    return whenReady(loaded, (ready) => this.#answer(asked, look, ready));
+    const key = found.keys[mode];
+    const loaded =
+      found.size <= SMALL_BYTES
+        ? this.#cache.acquire(key, () => snapshot(found, mode, this.#ways), found.size)
+        : this.#cache.acquire(key, () => this.#stream(asked, look, found), 0, mostBytes(found.size, mode));
+    return whenReady(loaded, (ready) =>
+      lacksMemory(ready) && found.size > SMALL_BYTES
+        ? this.#goRound(asked, look, found)
+        : this.#answer(asked, look, ready),
+    );
+  }
+
+  async #stream(asked: Asked, look: Look, found: KeyedFile): Promise<Loaded | Unloaded> {
+    const supply = await stream(found, asked.mode, { ...this.#ways, ...this.#manners(asked, look) });
+    if ('kind' in supply) return supply;
+    // A copy may stay without a reader: what it has cost is reading.
+    const idles = this.#ways.mapFile === undefined || asked.mode === 'netascii';
+    return { handle: supply.handle, supply, discard: () => supply.stop(), idles };
+  }
+
+  /** For a file that does not fit into memory beside what is there. */
+  async #goRound(asked: Asked, look: Look, found: KeyedFile): Promise<Answer> {
+    const { allocateFile } = this.#ways;
+    const manners = { ...this.#manners(asked, look), allocateFile, isRing: true };
+    return this.#answer(asked, look, await holdRing(this.#cache, () => stream(found, asked.mode, manners)));
+  }
+
+  #manners({ name }: Asked, look: Look): Pick<StreamOptions, 'clock' | 'onFailure'> {
+    return {
+      clock: this.#clock,
+      onFailure: (failure, error) => {
+        this.#forget(name, look);
+        const reason = failure === 'changed' ? CHANGED.reason : String(error);
+        this.#onWarning?.('a file could not be read to its end', { file: asText(name), reason });
+      },
+    };
   }
 
   #answer(asked: Asked, look: Look, loaded: HeldBytes | Unloaded): Answer | Promise<Answer> {
     const { name, attempt } = asked;
     if (loaded.kind === 'held') {
-      return { kind: 'content', handle: loaded.handle, label: asText(name), release: loaded.release };
+      const { handle, supply, release } = loaded;
+      return { kind: 'content', handle, supply, label: asText(name), release };
     }
     if (loaded === CHANGED) {
       this.#forget(name, look);
@@ -164,7 +205,7 @@ export class Directory implements Source {
   }
 
   async #lookNow(name: string): Promise<Look> {
-    const look: Look = { at: this.#clock(), found: await this.#find(name) };
+    const look: Look = { at: this.#clock(), found: await LOOKS.run(this.#root, () => this.#find(name)) };
     // What is busy is not known: the next to ask looks again.
     if (look.found.kind === 'busy') return look;
     const before = this.#looks.peek(name)?.found;
@@ -205,7 +246,8 @@ export class Directory implements Source {
     const look = fresh ? Math.floor(this.#clock() / LOOK_AGAIN_MS) : '';
     const key = (mode: Mode): string => `${this.#root}\0${mode}\0${identity}\0${look}`;
     const keys = { octet: key('octet'), netascii: key('netascii') };
-    return { kind: 'file', root: place, path: real, size: Number(stats.size), identity, fresh, keys };
+    const [size, device] = [Number(stats.size), stats.dev];
+    return { kind: 'file', root: place, path: real, size, device, identity, fresh, keys };
   }
 
   /** Whether the version found before is history. A link that now leads elsewhere says nothing about its old target. */

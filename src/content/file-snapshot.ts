@@ -1,15 +1,19 @@
 /**
- * A regular file's bytes, copied into shared memory or mapped. Knows descriptors; not names, caches or who asks.
+ * A regular file's bytes, copied into memory or mapped: small files whole, larger ones while they are sent. Knows
+ * descriptors; not names, caches or who asks.
  *
  * The path was checked before, but a folder on the way may have been swapped for a symbolic link since. So what
  * counts is the descriptor: where the system says it leads, and whether it is the very file that was looked at.
  */
-import { constants } from 'node:fs';
-import { type FileHandle, open, readlink } from 'node:fs/promises';
+import { constants, readlinkSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { sep } from 'node:path';
-import { allocateShared, type MapFile } from '../bytes/shared-bytes.ts';
-import type { Loaded, Unloaded } from './buffer-cache.ts';
+import { type AllocateFile, allocateShared, type MapFile } from '../bytes/shared-bytes.ts';
+import type { Loaded, Unloaded } from './buffer-cache-types.ts';
+import { OPENINGS, READS } from './disk-turns.ts';
 import { identityOf } from './file-identity.ts';
+import { NetasciiReading, OctetReading, type OpenFile, type Reading, sharedFileMemory } from './file-reading.ts';
+import { FileSupply, type FileSupplyOptions, RING_BYTES } from './file-supply.ts';
 import { asText } from './name.ts';
 import { shareNetascii } from './shared-netascii.ts';
 import { answerToFailure, systemCode } from './system-failure.ts';
@@ -24,6 +28,8 @@ export interface FoundFile {
   readonly path: string;
   /** Bytes. */
   readonly size: number;
+  /** The number of the disk that it is on. */
+  readonly device: bigint;
   /** See identityOf. */
   readonly identity: string;
   /** Written just now: an equal identity later does not prove equal bytes. */
@@ -35,8 +41,11 @@ export const CHANGED: Busy = { kind: 'busy', reason: 'the file kept changing whi
 
 /** O_NONBLOCK: opening a FIFO must not wait for a writer. Windows has neither flag and takes them as 0. */
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
-/** Bytes per read: the thread pool is shared, and no read should keep a thread of it for long. */
-const CHUNK_BYTES = 4 * 1024 ** 2;
+/**
+ * Files of at most so many bytes are read whole before anything is sent: what edits them while they are read costs another
+ * reading and no transfer. At 8 MB/s it takes two milliseconds.
+ */
+export const SMALL_BYTES = 16 * 1024;
 
 /** Whether `path` is `root` or lies below it; both absolute and free of symbolic links. */
 export function isInside(path: string, root: string): boolean {
@@ -48,7 +57,8 @@ async function checkPlace(fd: number, file: FoundFile, platform: NodeJS.Platform
   if (platform !== 'linux') return (await realPathOf(file.path)) === file.path ? undefined : CHANGED;
   let path: string;
   try {
-    path = await readlink(`/proc/self/fd/${fd}`, { encoding: 'latin1' });
+    // Never waits for a disk: the kernel knows it.
+    path = readlinkSync(`/proc/self/fd/${fd}`, { encoding: 'latin1' });
   } catch (error) {
     return { kind: 'denied', reason: `can't tell where an open file lies without /proc: ${systemCode(error)}` };
   }
@@ -62,79 +72,39 @@ async function isUnchanged(handle: FileHandle, file: FoundFile): Promise<boolean
   return stats.isFile() && identityOf(stats) === file.identity;
 }
 
+/** As isUnchanged, for a file that is only ever replaced: whatever becomes of its name, its bytes stay. */
+async function isAsLong(handle: FileHandle, file: FoundFile): Promise<boolean> {
+  return (await handle.stat()).size === file.size;
+}
+
 /** @returns whether all of `into` was filled: a file that ends early was truncated, and that is no end of file. */
 export async function readWhole(handle: FileHandle, into: Uint8Array): Promise<boolean> {
   let at = 0;
   while (at < into.length) {
-    const { bytesRead } = await handle.read(into.subarray(at, at + CHUNK_BYTES), { position: at });
+    const { bytesRead } = await handle.read(into.subarray(at), { position: at });
     if (bytesRead === 0) return false;
     at += bytesRead;
   }
   return true;
 }
 
+export type Mode = 'octet' | 'netascii';
+
 export interface SnapshotOptions {
   /** How to map files that are never changed in place. Default: they are copied. */
   readonly mapFile?: MapFile | undefined;
-  /** How to copy files. Default: they are read into shared memory. */
-  readonly copyFile?: MapFile | undefined;
+  /** Where to copy files. Default: into shared memory. */
+  readonly allocateFile?: AllocateFile | undefined;
   /** Whose ways of asking where a descriptor leads to use: tests pass others. Default: this one. */
   readonly platform?: NodeJS.Platform;
 }
 
-/**
- * Maps or copies it. A copy may stay without a reader: what it has cost is reading.
- *
- * @returns undefined when the system would not.
- */
-async function takeOpened(
-  handle: FileHandle,
-  file: FoundFile,
-  take: MapFile,
-  idles: boolean,
-): Promise<Loaded | Busy | undefined> {
-  const mapping = await take(handle.fd, file.size);
-  if (mapping === undefined) return undefined;
-  let unchanged = false;
-  try {
-    unchanged = await isUnchanged(handle, file);
-  } finally {
-    if (!unchanged) mapping.unmap();
-  }
-  return unchanged ? { handle: mapping.handle, discard: () => mapping.unmap(), idles } : CHANGED;
+/** Opens it, if it is still the one that was found. Whoever gets it closes it. */
+function openFound(file: FoundFile, platform: NodeJS.Platform): Promise<FileHandle | Unloaded> {
+  return OPENINGS.run(file.root, () => openNow(file, platform));
 }
 
-async function readOpened(
-  handle: FileHandle,
-  file: FoundFile,
-  mode: 'octet' | 'netascii',
-  { mapFile, copyFile, platform = process.platform }: SnapshotOptions,
-): Promise<Loaded | Unloaded> {
-  const misplaced = await checkPlace(handle.fd, file, platform);
-  if (misplaced !== undefined) return misplaced;
-  if (!(await isUnchanged(handle, file))) return CHANGED;
-  for (const take of mode === 'octet' && file.size > 0 ? [mapFile, copyFile] : []) {
-    // oxlint-disable-next-line no-await-in-loop -- the second way is for where the first fails.
-    const taken = take === undefined ? undefined : await takeOpened(handle, file, take, take === copyFile);
-    if (taken !== undefined) return taken;
-  }
-  const shared = mode === 'octet' ? allocateShared(file.size) : undefined;
-  const bytes = shared?.bytes ?? new Uint8Array(file.size);
-  if (!(await readWhole(handle, bytes)) || !(await isUnchanged(handle, file))) return CHANGED;
-  return { handle: shared?.handle ?? shareNetascii(bytes) };
-}
-
-/**
- * Copies or maps the file, if it is still the one that was found, from its first byte to its last.
- *
- * @param mode netascii converts it (see shareNetascii: bound the size).
- * @returns the bytes; CHANGED; or why they can't be had.
- */
-export async function snapshot(
-  file: FoundFile,
-  mode: 'octet' | 'netascii',
-  options: SnapshotOptions = {},
-): Promise<Loaded | Unloaded> {
+async function openNow(file: FoundFile, platform: NodeJS.Platform): Promise<FileHandle | Unloaded> {
   let handle: FileHandle;
   try {
     handle = await open(systemPath(file.path), FLAGS);
@@ -144,16 +114,85 @@ export async function snapshot(
     return vanished ? CHANGED : answerToFailure(error);
   }
   try {
-    return await readOpened(handle, file, mode, options);
+    const misplaced = await checkPlace(handle.fd, file, platform);
+    if (misplaced === undefined && (await isUnchanged(handle, file))) return handle;
+    await handle.close();
+    return misplaced ?? CHANGED;
   } catch (error) {
-    // V8's word for memory that is not to be had, and for arrays longer than it makes (4 GiB on Node.js 20).
-    if (error instanceof RangeError) {
-      const reason = `a file of ${file.size} bytes can't be held in memory: ${error.message}`;
-      return { kind: 'denied', reason, tooLarge: true };
-    }
+    await handle.close().catch(() => undefined);
+    return answerToFailure(error);
+  }
+}
+
+/**
+ * Copies a small file, if it is still the one that was found, from its first byte to its last.
+ *
+ * @param file bound its size: netascii is converted without a pause.
+ * @returns the bytes; CHANGED; or why they can't be had.
+ */
+export async function snapshot(file: FoundFile, mode: Mode, options: SnapshotOptions = {}): Promise<Loaded | Unloaded> {
+  const handle = await openFound(file, options.platform ?? process.platform);
+  if ('kind' in handle) return handle;
+  try {
+    const shared = mode === 'octet' ? allocateShared(file.size) : undefined;
+    const bytes = shared?.bytes ?? new Uint8Array(file.size);
+    const isWhole = await READS.run(file.device, () => readWhole(handle, bytes));
+    if (!isWhole || !(await isUnchanged(handle, file))) return CHANGED;
+    return { handle: shared?.handle ?? shareNetascii(bytes) };
+  } catch (error) {
     return answerToFailure(error);
   } finally {
     // Nothing was written: a failing close loses nothing.
     await handle.close().catch(() => undefined);
+  }
+}
+
+/** Where an open file's bytes go: mapped, copied, converted. @throws RangeError when there is no memory. */
+export async function readingOf(opened: OpenFile, mode: Mode, options: SnapshotOptions): Promise<Reading> {
+  if (mode === 'netascii') return new NetasciiReading(opened, 2 * opened.size);
+  const memory = (await options.mapFile?.(opened.file.fd, opened.size)) ?? options.allocateFile?.(opened.size);
+  return new OctetReading(opened, memory ?? sharedFileMemory(opened.file, opened.size));
+}
+
+/** As readingOf, into a ring. */
+export function ringReadingOf(opened: OpenFile, mode: Mode, { allocateFile }: SnapshotOptions): Reading {
+  if (mode === 'netascii') return new NetasciiReading(opened, RING_BYTES);
+  return new OctetReading(opened, allocateFile?.(RING_BYTES) ?? sharedFileMemory(opened.file, RING_BYTES));
+}
+
+/** Bytes that a file's content has at most. */
+export function mostBytes(size: number, mode: Mode): number {
+  return mode === 'netascii' ? 2 * size : size;
+}
+
+/** V8's word for memory that is not to be had, and for arrays longer than it makes (4 GiB on Node.js 20). */
+export function tooLarge(size: number, error: RangeError): Denied {
+  const reason = `a file of ${size} bytes can't be held in memory: ${error.message}`;
+  return { kind: 'denied', reason, tooLarge: true };
+}
+
+/** How a file is read while it is sent. */
+export interface StreamOptions extends SnapshotOptions, Pick<FileSupplyOptions, 'clock' | 'onFailure' | 'isRing'> {}
+
+/**
+ * Begins to read the file, if it is still the one that was found. What cuts it short or writes to it before all of it has
+ * been read makes the supply fail.
+ *
+ * @returns its supply, which whoever gets it stops; CHANGED; or why it can't be had.
+ */
+export async function stream(file: FoundFile, mode: Mode, options: StreamOptions): Promise<FileSupply | Unloaded> {
+  const handle = await openFound(file, options.platform ?? process.platform);
+  if ('kind' in handle) return handle;
+  try {
+    const { isRing = false, mapFile, clock, onFailure } = options;
+    const check = mapFile === undefined || mode === 'netascii' ? isUnchanged : isAsLong;
+    const { size, device } = file;
+    const opened: OpenFile = { file: handle, size, device, isUnchanged: () => check(handle, file) };
+    const reading = isRing ? ringReadingOf(opened, mode, options) : await readingOf(opened, mode, options);
+    return new FileSupply({ reading, size: mostBytes(file.size, mode), isRing, clock, onFailure });
+  } catch (error) {
+    await handle.close().catch(() => undefined);
+    if (error instanceof RangeError) return tooLarge(file.size, error);
+    return answerToFailure(error);
   }
 }

@@ -1,5 +1,6 @@
 /** Names to bytes: sources, and the cache behind them. */
 export * from './buffer-cache.ts';
+export type * from './buffer-cache-types.ts';
 export * from './directory.ts';
 export * from './memory-source.ts';
 export { cleanName, exactPath, type NameProblem, readingsOf, textPath } from './name.ts';

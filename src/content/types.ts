@@ -29,10 +29,37 @@ export interface SetVersion {
   readonly version: number;
 }
 
+/** Why the rest of a content does not come: its file was changed meanwhile, or can't be read. */
+export type SupplyFailure = 'changed' | 'unreadable';
+
+/** What is still being read of a content. Lives in the main thread. */
+export interface Supply {
+  /** Bytes that have come, from the first on: they are there, and will not change. */
+  readonly arrived: number;
+  /** Whether all of them have. */
+  readonly isWhole: boolean;
+  /** Bytes in all; before `isWhole` at most so many, where they are converted. */
+  readonly size: number;
+  /** Set when no more comes. What has come is not to be completed with other bytes. */
+  readonly failure: SupplyFailure | undefined;
+  /** How the content goes round in its memory: byte `n` lies at `n % ringBytes`. 0: every byte has its place. */
+  readonly ringBytes: number;
+  /** Largest window, in bytes, that may wait for its ACK. */
+  readonly maxWindowBytes: number;
+  /** Call once, before anything is sent, with the bytes of a block: no block lies across the end of a ring. */
+  cut(blksize: number): void;
+  /** Somebody has acknowledged so many bytes. Until the first call no more than the beginning is read. */
+  acknowledge(bytes: number): void;
+  /** Calls `tell` whenever something of this has changed. @returns a function that ends it. */
+  watch(tell: () => void): () => void;
+}
+
 /** Bytes that do not change until they are released, whatever happens to the file they came from. */
 export interface Content {
   readonly kind: 'content';
   readonly handle: SharedHandle;
+  /** Set where the bytes are still being read: then no more than have arrived may be read. */
+  readonly supply?: Supply | undefined;
   /** What to call it in logs: the name after cleaning, relative to the source. */
   readonly label: string;
   /** Default `file`. */

@@ -34,7 +34,7 @@ export class ServedContent {
   readonly routes: ServedRoutes;
   readonly #options: ServedContentOptions;
   #store: ServedStore | undefined;
-  #engine: Pick<Engine, 'mapFile' | 'copyFile' | 'clock'> | undefined;
+  #engine: Pick<Engine, 'mapFile' | 'allocateFile' | 'clock'> | undefined;
 
   constructor(options: ServedContentOptions) {
     const { settings, onWarning, onRender } = options;
@@ -67,7 +67,7 @@ export class ServedContent {
   }
 
   /** The sources in the order in which they are asked. Call once. @throws RenderConfigError */
-  async sources(engine: Pick<Engine, 'mapFile' | 'copyFile' | 'clock'>): Promise<readonly Source[]> {
+  async sources(engine: Pick<Engine, 'mapFile' | 'allocateFile' | 'clock'>): Promise<readonly Source[]> {
     const { settings, base } = this.#options;
     this.#engine = engine;
     // Before files: boot sets see every request, and learn from names who asks.
@@ -82,7 +82,7 @@ export class ServedContent {
     ];
   }
 
-  #files(root: string, engine: Pick<Engine, 'mapFile' | 'copyFile'>): Source {
+  #files(root: string, engine: Pick<Engine, 'mapFile' | 'allocateFile'>): Source {
     const { settings, cache, onWarning } = this.#options;
     const clock = (): number => performance.now();
     const source = new Directory({
@@ -91,7 +91,7 @@ export class ServedContent {
       caseInsensitive: settings.caseInsensitive,
       trustedRoots: settings.trustedRoots,
       mapFile: settings.immutable ? engine.mapFile : undefined,
-      copyFile: engine.copyFile,
+      allocateFile: engine.allocateFile,
       onWarning,
       clock,
     });

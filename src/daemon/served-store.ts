@@ -104,12 +104,13 @@ export class ServedStore {
   }
 
   /** The source, and the beginning of collections. Call once. */
-  serve({ mapFile, clock }: Pick<Engine, 'mapFile' | 'clock'>): BootSets {
+  serve({ mapFile, allocateFile, clock }: Pick<Engine, 'mapFile' | 'allocateFile' | 'clock'>): BootSets {
     const { settings, cache } = this.#options;
     this.#source = new this.#parts.BootSets({
       ...this.#sourceOptions(clock),
       cache,
       mapFile,
+      allocateFile,
       prefetchBytes: settings.prefetch ? settings.cacheBytes : 0,
     });
     if (this.#unwritten === undefined) this.#schedule.start();

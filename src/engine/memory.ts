@@ -143,7 +143,7 @@ class MemoryEngine implements Engine {
   readonly name = 'memory';
   readonly wildcards = false;
   readonly mapFile = undefined;
-  readonly copyFile = undefined;
+  readonly allocateFile = undefined;
   readonly advice = undefined;
   readonly #network: MemoryNetwork;
   readonly #open = new Set<MemoryLink | MemoryListening>();

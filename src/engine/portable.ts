@@ -107,7 +107,7 @@ export class PortableEngine implements Engine {
   readonly name = 'portable';
   readonly wildcards = false;
   readonly mapFile = undefined;
-  readonly copyFile = undefined;
+  readonly allocateFile = undefined;
   readonly advice = undefined;
   readonly clock: Clock = new MonotonicClock();
   turnaround: LatencyHistogram | undefined;

@@ -4,7 +4,7 @@
  */
 import type { LatencyHistogram } from './latencies.ts';
 import { noSendErrors, type SendErrno } from './send-errors.ts';
-import type { MapFile, SharedHandle, SharedView } from '../bytes/shared-bytes.ts';
+import type { AllocateFile, MapFile, SharedHandle, SharedView } from '../bytes/shared-bytes.ts';
 
 /** An IPv4 or IPv6 address in text, IPv6 with its scope where it needs one (`fe80::1%eth0`), and a UDP port. */
 export interface Address {
@@ -149,8 +149,8 @@ export interface Engine {
   link(options: LinkOptions, receiver: LinkReceiver): Promise<Link>;
   /** How to map a file whose content is to be sent; undefined: this engine sends from shared memory only. */
   readonly mapFile: MapFile | undefined;
-  /** How to copy one that may be changed in place. undefined: into shared memory. */
-  readonly copyFile: MapFile | undefined;
+  /** Memory for one that may be changed in place, and is copied. undefined: shared memory. */
+  readonly allocateFile: AllocateFile | undefined;
   /** Makes shared content readable in this thread. @throws Error for a mapped file where mapFile is undefined. */
   attach(handle: SharedHandle): SharedView;
   /**

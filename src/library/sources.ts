@@ -14,7 +14,7 @@ import type { ServerObserver } from '../server/types.ts';
 
 /** What a part is opened with. */
 export interface Surroundings {
-  readonly engine: Pick<Engine, 'mapFile' | 'copyFile' | 'clock'>;
+  readonly engine: Pick<Engine, 'mapFile' | 'allocateFile' | 'clock'>;
   readonly cache: BufferCache;
   readonly onWarning: ServerObserver['onWarning'];
   /** Of the parts behind this one, the boot sets. */
@@ -53,7 +53,7 @@ export function directory(root: string, options: DirectoryPartOptions = {}): Par
         cache,
         caseInsensitive: options.caseInsensitive ?? false,
         mapFile: options.immutable === true ? engine.mapFile : undefined,
-        copyFile: engine.copyFile,
+        allocateFile: engine.allocateFile,
         onWarning,
         clock: () => performance.now(),
       });
@@ -87,6 +87,7 @@ export function bootSets(store: string, options: BootSetsPartOptions = {}): Part
           store: opened,
           cache,
           mapFile: engine.mapFile,
+          allocateFile: engine.allocateFile,
           clock: engine.clock,
           policy: { pinIdleMs, pinCapMs },
           tables: process.platform === 'linux' ? [new Neighbours()] : [],

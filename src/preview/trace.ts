@@ -5,6 +5,7 @@
 import type { BootSetWay } from '../boot-set/index.ts';
 import type { Answer, BootRequest, Source } from '../content/types.ts';
 import { asText, cleanName, exactPath, readingsBehind, readingsOf, textPath } from '../content/name.ts';
+import { whenWhole } from '../content/when-whole.ts';
 import { attachShared } from '../bytes/shared-bytes.ts';
 import type { Explanation } from '../render/types.ts';
 import { escapeText } from '../text/escape.ts';
@@ -36,11 +37,16 @@ export interface Way {
   readonly end: End;
 }
 
-function endOf(answer: Answer, from: 'boot sets' | 'files'): End | undefined {
+async function endOf(answer: Answer, from: 'boot sets' | 'files'): Promise<End | undefined> {
   switch (answer.kind) {
     case 'content':
       try {
-        return { kind: 'content', from, bytes: Uint8Array.from(attachShared(answer.handle).bytes) };
+        if (await whenWhole(answer.supply))
+          return { kind: 'content', from, bytes: Uint8Array.from(attachShared(answer.handle).bytes) };
+        return {
+          kind: 'silence',
+          reason: 'it is larger than memory, changes or can not be read: its bytes are not shown',
+        };
       } finally {
         answer.release();
       }
@@ -85,17 +91,19 @@ async function traceReading(parts: TraceParts, request: BootRequest): Promise<Wa
   const answer = routes?.answer;
   if (answer !== undefined && answer.kind !== 'notMine') {
     const end: End =
-      answer.kind === 'content' ? { kind: 'content', from: 'routes', bytes: answer.bytes } : endOf(answer, 'files')!;
+      answer.kind === 'content'
+        ? { kind: 'content', from: 'routes', bytes: answer.bytes }
+        : (await endOf(answer, 'files'))!;
     return { ...begun, bootSets: undefined, file: undefined, end };
   }
   const rest = answer === undefined ? request : { ...request, filename: answer.filename };
   const bootSets = await parts.bootSets?.(rest);
-  const found = bootSets === undefined ? undefined : endOf(bootSets.answer, 'boot sets');
+  const found = bootSets === undefined ? undefined : await endOf(bootSets.answer, 'boot sets');
   if (found !== undefined) return { ...begun, bootSets, file: undefined, end: found };
   const path = exactPath(rest.filename);
   const file =
     parts.files === undefined || typeof path !== 'string' ? undefined : `${parts.files.root}/${asText(path)}`;
-  const last = parts.files === undefined ? undefined : endOf(await parts.files.source.open(rest), 'files');
+  const last = parts.files === undefined ? undefined : await endOf(await parts.files.source.open(rest), 'files');
   return { ...begun, bootSets, file, end: last ?? { kind: 'error', code: 1, reason: 'no such file' } };
 }
 

@@ -22,6 +22,11 @@ export class NetasciiEncoder {
   /** Bytes of `input` taken by the last call of `encode`. */
   read = 0;
 
+  /** Whether a byte is still to be written for which the last output had no room. */
+  get isOwing(): boolean {
+    return this.#owed >= 0;
+  }
+
   /**
    * Encodes as much of `input` as fits into `output`. Call again with the rest of the input (`read` says how much
    * was taken) and fresh output until it returns 0.

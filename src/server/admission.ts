@@ -7,14 +7,15 @@ import type { TransferReport } from '../engine/report.ts';
 import { Jitter } from '../session/jitter.ts';
 import { TRANSFER_STATE, WISH_TO_END } from '../pool/state-cells.ts';
 import type { AdmissionOptions } from './admission-options.ts';
-import { Crowd } from './crowd.ts';
+import { Crowd } from './clients/crowd.ts';
+import { firstBlock } from './feeder.ts';
 import { Gate, isNobodysPort, transferKey } from './gate.ts';
 import { Lanes } from './lanes.ts';
 import { Launcher } from './launcher.ts';
 import { hasAcknowledged, runningOf, startRecord, transferRecord, transferView } from './records.ts';
 import { MemoryQueue } from './memory-queue.ts';
-import { underPressure } from './pressure.ts';
-import { Refuser, refusalOf } from './refuser.ts';
+import { slowToAnswer, underPressure } from './pressure.ts';
+import { Refuser, refusalOf, servedMode } from './refuser.ts';
 import { RequestTally } from './request-tally.ts';
 import type { Resolved } from './resolver.ts';
 import { Succession } from './succession.ts';
@@ -28,10 +29,7 @@ const SWEEP_MS = 1000;
 /** A request so soon before the end of its predecessor was sent after the last ACK. */
 const JUST_ENDED_MS = 250;
 
-/** Where memory is short, whoever has not answered the first reply for so long gives its back. */
-const TIME_TO_ANSWER_MS = 250;
-const KNOWN_TIME_TO_ANSWER_MS = 1000;
-/** How often those are looked for. */
+/** How often it is looked for those that have not answered, where memory is short. */
 const TAKE_MEMORY_MS = 50;
 
 export class Admission {
@@ -101,14 +99,10 @@ export class Admission {
     if (isNobodysPort(peer.port)) return this.#tally.ignore('source', arrival);
     if (!this.#options.mayAsk(peer.address)) return this.#tally.ignore('client', arrival);
     if (this.#draining) return this.#tally.ignore('draining', arrival);
-    const mode = request.mode;
-    if (request.operation === 'write') {
+    const mode = servedMode(request);
+    if (typeof mode !== 'string') {
       this.#tally.tell(arrival, 'refused');
-      return this.#refuser.refuse(request.filename, arrival, 'write', 'write request');
-    }
-    if (mode !== 'octet' && mode !== 'netascii') {
-      this.#tally.tell(arrival, 'refused');
-      return this.#refuser.refuse(request.filename, arrival, 'mode', 'unknown mode');
+      return this.#refuser.refuse(request.filename, arrival, mode.refusal, mode.reason);
     }
     const now = this.#options.clock.now();
     const key = transferKey(peer, port.local.address);
@@ -135,9 +129,7 @@ export class Admission {
     const transfer = new Transfer(++this.#lastId, key, slot, arrival, mode, now);
     this.#options.pool.cells.reset(slot, TRANSFER_STATE.resolving, now);
     this.#gate.enter(transfer);
-    if (predecessor !== undefined) {
-      this.#succession.enter(transfer, predecessor);
-    }
+    if (predecessor !== undefined) this.#succession.enter(transfer, predecessor);
     this.#tally.tell(arrival, 'admitted', transfer);
     this.#resolve(transfer);
   }
@@ -253,11 +245,7 @@ export class Admission {
     const now = this.#options.clock.now();
     if (now - this.#tookMemoryAt < TAKE_MEMORY_MS) return;
     this.#tookMemoryAt = now;
-    for (const other of this.#active) {
-      const time = this.#isKnown(other) ? KNOWN_TIME_TO_ANSWER_MS : TIME_TO_ANSWER_MS;
-      if (other.abandoned || now - other.startedAt < time) continue;
-      if (this.#options.pool.cells.state(other.slot) === TRANSFER_STATE.unproven) this.#giveUp(other);
-    }
+    for (const other of slowToAnswer(this.#active, this.#isKnown, this.#options.pool.cells, now)) this.#giveUp(other);
   }
 
   /** No answer for one that was admitted. @param detail for our side. */
@@ -274,20 +262,18 @@ export class Admission {
   }
 
   #onAnswer(transfer: Transfer, answer: Resolved): void {
-    const { filename } = transfer;
     if (answer.kind === 'content') transfer.content = answer;
     // There was memory for it: there may be for the next, of the same file for instance.
     if (transfer.hasWaited && !(answer.kind === 'busy')) queueMicrotask(this.#askAgain);
-    if (transfer.abandoned) return this.#release(transfer);
-    if (this.#draining) return this.#drop(transfer, 'draining');
+    if (this.#isUnwanted(transfer)) return;
     switch (answer.kind) {
       case 'content':
         return this.#enqueue(transfer, answer);
       case 'missing':
-        this.#refuser.refuse(filename, transfer, 'not_found', 'no such file');
+        this.#refuser.refuse(transfer.filename, transfer, 'not_found', 'no such file');
         break;
       case 'denied':
-        this.#refuser.refuse(filename, transfer, refusalOf(answer), answer.reason);
+        this.#refuser.refuse(transfer.filename, transfer, refusalOf(answer), answer.reason);
         break;
       case 'busy':
         if (answer.isShortOfMemory === true) return this.#awaitMemory(transfer);
@@ -299,10 +285,23 @@ export class Admission {
   }
 
   #enqueue(transfer: Transfer, content: Content): void {
-    const { limits, blksizes, pool } = this.#options;
+    const { limits, blksizes } = this.#options;
     settle(transfer, content, limits, blksizes.of(transfer));
+    const late = firstBlock(transfer);
+    if (late === undefined) this.#queue(transfer);
+    else void late.then(() => !this.#isUnwanted(transfer) && this.#queue(transfer));
+  }
+
+  /** Lets go of one that nobody waits for any more. */
+  #isUnwanted(transfer: Transfer): boolean {
+    if (transfer.abandoned) this.#release(transfer);
+    else if (this.#draining) this.#drop(transfer, 'draining');
+    return transfer.released;
+  }
+
+  #queue(transfer: Transfer): void {
     transfer.queuedAt = this.#options.clock.now();
-    pool.cells.setState(transfer.slot, TRANSFER_STATE.queued);
+    this.#options.pool.cells.setState(transfer.slot, TRANSFER_STATE.queued);
     this.#lanes.add(transfer);
     const surplus = this.#crowd.enter(transfer, transfer.queuedAt);
     if (surplus !== undefined) this.#giveUp(surplus);
@@ -323,14 +322,14 @@ export class Admission {
     if (launch === 'noRoom') return false;
     if (launch === 'usedUp' || launch === 'noDescriptor') return true;
     this.#lanes.delete(transfer);
-    if (launch === 'unreachable') {
+    if (launch === 'started') {
+      this.#active.add(transfer);
+      this.#options.observer.onStart?.(startRecord(transfer));
+      transfer.opening = undefined;
+    } else {
       // It must not wait: it would be the first in its lane, and whoever is behind it would wait as well.
-      this.#drop(transfer, 'unreachable');
-      return true;
+      this.#drop(transfer, launch === 'stale' ? 'busy' : launch);
     }
-    this.#active.add(transfer);
-    this.#options.observer.onStart?.(startRecord(transfer));
-    transfer.opening = undefined;
     return true;
   }
 

@@ -9,6 +9,7 @@ import type { Pool, TransferOrder } from '../pool/pool.ts';
 import { TRANSFER_STATE } from '../pool/state-cells.ts';
 import { Jitter } from '../session/jitter.ts';
 import type { BlksizeLimits } from './blksize-limits.ts';
+import { contentBytes, Feeder } from './feeder.ts';
 import type { Transfer } from './transfer.ts';
 import type { ServerLimits } from './types.ts';
 
@@ -30,11 +31,14 @@ export type Launch =
   | 'started'
   | NoPort
   /** No worker can take it now. */
-  | 'noRoom';
+  | 'noRoom'
+  /** Its file has changed since it was looked for, or can't be read. */
+  | 'stale';
 
 export class Launcher {
   readonly #options: LauncherOptions;
   readonly #seeds: Jitter;
+  readonly #feeder: Feeder;
   /** Running transfers by slot. */
   readonly #bySlot: (Transfer | undefined)[] = [];
   /** Addresses whose ports are used up, until one comes back. */
@@ -46,10 +50,12 @@ export class Launcher {
   constructor(options: LauncherOptions, onEnded: (transfer: Transfer, report: TransferReport) => void) {
     this.#options = options;
     this.#seeds = new Jitter(options.seed);
+    this.#feeder = new Feeder(options.clock, options.pool.cells);
     options.pool.onEnded = (slot, report) => {
       const transfer = this.#bySlot[slot];
       if (transfer === undefined) return;
       this.#bySlot[slot] = undefined;
+      this.#feeder.end(transfer);
       this.#givePortBack(transfer);
       options.blksizes.ended(transfer, report);
       onEnded(transfer, report);
@@ -68,6 +74,7 @@ export class Launcher {
     const { clock, pool, ports } = this.#options;
     const { slot, local, peer } = transfer;
     const { blksize, windowsize } = transfer.settled!;
+    if (transfer.content?.supply?.failure !== undefined) return 'stale';
     if (!pool.hasRoom) return 'noRoom';
     if (ports !== undefined) {
       const port = ports.take(local, peer, blksize * windowsize);
@@ -84,6 +91,7 @@ export class Launcher {
     // The order comes before the first reply: whoever answers it finds a worker that knows.
     if (!pool.start(this.#order(transfer))) {
       this.#bySlot[slot] = undefined;
+      this.#feeder.end(transfer);
       pool.cells.setState(slot, TRANSFER_STATE.queued);
       this.#givePortBack(transfer);
       return 'noRoom';
@@ -96,7 +104,8 @@ export class Launcher {
   #order(transfer: Transfer): TransferOrder {
     const { peer, local, slot, opening, dataPort } = transfer;
     const settled = transfer.settled!;
-    const { handle, patienceMs = this.#options.limits.patienceMs } = transfer.content!;
+    const content = transfer.content!;
+    const { handle, supply, patienceMs = this.#options.limits.patienceMs } = content;
     return {
       slot,
       local,
@@ -105,15 +114,16 @@ export class Launcher {
       openedAt: dataPort === undefined ? undefined : transfer.startedAt,
       requestedAt: transfer.firstRequestAt,
       content: handle,
-      ringBytes: 0,
+      ringBytes: supply?.ringBytes ?? 0,
       opening,
       plan: {
-        size: handle.length,
+        size: contentBytes(content),
         ...settled,
         oack: opening !== undefined,
         seed: this.#seeds.next(0x7fffffff),
         // An interval agreed on must have passed a few times before its peer counts as silent.
         patienceMs: Math.max(patienceMs, 6 * settled.timeoutMs),
+        arrived: this.#feeder.begin(transfer),
       },
     };
   }
@@ -123,7 +133,7 @@ export class Launcher {
     if (dataPort === undefined) return;
     if (opening !== undefined) return dataPort.control(opening, opening.length);
     const view = this.#options.attach(content!.handle);
-    dataPort.data(1, view, 0, Math.min(settled!.blksize, view.length));
+    dataPort.data(1, view, 0, Math.min(settled!.blksize, contentBytes(content!)));
   }
 
   #givePortBack(transfer: Transfer): void {

@@ -39,3 +39,20 @@ export function* underPressure(
     }
   }
 }
+
+/** Where memory is short, whoever has not answered the first reply for so long gives its back. */
+const TIME_TO_ANSWER_MS = 250;
+const KNOWN_TIME_TO_ANSWER_MS = 1000;
+
+export function* slowToAnswer(
+  active: Iterable<Transfer>,
+  isKnown: (transfer: Transfer) => boolean,
+  cells: StateCells,
+  now: number,
+): Iterable<Transfer> {
+  for (const transfer of active) {
+    const timeMs = isKnown(transfer) ? KNOWN_TIME_TO_ANSWER_MS : TIME_TO_ANSWER_MS;
+    if (transfer.abandoned || now - transfer.startedAt < timeMs) continue;
+    if (cells.state(transfer.slot) === TRANSFER_STATE.unproven) yield transfer;
+  }
+}

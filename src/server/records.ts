@@ -1,6 +1,8 @@
 /** What is told of a transfer, put together from what admission knows and what its cell says. Decides nothing. */
+import type { SupplyFailure } from '../content/types.ts';
 import type { TransferReport } from '../engine/report.ts';
 import { type StateCells, TRANSFER_STATE, TRANSFER_STATES } from '../pool/state-cells.ts';
+import { contentBytes } from './feeder.ts';
 import type { Transfer } from './transfer.ts';
 import { STUCK_MS, type StartRecord, type TransferRecord, type TransferView } from './types.ts';
 
@@ -23,7 +25,7 @@ export function startRecord({
   queuedAt,
   startedAt,
 }: Transfer): StartRecord {
-  const { label, origin = 'file', set, handle } = content!;
+  const { label, origin = 'file', set } = content!;
   const { blksize, windowsize } = settled!;
   return {
     id,
@@ -32,7 +34,7 @@ export function startRecord({
     file: label,
     origin,
     set,
-    size: handle.length,
+    size: contentBytes(content!),
     mode,
     blksize,
     windowsize,
@@ -72,9 +74,23 @@ export function transferRecord(transfer: Transfer, report: TransferReport, super
     timeouts: report.timeouts,
     errorCode: report.errorCode,
     errorText: report.errorText,
-    fault: superseded ? (transfer.givenUp ? 'Nobody answered, and others needed its place' : BEGAN_ANEW) : report.fault,
+    fault: superseded
+      ? transfer.givenUp
+        ? 'Nobody answered, and others needed its place'
+        : BEGAN_ANEW
+      : (report.fault ?? supplyFault(transfer, report)),
     firstReplyMs: firstReplyMs(transfer, report),
   };
+}
+
+const SUPPLY_FAULTS: Readonly<Record<SupplyFailure, string>> = {
+  changed: 'The file changed while it was being read',
+  unreadable: 'The file could not be read to its end',
+};
+
+function supplyFault({ content }: Transfer, { outcome }: TransferReport): string | undefined {
+  const failure = outcome === 'aborted' ? content?.supply?.failure : undefined;
+  return failure === undefined ? undefined : SUPPLY_FAULTS[failure];
 }
 
 /** Of any. @param now by the clock that the transfer's times are of. */
@@ -84,7 +100,7 @@ export function transferView(
   now: number,
 ): TransferView {
   const { blksize = 0, windowsize = 0 } = settled ?? {};
-  const size = content?.handle.length ?? 0;
+  const size = content === undefined ? 0 : contentBytes(content);
   return {
     id,
     client: peer,

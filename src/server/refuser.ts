@@ -2,7 +2,8 @@
 import type { Denied } from '../content/types.ts';
 import type { ListeningPort } from '../engine/types.ts';
 import { MAX_CONTROL, encodeError } from '../protocol/encode.ts';
-import type { Arrival } from './transfer.ts';
+import type { ReadRequest } from './request-reader.ts';
+import type { Arrival, Mode } from './transfer.ts';
 import { REFUSAL_CODES, type Refusal, type ServerObserver } from './types.ts';
 
 /** What a refused client is told. */
@@ -18,6 +19,12 @@ const MESSAGES: Readonly<Record<Refusal, string>> = {
 
 export function refusalOf({ tooLarge, by }: Denied): Refusal {
   return tooLarge === true ? 'too_large' : (by ?? 'access');
+}
+
+/** The mode that it is served in, or why it is refused whatever it names. */
+export function servedMode({ operation, mode }: ReadRequest): Mode | { refusal: Refusal; reason: string } {
+  if (operation === 'write') return { refusal: 'write', reason: 'write request' };
+  return mode === 'octet' || mode === 'netascii' ? mode : { refusal: 'mode', reason: 'unknown mode' };
 }
 
 export class Refuser {

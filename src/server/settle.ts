@@ -5,6 +5,7 @@ import { negotiate } from '../protocol/negotiate.ts';
 import type { AskedOption } from '../protocol/request.ts';
 import { type Transfer, mayBeProbe } from './transfer.ts';
 import type { ServerLimits } from './types.ts';
+import { contentBytes } from './feeder.ts';
 
 /** Files of at most this size go in the quick lane: configs, scripts, small loaders. */
 const QUICK_BYTES = 64 * 1024;
@@ -13,13 +14,21 @@ const NO_OPTIONS: readonly AskedOption[] = [];
 const packet = new Uint8Array(MAX_CONTROL);
 
 /** @param maxBlksize the largest that its client may be granted, in bytes. */
-export function settle(transfer: Transfer, { handle }: Content, limits: ServerLimits, maxBlksize: number): void {
+export function settle(transfer: Transfer, content: Content, limits: ServerLimits, maxBlksize: number): void {
   const { options, mode } = transfer;
   const { maxWindowsize, acknowledgeTimeout } = limits;
   const allowed = { maxBlksize, maxWindowsize, acknowledgeTimeout };
-  const { settled, oack } = negotiate(options, allowed, handle.length, mode);
+  const { supply } = content;
+  const size = contentBytes(content);
+  let { settled, oack } = negotiate(options, allowed, size, mode);
+  if (supply !== undefined && !supply.isWhole) {
+    const most = Math.max(1, Math.floor(supply.maxWindowBytes / settled.blksize));
+    if (settled.windowsize > most)
+      ({ settled, oack } = negotiate(options, { ...allowed, maxWindowsize: most }, size, mode));
+    supply.cut(settled.blksize);
+  }
   transfer.options = NO_OPTIONS;
   transfer.settled = settled;
   if (oack.length > 0) transfer.opening = packet.slice(0, encodeOack(packet, oack));
-  transfer.quick = handle.length <= QUICK_BYTES || mayBeProbe(options);
+  transfer.quick = size <= QUICK_BYTES || mayBeProbe(options);
 }

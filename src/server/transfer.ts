@@ -3,8 +3,8 @@ import type { Content } from '../content/types.ts';
 import type { Address, ListeningPort, TransferPort } from '../engine/types.ts';
 import type { Settled } from '../protocol/negotiate.ts';
 import type { AskedOption } from '../protocol/request.ts';
-import type { ClientAddress } from './client-addresses.ts';
-import type { CrowdMember } from './crowd.ts';
+import type { ClientAddress } from './clients/client-addresses.ts';
+import type { CrowdMember } from './clients/crowd.ts';
 import type { ReadRequest } from './request-reader.ts';
 
 /** A request and where it came in. */

@@ -7,7 +7,7 @@ import type { SendErrno } from '../engine/send-errors.ts';
 import type { Address, Engine } from '../engine/types.ts';
 import type { WorkerFigures } from '../pool/figures.ts';
 import type { TRANSFER_STATE } from '../pool/state-cells.ts';
-import type { CrowdLimits } from './crowd.ts';
+import type { CrowdLimits } from './clients/crowd.ts';
 import { ERROR_CODE, type ErrorCode } from '../protocol/opcode.ts';
 import type { AskedOption, Mode } from '../protocol/request.ts';
 
@@ -39,7 +39,7 @@ export interface ServerOptions {
   /** Asked in turn for each name. Sources that map files are made when the engine is known. */
   readonly sources:
     | readonly Source[]
-    | ((engine: Pick<Engine, 'mapFile' | 'copyFile' | 'clock'>) => readonly Source[] | Promise<readonly Source[]>);
+    | ((engine: Pick<Engine, 'mapFile' | 'allocateFile' | 'clock'>) => readonly Source[] | Promise<readonly Source[]>);
   /** `auto` takes `linux` where it works. */
   readonly engine: 'auto' | 'linux' | 'portable';
   /** Linux engine: ports that transfers use, both ends included. Default: those that the system hands out by itself. */

@@ -1,5 +1,5 @@
 /** Metrics of contents in memory: how many there are, and how often memory could answer. Knows no file and no store. */
-import type { BufferCacheStats } from '../content/buffer-cache.ts';
+import type { BufferCacheStats } from '../content/buffer-cache-types.ts';
 import type { Declarations } from './metric-kinds.ts';
 
 export function declareCache(declare: Declarations, cache: () => BufferCacheStats): void {

@@ -5,7 +5,7 @@
  * of labels is closed, or bounded by the config or by what the store holds.
  */
 import { collectDefaultMetrics, Registry } from 'prom-client';
-import type { BufferCacheStats } from '../content/buffer-cache.ts';
+import type { BufferCacheStats } from '../content/buffer-cache-types.ts';
 import type { RoutesStats } from '../render/types.ts';
 import type { ServerStats } from '../server/types.ts';
 import { declareCache } from './cache-metrics.ts';

@@ -1,7 +1,8 @@
 /** The cache against the same rules in the plainest words, over random histories. */
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { BufferCache, type HeldBytes } from '../../src/content/buffer-cache.ts';
+import { BufferCache } from '../../src/content/buffer-cache.ts';
+import type { HeldBytes } from '../../src/content/buffer-cache-types.ts';
 import { hold } from './cached.ts';
 
 /** The rules in the plainest words: arrays, searched from end to end. */

@@ -1,5 +1,6 @@
 /** Contents in a buffer cache. */
-import type { BufferCache, HeldBytes, Loaded } from '../../src/content/buffer-cache.ts';
+import type { BufferCache } from '../../src/content/buffer-cache.ts';
+import type { HeldBytes, Loaded } from '../../src/content/buffer-cache-types.ts';
 import { allocateShared } from '../../src/bytes/shared-bytes.ts';
 
 export async function loaded(bytes: number): Promise<Loaded> {

@@ -6,6 +6,7 @@ import { onTestFinished } from 'vitest';
 import { BufferCache } from '../../src/content/buffer-cache.ts';
 import { Directory, type DirectoryOptions } from '../../src/content/directory.ts';
 import type { Answer, BootRequest, Content, Source } from '../../src/content/types.ts';
+import { whenWhole } from '../../src/content/when-whole.ts';
 import { attachShared } from '../../src/bytes/shared-bytes.ts';
 import { Resolver } from '../../src/server/resolver.ts';
 
@@ -72,6 +73,12 @@ export async function answeredOtherwise(
   return answers.filter(({ answer }) => answer.kind !== expected);
 }
 
+/** The content as latin1 text, once all of it has been read. */
+export async function wholeText(content: Content): Promise<string> {
+  if (!(await whenWhole(content.supply))) throw new Error(`${content.label} is not whole: ${content.supply?.failure}`);
+  return text(content).slice(0, content.supply?.size);
+}
+
 /** The content as latin1 text. */
 export function text(content: Content): string {
   return Buffer.from(attachShared(content.handle).bytes).toString('latin1');
@@ -80,7 +87,7 @@ export function text(content: Content): string {
 /** Asks, reads and releases. */
 export async function read(source: Source, filename: string, mode?: BootRequest['mode']): Promise<string> {
   const content = await askContent(source, filename, mode);
-  const all = text(content);
+  const all = await wholeText(content);
   content.release();
   return all;
 }

@@ -1,13 +1,27 @@
 /** What the system is asked, and what becomes of its failures: node:fs/promises stands behind a wrapper here. */
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, type Dir, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  type Dir,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { identityOf } from '../../src/content/file-identity.ts';
 import { CHANGED, type FoundFile, snapshot } from '../../src/content/file-snapshot.ts';
-import { attachShared, type MapFile } from '../../src/bytes/shared-bytes.ts';
+import { attachShared } from '../../src/bytes/shared-bytes.ts';
 import { ask, put, read, serve, temporaryFolder } from './fixture.ts';
+
+vi.mock('node:fs', async (importOriginal) => {
+  const real = await importOriginal<typeof import('node:fs')>();
+  return { ...real, readlinkSync: vi.fn<typeof real.readlinkSync>(real.readlinkSync) };
+});
 
 vi.mock('node:fs/promises', async (importOriginal) => {
   const real = await importOriginal<typeof fs>();
@@ -59,7 +73,8 @@ function editDuringRead(edit: () => void): void {
 function found(root: string, name: string, as: Partial<FoundFile> = {}): FoundFile {
   const path = join(root, name);
   const stats = statSync(path, { bigint: true });
-  return { kind: 'file', root, path, size: Number(stats.size), identity: identityOf(stats), fresh: false, ...as };
+  const [size, device] = [Number(stats.size), stats.dev];
+  return { kind: 'file', root, path, size, device, identity: identityOf(stats), fresh: false, ...as };
 }
 
 describe('Directory and system calls', () => {
@@ -262,83 +277,12 @@ describe('snapshot', () => {
     expect(handles.map((handle) => handle.fd)).toEqual([-1, -1, -1]);
   });
 
-  describe('with a way to map or copy', () => {
-    /** Maps in name only. */
-    function mapper(during: () => void = () => {}): { mapFile: MapFile; unmapped: () => number; asked: number[] } {
-      let unmapped = 0;
-      const asked: number[] = [];
-      const mapFile: MapFile = async (_, length) => {
-        asked.push(length);
-        during();
-        return { handle: { address: 4096n, length }, unmap: () => void unmapped++ };
-      };
-      return { mapFile, unmapped: () => unmapped, asked };
-    }
-
-    it('gives the mapping, and the way to be rid of it', async () => {
-      const root = temporaryFolder();
-      put(root, 'x', 'text');
-      const { mapFile, unmapped } = mapper();
-      const loaded = await snapshot(found(root, 'x'), 'octet', { mapFile });
-      // It goes with its last reader: to keep it would be to watch for the file's being cut short.
-      expect(loaded).toMatchObject({ handle: { address: 4096n, length: 4 }, idles: false });
-      expect(unmapped()).toBe(0);
-      if ('discard' in loaded) loaded.discard();
-      expect(unmapped()).toBe(1);
-    });
-
-    it('copies what would not be mapped, and what is not to be; a copy stays without a reader', async () => {
-      const root = temporaryFolder();
-      put(root, 'x', 'text');
-      const { mapFile: copyFile, asked } = mapper();
-      for (const mapFile of [undefined, async () => undefined]) {
-        const loaded = await snapshot(found(root, 'x'), 'octet', { mapFile, copyFile });
-        expect(loaded).toMatchObject({ handle: { address: 4096n, length: 4 }, idles: true });
-      }
-      const refused = async (): Promise<undefined> => undefined;
-      const copied = await snapshot(found(root, 'x'), 'octet', { mapFile: refused, copyFile: refused });
-      if (!('handle' in copied)) throw new Error(`Got ${copied.kind}`);
-      expect(Buffer.from(attachShared(copied.handle).bytes).toString()).toBe('text');
-      expect(asked).toEqual([4, 4]);
-    });
-
-    it('reads what is empty, what is to be converted, and what the system would not map', async () => {
-      const root = temporaryFolder();
-      put(root, 'x', 'a\nb');
-      put(root, 'empty', '');
-      const { mapFile, asked } = mapper();
-      expect(await snapshot(found(root, 'empty'), 'octet', { mapFile })).toMatchObject({ handle: { length: 0 } });
-      expect(await snapshot(found(root, 'x'), 'netascii', { mapFile })).toMatchObject({ handle: { length: 4 } });
-      expect(asked).toEqual([]);
-      const copy = await snapshot(found(root, 'x'), 'octet', { mapFile: async () => undefined });
-      if (!('handle' in copy)) throw new Error(`Got ${copy.kind}`);
-      expect(Buffer.from(attachShared(copy.handle).bytes).toString()).toBe('a\nb');
-    });
-
-    it('leaves no mapping of a file that changed meanwhile, or can not be looked at', async () => {
-      const root = temporaryFolder();
-      const path = put(root, 'x', 'text');
-      const before = found(root, 'x');
-      const changing = mapper(() => appendFileSync(path, '!'));
-      expect(await snapshot(before, 'octet', { mapFile: changing.mapFile })).toBe(CHANGED);
-      expect(changing.unmapped()).toBe(1);
-      const failing = mapper();
-      openedOnce((handle) => {
-        const real = handle.stat.bind(handle) as (options: object) => Promise<unknown>;
-        let calls = 0;
-        const stat = (options: object) => (calls++ === 0 ? real(options) : Promise.reject(failure('EIO')));
-        handle.stat = stat as typeof handle.stat;
-      });
-      expect(await snapshot(found(root, 'x'), 'octet', { mapFile: failing.mapFile })).toMatchObject({ kind: 'busy' });
-      expect(failing.asked).toHaveLength(1);
-      expect(failing.unmapped()).toBe(1);
-    });
-  });
-
   it.runIf(process.platform === 'linux')('denies, saying why, where /proc is missing', async () => {
     const root = temporaryFolder();
     put(root, 'x', 'text');
-    vi.mocked(fs.readlink).mockRejectedValueOnce(failure('ENOENT'));
+    vi.mocked(readlinkSync).mockImplementationOnce(() => {
+      throw failure('ENOENT');
+    });
     expect(await snapshot(found(root, 'x'), 'octet')).toMatchObject({ kind: 'denied' });
   });
 });

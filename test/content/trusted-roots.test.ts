@@ -99,6 +99,7 @@ describe('Directory with trusted folders', () => {
       root: mirror,
       path: join(mirror, 'debian/linux'),
       size: Number(stats.size),
+      device: stats.dev,
       identity: identityOf(stats),
       fresh: false,
     };

@@ -8,7 +8,7 @@ import { Interrupts } from '../../src/daemon/interrupts.ts';
 import { runServer } from '../../src/daemon/run-server.ts';
 import { defaultSettings, type Settings } from '../../src/config/settings.ts';
 import { VirtualClock } from '../../src/engine/virtual-clock.ts';
-import type { Mapping } from '../../src/bytes/shared-bytes.ts';
+import type { FileMemory } from '../../src/bytes/shared-bytes.ts';
 import type { Server, ServerOptions } from '../../src/server/types.ts';
 import { FakeServer, folder, KeptLog, refusalRecord, transferRecord } from '../support/reveille.ts';
 
@@ -170,6 +170,7 @@ describe('a server run', () => {
   it('hands the settings on to the server, and serves its root', async () => {
     const root = folder();
     writeFileSync(join(root, 'UPPER'), 'bytes');
+    writeFileSync(join(root, 'large'), 'x'.repeat(50_000));
     const { log, interrupts, server, ended, options } = run({
       root,
       admin: false,
@@ -197,11 +198,16 @@ describe('a server run', () => {
     const request = { filename: 'upper', mode: 'octet', client: '127.0.0.1', local: '127.0.0.1' } as const;
     const { sources } = options();
     if (typeof sources !== 'function') throw new Error('Expected sources that are told of the engine');
-    const mapping: Mapping = { handle: { address: 4096n, length: 5 }, unmap: () => {} };
-    const copyFile = (): Promise<never> => Promise.reject(new Error('Copied, though it was said to be immutable'));
-    const [directory] = await sources({ mapFile: async () => mapping, copyFile, clock: new VirtualClock() });
-    expect(await directory!.open(request)).toMatchObject({ kind: 'content', handle: mapping.handle });
-    const [copying] = await sources({ mapFile: undefined, copyFile: undefined, clock: new VirtualClock() });
+    const mapping: FileMemory = {
+      handle: { address: 4096n, length: 50_000 },
+      fill: async (_, __, length) => length,
+      free: () => {},
+    };
+    const allocateFile = (): never => expect.fail('Copied, though it was said to be immutable');
+    const [directory] = await sources({ mapFile: async () => mapping, allocateFile, clock: new VirtualClock() });
+    const large = await directory!.open({ ...request, filename: 'large' });
+    expect(large).toMatchObject({ kind: 'content', handle: mapping.handle });
+    const [copying] = await sources({ mapFile: undefined, allocateFile: undefined, clock: new VirtualClock() });
     expect(await copying!.open({ ...request, filename: 'UPPER' })).toMatchObject({
       kind: 'content',
       handle: { length: 5 },

@@ -1,6 +1,7 @@
 /** What the Linux engine promises beyond the conformance suite: shared ports, shared addresses, mappings of layouts. */
 import { readFileSync } from 'node:fs';
 import { type FileHandle, open, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type EngineChoice, resolveEngine } from '../../src/engine/create.ts';
@@ -9,7 +10,7 @@ import { LinuxEngine } from '../../src/engine/linux/engine.ts';
 import { AF_INET, AF_INET6, NEWEST_NODE } from '../../src/engine/linux/libc.ts';
 import { PeerTable } from '../../src/engine/linux/peer-table.ts';
 import { checkLinuxEngine } from '../../src/engine/linux/self-check.ts';
-import { type MappingHandle, shareBytes } from '../../src/bytes/shared-bytes.ts';
+import { type FileMemory, type MappingHandle, type SharedHandle, shareBytes } from '../../src/bytes/shared-bytes.ts';
 import { type Address, HEALTHY, type Link, type LinkReceiver, type ListeningPort } from '../../src/engine/types.ts';
 import { RawLink, RawPeer } from '../support/datagrams.ts';
 import { Random } from '../support/random.ts';
@@ -236,8 +237,15 @@ describe.skipIf(isNewer)('the linux engine', () => {
 
     afterEach(() => file.close());
 
+    async function filled(copy: FileMemory): Promise<number> {
+      let at = 0;
+      // oxlint-disable-next-line no-await-in-loop -- one piece after the other.
+      for (let more = 1; more > 0 && at < SIZE; at += more) more = await copy.fill(file.fd, at, SIZE - at, at);
+      return at;
+    }
+
     /** What a client of one block gets, from `offset` on. */
-    async function sent(handle: MappingHandle, offset: number): Promise<string> {
+    async function sent(handle: SharedHandle, offset: number): Promise<string> {
       const peer = await RawPeer.open(others, '127.0.0.1');
       const link = await engine.link({ local: '127.0.0.1', peer: peer.local, peerPort: 'fixed' }, SILENT);
       link.data(1, engine.attach(handle), offset, 4);
@@ -247,12 +255,14 @@ describe.skipIf(isNewer)('the linux engine', () => {
     }
 
     it('to memory that shows no later change, in several reads, and that is the system’s again at once', async () => {
-      const copy = await engine.copyFile(file.fd, SIZE);
-      if (copy === undefined) throw new Error('Not copied');
+      const copy = engine.allocateFile(SIZE);
+      if (copy === undefined) throw new Error('Not reserved');
+      expect(await filled(copy)).toBe(SIZE);
+      expect(await copy.fill(file.fd, 0, 4, SIZE)).toBe(0);
       await file.write('bbbb', 0);
       await file.write('bbbb', SIZE - 4);
       expect([await sent(copy.handle, 0), await sent(copy.handle, SIZE - 4)]).toEqual(['aaaa', 'aaaa']);
-      const start = copy.handle.address;
+      const start = (copy.handle as MappingHandle).address;
       const isMapped = (): boolean =>
         readFileSync('/proc/self/maps', 'latin1')
           .split('\n')
@@ -261,16 +271,20 @@ describe.skipIf(isNewer)('the linux engine', () => {
             return from !== '' && BigInt(`0x${from}`) <= start && start < BigInt(`0x${to}`);
           });
       expect(isMapped()).toBe(true);
-      copy.unmap();
+      copy.free();
       expect(isMapped()).toBe(false);
     });
 
-    it('not, when it is shorter than was said', async () => {
-      expect(await engine.copyFile(file.fd, SIZE + 1)).toBeUndefined();
+    it('with the error of the disk, when it can not be read', async () => {
+      const copy = engine.allocateFile(SIZE)!;
+      const folder = await open(tmpdir());
+      await expect(copy.fill(folder.fd, 0, 4, 0)).rejects.toMatchObject({ code: 'EISDIR' });
+      await folder.close();
+      copy.free();
     });
 
-    it('not, when there is no such memory', async () => {
-      expect(await engine.copyFile(file.fd, 2 ** 50)).toBeUndefined();
+    it('not, when there is no such memory', () => {
+      expect(engine.allocateFile(2 ** 50)).toBeUndefined();
     });
   });
 

@@ -1,7 +1,7 @@
 /** Who is given up when too many have not answered, told by addresses and networks alone. */
 import { describe, expect, it } from 'vitest';
-import { ClientAddresses } from '../../src/server/client-addresses.ts';
-import { HalfOpen, type HalfOpenLimits, type HalfOpenMember } from '../../src/server/half-open.ts';
+import { ClientAddresses } from '../../src/server/clients/client-addresses.ts';
+import { HalfOpen, type HalfOpenLimits, type HalfOpenMember } from '../../src/server/clients/half-open.ts';
 import { Jitter } from '../../src/session/jitter.ts';
 
 const LIMITS: HalfOpenLimits = { total: 400, perPrefix: 100, perAddress: 10 };

@@ -82,7 +82,7 @@ it(`a running transfer takes at most ${MAX_BYTES.worker} bytes of its worker's h
     listen: () => expect.fail(),
     link: async () => link,
     mapFile: undefined,
-    copyFile: undefined,
+    allocateFile: undefined,
     attach: () => ({ length: handle.length }),
     health: () => HEALTHY,
     advice: undefined,

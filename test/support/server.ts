@@ -37,13 +37,13 @@ export async function serveFolder(root: string, options: FolderOptions = {}): Pr
   const waiting = new Set<(record: TransferRecord) => void>();
   const server = await startServer({
     listen: options.listen ?? LOOPBACK,
-    sources: ({ mapFile, copyFile }) => [
+    sources: ({ mapFile, allocateFile }) => [
       new Directory({
         root,
         cache: new BufferCache(),
         clock: () => performance.now(),
         mapFile: options.immutable === true ? mapFile : undefined,
-        copyFile,
+        allocateFile,
       }),
     ],
     engine: 'auto',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { BufferCacheStats } from '../../src/content/buffer-cache.ts';
+import type { BufferCacheStats } from '../../src/content/buffer-cache-types.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
 import type { BootSetStats } from '../../src/telemetry/store-metrics.ts';
 import { noSendErrors } from '../../src/engine/send-errors.ts';

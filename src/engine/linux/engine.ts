@@ -5,7 +5,7 @@
  */
 import { MonotonicClock } from '../clock.ts';
 import type { LatencyHistogram } from '../latencies.ts';
-import type { MapFile, SharedHandle, SharedView } from '../../bytes/shared-bytes.ts';
+import type { AllocateFile, MapFile, SharedHandle, SharedView } from '../../bytes/shared-bytes.ts';
 import type {
   Address,
   BorrowedPort,
@@ -23,7 +23,7 @@ import { LearningLink } from './learning-link.ts';
 import { EADDRINUSE, loadLibc, systemError } from './libc.ts';
 import { attachAddress, type LinuxView } from './linux-view.ts';
 import { LinuxListening } from './listening.ts';
-import { copyFile, mapFile } from './map-file.ts';
+import { allocateFile, mapFile } from './map-file.ts';
 import { MultiAddressSocket } from './multi-address-socket.ts';
 import type { QueuedLink } from './queued-link.ts';
 import { PortChoice, type PortRange } from './port-range.ts';
@@ -217,7 +217,7 @@ export class LinuxEngine implements Engine {
 
   readonly mapFile: MapFile = (fd, length) => mapFile(this.#io.libc, fd, length);
 
-  readonly copyFile: MapFile = (fd, length) => copyFile(this.#io.libc, fd, length);
+  readonly allocateFile: AllocateFile = (length) => allocateFile(this.#io.libc, length);
 
   attach(handle: SharedHandle): SharedView {
     return attachAddress(this.#io.libc, handle);

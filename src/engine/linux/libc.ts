@@ -228,6 +228,7 @@ export const PROT_READ = 1;
 export const PROT_WRITE = 2;
 export const MAP_SHARED = 1;
 export const MAP_PRIVATE = 2;
+export const MAP_NORESERVE = 0x4000;
 export const MAP_ANONYMOUS = 0x20;
 /** Since Linux 5.14. */
 export const MADV_POPULATE_READ = 22;

@@ -1,53 +1,90 @@
 /** Files in memory that the kernel sends from and JavaScript does not touch: mapped, or copied. */
-import type { Mapping } from '../../bytes/shared-bytes.ts';
+import { read } from 'node:fs';
+import type { FileMemory } from '../../bytes/shared-bytes.ts';
 import { isMapFailed } from './arena.ts';
 import {
   type Libc,
   MADV_POPULATE_READ,
   MAP_ANONYMOUS,
+  MAP_NORESERVE,
   MAP_PRIVATE,
   MAP_SHARED,
   PROT_READ,
   PROT_WRITE,
 } from './libc.ts';
 
-/** Bytes per read: the threads for such calls are few, and none should be kept for long. */
-const CHUNK_BYTES = 4 * 1024 ** 2;
+const PAGE_BYTES = 4096;
 
 /**
- * See MapFile. Pages are read in ahead of the first packet, off this thread: a page fault under a system call would
- * stop every transfer of a worker for as long as the disk takes. Kernels before 5.14 can't: undefined.
+ * See MapFile. Pages are read in ahead of the packets, off this thread: a page fault under a system call would stop every
+ * transfer of a worker for as long as the disk takes. Kernels before 5.14 can't: undefined.
  */
-export async function mapFile(libc: Libc, fd: number, length: number): Promise<Mapping | undefined> {
+export async function mapFile(libc: Libc, fd: number, length: number): Promise<FileMemory | undefined> {
+  if (!(await canPopulate(libc))) return undefined;
   const address = libc.mmap(null, length, PROT_READ, MAP_SHARED, fd, 0);
   if (isMapFailed(address)) return undefined;
-  const populated = await libc.madviseAside(address, length, MADV_POPULATE_READ);
-  if (populated === 0) return mapping(libc, address, length);
-  libc.munmap(address, length);
-  return undefined;
+  return {
+    handle: { address, length },
+    fill: async (_, at, wanted) => {
+      const from = at - (at % PAGE_BYTES);
+      const populated = await libc.madviseAside(address + BigInt(from), at + wanted - from, MADV_POPULATE_READ);
+      if (populated === 0) return wanted;
+      // The call can't tell a file that was cut short from a disk that fails; a read can.
+      const count = await readByte(fd, at);
+      if (count > 0) throw Object.assign(new Error('EIO: the system would not read a mapped file'), IO_ERROR);
+      return 0;
+    },
+    free: () => void libc.munmap(address, length),
+  };
+}
+
+const IO_ERROR = { code: 'EIO', syscall: 'madvise' };
+
+/** @returns 1, or 0 at the end of the file. Rejects with the system's error. */
+function readByte(fd: number, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    read(fd, new Uint8Array(1), 0, 1, position, (error, count) => {
+      if (error === null) resolve(count);
+      else reject(error);
+    });
+  });
+}
+
+let populates: Promise<boolean> | undefined;
+
+/** Asked once, with a page of nobody's. */
+function canPopulate(libc: Libc): Promise<boolean> {
+  populates ??= (async () => {
+    const address = libc.mmap(null, PAGE_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (isMapFailed(address)) return false;
+    const populated = await libc.madviseAside(address, PAGE_BYTES, MADV_POPULATE_READ);
+    libc.munmap(address, PAGE_BYTES);
+    return populated === 0;
+  })();
+  return populates;
 }
 
 /**
- * See MapFile: a copy that nobody else can change. Not a SharedArrayBuffer, because that is given back when each
+ * See AllocateFile: a copy that nobody else can change. Not a SharedArrayBuffer, because that is given back when each
  * thread that has seen it collects its garbage: an idle one does not, and a server whose files change would hold many
- * times its memory limit. Undefined where there is no memory, or the file is shorter.
+ * times its memory limit.
  */
-export async function copyFile(libc: Libc, fd: number, length: number): Promise<Mapping | undefined> {
-  const address = libc.mmap(null, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+export function allocateFile(libc: Libc, length: number): FileMemory | undefined {
+  const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  const address = libc.mmap(null, length, PROT_READ | PROT_WRITE, flags, -1, 0);
   if (isMapFailed(address)) return undefined;
-  for (let at = 0; at < length; ) {
-    // oxlint-disable-next-line no-await-in-loop -- one after the other, as the disk has them.
-    const count = await libc.preadAside(fd, address + BigInt(at), Math.min(CHUNK_BYTES, length - at), at);
-    if (count > 0) {
-      at += count;
-      continue;
-    }
-    libc.munmap(address, length);
-    return undefined;
-  }
-  return mapping(libc, address, length);
+  return {
+    handle: { address, length },
+    fill: async (fd, at, wanted, position) => {
+      const count = await libc.preadAside(fd, address + BigInt(at), wanted, position);
+      // The call's errno is another thread's: a read of Node.js fails with the same one.
+      return count < 0 ? await readInstead(libc, fd, address + BigInt(at), position) : count;
+    },
+    free: () => void libc.munmap(address, length),
+  };
 }
 
-function mapping(libc: Libc, address: bigint, length: number): Mapping {
-  return { handle: { address, length }, unmap: () => libc.munmap(address, length) };
+async function readInstead(libc: Libc, fd: number, into: bigint, position: number): Promise<number> {
+  const count = await readByte(fd, position);
+  return count === 0 ? 0 : Math.max(0, await libc.preadAside(fd, into, 1, position));
 }

@@ -4,7 +4,7 @@
  * opcode, to count. DATA that a link sends, and everything of
  * listening addresses, passes untouched.
  */
-import type { MapFile, SharedHandle, SharedView } from '../../bytes/shared-bytes.ts';
+import type { AllocateFile, MapFile, SharedHandle, SharedView } from '../../bytes/shared-bytes.ts';
 import type {
   Address,
   Clock,
@@ -76,8 +76,8 @@ class FaultyEngine implements Engine {
     return this.#inner.mapFile;
   }
 
-  get copyFile(): MapFile | undefined {
-    return this.#inner.copyFile;
+  get allocateFile(): AllocateFile | undefined {
+    return this.#inner.allocateFile;
   }
 
   get advice(): string | undefined {

@@ -3,7 +3,7 @@
  * together they may hold so much and no more. Where there are too many, one is given up at random among those of the
  * address, or else of the network, that has more than its share, or else of all. Knows counts and ages; the owner says who has answered.
  */
-import type { Jitter } from '../session/jitter.ts';
+import type { Jitter } from '../../session/jitter.ts';
 import type { ClientAddress, ClientNetwork } from './client-addresses.ts';
 
 export interface HalfOpenLimits {

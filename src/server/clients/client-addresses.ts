@@ -2,7 +2,7 @@
  * What the server remembers of each client address and of its network: transfers, and when one last completed. Each
  * transfer keeps its address's entry, so that a request costs two look-ups and its end none.
  */
-import { prefixOf } from '../text/address-prefix.ts';
+import { prefixOf } from '../../text/address-prefix.ts';
 
 /** So long a completed transfer speaks for its address. */
 const KNOWN_MS = 600_000;

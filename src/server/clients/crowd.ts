@@ -3,7 +3,7 @@
  * proven. An address that completed a transfer of late is never held up because of what others do, so that nobody can
  * lock a rack out by forging its neighbours. Decides; ends nothing itself.
  */
-import { Jitter } from '../session/jitter.ts';
+import { Jitter } from '../../session/jitter.ts';
 import { ClientAddresses } from './client-addresses.ts';
 import { HalfOpen, type HalfOpenLimits, type HalfOpenMember } from './half-open.ts';
 

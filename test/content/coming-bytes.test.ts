@@ -1,0 +1,75 @@
+/** The buffer cache, and bytes that are still being read. */
+import { describe, expect, it } from 'vitest';
+import { allocateShared } from '../../src/bytes/shared-bytes.ts';
+import { BufferCache } from '../../src/content/buffer-cache.ts';
+import type { Loaded } from '../../src/content/buffer-cache-types.ts';
+import type { Reading } from '../../src/content/file-reading.ts';
+import { FileSupply } from '../../src/content/file-supply.ts';
+import { hold, loaded } from './cached.ts';
+
+describe('the buffer cache', () => {
+  /** Some bytes that come when they are told to. */
+  function coming(size: number) {
+    const gates: (() => void)[] = [];
+    let freed = 0;
+    let position = 0;
+    const reading: Reading = {
+      handle: allocateShared(size).handle,
+      get isAtEnd() {
+        return position === size;
+      },
+      next: async (_, length) => {
+        await new Promise<void>((resolve) => void gates.push(resolve));
+        position += length;
+        return length;
+      },
+      isUnchanged: async () => true,
+      close: async () => {},
+      cancel: () => {},
+      free: () => void freed++,
+    };
+    const supply = new FileSupply({ reading, size, clock: () => 0 });
+    const arrive = async (): Promise<void> => {
+      gates.shift()!();
+      await new Promise((resolve) => setImmediate(resolve));
+    };
+    const load = async (): Promise<Loaded> => ({
+      handle: supply.handle,
+      supply,
+      discard: () => supply.stop(),
+      idles: true,
+    });
+    return { supply, arrive, load, freed: () => freed };
+  }
+
+  it('counts what is still being read as it comes: nothing idle goes before, and nothing more is promised than there is', async () => {
+    const cache = new BufferCache({ limitBytes: 200_000 });
+    (await hold(cache, 'idle', 100_000)).release();
+    const { supply, arrive, load } = coming(150_000);
+    const first = await cache.acquire('large', load, 0, 150_000);
+    expect(cache.stats()).toMatchObject({ heldBytes: 1, idleBytes: 100_000 });
+    expect(await cache.acquire('other', () => loaded(60_000), 0, 60_000)).toMatchObject({ isShortOfMemory: true });
+    await arrive();
+    expect(cache.stats()).toMatchObject({ heldBytes: 65_536, idleBytes: 100_000 });
+    supply.acknowledge(0);
+    await arrive();
+    expect(cache.stats()).toMatchObject({ heldBytes: 150_000, idleBytes: 0, entries: 1 });
+    if (first.kind === 'held') first.release();
+    expect(cache.stats()).toMatchObject({ heldBytes: 0, idleBytes: 150_000 });
+    const again = await hold(cache, 'large', 150_000);
+    expect(again).toMatchObject({ supply: undefined, handle: { length: 150_000 } });
+  });
+
+  it('reads no further, and keeps nothing, when nobody reads a file any more that is not whole', async () => {
+    const cache = new BufferCache({ limitBytes: 200_000 });
+    const { arrive, load, freed } = coming(150_000);
+    const readers = await Promise.all([cache.acquire('large', load, 0, 150_000), cache.acquire('large', load)]);
+    for (const reader of readers) if (reader.kind === 'held') reader.release();
+    expect(cache.stats()).toMatchObject({ heldBytes: 0, idleBytes: 0, entries: 0, loads: 1 });
+    expect(freed()).toBe(0);
+    await arrive();
+    expect(freed()).toBe(1);
+    // Nor does what it was promised keep others out.
+    expect(await cache.acquire('other', () => loaded(200_000), 0, 200_000)).toMatchObject({ kind: 'held' });
+  });
+});

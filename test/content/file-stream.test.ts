@@ -1,0 +1,151 @@
+/** Files that are read while they are sent: what is asked of the system, and what becomes of its failures. */
+import { appendFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import * as fs from 'node:fs/promises';
+import { expect, describe, it, onTestFinished, vi } from 'vitest';
+import { type AllocateFile, attachShared, type MapFile } from '../../src/bytes/shared-bytes.ts';
+import { identityOf } from '../../src/content/file-identity.ts';
+import { CHANGED, type FoundFile, type Mode, stream, type StreamOptions } from '../../src/content/file-snapshot.ts';
+import type { FileSupply } from '../../src/content/file-supply.ts';
+import { whenWhole } from '../../src/content/when-whole.ts';
+import { put, temporaryFolder } from './fixture.ts';
+
+vi.mock('node:fs/promises', async (importOriginal) => {
+  const real = await importOriginal<typeof fs>();
+  return { ...real, open: vi.fn<typeof real.open>(real.open) };
+});
+
+/** The next file opened has `change` done to its handle first. */
+function openedOnce(change: (handle: fs.FileHandle) => void): void {
+  const open = vi.mocked(fs.open).getMockImplementation()!;
+  vi.mocked(fs.open).mockImplementationOnce(async (...args) => {
+    const handle = await open(...args);
+    change(handle);
+    return handle;
+  });
+}
+
+function found(path: string, as: Partial<FoundFile> = {}): FoundFile {
+  const stats = statSync(path, { bigint: true });
+  const [size, device] = [Number(stats.size), stats.dev];
+  return { kind: 'file', root: dirname(path), path, size, device, identity: identityOf(stats), fresh: false, ...as };
+}
+
+describe('a file that is sent while it is read', () => {
+  /** Maps or reserves in name only. */
+  function memory(during: () => void = () => {}) {
+    const seen = { asked: [] as number[], filled: [] as string[], freed: 0 };
+    const allocateFile: AllocateFile = (length) => {
+      seen.asked.push(length);
+      return {
+        handle: { address: 4096n, length },
+        fill: async (_, at, wanted, position) => {
+          during();
+          seen.filled.push(`${at}+${wanted} from ${position}`);
+          return wanted;
+        },
+        free: () => void seen.freed++,
+      };
+    };
+    return { seen, allocateFile, mapFile: (async (_, length) => allocateFile(length)) as MapFile };
+  }
+
+  const clock = () => 0;
+
+  async function begun(path: string, mode: Mode, options: Omit<StreamOptions, 'clock'> = {}): Promise<FileSupply> {
+    const supply = await stream(found(path), mode, { clock, ...options });
+    if ('kind' in supply) throw new Error(`Got ${supply.kind}`);
+    onTestFinished(() => supply.stop());
+    return supply;
+  }
+
+  it('is mapped or copied, no more than its beginning before somebody wants it, and given back at the end', async () => {
+    const path = put(temporaryFolder(), 'x', 'x'.repeat(200_000));
+    for (const kind of ['mapFile', 'allocateFile'] as const) {
+      const { seen, ...ways } = memory();
+      const supply = await begun(path, 'octet', { [kind]: ways[kind] });
+      await vi.waitFor(() => expect(supply.arrived).toBe(65_536));
+      expect(seen).toEqual({ asked: [200_000], filled: ['0+65536 from 0'], freed: 0 });
+      expect(await whenWhole(supply)).toBe(true);
+      expect(seen.filled).toEqual(['0+65536 from 0', '65536+131072 from 65536', '196608+3392 from 196608']);
+      supply.stop();
+      await vi.waitFor(() => expect(seen.freed).toBe(1));
+    }
+  });
+
+  it('is copied into shared memory where the system would not, and converted there', async () => {
+    const lines = 'line\n'.repeat(30_000);
+    const path = put(temporaryFolder(), 'x', lines);
+    const refused = { mapFile: async () => undefined, allocateFile: () => undefined };
+    const copy = await begun(path, 'octet', refused);
+    expect(await whenWhole(copy)).toBe(true);
+    expect(Buffer.from(attachShared(copy.handle).bytes).equals(Buffer.from(lines))).toBe(true);
+    const text = await begun(path, 'netascii', memory());
+    expect(text.size).toBe(2 * lines.length);
+    expect(await whenWhole(text)).toBe(true);
+    expect(text.size).toBe(lines.length + 30_000);
+    expect(Buffer.from(attachShared(text.handle).bytes).toString()).toBe(lines.replaceAll('\n', '\r\n'));
+  });
+
+  it.each([
+    ['written to', (path: string) => writeFileSync(path, 'y'.repeat(200_000))],
+    ['appended to', (path: string) => appendFileSync(path, '!')],
+    ['cut short', (path: string) => writeFileSync(path, 'x')],
+  ])('is never whole when it is %s meanwhile', async (_, edit) => {
+    const path = put(temporaryFolder(), 'x', 'x'.repeat(200_000));
+    const failures: string[] = [];
+    const supply = await begun(path, 'octet', { onFailure: (why) => failures.push(why) });
+    edit(path);
+    expect(await whenWhole(supply)).toBe(false);
+    expect(supply).toMatchObject({ failure: 'changed', isWhole: false });
+    expect(supply.arrived).toBeLessThan(200_000);
+    expect(failures).toEqual(['changed']);
+  });
+
+  it('is whole though another file gets its name, where files are only ever replaced', async () => {
+    const root = temporaryFolder();
+    const path = put(root, 'x', 'x'.repeat(200_000));
+    const supply = await begun(path, 'octet', { mapFile: memory().mapFile });
+    renameSync(put(root, 'new', 'y'.repeat(300_000)), path);
+    expect(await whenWhole(supply)).toBe(true);
+  });
+
+  it('gives its memory back when the read under way has ended, not before', async () => {
+    const path = put(temporaryFolder(), 'x', 'x'.repeat(200_000));
+    let goOn = (): void => {};
+    let freed = 0;
+    const hanging: AllocateFile = (length) => ({
+      handle: { address: 4096n, length },
+      fill: (_, __, wanted) => new Promise((resolve) => (goOn = () => resolve(wanted))),
+      free: () => void freed++,
+    });
+    const supply = await begun(path, 'octet', { allocateFile: hanging });
+    supply.stop();
+    expect(freed).toBe(0);
+    goOn();
+    await vi.waitFor(() => expect(freed).toBe(1));
+  });
+
+  it('tells of a disk that fails, and closes the file', async () => {
+    const path = put(temporaryFolder(), 'x', 'x'.repeat(200_000));
+    const handles: fs.FileHandle[] = [];
+    openedOnce((handle) => {
+      handles.push(handle);
+      handle.read = () => Promise.reject(Object.assign(new Error('EIO: failed'), { code: 'EIO', syscall: 'read' }));
+    });
+    const errors: unknown[] = [];
+    const supply = await begun(path, 'octet', { onFailure: (_, error) => errors.push(error) });
+    expect(await whenWhole(supply)).toBe(false);
+    expect(supply.failure).toBe('unreadable');
+    expect(errors).toMatchObject([{ code: 'EIO' }]);
+    await vi.waitFor(() => expect(handles[0]!.fd).toBe(-1));
+  });
+
+  it('is not opened, or is closed again, when it is no longer what was found', async () => {
+    const path = put(temporaryFolder(), 'x', 'x'.repeat(200_000));
+    const handles: fs.FileHandle[] = [];
+    openedOnce((handle) => handles.push(handle));
+    expect(await stream(found(path, { identity: 'another' }), 'octet', { clock })).toBe(CHANGED);
+    expect(handles[0]!.fd).toBe(-1);
+  });
+});
