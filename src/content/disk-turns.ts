@@ -7,8 +7,10 @@
 const THREADS = Number(process.env['UV_THREADPOOL_SIZE']) || 4;
 /** With so many threads a disk may have two for reading, and four each for names and for opening. */
 const MANY_THREADS = 16;
-const READS_PER_DISK = THREADS >= MANY_THREADS ? 2 : 1;
-const LOOKS_PER_FOLDER = THREADS >= MANY_THREADS ? 4 : 1;
+const READS_PER_DISK = 2;
+const LOOKS_PER_FOLDER = 4;
+/** With fewer threads, one of each. */
+const allowed = (calls: number): number => (THREADS >= MANY_THREADS ? calls : 1);
 
 interface Place {
   busy: number;
@@ -46,8 +48,8 @@ export class Turns<Key> {
 }
 
 /** Reading, by the disk's number as a file's stat has it. The threads are the process's, and so are the turns. */
-export const READS = new Turns<number | bigint>(READS_PER_DISK);
+export const READS = new Turns<number | bigint>(allowed(READS_PER_DISK));
 /** Looking for names, by the folder below which they are: which disk that is shows only afterwards. */
-export const LOOKS = new Turns<string>(LOOKS_PER_FOLDER);
+export const LOOKS = new Turns<string>(allowed(LOOKS_PER_FOLDER));
 /** Opening what was found, likewise: whoever reads has waited for both, and none of them for the others. */
-export const OPENINGS = new Turns<string>(LOOKS_PER_FOLDER);
+export const OPENINGS = new Turns<string>(allowed(LOOKS_PER_FOLDER));

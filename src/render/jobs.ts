@@ -14,8 +14,11 @@ export interface ThreadSetup {
   readonly cells: SharedArrayBuffer;
 }
 
-/** Cells that a thread writes and the main thread reads: its only sign of life while it computes. */
-export const CELL = { beat: 0, current: 1, tid: 2, length: 3 } as const;
+/**
+ * Cells that a thread writes and the main thread reads: its only sign of life while it computes. `loading` is above 0 while
+ * the thread loads modules by require().
+ */
+export const CELL = { beat: 0, current: 1, tid: 2, loading: 3, length: 4 } as const;
 
 /** What a text is made from. */
 export interface Scope {

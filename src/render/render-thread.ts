@@ -3,14 +3,17 @@
  * without end answers nothing and can only be ended; whether it does is told by its cells. Knows no queue.
  */
 import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Piscina } from 'piscina';
 import { CELL, type Job, type JobResult, type ThreadSetup } from './jobs.ts';
-import { HEAP_MIB } from './limits.ts';
+import { HEAP_MIB, LOAD_MS } from './limits.ts';
 
 const ENTRY = new URL('./worker.js', import.meta.url);
 /** More than a pool ever gives one thread: waiting is the pool's business. */
 const MAX_BATCHES = 4096;
 
+/** How often it is looked whether a thread has loaded its modules, in milliseconds. */
+const LOOK_MS = 5;
 /** How much longer a thread may go without a sign of life that has not been let run. */
 const STARVED = 5;
 /** The unit of times in /proc, on every Linux that Node.js runs on. */
@@ -108,8 +111,19 @@ export class RenderThread {
     return hasWorked || stillMs > limitMs * STARVED || process.platform !== 'linux';
   }
 
-  /** Ends it, whatever it is doing: its work is answered by an error. */
-  close(): Promise<void> {
-    return this.#piscina.destroy();
+  /**
+   * Ends the thread, whatever it computes; its work is answered by an error. While the thread loads modules, this waits, up
+   * to LOAD_MS: Node.js 20 aborts the whole process when a thread ends inside a require() of an ES module.
+   */
+  async close(): Promise<void> {
+    for (let waitedMs = 0; this.#isLoading && waitedMs < LOAD_MS; waitedMs += LOOK_MS) {
+      // oxlint-disable-next-line no-await-in-loop -- a thread that loads can't send a message.
+      await delay(LOOK_MS);
+    }
+    await this.#piscina.destroy();
+  }
+
+  get #isLoading(): boolean {
+    return Atomics.load(this.#cells, CELL.loading) > 0;
   }
 }

@@ -36,6 +36,16 @@ introduce();
 process.on('unhandledRejection', (reason) => parentPort?.postMessage({ stray: reasonOf(reason) }));
 process.on('uncaughtException', (error) => parentPort?.postMessage({ stray: reasonOf(error) }));
 
+/** As oneByOne. Meanwhile the thread must not be ended: see RenderThread.close. */
+async function loadModules<T>(byRequire: () => T, byImport: () => Promise<T>): Promise<T> {
+  Atomics.add(cells, CELL.loading, 1);
+  try {
+    return await oneByOne(byRequire, byImport);
+  } finally {
+    Atomics.sub(cells, CELL.loading, 1);
+  }
+}
+
 let busy = 0;
 let beats: NodeJS.Timeout | undefined;
 
@@ -63,7 +73,7 @@ async function load(): Promise<Loaded> {
   const files = [...new Set(Object.values(setup.templates))];
   let templates: Loaded['templates'];
   if (files.length > 0) {
-    const { Templates } = await oneByOne(
+    const { Templates } = await loadModules(
       () => require('./template.js') as typeof import('./template.ts'),
       () => import('./template.ts'),
     );
@@ -152,7 +162,7 @@ async function work(job: Job): Promise<JobResult> {
       await loading;
       return { kind: 'loaded' };
     case 'inventory': {
-      const { readInventory } = await oneByOne(
+      const { readInventory } = await loadModules(
         () => require('./inventory-file.js') as typeof import('./inventory-file.ts'),
         () => import('./inventory-file.ts'),
       );
