@@ -17,6 +17,8 @@ const AT_ONCE = 100;
 /** Resident memory may differ by this much: V8 gives pages back when it likes. */
 const TOLERANCE = 1.05;
 const SIZE = 3000;
+const SETTLED_MS = 500;
+const MAX_LOOKS = 40;
 const KINDS = ['linux', 'portable'] as const;
 type Kind = (typeof KINDS)[number];
 
@@ -51,6 +53,18 @@ async function fetchMany(server: ForkedServer, content: Uint8Array, count: numbe
   return failed;
 }
 
+/** The pool of idle sockets is refilled outside bursts: the usage counts when the descriptors have stayed the same. */
+async function settledUsage(server: ForkedServer): Promise<Usage> {
+  let usage = await server.usage();
+  for (let look = 0; look < MAX_LOOKS; look++) {
+    await new Promise((resolve) => setTimeout(resolve, SETTLED_MS));
+    const before = usage.descriptors;
+    usage = await server.usage();
+    if (usage.descriptors === before) break;
+  }
+  return usage;
+}
+
 /** @returns what was wrong. */
 async function endure(kind: Kind, transfers: number): Promise<string[]> {
   const folder = await mkdtemp(join(tmpdir(), 'reveille-endurance-'));
@@ -64,7 +78,7 @@ async function endure(kind: Kind, transfers: number): Promise<string[]> {
       failed += await fetchMany(server, content, transfers / FIFTHS);
       // The last ACK reaches the client's report before the server's.
       while ((await server.stats()).transfersActive > 0) await new Promise((resolve) => setTimeout(resolve, 50));
-      const usage = await server.usage();
+      const usage = await settledUsage(server);
       usages.push(usage);
       const { descriptors, rssBytes, heapBytes } = usage;
       const done = (fifth * transfers) / FIFTHS;

@@ -171,7 +171,7 @@ export class Directory implements Source {
       clock: this.#clock,
       onFailure: (failure, error) => {
         this.#forget(name, look);
-        const reason = failure === 'changed' ? CHANGED.reason : String(error);
+        const reason = failure === 'changed' ? 'it was changed while it was read for the first time' : String(error);
         this.#onWarning?.('a file could not be read to its end', { file: asText(name), reason });
       },
     };
@@ -246,8 +246,8 @@ export class Directory implements Source {
     const look = fresh ? Math.floor(this.#clock() / LOOK_AGAIN_MS) : '';
     const key = (mode: Mode): string => `${this.#root}\0${mode}\0${identity}\0${look}`;
     const keys = { octet: key('octet'), netascii: key('netascii') };
-    const [size, device] = [Number(stats.size), stats.dev];
-    return { kind: 'file', root: place, path: real, size, device, identity, fresh, keys };
+    const { dev: device, nlink: links } = stats;
+    return { kind: 'file', root: place, path: real, size: Number(stats.size), device, identity, links, fresh, keys };
   }
 
   /** Whether the version found before is history. A link that now leads elsewhere says nothing about its old target. */

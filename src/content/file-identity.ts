@@ -12,7 +12,20 @@ const SECOND_NS = 1_000_000_000n;
 
 /** Changes whenever the file is replaced, written, truncated, or given other permissions. */
 export function identityOf(stats: BigIntStats): string {
-  return `${stats.dev}:${stats.ino}:${stats.size}:${stats.mtimeNs}:${stats.ctimeNs}`;
+  return `${contentOf(stats)}:${stats.ctimeNs}`;
+}
+
+function contentOf({ dev, ino, size, mtimeNs }: BigIntStats): string {
+  return `${dev}:${ino}:${size}:${mtimeNs}`;
+}
+
+/**
+ * Whether an open file still has the bytes that it had when it was found. A file that lost its name since, because another
+ * was renamed to it or because it was removed, has another ctime and fewer links, and the same bytes.
+ */
+export function keepsBytes(stats: BigIntStats, found: { readonly identity: string; readonly links: bigint }): boolean {
+  if (identityOf(stats) === found.identity) return true;
+  return stats.nlink < found.links && found.identity.startsWith(`${contentOf(stats)}:`);
 }
 
 /**

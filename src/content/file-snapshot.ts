@@ -11,7 +11,7 @@ import { sep } from 'node:path';
 import { type AllocateFile, allocateShared, type MapFile } from '../bytes/shared-bytes.ts';
 import type { Loaded, Unloaded } from './buffer-cache-types.ts';
 import { OPENINGS, READS } from './disk-turns.ts';
-import { identityOf } from './file-identity.ts';
+import { keepsBytes } from './file-identity.ts';
 import { NetasciiReading, OctetReading, type OpenFile, type Reading, sharedFileMemory } from './file-reading.ts';
 import { FileSupply, type FileSupplyOptions, RING_BYTES } from './file-supply.ts';
 import { asText } from './name.ts';
@@ -32,6 +32,8 @@ export interface FoundFile {
   readonly device: bigint;
   /** See identityOf. */
   readonly identity: string;
+  /** Its names, of which it may lose some and stay the same. */
+  readonly links: bigint;
   /** Written just now: an equal identity later does not prove equal bytes. */
   readonly fresh: boolean;
 }
@@ -69,7 +71,7 @@ async function checkPlace(fd: number, file: FoundFile, platform: NodeJS.Platform
 
 async function isUnchanged(handle: FileHandle, file: FoundFile): Promise<boolean> {
   const stats = await handle.stat({ bigint: true });
-  return stats.isFile() && identityOf(stats) === file.identity;
+  return stats.isFile() && keepsBytes(stats, file);
 }
 
 /** As isUnchanged, for a file that is only ever replaced: whatever becomes of its name, its bytes stay. */

@@ -3,9 +3,9 @@ import { setImmediate } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
+import { allocateShared, type MemoryHandle, shareBytes } from '../../src/bytes/shared-bytes.ts';
 import { BufferCache } from '../../src/content/buffer-cache.ts';
 import type { Loaded, Unloaded } from '../../src/content/buffer-cache-types.ts';
-import { allocateShared, type MemoryHandle, shareBytes } from '../../src/bytes/shared-bytes.ts';
 import { hold, loaded } from './cached.ts';
 
 /** A load that ends when the test says so. */

@@ -1,7 +1,8 @@
 /** Contents in a buffer cache. */
+
+import { allocateShared } from '../../src/bytes/shared-bytes.ts';
 import type { BufferCache } from '../../src/content/buffer-cache.ts';
 import type { HeldBytes, Loaded } from '../../src/content/buffer-cache-types.ts';
-import { allocateShared } from '../../src/bytes/shared-bytes.ts';
 
 export async function loaded(bytes: number): Promise<Loaded> {
   return allocateShared(bytes);

@@ -1,13 +1,23 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, realpathSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { mkdirSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { BufferCache } from '../../src/content/buffer-cache.ts';
-import { identityOf } from '../../src/content/file-identity.ts';
 import { CHANGED, snapshot } from '../../src/content/file-snapshot.ts';
-import { answeredOtherwise, ask, askContent, onWire, put, read, serve, temporaryFolder, text } from './fixture.ts';
+import {
+  answeredOtherwise,
+  ask,
+  askContent,
+  foundFile,
+  onWire,
+  put,
+  read,
+  serve,
+  temporaryFolder,
+  text,
+} from './fixture.ts';
 
 const SECRET = 'SECRET: not for anyone who asks';
 
@@ -218,16 +228,7 @@ describe('Directory keeps its secrets', () => {
     rmSync(join(root, 'boot'), { recursive: true });
     symlinkSync('../private/deep', join(root, 'boot'));
     const path = join(root, 'boot/secret');
-    const stats = statSync(join(outside, 'private/deep/secret'), { bigint: true });
-    const swapped = {
-      kind: 'file' as const,
-      root,
-      path,
-      size: Number(stats.size),
-      device: stats.dev,
-      identity: identityOf(stats),
-      fresh: false,
-    };
+    const swapped = foundFile(join(outside, 'private/deep/secret'), { root, path });
     const answer = await snapshot(swapped, 'octet');
     expect(answer).toMatchObject({ kind: 'denied' });
     expect(answer).not.toHaveProperty('buffer');

@@ -1,14 +1,12 @@
 /** Files that are read while they are sent: what is asked of the system, and what becomes of its failures. */
-import { appendFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { appendFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
-import { expect, describe, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type AllocateFile, attachShared, type MapFile } from '../../src/bytes/shared-bytes.ts';
-import { identityOf } from '../../src/content/file-identity.ts';
-import { CHANGED, type FoundFile, type Mode, stream, type StreamOptions } from '../../src/content/file-snapshot.ts';
+import { CHANGED, type Mode, type StreamOptions, stream } from '../../src/content/file-snapshot.ts';
 import type { FileSupply } from '../../src/content/file-supply.ts';
 import { whenWhole } from '../../src/content/when-whole.ts';
-import { put, temporaryFolder } from './fixture.ts';
+import { foundFile, put, temporaryFolder } from './fixture.ts';
 
 vi.mock('node:fs/promises', async (importOriginal) => {
   const real = await importOriginal<typeof fs>();
@@ -23,12 +21,6 @@ function openedOnce(change: (handle: fs.FileHandle) => void): void {
     change(handle);
     return handle;
   });
-}
-
-function found(path: string, as: Partial<FoundFile> = {}): FoundFile {
-  const stats = statSync(path, { bigint: true });
-  const [size, device] = [Number(stats.size), stats.dev];
-  return { kind: 'file', root: dirname(path), path, size, device, identity: identityOf(stats), fresh: false, ...as };
 }
 
 describe('a file that is sent while it is read', () => {
@@ -53,7 +45,7 @@ describe('a file that is sent while it is read', () => {
   const clock = () => 0;
 
   async function begun(path: string, mode: Mode, options: Omit<StreamOptions, 'clock'> = {}): Promise<FileSupply> {
-    const supply = await stream(found(path), mode, { clock, ...options });
+    const supply = await stream(foundFile(path), mode, { clock, ...options });
     if ('kind' in supply) throw new Error(`Got ${supply.kind}`);
     onTestFinished(() => supply.stop());
     return supply;
@@ -102,12 +94,27 @@ describe('a file that is sent while it is read', () => {
     expect(failures).toEqual(['changed']);
   });
 
-  it('is whole though another file gets its name, where files are only ever replaced', async () => {
-    const root = temporaryFolder();
-    const path = put(root, 'x', 'x'.repeat(200_000));
-    const supply = await begun(path, 'octet', { mapFile: memory().mapFile });
-    renameSync(put(root, 'new', 'y'.repeat(300_000)), path);
-    expect(await whenWhole(supply)).toBe(true);
+  it.each([
+    ['another file gets its name', (path: string, other: string) => renameSync(other, path)],
+    ['it is removed', (path: string) => rmSync(path)],
+  ])('is whole though %s meanwhile, where its transfers ended with ERROR 0', async (_, change) => {
+    for (const options of [{}, { mapFile: memory().mapFile }]) {
+      const root = temporaryFolder();
+      const path = put(root, 'x', 'x'.repeat(200_000));
+      // oxlint-disable-next-line no-await-in-loop -- copied first, then mapped.
+      const supply = await begun(path, 'octet', options);
+      change(path, put(root, 'new', 'y'.repeat(300_000)));
+      // oxlint-disable-next-line no-await-in-loop -- the same.
+      expect(await whenWhole(supply)).toBe(true);
+    }
+  });
+
+  it('is not whole when it was written to and removed then', async () => {
+    const path = put(temporaryFolder(), 'x', 'x'.repeat(200_000));
+    const supply = await begun(path, 'octet');
+    writeFileSync(path, 'y'.repeat(200_000));
+    rmSync(path);
+    expect(await whenWhole(supply)).toBe(false);
   });
 
   it('gives its memory back when the read under way has ended, not before', async () => {
@@ -145,7 +152,7 @@ describe('a file that is sent while it is read', () => {
     const path = put(temporaryFolder(), 'x', 'x'.repeat(200_000));
     const handles: fs.FileHandle[] = [];
     openedOnce((handle) => handles.push(handle));
-    expect(await stream(found(path, { identity: 'another' }), 'octet', { clock })).toBe(CHANGED);
+    expect(await stream(foundFile(path, { identity: 'another' }), 'octet', { clock })).toBe(CHANGED);
     expect(handles[0]!.fd).toBe(-1);
   });
 });

@@ -1,13 +1,15 @@
 /** Folders that go away after the test, and a directory source on a clock that the test moves. */
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import { attachShared } from '../../src/bytes/shared-bytes.ts';
 import { BufferCache } from '../../src/content/buffer-cache.ts';
 import { Directory, type DirectoryOptions } from '../../src/content/directory.ts';
+import { identityOf } from '../../src/content/file-identity.ts';
+import type { FoundFile } from '../../src/content/file-snapshot.ts';
 import type { Answer, BootRequest, Content, Source } from '../../src/content/types.ts';
 import { whenWhole } from '../../src/content/when-whole.ts';
-import { attachShared } from '../../src/bytes/shared-bytes.ts';
 import { Resolver } from '../../src/server/resolver.ts';
 
 /** @param onFinished what says when it goes away: by default, after the test. */
@@ -90,4 +92,12 @@ export async function read(source: Source, filename: string, mode?: BootRequest[
   const all = await wholeText(content);
   content.release();
   return all;
+}
+
+/** The file at `path` as a look finds it. */
+export function foundFile(path: string, as: Partial<FoundFile> = {}): FoundFile {
+  const stats = statSync(path, { bigint: true });
+  const { dev: device, nlink: links } = stats;
+  const found = { kind: 'file' as const, root: dirname(path), path, size: Number(stats.size), device, links };
+  return { ...found, identity: identityOf(stats), fresh: false, ...as };
 }

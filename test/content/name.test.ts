@@ -1,5 +1,5 @@
-import * as fc from 'fast-check';
 import { posix } from 'node:path';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { cleanName, exactPath, filledPath, readingsOf, textPath } from '../../src/content/name.ts';
 import { onWire } from './fixture.ts';

@@ -13,10 +13,9 @@ import {
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { identityOf } from '../../src/content/file-identity.ts';
-import { CHANGED, type FoundFile, snapshot } from '../../src/content/file-snapshot.ts';
 import { attachShared } from '../../src/bytes/shared-bytes.ts';
-import { ask, put, read, serve, temporaryFolder } from './fixture.ts';
+import { CHANGED, type FoundFile, snapshot } from '../../src/content/file-snapshot.ts';
+import { ask, foundFile, put, read, serve, temporaryFolder } from './fixture.ts';
 
 vi.mock('node:fs', async (importOriginal) => {
   const real = await importOriginal<typeof import('node:fs')>();
@@ -71,10 +70,7 @@ function editDuringRead(edit: () => void): void {
 }
 
 function found(root: string, name: string, as: Partial<FoundFile> = {}): FoundFile {
-  const path = join(root, name);
-  const stats = statSync(path, { bigint: true });
-  const [size, device] = [Number(stats.size), stats.dev];
-  return { kind: 'file', root, path, size, device, identity: identityOf(stats), fresh: false, ...as };
+  return foundFile(join(root, name), { root, ...as });
 }
 
 describe('Directory and system calls', () => {

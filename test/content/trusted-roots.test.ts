@@ -1,12 +1,11 @@
 /** Links from the root into folders that are trusted, and hostile ones beside them. */
-import { renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { renameSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BufferCache } from '../../src/content/buffer-cache.ts';
-import { identityOf } from '../../src/content/file-identity.ts';
 import { CHANGED, snapshot } from '../../src/content/file-snapshot.ts';
-import { answeredOtherwise, ask, put, read, serve, temporaryFolder, text } from './fixture.ts';
+import { answeredOtherwise, ask, foundFile, put, read, serve, temporaryFolder, text } from './fixture.ts';
 
 const SECRET = 'SECRET: not for anyone who asks';
 
@@ -93,16 +92,8 @@ describe('Directory with trusted folders', () => {
     // As if `debian` had been swapped for a link after the look and before the open.
     rmSync(join(mirror, 'debian'), { recursive: true });
     symlinkSync('../private/debian', join(mirror, 'debian'));
-    const stats = statSync(join(base, 'private/debian/linux'), { bigint: true });
-    const swapped = {
-      kind: 'file' as const,
-      root: mirror,
-      path: join(mirror, 'debian/linux'),
-      size: Number(stats.size),
-      device: stats.dev,
-      identity: identityOf(stats),
-      fresh: false,
-    };
+    const place = { root: mirror, path: join(mirror, 'debian/linux') };
+    const swapped = foundFile(join(base, 'private/debian/linux'), place);
     expect(await snapshot(swapped, 'octet')).toMatchObject({ kind: 'denied' });
     expect(await snapshot(swapped, 'octet', { platform: 'darwin' })).toBe(CHANGED);
   });

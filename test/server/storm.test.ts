@@ -78,7 +78,9 @@ async function bootRack(seed: number): Promise<number> {
 }
 
 describe('a rack that boots over a bad network through a narrow gate', () => {
-  it('gets every file to every node, byte for byte, and leaves nothing behind', { timeout: 120_000 }, async () => {
+  it('gets every file to every node, byte for byte, and leaves nothing behind', {
+    timeout: 120_000 + 250 * SEEDS.length,
+  }, async () => {
     for (const seed of SEEDS) expect(await bootRack(seed)).toBeGreaterThanOrEqual(24 * NAMES.length);
   });
 });
