@@ -65,6 +65,27 @@ export function allocateShared(length: number): { handle: MemoryHandle; bytes: U
   return { handle: { buffer, length }, bytes: new Uint8Array(buffer) };
 }
 
+/** Listeners for the bytes of shared buffers that nobody reads any more. */
+const giveUpListeners = new Set<(bytes: number) => void>();
+
+/**
+ * Calls `listener` with the length of each shared buffer that is given up in this thread. Its pages go back to the system
+ * when every thread that has seen the buffer has collected its garbage. V8 does not count shared buffers as garbage that is
+ * worth a collection, so the listener has to cause one.
+ *
+ * @returns a function that ends this.
+ */
+export function onSharedGivenUp(listener: (bytes: number) => void): () => void {
+  giveUpListeners.add(listener);
+  return () => giveUpListeners.delete(listener);
+}
+
+/** Says that nobody reads the content any more. Does nothing for memory of the system's. */
+export function giveUpShared(handle: SharedHandle): void {
+  if (!('buffer' in handle)) return;
+  for (const listener of giveUpListeners) listener(handle.buffer.byteLength);
+}
+
 /** A shared copy of `bytes`. */
 export function shareBytes(bytes: Uint8Array): MemoryHandle {
   const shared = allocateShared(bytes.length);

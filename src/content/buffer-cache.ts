@@ -8,10 +8,16 @@
  * kept.
  */
 import { LRUCache } from 'lru-cache';
+import { giveUpShared } from '../bytes/shared-bytes.ts';
 import type { FileSupply } from './file-supply.ts';
 import type { BufferCacheOptions, BufferCacheStats, HeldBytes, Loaded, Unloaded } from './buffer-cache-types.ts';
 
 const DEFAULT_MAX_BYTES = 2 * 1024 ** 3;
+/**
+ * An eighth of the limit, and at most this, is reserved for small files and for parts of large ones: a client that holds a
+ * file of almost the limit, or only asks for it, keeps nobody from the others.
+ */
+const MOST_RESERVE_BYTES = 64 * 1024 ** 2;
 
 interface Entry {
   readonly key: string;
@@ -34,9 +40,16 @@ function sizeOf(bytes: number): number {
   return Math.max(1, bytes);
 }
 
+function discard({ loaded }: Entry): void {
+  loaded.discard?.();
+  giveUpShared(loaded.handle);
+}
+
 export class BufferCache {
   #maxBytes: number;
   readonly #limitBytes: number;
+  /** The part of the limit that is not for whole large files. */
+  readonly #reserveBytes: number;
   readonly #onOverBudget: (bytes: number) => void;
   readonly #held = new Map<string, Entry>();
   // No `max`: lru-cache would allocate for that many entries at once.
@@ -63,6 +76,7 @@ export class BufferCache {
       throw new RangeError(`Expected maxBytes to be a whole number of bytes, got ${maxBytes}`);
     }
     this.#limitBytes = options.limitBytes ?? Number.POSITIVE_INFINITY;
+    this.#reserveBytes = Math.min(MOST_RESERVE_BYTES, this.#limitBytes / 8);
     this.#maxBytes = Math.min(maxBytes, this.#limitBytes);
     this.#onOverBudget = options.onOverBudget ?? (() => {});
     this.#idle = new LRUCache({
@@ -98,7 +112,8 @@ export class BufferCache {
     }
     this.#misses++;
     const loading = this.#loads.get(key);
-    const refusal = loading === undefined ? this.#refusal(expectedBytes + promisedBytes) : undefined;
+    const limit = promisedBytes > 0 ? this.#limitBytes - this.#reserveBytes : this.#limitBytes;
+    const refusal = loading === undefined ? this.#refusal(expectedBytes + promisedBytes, limit) : undefined;
     if (refusal !== undefined) return refusal;
     const underWay = loading ?? this.#startLoad(key, load, expectedBytes, promisedBytes);
     underWay.waiting++;
@@ -112,7 +127,7 @@ export class BufferCache {
   supersede(key: string): void {
     const idle = this.#takeShelved(key) ?? this.#idle.peek(key);
     this.#idle.delete(key);
-    idle?.loaded.discard?.();
+    if (idle !== undefined) discard(idle);
     const held = this.#held.get(key);
     if (held !== undefined) this.#supersede(held);
     const load = this.#loads.get(key);
@@ -153,13 +168,13 @@ export class BufferCache {
     for (const entry of [...this.#shelved.values(), ...this.#idle.values()]) {
       this.#takeShelved(entry.key);
       this.#idle.delete(entry.key);
-      entry.loaded.discard?.();
+      discard(entry);
     }
   }
 
   /** Holds `bytes` that have no name and no other reader, until the function that is returned is called, once. */
   hold(bytes: number): (() => void) | Unloaded {
-    const refusal = this.#refusal(bytes);
+    const refusal = this.#refusal(bytes, this.#limitBytes);
     if (refusal !== undefined) return refusal;
     this.#heldBytes += bytes;
     this.#keepToBudget();
@@ -216,7 +231,7 @@ export class BufferCache {
 
   #evict(entry: Entry): void {
     this.#evictions++;
-    entry.loaded.discard?.();
+    discard(entry);
   }
 
   /** Brings an idle entry back to the held ones, without a reader yet. */
@@ -229,10 +244,9 @@ export class BufferCache {
   }
 
   /** Why there is no memory for so many bytes more, if there is none. Idle bytes would make way. */
-  #refusal(bytes: number): Unloaded | undefined {
-    if (this.#heldBytes + this.#promisedBytes + bytes <= this.#limitBytes) return undefined;
-    if (bytes <= this.#limitBytes)
-      return { kind: 'busy', reason: 'the memory limit is reached', isShortOfMemory: true };
+  #refusal(bytes: number, limit: number): Unloaded | undefined {
+    if (this.#heldBytes + this.#promisedBytes + bytes <= limit) return undefined;
+    if (bytes <= limit) return { kind: 'busy', reason: 'the memory limit is reached', isShortOfMemory: true };
     return { kind: 'denied', reason: `${bytes} bytes exceed the memory limit`, tooLarge: true };
   }
 
@@ -325,9 +339,9 @@ export class BufferCache {
     this.#heldEntries--;
     if (!entry.superseded) this.#held.delete(entry.key);
     this.#promise(entry, 0);
-    const { supply, discard, idles = discard === undefined } = entry.loaded;
+    const { supply, discard: giveBack, idles = giveBack === undefined } = entry.loaded;
     // What nobody sends is read no further.
-    if (entry.superseded || !idles || supply !== undefined) discard?.();
+    if (entry.superseded || !idles || supply !== undefined) discard(entry);
     else if (this.#keeps.has(entry.key)) this.#shelve(entry);
     else this.#letIdle(entry);
   }

@@ -162,7 +162,8 @@ export class Directory implements Source {
   /** For a file that does not fit into memory beside what is there. */
   async #goRound(asked: Asked, look: Look, found: KeyedFile): Promise<Answer> {
     const { allocateFile } = this.#ways;
-    const manners = { ...this.#manners(asked, look), allocateFile, isRing: true };
+    const isImmutable = this.#ways.mapFile !== undefined;
+    const manners = { ...this.#manners(asked, look), allocateFile, isImmutable, isRing: true };
     return this.#answer(asked, look, await holdRing(this.#cache, () => stream(found, asked.mode, manners)));
   }
 

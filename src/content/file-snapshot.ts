@@ -95,6 +95,8 @@ export type Mode = 'octet' | 'netascii';
 export interface SnapshotOptions {
   /** How to map files that are never changed in place. Default: they are copied. */
   readonly mapFile?: MapFile | undefined;
+  /** Whether files are only ever replaced by others. Default: where they are mapped. */
+  readonly isImmutable?: boolean;
   /** Where to copy files. Default: into shared memory. */
   readonly allocateFile?: AllocateFile | undefined;
   /** Whose ways of asking where a descriptor leads to use: tests pass others. Default: this one. */
@@ -186,8 +188,8 @@ export async function stream(file: FoundFile, mode: Mode, options: StreamOptions
   const handle = await openFound(file, options.platform ?? process.platform);
   if ('kind' in handle) return handle;
   try {
-    const { isRing = false, mapFile, clock, onFailure } = options;
-    const check = mapFile === undefined || mode === 'netascii' ? isUnchanged : isAsLong;
+    const { isRing = false, mapFile, isImmutable = mapFile !== undefined, clock, onFailure } = options;
+    const check = isImmutable ? isAsLong : isUnchanged;
     const { size, device } = file;
     const opened: OpenFile = { file: handle, size, device, isUnchanged: () => check(handle, file) };
     const reading = isRing ? ringReadingOf(opened, mode, options) : await readingOf(opened, mode, options);

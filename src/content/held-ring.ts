@@ -1,4 +1,5 @@
 /** Content for which there is no memory as a whole: a little of it at a time, for one request alone. */
+import { giveUpShared } from '../bytes/shared-bytes.ts';
 import type { BufferCache } from './buffer-cache.ts';
 import type { HeldBytes, Unloaded } from './buffer-cache-types.ts';
 import { type FileSupply, RING_BYTES } from './file-supply.ts';
@@ -35,6 +36,7 @@ export async function holdRing(
     if (isReleased) return;
     isReleased = true;
     ring.stop();
+    giveUpShared(ring.handle);
     giveBack();
   };
   return { kind: 'held', handle: ring.handle, supply: ring, release };

@@ -178,7 +178,9 @@ export class StateCells {
   }
 
   end(slot: number, how: WishToEnd): void {
-    Atomics.store(this.#cells, at(slot, WISH), how);
+    // Giving up replaces no other wish: the worker may take it back.
+    if (how === WISH_TO_END.giveUp) Atomics.compareExchange(this.#cells, at(slot, WISH), WISH_TO_END.none, how);
+    else Atomics.store(this.#cells, at(slot, WISH), how);
     this.ring();
   }
 

@@ -41,6 +41,8 @@ export type WorkerMessage =
   /** @param wake the name by which the worker is woken, if it has rings. */
   | { readonly kind: 'ready'; readonly threadId: number; readonly seat: number; readonly wake: number }
   | { readonly kind: 'close' }
+  /** Shared buffers were given up that the worker may still refer to. */
+  | { readonly kind: 'collect' }
   | { readonly kind: 'closed'; readonly threadId: number };
 
 /** Takes the first free row of counters. @throws Error when there is none: more threads than were planned for. */

@@ -6,10 +6,12 @@
  */
 import { BroadcastChannel, type Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
+import { onSharedGivenUp } from '../bytes/shared-bytes.ts';
 import { allocateCounters } from '../engine/counters.ts';
 import type { EngineKind, EngineOptions } from '../engine/create.ts';
 import type { TransferReport } from '../engine/report.ts';
 import type { Engine } from '../engine/types.ts';
+import { collectGarbage } from './collect-garbage.ts';
 import { type PoolFigures, poolFigures } from './figures.ts';
 import type { Pool, TransferOrder } from './pool.ts';
 import { StateCells, allocateCells } from './state-cells.ts';
@@ -42,6 +44,8 @@ let pools = 0;
 const YOUNG_GENERATION_MIB = 6;
 /** Reports of a worker taken in one turn, some milliseconds' worth: first replies must not wait longer for them. */
 const REPORTS_A_TURN = 256;
+/** Portable engine: so many bytes of shared buffers given up are worth some 10 ms of collection in each thread. */
+const COLLECTED_BYTES = 64 * 1024 ** 2;
 
 export class ThreadPool implements Pool {
   readonly cells: StateCells;
@@ -63,6 +67,9 @@ export class ThreadPool implements Pool {
   readonly #ready = new Set<number>();
   readonly #closed = new Set<number>();
   #closing: Promise<void> | undefined;
+  /** Bytes of shared buffers given up since the last collection. */
+  #givenUpBytes = 0;
+  readonly #forgetGivenUp: () => void;
   #willFlush = false;
   /** Whether the owner waits for room. */
   #isWanted = false;
@@ -90,6 +97,8 @@ export class ThreadPool implements Pool {
     this.#channel = new BroadcastChannel(setup.channel);
     this.#channel.onmessage = (event): void => this.#onMessage((event as { data: WorkerMessage }).data);
     this.#channel.unref();
+    // Where orders go through rings, workers see the system's memory alone.
+    this.#forgetGivenUp = kind === 'portable' ? onSharedGivenUp(this.#onGivenUp) : () => {};
     this.#piscina = new Piscina({
       filename: (options.worker ?? ENTRY).href,
       minThreads: workers,
@@ -187,12 +196,25 @@ export class ThreadPool implements Pool {
   }
 
   async #close(): Promise<void> {
+    this.#forgetGivenUp();
     this.#channel.postMessage({ kind: 'close' } satisfies WorkerMessage);
     await this.#until(() => [...this.#exits.keys()].every((thread) => this.#closed.has(thread.threadId)));
     for (const seat of this.#seats) seat.close();
     this.#channel.close();
     await this.#piscina.destroy();
   }
+
+  readonly #onGivenUp = (bytes: number): void => {
+    this.#givenUpBytes += bytes;
+    if (this.#givenUpBytes < COLLECTED_BYTES) return;
+    this.#givenUpBytes = 0;
+    // When the reports of the transfers that have read them have been dealt with.
+    setImmediate(() => {
+      if (this.#closing !== undefined) return;
+      this.#channel.postMessage({ kind: 'collect' } satisfies WorkerMessage);
+      collectGarbage();
+    });
+  };
 
   #onMessage(message: WorkerMessage): void {
     if (message.kind === 'ready') {

@@ -6,6 +6,7 @@ import { constants, getPriority, setPriority } from 'node:os';
 import { BroadcastChannel, type MessagePort, threadId, workerData } from 'node:worker_threads';
 import { counterRow } from '../engine/counters.ts';
 import { createEngine } from '../engine/create.ts';
+import { collectGarbage } from './collect-garbage.ts';
 import { readOrder, writeReport, ORDERS, REPORTS } from './order-record.ts';
 import { RecordRing } from './record-ring.ts';
 import { StateCells } from './state-cells.ts';
@@ -111,6 +112,7 @@ export default function run({ seat, rings, port }: Seat): Promise<void> {
     const channel = new BroadcastChannel(setup.channel);
     channel.onmessage = (event): void => {
       const message = (event as { data: WorkerMessage }).data;
+      if (message.kind === 'collect') collectGarbage();
       if (message.kind !== 'close') return;
       forgetVitals();
       void runner.close().then(async () => {

@@ -70,6 +70,15 @@ describe('the buffer cache', () => {
     await arrive();
     expect(freed()).toBe(1);
     // Nor does what it was promised keep others out.
-    expect(await cache.acquire('other', () => loaded(200_000), 0, 200_000)).toMatchObject({ kind: 'held' });
+    expect(await cache.acquire('other', () => loaded(175_000), 0, 175_000)).toMatchObject({ kind: 'held' });
+  });
+
+  it('has an eighth of the limit for small files and rings alone, where one file of almost the limit kept all others out', async () => {
+    const cache = new BufferCache({ limitBytes: 200_000 });
+    expect(await cache.acquire('too large', coming(180_000).load, 0, 180_000)).toMatchObject({ tooLarge: true });
+    expect(await cache.acquire('large', coming(175_000).load, 0, 175_000)).toMatchObject({ kind: 'held' });
+    expect(await cache.acquire('other', coming(20_000).load, 0, 20_000)).toMatchObject({ isShortOfMemory: true });
+    expect(typeof cache.hold(10_000)).toBe('function');
+    expect(await cache.acquire('small', async () => loaded(10_000), 10_000)).toMatchObject({ kind: 'held' });
   });
 });

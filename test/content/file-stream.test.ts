@@ -1,5 +1,5 @@
 /** Files that are read while they are sent: what is asked of the system, and what becomes of its failures. */
-import { appendFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type AllocateFile, attachShared, type MapFile } from '../../src/bytes/shared-bytes.ts';
@@ -106,6 +106,22 @@ describe('a file that is sent while it is read', () => {
       change(path, put(root, 'new', 'y'.repeat(300_000)));
       // oxlint-disable-next-line no-await-in-loop -- the same.
       expect(await whenWhole(supply)).toBe(true);
+    }
+  });
+
+  it('is whole whatever becomes of its name and rights where files are immutable, also in a ring', async () => {
+    const path = put(temporaryFolder(), 'x', 'x'.repeat(200_000));
+    for (const mode of ['octet', 'netascii'] as const) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other.
+      const supply = await begun(path, mode, { isImmutable: true, isRing: true });
+      chmodSync(path, 0o600);
+      supply.cut(1000);
+      for (let acknowledged = 0; !supply.isWhole && supply.failure === undefined; acknowledged += 50_000) {
+        supply.acknowledge(acknowledged);
+        // oxlint-disable-next-line no-await-in-loop -- until more has arrived.
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      expect(supply).toMatchObject({ isWhole: true, failure: undefined });
     }
   });
 

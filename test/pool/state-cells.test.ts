@@ -48,6 +48,13 @@ describe('state cells', () => {
     cells.setProgress(0, 2 ** 32 - 10);
     expect(cells.silence(0, 2 ** 32 + 5)).toBe(15);
   });
+
+  it('keep a wish to end when giving up is wished as well: a file that had changed was forgotten', () => {
+    const cells = new StateCells(allocateCells(1));
+    cells.end(0, WISH_TO_END.changed);
+    cells.end(0, WISH_TO_END.giveUp);
+    expect(cells.wishToEnd(0)).toBe(WISH_TO_END.changed);
+  });
 });
 
 describe('rows of counters', () => {

@@ -110,6 +110,25 @@ describe('a cold file', () => {
     expect(world.held).toBe(0);
   });
 
+  it('of almost all the memory, asked for by forged requests, keeps nobody from others: six a second locked all out', async () => {
+    const { world, disk } = await cold({ bytesPerS: 100_000_000, limitBytes: 4 * MIB });
+    disk.files.set('large', new Uint8Array(3.9 * MIB));
+    disk.files.set('other', new Uint8Array(200_000));
+    for (let second = 0; second < 5; second++) {
+      for (let forged = 0; forged < 6; forged++) {
+        world.client(`10.66.${second}.${forged}`).ask('large', { blksize: 1468 });
+        // oxlint-disable-next-line no-await-in-loop -- time passes.
+        await world.pass(160);
+      }
+      const node = world.client(`10.0.1.${second}`);
+      node.ask('other', { blksize: 1468 });
+      // Nodes before it, which do not answer either here, give way after 250 ms.
+      // oxlint-disable-next-line no-await-in-loop -- time passes.
+      await world.pass(300);
+      expect(node.texts).toEqual(['OACK blksize=1468']);
+    }
+  });
+
   it('is read once, in 1.05 times the time that the disk takes, for a hundred nodes with any firmware', async () => {
     const rack = await cold({ bytesPerS: 50_000 }, { faults: { delayMs: 1 } });
     const content = seededBytes(3, MIB + 17);

@@ -9,8 +9,13 @@ const tell = (message) => process.send?.(message);
 
 const server = await startServer({
   listen: [{ address: '127.0.0.1', port: 0 }],
-  sources: ({ copyFile }) => [
-    new Directory({ root, cache: new BufferCache(), copyFile, clock: () => performance.now() }),
+  sources: ({ allocateFile }) => [
+    new Directory({
+      root,
+      cache: new BufferCache(),
+      allocateFile,
+      clock: () => performance.now(),
+    }),
   ],
   engine,
   workers,
