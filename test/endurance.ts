@@ -1,7 +1,7 @@
 /**
  * Many transfers on one server, to see whether anything is left behind: `npx tsx test/endurance.ts
  * [--transfers 100000] [--engine linux] [--engine portable]`. Prints descriptors and memory after each fifth. Exits 0
- * when nothing grew from the first fifth to the last, 1 when something did, 2 when asked nonsense. Needs a build.
+ * when nothing grew from the third fifth to the last, 1 when something did, 2 when asked nonsense. Needs a build.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -86,7 +86,8 @@ async function endure(kind: Kind, transfers: number): Promise<string[]> {
         `${kind}, ${done} transfers: ${descriptors} descriptors, ${inMiB(rssBytes)} resident, ${inMiB(heapBytes)} of heap\n`,
       );
     }
-    const [first, last] = [usages[0]!, usages.at(-1)!];
+    // The first two fill tables that are bounded, such as that of known addresses.
+    const [first, last] = [usages[2]!, usages.at(-1)!];
     return [
       failed > 0 ? `${failed} transfers failed` : '',
       last.descriptors > first.descriptors ? 'descriptors grew' : '',
