@@ -96,19 +96,6 @@ export function nodeErrorWords(code: number | undefined): string {
   return NODE_ERRORS[code ?? 0] ?? `error ${code}`;
 }
 
-const UNANSWERED: Readonly<Record<string, string>> = {
-  queueFull: 'left unanswered: too many requests wait',
-  expired: 'left unanswered: it waited for a session and stopped asking',
-  draining: 'left unanswered: the server is stopping',
-  busy: 'left unanswered: the file could not be read just then',
-  unreachable: 'left unanswered: the server has no way to this address, or it has just used every free port',
-  source: 'left unanswered: it came from port 0',
-};
-
-export function unansweredWords(reason: string): string {
-  return UNANSWERED[reason] ?? `left unanswered: ${reason}`;
-}
-
 /** Why a request was answered with an error. @param code the TFTP error code. @param reason ours. */
 export function refusalWords(code: number, reason: string): string {
   if (code === 1) return 'no such file';

@@ -2,6 +2,7 @@
 import type { Origin } from '../content/types.ts';
 import type { Outcome } from '../session/session.ts';
 import type { FileKind } from '../live/wire.ts';
+import type { Ignored } from '../server/types.ts';
 
 export type AskEnd =
   | {
@@ -18,7 +19,7 @@ export type AskEnd =
       readonly fault: string | undefined;
     }
   | { readonly kind: 'refused'; readonly code: number; readonly reason: string }
-  | { readonly kind: 'unanswered'; readonly reason: string }
+  | { readonly kind: 'unanswered'; readonly reason: Ignored }
   /** Another request came from the same port: this one is of no use to anyone. */
   | { readonly kind: 'replaced' };
 

@@ -4,8 +4,9 @@
  */
 import { BootStages } from '../boot-set/boot/boot-stage.ts';
 import type { Ask } from './ask.ts';
-import { nodeErrorWords, kindOfFile, outcomeWords, refusalWords, unansweredWords } from '../live/words.ts';
+import { nodeErrorWords, kindOfFile, outcomeWords, refusalWords } from '../live/words.ts';
 import type { BootStep } from '../live/wire.ts';
+import { unansweredWords } from './unanswered.ts';
 
 /** Silence after which whatever is asked for begins another boot. */
 export const BOOT_ENDS_MS = 120_000;

@@ -7,8 +7,9 @@ import type { TransferView } from '../server/types.ts';
 import { UNPROVEN_MS } from '../session/sender.ts';
 import type { Ask } from './ask.ts';
 import { isReplaced, isWell, isWhole, movedAt } from './boots.ts';
-import { about, kindOfFile, nodeErrorWords, refusalWords, unansweredWords } from '../live/words.ts';
+import { about, kindOfFile, nodeErrorWords, refusalWords } from '../live/words.ts';
 import type { Area, NodeState, Verdict } from '../live/wire.ts';
+import { UNANSWERED, unansweredWords } from './unanswered.ts';
 
 /** A transfer that has not moved for so long is stuck; the same as that of `reveille_transfers_stuck`. */
 export const STUCK_MS = 5000;
@@ -176,12 +177,9 @@ function afterwards(boot: readonly Ask[], last: Ask, state: NodeState): Found {
   if (end.kind === 'refused') return refused(boot, last, state);
   if (end.kind === 'unanswered') {
     return {
-      area: 'server',
+      area: UNANSWERED[end.reason].area,
       headline: `Its request for ${file} was ${unansweredWords(end.reason)}.`,
-      meaning:
-        end.reason === 'busy'
-          ? 'The log says why the file could not be read. The node asks again until it loses its patience.'
-          : 'The server had more to do than it may, or was being stopped. The node asks again until it loses its patience.',
+      meaning: UNANSWERED[end.reason].meaning,
     };
   }
   if (end.outcome === 'probe') {

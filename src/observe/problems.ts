@@ -5,7 +5,8 @@
 import type { DropRecord, RefusalRecord, TransferRecord } from '../server/types.ts';
 import type { NodeHistory } from './node-history.ts';
 import { BEGAN_ANEW, isWell } from './boots.ts';
-import { nodeErrorWords, outcomeWords, refusalWords, unansweredWords } from '../live/words.ts';
+import { unansweredWords } from './unanswered.ts';
+import { nodeErrorWords, outcomeWords, refusalWords } from '../live/words.ts';
 import type { Problem } from '../live/wire.ts';
 
 /** Kinds of problems remembered; those that came up longest ago are forgotten first. */

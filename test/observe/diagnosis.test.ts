@@ -1,6 +1,8 @@
 /** Where a boot stopped, and where that points: one story of a node for each rule. */
 import { describe, expect, it } from 'vitest';
 import type { NodeId } from '../../src/boot-set/node/node-identity.ts';
+import { IGNORED, type Ignored } from '../../src/server/types.ts';
+import { unansweredBetween } from '../../src/storm/unanswered.ts';
 import { TROUBLE, type NodeReport } from '../../src/live/wire.ts';
 import { ObservedWorld } from './world.ts';
 
@@ -244,6 +246,46 @@ describe('the verdict on a boot', () => {
       }
     });
     expect(verdict.meaning).toMatch(/It has begun anew 3 times before and came no further then either\.$/);
+  });
+});
+
+describe('the verdict on a node that was left unanswered', () => {
+  function toldOf(reason: Ignored): NodeReport['verdict'] {
+    return told((world) => {
+      world.ignore(NODE, 'pxelinux.0', reason);
+      world.pass(12_000);
+    });
+  }
+
+  it.each<[Ignored, string, RegExp]>([
+    ['client', 'server', /Only the networks in the setting clients get answers/],
+    ['source', 'requests', /port of a service that answers whatever it gets/],
+    ['draining', 'server', /being stopped.*\(drain\)/],
+    ['queueFull', 'server', /\(queue\).*\(sessions\)/],
+    ['expired', 'server', /\(sessions\).*\(dataPorts\)/],
+    ['addressFull', 'server', /\(sessionsPerAddress\).*sharedNetworks/],
+    ['prefixFull', 'server', /sessionsPerNetwork4.*sessionsPerNetwork6/],
+    ['unanswered', 'network', /\(halfOpen\).*\(halfOpenPerNetwork\).*\(halfOpenPerAddress\)/],
+    ['unreachable', 'network', /no route leads there/],
+    ['busy', 'files', /no memory for it \(memoryLimit\)/],
+  ])('names its own reason, not the load of the server: %s', (reason, area, meaning) => {
+    const verdict = toldOf(reason);
+    expect(verdict).toMatchObject({ state: 'stopped', area });
+    expect(verdict.headline).toMatch(/^Its request for pxelinux\.0 was left unanswered: [a-z ,/]+\.$/);
+    expect(verdict.headline).not.toContain(`unanswered: ${reason}`);
+    expect(verdict.meaning).toMatch(meaning);
+  });
+
+  it('names every setting that the report of a storm names for the same reason', () => {
+    const none = { startedAt: 1, byReason: new Map<string, number>() };
+    const all = { startedAt: 1, byReason: new Map(IGNORED.map((reason) => [reason, 1])) };
+    const missing = unansweredBetween(none, all)!.flatMap(({ reason, settings }) =>
+      settings
+        .map((flag) => flag.slice(2).replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase()))
+        .filter((key) => !new RegExp(`\\b${key}\\b`).test(toldOf(reason as Ignored).meaning))
+        .map((key) => `${reason}: ${key}`),
+    );
+    expect(missing).toEqual([]);
   });
 });
 

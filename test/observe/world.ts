@@ -1,7 +1,14 @@
 /** A server that is none, on a clock of its own: nodes ask, get, fall silent; live state is fed with what a server tells. */
 import { escapeText } from '../../src/text/escape.ts';
 import { LiveState, type LiveStateParts } from '../../src/observe/live-state.ts';
-import type { RequestRecord, ServerStats, StartRecord, TransferRecord, TransferView } from '../../src/server/types.ts';
+import type {
+  Ignored,
+  RequestRecord,
+  ServerStats,
+  StartRecord,
+  TransferRecord,
+  TransferView,
+} from '../../src/server/types.ts';
 import { serverStats } from '../support/reveille.ts';
 
 export const LOCAL = '10.0.255.1';
@@ -84,6 +91,22 @@ export class ObservedWorld {
       transfer: id,
     });
     return id;
+  }
+
+  /** A request that is not acted on. */
+  ignore(address: string, filename: string, reason: Ignored): void {
+    const port = (this.#ports.get(address) ?? 2000) + 1;
+    this.#ports.set(address, port);
+    this.state.observer.onRequest({
+      client: { address, port },
+      local: LOCAL,
+      operation: 'read',
+      filename,
+      mode: 'octet',
+      options: [],
+      done: reason,
+      transfer: undefined,
+    });
   }
 
   repeat(address: string, filename: string, transfer: number): void {
