@@ -1,6 +1,9 @@
 /** What is left of a transfer when it is over. Crosses threads. */
 import type { Outcome } from '../session/session.ts';
 
+/** The fault of a transfer whose mapped file was cut short, or gave an error, while it was sent. */
+export const UNREADABLE_CONTENT = 'The content became unreadable';
+
 export interface TransferReport {
   readonly outcome: Outcome;
   /** When its opening packet left, by the engine's clock; undefined: it never had a link. */

@@ -12,7 +12,7 @@ import type { Session, Steps } from '../session/session.ts';
 import { COUNTER } from './counters.ts';
 import type { Job, Keep, Supervision } from './job.ts';
 import type { LatencyHistogram } from './latencies.ts';
-import type { TransferReport } from './report.ts';
+import { type TransferReport, UNREADABLE_CONTENT } from './report.ts';
 import type { Link, LinkReceiver } from './types.ts';
 
 /** How far a supervision may lag behind a transfer that goes on as before. */
@@ -126,7 +126,7 @@ export class Running implements Steps, LinkReceiver {
 
   onUnreadable(): void {
     if (this.#id < 0) return;
-    this.#fault = 'The content became unreadable';
+    this.#fault = UNREADABLE_CONTENT;
     this.#act((session) => session.abort(this, 'Content lost'));
   }
 

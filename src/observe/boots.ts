@@ -6,6 +6,7 @@ import { BootStages } from '../boot-set/boot/boot-stage.ts';
 import type { Ask } from './ask.ts';
 import { nodeErrorWords, kindOfFile, outcomeWords, refusalWords } from '../live/words.ts';
 import type { BootStep } from '../live/wire.ts';
+import { FAULTS } from '../server/records.ts';
 import { unansweredWords } from './unanswered.ts';
 
 /** Silence after which whatever is asked for begins another boot. */
@@ -27,11 +28,10 @@ export function isWell(ask: Ask): boolean {
 
 /** Whether the client gave it up for another request, so that it says nothing of the boot. */
 export function isReplaced({ end }: Ask): boolean {
-  return end?.kind === 'replaced' || (end?.kind === 'sent' && end.outcome === 'aborted' && end.fault === BEGAN_ANEW);
+  return (
+    end?.kind === 'replaced' || (end?.kind === 'sent' && end.outcome === 'aborted' && end.fault === FAULTS.beganAnew)
+  );
 }
-
-/** What the server says of a transfer whose client asked for something else from the same port. */
-export const BEGAN_ANEW = 'The client began anew';
 
 /** Follows one boot, and says where the next one begins. */
 class BootProgress {

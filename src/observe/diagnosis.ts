@@ -3,6 +3,8 @@
  * means. Rules over one boot, pure. Says no more than was seen: what it usually means is marked as such.
  */
 import { formatBytes, formatMany } from '../text/figures.ts';
+import { UNREADABLE_CONTENT } from '../engine/report.ts';
+import { FAULTS } from '../server/records.ts';
 import type { TransferView } from '../server/types.ts';
 import { UNPROVEN_MS } from '../session/sender.ts';
 import type { Ask } from './ask.ts';
@@ -286,11 +288,11 @@ function badlyEnded(boot: readonly Ask[], last: Ask, outcome: string): Found {
     };
   }
   if (outcome === 'aborted') {
+    const [area, meaning] = causeOf(end);
     return {
-      area: 'server',
+      area,
       headline: `The server ended ${file}${how}${end.fault === undefined ? '' : `: ${end.fault}`}.`,
-      meaning:
-        'It was stopping, a file was cut short under it, or the node never answered while others waited. The log has a line for it.',
+      meaning,
     };
   }
   if (end.bytes === 0) {
@@ -308,6 +310,38 @@ function badlyEnded(boot: readonly Ask[], last: Ask, outcome: string): Found {
     headline: `It fell silent${how} of ${file}.`,
     meaning: GONE,
   };
+}
+
+/** Why the server ended a transfer, where that is known, and where it points. */
+function causeOf({ fault, bytes }: Extract<Ask['end'], { kind: 'sent' }>): readonly [area: Area, meaning: string] {
+  switch (fault) {
+    case FAULTS.changed:
+      return [
+        'files',
+        'Somebody wrote to the file while the server read it, so that nodes might have got a mixture. Put another file in its place by a rename (mv) instead of writing into it. A node that asks again gets the file as it is now.',
+      ];
+    case FAULTS.unreadable:
+      return [
+        'files',
+        'The disk or the file system gave an error in the middle of the file. The log says which (“a file could not be read to its end”).',
+      ];
+    case UNREADABLE_CONTENT:
+      return [
+        'files',
+        'The file was cut short while it was sent, or its disk gave an error. With immutable, files must be replaced by a rename (mv) and never written into.',
+      ];
+    case FAULTS.givenUp:
+      return ['network', `${LOST_ANSWER} ${UNANSWERED.unanswered.meaning}`];
+    case undefined:
+      return [
+        'server',
+        bytes === 0
+          ? 'The server was being stopped, or the node had answered nothing while other requests waited (sessions).'
+          : 'The server was being stopped, or the transfer was slower than minRate while other requests waited.',
+      ];
+    default:
+      return ['server', 'That is a fault of the server itself. The line of this transfer in the log has it as well.'];
+  }
 }
 
 /** A boot must not mix versions of a channel. */

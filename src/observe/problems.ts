@@ -4,7 +4,8 @@
  */
 import type { DropRecord, RefusalRecord, TransferRecord } from '../server/types.ts';
 import type { NodeHistory } from './node-history.ts';
-import { BEGAN_ANEW, isWell } from './boots.ts';
+import { FAULTS } from '../server/records.ts';
+import { isWell } from './boots.ts';
 import { unansweredWords } from './unanswered.ts';
 import { nodeErrorWords, outcomeWords, refusalWords } from '../live/words.ts';
 import type { Problem } from '../live/wire.ts';
@@ -71,7 +72,7 @@ export class Problems {
 
   transfer({ client, file, outcome, errorCode, fault }: TransferRecord): void {
     if (outcome === 'complete' || outcome === 'completeUnconfirmed' || outcome === 'probe') return;
-    if (fault === BEGAN_ANEW) return;
+    if (fault === FAULTS.beganAnew) return;
     const what =
       outcome === 'clientError'
         ? `the node gave up with error ${errorCode ?? 0}: ${nodeErrorWords(errorCode)}`

@@ -1,12 +1,17 @@
 /** What is told of a transfer, put together from what admission knows and what its cell says. Decides nothing. */
-import type { SupplyFailure } from '../content/types.ts';
 import type { TransferReport } from '../engine/report.ts';
 import { type StateCells, TRANSFER_STATE, TRANSFER_STATES } from '../pool/state-cells.ts';
 import { contentBytes } from './feeder.ts';
 import type { Transfer } from './transfer.ts';
 import { STUCK_MS, type StartRecord, type TransferRecord, type TransferView } from './types.ts';
 
-const BEGAN_ANEW = 'The client began anew';
+/** Faults of transfers that the server ended for a cause that it knows, as records have them. */
+export const FAULTS = {
+  beganAnew: 'The client began anew',
+  givenUp: 'Nobody answered, and others needed its place',
+  changed: 'The file changed while it was being read',
+  unreadable: 'The file could not be read to its end',
+} as const;
 
 /** Whether the client has acknowledged anything. One that was superseded may have ended without an ACK. */
 export function hasAcknowledged({ abandoned }: Transfer, { outcome }: TransferReport): boolean {
@@ -76,21 +81,16 @@ export function transferRecord(transfer: Transfer, report: TransferReport, super
     errorText: report.errorText,
     fault: superseded
       ? transfer.givenUp
-        ? 'Nobody answered, and others needed its place'
-        : BEGAN_ANEW
+        ? FAULTS.givenUp
+        : FAULTS.beganAnew
       : (report.fault ?? supplyFault(transfer, report)),
     firstReplyMs: firstReplyMs(transfer, report),
   };
 }
 
-const SUPPLY_FAULTS: Readonly<Record<SupplyFailure, string>> = {
-  changed: 'The file changed while it was being read',
-  unreadable: 'The file could not be read to its end',
-};
-
 function supplyFault({ content }: Transfer, { outcome }: TransferReport): string | undefined {
   const failure = outcome === 'aborted' ? content?.supply?.failure : undefined;
-  return failure === undefined ? undefined : SUPPLY_FAULTS[failure];
+  return failure === undefined ? undefined : FAULTS[failure];
 }
 
 /** Of any. @param now by the clock that the transfer's times are of. */

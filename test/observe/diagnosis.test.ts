@@ -249,6 +249,22 @@ describe('the verdict on a boot', () => {
   });
 });
 
+describe('the verdict on a transfer that the server ended', () => {
+  it.each<[string | undefined, number, string, RegExp]>([
+    ['The file changed while it was being read', 500, 'files', /wrote to the file while the server read it/],
+    ['The file could not be read to its end', 500, 'files', /^The disk or the file system gave an error/],
+    ['The content became unreadable', 500, 'files', /^The file was cut short while it was sent/],
+    ['Nobody answered, and others needed its place', 0, 'network', /on the way back.*\(halfOpen\)/],
+    ['TypeError: no', 500, 'server', /^That is a fault of the server itself/],
+    [undefined, 0, 'server', /being stopped, or the node had answered nothing while other requests waited/],
+    [undefined, 500, 'server', /being stopped, or the transfer was slower than minRate/],
+  ])('says its cause: %s, after %i bytes', (fault, bytes, area, meaning) => {
+    const verdict = told((world) => world.end(world.send(NODE, 'linux'), 'aborted', { bytes, fault }));
+    expect(verdict).toMatchObject({ state: 'failed', area });
+    expect(verdict.meaning).toMatch(meaning);
+  });
+});
+
 describe('the verdict on a node that was left unanswered', () => {
   function toldOf(reason: Ignored): NodeReport['verdict'] {
     return told((world) => {
