@@ -25,7 +25,8 @@ const MAX_BODY_BYTES = 65_536;
 export interface AdminOptions {
   /** Port 0: any free one. */
   readonly listen: Address;
-  isReady(): boolean;
+  /** Why requests are not answered, for everybody to read; undefined: they are answered. */
+  notReady(): string | undefined;
   /** Metrics in Prometheus' text format. */
   metrics(): Promise<string>;
   readonly metricsType: string;
@@ -59,7 +60,10 @@ function routes(options: AdminOptions): Hono {
     return await next();
   });
   app.get('/healthz', (context) => context.text('ok\n'));
-  app.get('/readyz', (context) => (options.isReady() ? context.text('ready\n') : context.text('not ready\n', 503)));
+  app.get('/readyz', (context) => {
+    const reason = options.notReady();
+    return reason === undefined ? context.text('ready\n') : context.text(`not ready: ${reason}\n`, 503);
+  });
   app.get('/metrics', async (context) =>
     context.body(await options.metrics(), 200, { 'content-type': options.metricsType }),
   );

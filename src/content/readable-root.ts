@@ -12,6 +12,8 @@ import { whenReady } from './when-ready.ts';
 /** How long it counts as readable after a look, as long as what was found under a name holds. */
 const LOOK_AGAIN_MS = 1000;
 
+type Told = (message: string, detail: Readonly<Record<string, unknown>>) => void;
+
 export interface ReadableRootOptions {
   readonly root: string;
   /** The files below it. */
@@ -19,13 +21,17 @@ export interface ReadableRootOptions {
   /** Milliseconds since some moment; never steps back. */
   readonly clock: () => number;
   /** Told once when the root is found to be away, and once more after it was back. */
-  readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
+  readonly onWarning: Told;
+  /** Told once when it can be read after that. */
+  readonly onBack: Told;
 }
 
 export class ReadableRoot implements Source {
   readonly #options: ReadableRootOptions;
   #looking: Promise<string | undefined> | undefined;
-  #isAway = false;
+  /** Whether somebody has been told that it is away, and not yet that it is back. */
+  #isToldAway = false;
+  #away: string | undefined = 'the root has not been looked at yet';
   #readableAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: ReadableRootOptions) {
@@ -44,6 +50,11 @@ export class ReadableRoot implements Source {
     });
   }
 
+  /** Why the root could not be read when it was last looked at, without its path; undefined: it could. */
+  get away(): string | undefined {
+    return this.#away;
+  }
+
   /** Looks whether the root can be read; one look at a time. @returns undefined, or the reason why it can't. */
   look(): Promise<string | undefined> {
     this.#looking ??= this.#lookNow().finally(() => {
@@ -53,18 +64,20 @@ export class ReadableRoot implements Source {
   }
 
   async #lookNow(): Promise<string | undefined> {
-    const { root, clock, onWarning } = this.#options;
+    const { root, clock, onWarning, onBack } = this.#options;
     const at = clock();
     try {
       await access(root, constants.R_OK | constants.X_OK);
-      this.#isAway = false;
       this.#readableAt = at;
-      return undefined;
+      this.#away = undefined;
+      if (this.#isToldAway) onBack('the root can be read now', { root });
+      this.#isToldAway = false;
     } catch (error) {
       const code = systemCode(error);
-      if (!this.#isAway) onWarning('the root can not be read: waiting for it', { root, code });
-      this.#isAway = true;
-      return `the root can not be read (${code})`;
+      this.#away = `the root can not be read (${code})`;
+      if (!this.#isToldAway) onWarning('the root can not be read: waiting for it', { root, code });
+      this.#isToldAway = true;
     }
+    return this.#away;
   }
 }

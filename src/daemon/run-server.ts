@@ -79,7 +79,7 @@ class ServerRun {
       base: options.config === undefined ? undefined : dirname(options.config.file),
       cache: this.#cache,
       onWarning: this.#onWarning,
-      onCollected: (result) => this.#log.info('collected', result),
+      onInfo: (message, detail) => this.#log.info(message, detail),
       onRender: (render) => this.#metrics.events.render(render),
     });
     this.#metrics = new Metrics({
@@ -185,10 +185,18 @@ class ServerRun {
               trace: (name, client) => this.#content.preview(name, client),
             },
           }),
-      isReady: () => this.#server?.ready ?? false,
+      notReady: () => this.#notReady(),
       metrics: () => this.#metrics.registry.metrics(),
       metricsType: this.#metrics.registry.contentType,
     });
+  }
+
+  /** Why requests are not answered now; undefined: they are. Whoever reaches the admin address may read it: it names no path. */
+  #notReady(): string | undefined {
+    if (this.#stopsAsked > 0) return 'the server is stopping';
+    if (this.#server === undefined) return 'the server is starting';
+    if (!this.#server.ready) return 'no address to listen on is there yet';
+    return this.#content.unreadable;
   }
 
   #liveConfig({ file, read }: NonNullable<RunOptions['config']>): LiveConfig {

@@ -17,6 +17,9 @@ import { ServedStore } from './served-store.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Way } from '../preview/trace.ts';
 
+/** How often it is looked whether the root can be read, also while nobody asks. */
+const LOOK_AT_ROOT_MS = 5000;
+
 type Told = (message: string, detail: Readonly<Record<string, unknown>>) => void;
 
 export interface ServedContentOptions {
@@ -27,13 +30,15 @@ export interface ServedContentOptions {
   readonly cache: BufferCache;
   readonly onWarning: Told;
   readonly onRender?: (render: RenderRecord) => void;
-  readonly onCollected: (result: Readonly<Record<string, unknown>>) => void;
+  readonly onInfo: Told;
 }
 
 export class ServedContent {
   readonly routes: ServedRoutes;
   readonly #options: ServedContentOptions;
   #store: ServedStore | undefined;
+  #root: ReadableRoot | undefined;
+  #looks: NodeJS.Timeout | undefined;
   #engine: Pick<Engine, 'mapFile' | 'allocateFile' | 'clock'> | undefined;
 
   constructor(options: ServedContentOptions) {
@@ -46,13 +51,18 @@ export class ServedContent {
     return this.#store;
   }
 
+  /** Why nothing of what is served can be read, without paths; undefined: the store can, or the root could 5 s ago. */
+  get unreadable(): string | undefined {
+    return this.#store === undefined ? this.#root?.away : undefined;
+  }
+
   /**
    * Opens the store, if there is to be one; waits for the folder that it lies in.
    *
    * @param signal ends the waiting. @returns false: the waiting was ended. @throws Error in one line.
    */
   async open(signal: AbortSignal): Promise<boolean> {
-    const { settings, cache, onWarning, onCollected } = this.#options;
+    const { settings, cache, onWarning, onInfo } = this.#options;
     if (settings.store === undefined) return true;
     if (!(await storeArrives(settings.store, signal, onWarning))) return false;
     this.#store = await ServedStore.open({
@@ -61,7 +71,7 @@ export class ServedContent {
       cache,
       labelsOf: (node) => this.routes.inventory?.labelsOf(node),
       onWarning,
-      onCollected,
+      onCollected: (result) => onInfo('collected', result),
     });
     return true;
   }
@@ -83,7 +93,7 @@ export class ServedContent {
   }
 
   #files(root: string, engine: Pick<Engine, 'mapFile' | 'allocateFile'>): Source {
-    const { settings, cache, onWarning } = this.#options;
+    const { settings, cache, onWarning, onInfo } = this.#options;
     const clock = (): number => performance.now();
     const source = new Directory({
       root,
@@ -95,9 +105,11 @@ export class ServedContent {
       onWarning,
       clock,
     });
-    const files = new ReadableRoot({ root, source, clock, onWarning });
+    const files = new ReadableRoot({ root, source, clock, onWarning, onBack: onInfo });
+    this.#root = files;
     // A disk that hangs must not hold up the start.
     void files.look();
+    this.#looks = setInterval(() => void files.look(), LOOK_AT_ROOT_MS).unref();
     return files;
   }
 
@@ -124,6 +136,7 @@ export class ServedContent {
 
   /** After the last transfer. */
   async close(): Promise<void> {
+    clearInterval(this.#looks);
     await this.routes.close();
     await this.#store?.close();
   }

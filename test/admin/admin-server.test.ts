@@ -11,7 +11,7 @@ import { ObservedWorld } from '../observe/world.ts';
 async function admin(change: Partial<Parameters<typeof startAdmin>[0]> = {}): Promise<{ admin: Admin; url: string }> {
   const started = await startAdmin({
     listen: { address: '127.0.0.1', port: 0 },
-    isReady: () => true,
+    notReady: () => undefined,
     metrics: () => Promise.resolve('reveille_up 1\n'),
     metricsType: 'text/plain; version=0.0.4; charset=utf-8',
     ...change,
@@ -27,12 +27,14 @@ describe('the admin address', () => {
     expect(started.address.port).toBeGreaterThan(0);
   });
 
-  it('is healthy while alive, ready only when the server is', async () => {
-    let ready = false;
-    const { url } = await admin({ isReady: () => ready });
+  it('is healthy while alive, ready only when the server is, and says why it is not', async () => {
+    let reason: string | undefined = 'the server is starting';
+    const { url } = await admin({ notReady: () => reason });
     expect((await fetch(`${url}/healthz`)).status).toBe(200);
-    expect((await fetch(`${url}/readyz`)).status).toBe(503);
-    ready = true;
+    const notReady = await fetch(`${url}/readyz`);
+    expect(notReady.status).toBe(503);
+    expect(await notReady.text()).toBe('not ready: the server is starting\n');
+    reason = undefined;
     expect((await fetch(`${url}/readyz`)).status).toBe(200);
   });
 

@@ -9,7 +9,7 @@ const TOKEN = '0123456789abcdef';
 async function api(run: ApiOptions['run']) {
   const admin = await startAdmin({
     listen: { address: '127.0.0.1', port: 0 },
-    isReady: () => true,
+    notReady: () => undefined,
     metrics: () => Promise.resolve(''),
     metricsType: 'text/plain',
     api: { token: TOKEN, run },
@@ -134,7 +134,7 @@ describe('the API', () => {
   it('is not there without a token', async () => {
     const admin = await startAdmin({
       listen: { address: '127.0.0.1', port: 0 },
-      isReady: () => true,
+      notReady: () => undefined,
       metrics: () => Promise.resolve(''),
       metricsType: 'text/plain',
     });

@@ -160,7 +160,7 @@ async function watch(
 ): Promise<{ terminal: FakeTerminal; admin: Admin; ended: Promise<unknown>; code: () => number | undefined }> {
   const admin = await startAdmin({
     listen: { address: '127.0.0.1', port: 0 },
-    isReady: () => true,
+    notReady: () => undefined,
     metrics: () => Promise.resolve(''),
     metricsType: 'text/plain',
     live: { state: world.state, idsOf: (text) => [parseNode(text)] },

@@ -7,17 +7,19 @@ import { ask, put, read, serve, temporaryFolder } from './fixture.ts';
 
 function over(root: string, source = serve(root).source as ConstructorParameters<typeof ReadableRoot>[0]['source']) {
   const warnings: unknown[] = [];
+  const news: unknown[] = [];
   let now = 0;
   const files = new ReadableRoot({
     root,
     source,
     clock: () => now,
     onWarning: (message, detail) => warnings.push([message, detail]),
+    onBack: (message, detail) => news.push([message, detail]),
   });
   const pass = (ms: number): void => {
     now += ms;
   };
-  return { files, warnings, pass };
+  return { files, warnings, news, pass };
 }
 
 describe('a root that is away', () => {
@@ -34,6 +36,29 @@ describe('a root that is away', () => {
     pass(1000);
     expect((await ask(files, 'z')).kind).toBe('busy');
     expect(warnings).toHaveLength(2);
+  });
+
+  it('said nothing when it was there again: it says so once, and why it is away in between', async () => {
+    const root = join(temporaryFolder(), 'later');
+    const { files, warnings, news } = over(root);
+    expect(files.away).toBe('the root has not been looked at yet');
+    await files.look();
+    await files.look();
+    expect(files.away).toBe('the root can not be read (ENOENT)');
+    expect(news).toEqual([]);
+    mkdirSync(root);
+    await files.look();
+    await files.look();
+    expect(files.away).toBeUndefined();
+    expect(news).toEqual([['the root can be read now', { root }]]);
+    expect(warnings).toHaveLength(1);
+  });
+
+  it('is no news where it was there from the start', async () => {
+    const { files, news } = over(temporaryFolder());
+    await files.look();
+    expect(files.away).toBeUndefined();
+    expect(news).toEqual([]);
   });
 
   it('says nothing of what its source has all the same, nor of names that are refused', async () => {

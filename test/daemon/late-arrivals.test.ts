@@ -35,6 +35,32 @@ describe.skipIf(!hasNetworks).each(ENGINES)('the server with the %s engine', (en
   });
 });
 
+async function readiness(admin: string): Promise<string> {
+  const response = await fetch(`http://${admin}/readyz`);
+  return `${response.status} ${await response.text()}`;
+}
+
+describe('a root that is not there yet', () => {
+  it('was called ready by the server: 503 and why, until it has come without anybody asking for it', async () => {
+    const top = folder();
+    const root = join(top, 'later');
+    const ports = ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--workers', '1'];
+    const server = new Reveille(['serve', root, ...ports]);
+    const [, admin] = await server.saying(/"admin":"([^"]+)"/);
+    await server.saying(/the root can not be read: waiting for it/);
+    expect(await readiness(admin!)).toBe('503 not ready: the root can not be read (ENOENT)\n');
+    expect((await fetch(`http://${admin}/healthz`)).status).toBe(200);
+    mkdirSync(root);
+    await server.saying(/"level":"info".*"msg":"the root can be read now"/);
+    expect(await readiness(admin!)).toBe('200 ready\n');
+    // Boot sets are served all the same.
+    const both = new Reveille(['serve', join(top, 'never'), '--store', join(top, 'store'), ...ports]);
+    const [, other] = await both.saying(/"admin":"([^"]+)"/);
+    await both.saying(/the root can not be read: waiting for it/);
+    expect(await readiness(other!)).toBe('200 ready\n');
+  });
+});
+
 describe('a store whose disk is not there yet', () => {
   it('is waited for, said once, and taken when it has come', async () => {
     const parent = join(folder(), 'disk');
