@@ -333,8 +333,14 @@ class ServerRun {
     if (open !== undefined)
       this.#onWarning('everybody may ask, at an address of the Internet: see clients', { address: open });
     const admin = this.#admin?.address;
+    const where = addresses.map(formatAddress);
+    this.#manager?.ready(
+      where.length === 0 ? 'Waiting for addresses to answer at' : `Answering at ${where.join(', ')}`,
+    );
+    // The line says that requests are answered.
+    if (where.length === 0) return;
     this.#log.listening({
-      addresses: addresses.map(formatAddress),
+      addresses: where,
       admin: admin === undefined ? false : formatAddress(admin),
       engine,
       workers: settings.workers,
@@ -343,8 +349,6 @@ class ServerRun {
       ...(settings.routes.length === 0 ? {} : { routes: settings.routes.length }),
       version,
     });
-    const where = addresses.map(formatAddress).join(', ');
-    this.#manager?.ready(where === '' ? 'Waiting for addresses to answer at' : `Answering at ${where}`);
   }
 
   readonly #onSignal = (signal: NodeJS.Signals): void => this.#askToStop(signal);

@@ -22,7 +22,7 @@ interface Run {
   readonly stderr: () => string;
 }
 
-function run(change: Partial<Settings> = {}, start?: (server: Server) => Promise<Server>, config?: string): Run {
+function run(change: Partial<Settings> = {}, start?: (server: FakeServer) => Promise<Server>, config?: string): Run {
   const log = new KeptLog();
   const interrupts = new Interrupts();
   const server = new FakeServer();
@@ -65,6 +65,22 @@ describe('a server run', () => {
     expect(stderr()).toBe('');
     await expect(fetch(ready)).rejects.toThrow('fetch failed');
     expect(interrupts.listenerCount('signal') + interrupts.listenerCount('fault')).toBe(0);
+  });
+
+  it('said that it listens when no address was there yet: it says so with the first one', async () => {
+    const { log, interrupts, server, ended, options } = run({}, (fake) => {
+      fake.addresses = [];
+      return Promise.resolve(fake);
+    });
+    await expect.poll(options).toBeDefined();
+    const address = { address: '192.0.2.1', port: 69 };
+    server.addresses = [address];
+    options().observer.onListening!(address);
+    expect(await log.line('listening')).toMatchObject({ addresses: ['192.0.2.1:69'] });
+    interrupts.emit('signal', 'SIGTERM');
+    server.settle(0);
+    expect(await ended).toBe(0);
+    expect(log.lines.filter(({ msg }) => msg === 'listening')).toHaveLength(1);
   });
 
   it.each([

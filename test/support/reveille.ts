@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import { allocateCounters, sumLatencies } from '../../src/engine/counters.ts';
+import type { Address } from '../../src/engine/types.ts';
 import { noSendErrors } from '../../src/engine/send-errors.ts';
 import type { LogTarget } from '../../src/telemetry/log.ts';
 import type { RefusalRecord, Server, ServerStats, TransferRecord, TransferView } from '../../src/server/types.ts';
@@ -96,7 +97,7 @@ export function serverStats(change: Partial<ServerStats> = {}): ServerStats {
 
 /** A Server whose end the test decides. */
 export class FakeServer implements Server {
-  readonly addresses = [{ address: '127.0.0.1', port: 6969 }];
+  addresses: readonly Address[] = [{ address: '127.0.0.1', port: 6969 }];
   readonly engine = 'portable';
   ready = true;
   /** The drain times that stop was called with. */
