@@ -29,6 +29,7 @@ import { EXIT, type ExitCode } from '../config/usage-error.ts';
 
 /** A fault that comes again and again is told so often. */
 const MAX_FAULTS_TOLD = 10;
+const NOT_STARTED: Reloaded = { result: 'failed', error: 'the server is starting', restart: [] };
 
 export interface RunOptions extends CommandContext {
   readonly settings: Settings;
@@ -144,20 +145,22 @@ class ServerRun {
   /** @returns undefined, or what to end with. */
   async #start(): Promise<ExitCode | undefined> {
     const { settings, config, start = startServer } = this.#options;
-    try {
-      if (!(await this.#content.open(this.#stopAsked.signal))) return EXIT.fine;
-    } catch (error) {
-      return this.#startFailed('cannot open the store', error);
-    }
-    if (config !== undefined) this.#live = this.#liveConfig(config);
     this.#warnOfToken();
+    // First: it tells what a server waits for.
     try {
       if (settings.admin !== false) await this.#startAdmin(settings.admin);
     } catch (error) {
       return this.#startFailed('cannot start the admin address', error);
     }
     try {
+      if (!(await this.#content.open(this.#stopAsked.signal))) return EXIT.fine;
+    } catch (error) {
+      return this.#startFailed('cannot open the store', error);
+    }
+    try {
       this.#server = await start(this.#serverOptions());
+      // Routes can be exchanged once they are there.
+      if (config !== undefined) this.#live = this.#liveConfig(config);
       await this.#live?.start();
       return undefined;
     } catch (error) {
@@ -167,8 +170,8 @@ class ServerRun {
   }
 
   async #startAdmin(listen: Address): Promise<void> {
-    const { apiToken: token } = this.#options.settings;
-    const { store } = this.#content;
+    const { config, settings } = this.#options;
+    const { apiToken: token } = settings;
     this.#state.start();
     this.#admin = await ServedAdmin.start({
       listen,
@@ -180,8 +183,8 @@ class ServerRun {
         : {
             api: {
               token,
-              run: store === undefined ? undefined : (verb, args) => store.verbs.run(verb, args),
-              reload: this.#live === undefined ? undefined : () => this.#live!.reload('asked over HTTP'),
+              run: settings.store === undefined ? undefined : (verb, args) => this.#content.runVerb(verb, args),
+              reload: config && (async () => (await this.#live?.reload('asked over HTTP')) ?? NOT_STARTED),
               trace: (name, client) => this.#content.preview(name, client),
             },
           }),
@@ -194,7 +197,7 @@ class ServerRun {
   /** Why requests are not answered now; undefined: they are. Whoever reaches the admin address may read it: it names no path. */
   #notReady(): string | undefined {
     if (this.#stopsAsked > 0) return 'the server is stopping';
-    if (this.#server === undefined) return 'the server is starting';
+    if (this.#server === undefined) return this.#content.unreadable ?? 'the server is starting';
     if (!this.#server.ready) return 'no address to listen on is there yet';
     return this.#content.unreadable;
   }
@@ -324,7 +327,7 @@ class ServerRun {
     );
   }
 
-  /** At the start, and when an address that was waited for is there. */
+  /** At the start, and when an address that was waited for is there. The log line says that requests are answered. */
   #tellAddresses(): void {
     if (this.#stopsAsked > 0 || this.#server === undefined) return;
     const { settings, version } = this.#options;
@@ -337,7 +340,6 @@ class ServerRun {
     this.#manager?.ready(
       where.length === 0 ? 'Waiting for addresses to answer at' : `Answering at ${where.join(', ')}`,
     );
-    // The line says that requests are answered.
     if (where.length === 0) return;
     this.#log.listening({
       addresses: where,

@@ -2,6 +2,7 @@
  * What a server serves: routes, boot sets, files, in this order, opened and closed together; and what any of it would
  * give to a node, to look at. Knows settings and the parts by their seams.
  */
+import type { VerbEnd } from '../admin/api.ts';
 import type { BufferCache } from '../content/buffer-cache.ts';
 import { Directory } from '../content/directory.ts';
 import { ReadableRoot } from '../content/readable-root.ts';
@@ -19,6 +20,8 @@ import type { Way } from '../preview/trace.ts';
 
 /** How often it is looked whether the root can be read, also while nobody asks. */
 const LOOK_AT_ROOT_MS = 5000;
+
+const NO_STORE_YET = 'the store has not been opened yet';
 
 type Told = (message: string, detail: Readonly<Record<string, unknown>>) => void;
 
@@ -53,7 +56,14 @@ export class ServedContent {
 
   /** Why nothing of what is served can be read, without paths; undefined: the store can, or the root could 5 s ago. */
   get unreadable(): string | undefined {
-    return this.#store === undefined ? this.#root?.away : undefined;
+    if (this.#store !== undefined) return undefined;
+    return this.#options.settings.store === undefined ? this.#root?.away : NO_STORE_YET;
+  }
+
+  /** Runs a command on the store. Never rejects. @param args what follows the verb. */
+  runVerb(verb: string, args: readonly string[]): Promise<VerbEnd> {
+    const notYet: VerbEnd = { code: undefined, stdout: '', stderr: NO_STORE_YET };
+    return this.#store?.verbs.run(verb, args) ?? Promise.resolve(notYet);
   }
 
   /**

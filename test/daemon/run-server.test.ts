@@ -10,6 +10,7 @@ import { defaultSettings, type Settings } from '../../src/config/settings.ts';
 import { VirtualClock } from '../../src/engine/virtual-clock.ts';
 import type { FileMemory } from '../../src/bytes/shared-bytes.ts';
 import type { Server, ServerOptions } from '../../src/server/types.ts';
+import { lastingPort } from '../support/ports.ts';
 import { FakeServer, folder, KeptLog, refusalRecord, transferRecord } from '../support/reveille.ts';
 
 interface Run {
@@ -170,6 +171,32 @@ describe('a server run', () => {
     );
     expect(log.lines).toHaveLength(1);
     expect(log.lines[0]).toMatchObject({ level: 'fatal', code: 'EADDRINUSE' });
+  });
+
+  it('refused connections to the admin address while it waited for its store: it is healthy, not ready, and says why', async () => {
+    const store = join(folder(), 'disk/store');
+    const port = await lastingPort();
+    const { log, interrupts, ended, options } = run({
+      store,
+      admin: { address: '127.0.0.1', port },
+      apiToken: 'a token that nobody guesses',
+    });
+    await log.line('the folder of the store can not be reached: waiting for it');
+    const url = `http://127.0.0.1:${port}`;
+    expect((await fetch(`${url}/healthz`)).status).toBe(200);
+    expect((await fetch(`${url}/metrics`)).status).toBe(200);
+    const ready = await fetch(`${url}/readyz`);
+    expect([ready.status, await ready.text()]).toEqual([503, 'not ready: the store has not been opened yet\n']);
+    const verb = await fetch(`${url}/api/v1/channels`, {
+      method: 'POST',
+      body: '{}',
+      headers: { authorization: 'Bearer a token that nobody guesses' },
+    });
+    expect([verb.status, await verb.json()]).toEqual([500, { error: 'the store has not been opened yet' }]);
+    interrupts.emit('signal', 'SIGTERM');
+    expect(await ended).toBe(0);
+    expect(options()).toBeUndefined();
+    await expect(fetch(`${url}/healthz`)).rejects.toThrow('fetch failed');
   });
 
   it('ends with 1 when the admin address is in use, without starting the server', async () => {
