@@ -278,7 +278,7 @@ export class Admission {
       case 'busy':
         if (answer.isShortOfMemory === true) return this.#awaitMemory(transfer);
         // Any error code would make some loader give up or start over; silence makes all of them ask again.
-        this.#options.observer.onWarning('content unavailable', { reason: answer.reason });
+        this.#tally.warnUnavailable(transfer, answer.reason);
         return this.#drop(transfer, 'busy', answer.reason);
     }
     this.#release(transfer);

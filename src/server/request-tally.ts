@@ -1,4 +1,5 @@
 /** What became of requests: counts by reason, and the observer told of each. Decides nothing. */
+import { formatAddress } from '../text/address-text.ts';
 import type { Arrival, Transfer } from './transfer.ts';
 import { IGNORED, type Ignored, type RequestRecord, type ServerObserver } from './types.ts';
 
@@ -29,6 +30,11 @@ export class RequestTally {
     const { operation, filename, mode, options } = request;
     const local = port.local.address;
     this.#observer.onRequest({ client: peer, local, operation, filename, mode, options, done, transfer: transfer?.id });
+  }
+
+  /** For one whose content can not be read or made now. The name is as it came, as in all that an observer is told. */
+  warnUnavailable({ peer, filename }: Transfer, reason: string): void {
+    this.#observer.onWarning('content unavailable', { client: formatAddress(peer), file: filename, reason });
   }
 
   /** For one that was admitted and gets no answer. @param detail for our side. */

@@ -197,7 +197,10 @@ export interface ServerObserver {
   onStart?(record: StartRecord): void;
   /** An address that the machine did not have at the start is listened on from now on. */
   onListening?(address: Address): void;
-  /** Something an operator should know: an address that can't be listened on, a worker lost, a file unreadable. */
+  /**
+   * Something an operator should know: an address that can't be listened on, a worker lost, a file unreadable. The detail
+   * may hold names as they came: escape before showing it.
+   */
   onWarning(message: string, detail: Readonly<Record<string, unknown>>): void;
 }
 

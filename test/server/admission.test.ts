@@ -58,10 +58,12 @@ describe('a request', () => {
     const source: Source = { open: async () => ({ kind: 'busy', reason: 'disk' }) };
     const world = await World.start({ source });
     const client = world.client();
-    client.ask('small');
+    client.ask('small\x1b[2J');
     await world.pass(30_000);
     expect(client.received).toEqual([]);
     expect(world.warnings).toEqual(['content unavailable']);
+    // As in other records: who asked, and the name as it came.
+    expect(world.warningDetails).toEqual([{ client: '10.0.0.9:2000', file: 'small\x1b[2J', reason: 'disk' }]);
     expect(world.server.stats().ignoredTotal['busy']).toBe(1);
   });
 

@@ -35,6 +35,7 @@ export class World {
   readonly transfers: TransferRecord[] = [];
   readonly refusals: RefusalRecord[] = [];
   readonly warnings: string[] = [];
+  readonly warningDetails: unknown[] = [];
   /** Content handed out and not given back. */
   held = 0;
 
@@ -51,7 +52,10 @@ export class World {
       observer: {
         onTransfer: (record) => this.transfers.push(record),
         onRefusal: (record) => this.refusals.push(record),
-        onWarning: (message) => this.warnings.push(message),
+        onWarning: (message, detail) => {
+          this.warnings.push(message);
+          this.warningDetails.push(detail);
+        },
         ...options.observer,
       },
       engine: this.network.engine(),
