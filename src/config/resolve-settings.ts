@@ -1,5 +1,5 @@
 /** Flags over the config file over the defaults, and what they name looked at. Knows both origins, and how to name each. */
-import { realpathSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { readToken } from './api-token.ts';
 import { type ConfigFile, readConfig } from './config-file.ts';
@@ -29,18 +29,6 @@ function checkDirectory(directory: string, origin: string): string {
   return path;
 }
 
-/** @returns the folder without symbolic links: a link that is switched later is trusted with nothing. */
-function resolveTrusted(directory: string, origin: string): string {
-  const path = checkDirectory(directory, origin);
-  try {
-    return realpathSync(path);
-  } catch (error) {
-    const code = errorCode(error) ?? 'unreadable';
-    const found = code === 'ENOENT' ? 'which does not exist' : `which cannot be read (${code})`;
-    throw new UsageError(`${origin}: expected a directory, got ${showValue(directory)}, ${found}`);
-  }
-}
-
 /**
  * @param flags from the command line. Relative paths are relative to the working directory.
  * @param configFile path of the config file, if one is used.
@@ -65,7 +53,7 @@ export function resolveSettings(flags: Flags, configFile: string | undefined): S
   }
   const inventory = given.inventory === undefined ? undefined : resolve(given.inventory);
   const trustedRoots = given.trustedRoots.map((directory) =>
-    resolveTrusted(directory, originOf('trustedRoots', '--trusted-roots')),
+    checkDirectory(directory, originOf('trustedRoots', '--trusted-roots')),
   );
   const settings = { ...given, root, store, trustedRoots, inventory };
   const { apiToken, apiTokenFile } = settings;

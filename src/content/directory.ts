@@ -31,6 +31,7 @@ import { holdRing, lacksMemory } from './held-ring.ts';
 import { asBytes, asText, exactPath } from './name.ts';
 import { answerToFailure } from './system-failure.ts';
 import { realPathOf, systemPath } from './system-path.ts';
+import type { TrustedRoots } from './trusted-roots.ts';
 import type { Answer, BootRequest, Busy, Denied, Missing, Source } from './types.ts';
 import { whenReady } from './when-ready.ts';
 
@@ -38,10 +39,10 @@ export interface DirectoryOptions {
   /** The folder. May be a symbolic link, also one that is switched while we run. */
   readonly root: string;
   /**
-   * Folders that links in the root may lead into: absolute, without symbolic links. Who may make links in the root has
-   * everything served that is in them. Default none.
+   * Folders that links in the root may lead into. Who may make links in the root has everything served that is in them.
+   * Default none.
    */
-  readonly trustedRoots?: readonly string[] | undefined;
+  readonly trustedRoots?: TrustedRoots | undefined;
   /** May be shared with other sources. */
   readonly cache: BufferCache;
   /** Whether `BOOT/X` finds `boot/x`. Folds ASCII letters alone; an exact match wins. Default false. */
@@ -96,7 +97,7 @@ export class Directory implements Source {
   readonly #root: string;
   /** The root as it was given, and without symbolic links as it was found last. */
   #paths: readonly string[];
-  readonly #trustedRoots: readonly string[];
+  readonly #trustedRoots: TrustedRoots | undefined;
   readonly #cache: BufferCache;
   readonly #folding: CaseFolding | undefined;
   readonly #ways: Pick<SnapshotOptions, 'mapFile' | 'allocateFile'>;
@@ -109,7 +110,7 @@ export class Directory implements Source {
   constructor(options: DirectoryOptions) {
     this.#root = asBytes(resolve(options.root));
     this.#paths = [this.#root];
-    this.#trustedRoots = (options.trustedRoots ?? []).map(asBytes);
+    this.#trustedRoots = options.trustedRoots;
     this.#cache = options.cache;
     this.#ways = { mapFile: options.mapFile, allocateFile: options.allocateFile };
     this.#onWarning = options.onWarning;
@@ -225,6 +226,16 @@ export class Directory implements Source {
       const answer = answerToFailure(error);
       return answer.kind === 'missing' ? { kind: 'busy', reason: `${asText(this.#root)} is not there` } : answer;
     }
+    const found = await this.#findBelow(root, name);
+    if (found.kind !== 'missing' && found.kind !== 'denied') return found;
+    const folding = this.#folding;
+    const step = folding === undefined ? join : (folder: string, part: string) => folding.find(folder, part);
+    return (await this.#trustedRoots?.mayHold(root, name, step)) === true
+      ? { kind: 'busy', reason: 'a link leads nowhere, and a folder of trustedRoots is not there' }
+      : found;
+  }
+
+  async #findBelow(root: string, name: string): Promise<Look['found']> {
     try {
       const path = this.#folding === undefined ? join(root, name) : await this.#folding.find(root, name);
       return path === undefined ? { kind: 'missing' } : await this.#examine(path, root);
@@ -236,7 +247,7 @@ export class Directory implements Source {
   /** @throws Error with the system's code. */
   async #examine(path: string, root: string): Promise<KeyedFile | Missing | Denied> {
     const real = await realPathOf(path);
-    const place = [root, ...this.#trustedRoots].find((folder) => isInside(real, folder));
+    const place = isInside(real, root) ? root : await this.#trustedRoots?.folderOf(real);
     if (place === undefined) return { kind: 'denied', reason: `leads to ${asText(real)}, outside ${asText(root)}` };
     const stats = await stat(systemPath(real), { bigint: true });
     if (stats.isDirectory()) return { kind: 'missing' };

@@ -6,6 +6,7 @@ import type { VerbEnd } from '../admin/api.ts';
 import type { BufferCache } from '../content/buffer-cache.ts';
 import { Directory } from '../content/directory.ts';
 import { ReadableRoot } from '../content/readable-root.ts';
+import { TrustedRoots } from '../content/trusted-roots.ts';
 import type { Source } from '../content/types.ts';
 import type { Engine } from '../engine/types.ts';
 import type { RenderRecord } from '../render/types.ts';
@@ -39,6 +40,7 @@ export interface ServedContentOptions {
 export class ServedContent {
   readonly routes: ServedRoutes;
   readonly #options: ServedContentOptions;
+  #trustedRoots: TrustedRoots | undefined;
   #store: ServedStore | undefined;
   #root: ReadableRoot | undefined;
   #looks: NodeJS.Timeout | undefined;
@@ -88,8 +90,9 @@ export class ServedContent {
 
   /** The sources in the order in which they are asked. Call once. @throws RenderConfigError */
   async sources(engine: Pick<Engine, 'mapFile' | 'allocateFile' | 'clock'>): Promise<readonly Source[]> {
-    const { settings, base } = this.#options;
+    const { settings, base, onWarning } = this.#options;
     this.#engine = engine;
+    this.#trustedRoots = new TrustedRoots({ folders: settings.trustedRoots, onWarning });
     // Before files: boot sets see every request, and learn from names who asks.
     const bootSets = this.#store?.serve(engine);
     if (base !== undefined) {
@@ -109,7 +112,7 @@ export class ServedContent {
       root,
       cache,
       caseInsensitive: settings.caseInsensitive,
-      trustedRoots: settings.trustedRoots,
+      trustedRoots: this.#trustedRoots,
       mapFile: settings.immutable ? engine.mapFile : undefined,
       allocateFile: engine.allocateFile,
       onWarning,
@@ -132,10 +135,12 @@ export class ServedContent {
   async preview(name: string, client: PreviewClient): Promise<Way> {
     const store = this.#store;
     const clock = this.#engine?.clock;
-    if (clock === undefined) throw new Error('the server has not started yet');
+    const trustedRoots = this.#trustedRoots;
+    if (clock === undefined || trustedRoots === undefined) throw new Error('the server has not started yet');
     return await previewRequest(
       {
         settings: this.#options.settings,
+        trustedRoots,
         routes: this.routes,
         rehearse: store === undefined ? undefined : (who) => store.rehearse(clock, who),
       },

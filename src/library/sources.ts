@@ -2,11 +2,11 @@
  * What a server of one's own serves, part by part: files, boot sets, configs that are made for nodes. Each is only
  * described here; create-server.ts opens them. Knows the sources; no packets and no config files.
  */
-import { realpath } from 'node:fs/promises';
 import { isAbsolute, resolve } from 'node:path';
 import type { BootSets } from '../boot-set/index.ts';
 import type { BufferCache } from '../content/buffer-cache.ts';
 import { Directory } from '../content/directory.ts';
+import { TrustedRoots } from '../content/trusted-roots.ts';
 import type { Source } from '../content/types.ts';
 import type { Engine } from '../engine/types.ts';
 import type { RenderConfig, RouteConfig } from '../render/types.ts';
@@ -36,7 +36,7 @@ export interface Part {
 export interface DirectoryPartOptions {
   /** Whether `BOOT/X` finds `boot/x`. Default false. */
   readonly caseInsensitive?: boolean;
-  /** Folders that links below the folder may lead into, resolved when the server starts. Default none. */
+  /** Folders that links below the folder may lead into, resolved when the server starts, or when they are there. Default none. */
   readonly trustedRoots?: readonly string[];
   /** Files are only ever replaced, never changed in place: they are mapped, not copied. Default false. */
   readonly immutable?: boolean;
@@ -46,7 +46,7 @@ export interface DirectoryPartOptions {
 export function directory(root: string, options: DirectoryPartOptions = {}): Part {
   return {
     async open({ engine, cache, onWarning }) {
-      const trustedRoots = await Promise.all((options.trustedRoots ?? []).map((folder) => realpath(folder)));
+      const trustedRoots = new TrustedRoots({ folders: options.trustedRoots ?? [], onWarning });
       const source = new Directory({
         root,
         trustedRoots,

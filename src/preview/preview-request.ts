@@ -6,6 +6,7 @@ import type { Rehearsal, RehearsalOptions } from '../boot-set/index.ts';
 import { NOWHERE } from '../boot-set/node/node-identity.ts';
 import { BufferCache } from '../content/buffer-cache.ts';
 import { Directory } from '../content/directory.ts';
+import type { TrustedRoots } from '../content/trusted-roots.ts';
 import type { BootRequest } from '../content/types.ts';
 import type { Explanation, Inventory } from '../render/types.ts';
 import { type PreviewClient, idsOf } from './preview-client.ts';
@@ -13,7 +14,9 @@ import type { Settings } from '../config/settings.ts';
 import { trace, type Way } from './trace.ts';
 
 export interface PreviewParts {
-  readonly settings: Pick<Settings, 'root' | 'caseInsensitive' | 'trustedRoots' | 'memoryLimit'>;
+  readonly settings: Pick<Settings, 'root' | 'caseInsensitive' | 'memoryLimit'>;
+  /** Folders that links in the root may lead into. */
+  readonly trustedRoots: TrustedRoots;
   readonly routes: {
     readonly inventory: Inventory | undefined;
     explain(request: BootRequest): Promise<Explanation> | undefined;
@@ -31,11 +34,11 @@ export function addressOf(client: PreviewClient, inventory: Inventory | undefine
 }
 
 export async function previewRequest(
-  { settings, routes, rehearse }: PreviewParts,
+  { settings, trustedRoots, routes, rehearse }: PreviewParts,
   name: string,
   client: PreviewClient,
 ): Promise<Way> {
-  const { root, caseInsensitive, trustedRoots, memoryLimit } = settings;
+  const { root, caseInsensitive, memoryLimit } = settings;
   const address = addressOf(client, routes.inventory);
   const cache = new BufferCache({ maxBytes: 0, limitBytes: memoryLimit });
   const clock = (): number => performance.now();

@@ -3,6 +3,7 @@
  * and a server may be using the same store meanwhile. Knows the parts and how each is opened.
  */
 import { BufferCache } from '../content/buffer-cache.ts';
+import { TrustedRoots } from '../content/trusted-roots.ts';
 import type { Rehearsal, RehearsalOptions, Store } from '../boot-set/index.ts';
 import { MonotonicClock } from '../engine/clock.ts';
 import type { Routes } from '../render/index.ts';
@@ -24,12 +25,15 @@ export interface PreviewOptions {
 export class Preview {
   readonly #options: PreviewOptions;
   readonly #clock = new MonotonicClock();
+  readonly #trustedRoots: TrustedRoots;
   #store: Store | undefined;
   #forRoutes: Rehearsal | undefined;
   #routes: Routes | undefined;
 
   private constructor(options: PreviewOptions) {
     this.#options = options;
+    const { settings, onWarning } = options;
+    this.#trustedRoots = new TrustedRoots({ folders: settings.trustedRoots, onWarning });
   }
 
   /** Loads everything that a server would. @throws RenderConfigError, StoreError */
@@ -54,6 +58,7 @@ export class Preview {
     return previewRequest(
       {
         settings,
+        trustedRoots: this.#trustedRoots,
         routes: { inventory: routes?.inventory, explain: (request) => routes?.explain(request) },
         rehearse: this.#store === undefined ? undefined : (who) => this.#rehearse(who),
       },

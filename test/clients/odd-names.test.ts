@@ -85,6 +85,14 @@ describe.each(['linux', 'portable'])('a %s server', (engine) => {
     expect(await server.ask('private/key')).toBe('error 2');
   });
 
+  it('starts without a folder that is trusted, and serves what is in it when it is there', async () => {
+    const { server, root } = await serve(engine, ['x'], 'trustedRoots: mirror\n');
+    symlinkSync('../mirror', join(root, 'mirror'));
+    mkdirSync(join(root, '../mirror'));
+    writeFileSync(join(root, '../mirror/linux'), 'the kernel');
+    expect(await server.ask('mirror/linux')).toBe('the kernel');
+  });
+
   it('gives each client the files of its own folder, where routes say so', async () => {
     const files = ['127.0.0.2/x', '127.0.0.3/x', 'lo/127.0.0.1/y'];
     const { server } = await serve(

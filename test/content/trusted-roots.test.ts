@@ -1,10 +1,11 @@
 /** Links from the root into folders that are trusted, and hostile ones beside them. */
-import { renameSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BufferCache } from '../../src/content/buffer-cache.ts';
 import { CHANGED, snapshot } from '../../src/content/file-snapshot.ts';
+import { TrustedRoots } from '../../src/content/trusted-roots.ts';
 import { answeredOtherwise, ask, foundFile, put, read, serve, temporaryFolder, text } from './fixture.ts';
 
 const SECRET = 'SECRET: not for anyone who asks';
@@ -31,7 +32,7 @@ describe('Directory with trusted folders', () => {
     symlinkSync(mirror, join(root, 'mirror'));
     symlinkSync('../mirror/debian/linux', join(root, 'linux'));
     symlinkSync('linux', join(root, 'vmlinuz'));
-    const { source, cache } = serve(root, { trustedRoots: [mirror] });
+    const { source, cache } = serve(root, { trustedRoots: new TrustedRoots({ folders: [mirror] }) });
     for (const name of ['mirror/debian/linux', 'linux', 'vmlinuz']) expect(await read(source, name)).toBe('the kernel');
     expect(cache.stats().loads).toBe(1);
     expect(await answeredOtherwise(serve(root).source, 'denied', ['mirror/debian/linux', 'linux', 'vmlinuz'])).toEqual(
@@ -42,13 +43,13 @@ describe('Directory with trusted folders', () => {
   it('finds files in them without regard to case, if that is wanted', async () => {
     const { root, mirror } = layOut();
     symlinkSync(mirror, join(root, 'mirror'));
-    const { source } = serve(root, { trustedRoots: [mirror], caseInsensitive: true });
+    const { source } = serve(root, { trustedRoots: new TrustedRoots({ folders: [mirror] }), caseInsensitive: true });
     expect(await read(source, 'MIRROR/Debian/LINUX')).toBe('the kernel');
   });
 
   it('serves nothing in them but by a link', async () => {
     const { root, mirror } = layOut();
-    const { source } = serve(root, { trustedRoots: [mirror] });
+    const { source } = serve(root, { trustedRoots: new TrustedRoots({ folders: [mirror] }) });
     expect(await answeredOtherwise(source, 'missing', [`${mirror}/debian/linux`, 'debian/linux'])).toEqual([]);
     expect((await ask(source, '../mirror/debian/linux')).kind).toBe('denied');
   });
@@ -62,7 +63,7 @@ describe('Directory with trusted folders', () => {
     symlinkSync(`${mirror}-private`, join(root, 'sibling'));
     symlinkSync(join(base, 'mirror/../secret'), join(root, 'dotted'));
     symlinkSync(base, join(root, 'above'));
-    const { source, cache } = serve(root, { trustedRoots: [mirror] });
+    const { source, cache } = serve(root, { trustedRoots: new TrustedRoots({ folders: [mirror] }) });
     expect(
       await answeredOtherwise(source, 'denied', [
         'mirror/out',
@@ -79,12 +80,58 @@ describe('Directory with trusted folders', () => {
   it('trusts the folder that was there at the start, and none that takes its place as a link', async () => {
     const { root, mirror } = layOut();
     symlinkSync('../mirror/debian/linux', join(root, 'linux'));
-    const { source, pass } = serve(root, { trustedRoots: [mirror] });
+    const { source, pass } = serve(root, { trustedRoots: new TrustedRoots({ folders: [mirror] }) });
     expect(await read(source, 'linux')).toBe('the kernel');
     renameSync(mirror, `${mirror}-before`);
     symlinkSync('private', mirror);
     pass(1000);
     expect((await ask(source, 'linux')).kind).toBe('denied');
+  });
+
+  it('gives no answer below a link into one that is not there yet, and serves it when it is', async () => {
+    const { base, root, mirror } = layOut();
+    const given = join(base, 'given');
+    symlinkSync('mirror', given);
+    symlinkSync('../mirror', join(root, 'mirror'));
+    symlinkSync('../private', join(root, 'private'));
+    renameSync(mirror, `${mirror}-unmounted`);
+    const warnings: unknown[] = [];
+    const trustedRoots = new TrustedRoots({
+      folders: [given],
+      onWarning: (message, detail) => warnings.push([message, detail]),
+    });
+    const { source, pass } = serve(root, { trustedRoots, caseInsensitive: true });
+    expect(warnings).toEqual([
+      ['a folder of trustedRoots can not be reached: waiting for it', { folder: given, code: 'ENOENT' }],
+    ]);
+    expect(await answeredOtherwise(source, 'busy', ['mirror/debian/linux', 'MIRROR/x', 'mirror'])).toEqual([]);
+    expect(await answeredOtherwise(source, 'missing', ['other', 'readme/x'])).toEqual([]);
+    expect((await ask(source, 'private/debian/linux')).kind).toBe('denied');
+    expect(await read(source, 'readme')).toBe('read me');
+    renameSync(`${mirror}-unmounted`, mirror);
+    pass(1000);
+    expect(await read(source, 'mirror/debian/linux')).toBe('the kernel');
+    expect((await ask(source, 'mirror/x')).kind).toBe('missing');
+    // It has been resolved once: what takes its place is not trusted.
+    rmSync(given);
+    symlinkSync('private', given);
+    pass(1000);
+    expect((await ask(source, 'private/debian/linux')).kind).toBe('denied');
+    expect(warnings).toHaveLength(1);
+  });
+
+  it('trusts no file that takes the place of one that is not there yet', async () => {
+    const { base, root } = layOut();
+    const trustedRoots = new TrustedRoots({ folders: [join(base, 'later')] });
+    symlinkSync('../later', join(root, 'link'));
+    put(base, 'later', SECRET);
+    const { source, pass } = serve(root, { trustedRoots });
+    expect((await ask(source, 'link')).kind).toBe('denied');
+    rmSync(join(base, 'later'));
+    mkdirSync(join(base, 'later'));
+    put(base, 'later/x', 'mirrored');
+    pass(1000);
+    expect(await read(source, 'link/x')).toBe('mirrored');
   });
 
   it.runIf(process.platform === 'linux')('denies what the open descriptor shows to lie outside', async () => {
@@ -124,7 +171,10 @@ describe('Directory with trusted folders', () => {
           rmSync(join(base, folder, name), { force: true });
           symlinkSync(join(base, to), join(base, folder, name));
         }
-        const { source } = serve(root, { trustedRoots: [mirror], cache: new BufferCache({ maxBytes: 0 }) });
+        const { source } = serve(root, {
+          trustedRoots: new TrustedRoots({ folders: [mirror] }),
+          cache: new BufferCache({ maxBytes: 0 }),
+        });
         for (const name of names) {
           const answer = await ask(source, name.join('/'));
           if (answer.kind === 'content') served.add(text(answer));
