@@ -25,6 +25,8 @@ export interface ConfigFile {
   readonly values: Partial<Settings>;
   /** Where a key stands, as `FILE:LINE`. */
   where(key: string): string;
+  /** Where a value stands, and which: `FILE:LINE: routes[1].template`. */
+  origin(path: Path): string;
 }
 
 function field<T>(kind: ValueKind<T>) {
@@ -167,13 +169,15 @@ export function readConfig(file: string): ConfigFile {
   const lines = keyOffsets(document, at);
   const where = (key: string): string => at(lines.get(key) ?? 0);
 
+  const origin = (path: Path): string => `${at(offsetOf(document, path))}: ${escapeText(spell(path, 'config'), 60)}`;
+
   const plain = toPlain(document, shown);
   const checked = SCHEMA.safeParse(plain);
   if (!checked.success) {
     const mistakes = checked.error.issues.flatMap((issue) => mistakesIn(issue, plain));
     const placed = mistakes.map((one) => ({ ...one, offset: offsetOf(document, one.path) }));
     const first = placed.toSorted((a, b) => a.offset - b.offset)[0]!;
-    throw new UsageError(`${at(first.offset)}: ${escapeText(spell(first.path, 'config'), 60)}: ${first.text}`);
+    throw new UsageError(`${origin(first.path)}: ${first.text}`);
   }
   const values = checked.data as Partial<Settings>;
   const absolute = (path: string): string => resolve(dirname(file), path);
@@ -181,5 +185,5 @@ export function readConfig(file: string): ConfigFile {
     const path = values[key];
     return path === undefined ? [] : [[key, typeof path === 'string' ? absolute(path) : path.map(absolute)] as const];
   });
-  return { values: { ...values, ...Object.fromEntries(paths) }, where };
+  return { values: { ...values, ...Object.fromEntries(paths) }, where, origin };
 }

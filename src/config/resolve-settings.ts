@@ -1,10 +1,11 @@
 /** Flags over the config file over the defaults, and what they name looked at. Knows both origins, and how to name each. */
 import { statSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { readToken } from './api-token.ts';
 import { type ConfigFile, readConfig } from './config-file.ts';
 import { showValue } from '../text/escape.ts';
 import { errorCode } from '../text/error-text.ts';
+import { checkFile, checkRouteFiles } from './named-files.ts';
 import { defaultSettings, type Settings } from './settings.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -52,6 +53,8 @@ export function resolveSettings(flags: Flags, configFile: string | undefined): S
     );
   }
   const inventory = given.inventory === undefined ? undefined : resolve(given.inventory);
+  if (inventory !== undefined) checkFile(inventory, given.inventory!, () => originOf('inventory', '--inventory'));
+  if (config !== undefined) checkRouteFiles(given.routes, dirname(configFile!), (path) => config.origin(path));
   const trustedRoots = given.trustedRoots.map((directory) =>
     checkDirectory(directory, originOf('trustedRoots', '--trusted-roots')),
   );

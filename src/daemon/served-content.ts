@@ -95,11 +95,11 @@ export class ServedContent {
     this.#trustedRoots = new TrustedRoots({ folders: settings.trustedRoots, onWarning });
     // Before files: boot sets see every request, and learn from names who asks.
     const bootSets = this.#store?.serve(engine);
-    if (base !== undefined) {
-      await this.routes.start(renderConfig(settings, base), { bootSets, clock: engine.clock });
-    }
+    const hasRoutes = base !== undefined || settings.inventory !== undefined;
+    // Without a config file there is an inventory at most, and its path is absolute.
+    if (hasRoutes) await this.routes.start(renderConfig(settings, base ?? '/'), { bootSets, clock: engine.clock });
     return [
-      ...(base === undefined ? [] : [this.routes]),
+      ...(hasRoutes ? [this.routes] : []),
       ...(bootSets === undefined ? [] : [bootSets]),
       ...(settings.root === undefined ? [] : [this.#files(settings.root, engine)]),
     ];

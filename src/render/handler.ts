@@ -2,7 +2,7 @@
  * Functions of the user's that make a config, on a render thread: an ES module's default export, or its export called
  * `handler`. Many at a time; each with its own limit. Knows no routes.
  */
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { JobResult, Limits } from './jobs.ts';
 import { reasonOf } from './jobs.ts';
 import type { BootSetView, InventoryNode, Json, RenderRequest } from './types.ts';
@@ -25,8 +25,16 @@ export type Handler = (request: RenderRequest, context: HandlerContext) => Handl
 
 /** @throws Error in one line. */
 export async function importHandler(path: string): Promise<Handler> {
-  // oxlint-disable-next-line no-unsafe-type-assertion -- what the user's module exports is looked at below.
-  const module = (await import(pathToFileURL(path).href)) as Record<string, unknown>;
+  let module: Record<string, unknown>;
+  try {
+    // oxlint-disable-next-line no-unsafe-type-assertion -- what the user's module exports is looked at below.
+    module = (await import(pathToFileURL(path).href)) as Record<string, unknown>;
+  } catch (error) {
+    // Node.js says who imports it, which is of no use to anybody where that is this file.
+    const importer = ` imported from ${fileURLToPath(import.meta.url)}`;
+    if (!(error instanceof Error) || !error.message.includes(importer)) throw error;
+    throw new Error(error.message.replace(importer, ''), { cause: error });
+  }
   const handler = module['default'];
   if (typeof handler !== 'function') throw new Error('expected `export default async (request, context) => …`');
   return handler as Handler;

@@ -65,6 +65,22 @@ describe('reveille node', () => {
     ]);
   });
 
+  it('finds a node by its name where the inventory is given by a flag, without a config file', async () => {
+    const root = folder();
+    writeFileSync(join(root, 'grub.cfg'), '');
+    writeFileSync(join(root, 'nodes.yaml'), 'nodes:\n  - {name: front, address: 127.0.0.1, labels: {rack: "7"}}\n');
+    const flags = ['--inventory', join(root, 'nodes.yaml'), '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0'];
+    const server = new Reveille(['serve', root, ...flags]);
+    onTestFinished(() => void server.process.kill());
+    const [line] = await server.saying(/^\{.*"msg":"listening"\}$/m);
+    const { addresses, admin } = JSON.parse(line) as { addresses: string[]; admin: string };
+    await reveille('get', `tftp://${addresses[0]}/grub.cfg`, '--output', join(root, 'got'));
+    expect(await reveille('node', 'front', '--admin', admin)).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^front {2}127\.0\.0\.1 {2}(?:.* )?rack=7\n/) as string,
+    });
+  });
+
   it('says where to look when nothing is known of a node, with exit code 1', async () => {
     const { admin } = await visited();
     const { code, stdout } = await reveille('node', '52:54:00:00:00:99', '--admin', admin);

@@ -340,6 +340,34 @@ describe('the settings of a run', () => {
     );
   });
 
+  it('name the key and the place of a file that is not there', () => {
+    const root = folder();
+    const file = join(root, 'c.yaml');
+    const said = (text: string, flags: Parameters<typeof resolveSettings>[0] = {}): string => {
+      writeFileSync(file, text);
+      try {
+        resolveSettings(flags, file);
+        return 'nothing';
+      } catch (error) {
+        return (error as Error).message.replaceAll(`${root}/`, '');
+      }
+    };
+    const routes = 'root: .\nroutes:\n  - {match: a, empty: true}\n  - match: b\n';
+    mkdirSync(join(root, 'd'));
+    writeFileSync(join(root, 't'), '');
+    expect(said(`${routes}    template: t\ninventory: t\n`)).toBe('nothing');
+    expect(said(`${routes}    template: x.liquid\n`)).toBe(
+      'c.yaml:5: routes[2].template: expected a file, got "x.liquid" (ENOENT)',
+    );
+    expect(said(`${routes}    handler: d\n`)).toBe(
+      'c.yaml:5: routes[2].handler: expected a file, got "d" (a directory)',
+    );
+    expect(said('root: .\n\ninventory: x\n')).toBe('c.yaml:3: inventory: expected a file, got "x" (ENOENT)');
+    expect(said('root: .\ninventory: t\n', { inventory: join(root, 'y') })).toBe(
+      '--inventory: expected a file, got "y" (ENOENT)',
+    );
+  });
+
   it('take the token of the API from a file', () => {
     const root = folder();
     const file = join(root, 'token');

@@ -341,6 +341,12 @@ describe('a reload', () => {
       /^bad\.liquid: .*no\.liquid/,
     ],
     ['a template that is not there', {}, { match: 'a', template: 'no.liquid' }, /^no\.liquid: ENOENT/],
+    [
+      'a handler that is not there',
+      {},
+      { match: 'a', handler: 'no.mjs' },
+      /^no\.mjs: Error: Cannot find module '[^']*\/no\.mjs'$/,
+    ],
     ['a template elsewhere', {}, { match: 'a', template: '../no.liquid' }, /^route 1 \(a\): expected a file in/],
     [
       'a handler that does not parse',
