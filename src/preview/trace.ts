@@ -9,6 +9,7 @@ import { whenWhole } from '../content/when-whole.ts';
 import { attachShared } from '../bytes/shared-bytes.ts';
 import type { Explanation } from '../render/types.ts';
 import { escapeText } from '../text/escape.ts';
+import { counted } from '../text/figures.ts';
 import { isoTime } from '../text/iso-time.ts';
 
 export interface TraceParts {
@@ -153,12 +154,12 @@ function bootSetLines({ asked, version, reason, pin, file }: BootSetWay): string
     `boot sets   ${what}`,
     ...(version === undefined ? [] : [`version     ${version}${reason === undefined ? '' : `: ${WHY[reason]}`}`]),
     ...(pin === undefined ? [] : [`pin         ${pin.node}, boot began ${isoTime(pin.createdAt)}`]),
-    ...(file === undefined ? [] : [`blob        ${file.blob}, ${file.size} bytes`]),
+    ...(file === undefined ? [] : [`blob        ${file.blob}, ${counted(file.size, 'byte')}`]),
   ];
 }
 
 function endLine(end: End): string {
-  if (end.kind === 'content') return `answer      ${end.bytes.length} bytes, from ${end.from}`;
+  if (end.kind === 'content') return `answer      ${counted(end.bytes.length, 'byte')}, from ${end.from}`;
   if (end.kind === 'silence') return `answer      none, the client asks again: ${end.reason}`;
   return `answer      error ${end.code}: ${end.reason}`;
 }

@@ -5,6 +5,7 @@
 import type { InventoryNode, RouteTrial } from '../render/index.ts';
 import type { PreviewClient } from './preview-client.ts';
 import { escapeText } from '../text/escape.ts';
+import { counted } from '../text/figures.ts';
 import type { Preview } from './preview.ts';
 import type { Way } from './trace.ts';
 
@@ -82,7 +83,7 @@ function resultOf(trial: RouteTrial, { end }: Way): Pick<RouteReport, 'result' |
   const { verdict, detail = '' } = trial;
   if (verdict === 'failed') return { result: 'failed', detail };
   if (verdict === 'rewritten') return { result: 'ok', detail: `looks for ${detail}` };
-  if (end.kind === 'content') return { result: 'ok', detail: `${end.bytes.length} bytes` };
+  if (end.kind === 'content') return { result: 'ok', detail: counted(end.bytes.length, 'byte') };
   return { result: 'ok', detail: end.reason };
 }
 
@@ -96,6 +97,7 @@ async function tryRoute(
   if (kind === 'upstream') return { ...about, result: 'untried', detail: 'asks another server' };
   let tried = 0;
   let fitting = 0;
+  let isStrangerFitting = false;
   let fits: RouteReport | undefined;
   let last = 'no node has what the pattern captures';
   for (const node of candidates) {
@@ -112,7 +114,8 @@ async function tryRoute(
       // A handler or another server may do more than answer: once is enough.
       if (kind !== 'template' || report.result === 'failed') return report;
       fits ??= report;
-      fitting++;
+      if (node === undefined) isStrangerFitting = true;
+      else fitting++;
       continue;
     }
     const taker = way.routes?.routes.at(-1);
@@ -122,7 +125,9 @@ async function tryRoute(
         : `${name}: ${trial.verdict}${trial.detail === undefined ? '' : `, ${trial.detail}`}`;
   }
   if (fits === undefined) return { ...about, result: 'untried', detail: last };
-  return fitting === 1 ? fits : { ...fits, detail: `${fits.detail}; ${fitting} nodes tried` };
+  if (fitting === 0 || (fitting === 1 && !isStrangerFitting)) return fits;
+  const stranger = isStrangerFitting ? ' and an unknown one' : '';
+  return { ...fits, detail: `${fits.detail}; ${counted(fitting, 'node')}${stranger} tried` };
 }
 
 export async function validate(preview: Preview): Promise<Report> {
@@ -144,7 +149,7 @@ export async function validate(preview: Preview): Promise<Report> {
 
 export function reportToText(file: string, { valid, nodes, routes }: Report): string {
   const lines = [
-    `config      ${file}: ${routes.length} routes, ${nodes === null ? 'no inventory' : `${nodes} nodes`}`,
+    `config      ${file}: ${counted(routes.length, 'route')}, ${nodes === null ? 'no inventory' : counted(nodes, 'node')}`,
     ...routes.map(({ route, match, kind, result, name, node, detail }) => {
       const who = name === undefined ? '' : ` ${name}${node === undefined ? '' : ` for ${node}`}:`;
       return `route ${String(route).padEnd(5)} ${result.padEnd(8)} ${match} (${kind}):${who} ${detail}`;

@@ -57,3 +57,8 @@ export function formatShare(part: number, whole: number): string {
 export function formatMany(count: number, one: string, many = `${one}s`): string {
   return `${formatCount(count)} ${count === 1 ? one : many}`;
 }
+
+/** `1 node`, `2 nodes`. @param noun in the singular, of those that take an s. */
+export function counted(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
+}

@@ -96,6 +96,18 @@ describe('reveille validate', () => {
     expect(stdout).toMatch(/^route 2 {5}ok .* bytes; 2 nodes tried$/m);
   });
 
+  it('counts the nodes of the inventory, and tells one that it does not know from them', async () => {
+    const root = starter();
+    writeFileSync(
+      join(root, 'reveille.yaml'),
+      'inventory: nodes.yaml\nroutes:\n  - {match: "a/{mac}", template: t.liquid, unknown: true}\n',
+    );
+    writeFileSync(join(root, 't.liquid'), 'x');
+    const { stdout } = await reveille(root, 'validate');
+    expect(stdout).toMatch(/^config {6}reveille\.yaml: 1 route, 1 node$/m);
+    expect(stdout).toMatch(/: 1 byte; 1 node and an unknown one tried$/m);
+  });
+
   it('finds a template that fails for a node', async () => {
     const root = starter();
     writeFileSync(join(root, 'templates/ipxe.liquid'), '#!ipxe\n{{ vars.nowhere }}\n');
