@@ -108,6 +108,9 @@ export interface Settings {
   readonly hint: boolean | undefined;
 }
 
+/** Below 256 KiB no large file can be sent at all; a limit of a few of these would be a mistake as well. */
+const LEAST_MEMORY_BYTES = 2 ** 20;
+
 const DAY_MS = 24 * 3_600_000;
 
 export const SETTING_KINDS: { readonly [K in keyof Settings]: ValueKind<NonNullable<Settings[K]>> } = {
@@ -121,7 +124,7 @@ export const SETTING_KINDS: { readonly [K in keyof Settings]: ValueKind<NonNulla
   listenOnEachAddress: yesOrNo,
   answerBroadcast: yesOrNo,
   cacheBytes: size('a size such as 512MiB or 2GiB'),
-  memoryLimit: size('a size such as 512MiB or 2GiB'),
+  memoryLimit: size('a size of at least 1MiB, such as 512MiB or 2GiB', LEAST_MEMORY_BYTES),
   sessions: wholeNumber(1, 1_000_000),
   queue: wholeNumber(1, 10_000_000),
   clients: listOf('a network such as 192.0.2.0/24, or a list of at most 256', isNetwork, 256),

@@ -52,12 +52,13 @@ export function wholeNumber(least: number, most: number): ValueKind<number> {
   };
 }
 
-export function size(expected: string): ValueKind<number> {
+/** @param least in bytes. */
+export function size(expected: string, least = 0): ValueKind<number> {
   return {
     expected,
     read(value) {
       const text = textOf(value);
-      return text === undefined ? undefined : parseSize(text);
+      return text === undefined ? undefined : bounded(parseSize(text), least, Number.MAX_SAFE_INTEGER);
     },
   };
 }

@@ -340,6 +340,17 @@ describe('the settings of a run', () => {
     );
   });
 
+  it('hold no memory limit that would keep every file from being sent', () => {
+    const { memoryLimit } = SETTING_KINDS;
+    expect(['0', '1', '1023KiB', '1048575', '-1'].map((text) => memoryLimit.read(text))).toEqual(
+      Array.from({ length: 5 }, () => undefined),
+    );
+    expect(['1MiB', 1_048_576, '1GiB'].map((value) => memoryLimit.read(value))).toEqual([2 ** 20, 2 ** 20, 2 ** 30]);
+    expect(mistake('memoryLimit: 1\n')).toBe(
+      'c.yaml:1: memoryLimit: expected a size of at least 1MiB, such as 512MiB or 2GiB, got 1',
+    );
+  });
+
   it('name the key and the place of a file that is not there', () => {
     const root = folder();
     const file = join(root, 'c.yaml');
