@@ -2,7 +2,7 @@
 import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { PREVIEW_CLIENT_KEYS, type PreviewClient, checkPreviewClient } from '../preview/preview-client.ts';
-import { escapeJson, escapeText, showValue } from '../text/escape.ts';
+import { escapeJson, escapeText, printableText, showValue } from '../text/escape.ts';
 import type { CommandContext } from '../daemon/interrupts.ts';
 import { Preview } from '../preview/preview.ts';
 import { resolveSettings } from '../config/resolve-settings.ts';
@@ -43,7 +43,7 @@ async function withPreview<T>(
     preview = await Preview.open({ settings, base: dirname(resolve(flags.config)), client, onWarning: warn });
   } catch (error) {
     const isMistake = error instanceof Error && ['RenderConfigError', 'StoreError'].includes(error.name);
-    throw isMistake ? new UsageError(escapeText(error.message, 2000), { cause: error }) : error;
+    throw isMistake ? new UsageError(printableText(error.message, 2000), { cause: error }) : error;
   }
   try {
     return await work(preview);

@@ -8,7 +8,7 @@ import { startServer } from '../server/server.ts';
 import type { Address } from '../engine/types.ts';
 import type { Server, ServerOptions } from '../server/types.ts';
 import { formatAddress } from '../text/address-text.ts';
-import { escapeText } from '../text/escape.ts';
+import { escapeText, printableText } from '../text/escape.ts';
 import { errorCode, errorLine } from '../text/error-text.ts';
 import { firstFetch } from './first-fetch.ts';
 import { NetworkList } from '../boot-set/node/network-list.ts';
@@ -232,7 +232,7 @@ class ServerRun {
 
   #configWrong(error: unknown): ExitCode {
     this.#log.fatal('the config is wrong', error);
-    this.#options.stderr.write(`reveille: ${escapeText(errorLine(error), 2000)}\n`);
+    this.#options.stderr.write(`reveille: ${printableText(errorLine(error), 2000)}\n`);
     return EXIT.usage;
   }
 

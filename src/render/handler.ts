@@ -36,7 +36,7 @@ export async function importHandler(path: string): Promise<Handler> {
     throw new Error(error.message.replace(importer, ''), { cause: error });
   }
   const handler = module['default'];
-  if (typeof handler !== 'function') throw new Error('expected `export default async (request, context) => …`');
+  if (typeof handler !== 'function') throw new Error('expected `export default async (request, context) => ...`');
   return handler as Handler;
 }
 

@@ -44,7 +44,7 @@ function checkUpstream(url: string): void {
   const origin = /^https?:\/\/[^/?#{}@\s]+/.exec(url)?.[0];
   if (origin === undefined || !URL.canParse(url.replace(/[{}*]/g, ''))) {
     throw new Error(
-      `upstream: expected http://HOST/… without a user, captures after the host, got ${JSON.stringify(url)}`,
+      `upstream: expected http://HOST/PATH without a user, captures after the host, got ${JSON.stringify(url)}`,
     );
   }
 }

@@ -56,6 +56,16 @@ export function escapeJson(json: string): string {
   });
 }
 
+/**
+ * Text that operators wrote themselves, such as a line of a config, in one of ours: all that a terminal shows stays as it
+ * is written, backslashes too, so that they know it again. What could rewrite the screen, or end a line, becomes `\xNN`.
+ * What is longer than `most` characters is cut. Not for names from the wire: two that differ may be shown alike.
+ */
+export function printableText(text: string, most = MAX_SHOWN): string {
+  const shown = text.slice(0, most).replace(UNSAFE, escapeCharacter);
+  return text.length > most ? `${shown}...(+${text.length - most})` : shown;
+}
+
 /** Text of which letters of all scripts are shown, and what could rewrite the screen is a question mark. */
 export function safeText(text: string): string {
   return text.replace(UNSAFE, '?');

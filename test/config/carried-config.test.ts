@@ -155,13 +155,17 @@ describe('reveille init', () => {
     const top = folder();
     mkdirSync(join(top, 'root'));
     writeFileSync(join(top, 'tftpd-hpa'), DEBIAN.replace('/srv/tftp', join(top, 'root')));
-    writeFileSync(join(top, 'map'), 'r ^old/ new/\nr \x1b[2J b\n');
+    writeFileSync(join(top, 'map'), 'r ^old/ new/\nr \x1b[2J b\nr ^(x|y)\\.cfg$ bü/\\1\n');
     const args = ['init', 'made', '--from-tftpd-hpa', 'tftpd-hpa', '--map', 'map'];
     const made = await new Reveille(args, { cwd: top }).ended;
     expect(made).toMatchObject({ code: 0, stderr: '' });
     expect(made.stdout).toContain('map:2: r \\x1b[2J b: not carried over: ');
     expect(made.stdout).toMatch(/^Next: reveille validate --config made\/reveille\.yaml; /m);
     const config = join(top, 'made/reveille.yaml');
+    // As it was written: operators look for it.
+    const line = 'map:3: r ^(x|y)\\.cfg$ bü/\\1: not carried over: ';
+    expect(made.stdout).toContain(line);
+    expect(readFileSync(config, 'utf8')).toContain(`# - ${line}`);
     expect(readFileSync(config, 'utf8')).not.toContain('\x1b');
     const valid = await new Reveille(['validate', '--config', config]).ended;
     expect(valid).toMatchObject({ code: 0, stderr: '' });

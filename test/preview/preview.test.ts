@@ -130,6 +130,11 @@ describe('reveille validate', () => {
       /nodes\.yaml:2: /,
     ],
     [
+      'an upstream that is none',
+      (root) => writeFileSync(join(root, 'reveille.yaml'), 'routes:\n  - {match: a, upstream: "ftp://x/\\\\y"}\n'),
+      /^reveille: route 1 \(a\): upstream: expected http:\/\/HOST\/PATH without [^\n]*, got "ftp:\/\/x\/\\\\y"\n$/,
+    ],
+    [
       'a pattern that is none',
       (root) => writeFileSync(join(root, 'reveille.yaml'), 'routes:\n  - {match: "{macs}", empty: true}\n'),
       /reveille\.yaml:2: routes\[1\]\.match: expected one of \{mac\}/,

@@ -1,6 +1,6 @@
 import { assert as check, property, string, uint8Array } from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { escapeDeep, escapeText, showValue } from '../../src/text/escape.ts';
+import { escapeDeep, escapeText, printableText, showValue } from '../../src/text/escape.ts';
 
 describe('foreign text', () => {
   it.each([
@@ -49,6 +49,26 @@ describe('foreign text', () => {
     const loop: Record<string, unknown> = {};
     loop['self'] = loop;
     expect(JSON.stringify(escapeDeep(loop))).toBe('{"self":{"self":{"self":{"self":"..."}}}}');
+  });
+});
+
+describe('text that an operator wrote', () => {
+  it.each([
+    ['r ^(.*)\\.cfg$ bü/\\1', 'r ^(.*)\\.cfg$ bü/\\1'],
+    ['http://HOST/…', 'http://HOST/…'],
+    ['\x1b[2J\x9b\r\n\t', '\\x1b[2J\\x9b\\x0d\\x0a\\x09'],
+    ['a\u202eb\u2028\ufeff\ud800', 'a\\xe2\\x80\\xaeb\\xe2\\x80\\xa8\\xef\\xbb\\xbf\\xef\\xbf\\xbd'],
+  ])('%j is shown as %s', (text, shown) => {
+    expect(printableText(text)).toBe(shown);
+  });
+
+  it('moves no cursor and ends no line, whatever it is', () => {
+    check(
+      property(string({ unit: 'binary' }), (text) => {
+        expect(printableText(text)).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u);
+      }),
+    );
+    expect(printableText('x'.repeat(600))).toBe(`${'x'.repeat(512)}...(+88)`);
   });
 });
 
