@@ -61,7 +61,7 @@ function carriedBy({ fromTftpdHpa, map, fromDnsmasq }: InitFlags): CarriedConfig
   return readTftpdHpa(readText('--from-tftpd-hpa', fromTftpdHpa), {
     file: fromTftpdHpa,
     mapFile: map,
-    readMap: (file) => readText('--map', file),
+    readMap: (file, origin = '--map') => readText(origin, file),
   });
 }
 

@@ -11,7 +11,7 @@ const PLAIN_BLKSIZE = 512;
 
 /** Options without a counterpart, and why. */
 const WHY: Readonly<Record<string, string>> = {
-  'tftp-unique-root': 'a root of its own for each client',
+  'tftp-unique-root': 'a root of its own for each client (see {client}, its address, in rewrites of routes)',
   'tftp-secure': 'Reveille sends every file that its user may read, whoever owns it',
   'tftp-single-port': 'Reveille answers each transfer from a port of its own (see dataPorts)',
   interface: 'name the addresses of the interface under listen',
@@ -55,9 +55,11 @@ export function readDnsmasqConf(text: string, file: string): CarriedConfig {
     const { key, value } = option;
     const number = wholeNumber(value);
     const [first = '', second] = value.split(',');
-    if (key === 'tftp-root' && second !== undefined) remark(option, 'a root for one interface alone');
+    if (key === 'tftp-root' && second !== undefined)
+      remark(option, 'a root for one interface alone (see {interface} in rewrites of routes)');
     else if (key === 'tftp-root') settings['root'] = value;
     else if (key === 'enable-tftp' && value !== '') remark(option, 'name the addresses of the interface under listen');
+    else if (key === 'dhcp-leasefile' && value !== '') settings['leases'] = value;
     else if (key === 'tftp-lowercase') settings['caseInsensitive'] = true;
     else if (key === 'tftp-max' && number !== undefined) settings['sessions'] = number;
     else if (key === 'tftp-mtu' && number !== undefined) blksize = Math.min(blksize, number - HEADERS);

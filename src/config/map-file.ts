@@ -38,7 +38,8 @@ interface Form {
 
 /** Those of a pattern that take anything: what has more is none. */
 const MAX_CAPTURES = 2;
-const CAPTURE = /\{(?:path\*|name)\}/;
+/** What stands for text that is not known here. The last is of replacements alone. */
+const CAPTURE = /\{(?:path\*|name|client)\}/;
 /** Spellings that Reveille cleans before routes see a name: backslashes, drive letters, leading and doubled slashes. */
 const BUILT_IN: readonly (readonly [regex: RegExp, replacement: RegExp])[] = [
   [/^\\\\$/, /^\/$/],

@@ -81,15 +81,17 @@ export function parseMapRegex(regex: string, ignoreCase: boolean): MapPattern {
   return { tokens, groups, hasLooseDots };
 }
 
-/** Reads the replacement of the matched part: text, or a group by its number. @throws Unsupported */
+/** Reads the replacement of the matched part: text, in which `{client}` may stand, or a group by its number. @throws Unsupported */
 export function parseReplacement(replacement: string): readonly (string | number)[] {
   const parts: (string | number)[] = [];
   let change = (text: string): string => text;
   for (const [whole] of replacement.matchAll(/\\?./gsu)) {
     const escaped = whole.length > 1 ? whole.slice(1) : undefined;
+    if ('{}'.includes(escaped ?? whole)) throw new Unsupported('a brace');
     if (escaped === undefined) parts.push(change(whole));
     else if (/[0-9]/.test(escaped)) parts.push(Number(escaped));
-    else if (escaped === 'i' || escaped === 'x') throw new Unsupported(`${whole}: the address of the client`);
+    else if (escaped === 'i') parts.push('{client}');
+    else if (escaped === 'x') throw new Unsupported(`${whole}: the address of the client in hexadecimal digits`);
     else if (escaped === 'L') change = (text) => text.toLowerCase();
     else if (escaped === 'U') change = (text) => text.toUpperCase();
     else if (escaped === 'E') change = (text) => text;

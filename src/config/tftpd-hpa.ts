@@ -11,8 +11,8 @@ export interface TftpdOptions {
   readonly file: string;
   /** The map file, instead of that of the options. */
   readonly mapFile?: string | undefined;
-  /** @throws UsageError for a map file that can't be read. */
-  readonly readMap: (file: string) => string;
+  /** @param origin where the options name it; undefined: it is `mapFile`. @throws UsageError for one that can't be read. */
+  readonly readMap: (file: string, origin: string | undefined) => string;
 }
 
 /** Options of in.tftpd by their letters; `:` after those that have a value. */
@@ -59,6 +59,8 @@ function assignments(text: string): Map<string, { readonly value: string; readon
 
 interface Given {
   readonly letter: string;
+  /** As it is written, without its value: `-T`, `--retransmit`. */
+  readonly said: string;
   readonly value: string;
 }
 
@@ -77,18 +79,20 @@ function optionsOf(words: readonly string[]): {
     if (word.startsWith('--')) {
       const [name = '', value] = word.slice(2).split(/=(.*)/s);
       const [letter, withValue] = LONG[name] ?? '';
+      const said = `--${name}`;
       if (letter === undefined) unknown.push(word);
       else if (takesValue(letter) || withValue !== undefined)
-        given.push({ letter, value: value ?? waiting.shift() ?? '' });
-      else given.push({ letter, value: '' });
+        given.push({ letter, said, value: value ?? waiting.shift() ?? '' });
+      else given.push({ letter, said, value: '' });
     } else if (word.startsWith('-') && word.length > 1) {
       for (let at = 1; at < word.length; at++) {
         const letter = word[at]!;
-        if (letter === ':' || !LETTERS.includes(letter)) unknown.push(`-${letter}`);
+        const said = `-${letter}`;
+        if (letter === ':' || !LETTERS.includes(letter)) unknown.push(said);
         else if (takesValue(letter)) {
-          given.push({ letter, value: at + 1 < word.length ? word.slice(at + 1) : (waiting.shift() ?? '') });
+          given.push({ letter, said, value: at + 1 < word.length ? word.slice(at + 1) : (waiting.shift() ?? '') });
           break;
-        } else given.push({ letter, value: '' });
+        } else given.push({ letter, said, value: '' });
       }
     } else rest.push(word);
   }
@@ -111,10 +115,14 @@ export function readTftpdHpa(text: string, { file, mapFile, readMap }: TftpdOpti
   const remarks: string[] = [];
   const key = said.has('TFTP_OPTIONS') || said.has('TFTP_DIRECTORY') ? 'TFTP_OPTIONS' : 'OPTIONS';
   const { value = '', line = 1 } = said.get(key) ?? {};
-  const remark = (option: string, why: string): void =>
-    void remarks.push(`${file}:${line}: ${option}: not carried over: ${why}`);
+  const remark = (option: string, why: string): void => {
+    const told = `${file}:${line}: ${option}: not carried over: ${why}`;
+    if (!remarks.includes(told)) remarks.push(told);
+  };
   const { given, rest, unknown } = optionsOf(value.split(/\s+/).filter((word) => word !== ''));
   const last = (letter: string): string | undefined => given.findLast((one) => one.letter === letter)?.value;
+  // Under whatever name it was given first.
+  const firstOf = (letter: string): string => given.find((one) => one.letter === letter)!.said;
   const folders = [...(said.get('TFTP_DIRECTORY')?.value.split(/\s+/) ?? []), ...rest].filter((word) => word !== '');
   const [root] = folders;
   if (root === undefined) throw new UsageError(`${file}: expected TFTP_DIRECTORY="DIR", got none`);
@@ -123,7 +131,7 @@ export function readTftpdHpa(text: string, { file, mapFile, readMap }: TftpdOpti
   for (const more of folders.slice(1)) remark(more, 'Reveille has one root');
   for (const { letter, value: name } of given) {
     if (letter === 'r' && !REFUSED_ANYWAY.has(name)) remark(`--refuse ${name}`, 'Reveille grants what it knows');
-    else if (WHY[letter] !== undefined) remark(`-${letter}`, WHY[letter]);
+    else if (WHY[letter] !== undefined) remark(firstOf(letter), WHY[letter]);
   }
   if (last('p') === undefined) {
     remarks.push(
@@ -140,7 +148,8 @@ export function readTftpdHpa(text: string, { file, mapFile, readMap }: TftpdOpti
   // Without -s names are absolute, and the folder is what they may begin with.
   const prefix = last('s') === undefined ? root.replace(/\/+$/, '') : undefined;
   const map = mapFile ?? last('m');
-  const rules: MapRules = readMapFile(map === undefined ? '' : readMap(map), { file: map ?? file, prefix });
+  const mapOrigin = mapFile === undefined && map !== undefined ? `${file}:${line}: ${firstOf('m')}` : undefined;
+  const rules: MapRules = readMapFile(map === undefined ? '' : readMap(map, mapOrigin), { file: map ?? file, prefix });
   if (rules.routes.length > 0 && map !== undefined) {
     remarks.push(
       `${map}: a rule for names with a slash in front is for those without one too, and the other way round`,

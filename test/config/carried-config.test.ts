@@ -44,7 +44,7 @@ describe('the config made from /etc/default/tftpd-hpa', () => {
 
   it('has what options say, in every spelling', () => {
     const options =
-      '-4 -csp --blocksize 1468 -R49152:49999 --map-file=/etc/m -r timeout --verbose -T 500000 --refuse=tsize';
+      '-4 -csp --create --blocksize 1468 -R49152:49999 --map-file=/etc/m -r timeout --verbose -T 500000 --refuse=tsize';
     const text = DEBIAN.replace('--secure', options).replace(':69', '192.0.2.1:1069');
     const config = tftpd(text, 'r ^a$ b\nr c d\n');
     expect(taken(config)).toEqual({
@@ -64,6 +64,30 @@ describe('the config made from /etc/default/tftpd-hpa', () => {
     expect(carriedYaml(config)).toContain(
       '# - /etc/m:2: r c d: not carried over: it is for a place anywhere in a name\n',
     );
+  });
+
+  it('names options as they are written, and the map file with the line that names it', () => {
+    const text = DEBIAN.replace('--secure', '-s --retransmit 500000 --create -c -m /etc/m');
+    const origins: unknown[] = [];
+    const readMap = (file: string, origin: string | undefined): string => {
+      origins.push([file, origin]);
+      return 'r ^own/(.*)$ \\i/\\1\nr ^hex/ \\x/\nr ^a$ {client}\n';
+    };
+    const { remarks, routes } = readTftpdHpa(text, { file: 'f', readMap });
+    expect(remarks.filter((remark) => remark.startsWith('f:6:'))).toEqual([
+      'f:6: --retransmit: not carried over: Reveille finds the time to a resend by itself',
+      'f:6: --create: not carried over: uploads: Reveille only sends files',
+    ]);
+    expect(routes).toEqual([{ match: 'own/{path*}', rewrite: '{client}/{path*}' }]);
+    expect(remarks).toContain(
+      '/etc/m:2: r ^hex/ \\x/: not carried over: \\x: the address of the client in hexadecimal digits',
+    );
+    expect(remarks).toContain('/etc/m:3: r ^a$ {client}: not carried over: a brace');
+    readTftpdHpa(text, { file: 'f', mapFile: 'own', readMap });
+    expect(origins).toEqual([
+      ['/etc/m', 'f:6: -m'],
+      ['own', undefined],
+    ]);
   });
 
   it.each([
@@ -96,6 +120,7 @@ const DNSMASQ = `# DHCP and TFTP
 interface=eth1            # the racks
 dhcp-range=192.0.2.100,192.0.2.199
 enable-tftp
+dhcp-leasefile=/var/lib/misc/racks.leases
 tftp-root=/srv/tftp/
 tftp-lowercase
 tftp-max=400
@@ -115,6 +140,7 @@ describe('the config made from dnsmasq.conf', () => {
     const config = readDnsmasqConf(DNSMASQ.replace('tftp-no-blocksize\n', ''), 'd');
     expect(taken(config)).toEqual({
       root: '/srv/tftp',
+      leases: '/var/lib/misc/racks.leases',
       caseInsensitive: true,
       sessions: 400,
       dataPorts: { from: 49_152, to: 49_999 },
@@ -132,12 +158,12 @@ describe('the config made from dnsmasq.conf', () => {
     expect(taken(config)).toMatchObject({ maxBlksize: [{ network: undefined, blksize: 512 }] });
     expect(config.remarks).toEqual([
       'd:2: interface=eth1: not carried over: name the addresses of the interface under listen',
-      'd:11: listen-address=host: not carried over: expected an address in numbers',
-      'd:12: tftp-secure: not carried over: Reveille sends every file that its user may read, whoever owns it',
-      'd:13: tftp-unique-root=mac: not carried over: a root of its own for each client',
-      'd:14: tftp-single-port: not carried over: Reveille answers each transfer from a port of its own (see dataPorts)',
-      'd:15: tftp-no-blocksize: not carried over: the option is granted, with blocks of 512 bytes at most',
-      'd:16: tftp-root=/srv/other,eth2: not carried over: a root for one interface alone',
+      'd:12: listen-address=host: not carried over: expected an address in numbers',
+      'd:13: tftp-secure: not carried over: Reveille sends every file that its user may read, whoever owns it',
+      'd:14: tftp-unique-root=mac: not carried over: a root of its own for each client (see {client}, its address, in rewrites of routes)',
+      'd:15: tftp-single-port: not carried over: Reveille answers each transfer from a port of its own (see dataPorts)',
+      'd:16: tftp-no-blocksize: not carried over: the option is granted, with blocks of 512 bytes at most',
+      'd:17: tftp-root=/srv/other,eth2: not carried over: a root for one interface alone (see {interface} in rewrites of routes)',
       'd: take enable-tftp out of it: only one program can have the port',
     ]);
   });
@@ -171,6 +197,13 @@ describe('reveille init', () => {
     expect(valid).toMatchObject({ code: 0, stderr: '' });
     // Nothing is overwritten.
     expect((await new Reveille(args, { cwd: top }).ended).code).toBe(2);
+  });
+
+  it('says which line names a map file that is not there', async () => {
+    const top = folder();
+    writeFileSync(join(top, 'f'), DEBIAN.replace('--secure', '--secure --map-file /nowhere/map'));
+    const { code, stderr } = await new Reveille(['init', '--from-tftpd-hpa', 'f'], { cwd: top }).ended;
+    expect([code, stderr]).toEqual([2, 'reveille: f:6: --map-file: expected a file, got "/nowhere/map" (ENOENT)\n']);
   });
 
   it.each([

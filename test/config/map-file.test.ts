@@ -185,7 +185,7 @@ describe('rules of a map file that carry over', () => {
     ['r ^(a|b)/ c/', 'alternatives (write a rule for each)'],
     ['r ^[0-9]+$ x', 'a set of characters'],
     ['ri ^A b', 'i: letters of either case (see caseInsensitive)'],
-    ['r ^a$ \\x', '\\x: the address of the client'],
+    ['r ^a$ \\x', '\\x: the address of the client in hexadecimal digits'],
     ['r ^a(.*)$ \\L\\1', '\\L or \\U of what was matched'],
     ['r ^a* b', 'a*: a repetition'],
     ['r ^a$ ../b', 'it leads out of the root by ..'],
