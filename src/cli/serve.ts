@@ -2,13 +2,13 @@
 import { createRequire } from 'node:module';
 import type { Command } from 'commander';
 import type { Address } from '../engine/types.ts';
-import { flag } from '../config/flag.ts';
+import { flag, repeatedFlag } from '../config/flag.ts';
 import { tuneHeaps } from '../daemon/heap.ts';
 import type { CommandContext } from '../daemon/interrupts.ts';
 import type { Flags } from '../config/resolve-settings.ts';
 import { defaultWorkers, SETTING_KINDS as KINDS } from '../config/settings.ts';
 import type { ExitCode } from '../config/usage-error.ts';
-import { oneAddress, type ValueKind } from '../config/value-kind.ts';
+import { oneAddress } from '../config/value-kind.ts';
 import { oneByOne } from '../load/one-by-one.ts';
 
 const require = createRequire(import.meta.url);
@@ -26,11 +26,6 @@ type ServeFlags = Flags & { readonly config?: string };
 
 function addAddress(text: string, before: readonly Address[] = []): readonly Address[] {
   return [...before, flag('--listen', oneAddress)(text)];
-}
-
-/** For flags that are repeated. */
-function addTo<T>(name: string, kind: ValueKind<readonly T[]>): (text: string, before?: readonly T[]) => readonly T[] {
-  return (text, before = []) => [...before, ...flag(name, kind)(text)];
 }
 
 /** Adds the command. @param done gets its exit code. */
@@ -72,7 +67,7 @@ export function addServe(program: Command, context: CommandContext, done: (code:
     .option(
       '--clients <CIDR>',
       'network whose addresses may ask, repeatable (default: all)',
-      addTo('--clients', KINDS.clients),
+      repeatedFlag('--clients', KINDS.clients),
     )
     .option(
       '--half-open <N>',
@@ -122,14 +117,14 @@ export function addServe(program: Command, context: CommandContext, done: (code:
     .option(
       '--max-blksize <N>',
       "largest block granted; CIDR=N for a network, repeatable (default: by the route's MTU)",
-      addTo('--max-blksize', KINDS.maxBlksize),
+      repeatedFlag('--max-blksize', KINDS.maxBlksize),
     )
     .option('--acknowledge-timeout', "grant the timeout option, at the price of the server's own timing")
     .option('--case-insensitive', 'find boot/x when BOOT/X is asked for')
     .option(
       '--trusted-roots <DIR>',
       'folder that links in ROOT may lead into, repeatable (default: none)',
-      addTo('--trusted-roots', KINDS.trustedRoots),
+      repeatedFlag('--trusted-roots', KINDS.trustedRoots),
     )
     .option('--immutable', 'files are replaced, never changed in place: map them instead of copying')
     .option(
@@ -146,12 +141,12 @@ export function addServe(program: Command, context: CommandContext, done: (code:
     .option(
       '--stage-zero <PATTERN>',
       'names that a boot begins with, repeatable (default: loaders and configs)',
-      addTo('--stage-zero', KINDS.stageZero),
+      repeatedFlag('--stage-zero', KINDS.stageZero),
     )
     .option(
       '--shared-networks <CIDR>',
       'network whose addresses stand for many nodes, repeatable',
-      addTo('--shared-networks', KINDS.sharedNetworks),
+      repeatedFlag('--shared-networks', KINDS.sharedNetworks),
     )
     .option('--leases <FILE>', "a DHCP server's leases (dnsmasq, or Kea's memfile)", flag('--leases', KINDS.leases))
     .option('--prefetch', 'read current versions before they are asked for (default)')

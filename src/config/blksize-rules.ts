@@ -1,9 +1,10 @@
 /**
  * `maxBlksize`: a number for all clients, and numbers for networks. Knows how they are written; not who goes by them.
  */
-import { isNetwork } from '../boot-set/node/network-list.ts';
+import { readNetwork } from '../boot-set/node/network-list.ts';
 import { MAX_BLKSIZE, MIN_BLKSIZE } from '../protocol/negotiate.ts';
-import { type ValueKind, wholeNumber } from './value-kind.ts';
+import { showValue } from '../text/escape.ts';
+import { elementsOf, type Mistake, networkMistake, type ValueKind, wholeNumber } from './value-kind.ts';
 
 /** Each request with a blksize is compared with all of them. */
 const MAX_RULES = 64;
@@ -17,21 +18,47 @@ export interface BlksizeRule {
 
 const blksizes = wholeNumber(MIN_BLKSIZE, MAX_BLKSIZE);
 
-function readRule(value: unknown): BlksizeRule | undefined {
+const EXPECTED = `a blksize from ${MIN_BLKSIZE} to ${MAX_BLKSIZE}, NETWORK=BLKSIZE such as 192.0.2.0/24=1228, or a list of at most ${MAX_RULES}`;
+
+function isMistake(read: BlksizeRule | Mistake): read is Mistake {
+  return 'expected' in read;
+}
+
+function readRule(value: unknown): BlksizeRule | Mistake {
   const match = typeof value === 'string' ? /^([^=]*)=([^=]*)$/.exec(value) : null;
   const network = match?.[1];
   const blksize = blksizes.read(match === null ? value : match[2]);
-  return blksize === undefined || (network !== undefined && !isNetwork(network)) ? undefined : { network, blksize };
+  if (blksize === undefined) return { expected: EXPECTED, got: showValue(value) };
+  return (network === undefined ? undefined : networkMistake(network, EXPECTED)) ?? { network, blksize };
+}
+
+/** All rules, or the first thing that is wrong. */
+function readRules(value: unknown): readonly BlksizeRule[] | Mistake {
+  const rules: BlksizeRule[] = [];
+  const seen = new Set<string | undefined>();
+  for (const element of elementsOf(value)) {
+    const rule = readRule(element);
+    if (isMistake(rule)) return rule;
+    const network = rule.network === undefined ? undefined : readNetwork(rule.network)!.network;
+    if (seen.has(network)) {
+      const expected = network === undefined ? 'one blksize without a network' : 'each network once';
+      return { expected, got: `${network === undefined ? 'another' : 'one again'}: ${showValue(element)}` };
+    }
+    seen.add(network);
+    rules.push(rule);
+  }
+  return rules.length > MAX_RULES ? { expected: EXPECTED, got: `a list of ${rules.length}` } : rules;
 }
 
 /** `1428`, `192.0.2.0/24=1228`, or a list of them that names no network twice. */
 export const blksizeRules: ValueKind<readonly BlksizeRule[]> = {
-  expected: `a blksize from ${MIN_BLKSIZE} to ${MAX_BLKSIZE}, NETWORK=BLKSIZE such as 192.0.2.0/24=1228, or a list of at most ${MAX_RULES}`,
+  expected: EXPECTED,
   read(value) {
-    const list: unknown[] = Array.isArray(value) ? value : [value];
-    const rules = list.map(readRule).filter((rule) => rule !== undefined);
-    const networks = new Set(rules.map(({ network }) => network));
-    const isWhole = rules.length === list.length && networks.size === list.length;
-    return isWhole && rules.length <= MAX_RULES ? rules : undefined;
+    const rules = readRules(value);
+    return 'expected' in rules ? undefined : rules;
+  },
+  mistake(value) {
+    const rules = readRules(value);
+    return 'expected' in rules ? rules : undefined;
   },
 };

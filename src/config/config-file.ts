@@ -13,7 +13,7 @@ import { closestWord } from '../text/closest-word.ts';
 import { ROUTE_KEYS, ROUTES } from './route-list.ts';
 import { SETTING_KINDS, type Settings } from './settings.ts';
 import { UsageError } from './usage-error.ts';
-import type { ValueKind } from './value-kind.ts';
+import { mistakeIn, type ValueKind } from './value-kind.ts';
 
 /** Far more than any config needs; parsing what is larger would cost memory for a mistake. */
 const MAX_CONFIG_CHARACTERS = 2 ** 20;
@@ -33,7 +33,8 @@ function field<T>(kind: ValueKind<T>) {
   return z.unknown().transform((value, context): T => {
     const read = kind.read(value);
     if (read !== undefined) return read;
-    context.addIssue({ code: 'custom', message: kind.expected });
+    const { expected, got } = mistakeIn(kind, value);
+    context.addIssue({ code: 'custom', message: expected, params: { got } });
     return z.NEVER;
   });
 }

@@ -1,13 +1,24 @@
 /** A flag's value, read by its kind; what is wrong becomes one line that names the flag. */
-import { showValue } from '../text/escape.ts';
 import { UsageError } from './usage-error.ts';
-import type { ValueKind } from './value-kind.ts';
+import { mistakeIn, type ValueKind } from './value-kind.ts';
 
 /** @returns a parser for commander, which lets a UsageError through. */
 export function flag<T>(name: string, kind: ValueKind<T>): (text: string) => T {
+  return (text) => readFlag(name, kind, text);
+}
+
+/** @returns a parser for a flag that may be repeated: what it has been given so far is one list. */
+export function repeatedFlag<T>(name: string, kind: ValueKind<T>): (text: string) => T {
+  const words: string[] = [];
   return (text) => {
-    const value = kind.read(text);
-    if (value === undefined) throw new UsageError(`${name}: expected ${kind.expected}, got ${showValue(text)}`);
-    return value;
+    words.push(text);
+    return readFlag(name, kind, words.length === 1 ? text : words);
   };
+}
+
+function readFlag<T>(name: string, kind: ValueKind<T>, given: unknown): T {
+  const value = kind.read(given);
+  if (value !== undefined) return value;
+  const { expected, got } = mistakeIn(kind, given);
+  throw new UsageError(`${name}: expected ${expected}, got ${got}`);
 }

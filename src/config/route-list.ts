@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { parsePattern } from '../render/pattern.ts';
 import { FAILURE_POLICIES, ROUTE_KINDS, type RouteConfig } from '../render/types.ts';
 import { showValue } from '../text/escape.ts';
-import { duration, size, textOf, type ValueKind } from './value-kind.ts';
+import { duration, mistakeIn, size, textOf, type ValueKind } from './value-kind.ts';
 
 /** Each request passes them one by one until one takes it. */
 const MAX_ROUTES = 1024;
@@ -22,7 +22,8 @@ function kind<T>(of: ValueKind<T>): z.ZodType<T> {
   return z.unknown().transform((value, context): T => {
     const read = of.read(value);
     if (read !== undefined) return read;
-    context.addIssue({ code: 'custom', message: of.expected });
+    const { expected, got } = mistakeIn(of, value);
+    context.addIssue({ code: 'custom', message: expected, params: { got } });
     return z.NEVER;
   });
 }

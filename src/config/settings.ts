@@ -4,7 +4,6 @@
  */
 import { availableParallelism, totalmem } from 'node:os';
 import type { Address } from '../engine/types.ts';
-import { isNetwork } from '../boot-set/node/network-list.ts';
 import type { RouteConfig } from '../render/types.ts';
 import { type BlksizeRule, blksizeRules } from './blksize-rules.ts';
 import { routeList } from './route-list.ts';
@@ -14,6 +13,7 @@ import {
   directory,
   duration,
   listOf,
+  networks,
   oneOf,
   path,
   portRange,
@@ -127,7 +127,7 @@ export const SETTING_KINDS: { readonly [K in keyof Settings]: ValueKind<NonNulla
   memoryLimit: size('a size of at least 1MiB, such as 512MiB or 2GiB', LEAST_MEMORY_BYTES),
   sessions: wholeNumber(1, 1_000_000),
   queue: wholeNumber(1, 10_000_000),
-  clients: listOf('a network such as 192.0.2.0/24, or a list of at most 256', isNetwork, 256),
+  clients: networks(256),
   halfOpen: wholeNumber(1, 1_000_000),
   halfOpenPerNetwork: wholeNumber(1, 1_000_000),
   halfOpenPerAddress: wholeNumber(1, 1_000_000),
@@ -150,7 +150,7 @@ export const SETTING_KINDS: { readonly [K in keyof Settings]: ValueKind<NonNulla
     (word) => /^[^\s/][^\0]{0,255}$/.test(word),
     256,
   ),
-  sharedNetworks: listOf('a network such as 192.0.2.0/24, or a list of at most 256', isNetwork, 256),
+  sharedNetworks: networks(256),
   leases: path('a file'),
   prefetch: yesOrNo,
   gcEvery: duration(0, DAY_MS, 'a duration of at most 24h, such as 10m, or 0'),

@@ -3,13 +3,42 @@
  * neither the settings nor where a value was written.
  */
 import type { Address } from '../engine/types.ts';
+import { readNetwork } from '../boot-set/node/network-list.ts';
 import { parseAddress } from '../text/address-text.ts';
+import { showValue } from '../text/escape.ts';
+
+/** What is wrong: `expected …, got …`. */
+export interface Mistake {
+  readonly expected: string;
+  readonly got: string;
+}
 
 export interface ValueKind<T> {
   /** Completes the sentence "expected …". */
   readonly expected: string;
   /** @param value a string from the command line, or whatever YAML made of it. @returns undefined when it is wrong. */
   read(value: unknown): T | undefined;
+  /** @returns what is wrong in a value that read() turned down, where there is more to say than `expected`. */
+  mistake?(value: unknown): Mistake | undefined;
+}
+
+/** @param value one that its kind has turned down. */
+export function mistakeIn<T>(kind: ValueKind<T>, value: unknown): Mistake {
+  return kind.mistake?.(value) ?? { expected: kind.expected, got: showValue(value) };
+}
+
+/** The elements of a value that may be one or a list of them. */
+export function elementsOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [value];
+}
+
+/** The first wrong element of a list. @param wrong what is wrong with an element; undefined: nothing. */
+function wrongElement(value: unknown, wrong: (element: unknown) => Mistake | undefined): Mistake | undefined {
+  for (const element of elementsOf(value)) {
+    const mistake = wrong(element);
+    if (mistake !== undefined) return mistake;
+  }
+  return undefined;
 }
 
 const SIZE_UNITS: Readonly<Record<string, number>> = { '': 1, B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
@@ -123,14 +152,39 @@ export function listOf(
   passes: (word: string) => boolean,
   most: number,
 ): ValueKind<readonly string[]> {
+  const isWord = (element: unknown): boolean => {
+    const word = textOf(element);
+    return word !== undefined && passes(word);
+  };
   return {
     expected,
     read(value) {
-      const list = (Array.isArray(value) ? value : [value]).map(textOf);
-      const words = list.filter((word): word is string => word !== undefined && passes(word));
-      return words.length === list.length && words.length <= most ? words : undefined;
+      const list = elementsOf(value);
+      return list.length <= most && list.every(isWord) ? list.map((element) => textOf(element)!) : undefined;
     },
+    mistake: (value) =>
+      wrongElement(value, (element) => (isWord(element) ? undefined : { expected, got: showValue(element) })),
   };
+}
+
+/** What is wrong with a network; undefined: nothing. An address in it, with its length, may be meant as either. */
+export function networkMistake(text: string | undefined, expected: string): Mistake | undefined {
+  const read = text === undefined ? undefined : readNetwork(text);
+  if (read?.hasHostBits === false) return undefined;
+  const alone = text?.split('/', 1)[0];
+  return {
+    expected: read === undefined ? expected : `the network ${read.network} or the address ${alone}`,
+    got: showValue(text),
+  };
+}
+
+/** Networks and addresses, one or a list of them. @param most how many there may be. */
+export function networks(most: number): ValueKind<readonly string[]> {
+  const expected = `a network such as 192.0.2.0/24, or a list of at most ${most}`;
+  const wrong = (element: unknown): Mistake | undefined =>
+    textOf(element) === undefined ? { expected, got: showValue(element) } : networkMistake(textOf(element), expected);
+  const list = listOf(expected, (word) => networkMistake(word, expected) === undefined, most);
+  return { ...list, mistake: (value) => wrongElement(value, wrong) };
 }
 
 function address(value: unknown): Address | undefined {
@@ -146,9 +200,13 @@ export const oneAddress: ValueKind<Address> = {
 export const addresses: ValueKind<readonly Address[]> = {
   expected: 'ADDR:PORT such as "0.0.0.0:69" or "[::]:69", or a list of them',
   read(value) {
-    const list = (Array.isArray(value) ? value : [value]).map(address);
+    const list = elementsOf(value).map(address);
     return list.length > 0 && list.every((item) => item !== undefined) ? list : undefined;
   },
+  mistake: (value) =>
+    wrongElement(value, (element) =>
+      address(element) === undefined ? { expected: addresses.expected, got: showValue(element) } : undefined,
+    ),
 };
 
 export const addressOrOff: ValueKind<Address | false> = {

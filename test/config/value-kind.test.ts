@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { formatAddress, parseAddress } from '../../src/text/address-text.ts';
 import { closestWord } from '../../src/text/closest-word.ts';
+import { readNetwork } from '../../src/boot-set/node/network-list.ts';
+import { repeatedFlag } from '../../src/config/flag.ts';
 import { SETTING_KINDS } from '../../src/config/settings.ts';
 import { addresses, parseDuration, parseSize, portRange } from '../../src/config/value-kind.ts';
 
@@ -116,6 +118,37 @@ describe('blksizes for clients', () => {
     ['one too many', Array.from({ length: 65 }, (_, index) => `10.0.${index}.0/24=1228`)],
   ])('are not: %s', (_what, value) => {
     expect(SETTING_KINDS.maxBlksize.read(value)).toBeUndefined();
+  });
+});
+
+describe('networks', () => {
+  it.each([
+    ['192.0.2.0/24', '192.0.2.0/24', false],
+    ['192.0.2.129/25', '192.0.2.128/25', true],
+    ['192.0.2.7', '192.0.2.7/32', false],
+    ['0.0.0.0/0', '0.0.0.0/0', false],
+    ['2001:DB8::/32', '2001:db8::/32', false],
+    ['2001:db8:0:ffff::1/49', '2001:db8:0:8000::/49', true],
+    ['::ffff:192.0.2.1/120', '::ffff:192.0.2.0/120', true],
+    ['::1', '::1/128', false],
+  ])('are read from %s', (text, network, hasHostBits) => {
+    expect(readNetwork(text)).toEqual({ network, hasHostBits });
+  });
+
+  it.each(['', 'foo', '192.0.2.0/33', '192.0.2.0/', '::/129', 'fe80::1%lo', '192.0.2.0/24/24'])(
+    'are not %j',
+    (text) => {
+      expect(readNetwork(text)).toBeUndefined();
+    },
+  );
+
+  it('are one list, however often the flag is given', () => {
+    const parse = repeatedFlag('--max-blksize', SETTING_KINDS.maxBlksize);
+    parse('1468');
+    expect(parse('192.0.2.0/24=512')).toHaveLength(2);
+    expect(() => parse('192.0.2.0/24=600')).toThrow(
+      '--max-blksize: expected each network once, got one again: "192.0.2.0/24=600"',
+    );
   });
 });
 

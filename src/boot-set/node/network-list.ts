@@ -1,5 +1,5 @@
 /** Networks whose addresses stand for many nodes at once. Knows CIDR notation and nothing of pins. */
-import { BlockList, isIP } from 'node:net';
+import { BlockList, isIP, SocketAddress } from 'node:net';
 
 /** `192.0.2.0/24`, `2001:db8::/32` or one address. @returns undefined for what is no network. */
 function parseNetwork(text: string): { address: string; bits: number; family: 'ipv4' | 'ipv6' } | undefined {
@@ -12,15 +12,48 @@ function parseNetwork(text: string): { address: string; bits: number; family: 'i
   return bits > most ? undefined : { address: address!, bits, family: version === 4 ? 'ipv4' : 'ipv6' };
 }
 
-export function isNetwork(text: string): boolean {
-  return parseNetwork(text) !== undefined;
+/** The 16-bit groups of an IPv6 address, the bytes of an IPv4 address. @param address without a zone. */
+function partsOf(address: string, family: 'ipv4' | 'ipv6'): number[] {
+  if (family === 'ipv4') return address.split('.').map(Number);
+  const groups = (text: string): number[] =>
+    (text === '' ? [] : text.split(':')).flatMap((group) => {
+      if (!group.includes('.')) return [Number.parseInt(group, 16)];
+      const [a = 0, b = 0, c = 0, d = 0] = partsOf(group, 'ipv4');
+      return [a * 256 + b, c * 256 + d];
+    });
+  const [front = '', back] = address.split('::');
+  const [first, last] = [groups(front), groups(back ?? '')];
+  return [...first, ...Array.from({ length: 8 - first.length - last.length }, () => 0), ...last];
+}
+
+/**
+ * Reads a network, or one address.
+ *
+ * @returns the network in its usual spelling, with its length, and whether what was given has bits behind that length: an
+ *   address in the network rather than the network. undefined for what is neither.
+ */
+export function readNetwork(text: string): { readonly network: string; readonly hasHostBits: boolean } | undefined {
+  const parsed = parseNetwork(text);
+  if (parsed === undefined || parsed.address.includes('%')) return undefined;
+  const { address, bits, family } = parsed;
+  const width = family === 'ipv4' ? 8 : 16;
+  const parts = partsOf(address, family);
+  const masked = parts.map((part, index) => {
+    const free = 2 ** Math.min(width, Math.max(0, (index + 1) * width - bits));
+    return part - (part % free);
+  });
+  const joined = family === 'ipv4' ? masked.join('.') : masked.map((part) => part.toString(16)).join(':');
+  return {
+    network: `${new SocketAddress({ address: joined, family }).address}/${bits}`,
+    hasHostBits: masked.some((part, index) => part !== parts[index]),
+  };
 }
 
 export class NetworkList {
   readonly #list = new BlockList();
   readonly #isEmpty: boolean;
 
-  /** @throws RangeError for what isNetwork turns down. */
+  /** @param networks or addresses in them, with the network's length. @throws RangeError for what is neither. */
   constructor(networks: readonly string[]) {
     this.#isEmpty = networks.length === 0;
     for (const text of networks) {
