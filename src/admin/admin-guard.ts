@@ -104,7 +104,7 @@ export class AdminGuard {
     const isHere = this.#isLoopback && isLoopbackHost(context.req.header('host') ?? '');
     if (isHere && context.req.header('sec-fetch-site') !== 'cross-site') return undefined;
     if (this.#expected !== undefined) return this.refusal(context);
-    const error = 'nodes are told of to this machine alone, or to who has the token: set apiToken or apiTokenFile';
+    const error = 'only from a loopback address, or with the token: set apiToken or apiTokenFile';
     return context.json({ error }, 403);
   }
 }

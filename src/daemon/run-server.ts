@@ -27,6 +27,8 @@ import { isReadByAll } from '../config/api-token.ts';
 import type { Settings } from '../config/settings.ts';
 import { EXIT, type ExitCode } from '../config/usage-error.ts';
 
+const ADMIN = 'cannot start the admin address';
+
 /** A fault that comes again and again is told so often. */
 const MAX_FAULTS_TOLD = 10;
 const NOT_STARTED: Reloaded = { result: 'failed', error: 'the server is starting', restart: [] };
@@ -42,10 +44,15 @@ export interface RunOptions extends CommandContext {
   readonly start?: (options: ServerOptions) => Promise<Server>;
 }
 
-function adviceFor(error: unknown): string {
+/** @param what could not be started. */
+function adviceFor(what: string, error: unknown): string {
   const code = errorCode(error);
   if (code === 'EACCES') return ' (a port below 1024 needs root, or the capability CAP_NET_BIND_SERVICE)';
-  if (code === 'EADDRINUSE') return ' (is another server running?)';
+  if (code === 'EADDRINUSE') {
+    return what === ADMIN
+      ? ' (is another server running? --admin ADDR:PORT takes another address, --no-admin none)'
+      : ' (is another server running?)';
+  }
   return '';
 }
 
@@ -150,7 +157,7 @@ class ServerRun {
     try {
       if (settings.admin !== false) await this.#startAdmin(settings.admin);
     } catch (error) {
-      return this.#startFailed('cannot start the admin address', error);
+      return this.#startFailed(ADMIN, error);
     }
     try {
       if (!(await this.#content.open(this.#stopAsked.signal))) return EXIT.fine;
@@ -238,7 +245,7 @@ class ServerRun {
 
   #startFailed(what: string, error: unknown): ExitCode {
     this.#log.fatal(what, error);
-    this.#options.stderr.write(`reveille: ${what}: ${escapeText(errorLine(error))}${adviceFor(error)}\n`);
+    this.#options.stderr.write(`reveille: ${what}: ${escapeText(errorLine(error))}${adviceFor(what, error)}\n`);
     return EXIT.failed;
   }
 

@@ -174,7 +174,9 @@ describe('what names nodes', () => {
       const { url } = await watched('127.0.0.1');
       for (const path of [...TELLING, '/api/v1/live/events']) {
         // oxlint-disable-next-line no-await-in-loop -- one after the other.
-        expect((await ask(url, path, { host })).status).toBe(403);
+        const refused = await ask(url, path, { host });
+        expect(refused.status).toBe(403);
+        expect(refused.body).toContain('only from a loopback address, or with the token');
       }
       const { url: tokened } = await watched('127.0.0.1', TOKEN);
       expect((await ask(tokened, '/api/v1/live', { host })).status).toBe(401);

@@ -207,7 +207,9 @@ describe('a server run', () => {
     const { ended, options, stderr } = run({ admin: { address: '127.0.0.1', port } });
     expect(await ended).toBe(1);
     expect(options()).toBeUndefined();
-    expect(stderr()).toMatch(/^reveille: cannot start the admin address: .*EADDRINUSE.*\n$/);
+    expect(stderr()).toMatch(
+      /^reveille: cannot start the admin address: .*EADDRINUSE.*--admin ADDR:PORT .*--no-admin [^\n]*\n$/,
+    );
   });
 
   it('hands the settings on to the server, and serves its root', async () => {
