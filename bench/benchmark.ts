@@ -1,12 +1,12 @@
-/** What a benchmark is, and how one is measured. Knows neither what is measured nor how results are shown. */
+/** The shape of a benchmark, and the way to measure one. Knows neither what is measured nor how results are shown. */
 import { Bench } from 'tinybench';
 
-/** Something ready to be measured. */
+/** A benchmark that is ready to be measured. */
 export interface Prepared {
   /**
    * Does the work `times` times.
    *
-   * @returns how many pieces of work came out of it: the measurement fails unless that is `times` × `pieces`.
+   * @returns number of pieces of work done: the measurement fails unless it is `times` × `pieces`.
    */
   run(times: number): number | Promise<number>;
   close?(): Promise<void>;
@@ -14,9 +14,9 @@ export interface Prepared {
 
 export interface Benchmark {
   readonly name: string;
-  /** Runs timed together: enough that reading the clock does not count (some 100 µs). */
+  /** Number of runs timed together: enough that reading the clock does not count (some 100 µs). */
   readonly batch: number;
-  /** Pieces of work in one run: proof that it did what its name says. */
+  /** Pieces of work in one run: proof that the benchmark did what its name says. */
   readonly pieces: number;
   prepare(): Prepared | Promise<Prepared>;
 }
@@ -33,7 +33,7 @@ export interface Measurement {
   readonly batch: number;
 }
 
-/** One batch, checked. @throws Error when the work was not done. */
+/** Runs one batch and checks its work. @throws Error when the work was not done. */
 export async function runBatch({ name, pieces }: Benchmark, prepared: Prepared, times: number): Promise<void> {
   const came = await prepared.run(times);
   if (came !== times * pieces) throw new Error(`${name}: expected ${times * pieces} pieces of work, got ${came}`);
@@ -48,7 +48,7 @@ function quantile(sorted: readonly number[], share: number): number {
 /**
  * Measures one benchmark by itself, after a warm-up.
  *
- * @param timeMs how long to collect samples.
+ * @param timeMs time to collect samples, in milliseconds.
  * @throws Error when a batch did not do its work.
  */
 export async function measure(benchmark: Benchmark, timeMs: number): Promise<Measurement> {
@@ -57,7 +57,7 @@ export async function measure(benchmark: Benchmark, timeMs: number): Promise<Mea
   try {
     await runBatch(benchmark, prepared, batch);
     const bench = new Bench({ time: timeMs, warmupTime: timeMs / 2, retainSamples: true, throws: true });
-    // Not awaited where it need not be: a turn of the microtask queue would count.
+    // A synchronous run is not awaited: a turn of the microtask queue would be measured too.
     bench.add(name, () => {
       const start = process.hrtime.bigint();
       const came = prepared.run(batch);

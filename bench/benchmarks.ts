@@ -1,6 +1,6 @@
 /**
  * The small benchmarks, in the order in which they run: the cost of a packet, of a request and of a timer, each by
- * itself. Knows their areas alone; the benchmarks themselves are in the files of their areas.
+ * itself. Knows their areas alone; each area has its own file of benchmarks.
  */
 import type { Benchmark } from './benchmark.ts';
 import { catalogBenchmarks } from './catalog-benchmarks.ts';

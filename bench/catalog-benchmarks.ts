@@ -1,5 +1,5 @@
 /**
- * The small benchmarks of the catalog of boot sets: the cost of finding the version that a name is about. Knows no
+ * The small benchmarks of the catalog of boot sets: the cost of finding the version that a name refers to. Knows no
  * database and no clock, and prints nothing.
  */
 import { nodesInPath } from '../src/boot-set/node/node-identity.ts';

@@ -1,7 +1,7 @@
 /**
- * Compares two files of figures that bench:storm kept: `npx tsx bench/compare.ts BEFORE AFTER [--tolerance 15%]`.
- * Takes the median of each figure of each server in each scenario. Exits 1 when one has become worse by more than the
- * tolerance, or any node failed that did not before; 2 when asked nonsense.
+ * Compares two files of figures saved by bench:storm: `npx tsx bench/compare.ts BEFORE AFTER [--tolerance 15%]`. Takes
+ * the median of each figure of each server in each scenario. Exits with 1 when a figure has become worse by more than
+ * the tolerance, or when a node failed that did not before; with 2 for invalid arguments.
  */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -11,7 +11,7 @@ interface Kept {
   readonly results: Readonly<Record<string, Readonly<Record<string, Samples>>>>;
 }
 
-/** Figures where less is better, and that are too small to compare below this. */
+/** Figures where less is better, and the values below which they are too small to compare. */
 const FIGURES: Readonly<Record<string, number>> = {
   first_reply_p99_ms: 5,
   finish_p50_s: 0.5,
@@ -29,7 +29,7 @@ function median(samples: Samples, figure: string): number | undefined {
   return sorted[sorted.length >> 1];
 }
 
-/** One line for each figure that became worse; empty when none did. */
+/** @returns one line for each figure that became worse; empty when none did. */
 export function worsened(before: Kept, after: Kept, tolerance: number): string[] {
   const lines: string[] = [];
   for (const [scenario, servers] of Object.entries(before.results)) {

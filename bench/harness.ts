@@ -1,12 +1,13 @@
 /**
- * What the storm costs beside the server that it storms: the same blocks, in lockstep, every byte compared, Reveille's
- * Linux engine on the first core and the storm on the second. Prints the CPU of both by block, and the ratio, for each
- * of several pairs. Exits 1 when the median ratio is above --most.
+ * The cost of the storm beside the server that it tests: the same blocks, in lockstep, every byte compared, Reveille's
+ * Linux engine on the first core and the storm on the second. Prints the CPU time of both per block, and the ratio, for
+ * each of several pairs. Exits with 1 when the median ratio is above --most.
  *
  *   npm run bench:harness -- [--rounds 7] [--nodes 100] [--most 1.25] [--json FILE]
  *
- * The server is warmed up. The storm is what a user starts, a new process: compiling counts, from its first packet on,
- * in all its threads; loading does not. Needs Linux, two cores and root (for the cgroup that accounts for the server).
+ * The server is warmed up. The storm runs as users run it, in a new process: compiling counts, from its first packet
+ * on, in all its threads; loading does not. Needs Linux, two cores and root (for the cgroup that accounts for the
+ * server).
  */
 import { execFileSync } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
@@ -23,7 +24,7 @@ import { median, range } from './statistics.ts';
 
 const MIB = 1024 ** 2;
 const REVEILLE = join(import.meta.dirname, '../dist/cli/main.js');
-/** Blocks of 1432 bytes, no window: what iPXE asks for. */
+/** Blocks of 1432 bytes, no window, as iPXE asks. */
 const PROFILE = 'ipxe';
 const BLKSIZE = 1432;
 const REPEATS = 20;
@@ -42,7 +43,7 @@ const root = mkdtempSync(join(work, 'harness-'));
 writeFileSync(join(root, 'kernel'), randomFillSync(Buffer.alloc(MIB)));
 const plan = join(root, 'plan.yaml');
 
-/** Each node fetches the file so many times over, and each byte is compared. */
+/** Runs a storm in which each node fetches the file `repeats` times, and compares each byte. */
 function storm(port: number, repeats: number): StormReport {
   const json = join(root, 'storm.json');
   writeFileSync(
@@ -61,7 +62,7 @@ interface Pair {
   readonly harness_us_per_block: number;
   readonly ratio: number;
   readonly busiest_thread: number;
-  /** Whether the storm said that it was the bottleneck itself. */
+  /** True when the storm reported that it was the bottleneck itself. */
   readonly bottleneck: boolean;
   readonly server_busy: number;
 }

@@ -1,9 +1,9 @@
-/** What results depend on: the machine, the runtime, the commit. */
+/** The machine, the runtime and the commit, on which results depend. */
 import { execFileSync } from 'node:child_process';
 
 export { describeMachine, type Machine } from '../src/storm/machine.ts';
 
-/** The commit measured; a `+` says that src or bench differ from it. `unknown` outside a repository. */
+/** @returns the commit measured; a `+` says that src or bench differ from it. `unknown` outside a repository. */
 export function describeCommit(): string {
   const git = (...args: string[]): string =>
     execFileSync('git', args, {

@@ -12,11 +12,11 @@ import { machineLine, resultTable } from './report.ts';
 
 const { values } = parseArgs({
   options: {
-    /** How long each benchmark collects samples, in milliseconds. */
+    /** Time in which each benchmark collects samples, in milliseconds. */
     time: { type: 'string', default: '500' },
-    /** Only benchmarks whose name holds this text. */
+    /** Runs only benchmarks whose name contains this text. */
     only: { type: 'string', default: '' },
-    /** Where to write the results as JSON. */
+    /** File for the results as JSON. */
     json: { type: 'string' },
   },
 });
@@ -30,7 +30,7 @@ if (chosen.length === 0) throw new RangeError(`Expected --only to be part of a b
 
 const measurements: Measurement[] = [];
 for (const benchmark of chosen) {
-  // eslint-disable-next-line no-await-in-loop -- two at once would measure each other.
+  // eslint-disable-next-line no-await-in-loop -- two benchmarks at once would disturb each other.
   measurements.push(await measure(benchmark, timeMs));
 }
 process.stdout.write(`${machineLine(machine, commit)}\n\n${resultTable(measurements)}`);

@@ -72,7 +72,7 @@ const requestDecoding: Benchmark = {
   },
 };
 
-// Each encoder has a loop of its own: one loop that gets the encoder as an argument would measure the call.
+// Each encoder has a loop of its own: a common loop with the encoder as an argument would measure the call.
 const headerEncoding: Benchmark = {
   name: 'encode DATA header',
   batch: 10_000,

@@ -10,7 +10,7 @@ import type { Steps } from '../src/session/session.ts';
 import type { Benchmark } from './benchmark.ts';
 import { BLKSIZE, SIZE } from './benchmark-sizes.ts';
 
-/** Takes every step and does nothing but count DATA. */
+/** Accepts every step and only counts DATA. */
 class CountingSteps implements Steps {
   sent = 0;
   opening(): void {}
@@ -22,7 +22,7 @@ class CountingSteps implements Steps {
   keep(): void {}
 }
 
-/** An ACK for a whole window, which lets the next one out. */
+/** Sends an ACK for a whole window, which releases the next one. */
 function windowStep(windowsize: number): Benchmark {
   const plan = {
     size: SIZE,
@@ -46,7 +46,7 @@ function windowStep(windowsize: number): Benchmark {
       let sender: Sender;
       let block = 0;
       let now = 0;
-      /** A transfer past its beginning, where a window leaves in one burst. */
+      /** Brings a transfer past its beginning, to where a window leaves in one burst. */
       const begin = (): void => {
         sender = new Sender(plan);
         now = 0;
@@ -55,7 +55,7 @@ function windowStep(windowsize: number): Benchmark {
         sender.onPacket(packet, now, steps);
         block = 0;
         for (let window = 0; window < 64; window++) {
-          // The pace lets the first windows out in several bursts.
+          // The sender's pace releases the first windows in several bursts.
           for (let burst = 0; burst < 16; burst++) sender.onDeadline(++now, steps);
           block += windowsize;
           packet.block = toWire(block, 0);
@@ -84,5 +84,5 @@ function windowStep(windowsize: number): Benchmark {
   };
 }
 
-/** In lockstep, and with the longest window that a server grants by default. */
+/** Runs in lockstep, and with the longest window that a server grants by default. */
 export const sessionBenchmarks: readonly Benchmark[] = [windowStep(1), windowStep(64)];

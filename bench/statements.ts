@@ -1,11 +1,11 @@
 /**
- * The statements that can be seen from outside, put to Reveille and to the servers that Debian packages: what
- * docs/statements.md tells of them. Prints a row for each server, then what each statement that one of them fails came
- * to.
+ * Checks the statements that can be observed from outside against Reveille and the servers that Debian packages: the
+ * source of the results in docs/statements.md. Prints a row for each server, then the result of each statement that one
+ * of them fails.
  *
  *   npm run bench:statements -- [--only TEXT] [--json FILE]
  *
- * A run lasts a minute at most, and is ended after ten. Needs what bench:peers needs.
+ * A run lasts a minute at most, and is ended after ten. Needs the same as bench:peers.
  */
 import { execFileSync } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
@@ -30,7 +30,7 @@ const FILES: Readonly<Record<string, number>> = {
   more: 5000,
 };
 const REVEILLE = join(import.meta.dirname, '../dist/cli/main.js');
-/** Longer than the end of a check's own run. */
+/** More than the limit of a check's own run. */
 const MAX_MS = 660_000;
 
 const { values } = parseArgs({ options: { only: { type: 'string', default: '' }, json: { type: 'string' } } });
@@ -64,7 +64,7 @@ async function check(contender: Contender): Promise<CheckReport> {
       stdio: ['ignore', 'ignore', 'inherit'],
     });
   } catch (error) {
-    // Exit code 1: statements have failed, which is a result.
+    // Exit code 1 means that statements have failed, which is a result.
     if ((error as { status?: number }).status !== 1) throw error;
   } finally {
     await server.stop();

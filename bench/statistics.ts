@@ -1,4 +1,4 @@
-/** What runs of a benchmark are summed up by. */
+/** Statistics that summarize the runs of a benchmark. */
 
 export function median(numbers: readonly number[]): number {
   const sorted = numbers.toSorted((a, b) => a - b);
@@ -7,13 +7,13 @@ export function median(numbers: readonly number[]): number {
 }
 
 /**
- * Where the median of what the numbers are drawn from lies, at 95 % confidence or better, whatever they are distributed
- * like: between two of them, by their order. Fewer than six can't tell.
+ * @returns the interval of the population's median at 95 % confidence or better, for any distribution: two of the
+ * numbers, chosen by rank. Fewer than six numbers give no bounds.
  */
 export function medianInterval(numbers: readonly number[]): readonly [number, number] {
   const sorted = numbers.toSorted((a, b) => a - b);
   const count = sorted.length;
-  // The chance that at most `below` of them lie below the median: a binomial of one half.
+  // Chance that at most `below` of the numbers lie below the median: a binomial distribution of one half.
   let term = 0.5 ** count;
   let chance = term;
   let below = 0;
@@ -27,7 +27,7 @@ export function medianInterval(numbers: readonly number[]): readonly [number, nu
     : [sorted[below - 1]!, sorted[count - below]!];
 }
 
-/** `4.50..5.60`. */
+/** Formats `4.50..5.60`. */
 export function range(numbers: readonly number[]): string {
   return `${Math.min(...numbers).toFixed(2)}..${Math.max(...numbers).toFixed(2)}`;
 }

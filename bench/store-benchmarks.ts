@@ -1,4 +1,4 @@
-/** The small benchmarks of a store of boot sets: what a start costs. Knows no clock and prints nothing. */
+/** The small benchmark of a store of boot sets: the cost of a start. Knows no clock and prints nothing. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,7 +23,7 @@ function versionOf(at: number): VersionRecord {
   };
 }
 
-/** What a server does before it serves: opens, compares index.json, reads all channels and versions. */
+/** The work of a server before it serves: opens the store, compares index.json, reads all channels and versions. */
 export const storeOpening: Benchmark = {
   name: `open a store, ${VERSIONS} versions with ${FILES.length} files`,
   batch: 1,
@@ -32,7 +32,7 @@ export const storeOpening: Benchmark = {
     const path = await mkdtemp(join(tmpdir(), 'reveille-bench-'));
     const store = await openStore({ path });
     const versions = Array.from({ length: VERSIONS }, (_, at) => versionOf(at));
-    // Manifests alone: opening reads no blobs, but it asks for the sizes of these.
+    // Only manifests are written: opening reads no blobs, but it asks for the sizes of the manifests.
     await Promise.all(versions.map(({ manifest }) => writeFile(store.blobPath(manifest), 'manifest')));
     await store.change((tables) => {
       for (const version of versions) tables.versions.put(versionName(version.channel, version.number), version);

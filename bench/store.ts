@@ -1,11 +1,11 @@
 /**
- * Publishing against `cp` and `sha256sum` of the same files, in turns: the page cache, the disk and whoever else is on
- * the machine are the same for both.
+ * Publishing compared with `cp` and `sha256sum` of the same files, in turns: the page cache, the disk and other users
+ * of the machine then affect all alike.
  *
  *     npm run bench:store -- [--pairs N] [--bytes N] [--folder DIR] [--json FILE]
  *
- * `reveille publish` also syncs what it has written, which `cp` does not: the third column is `cp`, a sync of the copy,
- * and `sha256sum`. Builds nothing: run `npm run build` first.
+ * `reveille publish` also syncs the files that it has written, which `cp` does not: the third column is `cp`, a sync of
+ * the copy, and `sha256sum`. Builds nothing: run `npm run build` first.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -23,11 +23,11 @@ import { storeOpening } from './store-benchmarks.ts';
 
 const { values } = parseArgs({
   options: {
-    /** Rounds; each times every way once. */
+    /** Number of rounds; each times every way once. */
     pairs: { type: 'string', default: '7' },
-    /** Of the whole set. */
+    /** Length of the whole set in bytes. */
     bytes: { type: 'string', default: '100000000' },
-    /** Where it all happens: the disk to measure. */
+    /** Folder in which the benchmark runs: it selects the disk to measure. */
     folder: { type: 'string', default: tmpdir() },
     json: { type: 'string' },
   },
@@ -43,7 +43,7 @@ const SHARES = { initrd: 0.78, linux: 0.15, 'grub/grubx64.efi': 0.05, 'shimx64.e
 const folder = mkdtempSync(join(values.folder, 'reveille-bench-'));
 const [set, copy, path] = [join(folder, 'set'), join(folder, 'copy'), join(folder, 'store')];
 
-/** Other bytes each time: publishing what is there already would be another thing to measure. */
+/** Writes new bytes each time: publishing content that exists already would measure something else. */
 function writeSet(): void {
   for (const [name, share] of Object.entries(SHARES)) {
     mkdirSync(join(set, name, '..'), { recursive: true });
@@ -84,8 +84,8 @@ try {
     for (const { name, ms } of times) {
       writeSet();
       shell('sync');
-      // Both begin with nothing, so that both write to memory that has just been given back: a virtual machine may have
-      // to ask its host for memory that was never used, and then that is what would be measured.
+      // Both begin with nothing, so that both write to memory that was just freed: a virtual machine may have to ask
+      // its host for memory that was never used, and then that would be measured.
       rmSync(copy, { recursive: true, force: true });
       rmSync(path, { recursive: true, force: true });
       await (await openStore({ path })).close();
@@ -95,7 +95,7 @@ try {
   const [baseline] = times;
   const summary = times.map(({ name, ms }) => {
     const sorted = ms.toSorted((a, b) => a - b);
-    // The speed beside that of cp and sha256sum in the same round.
+    // Ratio of the baseline's time, `cp` and `sha256sum`, to this way's time in the same round.
     const ratios = ms.map((one, at) => baseline!.ms[at]! / one).toSorted((a, b) => a - b);
     return {
       name,

@@ -1,11 +1,11 @@
 /**
- * The small benchmarks of the timer wheel: the cost of setting a deadline and of letting time pass. Time is a number
- * here. Knows no clock and prints nothing.
+ * The small benchmarks of the timer wheel: the cost of setting a deadline and of letting time pass. Time is a plain
+ * number. Knows no clock and prints nothing.
  */
 import { TimerWheel } from '../src/engine/timer-wheel.ts';
 import type { Benchmark } from './benchmark.ts';
 
-/** Deadlines of a wheel that is never empty. */
+/** Number of deadlines in a wheel that is never empty. */
 const PENDING = 10_000;
 const SPAN_MS = 400;
 

@@ -1,9 +1,11 @@
-// Builds src into dist. Starts from nothing, so that a file deleted from src does not live on in dist.
+// Builds src into dist. Deletes dist first, so that a file deleted from src does not remain there.
 import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, readdirSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-/** Pages: scripts for browsers, with a library of their own, and the files beside them. Folders of src. */
+/**
+ * Folders of src with a page: scripts for browsers, compiled with libraries of their own, and the files beside them.
+ */
 const PAGES = ['page', 'storm/page'];
 
 const root = fileURLToPath(new URL('..', import.meta.url));

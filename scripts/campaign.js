@@ -1,5 +1,5 @@
-// What takes too long for every change: run it before a release. Goes through all of it, and exits with 1 when anything
-// has failed.
+// Checks that take too long for every change; run before a release. Runs all of them, and exits with 1 when any has
+// failed.
 import { spawnSync } from 'node:child_process';
 
 const RUNS = [

@@ -1,6 +1,6 @@
 /**
  * Runs the tests below the server on every Node.js that Reveille supports: `npm run test:nodes [-- VERSION...]`. Both
- * engines go through one conformance suite there. Each Node comes from the npm package `node`. Needs a build.
+ * engines pass through one conformance suite there. Each Node.js comes from the npm package `node`. Needs a build.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';

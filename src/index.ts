@@ -1,4 +1,6 @@
-/** Reveille as a library: serve files, boot sets and configs made for nodes, fetch files, bring sources of your own. */
+/**
+ * Reveille as a library: serve files, boot sets and configs rendered for nodes, fetch files, and add your own sources.
+ */
 export { type FetchOptions, type FetchResult, fetchFile, type Sink } from './client/fetch.ts';
 export * from './content/index.ts';
 export type { TransferReport } from './engine/report.ts';

@@ -1,6 +1,6 @@
 /**
- * The map of folders in CONTRIBUTING.md against the tree, and its layer law: which folder may import what. The table
- * there is the law; nothing here repeats it.
+ * Checks the map of folders in CONTRIBUTING.md against the tree, and the imports against its layer law. The table there
+ * is the law; nothing here repeats it.
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import { builtinModules } from 'node:module';
@@ -10,7 +10,7 @@ import { describe, expect, it } from 'vitest';
 const ROOT = resolve(import.meta.dirname, '..');
 
 interface Law {
-  /** Layers; `all` for any. A layer may always import itself. */
+  /** Layers that this layer may import; `all` stands for any layer. A layer may always import itself. */
   readonly from: readonly string[];
   readonly node: boolean;
   readonly packages: readonly string[];
@@ -22,7 +22,7 @@ interface SourceFile {
 }
 
 const LAW = documentedLaw();
-/** Layers that hold no clocks, no chance, no IO: what they need of those is an argument. */
+/** Layers without clocks, randomness or IO: their callers pass these in as arguments. */
 const PURE = ['src/protocol', 'src/session'];
 const IMPURE =
   /\b(?:Date|Math\.random|performance|process|crypto|globalThis|global|Buffer|fetch|setTimeout|setInterval|setImmediate|queueMicrotask|structuredClone|Atomics|SharedArrayBuffer)\b/g;
@@ -30,15 +30,15 @@ const IMPURE =
 const PAGES = ['src/page', 'src/storm/page'];
 const MAX_LINES = 400;
 const MAX_FILES_IN_FOLDER = 25;
-/** Folders whose files people read and change, and the endings of such files. */
+/** Folders of files that people read and change; TEXT_FILES matches the names of such files. */
 const HANDWRITTEN = ['src', 'test', 'bench', 'grafana/src', 'scripts'];
 const TEXT_FILES = /\.(?:ts|mjs|js|css|html|c)$/;
 /** Folders of tests that mirror no folder of src. */
 const OTHER_TESTS = ['test', 'test/bench', 'test/clients', 'test/examples', 'test/grafana', 'test/load'];
-/** The one file that loads modules of the user's, whose names are not known here. */
+/** The only file that loads user modules, whose names are not known here. */
 const LOADS_HANDLERS = 'src/render/handler.ts';
 
-/** The rows of CONTRIBUTING.md's tables that begin with `start`, cell by cell. */
+/** Rows of CONTRIBUTING.md's tables that begin with `start`, cell by cell. */
 function documentedRows(start: string): string[][] {
   return readFileSync(join(ROOT, 'CONTRIBUTING.md'), 'utf8')
     .split('\n')
@@ -65,13 +65,16 @@ function documentedLaw(): Readonly<Record<string, Law>> {
   );
 }
 
-/** Source text without comments; strings stay. */
+/** Source text without comments; strings are kept. */
 function withoutComments(text: string): string {
   const token = /'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`|\/\/.*|\/\*[\s\S]*?\*\//g;
   return text.replace(token, (found) => (found.startsWith('/') ? ' ' : found));
 }
 
-/** What the text imports: static and dynamic imports, re-exports, types. `?` stands for what can't be read off. */
+/**
+ * Specifiers that the text imports: static and dynamic imports, re-exports, types. `?` stands for an import whose
+ * specifier is not a literal.
+ */
 function importsOf(text: string): string[] {
   const code = withoutComments(text);
   const patterns = [
@@ -80,20 +83,20 @@ function importsOf(text: string): string[] {
     /\b(?:import|require)\s*\(\s*['"]([^'"]+)['"]/g,
   ];
   const found = patterns.flatMap((pattern) => [...code.matchAll(pattern)].map((match) => match[1]!));
-  // What createRequire returns must be called `require`, or its calls would go unseen.
+  // The result of createRequire must be called `require`; otherwise its calls would go unseen.
   const unseen = /\bcreateRequire\s*\(/.test(code.replaceAll(/\bconst require = createRequire\(/g, ''));
   if (unseen || /\b(?:import|require)\s*\(\s*[^'"\s]/.test(code)) found.push('?');
   return found;
 }
 
-/** The layer that a file belongs to: of nested folders, the innermost that has a row. */
+/** Layer of a file: the innermost folder that has a row in the table. */
 function layerOf(path: string): string | undefined {
   return Object.keys(LAW)
     .filter((layer) => path === layer || path.startsWith(`${layer}/`))
     .toSorted((a, b) => b.length - a.length)[0];
 }
 
-/** The file that a relative import of the file at `path` names. */
+/** File that a relative import in the file at `path` names. */
 function targetOf(path: string, specifier: string): string {
   return relative(ROOT, resolve(ROOT, dirname(path), specifier))
     .split(sep)
@@ -107,7 +110,7 @@ function packageOf(specifier: string): string {
     .join('/');
 }
 
-/** What `path`, a file with that text, does against the law. */
+/** Breaches of the law in `path`, a file with that text. */
 function breachesIn(path: string, text: string): string[] {
   const layer = layerOf(path);
   if (layer === undefined) return [`${path}: is in no layer`];
@@ -122,7 +125,7 @@ function breachesIn(path: string, text: string): string[] {
     } else if (specifier.startsWith('node:') || builtinModules.includes(specifier)) {
       if (!law.node) breaches.push(`${path}: imports ${specifier}`);
     } else if (specifier === '?' && path === LOADS_HANDLERS) {
-      // Allowed.
+      // Handlers are user modules with names unknown here.
     } else if (!law.packages.includes(packageOf(specifier))) {
       breaches.push(`${path}: imports ${specifier}`);
     }
@@ -149,7 +152,7 @@ function importedFiles({ path, text }: SourceFile): string[] {
     .map((specifier) => targetOf(path, specifier));
 }
 
-/** @returns a circle along the edges, if there is one, its first name once more at its end. */
+/** @returns a circle along the edges, with its first name repeated at the end; undefined if there is no circle. */
 function circleIn(edges: ReadonlyMap<string, readonly string[]>): readonly string[] | undefined {
   const finished = new Set<string>();
   const visit = (name: string, trail: readonly string[]): readonly string[] | undefined => {
@@ -169,7 +172,7 @@ function circleIn(edges: ReadonlyMap<string, readonly string[]>): readonly strin
   return undefined;
 }
 
-/** The files that a browser loads with a page. */
+/** Files that a browser loads with a page. */
 function loadedByPages(files: readonly SourceFile[]): SourceFile[] {
   const byPath = new Map(files.map((file) => [file.path, file]));
   const waiting = files.filter(({ path }) => PAGES.includes(layerOf(path)!));
@@ -196,7 +199,7 @@ describe('the map of folders', () => {
   it('names every folder of src that has files of its own', () => {
     const folders = new Set(filesBelow('src', TEXT_FILES).map(({ path }) => dirname(path)));
     const layers = Object.keys(LAW).map((layer) => (layer.endsWith('.ts') ? dirname(layer) : layer));
-    // The engine for Linux is a part of its layer.
+    // The Linux engine belongs to the layer src/engine.
     expect([...layers, 'src/engine/linux'].toSorted()).toEqual([...folders].toSorted());
   });
 
@@ -226,7 +229,7 @@ describe('the layers of src', () => {
     const edges = Object.entries(LAW).map(
       ([layer, { from }]) => [layer, from.includes('all') ? layers.filter((other) => other !== layer) : from] as const,
     );
-    // The package's front may import all; nothing imports it.
+    // The package's entry point may import every layer; no layer imports it.
     const inner = edges.filter(([layer]) => layer !== 'src/index.ts');
     expect(
       circleIn(new Map(inner.map(([layer, from]) => [layer, from.filter((other) => other !== 'src/index.ts')]))),

@@ -1,6 +1,7 @@
 /**
- * Plays virtual worlds for hours: `npx tsx test/campaign.ts --seeds 1000000 [--from 1]`. Prints how far it has come, and
- * at a failure the seed, then goes no further. Exits 0 when all went well, 1 at a failure, 2 when asked nonsense.
+ * Plays virtual worlds for hours: `npx tsx test/campaign.ts --seeds 1000000 [--from 1]`. Prints its progress. At the
+ * first failure, prints the seed and stops. Exits with 0 if every world passes, 1 after a failure, 2 for invalid
+ * arguments.
  */
 import { parseArgs } from 'node:util';
 import { explore, replayHint } from './support/world-judge.ts';

@@ -1,7 +1,7 @@
 /**
- * Racks boot from cold: a server that was just started, to which nobody is known, with all limits at their defaults. Once
- * 5,000 nodes of 20 networks ask in one moment, once 1,000 behind one address. Each fetches three files, with every byte
- * compared. Exits with 1 when a node fails.
+ * Racks boot from cold: a server that has just started, knows no address and has all limits at their defaults. In one
+ * run, 5,000 nodes from 20 networks request files at the same moment; in another, 1,000 nodes behind one address. Each
+ * node fetches three files, and every byte is compared. Exits with 1 if a node fails.
  *
  *   npm run test:cold -- [--nodes 5000] [--behind 1000]
  *
@@ -29,17 +29,17 @@ const FILES: readonly (readonly [name: string, bytes: number])[] = [
   ['kernel', 256 * 1024],
 ];
 const SHARED = '127.200.0.1';
-/** Addresses of a /24. */
+/** Number of addresses in a /24. */
 const NETWORK = 256;
 
-/** What the server has left unanswered since its start, by reason. */
+/** Requests that the server has left unanswered since its start, by reason. */
 async function leftUnanswered(server: ServedStoreProcess): Promise<string[]> {
   const counts = readCounts(await (await fetch(`${server.admin}/metrics`)).text())!;
   const none = { startedAt: counts.startedAt, byReason: new Map<string, number>() };
   return unansweredBetween(none, counts)!.map(({ reason, count, what }) => `${count} × ${reason}: ${what}`);
 }
 
-/** @returns whether every node has booted. */
+/** @returns true if every node has booted. */
 async function boot(root: string, what: string, storm: Pick<Storm, 'nodes' | 'shared'>): Promise<boolean> {
   const server = new ServedStoreProcess([root, '--workers', '1', '--shared-networks', `${SHARED}/32`]);
   await server.start();

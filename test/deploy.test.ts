@@ -1,4 +1,6 @@
-/** The unit in deploy: how exposed systemd finds it, and that the server can do its work under what it forbids. */
+/**
+ * The systemd unit in deploy: its exposure level by systemd's rating, and that the server works under its restrictions.
+ */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
   cpSync,
@@ -21,7 +23,7 @@ import { UnixDatagrams } from './support/unix-datagrams.ts';
 const UNIT = join(ROOT, 'deploy/reveille.service');
 const SANDBOX = fileURLToPath(new URL('support/sandbox.mjs', import.meta.url));
 const HEADER = ['/usr/include/x86_64-linux-gnu/asm/unistd_64.h', '/usr/include/asm/unistd_64.h'].find(existsSync);
-/** What ProcSubset=pid and ProtectProc=invisible make of /proc. */
+/** Mounts /proc as ProcSubset=pid and ProtectProc=invisible do. */
 const PROC = 'mount -t proc -o subset=pid,hidepid=invisible proc /proc && exec "$@"';
 const TOKEN = '0123456789abcdef';
 
@@ -40,14 +42,14 @@ const canConfine =
   process.arch === 'x64' &&
   works('unshare', '--mount', 'sh', '-c', PROC, 'sh', 'true');
 
-/** The system calls of a set, with those of the sets in it. */
+/** System calls of a set, including those of nested sets. */
 function callsOf(set: string): string[] {
   const said = execFileSync('systemd-analyze', ['--no-pager', 'syscall-filter', set], { encoding: 'utf8' });
   const names = [...said.matchAll(/^ +([@\w-]+)$/gm)].map(([, name]) => name!);
   return names.flatMap((name) => (name.startsWith('@') ? callsOf(name) : [name]));
 }
 
-/** The numbers of those that the unit allows. */
+/** Numbers of the system calls that the unit allows. */
 function allowedCalls(): string {
   const numbers = new Map(
     [...readFileSync(HEADER!, 'utf8').matchAll(/^#define __NR_(\w+) (\d+)$/gm)].map(([, name, number]) => [
@@ -68,7 +70,7 @@ function allowedCalls(): string {
   return [...allowed].flatMap((name) => numbers.get(name) ?? []).join(',');
 }
 
-/** What a command begins with that is confined as the unit says. */
+/** Command prefix that applies the unit's restrictions. */
 function confined(): string[] {
   return ['unshare', '--mount', 'sh', '-c', PROC, 'sh', process.execPath, SANDBOX, allowedCalls()];
 }
@@ -93,7 +95,8 @@ describe.skipIf(!hasSystemd)('the unit', () => {
   });
 
   it('has nothing in it that systemd does not know', () => {
-    // Its program may be elsewhere here, and steps came with version 254: before, they are ignored.
+    // The program may be in another place here. RestartSteps and RestartMaxDelaySec need systemd 254; older versions
+    // ignore them.
     const text = readFileSync(UNIT, 'utf8')
       .replace(/^ExecStart=.*$/m, 'ExecStart=/bin/true')
       .replace(/^RequiresMountsFor=.*$/m, '');
@@ -193,7 +196,7 @@ caseInsensitive: true\nroutes:\n  - {match: "pxelinux.cfg/01-{mac}", template: p
     const { code, stdout } = await server.ended;
     expect(code).toBe(0);
     const complaints = stdout.split('\n').filter((one) => /"level":"(?:warn|error|fatal)"/.test(one));
-    // As root of a namespace or not, rmem_max is that of the machine.
+    // rmem_max belongs to the machine, even for root in a namespace.
     expect(complaints.filter((one) => !/receive buffer|fewer ports/.test(one))).toEqual([]);
   });
 });

@@ -1,4 +1,4 @@
-/** What operators are told against the code: metrics, limits, the runbook. */
+/** Documentation for operators against the code: metrics, limits, the runbook. */
 import { describe, expect, it } from 'vitest';
 import { Log } from '../src/telemetry/log.ts';
 import { Metrics } from '../src/telemetry/metrics.ts';

@@ -1,4 +1,4 @@
-/** The documents against the code: what they name exists, what they say is the default is the default, examples run. */
+/** The documents against the code: the names they mention exist, the defaults they state are right, examples run. */
 import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -265,7 +265,7 @@ describe('docs/protocol.md', () => {
 describe('the library example in README.md', () => {
   it('runs', async () => {
     const [example] = blocks('README.md', 'js');
-    // The working directory is the package, so its own name leads to what was built.
+    // The working directory is the package, so importing the package by name loads the build.
     const { stdout, stderr } = await run(process.execPath, ['--input-type=module', '--eval', example!], { cwd: ROOT });
     expect(stderr).toBe('');
     expect(stdout.trim().split('\n').toSorted()).toEqual([

@@ -1,7 +1,7 @@
 /**
- * Many transfers on one server, to see whether anything is left behind: `npx tsx test/endurance.ts
- * [--transfers 100000] [--engine linux] [--engine portable]`. Prints descriptors and memory after each fifth. Exits 0
- * when nothing grew from the third fifth to the last, 1 when something did, 2 when asked nonsense. Needs a build.
+ * Many transfers on one server, to find leaks: `npx tsx test/endurance.ts
+ * [--transfers 100000] [--engine linux] [--engine portable]`. Prints descriptors and memory after each fifth. Exits with 0
+ * if nothing grew from the third fifth to the last, 1 if something did, 2 for invalid arguments. Needs a build.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -14,7 +14,7 @@ import { ForkedServer, type Usage } from './support/forked-server.ts';
 
 const FIFTHS = 5;
 const AT_ONCE = 100;
-/** Resident memory may differ by this much: V8 gives pages back when it likes. */
+/** Factor by which memory may grow: V8 returns pages to the system at times of its own choice. */
 const TOLERANCE = 1.05;
 const SIZE = 3000;
 const SETTLED_MS = 500;
@@ -25,7 +25,7 @@ type Kind = (typeof KINDS)[number];
 const MIB = 1024 ** 2;
 const inMiB = (bytes: number): string => `${(bytes / MIB).toFixed(1)} MiB`;
 
-/** @returns how many failed. */
+/** @returns the number of failed transfers. */
 async function fetchMany(server: ForkedServer, content: Uint8Array, count: number): Promise<number> {
   const engine = createEngine('linux');
   let begun = 0;
@@ -53,7 +53,7 @@ async function fetchMany(server: ForkedServer, content: Uint8Array, count: numbe
   return failed;
 }
 
-/** The pool of idle sockets is refilled outside bursts: the usage counts when the descriptors have stayed the same. */
+/** The pool of idle sockets is refilled outside bursts: waits until the number of descriptors stays the same. */
 async function settledUsage(server: ForkedServer): Promise<Usage> {
   let usage = await server.usage();
   for (let look = 0; look < MAX_LOOKS; look++) {
@@ -65,7 +65,7 @@ async function settledUsage(server: ForkedServer): Promise<Usage> {
   return usage;
 }
 
-/** @returns what was wrong. */
+/** @returns the problems found. */
 async function endure(kind: Kind, transfers: number): Promise<string[]> {
   const folder = await mkdtemp(join(tmpdir(), 'reveille-endurance-'));
   const content = seededBytes(1, SIZE);
@@ -76,7 +76,7 @@ async function endure(kind: Kind, transfers: number): Promise<string[]> {
     let failed = 0;
     for (let fifth = 1; fifth <= FIFTHS; fifth++) {
       failed += await fetchMany(server, content, transfers / FIFTHS);
-      // The last ACK reaches the client's report before the server's.
+      // The client reports its end when it sends the last ACK, before the server has received that ACK.
       while ((await server.stats()).transfersActive > 0) await new Promise((resolve) => setTimeout(resolve, 50));
       const usage = await settledUsage(server);
       usages.push(usage);
@@ -86,7 +86,7 @@ async function endure(kind: Kind, transfers: number): Promise<string[]> {
         `${kind}, ${done} transfers: ${descriptors} descriptors, ${inMiB(rssBytes)} resident, ${inMiB(heapBytes)} of heap\n`,
       );
     }
-    // The first two fill tables that are bounded, such as that of known addresses.
+    // The first two fifths fill bounded tables, such as that of known addresses.
     const [first, last] = [usages[2]!, usages.at(-1)!];
     return [
       failed > 0 ? `${failed} transfers failed` : '',

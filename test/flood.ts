@@ -1,7 +1,7 @@
 /**
- * Honest nodes while somebody floods the server with forged requests: those that have booted of late, and strangers. In a
- * network namespace of its own, where ICMP errors to the forged addresses are dropped, as in a network that has none of
- * them. Exits with 1 when a node fails or waits too long.
+ * Honest nodes while the server is flooded with forged requests: nodes that have booted recently, and strangers. The
+ * test runs in its own network namespace, where ICMP errors from the forged addresses are dropped, as in a network
+ * without such hosts. Exits with 1 if a node fails or waits too long.
  *
  *   npm run test:flood -- [--seconds 10] [--rate 6000]
  *
@@ -23,9 +23,9 @@ const OPTIONS = ['tsize', '0', 'blksize', '1468', 'windowsize', '4'];
 
 interface Flood {
   readonly name: string;
-  /** What the forged requests ask for, and their options. */
+  /** File name in the forged requests, followed by their options. */
   readonly asked: readonly string[];
-  /** What honest nodes ask for meanwhile. */
+  /** File that honest nodes request meanwhile. */
   readonly file: (node: number) => string;
 }
 
@@ -37,7 +37,7 @@ const FLOODS: readonly Flood[] = [
   { name: 'requests for a config each', asked: ['cfg/02-50-##-##-##-##'], file: (node) => `cfg/${mac(node)}` },
 ];
 
-/** Of the inventory below {@link NODES}. */
+/** MAC of a node; the inventory contains those below {@link NODES}. */
 function mac(node: number): string {
   return `52-54-00-00-${(node >> 8).toString(16).padStart(2, '0')}-${(node & 255).toString(16).padStart(2, '0')}`;
 }
@@ -64,7 +64,7 @@ const { values } = parseArgs({
   },
 });
 
-/** Runs this very command where nobody else's packets are. */
+/** Runs this command again in its own network namespace, free of foreign packets. */
 function enterNamespace(): number {
   const drop = 'nft add table ip t && nft add chain ip t o "{ type filter hook output priority 0; }"';
   const rule = 'nft add rule ip t o icmp type destination-unreachable drop';
@@ -74,7 +74,7 @@ function enterNamespace(): number {
   return status ?? 1;
 }
 
-/** @returns how long it took, in milliseconds; Infinity when it failed. */
+/** @returns the duration in milliseconds; Infinity if the transfer failed. */
 async function fetchOne(port: number, filename: string, local: string): Promise<number> {
   const begun = performance.now();
   const { outcome } = await fetchFile({
@@ -89,11 +89,11 @@ async function fetchOne(port: number, filename: string, local: string): Promise<
   return outcome === 'complete' ? performance.now() - begun : Number.POSITIVE_INFINITY;
 }
 
-/** One fetch after the other until the time is over. @returns how long each took. */
+/** Fetches one file after the other until the time is over. @returns the duration of each fetch, in milliseconds. */
 async function fetchUntil(end: number, fetchNext: (turn: number) => Promise<number>): Promise<number[]> {
   const took: number[] = [];
   for (let turn = 0; performance.now() < end; turn++) {
-    // oxlint-disable-next-line no-await-in-loop -- a node asks for one file after the other.
+    // oxlint-disable-next-line no-await-in-loop -- a node requests one file after the other.
     took.push(await fetchNext(turn));
   }
   return took;

@@ -1,4 +1,4 @@
-/** The server embedded in a program: the example as it stands, and what becomes of parts that can't be opened. */
+/** The server embedded in a program: the example itself, and cleanup after parts that can't be opened. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -27,7 +27,7 @@ async function ask(port: number, filename: string): Promise<string> {
   return outcome === 'complete' ? text : `${outcome} ${errorCode}`;
 }
 
-/** The example as a program. @returns its port; it must end well. */
+/** Runs the example as a program. @returns its port, and a function that ends it and returns its exit code. */
 async function run(...args: string[]): Promise<{ port: number; end: () => Promise<number | null> }> {
   const program = spawn(process.execPath, [join(ROOT, 'examples/embedding/server.js'), ...args], {
     env: { ...process.env, PORT: '0' },
@@ -52,7 +52,7 @@ async function run(...args: string[]): Promise<{ port: number; end: () => Promis
       };
       return { port: Number(port), end };
     }
-    // oxlint-disable-next-line no-await-in-loop -- until it says so.
+    // oxlint-disable-next-line no-await-in-loop -- waits until the program prints its port.
     const isOver = await Promise.race([once(program.stdout, 'data').then(() => false), ended.then(() => true)]);
     if (isOver) throw new Error(`ended before it listened: ${said}`);
   }

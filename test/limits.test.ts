@@ -1,4 +1,4 @@
-/** The limits that docs/design.md lists are those in the code. */
+/** The limits in docs/design.md match those in the code. */
 import { describe, expect, it } from 'vitest';
 import { read, table } from './support/pages.ts';
 
@@ -12,14 +12,14 @@ describe('the limits in docs/design.md', () => {
     GiB: 2 ** 30,
   };
 
-  /** `64 KiB`, `10 min`, `8,192`, `64 blocks`: a number of bytes, milliseconds, or things. */
+  /** Number in a cell such as `64 KiB`, `10 min`, `8,192` or `64 blocks`, in bytes, milliseconds or plain units. */
   function documented(cell: string): number {
     const match = /^([0-9,]+)(?: (\w+))?$/.exec(cell)!;
     const unit = UNITS[match[2] ?? ''] ?? 1;
     return Number(match[1]!.replaceAll(',', '')) * unit;
   }
 
-  /** The value of a constant or a key in a source text: sums, products and powers of numbers. */
+  /** Value of a constant or key in source text: a sum, product or power of numbers. */
   function inCode(text: string, name: string): number | undefined {
     const found = new RegExp(`\\b${name}\\b\\s*[:=]\\s*([0-9][0-9_ *+]*)[,;]`).exec(text)?.[1];
     if (found === undefined) return undefined;

@@ -1,7 +1,8 @@
 /**
  * A thousand nodes boot in a loop while the channel moves, old versions are collected at once, and the server is ended
- * and started again, by SIGTERM and by SIGKILL: `npm run test:mixed -- [--nodes 1000] [--seconds 60] [--pause 10] [--engine auto]`.
- * Prints what came of it. Exits 0 when every boot had files of one version and no file was missing. Needs a build.
+ * by SIGTERM and SIGKILL and started again: `npm run test:mixed -- [--nodes 1000] [--seconds 60] [--pause 10] [--engine
+ * auto]`. Prints the results. Exits with 0 if every boot got files of one version only and no file was missing. Needs a
+ * build.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -33,7 +34,7 @@ function row(name: string, counts: BootCounts): string {
 }
 
 const folder = await mkdtemp(join(tmpdir(), 'reveille-mixed-'));
-// A pin outlives the longest pause and a restart; what no boot uses any more goes within seconds.
+// A pin outlives the longest pause and a restart; versions that no boot uses any more are collected within seconds.
 const moving = await MovingStore.create({
   folder,
   pinIdleMs: pauseMs + 15_000,

@@ -1,4 +1,4 @@
-/** What the registry's package holds. .ci/check-package installs it and runs it from there. */
+/** Contents of the npm package. .ci/check-package installs the package and runs it. */
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';

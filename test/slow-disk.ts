@@ -1,9 +1,10 @@
 /**
- * Files that nobody has read yet, on storage that takes its time: the reads below the server are paced, as no disk can be
- * paced without devices of its own. Once 200 clients ask for 200 files in one moment, storage of 8 MB/s: how long is the
- * first reply? Once 100 nodes with every kind of firmware fetch one file of 64 MiB, storage of 1.6 MB/s: how much longer
- * does that take than the reading? Exits with 1 when the first reply takes more than 400 ms (p99; the aim is 50), the last node more than
- * 1.1 times the reading, or a node fails. Firmware that gives a file less time than its reading takes stays away.
+ * Files that have not been read yet, on slow storage: the reads below the server are paced, since real disks can be
+ * paced only with devices of their own. In the first part, 100 nodes with every kind of firmware fetch one file of 64
+ * MiB from storage of 1.6 MB/s: how much longer does that take than the reading? In the second, 200 clients request 200
+ * files at the same moment from storage of 8 MB/s: how long does the first reply take? Exits with 1 if the first reply
+ * takes more than 400 ms (p99; the aim is 50), if the last node takes more than 1.1 times the reading, or if a node fails. Firmware
+ * that allows less time for a file than its reading takes is left out.
  *
  *   npm run test:disk -- [--rounds 7] [--mib 64]
  *
@@ -27,7 +28,7 @@ const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '7' },
     mib: { type: 'string', default: '64' },
-    /** Be the server of this folder, on storage of so many bytes a second. */
+    /** Runs the server of this folder, on storage of `rate` bytes per second. */
     serve: { type: 'string' },
     rate: { type: 'string', default: '0' },
   },
@@ -44,7 +45,7 @@ const SLOW_BYTES_PER_S = 1_600_000;
 const FINISH_LIMIT = 1.1;
 const CLI = join(import.meta.dirname, '../dist/cli/main.js');
 
-/** Says its port on stdout, and on each line of stdin how many bytes have been read. */
+/** Runs a server. Prints its port on stdout, and after each line on stdin the number of bytes read so far. */
 async function serve(root: string, bytesPerS: number): Promise<void> {
   const storage = new PacedStorage(bytesPerS);
   const { BufferCache, DEFAULT_LIMITS, Directory, startServer } = built;
@@ -65,7 +66,7 @@ async function serve(root: string, bytesPerS: number): Promise<void> {
   await server.stop(0);
 }
 
-/** A server in a process of its own, on the first core. */
+/** A server in a separate process, on the first core. */
 class SlowServer {
   readonly port: number;
   readonly #process: ChildProcess;
@@ -98,13 +99,13 @@ class SlowServer {
   }
 }
 
-/** How long the answer to one request takes, in ms. The transfer is refused then. */
+/** Time to the first reply to a request, ms. The transfer is then refused. */
 async function firstReplyMs(port: number, client: string, file: string): Promise<number> {
   const socket = createSocket('udp4');
   socket.bind(0, client);
   await once(socket, 'listening');
   const askedAt = performance.now();
-  const request = ['\0\x01' + file, 'octet', 'tsize', '0', 'blksize', '1468', ''].join('\0');
+  const request = [`\0\x01${file}`, 'octet', 'tsize', '0', 'blksize', '1468', ''].join('\0');
   socket.send(Buffer.from(request, 'latin1'), port, '127.0.0.1');
   const [, from] = (await once(socket, 'message')) as [Buffer, { port: number }];
   const tookMs = performance.now() - askedAt;
@@ -136,7 +137,7 @@ async function firstReplies(rounds: number): Promise<boolean> {
   }
 }
 
-/** What is read of a storm's report. */
+/** Fields used from a storm's report. */
 interface StormReport {
   readonly failed: number;
   readonly duration_s: number;

@@ -1,6 +1,6 @@
 /**
- * Loaded into a server that is measured (`node --import`), in each of its threads: on SIGUSR2 every thread collects its
- * garbage as often as it would in hours of quiet. What V8 forgets then, it has to compile in the next burst.
+ * Loaded into each thread of a measured server (`node --import`): on SIGUSR2 every thread collects its garbage as often
+ * as in hours of idling. Code that V8 drops then must be compiled again in the next burst.
  */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';

@@ -1,8 +1,8 @@
 /**
- * All nodes ask in the same moment, as after a power cut: how long they wait for the first reply and for the file.
- * Server on one core, the client in C (bench/peers/client.c) on the other. Reveille takes part three times: warm, as a
- * server that has served before; idle, as one that since then has collected its garbage as in hours of quiet; and cold, in
- * a process that was started for the burst.
+ * All nodes ask in the same moment, as after a power cut: measures how long they wait for the first reply and for the
+ * file. Server on one core, the client in C (bench/peers/client.c) on the other. Reveille takes part three times: warm,
+ * after serving before; idle, after collecting its garbage as in hours of idling; and cold, in a process that was
+ * started for the burst.
  *
  *   npm run bench:burst -- [--rounds 7] [--nodes 1000,5000,10000] [--only TEXT,...] [--against DIST] [--stock] [--json FILE]
  *
@@ -35,7 +35,7 @@ const { values } = parseArgs({
 
 const FILE_BYTES = 128 * 1024;
 const LOCKSTEP = { blksize: 1468 };
-/** Bursts that a warm server has seen before it counts, beside small files. */
+/** Storms that a warm server serves before it is measured. */
 const WARM_UP = [
   { nodes: 200, fetches: 5000, file: 'config', wish: {} },
   ...Array.from({ length: 4 }, () => ({ nodes: 500, fetches: 500, file: 'burst', wish: LOCKSTEP })),
@@ -49,7 +49,7 @@ interface Entrant {
 }
 
 const COLLECT = ['--import', join(import.meta.dirname, 'collect.mjs')];
-/** More than ten collections in two threads take. */
+/** More time than ten collections in two threads take. */
 const COLLECTING_MS = 2000;
 
 const work = join(tmpdir(), 'reveille-bench-peers');
@@ -99,7 +99,7 @@ function entrants(): Entrant[] {
   ].filter(({ name }) => wanted.some((text) => name.includes(text)));
 }
 
-/** Bursts of every entrant in turn; each round begins with another one. */
+/** Runs bursts against every server in turn; each round begins with another one. */
 async function takeTurns(nodes: number): Promise<Record<string, Burst[]>> {
   const taking = entrants();
   const running = new Map<string, RunningServer>();

@@ -1,7 +1,7 @@
 /**
- * Many slow nodes that time each block: every one acknowledges, waits, and asks for the next in lockstep. In a process of
- * its own. Says "ready" when all have a transfer; then answers each line it reads with the turnarounds since the last one,
- * from the ACK's leaving to the DATA's arrival, as a line of JSON.
+ * Many slow nodes that time each block: each one acknowledges, waits, and asks for the next block in lockstep. Runs in
+ * a process of its own. Prints "ready" when all nodes have a transfer; then answers each input line with the
+ * turnarounds since the last one, from the sending of an ACK to the arrival of DATA, as a line of JSON.
  *
  *   tsx client.ts PORT NODES FILE THINK_MS BLKSIZE
  */
@@ -13,9 +13,9 @@ import { OPCODE } from '../../src/protocol/opcode.ts';
 
 const [port = '', nodes = '', file = '', think = '', blksize = ''] = process.argv.slice(2);
 const THINK_MS = Number(think);
-/** New nodes per millisecond at the start: not more than the listening port's buffer takes. */
+/** New nodes per millisecond at the start: no more than the listening port's buffer holds. */
 const ARRIVALS = 5;
-/** Slots of a millisecond each, more than anybody thinks. */
+/** Slots of a millisecond each: more than the longest think time. */
 const SLOTS = THINK_MS + 1000;
 
 const engine = createEngine('linux');
@@ -48,11 +48,11 @@ class Client implements LinkReceiver {
       turnarounds.push(performance.now() - this.#sentAt);
       this.#block = block;
     }
-    // A copy of what has come: our ACK was lost, or is still to be sent.
+    // A repeated block: the ACK was lost, or has not been sent yet.
     if (this.#isThinking || block !== this.#block) return;
     this.#isThinking = true;
     if (this.#sentAt === 0) ready++;
-    // Of different length, so that they do not march in step.
+    // Think times vary, so that the nodes do not march in step.
     due[(slotNow() + THINK_MS - Math.floor(Math.random() * (THINK_MS / 2))) % SLOTS]!.push(this);
   }
 

@@ -1,13 +1,13 @@
 /**
- * What it costs to be watched: CPU per block in lockstep of a server that nobody watches and of one that is scraped each
- * second, has its live page open and logs at info; and what the scrapes do to how soon blocks follow their ACKs, with
- * thousands of transfers running. Both by interleaved pairs: the median of all, and the interval in which it lies at 95 %.
- * Exits 1 when either is missed.
+ * The cost of observation: CPU time per block in lockstep, of an unobserved server and of one that is scraped each
+ * second, has its live page open and logs at info; and the effect of scrapes on the time from an ACK to the next block,
+ * with thousands of transfers running. Both use interleaved pairs: the result is the median of all, and its interval at
+ * 95 % confidence. Exits with 1 when either limit is exceeded.
  *
  *   npm run bench:observe -- [--part cost|turnaround] [--pairs 11] [--against DIST] [--no-page] [--json FILE]
  *
- * With `--against DIST` the server that nobody watches is another build: one without what is measured here. Server on the
- * first core, its main thread as well; clients and watchers on the second. Needs Linux, two cores and root.
+ * With `--against DIST` the unobserved server is another build, without the code measured here. The server runs on the
+ * first core, its main thread included; clients and watchers on the second. Needs Linux, two cores and root.
  */
 import { type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
@@ -32,7 +32,7 @@ const MAX_PERCENT = 5;
 const MAX_MS = 1;
 const FILES = { config: 300, kernel: 2 ** 20, image: 16 * 2 ** 20 };
 const STORM = { nodes: 100, file: 'kernel', wish: { blksize: 1468 } };
-/** Of a pair's half. */
+/** Duration of half a pair. */
 const PHASE_MS = 4000;
 const SLOW = { nodes: 5000, thinkMs: 500, blksize: 1024 };
 
@@ -65,7 +65,7 @@ async function freeTcpPort(): Promise<number> {
   return port;
 }
 
-/** As it is for those who watch it: an admin address, and a log that goes to a file. */
+/** The server as its observers have it: an admin address, and a log that goes to a file. */
 function watched(admin: number): Contender {
   const plain = reveille('linux');
   return {
@@ -84,7 +84,7 @@ let servers = 0;
 const start = (contender: Contender): Promise<RunningServer> =>
   RunningServer.start(contender, root, `reveille-bench-observe-${process.pid}-${servers++}`);
 
-/** @returns µs of CPU per block. */
+/** @returns CPU time per block in µs. */
 async function blockCost(server: RunningServer, watch?: Watch): Promise<number> {
   watch?.scrape();
   const before = server.cpuUs;
@@ -167,7 +167,7 @@ class SlowNodes {
     if (value !== 'ready') throw new Error(`Expected the nodes to be ready, got ${String(value)}`);
   }
 
-  /** Since the last time. */
+  /** @returns the turnarounds since the last call. */
   async turnarounds(): Promise<Turnaround> {
     this.#process.stdin.write('\n');
     const { value } = await this.#lines.next();
@@ -189,7 +189,7 @@ async function turnaround(): Promise<{ pairs: Measured[]; met: boolean }> {
   const pairs: Measured[] = [];
   try {
     await nodes.ready();
-    // The server has to learn how slow they are, and its code to be compiled.
+    // The server has to adapt to the slow nodes, and its code has to be compiled.
     await delay(10_000);
     say(`\n${SLOW.nodes} transfers at once`);
     say('| pair | scraped | blocks | p50 ms | p99 ms | p99.9 ms | longest ms |\n|---|---|---|---|---|---|---|');

@@ -1,4 +1,4 @@
-/** Who watches a server: a Prometheus that scrapes each second, and somebody with the live page open. */
+/** The observers of a server: a Prometheus that scrapes each second, and a reader of the live page. */
 
 const EVERY_MS = 1000;
 
@@ -8,7 +8,7 @@ export class Watch {
   #timer: NodeJS.Timeout | undefined;
   #scraping: Promise<unknown> = Promise.resolve();
   scrapes = 0;
-  /** Bytes of the last scrape, and what the page has been sent. */
+  /** Bytes of the last scrape, and bytes sent to the page. */
   scrapeBytes = 0;
   pageBytes = 0;
 
@@ -17,7 +17,7 @@ export class Watch {
     this.#admin = admin;
   }
 
-  /** From now on, once a second. */
+  /** Starts to scrape once a second. */
   scrape(): void {
     this.#timer = setInterval(() => {
       this.#scraping = this.#scrapeOnce();
@@ -31,7 +31,7 @@ export class Watch {
     this.scrapes++;
   }
 
-  /** Opens the page's events. @throws Error where there are none. */
+  /** Opens the page's event stream. @throws Error when there is none. */
   async openPage(): Promise<void> {
     const url = `${this.#admin}/api/v1/live/events`;
     const response = await fetch(url, { signal: this.#ending.signal });
@@ -47,7 +47,7 @@ export class Watch {
     }
   }
 
-  /** Scrapes no more. The page stays open. */
+  /** Stops scraping. The page stays open. */
   async stopScraping(): Promise<void> {
     clearInterval(this.#timer);
     await this.#scraping;

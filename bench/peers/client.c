@@ -1,17 +1,17 @@
 /*
  * The measuring client: thousands of nodes, each with a loopback address of its own, each reading one file or several
- * with every byte compared. It has no code that warms up, so that what it measures is the server's. Built by benches and
- * campaigns alone. Prints one line of JSON; times are milliseconds, to a first reply from the first request for that
+ * with every byte compared. It has no code that warms up, so its measurements show the server alone. Built by benches
+ * and campaigns only. Prints one line of JSON; times are milliseconds: to a first reply from the first request for that
  * file, to the finish from the node's first request.
  *
  *   client PORT NODES FETCHES NAME[,NAME...] FOLDER BLKSIZE WINDOWSIZE [RESEND_MS] [FIRST_ADDRESS] [SHARED_ADDRESS]
  *
- * NODES run at once, until FETCHES have begun; each comes from an address that no other node of the run has: 127.1.0.0
- * and up, with FIRST_ADDRESS so many further on. It reads the files of those names, which are in FOLDER, in turn, each
- * from another port. With SHARED_ADDRESS all nodes come from that address, as behind NAT, which gives no port away again so
- * soon: each file of each node has a socket of its own to the end.
- * BLKSIZE 512 and WINDOWSIZE 1 ask for no option. A node that hears nothing for RESEND_MS (default 1000) sends its last
- * packet again, and gives up after PATIENCE_MS without progress.
+ * NODES run at once, until FETCHES have begun. Each has an address that no other node of the run has: 127.1.0.0 and up,
+ * offset by FIRST_ADDRESS. It reads the named files, which are in FOLDER, in turn, each from another port. With
+ * SHARED_ADDRESS all nodes send from that address, as behind a NAT, which does not reuse a port soon: each file of each
+ * node has a socket of its own to the end.
+ * BLKSIZE 512 and WINDOWSIZE 1 ask for no option. A node that receives nothing for RESEND_MS (default 1000) sends its
+ * last packet again, and gives up after PATIENCE_MS without progress.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -34,11 +34,11 @@ enum { BATCH = 128, ROOM = 65536 + 64, PATIENCE_MS = 30000, MAX_FETCHES = 1 << 2
 
 struct node {
   uint32_t local;              /* network order; 0: not in use */
-  int fd, at_file;             /* where it asks from, and for which file */
+  int fd, at_file;             /* the socket it sends from, and the file it reads */
   long fetch;
   uint32_t server;             /* address and port of the first reply */
   uint16_t port;
-  uint8_t granted;             /* an OACK has come */
+  uint8_t granted;             /* an OACK has arrived */
   uint64_t block, blocks;      /* acknowledged so far, and in the whole file */
   uint64_t began, asked;       /* when the first request left, and the first for this file, in ns */
   uint64_t sent, moved;        /* when the last packet left, and when there was progress */
@@ -177,7 +177,7 @@ static int read_oack(struct node *n, const char *p, const char *stop) {
   return 1;
 }
 
-/* Of the node that the packet is for; -1: of none. */
+/* Returns the slot of the node that the packet is for; -1: no node. */
 static int slot_for(int fd, struct msghdr *m) {
   if (shared_address) return slot_of_fd[fd];
   struct cmsghdr *c = CMSG_FIRSTHDR(m);
@@ -189,7 +189,7 @@ static int slot_for(int fd, struct msghdr *m) {
 
 static void on_packet(int fd, int i, uint64_t now) {
   int slot = slot_for(fd, &in[i].msg_hdr);
-  /* What comes for a file that it has read is late. */
+  /* A packet for a file that has been read already is late. */
   if (slot < 0 || nodes[slot].fd != fd) return;
   struct node *n = &nodes[slot];
   const uint8_t *bytes = in_bytes + (size_t)i * ROOM;

@@ -1,6 +1,6 @@
 /**
- * CPU time of a process and everything it ever started, children that have died included: by cgroup (v2, else v1),
- * else by summing /proc, which misses what unreaped grandchildren used.
+ * CPU time of a process and everything it ever started, children that have died included: from a cgroup (v2, else v1),
+ * or else summed from /proc, which misses the time of unreaped grandchildren.
  */
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ export interface CpuAccount {
   readonly method: 'cgroup v2' | 'cgroup v1' | '/proc';
   /** Words to put before a command so that it is accounted here. */
   readonly prefix: readonly string[];
-  /** Microseconds used so far. @param pid of the command, for /proc. */
+  /** @returns CPU time so far, in microseconds. @param pid process of the command, for /proc. */
   used(pid: number): number;
   close(): void;
 }
@@ -44,7 +44,7 @@ export function openCpuAccount(name: string): CpuAccount {
         try {
           rmdirSync(folder);
         } catch {
-          // Children that a server left behind, dead but not waited for, still count as its own. An empty group is no harm.
+          // Zombie children that a server left behind still count as members of the group. An empty group does no harm.
         }
       },
     };
@@ -52,7 +52,7 @@ export function openCpuAccount(name: string): CpuAccount {
   return { method: '/proc', prefix: [], used: procTree, close: () => {} };
 }
 
-/** Microseconds of a process, its waited-for children, and its descendants that live. */
+/** @returns the CPU time of a process, its waited-for children, and its living descendants, in microseconds. */
 function procTree(root: number): number {
   const stats = readdirSync('/proc')
     .filter((entry) => /^\d+$/.test(entry))

@@ -1,7 +1,7 @@
 /*
  * The yardstick: the same system calls as the Linux engine, in C, and nothing else. It answers read requests with an
- * OACK, sends windows, and has no timers, no checks and no errors worth the name: it says what the calls cost, so
- * that the difference to the product is the price of everything the product does besides. Built by the bench alone.
+ * OACK, sends windows, and has no timers, no checks and hardly any error handling. It shows the cost of the calls, so
+ * that the difference to the product is the cost of everything else that the product does. Built by the bench alone.
  *
  *   reference ROOT ADDRESS PORT [DATA_PORTS]
  */
@@ -83,7 +83,7 @@ static void put(struct msghdr *m, void *bytes, size_t length) {
   m->msg_iovlen++;
 }
 
-/* Sends what the window allows, equal blocks together. */
+/* Sends the blocks that the window allows, combining blocks of equal length. */
 static void send_window(int fd, struct transfer *t) {
   size_t last = t->acked + t->window < t->blocks ? t->acked + t->window : t->blocks;
   int most = 65507 / (t->blksize + 4) < 64 ? 65507 / (t->blksize + 4) : 64;

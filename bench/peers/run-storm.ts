@@ -1,4 +1,4 @@
-/** The clients of the comparison (client.c), compiled once and run on the second core. */
+/** Compiles the clients of the comparison (client.c) once, and runs them on the second core. */
 import { execFile, execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,19 +6,24 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 export interface Storm {
-  /** Fetches at once. */
+  /** Number of fetches at once. */
   readonly nodes: number;
   readonly fetches: number;
-  /** Its name on the server, and below the folder that the clients compare with. */
+  /** Name of the file on the server, and in the folder that the clients compare with. */
   readonly file: string;
   /** Files that each node fetches after it, one after the other; they count as one fetch. */
   readonly next?: readonly string[];
-  /** The address of all nodes, each of which has ports of its own. Default: each has an address of its own. */
+  /**
+   * The common address of all nodes, each of which has ports of its own. Default: each node has an address of its own.
+   */
   readonly shared?: string;
   readonly wish: { readonly blksize?: number; readonly windowsize?: number };
 }
 
-/** Times in milliseconds: to a first reply from the first request for that file, to the finish from a node's first request. */
+/**
+ * Times in milliseconds: to a first reply from the first request for that file, to the finish from a node's first
+ * request.
+ */
 export interface Percentiles {
   readonly p50: number;
   readonly p99: number;
@@ -40,7 +45,7 @@ const RESEND_MS = 1000;
 
 let compiled: string | undefined;
 
-/** @throws Error without cc. */
+/** Compiles the client on first use. @throws Error without cc. */
 function client(): string {
   if (compiled !== undefined) return compiled;
   const folder = mkdtempSync(join(tmpdir(), 'reveille-bench-client-'));

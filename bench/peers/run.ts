@@ -1,12 +1,12 @@
 /**
- * The same storm against Reveille and its peers, turn by turn: server on one core, clients on the other. Prints what
- * each block or fetch cost in CPU of the server's whole process tree, as medians with their range, and ratios by
- * pairs of neighbouring runs.
+ * The same storm against Reveille and its peers, in turns: server on one core, clients on the other. Prints the CPU
+ * time of the server's whole process tree for each block or fetch, as medians with their range, and ratios from pairs
+ * of neighboring runs.
  *
  *   npm run bench:peers -- [--rounds 7] [--only TEXT,...] [--case TEXT] [--against DIST] [--json FILE]
  *
- * All cases in 7 rounds take about an hour: `--case TEXT` takes those whose name contains the text. With `--against DIST`
- * another build of Reveille takes part, to see what a change has cost.
+ * All cases in 7 rounds take about an hour: `--case TEXT` selects those whose name contains the text. With `--against
+ * DIST` another build of Reveille takes part, to show the cost of a change.
  *
  * Needs Linux with two cores, root (to listen on port 69 and to unpack packages) and cc. Traffic stays on loopback.
  */
@@ -28,11 +28,11 @@ interface Case {
   readonly fetches: number;
   readonly file: FileName;
   readonly wish: Storm['wish'];
-  /** What the cost is divided by. */
+  /** Unit by which the cost is divided. */
   readonly per: 'block' | 'fetch';
-  /** Who takes part, by beginnings of names; default all. */
+  /** Servers that take part, by beginnings of names; default: all. */
   readonly servers?: readonly string[];
-  /** Fewer rounds: it shows no ratio. */
+  /** Number of rounds, where fewer suffice because no ratio is shown. */
   readonly rounds?: number;
 }
 
@@ -50,12 +50,12 @@ function windowCase(windowsize: number, file: FileName, servers?: readonly strin
   const name = windowsize === 1 ? 'lockstep' : `windowsize ${windowsize}`;
   const wish = windowsize === 1 ? LOCKSTEP : { blksize: BLKSIZE, windowsize };
   const size = `${FILES[file] / MIB} MiB`;
-  // Small files several times over: a run should last seconds.
+  // Small files are fetched several times, since a run should last seconds.
   const fetches = file === 'kernel' ? 1000 : 100;
   return { name: `${name}, ${size}`, nodes: 100, fetches, file, wish, per: 'block', ...(servers && { servers }) };
 }
 
-/** Fetches of one file, so many at once. */
+/** A case with `nodes` fetches of one file at once. */
 function countCase(nodes: number): Case {
   const name = `${nodes.toLocaleString('en')} nodes in lockstep`;
   return { name, nodes, fetches: Math.max(nodes, 1000), file: 'kernel', wish: LOCKSTEP, per: 'block', servers: FAST };
@@ -75,7 +75,7 @@ const CASES: readonly Case[] = [
   ...[1, 8, 64].map((windowsize) => windowCase(windowsize, 'image', WITHOUT_PORTABLE)),
 ];
 
-/** In each round. */
+/** Number of fetches in each round of the warm-up. */
 const WARM_UP_FETCHES = { config: 2000, kernel: 400 };
 
 interface Sample extends StormResult {
@@ -95,7 +95,7 @@ const { values } = parseArgs({
 const work = join(tmpdir(), 'reveille-bench-peers');
 mkdirSync(work, { recursive: true });
 const root = mkdtempSync(join(work, 'root-'));
-/** Servers started so far. */
+/** Number of servers started so far. */
 let turn = 0;
 for (const [name, size] of Object.entries(FILES)) {
   writeFileSync(join(root, name), randomFillSync(Buffer.alloc(size)), { mode: 0o644 });
@@ -104,23 +104,23 @@ execFileSync('chmod', ['755', root]);
 
 const storm = (port: number, of: Storm): Promise<StormResult> => runStorm(root, port, of);
 
-/** A server that is up for the whole of a case. */
+/** A server that runs for the whole of a case. */
 interface Entrant {
   readonly name: string;
   readonly server: RunningServer;
 }
 
-/** One server, started and warmed up for a case: a server that has run for a while is what boots racks. */
+/** Starts a server for a case and warms it up: in practice, racks boot from a server that has run for a while. */
 async function enter(contender: Contender, test: Case): Promise<Entrant> {
   const server = await RunningServer.start(contender, root, `reveille-bench-${process.pid}-${turn++}`);
   const { port } = server;
   try {
     for (let round = 0; round < contender.warmUpRounds; round++) {
-      // Both what begins a transfer and what carries it on.
+      // Warms up both the start of transfers and their continuation.
       await storm(port, { nodes: test.nodes, fetches: WARM_UP_FETCHES.config, file: 'config', wish: {} });
       if (test.per === 'block') await storm(port, { ...test, fetches: WARM_UP_FETCHES.kernel, file: 'kernel' });
     }
-    // The file is in memory, as it is for all nodes of a rack but the first.
+    // Loads the file into memory, as it is for all nodes of a rack but the first.
     await storm(port, { ...test, nodes: 1, fetches: 1 });
     return { name: contender.name, server };
   } catch (cause) {
@@ -138,8 +138,8 @@ async function measure({ server }: Entrant, test: Case): Promise<Sample> {
 }
 
 /**
- * All of them are up and warm, and take turns of some seconds: what the machine does meanwhile (its clock, its
- * neighbours) then meets all alike. Each round begins with another one.
+ * All servers are running and warm, and take turns of some seconds: changes of the machine (its clock, its neighbors)
+ * then affect all alike. Each round begins with another server.
  */
 async function takeTurns(fit: readonly Contender[], test: Case, most: number): Promise<Record<string, Sample[]>> {
   const entrants: Entrant[] = [];
@@ -158,7 +158,7 @@ async function takeTurns(fit: readonly Contender[], test: Case, most: number): P
   }
 }
 
-/** How cost and memory go with the number of nodes, by pairs of runs of the same round. */
+/** Reports cost and memory by the number of nodes, from pairs of runs of the same round. */
 function reportScaling(): void {
   const runsAt = (nodes: number): Sample[] => results[countCase(nodes).name]?.[FAST_NAME] ?? [];
   const base = runsAt(100);

@@ -1,4 +1,4 @@
-/** One of the servers that are compared, running on the first core, with the CPU of its whole process tree. */
+/** One of the compared servers, running on the first core, with the CPU time of its whole process tree. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
@@ -9,7 +9,7 @@ import type { Contender } from './servers.ts';
 
 const PATIENCE_MS = 15_000;
 
-/** Asks until somebody answers. */
+/** Sends requests until the server answers. */
 async function answering(port: number, server: ChildProcess): Promise<void> {
   const socket = createSocket('udp4');
   const request = Buffer.from('\0\x01no-such-file\0octet\0', 'latin1');
@@ -37,7 +37,7 @@ export class RunningServer {
     this.#account = account;
   }
 
-  /** @param label of this run, different from every other. @throws Error when it does not answer. */
+  /** @param label unique name of this run. @throws Error when the server does not answer. */
   static async start(contender: Contender, root: string, label: string): Promise<RunningServer> {
     const port = contender.port ?? (await lastingPort());
     const account = openCpuAccount(label);
@@ -45,7 +45,7 @@ export class RunningServer {
     const process = spawn(command, args, { stdio: 'ignore', cwd: root });
     const server = new RunningServer(port, process, account);
     try {
-      // The yardstick has no errors to answer with.
+      // The reference sends no errors, so it cannot be probed.
       if (contender.name === 'reference.c') await delay(300);
       else await answering(port, process);
       return server;
@@ -59,12 +59,12 @@ export class RunningServer {
     this.#process.kill(name);
   }
 
-  /** Microseconds used so far. */
+  /** CPU time so far, in microseconds. */
   get cpuUs(): number {
     return this.#account.used(this.#process.pid!);
   }
 
-  /** The most that was resident, in MiB, of the process itself. */
+  /** Peak resident memory of the process itself, in MiB. */
   get peakMiB(): number {
     const status = execFileSync('cat', [`/proc/${this.#process.pid}/status`]).toString();
     return Math.round(Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024);

@@ -1,29 +1,32 @@
-/** The servers that are compared: how each is started, at an address and port, over a directory. */
+/** The compared servers: how each is started, at an address and port, over a directory. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 export interface Contender {
   readonly name: string;
-  /** Largest windowsize it grants; 1: none. */
+  /** Largest windowsize that the server grants; 1: it grants none. */
   readonly windowsize: number;
   command(root: string, port: number): readonly string[];
-  /** Rounds of fetches before it is measured: code that is compiled as it runs takes some hundred thousand blocks. */
+  /** Rounds of fetches before the server is measured: a just-in-time compiler needs some hundred thousand blocks. */
   readonly warmUpRounds: number;
-  /** The one port it can listen on, when it has no choice. */
+  /** The only port it can listen on, when it has no choice. */
   readonly port?: number;
 }
 
 const REVEILLE = join(import.meta.dirname, '../../dist/cli/main.js');
 
-/** The command of another build, wherever its package says that it is. @param dist the build's folder `dist`. */
+/** @returns the command of another build, from that build's package.json. @param dist the build's folder `dist`. */
 function programOf(dist: string): string {
   const folder = resolve(dist, '..');
   const { bin } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { bin: { reveille: string } };
   return join(folder, bin.reveille);
 }
 
-/** The client asks from one address for thousands of nodes, which no rack does. Builds before these limits do not know them. */
+/**
+ * The client uses one address for thousands of nodes, which no rack does. Builds older than these limits do not know
+ * the flags.
+ */
 const WITHOUT_LIMITS = [
   '--half-open',
   '--half-open-per-network',
@@ -32,7 +35,7 @@ const WITHOUT_LIMITS = [
   '--sessions-per-network4',
 ].flatMap((flag) => [flag, '100000']);
 
-/** Reveille with one worker. @param dist another build than this one's. */
+/** Reveille with one worker. @param dist folder of another build. */
 export function reveille(engine: 'linux' | 'portable', dist?: string): Contender {
   const main = dist === undefined ? REVEILLE : programOf(dist);
   return {
@@ -41,7 +44,7 @@ export function reveille(engine: 'linux' | 'portable', dist?: string): Contender
     warmUpRounds: 3,
     command: (root, port) => [
       process.execPath,
-      // As deploy/reveille.service has it.
+      // The same heap settings as in deploy/reveille.service.
       '--max-semi-space-size=4',
       main,
       'serve',
@@ -73,7 +76,7 @@ function reference(work: string): Contender {
   };
 }
 
-/** The servers that Debian packages, unpacked and not installed: two of them can't be installed beside each other. */
+/** The servers that Debian packages, unpacked but not installed: two of them can't be installed side by side. */
 function packaged(work: string): Contender[] {
   const root = join(work, 'packages');
   if (!existsSync(join(root, 'usr/sbin/atftpd'))) {

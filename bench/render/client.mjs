@@ -1,4 +1,5 @@
-// The nodes of bench/render, in a process of their own: told by a message, answers with one. Packets made by hand.
+// The nodes of bench/render, in a process of their own: receives an order as a message, and answers with a message.
+// Packets are made by hand.
 import { createSocket } from 'node:dgram';
 
 const RESEND_MS = 110;
@@ -88,7 +89,7 @@ async function configs({ port, nodes, spreadMs, names, expected, giveUpMs }) {
   return { firstMs, wholeMs, resent, wrong, errors };
 }
 
-/** A few downloads, block by block: how long the server takes from an ACK to the next DATA. */
+/** Runs a few downloads, block by block, and measures the time from an ACK to the next DATA. */
 async function turnaround({ port, name, transfers, forMs }) {
   const gapsMs = [];
   const until = performance.now() + forMs;
@@ -124,7 +125,7 @@ async function turnaround({ port, name, transfers, forMs }) {
   return { gapsMs };
 }
 
-/** Asks for one name after the other at a rate, and does not care for the rest. */
+/** Requests one name after the other at a fixed rate, and ignores the answers. */
 async function pester({ port, prefix, perS, forMs }) {
   const socket = await openSocket((bytes, from) => {
     if (bytes[1] === 6) socket.send(Buffer.from('\0\x05\0\0closed\0'), from.port, from.address);

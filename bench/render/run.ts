@@ -1,6 +1,6 @@
 /**
- * How soon nodes get configs of their own, over real sockets: 2,000 of them over two seconds and in one instant; and what
- * handlers do to transfers that run meanwhile. The nodes are a process of their own (client.mjs).
+ * Measures how soon nodes get configs of their own, over real sockets: 2,000 nodes over two seconds and in one instant;
+ * and the effect of handlers on transfers that run meanwhile. The nodes are a process of their own (client.mjs).
  */
 import { fork } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -16,14 +16,14 @@ import { median, range } from '../statistics.ts';
 const NODES = 2000;
 const SPREAD_MS = 2000;
 const TURNAROUND = { kind: 'turnaround', name: 'big', transfers: 8 };
-/** Turns alone and beside a handler, and how long each takes. */
+/** Number of turns alone and beside a handler, and the duration of each. */
 const TURNS = 9;
 const TURN_MS = 1500;
 const FILES = new Map([
   ['big', new Uint8Array(16 * 1024 * 1024)],
   ['small', new Uint8Array(16)],
 ]);
-/** What must hold, in milliseconds. */
+/** Limits that must hold, in milliseconds. */
 const SPREAD_P99_MS = 110;
 const INSTANT_P99_MS = 1000;
 const TURNAROUND_FACTOR = 1.3;
@@ -184,14 +184,14 @@ async function storm(title: string, spreadMs: number, p99Ms: number): Promise<vo
   judge('each its own, once, none failed', rendered === NODES && result.wrong === 0 && result.errors === 0);
 }
 
-/** Nobody's config is being made any more. */
+/** Waits until no config is being rendered. */
 async function renderingIsOver(): Promise<void> {
   while (routes.stats().waiting > 0) await delay(20);
 }
 
 /**
- * In turns, so that what the machine does meanwhile meets all alike: nobody else asks; others ask as often for a file;
- * others ask a handler. Whoever asks is not the one who measures.
+ * Measures in turns, so that changes of the machine affect all alike: without other requests; with requests for a file
+ * at the same rate; with requests for a handler. The requests come from another process than the measurement.
  */
 async function besideHandler(prefix: string, perS: number): Promise<void> {
   const order = { ...TURNAROUND, port, forMs: TURN_MS };

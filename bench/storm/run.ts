@@ -4,7 +4,7 @@
  *
  *   npm run bench:storm -- [--scenario TEXT] [--only TEXT] [--rounds 1] [--json FILE]
  *
- * A server that can't cope costs minutes, as its nodes' patience does. Needs what bench:peers needs.
+ * A server that can't cope takes minutes, because its nodes are patient. Needs the same as bench:peers.
  */
 import { execFileSync } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
@@ -42,7 +42,7 @@ const { values } = parseArgs({
     json: { type: 'string' },
   },
 });
-/** Longer than any firmware's patience several times over. */
+/** Several times longer than any firmware's patience. */
 const MAX_MS = 900_000;
 const REVEILLE = join(import.meta.dirname, '../../dist/cli/main.js');
 const work = join(tmpdir(), 'reveille-bench-peers');
@@ -64,7 +64,7 @@ function storm(scenario: Scenario, port: number): StormReport {
   try {
     execFileSync('taskset', command, { timeout: MAX_MS, stdio: ['ignore', 'ignore', 'inherit'] });
   } catch (error) {
-    // Exit code 1: nodes have failed, which is a result.
+    // Exit code 1 means that nodes have failed, which is a result.
     if ((error as { status?: number }).status !== 1) throw error;
   }
   return JSON.parse(readFileSync(json, 'utf8')) as StormReport;

@@ -1,8 +1,8 @@
-/** Named storms with fixed seeds, each a hall that there could be. What they ask for lies in FILES. */
+/** Named storms with fixed seeds, each a plausible machine hall. FILES has the files that they fetch. */
 
 const MIB = 1024 ** 2;
 
-/** Names and sizes in bytes of what the servers serve. */
+/** Names and sizes in bytes of the files on the servers. */
 export const FILES: Readonly<Record<string, number>> = {
   'grubx64.efi': 1_500_000,
   'boot/grub/grub.cfg': 300,
@@ -16,13 +16,13 @@ export interface Scenario {
   readonly title: string;
   /** The command line of `reveille storm`, after the server's address. */
   readonly args: readonly string[];
-  /** The plan, where it is more than files. */
+  /** The boot plan, where `--file` flags are not enough. */
   readonly plan?: string;
 }
 
 const KERNEL_AND_INITRD = ['--file', 'linux', '--file', 'initrd.img'];
 
-/** Loader, config, kernel, initrd: what a UEFI machine fetches. */
+/** Loader, config, kernel, initrd: the files that a UEFI machine fetches. */
 const UEFI_BOOT = `name: uefi boot
 stages:
   - { name: loader, profile: edk2, file: grubx64.efi }

@@ -1,4 +1,6 @@
-/** A board: rows of panels under the variables that all boards have. Knows no metric but the one that names servers. */
+/**
+ * A board: rows of panels under the variables that all boards share. Knows no metric but the one that names servers.
+ */
 import type { Builder } from '@grafana/grafana-foundation-sdk/cog';
 import {
   AnnotationQueryBuilder,
@@ -17,15 +19,15 @@ import {
 import { DATASOURCE } from './panels.ts';
 import { of } from './promql.ts';
 
-/** Boards that have it link to each other. */
+/** Boards with this tag link to each other. */
 const TAG = 'reveille';
 
 export interface Board {
   readonly title: string;
-  /** Part of its address and of its file's name. */
+  /** Part of the board's address and of its file's name. */
   readonly uid: string;
   readonly description: string;
-  /** How far back it looks at first, as `15m`. */
+  /** Time range of the board when it is opened: `15m`. */
   readonly span: string;
   readonly refresh: string;
   readonly rows: Readonly<Record<string, readonly Builder<Panel>[]>>;
@@ -43,7 +45,7 @@ function labelVariable(name: string, label: string, query: string): QueryVariabl
       .allValue('.+')
       .current({ selected: true, text: 'All', value: '$__all' })
       .refresh(VariableRefresh.OnTimeRangeChanged)
-      // oxlint-disable-next-line unicorn/no-array-sort -- no array.
+      // oxlint-disable-next-line unicorn/no-array-sort -- this is no array.
       .sort(VariableSort.AlphabeticalAsc)
   );
 }
@@ -59,7 +61,7 @@ function event(name: string, colour: string, expr: string, title: string): Annot
     .titleFormat(title);
 }
 
-/** In the classic model of dashboards: version 2 of the model is only read by the newest Grafanas. */
+/** Uses the classic model of dashboards: only the newest Grafanas read version 2 of the model. */
 export function build(board: Board): Dashboard {
   const dashboard = new DashboardBuilder(board.title)
     .uid(board.uid)

@@ -1,4 +1,4 @@
-/** What is generated: the boards as Grafana reads them, and what README.md says of them. Writes nothing. */
+/** The generated files: the boards in Grafana's JSON, and their part of README.md. Writes nothing. */
 import type { Dashboard, Panel, RowPanel } from '@grafana/grafana-foundation-sdk/dashboard';
 import type { Dataquery as PrometheusQuery } from '@grafana/grafana-foundation-sdk/prometheus';
 import { build } from './board.ts';
@@ -8,7 +8,7 @@ import { stormBoard } from './storm.ts';
 
 export const BOARDS: readonly Dashboard[] = [stormBoard, servingBoard, bootSetsBoard].map(build);
 
-/** Relative to the folder `grafana`. */
+/** @returns the path relative to the folder `grafana`. */
 export function fileOf({ uid }: Dashboard): string {
   return `dashboards/${uid}.json`;
 }
@@ -21,12 +21,12 @@ function isRow(panel: Panel | RowPanel): panel is RowPanel {
   return panel.type === 'row';
 }
 
-/** Without the rows that they stand in. */
+/** @returns the panels of a board without its rows. */
 export function panelsOf(board: Dashboard): Panel[] {
   return (board.panels ?? []).filter((panel): panel is Panel => !isRow(panel));
 }
 
-/** All boards ask nothing but Prometheus. */
+/** All queries go to Prometheus. */
 export function queriesOf(panel: Panel): PrometheusQuery[] {
   return (panel.targets ?? []) as unknown as PrometheusQuery[];
 }
@@ -43,7 +43,7 @@ function linesOf(board: Dashboard): string[] {
 const BEGIN = '<!-- begin: made by npm run grafana -->';
 const END = '<!-- end -->';
 
-/** The page with the part about the panels as it must be now. @throws Error when the page has no place for it. */
+/** @returns the page with an up-to-date part about the panels. @throws Error when the page has no place for it. */
 export function withPanels(page: string): string {
   const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)];
   if (begin === -1 || end < begin) throw new Error(`README.md has no ${BEGIN} … ${END}`);

@@ -1,24 +1,24 @@
-/** The Boot sets board: which versions there are, which nodes boot, and what becomes of the old ones. */
+/** The Boot sets board: published versions, the nodes that boot, and the collection of old versions. */
 import type { Board } from './board.ts';
 import { figure, labels, series, type Steps, UNIT } from './panels.ts';
 import { counted, grown, of, orNone, rate, share, sum } from './promql.ts';
 
-/** The current versions, with their number as the label `version`, as pins have it. */
+/** The current versions, with their number as the label `version`, as in the metrics of pins. */
 const current = `count_values by (job, instance, channel) ("version", ${of('reveille_channel_version')})`;
 
-/** Of channels that have a label of their own: of the others no version is known. */
+/** Matches channels with a label of their own: no version is known for the others. */
 const NAMED = 'channel!="(others)"';
 
 const pinsOnCurrent = `${of('reveille_channel_pins', NAMED)} and on (job, instance, channel, version) ${current}`;
 
-/** Pins on any version but the current one. @param labels those that stay apart. */
+/** Pins on any version but the current one. @param labels labels by which the sum is grouped. */
 function pinsElsewhere(apart = ''): string {
   const by = apart === '' ? 'sum' : `sum by (${apart})`;
   const all = sum('reveille_channel_pins', apart, NAMED);
   return `${all} - (${by} (${pinsOnCurrent}) or 0 * ${all})`;
 }
 
-/** By how much servers differ in what is current. */
+/** Difference between servers in a channel's current version. */
 const skew = `max by (job, channel) (${of('reveille_channel_version')}) - min by (job, channel) (${of('reveille_channel_version')})`;
 
 const NONE_IS_GOOD: Steps = ['green', [1, 'orange']];

@@ -1,4 +1,4 @@
-/** The kinds of panel that boards are made of, in one style. Knows Grafana; knows no metric. */
+/** The kinds of panels, in one style. Knows Grafana; knows no metric. */
 import * as common from '@grafana/grafana-foundation-sdk/common';
 import type { Builder } from '@grafana/grafana-foundation-sdk/cog';
 import {
@@ -17,10 +17,10 @@ import * as timeseries from '@grafana/grafana-foundation-sdk/timeseries';
 /** The variable by which a board finds its Prometheus. */
 export const DATASOURCE = { type: 'prometheus', uid: '$datasource' };
 
-/** From the left edge of a board to the right. */
+/** Width of a board in columns. */
 export const COLUMNS = 24;
 
-/** Units as Grafana calls them. */
+/** Units by their names in Grafana. */
 export const UNIT = {
   count: 'short',
   perSecond: 'cps',
@@ -30,16 +30,16 @@ export const UNIT = {
   share: 'percentunit',
 } as const;
 
-/** Colours by value: the first from below, each other from its value on. */
+/** Colors by value: the first color from below, each other from its value on. */
 export type Steps = readonly [string, ...(readonly [number, string])[]];
 
 const FINE: Steps = ['green'];
 
 interface Common {
   readonly title: string;
-  /** The question that the panel answers, and what may follow from the answer. */
+  /** The question that the panel answers, and possible consequences of the answer. */
   readonly question: string;
-  /** In columns. */
+  /** Width in columns. */
   readonly width: number;
   readonly unit: string;
 }
@@ -51,15 +51,15 @@ export interface Query {
 
 export interface Series extends Common {
   readonly queries: readonly Query[];
-  /** On top of each other. */
+  /** True: the areas are stacked. */
   readonly stacked?: boolean;
-  /** Values that stay until they change, such as numbers of versions. */
+  /** True for values that stay until they change, such as version numbers. */
   readonly steps?: boolean;
-  /** Single events. */
+  /** True for single events. */
   readonly bars?: boolean;
-  /** Drawn as lines at their values. */
+  /** Thresholds, drawn as lines at their values. */
   readonly thresholds?: Steps;
-  /** Colours of their own, by legend. */
+  /** Colors of single series, by legend. */
   readonly colours?: Readonly<Record<string, string>>;
   readonly max?: number;
 }
@@ -68,15 +68,15 @@ export interface Figure extends Common {
   readonly expr: string;
   readonly thresholds?: Steps;
   readonly decimals?: number;
-  /** The line behind it: needs a query over time. */
+  /** True: the figure has its history as a line behind it, which needs a query over time. */
   readonly isTrend?: boolean;
-  /** As high as lines over time, to stand beside them. */
+  /** True: the panel is as high as a series panel, to stand beside one. */
   readonly isTall?: boolean;
 }
 
 export interface Table extends Common {
   readonly expr: string;
-  /** Columns and what they are called, in order; all others are hidden. */
+  /** Columns and their titles, in order; all other columns are hidden. */
   readonly columns: Readonly<Record<string, string>>;
 }
 
@@ -102,7 +102,7 @@ function query({ expr, legend }: Query, index: number): DataqueryBuilder {
     .range();
 }
 
-/** Lines over time. */
+/** Makes a panel with lines over time. */
 export function series(wish: Series): Builder<Panel> {
   const panel = new timeseries.PanelBuilder()
     .title(wish.title)
@@ -123,7 +123,7 @@ export function series(wish: Series): Builder<Panel> {
         .calcs(['lastNotNull', 'max']),
     )
     .tooltip(
-      // oxlint-disable-next-line unicorn/no-array-sort -- no array.
+      // oxlint-disable-next-line unicorn/no-array-sort -- this is no array.
       new common.VizTooltipOptionsBuilder().mode(common.TooltipDisplayMode.Multi).sort(common.SortOrder.Descending),
     )
     .targets(wish.queries.map(query));
@@ -142,7 +142,7 @@ export function series(wish: Series): Builder<Panel> {
   return panel;
 }
 
-/** One number. */
+/** Makes a panel with one number. */
 export function figure(wish: Figure): Builder<Panel> {
   const target = query({ expr: wish.expr, legend: wish.title }, 0);
   const panel = new stat.PanelBuilder()
@@ -162,7 +162,7 @@ export function figure(wish: Figure): Builder<Panel> {
   return panel;
 }
 
-/** The last values, by their labels. */
+/** Makes a table of the last values, by their labels. */
 export function labels(wish: Table): Builder<Panel> {
   const names = Object.keys(wish.columns);
   return new table.PanelBuilder()
@@ -183,7 +183,7 @@ export function labels(wish: Table): Builder<Panel> {
     });
 }
 
-/** How values are spread, over time. */
+/** Makes a heatmap of the distribution of values over time. */
 export function heat(wish: Heat): Builder<Panel> {
   return new heatmap.PanelBuilder()
     .title(wish.title)

@@ -1,4 +1,4 @@
-/** The Serving board: how well the servers do what the racks ask, and what of them is full. */
+/** The Serving board: how well the servers meet the racks' demand, and which of their limits are reached. */
 import type { Board } from './board.ts';
 import { figure, heat, labels, series, UNIT } from './panels.ts';
 import { buckets, counted, of, quantile, rate, share, sum } from './promql.ts';

@@ -1,12 +1,12 @@
-/** The Storm board: what the racks are doing now, and where they get stuck. */
+/** The Storm board: the current activity of the racks, and where nodes get stuck. */
 import type { Board } from './board.ts';
 import { figure, heat, series, type Steps, UNIT } from './panels.ts';
 import { buckets, grown, orNone, quantile, rate, share, sum } from './promql.ts';
 
-/** Outcomes of transfers that ended badly, as the server calls them. */
+/** Outcomes of transfers that ended badly, by their names in the metrics. */
 export const FAILED = 'outcome=~"timeout|unreachable|aborted|clientError"';
 
-/** The same outcome has the same colour on every board. */
+/** The same outcome has the same color on every board. */
 const OUTCOME_COLOURS = {
   complete: 'green',
   completeUnconfirmed: 'semi-dark-green',

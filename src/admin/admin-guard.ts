@@ -1,5 +1,5 @@
 /**
- * Who may see and do what at the admin address, and what every answer says to browsers. Knows tokens, hosts and headers;
+ * Access control for the admin address, and the security headers of every answer. Knows tokens, hosts and headers, and
  * nothing of what is served.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
@@ -7,12 +7,12 @@ import { BlockList, isIP } from 'node:net';
 import type { Context, Hono } from 'hono';
 import { RateBound } from '../telemetry/rate-bound.ts';
 
-/** Wrong tokens that are looked at: so many at once, so many a second after that. Others are turned away unread. */
+/** Wrong tokens that get status 401: so many at once, then so many a second. Further ones get status 429. */
 const WRONG_TOKENS = { burst: 20, perSecond: 2 } as const;
 
 /**
- * Everything that the page needs comes from here, nothing may frame it, and nothing is told to other sites. No inline
- * script or style runs, whatever gets into a text.
+ * The page loads everything from here, nothing may frame it, and other sites are told nothing. No inline script or
+ * style runs, whatever gets into a text.
  */
 const HEADERS: Readonly<Record<string, string>> = {
   'content-security-policy': [
@@ -43,7 +43,7 @@ export function isLoopback(address: string): boolean {
   return family !== 0 && LOOPBACK.check(address, family === 4 ? 'ipv4' : 'ipv6');
 }
 
-/** `localhost:6970`, `127.0.0.1`, `[::1]:6970`: names that lead to this machine wherever a browser asks. */
+/** Accepts `localhost:6970`, `127.0.0.1`, `[::1]:6970`: names that mean this machine wherever a browser runs. */
 function isLoopbackHost(host: string): boolean {
   const name = /^(?:\[([^\]]+)\]|([^:]+))(?::[0-9]+)?$/.exec(host)?.slice(1).find(Boolean)?.toLowerCase();
   return name !== undefined && (name === 'localhost' || name.endsWith('.localhost') || isLoopback(name));
@@ -53,7 +53,7 @@ function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }
 
-/** Gives every answer the headers of HEADERS. */
+/** Adds the headers of HEADERS to every answer. */
 export function addHeaders(app: Hono): void {
   app.use('*', async (context, next) => {
     await next();
@@ -63,9 +63,9 @@ export function addHeaders(app: Hono): void {
 }
 
 export interface GuardOptions {
-  /** The address that is listened on. */
+  /** The address on which the server listens. */
   readonly address: string;
-  /** undefined: nobody has one. */
+  /** The bearer token; undefined: no token is accepted. */
   readonly token: string | undefined;
 }
 
@@ -79,14 +79,14 @@ export class AdminGuard {
     this.#isLoopback = isLoopback(address);
   }
 
-  /** What may only be done with the token. @returns the refusal, or undefined. */
+  /** Checks a request that needs the token. @returns the refusal, or undefined. */
   refusal(context: Context): Response | undefined {
-    // A page elsewhere that makes a browser ask gets no further, whatever the browser knows.
+    // A page of another site cannot use what the visitor's browser knows.
     if (context.req.header('sec-fetch-site') === 'cross-site') {
       return context.json({ error: 'not for other sites' }, 403);
     }
     const said = context.req.header('authorization');
-    // Digests of equal length: the time it takes tells nothing of the token.
+    // Comparing digests of equal length takes constant time, so timing reveals nothing about the token.
     if (this.#expected !== undefined && said !== undefined && timingSafeEqual(digest(said), this.#expected)) {
       return undefined;
     }
@@ -97,8 +97,8 @@ export class AdminGuard {
   }
 
   /**
-   * What tells of nodes: free for who is on this machine and says so, with the token from elsewhere. A name that leads
-   * here by some DNS is elsewhere (DNS rebinding). @returns the refusal, or undefined.
+   * Checks a request for data about nodes: free on this machine under a loopback name, with the token from elsewhere.
+   * Any other DNS name that leads here counts as elsewhere (DNS rebinding). @returns the refusal, or undefined.
    */
   nodeRefusal(context: Context): Response | undefined {
     const isHere = this.#isLoopback && isLoopbackHost(context.req.header('host') ?? '');

@@ -1,7 +1,7 @@
 /**
  * The admin address: health, readiness and metrics over HTTP, the live page (live-api.ts), and the API of api.ts where
- * there is one. Knows nothing of TFTP; what it tells comes from the functions it is given. It listens on the loopback
- * address unless told otherwise; who may see what is admin-guard.ts's business.
+ * enabled. Knows nothing of TFTP; its data comes from the functions it is given. It listens on the loopback address
+ * unless told otherwise; admin-guard.ts controls access.
  */
 import { createServer } from 'node:http';
 import type { Socket } from 'node:net';
@@ -13,31 +13,31 @@ import { addApi, type ApiOptions } from './api.ts';
 import { ConnectionRoom } from './connection-room.ts';
 import { addLiveApi, addPage, type LiveApiOptions } from './live-api.ts';
 
-/** How long a client may take for its request's headers, and for the whole request; and idle between two, in milliseconds. */
+/** Time limits in milliseconds: for a request's headers, for the whole request, and for an idle connection. */
 const HEADERS_MS = 10_000;
 const REQUEST_MS = 30_000;
 const IDLE_MS = 15_000;
 const MAX_HEADER_BYTES = 8192;
 const MAX_HEADERS = 64;
-/** Whatever it is for: bodies are for orders alone, and those are short. */
+/** Maximum length of any body: only commands have one, and those are short. */
 const MAX_BODY_BYTES = 65_536;
 
 export interface AdminOptions {
-  /** Port 0: any free one. */
+  /** Port 0 stands for any free port. */
   readonly listen: Address;
   /** Why requests are not answered, for everybody to read; undefined: they are answered. */
   notReady(): string | undefined;
   /** Metrics in Prometheus' text format. */
   metrics(): Promise<string>;
   readonly metricsType: string;
-  /** Default: there is no live page. */
+  /** Default: no live page. */
   readonly live?: LiveApiOptions;
-  /** What changes the state takes the token, on the loopback address too. Default: there is no API. */
+  /** Requests that change state need the token, on the loopback address too. Default: no API. */
   readonly api?: ApiOptions;
 }
 
 export interface Admin {
-  /** With the real port. */
+  /** The address with the actual port. */
   readonly address: Address;
   /** Closes the port and every connection, idle or not. */
   close(): Promise<void>;
@@ -92,7 +92,7 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
       const { socket } = incoming;
       room.begins(socket);
       outgoing.once('close', () => room.ends(socket));
-      // It answers 500 to what goes wrong, and never rejects.
+      // The promise never rejects: the listener answers 500 to errors.
       void answer(incoming, outgoing);
     },
   );

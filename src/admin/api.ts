@@ -1,7 +1,7 @@
 /**
- * The HTTP API, for who has the token: previews and reloads (preview-api.ts), and the commands on the store. `POST /api/v1/VERB` with a JSON object: `arguments` is
- * what the command line has after the verb, every other key is a flag in camelCase. Answers what the command prints.
- * Knows no verb's meaning: it runs the same commands as a person does.
+ * The HTTP API, for holders of the token: previews and reloads (preview-api.ts), and the commands on the store. `POST
+ * /api/v1/VERB` takes a JSON object: `arguments` holds the arguments after the verb, every other key is a flag in
+ * camelCase. The answer is the command's output. Knows no verb's meaning: it runs the same commands as a person does.
  */
 import type { Context, Hono } from 'hono';
 import type { AdminGuard } from './admin-guard.ts';
@@ -23,17 +23,17 @@ export const API_VERBS = [
   'channel',
 ] as const;
 
-/** Commands at once; more are told to come again. */
+/** Maximum number of commands at once; further ones get status 503. */
 const MAX_VERBS_AT_ONCE = 4;
 const MAX_BODY_BYTES = 65_536;
-/** Values that a repeated flag or `arguments` may have. */
+/** Maximum number of values of a repeated flag or of `arguments`. */
 const MAX_VALUES = 256;
-/** Set by the server, or a way out of the store. */
+/** Flags that the server sets, or that would lead out of the store. */
 const RESERVED: ReadonlySet<string> = new Set(['store', 'json', 'help', 'version']);
 
-/** How a command on the store ended. */
+/** The end of a command on the store. */
 export interface VerbEnd {
-  /** undefined: ended by a signal, or not even begun. */
+  /** Exit code; undefined: the command was ended by a signal, or could not be started. */
   readonly code: number | undefined;
   readonly stdout: string;
   readonly stderr: string;
@@ -65,7 +65,7 @@ function listOf(value: unknown, key: string): readonly unknown[] {
   return value;
 }
 
-/** `pinIdle: "4h"` as `--pin-idle=4h`, `label: {a: b}` as `--label=a=b`, `keep: true` as `--keep`. */
+/** Converts `pinIdle: "4h"` to `--pin-idle=4h`, `label: {a: b}` to `--label=a=b`, `keep: true` to `--keep`. */
 function flagsOf(key: string, value: unknown): string[] {
   if (!/^[a-z][A-Za-z]{0,40}$/.test(key) || RESERVED.has(key)) throw new BadRequest('expected flags in camelCase');
   const flag = `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
@@ -75,7 +75,7 @@ function flagsOf(key: string, value: unknown): string[] {
   if (typeof value === 'object') {
     const pairs = listOf(Object.entries(value), key) as [string, unknown][];
     return pairs.map(([name, item]) => {
-      // A label: of a number in JSON nobody can tell any more how it was written.
+      // This is a label: a number in JSON has lost its spelling, so only text is accepted.
       if (typeof item !== 'string') throw new BadRequest(`${key}: expected text in quotes`);
       return `${flag}=${name}=${textOf(item, key)}`;
     });
@@ -83,7 +83,7 @@ function flagsOf(key: string, value: unknown): string[] {
   return [`${flag}=${textOf(value, key)}`];
 }
 
-/** The command line that a body stands for. @throws BadRequest */
+/** @returns the command line for a body. @throws BadRequest */
 function toArgs(body: string): string[] {
   let parsed: unknown;
   try {
@@ -95,7 +95,7 @@ function toArgs(body: string): string[] {
     throw new BadRequest('expected an object');
   const { arguments: positional = [], ...flags } = parsed as Record<string, unknown>;
   const values = listOf(positional, 'arguments').map((value) => textOf(value, 'arguments'));
-  // What follows `--` is never a flag.
+  // Arguments after `--` are never read as flags.
   return [...Object.entries(flags).flatMap(([key, value]) => flagsOf(key, value)), '--', ...values];
 }
 
@@ -147,7 +147,7 @@ function addVerbs(app: Hono, run: NonNullable<ApiOptions['run']>): void {
   });
 }
 
-/** What a command prints is its answer, also where it has found something amiss. */
+/** The output of a command is its answer, even where it reports a fault. */
 function answer(context: Context, { code, stdout, stderr }: VerbEnd): Response {
   if (stdout.trim() !== '') return context.body(stdout, 200, { 'content-type': 'application/json' });
   const error = stderr.replace(/^reveille: /, '') || `ended with ${code ?? 'a signal'}`;

@@ -1,14 +1,14 @@
 /**
- * Limits for connections to the admin address, in all and of one address. A newcomer takes the place of one that does
- * nothing. Health and metrics must be had whatever others hold open. Knows sockets by their use; no HTTP.
+ * Limits for connections to the admin address, in total and for each address. A new connection replaces an idle one.
+ * Health and metrics must stay reachable whatever connections others hold open. Knows sockets by their use; no HTTP.
  */
 
-/** Connections at once: some scrapers, some probes and a few people. */
+/** Maximum number of connections: enough for some scrapers, some probes and a few people. */
 const MAX_CONNECTIONS = 128;
-/** Connections of one address at once. */
+/** Maximum number of connections from one address. */
 const MAX_CONNECTIONS_EACH = 64;
 
-/** A connection, as far as it matters here: who has it, and its end. */
+/** The parts of a socket that matter here: its address and its end. */
 export interface Connected {
   readonly remoteAddress?: string | undefined;
   destroy(): unknown;
@@ -18,12 +18,12 @@ export interface Connected {
 interface Guest<T> {
   readonly socket: T;
   readonly address: string;
-  /** Requests that are being answered. */
+  /** Number of requests being answered. */
   busy: number;
 }
 
 export class ConnectionRoom<T extends Connected> {
-  /** The longest quiet first: who begins to be idle goes to the end. */
+  /** Ordered by idle time, the longest first: a connection that becomes idle moves to the end. */
   readonly #guests = new Map<T, Guest<T>>();
   readonly #open = new Map<string, number>();
 
@@ -31,7 +31,7 @@ export class ConnectionRoom<T extends Connected> {
     return this.#guests.size;
   }
 
-  /** A connection has come: where there is no room, another is closed for it. */
+  /** Admits a new connection; where there is no room, closes another one. */
   admit(socket: T): void {
     const address = socket.remoteAddress ?? '';
     const isOver = this.#count(address) >= MAX_CONNECTIONS_EACH;
@@ -48,13 +48,13 @@ export class ConnectionRoom<T extends Connected> {
     });
   }
 
-  /** It has asked for something. */
+  /** A request has begun on the connection. */
   begins(socket: T): void {
     const guest = this.#guests.get(socket);
     if (guest !== undefined) guest.busy++;
   }
 
-  /** It has got its answer. */
+  /** A request on the connection has been answered. */
   ends(socket: T): void {
     const guest = this.#guests.get(socket);
     if (guest === undefined || --guest.busy > 0) return;
@@ -67,8 +67,8 @@ export class ConnectionRoom<T extends Connected> {
   }
 
   /**
-   * The guest that must go: an idle one before one that is being answered, then one of the address that has most, then
-   * the longest quiet. @param address whose; default: anyone's.
+   * Chooses the connection to close: an idle one before a busy one, then one of the address with the most connections,
+   * then the one that has been idle longest. @param address limits the choice to one address; default: any.
    */
   #leaving(address?: string): Guest<T> | undefined {
     let leaves: Guest<T> | undefined;

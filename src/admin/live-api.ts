@@ -1,6 +1,6 @@
 /**
- * Over HTTP: what is going on (`GET /api/v1/live`), the same as it changes (`/api/v1/live/events`, server-sent events), one
- * node's last boots (`/api/v1/nodes/NODE`), and the page that shows them. Knows HTTP; what is told is src/observe's.
+ * The live state over HTTP (`GET /api/v1/live`), its changes (`/api/v1/live/events`, server-sent events), the last
+ * boots of one node (`/api/v1/nodes/NODE`), and the page that shows them. Knows HTTP; the data comes from src/observe.
  */
 import type { Context, Hono } from 'hono';
 import type { NodeId } from '../boot-set/node/node-identity.ts';
@@ -11,17 +11,20 @@ import { errorLine } from '../text/error-text.ts';
 import { PageAssets } from './page-assets.ts';
 import { UsageError } from '../config/usage-error.ts';
 
-/** Readers of events at once: pages and terminals that are open. */
+/** Maximum number of event streams at once: open pages and terminals. */
 const MAX_STREAMS = 32;
-/** What may wait for a reader; while there are more it is told nothing, and then everything anew. */
+/** Per-reader backlog in MiB; a slower reader skips changes, then gets a new snapshot. */
 const STREAM_MIB = 2;
-/** Changes in a row that a reader may miss; one that takes nothing for so many seconds has gone. */
+/**
+ * Maximum number of changes in a row that a reader may miss: with one change a second, it has taken nothing for so many
+ * seconds.
+ */
 const MAX_MISSED = 60;
 const MAX_NODE_CHARACTERS = 100;
 
 export interface LiveApiOptions {
   readonly state: Pick<LiveState, 'snapshot' | 'follow' | 'node'>;
-  /** What somebody calls a node, as names that it is known by. @throws UsageError */
+  /** @returns the ids that a user's text may name. @throws UsageError */
   readonly idsOf: (text: string) => readonly NodeId[];
 }
 
@@ -31,7 +34,7 @@ function eventBytes(event: string, data: unknown): Uint8Array {
   return utf8.encode(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
 }
 
-/** Changes as bytes, made once for all readers. */
+/** Encodes each change once for all readers. */
 class ChangeBytes {
   #change: LiveChange | undefined;
   #bytes: Uint8Array = new Uint8Array(0);
@@ -45,7 +48,7 @@ class ChangeBytes {
   }
 }
 
-/** One reader's stream. What it can't take is left out, and made good by a new snapshot. */
+/** Makes the stream of one reader. Changes that do not fit are skipped, and a new snapshot replaces them. */
 function streamOf(state: LiveApiOptions['state'], bytes: ChangeBytes, ended: () => void): ReadableStream<Uint8Array> {
   let stop = (): void => {};
   let missed = 0;
@@ -75,7 +78,7 @@ function streamOf(state: LiveApiOptions['state'], bytes: ChangeBytes, ended: () 
   );
 }
 
-/** Adds the routes. Call before those that need the token for all of /api. */
+/** Adds the routes. Must be called before the routes that need the token for all of /api. */
 export function addLiveApi(app: Hono, { state, idsOf }: LiveApiOptions, guard: AdminGuard): void {
   const bytes = new ChangeBytes();
   let streams = 0;
@@ -97,7 +100,7 @@ export function addLiveApi(app: Hono, { state, idsOf }: LiveApiOptions, guard: A
         if (!isOver) streams--;
         isOver = true;
       });
-      // Proxies that buffer would show the storm when it is over.
+      // Turns off buffering in proxies, which would show the storm when it is over.
       return context.body(stream, 200, { 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' });
     }),
   );
@@ -117,7 +120,10 @@ export function addLiveApi(app: Hono, { state, idsOf }: LiveApiOptions, guard: A
   );
 }
 
-/** Adds the page, which names no node by itself: it asks the routes above. @param index for who takes no HTML. */
+/**
+ * Adds the page. It contains no data about nodes: it requests them from the routes above. @param index text for clients
+ * that do not accept HTML.
+ */
 export function addPage(app: Hono, index: string): void {
   const assets = new PageAssets();
   const answer = (context: Context, name: string): Response | Promise<Response> => {

@@ -1,6 +1,6 @@
 /**
- * The files of the live page: its own, the modules that it shares with the terminal, and uPlot as it is installed. Knows
- * where they are and what they are called; reads them once, when somebody looks.
+ * The files of the live page: its own, the modules that it shares with the terminal, and uPlot as it is installed.
+ * Knows their places and names; reads them once, on first use.
  */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -8,9 +8,9 @@ import { createRequire } from 'node:module';
 import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** Run from its sources, the page is the one that was built last. */
+/** When run from its sources, the server serves the page of the last build. */
 const BUILT = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../../dist/' : '../', import.meta.url));
-/** Modules that are no part of the page alone. */
+/** Modules that the page shares with the terminal. */
 const SHARED = [
   'live/event-stream.js',
   'live/live-store.js',
@@ -31,7 +31,7 @@ const TYPES: Readonly<Record<string, string>> = {
 export interface Asset {
   readonly body: string;
   readonly type: string;
-  /** Quoted, as HTTP has it. */
+  /** Quoted, as in the HTTP header. */
   readonly etag: string;
 }
 
@@ -44,7 +44,7 @@ function assetOf(path: string): Asset {
 export class PageAssets {
   #assets: ReadonlyMap<string, Asset> | undefined;
 
-  /** @param name as the page has it: `page/app.js`. @throws Error where the package is not whole. */
+  /** @param name path in the page: `page/app.js`. @throws Error when the package is incomplete. */
   find(name: string): Asset | undefined {
     this.#assets ??= this.#read();
     return this.#assets.get(name);

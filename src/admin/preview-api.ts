@@ -1,6 +1,6 @@
 /**
- * Over HTTP: what a node would get from the running server (`GET /api/v1/render`), the way there (`/api/v1/explain`),
- * and taking in the config anew (`POST /api/v1/reload`). Knows HTTP; who may ask is api.ts's business.
+ * Previews over HTTP: the content that a node would get from the running server (`GET /api/v1/render`), the path to it
+ * (`/api/v1/explain`), and a reload of the config (`POST /api/v1/reload`). Knows HTTP; api.ts controls access.
  */
 import type { Context, Hono } from 'hono';
 import { PREVIEW_CLIENT_KEYS, type PreviewClient, checkPreviewClient } from '../preview/preview-client.ts';
@@ -15,7 +15,7 @@ export interface PreviewApiOptions {
   readonly reload?: (() => Promise<Reloaded>) | undefined;
 }
 
-/** Previews at once; more are told to come again: they render like any request. */
+/** Maximum number of previews at once, since they render like any request; further ones get status 503. */
 const MAX_PREVIEWS = 4;
 const MAX_NAME_CHARACTERS = 512;
 const STATUS_OF_ERROR = { 0: 413, 1: 404, 2: 403 } as const;
@@ -31,10 +31,10 @@ function askedOf(context: Context): { name: string; client: PreviewClient } {
   return { name, client: checkPreviewClient(rest, (key) => key) };
 }
 
-/** As a TFTP client would be answered, told in HTTP's terms. */
+/** Translates the answer that a TFTP client would get to HTTP. */
 function answerOf(context: Context, { end }: Way): Response {
   if (end.kind === 'content') {
-    // A copy with a buffer of its own, as a response wants it.
+    // A response needs a copy with a buffer of its own.
     return context.body(Uint8Array.from(end.bytes), 200, { 'content-type': 'application/octet-stream' });
   }
   if (end.kind === 'silence') return context.json({ error: `no answer: ${end.reason}` }, 503);

@@ -1,7 +1,7 @@
 /**
- * The bytes of boot sets, by way of the buffer cache: mapped where the engine can, else copied; the same bytes once,
- * however many versions have them. Keeps those of versions that somebody boots, and reads those of current ones ahead.
- * Knows digests and sizes; neither names nor nodes.
+ * Opens the blobs of boot sets through the buffer cache: mapped where the engine can, copied otherwise. Equal bytes are
+ * held once, however many versions contain them. Keeps the bytes of versions in use and reads those of current versions
+ * ahead. Knows digests and sizes; no file names and no nodes.
  */
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
@@ -24,22 +24,22 @@ import type { Store } from './store/store.ts';
 
 type Mode = BootRequest['mode'];
 
-/** Blobs told of as damaged; more are not remembered, and told of again. */
+/** Cap on damaged blobs remembered; damage beyond it is reported every time. */
 const MAX_DAMAGED = 1024;
-/** O_NONBLOCK: what is no file may be a FIFO that nobody writes to. */
+/** O_NONBLOCK: in place of a file there may be a FIFO without a writer, whose opening would block. */
 const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 export interface BlobShelfOptions {
   readonly cache: BufferCache;
   readonly mapFile: MapFile | undefined;
-  /** Where to copy what can't be mapped. */
+  /** Allocates memory for blobs that can't be mapped. */
   readonly allocateFile: AllocateFile | undefined;
   readonly clock: { now(): number };
   readonly store: Pick<Store, 'blobPath'>;
   readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
 }
 
-/** A small blob, whole; undefined where it has been cut short. */
+/** Reads a small blob as a whole. @returns undefined when the blob is shorter than its record says. */
 async function readBlob(handle: FileHandle, size: number, mode: Mode): Promise<Loaded | undefined> {
   const shared = mode === 'octet' ? allocateShared(size) : undefined;
   const bytes = shared?.bytes ?? new Uint8Array(size);
@@ -54,7 +54,7 @@ function keyOf({ digest, size }: FileRecord, mode: Mode): string {
 export class BlobShelf {
   readonly #options: BlobShelfOptions;
   readonly #damaged = new Set<string>();
-  /** Versions whose bytes stay. */
+  /** Versions whose bytes stay in the cache. */
   #kept = new Map<string, CatalogVersion>();
   #ahead: readonly FileRecord[] = [];
   #isReadingAhead = false;
@@ -64,7 +64,7 @@ export class BlobShelf {
     this.#options = options;
   }
 
-  /** The file's bytes, or `missing`: see lost(). A blob that is not what its record says is never given out. */
+  /** Returns the file's bytes, or `missing` (see lost()). Never returns a blob whose size differs from its record. */
   acquire(file: FileRecord, mode: Mode): HeldBytes | Unloaded | Promise<HeldBytes | Unloaded> {
     const { cache } = this.#options;
     const key = keyOf(file, mode);
@@ -77,12 +77,12 @@ export class BlobShelf {
     );
   }
 
-  /** For a blob that is missing though there is a version that has it. */
+  /** Reports a blob that is missing although a version still refers to it. @returns the refusal for the request. */
   lost(file: FileRecord): Denied {
     return this.#damage(file, 'no such file');
   }
 
-  /** From now on the bytes of these versions stay, once they are here, and no others'. */
+  /** Keeps the bytes of exactly these versions in the cache once they are loaded, and releases all others. */
   keep(versions: Iterable<CatalogVersion>): void {
     const wanted = new Map<string, CatalogVersion>();
     for (const version of versions) wanted.set(version.name, version);
@@ -91,14 +91,18 @@ export class BlobShelf {
     this.#kept = wanted;
   }
 
-  /** The bytes of this version stay as well, until the next keep(). */
+  /** Also keeps the bytes of this version, until the next keep(). */
   keepAlso(version: CatalogVersion): void {
     if (this.#kept.has(version.name)) return;
     this.#keepOne(version);
     this.#kept.set(version.name, version);
   }
 
-  /** Reads files in before they are asked for, one after the other, as far as the budget goes. */
+  /**
+   * Loads files before they are requested, one after the other.
+   *
+   * @param budget cap in bytes on what the cache holds with them.
+   */
   readAhead(files: readonly FileRecord[], budget: number): void {
     this.#ahead = files;
     if (!this.#isReadingAhead) void this.#readAhead(budget);
@@ -128,10 +132,10 @@ export class BlobShelf {
         if (cache.has(keyOf(file, 'octet'))) continue;
         const { heldBytes, shelvedBytes } = cache.stats();
         if (heldBytes + shelvedBytes + file.size > budget) continue;
-        // oxlint-disable-next-line no-await-in-loop -- one at a time, so that requests do not wait for the disk.
+        // oxlint-disable-next-line no-await-in-loop -- one file at a time, so that requests need not wait for the disk.
         const came = await this.acquire(file, 'octet');
         if (came.kind !== 'held') continue;
-        // oxlint-disable-next-line no-await-in-loop -- the same.
+        // oxlint-disable-next-line no-await-in-loop -- one file at a time, as above.
         await whenWhole(came.supply);
         came.release();
       }
@@ -155,7 +159,7 @@ export class BlobShelf {
     });
   }
 
-  /** Opens a blob. @param use what is done with it, its closing included unless it throws. */
+  /** Opens a blob and checks its size. @param use takes over the handle, and closes it unless it throws. */
   async #open<T>(file: FileRecord, use: (opened: FileHandle, device: number) => Promise<T>): Promise<T | Unloaded> {
     const path = this.#options.store.blobPath(file.digest);
     let handle: FileHandle;
@@ -164,7 +168,7 @@ export class BlobShelf {
     } catch (error) {
       const code = systemCode(error);
       if (code === undefined) throw error;
-      // Its version may have been collected a moment ago: who asks for it can tell.
+      // Its version may have been collected a moment ago; only the caller can tell.
       if (code === 'ENOENT' || code === 'ENOTDIR') return { kind: 'missing' };
       if (['EACCES', 'EPERM', 'ELOOP'].includes(code)) return this.#damage(file, code);
       return { kind: 'busy', reason: (error as Error).message };
@@ -183,7 +187,7 @@ export class BlobShelf {
     }
   }
 
-  /** Blobs never change: what is cut short is damaged. */
+  /** Streams a blob. Blobs never change, so one that is cut short is damaged. */
   async #stream(
     [opened, device]: readonly [FileHandle, number],
     file: FileRecord,

@@ -1,6 +1,6 @@
 /**
- * The parts of a source of boot sets, put together: each gets those before it. Knows which part needs which, and the
- * words of warnings; no requests.
+ * Builds the parts of a boot-set source; each part gets the ones before it. Knows which part needs which, and the texts
+ * of warnings; no requests.
  */
 import type { AllocateFile, MapFile } from '../bytes/shared-bytes.ts';
 import type { BufferCache } from '../content/buffer-cache.ts';
@@ -27,35 +27,35 @@ import { Upkeep } from './upkeep.ts';
 export interface BootSetsOptions {
   readonly store: Pick<Store, 'generation' | 'channels' | 'pins' | 'tables' | 'note' | 'blobPath'>;
   readonly cache: BufferCache;
-  /** Default: blobs are copied. */
+  /** Maps blobs. Default: blobs are copied. */
   readonly mapFile?: MapFile | undefined;
-  /** Where to copy them. Default: into shared memory. */
+  /** Allocates memory for copies of blobs. Default: shared memory. */
   readonly allocateFile?: AllocateFile | undefined;
   readonly clock: TablesClock;
-  /** Milliseconds since the epoch. Default Date.now. */
+  /** Wall clock in milliseconds since the epoch. Default Date.now. */
   readonly now?: () => number;
-  /** The system's uptime in milliseconds; undefined: unknown. Default: as the system says. */
+  /** The system's uptime in milliseconds; undefined when unknown. Default: systemUptime. */
   readonly uptime?: () => number | undefined;
-  /** The rules for pins whose channel says nothing else. */
+  /** Pin rules for channels without settings of their own. */
   readonly policy: PinPolicy;
-  /** Patterns for the names that a boot begins with. Default: DEFAULT_STAGE_ZERO. */
+  /** Patterns for the names of files that begin a boot. Default: DEFAULT_STAGE_ZERO. */
   readonly stageZero?: readonly string[] | undefined;
-  /** Networks whose addresses stand for many nodes. */
+  /** Networks in which one address stands for many nodes. */
   readonly sharedNetworks?: readonly string[];
-  /** Tables of who has which address, the more trustworthy first. */
+  /** Tables of which machine has which address, the most trustworthy first. */
   readonly tables?: readonly AddressTable[];
   readonly caseInsensitive?: boolean;
-  /** Bytes of current versions that are read ahead of requests. Default 0. */
+  /** Budget in bytes for reading current versions ahead of requests. Default 0. */
   readonly prefetchBytes?: number;
   readonly labelsOf?: LabelsOf;
-  /** Where pins are kept. Default: in the store. */
+  /** Where pins are kept. Default: the store. */
   readonly pins?: PinStore;
-  /** Default MAX_PINS. Only a test sets it: it fills the table, and a full one takes long to make. */
+  /** Cap on pins. Default MAX_PINS. Only tests set it, because filling a table of the default size takes long. */
   readonly mostPins?: number;
   readonly onWarning?: (message: string, detail: Readonly<Record<string, unknown>>) => void;
 }
 
-/** The parts that requests go through, and the upkeep of them. */
+/** The parts that requests go through, and their upkeep. */
 export interface BootSetParts {
   readonly catalog: Catalog;
   readonly policies: PinPolicies;
@@ -73,7 +73,7 @@ export interface BootSetParts {
   readonly onWarning: NonNullable<BootSetsOptions['onWarning']>;
 }
 
-/** @throws RangeError for a network that is none. */
+/** @throws RangeError when a shared network is not valid. */
 export function makeParts(options: BootSetsOptions): BootSetParts {
   const { store, cache, mapFile, allocateFile, clock, uptime = systemUptime, onWarning = () => {} } = options;
   const onFailure = (error: unknown): void => onWarning('the store can not be written to', { error: String(error) });

@@ -1,7 +1,7 @@
 /**
- * The boot sets of a store, as a source: by explicit name the version that is named, by a channel's name the version
- * that the node began its boot with. The way of a request through the parts of boot-set-parts.ts: who asks, what there
- * is, which version, its bytes. Runs in the server's main thread; knows no packets and starts no collection.
+ * Serves the boot sets of a store as a source: an explicit name gives the version it names, a channel's name gives the
+ * version that the node began its boot with. Takes a request through the parts of boot-set-parts.ts: node, catalog,
+ * version, bytes. Runs in the server's main thread; knows no packets and starts no collection.
  */
 import { textPath } from '../content/name.ts';
 import type { HeldBytes, Unloaded } from '../content/buffer-cache-types.ts';
@@ -17,7 +17,9 @@ import type { CatalogVersion } from './store/catalog.ts';
 
 export type { BootSetsOptions } from './boot-set-parts.ts';
 
-/** A version may be collected between the look at the catalog and the pin: then it is chosen anew. */
+/**
+ * Cap on attempts: a version may be collected between the lookup in the catalog and the pin, and is then chosen again.
+ */
 const ATTEMPTS = 4;
 
 const MISSING: Missing = { kind: 'missing' };
@@ -27,7 +29,7 @@ export class BootSets implements Source {
   readonly #parts: BootSetParts;
   #sharedAnswers = 0;
 
-  /** @throws RangeError for a network that is none. */
+  /** @throws RangeError when a shared network is not valid. */
   constructor(options: BootSetsOptions) {
     this.#parts = makeParts(options);
     this.#parts.upkeep.begin();
@@ -46,7 +48,7 @@ export class BootSets implements Source {
     };
   }
 
-  /** Looks no longer at the store, and writes what is left. Transfers may still be open. */
+  /** Stops polling the store and writes what is pending. Transfers may still be open. */
   close(): Promise<void> {
     return this.#parts.upkeep.close();
   }
@@ -54,10 +56,10 @@ export class BootSets implements Source {
   open(request: BootRequest): Answer | Promise<Answer> {
     const { catalog, stages, shared, finder, boots, now } = this.#parts;
     const path = textPath(request.filename);
-    // No file of a set has a name that is not clean, and no name of a node is: another reading has.
+    // Names of files in a set and names that contain a node's id are clean text. The resolver tries another reading.
     if (typeof path !== 'string') return path.kind === 'missing' ? NOT_MINE : path;
     const { client } = request;
-    // A name that is unknown here may have been published a moment ago.
+    // A name that is not in the catalog may have been published a moment ago.
     const asked = catalog.resolve(path) ?? (catalog.refresh() ? catalog.resolve(path) : undefined);
     const isShared = shared.has(client);
     const ids = isShared ? [] : nodesInPath(path, asked?.file);
@@ -67,7 +69,7 @@ export class BootSets implements Source {
         const found = finder.find(client, ids, now());
         return whenReady(found, (requester) => this.#openPinned(channel, asked.file, requester, request));
       }
-      // A name that says who asks needs no address.
+      // A name that identifies the node needs no address.
       const [node] = behindNodeFolder(asked.file) === undefined ? [] : nodesInPath(asked.file);
       if (node === undefined) return this.#openCurrent(channel, asked.file, request);
       return this.#openPinned(channel, asked.file, { node, ids: [node], isSure: true }, request);
@@ -83,7 +85,7 @@ export class BootSets implements Source {
     return this.#parts.configs.choose(channel, request);
   }
 
-  /** By what name it is certain who asks; undefined: it may be anyone. */
+  /** Returns the name that certainly identifies the client; undefined when the client may be anyone. */
   acquaintance({ client, ids }: Pick<ConfigRequest, 'client' | 'ids'>): string | undefined {
     const { finder, shared, now } = this.#parts;
     return shared.has(client) ? undefined : finder.acquaintance(client, ids, now());
@@ -112,17 +114,17 @@ export class BootSets implements Source {
     }
     const tryAgain = () => this.#openPinned(channel, name, requester, request, attempt + 1);
     const found = boots.find(channel, name, requester, request.client, now());
-    // The store may have changed a moment ago: a version published or chosen, a pin dropped by hand.
+    // The store may have changed a moment ago: a version was published or chosen, or a pin dropped by hand.
     if (found?.file === undefined && catalog.refresh()) return tryAgain();
     if (found === undefined) return MISSING;
     const { version, file, pin } = found;
-    // Where it asked from, or what it is called, may be new: a restart must not forget that.
+    // The client's address or the node's name may be new; a restart must not lose either.
     if (file === undefined) return whenReady(pin.committed, () => MISSING);
-    // Counted before anything is waited for: a boot that is being answered is not over.
+    // Counted before anything is awaited, so that the boot does not count as over while it is being answered.
     pin.open++;
     shelf.keepAlso(version);
     return whenReady(pin.committed, (settled = 'stands') => {
-      // Another server on this store may have been faster: its version is the node's.
+      // Another server on this store may have pinned first; then the node gets that server's version.
       if (settled === 'stands' && pin.record.version === version.number) {
         return this.#answer({ version, file, pin }, request, (isAnswered) => {
           pin.open--;
@@ -168,7 +170,7 @@ export class BootSets implements Source {
     return MISSING;
   }
 
-  /** Opens a file of a version that no pin protects: a note in the store does. */
+  /** Opens a file of a version that is protected by a note in the store instead of a pin. */
   #openNoted(found: Found, request: BootRequest): Answer | Promise<Answer> {
     const { catalog, pins, uses, now } = this.#parts;
     const { version, pin } = found;
@@ -189,7 +191,7 @@ export class BootSets implements Source {
     });
   }
 
-  /** @param done called once: at once when there is nothing to send, else when it has been sent. */
+  /** @param done called exactly once: at once when nothing is sent, otherwise after the transfer. */
   #answer(
     { version, file }: Found,
     { mode }: BootRequest,

@@ -1,4 +1,7 @@
-/** Boot sets as a server needs them. Loads the database: whoever has no store should not load this. */
+/**
+ * Boot sets as a server needs them. Importing this file loads the database; a server without a store should not import
+ * it.
+ */
 export { BootSets, type BootSetsOptions } from './boot-sets.ts';
 export type { CatalogVersion } from './store/catalog.ts';
 export type { ConfigPreview, ConfigRequest, ConfigVersion } from './boot/config-versions.ts';

@@ -1,6 +1,6 @@
 /**
- * What a request would get of a store, and why, without a trace in it: the source itself, with a store that can't be
- * written to and pins that end with it. For previews; knows no packets.
+ * Previews what a request would get from a store, and why, without leaving a trace: runs the real source on a store
+ * that ignores writes and on pins in memory. Knows no packets.
  */
 import type { Answer, BootRequest } from '../content/types.ts';
 import { textPath } from '../content/name.ts';
@@ -12,37 +12,37 @@ import { type PinRecord, pinKey, versionName } from './store/records.ts';
 import type { Tables } from './store/state.ts';
 import { forgetfulStore } from './unwritten-store.ts';
 
-/** Why a request gets the version that it gets. */
+/** Why a request gets its version. */
 export type VersionReason =
-  /** The name says so. */
+  /** The name contains the version. */
   | 'explicit'
-  /** The node's boot began with it. */
+  /** The node began its boot with this version. */
   | 'pinned'
-  /** A boot begins, and a person has chosen for the node. */
+  /** A new boot; someone has chosen the version for this node. */
   | 'by hand'
-  /** A boot begins, and the node is among those of a rollout. */
+  /** A new boot; the node is part of a rollout. */
   | 'rollout'
-  /** A boot begins. */
+  /** A new boot; the channel's current version. */
   | 'current'
-  /** No boots are told apart at this address. */
+  /** The address is in a shared network, where boots can't be told apart. */
   | 'shared network';
 
-/** The way of a request through the store. */
+/** The result of a preview, step by step. */
 export interface BootSetWay {
   readonly answer: Answer;
-  /** What the name asks for; undefined: nothing of the store's. */
+  /** Channel or version that the name refers to; undefined when the name is not one of the store's. */
   readonly asked: { readonly by: 'channel' | 'version'; readonly channel?: string; readonly file: string } | undefined;
   /** `CHANNEL-NUMBER`. */
   readonly version: string | undefined;
   readonly reason: VersionReason | undefined;
-  /** The pin as it would be after the request. */
+  /** The pin after the request. */
   readonly pin: PinRecord | undefined;
   readonly file:
     | { readonly name: string; readonly size: number; readonly digest: string; readonly blob: string }
     | undefined;
 }
 
-/** Pins in memory that remember which were put or renewed. */
+/** Pins in memory that also record which pins were written or renewed. */
 class NotedPins implements PinStore {
   readonly used: PinRecord[] = [];
   readonly #pins: MemoryPins;
@@ -75,9 +75,9 @@ class NotedPins implements PinStore {
 }
 
 export interface RehearsalOptions extends Omit<BootSetsOptions, 'pins' | 'prefetchBytes'> {
-  /** As they stand. */
+  /** Pins at the start of the rehearsal. */
   readonly known: Iterable<PinRecord>;
-  /** Who is at an address, where its name in a request does not say so. */
+  /** The node at an address, for names that do not identify it. */
   readonly client?: { readonly address: string; readonly ids: readonly NodeId[] } | undefined;
 }
 
@@ -101,7 +101,7 @@ export class Rehearsal {
     this.#catalog.refresh();
     this.#at = now();
     this.#address = options.client === undefined ? undefined : whereabouts(options.client, this.#before);
-    // Its time stands still: what it uses is told by that from what was used before.
+    // The clock stands still, so that pins used by the rehearsal are recognized by their time.
     const { clock } = options;
     const still = { now: () => 0, wake: (at: number, fn: () => void) => clock.wake(clock.now() + at, fn) };
     const times = { clock: still, now: () => this.#at, uptime: () => undefined };
@@ -112,7 +112,7 @@ export class Rehearsal {
     const rehearsal = new Rehearsal(options);
     const { client } = options;
     if (client !== undefined && client.ids.length > 0) {
-      // As every source it learns from names who asks. This one is nowhere, and says nothing of the boot's stage.
+      // Like every source, this one learns from names who asks. The name resolves to nothing and its stage is neutral.
       const of = (kind: string): string | undefined =>
         client.ids.find((id) => id.startsWith(`${kind}:`))?.slice(kind.length + 1);
       const name = [of('serial'), of('mac'), of('uuid'), 'who.lst'].filter((part) => part !== undefined).join('/');
@@ -121,7 +121,7 @@ export class Rehearsal {
     return rehearsal;
   }
 
-  /** Ends it with one request. The answer's content is the caller's to release. */
+  /** Runs one request and closes the rehearsal. The caller must release the answer's content. */
   async open(request: BootRequest): Promise<BootSetWay> {
     const catalog = this.#catalog;
     const path = textPath(request.filename);
@@ -131,7 +131,7 @@ export class Rehearsal {
       const client = request.client === NOWHERE ? (this.#address ?? NOWHERE) : request.client;
       answer = await this.sets.open({ ...request, client });
     } finally {
-      // What was only to be written later shows now.
+      // Closing flushes pin updates that would otherwise be written later.
       await this.close();
     }
     if (asked === undefined) {
@@ -162,7 +162,7 @@ export class Rehearsal {
   }
 }
 
-/** Where a node is that is not told to be anywhere: where its pins say. */
+/** Returns the client's address; for NOWHERE, the address of its most recently used pin. */
 function whereabouts({ address, ids }: NonNullable<RehearsalOptions['client']>, known: readonly PinRecord[]): string {
   if (address !== NOWHERE) return address;
   const own = known.filter(({ node }) => ids.includes(node)).toSorted((a, b) => b.usedAt - a.usedAt);

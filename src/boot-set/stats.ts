@@ -1,10 +1,10 @@
-/** What boot sets tell of themselves, and the counting of pins that it takes. Knows records and rules; no requests. */
+/** Statistics of boot sets, including pin counts. Knows records and pin rules; no requests. */
 import type { ChannelRecord } from './store/records.ts';
 import type { Pin } from './boot/pin-table.ts';
 import type { PinPolicies } from './boot/pin-policies.ts';
 import { hasLapsed, type PinPolicy } from './boot/pins.ts';
 
-/** Pins that have not lapsed, of one version of a channel. */
+/** Count of pins on one version of a channel, without lapsed ones. */
 export interface VersionPins {
   readonly version: number;
   readonly pins: number;
@@ -13,27 +13,27 @@ export interface VersionPins {
 export interface ChannelStats {
   readonly name: string;
   readonly current: number | undefined;
-  /** Pins that have not lapsed. */
+  /** Count of pins that have not lapsed. */
   readonly pins: number;
-  /** The same by version, the newest first; only versions that have some. */
+  /** The same count by version, the newest first; versions without pins are omitted. */
   readonly byVersion: readonly VersionPins[];
 }
 
 export interface BootSetsStats {
   readonly channels: readonly ChannelStats[];
   readonly versions: number;
-  /** Pins remembered, lapsed ones included. */
+  /** Count of remembered pins, lapsed ones included. */
   readonly pins: number;
-  /** Those of them that nobody has answered under yet. */
+  /** Pins under which no client has acknowledged anything yet. */
   readonly provisionalPins: number;
   readonly pinsEvicted: number;
-  /** Requests that went on with a version after its pin had ended. */
+  /** Requests that continued with a version after its pin had ended. */
   readonly latePins: number;
   /** Requests from shared networks that were answered without a pin. */
   readonly sharedAnswers: number;
 }
 
-/** Looks at every pin there is. @param now see SteadyTime. */
+/** Scans all pins. @param now see SteadyTime. */
 export function channelStats(
   channels: Iterable<ChannelRecord>,
   pins: Iterable<Pin>,

@@ -1,14 +1,14 @@
 /**
- * A store on a disk that can't be written to, as a server uses it: read like any other, while pins are kept in memory and
- * uses of versions are not noted. Nobody can collect versions on that disk; who can where it may be written (another
- * machine that exports it) knows nothing of this server's boots.
+ * Adapts a store on a read-only disk for a server: it is read as usual, pins are kept in memory and uses of versions
+ * are not noted. Nothing can collect versions through this disk; a collector on a machine that has it writable knows
+ * nothing of this server's boots.
  */
 import { MemoryPins, type PinStore } from './boot/pin-store.ts';
 import type { BootSetsOptions } from './boot-set-parts.ts';
 import type { Table, Tables } from './store/state.ts';
 import type { Store } from './store/store.ts';
 
-/** The tables as they are now; what is put into them is forgotten. */
+/** Returns tables that read the current records and ignore writes. */
 function unwritten(tables: Tables): Tables {
   const still = <V>(table: Table<V>): Table<V> => ({
     get: (key) => table.get(key),
@@ -22,7 +22,7 @@ function unwritten(tables: Tables): Tables {
   ) as never;
 }
 
-/** A store that takes notes and forgets them. */
+/** Returns a store that ignores notes. */
 export function forgetfulStore(store: BootSetsOptions['store']): BootSetsOptions['store'] {
   return {
     get generation() {
@@ -38,7 +38,7 @@ export function forgetfulStore(store: BootSetsOptions['store']): BootSetsOptions
   };
 }
 
-/** The pins begin with those that the store has. */
+/** Returns a forgetful store with pins in memory, initialized from those in the store. */
 export function unwrittenStore(store: Store): { readonly store: BootSetsOptions['store']; readonly pins: PinStore } {
   return {
     store: forgetfulStore(store),

@@ -1,6 +1,6 @@
 /**
- * The upkeep of a source of boot sets, beside its answers: looks at the store for changes, lets the parts follow them,
- * keeps the bytes that boots need at hand, and writes what boots have changed. Knows no requests.
+ * Background work for a boot-set source: polls the store for changes and lets the parts follow them, keeps the bytes
+ * that boots need in the cache, and writes changed pins. Knows no requests.
  */
 import type { BlobShelf } from './blob-shelf.ts';
 import type { ExplicitUses } from './boot/explicit-uses.ts';
@@ -12,11 +12,14 @@ import type { SteadyTime } from './boot/steady-time.ts';
 import type { TablesClock } from './node/address-tables.ts';
 import type { Catalog, CatalogVersion } from './store/catalog.ts';
 
-/** How often the store is looked at for changes. */
+/** Interval between polls of the store. */
 const POLL_MS = 250;
-/** Longest wait before what has changed of a pin is written. */
+/** Longest delay before a changed pin is written. */
 const FLUSH_MS = 5000;
-/** The wall clock counts as set when it has moved by more than this: whoever collects must be told at once. */
+/**
+ * A wall clock that moved by more than this counts as set: pins are then rewritten at once, because collectors go by
+ * the wall clock.
+ */
 const SET_MS = 1000;
 
 export interface UpkeepOptions {
@@ -28,7 +31,7 @@ export interface UpkeepOptions {
   readonly shelf: BlobShelf;
   readonly clock: TablesClock;
   readonly time: SteadyTime;
-  /** Bytes of current versions that are read ahead of requests. */
+  /** Budget in bytes for reading current versions ahead of requests. */
   readonly prefetchBytes: number;
   readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
 }
@@ -42,13 +45,13 @@ export class Upkeep {
   #flushing: Promise<void> = Promise.resolve();
   #hasToldFull = false;
 
-  /** From now on the parts follow what the catalog takes in. */
+  /** Subscribes the parts to changes of the catalog. */
   constructor(options: UpkeepOptions) {
     this.#options = options;
     options.catalog.onChange(() => this.#follow());
   }
 
-  /** Looks at the store, and from now on again and again. */
+  /** Reads the store and starts polling it. */
   begin(): void {
     const { catalog, clock } = this.#options;
     this.#flushedAt = clock.now();
@@ -56,7 +59,7 @@ export class Upkeep {
     this.#poll();
   }
 
-  /** Looks no longer at the store, writes what is left, and lets the bytes go. */
+  /** Stops polling, writes what is pending, and releases the bytes. */
   async close(): Promise<void> {
     this.#cancelPoll();
     await this.#flushing;
@@ -73,7 +76,7 @@ export class Upkeep {
         if (trouble !== undefined) onWarning('the store can not be read', { error: String(trouble) });
         if (clock.now() - this.#flushedAt >= this.#flushMs || this.#isClockSet()) this.#flushing = this.#flush();
       } catch (error) {
-        // The server goes on with the versions that it knows.
+        // The server continues with the versions that it knows.
         onWarning('the store can not be read', { error: String(error) });
       }
       this.#poll();
@@ -84,7 +87,7 @@ export class Upkeep {
     return Math.abs(this.#options.time.drift - this.#drift) > SET_MS;
   }
 
-  /** The store has changed. */
+  /** Lets the parts follow a change of the store. */
   #follow(): void {
     const { catalog, policies, pins, uses, notes } = this.#options;
     pins.doubt();
@@ -110,7 +113,7 @@ export class Upkeep {
     await pins.flush(now);
   }
 
-  /** Keeps the bytes of versions that are booted, and of those that the next boots will get. */
+  /** Keeps the bytes of versions being booted and, with a prefetch budget, of current versions. */
   #stock(): void {
     const { catalog, policies, pins, shelf, prefetchBytes } = this.#options;
     const kept = new Map<string, CatalogVersion>();

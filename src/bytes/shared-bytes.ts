@@ -1,65 +1,67 @@
 /**
- * Content that many threads read and none writes: made once in the main thread, handed to workers by handle. Either
- * a SharedArrayBuffer, or memory of the system's (a mapped file, a copy of one). Knows no names and no transfers.
+ * Content that many threads read and none writes: created in the main thread and passed to workers as a handle. Either
+ * a SharedArrayBuffer or memory allocated by the system (a mapped file or a copy). Knows no names and no transfers.
  */
 
-/** What crosses threads. Survives structured clone without a copy. */
+/** Handle that is passed between threads; structured clone copies no content. */
 export type SharedHandle = MemoryHandle | MappingHandle;
 
 export interface MemoryHandle {
   readonly buffer: SharedArrayBuffer;
-  /** Bytes of content. The buffer may be larger: a SharedArrayBuffer of 0 bytes is legal, so it need not be. */
+  /** Size of the content in bytes. The buffer may be larger. */
   readonly length: number;
 }
 
 /**
- * Memory of the system's. Only the kernel reads it: if a mapped file is cut short, a system call fails with EFAULT
- * where a read by JavaScript would end the process.
+ * Memory allocated by the system, read by the kernel alone: if a mapped file is truncated, a system call fails with
+ * EFAULT, where a read by JavaScript would kill the process.
  */
 export interface MappingHandle {
-  /** Where the mapping begins, in every thread of this process. */
+  /** Start of the mapping, the same in every thread of this process. */
   readonly address: bigint;
-  /** Bytes of content, at least 1. */
+  /** Size of the content in bytes, at least 1. */
   readonly length: number;
 }
 
 /**
- * Memory for a file's bytes, filled piece by piece. What has not been filled must not be read. Reserving it takes address
- * space; pages are taken as they are filled.
+ * Memory for a file's bytes, filled piece by piece. Bytes that have not been filled must not be read. Reserving it
+ * takes address space; pages are allocated as they are filled.
  */
 export interface FileMemory {
   readonly handle: SharedHandle;
   /**
-   * Fills memory[at, at + length) with the file's bytes from `position` on. In a mapped file, `at` is `position`.
+   * Fills memory[at, at + length) with the file's bytes from `position` on. For a mapped file, `at` is equal to
+   * `position`.
    *
-   * @returns how many have come, 1 to `length`; 0 where the file ends at `position`. Rejects with the system's error.
+   * @returns the number of bytes filled, 1 to `length`; 0 when the file ends at `position`. Rejects with the system's
+   *   error.
    */
   fill(fd: number, at: number, length: number, position: number): Promise<number>;
-  /** Call once, when nobody reads it any more and nothing fills it. */
+  /** Frees the memory. Call once, when nothing reads or fills it any more. */
   free(): void;
 }
 
-/** Reserves memory for `length` bytes (1 or more); undefined where the system would not. */
+/** Reserves memory for `length` bytes (1 or more); returns undefined when the system refuses. */
 export type AllocateFile = (length: number) => FileMemory | undefined;
 
 /**
  * Maps the first `length` bytes (1 or more) of an open file, which must stay open until all of it has been filled.
- * Resolves with undefined where the system would not: the caller reads the bytes then.
+ * Resolves with undefined when the system refuses: the caller then reads the bytes.
  */
 export type MapFile = (fd: number, length: number) => Promise<FileMemory | undefined>;
 
-/** A handle made readable in this thread. What it holds is between an engine's attach() and its links. */
+/** A handle attached to this thread. Its contents are private to an engine's attach() and its links. */
 export interface SharedView {
-  /** Bytes. */
+  /** Size in bytes. */
   readonly length: number;
 }
 
-/** The view of engines that hand the bytes to Node.js. */
+/** View used by engines that pass the bytes to Node.js. */
 export interface BytesView extends SharedView {
   readonly bytes: Uint8Array;
 }
 
-/** Shared memory for `length` bytes, and the way to fill it. @throws RangeError when the memory is not to be had. */
+/** Allocates shared memory of `length` bytes. @throws RangeError when there is not enough memory. */
 export function allocateShared(length: number): { handle: MemoryHandle; bytes: Uint8Array } {
   const buffer = new SharedArrayBuffer(length);
   return { handle: { buffer, length }, bytes: new Uint8Array(buffer) };
@@ -80,20 +82,24 @@ export function onSharedGivenUp(listener: (bytes: number) => void): () => void {
   return () => giveUpListeners.delete(listener);
 }
 
-/** Says that nobody reads the content any more. Does nothing for memory of the system's. */
+/** Reports that the content has no reader any more. Does nothing for memory outside shared buffers. */
 export function giveUpShared(handle: SharedHandle): void {
   if (!('buffer' in handle)) return;
   for (const listener of giveUpListeners) listener(handle.buffer.byteLength);
 }
 
-/** A shared copy of `bytes`. */
+/** Returns a shared copy of `bytes`. */
 export function shareBytes(bytes: Uint8Array): MemoryHandle {
   const shared = allocateShared(bytes.length);
   shared.bytes.set(bytes);
   return shared.handle;
 }
 
-/** @throws Error for a mapped file: only an engine that maps files can send them. */
+/**
+ * Returns the bytes of content in shared memory.
+ *
+ * @throws Error for a mapped file, which only an engine that maps files can send.
+ */
 export function attachShared(handle: SharedHandle): BytesView {
   if (!('buffer' in handle)) throw new Error('Expected content in shared memory, got a mapped file');
   return { bytes: new Uint8Array(handle.buffer, 0, handle.length), length: handle.length };

@@ -7,14 +7,18 @@ import type { Options, Reply } from './packets.ts';
 import { Transfer } from './transfer.ts';
 import { fail, isVerdict, notOffered, notTried, pass, type Verdict, worst } from './verdict.ts';
 
-/** Equal ACKs sent in a row. A server that answers each sends as many blocks; one that resends by a timer a few. */
+/**
+ * Equal ACKs sent in a row. A server that answers each sends as many blocks; one that resends by a timer sends a few.
+ */
 const REPEATS = 20;
 const MAX_COPIES = REPEATS / 2;
-/** Of every block sent twice the ratio is 2; timers on a busy machine send some blocks again. */
+/**
+ * Limit on packets per block. If every block is sent twice the ratio is 2; timers on a busy machine resend some blocks.
+ */
 const MAX_RATIO = 1.5;
 const DOUBLED_BLOCKS = 100;
 
-/** Sends one ACK over and over. @returns what came meanwhile and shortly after. */
+/** Sends one ACK over and over. @returns the replies meanwhile and shortly after. */
 export async function bombard(context: CheckContext, exchange: Exchange, block: number): Promise<Reply[]> {
   exchange.forget();
   for (let count = 0; count < REPEATS; count++) {
@@ -34,7 +38,7 @@ function judgeCopies(replies: readonly Reply[], block: number, acked: number): V
   return fail(`${REPEATS} repeats of ACK ${acked} drew DATA ${block} ${copies} times`);
 }
 
-/** A transfer with so many blocks taken, of which the last is not acknowledged, and `more` still to come. */
+/** Begins a transfer with `taken` blocks taken, the last one unacknowledged, and `more` still to come. */
 async function midway(context: CheckContext, taken: number, more: number): Promise<Transfer | Verdict> {
   const shape = context.shape(taken + more);
   if (isVerdict(shape)) return shape;
@@ -76,7 +80,7 @@ async function oldAck(context: CheckContext): Promise<Verdict> {
   return judgeCopies(replies, 4, 1) ?? (await transfer.take(2)) ?? pass();
 }
 
-/** Every ACK twice, as some networks do it. A second try rules out that the machine was merely busy. */
+/** Sends every ACK twice, as some networks do. A second try rules out that the machine was merely busy. */
 async function doubledAcks(context: CheckContext): Promise<Verdict> {
   const shape = context.shape(DOUBLED_BLOCKS);
   if (isVerdict(shape)) return shape;
@@ -92,7 +96,7 @@ async function doubledAcks(context: CheckContext): Promise<Verdict> {
   return fail(`with every ACK doubled each block was sent ${ratio.toFixed(2)} times`);
 }
 
-/** Reads a file to its end, which must come after just so many blocks. */
+/** Reads a file to its end, which must come after exactly `blocks` blocks. */
 async function readAll(context: CheckContext, file: OfferedFile, options: Options, blocks: number): Promise<Verdict> {
   const transfer = await Transfer.begin(context, { file, options });
   if (isVerdict(transfer)) return transfer;

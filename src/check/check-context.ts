@@ -1,11 +1,11 @@
-/** What a check is given to ask with: the server, the files that are there, what the server offers, and sockets. */
+/** The context of a check: the server, its files, its offers, and sockets. */
 import type { Address } from '../engine/types.ts';
 import { Exchange, type Pulse, type Waits } from './exchange.ts';
 import { type OfferedFile, type Shape, bySize, isWhole, shapeOf } from './files.ts';
 import { type Name, type Options, type Reply, granted, request } from './packets.ts';
 import { type Verdict, notTried } from './verdict.ts';
 
-/** What the server granted when it was asked for one thing at a time. */
+/** Options and modes the server granted when asked for one at a time. */
 export interface Offers {
   readonly blksize: boolean;
   readonly tsize: boolean;
@@ -19,7 +19,7 @@ export interface CheckContextOptions {
   readonly waits: Waits;
   readonly pulse: Pulse;
   readonly signal: AbortSignal;
-  /** At least one. */
+  /** At least one file. */
   readonly files: readonly OfferedFile[];
   readonly offers: Offers;
 }
@@ -42,7 +42,7 @@ export class CheckContext {
     this.#pulse = pulse;
   }
 
-  /** A conversation of its own, from a new port. It ends with the check. */
+  /** Opens an exchange from a new port. It ends with the check. */
   async exchange(): Promise<Exchange> {
     const { server, waits, signal } = this;
     const exchange = await Exchange.open({ server, waits, signal, pulse: this.#pulse });
@@ -58,22 +58,22 @@ export class CheckContext {
     await Promise.all(exchanges.map((exchange) => exchange.close()));
   }
 
-  /** The file that everything is asked for that needs no particular one: the smallest that is not empty. */
+  /** The file for every check that needs no particular one: the smallest that is not empty. */
   get file(): OfferedFile {
     return bySize(this.files).find(({ size }) => size !== 0) ?? this.files[0]!;
   }
 
-  /** The smallest file that is known to its end and is not empty. */
+  /** The smallest file that is fully known and not empty. */
   get wholeFile(): OfferedFile | undefined {
     return bySize(this.files).find((file) => isWhole(file) && file.size !== 0);
   }
 
-  /** A file of at least so many blocks, in whatever size of block. */
+  /** Returns a file of at least `blocks` blocks, in any block size. */
   shape(blocks: number): Shape | Verdict {
     return shapeOf(this.files, blocks, this.offers.blksize);
   }
 
-  /** Asks in an exchange of its own. @returns the first reply; undefined: silence, also after repeats. */
+  /** Sends a request in an exchange of its own. @returns the first reply; undefined: silence, even after repeats. */
   async reply(bytes: Uint8Array): Promise<Reply | undefined> {
     const exchange = await this.exchange();
     return await exchange.ask(bytes);
@@ -84,26 +84,26 @@ export class CheckContext {
     return await this.reply(request(name, options, mode));
   }
 
-  /** What is granted of an option asked for alone. */
+  /** Returns the value granted for an option asked for alone. */
   async grant(name: string, value: string): Promise<string | undefined> {
     const reply = await this.read([[name, value]]);
     return reply === undefined ? undefined : granted(reply, name);
   }
 
-  /** An option that the server grants and that changes nothing else, so that it answers with an OACK. */
+  /** An option that the server grants and that changes nothing else, so that it replies with an OACK. */
   get anyOption(): Options | undefined {
     if (this.offers.blksize) return [['blksize', '512']];
     if (this.offers.tsize) return [['tsize', '0']];
     return this.offers.windowsize ? [['windowsize', '1']] : undefined;
   }
 
-  /** A file whose name does as a check needs it. */
+  /** Returns a file whose name meets a check's need. @param what the need, for the verdict. */
   named(wanted: (name: string) => boolean, what: string): OfferedFile | Verdict {
     return this.files.find(({ name }) => wanted(name)) ?? notTried(`needs a file ${what}`);
   }
 }
 
-/** Whether the reply gives the file, now or after ACK 0. */
+/** Tells whether the reply gives the file, now or after ACK 0. */
 export function isServed(reply: Reply | undefined): boolean {
   return reply?.kind === 'OACK' || (reply?.kind === 'DATA' && reply.number === 1);
 }

@@ -1,16 +1,16 @@
-/** A check: one statement, and how it is put to a server. */
+/** A check: one statement, and the way to test a server for it. */
 import type { CheckContext } from './check-context.ts';
 import type { Verdict } from './verdict.ts';
 
-/** One statement of docs/statements.md, put to a server. */
+/** One statement of docs/statements.md, as a test of a server. */
 export interface Check {
   /** The statement's number. */
   readonly number: number;
-  /** The statement. */
+  /** The statement's text. */
   readonly title: string;
-  /** `RFC 1350 §5`, or in a few words why it is so without one. */
+  /** A clause such as `RFC 1350 §5`, or a short reason for a statement without one. */
   readonly clause: string;
-  /** Sends what has killed servers: nothing else is asked meanwhile, so that it is known what did it. */
+  /** True if it sends packets that have crashed servers: it runs alone, so that the cause is known. */
   readonly alone?: boolean;
   run(context: CheckContext): Promise<Verdict>;
 }

@@ -1,4 +1,4 @@
-/** Every check there is, in the order of the statements. */
+/** Every check, in the order of the statements. */
 import type { Check } from './check.ts';
 import { BLOCK_CHECKS } from './blocks.ts';
 import { END_CHECKS } from './ends.ts';

@@ -1,11 +1,11 @@
-/** Statements 76, 79 and 81 to 83: clients that fall silent, break off, stand still or send what they should not. */
+/** Statements 76, 79 and 81 to 83: clients that fall silent, break off, stand still or send unexpected packets. */
 import type { Check } from './check.ts';
 import type { CheckContext } from './check-context.ts';
 import { ack, data, describe, error, oack, request } from './packets.ts';
 import { Transfer } from './transfer.ts';
 import { fail, isVerdict, pass, type Verdict } from './verdict.ts';
 
-/** A transfer with two blocks taken, the second not acknowledged. */
+/** Begins a transfer with two blocks taken, the second unacknowledged. */
 async function underWay(context: CheckContext): Promise<Transfer | Verdict> {
   const shape = context.shape(6);
   if (isVerdict(shape)) return shape;
@@ -14,7 +14,7 @@ async function underWay(context: CheckContext): Promise<Transfer | Verdict> {
   return transfer.needs(6) ?? (await transfer.take(1)) ?? transfer;
 }
 
-/** A client that asks and is never heard again. */
+/** Plays a client that sends a request and then falls silent. */
 async function givesUp(context: CheckContext): Promise<Verdict> {
   const { capMs, capQuietMs } = context.waits;
   const transfer = await Transfer.open(context, { file: context.file });
@@ -38,7 +38,7 @@ async function brokenOff(context: CheckContext): Promise<Verdict> {
   const { exchange } = transfer;
   await exchange.send(error(0, 'Not wanted any more'));
   exchange.ended();
-  // What was on its way already does not count, but for an ERROR.
+  // Packets already on their way do not count, except an ERROR.
   const answer = await exchange.until(({ kind }) => kind === 'ERROR', context.waits.quietMs / 4);
   if (answer !== undefined) return fail(`an ERROR was answered with ${describe(answer)}`);
   const more = await exchange.next(context.waits.closedMs);

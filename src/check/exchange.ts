@@ -1,5 +1,5 @@
 /**
- * One UDP socket and what comes in at it: the asking end of one conversation. Every wait has an end, and an abort
+ * One UDP socket and the datagrams it receives: the client's end of one exchange. Every wait is bounded, and an abort
  * ends them all. Knows packets, and neither statements nor files.
  */
 import { createSocket, type Socket } from 'node:dgram';
@@ -9,30 +9,30 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Address } from '../engine/types.ts';
 import { ack, error, type Reply, readReply } from './packets.ts';
 
-/** How long things are waited for, in milliseconds. */
+/** Times to wait, ms. */
 export interface Waits {
-  /** For the answer to a request, before it is sent again. */
+  /** Wait for the reply to a request, before it is sent again. */
   readonly replyMs: number;
-  /** Sends of a request in all. */
+  /** Total sends of a request. */
   readonly replySends: number;
-  /** For an answer that must not come and that would come at once. */
+  /** Wait for a reply that must not come and would come at once. */
   readonly quietMs: number;
-  /** For a server to send again what it must take for lost. */
+  /** Wait for a server to resend what it must consider lost. */
   readonly resendMs: number;
-  /** Without a packet for so long, a transfer is over. Longer than servers wait before they send again. */
+  /** A transfer without a packet for this long is over. Longer than servers' retransmission timeouts. */
   readonly closedMs: number;
-  /** How long a client stands still that goes on afterwards. */
+  /** How long a client stands still before it goes on. */
   readonly stallMs: number;
-  /** By when a server must have given up on a client that never answers, as `capQuietMs` of silence show. */
+  /** When a server must have given up on a silent client; `capQuietMs` of silence show that it has. */
   readonly capMs: number;
   readonly capQuietMs: number;
-  /** Between repeated ACKs. */
+  /** Pause between repeated ACKs. */
   readonly stepMs: number;
-  /** For one check in all. */
+  /** Limit for one check. */
   readonly checkMs: number;
 }
 
-/** Made for servers that send again after 1 to 5 seconds. */
+/** Times that suit servers whose retransmission timeouts are 1 to 5 seconds. */
 export const DEFAULT_WAITS: Waits = {
   replyMs: 3000,
   replySends: 3,
@@ -46,9 +46,9 @@ export const DEFAULT_WAITS: Waits = {
   checkMs: 120_000,
 };
 
-/** Room for a window of large blocks; the system may give less. */
+/** Room for a window of large blocks, bytes; the system may grant less. */
 const RECEIVE_BYTES = 4 * 1024 * 1024;
-/** Kept at most: a server that floods is judged by what it has sent so far. */
+/** Most datagrams kept: a server that floods is judged by those. */
 const MAX_ARRIVED = 100_000;
 
 /** When the server was last heard, by performance.now(); shared by all exchanges of a run. */
@@ -64,34 +64,34 @@ export interface ExchangeOptions {
   readonly signal: AbortSignal;
 }
 
-/** The ERROR for a server that still sends when a conversation is over. */
+/** The ERROR for a server that still sends when an exchange is over. */
 const FAREWELL = error(0, 'Check is over');
 
 export class Exchange {
   readonly #options: ExchangeOptions;
   readonly #socket: Socket;
   #arrived: Reply[] = [];
-  /** Where #arrived is read: shifting a long array costs its length. */
+  /** Read position in #arrived: shifting a long array costs its length. */
   #read = 0;
   #stirred: (() => void) | undefined;
-  /** Ports that sent something that belongs to a transfer which we have not ended. */
+  /** Ports that sent packets of a transfer that we have not ended. */
   readonly #open = new Map<number, Address>();
   #tid: Address | undefined;
-  /** Why the system did not take a datagram, if ever. */
+  /** Why the system did not accept a datagram, if that has happened. */
   sendFailure: NodeJS.ErrnoException | undefined;
 
   private constructor(options: ExchangeOptions, socket: Socket) {
     this.#options = options;
     this.#socket = socket;
     socket.on('message', (bytes, { address, port }) => this.#onMessage(bytes, { address, port }));
-    // A reset that is reported here is a datagram lost: waits tell the rest.
+    // A reset reported here is a lost datagram: the waits show the consequence.
     socket.on('error', (failure: NodeJS.ErrnoException) => {
       this.sendFailure = failure;
     });
     options.signal.addEventListener('abort', this.#onAbort);
   }
 
-  /** @throws Error with the system's code when there is no socket to be had. */
+  /** Opens an exchange. @throws Error with the system's code when no socket is available. */
   static async open(options: ExchangeOptions): Promise<Exchange> {
     options.signal.throwIfAborted();
     const socket = createSocket(isIPv6(options.server.address) ? 'udp6' : 'udp4');
@@ -100,12 +100,12 @@ export class Exchange {
     try {
       socket.setRecvBufferSize(RECEIVE_BYTES);
     } catch {
-      // What the system gives by itself does for windows of the sizes asked for here.
+      // The system's default suffices for windows of the sizes asked for here.
     }
     return new Exchange(options, socket);
   }
 
-  /** The port that answers: the transfer's. @throws Error before an answer has come. */
+  /** The port that replies: the transfer's TID. @throws Error before a reply has arrived. */
   get tid(): Address {
     if (this.#tid === undefined) throw new Error('Expected a transfer to be under way');
     return this.#tid;
@@ -114,7 +114,7 @@ export class Exchange {
   readonly #onAbort = (): void => this.#stirred?.();
 
   #onMessage(bytes: Buffer, from: Address): void {
-    // Ours, to a port that a server has closed and the system has given to this socket since.
+    // This is our own farewell, to a port that a server has closed and the system has since given to this socket.
     if (FAREWELL.equals(bytes)) return;
     this.#options.pulse.heardAt = performance.now();
     if (this.#arrived.length - this.#read >= MAX_ARRIVED) return;
@@ -125,7 +125,10 @@ export class Exchange {
     this.#stirred?.();
   }
 
-  /** Sends to the transfer's port, before there is one to the server's. Resolves when the system has taken it. */
+  /**
+   * Sends to the transfer's port, or before there is one to the server's. Resolves when the system has accepted the
+   * datagram.
+   */
   send(bytes: Uint8Array, to: Address = this.#tid ?? this.#options.server): Promise<void> {
     this.#options.signal.throwIfAborted();
     return new Promise((resolve) => {
@@ -151,13 +154,13 @@ export class Exchange {
     return reply;
   }
 
-  /** The oldest datagram not taken, or the next to come within the time; undefined when none does. */
+  /** Returns the oldest unread datagram, or the next to arrive within the time; undefined when none does. */
   async next(withinMs: number): Promise<Reply | undefined> {
     const { signal } = this.#options;
     signal.throwIfAborted();
     if (this.#read === this.#arrived.length && withinMs > 0) {
       await new Promise<void>((resolve) => {
-        // A loop that stood still runs timers before it reads sockets: what has come by then counts.
+        // A stalled event loop runs timers before it reads sockets: datagrams that arrived by then count.
         const timer = setTimeout(() => setImmediate(resolve), withinMs);
         this.#stirred = (): void => {
           clearTimeout(timer);
@@ -170,7 +173,7 @@ export class Exchange {
     return this.#shift();
   }
 
-  /** The first datagram within the time that is wanted; those before it are dropped. */
+  /** Returns the first wanted datagram within the time; those before it are dropped. */
   async until(wanted: (reply: Reply) => boolean, withinMs: number): Promise<Reply | undefined> {
     const end = performance.now() + withinMs;
     for (;;) {
@@ -179,7 +182,7 @@ export class Exchange {
     }
   }
 
-  /** Everything that comes within the time. */
+  /** Returns everything that arrives within the time. */
   async during(ms: number): Promise<Reply[]> {
     const replies: Reply[] = [];
     await this.until((reply) => {
@@ -189,19 +192,19 @@ export class Exchange {
     return replies;
   }
 
-  /** Forgets what has come. */
+  /** Forgets the datagrams that have arrived. */
   forget(): void {
     this.#arrived = [];
     this.#read = 0;
   }
 
-  /** Lets time pass; what comes meanwhile is kept. */
+  /** Waits; datagrams that arrive meanwhile are kept. */
   async pause(ms: number): Promise<void> {
     await sleep(ms, undefined, { signal: this.#options.signal });
   }
 
   /**
-   * Sends a request until it is answered. The port that answers first is the transfer's from now on.
+   * Sends a request until a reply arrives. The first port to reply becomes the transfer's.
    *
    * @returns undefined when no send was answered.
    */
@@ -217,12 +220,12 @@ export class Exchange {
     return undefined;
   }
 
-  /** From now on packets go to that port: the server's answer to a request sent by hand. */
+  /** Sends packets to that port from now on: the server's reply to a request sent by hand. */
   follow(from: Address): void {
     this.#tid = from;
   }
 
-  /** Tells every transfer that was begun here that we are gone, and closes the socket. */
+  /** Sends a farewell to every transfer begun here, and closes the socket. */
   async close(): Promise<void> {
     this.#options.signal.removeEventListener('abort', this.#onAbort);
     const farewells = [...this.#open.values()].map(
@@ -236,7 +239,7 @@ export class Exchange {
     await once(this.#socket, 'close');
   }
 
-  /** The transfer at this port is over: it gets no farewell. */
+  /** Notes that the transfer at this port is over: it gets no farewell. */
   ended(): void {
     if (this.#tid !== undefined) this.#open.delete(this.#tid.port);
   }

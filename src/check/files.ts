@@ -1,21 +1,21 @@
-/** The files that the operator says are there: what is known of them, and which of them a check can use. */
+/** The files that the operator offers: what is known of them, and which of them a check can use. */
 import type { Options } from './packets.ts';
 import { notTried, type Verdict } from './verdict.ts';
 
 export interface OfferedFile {
   readonly name: string;
-  /** In bytes; undefined when nobody could say and it was too large to read. */
+  /** Size in bytes; undefined when it is unknown and the file was too large to read. */
   readonly size: number | undefined;
-  /** Its content, or the beginning of it. */
+  /** The file's content, or the beginning of it. */
   readonly bytes: Buffer;
 }
 
-/** RFC 1350 §2. */
+/** RFC 1350 §2: the block size without negotiation, bytes. */
 export const PLAIN_BLKSIZE = 512;
-/** RFC 2348. */
+/** RFC 2348: limits of blksize, bytes. */
 const MIN_BLKSIZE = 8;
 export const MAX_BLKSIZE = 65464;
-/** A file that is read to its end is no larger than this, where there is a choice. */
+/** Largest file that is read to its end, where there is a choice, bytes. */
 const MAX_READ_BYTES = 64 * 1024 * 1024;
 const LF = 0x0a;
 const CR = 0x0d;
@@ -34,13 +34,13 @@ function knownBytes({ size, bytes }: OfferedFile): number {
   return size ?? bytes.length;
 }
 
-/** Smallest first: what is read to its end is soon over. */
+/** Sorts files, smallest first, because those are read sooner. */
 export function bySize(files: readonly OfferedFile[]): OfferedFile[] {
   return files.toSorted((a, b) => knownBytes(a) - knownBytes(b));
 }
 
 /**
- * A file of at least so many blocks: of 512 bytes, or if none is that large, of what divides it so.
+ * Returns a file of at least `blocks` blocks: of 512 bytes, or if no file is that large, of a smaller block size.
  *
  * @param blksizes whether the server grants blksize.
  */
@@ -56,13 +56,13 @@ export function shapeOf(files: readonly OfferedFile[], blocks: number, blksizes:
   return notTried(`needs a file of ${(blocks - 1) * PLAIN_BLKSIZE} bytes`);
 }
 
-/** A block size, and how many blocks of it a file holds exactly. */
+/** A block size, and the number of its blocks that a file holds exactly. */
 interface Division {
   readonly blksize: number;
   readonly blocks: number;
 }
 
-/** The largest block size that divides `size` into a number of blocks that is wanted. */
+/** Returns 512 or else the largest block size that divides `size` into a wanted number of blocks. */
 function divisionOf(size: number, blksizes: boolean, wanted: (blocks: number) => boolean): Division | undefined {
   if (size % PLAIN_BLKSIZE === 0 && wanted(size / PLAIN_BLKSIZE)) {
     return { blksize: PLAIN_BLKSIZE, blocks: size / PLAIN_BLKSIZE };
@@ -75,9 +75,9 @@ function divisionOf(size: number, blksizes: boolean, wanted: (blocks: number) =>
 }
 
 /**
- * A file that a block size divides exactly, so that its last block is empty (RFC 1350 §6).
+ * Returns a file that a block size divides exactly, so that its last block is empty (RFC 1350 §6).
  *
- * @param wanted which numbers of full blocks do.
+ * @param wanted tells whether a number of full blocks is acceptable.
  */
 export function evenShape(
   files: readonly OfferedFile[],
@@ -94,7 +94,7 @@ export function evenShape(
   return undefined;
 }
 
-/** RFC 764 by way of RFC 1350 §1: LF travels as CR LF, CR as CR NUL. */
+/** Encodes netascii (RFC 764 by way of RFC 1350 §1): LF travels as CR LF, CR as CR NUL. */
 export function toNetascii(bytes: Buffer): Buffer {
   let pairs = 0;
   for (const byte of bytes) if (byte === LF || byte === CR) pairs++;
@@ -103,7 +103,7 @@ export function toNetascii(bytes: Buffer): Buffer {
   for (const byte of bytes) {
     out[at++] = byte === LF ? CR : byte;
     if (byte === LF) out[at++] = LF;
-    // The NUL is there already.
+    // The buffer is zeroed, so the NUL is there already.
     else if (byte === CR) at++;
   }
   return out;

@@ -1,4 +1,4 @@
-/** Statements 21 to 29: file names, and the ERRORs for those that name nothing. */
+/** Statements 21 to 29: file names, and the ERRORs for names of no file. */
 import type { Check } from './check.ts';
 import { type CheckContext, isServed } from './check-context.ts';
 import { describe, type Name, type Reply } from './packets.ts';
@@ -18,7 +18,7 @@ async function offeredName(context: CheckContext, wanted: (name: string) => bool
   return isVerdict(file) ? file : await served(context, file.name, `whose name has ${what}`);
 }
 
-/** Another spelling of a name. Servers may be strict about it: then there is no such file. */
+/** Asks by another spelling of a name. A strict server may not know it: then it has no such file. */
 async function otherSpelling(context: CheckContext, name: string, what: string): Promise<Verdict> {
   const reply = await context.read([], name);
   if (isServed(reply)) return pass();

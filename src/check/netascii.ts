@@ -10,16 +10,16 @@ const CR = 0x0d;
 const LF = 0x0a;
 const NUL = 0x00;
 const MIN_BLKSIZE = 8;
-/** Files are converted whole: larger ones make no other point. */
+/** Files are converted whole: larger ones would prove nothing more. */
 const MAX_CONVERTED_BYTES = 4 * 1024 * 1024;
 
 interface Text {
   readonly file: OfferedFile;
-  /** As it is sent. */
+  /** The file as it is sent. */
   readonly wire: Buffer;
 }
 
-/** The files that are read whole, as they are sent; smallest first. */
+/** Returns the files that are known whole, as they are sent; smallest first. */
 function texts(context: CheckContext): Text[] {
   return bySize(context.files)
     .filter((file) => isWhole(file) && file.bytes.length > 0 && file.bytes.length <= MAX_CONVERTED_BYTES)
@@ -41,7 +41,7 @@ async function readText(context: CheckContext, { file }: Text, blksize: number):
   return (await transfer.finish()) ?? pass();
 }
 
-/** The smallest file with line feeds, and the smallest with carriage returns. */
+/** Reads the smallest file with line feeds, and the smallest with carriage returns. */
 async function converts(context: CheckContext): Promise<Verdict> {
   const none = unavailable(context);
   if (none !== undefined) return none;
@@ -51,7 +51,7 @@ async function converts(context: CheckContext): Promise<Verdict> {
   return worst(await Promise.all(wanted.map((text) => readText(context, text, PLAIN_BLKSIZE))));
 }
 
-/** A block size at which a pair that begins with CR is cut between two blocks. */
+/** Returns a block size that splits a pair beginning with CR between two blocks. */
 function splittingBlksize(wire: Buffer, second: number, blksizes: boolean): number | undefined {
   for (let at = wire.indexOf(CR); at >= 0 && at + 1 < wire.length; at = wire.indexOf(CR, at + 2)) {
     if (wire[at + 1] !== second) continue;
@@ -61,7 +61,10 @@ function splittingBlksize(wire: Buffer, second: number, blksizes: boolean): numb
   return undefined;
 }
 
-/** Files without a CR of their own go first where LF is the matter: a server may be at fault with one of them alone. */
+/**
+ * Reads a file split in mid-pair. For LF, files without a CR of their own go first: a server may mishandle only one of
+ * the two.
+ */
 async function splits(context: CheckContext, second: number, what: string): Promise<Verdict> {
   const all = texts(context);
   const plain = second === LF ? all.filter(({ file }) => !file.bytes.includes(CR)) : [];
@@ -72,7 +75,7 @@ async function splits(context: CheckContext, second: number, what: string): Prom
   return notTried(`needs a file with a ${what}`);
 }
 
-/** The last block is the first that is short of what was converted, not of the file. */
+/** The last block is the first that is short after conversion, not before. */
 async function evenOnTheWire(context: CheckContext): Promise<Verdict> {
   for (const text of texts(context)) {
     const { length } = text.wire;
@@ -94,7 +97,7 @@ async function splitsReturns(context: CheckContext): Promise<Verdict> {
   return unavailable(context) ?? (await splits(context, NUL, 'carriage return'));
 }
 
-/** Compares the two copies with each other alone: whether the bytes are the right ones is for other statements. */
+/** Compares the two copies only with each other: other statements check their bytes. */
 async function resendsTheSame(context: CheckContext): Promise<Verdict> {
   const none = unavailable(context);
   if (none !== undefined) return none;

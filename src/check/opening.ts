@@ -1,4 +1,4 @@
-/** Statements 49 to 57, 80 and 88: how a transfer begins, and who takes part in it. */
+/** Statements 49 to 57, 80 and 88: the beginning of a transfer, and the packets that belong to it. */
 import type { Check } from './check.ts';
 import { type CheckContext, isServed } from './check-context.ts';
 import type { Exchange } from './exchange.ts';
@@ -13,7 +13,7 @@ interface Opened {
   readonly oack: Reply;
 }
 
-/** Asks so that an OACK must come. */
+/** Sends a request that must draw an OACK. */
 async function openOack(context: CheckContext): Promise<Opened | Verdict> {
   const options = context.anyOption;
   if (options === undefined) return notOffered(NO_OPTIONS);
@@ -23,7 +23,7 @@ async function openOack(context: CheckContext): Promise<Opened | Verdict> {
   return { exchange, oack };
 }
 
-/** The OACK as it is sent again while nobody acknowledges it. */
+/** Waits for the OACK to be sent again while it is unacknowledged. */
 async function awaitCopy({ exchange }: Opened, context: CheckContext): Promise<Reply | Verdict> {
   const copy = await exchange.until(({ kind }) => kind === 'OACK', context.waits.resendMs);
   return copy ?? fail(`the OACK was not sent again within ${context.waits.resendMs / 1000} s`);
@@ -106,7 +106,7 @@ interface SecondRequest {
   isAnswer(reply: Reply): boolean;
 }
 
-/** A request whose answer can't be taken for that of a plain one for the usual file. */
+/** Returns a request whose reply differs from that to a plain request for the usual file. */
 function secondRequest(context: CheckContext): SecondRequest | undefined {
   const options = context.anyOption;
   if (options !== undefined) {
@@ -164,7 +164,7 @@ async function twoPorts(context: CheckContext): Promise<Verdict> {
   return pass();
 }
 
-/** What a stranger sends must neither move the transfer nor be answered with anything but ERROR 5. */
+/** A stranger's packets must neither move the transfer nor draw anything but ERROR 5. */
 async function stranger(context: CheckContext): Promise<Verdict> {
   const shape = context.shape(5);
   if (isVerdict(shape)) return shape;

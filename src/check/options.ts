@@ -1,4 +1,4 @@
-/** Statements 30 to 48: what is granted of blksize, tsize, timeout, windowsize and others. */
+/** Statements 30 to 48: the values granted for blksize, tsize, timeout, windowsize and others. */
 import type { Check } from './check.ts';
 import { type CheckContext, isServed } from './check-context.ts';
 import { toNetascii } from './files.ts';
@@ -11,11 +11,11 @@ const NO_TSIZE = 'the server does not grant tsize';
 const NO_TIMEOUT = 'the server does not grant timeout';
 const NO_WINDOWSIZE = 'the server does not grant windowsize';
 const MAX_OACK_BYTES = 512;
-/** RFC 2348 and RFC 7440. */
+/** Valid values (RFC 2348, RFC 7440). */
 const BLKSIZES = { least: 8, most: 65464 };
 const WINDOWSIZES = { least: 1, most: 65535 };
 
-/** What is granted must be a number from `least` to what was asked, where what was asked is valid; else nothing. */
+/** Passes if the option is not granted, or as a number from `least` to the valid part of what was asked. */
 async function judgeGrant(
   context: CheckContext,
   name: string,
@@ -23,7 +23,7 @@ async function judgeGrant(
   range: { readonly least: number; readonly most: number },
 ): Promise<Verdict> {
   const reply = await context.read([[name, String(asked)]]);
-  // RFC 2347: a value that is invalid may be left out or refused.
+  // RFC 2347: an invalid value may be left out or refused.
   if (reply?.kind === 'ERROR' && reply.number === 8 && (asked < range.least || asked > range.most)) return pass();
   if (!isServed(reply)) return fail(`expected the file with ${name} ${asked}, got ${describe(reply)}`);
   const value = granted(reply!, name);
@@ -52,7 +52,7 @@ async function largeBlksize(context: CheckContext): Promise<Verdict> {
     : fail(`expected an OACK with a lower blksize, got ${describe(reply)}`);
 }
 
-/** Every option there is at once, so that the OACK is longer than blocks of 8 bytes. */
+/** Asks for many options at once, so that the OACK is longer than blocks of 8 bytes. */
 async function longOack(context: CheckContext): Promise<Verdict> {
   if (!context.offers.blksize) return notOffered(NO_BLKSIZE);
   const options: Options = [
@@ -79,7 +79,7 @@ async function shortOack(context: CheckContext): Promise<Verdict> {
     ['timeout', '3'],
     ['tsize', '0'],
   ];
-  // tsize is the one that grows on its way back.
+  // tsize is the option whose value grows in the OACK.
   const repeated: Options = Array.from({ length: 36 }, () => ['tsize', '0']);
   const bytes = request(context.file.name, [...distinct, ...repeated]);
   const reply = await context.reply(bytes);
@@ -178,7 +178,7 @@ async function windowedNetascii(context: CheckContext): Promise<Verdict> {
   return (await transfer.finish()) ?? pass(`windowsize ${transfer.windowsize}`);
 }
 
-/** RFC 2090 §3: the value is empty in the request, and `address,port,master` in the answer. */
+/** RFC 2090 §3: the value is empty in the request, and `address,port,master` in the reply. */
 async function multicast(context: CheckContext): Promise<Verdict> {
   const reply = await context.read([['multicast', '']]);
   if (!isServed(reply)) return fail(`expected the file, got ${describe(reply)}`);
@@ -187,7 +187,7 @@ async function multicast(context: CheckContext): Promise<Verdict> {
   return /^[0-9a-fA-F.:]*,[0-9]*,[01]$/.test(value) ? pass() : fail(`multicast was answered with ${describe(reply)}`);
 }
 
-/** The name lies in a folder that is not there, so that no server has a place to put it. */
+/** The name is in a folder that does not exist, so that no server has a place to store it. */
 async function writing(context: CheckContext): Promise<Verdict> {
   const options: Options = [
     ['blksize', '512'],

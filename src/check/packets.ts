@@ -1,13 +1,13 @@
 /**
- * Packets byte by byte, both ways. Shares nothing with src/protocol, whose mistakes the check would otherwise make as
- * well. What comes in is a stranger's: every byte of it may be missing.
+ * Encodes and decodes packets by hand. Shares nothing with src/protocol, whose mistakes the check would otherwise
+ * repeat. Input comes from a stranger: every byte of it may be missing.
  */
 import type { Address } from '../engine/types.ts';
 
-/** Names and values in turn, in the order sent. */
+/** Option names and values in the order sent. */
 export type Options = readonly (readonly [name: string, value: string])[];
 
-/** A file's name: text goes out as UTF-8, bytes as they are. */
+/** A file's name: text is sent as UTF-8, bytes as they are. */
 export type Name = string | Uint8Array;
 
 const NUL = Buffer.from([0]);
@@ -16,12 +16,12 @@ function word(number: number): Buffer {
   return Buffer.from([(number >> 8) & 0xff, number & 0xff]);
 }
 
-/** Strings that each end with a NUL. */
+/** Encodes strings, each with a NUL at its end. */
 export function strings(...texts: readonly Name[]): Buffer {
   return Buffer.concat(texts.flatMap((text) => [Buffer.from(text), NUL]));
 }
 
-/** RFC 1350 §5, RFC 2347: opcode 1 reads, 2 writes. */
+/** Encodes a request (RFC 1350 §5, RFC 2347). @param opcode 1 reads, 2 writes. */
 export function request(name: Name, options: Options = [], mode = 'octet', opcode = 1): Buffer {
   return Buffer.concat([word(opcode), strings(name, mode), strings(...options.flat())]);
 }
@@ -65,9 +65,9 @@ export function payloadOf(reply: Reply): Buffer {
 }
 
 export interface Grants {
-  /** As they came: names in the server's spelling. */
+  /** Options as received: names in the server's spelling. */
   readonly pairs: Options;
-  /** Whether the list ends with a NUL and every name has a value. */
+  /** True if the list ends with a NUL and every name has a value. */
   readonly whole: boolean;
 }
 
@@ -79,19 +79,19 @@ export function readOack({ bytes }: Reply): Grants {
   return { pairs, whole };
 }
 
-/** The value granted for an option, whatever the case of its name. Undefined: not granted, or the reply is no OACK. */
+/** Returns the value granted for an option, whatever the case of its name; undefined: not granted, or not an OACK. */
 export function granted(reply: Reply, name: string): string | undefined {
   if (reply.kind !== 'OACK') return undefined;
   return readOack(reply).pairs.find(([spelling]) => spelling.toLowerCase() === name)?.[1];
 }
 
-/** Foreign text that a terminal may show. */
+/** Makes foreign text safe for a terminal. */
 export function printable(text: string, most = 80): string {
   const safe = text.replaceAll(/[^ -~]/g, '?');
   return safe.length > most ? `${safe.slice(0, most)}...` : safe;
 }
 
-/** What came, in a few words. */
+/** Describes a reply in a few words. */
 export function describe(reply: Reply | undefined): string {
   if (reply === undefined) return 'silence';
   const { kind, number, bytes } = reply;

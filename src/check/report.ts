@@ -1,4 +1,4 @@
-/** What a run of checks has found: the shape of its JSON, and the table made of it. Pure data and text. */
+/** The result of a run of checks: the shape of its JSON, and the table built from it. Pure data and text. */
 import { type Verdict, VERDICTS } from './verdict.ts';
 
 export const CHECK_SCHEMA = 'reveille-check/1';
@@ -13,17 +13,17 @@ export interface CheckResult extends Verdict {
 
 export interface CheckReport {
   readonly schema: typeof CHECK_SCHEMA;
-  /** ISO 8601. */
+  /** Start time, ISO 8601. */
   readonly started_at: string;
-  /** `127.0.0.1:6969`, `[::1]:69`. */
+  /** The server as `127.0.0.1:6969` or `[::1]:69`. */
   readonly server: string;
   readonly files: readonly { readonly name: string; readonly size_bytes: number | null }[];
   readonly duration_s: number;
-  /** Why nothing could be checked, in words; null when it could. */
+  /** Why nothing could be checked, as text; null when something could. */
   readonly fault: string | null;
   /**
-   * The checks that may have silenced the server: it answered before they were over and never again. Null when it
-   * still answered at the end.
+   * The checks that may have silenced the server: they were not over when it last replied. Null when it still replied
+   * at the end.
    */
   readonly fell_silent_after: readonly number[] | null;
   /** Why the run ended before its last check; null when it did not. */
@@ -32,14 +32,14 @@ export interface CheckReport {
   readonly fail: number;
   readonly not_offered: number;
   readonly not_tried: number;
-  /** In the order of their numbers. */
+  /** Results in the order of their numbers. */
   readonly checks: readonly CheckResult[];
 }
 
 const VERDICT_WIDTH = Math.max(...VERDICTS.map((verdict) => verdict.length));
 const NUMBER_WIDTH = 3;
 
-/** One line for each statement, and one below it that says why where it is no pass. */
+/** Formats one line for each statement, followed by a line with the reason where it did not pass. */
 export function checkTable({ checks }: CheckReport): string {
   const indent = ' '.repeat(NUMBER_WIDTH + VERDICT_WIDTH + 4);
   return checks
@@ -50,7 +50,7 @@ export function checkTable({ checks }: CheckReport): string {
     .join('');
 }
 
-/** `127.0.0.1:6969: 60 passed, 2 failed (67, 75), 5 not offered, 3 not tried; 34 s`, and how it ended if not well. */
+/** Formats `127.0.0.1:6969: 60 passed, 2 failed (67, 75), 5 not offered, 3 not tried; 34 s`, and an abnormal end. */
 export function checkSummary(report: CheckReport): string {
   const failed = report.checks.filter(({ verdict }) => verdict === 'fail').map(({ number }) => number);
   const numbers = failed.length === 0 ? '' : ` (${failed.join(', ')})`;

@@ -1,4 +1,4 @@
-/** Statements 1 to 20: datagrams that are requests, nearly are, or are none. */
+/** Statements 1 to 20: datagrams that are requests, almost requests, or not requests. */
 import type { Check } from './check.ts';
 import { type CheckContext, isServed } from './check-context.ts';
 import {
@@ -18,7 +18,7 @@ import { fail, notOffered, pass, type Verdict, worst } from './verdict.ts';
 
 const opcode = (number: number): Buffer => Buffer.from([number >> 8, number & 0xff]);
 
-/** Sends each from a port of its own. No answer must come. */
+/** Sends each datagram from a port of its own. No reply must come. */
 async function silence(
   context: CheckContext,
   datagrams: readonly (readonly [what: string, bytes: Buffer])[],
@@ -34,7 +34,7 @@ async function silence(
   return worst(answers);
 }
 
-/** A request that breaks off: an ERROR or silence will do. */
+/** Sends a truncated request: an ERROR or silence passes. */
 async function refusedOrDropped(context: CheckContext, what: string, bytes: Buffer): Promise<Verdict> {
   const exchange = await context.exchange();
   await exchange.send(bytes);
@@ -47,7 +47,7 @@ function servedOr(reply: Reply | undefined, what: string): Verdict {
   return isServed(reply) ? pass() : fail(`expected the file after ${what}, got ${describe(reply)}`);
 }
 
-/** Asked for nothing that can be granted: the file must come without an OACK (RFC 2347). */
+/** Judges the reply to a request without options that can be granted: the file must come without an OACK (RFC 2347). */
 function servedPlain(reply: Reply | undefined, what: string): Verdict {
   if (reply?.kind === 'DATA' && reply.number === 1) return pass();
   return fail(`expected DATA 1 after ${what}, got ${describe(reply)}`);
@@ -63,7 +63,9 @@ async function refusesMode(context: CheckContext, mode: string): Promise<Verdict
   return fail(`expected ERROR 4 or 0 for mode "${mode}", got ${describe(reply)}`);
 }
 
-/** What PA-RISC firmware sends: the request in a fixed record whose rest is memory, without a NUL anywhere. */
+/**
+ * Returns a request as PA-RISC firmware sends it: in a fixed record filled up with stray memory, here without a NUL.
+ */
 function padded(context: CheckContext, toBytes: number): Buffer {
   const head = request(context.file.name);
   return Buffer.concat([head, Buffer.alloc(Math.max(8, toBytes - head.length), 0xa5)]);
@@ -158,7 +160,7 @@ async function oddNumbers(context: CheckContext): Promise<Verdict> {
   const verdicts = await Promise.all(
     values.map(async (value) => {
       const reply = await context.read([['blksize', value]]);
-      // RFC 2347 leaves an ERROR 8 open to the server where a value is invalid.
+      // RFC 2347 allows the server an ERROR 8 where a value is invalid.
       if (reply?.kind === 'ERROR' && reply.number === 8) return pass();
       return servedPlain(reply, `blksize "${value}", which is no decimal number`);
     }),

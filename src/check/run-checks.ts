@@ -1,6 +1,6 @@
 /**
- * Puts every statement to one server and comes back with a report, whatever the server does: each check has an end,
- * the run has one, and a server that has stopped answering is noticed after the check that silenced it.
+ * Tests one server for every statement and returns a report, whatever the server does: each check and the run are
+ * bounded, and a server that stops replying is noticed after the check that silenced it.
  */
 import type { Check } from './check.ts';
 import { setMaxListeners } from 'node:events';
@@ -12,27 +12,27 @@ import { CHECK_SCHEMA, type CheckReport, type CheckResult } from './report.ts';
 import { survey, type Surveyed, type WantedFile } from './survey.ts';
 import { notTried, type Verdict } from './verdict.ts';
 
-/** Checks at a time that do not ask to be alone. */
+/** Checks that run at a time, except those that must run alone. */
 const CONCURRENCY = 8;
 
 export interface CheckRunOptions {
-  /** An IP address in text, and the port to ask. */
+  /** The server's IP address as text, and the port to ask. */
   readonly server: Address;
-  /** At least one. */
+  /** At least one file. */
   readonly files: readonly WantedFile[];
-  /** For the whole run, in milliseconds. */
+  /** Limit for the whole run, ms. */
   readonly timeoutMs: number;
-  /** Ends the run early; its reason is told in the report. */
+  /** Ends the run early; its reason appears in the report. */
   readonly signal?: AbortSignal;
-  /** Told after each check. */
+  /** Called after each check. */
   readonly onProgress?: (done: number, of: number) => void;
-  /** Default: DEFAULT_WAITS. */
+  /** Times to wait. Default: DEFAULT_WAITS. */
   readonly waits?: Waits;
-  /** Default: all. */
+  /** The checks to run. Default: all. */
   readonly checks?: readonly Check[];
 }
 
-/** Why waits are cut short, in words for the report. */
+/** Why waits are cut short, as text for the report. */
 class CutShort extends Error {
   override readonly name = 'CutShort';
 }
@@ -46,7 +46,7 @@ interface Ended {
 
 const SILENT = 'the server had fallen silent';
 
-/** As the system writes it, so that the sources of datagrams compare. */
+/** Returns an address in the system's spelling, so that sources of datagrams can be compared. */
 function canonical({ address, port }: Address): Address {
   if (!address.includes(':')) return { address, port };
   const [host, scope] = address.split('%');
@@ -72,7 +72,7 @@ class Run {
     return this.#ended;
   }
 
-  /** Whether the server has stopped answering. */
+  /** True if the server has stopped replying. */
   get silent(): boolean {
     return this.#silenced.signal.aborted;
   }
@@ -81,7 +81,7 @@ class Run {
     return this.silent || this.#signal.aborted;
   }
 
-  /** Runs checks, `width` at a time, each followed by a question whether the server still answers. */
+  /** Runs checks, `width` at a time, and asks after each whether the server still replies. */
   async take(checks: readonly Check[], width: number): Promise<void> {
     const waiting = [...checks];
     const lane = async (): Promise<void> => {
@@ -93,11 +93,14 @@ class Run {
     await Promise.all(Array.from({ length: width }, lane));
   }
 
-  /** Calls `work` with an context that goes when it is done, is told to end, or takes too long. */
+  /**
+   * Calls `work` with a context that is closed when it is done, is aborted, or takes too long. @param cut returns the
+   * result for the last two.
+   */
   async #withAsker<T>(work: (context: CheckContext) => Promise<T>, cut: (reason: string) => T): Promise<T> {
     const { checkMs } = this.#options.waits;
     const controller = new AbortController();
-    // Every socket listens; a check may have a dozen.
+    // Every socket listens to the signal; a check may have a dozen.
     setMaxListeners(0, controller.signal);
     const sources = [this.#signal, this.#silenced.signal];
     const relay = (): void => controller.abort(sources.find(({ aborted }) => aborted)?.reason);
@@ -130,18 +133,20 @@ class Run {
   async #answers(): Promise<boolean> {
     return await this.#withAsker(
       async (context) => (await context.read([])) !== undefined,
-      // Cut short by something else, which says nothing of the server.
+      // The question was cut short by something else, which says nothing about the server.
       () => true,
     );
   }
 
-  /** Those that had begun and were not over when the server was last heard. */
+  /** Returns the checks that were not over when the server was last heard. */
   suspects(): Ended[] {
     return this.#ended.filter(({ endedAt }) => endedAt >= this.#options.pulse.heardAt);
   }
 }
 
-/** What became of each check. A failure of one among many while the server went silent is no finding. */
+/**
+ * Returns the result of each check. If the server went silent during several checks, a failure of one proves nothing.
+ */
 function resultsOf(checks: readonly Check[], run: Run | undefined, unstarted: string): CheckResult[] {
   const suspects = run === undefined || !run.silent ? [] : run.suspects();
   return checks.map((check): CheckResult => {
@@ -154,7 +159,7 @@ function resultsOf(checks: readonly Check[], run: Run | undefined, unstarted: st
   });
 }
 
-/** Resolves with what was found, whatever the server does. */
+/** Runs the checks. Resolves with the results, whatever the server does. */
 export async function runChecks(options: CheckRunOptions): Promise<CheckReport> {
   const checks = options.checks ?? CHECKS;
   const server = canonical(options.server);
@@ -189,7 +194,7 @@ export async function runChecks(options: CheckRunOptions): Promise<CheckReport> 
         checks.filter(({ alone }) => alone === true),
         1,
       );
-      // From the back: most of those that wait long are there.
+      // The list is reversed, because most of the long waits are at its end.
       await run.take(checks.filter(({ alone }) => alone !== true).toReversed(), CONCURRENCY);
     }
   } finally {

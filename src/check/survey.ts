@@ -1,4 +1,4 @@
-/** What must be known before statements are put to a server: that it answers, what it offers, what its files hold. */
+/** The survey before the checks: the server replies, what it offers, and what its files hold. */
 import { createSocket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
 import type { Address } from '../engine/types.ts';
@@ -8,16 +8,16 @@ import { describe, error, granted, printable, request } from './packets.ts';
 import { Transfer } from './transfer.ts';
 import { isVerdict } from './verdict.ts';
 
-/** What is read of a file of which there is no local copy. Room for three wraps in blocks of 8 bytes. */
+/** Most bytes read of a file without a local copy. Room for three wraps in blocks of 8 bytes. */
 const MAX_SURVEYED_BYTES = 8 * 1024 * 1024;
-/** A port that nobody listens on shows itself by then. */
+/** How long to wait for the report of a closed port, ms. */
 const KNOCK_MS = 500;
 
-/** A file as the operator named it, with what the local copy says. */
+/** A file as the operator named it, with the facts from its local copy. */
 export interface WantedFile {
   readonly name: string;
   readonly size?: number;
-  /** The copy, or the beginning of it. */
+  /** The content of the copy, or the beginning of it. */
   readonly bytes?: Buffer;
 }
 
@@ -31,7 +31,7 @@ type SurveyOptions = Omit<CheckContextOptions, 'files' | 'offers'>;
 const NOTHING: Offers = { blksize: false, tsize: false, timeout: false, windowsize: false, netascii: false };
 
 /**
- * Whether the host reports that nobody listens on the port. Only a connected socket is told. It sends an ERROR,
+ * Tells whether the host reports that the port is closed. Only a connected socket gets that report. Sends an ERROR,
  * which no server answers and which opens no transfer.
  */
 function isRefused({ address, port }: Address): Promise<boolean> {
@@ -50,7 +50,7 @@ function isRefused({ address, port }: Address): Promise<boolean> {
   });
 }
 
-/** @returns why the server can't be asked, or undefined when it answers. */
+/** @returns why the server can't be asked, or undefined when it replies. */
 async function reach(options: SurveyOptions, name: string): Promise<string | undefined> {
   const { server, waits, signal } = options;
   const hasty = new CheckContext({
@@ -86,7 +86,7 @@ async function offersOf(context: CheckContext): Promise<Offers> {
   return { blksize, tsize, timeout, windowsize, netascii };
 }
 
-/** Reads a file of which there is no copy. @returns why it can't be read. */
+/** Reads a file without a local copy. @returns the reason if it can't be read. */
 async function readFile(context: CheckContext, wanted: WantedFile): Promise<OfferedFile | string> {
   const { offers } = context;
   const file: OfferedFile = { name: wanted.name, size: undefined, bytes: Buffer.alloc(0) };
@@ -119,7 +119,7 @@ async function look(context: CheckContext, wanted: WantedFile): Promise<OfferedF
   return typeof file === 'string' ? `the file "${name}" can not be read: ${file}` : file;
 }
 
-/** @returns why nothing can be checked, as a sentence without its server. */
+/** @returns the reason if nothing can be checked, as a sentence without its server. */
 export async function survey(options: SurveyOptions, wanted: readonly WantedFile[]): Promise<Surveyed | string> {
   const unreachable = await reach(options, wanted[0]!.name);
   if (unreachable !== undefined) return unreachable;

@@ -1,6 +1,6 @@
 /**
- * One read as a check drives it: block by block, with every block compared to what the file holds. Acknowledges
- * nothing but what it is told to. What the server does wrong comes back as a verdict.
+ * One read as a check drives it: block by block, with every block compared to the file. Acknowledges only when told to.
+ * Mistakes of the server are returned as a verdict.
  */
 import type { CheckContext } from './check-context.ts';
 import type { Exchange } from './exchange.ts';
@@ -8,7 +8,7 @@ import { type OfferedFile, PLAIN_BLKSIZE, toNetascii } from './files.ts';
 import { describe, granted, type Options, payloadOf, type Reply, request } from './packets.ts';
 import { fail, isVerdict, notTried, type Verdict } from './verdict.ts';
 
-/** How often a lost packet is asked for again by repeating the last ACK, in milliseconds. */
+/** How often a lost packet is asked for again by repeating the last ACK, ms. */
 const NUDGE_MS = 1500;
 
 export interface TransferOptions {
@@ -17,7 +17,7 @@ export interface TransferOptions {
   readonly mode?: 'octet' | 'netascii';
   /** Copies of every ACK. Default 1. */
   readonly ackCopies?: number;
-  /** Whether silence draws the last ACK again. Default true; not where going on by itself is the server's to show. */
+  /** True if silence draws the last ACK again. Default true; false where the server must go on by itself. */
   readonly nudges?: boolean;
   /** Gets every block's payload, in order. */
   readonly keep?: (payload: Buffer) => void;
@@ -25,25 +25,25 @@ export interface TransferOptions {
 
 export class Transfer {
   readonly exchange: Exchange;
-  /** The server's answer to the request: OACK or DATA 1. */
+  /** The server's first reply: OACK or DATA 1. */
   readonly first: Reply;
   readonly blksize: number;
   readonly windowsize: number;
   readonly #context: CheckContext;
   readonly #expected: Buffer;
-  /** In bytes of the wire; undefined: not known. */
+  /** Size in bytes as sent; undefined: unknown. */
   readonly size: number | undefined;
   readonly #ackCopies: number;
   readonly #nudges: boolean;
   readonly #keepPayload: ((payload: Buffer) => void) | undefined;
-  /** Blocks taken in order so far, and how many of them are acknowledged. */
+  /** Blocks taken in order so far, and the last one acknowledged. */
   taken = 0;
   acked = 0;
-  /** DATA packets seen, copies included. */
+  /** DATA packets seen, including copies. */
   seen = 0;
   /** Payload bytes taken. */
   bytes = 0;
-  /** Whether the last block has been taken. */
+  /** True if the last block has been taken. */
   over = false;
 
   private constructor(context: CheckContext, exchange: Exchange, first: Reply, options: TransferOptions) {
@@ -64,7 +64,7 @@ export class Transfer {
   /**
    * Asks for a file. Nothing is acknowledged yet.
    *
-   * @returns a verdict when neither an OACK nor DATA 1 comes.
+   * @returns a verdict when neither an OACK nor DATA 1 arrives.
    */
   static async open(context: CheckContext, options: TransferOptions): Promise<Transfer | Verdict> {
     const exchange = await context.exchange();
@@ -87,19 +87,19 @@ export class Transfer {
     return (await transfer.takeFirst()) ?? transfer;
   }
 
-  /** Takes DATA 1, after ACK 0 where there was an OACK. @returns a verdict when it does not come. */
+  /** Takes DATA 1, after ACK 0 where there was an OACK. @returns a verdict when it does not arrive. */
   async takeFirst(): Promise<Verdict | undefined> {
     if (this.first.kind === 'DATA') return this.#keep(this.first);
     await this.#sendAck(0);
     return await this.take(1);
   }
 
-  /** Blocks that the file makes, the last one included; undefined: not known. */
+  /** Number of the file's blocks, including the last; undefined: unknown. */
   get blocks(): number | undefined {
     return this.size === undefined ? undefined : Math.floor(this.size / this.blksize) + 1;
   }
 
-  /** The number on the wire of a block counted from 1. */
+  /** Tells whether a reply is DATA of a block counted from 1. */
   isBlock(reply: Reply, block: number): boolean {
     return reply.kind === 'DATA' && reply.number === (block & 0xffff);
   }
@@ -108,19 +108,19 @@ export class Transfer {
     for (let copy = 0; copy < this.#ackCopies; copy++) await this.exchange.ack(block);
   }
 
-  /** Acknowledges what has been taken. */
+  /** Acknowledges the blocks taken so far. */
   async acknowledge(): Promise<void> {
     this.acked = this.taken;
     await this.#sendAck(this.taken);
     if (this.over) this.exchange.ended();
   }
 
-  /** What a block must hold, as far as the file is known. */
+  /** Returns the bytes a block must hold, as far as the file is known. */
   payload(block: number): Buffer {
     return this.#expected.subarray((block - 1) * this.blksize, block * this.blksize);
   }
 
-  /** Says what is wrong with the bytes of a block, if anything. */
+  /** Checks the bytes of a block. @returns a verdict if they are wrong. */
   judge(block: number, reply: Reply): Verdict | undefined {
     const payload = payloadOf(reply);
     const offset = (block - 1) * this.blksize;
@@ -150,14 +150,14 @@ export class Transfer {
     return undefined;
   }
 
-  /** Whether the next block may come without an ACK. */
+  /** True if the window is full: an ACK is due before the next block. */
   get #owed(): boolean {
     return this.taken - this.acked >= this.windowsize;
   }
 
   /**
-   * Takes so many blocks more, or up to the end of the file. Acknowledges windows on the way, but never the last block
-   * it takes: that is the caller's.
+   * Takes up to `blocks` more blocks, or up to the end of the file. Acknowledges windows on the way, but never the last
+   * block it takes: that is left to the caller.
    */
   async take(blocks: number): Promise<Verdict | undefined> {
     for (let count = 0; count < blocks && !this.over; count++) {
@@ -177,7 +177,7 @@ export class Transfer {
       const reply = left <= 0 ? undefined : await this.exchange.next(Math.min(left, NUDGE_MS));
       if (reply === undefined) {
         if (left <= NUDGE_MS) return fail(`expected DATA ${wanted & 0xffff} within ${resendMs / 1000} s, got silence`);
-        // The network may have lost a block of this window or our ACK: saying again where we are mends both.
+        // The network may have lost a block of this window or our ACK: repeating the ACK mends both.
         if (this.#nudges && (this.taken > 0 || this.first.kind === 'OACK')) await this.exchange.ack(this.taken);
         continue;
       }
@@ -196,7 +196,7 @@ export class Transfer {
     return undefined;
   }
 
-  /** Whether the next so many blocks are there; a verdict when they are not. */
+  /** Returns a verdict if the file is known to have fewer than `blocks` blocks. */
   needs(blocks: number): Verdict | undefined {
     if (this.blocks === undefined || this.blocks >= blocks) return undefined;
     return notTried(`needs a file of ${(blocks - 1) * this.blksize} bytes`);

@@ -1,4 +1,4 @@
-/** How a check can end. Knows nothing of how the server is asked. */
+/** The possible results of a check. Knows nothing of how the server is asked. */
 
 export const VERDICTS = ['pass', 'fail', 'not offered', 'not tried'] as const;
 
@@ -16,12 +16,12 @@ export function fail(detail: string): Verdict {
   return { verdict: 'fail', detail };
 }
 
-/** The server has no such thing, and need not have it. */
+/** The server lacks an optional feature. */
 export function notOffered(detail: string): Verdict {
   return { verdict: 'not offered', detail };
 }
 
-/** Nothing is known, for want of a file, time or an answer. */
+/** The result is unknown, for lack of a file, time or a reply. */
 export function notTried(detail: string): Verdict {
   return { verdict: 'not tried', detail };
 }
@@ -30,7 +30,7 @@ export function isVerdict(value: object): value is Verdict {
   return 'verdict' in value;
 }
 
-/** The first that is not a pass, or else the first pass. */
+/** Returns the first failure, or else the first verdict that is not a pass, or else the first pass. */
 export function worst(verdicts: readonly Verdict[]): Verdict {
   return (
     verdicts.find(({ verdict }) => verdict === 'fail') ??

@@ -1,4 +1,4 @@
-/** Statements 70 to 73: what a server does about losses, in windows and without. */
+/** Statements 70 to 73: a server's reaction to losses, in windows and without. */
 import type { Check } from './check.ts';
 import type { CheckContext } from './check-context.ts';
 import { isWhole } from './files.ts';
@@ -7,12 +7,12 @@ import { Transfer } from './transfer.ts';
 import { fail, isVerdict, notOffered, notTried, pass, type Verdict } from './verdict.ts';
 
 const WINDOW = 8;
-/** Where in the second window a loss is feigned. */
+/** The last block taken before a simulated loss, in the second window. */
 const LOSS_AT = WINDOW + 3;
-/** Windows' worth of blocks that one early ACK may draw: the rest of the one under way, the new one, a timer's. */
+/** Windows' worth of blocks that repeated early ACKs may draw: the rest of the current one, the new one, a timer's. */
 const MAX_WINDOWS = 3;
 
-/** A transfer in windows with a loss in mid-window: what was before it has been taken. */
+/** Begins a transfer in windows, up to a simulated loss in mid-window: the blocks before it have been taken. */
 async function untilLoss(context: CheckContext): Promise<Transfer | Verdict> {
   if (!context.offers.windowsize) return notOffered('the server does not grant windowsize');
   const shape = context.shape(4 * WINDOW);
@@ -28,7 +28,7 @@ async function fullWindowAfterLoss(context: CheckContext): Promise<Verdict> {
   const transfer = await untilLoss(context);
   if (isVerdict(transfer)) return transfer;
   await transfer.acknowledge();
-  // As many as a window has come without another ACK.
+  // A whole window has arrived without another ACK.
   const wrong = await transfer.take(transfer.windowsize);
   return wrong === undefined ? pass() : fail(`after ACK ${LOSS_AT} in mid-window: ${wrong.detail}`);
 }
@@ -48,7 +48,7 @@ async function repeatedEarlyAck(context: CheckContext): Promise<Verdict> {
   if (blocks > MAX_WINDOWS * windowsize) {
     return fail(`${windowsize} equal ACKs in mid-window drew ${blocks} blocks, with windows of ${windowsize}`);
   }
-  // Enough of a later window to see that the transfer has not come to harm.
+  // One more ACK, so that the transfer can go on.
   await exchange.ack(LOSS_AT);
   return blocks > 0 ? pass(`${blocks} blocks`) : fail('an ACK in mid-window drew nothing');
 }
@@ -56,7 +56,7 @@ async function repeatedEarlyAck(context: CheckContext): Promise<Verdict> {
 async function lastBlockLost(context: CheckContext): Promise<Verdict> {
   const file = context.wholeFile;
   if (file === undefined || !isWhole(file)) return notTried('needs a file small enough to be read');
-  // With an OACK first: a server may send DATA 1, which proves no address, once for each request.
+  // Opens with an OACK where possible: a server may send DATA 1 to an unproven address only once for each request.
   const options: Options = context.offers.blksize ? [['blksize', '512']] : [];
   const transfer = await Transfer.begin(context, { file, options });
   if (isVerdict(transfer)) return transfer;
@@ -76,7 +76,7 @@ async function lastBlockLost(context: CheckContext): Promise<Verdict> {
   return context.offers.windowsize ? await lastWindowLost(context) : pass();
 }
 
-/** The final block is lost, and the ACK of the one before it says so. */
+/** Loses the last block; the ACK of the one before it shows the loss. */
 async function lastWindowLost(context: CheckContext): Promise<Verdict> {
   const shape = context.shape(2);
   if (isVerdict(shape)) return pass('in lockstep; no file has two blocks');
@@ -95,7 +95,7 @@ async function lastWindowLost(context: CheckContext): Promise<Verdict> {
   return last === undefined ? fail('the last block of the last window was not sent again') : pass();
 }
 
-/** All of a window is lost: only the server's timer can help. */
+/** Loses a whole window: only the server's timer can help. */
 async function windowLost(context: CheckContext): Promise<Verdict> {
   const windowsize = context.offers.windowsize ? 4 : 1;
   const shape = context.shape(3 * windowsize);

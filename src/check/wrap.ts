@@ -1,4 +1,4 @@
-/** Statements 63 to 65: what follows block 65535. Small blocks make it soon come. */
+/** Statements 63 to 65: the block number after 65535. Small blocks reach it soon. */
 import type { Check } from './check.ts';
 import type { CheckContext } from './check-context.ts';
 import { bombard } from './blocks.ts';
@@ -10,7 +10,7 @@ import { fail, isVerdict, notTried, pass, type Verdict } from './verdict.ts';
 const TURN = 65_536;
 const MIN_BLKSIZE = 8;
 
-/** Begins a transfer that has so many blocks at least. */
+/** Begins a transfer of at least `blocks` blocks. */
 async function longTransfer(context: CheckContext, blocks: number, windowsize: number): Promise<Transfer | Verdict> {
   const { offers, files } = context;
   const blksize = offers.blksize ? MIN_BLKSIZE : PLAIN_BLKSIZE;
@@ -37,7 +37,7 @@ async function past(context: CheckContext, blocks: number): Promise<Verdict> {
 async function aroundTheWrap(context: CheckContext): Promise<Verdict> {
   const transfer = await longTransfer(context, TURN + 64, 7);
   if (isVerdict(transfer)) return transfer;
-  // ACKs of exactly 65535 and 0, in mid-window or not, as it may fall.
+  // ACKs of exactly 65535 and 0, at whatever place in the window they fall.
   for (const stop of [TURN - 1, TURN]) {
     const wrong = await transfer.take(stop - transfer.taken);
     if (wrong !== undefined) return wrong;

@@ -1,6 +1,6 @@
 /**
- * A reader of a running server's admin address: what is going on, as it changes, one node, and the metrics. Knows HTTP and
- * the token; not what is done with the answers.
+ * A client of a running server's admin address: reads the live state, its changes, reports on nodes, and metrics. Knows
+ * HTTP and the token; not how the answers are used.
  */
 import type { Address } from '../engine/types.ts';
 import { EventStream } from '../live/event-stream.ts';
@@ -9,7 +9,7 @@ import { formatAddress } from '../text/address-text.ts';
 import { escapeText } from '../text/escape.ts';
 import { errorCode, errorLine } from '../text/error-text.ts';
 
-/** How long an answer may take, and a server that is followed be silent, in milliseconds. */
+/** Maximum wait for an answer, and maximum silence of a server that is followed, in milliseconds. */
 const PATIENCE_MS = 10_000;
 
 export interface Followed {
@@ -17,10 +17,10 @@ export interface Followed {
   change(change: LiveChange): void;
 }
 
-/** One line: what the server says, or why nothing is heard of it. */
+/** One line: the server's error, or the reason why it could not be reached. */
 export class AdminError extends Error {
   override readonly name = 'AdminError';
-  /** Of the answer; undefined: there was none. */
+  /** Status of the answer; undefined: there was none. */
   readonly status: number | undefined;
 
   constructor(message: string, status?: number, cause?: unknown) {
@@ -56,17 +56,17 @@ export class AdminClient {
     return (await this.#json(`/api/v1/nodes/${encodeURIComponent(text)}`)) as NodeReport;
   }
 
-  /** In Prometheus' text format. @throws AdminError */
+  /** @returns metrics in Prometheus' text format. @throws AdminError */
   async metrics(): Promise<string> {
     return await this.#read('/metrics', (response) => response.text());
   }
 
-  /** Resolves when the signal comes, or the server ends the connection. @throws AdminError */
+  /** Resolves when the signal is aborted, or when the server ends the connection. @throws AdminError */
   async follow(followed: Followed, signal: AbortSignal): Promise<void> {
     const ending = new AbortController();
     let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
-    // Both, and by our own hand: what fetch and AbortSignal.any keep of a signal may be collected while the body is read, and
-    // then nothing would end it.
+    // Aborts the request and cancels the reader explicitly: the links that fetch and AbortSignal.any keep to a signal
+    // may be garbage-collected while the body is read, and then nothing would end it.
     const end = (): void => {
       ending.abort();
       reader?.cancel().catch(() => {});
@@ -87,7 +87,7 @@ export class AdminClient {
       const decoder = new TextDecoder();
       reader = response.body!.getReader();
       while (!ending.signal.aborted) {
-        // oxlint-disable-next-line no-await-in-loop -- one piece after the other.
+        // oxlint-disable-next-line no-await-in-loop -- pieces are read one after the other.
         const { value, done } = await reader.read();
         if (done) break;
         timer.refresh();

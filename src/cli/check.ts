@@ -1,4 +1,7 @@
-/** `reveille check`: asks a server whether it keeps to the protocol. Knows the command line and the output; the checks are the storm's. */
+/**
+ * `reveille check`: checks whether a server conforms to the protocol. Knows the command line and the output; src/check
+ * contains the checks.
+ */
 import { createWriteStream, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -20,7 +23,7 @@ import { duration } from '../config/value-kind.ts';
 const TIMEOUT_MS = 600_000;
 /** Leaves room for options in a request of 512 bytes. */
 const NAME_BYTES = 255;
-/** What is kept of a local copy; larger files are compared as far as that. */
+/** Maximum length of a local copy in memory; of a longer file only the start is compared. */
 const COPY_BYTES = 64 * 1024 * 1024;
 
 export interface CheckFlags {
@@ -31,7 +34,7 @@ export interface CheckFlags {
 }
 
 export interface CheckContext extends CommandContext {
-  /** Where the table goes, or the JSON. Default: the process's. */
+  /** Receives the table, or the JSON. Default: the process's stdout. */
   readonly stdout?: { write(text: string): unknown };
 }
 
@@ -75,7 +78,7 @@ async function readCopy(name: string, path: string): Promise<WantedFile> {
   }
 }
 
-/** The copies that the checks compare with: of the first file when it is a file, of all when it is a folder. */
+/** Reads the copies to compare with: of the first file when the path is a file, of all files when it is a folder. */
 async function wantedFiles(flags: CheckFlags): Promise<WantedFile[]> {
   const names = fileNames(flags);
   const { against } = flags;
@@ -84,7 +87,7 @@ async function wantedFiles(flags: CheckFlags): Promise<WantedFile[]> {
   return [await readCopy(names[0]!, against), ...names.slice(1).map((name) => ({ name }))];
 }
 
-/** Where the JSON goes. Opened before the first packet, so that it does not fail after the last. */
+/** Opens the target of the JSON. This happens before the first packet, so that it cannot fail after the last. */
 async function jsonTarget(path: string | undefined): Promise<((text: string) => Promise<void>) | undefined> {
   if (path === undefined || path === '-') return undefined;
   const stream = createWriteStream(path);
@@ -106,7 +109,7 @@ function exitCode(report: CheckReport, interrupted: boolean): ExitCode {
   return fine ? EXIT.fine : EXIT.failed;
 }
 
-/** Asks one server. @returns the exit code. @throws UsageError before the first packet. */
+/** Checks one server. @returns the exit code. @throws UsageError before the first packet. */
 export async function runCheck(
   server: Address,
   flags: CheckFlags,
@@ -115,7 +118,7 @@ export async function runCheck(
 ): Promise<ExitCode> {
   const { interrupts, stderr } = context;
   const stdout = context.stdout ?? process.stdout;
-  // Whoever reads may leave early.
+  // The reader of stdout may leave early.
   if (context.stdout === undefined) process.stdout.on('error', () => {});
   if (server.port === 0) throw new UsageError('ADDR: expected a port from 1 to 65535, got 0');
   const files = await wantedFiles(flags);
@@ -150,7 +153,7 @@ export async function runCheck(
   return exitCode(report, abort.signal.aborted);
 }
 
-/** Adds the command. @param done gets its exit code. */
+/** Adds the command. @param done receives its exit code. */
 export function addCheckCommand(
   program: Command,
   context: CheckContext,

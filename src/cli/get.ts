@@ -1,4 +1,7 @@
-/** `reveille get`: one download. Knows the command line, the output and how to tell a failure; the transfer is the client's. */
+/**
+ * `reveille get`: one download. Knows the command line, the output and the words for failures; src/client runs the
+ * transfer.
+ */
 import { lookup } from 'node:dns/promises';
 import type { Command } from 'commander';
 import { fetchFile, type FetchResult } from '../client/fetch.ts';
@@ -23,7 +26,7 @@ export interface GetFlags {
   readonly quiet?: boolean;
 }
 
-/** Why a download that ended did not succeed, in words; undefined when it did. */
+/** @returns the reason why a download failed, in words; undefined when it succeeded. */
 export function failureOf(result: FetchResult, mode: TftpUri['mode']): string | undefined {
   const said = result.errorText === '' ? '' : `: ${escapeText(result.errorText)}`;
   const { tsize, bytes } = result;
@@ -31,7 +34,7 @@ export function failureOf(result: FetchResult, mode: TftpUri['mode']): string | 
   switch (result.outcome) {
     case 'complete':
     case 'completeUnconfirmed':
-      // Netascii counts the bytes of its own form, not of the file written here.
+      // In netascii, tsize counts the bytes sent, not those of the file written here.
       return mode === 'netascii' || tsize === undefined || tsize === bytes
         ? undefined
         : `the server announced ${tsize} bytes and sent ${bytes}`;
@@ -49,7 +52,7 @@ export function failureOf(result: FetchResult, mode: TftpUri['mode']): string | 
   }
 }
 
-/** The request is put together once to see that it fits a packet. */
+/** Encodes the request once to check that it fits a packet. */
 function checkLength(filename: string, mode: TftpUri['mode'], wish: Wish): void {
   try {
     encodeReadRequest(new Uint8Array(MAX_CONTROL), filename, mode, wishedOptions(wish));
@@ -119,7 +122,7 @@ export async function runGet(text: string, flags: GetFlags, context: CommandCont
       mode,
       wish,
       sink: {
-        // A full disk ends the download in order; the packet loop that calls this must not be thrown into.
+        // A full disk ends the download in an orderly way: the packet loop that calls this must not see an exception.
         write(bytes) {
           if (unwritten !== undefined) return;
           try {
@@ -147,7 +150,7 @@ export async function runGet(text: string, flags: GetFlags, context: CommandCont
   }
 }
 
-/** Adds the command. @param done gets its exit code. */
+/** Adds the command. @param done receives its exit code. */
 export function addGet(program: Command, context: CommandContext, done: (code: ExitCode) => void): void {
   const blksize = wholeNumber(MIN_BLKSIZE, MAX_BLKSIZE);
   const windowsize = wholeNumber(1, MAX_WINDOWSIZE);

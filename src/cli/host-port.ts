@@ -1,4 +1,7 @@
-/** The address of a server to be asked: `HOST`, `HOST:PORT`, `[IPv6]:PORT`. Names are looked up: here DNS may decide. */
+/**
+ * The address of a server, as the user wrote it: `HOST`, `HOST:PORT`, `[IPv6]:PORT`. Names are resolved: on the command
+ * line, DNS may decide.
+ */
 import { lookup } from 'node:dns/promises';
 import { isIPv6 } from 'node:net';
 import type { Address } from '../engine/types.ts';
@@ -25,8 +28,8 @@ function parse(text: string, usual: number): HostPort | undefined {
 }
 
 /**
- * @param what how to call it where it is wrong. @param usual the port where none is named.
- * @throws UsageError when the text is no address, or the name can't be looked up.
+ * @param what name of the text in messages. @param usual port where the text has none.
+ * @throws UsageError when the text is no address, or the name can't be resolved.
  */
 export async function findServer(text: string, what = 'server', usual = TFTP_PORT): Promise<Address> {
   const found = parse(text, usual);

@@ -1,6 +1,6 @@
 /**
- * `reveille init`: a config to begin with, or one made from that of another server. Knows the folder that the first is
- * copied from; overwrites nothing.
+ * `reveille init`: writes a starter config, or one converted from another server's. Knows the folder from which the
+ * starter is copied; overwrites nothing.
  */
 import { constants, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -14,10 +14,10 @@ import { errorCode, errorLine } from '../text/error-text.ts';
 import type { PreviewContext } from './preview-commands.ts';
 import { EXIT, type ExitCode, UsageError } from '../config/usage-error.ts';
 
-/** Both src/cli and dist/cli lie two folders below. */
+/** Both src/cli and dist/cli lie two folders below the package's root. */
 const STARTER = fileURLToPath(new URL('../../examples/starter', import.meta.url));
 
-/** @throws UsageError when a file of the starter is there already: nothing has been written then. */
+/** @throws UsageError when a file of the starter exists already; nothing has been written then. */
 export function writeStarter(folder: string): string[] {
   const names = readdirSync(STARTER, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
@@ -50,7 +50,7 @@ function readText(flag: string, file: string): string {
   }
 }
 
-/** @returns undefined: the config is to be ours. @throws UsageError */
+/** @returns undefined when the starter config is wanted. @throws UsageError */
 function carriedBy({ fromTftpdHpa, map, fromDnsmasq }: InitFlags): CarriedConfig | undefined {
   if (fromTftpdHpa !== undefined && fromDnsmasq !== undefined) {
     throw new UsageError('init: expected --from-tftpd-hpa or --from-dnsmasq, got both');
@@ -65,7 +65,7 @@ function carriedBy({ fromTftpdHpa, map, fromDnsmasq }: InitFlags): CarriedConfig
   });
 }
 
-/** @throws UsageError when there is a config already: nothing has been written then. */
+/** @throws UsageError when there is a config already; nothing has been written then. */
 function writeCarried(folder: string, config: CarriedConfig): string[] {
   const file = join(folder, 'reveille.yaml');
   mkdirSync(folder, { recursive: true });
@@ -78,7 +78,7 @@ function writeCarried(folder: string, config: CarriedConfig): string[] {
   return ['reveille.yaml'];
 }
 
-/** Adds the command. @param done gets its exit code. */
+/** Adds the command. @param done receives its exit code. */
 export function addInit(program: Command, context: PreviewContext, done: (code: ExitCode) => void): void {
   program
     .command('init')

@@ -36,7 +36,7 @@ Exit codes:
 
 const require = createRequire(import.meta.url);
 
-/** First of all groups: what has begun to be imported can't be required. */
+/** `serve` must be loaded before all other groups: a module whose import has begun can't be required. */
 function loadServe(): Promise<typeof import('./serve.ts')> {
   return oneByOne(
     () => require('./serve.js') as typeof import('./serve.ts'),
@@ -46,7 +46,9 @@ function loadServe(): Promise<typeof import('./serve.ts')> {
 
 type Add = (program: Command, context: CommandContext, done: (code: ExitCode) => void) => void;
 
-/** Each group is loaded when one of its commands is asked for: all of them take longer than a small verb does. */
+/**
+ * Each group is loaded only when one of its commands is used: loading all of them takes longer than a small verb runs.
+ */
 const GROUPS: readonly { readonly commands: readonly string[]; readonly load: () => Promise<Add> }[] = [
   { commands: ['serve'], load: async () => (await loadServe()).addServe },
   { commands: ['get'], load: async () => (await import('./get.ts')).addGet },
@@ -71,8 +73,9 @@ const GROUPS: readonly { readonly commands: readonly string[]; readonly load: ()
   },
 ];
 
-// Threads for calls on files, before there are any: a disk that hangs keeps some of them (see disk-turns.ts). Older ones
-// have made them by now, to read this file; there the environment has to say it, as the unit's does.
+// Sets the number of threads for file calls before the first one starts, because a disk that hangs keeps some of them
+// (see disk-turns.ts). Before Node.js 24 the threads exist by now, since they read this file; there the environment
+// must set the number, as the systemd unit does.
 if (Number(process.versions.node.split('.')[0]) >= 24) process.env['UV_THREADPOOL_SIZE'] ??= '16';
 
 const interrupts = new Interrupts();
@@ -96,7 +99,7 @@ async function run(args: readonly string[]): Promise<ExitCode> {
     .exitOverride()
     .configureOutput({
       writeOut(text) {
-        // Whoever reads may leave early (`reveille --help | head -1`).
+        // The reader may leave early (`reveille --help | head -1`).
         process.stdout.on('error', () => {});
         process.stdout.write(text);
       },
@@ -109,14 +112,14 @@ async function run(args: readonly string[]): Promise<ExitCode> {
         ),
     });
   const asked = GROUPS.filter(({ commands }) => commands.includes(args[0] ?? ''));
-  // Help and mistakes are about all of them.
+  // Help and messages about mistakes need all groups.
   const adders = await Promise.all((asked.length > 0 ? asked : GROUPS).map(({ load }) => load()));
   for (const add of adders) add(program, context, done);
   try {
     await program.parseAsync(args, { from: 'user' });
     return code;
   } catch (error) {
-    // Commander has printed by now: help and version are no mistakes, everything else is.
+    // Commander has printed its message: help and version exit with 0, everything else is a usage error.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.fine : EXIT.usage;
     complain(errorLine(error));
     return error instanceof UsageError ? EXIT.usage : EXIT.failed;
@@ -124,7 +127,8 @@ async function run(args: readonly string[]): Promise<ExitCode> {
 }
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => interrupts.emit('signal', signal));
-// Who does not reload ends, as by any other signal. What runs without listening to signals is ended by the system.
+// A `serve` that cannot reload ends on SIGHUP as on any other signal. Other commands do not handle SIGHUP: the system
+// ends them.
 const reloads = process.argv[2] === 'serve';
 if (reloads) process.on('SIGHUP', () => interrupts.emit('reload') || interrupts.emit('signal', 'SIGHUP'));
 for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
@@ -134,7 +138,7 @@ for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
     process.exitCode = EXIT.failed;
   });
 }
-// A terminal that has gone away is no reason to stop serving.
+// Serving goes on when the terminal has gone away.
 process.stderr.on('error', () => {});
 
 const code = await run(process.argv.slice(2));

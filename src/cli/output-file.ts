@@ -1,6 +1,6 @@
 /**
- * Where a download goes. A regular file appears under its name only when it is complete: until then the bytes are in
- * FILE.part beside it. Pipes and devices are written as they are. Knows nothing of where the bytes come from.
+ * The target of a download. A regular file appears under its name only when it is complete: until then the bytes are in
+ * FILE.part beside it. Pipes and devices are written directly. Knows nothing of the source of the bytes.
  */
 import {
   closeSync,
@@ -17,9 +17,9 @@ import { showValue } from '../text/escape.ts';
 import { errorCode } from '../text/error-text.ts';
 import { UsageError } from '../config/usage-error.ts';
 
-/** Blocks may be as small as 8 bytes; system calls are not made for each. */
+/** Blocks may be as small as 8 bytes; collecting them avoids a system call for each. */
 const CHUNK_BYTES = 256 * 1024;
-/** How long to wait for a full pipe before trying again, in milliseconds. */
+/** Wait before a full pipe is tried again, in milliseconds. */
 const PIPE_PAUSE_MS = 5;
 
 const pause = new Int32Array(new SharedArrayBuffer(4));
@@ -29,7 +29,7 @@ function writeAll(fd: number, bytes: Uint8Array): void {
     try {
       at += writeSync(fd, bytes, at);
     } catch (error) {
-      // A pipe that another process made non-blocking, and that is full.
+      // EAGAIN: the pipe is full, and another process made it non-blocking.
       if (errorCode(error) !== 'EAGAIN') throw error;
       Atomics.wait(pause, 0, 0, PIPE_PAUSE_MS);
     }
@@ -38,7 +38,7 @@ function writeAll(fd: number, bytes: Uint8Array): void {
 
 export class OutputFile {
   readonly #fd: number;
-  /** undefined: written in place. */
+  /** Path of the partial file; undefined: the target is written in place. */
   readonly #part: string | undefined;
   readonly #target: string;
   readonly #chunk = new Uint8Array(CHUNK_BYTES);
@@ -67,7 +67,7 @@ export class OutputFile {
     return new OutputFile(openSync(part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o666), target, part);
   }
 
-  /** A symbolic link stays one: what it leads to is replaced. */
+  /** Keeps a symbolic link: its target is replaced instead. */
   static #follow(file: string): string {
     const isLink = lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true;
     return isLink ? realpathSync(file) : file;
@@ -84,14 +84,16 @@ export class OutputFile {
     this.#filled += bytes.length;
   }
 
-  /** Makes the file appear. @throws Error with the system's code; discard() is then still to be called. */
+  /**
+   * Makes the file appear under its name. @throws Error with the system's code; the caller must then call discard().
+   */
   finish(): void {
     this.#flush();
     this.#close();
     if (this.#part !== undefined) renameSync(this.#part, this.#target);
   }
 
-  /** Leaves nothing behind. */
+  /** Closes the file and removes the partial one. */
   discard(): void {
     this.#close();
     if (this.#part !== undefined) rmSync(this.#part, { force: true });

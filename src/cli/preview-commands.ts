@@ -1,4 +1,6 @@
-/** `reveille render`, `explain` and `validate`: see before serving. Knows flags, output and exit codes. */
+/**
+ * `reveille render`, `explain` and `validate`: preview a config before serving it. Knows flags, output and exit codes.
+ */
 import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { PREVIEW_CLIENT_KEYS, type PreviewClient, checkPreviewClient } from '../preview/preview-client.ts';
@@ -10,11 +12,11 @@ import { type Way, wayToJson, wayToText } from '../preview/trace.ts';
 import { EXIT, type ExitCode, UsageError } from '../config/usage-error.ts';
 import { reportToText, validate } from '../preview/validate.ts';
 
-/** What `reveille init` writes. */
+/** The name of the config that `reveille init` writes. */
 const CONFIG = 'reveille.yaml';
 
 export interface PreviewContext extends CommandContext {
-  /** Where results go. Default: the process's. */
+  /** Receives the results. Default: the process's stdout. */
   readonly stdout?: { write(text: string | Uint8Array): unknown };
 }
 
@@ -23,7 +25,7 @@ interface PreviewFlags extends PreviewClient {
   readonly json?: boolean;
 }
 
-/** Opens everything by the config, does the work, closes. What is wrong with it becomes a UsageError. */
+/** Opens everything that the config names, does the work, and closes it. Mistakes in the config become a UsageError. */
 async function withPreview<T>(
   flags: PreviewFlags,
   context: PreviewContext,
@@ -53,7 +55,7 @@ async function withPreview<T>(
 }
 
 function writerOf({ stdout = process.stdout }: PreviewContext): NonNullable<PreviewContext['stdout']> {
-  // Whoever reads may leave early.
+  // The reader of stdout may leave early.
   if (stdout === process.stdout) process.stdout.on('error', () => {});
   return stdout;
 }
@@ -63,7 +65,7 @@ function checkName(name: string): string {
   return name;
 }
 
-/** Why there are no bytes, as one line. */
+/** @returns why there is no content, as one line. */
 function refusalOf({ end }: Way): string | undefined {
   if (end.kind === 'content') return undefined;
   return end.kind === 'error' ? `error ${end.code}: ${end.reason}` : `no answer: ${end.reason}`;
@@ -116,7 +118,7 @@ function asked(command: Command): Command {
     .option('--local <ADDRESS>', "the server's address that it asks");
 }
 
-/** Adds the commands. @param done gets their exit code. */
+/** Adds the commands. @param done receives their exit code. */
 export function addPreviewCommands(program: Command, context: PreviewContext, done: (code: ExitCode) => void): void {
   asked(configured(program, 'render').summary('print what a node would get')).action(
     async (name: string, flags: PreviewFlags) => done(await runRender(name, flags, context)),

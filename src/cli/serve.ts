@@ -1,4 +1,4 @@
-/** `reveille serve`: its flags and their help. Knows how flags become settings; the server's life is run-server.ts. */
+/** `reveille serve`: its flags and their help. Knows how flags become settings; run-server.ts runs the server. */
 import { createRequire } from 'node:module';
 import type { Command } from 'commander';
 import type { Address } from '../engine/types.ts';
@@ -28,7 +28,7 @@ function addAddress(text: string, before: readonly Address[] = []): readonly Add
   return [...before, flag('--listen', oneAddress)(text)];
 }
 
-/** Adds the command. @param done gets its exit code. */
+/** Adds the command. @param done receives its exit code. */
 export function addServe(program: Command, context: CommandContext, done: (code: ExitCode) => void): void {
   program
     .command('serve')
@@ -191,7 +191,7 @@ export function addServe(program: Command, context: CommandContext, done: (code:
     .action(async (root: string | undefined, options: ServeFlags) => {
       const { config, ...flags } = options;
       tuneHeaps();
-      // Loaded when it is needed: the server's packages take longer to load than most downloads of `get`.
+      // Loaded on demand: the server's packages take longer to load than most downloads of `get`.
       const { serve } = await oneByOne(
         () => require('../daemon/serve.js') as typeof import('../daemon/serve.ts'),
         () => import('../daemon/serve.ts'),

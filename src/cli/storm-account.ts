@@ -1,6 +1,7 @@
 /**
- * A server's own account of what it left unanswered in a storm, by two readings of its metrics. A server that can't be
- * asked ends no storm: the account then says why. Knows the admin address; not what is done with the account.
+ * A server's own account of the requests that it left unanswered in a storm, from two readings of its metrics. A server
+ * that can't be asked does not end the storm: the account then says why. Knows the admin address; not how the account
+ * is used.
  */
 import type { Address } from '../engine/types.ts';
 import { type LeftUnanswered, readCounts, type ServerCounts, unansweredBetween } from '../storm/unanswered.ts';
@@ -19,12 +20,12 @@ export class StormAccount {
 
   /** Takes the reading before the storm. @param admin the server's admin address. */
   static async open(admin: Address): Promise<StormAccount> {
-    // Metrics take no token.
+    // Metrics need no token.
     const client = new AdminClient(admin, undefined);
     return new StormAccount(client, await read(client));
   }
 
-  /** Why the first reading failed, in one line. */
+  /** The reason why the first reading failed, in one line. */
   get problem(): string | undefined {
     return 'problem' in this.#before ? this.#before.problem : undefined;
   }

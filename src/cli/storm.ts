@@ -1,4 +1,4 @@
-/** `reveille storm`: from the command line to a storm and its report. What a storm is, src/storm knows. */
+/** `reveille storm`: from the command line to a storm and its report. src/storm contains the storm itself. */
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
@@ -64,7 +64,7 @@ function readPlanFile(file: string): BootPlan {
   return readPlan(text, escapeText(file));
 }
 
-/** `--profile a,b`: nodes have them in turn. @param flags of which planOf has taken the profiles. */
+/** `--profile a,b`: nodes use the profiles in turn. @param flags flags that planOf has accepted. */
 function mixOf({ profile }: StormFlags): Profile[] {
   const names = profile?.split(',') ?? [];
   return names.length < 2 ? [] : names.map((name) => PROFILES.get(name)!);
@@ -78,11 +78,11 @@ function planOf({ plan, profile, file }: StormFlags): BootPlan {
   }
   if (file === undefined) throw new UsageError('storm: expected --file NAME, once or more, or --plan FILE');
   const profiles = profile?.split(',') ?? [DEFAULT_PROFILE];
-  // Whether names fit into a request depends on the options beside them: a plan for each tells of all.
+  // The options beside a name decide whether it fits into a request, so a plan is made with each profile to check all.
   return profiles.map((one) => planFromFiles({ profile: one, files: file }))[0]!;
 }
 
-/** Every name that any node may ask for. */
+/** @returns every name that any node may ask for. */
 function namesOf(plan: BootPlan, nodes: number): Set<string> {
   const names = new Set<string>();
   const own = new Set<string>();
@@ -95,7 +95,10 @@ function namesOf(plan: BootPlan, nodes: number): Set<string> {
   return names;
 }
 
-/** What nodes should get, if the command line says. @throws UsageError when a file of the plan is missing there. */
+/**
+ * @returns the content that nodes should get, if the command line gives it. @throws UsageError when it lacks a file of
+ * the plan.
+ */
 function expectedOf(flags: StormFlags, plan: BootPlan): ExpectedVersion[] | undefined {
   const { verify, versions, nodes } = flags;
   if (verify !== undefined && versions !== undefined) {
@@ -121,7 +124,10 @@ function sourceOf(flags: StormFlags, engine: 'linux' | 'portable', server: Addre
   return flags.source ?? (possible ? 'address' : 'port');
 }
 
-/** Where the report goes. Opened before the first packet: a storm of minutes must not end in a path that is wrong. */
+/**
+ * The report's files. They are opened before the first packet: a wrong path must not lose the result of a storm of
+ * minutes.
+ */
 interface Outputs {
   readonly json: OutputFile | undefined;
   readonly html: OutputFile | undefined;
@@ -151,7 +157,7 @@ function openOutputs({ json, html }: StormFlags): Outputs {
   }
 }
 
-/** @returns whether it could be written. */
+/** @returns true when the text could be written. */
 function save(output: OutputFile, text: string, context: CommandContext): boolean {
   try {
     output.write(Buffer.from(text));
@@ -167,7 +173,7 @@ function save(output: OutputFile, text: string, context: CommandContext): boolea
 function show(report: StormReport, flags: StormFlags, { json, html }: Outputs, context: CommandContext): boolean {
   const colour = process.stdout.isTTY && process.env['NO_COLOR'] === undefined;
   const width = process.stdout.columns;
-  // What a program reads from stdout must not be mixed with what a person reads.
+  // Output for a program on stdout must not be mixed with output for a person.
   const piped = flags.json === '-' || flags.html === '-';
   const table = renderTable(report, { colour: colour && !piped, ...(width === undefined ? {} : { width }) });
   if (piped) context.stderr.write(table);
@@ -247,7 +253,7 @@ function collect(value: string, before: readonly string[] | undefined): string[]
   return [...(before ?? []), value];
 }
 
-/** Adds the command. @param done gets its exit code. */
+/** Adds the command. @param done receives its exit code. */
 export function addStorm(program: Command, context: CommandContext, done: (code: ExitCode) => void): void {
   const nodes = wholeNumber(1, MAX_NODES);
   const seed = wholeNumber(0, Number.MAX_SAFE_INTEGER);

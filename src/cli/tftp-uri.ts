@@ -1,4 +1,6 @@
-/** TFTP URIs (RFC 3617) to what a request needs. Knows the text alone: resolves no names and asks no servers. */
+/**
+ * Parses TFTP URIs (RFC 3617) into the parts of a request. Knows the text alone: resolves no names and asks no servers.
+ */
 import { isIPv6 } from 'node:net';
 import { showValue } from '../text/escape.ts';
 import { UsageError } from '../config/usage-error.ts';
@@ -7,7 +9,7 @@ export interface TftpUri {
   /** A name, an IPv4 address or an IPv6 address without brackets. */
   readonly host: string;
   readonly port: number;
-  /** The file's name as it goes on the wire: one character per byte. */
+  /** The file's name as it is sent: one character per byte. */
   readonly filename: string;
   readonly mode: 'octet' | 'netascii';
 }
@@ -22,13 +24,13 @@ function hostAndPort(authority: string, wrong: (text: string) => UsageError): { 
   const port = digits === undefined ? TFTP_PORT : Number(digits);
   if (port < 1 || port > 65535) throw wrong('a port from 1 to 65535');
   if (six === undefined) return { host: name!, port };
-  // RFC 6874 writes the scope's % as %25; people write it as it is.
+  // RFC 6874 writes the % of a scope as %25; people write it plainly.
   const host = six.replace(/%25/, '%');
   if (!isIPv6(host)) throw wrong('an IPv6 address between the brackets');
   return { host, port };
 }
 
-/** Percent-decodes to bytes, one character each; characters outside ASCII stand for their UTF-8 bytes. */
+/** Percent-decodes to bytes, one character each; characters outside ASCII become their UTF-8 bytes. */
 function decodePath(path: string, wrong: (text: string) => UsageError): string {
   if (/%(?![0-9A-Fa-f]{2})/.test(path)) throw wrong('two hexadecimal digits after every %');
   let bytes = '';
@@ -67,9 +69,9 @@ export function parseTftpUri(text: string): TftpUri {
 }
 
 /**
- * The local name for a downloaded file: what follows the last slash.
+ * The local name for a downloaded file: the part after the last slash.
  *
- * @returns undefined when that is nothing to name a file with.
+ * @returns undefined when that part is no valid file name.
  */
 export function localName(filename: string): string | undefined {
   const bytes = Buffer.from(filename.slice(filename.lastIndexOf('/') + 1), 'latin1');

@@ -1,4 +1,7 @@
-/** `reveille top` and `reveille node`: what a running server is doing, and why a node did not boot. Knows flags and screens. */
+/**
+ * `reveille top` and `reveille node`: the current state of a running server, and the reason why a node did not boot.
+ * Knows flags and screens.
+ */
 import type { Command } from 'commander';
 import type { Address } from '../engine/types.ts';
 import { LiveStore } from '../live/live-store.ts';
@@ -18,7 +21,7 @@ import { EXIT, type ExitCode, UsageError } from '../config/usage-error.ts';
 import { wholeNumber } from '../config/value-kind.ts';
 
 const NARROWEST = 20;
-/** Between two tries of a server that does not answer, in milliseconds. */
+/** Wait between two attempts to reach a server that does not answer, in milliseconds. */
 const AGAIN_MS = 2000;
 const ENTER = '\x1b[?1049h\x1b[?25l';
 const LEAVE = '\x1b[?25h\x1b[?1049l';
@@ -35,7 +38,7 @@ export interface Screen {
   off?(event: 'resize', listen: () => void): unknown;
 }
 
-/** Where keys come from. */
+/** Source of key presses. */
 export interface Keys {
   readonly isTTY?: boolean;
   setRawMode?(on: boolean): unknown;
@@ -45,7 +48,7 @@ export interface Keys {
 }
 
 export interface WatchContext extends CommandContext {
-  /** Default: the process's. */
+  /** Default: the process's own. */
   readonly stdout?: Screen;
   readonly stdin?: Keys;
 }
@@ -63,12 +66,12 @@ interface TopFlags extends AdminFlags {
   readonly width?: number;
 }
 
-/** A server on every address is asked on this machine's own. */
+/** A server that listens on every address is reached on the loopback address. */
 function reachable({ address, port }: Address): Address {
   return { address: address === '0.0.0.0' ? '127.0.0.1' : address === '::' ? '::1' : address, port };
 }
 
-/** Flags over the server's config over the default. @throws UsageError */
+/** Flags take precedence over the server's config, and that over the default. @throws UsageError */
 async function clientOf(flags: AdminFlags): Promise<AdminClient> {
   const values = flags.config === undefined ? {} : readConfig(flags.config).values;
   const configured = values.admin ?? defaultSettings().admin;
@@ -87,12 +90,12 @@ function colourOf(stdout: Screen): boolean {
 }
 
 function screenOf({ stdout = process.stdout }: WatchContext): Screen {
-  // Whoever reads may leave early.
+  // The reader of stdout may leave early.
   if (stdout === process.stdout) process.stdout.on('error', () => {});
   return stdout;
 }
 
-/** One look, which takes a second: rates are what changes between two. @throws AdminError */
+/** Takes one snapshot; this takes a second, since rates need two readings. @throws AdminError */
 async function lookOnce(client: AdminClient): Promise<LiveSnapshot> {
   const store = new LiveStore();
   const seen = new AbortController();
@@ -129,7 +132,7 @@ async function runOnce(client: AdminClient, flags: TopFlags, stdout: Screen): Pr
   return EXIT.fine;
 }
 
-/** Draws the whole screen whenever something is new. */
+/** Redraws the whole screen whenever something has changed. */
 class TopScreen {
   readonly #stdout: Screen;
   readonly #store = new LiveStore();
@@ -186,7 +189,7 @@ class TopScreen {
   }
 }
 
-/** Ends it with q, Escape or Ctrl-C, which raw terminals give as a key. */
+/** Ends the view on q, Escape or Ctrl-C, which a raw terminal delivers as a key. */
 function watchKeys(stdin: Keys | undefined, end: () => void): () => void {
   if (stdin?.isTTY !== true) return () => {};
   const onKey = (bytes: Buffer): void => {
@@ -222,14 +225,14 @@ async function runTop(flags: TopFlags, context: WatchContext): Promise<ExitCode>
   const abort = new AbortController();
   const { signal } = abort;
   context.interrupts.on('signal', () => abort.abort());
-  // Before the screen is taken: what is wrong from the start is told and ends it.
+  // Runs before the screen is taken over, so that an error at the start is printed and ends the command.
   await client.snapshot();
   const screen = new TopScreen(stdout, { address: client.address, grouping: flags.by });
   const release = watchKeys(context.stdin ?? process.stdin, () => abort.abort());
   try {
     while (!signal.aborted) {
       try {
-        // oxlint-disable-next-line no-await-in-loop -- one connection after the other.
+        // oxlint-disable-next-line no-await-in-loop -- connections follow one another.
         await client.follow(screen.followed, signal);
         if (!signal.aborted) screen.lost('The server has ended the connection');
       } catch (error) {
@@ -272,7 +275,7 @@ function adminCommand(program: Command, nameAndArguments: string): Command {
     .option('--json', 'print one JSON document');
 }
 
-/** Adds the commands. @param done gets their exit code. */
+/** Adds the commands. @param done receives their exit code. */
 export function addWatchCommands(program: Command, context: WatchContext, done: (code: ExitCode) => void): void {
   const width = wholeNumber(NARROWEST, 1000);
   adminCommand(program, 'top')

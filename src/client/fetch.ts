@@ -1,4 +1,6 @@
-/** One download: a request, a receiver, a sink. The same receiver and driver that the rest of Reveille is tested with. */
+/**
+ * One download: a request, a receiver, a sink. Uses the receiver and driver that the rest of Reveille is tested with.
+ */
 import { randomInt } from 'node:crypto';
 import { isIPv6 } from 'node:net';
 import { Driver } from '../engine/driver.ts';
@@ -15,48 +17,50 @@ import { createEngine } from '../engine/create.ts';
 const LINGER_MS = 250;
 
 export interface Sink {
-  /** Takes the next bytes of the file; they are reused after the call. A throw ends the download. */
+  /** Takes the next bytes of the file; their buffer is reused after the call. A throw ends the download. */
   write(bytes: Uint8Array): void;
 }
 
 export interface FetchOptions {
-  /** An IP address in text, and the port to ask. */
+  /** The server's IP address as text, and the port to ask. */
   readonly server: Address;
-  /** One character per byte. */
+  /** The name to ask for, one character per byte. */
   readonly filename: string;
   readonly mode: 'octet' | 'netascii';
   /** The options to ask for. */
   readonly wish: Wish;
   readonly sink: Sink;
-  /** Told after every block: bytes so far, and in all if the server said. */
+  /**
+   * Called after every block. @param bytes received so far. @param total bytes in all, if the server announced them.
+   */
   readonly onProgress?: (bytes: number, total: number | undefined) => void;
-  /** How long to wait for anything new, in milliseconds. Default 60,000. */
+  /** How long to wait for progress, ms. Default 60,000. */
   readonly patienceMs?: number;
-  /** Default 250 ms. */
+  /** How long to stay after the last ACK, ms. Default 250. */
   readonly lingerMs?: number;
   /** Ends the download with outcome `aborted`. */
   readonly signal?: AbortSignal;
-  /** The engine to use; the default is one made for this download alone. */
+  /** The engine to use; by default one is created for this download alone. */
   readonly engine?: Engine;
   /** Seeds the jitter of resends. Default: random. */
   readonly seed?: number;
-  /** The address to ask from. Default: any. */
+  /** The local address to send from. Default: any. */
   readonly local?: string;
-  /** See LinkOptions.shared: for simulated nodes. */
+  /** Simulated nodes share sockets by this number: see LinkOptions.shared. */
   readonly shared?: number;
 }
 
 export interface FetchResult extends TransferReport {
   /** The size the server announced, in bytes. */
   readonly tsize: number | undefined;
-  /** What was agreed; undefined when the server never answered. */
+  /** The agreed values; undefined when the server never replied. */
   readonly settled: Settled | undefined;
-  /** Which rule the server broke, when that ended the download. */
+  /** The rule the server broke, when that ended the download. */
   readonly violation: string | undefined;
 }
 
 /**
- * Downloads one file. Resolves with what happened, whatever the server does.
+ * Downloads one file. Resolves with the result, whatever the server does.
  *
  * @throws RangeError when the name does not fit into a request.
  */
@@ -92,7 +96,7 @@ export async function fetchFile(options: FetchOptions): Promise<FetchResult> {
       },
       supervision: {
         onProgress: () => {},
-        // Looked at when the link is open: an abort before that has found nothing to end.
+        // Checked once the link is open: an earlier abort found nothing to end.
         attend: (_now, out) => {
           if (signal?.aborted === true) receiver.abort(out);
         },

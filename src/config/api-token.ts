@@ -1,11 +1,11 @@
-/** The token of the HTTP API, from wherever it stands, and who else can read it there. */
+/** Reads the token of the HTTP API from a file, and checks who else can read that file. */
 import { readFileSync, statSync } from 'node:fs';
 import { showValue } from '../text/escape.ts';
 import { errorCode } from '../text/error-text.ts';
 import { UsageError } from './usage-error.ts';
 import { token } from './value-kind.ts';
 
-/** @throws UsageError in one line. */
+/** @throws UsageError with a one-line message. */
 export function readToken(file: string): string {
   const origin = `apiTokenFile ${showValue(file)}`;
   let text: string;
@@ -20,10 +20,13 @@ export function readToken(file: string): string {
   return text;
 }
 
-/** S_IROTH. */
+/** Read permission for others (S_IROTH). */
 const OTHERS_READ = 0o004;
 
-/** Whether every user of this machine may read a file that holds the token. Not known (Windows, a file that is gone): no. */
+/**
+ * Returns true when every user of this machine may read the file; false when that is unknown (Windows, or the file is
+ * missing).
+ */
 export function isReadByAll(file: string): boolean {
   if (process.platform === 'win32') return false;
   const stats = statSync(file, { throwIfNoEntry: false });

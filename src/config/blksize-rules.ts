@@ -1,18 +1,19 @@
 /**
- * `maxBlksize`: a number for all clients, and numbers for networks. Knows how they are written; not who goes by them.
+ * Reads `maxBlksize`: one number for all clients, and numbers for networks. Knows the notation; not where the rules
+ * apply.
  */
 import { readNetwork } from '../boot-set/node/network-list.ts';
 import { MAX_BLKSIZE, MIN_BLKSIZE } from '../protocol/negotiate.ts';
 import { showValue } from '../text/escape.ts';
 import { elementsOf, type Mistake, networkMistake, type ValueKind, wholeNumber } from './value-kind.ts';
 
-/** Each request with a blksize is compared with all of them. */
+/** Cap on rules: each request with a blksize is compared with all of them. */
 const MAX_RULES = 64;
 
 export interface BlksizeRule {
-  /** As CIDR; undefined: every client that is in none of the other networks. */
+  /** Network in CIDR notation; undefined for all clients outside the other networks. */
   readonly network: string | undefined;
-  /** In bytes, 8 to 65464. */
+  /** Block size in bytes, 8 to 65464. */
   readonly blksize: number;
 }
 
@@ -50,7 +51,7 @@ function readRules(value: unknown): readonly BlksizeRule[] | Mistake {
   return rules.length > MAX_RULES ? { expected: EXPECTED, got: `a list of ${rules.length}` } : rules;
 }
 
-/** `1428`, `192.0.2.0/24=1228`, or a list of them that names no network twice. */
+/** Reads `1428`, `192.0.2.0/24=1228`, or a list of these that names no network twice. */
 export const blksizeRules: ValueKind<readonly BlksizeRule[]> = {
   expected: EXPECTED,
   read(value) {

@@ -1,27 +1,30 @@
-/** A config made from that of another server: its settings, and what they could not say. As YAML, and in words. */
+/**
+ * A config converted from another server's: its settings, and remarks on what could not be converted. Written as YAML
+ * and as text.
+ */
 import { stringify } from 'yaml';
 import type { RouteConfig } from '../render/types.ts';
 import { printableText } from '../text/escape.ts';
 
 export interface CarriedConfig {
-  /** The files it was made from, as a person would name them. */
+  /** Names of the files that it was made from, as shown to people. */
   readonly from: readonly string[];
-  /** By the keys of a config file, as they are written there. */
+  /** Settings by the keys of a config file, as written there. */
   readonly settings: Readonly<Record<string, unknown>>;
   readonly routes: readonly RouteConfig[];
-  /** One line for each option that was not carried over, or not exactly. */
+  /** One line per option that was not carried over, or only approximately. */
   readonly remarks: readonly string[];
 }
 
-/** Names that are longer end no line. */
+/** Cap on the length of shown names and remarks, in characters. */
 const MAX_SHOWN = 400;
 
-/** The remarks in the order in which they were made, as they may stand in a terminal or in a comment. */
+/** Returns the remarks in their order, escaped for a terminal or a comment. */
 export function shownRemarks({ remarks }: CarriedConfig): string[] {
   return remarks.map((remark) => printableText(remark, MAX_SHOWN));
 }
 
-/** The config file, with the remarks as comments for later readers. */
+/** Returns the text of the config file, with the remarks as comments. */
 export function carriedYaml(config: CarriedConfig): string {
   const { from, settings, routes } = config;
   const remarks = shownRemarks(config);

@@ -1,6 +1,6 @@
 /**
- * The config file: YAML to checked settings. Knows the file's shape and where each key stands in it; every mistake
- * becomes one line that names the file, the line, the key, what was expected and what was found.
+ * Reads the config file: YAML to checked settings. Knows the file's structure and the position of each key; every
+ * mistake becomes one line with the file, the line, the key, what was expected and what was found.
  */
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
@@ -15,15 +15,15 @@ import { SETTING_KINDS, type Settings } from './settings.ts';
 import { UsageError } from './usage-error.ts';
 import { mistakeIn, type ValueKind } from './value-kind.ts';
 
-/** Far more than any config needs; parsing what is larger would cost memory for a mistake. */
+/** Size limit, far above any real config: parsing a larger file would only cost memory. */
 const MAX_CONFIG_CHARACTERS = 2 ** 20;
-/** An alias may stand for a value written twice; a file that multiplies aliases is an attack on memory. */
+/** Cap on aliases. An alias may stand for a repeated value; a file that multiplies aliases is an attack on memory. */
 const MAX_ALIASES = 16;
 
 export interface ConfigFile {
-  /** The settings that the file holds. Paths are absolute. */
+  /** Settings in the file, with absolute paths. */
   readonly values: Partial<Settings>;
-  /** Where a key stands, as `FILE:LINE`. */
+  /** Returns the position of a key as `FILE:LINE`. */
   where(key: string): string;
   /** Where a value stands, and which: `FILE:LINE: routes[1].template`. */
   origin(path: Path): string;
@@ -39,13 +39,13 @@ function field<T>(kind: ValueKind<T>) {
   });
 }
 
-/** Keys that hold a path, or several. */
+/** Keys whose value is a path or a list of paths. */
 const PATHS = ['root', 'store', 'trustedRoots', 'leases', 'inventory', 'apiTokenFile'] as const;
 const KEYS = Object.keys(SETTING_KINDS);
 const SCHEMA = z
   .strictObject({
     ...Object.fromEntries(Object.entries(SETTING_KINDS).map(([key, kind]) => [key, field<unknown>(kind)])),
-    // A list of maps: what is wrong in it has a place of its own.
+    // A list of maps, in which every mistake has a position of its own.
     routes: ROUTES,
   })
   .partial();
@@ -66,7 +66,7 @@ function readText(file: string, shown: string): string {
   return text;
 }
 
-/** The first thing that is wrong with the YAML itself, or undefined. */
+/** Returns the first mistake in the YAML itself; undefined when there is none. */
 function syntaxMistake(document: Document, text: string, where: (offset: number) => string): string | undefined {
   const error = document.errors[0] ?? document.warnings[0];
   if (error === undefined) return undefined;
@@ -94,7 +94,7 @@ function toPlain(document: Document, shown: string): Record<string, unknown> {
     throw new UsageError(`${shown}: expected at most ${MAX_ALIASES} aliases, got ${aliases}`);
   }
   try {
-    // The labels that a route is for are text, whatever YAML takes them for.
+    // Labels that a route selects by are text, whatever type YAML gives them.
     keepText(document.contents, ([first, second]) => first === 'routes' && second === 'when');
     const plain: unknown = document.toJS();
     return typeof plain === 'object' && plain !== null ? { ...plain } : {};
@@ -112,11 +112,11 @@ function parseYaml(text: string, counter: LineCounter, shown: string): Document 
   }
 }
 
-/** Where each key starts. @throws UsageError when the document is no map of words to values. */
+/** Returns the position of each key. @throws UsageError when the document is not a map with words as keys. */
 function keyOffsets(document: Document, at: (offset: number) => string): Map<string, number> {
   const lines = new Map<string, number>();
   const root = document.contents;
-  // A file of comments alone is a config: it changes nothing.
+  // A file that contains only comments is a valid config: it changes nothing.
   if (root === null || (isScalar(root) && root.value === null)) return lines;
   if (!isMap(root)) {
     throw new UsageError(`${at(root.range?.[0] ?? 0)}: expected settings such as "root: DIR", got no map of keys`);
@@ -134,7 +134,7 @@ function keyOffsets(document: Document, at: (offset: number) => string): Map<str
 
 interface Mistake {
   readonly path: Path;
-  /** What follows the key. */
+  /** The message after the key. */
   readonly text: string;
 }
 
@@ -155,7 +155,7 @@ function mistakesIn(issue: z.core.$ZodIssue, plain: Record<string, unknown>): Mi
 /**
  * Reads and checks a config file.
  *
- * @param file its path; relative paths in it are relative to the file's directory.
+ * @param file path of the file; relative paths in it are relative to its folder.
  * @throws UsageError with one line for the first mistake.
  */
 export function readConfig(file: string): ConfigFile {

@@ -1,15 +1,15 @@
-/** The TFTP options of a dnsmasq.conf as a config. Knows dnsmasq(8); DHCP and DNS stay dnsmasq's. */
+/** Converts the TFTP options of a dnsmasq.conf to a config. Knows dnsmasq(8); DHCP and DNS are left to dnsmasq. */
 import { isIP } from 'node:net';
 import type { CarriedConfig } from './carried-config.ts';
 import { belowPrefix } from './map-file.ts';
 import { UsageError } from './usage-error.ts';
 
-/** Headers of IP, UDP and TFTP before a block (RFC 2348 counts none of them). */
+/** Size of the IP, UDP and TFTP headers before a block; RFC 2348's blksize counts none of them. */
 const HEADERS = 32;
-/** RFC 1350's blocks, in bytes. */
+/** Block size of RFC 1350, in bytes. */
 const PLAIN_BLKSIZE = 512;
 
-/** Options without a counterpart, and why. */
+/** Options without a counterpart, with the reason. */
 const WHY: Readonly<Record<string, string>> = {
   'tftp-unique-root': 'a root of its own for each client (see {client}, its address, in rewrites of routes)',
   'tftp-secure': 'Reveille sends every file that its user may read, whoever owns it',
@@ -28,7 +28,7 @@ interface Option {
 
 function optionsOf(text: string): Option[] {
   return text.split('\n').flatMap((one, index): Option[] => {
-    // A comment begins a line, or follows a blank; quotes are around a whole value.
+    // A comment starts a line or follows a blank; quotes enclose a whole value.
     const line = one.replace(/(^|\s)#.*$/, '').trim();
     const match = /^([a-z0-9-]+)\s*(?:=\s*(.*))?$/.exec(line);
     if (match === null) return [];
@@ -40,7 +40,7 @@ function wholeNumber(value: string): number | undefined {
   return /^[0-9]{1,9}$/.test(value) ? Number(value) : undefined;
 }
 
-/** @param file how messages call it. @throws UsageError for one that does not serve files. */
+/** @param file name of the file in messages. @throws UsageError when the file does not enable TFTP or names no root. */
 export function readDnsmasqConf(text: string, file: string): CarriedConfig {
   const options = optionsOf(text);
   const remarks: string[] = [];

@@ -1,19 +1,19 @@
 /**
- * Tells when files have changed and then been left alone for a while. Watches the folders that they are in, and in those
- * nothing but the files themselves: editors replace a file instead of writing to it, and a folder may hold thousands of
- * others. Knows no configs.
+ * Reports when files have changed and then stayed unchanged for a while. Watches their folders, and in these only the
+ * files themselves: editors replace files instead of writing to them, and a folder may hold thousands of others. Knows
+ * no configs.
  */
 import { dirname, resolve } from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
 
 /**
- * An editor or a deployment changes several files, each in several steps. Longer than chokidar looks away after a change
- * (100 ms): what it misses meanwhile is read all the same.
+ * Quiet time before a change is reported: an editor or deployment changes several files in several steps. Longer than
+ * the 100 ms for which chokidar ignores further events after a change, so that what it misses is read anyway.
  */
 const SETTLED_MS = 200;
 
 export interface FileWatchOptions {
-  /** Called when the files have been left alone. */
+  /** Called once the files have stayed unchanged for SETTLED_MS. */
   readonly onChange: () => void;
   readonly onFailure: (error: unknown) => void;
 }
@@ -32,7 +32,7 @@ export class FileWatch {
     return this.#files;
   }
 
-  /** From now on these files, and no others. Resolves when a change would be seen. */
+  /** Watches exactly these files from now on. Resolves once changes would be noticed. */
   async watch(files: Iterable<string>): Promise<void> {
     const wanted = new Set([...files].map((file) => resolve(file)));
     const before = this.#watcher;

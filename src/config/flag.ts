@@ -1,8 +1,8 @@
-/** A flag's value, read by its kind; what is wrong becomes one line that names the flag. */
+/** Parses the value of a flag by its kind; an error is one line that names the flag. */
 import { UsageError } from './usage-error.ts';
 import { mistakeIn, type ValueKind } from './value-kind.ts';
 
-/** @returns a parser for commander, which lets a UsageError through. */
+/** @returns a parser for commander, which passes a UsageError through. */
 export function flag<T>(name: string, kind: ValueKind<T>): (text: string) => T {
   return (text) => readFlag(name, kind, text);
 }

@@ -1,6 +1,6 @@
 /**
- * The config of a running server, taken in anew when it has changed: all or nothing. Knows which settings can change
- * while it runs, and which files they come from; what they mean is for those who apply them.
+ * Reloads the config of a running server when it has changed, completely or not at all. Knows which settings can change
+ * at run time and which files they come from; applying them is left to the caller.
  */
 import { readdirSync, statSync } from 'node:fs';
 import { dirname, extname, join, resolve } from 'node:path';
@@ -8,29 +8,29 @@ import { errorLine } from '../text/error-text.ts';
 import { FileWatch } from './file-watch.ts';
 import { defaultSettings, type Settings } from './settings.ts';
 
-/** All others take a restart. */
+/** Settings that apply at run time; all others need a restart. */
 export const LIVE_SETTINGS = ['routes', 'inventory', 'renderThreads', 'renderTimeout', 'drain', 'logLevel'] as const;
-/** Files beside templates and handlers that these may name; more are not watched. */
+/** Cap on watched files beside a template or handler, which it may include. */
 const MAX_BESIDE = 1000;
 
 export const RELOAD_RESULTS = ['ok', 'failed'] as const;
 
 export interface Reloaded {
   readonly result: (typeof RELOAD_RESULTS)[number];
-  /** One line: what is wrong. */
+  /** The mistake, in one line. */
   readonly error?: string;
-  /** Settings that have changed since the start and take a restart. */
+  /** Settings that differ from the start and need a restart. */
   readonly restart: readonly (keyof Settings)[];
 }
 
 export interface LiveConfigOptions {
-  /** The config file. */
+  /** Path of the config file. */
   readonly file: string;
-  /** As the server was started. */
+  /** The settings that the server was started with. */
   readonly started: Settings;
-  /** Reads them anew. @throws Error in one line. */
+  /** Reads the settings again. @throws Error with a one-line message. */
   readonly read: () => Settings;
-  /** Makes them those of the server. @throws Error in one line: then nothing has changed. */
+  /** Applies the settings to the server. @throws Error with a one-line message; nothing has changed then. */
   readonly apply: (settings: Settings) => Promise<void>;
   readonly onReloaded: (reloaded: Reloaded, reason: string) => void;
   readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
@@ -45,7 +45,10 @@ function beside(file: string): string[] {
   }
 }
 
-/** What the settings are made of: config, inventory, templates and handlers, and what these may include. */
+/**
+ * Returns the files that settings come from: config, inventory, templates and handlers, and files that these may
+ * include.
+ */
 export function configFiles(file: string, { routes, inventory }: Pick<Settings, 'routes' | 'inventory'>): Set<string> {
   const base = dirname(resolve(file));
   const named = routes.flatMap(({ template, handler }) =>
@@ -54,7 +57,7 @@ export function configFiles(file: string, { routes, inventory }: Pick<Settings, 
   return new Set([resolve(file), ...(inventory === undefined ? [] : [inventory]), ...named, ...named.flatMap(beside)]);
 }
 
-/** Tells whether any of the files has been written or replaced since. */
+/** Returns a text that changes when any of the files is written or replaced. */
 function fingerprint(files: Iterable<string>): string {
   const stats = [...files].map((file) => {
     const { mtimeNs, ctimeNs, size, ino } = statSync(file, { throwIfNoEntry: false, bigint: true }) ?? {};
@@ -64,7 +67,7 @@ function fingerprint(files: Iterable<string>): string {
 }
 
 export class LiveConfig {
-  /** Of the files as they were when they were last read; another set of files is another one as well. */
+  /** Fingerprint of the files when they were last read; it also changes with the set of files. */
   #seen = '';
   readonly #options: LiveConfigOptions;
   readonly #watch: FileWatch;
@@ -78,14 +81,14 @@ export class LiveConfig {
     this.#current = options.started;
     this.#watch = new FileWatch({
       onChange: () => {
-        // Whoever changed them may have asked for it as well.
+        // The change may already have been taken in by a requested reload.
         if (fingerprint(this.#watch.files) !== this.#seen) void this.reload('a file has changed');
       },
       onFailure: (error) => options.onWarning('config files can not be watched', { error: errorLine(error) }),
     });
   }
 
-  /** As they are now. */
+  /** The current settings. */
   get settings(): Settings {
     return this.#current;
   }
@@ -95,7 +98,7 @@ export class LiveConfig {
     this.#seen = fingerprint(this.#watch.files);
   }
 
-  /** Takes everything in as it is now. Asked again meanwhile, it does so once more. Never rejects. */
+  /** Reloads the config. A call during a reload starts another one after it. Never rejects. */
   reload(reason: string): Promise<Reloaded> {
     if (this.#running === undefined) {
       this.#running = this.#reload(reason).finally(() => {
@@ -132,7 +135,7 @@ export class LiveConfig {
       const wanted = { ...this.#current, ...live };
       const keys = Object.keys(defaultSettings()) as (keyof Settings)[];
       restart = keys.filter((key) => !(key in live) && JSON.stringify(found[key]) !== JSON.stringify(started[key]));
-      // Also what is wrong now will be put right in one of these.
+      // Files named by the new settings are watched even before they apply: a fault may be fixed in one of them.
       await this.#watchFiles(found);
       this.#seen = fingerprint(this.#watch.files);
       await apply(wanted);

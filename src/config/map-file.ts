@@ -1,7 +1,7 @@
 /**
- * tftp-hpa's map files as routes. Rules are tried from the top, and all of them, as rewrites are; each becomes a route, or
- * one for each form of it, where that comes to the same. What does not is a remark. Knows rules (tftpd(8)) and patterns of
- * routes; reads no files.
+ * Converts tftp-hpa's map files to routes. tftpd tries all rules from the top, as routes try rewrites; each rule
+ * becomes a route, or one route per form, where the result is the same. Other rules become remarks. Knows rules
+ * (tftpd(8)) and route patterns; reads no files.
  */
 import { parsePattern } from '../render/pattern.ts';
 import type { RouteConfig } from '../render/types.ts';
@@ -9,14 +9,14 @@ import { type MapPattern, parseMapRegex, parseReplacement, type Token, Unsupport
 
 export interface MapRules {
   readonly routes: readonly RouteConfig[];
-  /** One line for each rule that was not carried over, or not exactly: `FILE:LINE: RULE: why`. */
+  /** One line per rule that was not carried over, or only approximately: `FILE:LINE: RULE: why`. */
   readonly remarks: readonly string[];
 }
 
 export interface MapOptions {
-  /** How messages call the file. */
+  /** Name of the file in messages. */
   readonly file: string;
-  /** The folder whose files have absolute names: where tftpd does not change its root. */
+  /** Folder that names begin with when tftpd serves absolute names, that is without changing its root. */
   readonly prefix?: string | undefined;
 }
 
@@ -30,17 +30,20 @@ interface Rule {
 /** Text with captures in braces. */
 type Template = string;
 
-/** A route, and what a name is after it: for a rule that refuses, nothing. */
+/** A route, and the name after it; undefined for a rule that refuses. */
 interface Form {
   readonly match: Template;
   readonly becomes: Template | undefined;
 }
 
-/** Those of a pattern that take anything: what has more is none. */
+/** Cap on captures that may be empty; a rule with more is not supported. */
 const MAX_CAPTURES = 2;
-/** What stands for text that is not known here. The last is of replacements alone. */
+/** Placeholders for text that is not known here. `{client}` occurs in replacements alone. */
 const CAPTURE = /\{(?:path\*|name|client)\}/;
-/** Spellings that Reveille cleans before routes see a name: backslashes, drive letters, leading and doubled slashes. */
+/**
+ * Rules for spellings that Reveille cleans before routes see a name: backslashes, drive letters, leading and doubled
+ * slashes.
+ */
 const BUILT_IN: readonly (readonly [regex: RegExp, replacement: RegExp])[] = [
   [/^\\\\$/, /^\/$/],
   [/^\^(?:\[(?:a-z|A-Z|a-zA-Z|A-Za-z)\]|\.):$/, /^$/],
@@ -50,7 +53,7 @@ const BUILT_IN: readonly (readonly [regex: RegExp, replacement: RegExp])[] = [
   [/^\^\(\[\^\/\]\)$/, /^\/\\1$/],
 ];
 
-/** The words of a line: parted by blanks, ended by `#`, neither of them behind a backslash. */
+/** Splits a line into words, which are separated by blanks; `#` ends the line. A backslash escapes both. */
 function wordsOf(line: string): string[] {
   return /^(?:\\.|[^#\\]|\\$)*/s.exec(line)![0].match(/(?:\\.|[^\s\\]|\\$)+/gs) ?? [];
 }
@@ -59,7 +62,7 @@ function isBuiltIn({ regex, replacement }: Rule): boolean {
   return BUILT_IN.some(([one, other]) => one.test(regex) && other.test(replacement));
 }
 
-/** The rule for names below the root, where it is for absolute ones. */
+/** Rewrites a rule for absolute names to one for names below the root. */
 function belowRoot(rule: Rule, prefix: string): Rule {
   const { regex, replacement } = rule;
   const plain = regex.replace(/\\([^A-Za-z0-9])/g, '$1');
@@ -70,7 +73,7 @@ function belowRoot(rule: Rule, prefix: string): Rule {
   };
 }
 
-/** Cuts the part of a regex that matches the first so many characters. */
+/** Removes the part of a regex that matches the given number of leading characters. */
 function regexBehind(regex: string, characters: number): string {
   let at = 0;
   for (let left = characters; left > 0; left--) {
@@ -90,7 +93,7 @@ function checkFlags(flags: string): void {
   }
 }
 
-/** Every way in which the captures that may be empty are, or are not. */
+/** Returns every combination of the captures that may be empty, as sets of the empty ones. */
 function emptyOnes(tokens: readonly Token[]): ReadonlySet<number>[] {
   const at = tokens.flatMap((token, index) => ('capture' in token && token.mayBeEmpty ? [index] : []));
   if (at.length > MAX_CAPTURES) throw new Unsupported('it has more captures than a pattern may');
@@ -136,11 +139,11 @@ function formsOf({ tokens, groups }: MapPattern, { flags, replacement }: Rule): 
     const before = templateOf(tokens, 0, from, empty);
     const after = templateOf(tokens, to, tokens.length, empty);
     const match = withoutSlash(whole);
-    // With a slash in front in the rule, it is not for all names; here it would be.
+    // A rule with a leading slash is not for all names, but here it would be.
     if (match === '{path*}' && whole.startsWith('/'))
       throw new Unsupported('it is for names with a slash in front alone');
     const name = part === undefined ? '' : withoutSlash(before + part.join('') + after);
-    // The rest of the name may be no file.
+    // A name that becomes empty or a folder is no file, and is refused.
     return { match, becomes: name === '' || name.endsWith('/') ? undefined : name };
   });
   // No name is empty or ends with a slash.
@@ -160,7 +163,7 @@ function tailOf(template: Template): string {
   return template.split(CAPTURE).at(-1)!;
 }
 
-/** Tells whether a name of the first form may have the second form as well; true where it is not known. */
+/** Returns true when a name made by the first form may match the second, or when that is unknown. */
 function mayBe(becomes: Template, match: Template): boolean {
   const name = becomes.replace(/\/{2,}/g, '/');
   if (!CAPTURE.test(name)) return parsePattern(match).match(name) !== undefined;
@@ -172,7 +175,7 @@ function mayBe(becomes: Template, match: Template): boolean {
   return headsFit && (tail.endsWith(otherTail) || otherTail.endsWith(tail));
 }
 
-/** So that no form takes what another has made. @throws Unsupported where no order does that. */
+/** Orders the forms so that none matches a name that another has made. @throws Unsupported when no order does. */
 function ordered(forms: readonly Form[]): Form[] {
   const waiting = [...forms];
   const done: Form[] = [];
@@ -186,7 +189,7 @@ function ordered(forms: readonly Form[]): Form[] {
   return done;
 }
 
-/** @param later the forms that the rules behind have become. @throws Unsupported */
+/** @param later forms of the rules after this one. @throws Unsupported when the rule can't be expressed. */
 function carry(rule: Rule, pattern: MapPattern, later: readonly Form[]): Form[] {
   const { flags } = rule;
   const forms = ordered(formsOf(pattern, rule));
@@ -195,7 +198,7 @@ function carry(rule: Rule, pattern: MapPattern, later: readonly Form[]): Form[] 
   if (flags.includes('g') && flags.includes('r') && leadsTo(forms) !== undefined) {
     throw new Unsupported('g: a replacement that is repeated');
   }
-  // tftpd shows its rules a doubled slash as it is; routes see one.
+  // tftpd shows a doubled slash to its later rules; routes see a single one.
   const changed = leadsTo(
     later,
     forms.filter(({ becomes }) => becomes?.includes('//') === true),
@@ -213,7 +216,7 @@ function routeOf({ match, becomes }: Form, { line }: Rule, file: string): RouteC
   return match === becomes ? [] : [{ match, rewrite: becomes }];
 }
 
-/** @param text of the map file. */
+/** @param text contents of the map file. */
 export function readMapFile(text: string, { file, prefix }: MapOptions): MapRules {
   const rules = text.split('\n').flatMap((one, index): Rule[] => {
     const [flags, regex = '', replacement = ''] = wordsOf(one);
@@ -224,10 +227,10 @@ export function readMapFile(text: string, { file, prefix }: MapOptions): MapRule
   const routes: RouteConfig[] = [];
   const remarks: string[] = [];
   const later: Form[] = [];
-  // From the last on: what a rule that ends the others comes to depends on those behind it.
+  // Starts with the last rule, because the meaning of a rule that ends the others depends on the rules after it.
   for (const rule of rules.toReversed()) {
     const { flags, regex, replacement, line } = rule;
-    // Rules for uploads: there are none.
+    // Skipped: rules for uploads, which Reveille does not accept, and cleaning that is built in.
     if (flags.includes('P') || (flags.includes('r') && !/[ae]/.test(flags) && isBuiltIn(rule))) continue;
     const told = `${file}:${line}: ${[flags, regex, replacement].join(' ').trim()}`;
     try {
@@ -245,12 +248,12 @@ export function readMapFile(text: string, { file, prefix }: MapOptions): MapRule
       remarks.unshift(`${told}: not carried over: ${error.message}`);
     }
   }
-  // First of all, so that the others see names as they are below the root.
+  // This route comes first, so that the others see names below the root.
   const strip = prefix === undefined ? [] : [belowPrefix(prefix)];
   return { routes: [...strip, ...routes], remarks };
 }
 
-/** Takes the root's own path off a name that begins with it. */
+/** Returns a route that removes the root's own path from names that begin with it. */
 export function belowPrefix(prefix: string): RouteConfig {
   return { match: `${withoutSlash(prefix)}/{path*}`, rewrite: '{path*}' };
 }

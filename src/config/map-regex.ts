@@ -1,17 +1,18 @@
 /**
- * Regular expressions of tftp-hpa's map files, and their replacements, as far as a route's pattern can say the same: text,
- * `.*` and `[^/]*`, groups, both anchors. Knows the syntax (POSIX extended, tftpd(8)); not what a rule does.
+ * Parses the regular expressions and replacements of tftp-hpa's map files, as far as a route's pattern can express
+ * them: text, `.*` and `[^/]*`, groups, and both anchors. Knows the syntax (POSIX extended, tftpd(8)); not what a rule
+ * does.
  */
 
-/** A character, or what a capture of a route takes; `.*` takes nothing too, which a capture never does. */
+/** A character, or a capture of a route. `.*` also matches nothing, which a capture never does. */
 export type Token = { readonly text: string } | { readonly capture: 'path*' | 'name'; readonly mayBeEmpty: boolean };
 
 export interface MapPattern {
-  /** For the whole name: what is not anchored begins or ends with a capture. */
+  /** Tokens for the whole name: an unanchored side begins or ends with a capture. */
   readonly tokens: readonly Token[];
-  /** The part that is replaced, and each group in it: as positions in `tokens`, the end not included. */
+  /** The replaced part, followed by each group in it: positions in `tokens`, end excluded. */
   readonly groups: readonly (readonly [from: number, to: number])[];
-  /** A dot without a backslash was taken for a dot. */
+  /** True when a dot without a backslash was read as a literal dot. */
   readonly hasLooseDots: boolean;
 }
 
@@ -28,7 +29,7 @@ function textToken(character: string, next: string | undefined, ignoreCase: bool
   return { text: character };
 }
 
-/** @throws Unsupported */
+/** @throws Unsupported when no pattern can express the regex. */
 export function parseMapRegex(regex: string, ignoreCase: boolean): MapPattern {
   const tokens: Token[] = [];
   const groups: [number, number][] = [[0, 0]];
@@ -39,7 +40,7 @@ export function parseMapRegex(regex: string, ignoreCase: boolean): MapPattern {
   const isStart = regex.startsWith('^');
   if (!isStart) tokens.push(anywhere);
   groups[0]![0] = tokens.length;
-  // A slash that may be there or not: names here have none in front.
+  // An optional slash is skipped: names in routes have no leading slash.
   let at = isStart ? (/^\^(?:\/[?*])?/.exec(regex)?.[0].length ?? 0) : 0;
   while (at < regex.length) {
     const rest = regex.slice(at);
@@ -81,7 +82,7 @@ export function parseMapRegex(regex: string, ignoreCase: boolean): MapPattern {
   return { tokens, groups, hasLooseDots };
 }
 
-/** Reads the replacement of the matched part: text, in which `{client}` may stand, or a group by its number. @throws Unsupported */
+/** Parses a replacement into texts, which may hold `{client}`, and group numbers. @throws Unsupported when no rewrite can express it. */
 export function parseReplacement(replacement: string): readonly (string | number)[] {
   const parts: (string | number)[] = [];
   let change = (text: string): string => text;

@@ -1,4 +1,4 @@
-/** How a person writes the name of a node, made the one way that pins are kept by. */
+/** Parses the name of a node as people write it, into the form that pins use. */
 import { isIP } from 'node:net';
 import {
   anyMacNode,
@@ -12,10 +12,13 @@ import {
 import { showValue } from '../text/escape.ts';
 import { UsageError } from './usage-error.ts';
 
-/** Six bytes (or InfiniBand's eight) without separators, or in groups of four digits as network gear writes them. */
+/**
+ * Six bytes (or the eight of InfiniBand) without separators, or in groups of four digits as network equipment shows
+ * them.
+ */
 const GROUPED_MAC = /^(?:[0-9a-f]{12}(?:[0-9a-f]{4})?|(?:[0-9a-f]{4}\.){2,3}[0-9a-f]{4})$/i;
 
-/** A name without its kind, which its form tells. */
+/** Parses a name without its kind, which its form tells. */
 function nodeByForm(text: string): NodeId | undefined {
   if (isIP(text) > 0) return ipNode(text);
   const mac = GROUPED_MAC.test(text) ? anyMacNode(text) : macNode(text);
@@ -23,10 +26,10 @@ function nodeByForm(text: string): NodeId | undefined {
 }
 
 /**
- * A MAC in any of its spellings, a UUID, a serial number of eight digits or an address, with its kind before it
- * (`mac:`, as lists of pins show it) or without.
+ * Parses a MAC in any spelling, a UUID, a serial number of eight digits, or an address; its kind may precede it
+ * (`mac:`, as in lists of pins).
  *
- * @throws UsageError for what names no node.
+ * @throws UsageError when the text names no node.
  */
 export function parseNode(text: string): NodeId {
   const kind = NODE_KINDS.find((one) => text.toLowerCase().startsWith(`${one}:`));

@@ -1,8 +1,8 @@
-/** What settings say of routes, as those who make configs want it. Knows both shapes. */
+/** Converts settings to the config of the route modules. Knows both shapes. */
 import type { RenderConfig } from '../render/types.ts';
 import type { Settings } from './settings.ts';
 
-/** @param base the folder that templates and handlers are relative to: that of the config file. */
+/** @param base folder that templates and handlers are relative to, which is the config file's. */
 export function renderConfig(settings: Settings, base: string): RenderConfig {
   const { routes, caseInsensitive, inventory, renderThreads, renderTimeout } = settings;
   return {

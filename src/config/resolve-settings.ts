@@ -1,4 +1,7 @@
-/** Flags over the config file over the defaults, and what they name looked at. Knows both origins, and how to name each. */
+/**
+ * Merges flags, config file and defaults, in this order of precedence, and checks the paths. Knows both origins, and
+ * how messages name each.
+ */
 import { statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { readToken } from './api-token.ts';
@@ -9,14 +12,18 @@ import { checkFile, checkRouteFiles } from './named-files.ts';
 import { defaultSettings, type Settings } from './settings.ts';
 import { UsageError } from './usage-error.ts';
 
-/** What the command line says; undefined: nothing. */
+/** Settings from the command line; undefined for those not given. */
 export type Flags = { readonly [K in keyof Settings]?: Settings[K] | undefined };
 
 function saidBy(flags: Flags): Partial<Settings> {
   return Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
 }
 
-/** Accepts a directory that is missing or unreadable, because its disk may be mounted later. @returns its absolute path. */
+/**
+ * Checks a directory. A missing or unreadable one is accepted, because its disk may be mounted later.
+ *
+ * @returns its absolute path.
+ */
 function checkDirectory(directory: string, origin: string): string {
   if (directory === '') throw new UsageError(`${origin}: expected a directory, got an empty name`);
   const path = resolve(directory);
@@ -31,7 +38,9 @@ function checkDirectory(directory: string, origin: string): string {
 }
 
 /**
- * @param flags from the command line. Relative paths are relative to the working directory.
+ * Resolves all settings.
+ *
+ * @param flags settings from the command line. Relative paths are relative to the working directory.
  * @param configFile path of the config file, if one is used.
  * @throws UsageError with one line for the first mistake.
  */
@@ -60,7 +69,7 @@ export function resolveSettings(flags: Flags, configFile: string | undefined): S
   );
   const settings = { ...given, root, store, trustedRoots, inventory };
   const { apiToken, apiTokenFile } = settings;
-  // A token that is said itself wins, and no file holds it.
+  // A token given directly wins over a token file.
   if (apiToken !== undefined) return { ...settings, apiTokenFile: undefined };
   return apiTokenFile === undefined ? settings : { ...settings, apiToken: readToken(apiTokenFile) };
 }

@@ -1,6 +1,6 @@
 /**
- * The shape of `routes` in a config file: what each key of a route may hold. Knows the keys and their values; not what a
- * pattern means, nor whether a template is there: that is src/render's.
+ * Schema of `routes` in a config file: the keys of a route and their values. Does not know what a pattern means or
+ * whether a template exists: src/render does.
  */
 import { z } from 'zod';
 import { parsePattern } from '../render/pattern.ts';
@@ -8,7 +8,7 @@ import { FAILURE_POLICIES, ROUTE_KINDS, type RouteConfig } from '../render/types
 import { showValue } from '../text/escape.ts';
 import { duration, mistakeIn, size, textOf, type ValueKind } from './value-kind.ts';
 
-/** Each request passes them one by one until one takes it. */
+/** Cap on routes: each request tries them one by one until one takes it. */
 const MAX_ROUTES = 1024;
 const MAX_LABELS = 64;
 
@@ -42,7 +42,7 @@ const MATCH = text('a name with captures, such as "pxelinux.cfg/01-{mac}" (in qu
       parsePattern(match);
       return match;
     } catch (error) {
-      // The pattern's own words begin with what is expected.
+      // The pattern's error message begins with what was expected.
       const [expected = '', got = showValue(match)] = (error as Error).message
         .replace(/^expected /, '')
         .split(', got ');
@@ -82,7 +82,7 @@ const ROUTE = z
   )
   .check(({ value, issues }) => {
     const named = ROUTE_KINDS.filter((key) => value[key] !== undefined);
-    // A misspelled one is not a missing one.
+    // A misspelled kind already has a message of its own; it is not also a missing kind.
     if (named.length === 1 || issues.length > 0) return;
     const got = named.length === 0 ? 'none of them' : named.join(' and ');
     issues.push({
@@ -94,7 +94,7 @@ const ROUTE = z
     });
   });
 
-/** What a route may say, for those who misspell it. */
+/** Keys of a route, for suggestions on misspelled ones. */
 export const ROUTE_KEYS: readonly string[] = Object.keys(ROUTE.shape);
 
 export const ROUTES = z

@@ -1,6 +1,6 @@
 /**
- * What `reveille serve` can be told: every setting, how it is read, its default. The command line and the config
- * file both go by this one list. Knows no file formats and starts nothing.
+ * All settings of `reveille serve`: how each is read, and its default. The command line and the config file share this
+ * list. Knows no file formats and starts nothing.
  */
 import { availableParallelism, totalmem } from 'node:os';
 import type { Address } from '../engine/types.ts';
@@ -25,86 +25,90 @@ import {
 } from './value-kind.ts';
 
 export interface Settings {
-  /** The directory served. There is no default: nothing is served by accident. */
+  /** The directory served. It has no default, so that nothing is served by accident. */
   readonly root: string | undefined;
-  /** The store of boot sets that is served. One of the two there must be. */
+  /** The store of boot sets that is served. At least one of `root`, `store` and `routes` is required. */
   readonly store: string | undefined;
   readonly listen: readonly Address[];
-  /** Where health and metrics are served, or false for nowhere. */
+  /** Address of health checks and metrics; false disables it. */
   readonly admin: Address | false;
   readonly workers: number;
   readonly engine: 'auto' | 'linux' | 'portable';
-  /** Linux engine: ports that transfers use; undefined: those that the system hands out by itself. */
+  /** Linux engine: ports for transfers. undefined leaves the choice to the system. */
   readonly dataPorts: { readonly from: number; readonly to: number } | undefined;
-  /** Linux engine: a listening socket for each local address instead of one for all. */
+  /** Linux engine: true to open a listening socket per local address instead of one for all. */
   readonly listenOnEachAddress: boolean;
-  /** Answer requests sent to broadcast addresses. */
+  /** True to answer requests sent to broadcast addresses. */
   readonly answerBroadcast: boolean;
-  /** Memory for the contents of files, in bytes; 0 keeps nothing that no transfer reads. */
+  /** Budget for file contents in memory, in bytes; 0 keeps nothing that no transfer reads. */
   readonly cacheBytes: number;
-  /** Bytes of contents being read and kept together, never exceeded. */
+  /** Limit on contents being read and kept, in bytes; never exceeded. */
   readonly memoryLimit: number;
   readonly sessions: number;
   readonly queue: number;
-  /** Networks, as CIDR, whose addresses may ask; empty: all. */
+  /** Networks in CIDR notation whose addresses may send requests; empty allows all. */
   readonly clients: readonly string[];
-  /** Transfers that nobody has answered: at once, of a network, of an address. */
+  /** Caps on half-open transfers: in total, per network, per address. */
   readonly halfOpen: number;
   readonly halfOpenPerNetwork: number;
   readonly halfOpenPerAddress: number;
-  /** Transfers that have been answered: of an address, of a /24 of IPv4, of a /64 of IPv6. */
+  /** Caps on proven transfers: per address, per IPv4 /24, per IPv6 /64. */
   readonly sessionsPerAddress: number;
   readonly sessionsPerNetwork4: number;
   readonly sessionsPerNetwork6: number;
-  /** How long a transfer may stand still, in milliseconds. */
+  /** How long a transfer may make no progress, in milliseconds. */
   readonly patience: number;
-  /** While others wait, slower transfers end, in bytes per second; 0: none does. */
+  /** Minimum rate in bytes per second: while requests wait, slower transfers end. 0 disables this. */
   readonly minRate: number;
   readonly maxWindowsize: number;
-  /** For all clients, and for networks; where none is said, what goes to the client unfragmented. */
+  /** Largest blksize for all clients, and for networks. Default: the largest that reaches the client unfragmented. */
   readonly maxBlksize: readonly BlksizeRule[];
   readonly acknowledgeTimeout: boolean;
   readonly caseInsensitive: boolean;
-  /** Folders outside the root that links in it may lead into. Absolute; resolved at the start, without links. */
+  /**
+   * Folders outside the root that links in it may lead into. Absolute; resolved to paths without links at the start.
+   */
   readonly trustedRoots: readonly string[];
-  /** Files are only ever replaced, never changed in place: they are mapped, not copied. */
+  /** True when files are only ever replaced, never changed in place: they are then mapped, not copied. */
   readonly immutable: boolean;
   /** Silence after which the pin of a boot ends, in milliseconds. */
   readonly pinIdle: number;
-  /** Age after which it ends, in milliseconds. */
+  /** Age after which the pin of a boot ends, in milliseconds. */
   readonly pinCap: number;
-  /** Former versions of a channel that are kept. */
+  /** Number of former versions kept per channel. */
   readonly keepVersions: number;
-  /** Patterns for names that a boot begins with; undefined: ours. */
+  /** Patterns for the names of files that begin a boot; undefined: the built-in patterns. */
   readonly stageZero: readonly string[] | undefined;
-  /** Networks, as CIDR, whose addresses stand for many nodes. */
+  /** Networks in CIDR notation in which one address stands for many nodes. */
   readonly sharedNetworks: readonly string[];
-  /** The lease file of a DHCP server. */
+  /** Path of a DHCP server's lease file. */
   readonly leases: string | undefined;
-  /** Whether current versions are read before they are asked for. */
+  /** True to read current versions ahead of requests. */
   readonly prefetch: boolean;
-  /** Milliseconds between collections; 0: only when the disk gets full. */
+  /** Interval between collections in milliseconds; 0: only when the disk gets full. */
   readonly gcEvery: number;
   /** How long a version stays after it was first found unneeded, in milliseconds. */
   readonly gcGrace: number;
-  /** What is made for a node when it asks; see src/render. In order, before boot sets and files. */
+  /**
+   * Routes for configs that are rendered on request (see src/render), in order. They come before boot sets and files.
+   */
   readonly routes: readonly RouteConfig[];
-  /** The file that says which nodes there are. */
+  /** Path of the inventory of nodes. */
   readonly inventory: string | undefined;
-  /** Threads that make configs. */
+  /** Number of threads that render configs. */
   readonly renderThreads: number;
-  /** How long making one may take where its route says nothing else, in milliseconds; undefined: by kind. */
+  /** Time limit of a rendering whose route sets none, in milliseconds; undefined: depends on the kind of route. */
   readonly renderTimeout: number | undefined;
-  /** Who has it may change the store over HTTP; undefined: nobody. */
+  /** Bearer token for the HTTP API; unset disables the API. */
   readonly apiToken: string | undefined;
-  /** The file that holds it instead. */
+  /** File that holds the token instead. */
   readonly apiTokenFile: string | undefined;
-  /** How long running transfers may go on after the first SIGTERM, in milliseconds. */
+  /** How long running transfers may continue after the first SIGTERM, in milliseconds. */
   readonly drain: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
-  /** For programs, or for people. */
+  /** `json` for programs, `pretty` for people. */
   readonly logFormat: 'json' | 'pretty';
-  /** Whether to print a command that fetches a file; undefined: when stderr is a terminal. */
+  /** True to print a command that fetches a file. Default: true when stderr is a terminal. */
   readonly hint: boolean | undefined;
 }
 
@@ -167,12 +171,15 @@ export const SETTING_KINDS: { readonly [K in keyof Settings]: ValueKind<NonNulla
   hint: yesOrNo,
 };
 
-/** One core is left to the main thread; a machine with a single core still gets a worker. */
+/** Leaves one core to the main thread; a machine with a single core still gets a worker. */
 export function defaultWorkers(): number {
   return Math.max(1, availableParallelism() - 1);
 }
 
-/** The share of the memory there is, or that a control group leaves us, which contents may take by default. */
+/**
+ * Share of the memory available (the machine's, or the control group's if that is less) that contents may take by
+ * default.
+ */
 const MEMORY_PERCENT = 75;
 
 export function defaultMemoryLimit(): number {

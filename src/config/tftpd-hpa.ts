@@ -1,21 +1,21 @@
 /**
- * Debian's /etc/default/tftpd-hpa, and the options of in.tftpd in it, as a config. Knows the file and tftpd(8); the map
- * file is map-file.ts's.
+ * Converts Debian's /etc/default/tftpd-hpa, with the in.tftpd options in it, to a config. Knows the file and tftpd(8);
+ * map-file.ts reads the map file.
  */
 import type { CarriedConfig } from './carried-config.ts';
 import { type MapRules, readMapFile } from './map-file.ts';
 import { UsageError } from './usage-error.ts';
 
 export interface TftpdOptions {
-  /** How messages call the file. */
+  /** Name of the file in messages. */
   readonly file: string;
-  /** The map file, instead of that of the options. */
+  /** Map file to use instead of the one in the options. */
   readonly mapFile?: string | undefined;
-  /** @param origin where the options name it; undefined: it is `mapFile`. @throws UsageError for one that can't be read. */
+  /** Reads a map file. @param origin where the options name it; undefined for `mapFile`. @throws UsageError when it can't be read. */
   readonly readMap: (file: string, origin: string | undefined) => string;
 }
 
-/** Options of in.tftpd by their letters; `:` after those that have a value. */
+/** Option letters of in.tftpd; `:` follows those that take a value. */
 const LETTERS = 'lL46a:csm:pP:u:U:t:T:vr:B:R:V';
 const LONG: Readonly<Record<string, string>> = {
   listen: 'l',
@@ -39,7 +39,7 @@ const LONG: Readonly<Record<string, string>> = {
   'port-range': 'R',
   version: 'V',
 };
-/** Options without a counterpart: how the process runs, and options that are not granted unless asked for. */
+/** Options without a counterpart, with the reason. */
 const WHY: Readonly<Record<string, string>> = {
   c: 'uploads: Reveille only sends files',
   T: 'Reveille finds the time to a resend by itself',
@@ -47,7 +47,7 @@ const WHY: Readonly<Record<string, string>> = {
 };
 const REFUSED_ANYWAY = new Set(['timeout', 'utimeout']);
 
-/** `KEY=value` as a shell reads it, without expansions. */
+/** Reads `KEY=value` lines as a shell does, without expansions. */
 function assignments(text: string): Map<string, { readonly value: string; readonly line: number }> {
   const found = new Map<string, { value: string; line: number }>();
   text.split('\n').forEach((line, index) => {
@@ -64,7 +64,7 @@ interface Given {
   readonly value: string;
 }
 
-/** The options of a command line, and what is none of them. */
+/** Splits a command line into options, other words and unknown options. */
 function optionsOf(words: readonly string[]): {
   readonly given: Given[];
   readonly rest: string[];
@@ -99,7 +99,11 @@ function optionsOf(words: readonly string[]): {
   return { given, rest, unknown };
 }
 
-/** `:69`, `192.0.2.1`, `[::1]:69`, `192.0.2.1:69`. @returns undefined for what no config takes, such as a name. */
+/**
+ * Reads `:69`, `192.0.2.1`, `[::1]:69` or `192.0.2.1:69`.
+ *
+ * @returns undefined for what a config does not accept, such as a host name.
+ */
 function listenOf(address: string, families: string): string[] | undefined {
   const match = /^(?:\[([0-9A-Fa-f:.%a-z]+)\]|([0-9.]*))(?::([0-9]+))?$/.exec(address);
   if (match === null) return undefined;
@@ -109,7 +113,7 @@ function listenOf(address: string, families: string): string[] | undefined {
   return [...(families === '6' ? [] : [`0.0.0.0:${port}`]), ...(families === '4' ? [] : [`[::]:${port}`])];
 }
 
-/** @param text of the file. @throws UsageError for one that names no folder. */
+/** @param text contents of the file. @throws UsageError when it names no folder. */
 export function readTftpdHpa(text: string, { file, mapFile, readMap }: TftpdOptions): CarriedConfig {
   const said = assignments(text);
   const remarks: string[] = [];
@@ -145,7 +149,7 @@ export function readTftpdHpa(text: string, { file, mapFile, readMap }: TftpdOpti
   if (listen === undefined) remark(address, 'expected an address and a port in numbers');
   const blocksize = /^[0-9]+$/.exec(last('B') ?? '')?.[0];
   const ports = /^([0-9]+):([0-9]+)$/.exec(last('R') ?? '');
-  // Without -s names are absolute, and the folder is what they may begin with.
+  // Without -s names are absolute, and may begin with the folder.
   const prefix = last('s') === undefined ? root.replace(/\/+$/, '') : undefined;
   const map = mapFile ?? last('m');
   const mapOrigin = mapFile === undefined && map !== undefined ? `${file}:${line}: ${firstOf('m')}` : undefined;

@@ -1,19 +1,21 @@
-/** How a command line or a config file is turned down. Knows the exit codes, and nothing about what was wrong. */
+/**
+ * The error for a wrong command line or config file, and the exit codes. Knows nothing about the mistakes themselves.
+ */
 
-/** What the process ends with; documented in `reveille --help`. */
+/** Exit codes of the process; documented in `reveille --help`. */
 export const EXIT = {
-  /** All is well. */
+  /** Success. */
   fine: 0,
-  /** Something failed at run time: address in use, download failed. */
+  /** A failure at run time: address in use, download failed. */
   failed: 1,
-  /** The command line or the config file is wrong; nothing was started. */
+  /** Wrong command line or config file; nothing was started. */
   usage: 2,
   /** Stopped before the running transfers had finished. */
   cutShort: 3,
 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
-/** A mistake of the user's. The message is one line: where, what was expected, what was found. Exit code 2. */
+/** A mistake of the user, with exit code 2. The message is one line: where, what was expected, what was found. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }

@@ -1,13 +1,13 @@
 /**
- * The kinds of values that flags and config files hold: how each is read and what to say when it is wrong. Knows
- * neither the settings nor where a value was written.
+ * Kinds of values in flags and config files: how each is read, and what to say when it is wrong. Knows neither the
+ * settings nor where a value was written.
  */
 import type { Address } from '../engine/types.ts';
 import { readNetwork } from '../boot-set/node/network-list.ts';
 import { parseAddress } from '../text/address-text.ts';
 import { showValue } from '../text/escape.ts';
 
-/** What is wrong: `expected …, got …`. */
+/** The error: `expected …, got …`. */
 export interface Mistake {
   readonly expected: string;
   readonly got: string;
@@ -16,7 +16,7 @@ export interface Mistake {
 export interface ValueKind<T> {
   /** Completes the sentence "expected …". */
   readonly expected: string;
-  /** @param value a string from the command line, or whatever YAML made of it. @returns undefined when it is wrong. */
+  /** @param value string from the command line, or a value from YAML. @returns undefined when the value is wrong. */
   read(value: unknown): T | undefined;
   /** @returns what is wrong in a value that read() turned down, where there is more to say than `expected`. */
   mistake?(value: unknown): Mistake | undefined;
@@ -44,7 +44,7 @@ function wrongElement(value: unknown, wrong: (element: unknown) => Mistake | und
 const SIZE_UNITS: Readonly<Record<string, number>> = { '': 1, B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
 const DURATION_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
-/** `512`, `64KiB`, `1.5 GiB`. @returns whole bytes, or undefined. */
+/** Parses `512`, `64KiB` or `1.5 GiB`. @returns whole bytes; undefined when the text is not a size. */
 export function parseSize(text: string): number | undefined {
   const match = /^([0-9]{1,16}(?:\.[0-9]{1,9})?) ?(B|KiB|MiB|GiB)?$/.exec(text);
   if (match === null) return undefined;
@@ -52,7 +52,11 @@ export function parseSize(text: string): number | undefined {
   return Number.isSafeInteger(bytes) ? bytes : undefined;
 }
 
-/** `500ms`, `30s`, `1.5m`, `4h`, or a bare 0. @returns whole milliseconds, or undefined. */
+/**
+ * Parses `500ms`, `30s`, `1.5m`, `4h` or a bare 0.
+ *
+ * @returns whole milliseconds; undefined when the text is not a duration.
+ */
 export function parseDuration(text: string): number | undefined {
   if (text === '0') return 0;
   const match = /^([0-9]{1,12}(?:\.[0-9]{1,3})?) ?(ms|s|m|h)$/.exec(text);
@@ -61,7 +65,7 @@ export function parseDuration(text: string): number | undefined {
   return Number.isSafeInteger(ms) ? ms : undefined;
 }
 
-/** A string as it is, a number as it is written (one that was written otherwise is text); anything else has no text. */
+/** Returns a string as it is and a number in its usual notation; undefined for any other value. */
 export function textOf(value: unknown): string | undefined {
   if (typeof value === 'string') return value;
   return typeof value === 'number' && Number.isFinite(value) ? String(value) : undefined;
@@ -109,7 +113,7 @@ export function oneOf<const T extends string>(words: readonly T[]): ValueKind<T>
   };
 }
 
-/** `32768-60999`. */
+/** Reads `32768-60999`. */
 export const portRange: ValueKind<{ readonly from: number; readonly to: number }> = {
   expected: 'ports such as 49152-65535, each 1 to 65535',
   read(value) {
@@ -132,12 +136,12 @@ export const directory: ValueKind<string> = {
   },
 };
 
-/** A path as it is, whatever is there. */
+/** Reads a path without checking what it leads to. */
 export function path(expected: string): ValueKind<string> {
   return { expected, read: (value) => directory.read(value) };
 }
 
-/** Long enough not to be guessed. */
+/** Reads a token; the minimum length keeps it from being guessed. */
 export const token: ValueKind<string> = {
   expected: 'a token of 16 to 256 printable characters without spaces',
   read(value) {
@@ -146,7 +150,7 @@ export const token: ValueKind<string> = {
   },
 };
 
-/** Words that pass, one or a list of them. @param most how many there may be. */
+/** Reads one word or a list of words, each accepted by `passes`. @param most cap on the number of words. */
 export function listOf(
   expected: string,
   passes: (word: string) => boolean,
@@ -167,7 +171,7 @@ export function listOf(
   };
 }
 
-/** What is wrong with a network; undefined: nothing. An address in it, with its length, may be meant as either. */
+/** Returns the fault of a network; undefined: it has none. An address in it, with its length, may be meant as either. */
 export function networkMistake(text: string | undefined, expected: string): Mistake | undefined {
   const read = text === undefined ? undefined : readNetwork(text);
   if (read?.hasHostBits === false) return undefined;
@@ -196,7 +200,7 @@ export const oneAddress: ValueKind<Address> = {
   read: address,
 };
 
-/** One address or a list of them. In YAML an IPv6 address needs quotes: a bracket opens a list there. */
+/** Reads one address or a list of them. In YAML an IPv6 address needs quotes, because a bracket opens a list. */
 export const addresses: ValueKind<readonly Address[]> = {
   expected: 'ADDR:PORT such as "0.0.0.0:69" or "[::]:69", or a list of them',
   read(value) {

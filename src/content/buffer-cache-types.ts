@@ -1,60 +1,63 @@
-/** What goes into the buffer cache, comes out of it, and is told of it. */
+/** Data that enters and leaves the buffer cache, its statistics and its options. */
 import type { SharedHandle } from '../bytes/shared-bytes.ts';
 import type { FileSupply } from './file-supply.ts';
 import type { Busy, Denied, Missing } from './types.ts';
 
-/** Why nothing was loaded. Given to everyone who waited, and not remembered. */
+/** Why nothing was loaded. Given to every waiting caller, and not cached. */
 export type Unloaded = Missing | Denied | Busy;
 
-/** What a load gives. */
+/** The result of a load. */
 export interface Loaded {
   readonly handle: SharedHandle;
-  /** Set where they are still being read: they count as they come. */
+  /** Set while the bytes are still being read; they count for the cache as they arrive. */
   readonly supply?: FileSupply | undefined;
-  /** Gives the bytes back. Called once, when nobody reads them and nobody will. */
+  /** Frees the bytes. Called once, when they have no readers and will get none. */
   readonly discard?: () => void;
-  /** Whether what has a `discard` may stay without a reader. Default false: it goes with its last one. */
+  /** True when bytes with a `discard` may stay without readers. Default false: they are freed with the last reader. */
   readonly idles?: boolean;
 }
 
-/** Bytes that stay until released. */
+/** Bytes that stay until they are released. */
 export interface HeldBytes {
   readonly kind: 'held';
   readonly handle: SharedHandle;
   /** See Content.supply. */
   readonly supply?: FileSupply | undefined;
-  /** Call once, when no reader is left. Calling it again does nothing. A function without a `this`. */
+  /**
+   * Releases the bytes. Call once, when they have no reader left; further calls do nothing. May be called without a
+   * `this`.
+   */
   readonly release: () => void;
 }
 
 export interface BufferCacheStats {
-  /** Bytes being read or loaded: may exceed the budget. */
+  /** Bytes with readers or being loaded; may exceed the budget. */
   readonly heldBytes: number;
   /** Bytes kept for the next reader. */
   readonly idleBytes: number;
-  /** Bytes kept because somebody said so. */
+  /** Bytes kept because of keep(). */
   readonly shelvedBytes: number;
-  /** Entries held and idle, superseded ones that are still read included. */
+  /** Number of entries, including superseded ones that still have readers. */
   readonly entries: number;
-  /** Times the bytes were there. */
+  /** Requests whose bytes were in memory. */
   readonly hits: number;
-  /** Times they had to be loaded, or a load under way had to be waited for. */
+  /** Requests that started a load or waited for one in progress. */
   readonly misses: number;
   readonly loads: number;
-  /** Entries let go for the budget's or the limit's sake. */
+  /** Entries evicted because of the budget or the limit. */
   readonly evictions: number;
-  /** Times that what is held and shelved came to exceed the budget. */
+  /** Times that held and shelved bytes came to exceed the budget. */
   readonly overBudget: number;
 }
 
 export interface BufferCacheOptions {
-  /** Budget for held and idle bytes together. Default 2 GiB; 0 keeps nothing without a reader. */
+  /** Budget for all bytes together. Default 2 GiB; 0 keeps nothing without readers. */
   readonly maxBytes?: number;
   /**
-   * Held, loading and idle bytes never exceed this: what would is not loaded. Default: no limit but the budget's,
-   * which what is being read may exceed.
+   * Limit on held, loading and idle bytes together: a load that would exceed it is refused. Default: none; the budget
+   * alone applies, which bytes being read may exceed.
    */
   readonly limitBytes?: number;
-  /** Told when what is held and shelved comes to exceed the budget. @param bytes how much that is. */
+  /** Called when held and shelved bytes come to exceed the budget. @param bytes their total. */
   readonly onOverBudget?: (bytes: number) => void;
 }

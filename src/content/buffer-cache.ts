@@ -1,10 +1,10 @@
 /**
- * Shared bytes that are kept while someone reads them, and for as long after as the budget allows. Knows keys and
- * sizes; not files, names or transfers.
+ * Cache of shared bytes, kept while they have readers and afterwards as long as the budget allows. Knows keys and
+ * sizes; no files, names or transfers.
  *
- * An entry has one of three homes. Held: it has readers, and nothing evicts it. Shelved: it has none, but somebody has
- * said keep(): the budget does not evict it, the limit does. Idle: lru-cache says which goes first. All three together
- * stay within the budget, by evicting idle entries; where what is held and shelved alone exceeds it, nothing idle is
+ * An entry is in one of three states. Held: it has readers, and nothing evicts it. Shelved: it has no readers but was
+ * marked by keep(); only the limit evicts it, not the budget. Idle: lru-cache decides which entry goes first. The total
+ * stays within the budget by evicting idle entries; when held and shelved entries alone exceed it, nothing idle is
  * kept.
  */
 import { LRUCache } from 'lru-cache';
@@ -23,7 +23,7 @@ interface Entry {
   readonly key: string;
   loaded: Loaded;
   size: number;
-  /** Bytes that are still to come. */
+  /** Bytes still to come. */
   promised: number;
   readers: number;
   superseded: boolean;
@@ -35,7 +35,7 @@ interface Load {
   superseded: boolean;
 }
 
-/** What an entry counts for: lru-cache throws on sizes of 0, so an empty file counts as one byte. */
+/** Returns the size that an entry counts for: lru-cache throws on a size of 0, so an empty file counts as one byte. */
 function sizeOf(bytes: number): number {
   return Math.max(1, bytes);
 }
@@ -52,10 +52,10 @@ export class BufferCache {
   readonly #reserveBytes: number;
   readonly #onOverBudget: (bytes: number) => void;
   readonly #held = new Map<string, Entry>();
-  // No `max`: lru-cache would allocate for that many entries at once.
+  // Without `max`, for which lru-cache would preallocate that many entries.
   readonly #idle: LRUCache<string, Entry>;
   readonly #loads = new Map<string, Load>();
-  /** How often each key is to be kept; as many as the caller has asked for. */
+  /** Number of keep() calls in force per key; the caller bounds the number of keys. */
   readonly #keeps = new Map<string, number>();
   readonly #shelved = new Map<string, Entry>();
   #shelvedBytes = 0;
@@ -69,7 +69,7 @@ export class BufferCache {
   #loadsStarted = 0;
   #evictions = 0;
 
-  /** @throws RangeError when maxBytes is no whole number of bytes. */
+  /** @throws RangeError when maxBytes is not a whole number of bytes. */
   constructor(options: BufferCacheOptions = {}) {
     const maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
     if (!Number.isSafeInteger(maxBytes) || maxBytes < 0) {
@@ -89,14 +89,14 @@ export class BufferCache {
   }
 
   /**
-   * The bytes called `key`, at once from memory or later by `load`. However many ask at once, `load` runs once, and
-   * all get what it gives: the bytes, held for each, or its failure, or (rejected) what it threw.
+   * Returns the bytes of `key`, at once from memory or later from `load`. For concurrent calls `load` runs once, and
+   * all get its result: the bytes, held for each caller, or its failure, or a rejection with what it threw.
    *
-   * @param key must name one version of the bytes, for instance by a file's identity: versions of one name live side
-   *   by side under keys of their own.
+   * @param key must identify one version of the bytes, for instance by a file's identity; versions of one name have
+   *   separate keys.
    * @param expectedBytes makes room in the budget before the load instead of after it.
-   * @param promisedBytes what will come in the course of time: there must be room for it below the limit, and nothing
-   *   idle goes before it has come.
+   * @param promisedBytes bytes that arrive over time; there must be room for them below the limit, and idle entries are
+   *   evicted only as they arrive.
    */
   acquire(
     key: string,
@@ -121,8 +121,8 @@ export class BufferCache {
   }
 
   /**
-   * Says that `key` names bytes nobody should get any more. Readers keep theirs; the memory goes with the last of
-   * them, at once if there are none. Whoever acquires the key from now on loads it anew.
+   * Invalidates `key`: its bytes are not handed out again. Current readers keep theirs, and the memory is freed with
+   * the last of them, or at once without any. The next acquire() of the key loads it again.
    */
   supersede(key: string): void {
     const idle = this.#takeShelved(key) ?? this.#idle.peek(key);
@@ -138,8 +138,8 @@ export class BufferCache {
   }
 
   /**
-   * From now on the bytes of that name stay once they have been loaded, also without a reader, until drop() has been
-   * called as often as this. They count for the budget, but only the limit makes them go.
+   * Keeps the bytes of `key` once they are loaded, even without readers, until drop() has been called as often as
+   * keep(). They count for the budget, but only the limit evicts them.
    */
   keep(key: string): void {
     this.#keeps.set(key, (this.#keeps.get(key) ?? 0) + 1);
@@ -149,7 +149,7 @@ export class BufferCache {
     this.#shelve(entry);
   }
 
-  /** Takes one keep() back. */
+  /** Reverses one call of keep(). */
   drop(key: string): void {
     const times = (this.#keeps.get(key) ?? 0) - 1;
     if (times > 0) {
@@ -161,7 +161,9 @@ export class BufferCache {
     if (entry !== undefined) this.#letIdle(entry);
   }
 
-  /** Gives back what nobody reads, and from now on everything with its last reader. Call when nobody asks any more. */
+  /**
+   * Frees everything without readers, and from now on each entry with its last reader. Call when no more requests come.
+   */
   close(): void {
     this.#maxBytes = 0;
     this.#keeps.clear();
@@ -172,7 +174,11 @@ export class BufferCache {
     }
   }
 
-  /** Holds `bytes` that have no name and no other reader, until the function that is returned is called, once. */
+  /**
+   * Reserves `bytes` without a key for a single reader.
+   *
+   * @returns a function that gives them back, to be called once; or why there is no room.
+   */
   hold(bytes: number): (() => void) | Unloaded {
     const refusal = this.#refusal(bytes, this.#limitBytes);
     if (refusal !== undefined) return refusal;
@@ -183,7 +189,7 @@ export class BufferCache {
     };
   }
 
-  /** Whether bytes of that name are here, or come. */
+  /** Returns true when the bytes of `key` are in memory, whole or still arriving. */
   has(key: string): boolean {
     return this.#held.has(key) || this.#shelved.has(key) || this.#idle.has(key);
   }
@@ -223,7 +229,7 @@ export class BufferCache {
   }
 
   #letIdle(entry: Entry): void {
-    // lru-cache would refuse these without a word.
+    // lru-cache would silently refuse an entry larger than the budget.
     if (entry.size > this.#maxBytes) this.#evict(entry);
     else this.#idle.set(entry.key, entry);
     this.#keepToBudget();
@@ -234,7 +240,7 @@ export class BufferCache {
     discard(entry);
   }
 
-  /** Brings an idle entry back to the held ones, without a reader yet. */
+  /** Moves an idle entry back to the held ones, with no reader yet. */
   #revive(key: string): Entry | undefined {
     const entry = this.#idle.get(key);
     if (entry === undefined) return undefined;
@@ -243,7 +249,7 @@ export class BufferCache {
     return entry;
   }
 
-  /** Why there is no memory for so many bytes more, if there is none. Idle bytes would make way. */
+  /** Returns why there is no memory for this many more bytes; undefined when there is. Idle entries would make way. */
   #refusal(bytes: number, limit: number): Unloaded | undefined {
     if (this.#heldBytes + this.#promisedBytes + bytes <= limit) return undefined;
     if (bytes <= limit) return { kind: 'busy', reason: 'the memory limit is reached', isShortOfMemory: true };
@@ -276,7 +282,8 @@ export class BufferCache {
       if (!underWay.superseded) this.#loads.delete(key);
     }
     if ('kind' in loaded) return loaded;
-    // All who wait are counted before any of them runs, so the first to release can't take it from the others.
+    // All waiting callers are counted before any of them runs, so that the first release can't free the bytes of the
+    // others.
     const { waiting: readers, superseded } = underWay;
     const { supply } = loaded;
     const size = sizeOf(supply === undefined ? loaded.handle.length : supply.arrived);
@@ -289,7 +296,10 @@ export class BufferCache {
     return entry;
   }
 
-  /** Some bytes of it have come, or no more will. Whoever asks for the latter loads them anew. */
+  /**
+   * Accounts for bytes that have arrived, or for the failure of the supply. After a failure the next acquire() loads
+   * the bytes again.
+   */
   #grow(entry: Entry, supply: FileSupply): void {
     if (entry.readers === 0) return;
     this.#heldBytes += sizeOf(supply.arrived) - entry.size;
@@ -340,7 +350,7 @@ export class BufferCache {
     if (!entry.superseded) this.#held.delete(entry.key);
     this.#promise(entry, 0);
     const { supply, discard: giveBack, idles = giveBack === undefined } = entry.loaded;
-    // What nobody sends is read no further.
+    // Bytes that nobody sends are read no further.
     if (entry.superseded || !idles || supply !== undefined) discard(entry);
     else if (this.#keeps.has(entry.key)) this.#shelve(entry);
     else this.#letIdle(entry);
@@ -355,7 +365,7 @@ export class BufferCache {
       this.#onOverBudget(inUse);
     }
     this.#isOverBudget = over;
-    // The limit holds whatever was promised: what makes way here is read again when it is asked for.
+    // The limit holds regardless of keep(): an entry evicted here is read again on the next request.
     for (const [key, entry] of this.#shelved) {
       if (this.#heldBytes + this.#shelvedBytes <= this.#limitBytes) break;
       this.#takeShelved(key);

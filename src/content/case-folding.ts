@@ -1,9 +1,9 @@
 /**
- * Finding files whose names differ from the one asked for in the case of ASCII letters (Windows' loaders vary it).
- * Knows folders' listings. Does not care whether what it finds lies inside the root: it only lists names.
+ * Finds files whose names differ from the requested one in the case of ASCII letters, as the names of Windows loaders
+ * do. Knows folder listings. Does not check whether a file lies inside the root: it only lists names.
  *
- * A folder may hold a million files, and whoever asks for a name that is not there has it listed. So a listing is read
- * bit by bit, with everything else in between, one at a time, and ends at a bound.
+ * A folder may hold a million files, and a request for a missing name has it listed. So listings are read in small
+ * batches with other work in between, one folder at a time, and up to a cap.
  */
 import { lstat, opendir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -15,38 +15,41 @@ import { systemCode } from './system-failure.ts';
 import { systemPath } from './system-path.ts';
 
 interface Listing {
-  /** Of the folder when it was listed: it changes with every name that comes or goes. */
+  /** Identity of the folder when it was listed; it changes with every name added or removed. */
   readonly identity: string;
   readonly fresh: boolean;
-  /** Folded name to the name as it is. */
+  /** Names by their folded form. */
   readonly names: ReadonlyMap<string, string>;
-  /** Whether the folder has more names than are listed. */
+  /** True when the folder has more names than the cap. */
   readonly cut: boolean;
-  /** Until when it holds whatever has changed, by the clock. */
+  /** Time until which the listing holds despite changes, by the clock. */
   readonly holdsUntil: number;
 }
 
-/** Folders whose listings are kept. A rack asks for thousands of names in few folders. */
+/** Cap on folders whose listings are kept. A rack asks for thousands of names in few folders. */
 const MAX_LISTINGS = 64;
-/** Names of one folder that are listed, and of all of them that are kept: some 100 bytes each. */
+/** Caps on the names listed per folder, and on those kept for all folders; a name takes about 100 bytes. */
 const MAX_NAMES_LISTED = 65_536;
 const MAX_NAMES_KEPT = 262_144;
-/** Names that are read in one go: some 100 µs. */
+/** Names read in one batch, which takes about 100 µs. */
 const BATCH = 512;
 /**
- * Names as buffers, which the types leave out: where a file system does not say what an entry is, Node.js joins folder
- * and name, and both must be of one kind.
+ * Encoding for names as buffers, which the types lack. Where the file system does not report the type of an entry,
+ * Node.js joins folder and name, and both must be of the same kind.
  */
 const AS_BUFFERS = 'buffer' as BufferEncoding;
-/** A listing holds for so many times as long as it took: a folder that never stays the same is listed for a tenth of the time. */
+/**
+ * A listing holds this many times as long as it took, so that a folder that keeps changing is listed for at most a
+ * tenth of the time.
+ */
 const REST = 9;
 
 export interface CaseFoldingOptions {
-  /** Milliseconds since some moment; never steps back. */
+  /** Monotonic time in milliseconds, from an arbitrary origin. */
   readonly clock: () => number;
-  /** The time of day in milliseconds. */
+  /** Wall clock in milliseconds since the epoch. */
   readonly wallClock: () => number;
-  /** A folder has more names than are listed: those beyond are found as they are written alone. */
+  /** Called when a folder has more names than the cap: names beyond it are found only in their exact spelling. */
   readonly onCut: (folder: string, listed: number) => void;
 }
 
@@ -68,7 +71,7 @@ export class CaseFolding {
     sizeCalculation: ({ names }) => names.size + 1,
   });
   readonly #underWay = new Map<string, Promise<Listing>>();
-  /** Settles when nothing is being listed. */
+  /** Resolves when no folder is being listed. */
   #lastListed: Promise<unknown> = Promise.resolve();
 
   constructor(options: CaseFoldingOptions) {
@@ -76,11 +79,12 @@ export class CaseFolding {
   }
 
   /**
-   * Finds `name` below `root`, part by part: an exact match wins, otherwise the first in code unit order of those
-   * listed that are equal but for the case of A to Z.
+   * Finds `name` below `root`, part by part: an exact match wins, otherwise the first listed name in code unit order
+   * that differs only in the case of A to Z.
    *
-   * @param root absolute, and @param name relative: paths as in name.ts.
-   * @returns its path, or undefined when some part matches nothing.
+   * @param root absolute path, see name.ts.
+   * @param name relative path, see name.ts.
+   * @returns its path; undefined when some part matches nothing.
    * @throws Error with the system's code.
    */
   async find(root: string, name: string): Promise<string | undefined> {
@@ -127,18 +131,18 @@ export class CaseFolding {
   }
 }
 
-/** Reads a folder's names, as many as are listed. @throws Error with the system's code. */
+/** Reads a folder's names up to the cap. @throws Error with the system's code. */
 async function list(folder: string): Promise<Pick<Listing, 'names' | 'cut'>> {
   const names = new Map<string, string>();
   let read = 0;
-  // Leaving the loop closes the folder, however that comes about.
+  // Leaving the loop in any way closes the folder.
   for await (const entry of await opendir(systemPath(folder), { bufferSize: BATCH, encoding: AS_BUFFERS })) {
     const name = (entry.name as unknown as Buffer).toString('latin1');
     if (read === MAX_NAMES_LISTED) return { names, cut: true };
     const folded = foldCase(name);
     const before = names.get(folded);
     if (before === undefined || name < before) names.set(folded, name);
-    // What was read at once is handed out without a pause.
+    // The names of one batch come without a pause in between.
     if (++read % BATCH === 0) await othersHaveRun();
   }
   return { names, cut: false };

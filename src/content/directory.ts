@@ -1,10 +1,10 @@
 /**
- * The files below one folder, as a source. Knows names, symbolic links and the times of files; leaves the bytes to
- * the buffer cache. Nothing outside the folder is ever served, whatever the name and wherever links lead, but what links lead to
- * in folders that are trusted.
+ * Serves the files below one folder. Knows names, symbolic links and file times; leaves the bytes to the buffer cache.
+ * Never serves anything outside the folder, whatever the name and wherever links lead, except in trusted folders that
+ * links lead into.
  *
- * A name is looked at (where it leads, which version of which file that is) at most once a second; in between, what
- * was found holds, also that there is nothing. The bytes are kept per version, so an edit makes a second entry beside
+ * A name is looked up (where it leads, and to which version of the file) at most once a second; in between, the last
+ * result holds, including that there is no file. Bytes are cached per version, so an edit creates a second entry beside
  * the one that running transfers still read.
  */
 import { stat } from 'node:fs/promises';
@@ -36,49 +36,49 @@ import type { Answer, BootRequest, Busy, Denied, Missing, Source } from './types
 import { whenReady } from './when-ready.ts';
 
 export interface DirectoryOptions {
-  /** The folder. May be a symbolic link, also one that is switched while we run. */
+  /** The folder. May be a symbolic link, even one that is switched while the server runs. */
   readonly root: string;
   /**
-   * Folders that links in the root may lead into. Who may make links in the root has everything served that is in them.
-   * Default none.
+   * Folders that links in the root may lead into. Whoever can create links in the root can have everything in these
+   * folders served. Default: none.
    */
   readonly trustedRoots?: TrustedRoots | undefined;
-  /** May be shared with other sources. */
+  /** The cache may be shared with other sources. */
   readonly cache: BufferCache;
-  /** Whether `BOOT/X` finds `boot/x`. Folds ASCII letters alone; an exact match wins. Default false. */
+  /** True to let `BOOT/X` find `boot/x`. Folds ASCII letters alone; an exact match wins. Default false. */
   readonly caseInsensitive?: boolean;
   /**
-   * How to map files. For folders whose files are immutable, only ever replaced by others: a file that is changed in
-   * place would change under its readers. Default: each version is copied into memory.
+   * Maps files instead of copying them. Only for folders whose files are immutable and only ever replaced: a file
+   * changed in place would change under its readers. Default: each version is copied into memory.
    */
   readonly mapFile?: MapFile | undefined;
-  /** Where to copy them. Default: into shared memory. */
+  /** Allocates memory for copies. Default: shared memory. */
   readonly allocateFile?: AllocateFile | undefined;
-  /** Milliseconds since some moment; never steps back. */
+  /** Monotonic time in milliseconds, from an arbitrary origin. */
   readonly clock: () => number;
-  /** The time of day in milliseconds, which files are stamped with. Default Date.now. */
+  /** Wall clock in milliseconds since the epoch, by which file times are judged. Default Date.now. */
   readonly wallClock?: () => number;
-  /** Told what an operator should know, in one line. */
+  /** Called with one line for the operator. */
   readonly onWarning?: ((message: string, detail: Readonly<Record<string, unknown>>) => void) | undefined;
 }
 
-/** How long what was found under a name holds. */
+/** How long the result of a lookup holds. */
 const LOOK_AGAIN_MS = 1000;
-/** Names whose last look is remembered; the least recently asked are forgotten. */
+/** Cap on names whose last lookup is remembered; the least recently requested are forgotten. */
 const MAX_NAMES = 8192;
-/** How often a file that changes under our hands is tried before the client has to ask again. */
+/** Attempts to read a file that keeps changing, before the client has to ask again. */
 const ATTEMPTS = 4;
 
 /**
- * A file and the cache's keys of its bytes: one for each version of a file, whatever names lead to it. A file written
- * just now gets other keys each time it is looked at, so that it is read again until its times can be trusted.
+ * A file and the cache keys of its bytes: one key per version, whatever names lead to it. A file written a moment ago
+ * gets new keys at each look, so that it is read again until its times can be trusted.
  */
 interface KeyedFile extends FoundFile {
   readonly keys: Readonly<Record<Mode, string>>;
 }
 
 interface Look {
-  /** When it began, by the clock. */
+  /** Time at which the look began, by the clock. */
   readonly at: number;
   readonly found: KeyedFile | Missing | Denied | Busy;
 }
@@ -86,16 +86,16 @@ interface Look {
 type Mode = BootRequest['mode'];
 
 interface Asked {
-  /** A path, one character per byte as all paths here: files may be called anything. */
+  /** Path, one character per byte like all paths here: file names may be any bytes. */
   readonly name: string;
   readonly mode: Mode;
-  /** Counts from 1: how often the file has changed while it was read. */
+  /** Attempt number, from 1; one more for each time the file changed while it was read. */
   readonly attempt: number;
 }
 
 export class Directory implements Source {
   readonly #root: string;
-  /** The root as it was given, and without symbolic links as it was found last. */
+  /** The root as given, and the root as last found without symbolic links. */
   #paths: readonly string[];
   readonly #trustedRoots: TrustedRoots | undefined;
   readonly #cache: BufferCache;
@@ -135,7 +135,7 @@ export class Directory implements Source {
     return whenReady(this.#look(asked.name), (look) => this.#take(asked, look));
   }
 
-  /** The bytes of what was found, at once if they are in memory, or are being read. */
+  /** Returns the bytes of what was found; at once when they are in memory or being read. */
   #take(asked: Asked, look: Look): Answer | Promise<Answer> {
     const { found } = look;
     const { mode } = asked;
@@ -155,12 +155,12 @@ export class Directory implements Source {
   async #stream(asked: Asked, look: Look, found: KeyedFile): Promise<Loaded | Unloaded> {
     const supply = await stream(found, asked.mode, { ...this.#ways, ...this.#manners(asked, look) });
     if ('kind' in supply) return supply;
-    // A copy may stay without a reader: what it has cost is reading.
+    // A copy may stay without readers, because reading it was expensive.
     const idles = this.#ways.mapFile === undefined || asked.mode === 'netascii';
     return { handle: supply.handle, supply, discard: () => supply.stop(), idles };
   }
 
-  /** For a file that does not fit into memory beside what is there. */
+  /** Serves through a ring a file that does not fit into memory. */
   async #goRound(asked: Asked, look: Look, found: KeyedFile): Promise<Answer> {
     const { allocateFile } = this.#ways;
     const isImmutable = this.#ways.mapFile !== undefined;
@@ -194,7 +194,9 @@ export class Directory implements Source {
     return loaded;
   }
 
-  /** What the name leads to: as found within the last second, or by looking now. One look at a time for a name. */
+  /**
+   * Returns what the name leads to: the result of the last second, or that of a new look. One look at a time per name.
+   */
   #look(name: string): Look | Promise<Look> {
     const known = this.#looks.get(name);
     if (known !== undefined && this.#clock() - known.at < LOOK_AGAIN_MS) return known;
@@ -208,7 +210,7 @@ export class Directory implements Source {
 
   async #lookNow(name: string): Promise<Look> {
     const look: Look = { at: this.#clock(), found: await LOOKS.run(this.#root, () => this.#find(name)) };
-    // What is busy is not known: the next to ask looks again.
+    // A busy result is not stored: the next request looks again.
     if (look.found.kind === 'busy') return look;
     const before = this.#looks.peek(name)?.found;
     if (before?.kind === 'file' && this.#isGone(before, look.found)) this.#supersede(before);
@@ -222,7 +224,7 @@ export class Directory implements Source {
       root = await realPathOf(this.#root);
       this.#paths = [this.#root, root];
     } catch (error) {
-      // A root that is away (not mounted, being switched) says nothing about its files: clients shall ask again.
+      // A missing root (not mounted, being switched) says nothing about its files: clients must ask again.
       const answer = answerToFailure(error);
       return answer.kind === 'missing' ? { kind: 'busy', reason: `${asText(this.#root)} is not there` } : answer;
     }
@@ -254,7 +256,7 @@ export class Directory implements Source {
     if (!stats.isFile()) return { kind: 'denied', reason: `${asText(real)} is not a regular file` };
     const identity = identityOf(stats);
     const fresh = isFresh(stats, this.#wallClock());
-    // Names that lead to the same file share its bytes all the same: what counts is the second.
+    // Within one second all names that lead to the same file share its bytes.
     const look = fresh ? Math.floor(this.#clock() / LOOK_AGAIN_MS) : '';
     const key = (mode: Mode): string => `${this.#root}\0${mode}\0${identity}\0${look}`;
     const keys = { octet: key('octet'), netascii: key('netascii') };
@@ -262,7 +264,10 @@ export class Directory implements Source {
     return { kind: 'file', root: place, path: real, size: Number(stats.size), device, identity, links, fresh, keys };
   }
 
-  /** Whether the version found before is history. A link that now leads elsewhere says nothing about its old target. */
+  /**
+   * Returns true when the version found before is outdated. A link that now leads elsewhere says nothing about its old
+   * target.
+   */
   #isGone(before: KeyedFile, now: Look['found']): boolean {
     if (now.kind !== 'file') return true;
     return now.path === before.path && now.keys.octet !== before.keys.octet;
@@ -273,7 +278,7 @@ export class Directory implements Source {
     this.#cache.supersede(keys.netascii);
   }
 
-  /** Drops what a look found, unless someone has looked again since. */
+  /** Drops the result of a look and supersedes its bytes, unless a newer look has replaced it. */
   #forget(name: string, look: Look): void {
     if (this.#looks.peek(name) !== look) return;
     this.#looks.delete(name);

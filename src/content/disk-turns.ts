@@ -1,24 +1,27 @@
 /**
- * Whose turn it is to use a disk. Calls on files run on the few threads that the process has for them (libuv's): a disk that
- * hangs keeps those that wait for it, and must not keep all of them.
+ * Limits concurrent file calls per disk. File calls run on the few threads of libuv's pool; a disk that hangs blocks
+ * the threads that wait for it, and must not block all of them.
  */
 
-/** Threads for calls on files: libuv's default where nothing else is said. */
+/** Threads for file calls: UV_THREADPOOL_SIZE, or libuv's default. */
 const THREADS = Number(process.env['UV_THREADPOOL_SIZE']) || 4;
-/** With so many threads a disk may have two for reading, and four each for names and for opening. */
+/**
+ * With this many threads a disk may use two for reading, and four each for lookups and for opening; with fewer, one
+ * each.
+ */
 const MANY_THREADS = 16;
 const READS_PER_DISK = 2;
 const LOOKS_PER_FOLDER = 4;
-/** With fewer threads, one of each. */
+/** Returns the number of concurrent calls allowed. */
 const allowed = (calls: number): number => (THREADS >= MANY_THREADS ? calls : 1);
 
 interface Place {
   busy: number;
-  /** In the order in which they came. */
+  /** Waiting calls in order of arrival. */
   readonly waiting: (() => void)[];
 }
 
-/** Calls at once in one place; others wait. */
+/** Limits the number of concurrent calls per place; further calls wait. */
 export class Turns<Key> {
   readonly #most: number;
   readonly #places = new Map<Key, Place>();
@@ -27,7 +30,7 @@ export class Turns<Key> {
     this.#most = most;
   }
 
-  /** Calls when it is its turn. */
+  /** Runs the call when its turn comes. */
   async run<T>(key: Key, call: () => Promise<T>): Promise<T> {
     let place = this.#places.get(key);
     if (place === undefined) {
@@ -47,9 +50,12 @@ export class Turns<Key> {
   }
 }
 
-/** Reading, by the disk's number as a file's stat has it. The threads are the process's, and so are the turns. */
+/** Turns for reading, by the device number in a file's stat. Global, because the threads belong to the process. */
 export const READS = new Turns<number | bigint>(allowed(READS_PER_DISK));
-/** Looking for names, by the folder below which they are: which disk that is shows only afterwards. */
+/** Turns for looking up names, by the folder above them: the disk is known only afterwards. */
 export const LOOKS = new Turns<string>(allowed(LOOKS_PER_FOLDER));
-/** Opening what was found, likewise: whoever reads has waited for both, and none of them for the others. */
+/**
+ * Turns for opening files, by the same key. Separate from lookups and reads, so that none of the three waits for the
+ * others.
+ */
 export const OPENINGS = new Turns<string>(allowed(LOOKS_PER_FOLDER));

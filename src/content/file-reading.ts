@@ -1,6 +1,6 @@
 /**
- * An open file whose bytes come into memory one piece after the other, as they are or as netascii. Knows a descriptor and
- * a place in memory; not how fast, how far or for whom.
+ * Reads an open file into memory piece by piece, as octets or as netascii. Knows a descriptor and a place in memory;
+ * not how fast, how far or for whom to read.
  */
 import type { FileHandle } from 'node:fs/promises';
 import { allocateShared, type FileMemory, type SharedHandle } from '../bytes/shared-bytes.ts';
@@ -8,37 +8,37 @@ import { NetasciiEncoder } from '../protocol/netascii.ts';
 import { READS } from './disk-turns.ts';
 
 export interface Reading {
-  /** The memory that is filled. */
+  /** The memory that is being filled. */
   readonly handle: SharedHandle;
-  /** Whether the last byte has come. */
+  /** True when the last byte has been read. */
   readonly isAtEnd: boolean;
   /**
-   * Puts the next bytes, at most `length` (1 or more), into memory from `at` on. Calls do not overlap.
+   * Reads the next bytes, at most `length` (1 or more), into memory from `at` on. Calls must not overlap.
    *
-   * @returns how many; 0 where the file ends before its size. Rejects with the system's error.
+   * @returns the number of bytes; 0 when the file ends before its size. Rejects with the system's error.
    */
   next(at: number, length: number): Promise<number>;
-  /** Whether the file is still what it was when it was opened. */
+  /** @returns true when the file is the same as when it was opened. */
   isUnchanged(): Promise<boolean>;
-  /** Closes the file. Calling it again does nothing. */
+  /** Closes the file. Further calls do nothing. */
   close(): Promise<void>;
-  /** Nobody wants more: what waits for its turn at the disk is not read, and counts as no bytes. */
+  /** Skips a read that still waits for its turn at the disk; it counts as 0 bytes. */
   cancel(): void;
-  /** Gives the memory back. Call once, when nobody reads it. */
+  /** Frees the memory. Call once, when nobody reads it. */
   free(): void;
 }
 
-/** The file behind a reading. */
+/** The open file of a reading. */
 export interface OpenFile {
   readonly file: FileHandle;
-  /** Bytes, 1 or more. */
+  /** Size in bytes, 1 or more. */
   readonly size: number;
-  /** The number of the disk that it is on. */
+  /** Device number of its disk. */
   readonly device: number | bigint;
   readonly isUnchanged: () => Promise<boolean>;
 }
 
-/** Memory shared by all threads. @throws RangeError when it is not to be had. */
+/** Allocates memory shared by all threads. @throws RangeError when there is not enough memory. */
 export function sharedFileMemory(file: FileHandle, length: number): FileMemory {
   const { handle, bytes } = allocateShared(length);
   return {
@@ -51,7 +51,7 @@ export function sharedFileMemory(file: FileHandle, length: number): FileMemory {
   };
 }
 
-/** A file's bytes as they are. */
+/** Reads a file's bytes unchanged. */
 export class OctetReading implements Reading {
   readonly handle: SharedHandle;
   readonly isUnchanged: () => Promise<boolean>;
@@ -97,10 +97,10 @@ export class OctetReading implements Reading {
   }
 }
 
-/** Bytes converted without a pause: about half a millisecond. */
+/** Cap on bytes converted in one go, which takes about half a millisecond. */
 const MOST_CONVERTED = 64 * 1024;
 
-/** A text's bytes as netascii (RFC 764): at most two for each of the file's. */
+/** Converts a text file to netascii (RFC 764): at most two bytes for each of the file's. */
 export class NetasciiReading implements Reading {
   readonly handle: SharedHandle;
   readonly isUnchanged: () => Promise<boolean>;
@@ -111,10 +111,10 @@ export class NetasciiReading implements Reading {
   readonly #encoder = new NetasciiEncoder();
   #position = 0;
   #isCancelled = false;
-  /** Read, and not converted yet. */
+  /** Bytes read but not yet converted. */
   #text = new Uint8Array(0);
 
-  /** @throws RangeError when there is no memory. */
+  /** @throws RangeError when there is not enough memory. */
   constructor({ file, size, device, isUnchanged }: OpenFile, length: number) {
     const { handle, bytes } = allocateShared(length);
     this.handle = handle;
@@ -156,7 +156,7 @@ export class NetasciiReading implements Reading {
   free(): void {}
 }
 
-/** Nothing was written: a failing close loses nothing. */
+/** Ignores errors: nothing was written, so a failing close loses nothing. */
 async function close(file: FileHandle): Promise<void> {
   await file.close().catch(() => undefined);
 }

@@ -1,9 +1,9 @@
 /**
- * A regular file's bytes, copied into memory or mapped: small files whole, larger ones while they are sent. Knows
- * descriptors; not names, caches or who asks.
+ * Gets the bytes of a regular file, copied into memory or mapped: small files as a whole, larger ones while they are
+ * sent. Knows descriptors; no names, caches or clients.
  *
- * The path was checked before, but a folder on the way may have been swapped for a symbolic link since. So what
- * counts is the descriptor: where the system says it leads, and whether it is the very file that was looked at.
+ * The path was checked before, but a folder in it may have been swapped for a symbolic link since. So the descriptor
+ * decides: where the system says it leads, and whether it is the very file that was looked at.
  */
 import { constants, readlinkSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
@@ -20,36 +20,39 @@ import { answerToFailure, systemCode } from './system-failure.ts';
 import { realPathOf, systemPath } from './system-path.ts';
 import type { Busy, Denied } from './types.ts';
 
-/** A regular file that was looked at and found to lie inside the root, or inside a folder that is trusted as it is. */
+/** A regular file that was looked at, and found inside the root or a trusted folder. */
 export interface FoundFile {
   readonly kind: 'file';
-  /** That folder and the file, both without symbolic links, as bytes (see system-path.ts). */
+  /** Paths of that folder and of the file, without symbolic links, as bytes (see system-path.ts). */
   readonly root: string;
   readonly path: string;
-  /** Bytes. */
+  /** Size in bytes. */
   readonly size: number;
-  /** The number of the disk that it is on. */
+  /** Device number of its disk. */
   readonly device: bigint;
-  /** See identityOf. */
+  /** See identityOf(). */
   readonly identity: string;
-  /** Its names, of which it may lose some and stay the same. */
+  /** Number of hard links. A file that loses a name keeps its bytes. */
   readonly links: bigint;
-  /** Written just now: an equal identity later does not prove equal bytes. */
+  /** True when the file was written a moment ago: an equal identity later does not prove equal bytes. */
   readonly fresh: boolean;
 }
 
-/** The file is no longer the one that was looked at, or did not stay so while it was read. Looking again may help. */
+/** The file is no longer the one that was looked at, or changed while it was read. Another look may help. */
 export const CHANGED: Busy = { kind: 'busy', reason: 'the file kept changing while it was being read' };
 
-/** O_NONBLOCK: opening a FIFO must not wait for a writer. Windows has neither flag and takes them as 0. */
+/**
+ * O_NONBLOCK: opening a FIFO must not wait for a writer. Windows lacks O_NONBLOCK and O_NOFOLLOW, which then count as
+ * 0.
+ */
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
 /**
- * Files of at most so many bytes are read whole before anything is sent: what edits them while they are read costs another
- * reading and no transfer. At 8 MB/s it takes two milliseconds.
+ * Files up to this size are read whole before anything is sent: an edit meanwhile then costs another reading and no
+ * transfer. At 8 MB/s the reading takes two milliseconds.
  */
 export const SMALL_BYTES = 16 * 1024;
 
-/** Whether `path` is `root` or lies below it; both absolute and free of symbolic links. */
+/** Returns true when `path` is `root` or lies below it; both are absolute and free of symbolic links. */
 export function isInside(path: string, root: string): boolean {
   return path === root || path.startsWith(root.endsWith(sep) ? root : root + sep);
 }
@@ -59,7 +62,7 @@ async function checkPlace(fd: number, file: FoundFile, platform: NodeJS.Platform
   if (platform !== 'linux') return (await realPathOf(file.path)) === file.path ? undefined : CHANGED;
   let path: string;
   try {
-    // Never waits for a disk: the kernel knows it.
+    // Blocks for no disk: the kernel has the path in memory.
     path = readlinkSync(`/proc/self/fd/${fd}`, { encoding: 'latin1' });
   } catch (error) {
     return { kind: 'denied', reason: `can't tell where an open file lies without /proc: ${systemCode(error)}` };
@@ -74,12 +77,12 @@ async function isUnchanged(handle: FileHandle, file: FoundFile): Promise<boolean
   return stats.isFile() && keepsBytes(stats, file);
 }
 
-/** As isUnchanged, for a file that is only ever replaced: whatever becomes of its name, its bytes stay. */
+/** Like isUnchanged(), for files that are only ever replaced: whatever happens to the name, the bytes stay. */
 async function isAsLong(handle: FileHandle, file: FoundFile): Promise<boolean> {
   return (await handle.stat()).size === file.size;
 }
 
-/** @returns whether all of `into` was filled: a file that ends early was truncated, and that is no end of file. */
+/** @returns true when all of `into` was filled; false when the file was truncated. */
 export async function readWhole(handle: FileHandle, into: Uint8Array): Promise<boolean> {
   let at = 0;
   while (at < into.length) {
@@ -93,17 +96,17 @@ export async function readWhole(handle: FileHandle, into: Uint8Array): Promise<b
 export type Mode = 'octet' | 'netascii';
 
 export interface SnapshotOptions {
-  /** How to map files that are never changed in place. Default: they are copied. */
+  /** Maps files that are never changed in place. Default: they are copied. */
   readonly mapFile?: MapFile | undefined;
-  /** Whether files are only ever replaced by others. Default: where they are mapped. */
+  /** True when files are only ever replaced by others. Default: true where they are mapped. */
   readonly isImmutable?: boolean;
-  /** Where to copy files. Default: into shared memory. */
+  /** Allocates memory for copies. Default: shared memory. */
   readonly allocateFile?: AllocateFile | undefined;
-  /** Whose ways of asking where a descriptor leads to use: tests pass others. Default: this one. */
+  /** Platform whose way of locating a descriptor is used; tests pass another one. Default: the current platform. */
   readonly platform?: NodeJS.Platform;
 }
 
-/** Opens it, if it is still the one that was found. Whoever gets it closes it. */
+/** Opens the file if it is still the one that was found. The caller closes it. */
 function openFound(file: FoundFile, platform: NodeJS.Platform): Promise<FileHandle | Unloaded> {
   return OPENINGS.run(file.root, () => openNow(file, platform));
 }
@@ -113,7 +116,7 @@ async function openNow(file: FoundFile, platform: NodeJS.Platform): Promise<File
   try {
     handle = await open(systemPath(file.path), FLAGS);
   } catch (error) {
-    // It was there a moment ago, and its path had no symbolic links in it.
+    // The file existed a moment ago, and its path had no symbolic links.
     const vanished = ['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemCode(error) ?? '');
     return vanished ? CHANGED : answerToFailure(error);
   }
@@ -129,10 +132,10 @@ async function openNow(file: FoundFile, platform: NodeJS.Platform): Promise<File
 }
 
 /**
- * Copies a small file, if it is still the one that was found, from its first byte to its last.
+ * Copies a small file as a whole, if it is still the one that was found.
  *
- * @param file bound its size: netascii is converted without a pause.
- * @returns the bytes; CHANGED; or why they can't be had.
+ * @param file must be small, because netascii is converted in one go.
+ * @returns the bytes; CHANGED; or why they can't be read.
  */
 export async function snapshot(file: FoundFile, mode: Mode, options: SnapshotOptions = {}): Promise<Loaded | Unloaded> {
   const handle = await openFound(file, options.platform ?? process.platform);
@@ -146,43 +149,50 @@ export async function snapshot(file: FoundFile, mode: Mode, options: SnapshotOpt
   } catch (error) {
     return answerToFailure(error);
   } finally {
-    // Nothing was written: a failing close loses nothing.
+    // Nothing was written, so a failing close loses nothing.
     await handle.close().catch(() => undefined);
   }
 }
 
-/** Where an open file's bytes go: mapped, copied, converted. @throws RangeError when there is no memory. */
+/**
+ * Chooses where an open file's bytes go: mapped, copied or converted.
+ *
+ * @throws RangeError when there is not enough memory.
+ */
 export async function readingOf(opened: OpenFile, mode: Mode, options: SnapshotOptions): Promise<Reading> {
   if (mode === 'netascii') return new NetasciiReading(opened, 2 * opened.size);
   const memory = (await options.mapFile?.(opened.file.fd, opened.size)) ?? options.allocateFile?.(opened.size);
   return new OctetReading(opened, memory ?? sharedFileMemory(opened.file, opened.size));
 }
 
-/** As readingOf, into a ring. */
+/** Like readingOf(), into a ring. */
 export function ringReadingOf(opened: OpenFile, mode: Mode, { allocateFile }: SnapshotOptions): Reading {
   if (mode === 'netascii') return new NetasciiReading(opened, RING_BYTES);
   return new OctetReading(opened, allocateFile?.(RING_BYTES) ?? sharedFileMemory(opened.file, RING_BYTES));
 }
 
-/** Bytes that a file's content has at most. */
+/** Returns the upper bound of a file's content in bytes. */
 export function mostBytes(size: number, mode: Mode): number {
   return mode === 'netascii' ? 2 * size : size;
 }
 
-/** V8's word for memory that is not to be had, and for arrays longer than it makes (4 GiB on Node.js 20). */
+/**
+ * Returns the refusal for a file too large for memory. V8 throws a RangeError when memory is short, and for arrays
+ * above its limit (4 GiB on Node.js 20).
+ */
 export function tooLarge(size: number, error: RangeError): Denied {
   const reason = `a file of ${size} bytes can't be held in memory: ${error.message}`;
   return { kind: 'denied', reason, tooLarge: true };
 }
 
-/** How a file is read while it is sent. */
+/** Options for a file that is read while it is sent. */
 export interface StreamOptions extends SnapshotOptions, Pick<FileSupplyOptions, 'clock' | 'onFailure' | 'isRing'> {}
 
 /**
- * Begins to read the file, if it is still the one that was found. What cuts it short or writes to it before all of it has
- * been read makes the supply fail.
+ * Starts reading the file, if it is still the one that was found. The supply fails if the file is truncated or written
+ * to before all of it has been read.
  *
- * @returns its supply, which whoever gets it stops; CHANGED; or why it can't be had.
+ * @returns its supply, which the caller must stop; CHANGED; or why it can't be read.
  */
 export async function stream(file: FoundFile, mode: Mode, options: StreamOptions): Promise<FileSupply | Unloaded> {
   const handle = await openFound(file, options.platform ?? process.platform);

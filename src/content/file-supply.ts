@@ -1,35 +1,39 @@
 /**
- * A content that is sent while it is read: pieces of its file in order, as fast as the disk gives them. One reading,
- * however many send it. Knows bytes and their watchers; not files, clients or packets.
+ * Supplies a content that is sent while it is read: reads its file in order, as fast as the disk allows. One reading
+ * serves all transfers of the content. Knows bytes and watchers; no files, clients or packets.
  *
- * Either all of it stays, or it goes round in a ring and the acknowledged part makes room: for one that sends it alone.
+ * Either all bytes stay in memory, or a ring holds a part and acknowledged bytes make room; a ring serves a single
+ * transfer.
  */
 import type { SharedHandle } from '../bytes/shared-bytes.ts';
 import type { Reading } from './file-reading.ts';
 import type { Supply, SupplyFailure } from './types.ts';
 
-/** Read before anybody has acknowledged anything: a request may be forged, and should not cost a disk more. */
+/** Bytes read before any client has acknowledged anything: a request may be forged, and must not cost the disk more. */
 export const HEAD_BYTES = 64 * 1024;
-/** Bytes of one read: more where the disk is fast, fewer where others wait for it. */
+/** Bounds of the size of one read in bytes: larger where the disk is fast, smaller where others wait for it. */
 const LEAST_READ = 64 * 1024;
 const MOST_READ = 1024 * 1024;
-/** A read that is quicker makes the next one larger, one that is slower smaller. */
+/** A read quicker than QUICK_MS doubles the next one; a read slower than SLOW_MS halves it. */
 const QUICK_MS = 8;
 const SLOW_MS = 64;
-/** A window leaves when all of it has arrived: with a larger one, clients would lose patience with a slow disk. */
+/**
+ * Cap on the window: a window leaves once all of it has arrived, and with a larger one clients would lose patience with
+ * a slow disk.
+ */
 const MAX_WINDOW_BYTES = 128 * 1024;
-/** Memory of a content that does not stay: two windows. */
+/** Memory of a ring: two windows. */
 export const RING_BYTES = 256 * 1024;
 
 export interface FileSupplyOptions {
   readonly reading: Reading;
-  /** Bytes in all; at most so many, where they are converted. */
+  /** Size in bytes; an upper bound when the bytes are converted. */
   readonly size: number;
-  /** Whether it goes round in the reading's memory. */
+  /** True when the bytes go round in the reading's memory. */
   readonly isRing?: boolean;
-  /** Milliseconds since some moment; never steps back. */
+  /** Monotonic time in milliseconds, from an arbitrary origin. */
   readonly clock: () => number;
-  /** Told, once, why no more comes. */
+  /** Called once with the reason when no more bytes will come. */
   readonly onFailure?: ((failure: SupplyFailure, error: unknown) => void) | undefined;
 }
 
@@ -45,7 +49,7 @@ export class FileSupply implements Supply {
   readonly #clock: () => number;
   readonly #onFailure: FileSupplyOptions['onFailure'];
   readonly #watchers = new Set<() => void>();
-  /** Bytes acknowledged; -1 until somebody has acknowledged anything. */
+  /** Number of acknowledged bytes; -1 until a client has acknowledged anything. */
   #acknowledged = -1;
   #readBytes = LEAST_READ;
   #isReading = false;
@@ -61,7 +65,7 @@ export class FileSupply implements Supply {
     if (!isRing) this.#go();
   }
 
-  /** The memory that it comes into, as long as the content once that is whole. */
+  /** The memory of the content; its length is the content's once that is whole. */
   get handle(): SharedHandle {
     const { handle } = this.#reading;
     return this.isWhole && !this.#isRing && 'buffer' in handle ? { ...handle, length: this.size } : handle;
@@ -81,13 +85,16 @@ export class FileSupply implements Supply {
   }
 
   watch(tell: () => void): () => void {
-    // A function of its own: the same one may be given twice.
+    // Wrapped, because the same function may be registered twice.
     const told = (): void => tell();
     this.#watchers.add(told);
     return () => this.#watchers.delete(told);
   }
 
-  /** Reads no more, and gives everything back, at once or when the read under way has ended. Call when nobody reads it. */
+  /**
+   * Stops reading and frees everything, at once or when the read in progress has ended. Call when nobody reads the
+   * bytes.
+   */
   stop(): void {
     if (this.#isStopped) return;
     this.#isStopped = true;
@@ -104,7 +111,7 @@ export class FileSupply implements Supply {
     return this.isWhole || this.failure !== undefined || this.#isStopped;
   }
 
-  /** Bytes that may be read now. */
+  /** Number of bytes that may be read now. */
   get #room(): number {
     if (this.#isOver) return 0;
     if (this.#acknowledged < 0) return HEAD_BYTES - this.arrived;
@@ -124,7 +131,7 @@ export class FileSupply implements Supply {
   async #read(): Promise<void> {
     try {
       for (let room = this.#room; room > 0; room = this.#room) {
-        // oxlint-disable-next-line no-await-in-loop -- one after the other, as they are sent.
+        // oxlint-disable-next-line no-await-in-loop -- pieces are read in the order in which they are sent.
         await this.#readPiece(room);
       }
     } catch (error) {
@@ -139,7 +146,7 @@ export class FileSupply implements Supply {
     const count = await this.#reading.next(at, Math.min(this.#readBytes, room, toEnd));
     if (this.#isStopped) return;
     const { isAtEnd } = this.#reading;
-    // Nobody may send the last byte of a file that was changed while it was read.
+    // The last byte of a file that changed during the reading must not be sent.
     if (count === 0 || (isAtEnd && !(await this.#reading.isUnchanged()))) return this.#fail('changed', undefined);
     if (this.#isStopped) return;
     this.#adapt(this.#clock() - begunAt);

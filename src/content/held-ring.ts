@@ -1,10 +1,10 @@
-/** Content for which there is no memory as a whole: a little of it at a time, for one request alone. */
+/** Serves content that does not fit into memory as a whole: through a ring, for a single request. */
 import { giveUpShared } from '../bytes/shared-bytes.ts';
 import type { BufferCache } from './buffer-cache.ts';
 import type { HeldBytes, Unloaded } from './buffer-cache-types.ts';
 import { type FileSupply, RING_BYTES } from './file-supply.ts';
 
-/** Whether memory is all that something lacked. */
+/** Returns true when the answer failed only for lack of memory. */
 export function lacksMemory(answer: HeldBytes | Unloaded): boolean {
   return (
     (answer.kind === 'busy' && answer.isShortOfMemory === true) ||
@@ -13,9 +13,9 @@ export function lacksMemory(answer: HeldBytes | Unloaded): boolean {
 }
 
 /**
- * A ring in memory that counts for the cache's limit.
+ * Reserves a ring in memory, which counts toward the cache's limit.
  *
- * @param open begins to read into RING_BYTES of memory.
+ * @param open starts reading into RING_BYTES of memory.
  */
 export async function holdRing(
   cache: BufferCache,

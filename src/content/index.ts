@@ -1,4 +1,4 @@
-/** Names to bytes: sources, and the cache behind them. */
+/** Sources that turn names into bytes, and the cache behind them. */
 export * from './buffer-cache.ts';
 export type * from './buffer-cache-types.ts';
 export * from './directory.ts';

@@ -1,6 +1,6 @@
 /**
- * A source of names that are given in memory: for embedding, and for simulations. Does no IO and waits for nothing,
- * so on virtual time an answer costs no time.
+ * A source of names and bytes in memory, for embedding and simulations. Does no IO and never waits, so on virtual time
+ * an answer takes no time.
  */
 import { type SharedHandle, shareBytes } from '../bytes/shared-bytes.ts';
 import { textPath } from './name.ts';
@@ -9,7 +9,8 @@ import type { Answer, BootRequest, Source } from './types.ts';
 
 export class MemorySource implements Source {
   readonly #files: ReadonlyMap<string, Uint8Array>;
-  // By array, not by name: a replaced array is new content, and a removed one takes its copies along.
+  // Keyed by array, not by name: a replaced array is new content, and the copies of a removed one are collected with
+  // it.
   readonly #copies = {
     octet: new WeakMap<Uint8Array, SharedHandle>(),
     netascii: new WeakMap<Uint8Array, SharedHandle>(),
@@ -17,7 +18,7 @@ export class MemorySource implements Source {
 
   /**
    * @param files clean names (`boot/grub.cfg`) to bytes. Names may be added, replaced and removed at any time; the
-   *   bytes themselves are copied when first asked for and must not change.
+   *   bytes are copied on the first request and must not change.
    */
   constructor(files: ReadonlyMap<string, Uint8Array>) {
     this.#files = files;

@@ -1,29 +1,30 @@
 /**
- * Names from the wire, and the relative paths that they may stand for. A name is bytes: one character per byte (latin1)
- * here and in every path made from it. No path leaves the folder that it is joined to. Text alone: knows no file
- * system, so symbolic links are the business of whoever opens the path.
+ * Names from requests, and the relative paths that they may stand for. A name is bytes: one character per byte
+ * (latin1), here and in every path made from it. No path leaves the folder that it is joined to. Works on text alone
+ * and knows no file system: symbolic links are checked by the code that opens the path.
  *
- * Firmware spells names in many ways and sends memory behind them, while files may be called anything. So a name has
- * several readings, which are looked up one after another: first the bytes as they are, then what the client meant.
+ * Firmware spells names in many ways and sends memory contents after them, while file names may be any bytes. So a name
+ * has several readings, which are looked up one after another: first the bytes as they are, then what the client
+ * probably meant.
  */
 import { isUtf8 } from 'node:buffer';
 import type { Denied, Missing, Source } from './types.ts';
 
-/** A to Z alone are folded, in names of files as in what routes compare: a text keeps its length. */
+/** Folds A to Z alone, in file names and in what routes compare, so that a text keeps its length. */
 export { asciiLowerCase as foldCase } from '../protocol/request.ts';
 
-/** Why a name from the wire can't be a path. */
+/** Why a name from a request can't be a path. */
 export type NameProblem = Missing | Denied;
 
-/** No file system we know of has longer ones (NAME_MAX). */
+/** Longest path component of all known file systems (NAME_MAX). */
 const MAX_COMPONENT_BYTES = 255;
 
 const MISSING: Missing = { kind: 'missing' };
 const LEAVES: Denied = { kind: 'denied', reason: "the name leads out of the root by '..'" };
 
-/** Names that are paths already, or would be without the slash in front: most are, and no part of them needs a look. */
+/** Names that are paths already, apart from a leading slash: most names are, and need no parsing. */
 const PLAIN = /^\/?(?:[A-Za-z0-9_-][A-Za-z0-9_.-]*\/)*[A-Za-z0-9_-][A-Za-z0-9_.-]*$/;
-/** Where servers usually have their files: what a client was told for another server is to work here. */
+/** Usual folders of TFTP servers: a path configured for another server should work here. */
 const USUAL_FOLDERS = ['/tftpboot', '/srv/tftp', '/var/lib/tftpboot'];
 const NONE: readonly string[] = [];
 
@@ -31,7 +32,7 @@ const DRIVE = /^[A-Za-z]:/;
 const SLASH = /\//;
 const ANY_SLASH = /[/\\]/;
 
-/** Where the first control byte is, or -1. */
+/** Returns the position of the first control byte, or -1. */
 function controlAt(name: string): number {
   for (let at = 0; at < name.length; at++) {
     const code = name.charCodeAt(at);
@@ -40,18 +41,18 @@ function controlAt(name: string): number {
   return -1;
 }
 
-/** The UTF-8 of a text as one character per byte. */
+/** Encodes a text as UTF-8, one character per byte. */
 export function asBytes(text: string): string {
   return Buffer.from(text, 'utf8').toString('latin1');
 }
 
-/** Bytes, one character each, as text to read: in UTF-8, or else in Latin-1. */
+/** Decodes bytes, one character each, for people: as UTF-8, otherwise as Latin-1. */
 export function asText(bytes: string): string {
   const buffer = Buffer.from(bytes, 'latin1');
   return isUtf8(buffer) ? buffer.toString('utf8') : bytes;
 }
 
-/** Resolves `..`, and drops what is empty or `.`. Never throws. */
+/** Resolves `..` and drops empty parts and `.`. Never throws. */
 function pathOf(name: string, separator: RegExp): string | NameProblem {
   if (name.length <= MAX_COMPONENT_BYTES && PLAIN.test(name)) return name.startsWith('/') ? name.slice(1) : name;
   const parts: string[] = [];
@@ -66,13 +67,13 @@ function pathOf(name: string, separator: RegExp): string | NameProblem {
   return parts.length === 0 || parts.some(({ length }) => length > MAX_COMPONENT_BYTES) ? MISSING : parts.join('/');
 }
 
-/** How many of the bytes are UTF-8, from the first on. */
+/** Returns how many of the leading bytes are valid UTF-8. */
 function utf8Length(name: string): number {
   const bytes = Buffer.from(name, 'latin1');
   if (isUtf8(bytes)) return bytes.length;
   let at = 0;
   for (const character of bytes.toString('utf8')) {
-    // Bytes that are no UTF-8 are decoded as this character; the name may also contain the character itself.
+    // Invalid bytes are decoded as this character, but the name may also contain the character itself.
     if (character === '\uFFFD' && name.slice(at, at + 3) !== '\xef\xbf\xbd') break;
     at += Buffer.byteLength(character);
   }
@@ -80,41 +81,39 @@ function utf8Length(name: string): number {
 }
 
 /**
- * Where the memory begins that some ROMs send behind a name: at the first byte that is a control byte
- * or no UTF-8.
+ * Returns where the memory contents begin that some ROMs send after a name: at the first control byte or invalid UTF-8.
  */
 function endOfName(name: string): number {
   const control = controlAt(name);
   return utf8Length(control < 0 ? name : name.slice(0, control));
 }
 
-/** Without a drive letter and what follows the name, and with `/` for `\`. */
+/** Cleans a name: removes a drive letter and what follows the name, and replaces `\` by `/`. */
 function cleanPath(name: string): string | NameProblem {
   return pathOf(name.slice(0, endOfName(name)).replace(DRIVE, ''), ANY_SLASH);
 }
 
 /**
- * The path of one reading, its bytes as they are: `boot/./x/../y` gives `boot/y`.
+ * Returns the path of one reading, with its bytes as they are: `boot/./x/../y` gives `boot/y`.
  *
- * @returns a path: not empty, not absolute, without `.`, `..` and empty parts. Or why there is none: `denied` for what
- *   leads out of the root, `missing` for what no file can be called. Never throws.
+ * @returns a relative path, not empty, without `.`, `..` and empty parts; or why there is none: `denied` when it leads
+ *   out of the root, `missing` when no file can have the name. Never throws.
  */
 export function exactPath(filename: string): string | NameProblem {
-  // No request has a NUL in its name, but other callers may.
+  // Requests have no NUL in a name, but other callers may.
   return filename.includes('\0') ? MISSING : pathOf(filename, SLASH);
 }
 
 /**
- * As exactPath, for a name that was put together from captures: a `..` in it, under either slash, is denied wherever it
- * leads.
+ * Like exactPath(), for a name assembled from captures: a `..` part, with either slash, is denied wherever it leads.
  */
 export function filledPath(filename: string): string | NameProblem {
   return filename.split(ANY_SLASH).includes('..') ? LEAVES : exactPath(filename);
 }
 
 /**
- * As exactPath, as text. A name that is not clean is `missing`: one that is no UTF-8, or has a drive letter, backslashes
- * or control bytes in it. For sources whose names are texts: what else the client may have meant is another reading.
+ * Like exactPath(), but returns text; for sources whose names are text. A name that is not clean is `missing`: one that
+ * is not UTF-8, or has a drive letter, backslashes or control bytes. Other interpretations of it are other readings.
  */
 export function textPath(filename: string): string | NameProblem {
   const isClean = !DRIVE.test(filename) && !filename.includes('\\') && controlAt(filename) < 0;
@@ -124,10 +123,10 @@ export function textPath(filename: string): string | NameProblem {
 }
 
 /**
- * What a name most likely means, as text: `\Boot//BCD` and `C:/Boot/./BCD` both give `Boot/BCD`, and what some ROMs send
- * behind a name is gone. Nothing is percent-decoded.
+ * Returns as text what a name most likely means: `\Boot//BCD` and `C:/Boot/./BCD` both give `Boot/BCD`, and memory
+ * contents that some ROMs send after a name are removed. Nothing is percent-decoded.
  *
- * @returns as exactPath.
+ * @returns see exactPath().
  */
 export function cleanName(filename: string): string | NameProblem {
   const path = cleanPath(filename);
@@ -135,14 +134,14 @@ export function cleanName(filename: string): string | NameProblem {
 }
 
 /**
- * The readings of a name from the wire, in the order in which they are looked up; each is a path as exactPath gives it:
+ * Returns the readings of a name from a request in lookup order, each a path as from exactPath():
  *
- * 1. its bytes as they are: files may be called anything;
- * 2. what cleanName makes of it;
- * 3. the same without its last character, where a control byte follows. What some ROMs send behind a name is the next
- *    option of a DHCP reply: its code, which may be printable, and its length.
+ * 1. the bytes as they are, because file names may be any bytes;
+ * 2. the result of cleanName();
+ * 3. the same without its last character, when a control byte follows. Some ROMs send the next option of a DHCP reply
+ *    after a name: its code, which may be printable, and its length.
  *
- * @returns one to three readings that differ, or why there is none: see exactPath. Never throws.
+ * @returns one to three distinct readings, or why there is none: see exactPath(). Never throws.
  */
 export function readingsOf(filename: string): readonly string[] | NameProblem {
   if (filename.length <= MAX_COMPONENT_BYTES && PLAIN.test(filename)) {
@@ -150,7 +149,7 @@ export function readingsOf(filename: string): readonly string[] | NameProblem {
   }
   const exact = exactPath(filename);
   const clean = cleanPath(filename);
-  // The bytes that follow the name must not lead out of the root either.
+  // The bytes after the name must not lead out of the root either.
   for (const path of [exact, clean, pathOf(filename.replace(DRIVE, ''), ANY_SLASH)]) {
     if (typeof path === 'object' && path.kind === 'denied') return path;
   }
@@ -161,19 +160,24 @@ export function readingsOf(filename: string): readonly string[] | NameProblem {
   return paths.length === 0 ? MISSING : [...new Set(paths)];
 }
 
-/** Cuts the path of a folder from a reading. @param folder an absolute path. @returns undefined when the reading does not begin with it. */
+/**
+ * Removes a folder's path from the start of a reading.
+ *
+ * @param folder absolute path.
+ * @returns undefined when the reading does not begin with it.
+ */
 function restBehind(reading: string, folder: string): string | undefined {
   const length = folder.length - 1;
-  // Most names end here, and nothing is allocated for them.
+  // Most names fail here, without an allocation.
   if (length < 1 || reading[length] !== '/' || !folder.endsWith(reading.slice(0, length))) return undefined;
   return reading.slice(length + 1);
 }
 
 /**
- * More readings, for when none of these leads to anything: clients may name a file by its place on a server. What is
- * left behind the path of a folder that is served, or of one that servers usually have, is a name like any other.
+ * Returns further readings, for when none of the given ones leads to anything: clients may name a file by its path on a
+ * server. The rest after the path of a served folder, or of a usual TFTP folder, is a name like any other.
  *
- * @param readings as readingsOf gives them.
+ * @param readings result of readingsOf().
  */
 export function readingsBehind(
   readings: readonly string[],
@@ -184,7 +188,7 @@ export function readingsBehind(
   return withRests(more, readings, USUAL_FOLDERS);
 }
 
-/** Adds what is left of the readings behind the folders. Allocates nothing where nothing is. */
+/** Adds the rests of the readings after the folders. Allocates nothing when there are none. */
 function withRests(
   before: readonly string[],
   readings: readonly string[],

@@ -1,7 +1,7 @@
 /**
- * A source of files below a root that may be away: not there yet, not mounted, not to be read. What it has not found is
- * certain only while the root can be read; else the client gets no answer and asks again, where ERROR 1 would send it to
- * its disk. Knows the root and no names.
+ * Wraps a source of files below a root that may be away: missing, not mounted or unreadable. While the root can't be
+ * read, a missing file is not certain: the client then gets no answer and asks again, where ERROR 1 would make it boot
+ * from its disk. Knows the root and no names.
  */
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
@@ -9,27 +9,27 @@ import { systemCode } from './system-failure.ts';
 import type { Answer, BootRequest, Source } from './types.ts';
 import { whenReady } from './when-ready.ts';
 
-/** How long it counts as readable after a look, as long as what was found under a name holds. */
+/** How long a successful check of the root holds; as long as a lookup of a name. */
 const LOOK_AGAIN_MS = 1000;
 
 type Told = (message: string, detail: Readonly<Record<string, unknown>>) => void;
 
 export interface ReadableRootOptions {
   readonly root: string;
-  /** The files below it. */
+  /** The source of the files below the root. */
   readonly source: Source;
-  /** Milliseconds since some moment; never steps back. */
+  /** Monotonic time in milliseconds, from an arbitrary origin. */
   readonly clock: () => number;
-  /** Told once when the root is found to be away, and once more after it was back. */
+  /** Called once when the root is found to be away, and again only after it was back. */
   readonly onWarning: Told;
-  /** Told once when it can be read after that. */
+  /** Called once when it can be read again. */
   readonly onBack: Told;
 }
 
 export class ReadableRoot implements Source {
   readonly #options: ReadableRootOptions;
   #looking: Promise<string | undefined> | undefined;
-  /** Whether somebody has been told that it is away, and not yet that it is back. */
+  /** True while it has been reported as away, and not yet as back. */
   #isToldAway = false;
   #away: string | undefined = 'the root has not been looked at yet';
   #readableAt = Number.NEGATIVE_INFINITY;
@@ -55,7 +55,7 @@ export class ReadableRoot implements Source {
     return this.#away;
   }
 
-  /** Looks whether the root can be read; one look at a time. @returns undefined, or the reason why it can't. */
+  /** Checks that the root can be read; one check at a time. @returns undefined when it can, otherwise the reason. */
   look(): Promise<string | undefined> {
     this.#looking ??= this.#lookNow().finally(() => {
       this.#looking = undefined;

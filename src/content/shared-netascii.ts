@@ -1,12 +1,12 @@
-/** Whole files to netascii, in shared memory. Knows no files. */
+/** Converts whole files to netascii, in shared memory. Knows no files. */
 import { allocateShared, type SharedHandle } from '../bytes/shared-bytes.ts';
 import { NetasciiEncoder, netasciiLength } from '../protocol/netascii.ts';
 
 /**
- * Converts `bytes` (local text, lines end with LF). Takes a few milliseconds per MiB without a pause: callers bound
+ * Converts `bytes` (local text with LF line ends) in one go. Takes a few milliseconds per MiB, so callers must bound
  * the size.
  *
- * @throws RangeError when the memory is not to be had.
+ * @throws RangeError when there is not enough memory.
  */
 export function shareNetascii(bytes: Uint8Array): SharedHandle {
   const shared = allocateShared(netasciiLength(bytes));

@@ -1,4 +1,4 @@
-/** What a failed system call means for who asked for the file. Knows error codes, not what was being done. */
+/** Maps a failed system call to the answer for the request. Knows error codes, not what was being done. */
 import type { Busy, Denied, Missing } from './types.ts';
 
 type SystemError = Error & { readonly code: string };
@@ -7,15 +7,16 @@ function isSystemError(error: unknown): error is SystemError {
   return error instanceof Error && 'syscall' in error && 'code' in error && typeof error.code === 'string';
 }
 
-/** The code of a system error; undefined for anything else. */
+/** Returns the code of a system error; undefined for any other error. */
 export function systemCode(error: unknown): string | undefined {
   return isSystemError(error) ? error.code : undefined;
 }
 
 /**
- * No such file: missing. Not for us: denied. Everything else (disk errors, no descriptors left) may pass: busy.
+ * Returns `missing` when there is no such file, `denied` when access is refused, and `busy` for everything else (disk
+ * errors, no descriptors left), which may pass.
  *
- * @throws the error itself when it is no system error: then the fault is ours.
+ * @throws the error itself when it is not a system error: it is a bug.
  */
 export function answerToFailure(error: unknown): Missing | Denied | Busy {
   if (!isSystemError(error)) throw error;

@@ -1,115 +1,121 @@
 /**
- * The seam between names and bytes. A source answers for names; the server asks its sources in turn. Sources know
- * no packets, sockets or transfers.
+ * Interface between names and bytes. A source answers for names; the server asks its sources in turn. Sources know no
+ * packets, sockets or transfers.
  */
 import type { SharedHandle } from '../bytes/shared-bytes.ts';
 
 export interface BootRequest {
   /**
-   * One character per byte, unchecked: the name as it came from the wire, or one reading of it (see readingsOf). The
-   * server asks for each reading in turn until it is something else than missing.
+   * Name from the request or one reading of it (see readingsOf): unchecked, one character per byte. The server asks for
+   * each reading in turn until one is not missing.
    */
   readonly filename: string;
-  /** Netascii wants the bytes converted; the conversion is content of its own. */
+  /** Transfer mode. Netascii needs the bytes converted; the converted bytes are content of their own. */
   readonly mode: 'octet' | 'netascii';
-  /** Who asks, and which of our addresses was asked: textual addresses without port or brackets. */
+  /** The client's address and the server's address that was asked: text without port or brackets. */
   readonly client: string;
   readonly local: string;
-  /** How long the transfer may stand still, in milliseconds, where a source has said so. */
+  /** How long the transfer may make no progress, in milliseconds; set when a source has said so. */
   readonly patienceMs?: number;
 }
 
-/** What a content is: a text made for its node, a file of a boot set, or a file as any other. Labels of metrics. */
+/**
+ * Origins of a content: a text rendered for its node, a file of a boot set, or any other file. Also the labels of
+ * metrics.
+ */
 export const ORIGINS = ['rendered', 'bootSet', 'file'] as const;
 export type Origin = (typeof ORIGINS)[number];
 
-/** A version of a boot set: its channel, and the number that it has there. */
+/** A version of a boot set: its channel, and its number in that channel. */
 export interface SetVersion {
   readonly channel: string;
   readonly version: number;
 }
 
-/** Why the rest of a content does not come: its file was changed meanwhile, or can't be read. */
+/** Why the rest of a content does not arrive: its file was changed meanwhile, or can't be read. */
 export type SupplyFailure = 'changed' | 'unreadable';
 
-/** What is still being read of a content. Lives in the main thread. */
+/** A content that is still being read. Lives in the main thread. */
 export interface Supply {
-  /** Bytes that have come, from the first on: they are there, and will not change. */
+  /** Number of bytes that have arrived, from the first on. They are readable and will not change. */
   readonly arrived: number;
-  /** Whether all of them have. */
+  /** True when all bytes have arrived. */
   readonly isWhole: boolean;
-  /** Bytes in all; before `isWhole` at most so many, where they are converted. */
+  /** Size in bytes; before `isWhole` an upper bound when the bytes are converted. */
   readonly size: number;
-  /** Set when no more comes. What has come is not to be completed with other bytes. */
+  /** Set when no more bytes will arrive. The content must not be completed with other bytes. */
   readonly failure: SupplyFailure | undefined;
-  /** How the content goes round in its memory: byte `n` lies at `n % ringBytes`. 0: every byte has its place. */
+  /** Size of the ring in bytes: byte `n` of the content lies at `n % ringBytes`. 0 when all bytes stay in memory. */
   readonly ringBytes: number;
-  /** Largest window, in bytes, that may wait for its ACK. */
+  /** Largest window in bytes that may await its ACK. */
   readonly maxWindowBytes: number;
-  /** Call once, before anything is sent, with the bytes of a block: no block lies across the end of a ring. */
+  /** Sets the block size. Call once, before anything is sent: no block then crosses the end of a ring. */
   cut(blksize: number): void;
-  /** Somebody has acknowledged so many bytes. Until the first call no more than the beginning is read. */
+  /** Reports the number of acknowledged bytes. Until the first call only the beginning is read. */
   acknowledge(bytes: number): void;
-  /** Calls `tell` whenever something of this has changed. @returns a function that ends it. */
+  /** Calls `tell` whenever the supply has changed. @returns a function that ends this. */
   watch(tell: () => void): () => void;
 }
 
-/** Bytes that do not change until they are released, whatever happens to the file they came from. */
+/** Bytes that do not change until they are released, whatever happens to their file. */
 export interface Content {
   readonly kind: 'content';
   readonly handle: SharedHandle;
-  /** Set where the bytes are still being read: then no more than have arrived may be read. */
+  /** Set while the bytes are still being read; only bytes that have arrived may be read then. */
   readonly supply?: Supply | undefined;
-  /** What to call it in logs: the name after cleaning, relative to the source. */
+  /** Name for logs: the cleaned name, relative to the source. */
   readonly label: string;
-  /** Default `file`. */
+  /** Default: `file`. */
   readonly origin?: Origin;
-  /** Of a boot set's file: the version it is of. */
+  /** Version of the boot set that the file belongs to. */
   readonly set?: SetVersion;
-  /** How long its transfer may stand still, in milliseconds. Default: as the server's limits say. */
+  /** How long the transfer may make no progress, in milliseconds. Default: the server's limit. */
   readonly patienceMs?: number;
   /**
-   * Call once, when no reader is left. Calling it again does nothing.
+   * Releases the bytes. Call once, when they have no reader left; further calls do nothing.
    *
-   * @param isAnswered whether the client has acknowledged it: only then the request was certainly that address's own.
+   * @param isAnswered true when the client has acknowledged any of it: only that proves the request's address.
    */
   release(isAnswered?: boolean): void;
 }
 
-/** There is no such file (ERROR 1). */
+/** The file does not exist (ERROR 1). */
 export interface Missing {
   readonly kind: 'missing';
 }
 
-/** The name leads out of the root, or the file can't be served (ERROR 2, or 0 for `too-large`). */
+/** The name leads out of the root, or the file can't be served (ERROR 2, or ERROR 0 when `tooLarge` is set). */
 export interface Denied {
   readonly kind: 'denied';
-  /** For our log; never sent to a peer. */
+  /** Reason for the log; never sent to a peer. */
   readonly reason: string;
   readonly tooLarge?: boolean;
-  /** Set where no file is at fault: a route refuses such names, or could not make its answer. */
+  /** Set when no file is at fault: a route refuses the name, or its answer could not be made. */
   readonly by?: 'route' | 'render';
 }
 
-/** Could not be read just now (disk error, file being written): stay silent, the client asks again. */
+/**
+ * The file can't be read at the moment (disk error, file being written): the request stays unanswered, and the client
+ * asks again.
+ */
 export interface Busy {
   readonly kind: 'busy';
   readonly reason: string;
-  /** Whether others must give memory back first. */
+  /** True when memory must be freed first. */
   readonly isShortOfMemory?: boolean;
 }
 
-/** This source has nothing to do with such names: ask the next. */
+/** The source is not responsible for the name: the next source is asked. */
 export interface NotMine {
   readonly kind: 'notMine';
 }
 
-/** As notMine, but the sources behind are asked for another name. */
+/** Like NotMine, but the next sources are asked for another name. */
 export interface Renamed {
   readonly kind: 'renamed';
-  /** Like that of a request: one character per byte. */
+  /** New name, one character per byte as in a request. */
   readonly filename: string;
-  /** For the content that is found under the new name, as there. */
+  /** Patience for the content found under the new name; see Content.patienceMs. */
   readonly patienceMs?: number;
 }
 
@@ -117,10 +123,13 @@ export type Answer = Content | Missing | Denied | Busy | NotMine | Renamed;
 
 export interface Source {
   /**
-   * Absolute paths of the folder that is served, one character per byte. A name that begins with one of them, and that no
-   * source has, is looked up without it.
+   * Absolute paths of the served folder, one character per byte. A name that begins with one of them, and that no
+   * source has, is looked up again without it.
    */
   readonly paths?: readonly string[];
-  /** An answer that needs no waiting is given at once: in a storm, each promise costs as much as the look-up. */
+  /**
+   * Answers a request. An answer that needs no waiting is returned directly: in a storm, a promise costs as much as the
+   * lookup.
+   */
   open(request: BootRequest): Answer | Promise<Answer>;
 }

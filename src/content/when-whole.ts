@@ -1,7 +1,7 @@
-/** Waiting for a content of which all is wanted before anything is done with it. */
+/** Waits until all bytes of a content have arrived. */
 import type { Supply } from './types.ts';
 
-/** Resolves with true when all of it has come, with false when it won't. A ring is never whole. */
+/** Resolves with true once all bytes have arrived, with false when they never will. A ring is never whole. */
 export function whenWhole(supply: Supply | undefined): Promise<boolean> {
   if (supply === undefined) return Promise.resolve(true);
   return new Promise((resolve) => {

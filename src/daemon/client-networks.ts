@@ -1,10 +1,13 @@
-/** Settings by client network: who may ask, and how large a block may be. Tells also whether the whole Internet could ask. */
+/**
+ * Settings by client network: which addresses may send requests, and their largest block. Also tells whether the server
+ * is exposed to the Internet.
+ */
 import { NetworkList } from '../boot-set/node/network-list.ts';
 import type { BlksizeRule } from '../config/blksize-rules.ts';
 import type { Address } from '../engine/types.ts';
 import { localAddresses } from '../server/addresses.ts';
 
-/** Addresses that no router of the Internet leads to (RFC 1918, 3849, 3927, 4193, 4291, 5737, 6598). */
+/** Addresses that the Internet does not route (RFC 1918, 3849, 3927, 4193, 4291, 5737, 6598). */
 const PRIVATE = new NetworkList([
   '10.0.0.0/8',
   '100.64.0.0/10',
@@ -26,16 +29,20 @@ const WILDCARDS: ReadonlyMap<string, 4 | 6> = new Map([
   ['::', 6],
 ]);
 
-/** @param networks empty: everybody may. */
+/** @param networks networks whose addresses may send requests; empty allows all. */
 export function mayAsk(networks: readonly string[]): (address: string) => boolean {
   const list = new NetworkList(networks);
   return networks.length === 0 ? () => true : (address) => list.has(address);
 }
 
-/** The blksize of the smallest network that has an address, in bytes; of a network that is named twice, the last one. */
+/**
+ * Returns a lookup of the blksize in bytes of the smallest network that contains an address. For a network named twice,
+ * the last rule counts.
+ */
 export function maxBlksizeOf(rules: readonly BlksizeRule[]): (address: string) => number | undefined {
   const byNetwork = new Map(rules.map(({ network, blksize }) => [network, blksize]));
-  // To look an address up in a list costs microseconds, however long the list: networks that can share one do.
+  // One lookup in a list costs microseconds however long it is, so networks share a list where their length and blksize
+  // are equal.
   const lists = new Map<string, { length: number; blksize: number; networks: string[] }>();
   for (const [network, blksize] of byNetwork) {
     if (network === undefined) continue;
@@ -51,12 +58,12 @@ export function maxBlksizeOf(rules: readonly BlksizeRule[]): (address: string) =
   return (address) => smallestFirst.find(({ list }) => list.has(address))?.blksize;
 }
 
-/** In bits. Of one address: longer than any network of its family. */
+/** Returns the prefix length in bits; for a single address 128, more than any network of its family. */
 function prefixLength(network: string): number {
   return Number(network.split('/')[1] ?? 128);
 }
 
-/** @returns the first address listened on that the Internet can reach, by its number. */
+/** @returns the first numeric address listened on that is reachable from the Internet. */
 export function publicAddress(listening: readonly Address[], present = localAddresses()): string | undefined {
   const asked = listening.flatMap(({ address }) => {
     const family = WILDCARDS.get(address);

@@ -1,28 +1,28 @@
 /**
- * Garbage collection of the store, now and then and when the disk gets full, each in a process of its own. Knows when,
- * and what came of it; what is needed and what is not, the collection finds out for itself.
+ * Schedules garbage collection of the store, at intervals and when the disk gets full, each run in a separate process.
+ * Knows times and results; the collection itself finds out what is needed.
  */
 import { statfs } from 'node:fs/promises';
 import type { VerbEnd } from '../admin/api.ts';
 
-/** How often the free space is looked at. */
+/** Interval between checks of the free space. */
 const CHECK_MS = 30_000;
-/** Less of the disk than this, and a collection comes before its time. */
+/** Percentage of free disk space below which a collection runs early. */
 const MIN_FREE_PERCENT = 10;
-/** Where a collection did not help, the next one for want of space waits so long. */
+/** Minimum time after any collection before one for lack of space: the last one may not have helped. */
 const PRESSURE_AGAIN_MS = 5 * 60_000;
 
 export interface CollectionScheduleOptions {
   readonly store: string;
-  /** Between two collections; 0: only when the disk gets full. */
+  /** Interval between collections in milliseconds; 0: only when the disk gets full. */
   readonly everyMs: number;
   readonly graceMs: number;
   readonly run: (verb: string, args: readonly string[]) => Promise<VerbEnd>;
   readonly onCollected: (result: Readonly<Record<string, unknown>>) => void;
   readonly onFailure: (reason: string) => void;
-  /** Share of the disk that is free, in percent. Default: the file system's word. */
+  /** Returns the percentage of the disk that is free. Default: as the file system reports. */
   readonly freePercent?: () => Promise<number>;
-  /** Milliseconds since some moment. */
+  /** Clock in milliseconds, with an arbitrary origin. */
   readonly now?: () => number;
 }
 
@@ -50,7 +50,7 @@ export class CollectionSchedule {
     this.#lastRunAt = this.#now();
   }
 
-  /** Begins to check; no timer keeps the process alive. */
+  /** Starts the checks. The timer does not keep the process alive. */
   start(): void {
     const { everyMs } = this.#options;
     const step = everyMs === 0 ? CHECK_MS : Math.min(CHECK_MS, everyMs);
@@ -65,7 +65,7 @@ export class CollectionSchedule {
     clearInterval(this.#timer);
   }
 
-  /** Collects if it is time, or if there is little room. One collection at a time. */
+  /** Collects when a collection is due, or when space is short. Runs one collection at a time. */
   async collectIfDue(): Promise<void> {
     if (this.#busy) return;
     const { everyMs } = this.#options;
@@ -108,7 +108,7 @@ export class CollectionSchedule {
   }
 }
 
-/** What `gc --json` prints, as far as it is counted. */
+/** Parses the output of `gc --json`, as far as it is counted. */
 function parseResult(text: string): { versions: string[]; bytes: number; blobs: number; waiting: number } | undefined {
   let result: unknown;
   try {

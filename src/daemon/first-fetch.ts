@@ -1,16 +1,19 @@
-/** A command for the person who has just started a server: fetch this, see that it works. Knows the root's files. */
+/**
+ * Suggests a command to whoever has just started a server: fetch this file and see that it works. Knows the root's
+ * files.
+ */
 import type { Dirent } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Address } from '../engine/types.ts';
 import { formatHost } from '../text/address-text.ts';
 
-/** A look around, not a search: directories read and names looked at, at most. */
+/** Caps on directories read, and on entries looked at in each: a quick look, not a search. */
 const MAX_DIRECTORIES = 32;
 const MAX_ENTRIES = 2000;
-/** Names that need no quoting in a shell or in a URI, and are not hidden. */
+/** Names that are not hidden and need no quoting in a shell or URI. */
 const PLAIN = /^[A-Za-z0-9_][A-Za-z0-9._-]*$/;
-/** What a person would try first. */
+/** Kernels, which a person would try first. */
 const KERNEL = /^(?:linux|vmlinuz|bzImage|kernel)/;
 
 async function list(directory: string): Promise<Dirent[]> {
@@ -25,7 +28,7 @@ async function list(directory: string): Promise<Dirent[]> {
   }
 }
 
-/** curl gives up on empty files (RFC 2349's tsize 0), so they are no example. */
+/** Returns true for a file with contents. curl fails on empty files (RFC 2349's tsize 0), so they are no example. */
 async function hasBytes(path: string): Promise<boolean> {
   try {
     const found = await stat(path);
@@ -35,7 +38,9 @@ async function hasBytes(path: string): Promise<boolean> {
   }
 }
 
-/** @returns the name, relative to `root`, of a regular file that is not empty: a kernel, if one is near the top. */
+/**
+ * @returns the name, relative to `root`, of a regular file that is not empty; a kernel, if there is one near the top.
+ */
 export async function exampleFile(root: string): Promise<string | undefined> {
   const waiting = [''];
   let first: string | undefined;
@@ -61,7 +66,7 @@ const STAND_INS: ReadonlyMap<string, string> = new Map([
   ['::', '::1'],
 ]);
 
-/** Where a person on this machine would reach the server: 127.0.0.1 if it can be had. */
+/** Returns the address by which a person on this machine reaches the server; 127.0.0.1 if possible. */
 function nearestAddress(addresses: readonly Address[]): Address | undefined {
   const reachable = addresses
     .map(({ address, port }) => ({ address: STAND_INS.get(address) ?? address, port }))
@@ -73,7 +78,7 @@ function nearestAddress(addresses: readonly Address[]): Address | undefined {
   );
 }
 
-/** @returns `Try: curl …`, or undefined when there is nothing to try. */
+/** @returns `Try: curl …`; undefined when there is nothing to try. */
 export async function firstFetch(addresses: readonly Address[], root: string): Promise<string | undefined> {
   const at = nearestAddress(addresses);
   const name = at === undefined ? undefined : await exampleFile(root);

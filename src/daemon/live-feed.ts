@@ -1,6 +1,6 @@
 /**
- * What a server run tells of itself while it runs: the live state, fed with what the server reports, and put together with
- * store, cache and inventory. Knows the parts by their seams; no HTTP.
+ * Builds the live state of a server run from the server's events, its store, cache and inventory. Knows the parts by
+ * their interfaces; no HTTP.
  */
 import type { NodeId } from '../boot-set/node/node-identity.ts';
 import type { BufferCache } from '../content/buffer-cache.ts';
@@ -14,7 +14,7 @@ import { parseNode } from '../config/node-argument.ts';
 import type { ServedContent } from './served-content.ts';
 import { UsageError } from '../config/usage-error.ts';
 
-/** Channels that are told of. */
+/** Cap on channels shown. */
 const MAX_CHANNELS = 100;
 
 export interface LiveFeedParts {
@@ -61,7 +61,7 @@ export function liveStateOf({ server, content, cache, version, workers }: LiveFe
   });
 }
 
-/** @returns the page's part of the admin address. */
+/** @returns the part of the admin API that the live page uses. */
 export function liveApiOf(state: LiveState, content: ServedContent): LiveApiOptions {
   return {
     state,

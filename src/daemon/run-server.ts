@@ -1,6 +1,6 @@
 /**
- * The life of a server process: what is started in which order, what a signal does, how it ends. Knows the parts by
- * their seams and never ends the process itself: worker threads must have closed their sockets before that.
+ * The life of a server process: what starts in which order, what a signal does, and how it ends. Knows the parts by
+ * their interfaces and never ends the process itself: worker threads must close their sockets first.
  */
 import { dirname } from 'node:path';
 import { BufferCache } from '../content/buffer-cache.ts';
@@ -9,7 +9,7 @@ import type { Address } from '../engine/types.ts';
 import type { Server, ServerOptions } from '../server/types.ts';
 import { formatAddress } from '../text/address-text.ts';
 import { escapeText, printableText } from '../text/escape.ts';
-import { errorCode, errorLine } from '../text/error-text.ts';
+import { errorLine } from '../text/error-text.ts';
 import { firstFetch } from './first-fetch.ts';
 import { NetworkList } from '../boot-set/node/network-list.ts';
 import { maxBlksizeOf, mayAsk, publicAddress } from './client-networks.ts';
@@ -23,37 +23,29 @@ import { LiveConfig, type Reloaded } from '../config/live-config.ts';
 import { ServedAdmin } from './served-admin.ts';
 import { ServedContent } from './served-content.ts';
 import type { ServiceManager } from './service-manager.ts';
+import { ADMIN_FAILED, adviceFor } from './start-advice.ts';
 import { isReadByAll } from '../config/api-token.ts';
 import type { Settings } from '../config/settings.ts';
 import { EXIT, type ExitCode } from '../config/usage-error.ts';
 
-const ADMIN = 'cannot start the admin address';
-
-/** A fault that comes again and again is told so often. */
+/** Cap on reports of unhandled errors. */
 const MAX_FAULTS_TOLD = 10;
 const NOT_STARTED: Reloaded = { result: 'failed', error: 'the server is starting', restart: [] };
 
 export interface RunOptions extends CommandContext {
   readonly settings: Settings;
-  /** The absolute path that they come from, if that can change; read() reads them anew. */
+  /**
+   * Absolute path of the config file, and a function that reads the settings again; unset when there is no config file.
+   */
   readonly config?: { readonly file: string; readonly read: () => Settings };
   readonly target: LogTarget;
-  /** Who has started us and wants to know how we fare. Throws where it can't be told. Default: nobody. */
+  /**
+   * Opens the connection to the service manager that has started the process. Throws when it can't be reached. Default:
+   * none.
+   */
   readonly manager?: () => ServiceManager | undefined;
-  /** How to start the server; tests have their own. */
+  /** Starts the server; tests pass their own. */
   readonly start?: (options: ServerOptions) => Promise<Server>;
-}
-
-/** @param what could not be started. */
-function adviceFor(what: string, error: unknown): string {
-  const code = errorCode(error);
-  if (code === 'EACCES') return ' (a port below 1024 needs root, or the capability CAP_NET_BIND_SERVICE)';
-  if (code === 'EADDRINUSE') {
-    return what === ADMIN
-      ? ' (is another server running? --admin ADDR:PORT takes another address, --no-admin none)'
-      : ' (is another server running?)';
-  }
-  return '';
 }
 
 class ServerRun {
@@ -149,15 +141,15 @@ class ServerRun {
     }
   }
 
-  /** @returns undefined, or what to end with. */
+  /** @returns the exit code when the start failed or was canceled; undefined on success. */
   async #start(): Promise<ExitCode | undefined> {
     const { settings, config, start = startServer } = this.#options;
     this.#warnOfToken();
-    // First: it tells what a server waits for.
+    // First, because it tells what the server waits for.
     try {
       if (settings.admin !== false) await this.#startAdmin(settings.admin);
     } catch (error) {
-      return this.#startFailed(ADMIN, error);
+      return this.#startFailed(ADMIN_FAILED, error);
     }
     try {
       if (!(await this.#content.open(this.#stopAsked.signal))) return EXIT.fine;
@@ -201,7 +193,7 @@ class ServerRun {
     });
   }
 
-  /** Why requests are not answered now; undefined: they are. Whoever reaches the admin address may read it: it names no path. */
+  /** Returns why requests are not answered now; undefined: they are. Anybody may read it, so it names no path. */
   #notReady(): string | undefined {
     if (this.#stopsAsked > 0) return 'the server is stopping';
     if (this.#server === undefined) return this.#content.unreadable ?? 'the server is starting';
@@ -251,7 +243,7 @@ class ServerRun {
 
   #serverOptions(): ServerOptions {
     const { settings } = this.#options;
-    // Who can't be asked need not listen.
+    // Without an admin address nobody can ask for the live state.
     const watched = this.#admin === undefined ? undefined : this.#state;
     const shared = new NetworkList(settings.sharedNetworks);
     return {
@@ -293,7 +285,7 @@ class ServerRun {
     this.#log.warning(message, detail);
   };
 
-  /** Who can read the token can change the store, and so what nodes run. */
+  /** Warns when other users can read the token: whoever has it can change the store, and so what nodes run. */
   #warnOfToken(): void {
     const { settings, config } = this.#options;
     const file = settings.apiTokenFile ?? config?.file;
@@ -301,7 +293,7 @@ class ServerRun {
     this.#onWarning('every user of this machine can read the API token', { file });
   }
 
-  /** Once: after that a metric counts. */
+  /** Warns once; afterwards only the metric counts. */
   #warnOfBudget(bytes: number): void {
     if (this.#toldOfBudget) return;
     this.#toldOfBudget = true;
@@ -325,7 +317,7 @@ class ServerRun {
     const { settings, stderr } = this.#options;
     this.#tellAddresses();
     if (settings.root === undefined || !(settings.hint ?? stderr.isTTY === true)) return;
-    // Beside the main line: looking for an example on a disk that hangs must not hold up a stop.
+    // Not awaited: the search for an example on a disk that hangs must not delay a stop.
     firstFetch(this.#server?.addresses ?? [], settings.root).then(
       (hint) => {
         if (hint !== undefined && this.#stopsAsked === 0) stderr.write(`${hint}\n`);
@@ -334,7 +326,7 @@ class ServerRun {
     );
   }
 
-  /** At the start, and when an address that was waited for is there. The log line says that requests are answered. */
+  /** Reports the addresses: at the start, and when one has appeared. The log line means that requests are answered. */
   #tellAddresses(): void {
     if (this.#stopsAsked > 0 || this.#server === undefined) return;
     const { settings, version } = this.#options;
@@ -367,7 +359,7 @@ class ServerRun {
     this.#askToStop('unhandled error');
   };
 
-  /** The first time: in order. Again: at once. */
+  /** Stops: the first request starts a graceful shutdown, the second aborts the running transfers. */
   #askToStop(reason: string): void {
     this.#stopsAsked++;
     if (this.#stopsAsked > 2) return;
@@ -379,7 +371,7 @@ class ServerRun {
     this.#manager?.stopping();
     this.#stopAsked.abort();
     this.#wake();
-    // Its failure is that of the first call, which #stop waits for.
+    // Its failure is the same as that of the first call, which #stop awaits.
     if (this.#stopsAsked > 1) this.#server?.stop(0).catch(() => {});
   }
 
@@ -400,7 +392,7 @@ class ServerRun {
   }
 }
 
-/** Serves until a signal or a fault comes. @returns the exit code; everything is closed by then. */
+/** Serves until a signal or a fault. @returns the exit code, once everything is closed. */
 export function runServer(options: RunOptions): Promise<ExitCode> {
   return new ServerRun(options).run();
 }

@@ -1,4 +1,4 @@
-/** `reveille serve` as the command line has it: from flags to a run with the process's streams. */
+/** `reveille serve` for the command line: from flags to a run with the process's streams. */
 import { resolve as absolute } from 'node:path';
 import { type Flags, resolveSettings } from '../config/resolve-settings.ts';
 import type { Settings } from '../config/settings.ts';
@@ -13,7 +13,7 @@ function hasColours(): boolean {
   return process.stdout.isTTY && process.env['NO_COLOR'] === undefined;
 }
 
-/** Serves until it is told to stop. @throws UsageError before anything was started. */
+/** Serves until it is told to stop. @throws UsageError before anything is started. */
 export function serve(flags: Flags, configFile: string | undefined, context: CommandContext): Promise<ExitCode> {
   const read = (): Settings => resolveSettings(flags, configFile);
   const settings = read();

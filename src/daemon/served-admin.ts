@@ -1,6 +1,6 @@
 /**
- * The admin address as a server has it: one that the machine does not have yet is waited for, as those for requests are,
- * and holds up no boot. Knows when to try; the rest is src/admin's.
+ * The admin address of a running server. Like listening addresses, it may not exist yet on the machine: it is then
+ * waited for, and delays no boot. Knows when to try again; src/admin does the rest.
  */
 import { type Admin, type AdminOptions, startAdmin } from '../admin/admin-server.ts';
 import type { Address } from '../engine/types.ts';
@@ -10,9 +10,9 @@ const TRY_AGAIN_MS = 5000;
 
 export interface ServedAdminOptions extends AdminOptions {
   readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
-  /** Told when an address that was waited for is there. */
+  /** Called when an address that was waited for has appeared. */
   readonly onListening: () => void;
-  /** For tests. Default: 5 s, in milliseconds. */
+  /** Interval between attempts in milliseconds, for tests. Default 5000. */
   readonly tryAgainMs?: number;
 }
 
@@ -27,7 +27,7 @@ export class ServedAdmin {
     this.#options = options;
   }
 
-  /** @throws Error with the system's code for an address that is there and can't be had. */
+  /** @throws Error with the system's code when the address exists but can't be used. */
   static async start(options: ServedAdminOptions): Promise<ServedAdmin> {
     const admin = new ServedAdmin(options);
     try {
@@ -43,7 +43,7 @@ export class ServedAdmin {
     return admin;
   }
 
-  /** With the real port; undefined: it is waited for. */
+  /** Address with its actual port; undefined while it is waited for. */
   get address(): Address | undefined {
     return this.#admin?.address;
   }

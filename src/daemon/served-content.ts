@@ -1,6 +1,6 @@
 /**
- * What a server serves: routes, boot sets, files, in this order, opened and closed together; and what any of it would
- * give to a node, to look at. Knows settings and the parts by their seams.
+ * Everything that a server serves: routes, boot sets and files, asked in this order, opened and closed together; and
+ * previews of what they would give to a node. Knows settings and the interfaces of the parts.
  */
 import type { VerbEnd } from '../admin/api.ts';
 import type { BufferCache } from '../content/buffer-cache.ts';
@@ -19,7 +19,7 @@ import { ServedStore } from './served-store.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Way } from '../preview/trace.ts';
 
-/** How often it is looked whether the root can be read, also while nobody asks. */
+/** Interval at which the root is checked, also while nobody asks. */
 const LOOK_AT_ROOT_MS = 5000;
 
 const NO_STORE_YET = 'the store has not been opened yet';
@@ -27,9 +27,12 @@ const NO_STORE_YET = 'the store has not been opened yet';
 type Told = (message: string, detail: Readonly<Record<string, unknown>>) => void;
 
 export interface ServedContentOptions {
-  /** As the server is started; of these, later ones change routes and inventory alone. */
+  /** Settings at the start; later ones change only routes and inventory. */
   readonly settings: Settings;
-  /** The folder that templates and handlers are relative to: that of the config file. undefined: there can't be any. */
+  /**
+   * Folder that templates and handlers are relative to, which is the config file's; undefined: the server has no
+   * routes.
+   */
   readonly base: string | undefined;
   readonly cache: BufferCache;
   readonly onWarning: Told;
@@ -56,7 +59,7 @@ export class ServedContent {
     return this.#store;
   }
 
-  /** Why nothing of what is served can be read, without paths; undefined: the store can, or the root could 5 s ago. */
+  /** Why nothing can be served, without paths; undefined: the store is open, or the root was readable 5 s ago. */
   get unreadable(): string | undefined {
     if (this.#store !== undefined) return undefined;
     return this.#options.settings.store === undefined ? this.#root?.away : NO_STORE_YET;
@@ -69,9 +72,11 @@ export class ServedContent {
   }
 
   /**
-   * Opens the store, if there is to be one; waits for the folder that it lies in.
+   * Opens the store, if one is configured; waits for its folder.
    *
-   * @param signal ends the waiting. @returns false: the waiting was ended. @throws Error in one line.
+   * @param signal ends the wait.
+   * @returns false when the wait was ended.
+   * @throws Error with a one-line message.
    */
   async open(signal: AbortSignal): Promise<boolean> {
     const { settings, cache, onWarning, onInfo } = this.#options;
@@ -88,12 +93,16 @@ export class ServedContent {
     return true;
   }
 
-  /** The sources in the order in which they are asked. Call once. @throws RenderConfigError */
+  /**
+   * Returns the sources in the order in which they are asked. Call once.
+   *
+   * @throws RenderConfigError when the routes are faulty.
+   */
   async sources(engine: Pick<Engine, 'mapFile' | 'allocateFile' | 'clock'>): Promise<readonly Source[]> {
     const { settings, base, onWarning } = this.#options;
     this.#engine = engine;
     this.#trustedRoots = new TrustedRoots({ folders: settings.trustedRoots, onWarning });
-    // Before files: boot sets see every request, and learn from names who asks.
+    // Boot sets come before files: they see every request, and learn from names who asks.
     const bootSets = this.#store?.serve(engine);
     const hasRoutes = base !== undefined || settings.inventory !== undefined;
     // Without a config file there is an inventory at most, and its path is absolute.
@@ -120,18 +129,18 @@ export class ServedContent {
     });
     const files = new ReadableRoot({ root, source, clock, onWarning, onBack: onInfo });
     this.#root = files;
-    // A disk that hangs must not hold up the start.
+    // Not awaited: a disk that hangs must not delay the start.
     void files.look();
     this.#looks = setInterval(() => void files.look(), LOOK_AT_ROOT_MS).unref();
     return files;
   }
 
-  /** All or nothing. @throws RenderConfigError */
+  /** Replaces all routes or, on an error, none. @throws RenderConfigError when the new routes are faulty. */
   async replaceRoutes(settings: Settings): Promise<void> {
     await this.routes.replace(renderConfig(settings, this.#options.base!));
   }
 
-  /** What a node would get. @throws Error before the server has started. */
+  /** Returns what a node would get. @throws Error before the server has started. */
   async preview(name: string, client: PreviewClient): Promise<Way> {
     const store = this.#store;
     const clock = this.#engine?.clock;
@@ -149,7 +158,7 @@ export class ServedContent {
     );
   }
 
-  /** After the last transfer. */
+  /** Closes routes and store. Call after the last transfer. */
   async close(): Promise<void> {
     clearInterval(this.#looks);
     await this.routes.close();

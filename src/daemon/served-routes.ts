@@ -1,6 +1,6 @@
 /**
- * The routes as a server has them: the first of its sources, exchanged as a whole when the config has changed. Loads the
- * template engine only where there are routes.
+ * The routes of a running server: the first of its sources, replaced as a whole when the config changes. Loads the
+ * route modules only when there are routes or an inventory.
  */
 import { createRequire } from 'node:module';
 import { oneByOne } from '../load/one-by-one.ts';
@@ -37,13 +37,13 @@ export class ServedRoutes implements Source {
     return this.#routes?.inventory;
   }
 
-  /** Call once, before the first request. @throws RenderConfigError */
+  /** Loads the routes. Call once, before the first request. @throws RenderConfigError when they are faulty. */
   async start(config: RenderConfig, surroundings: Surroundings): Promise<void> {
     this.#surroundings = surroundings;
     await this.replace(config);
   }
 
-  /** All or nothing: what throws leaves the former routes in place. Call again only when it has settled. */
+  /** Replaces all routes; on an error the former ones stay. Call again only after it has settled. */
   async replace(config: RenderConfig): Promise<void> {
     if (this.#routes === undefined && config.routes.length === 0 && config.inventory === undefined) return;
     const { bootSets, clock } = this.#surroundings!;
@@ -54,7 +54,7 @@ export class ServedRoutes implements Source {
     );
     const next = await loadRoutes(config, { bootSets, stageZero, clock, onWarning, onRender });
     if (this.#routes === undefined) this.#routes = next;
-    // It answers from now on. What is under way may take a while to end.
+    // The new routes answer from now on. Requests in progress may keep the old ones for a while.
     else void this.#routes.replace(next).catch((error: unknown) => onWarning('former routes did not end', { error }));
   }
 

@@ -1,6 +1,6 @@
 /**
- * The store as a server has it: opened, served, collected, and closed in this order. Knows settings and their parts; the
- * database is loaded only when there is a store.
+ * The store of a running server: opens, serves, collects and closes it. Knows settings and the parts of boot sets;
+ * loads the database only when there is a store.
  */
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
@@ -29,7 +29,7 @@ export interface ServedStoreOptions {
   readonly settings: Settings;
   readonly cache: BufferCache;
   readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
-  /** What rollouts select by. */
+  /** Returns a node's labels, which rollouts select by. */
   readonly labelsOf: LabelsOf;
   readonly onCollected: (result: Readonly<Record<string, unknown>>) => void;
 }
@@ -59,7 +59,7 @@ export class ServedStore {
   readonly #parts: Parts;
   readonly #unwritten: Unwritten | undefined;
 
-  /** @param unwritten how it is used where it can't be written to. */
+  /** @param unwritten replacement for store and pins when the store is on a read-only disk. */
   private constructor(options: ServedStoreOptions, store: Store, parts: Parts, unwritten?: Unwritten) {
     const { path, settings, onWarning, onCollected } = options;
     this.#options = options;
@@ -77,7 +77,11 @@ export class ServedStore {
     });
   }
 
-  /** @throws Error in one line for what is no store, or one that can't be opened. */
+  /**
+   * Opens the store.
+   *
+   * @throws Error with a one-line message when the path is not a store, or the store can't be opened.
+   */
   static async open(options: ServedStoreOptions): Promise<ServedStore> {
     const { settings, path } = options;
     const parts = await oneByOne(
@@ -94,7 +98,7 @@ export class ServedStore {
         });
         return new ServedStore(options, store, parts, parts.unwrittenStore(store));
       }
-      // Whoever collects goes by what this server promises its nodes.
+      // Collections by other processes must keep what this server promises its nodes.
       await store.setDefaults({ pinIdleMs: pinIdle, pinCapMs: pinCap, keepVersions });
       return new ServedStore(options, store, parts);
     } catch (error) {
@@ -103,7 +107,7 @@ export class ServedStore {
     }
   }
 
-  /** The source, and the beginning of collections. Call once. */
+  /** Returns the source and starts scheduled collections. Call once. */
   serve({ mapFile, allocateFile, clock }: Pick<Engine, 'mapFile' | 'allocateFile' | 'clock'>): BootSets {
     const { settings, cache } = this.#options;
     this.#source = new this.#parts.BootSets({
@@ -117,11 +121,15 @@ export class ServedStore {
     return this.#source;
   }
 
-  /** The answer that the source would give now; asking leaves no trace in it. @param client who is where, if that is known. */
+  /**
+   * Starts a rehearsal, which gives the answers that the source would give now and leaves no trace in it.
+   *
+   * @param client the node and its address, where known.
+   */
   rehearse(clock: Engine['clock'], client: RehearsalOptions['client']): Promise<Rehearsal> {
     return this.#parts.Rehearsal.begin({
       ...this.#sourceOptions(clock),
-      // What it keeps is its own: the server's cache knows nobody who only looks.
+      // A cache of its own, so that a preview changes nothing in the server's.
       cache: new BufferCache({ maxBytes: 0, limitBytes: this.#options.settings.memoryLimit }),
       known: this.#store.pins(),
       client,
@@ -153,7 +161,7 @@ export class ServedStore {
     };
   }
 
-  /** After the last transfer: what is left of pins is written. */
+  /** Closes everything and writes what is pending of pins. Call after the last transfer. */
   async close(): Promise<void> {
     this.#schedule.stop();
     this.verbs.close();

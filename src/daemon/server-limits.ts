@@ -1,4 +1,4 @@
-/** The limits of a server by its settings. */
+/** Converts settings to the limits of a server. */
 import type { Settings } from '../config/settings.ts';
 import { DEFAULT_LIMITS } from '../server/server.ts';
 import type { ServerLimits } from '../server/types.ts';

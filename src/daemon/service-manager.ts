@@ -1,6 +1,6 @@
 /**
- * What a service manager that has started us (systemd, Type=notify) is told: that requests are answered, that we are
- * stopping, and in between that the main loop goes round. Knows its protocol (sd_notify(3)); no server.
+ * Notifies the service manager that has started the process (systemd, Type=notify): that requests are answered, that
+ * the server is stopping, and in between that the main loop is alive. Knows the protocol (sd_notify(3)); no server.
  */
 import { openNotifySocket, type NotifySocket } from '../engine/notify-socket.ts';
 
@@ -11,17 +11,17 @@ export class ServiceManager {
   readonly #watchdogMs: number;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param watchdogMs silence after which we are taken for dead; 0: never. */
+  /** @param watchdogMs silence after which the manager takes the process for dead; 0 disables the watchdog. */
   constructor(socket: NotifySocket, watchdogMs: number) {
     this.#socket = socket;
     this.#watchdogMs = watchdogMs;
   }
 
-  /** Requests are answered from now on. @param status one line for people. */
+  /** Reports that requests are answered from now on. @param status one line for people. */
   ready(status: string): void {
     this.#socket.send(`READY=1\nSTATUS=${status.replaceAll('\n', ' ')}`);
     if (this.#watchdogMs === 0 || this.#timer !== undefined) return;
-    // A timer of the main loop: where that hangs, nothing is said.
+    // A timer of the main loop, so that a hung loop sends nothing.
     this.#timer = setInterval(() => this.#socket.send('WATCHDOG=1'), this.#watchdogMs / 2).unref();
   }
 
@@ -35,7 +35,7 @@ export class ServiceManager {
   }
 }
 
-/** By the environment that it gives. What it says is for us alone: processes that we start don't get it. */
+/** Reads the manager's environment variables, and removes them so that child processes do not inherit them. */
 export function serviceManagerOf(
   environment: Environment,
   open: (path: string) => NotifySocket = openNotifySocket,

@@ -1,4 +1,7 @@
-/** A store whose folder is away at the start: on a disk that is not mounted yet, say. Knows its path, and how long to wait. */
+/**
+ * Waits for a store whose folder is missing at the start, for example on a disk that is not mounted yet. Knows its path
+ * and the interval between checks.
+ */
 import { lstat, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -15,19 +18,22 @@ async function codeOf(look: Promise<unknown>): Promise<string | undefined> {
   }
 }
 
-/** @returns undefined where there is something, or nothing in a folder that is there: then a store can be made. */
+/**
+ * @returns undefined when the path exists, or can be created in an existing folder; otherwise the system's error code.
+ */
 async function awayBy(path: string): Promise<string | undefined> {
   const code = await codeOf(stat(path));
   if (code !== 'ENOENT') return code;
-  // A link that leads nowhere is no place for a new store.
+  // A dangling link is no place for a new store.
   return (await codeOf(lstat(path))) === 'ENOENT' ? await codeOf(stat(dirname(path))) : code;
 }
 
 /**
- * Waits until there is a store, or the folder that one can be made in.
+ * Waits until the store exists, or the folder that it can be created in.
  *
- * @param signal ends the waiting. @param tryAgainMs for tests; milliseconds between two looks.
- * @returns whether it is there; false: the waiting was ended.
+ * @param signal ends the wait.
+ * @param tryAgainMs interval between checks in milliseconds, for tests.
+ * @returns true when it exists; false when the wait was ended.
  */
 export async function storeArrives(
   path: string,
@@ -37,12 +43,12 @@ export async function storeArrives(
 ): Promise<boolean> {
   let isTold = false;
   for (;;) {
-    // oxlint-disable-next-line no-await-in-loop -- one look after the other.
+    // oxlint-disable-next-line no-await-in-loop -- one check after the other.
     const code = await awayBy(path);
     if (code === undefined) return true;
     if (!isTold) onWarning('the folder of the store can not be reached: waiting for it', { store: path, code });
     isTold = true;
-    // oxlint-disable-next-line no-await-in-loop -- one look after the other.
+    // oxlint-disable-next-line no-await-in-loop -- one check after the other.
     await delay(tryAgainMs, undefined, { signal }).catch(() => {});
     if (signal.aborted) return false;
   }

@@ -1,19 +1,19 @@
 /**
- * Runs a command on the store as a process of its own, so that what reads, hashes or deletes gigabytes does nothing to
- * the server's main thread, and one that fails takes nothing along. Knows processes; not what the commands do.
+ * Runs a command on the store in a separate process, so that reading, hashing or deleting gigabytes does not slow down
+ * the server's main thread, and a failure stays contained. Knows processes; not what the commands do.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { VerbEnd } from '../admin/api.ts';
 
-/** What a command may say; one that says more is ended. */
+/** Cap on a command's output; a command that exceeds it is ended. */
 const MAX_OUTPUT_BYTES = 16 * 1024 ** 2;
-/** Of what it has to complain about, the beginning is enough. */
+/** Cap on a command's error output: the beginning is enough. */
 const MAX_COMPLAINT_BYTES = 8192;
 
 export interface VerbRunnerOptions {
   readonly store: string;
-  /** The program. Default: the one that this is part of. */
+  /** Path of the program. Default: the one that this module belongs to. */
   readonly program?: string;
 }
 
@@ -26,7 +26,7 @@ export class VerbRunner {
     this.#options = options;
   }
 
-  /** Never rejects. @param args what follows the verb. */
+  /** Runs a command. Never rejects. @param args arguments after the verb. */
   run(verb: string, args: readonly string[]): Promise<VerbEnd> {
     const { store, program = fileURLToPath(new URL('../cli/main.js', import.meta.url)) } = this.#options;
     if (this.#closed) return Promise.resolve({ code: undefined, stdout: '', stderr: 'the server is stopping' });
@@ -56,7 +56,7 @@ export class VerbRunner {
     });
   }
 
-  /** Ends what runs: every verb leaves the store whole wherever it is stopped. */
+  /** Ends running commands: each of them leaves the store consistent wherever it is stopped. */
   close(): void {
     this.#closed = true;
     for (const child of this.#running) child.kill('SIGTERM');

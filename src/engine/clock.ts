@@ -1,12 +1,12 @@
 /**
- * The machine's clock in whole milliseconds since the process started, the same in every thread of it; wall-clock
- * steps do not move it. process.uptime() is common to all threads and slow, performance.now() starts anew in each
- * and is cheap: one is set by the other once.
+ * The machine's clock in whole milliseconds since the process started, the same in every thread; wall-clock steps do
+ * not move it. process.uptime() is common to all threads and slow, performance.now() starts at zero in each thread and
+ * is cheap: the first sets the second once.
  */
 import { performance } from 'node:perf_hooks';
 import type { Clock } from './types.ts';
 
-/** setTimeout takes at most 2^31 - 1 ms. */
+/** Longest delay of setTimeout, 2^31 - 1 ms. */
 const MAX_SLEEP_MS = 0x7fffffff;
 
 export class MonotonicClock implements Clock {
@@ -18,8 +18,8 @@ export class MonotonicClock implements Clock {
   }
 
   /**
-   * Stands still until release(): for a batch of packets, read at once and done with before a millisecond has passed.
-   * Reading the clock is a thirtieth of what a packet costs.
+   * Freezes the clock until release(), for a batch of packets that is done before a millisecond has passed. Reading the
+   * clock costs a thirtieth of what a packet does.
    */
   hold(): void {
     this.#held = this.now();
@@ -34,7 +34,7 @@ export class MonotonicClock implements Clock {
     const sleep = (): void => {
       timer = setTimeout(ring, Math.min(MAX_SLEEP_MS, Math.max(0, at - this.now())));
     };
-    // Node.js's timers count the whole milliseconds of another clock: now and then one rings a fraction too early.
+    // Node.js's timers count the whole milliseconds of another clock: now and then one fires a fraction too early.
     const ring = (): void => (this.now() < at ? sleep() : fn());
     sleep();
     return () => clearTimeout(timer);

@@ -1,7 +1,7 @@
 /**
- * Figures kept as packets go: cells in shared memory, one row per thread. Each row has one writer; readers may be a
- * few packets behind. Float64 cells count exactly to 2^53 and are written in one piece. A row holds what packets
- * count, then failed sends by errno, then how the thread fares, then what latencies.ts measures.
+ * Counters updated for each packet: cells in shared memory, one row per thread. Each row has one writer; readers may be
+ * a few packets behind. Float64 cells count exactly to 2^53 and are written atomically. A row holds the packet
+ * counters, then failed sends by errno, then the thread's vitals, then the histograms of latencies.ts.
  */
 import {
   LATENCIES,
@@ -30,7 +30,7 @@ export const PACKET_COUNTERS = [
 ] as const;
 export type PacketCounter = (typeof PACKET_COUNTERS)[number];
 
-/** The columns of a row. */
+/** Columns of the packet counters in a row. */
 export const COUNTER = {
   dataSent: 0,
   dataBytesSent: 1,
@@ -46,16 +46,16 @@ export const COUNTER = {
   dataReceived: 11,
 } as const satisfies Record<PacketCounter, number>;
 
-/** What a thread tells of itself: no sums. */
+/** A thread's vitals, which are not summed. */
 export const VITALS = ['transfers', 'cpuSeconds', 'eventLoopDelayMs'] as const;
 export type Vital = (typeof VITALS)[number];
 
-/** Where the others begin. */
+/** First columns of the other groups. */
 const SEND_ERRORS_AT = PACKET_COUNTERS.length;
 const VITALS_AT = SEND_ERRORS_AT + SEND_ERRNOS.length;
 const LATENCIES_AT = VITALS_AT + VITALS.length;
 const COLUMNS = LATENCIES_AT + LATENCIES.length * LATENCY_CELLS;
-/** Rows are a cache line apart, so that two threads never write to the same one. */
+/** Rows are padded to whole cache lines, so that two threads never write to the same one. */
 const LINE = 8;
 const ROW = Math.ceil(COLUMNS / LINE) * LINE;
 
@@ -67,7 +67,7 @@ export function counterRow(buffer: SharedArrayBuffer, row: number): Float64Array
   return new Float64Array(buffer, row * ROW * Float64Array.BYTES_PER_ELEMENT, ROW);
 }
 
-/** A row's column for failed sends. */
+/** Returns a row's column for failed sends. */
 export function sendErrorColumn(errno: SendErrno): number {
   return SEND_ERRORS_AT + SEND_ERRNOS.indexOf(errno);
 }
@@ -76,13 +76,13 @@ export function vitalColumn(vital: Vital): number {
   return VITALS_AT + VITALS.indexOf(vital);
 }
 
-/** A row's cells of one latency, to write to. */
+/** Returns a histogram over a row's cells of one latency, for writing. */
 export function latencyOf(row: Float64Array, latency: Latency): LatencyHistogram {
   const at = LATENCIES_AT + LATENCIES.indexOf(latency) * LATENCY_CELLS;
   return new LatencyHistogram(LATENCY_BOUNDS[latency], row.subarray(at, at + LATENCY_CELLS));
 }
 
-/** The sums over all rows. */
+/** Returns the sums over all rows. */
 export function sumCounters(buffer: SharedArrayBuffer): Record<PacketCounter, number> {
   return sumColumns(buffer, PACKET_COUNTERS, 0);
 }

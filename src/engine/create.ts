@@ -1,4 +1,4 @@
-/** Chooses an engine by name. */
+/** Creates an engine by name. */
 import { LinuxEngine } from './linux/engine.ts';
 import type { PortRange } from './linux/port-range.ts';
 import { checkLinuxEngine } from './linux/self-check.ts';
@@ -8,7 +8,7 @@ import type { Engine } from './types.ts';
 export type EngineKind = 'linux' | 'portable';
 
 export interface EngineOptions {
-  /** linux: the ports of transfers. Default: those that the system hands out. */
+  /** Linux engine: ports of transfers. Default: the system's ephemeral ports. */
   readonly dataPorts?: PortRange;
 }
 
@@ -23,14 +23,14 @@ export function createEngine(kind: EngineKind, options: EngineOptions = {}): Eng
 
 export interface EngineChoice {
   readonly kind: EngineKind;
-  /** Why `auto` did not take the fastest engine; undefined when it did. */
+  /** Why `auto` did not choose the fastest engine; undefined when it did. */
   readonly reason: string | undefined;
 }
 
 /**
- * What a configuration's engine stands for on this machine.
+ * Resolves a configured engine to the one used on this machine.
  *
- * @throws Error when `linux` is demanded and can't be had.
+ * @throws Error when `linux` is demanded and can't run.
  */
 export async function resolveEngine(wanted: 'auto' | EngineKind): Promise<EngineChoice> {
   if (wanted === 'portable') return { kind: 'portable', reason: undefined };

@@ -1,6 +1,6 @@
 /**
- * The packet loop: carries what arrives at links to sessions and what sessions decide to links, and wakes sessions
- * at their deadlines. One driver serves all transfers of a thread. Knows nothing of requests, files or pools.
+ * The packet loop: carries datagrams from links to sessions and the sessions' steps to links, and wakes sessions at
+ * their deadlines. One driver serves all transfers of a thread. Knows nothing of requests, files or pools.
  */
 import type { Job } from './job.ts';
 import type { LatencyHistogram } from './latencies.ts';
@@ -10,24 +10,24 @@ import { TimerWheel } from './timer-wheel.ts';
 import type { Engine, Link } from './types.ts';
 
 export interface DriverOptions {
-  /** Says whether supervisions have something to say: they are asked only then, at most every ATTEND_EVERY_MS. */
+  /** Tells whether supervisions may have news: only then are they asked, at most every ATTEND_EVERY_MS. */
   readonly doorbell?: () => boolean;
-  /** Where round trips are noted. Default: nowhere. */
+  /** Histogram of round trips. Default: none are recorded. */
   readonly roundTrips?: LatencyHistogram;
 }
 
-/** How long supervision may go unlooked at. */
+/** The longest interval between looks at the doorbell. */
 const ATTEND_EVERY_MS = 10;
 
 export class Driver implements Loop {
   readonly #engine: Engine;
   readonly #counters: Float64Array;
   readonly #wheel: TimerWheel;
-  /** Transfers by the small number their deadline has in the wheel. */
+  /** Transfers by the small number that identifies their deadline in the wheel. */
   readonly #running: (Running | undefined)[] = [];
   readonly #free: number[] = [];
   #count = 0;
-  /** How often abortAll was called: a transfer whose link was being opened meanwhile must not begin. */
+  /** Calls of abortAll: a transfer whose link was opening during one must not begin. */
   #aborts = 0;
   #cancelWake: (() => void) | undefined;
   #wakeAt = Number.POSITIVE_INFINITY;
@@ -43,17 +43,17 @@ export class Driver implements Loop {
     this.roundTrips = options.roundTrips;
   }
 
-  /** Transfers running now. */
+  /** Number of transfers running now. */
   get size(): number {
     return this.#count;
   }
 
-  /** Runs one transfer to its end. Never rejects for what a peer does; an environment that fails gives `aborted`. */
+  /** Runs one transfer to its end. Never rejects for what a peer does; a failing environment gives `aborted`. */
   run(job: Job): Promise<TransferReport> {
     return new Promise((resolve) => this.start(job, resolve));
   }
 
-  /** As run. @param ended called once, when nothing of the transfer runs any more. */
+  /** Like run. @param ended called once, when nothing of the transfer runs any more. */
   start(job: Job, ended: (report: TransferReport) => void): void {
     const running = new Running(job, this, ended);
     const aborts = this.#aborts;
@@ -97,20 +97,20 @@ export class Driver implements Loop {
     return this.#counters;
   }
 
-  /** For Running: it has an earlier deadline than the wheel knows. */
+  /** Called by Running when its deadline is earlier than the wheel's. */
   arm(id: number, deadline: number): void {
     this.#wheel.schedule(id, deadline);
     this.#wakeBy(deadline);
   }
 
-  /** For Running: it is over. */
+  /** Called by Running when it is over. */
   retire(id: number): void {
     this.#wheel.cancel(id);
     this.#running[id] = undefined;
     this.#free.push(id);
     this.#count--;
     if (this.#count > 0) return;
-    // An idle driver leaves no timer behind: one would keep the process from ending.
+    // An idle driver keeps no timer: it would keep the process alive.
     this.#cancelWake?.();
     this.#cancelWake = undefined;
     this.#wakeAt = Number.POSITIVE_INFINITY;

@@ -1,30 +1,32 @@
-/** One transfer as a driver is given it: session, link, content, and who has a say in it. */
+/** One transfer as given to a driver: session, link, content, and its supervision. */
 import type { SharedView } from '../bytes/shared-bytes.ts';
 import type { Session, Steps } from '../session/session.ts';
 import type { BorrowedPort, LinkOptions } from './types.ts';
 
-/** Where a receiver's payload goes: bytes[start, end) belong at `offset` of the file, and are reused after the call. */
+/**
+ * Takes a receiver's payload: bytes[start, end) belong at `offset` of the file; the buffer is reused after the call.
+ */
 export type Keep = (bytes: Uint8Array, start: number, end: number, offset: number) => void;
 
-/** A say in a transfer from outside its thread, looked at every few milliseconds and told how it goes. */
+/** Control of a transfer from outside its thread: checked every few milliseconds, and notified of progress. */
 export interface Supervision {
-  /** Told when the session's phase has changed, and else now and then: at most SUPERVISED_EVERY_MS after a packet. */
+  /** Called when the session's phase has changed, and otherwise within SUPERVISED_EVERY_MS of a packet. */
   onProgress(now: number): void;
   /**
-   * Whether it has something to say, for those that tell at little cost: asked of every transfer when the doorbell has
-   * rung. Default: it may have.
+   * True if it has news; cheap to read, because it is read for every transfer when the doorbell has rung. Default: it
+   * may have news.
    */
   readonly hasNews?: boolean;
-  /** Whether content has arrived that the session waits for. Asked after onProgress(). Default: no. */
+  /** True if content has arrived that the session waits for. Read after onProgress(). Default: false. */
   readonly hasArrivals?: boolean;
-  /** May end the session, repeat its first reply, or tell it that content has arrived. */
+  /** May end the session, repeat its first reply, or report content that has arrived. */
   attend(now: number, out: Steps): void;
 }
 
 export interface Job {
   readonly session: Session;
   readonly link: LinkOptions;
-  /** Taken by another thread; undefined: a port is opened as `link` says. */
+  /** A port taken by another thread; undefined: one is opened as `link` says. */
   readonly port?: BorrowedPort | undefined;
   /** The OACK of a sender, the request of a receiver. */
   readonly opening: Uint8Array;
@@ -33,7 +35,7 @@ export interface Job {
   readonly ringBytes?: number;
   readonly keep?: Keep;
   readonly supervision?: Supervision;
-  /** When another thread has sent the session's first packet; undefined: it is to be sent. */
+  /** When another thread sent the session's first packet, ms; undefined: this thread sends it. */
   readonly openedAt?: number | undefined;
   /** See LinkReceiver.onStranger. */
   readonly onStranger?: (bytes: Uint8Array, length: number) => void;

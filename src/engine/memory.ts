@@ -1,6 +1,6 @@
 /**
- * A network that exists only in memory, on virtual time: hosts, ports, and between them loss, duplication,
- * reordering, delay and corruption, all from one seed. The same seed and the same programs give the same packets.
+ * A network that exists only in memory, on virtual time: hosts, ports, and between them loss, duplication, reordering,
+ * delay and corruption, all from one seed. The same seed and the same programs give the same packets.
  */
 import { DATA_HEADER, encodeDataHeader } from '../protocol/encode.ts';
 import { Jitter } from '../session/jitter.ts';
@@ -23,16 +23,16 @@ export interface Faults {
   /** Probabilities per datagram, 0..1. */
   readonly loss: number;
   readonly duplicate: number;
-  /** A reordered datagram is held back by up to `reorderMs`. */
+  /** Probability of reordering: a reordered datagram is held back by up to `reorderMs`. */
   readonly reorder: number;
   readonly reorderMs: number;
-  /** A corrupted datagram has one bit flipped. UDP's checksum finds that, so it is lost, unless `checksum` is off. */
+  /** A corrupted datagram has one bit flipped. UDP's checksum detects that, so it is lost, unless `checksum` is off. */
   readonly corrupt: number;
   readonly checksum: boolean;
   /** Every datagram takes delayMs, and up to jitterMs more, in whole milliseconds. */
   readonly delayMs: number;
   readonly jitterMs: number;
-  /** Whether a datagram to a closed port is reported to its sender. */
+  /** True if a datagram to a closed port is reported to its sender. */
   readonly unreachable: boolean;
 }
 
@@ -48,10 +48,10 @@ export const FAULTLESS: Faults = {
   unreachable: true,
 };
 
-/** What became of a datagram. */
+/** The fates of a datagram. */
 export type Fate = 'sent' | 'lost' | 'corrupted' | 'delivered' | 'nobody';
 
-/** Sees every datagram, at the moment it is sent and at the moment it arrives. */
+/** Sees every datagram when it is sent and when it arrives. */
 export type Tap = (fate: Fate, bytes: Uint8Array, from: Address, to: Address) => void;
 
 interface Endpoint {
@@ -63,7 +63,7 @@ const keyOf = ({ address, port }: Address): string => `${address}|${port}`;
 
 export class MemoryNetwork {
   readonly clock: VirtualClock;
-  /** May be changed at any time: what is under way keeps its fate. */
+  /** May be changed at any time: datagrams under way keep their fate. */
   faults: Faults;
   tap: Tap | undefined;
   readonly #random: Jitter;
@@ -75,7 +75,7 @@ export class MemoryNetwork {
     this.#random = new Jitter(seed);
   }
 
-  /** An engine for one host; its addresses are whatever it listens on and speaks from. */
+  /** Returns an engine for one host; its addresses are those it listens on and sends from. */
   engine(): Engine {
     return new MemoryEngine(this);
   }
@@ -90,7 +90,7 @@ export class MemoryNetwork {
     this.#endpoints.delete(keyOf(address));
   }
 
-  /** A port nobody holds, at random from the range of ephemeral ones. */
+  /** Returns a random unused port of the ephemeral range. */
   freePort(address: string): number {
     for (;;) {
       const port = 32768 + this.#random.next(28232);
@@ -98,10 +98,10 @@ export class MemoryNetwork {
     }
   }
 
-  /** Takes bytes as they are: the caller gives them away. */
+  /** Takes ownership of the bytes. */
   send(bytes: Uint8Array, from: Address, to: Address): void {
     this.tap?.('sent', bytes, from, to);
-    // The copy goes first: what happens to one must not happen to the other.
+    // The copy goes first: corruption of one must not affect the other.
     if (this.#chance(this.faults.duplicate)) this.#carry(bytes.slice(), from, to);
     this.#carry(bytes, from, to);
   }
@@ -207,7 +207,7 @@ class MemoryListening implements ListeningPort, Endpoint {
   }
 
   async close(): Promise<void> {
-    // A second call must not take the address from whoever has it now.
+    // A second call must not release the address from its new owner.
     if (!this.#open.delete(this)) return;
     this.#network.unbind(this.local);
   }
@@ -220,7 +220,7 @@ class MemoryLink implements Link, Endpoint {
   readonly #open: Set<unknown>;
   #peer: Address;
   #learning: boolean;
-  /** Packets from strangers that are still answered with ERROR 5. A link to a fixed peer answers none. */
+  /** Remaining packets from strangers to be answered with ERROR 5. A link to a fixed peer answers none. */
   #strangerAnswers: number;
   #closed = false;
 

@@ -1,21 +1,21 @@
 /**
- * The socket at which a service manager (systemd) is told how a service fares: datagrams to a path, which Node.js has no
- * way to send. Knows sockets; not what is said, nor when.
+ * The socket for reporting a service's state to a service manager (systemd): datagrams to a path, which Node.js can't
+ * send. Knows sockets; not the messages, nor their timing.
  */
 import { AF_UNIX, loadLibc, MSG_DONTWAIT, MSG_NOSIGNAL, SOCK_CLOEXEC, SOCK_DGRAM, systemError } from './linux/libc.ts';
 
-/** sun_path of a struct sockaddr_un. */
+/** Size of sun_path in a struct sockaddr_un. */
 const MAX_PATH_BYTES = 108;
 
 export interface NotifySocket {
-  /** Never waits. @returns whether it has left. */
+  /** Sends without waiting. @returns whether the datagram was sent. */
   send(text: string): boolean;
   close(): void;
 }
 
 /**
  * @param path absolute; or after an `@`, the name of an abstract socket.
- * @throws Error saying why there is none: not on Linux, no koffi, no such path.
+ * @throws Error with the reason why it can't be opened: not on Linux, no koffi, no such path.
  */
 export function openNotifySocket(path: string): NotifySocket {
   const name = Buffer.from(path.startsWith('@') ? `\0${path.slice(1)}` : path);
@@ -25,7 +25,7 @@ export function openNotifySocket(path: string): NotifySocket {
   const fd = libc.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) throw systemError('socket', libc.errno());
   const family = new Uint8Array(new Uint16Array([AF_UNIX]).buffer);
-  // Of an abstract name every byte counts; a path ends with one that is 0.
+  // An abstract name counts every byte; a path ends with a NUL.
   const address = Buffer.concat([family, name, Buffer.alloc(path.startsWith('@') ? 0 : 1)]);
   return {
     send: (text) => {

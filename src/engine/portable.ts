@@ -1,7 +1,7 @@
 /**
  * The engine that runs wherever Node.js does: node:dgram, a socket for each link. A socket of its own, connected to its
- * peer, has three virtues: the kernel keeps strangers away from it, its port is as random as the system's ephemeral
- * range, and a client that has gone shows at once (ECONNREFUSED reaches connected sockets only).
+ * peer, has three advantages: the kernel keeps strangers away from it, its port is as random as the system's ephemeral
+ * range, and a dead client shows at once (ECONNREFUSED reaches connected sockets only).
  */
 import { createSocket, type Socket, type SocketOptions } from 'node:dgram';
 import { isIPv6, SocketAddress } from 'node:net';
@@ -26,18 +26,18 @@ import type {
 /** Room for a storm's first second of requests, and for a window of large blocks. The kernel may grant less. */
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 
-/** One datagram in so many is timed. */
+/** One datagram in this many is timed. */
 const MEASURED_DATAGRAM = 8;
 
 /**
- * The headers of all 65,536 DATA packets. A send that the kernel defers keeps a reference to its header, so headers
- * are never written twice.
+ * The headers of all 65,536 DATA packets. A send that the kernel defers keeps a reference to its header, so headers are
+ * never overwritten.
  */
 const HEADERS = new Uint8Array(0x10000 * DATA_HEADER);
 for (let block = 0; block < 0x10000; block++) encodeDataHeader(HEADERS.subarray(block * DATA_HEADER), block);
 
 /**
- * Addresses here are numbers already. Node.js's own lookup would put every send off to a later turn of the event loop,
+ * Addresses here are already numeric. Node.js's own lookup would defer every send to a later turn of the event loop,
  * and a socket closed meanwhile (after the last ACK of a download) would not send at all.
  */
 const lookup: NonNullable<SocketOptions['lookup']> = (address, _options, done) => {
@@ -80,7 +80,10 @@ function connect(socket: Socket, peer: Address): Promise<void> {
   });
 }
 
-/** Nobody can be reached at port 0, though a datagram may claim to come from there (RFC 768); Node.js throws at it. */
+/**
+ * Sends a datagram, unless it is for port 0, which can't be reached though a datagram may claim to come from there (RFC
+ * 768); Node.js throws at it.
+ */
 function sendTo(
   socket: Socket,
   parts: Uint8Array | Uint8Array[],
@@ -90,7 +93,7 @@ function sendTo(
   if (port !== 0) socket.send(parts, port, address, sent);
 }
 
-/** An address as the system writes it: packets are told apart by comparing texts. */
+/** Returns an address in the system's spelling: peers are told apart by comparing texts. */
 function canonical(text: string): string {
   const [address = text, zone] = text.split('%');
   if (!isIPv6(address)) return text;
@@ -147,13 +150,16 @@ export class PortableEngine implements Engine {
     return { receiveDrops: 0, sendDrops, segmentFallbacks: 0, sendErrors: { ...this.#sendErrors } };
   }
 
-  /** For links: a datagram could not be sent. A refusal is news of an earlier one, and no failure to send. */
+  /**
+   * Called by links: counts a datagram that could not be sent. A refusal reports an earlier datagram, not a failed
+   * send.
+   */
   noteError(error: NodeJS.ErrnoException | null | undefined): void {
     if (error === null || error === undefined || error.code === 'ECONNREFUSED') return;
     this.#sendErrors[sendErrno(error.code)]++;
   }
 
-  /** For links: passes on a datagram, whose answers are with the kernel when this is done. */
+  /** Called by links: delivers a datagram. Its replies are with the kernel when this returns. */
   deliver(receiver: LinkReceiver, bytes: Uint8Array): void {
     const isTimed = this.turnaround !== undefined && this.#delivered++ % MEASURED_DATAGRAM === 0;
     const begunAt = isTimed ? performance.now() : 0;
@@ -165,7 +171,7 @@ export class PortableEngine implements Engine {
     return attachShared(handle);
   }
 
-  /** What was still being opened when the engine was closed ends here. */
+  /** Closes a socket that was still opening when the engine was closed. */
   #expectOpen(socket: Socket): void {
     if (!this.#closed) return;
     socket.close();
@@ -192,12 +198,12 @@ class PortableListening implements ListeningPort {
     this.#forget = forget;
     this.local = boundTo(socket);
     socket.on('message', (bytes, { address, port }) => receive(bytes, bytes.length, { address, port }, this));
-    // Errors of single datagrams (a client's host unreachable, say) say nothing about the port.
+    // Errors of single datagrams (an unreachable client, say) say nothing about the port.
     socket.on('error', () => {});
   }
 
   reply(bytes: Uint8Array, length: number, peer: Address): void {
-    // A copy: the send may be deferred, and the buffer is the caller's.
+    // Sends a copy: the send may be deferred, and the buffer is the caller's.
     if (this.#closing === undefined) sendTo(this.#socket, bytes.slice(0, length), peer, this.#sent);
   }
 
@@ -243,10 +249,10 @@ class PortableLink implements Link {
   /** The kernel reports a refusal once, to the next receive or to the next send, whichever comes first. */
   readonly #onError = (error: NodeJS.ErrnoException | null): void => {
     this.#engine.noteError(error);
-    // Anything else (no route just now, no buffers) is a packet lost.
+    // Any other error (no route just now, no buffers) is a lost packet.
     if (error?.code !== 'ECONNREFUSED') return;
-    // It also reports it before what the peer sent last, which may be the ACK of everything: a turn of the event loop
-    // later that has been read.
+    // It also precedes the peer's last packet, which may be the ACK of everything: a turn of the event loop later that
+    // packet has been read.
     setImmediate(() => setImmediate(this.#reportRefusal));
   };
 
@@ -274,7 +280,7 @@ class PortableLink implements Link {
     sendTo(this.#socket, UNKNOWN_TID, from, this.#sent);
   }
 
-  /** What becomes of a datagram from a socket that is connected to nobody: no news of its peer. */
+  /** Result of a send from an unconnected socket: it tells nothing about the peer. */
   readonly #sent = (error: Error | null): void => this.#engine.noteError(error);
 
   data(wireBlock: number, view: SharedView, offset: number, length: number): void {

@@ -15,34 +15,35 @@ import type { LatencyHistogram } from './latencies.ts';
 import { type TransferReport, UNREADABLE_CONTENT } from './report.ts';
 import type { Link, LinkReceiver } from './types.ts';
 
-/** How far a supervision may lag behind a transfer that goes on as before. */
+/** How far a supervision may lag behind a transfer whose phase does not change. */
 const SUPERVISED_EVERY_MS = 64;
 
-/** What a transfer needs of its loop. */
+/** The loop, as a transfer sees it. */
 export interface Loop {
   now(): number;
   /** A row of COUNTER cells. */
   readonly counters: Float64Array;
   readonly roundTrips: LatencyHistogram | undefined;
-  /** It has an earlier deadline than the loop knows. */
+  /** Sets a deadline earlier than the loop's. */
   arm(id: number, deadline: number): void;
-  /** It is over. */
+  /** Removes a transfer that is over. */
   retire(id: number): void;
 }
 
 export class Running implements Steps, LinkReceiver {
   readonly #loop: Loop;
-  /** The number the loop knows this by; -1 before the link is open and after the end. */
+  /** The transfer's number in the loop; -1 before the link is open and after the end. */
   #id = -1;
   #link: Link | undefined;
   readonly #resolve: (report: TransferReport) => void;
   #startedAt = 0;
   #progressAt = 0;
   #blocks = 0;
-  /** The highest block sent: what is not above it is sent again. */
+  /** The highest block sent: blocks up to it are resends. */
   #highest = 0;
   #fault: string | undefined;
-  // What every packet needs, here and not in the job: with thousands of transfers each object more is a cache miss.
+  // Fields for every packet are here and not in the job: with thousands of transfers, each extra object is a cache
+  // miss.
   readonly #session: Session;
   readonly #content: SharedView | undefined;
   readonly #ringBytes: number;
@@ -51,10 +52,10 @@ export class Running implements Steps, LinkReceiver {
   #isSent = false;
   #phase = -1;
   #supervisedAt = 0;
-  /** Whether the wheel knows us, and for when. */
+  /** The transfer's deadline in the wheel: a flag that it is set, and its time. */
   #armed = false;
   #dueAt = 0;
-  // Last, so that what every packet needs lies together.
+  // Rarely used fields come last, so that those for every packet lie together.
   readonly #opening: Uint8Array;
   readonly #openedAt: number | undefined;
   readonly #keep: Keep | undefined;
@@ -80,11 +81,11 @@ export class Running implements Steps, LinkReceiver {
     this.#startedAt = this.#progressAt = this.#openedAt ?? this.#loop.now();
     this.#act((session) => session.start(this.#startedAt, this));
     this.#isSent = false;
-    // What was said before the link was open has been rung for in vain.
+    // Apply wishes set while the link was opening: their doorbell has already rung.
     this.attend(this.#loop.now());
   }
 
-  /** Of a transfer that never got a link. */
+  /** Reports a transfer that never got a link. */
   unlinked(cause: unknown): void {
     this.#fault = cause instanceof Error ? cause.message : String(cause);
     this.#resolve(this.#report());
@@ -136,7 +137,7 @@ export class Running implements Steps, LinkReceiver {
 
   onDue(now: number): void {
     this.#armed = false;
-    // The wheel knows the earliest deadline this session ever had; most have moved on since.
+    // The wheel holds the earliest deadline this session had; most have moved later since.
     if (this.#session.deadline > now) this.#arm();
     else this.#act((session) => session.onDeadline(now, this));
   }
@@ -178,7 +179,7 @@ export class Running implements Steps, LinkReceiver {
     this.#keep!(PACKET.bytes, PACKET.start, PACKET.end, offset);
   }
 
-  /** Everything but packets: rare enough for a closure. */
+  /** Performs a step other than a packet: rare enough for a closure. */
   #act(what: (session: Session) => void): void {
     const session = this.#session;
     const { counters } = this.#loop;
@@ -208,13 +209,14 @@ export class Running implements Steps, LinkReceiver {
       this.#phase = phase;
       this.#supervisedAt = now;
       this.#supervision?.onProgress(this.#progressAt);
-      // It may have just said that it waits: what had arrived before that is not rung for.
+      // onProgress may have just reported that the session waits: content that arrived earlier does not ring the
+      // doorbell.
       if (this.#supervision?.hasArrivals === true) return this.attend(now);
     }
     this.#arm();
   }
 
-  /** Later deadlines wait: the wheel's old entry finds out when it is due. */
+  /** Arms the wheel. A later deadline is not set now: the wheel's old entry checks it when due. */
   #arm(): void {
     const { deadline } = this.#session;
     if (this.#armed && deadline >= this.#dueAt) return;
@@ -223,7 +225,7 @@ export class Running implements Steps, LinkReceiver {
     this.#loop.arm(this.#id, deadline);
   }
 
-  /** A fault of ours in this transfer costs this transfer alone. */
+  /** Ends this transfer alone for a fault of ours. */
   #fail(cause: unknown): void {
     this.#fault = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
     this.#finish();
@@ -243,7 +245,7 @@ export class Running implements Steps, LinkReceiver {
     return {
       outcome: this.#fault === undefined ? (outcome ?? 'aborted') : 'aborted',
       startedAt: this.#link === undefined ? undefined : this.#startedAt,
-      // The first reply may bear another thread's time.
+      // The first reply may carry another thread's time.
       durationMs: Math.max(0, this.#progressAt - this.#startedAt),
       blocks: tally.blocks,
       bytes: tally.bytes,
@@ -257,6 +259,6 @@ export class Running implements Steps, LinkReceiver {
   }
 }
 
-/** One packet and one control buffer for each thread: nothing outlives the call it is used in. */
+/** One packet and one control buffer for each thread: neither is kept beyond a call. */
 const PACKET = createPacket();
 const CONTROL = new Uint8Array(MAX_CONTROL);

@@ -1,20 +1,20 @@
-/** Why the kernel would not send, as a closed set of names: labels of a metric. */
+/** Reasons why the kernel did not send a datagram, as a closed set of names: labels of a metric. */
 
 export const SEND_ERRNOS = [
-  /** No room in the socket's buffer, also after a wait. */
+  /** The socket's buffer is full, even after a wait. */
   'EAGAIN',
-  /** No room in the device's queue. */
+  /** The device's queue is full. */
   'ENOBUFS',
-  /** Longer than the path or the device takes. */
+  /** The datagram is longer than the path or the device allows. */
   'EMSGSIZE',
-  /** A firewall's rule. */
+  /** A firewall forbids it. */
   'EPERM',
   'EACCES',
   'ENETUNREACH',
   'EHOSTUNREACH',
   'ENETDOWN',
   'EINVAL',
-  /** The file under a mapping was cut short. */
+  /** The file under a mapping was truncated. */
   'EFAULT',
   'other',
 ] as const;
@@ -36,7 +36,7 @@ const NUMBERS: Readonly<Record<number, SendErrno>> = {
 
 const NAMES: ReadonlySet<string> = new Set(SEND_ERRNOS);
 
-/** @param errno Linux's number, or the name that Node.js gives. */
+/** @param errno Linux's number, or Node.js's name for it. */
 export function sendErrno(errno: number | string | undefined): SendErrno {
   if (typeof errno === 'number') return NUMBERS[errno] ?? 'other';
   return errno !== undefined && NAMES.has(errno) ? (errno as SendErrno) : 'other';

@@ -1,6 +1,6 @@
-/** Faults of code that is called back from a loop over many packets, records or sockets. */
+/** Handles exceptions in callbacks of a loop over many packets, records or sockets. */
 
-/** Throws outside the loop, as an uncaught exception: whatever else the loop has to see to must not be lost. */
+/** Throws outside the loop, as an uncaught exception, so that the loop finishes its other items. */
 export function throwLater(error: unknown): void {
   setImmediate(() => {
     throw error;

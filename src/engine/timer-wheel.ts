@@ -1,12 +1,12 @@
 /**
- * Deadlines for thousands of transfers, without an object or a native timer for each: a ring of one-millisecond
- * slots, each the head of a doubly linked list kept in integer arrays. Scheduling, moving and cancelling cost O(1).
+ * Deadlines for thousands of transfers, without an object or a native timer for each: a ring of one-millisecond slots,
+ * each the head of a doubly linked list kept in integer arrays. Scheduling, moving and cancelling cost O(1).
  *
- * A deadline beyond the ring's span waits in the slot it falls into and is looked at once per turn of the ring.
- * Knows no clock: `now` is an argument, in whole milliseconds.
+ * A deadline beyond the ring's span waits in its slot and is checked once per turn of the ring. Knows no clock: `now`
+ * is an argument, in whole milliseconds.
  */
 
-/** The span of the ring in milliseconds; a power of two beyond the longest retransmission timer. */
+/** The span of the ring in milliseconds; a power of two beyond the longest retransmission timeout. */
 const SLOTS = 8192;
 const WORDS = SLOTS / 32;
 const NONE = -1;
@@ -26,12 +26,12 @@ export class TimerWheel {
     this.#cursor = now;
   }
 
-  /** How many deadlines are pending. */
+  /** Number of pending deadlines. */
   get size(): number {
     return this.#size;
   }
 
-  /** When `id` is due, or Infinity when it has no deadline. */
+  /** Returns when `id` is due, or Infinity when it has no deadline. */
   dueAt(id: number): number {
     return id < this.#slot.length && this.#slot[id] !== NONE ? this.#due[id]! : Number.POSITIVE_INFINITY;
   }
@@ -53,12 +53,12 @@ export class TimerWheel {
     this.#size++;
   }
 
-  /** Forgets the deadline of `id`, if it has one. */
+  /** Cancels the deadline of `id`, if it has one. */
   cancel(id: number): void {
     if (id < this.#slot.length && this.#slot[id] !== NONE) this.#unlink(id);
   }
 
-  /** Calls `onDue(id)` for every deadline up to and including `now`, each forgotten before its call. */
+  /** Calls `onDue(id)` for every deadline up to and including `now`, each removed before its call. */
   advance(now: number, onDue: (id: number) => void): void {
     if (now <= this.#cursor) return;
     // After a long pause every slot is visited once, not once per millisecond missed.
@@ -67,7 +67,7 @@ export class TimerWheel {
     for (let tick = first; tick <= now && this.#size > 0; tick++) {
       const slot = tick % SLOTS;
       if ((this.#occupied[slot >> 5]! & (1 << (slot & 31))) === 0) continue;
-      // onDue may schedule and cancel at will: what it schedules lies after `now`, and so never in this list's due part.
+      // onDue may schedule and cancel: new deadlines lie after `now`, and so never in this list's due part.
       for (let id = this.#heads[slot]!; id !== NONE; ) {
         if (this.#due[id]! > now) {
           id = this.#next[id]!;
@@ -80,7 +80,10 @@ export class TimerWheel {
     }
   }
 
-  /** A time before which nothing is due: the next deadline, or the next turn of the ring if that is sooner. Infinity when empty. */
+  /**
+   * Returns a time before which nothing is due: the next deadline, or an earlier turn of the ring past it. Infinity
+   * when empty.
+   */
   next(): number {
     if (this.#size === 0) return Number.POSITIVE_INFINITY;
     const start = (this.#cursor + 1) % SLOTS;

@@ -1,4 +1,4 @@
-/** Time that passes only when told: events in the order of their moments, each moment's in the order they were set. */
+/** Time that passes only on request: events run in the order of their times, those of one time in the order set. */
 import type { Clock } from './types.ts';
 
 interface Event {
@@ -29,7 +29,7 @@ export class VirtualClock implements Clock {
     };
   }
 
-  /** Runs the next event, if there is one at or before `until`. @returns whether there was. */
+  /** Runs the next event, if there is one at or before `until`. @returns whether there was one. */
   step(until = Number.POSITIVE_INFINITY): boolean {
     for (;;) {
       const event = this.#heap[0];
@@ -43,8 +43,8 @@ export class VirtualClock implements Clock {
   }
 
   /**
-   * Runs events until none is left or `until` is reached; `most` bounds their number. @throws Error when it is exceeded:
-   * something in the simulation never comes to rest.
+   * Runs events until none is left or `until` is reached. @throws Error when more than `most` run: something in the
+   * simulation never comes to rest.
    */
   run(until = Number.POSITIVE_INFINITY, most = 10_000_000): void {
     for (let steps = 0; this.step(until); steps++) {
@@ -53,13 +53,13 @@ export class VirtualClock implements Clock {
     if (Number.isFinite(until)) this.#now = Math.max(this.#now, until);
   }
 
-  /** As run(), for code that awaits: after each event everything already promised is settled first. */
+  /** Like run(), for code that awaits: after each event all pending promises are settled first. */
   async runAsync(until = Number.POSITIVE_INFINITY, most = 10_000_000): Promise<void> {
     const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
     await settle();
     for (let steps = 0; this.step(until); steps++) {
       if (steps >= most) throw new Error(`Expected at most ${most} events by ${this.#now} ms of virtual time`);
-      // eslint-disable-next-line no-await-in-loop -- one event after the other is the point.
+      // eslint-disable-next-line no-await-in-loop -- events run one after the other by design.
       await settle();
     }
     if (Number.isFinite(until)) this.#now = Math.max(this.#now, until);

@@ -1,6 +1,6 @@
 /**
- * A server in a program of one's own: parts opened in order, served, closed again. Thin over startServer, which knows no
- * folders and no stores.
+ * A server embedded in another program: opens the parts in order, serves them, and closes them. A thin layer over
+ * startServer, which knows no folders and no stores.
  */
 import { BufferCache } from '../content/buffer-cache.ts';
 import { DEFAULT_LIMITS, startServer } from '../server/server.ts';
@@ -8,28 +8,28 @@ import type { Server, ServerLimits, ServerObserver, ServerOptions } from '../ser
 import type { OpenPart, Part, Surroundings } from './sources.ts';
 
 export interface CreateServerOptions extends Pick<ServerOptions, 'listen' | 'mayAsk' | 'isShared'> {
-  /** What is served; the first that has a name answers. */
+  /** Parts to serve; the first that has a name answers. */
   readonly serve: readonly Part[];
-  /** Default `auto`. */
+  /** Default: `auto`. */
   readonly engine?: ServerOptions['engine'];
-  /** Threads that send packets. Default 1. */
+  /** Number of threads that send packets. Default 1. */
   readonly workers?: number;
   readonly limits?: Partial<ServerLimits>;
-  /** Memory for contents. Default 2 GiB. */
+  /** Budget for contents in memory, in bytes. Default 2 GiB. */
   readonly cacheBytes?: number;
-  /** Told what happens. Default: nobody. */
+  /** Receives events. Default: none are reported. */
   readonly observer?: Partial<ServerObserver>;
 }
 
 const NOBODY: ServerObserver = { onTransfer: () => {}, onRefusal: () => {}, onWarning: () => {} };
 
-/** The last first: configs name versions of the boot sets behind them. */
+/** Opens the parts, the last one first: configs name versions of the boot sets after them. */
 async function openAll(parts: readonly Part[], given: Omit<Surroundings, 'bootSets'>): Promise<OpenPart[]> {
   const opened: OpenPart[] = [];
   try {
     for (const part of parts.toReversed()) {
       const bootSets = opened.find((one) => one.bootSets !== undefined)?.bootSets;
-      // oxlint-disable-next-line no-await-in-loop -- each may need those behind it.
+      // oxlint-disable-next-line no-await-in-loop -- each part may need those after it.
       opened.unshift(await part.open({ ...given, bootSets }));
     }
     return opened;
@@ -39,16 +39,16 @@ async function openAll(parts: readonly Part[], given: Omit<Surroundings, 'bootSe
   }
 }
 
-/** The first first: what names versions before those who have them. */
+/** Closes the parts, the first one first: parts that name versions go before the boot sets that hold them. */
 async function closeAll(opened: readonly OpenPart[]): Promise<void> {
   // oxlint-disable-next-line no-await-in-loop -- in order.
   for (const part of opened) await part.close();
 }
 
 /**
- * Starts a server. Its stop() closes the parts as well.
+ * Starts a server. Its stop() also closes the parts.
  *
- * @throws Error when a part can't be opened, or no address can be listened on.
+ * @throws Error when a part can't be opened, or the server can listen on no address.
  */
 export async function createServer(options: CreateServerOptions): Promise<Server> {
   const { listen, serve, engine = 'auto', workers = 1, limits, cacheBytes } = options;

@@ -1,5 +1,5 @@
 /**
- * What a server of one's own serves, part by part: files, boot sets, configs that are made for nodes. Each is only
+ * The parts that an embedded server can serve: files, boot sets, and configs rendered for nodes. They are only
  * described here; create-server.ts opens them. Knows the sources; no packets and no config files.
  */
 import { isAbsolute, resolve } from 'node:path';
@@ -12,37 +12,39 @@ import type { Engine } from '../engine/types.ts';
 import type { RenderConfig, RouteConfig } from '../render/types.ts';
 import type { ServerObserver } from '../server/types.ts';
 
-/** What a part is opened with. */
+/** Resources that a part is opened with. */
 export interface Surroundings {
   readonly engine: Pick<Engine, 'mapFile' | 'allocateFile' | 'clock'>;
   readonly cache: BufferCache;
   readonly onWarning: ServerObserver['onWarning'];
-  /** Of the parts behind this one, the boot sets. */
+  /** The nearest boot sets among the parts after this one. */
   readonly bootSets: BootSets | undefined;
 }
 
 export interface OpenPart {
   readonly source: Source;
-  /** Set where the part is boot sets: those before it name their versions. */
+  /** Set when the part is boot sets, whose versions the parts before it can name. */
   readonly bootSets?: BootSets;
   close(): Promise<void>;
 }
 
-/** A part of what is served, not yet opened. */
+/** A part that has not been opened yet. */
 export interface Part {
   open(surroundings: Surroundings): Promise<OpenPart>;
 }
 
 export interface DirectoryPartOptions {
-  /** Whether `BOOT/X` finds `boot/x`. Default false. */
+  /** True to let `BOOT/X` find `boot/x`. Default false. */
   readonly caseInsensitive?: boolean;
-  /** Folders that links below the folder may lead into, resolved when the server starts, or when they are there. Default none. */
+  /** Folders that links below the root may lead into, resolved when the server starts or when they appear. Default: none. */
   readonly trustedRoots?: readonly string[];
-  /** Files are only ever replaced, never changed in place: they are mapped, not copied. Default false. */
+  /**
+   * True when files are only ever replaced, never changed in place: they are then mapped, not copied. Default false.
+   */
   readonly immutable?: boolean;
 }
 
-/** The files below a folder. */
+/** Serves the files below a folder. */
 export function directory(root: string, options: DirectoryPartOptions = {}): Part {
   return {
     async open({ engine, cache, onWarning }) {
@@ -63,18 +65,18 @@ export function directory(root: string, options: DirectoryPartOptions = {}): Par
 }
 
 export interface BootSetsPartOptions {
-  /** Silence after which a node's boot counts as over, in milliseconds. Default 15 minutes. */
+  /** Silence after which a node's boot counts as over, in milliseconds. Default: 15 minutes. */
   readonly pinIdleMs?: number;
-  /** Age after which it does. Default 2 hours. */
+  /** Age after which it counts as over, in milliseconds. Default: 2 hours. */
   readonly pinCapMs?: number;
-  /** Bytes of current versions that are read ahead. Default 0. */
+  /** Budget in bytes for reading current versions ahead of requests. Default 0. */
   readonly prefetchBytes?: number;
   readonly caseInsensitive?: boolean;
-  /** Labels of a node, which rollouts select by. */
+  /** Returns the labels of a node, which rollouts select by. */
   readonly labelsOf?: (node: string) => Readonly<Record<string, string>> | undefined;
 }
 
-/** The boot sets of a store. Versions that nothing needs are not collected: `reveille gc` does that. */
+/** Serves the boot sets of a store. Does not collect versions that nothing needs: `reveille gc` does. */
 export function bootSets(store: string, options: BootSetsPartOptions = {}): Part {
   return {
     async open({ engine, cache, onWarning }) {
@@ -107,14 +109,15 @@ export function bootSets(store: string, options: BootSetsPartOptions = {}): Part
 }
 
 export interface TemplatesPartOptions extends Omit<RenderConfig, 'base' | 'routes'> {
-  /** The folder of templates and handlers. Default: the working directory. */
+  /** The folder that templates and handlers are relative to. Default: the working directory. */
   readonly base?: string;
 }
 
 /**
- * Configs that are made for nodes when they ask. Before boot sets in the list, so that they can name their versions.
+ * Serves configs rendered for nodes on request. Place it before boot sets in the list, so that configs can name their
+ * versions.
  *
- * @throws RenderConfigError, when the server is created, for what is wrong with any of it.
+ * @throws RenderConfigError for an error in the routes or their files, when the server is created.
  */
 export function templates(routes: readonly RouteConfig[], options: TemplatesPartOptions = {}): Part {
   return {
@@ -128,7 +131,7 @@ export function templates(routes: readonly RouteConfig[], options: TemplatesPart
   };
 }
 
-/** A source of one's own among the others. */
+/** Serves a custom source among the others. */
 export function ownSource(own: Source): Part {
   return { open: async () => ({ source: own, close: () => Promise.resolve() }) };
 }

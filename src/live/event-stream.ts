@@ -1,11 +1,11 @@
-/** Server-sent events out of a stream of text, as WHATWG's HTML has them. Pure: runs in a browser and in a terminal. */
+/** Parses server-sent events (WHATWG HTML) from a stream of text. Pure: runs in a browser and in a terminal. */
 
 export interface ServerEvent {
   readonly event: string;
   readonly data: string;
 }
 
-/** Takes text in pieces of any size. @param told gets each event that has come whole. */
+/** Takes text in pieces of any size. @param told receives each complete event. */
 export class EventStream {
   readonly #told: (event: ServerEvent) => void;
   #rest = '';

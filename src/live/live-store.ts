@@ -1,6 +1,6 @@
 /**
- * The server's state as a reader knows it: a snapshot, brought up to date by changes. Pure but for the time of day: runs
- * in a browser and in a terminal.
+ * The server's state as a reader knows it: a snapshot, kept up to date by changes. Pure except for the time of day:
+ * runs in a browser and in a terminal.
  */
 import type { LiveChange, LiveSnapshot, NodeRow } from './wire.ts';
 
@@ -10,10 +10,10 @@ const CHART_S = 600;
 export class LiveStore {
   #whole: LiveSnapshot | undefined;
   readonly rows = new Map<string, NodeRow>();
-  /** The server's clock less this machine's, in milliseconds. */
+  /** The server's clock minus this machine's, in milliseconds. */
   #ahead = 0;
 
-  /** Everything but the nodes, which are in `rows`; undefined before the first snapshot. */
+  /** The state without the nodes, which are in `rows`; undefined before the first snapshot. */
   get whole(): LiveSnapshot | undefined {
     return this.#whole;
   }
@@ -30,7 +30,7 @@ export class LiveStore {
     for (const row of snapshot.nodes) this.rows.set(row.id, row);
   }
 
-  /** @returns false when there is nothing that it could be a change of. */
+  /** @returns false when there is no snapshot yet that could be changed. */
   apply(change: LiveChange): boolean {
     const whole = this.#whole;
     if (whole === undefined) return false;

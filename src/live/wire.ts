@@ -1,93 +1,93 @@
 /**
- * What the live page, `reveille top` and `reveille node` are told: plain data, as it crosses HTTP. Text in it that came
- * from a node has been escaped. Knows no server and no browser.
+ * Data for the live page, `reveille top` and `reveille node`: plain data, as sent over HTTP. Text in it that came from
+ * a node has been escaped. Knows no server and no browser.
  */
 
-/** What a node is doing. The order is that of every list: those that need somebody come first. */
+/** States of a node, in the order of every list: those that need attention come first. */
 export const NODE_STATES = [
-  /** Its transfer has not moved for 5 s. */
+  /** Its transfer has made no progress for 5 s. */
   'stuck',
-  /** Its last transfer ended badly, and nothing came after it. */
+  /** Its last transfer failed, and nothing came after it. */
   'failed',
-  /** What it asked last was refused, and nothing came after it. */
+  /** Its last request was refused, and nothing came after it. */
   'stopped',
-  /** Its transfer has not moved for 3 s. */
+  /** Its transfer has made no progress for 3 s. */
   'silent',
   /** Its request is being looked up, or waits for a session. */
   'waiting',
-  /** Our first reply is on its way. */
+  /** The first reply has not been acknowledged yet. */
   'opening',
   'loading',
-  /** Between two files. */
+  /** The node is between two files. */
   'between',
-  /** Everything it asked for was sent, and it has been quiet since. */
+  /** Everything it asked for was sent, and it has been silent since. */
   'done',
 ] as const;
 export type NodeState = (typeof NODE_STATES)[number];
 
-/** States that somebody should look at. */
+/** States that need attention. */
 export const TROUBLE: ReadonlySet<NodeState> = new Set(['stuck', 'failed', 'stopped', 'silent']);
 
-/** Of which part of a boot a file is, by its name. */
+/** The part of a boot that a file belongs to, by its name. */
 export type FileKind = 'loader' | 'config' | 'kernel' | 'initrd' | 'module' | 'file';
 
 /** One node, as a list shows it. */
 export interface NodeRow {
-  /** The address that it asks from. */
+  /** The address that the node asks from. */
   readonly id: string;
-  /** As the inventory calls it; else the address. */
+  /** The inventory's name for the node; otherwise its address. */
   readonly name: string;
   readonly mac: string;
-  /** Where it belongs, by kind of grouping: `{"subnet": "192.0.2.0/24", "rack": "7"}`. */
+  /** Its group, by kind of grouping: `{"subnet": "192.0.2.0/24", "rack": "7"}`. */
   readonly groups: Readonly<Record<string, string>>;
   readonly state: NodeState;
-  /** What it fetches, or asked for last. */
+  /** The file that it fetches, or last asked for. */
   readonly file: string;
   readonly kind: FileKind;
-  /** `CHANNEL-NUMBER` where that file is one of a boot set; else empty. */
+  /** `CHANNEL-NUMBER` where that file belongs to a boot set; otherwise empty. */
   readonly version: string;
-  /** Of that file, 0..100. */
+  /** Progress of that file, 0..100. */
   readonly percent: number;
-  /** Acknowledged bytes per second, over the last seconds. */
+  /** Acknowledged bytes per second, averaged over the last seconds. */
   readonly rate: number;
   readonly retransmits: number;
-  /** Whole seconds since it last moved or was heard of; 0 while it moves. */
+  /** Whole seconds since its last progress or request; 0 while it makes progress. */
   readonly silent: number;
-  /** Why it is in trouble, in words; else empty. */
+  /** The reason for its trouble, in words; otherwise empty. */
   readonly why: string;
 }
 
-/** What of a row has changed. */
+/** The changed fields of a row. */
 export type RowChange = Partial<NodeRow> & Pick<NodeRow, 'id'>;
 
-/** The five places where a boot can go wrong before the kernel runs. */
+/** The five areas where a boot can go wrong before the kernel runs. */
 export const AREAS = ['requests', 'server', 'network', 'files', 'nodes'] as const;
 export type Area = (typeof AREAS)[number];
 
-/** `quiet`: nothing to judge by. */
+/** `quiet`: there is nothing to judge by. */
 export type AreaState = 'fine' | 'quiet' | 'watch' | 'bad';
 
 export interface AreaReport {
   readonly area: Area;
   readonly state: AreaState;
-  /** A few words. */
+  /** Summary in a few words. */
   readonly headline: string;
-  /** A sentence: what it usually means, or what to look at. */
+  /** A sentence: the usual meaning, or what to look at. */
   readonly detail: string;
 }
 
 /** A refusal or failure that nodes have met, however often. */
 export interface Problem {
-  /** In plain words. */
+  /** The problem in plain words. */
   readonly what: string;
-  /** The file, with what differs from node to node in braces. */
+  /** The file, with placeholders in braces for the parts that differ from node to node. */
   readonly file: string;
   readonly count: number;
-  /** Milliseconds since the epoch. */
+  /** Last occurrence, in milliseconds since the epoch. */
   readonly lastAt: number;
-  /** The last node that met it. */
+  /** Address of the last node that met it. */
   readonly node: string;
-  /** Nodes that were not heard of again after it. */
+  /** Number of nodes that have asked for nothing since. */
   readonly stopped: number;
 }
 
@@ -113,7 +113,7 @@ export interface ChartPoint {
   /** Seconds since the epoch. */
   readonly at: number;
   readonly bytesPerS: number;
-  /** Transfers running. */
+  /** Transfers under way. */
   readonly active: number;
   /** Milliseconds from a request to its first reply; null where none was sent in that second. */
   readonly firstReplyP50: number | null;
@@ -121,20 +121,20 @@ export interface ChartPoint {
 }
 
 export interface Figures {
-  /** Distinct nodes with a transfer. */
+  /** Number of distinct nodes with a transfer. */
   readonly booting: number;
   readonly active: number;
   readonly queued: number;
   readonly trouble: number;
   readonly bytesPerS: number;
   readonly requestsPerS: number;
-  /** Of the DATA packets of the last minute, 0..1; null when none was sent. */
+  /** Share of retransmits among the DATA packets of the last minute, 0..1; null when none was sent. */
   readonly retransmitShare: number | null;
-  /** Over the last minute; null when none was sent. */
+  /** Milliseconds, over the last minute; null when no first reply was sent. */
   readonly firstReplyP99: number | null;
   /** Milliseconds since the epoch; null before the first. */
   readonly lastRequestAt: number | null;
-  /** Nodes heard of that no row stands for: there are more than rows. */
+  /** Number of recently active nodes without a row, because there are more than the maximum of rows. */
   readonly unlisted: number;
 }
 
@@ -148,7 +148,7 @@ export interface ServerFacts {
   readonly startedAt: number;
 }
 
-/** What changes as a whole. */
+/** Parts that are replaced as a whole when they change. */
 interface Whole {
   /** Milliseconds since the epoch, by the server's clock. */
   readonly now: number;
@@ -168,7 +168,7 @@ export interface LiveSnapshot extends Whole {
   readonly chart: readonly ChartPoint[];
 }
 
-/** What has changed since the snapshot or change before. */
+/** Changes since the last snapshot or change. */
 export interface LiveChange extends Partial<Whole> {
   readonly now: number;
   readonly figures: Figures;
@@ -178,18 +178,18 @@ export interface LiveChange extends Partial<Whole> {
   readonly points: readonly ChartPoint[];
 }
 
-/** Where and why a boot stopped. */
+/** Where a boot stopped, and why. */
 export interface Verdict {
   readonly state: NodeState;
-  /** Where to look; `after`: TFTP has done its part. */
+  /** The area to look at; `after`: TFTP has done its part. */
   readonly area: Area | 'after';
-  /** What was seen, in one sentence. */
+  /** One sentence that says what was seen. */
   readonly headline: string;
-  /** What that usually means. */
+  /** The usual meaning of that. */
   readonly meaning: string;
 }
 
-/** One thing that a node asked for, or a time in which it asked for nothing. */
+/** One request of a node, or a time in which it requested nothing. */
 export type BootStep =
   | {
       readonly step: 'ask';
@@ -199,19 +199,19 @@ export type BootStep =
       readonly kind: FileKind;
       /** `blksize=1468 windowsize=4`. */
       readonly options: string;
-      /** Times that the request was repeated. */
+      /** Number of repetitions of the request. */
       readonly repeats: number;
       readonly answer: 'sending' | 'sent' | 'size' | 'refused' | 'failed' | 'nothing';
-      /** In words. */
+      /** The outcome in words. */
       readonly what: string;
       readonly version: string;
       readonly origin: string;
       readonly bytes: number;
       readonly size: number;
       readonly retransmits: number;
-      /** From the first request to the first reply, in milliseconds; null where it is not known. */
+      /** Time from the first request to the first reply, in milliseconds; null where it is not known. */
       readonly firstReplyMs: number | null;
-      /** From the first request to the end, or to now. */
+      /** Time from the first request to the end, or to now, in milliseconds. */
       readonly tookMs: number;
       readonly port: number;
       readonly local: string;
@@ -224,27 +224,27 @@ export interface Boot {
   readonly tookMs: number;
   readonly bytes: number;
   readonly retransmits: number;
-  /** Versions of boot sets that it was given. More than one of a channel is a mixed boot. */
+  /** Versions of boot sets that the boot received. More than one of a channel is a mixed boot. */
   readonly versions: readonly string[];
   readonly verdict: Verdict;
   readonly steps: readonly BootStep[];
 }
 
-/** What `reveille node` and the node view show. */
+/** The report shown by `reveille node` and the node view. */
 export interface NodeReport {
   readonly now: number;
-  /** As it was asked for. */
+  /** The node as the user wrote it. */
   readonly asked: string;
   readonly name: string;
   readonly addresses: readonly string[];
   /** `mac:…`, `uuid:…`, `serial:…`. */
   readonly ids: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
-  /** Whether the inventory has it. */
+  /** True when the inventory contains the node. */
   readonly inInventory: boolean;
   readonly verdict: Verdict;
   /** The newest first. */
   readonly boots: readonly Boot[];
-  /** Requests that are no longer remembered: the memory is bounded. */
+  /** Number of requests that are no longer remembered: the memory is bounded. */
   readonly forgotten: number;
 }

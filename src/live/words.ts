@@ -1,5 +1,5 @@
 /**
- * Plain words for what happens to nodes, the same on the page, in a terminal and in a report; and the order in which
+ * Plain words for the states of nodes, the same on the page, in a terminal and in a report; and the order in which
  * nodes are listed. Pure text: runs in a browser as well.
  */
 import { formatCount, formatMany, formatMs } from '../text/figures.ts';
@@ -45,7 +45,7 @@ export const AREA_MARKS: Readonly<Record<AreaState, readonly [mark: string, word
   bad: ['!', 'trouble'],
 };
 
-/** In order: the first that fits. Names of loaders before what a kernel may be called as well. */
+/** The first pattern that fits decides. Names of loaders come before names that a kernel may have as well. */
 const KINDS: readonly (readonly [FileKind, RegExp])[] = [
   [
     'config',
@@ -79,7 +79,7 @@ export function outcomeWords(outcome: string): string {
   return OUTCOME_WORDS[outcome] ?? outcome;
 }
 
-/** What the error that a node sends usually stands for. */
+/** Usual meanings of the error codes that nodes send. */
 const NODE_ERRORS: readonly string[] = [
   'no reason of its own',
   'it looked for something else',
@@ -96,7 +96,9 @@ export function nodeErrorWords(code: number | undefined): string {
   return NODE_ERRORS[code ?? 0] ?? `error ${code}`;
 }
 
-/** Why a request was answered with an error. @param code the TFTP error code. @param reason ours. */
+/**
+ * @returns why a request was answered with an error. @param code TFTP error code. @param reason the server's reason.
+ */
 export function refusalWords(code: number, reason: string): string {
   if (code === 1) return 'no such file';
   if (code === 4) return 'no mode that is served';
@@ -104,7 +106,7 @@ export function refusalWords(code: number, reason: string): string {
   return reason === 'write request' ? 'it wanted to upload; this server only reads' : `not allowed: ${reason}`;
 }
 
-/** A time as somebody would say it: `7 ms`, `1.4 s`, `37 s`, `2 min 05 s`. */
+/** Formats a time as people say it: `7 ms`, `1.4 s`, `37 s`, `2 min 05 s`. */
 export function about(ms: number): string {
   if (ms < 1) return 'less than 1 ms';
   if (ms < 999.5) return `${Math.round(ms)} ms`;
@@ -116,7 +118,7 @@ export function ago(ms: number): string {
   return ms < 5000 ? 'just now' : `${about(ms)} ago`;
 }
 
-/** What is going on, in one sentence. @param now milliseconds since the epoch. */
+/** @returns one sentence on the current state. @param now milliseconds since the epoch. */
 export function headlineOf({ figures, server }: Pick<LiveSnapshot, 'figures' | 'server'>, now: number): string {
   const { booting, trouble, lastRequestAt } = figures;
   if (!server.ready) return 'The server is not answering requests';
@@ -133,19 +135,21 @@ export function headlineOf({ figures, server }: Pick<LiveSnapshot, 'figures' | '
 
 const FIRST_UNDER_WAY = NODE_STATES.indexOf('waiting');
 
-/** Whoever is under way has one rank: no tile jumps to and fro between two files. */
+/** All states of a boot under way share one rank, so that no tile moves back and forth between two files. */
 const RANK = new Map(
   NODE_STATES.map((state, rank) => [state, rank < FIRST_UNDER_WAY || state === 'done' ? rank : FIRST_UNDER_WAY]),
 );
 
-/** Addresses in the order of their numbers, names in the order of the numbers in them. */
+/** Compares addresses by their numbers, and names by the numbers in them. */
 export function compareNames(a: string, b: string): number {
   return COLLATOR.compare(a, b);
 }
 
 const COLLATOR = new Intl.Collator('en', { numeric: true });
 
-/** Stuck ones first; of those in one state the longest silence first where it is trouble, else by name. */
+/**
+ * Stuck nodes come first; within a state the longest silence comes first where it is trouble, otherwise names decide.
+ */
 export function compareRows(a: NodeRow, b: NodeRow): number {
   const byState = RANK.get(a.state)! - RANK.get(b.state)!;
   if (byState !== 0) return byState;

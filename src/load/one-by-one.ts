@@ -1,13 +1,14 @@
 /**
- * How modules are loaded that bring many others: one file after the other. import() opens all files that it has come to
- * know of at once, a hundred of them, and where a process may have few descriptors that is more than it may. Knows no
- * modules.
+ * Loads modules with many dependencies one file at a time. import() opens all files that it knows of at once, a hundred
+ * of them, which can exceed a low limit on descriptors. Knows no modules.
  */
 
 /**
- * @param load by require(), which opens a file when the one before is closed. Names what was built.
- * @param fallback by import(): for versions of Node.js whose require() takes no ES modules (22.0 to 22.11), and for
- *   sources that are run unbuilt.
+ * Loads a module.
+ *
+ * @param load uses require(), which opens a file only after closing the one before; it names the built file.
+ * @param fallback uses import(): for Node.js versions whose require() accepts no ES modules (22.0 to 22.11), and for
+ *   sources that run unbuilt.
  */
 export async function oneByOne<T>(load: () => T, fallback: () => Promise<T>): Promise<T> {
   if (!process.features.require_module) return await fallback();

@@ -1,36 +1,36 @@
 /**
- * Where to look: the five places where a boot can go wrong, each with its state and a sentence. Rules over figures of the
- * last minute and over what is the matter with the nodes in trouble; pure.
+ * The five areas where a boot can go wrong, each with its state and a sentence. Rules over the figures of the last
+ * minute and over the verdicts of the nodes in trouble; pure.
  */
 import { formatCount, formatMany, formatShare } from '../text/figures.ts';
 import type { Counts } from './time-series.ts';
 import { about } from '../live/words.ts';
 import type { Area, AreaReport, AreaState } from '../live/wire.ts';
 
-/** PXELINUX asks again after so long, the most impatient loader there is. */
+/** PXELINUX, the most impatient loader, asks again after this time. */
 const PATIENCE_OF_LOADERS_MS = 110;
-/** Shares of DATA sent again: above the first boots get slow, above the second they fail. */
+/** Shares of DATA packets sent again: above the first boots get slow, above the second they fail. */
 const LOSSY = 0.01;
 const VERY_LOSSY = 0.05;
-/** Fewer packets than that say nothing of a share. */
+/** Fewer packets than this make no reliable share. */
 const ENOUGH_PACKETS = 200;
-/** Silence after which requests count as missing rather than between two boots. */
+/** Silence after which requests count as missing, not as a pause between two boots. */
 const QUIET_MS = 60_000;
 
 export interface AreaFigures {
   /** Milliseconds since the epoch. */
   readonly now: number;
   readonly ready: boolean;
-  /** Milliseconds since the epoch; null: there was none since the start. */
+  /** Milliseconds since the epoch; null: none since the start. */
   readonly lastRequestAt: number | null;
   readonly requestsPerS: number;
   readonly minute: Counts;
   readonly firstReplyP99: number | null;
   readonly active: number;
   readonly queued: number;
-  /** Nodes with a transfer. */
+  /** Number of nodes with a transfer. */
   readonly booting: number;
-  /** Nodes in trouble, by the place that their verdict points to. */
+  /** Number of nodes in trouble, by the area that their verdict points to. */
   readonly trouble: Readonly<Record<Area | 'after', number>>;
   /** The file at which most nodes stopped. */
   readonly worstFile: { readonly file: string; readonly what: string; readonly stopped: number } | undefined;
@@ -195,7 +195,7 @@ function nodes({ trouble, booting }: AreaFigures): AreaReport {
   return report('nodes', 'fine', `${formatCount(booting)} booting, none stuck`, 'Every transfer moves.');
 }
 
-/** In the order in which a boot meets them. */
+/** @returns the reports in the order in which a boot meets the areas. */
 export function areaReports(figures: AreaFigures): AreaReport[] {
   return [requests(figures), server(figures), network(figures), files(figures), nodes(figures)];
 }

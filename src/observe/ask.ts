@@ -1,4 +1,4 @@
-/** One thing that a node asked for, and what came of it. Plain data in memory; knows no HTTP and no words. */
+/** One request of a node, and its outcome. Plain data in memory; knows no HTTP and no words. */
 import type { Origin } from '../content/types.ts';
 import type { Outcome } from '../session/session.ts';
 import type { FileKind } from '../live/wire.ts';
@@ -13,17 +13,17 @@ export type AskEnd =
       readonly durationMs: number;
       readonly firstReplyMs: number | undefined;
       readonly errorCode: number | undefined;
-      /** What the node said with it; escaped. */
+      /** The text of the node's ERROR packet; escaped. */
       readonly errorText: string;
-      /** Our side's reason, escaped; undefined where there is none. */
+      /** The server's reason, escaped; undefined where there is none. */
       readonly fault: string | undefined;
     }
   | { readonly kind: 'refused'; readonly code: number; readonly reason: string }
   | { readonly kind: 'unanswered'; readonly reason: Ignored }
-  /** Another request came from the same port: this one is of no use to anyone. */
+  /** Another request came from the same port, so the client has abandoned this one. */
   | { readonly kind: 'replaced' };
 
-/** What a worker was given to send. */
+/** The transfer as a worker received it. */
 export interface AskStart {
   readonly origin: Origin;
   readonly channel: string;
@@ -35,26 +35,26 @@ export interface AskStart {
 }
 
 export interface Ask {
-  /** The transfer that it began; 0: none. */
+  /** Number of the transfer that the request began; 0: none. */
   readonly transfer: number;
-  /** When it was asked for first, in milliseconds since the epoch. */
+  /** Time of the first request, in milliseconds since the epoch. */
   readonly at: number;
   readonly port: number;
   readonly local: string;
-  /** The name asked for, escaped and cut. */
+  /** The requested name, escaped and cut. */
   readonly file: string;
-  /** Of which part of a boot it is; undefined: nobody has wanted to know yet. */
+  /** Kind of the file in a boot; undefined until it is first needed. */
   kind: FileKind | undefined;
   /** `blksize=1468 windowsize=4`; escaped. */
   readonly options: string;
   /** Times that the request was repeated. */
   readonly repeats: number;
-  /** When it was asked for last. */
+  /** Time of the last repetition, or of the request itself. */
   readonly askedAt: number;
-  /** When it was last heard of: a repetition, or its end. */
+  /** Time of the last event: a repetition, or the end. */
   readonly lastAt: number;
-  /** What a worker was given; undefined: nothing yet. */
+  /** The transfer as a worker received it; undefined: it has not started. */
   readonly started: AskStart | undefined;
-  /** undefined: it goes on. */
+  /** undefined: it is still under way. */
   readonly end: AskEnd | undefined;
 }

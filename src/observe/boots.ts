@@ -1,6 +1,6 @@
 /**
- * What a node asked for, cut into boots, and each boot as a timeline. Names and times alone decide where a boot begins;
- * what it means is diagnosis.ts's business. Pure.
+ * Divides the requests of a node into boots, and makes a timeline of each boot. Names and times alone decide where a
+ * boot begins; diagnosis.ts judges its meaning. Pure.
  */
 import { BootStages } from '../boot-set/boot/boot-stage.ts';
 import type { Ask } from './ask.ts';
@@ -9,31 +9,31 @@ import type { BootStep } from '../live/wire.ts';
 import { FAULTS } from '../server/records.ts';
 import { unansweredWords } from './unanswered.ts';
 
-/** Silence after which whatever is asked for begins another boot. */
+/** Silence after which the next request begins another boot. */
 export const BOOT_ENDS_MS = 120_000;
-/** A pause that a timeline shows. */
+/** Shortest pause that a timeline shows. */
 const GAP_MS = 1000;
 
 const STAGES = new BootStages();
 
-/** Whether everything of it was sent. */
+/** Tells whether the whole file was sent. */
 export function isWhole({ end }: Ask): boolean {
   return end?.kind === 'sent' && (end.outcome === 'complete' || end.outcome === 'completeUnconfirmed');
 }
 
-/** Whether it was sent as far as was wanted. */
+/** Tells whether as much was sent as the client wanted. */
 export function isWell(ask: Ask): boolean {
   return isWhole(ask) || (ask.end?.kind === 'sent' && ask.end.outcome === 'probe');
 }
 
-/** Whether the client gave it up for another request, so that it says nothing of the boot. */
+/** Tells whether the client abandoned it for another request, so that it says nothing of the boot. */
 export function isReplaced({ end }: Ask): boolean {
   return (
     end?.kind === 'replaced' || (end?.kind === 'sent' && end.outcome === 'aborted' && end.fault === FAULTS.beganAnew)
   );
 }
 
-/** Follows one boot, and says where the next one begins. */
+/** Follows one boot, and tells where the next one begins. */
 class BootProgress {
   #first = '';
   #lastAt = 0;
@@ -43,7 +43,7 @@ class BootProgress {
   begins({ file, at }: Ask): boolean {
     const silence = at - this.#lastAt;
     if (silence > BOOT_ENDS_MS) return true;
-    // The name that the boot began with, after others: a reset node, or a loader that starts over.
+    // The name that the boot began with comes again after others: the node was reset, or its loader starts over.
     if (this.#othersAsked && file === this.#first) return true;
     return this.#isLate && STAGES.of(nameOf(file)) === 'zero';
   }
@@ -59,7 +59,7 @@ class BootProgress {
   }
 }
 
-/** Roughly what the server took it for: the name as it is shown, with slashes. */
+/** @returns roughly the name as the server cleaned it: the shown name, with slashes. */
 function nameOf(file: string): string {
   return file.replaceAll('\\x5c', '/').replace(/^\/+/, '');
 }
@@ -77,7 +77,7 @@ export function bootsOf(asks: readonly Ask[]): Ask[][] {
   return boots;
 }
 
-/** When it last moved: a transfer's end without the silence that it was waited for. */
+/** @returns the time of the last progress: for a transfer, its end without the silence that preceded it. */
 export function movedAt({ at, end, lastAt }: Ask): number {
   return end?.kind === 'sent' && end.firstReplyMs !== undefined ? at + end.firstReplyMs + end.durationMs : lastAt;
 }
@@ -92,7 +92,7 @@ function answerOf(ask: Ask): Extract<BootStep, { step: 'ask' }>['answer'] {
   return end.kind === 'sent' && end.outcome === 'probe' ? 'size' : 'failed';
 }
 
-/** What came of it, in words. */
+/** @returns the outcome in words. */
 export function endWords(ask: Ask): string {
   const { end } = ask;
   if (end === undefined) return ask.started === undefined ? 'being looked up, or waiting' : 'being sent';
@@ -132,7 +132,7 @@ function stepOf(ask: Ask, now: number): BootStep {
   };
 }
 
-/** The steps of a boot, with the times between them in which the node asked for nothing. */
+/** @returns the steps of a boot, and the pauses between them in which the node requested nothing. */
 export function stepsOf(boot: readonly Ask[], now: number): BootStep[] {
   const steps: BootStep[] = [];
   let quietSince = boot[0]?.at ?? now;

@@ -1,6 +1,6 @@
 /**
- * Why a node did not boot, as far as a TFTP server can see it: what was seen last, where that points, and what it usually
- * means. Rules over one boot, pure. Says no more than was seen: what it usually means is marked as such.
+ * The reason why a node did not boot, as far as a TFTP server can see it: what was seen last, where that points, and
+ * what it usually means. Rules over one boot; pure. States only what was seen, and marks what it usually means as such.
  */
 import { formatBytes, formatMany } from '../text/figures.ts';
 import { UNREADABLE_CONTENT } from '../engine/report.ts';
@@ -13,16 +13,19 @@ import { about, kindOfFile, nodeErrorWords, refusalWords } from '../live/words.t
 import type { Area, NodeState, Verdict } from '../live/wire.ts';
 import { UNANSWERED, unansweredWords } from './unanswered.ts';
 
-/** A transfer that has not moved for so long is stuck; the same as that of `reveille_transfers_stuck`. */
+/** A transfer without progress for this long is stuck; the same value as for `reveille_transfers_stuck`. */
 export const STUCK_MS = 5000;
-/** … and for so long it is worth a look: longer than any client waits before it repeats a lost packet twice. */
+/**
+ * A transfer without progress for this long is worth a look: longer than any client waits before it repeats a lost
+ * packet for the second time.
+ */
 export const SILENT_MS = 3000;
-/** After a refusal a loader tries its next name at once. */
+/** After a refusal a loader tries its next name at once; after this silence it has stopped. */
 const STOPPED_MS = 10_000;
-/** After a file a loader reads the next one sooner than that, or boots. */
+/** After a file a loader reads the next one sooner than this, or it boots. */
 const DONE_MS = 15_000;
 
-/** What is known of a transfer that goes on. */
+/** Facts about a transfer under way. */
 export type Moving = Pick<
   TransferView,
   'state' | 'size' | 'bytes' | 'retransmits' | 'silentMs' | 'blksize' | 'windowsize' | 'sinceMs'
@@ -32,9 +35,9 @@ type Found = Omit<Verdict, 'state'>;
 
 export interface Circumstances {
   readonly now: number;
-  /** Of the transfers that go on, the one of this boot; undefined: none does. */
+  /** The transfer of this boot that is under way; undefined: there is none. */
   readonly moving: Moving | undefined;
-  /** Boots just before that came no further. */
+  /** Number of boots directly before that came no further. */
   readonly alike: number;
 }
 
@@ -44,11 +47,11 @@ const LOST_ANSWER =
 const GONE =
   'The node was switched off, reset or hangs, or its link went down. If its neighbours stopped as well, look at the switch between, else at this node’s console.';
 
-/** Where the last transfer or request of a boot stands. */
+/** @returns the state of the last transfer or request of a boot. */
 export function stateOf(boot: readonly Ask[], { now, moving }: Pick<Circumstances, 'now' | 'moving'>): NodeState {
   if (moving !== undefined && moving.state !== 'ended') {
     if (moving.state === 'resolving' || moving.state === 'queued') return 'waiting';
-    // Everything is out: a silence after the last block is how many loaders end.
+    // All blocks are sent, and many loaders end without acknowledging the last one.
     const mayBeOver = moving.state === 'lastBlockSent' && moving.bytes >= moving.size - moving.blksize;
     if (!mayBeOver && moving.silentMs >= STUCK_MS) return 'stuck';
     if (!mayBeOver && moving.silentMs >= SILENT_MS) return 'silent';
@@ -64,12 +67,12 @@ export function stateOf(boot: readonly Ask[], { now, moving }: Pick<Circumstance
   return 'failed';
 }
 
-/** The last request that its client has not itself given up for another. */
+/** @returns the last request that its client did not abandon for another. */
 function lastThatCounts(boot: readonly Ask[]): Ask | undefined {
   return boot.findLast((ask) => !isReplaced(ask)) ?? boot.at(-1);
 }
 
-/** What became of a boot. @param boot in the order asked, not empty. */
+/** @returns the verdict on a boot. @param boot requests in the order asked, not empty. */
 export function diagnose(boot: readonly Ask[], circumstances: Circumstances): Verdict {
   const last = lastThatCounts(boot)!;
   const state = stateOf(boot, circumstances);
@@ -83,7 +86,7 @@ export function diagnose(boot: readonly Ask[], circumstances: Circumstances): Ve
   return { state, area: found.area, headline: found.headline, meaning: `${mixed(boot)}${found.meaning}${again}` };
 }
 
-/** The verdict on a node of which nothing is known. */
+/** @returns the verdict on a node of which nothing is known. */
 export function neverHeard(asked: string): Verdict {
   return {
     state: 'done',
@@ -153,10 +156,10 @@ function repeated({ repeats }: Ask): string {
   return repeats === 0 ? '' : `, though it asked ${formatMany(repeats + 1, 'time')}`;
 }
 
-/** Its answer to our options came; an ACK of the first block did not. */
+/** The client acknowledged the OACK, but no ACK of the first block came. */
 function firstBlockLost(boot: readonly Ask[], file: string, silence: string, blksize: number): Found {
   const seen = `It took our options for ${file}, but no block has arrived for ${silence}.`;
-  // What has got through before is not too large for the way.
+  // A block that has got through before is not too large for the path.
   const hasPassed = boot.some((ask) => isWhole(ask) && ask.started!.size >= blksize && ask.started!.blksize >= blksize);
   return hasPassed
     ? {
@@ -222,7 +225,7 @@ function refused(boot: readonly Ask[], last: Ask, state: NodeState): Found {
   };
 }
 
-/** What is likely when a node has got a file of a kind and asks for nothing more. */
+/** The likely cause when a node has received a file of a kind and asks for nothing more. */
 const NEXT: Readonly<Record<ReturnType<typeof kindOfFile>, readonly [area: Area | 'after', meaning: string]>> = {
   loader: [
     'nodes',
@@ -255,7 +258,7 @@ function wellEnded(boot: readonly Ask[], last: Ask, state: NodeState): Found {
     };
   }
   const kind = kindOfFile(last.file);
-  // Parts of a loader say little of where it is: what came before them does.
+  // A loader's modules say little about how far it is; the files before them do.
   const telling =
     kind === 'module' && boot.some((ask) => isWhole(ask) && kindOfFile(ask.file) === 'initrd') ? 'initrd' : kind;
   const [area, meaning] = NEXT[telling];
@@ -296,7 +299,7 @@ function badlyEnded(boot: readonly Ask[], last: Ask, outcome: string): Found {
     };
   }
   if (end.bytes === 0) {
-    // A transfer whose first reply is never acknowledged ends sooner than one that stands still after it.
+    // A transfer whose first reply is never acknowledged ends sooner than one that stalls after it.
     const wasAcknowledged = last.options !== '' && last.lastAt - last.askedAt > 1.2 * UNPROVEN_MS;
     if (wasAcknowledged) return firstBlockLost(boot, file, silence, blksize);
     return {
@@ -312,7 +315,7 @@ function badlyEnded(boot: readonly Ask[], last: Ask, outcome: string): Found {
   };
 }
 
-/** Why the server ended a transfer, where that is known, and where it points. */
+/** Returns the area and the cause of a transfer that the server ended. */
 function causeOf({ fault, bytes }: Extract<Ask['end'], { kind: 'sent' }>): readonly [area: Area, meaning: string] {
   switch (fault) {
     case FAULTS.changed:
@@ -344,7 +347,7 @@ function causeOf({ fault, bytes }: Extract<Ask['end'], { kind: 'sent' }>): reado
   }
 }
 
-/** A boot must not mix versions of a channel. */
+/** Warns of a boot that got several versions of one channel. */
 function mixed(boot: readonly Ask[]): string {
   const versions = new Map<string, Set<string>>();
   for (const { started } of boot) {

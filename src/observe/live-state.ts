@@ -1,6 +1,6 @@
 /**
- * What is going on, once a second: a snapshot for whoever comes, and what has changed for whoever stays. Samples the
- * charts always; makes the list of nodes only while somebody looks. Knows no HTTP.
+ * The live state, updated once a second: a snapshot for each new reader, then changes. Always samples the charts; makes
+ * the list of nodes only while there are readers. Knows no HTTP.
  */
 import type { NodeId } from '../boot-set/node/node-identity.ts';
 import type {
@@ -29,11 +29,11 @@ import type {
   ServerFacts,
 } from '../live/wire.ts';
 
-/** Between two samples, and two changes. */
+/** Interval of samples and of changes. */
 export const TICK_MS = 1000;
-/** How long the ways to group nodes hold. */
+/** Time for which the ways to group nodes are reused. */
 const GROUPINGS_MS = 5000;
-/** A list that is no older is good enough for another reader. */
+/** A list no older than this is reused for another reader. */
 const FRESH_MS = 500;
 
 export interface LiveStateParts {
@@ -41,9 +41,9 @@ export interface LiveStateParts {
   readonly server: () => Pick<Server, 'transfers' | 'stats' | 'ready' | 'addresses' | 'engine'> | undefined;
   readonly channels: () => readonly ChannelRow[];
   readonly cache: () => CacheRow;
-  /** What the inventory has of the first of these ids that it knows. */
+  /** @returns the inventory's entry for the first of these ids that it knows. */
   readonly known: (ids: readonly NodeId[]) => KnownNode | undefined;
-  /** Makes foreign text safe to show. */
+  /** Escapes text from outside, so that it is safe to show. */
   readonly show: (text: string, most: number) => string;
   readonly version: string;
   readonly workers: number;
@@ -64,7 +64,7 @@ export class LiveState {
   readonly #listeners = new Set<(change: LiveChange) => void>();
   #lastRequestAt: number | null = null;
   #timer: NodeJS.Timeout | undefined;
-  /** What the listeners know. */
+  /** State as the listeners know it. */
   #told: { readonly rows: ReadonlyMap<string, NodeRow>; readonly whole: Readonly<Record<string, string>> } | undefined;
   #groupings: { readonly names: readonly string[]; readonly count: number; readonly at: number } | undefined;
   #made: { readonly at: number; readonly rows: Rows } | undefined;
@@ -78,7 +78,7 @@ export class LiveState {
     this.#startedAt = this.#now();
   }
 
-  /** Begins to sample. It is no reason for the process to stay alive. */
+  /** Starts to sample. The timer does not keep the process alive. */
   start(): void {
     this.#timer ??= setInterval(() => this.tick(), TICK_MS).unref();
   }
@@ -89,7 +89,7 @@ export class LiveState {
     this.#listeners.clear();
   }
 
-  /** What a server calls only where somebody listens. */
+  /** Optional hooks: a server makes these records only for an observer that has them. */
   get observer(): Required<Pick<ServerObserver, 'onRequest' | 'onDrop'>> {
     return {
       onRequest: (record: RequestRecord) => {
@@ -120,7 +120,7 @@ export class LiveState {
     this.#problems.refusal(record);
   }
 
-  /** One sample, and what has changed to every listener. */
+  /** Takes one sample, and sends the changes to every listener. */
   tick(): void {
     const server = this.#parts.server();
     if (server === undefined) return;
@@ -136,7 +136,7 @@ export class LiveState {
   }
 
   /**
-   * Everything as it is, and from then on every change: no change is lost between the two.
+   * Passes a snapshot to `begin`, and from then on every change to `listen`: no change is lost between the two.
    *
    * @returns a function that ends it.
    */
@@ -152,12 +152,16 @@ export class LiveState {
 
   snapshot(): LiveSnapshot {
     const now = this.#now();
-    // Whoever listens already has been told of rows as they were then, and is told of changes against those.
+    // Current listeners know the rows as last sent, and the next change is relative to those: a new reader gets the
+    // same rows.
     const rows = this.#told === undefined ? this.#rows(now).rows : [...this.#told.rows.values()];
     return { ...this.#whole(now), nodes: rows, chart: this.#series.points() };
   }
 
-  /** What is remembered of a node. @param asked as somebody wrote it. @param ids what that names, the best first. */
+  /**
+   * @returns a report on a node. @param asked the node as the user wrote it. @param ids ids that `asked` may name, the
+   * best first.
+   */
   node(asked: string, ids: readonly NodeId[]): NodeReport {
     return reportOf({
       asked,
@@ -221,7 +225,7 @@ export class LiveState {
     };
   }
 
-  /** Looks at every label of every node, so not each time. */
+  /** Reads every label of every node, so it is not done each time. */
   #groupingsOf(rows: readonly NodeRow[], now: number): readonly string[] {
     const known = this.#groupings;
     if (known !== undefined && known.count === rows.length && now - known.at < GROUPINGS_MS) return known.names;
@@ -273,7 +277,7 @@ export class LiveState {
   }
 }
 
-/** What one and the same node's row may differ in; `groups` is the same object as long as nothing in it has changed. */
+/** The fields in which a node's row may change; `groups` is the same object while nothing in it has changed. */
 const CHANGING = [
   'state',
   'percent',
@@ -289,7 +293,7 @@ const CHANGING = [
   'groups',
 ] as const satisfies readonly (keyof NodeRow)[];
 
-/** undefined: nothing. */
+/** @returns undefined when nothing has changed. */
 function changeOf(before: NodeRow, row: NodeRow): RowChange | undefined {
   let change: Record<string, unknown> | undefined;
   for (const key of CHANGING) {

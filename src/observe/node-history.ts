@@ -1,6 +1,6 @@
 /**
- * What each node asked for lately, in memory: a bounded ring of asks for each address, and which addresses a machine
- * has spoken from. Written as the server tells of its requests; knows no HTTP, no words and no transfers under way.
+ * Recent requests of each node, in memory: a bounded ring of asks for each address, and the addresses from which each
+ * machine has asked. Fed by the server's hooks; knows no HTTP, no words and no transfers under way.
  */
 import { nodesInPath, type NodeId } from '../boot-set/node/node-identity.ts';
 import { cleanName } from '../content/name.ts';
@@ -9,24 +9,24 @@ import type { DropRecord, RefusalRecord, RequestRecord, StartRecord, TransferRec
 import type { Ask, AskEnd, AskStart } from './ask.ts';
 import type { FileKind } from '../live/wire.ts';
 
-/** Addresses remembered; those that were silent longest are forgotten first. */
+/** Maximum number of addresses; those with the longest silence are forgotten first. */
 const MAX_NODES = 16_384;
-/** Asks remembered of all of them together. A boot has about twenty. */
+/** Maximum number of asks over all addresses. A boot has about twenty. */
 const MAX_ASKS = 131_072;
-/** Of one of them. */
+/** Maximum number of asks for one address. */
 const ASKS_PER_NODE = 256;
-/** The order of silence is as exact as that: to keep it costs more than all the rest. */
+/** Precision of the order of silence in milliseconds: an exact order would cost more than all the rest. */
 const ORDERED_MS = 1000;
-/** Characters kept of a name, and of what was asked for with it. */
+/** Characters kept of a name, and of the options in its request. */
 const MAX_SHOWN = 200;
 const MAX_OPTIONS_SHOWN = 120;
-/** Strings of which there is one for all nodes. */
+/** Maximum number of strings shared by all nodes. */
 const MAX_SHARED = 512;
-/** Files that are being sent to many. */
+/** Maximum number of starts shared by nodes that fetch the same file. */
 const MAX_STARTS = 16;
 
 export interface NodeHistoryOptions {
-  /** Makes foreign text safe to show, cut to `most` characters. */
+  /** Escapes text from outside and cuts it to `most` characters. */
   readonly show: (text: string, most: number) => string;
   /** Milliseconds since the epoch. Default Date.now. */
   readonly now?: () => number;
@@ -35,24 +35,24 @@ export interface NodeHistoryOptions {
   readonly mostAsksPerNode?: number;
 }
 
-/** What is remembered of an address. */
+/** Memory of one address. */
 export interface NodeMemory {
   readonly address: string;
-  /** Names of the machine that speaks from it, as the names that it asked for told: at most one of each kind. */
+  /** Ids of the machine at this address, learned from the names of its requests: at most one of each kind. */
   readonly ids: readonly NodeId[];
   /** Oldest first, at least one. */
   readonly asks: readonly Ask[];
-  /** Asks that are remembered no longer. */
+  /** Number of asks that have been forgotten. */
   readonly forgotten: number;
   readonly lastAt: number;
 }
 
-/** Times are kept as so many milliseconds after this: small numbers, which V8 keeps in the object that has them. */
+/** Times are kept as milliseconds after this moment: V8 keeps small numbers inside the object. */
 const EPOCH = Date.now();
 
 /**
- * An ask as it is remembered, by the hundred thousand: whatever is an object of its own in it is moved about by the
- * garbage collector while a storm goes on, so it is one object, and shares with others what is alike.
+ * An ask as it is remembered, by the hundred thousand. The garbage collector moves every separate object during a
+ * storm, so an ask is a single object and shares equal strings and starts with others.
  */
 class Remembered implements Ask {
   readonly transfer: number;
@@ -101,7 +101,7 @@ class Remembered implements Ask {
   }
 }
 
-/** Strings that come again and again, once. */
+/** Keeps one copy of strings that occur often. */
 class Shared {
   readonly #known = new Map<string, string>();
 
@@ -120,7 +120,7 @@ class Memory implements NodeMemory {
   readonly asks: Remembered[] = [];
   forgotten = 0;
   lastAt: number;
-  /** When it was made the last in order. */
+  /** Time of the last move to the end of the order. */
   orderedAt: number;
 
   constructor(address: string, now: number) {
@@ -130,7 +130,7 @@ class Memory implements NodeMemory {
   }
 }
 
-/** In one piece, as a string that was put together of many is not. */
+/** @returns a flat copy of a string that was built from pieces. */
 function ownCopy(text: string): string {
   return Buffer.from(text, 'latin1').toString('latin1');
 }
@@ -141,7 +141,7 @@ export class NodeHistory {
   readonly #mostNodes: number;
   readonly #mostAsks: number;
   readonly #mostAsksPerNode: number;
-  /** The address that was silent longest comes first. */
+  /** Ordered by silence, the longest first. */
   readonly #nodes = new Map<string, Memory>();
   readonly #addresses = new Map<NodeId, Set<string>>();
   readonly #shared = new Shared();
@@ -156,7 +156,7 @@ export class NodeHistory {
     this.#mostAsksPerNode = options.mostAsksPerNode ?? ASKS_PER_NODE;
   }
 
-  /** Addresses, and asks of all of them, that are remembered now. */
+  /** Number of addresses, and of asks over all of them, that are remembered now. */
   get size(): { readonly nodes: number; readonly asks: number } {
     return { nodes: this.#nodes.size, asks: this.#asks };
   }
@@ -165,13 +165,13 @@ export class NodeHistory {
     return this.#nodes.get(address);
   }
 
-  /** Those that a machine of this name has spoken from, the last one first. */
+  /** @returns the addresses from which a machine with this id has asked, the latest first. */
   addressesOf(id: NodeId): readonly string[] {
     const addresses = [...(this.#addresses.get(id) ?? [])];
     return addresses.toSorted((a, b) => this.#nodes.get(b)!.lastAt - this.#nodes.get(a)!.lastAt);
   }
 
-  /** Every address, the one that was silent longest first. */
+  /** All addresses, the one with the longest silence first. */
   nodes(): Iterable<NodeMemory> {
     return this.#nodes.values();
   }
@@ -183,7 +183,7 @@ export class NodeHistory {
       former.asked(this.#now());
       return;
     }
-    // What else was asked for from this port is of no use to its client any more.
+    // A client that asks again from this port has abandoned its earlier request.
     if (former !== undefined && former.end === undefined) this.#end(former, { kind: 'replaced' });
     const unanswered = done === 'admitted' || done === 'refused' || done === 'repeated' ? undefined : done;
     const file = this.#shown(filename, MAX_SHOWN);
@@ -216,7 +216,7 @@ export class NodeHistory {
     ask.started = this.#start({ origin, channel: set?.channel ?? '', size, blksize, windowsize }, set?.version);
   }
 
-  /** Nodes of a storm get a few files by a few sizes of blocks: that of another node will do. */
+  /** Nodes of a storm get a few files in a few block sizes, so an equal start of another node is shared. */
   #start(start: Omit<AskStart, 'version'>, number: number | undefined): AskStart {
     const { origin, channel, size, blksize, windowsize } = start;
     const version = number === undefined ? '' : `${channel}-${number}`;
@@ -267,7 +267,7 @@ export class NodeHistory {
     return this.#shared.get(shown === text ? text : ownCopy(shown));
   }
 
-  /** The node at an address, which is no longer the one that was silent longest; undefined: it is not known. */
+  /** @returns the memory of an address, which becomes the most recent one; undefined: it is not known. */
   #heardAgain(address: string): Memory | undefined {
     const memory = this.#nodes.get(address);
     if (memory === undefined) return undefined;
@@ -287,20 +287,20 @@ export class NodeHistory {
     return memory;
   }
 
-  /** What was asked for from there; undefined: it is forgotten. */
+  /** @returns the ask that was made from there; undefined: it is forgotten. */
   #findAt({ address, port }: Address, transfer: number, local: string): Remembered | undefined {
     const memory = this.#heardAgain(address);
     return memory === undefined ? undefined : this.#find(memory, transfer, port, local);
   }
 
-  /** @param transfer 0: whatever came last from that port. */
+  /** @param transfer 0 stands for the last ask from that port. */
   #find({ asks }: Memory, transfer: number, port: number, local: string): Remembered | undefined {
     return asks.findLast((ask) =>
       transfer === 0 ? ask.port === port && ask.local === local : ask.transfer === transfer,
     );
   }
 
-  /** What ended a transfer that was replaced is known only later, and says more. */
+  /** The end of a replaced transfer becomes known only later; it says more than "replaced". */
   #end(ask: Remembered, end: AskEnd): void {
     if (ask.end?.kind === 'replaced' && end.kind !== 'sent') return;
     ask.ended(end, this.#now());
@@ -310,7 +310,7 @@ export class NodeHistory {
     const path = cleanName(filename);
     const ids = typeof path === 'string' ? nodesInPath(path) : [];
     if (ids.length === 0) return;
-    // A machine that calls itself otherwise than the one before is another one.
+    // When a name has another id of the same kind, another machine now uses the address.
     const kinds = new Set(ids.map(kindIn));
     const kept = memory.ids.filter((id) => !kinds.has(kindIn(id)));
     if (kept.length === 0 && ids.length === memory.ids.length && ids.every((id) => memory.ids.includes(id))) return;
@@ -354,7 +354,10 @@ function kindIn(id: NodeId): string {
   return id.slice(0, id.indexOf(':'));
 }
 
-/** Whether it has been left unanswered just so before: a client that goes on asking makes no new line each time. */
+/**
+ * Tells whether the last ask went unanswered for the same reason: a client that goes on asking makes no new entry each
+ * time.
+ */
 function isSameSilence(ask: Remembered | undefined, file: string, reason: string): ask is Remembered {
   return ask?.end?.kind === 'unanswered' && ask.end.reason === reason && ask.file === file;
 }

@@ -1,6 +1,6 @@
 /**
- * One node's last boots: found by address, MAC, UUID, serial number or its name in the inventory, told as timelines with
- * where each stopped and what that usually means. Pure over what is remembered.
+ * The last boots of one node: found by address, MAC, UUID, serial number or inventory name, and shown as timelines that
+ * say where each boot stopped and what that usually means. Pure over the history.
  */
 import { ipNode, kindOf, type NodeId } from '../boot-set/node/node-identity.ts';
 import type { TransferView } from '../server/types.ts';
@@ -11,15 +11,15 @@ import type { NodeHistory, NodeMemory } from './node-history.ts';
 import type { KnownNode } from './row-list.ts';
 import type { Boot, NodeReport } from '../live/wire.ts';
 
-/** Boots told of. */
+/** Number of boots in a report. */
 const MAX_BOOTS = 10;
-/** Boots that began so long before one may be tries of the same. */
+/** Boots that began within this time before another one may be attempts at the same. */
 const ALIKE_MS = 30 * 60_000;
 
 export interface ReportParts {
-  /** As somebody wrote it. */
+  /** The node as the user wrote it. */
   readonly asked: string;
-  /** What that names, the best first. */
+  /** Ids that `asked` may name, the best first. */
   readonly ids: readonly NodeId[];
   /** Milliseconds since the epoch. */
   readonly now: number;
@@ -29,7 +29,7 @@ export interface ReportParts {
   readonly transfers: readonly TransferView[];
 }
 
-/** Where the node has spoken from, the last address first. */
+/** @returns the memories of all addresses of the node, the latest first. */
 function memoriesOf({ ids, history }: ReportParts, listed: readonly string[]): NodeMemory[] {
   const addresses = new Set<string>();
   for (const id of ids) {
@@ -37,7 +37,7 @@ function memoriesOf({ ids, history }: ReportParts, listed: readonly string[]): N
     for (const address of history.addressesOf(id)) addresses.add(address);
   }
   const own = [...addresses].map((address) => history.node(address)).filter((memory) => memory !== undefined);
-  // An address of the inventory may have been lent to another machine.
+  // An address from the inventory may meanwhile belong to another machine.
   const told = listed
     .filter((address) => !addresses.has(address))
     .map((address) => history.node(address))
@@ -45,7 +45,7 @@ function memoriesOf({ ids, history }: ReportParts, listed: readonly string[]): N
   return [...own, ...(told as NodeMemory[])].toSorted((a, b) => b.lastAt - a.lastAt);
 }
 
-/** A kind that both have, with different values: two machines. */
+/** Two sets of ids belong to different machines when they have an id of the same kind with different values. */
 function isOther(a: readonly NodeId[], b: readonly NodeId[]): boolean {
   return a.some((id) => b.some((other) => other !== id && kindOf(other) === kindOf(id)));
 }
@@ -73,7 +73,7 @@ function bootOf(boot: readonly Ask[], parts: ReportParts, alike: number): Boot {
   };
 }
 
-/** How many boots just before one ended at the same file. @param boots oldest first. */
+/** @returns the number of boots directly before that ended at the same file. @param boots oldest first. */
 function alikeBefore(boots: readonly (readonly Ask[])[], index: number): number {
   const boot = boots[index]!;
   const file = boot.at(-1)!.file;

@@ -1,6 +1,6 @@
 /**
- * Refusals and failures that nodes have met lately, alike ones put together: whoever reads sees a line for each kind, not
- * for each node. Bounded; counts as things happen, and judges only when asked. Knows no HTTP.
+ * Recent refusals and failures of nodes, with equal ones combined: readers see a line for each kind, not for each node.
+ * Bounded; counts events as they happen, and judges only on demand. Knows no HTTP.
  */
 import type { DropRecord, RefusalRecord, TransferRecord } from '../server/types.ts';
 import type { NodeHistory } from './node-history.ts';
@@ -10,29 +10,29 @@ import { unansweredWords } from './unanswered.ts';
 import { nodeErrorWords, outcomeWords, refusalWords } from '../live/words.ts';
 import type { Problem } from '../live/wire.ts';
 
-/** Kinds of problems remembered; those that came up longest ago are forgotten first. */
+/** Maximum number of kinds; those that have not occurred for the longest time are forgotten first. */
 const MAX_PROBLEMS = 256;
-/** Of each: the nodes that met it last, to see whether they went on. */
+/** Number of nodes kept for each kind, the latest ones, to see whether they went on. */
 const MAX_NODES = 64;
-/** Age after which it is of no interest any more. */
+/** Age after which a problem is no longer shown. */
 const LIFE_MS = 15 * 60_000;
 const SHOWN = 40;
-/** A node that has asked for nothing since, for so long, has stopped there. */
+/** A node that has requested nothing for this long has stopped. */
 const STOPPED_MS = 10_000;
 const MAX_FILE_SHOWN = 120;
 
 interface Kept {
-  /** Whether it is how a transfer ended; else how a request was answered. */
+  /** True for the end of a transfer; false for the answer to a request. */
   readonly isOfTransfer: boolean;
   readonly what: string;
   readonly file: string;
   count: number;
   lastAt: number;
-  /** Addresses, the last to meet it last, and when. */
+  /** Time of the problem by address, the latest address last. */
   readonly nodes: Map<string, number>;
 }
 
-/** Of a name, what differs from node to node in braces. */
+/** @returns the name with the parts that differ from node to node replaced by placeholders in braces. */
 export function withoutNode(file: string): string {
   return file
     .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi, '{uuid}')
@@ -48,10 +48,10 @@ export class Problems {
   readonly #history: Pick<NodeHistory, 'node'>;
   readonly #show: (text: string, most: number) => string;
   readonly #now: () => number;
-  /** The one that came up longest ago comes first. */
+  /** Ordered by the last occurrence, the oldest first. */
   readonly #kept = new Map<string, Kept>();
 
-  /** @param show makes foreign text safe to show. @param now milliseconds since the epoch. */
+  /** @param show escapes text from outside, so that it is safe to show. @param now milliseconds since the epoch. */
   constructor(
     history: Pick<NodeHistory, 'node'>,
     show: (text: string, most: number) => string,
@@ -80,7 +80,7 @@ export class Problems {
     this.#met(client.address, what, file, true);
   }
 
-  /** Those at which nodes have stopped first, then the latest. */
+  /** @returns problems at which nodes have stopped first, then the latest. */
   list(): Problem[] {
     const now = this.#now();
     return [...this.#kept.values()]
@@ -99,11 +99,11 @@ export class Problems {
       .slice(0, SHOWN);
   }
 
-  /** @param file undefined: that of the transfer that ended then. */
+  /** @param file undefined for a problem of a transfer: its file is that of the last ask. */
   #hasStopped(address: string, file: string | undefined, at: number, now: number): boolean {
     const last = this.#history.node(address)?.asks.at(-1);
     if (last === undefined || last.at > at || now - at < STOPPED_MS) return false;
-    // A loader tries several names in one millisecond: it stopped at the last.
+    // A loader tries several names in one millisecond: it stopped at the last one.
     if (file === undefined) return last.end?.kind === 'sent' && !isWell(last);
     return last.end?.kind !== 'sent' && withoutNode(last.file) === file;
   }

@@ -1,6 +1,6 @@
 /**
- * The list of nodes as the page shows it: who has a transfer, and who was heard of lately. Puts together transfers under
- * way, what is remembered of nodes, and what the inventory calls them. Knows no HTTP.
+ * The list of nodes as the page shows it: nodes with a transfer, and nodes that were active recently. Combines
+ * transfers under way, the history of nodes, and their names in the inventory. Knows no HTTP.
  */
 import type { NodeId } from '../boot-set/node/node-identity.ts';
 import type { TransferView } from '../server/types.ts';
@@ -14,18 +14,18 @@ import { type Area, type NodeRow, type NodeState, TROUBLE } from '../live/wire.t
 
 /** Silence after which a node leaves the list. */
 const LISTED_MS = 15 * 60_000;
-/** … and with nothing wrong. */
+/** Silence after which a node without trouble leaves the list. */
 const LISTED_DONE_MS = 5 * 60_000;
-/** Rows at once; those that need somebody first. */
+/** Maximum number of rows; those that need attention come first. */
 export const MAX_ROWS = 5000;
-/** Of a rate, how much the last second counts. */
+/** Weight of the last second in a rate. */
 const FRESH = 0.5;
-/** How long what the inventory says of a node holds. */
+/** Time in milliseconds for which a node's inventory data is reused. */
 const WHO_MS = 5000;
-/** Asks of which its last boot is made out, where that is wanted. */
+/** Number of asks from which the last boot is determined, where that is needed. */
 const ASKS_OF_A_BOOT = 64;
 
-/** What the inventory has of a node. */
+/** A node's entry in the inventory. */
 export interface KnownNode {
   readonly name: string;
   readonly mac: readonly string[];
@@ -34,16 +34,16 @@ export interface KnownNode {
 
 export interface RowListParts {
   readonly history: NodeHistory;
-  /** What the inventory has of the first of these ids that it knows. */
+  /** @returns the inventory's entry for the first of these ids that it knows. */
   readonly known: (ids: readonly NodeId[]) => KnownNode | undefined;
-  /** Makes foreign text safe to show. */
+  /** Escapes text from outside, so that it is safe to show. */
   readonly show: (text: string, most: number) => string;
 }
 
 export interface Rows {
   readonly rows: readonly NodeRow[];
   readonly booting: number;
-  /** By where their verdict points. */
+  /** Number of nodes in trouble, by the area that their verdict points to. */
   readonly trouble: Readonly<Record<Area | 'after', number>>;
   readonly unlisted: number;
 }
@@ -54,7 +54,7 @@ interface Moved {
   rate: number;
 }
 
-/** Of several transfers of one node the one that tells most: the one that began last. */
+/** @returns the most informative of a node's transfers: the one that began last. */
 function latest(views: readonly TransferView[]): TransferView {
   return views.reduce((best, view) => (view.id > best.id ? view : best));
 }
@@ -69,7 +69,7 @@ export class RowList {
     string,
     { readonly ids: readonly NodeId[]; readonly node: KnownNode | undefined; readonly at: number; readonly who: Who }
   >();
-  /** Progress of transfers when the list was last made, by their ids. */
+  /** Progress of transfers when the list was last made, by transfer id. */
   #moved = new Map<number, Moved>();
 
   constructor(parts: RowListParts) {
@@ -115,7 +115,7 @@ export class RowList {
     for (const { id, bytes } of views) {
       const before = this.#moved.get(id);
       const passedS = before === undefined ? 0 : (now - before.at) / 1000;
-      // Twice in a moment: for a second reader.
+      // The list was made a moment ago for another reader, so the rate stays.
       if (before !== undefined && passedS < 0.2) moved.set(id, before);
       else {
         const fresh = before === undefined ? 0 : Math.max(0, bytes - before.bytes) / passedS;
@@ -153,7 +153,7 @@ export class RowList {
     ask.kind ??= kindOfFile(ask.file);
     let rate = 0;
     for (const { id } of views) rate += rates.get(id)?.rate ?? 0;
-    // Field by field: this is done for every node in every second.
+    // The fields are listed one by one, because this runs for every node in every second.
     return {
       id: memory.address,
       name,
@@ -175,9 +175,9 @@ export class RowList {
     const before = this.#whos.get(address);
     if (before !== undefined && before.ids === ids && now - before.at < WHO_MS) return before.who;
     const node = this.#parts.known([...ids, `ip:${address.toLowerCase()}`]);
-    // The same object as long as nothing has changed: then nobody has to compare what is in it.
+    // The object stays the same while nothing has changed, so that its contents need no comparison.
     const who = before?.ids === ids && before.node === node ? before.who : this.#look(address, ids, node);
-    // Nodes that are listed no longer go with all the others, now and then.
+    // Entries of nodes that are no longer listed are removed by clearing the map now and then.
     if (this.#whos.size > 2 * MAX_ROWS) this.#whos.clear();
     this.#whos.set(address, { ids, node, at: now, who });
     return who;
@@ -202,14 +202,17 @@ function percentOf(ask: Ask, moving: TransferView | undefined): number {
   return ask.end?.kind === 'sent' && size > 0 ? Math.min(99, Math.floor((ask.end.bytes / size) * 100)) : 0;
 }
 
-/** While something moves, no second of silence changes the row. */
+/**
+ * @returns whole seconds of silence; 0 while the node makes progress or is finished, so that its row does not change
+ * every second.
+ */
 function silentS(moving: TransferView | undefined, silence: number, state: NodeState): number {
   const ms = moving === undefined ? silence : moving.silentMs;
   if (state === 'done' || state === 'between') return 0;
   return ms < 1000 ? 0 : Math.floor(ms / 1000);
 }
 
-/** Ways to group nodes, the best first: labels that part them into several groups, then their subnet. */
+/** @returns ways to group nodes, the best first: labels that divide them into several groups, then their subnet. */
 export function groupingsOf(rows: readonly NodeRow[]): string[] {
   const values = new Map<string, Set<string>>();
   const counts = new Map<string, number>();
@@ -220,7 +223,7 @@ export function groupingsOf(rows: readonly NodeRow[]): string[] {
       counts.set(key, (counts.get(key) ?? 0) + 1);
     }
   }
-  // A label that each node has a value of its own for is no group, and neither is one that few have.
+  // A label with a different value for each node makes no groups, nor does one that few nodes have.
   const good = [...values].filter(
     ([key, set]) => set.size <= counts.get(key)! / 2 && counts.get(key)! >= rows.length / 2,
   );

@@ -1,7 +1,7 @@
-/** The network that an address is counted to where nobody says how the racks are wired: /24, and /64 with IPv6. Pure. */
+/** The network that stands for an address where no label says how the racks are wired: /24, and /64 with IPv6. Pure. */
 import { isIPv4 } from 'node:net';
 
-/** Groups of an IPv6 address without `::`. */
+/** @returns the groups of an IPv6 address, with `::` expanded. */
 function groupsOf(address: string): string[] {
   const [head = '', tail] = address.replace(/%.*$/, '').split('::');
   const first = head === '' ? [] : head.split(':');

@@ -1,19 +1,19 @@
 /**
- * The last ten minutes, second by second: throughput, transfers, time to first reply; and sums over the last minute. Fed
- * with counters that only grow and with transfers as they end. Fixed memory; time is an argument.
+ * The last ten minutes, second by second: throughput, transfers, time to first reply; and sums over the last minute.
+ * Fed with counters that only grow and with transfers as they end. Uses fixed memory; time is an argument.
  */
 import type { ServerStats } from '../server/types.ts';
 import type { ChartPoint } from '../live/wire.ts';
 
-/** Seconds that are kept. */
+/** Number of seconds kept. */
 export const SERIES_S = 600;
-/** Seconds that sums go over. */
+/** Number of seconds that sums cover. */
 const MINUTE_S = 60;
-/** Of times to first reply: eight buckets for each doubling, up to a minute. */
+/** Buckets for times to first reply: eight for each doubling, up to a minute. */
 const BUCKETS = 128;
 const PER_OCTAVE = 8;
 
-/** Counters as they stand; each only grows. */
+/** Values of counters; each only grows. */
 export interface Counts {
   readonly requests: number;
   readonly dataSent: number;
@@ -74,12 +74,12 @@ export class TimeSeries {
   readonly #seconds: Second[] = [];
   /** A row of buckets for each second, by its number modulo SERIES_S. */
   readonly #replies = new Uint32Array(SERIES_S * BUCKETS);
-  /** Seconds whose replies have changed since they were last asked for. */
+  /** Seconds whose points have changed since takeChanged() was last called. */
   readonly #changed = new Set<number>();
   #last = 0;
   #lastMs = 0;
 
-  /** To be called about once a second. @param nowMs milliseconds since the epoch. */
+  /** Takes a sample; called about once a second. @param nowMs milliseconds since the epoch. */
   sample(nowMs: number, counts: Counts, active: number): void {
     const at = Math.floor(nowMs / 1000);
     const before = this.#seconds.at(-1);
@@ -94,7 +94,10 @@ export class TimeSeries {
     this.#changed.add(at);
   }
 
-  /** A first reply was sent. @param sentMs when, in milliseconds since the epoch. @param tookMs after its request. */
+  /**
+   * Records a first reply. @param sentMs time it was sent, in milliseconds since the epoch. @param tookMs time since
+   * its request, in milliseconds.
+   */
   replied(sentMs: number, tookMs: number, nowMs: number): void {
     const at = Math.floor(sentMs / 1000);
     this.#advance(Math.floor(nowMs / 1000));
@@ -103,12 +106,12 @@ export class TimeSeries {
     this.#changed.add(at);
   }
 
-  /** Every second there is, oldest first. */
+  /** @returns a point for every second kept, oldest first. */
   points(): ChartPoint[] {
     return this.#seconds.map((second) => this.#point(second));
   }
 
-  /** Those that have changed since the last call; the older ones are for readers who know them already. */
+  /** @returns the points that have changed since the last call; readers have the older ones already. */
   takeChanged(): ChartPoint[] {
     const points = this.#seconds.filter(({ at }) => this.#changed.has(at)).map((second) => this.#point(second));
     this.#changed.clear();
@@ -119,7 +122,7 @@ export class TimeSeries {
     return this.#seconds.at(-1) ?? { bytesPerS: 0, requestsPerS: 0 };
   }
 
-  /** What the counters have grown by in the last minute. */
+  /** Growth of the counters over the last minute. */
   get minute(): Counts {
     const last = this.#seconds.at(-1);
     const first = this.#seconds.at(-1 - MINUTE_S) ?? this.#seconds[0];
@@ -127,7 +130,7 @@ export class TimeSeries {
     return Object.fromEntries(KEYS.map((key) => [key, last.counts[key] - first.counts[key]])) as unknown as Counts;
   }
 
-  /** Of the last minute; null when no first reply was sent. */
+  /** @returns a percentile over the last minute; null when no first reply was sent. */
   firstReplyOfMinute(share: number): number | null {
     const sums = Array.from({ length: BUCKETS }, () => 0);
     for (let at = Math.max(0, this.#last - MINUTE_S + 1); at <= this.#last; at++) {
@@ -159,7 +162,7 @@ export class TimeSeries {
   }
 }
 
-/** By nearest rank. */
+/** @returns the percentile by nearest rank. */
 function percentile(counts: ArrayLike<number>, share: number): number | null {
   let sum = 0;
   for (let bucket = 0; bucket < counts.length; bucket++) sum += counts[bucket]!;

@@ -1,4 +1,4 @@
-/** The live page: puts store, connection and views together, and draws at most once a frame. */
+/** The live page: connects store, connection and views, and draws at most once a frame. */
 import { LiveStore } from '../live/live-store.ts';
 import { compareRows } from '../live/words.ts';
 import type { NodeRow } from '../live/wire.ts';
@@ -43,7 +43,7 @@ function draw(): void {
   });
 }
 
-/** The group that somebody chose, as long as there is such a label; else the best one. */
+/** @returns the grouping that the user chose, while such a label exists; otherwise the best one. */
 function groupingIn(groupings: readonly string[]): string {
   const shown = [...grouping.options].map(({ value }) => value);
   if (shown.join('\0') !== groupings.join('\0')) {
@@ -132,6 +132,6 @@ addEventListener('keydown', (event) => {
   query.focus();
 });
 
-// What is said in times goes on when the server is silent.
+// Relative times must go on even when the server is silent.
 setInterval(draw, 5000);
 connection.open();

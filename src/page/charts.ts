@@ -1,4 +1,6 @@
-/** The charts of the last ten minutes, by uPlot; each with a sentence that says the same, and read by keyboard. */
+/**
+ * The charts of the last ten minutes, by uPlot; each has a sentence that says the same, and is readable by keyboard.
+ */
 import type { ChartPoint } from '../live/wire.ts';
 import { about } from '../live/words.ts';
 import { formatRate } from '../text/figures.ts';
@@ -9,7 +11,7 @@ type Plot = import('uplot');
 type Options = import('uplot').Options;
 type Series = import('uplot').Series;
 
-/** PXELINUX asks again after so long: the most impatient loader there is. */
+/** PXELINUX, the most impatient loader, asks again after this time. */
 const IMPATIENT_MS = 110;
 
 function colour(name: string): string {
@@ -72,7 +74,7 @@ function atLeast(ms: number | null): number | null {
   return ms === null ? null : Math.max(1, ms);
 }
 
-/** A server that stood still has seconds missing: they are no line from one shore to the other. */
+/** A server that was blocked has missing seconds: no line is drawn across the gap. */
 function withGaps(points: readonly ChartPoint[]): readonly (ChartPoint | Missing)[] {
   const whole: (ChartPoint | Missing)[] = [];
   let last = Number.POSITIVE_INFINITY;
@@ -133,7 +135,7 @@ class LiveChart {
     else this.#plot.setData(this.#data());
   }
 
-  /** Colours are the theme's. */
+  /** The colors come from the theme. */
   redraw(): void {
     this.#plot?.redraw(false, true);
   }
@@ -168,7 +170,7 @@ class LiveChart {
     const y = isLogarithmic
       ? {
           distr: 3 as const,
-          // Below the least value that is drawn, so that a point there stands on the axis and not in it.
+          // The range begins below the least drawn value, so that a point there stands above the axis.
           range: (_: Plot, __: number, high: number): [number, number] => [0.6, Math.max(200, high * 1.2)],
         }
       : { range: (_: Plot, __: number, high: number): [number, number] => [0, high > 0 ? high * 1.08 : 1e6] };

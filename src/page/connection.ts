@@ -1,20 +1,20 @@
 /**
- * The way to the server: questions with the token where one is needed, and the events of what changes. By fetch, since an
- * EventSource can't carry a token. Comes back by itself when the server does.
+ * The connection to the server: requests, with the token where one is needed, and the stream of changes. Uses fetch,
+ * since an EventSource can't send a token. Reconnects when the server is back.
  */
 import { EventStream } from '../live/event-stream.ts';
 import type { LiveChange, LiveSnapshot, NodeReport } from '../live/wire.ts';
 
 const TOKEN_KEY = 'reveille-token';
-/** Waits between two tries, in milliseconds. */
+/** Waits between two attempts, in milliseconds. */
 const AGAIN_MS = [500, 1000, 2000, 5000] as const;
-/** A server that is alive says something every second. */
+/** A live server sends something every second. */
 const SILENCE_MS = 8000;
 
 export type ConnectionState =
   | { readonly kind: 'open' }
   | { readonly kind: 'lost'; readonly why: string }
-  /** It wants a token, or another one. */
+  /** The server wants a token, or another one. */
   | { readonly kind: 'locked'; readonly why: string };
 
 export interface ConnectionEvents {
@@ -23,7 +23,7 @@ export interface ConnectionEvents {
   state(state: ConnectionState): void;
 }
 
-/** The server has said no. */
+/** The server has refused a request. */
 class Refused extends Error {
   readonly status: number;
 
@@ -52,7 +52,7 @@ export class Connection {
     this.#events = events;
   }
 
-  /** Begins, or begins anew with another token. */
+  /** Connects, or reconnects with another token. */
   open(token?: string): void {
     if (token !== undefined) {
       this.#token = token;
@@ -63,7 +63,7 @@ export class Connection {
     void this.#follow(this.#abort.signal);
   }
 
-  /** @throws Error with what the server says. */
+  /** @throws Error with the server's message. */
   async node(text: string): Promise<NodeReport> {
     const response = await fetch(`api/v1/nodes/${encodeURIComponent(text)}`, { headers: this.#headers() });
     if (!response.ok) throw await refusalOf(response);

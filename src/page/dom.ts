@@ -1,4 +1,4 @@
-/** Elements, made and kept up to date by key. Text goes in as text: nothing here makes markup of a string. */
+/** Elements, made and kept up to date by key. Text is inserted as text: nothing here turns a string into markup. */
 
 type Child = Node | string | undefined | false;
 
@@ -19,21 +19,21 @@ export function el<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
-/** @throws Error where the page lacks it. */
+/** @throws Error when the page lacks it. */
 export function byId(id: string): HTMLElement {
   const element = document.getElementById(id);
   if (element === null) throw new Error(`Expected #${id} in the page`);
   return element;
 }
 
-/** As byId, of that kind. @throws Error where it is of another. */
+/** Same as byId, for one type of element. @throws Error when the element has another type. */
 export function ofKind<T extends HTMLElement>(kind: new () => T, id: string): T {
   const element = byId(id);
   if (!(element instanceof kind)) throw new Error(`Expected #${id} to be a ${kind.name}`);
   return element;
 }
 
-/** Sets what differs: an untouched element costs no layout. */
+/** Writes only what differs: an untouched element costs no layout. */
 export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -42,7 +42,7 @@ export function setAttribute(element: Element, name: string, value: string): voi
   if (element.getAttribute(name) !== value) element.setAttribute(name, value);
 }
 
-/** An element for each item, in their order; elements stay with their item, focus included. */
+/** Keeps one element for each item, in the items' order; an element stays with its item, focus included. */
 export class KeyedList<T> {
   readonly #parent: Element;
   readonly #make: (item: T) => HTMLElement;

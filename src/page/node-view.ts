@@ -1,11 +1,11 @@
-/** One node: who it is, where its last boot stopped and what that usually means, and its last boots as timelines. */
+/** One node: its name, where its last boot stopped and what that usually means, and its last boots as timelines. */
 import { about, AREA_WORDS, stateWords } from '../live/words.ts';
 import { type Boot, type BootStep, type NodeReport, TROUBLE } from '../live/wire.ts';
 import { formatBytes, formatMany, formatMs, formatRate } from '../text/figures.ts';
 import type { Connection } from './connection.ts';
 import { byId, el, ofKind, setText } from './dom.ts';
 
-/** While it is open it is asked for again so often, in milliseconds. */
+/** Interval of updates while the view is open, in milliseconds. */
 const AGAIN_MS = 2000;
 
 type Ask = Extract<BootStep, { step: 'ask' }>;
@@ -89,7 +89,7 @@ function stepElement(step: BootStep, boot: Boot): HTMLElement {
   );
 }
 
-/** Refusals in a row are one line: a loader that searches has a dozen. */
+/** Consecutive refusals become one line: a loader that searches has a dozen. */
 function searchElement(steps: readonly Ask[], boot: Boot): HTMLElement {
   const list = el('ol', { class: 'steps' }, ...steps.map((step) => stepElement(step, boot)));
   return el(
@@ -125,7 +125,7 @@ function stepElements(boot: Boot): HTMLElement[] {
   return elements;
 }
 
-/** What stands in backticks is to be typed. */
+/** Text in backticks is shown as code. */
 function withCode(text: string): (Node | string)[] {
   return text.split('`').map((part, index) => (index % 2 === 1 ? el('code', {}, part) : part));
 }
@@ -178,7 +178,7 @@ export class NodeView {
   constructor(connection: Connection) {
     this.#connection = connection;
     byId('node-close').addEventListener('click', () => this.#dialog.close());
-    // Beside it.
+    // A click beside the dialog closes it.
     this.#dialog.addEventListener('click', (event) => {
       if (event.target === this.#dialog) this.#dialog.close();
     });
@@ -197,12 +197,12 @@ export class NodeView {
     follow();
   }
 
-  /** A view has an address: it can be kept, and sent to a colleague. */
+  /** Opens a node by URL, so that the view can be bookmarked and shared. */
   open(asked: string): void {
     location.hash = `node=${encodeURIComponent(asked)}`;
   }
 
-  /** Asks again: with another token there may be an answer. */
+  /** Asks again, since another token may get an answer. */
   refresh(): void {
     if (this.#asked !== undefined) void this.#load(this.#asked);
   }
@@ -251,7 +251,7 @@ export class NodeView {
         .filter((text) => text !== '')
         .join(' · '),
     );
-    // Redrawn only when there is something new, so that nobody loses their place.
+    // Redrawn only when there is something new, so that readers keep their place.
     const { now: _, ...rest } = report;
     const text = JSON.stringify(rest);
     if (text === this.#shown) return;

@@ -1,11 +1,11 @@
-/** What stands beside the nodes: the headline, where to look, who needs a look, problems, boot sets, memory. */
+/** The panels beside the nodes: headline, areas, trouble, problems, boot sets, memory. */
 import { type TroubleGroup, troubleGroups, troubleGroupWords } from '../live/trouble-groups.ts';
 import { about, ago, AREA_MARKS, AREA_WORDS, headlineOf, stateWords } from '../live/words.ts';
 import type { AreaReport, CacheRow, ChannelRow, LiveSnapshot, NodeRow, Problem } from '../live/wire.ts';
 import { formatBytes, formatCount, formatMany, formatRate, formatShare } from '../text/figures.ts';
 import { byId, el, KeyedList, setAttribute, setText } from './dom.ts';
 
-/** Kinds of trouble that are listed, and nodes of each; all of them are among the racks. */
+/** Maximum number of trouble groups, and of nodes in each; the rack view shows all of them. */
 const MAX_TROUBLE_GROUPS = 12;
 const MAX_NAMES = 48;
 function figuresOf({ figures }: LiveSnapshot): readonly (readonly [string, string, string])[] {
@@ -198,7 +198,7 @@ function cacheFacts({
   ];
 }
 
-/** A list of terms that stay, whose descriptions change. */
+/** A list of fixed terms whose descriptions change. */
 class Facts {
   readonly #list: KeyedList<readonly [string, string, string?]>;
 
@@ -242,7 +242,7 @@ export class Panels {
     const headline = headlineOf(whole, now);
     setText(byId('headline'), headline);
     byId('headline').classList.toggle('bad', whole.figures.trouble > 0 || !whole.server.ready);
-    // Read out when it matters, not every second.
+    // Screen readers announce the headline when trouble changes, not every second.
     if (whole.figures.trouble !== this.#said) setText(byId('say'), headline);
     this.#said = whole.figures.trouble;
     this.#figures.show(figuresOf(whole));

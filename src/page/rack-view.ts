@@ -1,17 +1,17 @@
 /**
- * The nodes by rack: those that need a look first and whole, those under way as tiles or, when there are many, as chips,
- * those that are done as chips. Knows rows and elements; arrow keys go from node to node.
+ * The nodes by rack: those in trouble first and in full, those under way as tiles or, when there are many, as chips,
+ * finished ones as chips. Knows rows and elements; arrow keys move from node to node.
  */
 import { compareNames, compareRows, stateWords } from '../live/words.ts';
 import { type NodeRow, TROUBLE } from '../live/wire.ts';
 import { formatMany, formatRate } from '../text/figures.ts';
 import { el, KeyedList, setAttribute, setText } from './dom.ts';
 
-/** More nodes under way than that are drawn as chips; a phone has room for fewer. */
+/** More nodes under way than this are drawn as chips; a phone has room for fewer. */
 const MAX_TILES = 240;
 const MAX_TILES_NARROW = 40;
 const NARROW = matchMedia('(max-width: 44rem)');
-/** Chips of nodes that are done in one group; the others are a number until somebody wants them. */
+/** Maximum number of chips of finished nodes in one group; the others are a number until the user opens them. */
 const MAX_CHIPS = 96;
 
 interface Group {
@@ -21,7 +21,7 @@ interface Group {
   readonly done: readonly NodeRow[];
 }
 
-/** What all names of a group begin with is said once, in its head. */
+/** @returns the common start of all names in a group, shown once in its head. */
 function commonStart(names: readonly string[]): string {
   const [first = '', ...rest] = names;
   if (rest.length === 0) return '';
@@ -34,7 +34,7 @@ function commonStart(names: readonly string[]): string {
   return first.slice(0, length).replace(/[^.:_-]*$/, '');
 }
 
-/** What a screen reader says of a node, and a pointer sees. */
+/** The description of a node for screen readers and as a tooltip. */
 export function rowWords(row: NodeRow): string {
   const file = row.file === '' ? '' : `, ${row.file}`;
   const percent = row.state === 'done' ? '' : ` ${row.percent} %`;
@@ -80,7 +80,7 @@ export class RackView {
     place.addEventListener('keydown', (event) => this.#onKey(event));
   }
 
-  /** @returns how many nodes are shown. */
+  /** @returns the number of nodes shown. */
   show(rows: Iterable<NodeRow>, grouping: string, wanted: string): number {
     this.#grouping = grouping;
     const found = [...rows].filter((row) => matches(row, wanted));
@@ -110,7 +110,7 @@ export class RackView {
     return found.length;
   }
 
-  /** One stop for the tabulator: from there arrows go on. */
+  /** Keeps one button in the tab order; arrow keys move on from there. */
   #keepOneStop(): void {
     const buttons = this.#buttons();
     const stop = buttons.find((button) => button.tabIndex === 0) ?? buttons[0];
@@ -138,7 +138,7 @@ export class RackView {
     next.focus();
   }
 
-  /** The nearest in the next line up or down. */
+  /** @returns the nearest button in the next line up or down. */
   #above(buttons: readonly HTMLElement[], at: number, key: string): HTMLElement | undefined {
     if (key !== 'ArrowUp' && key !== 'ArrowDown') return undefined;
     const own = buttons[at]!.getBoundingClientRect();
@@ -237,7 +237,7 @@ function makeTile(row: NodeRow): HTMLElement {
   );
 }
 
-/** Longer names are cut where those of the group begin to differ: `.23` below 192.0.2.0/24. */
+/** Longer names are cut where the names of the group begin to differ: `.23` below 192.0.2.0/24. */
 const WHOLE_NAME = 8;
 
 function tileName({ name }: NodeRow, start: string): string {
@@ -263,12 +263,12 @@ function updateTile(tile: HTMLElement, row: NodeRow, start: string): void {
   fill(tile, row);
 }
 
-/** Narrow: `45 s`, `12 min`. */
+/** Formats a time for a narrow tile: `45 s`, `12 min`. */
 function shortTime(seconds: number): string {
   return seconds < 100 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
 }
 
-/** With two digits that matter. */
+/** Formats a rate with two significant digits. */
 function shortRate(bytesPerS: number): string {
   return formatRate(Number(bytesPerS.toPrecision(2)))
     .replace(/(\.\d)0 /, '$1 ')
@@ -290,7 +290,7 @@ function updateChip(chip: HTMLElement, row: NodeRow, start: string): void {
   fill(chip, row);
 }
 
-/** Of a path its last part: tiles are narrow, the whole is in the title. */
+/** @returns the last part of a path: tiles are narrow, and the title has the whole path. */
 function lastPart(file: string): string {
   return file.slice(file.lastIndexOf('/') + 1);
 }

@@ -1,4 +1,7 @@
-/** Keeps a transfer's cell true, and hears in it what the main thread wishes and has read. Knows one transfer. */
+/**
+ * Keeps a transfer's cell up to date, and takes from it the main thread's wishes and the content that has arrived.
+ * Knows one transfer.
+ */
 import type { Supervision } from '../engine/job.ts';
 import type { LatencyHistogram } from '../engine/latencies.ts';
 import type { Sender } from '../session/sender.ts';
@@ -19,7 +22,7 @@ export class CellSupervision implements Supervision {
   #progressAt = -1;
   #repeats = 0;
   #mayGiveUpAfter = NEVER;
-  /** Blocks that the sender knows to have arrived; -1 when all of them have. */
+  /** Last block the sender knows to have arrived; -1 once all have. */
   #arrived: number;
   #isWaiting = false;
 
@@ -44,7 +47,7 @@ export class CellSupervision implements Supervision {
         ? TRANSFER_STATE.lastBlockSent
         : TRANSFER_STATE.running
       : TRANSFER_STATE.unproven;
-    // Told of for the first time when the first reply has been given to the link.
+    // The first call follows the first reply: the reply has been handed to the link.
     if (this.#progressAt < 0) this.#firstReplies.observe(Math.max(0, progressAt - this.#requestedAt), 1);
     this.#cells.setTally(this.#slot, this.#sender.tally);
     if (progressAt !== this.#progressAt) {
@@ -78,8 +81,8 @@ export class CellSupervision implements Supervision {
   }
 
   /**
-   * A storm's answers come faster than they are read, and the main thread counts those alone that have been. At a look after
-   * the first, everything has been read that had come before that.
+   * Gives up the transfer unless its client has answered. In a storm ACKs arrive faster than they are read, and the
+   * main thread counts only those read. By the second look every ACK that arrived before the first one has been read.
    */
   #considerGivingUp(now: number): void {
     if (this.#sender.proven) this.#cells.refuseGivingUp(this.#slot);

@@ -1,4 +1,4 @@
-/** What a pool tells of its workers: sums of what they count, and what each of them is doing. Read-only, at any time. */
+/** A pool's figures about its workers: sums of their counters, and the state of each. Read-only, at any time. */
 import {
   counterRow,
   type PacketCounter,
@@ -12,17 +12,17 @@ import type { Latency, LatencyCounts } from '../engine/latencies.ts';
 import type { SendErrno } from '../engine/send-errors.ts';
 
 export interface WorkerFigures {
-  /** A small number; a thread that takes a lost one's place may have another. */
+  /** A small number; a thread that replaces a lost one may have another. */
   readonly worker: number;
-  /** Running now. */
+  /** Transfers running now. */
   readonly transfers: number;
-  /** Processor time used, by all threads that ever had this number; 0 where it can't be told. */
+  /** Processor time used by all threads that ever had this number, s; 0 where it can't be measured. */
   readonly cpuSeconds: number;
-  /** The longest time that something due had to wait, of the last ten to twenty seconds; 0 where it can't be told. */
+  /** The longest event loop delay of the last ten to twenty seconds, ms; 0 where it can't be measured. */
   readonly eventLoopDelayMs: number;
 }
 
-/** Sums are over all workers, those that have died included. */
+/** Sums are over all workers, including those that have died. */
 export interface PoolFigures {
   readonly packets: Record<PacketCounter, number>;
   readonly latencies: Record<Latency, LatencyCounts>;
@@ -31,7 +31,10 @@ export interface PoolFigures {
   readonly workers: readonly WorkerFigures[];
 }
 
-/** @param isAlive whether a row belongs to a thread; @param least rows shown also if they never did. */
+/**
+ * Sums the rows of counters. @param isAlive tells whether a row belongs to a thread. @param least number of rows
+ * reported even if they never belonged to one.
+ */
 export function poolFigures(
   counters: SharedArrayBuffer,
   rows: number,

@@ -1,4 +1,4 @@
-/** A pool without threads: for tests on virtual time, where admission, driver and sessions run together. */
+/** A pool without threads, for tests on virtual time, where admission, driver and sessions run together. */
 import { allocateCounters, counterRow } from '../engine/counters.ts';
 import type { TransferReport } from '../engine/report.ts';
 import type { Engine } from '../engine/types.ts';

@@ -1,6 +1,6 @@
 /**
- * Orders and reports as records of a ring (record-ring.ts): which word means what. A worker gets numbers alone: where the
- * content lies in the memory of the process, and which descriptor to use.
+ * Orders and reports as records of a ring (record-ring.ts): the meaning of each word. A worker gets numbers alone: the
+ * address of the content in the memory of the process, and the descriptor to use.
  */
 import type { TransferReport } from '../engine/report.ts';
 import type { Place } from '../engine/types.ts';
@@ -10,7 +10,7 @@ import { OUTCOMES } from '../session/session.ts';
 import type { TransferOrder } from './pool.ts';
 import type { RecordRing, RingShape } from './record-ring.ts';
 
-/** Times are numbers of 64 bits: a server runs for more milliseconds than 31 bits hold. */
+/** Times are 64-bit numbers: a server runs for more milliseconds than 31 bits hold. */
 const REQUESTED_AT = 18;
 const OPENED_AT = 20;
 const OPENING_AT = 22;
@@ -21,17 +21,17 @@ const ERROR_TEXT_AT = 14;
 /** TransferReport.errorText has at most 128 characters of ASCII. */
 const MAX_ERROR_TEXT = 128;
 const FAULT_AT = ERROR_TEXT_AT + MAX_ERROR_TEXT / 4;
-/** A fault is a stack trace, of which the first lines tell what happened. */
+/** A fault is a stack trace; its first lines say what happened. */
 const MAX_FAULT_BYTES = 480;
 export const REPORTS: RingShape = { records: 4096, words: FAULT_AT + MAX_FAULT_BYTES / 4 };
 
 const TWO_32 = 0x1_0000_0000;
 const NONE = -1;
 
-/** An order as a worker reads it: the content is a place in memory. */
+/** An order as a worker reads it: its content is an address in memory. */
 export type PlacedOrder = Omit<TransferOrder, 'content'> & { readonly place: Place };
 
-/** @returns false when the ring is full. @param place where the order's content lies. */
+/** Writes an order. @param place address of the order's content. @returns false when the ring is full. */
 export function writeOrder(ring: RecordRing, order: TransferOrder, place: Place): boolean {
   const at = ring.claim();
   if (at < 0) return false;
@@ -67,7 +67,7 @@ function orNothing(time: number): number | undefined {
 
 const NOBODY = { address: '', port: 0 };
 
-/** @param at from ring.peek(). */
+/** Reads an order. @param at index from ring.peek(). */
 export function readOrder({ words, bytes, floats }: RecordRing, at: number): PlacedOrder {
   const word = (index: number): number => words[at + index]!;
   const openingLength = word(16);
@@ -98,7 +98,7 @@ export function readOrder({ words, bytes, floats }: RecordRing, at: number): Pla
   };
 }
 
-/** @returns false when the ring is full. */
+/** Writes a report. @returns false when the ring is full. */
 export function writeReport(ring: RecordRing, slot: number, report: TransferReport): boolean {
   const at = ring.claim();
   if (at < 0) return false;
@@ -127,7 +127,7 @@ export function writeReport(ring: RecordRing, slot: number, report: TransferRepo
 const utf8 = new TextEncoder();
 
 function textAt(bytes: Uint8Array, at: number, length: number): string {
-  // A copy: text can't be decoded from shared memory.
+  // Decodes a copy: TextDecoder does not accept shared memory.
   return length === 0 ? '' : new TextDecoder().decode(bytes.slice(at, at + length));
 }
 

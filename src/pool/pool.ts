@@ -1,4 +1,4 @@
-/** The seam between the main thread, which decides what is served, and whatever runs the transfers. */
+/** The interface between the main thread, which decides what is served, and whatever runs the transfers. */
 import type { TransferReport } from '../engine/report.ts';
 import type { SharedHandle } from '../bytes/shared-bytes.ts';
 import type { Address, BorrowedPort } from '../engine/types.ts';
@@ -6,50 +6,52 @@ import type { SenderPlan } from '../session/sender-plan.ts';
 import type { PoolFigures } from './figures.ts';
 import type { StateCells } from './state-cells.ts';
 
-/** A transfer to run, ready in every respect: whoever runs it opens no file and reads no request. Crosses threads. */
+/** A transfer ready to run: its runner opens no file and reads no request. Crosses threads. */
 export interface TransferOrder {
-  /** The cell that tells how it goes, 0 <= slot < cells.slots. */
+  /** The transfer's state cell, 0 <= slot < cells.slots. */
   readonly slot: number;
-  /** The address that was asked, and is to answer. */
+  /** The address that was asked; the reply leaves from it. */
   readonly local: string;
   readonly peer: Address;
   /** The port to use; undefined: the worker opens one. */
   readonly port: BorrowedPort | undefined;
-  /** When the first reply left, by the engines' common clock; undefined: the worker sends it. */
+  /** When the first reply was sent, on the engines' common clock, ms; undefined: the worker sends it. */
   readonly openedAt: number | undefined;
-  /** When its first request came, by the engines' common clock. */
+  /** When the first request arrived, on the engines' common clock, ms. */
   readonly requestedAt: number;
   readonly content: SharedHandle;
-  /** Where the content goes round in memory: byte `n` of it lies at `n % ringBytes`. 0: all of it has its place. */
+  /**
+   * Size of the ring in memory that holds the content: its byte `n` lies at `n % ringBytes`. 0: the content is whole.
+   */
   readonly ringBytes: number;
   readonly plan: SenderPlan;
-  /** The OACK, when the plan has one. */
+  /** The OACK, if the plan has one. */
   readonly opening: Uint8Array | undefined;
 }
 
 export interface Pool {
   readonly cells: StateCells;
   /**
-   * Gives a transfer to a worker. Its report goes to `onEnded`, once, when nothing of it is left running: then the slot,
-   * the port and the content may be used again.
+   * Gives a transfer to a worker. Its report goes to `onEnded`, once, when nothing of the transfer is left running: the
+   * slot, the port and the content may then be reused.
    *
    * @returns false when no worker can take it now.
    */
   start(order: TransferOrder): boolean;
-  /** Whether a worker can take an order now. Where none can, `onRoom` is called when it is worth trying again. */
+  /** True if a worker can take an order now. If not, `onRoom` is called when it is worth trying again. */
   readonly hasRoom: boolean;
-  /** Set by the owner before the first start. */
+  /** Set by the owner before the first start. Called with the report of each transfer. */
   onEnded: (slot: number, report: TransferReport) => void;
-  /** Set by the owner: called when a worker takes orders that did not before. */
+  /** Set by the owner. Called when a worker takes orders again. */
   onRoom: () => void;
   figures(): PoolFigures;
-  /** Workers that ended unasked. */
+  /** Workers that ended unexpectedly. */
   readonly workersLost: number;
-  /** Ends what still runs, and the workers in order. */
+  /** Ends running transfers, then the workers in order. */
   close(): Promise<void>;
 }
 
-/** The report of a transfer that its worker could not finish. */
+/** Returns the report of a transfer that its worker could not finish. */
 export function faultReport(fault: string): TransferReport {
   return {
     outcome: 'aborted',

@@ -1,20 +1,20 @@
 /**
- * Records of a fixed size in a ring of shared memory, from one thread to another: what a message would carry, without
- * a message's copy and garbage. One thread writes, one reads. Knows words; not what they mean.
+ * Records of a fixed size in a ring of shared memory, from one thread to another: they carry what a message would,
+ * without its copy and garbage. One thread writes, one reads. Knows words, not their meaning.
  */
 
-/** The ring's own words: how many records were written, how many were read, and whether the reader has been woken. */
+/** Control words of the ring: records written, records read, and whether the reader has been woken. */
 const WRITTEN = 0;
 const READ = 1;
 const WOKEN = 2;
-/** Each of them has a cache line to itself. */
+/** Words in a cache line: each control word has one to itself. */
 const LINE = 16;
 const HEAD = 3 * LINE;
 
 export interface RingShape {
-  /** A power of two. */
+  /** Records in the ring, a power of two. */
   readonly records: number;
-  /** Words of 32 bits in a record, an even number. */
+  /** 32-bit words in a record, an even number. */
   readonly words: number;
 }
 
@@ -29,7 +29,7 @@ export class RecordRing {
   readonly floats: Float64Array;
   readonly #records: number;
   readonly #recordWords: number;
-  /** What this thread has written, or read: the other one's count is asked for only when that is not enough. */
+  /** This thread's view of both counts; the other thread's count is loaded only when the view runs out. */
   #written = 0;
   #read = 0;
 
@@ -41,7 +41,7 @@ export class RecordRing {
     this.#recordWords = words;
   }
 
-  /** @returns where the next record may be written, as an index of `words`; -1 when the ring is full. */
+  /** @returns the index in `words` at which to write the next record; -1 when the ring is full. */
   claim(): number {
     if (this.#written - this.#read === this.#records) {
       this.#read += (Atomics.load(this.words, READ * LINE) - this.#read) | 0;
@@ -50,23 +50,23 @@ export class RecordRing {
     return HEAD + (this.#written & (this.#records - 1)) * this.#recordWords;
   }
 
-  /** Hands over the record that was claimed. */
+  /** Hands the claimed record to the reader. */
   publish(): void {
     this.#written++;
     Atomics.store(this.words, WRITTEN * LINE, this.#written | 0);
   }
 
-  /** Writer: whether the reader is to be woken. False while it has not taken note of the last time. */
+  /** Called by the writer. @returns whether to wake the reader: false while it has yet to notice the last wake. */
   wakes(): boolean {
     return Atomics.exchange(this.words, WOKEN * LINE, 1) === 0;
   }
 
-  /** Reader: takes note of having been woken. Call before reading, so that no record is left unseen. */
+  /** Called by the reader to note that it is awake. Call it before reading, so that no record is missed. */
   awake(): void {
     Atomics.store(this.words, WOKEN * LINE, 0);
   }
 
-  /** @returns where the oldest unread record is, as an index of `words`; -1 when there is none. */
+  /** @returns the index in `words` of the oldest unread record; -1 when all are read. */
   peek(): number {
     if (this.#written === this.#read) {
       this.#written += (Atomics.load(this.words, WRITTEN * LINE) - this.#written) | 0;
@@ -75,12 +75,12 @@ export class RecordRing {
     return HEAD + (this.#read & (this.#records - 1)) * this.#recordWords;
   }
 
-  /** Reader: how many records it has not read. */
+  /** Number of records the reader has yet to read. */
   get unread(): number {
     return (Atomics.load(this.words, WRITTEN * LINE) - this.#read) | 0;
   }
 
-  /** Gives the place of the record that was read back to the writer. */
+  /** Returns the place of the record just read to the writer. */
   release(): void {
     this.#read++;
     Atomics.store(this.words, READ * LINE, this.#read | 0);

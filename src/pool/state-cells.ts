@@ -1,27 +1,27 @@
 /**
- * What each transfer is doing, in memory shared by the main thread and the workers: one cell per transfer slot. The
- * worker that runs a transfer writes its state and the time of its last progress; the main thread writes wishes
- * (repeat the first reply, end it) and how much of the content has arrived, and rings the doorbell, which workers look at
- * every few milliseconds.
+ * The state of each transfer in memory shared by the main thread and the workers: one cell per transfer slot. The
+ * worker that runs a transfer writes its state and the time of its last progress; the main thread writes wishes (repeat
+ * the first reply, end the transfer) and how much of the content has arrived, and rings the doorbell, which workers
+ * check every few milliseconds.
  */
 
 export const TRANSFER_STATE = {
   /** No transfer has this slot. */
   free: 0,
-  /** The main thread is looking for the content. */
+  /** The main thread is looking up the content. */
   resolving: 1,
-  /** Waiting for a free session. */
+  /** The transfer waits for a free session. */
   queued: 2,
-  /** Given to a worker; no valid ACK yet. */
+  /** A worker has the transfer; no valid ACK has arrived yet. */
   unproven: 3,
   running: 4,
   /** Every block has been sent at least once. */
   lastBlockSent: 5,
-  /** Over; its report is on the way. */
+  /** The transfer is over; its report is on the way. */
   ended: 6,
 } as const;
 export type TransferState = (typeof TRANSFER_STATE)[keyof typeof TRANSFER_STATE];
-/** Their names, by number. */
+/** Names of the states, by number. */
 export const TRANSFER_STATES = Object.keys(TRANSFER_STATE) as readonly (keyof typeof TRANSFER_STATE)[];
 
 /** Fields of a cell, as offsets into it. */
@@ -36,25 +36,28 @@ const WAITING = 7;
 const ARRIVED = 8;
 const LAST = 9;
 const LAST_BYTES = 10;
-/** A cache line's worth of Int32, so that neighbours on different workers do not share one. */
+/** Int32 words in a cell: a cache line, so that neighbors on different workers do not share one. */
 const CELL = 16;
-/** How the main thread may want a transfer to end. */
+/** How the main thread wants a transfer to end. */
 export const WISH_TO_END = {
   none: 0,
-  /** Tell the client: the server is stopping. */
+  /** Tells the client that the server is stopping. */
   abort: 1,
-  /** In silence: the client has begun anew. */
+  /** Ends silently: the client has started over. */
   supersede: 2,
-  /** In silence, unless the client has answered by then: others need its place. The worker takes the wish back if it has. */
+  /**
+   * Ends silently unless the client has answered by then: others need its session. If it has, the worker clears the
+   * wish.
+   */
   giveUp: 3,
-  /** Tell the client: the file has changed while it was being read. */
+  /** Tells the client that the file changed while it was being read. */
   changed: 4,
-  /** Tell the client: the rest of the file can't be read. */
+  /** Tells the client that the rest of the file can't be read. */
   unreadable: 5,
 } as const;
 export type WishToEnd = (typeof WISH_TO_END)[keyof typeof WISH_TO_END];
 
-/** Cell 0 is no transfer's: it holds the doorbell. */
+/** Offset of the doorbell, in cell 0, which belongs to no transfer. */
 const DOORBELL = 0;
 
 export function allocateCells(slots: number): SharedArrayBuffer {
@@ -89,7 +92,7 @@ export class StateCells {
     Atomics.store(this.#cells, at(slot, STATE), state);
   }
 
-  /** Milliseconds from the last progress to `now`. Right for silences of up to 24 days. */
+  /** Returns the milliseconds from the last progress to `now`; correct for silences of up to 24 days. */
   silence(slot: number, now: number): number {
     return ((now | 0) - Atomics.load(this.#cells, at(slot, PROGRESS))) | 0;
   }
@@ -98,7 +101,7 @@ export class StateCells {
     Atomics.store(this.#cells, at(slot, PROGRESS), now | 0);
   }
 
-  /** Blocks acknowledged so far, and packets sent again: as of the last time that the worker told of progress. */
+  /** Blocks acknowledged and packets sent again, as last reported by the worker. */
   blocks(slot: number): number {
     return Atomics.load(this.#cells, at(slot, BLOCKS));
   }
@@ -107,7 +110,7 @@ export class StateCells {
     return Atomics.load(this.#cells, at(slot, RETRANSMITS));
   }
 
-  /** DATA packets sent again, which are among the retransmits. */
+  /** DATA packets sent again, a subset of the retransmits. */
   dataRetransmits(slot: number): number {
     return Atomics.load(this.#cells, at(slot, DATA_RETRANSMITS));
   }
@@ -120,8 +123,8 @@ export class StateCells {
   }
 
   /**
-   * Blocks up to this one have arrived of a content that is still being read: as of the last time that the main thread
-   * told. A worker that sees `lastBlock` arrived finds its number and its bytes here.
+   * Last block that has arrived of content that is still being read, as last reported by the main thread. A worker that
+   * sees `lastBlock` arrive finds its number and length here.
    */
   arrived(slot: number): number {
     return Atomics.load(this.#cells, at(slot, ARRIVED));
@@ -131,7 +134,7 @@ export class StateCells {
     Atomics.store(this.#cells, at(slot, ARRIVED), block);
   }
 
-  /** The number of the last block; 0 while that is not known. */
+  /** The number of the last block; 0 while unknown. */
   lastBlock(slot: number): number {
     return Atomics.load(this.#cells, at(slot, LAST));
   }
@@ -140,13 +143,13 @@ export class StateCells {
     return Atomics.load(this.#cells, at(slot, LAST_BYTES));
   }
 
-  /** Tells which block is the last. Call before setArrived() says that it is there. @param bytes 0..blksize - 1. */
+  /** Sets which block is the last. Call it before setArrived() reports that block. @param bytes 0..blksize - 1. */
   setLastBlock(slot: number, block: number, bytes: number): void {
     Atomics.store(this.#cells, at(slot, LAST_BYTES), bytes);
     Atomics.store(this.#cells, at(slot, LAST), block);
   }
 
-  /** Whether the transfer can't go on before more has arrived. Its worker says so before it looks at arrived() again. */
+  /** Tells whether the transfer waits for more content. Its worker sets this before it checks arrived() again. */
   isWaiting(slot: number): boolean {
     return Atomics.load(this.#cells, at(slot, WAITING)) === 1;
   }
@@ -155,7 +158,7 @@ export class StateCells {
     Atomics.store(this.#cells, at(slot, WAITING), isWaiting ? 1 : 0);
   }
 
-  /** Makes a slot ready for a new transfer. */
+  /** Prepares a slot for a new transfer. */
   reset(slot: number, state: TransferState, now: number): void {
     this.setTally(slot, NOTHING);
     this.setWaiting(slot, false);
@@ -167,7 +170,7 @@ export class StateCells {
     this.setState(slot, state);
   }
 
-  /** The client repeated its request. */
+  /** Notes that the client repeated its request. */
   repeat(slot: number): void {
     Atomics.add(this.#cells, at(slot, REPEATS), 1);
     this.ring();
@@ -188,7 +191,7 @@ export class StateCells {
     return Atomics.load(this.#cells, at(slot, WISH)) as WishToEnd;
   }
 
-  /** For the worker: the transfer goes on, unless it is to end otherwise by now. */
+  /** Called by the worker: the transfer goes on, unless another wish to end it has been set since. */
   refuseGivingUp(slot: number): void {
     Atomics.compareExchange(this.#cells, at(slot, WISH), WISH_TO_END.giveUp, WISH_TO_END.none);
   }
@@ -197,7 +200,7 @@ export class StateCells {
     Atomics.add(this.#cells, DOORBELL, 1);
   }
 
-  /** How often the doorbell has rung: it has rung since when the number differs from the one remembered. */
+  /** Count of the doorbell's rings: it has rung if the number differs from the one remembered. */
   get rings(): number {
     return Atomics.load(this.#cells, DOORBELL);
   }

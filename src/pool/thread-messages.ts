@@ -1,10 +1,10 @@
-/** What crosses between the main thread and the workers beside orders and reports. */
+/** Messages between the main thread and the workers, besides orders and reports. */
 import type { MessagePort } from 'node:worker_threads';
 import type { EngineKind, EngineOptions } from '../engine/create.ts';
 import type { TransferReport } from '../engine/report.ts';
 import type { TransferOrder } from './pool.ts';
 
-/** Given to every worker at its start. */
+/** Setup that every worker gets at its start. */
 export interface WorkerSetup {
   readonly engine: EngineKind;
   readonly engineOptions: EngineOptions;
@@ -16,16 +16,16 @@ export interface WorkerSetup {
   readonly channel: string;
 }
 
-/** The one long task of a worker: its way to and from the main thread. */
+/** The one long task of a worker: its link to the main thread. */
 export interface Seat {
   /** 0 <= seat < workers. */
   readonly seat: number;
-  /** For engines without wakes: orders come as messages, reports go as messages. */
+  /** The port for orders and reports as messages, for engines without wakes. */
   readonly port?: MessagePort;
   readonly rings?: {
     readonly orders: SharedArrayBuffer;
     readonly reports: SharedArrayBuffer;
-    /** The name by which the main thread is woken. */
+    /** Identifier for waking the main thread. */
     readonly wake: number;
   };
 }
@@ -38,14 +38,14 @@ export interface ReportMessage {
 }
 
 export type WorkerMessage =
-  /** @param wake the name by which the worker is woken, if it has rings. */
+  /** @param wake identifier for waking the worker, if it has rings. */
   | { readonly kind: 'ready'; readonly threadId: number; readonly seat: number; readonly wake: number }
   | { readonly kind: 'close' }
   /** Shared buffers were given up that the worker may still refer to. */
   | { readonly kind: 'collect' }
   | { readonly kind: 'closed'; readonly threadId: number };
 
-/** Takes the first free row of counters. @throws Error when there is none: more threads than were planned for. */
+/** Takes the first free row of counters. @throws Error when none is free: more threads than planned. */
 export function claimRow(rowOwners: SharedArrayBuffer, threadId: number): number {
   const owners = new Int32Array(rowOwners);
   for (let row = 0; row < owners.length; row++) {
@@ -54,7 +54,7 @@ export function claimRow(rowOwners: SharedArrayBuffer, threadId: number): number
   throw new Error(`Expected one of ${owners.length} rows of counters to be free`);
 }
 
-/** Gives back the row of a thread that has exited. What it counted stays in the sums. */
+/** Frees the row of a thread that has exited. Its counts stay in the sums. */
 export function releaseRow(rowOwners: SharedArrayBuffer, threadId: number): void {
   const owners = new Int32Array(rowOwners);
   for (let row = 0; row < owners.length; row++) Atomics.compareExchange(owners, row, threadId, 0);

@@ -1,8 +1,8 @@
 /**
- * The pool on threads. Piscina starts, replaces and ends them; each runs one long task, in which it takes orders from its
- * seat (worker-seats.ts). Three things are ours: the workers' event loops run all the time (`atomics: 'disabled'`, or
- * their sockets would stand still), a transfer is ended through its cell and never by an AbortSignal (which would end
- * the thread with all its neighbours), and threads are ended only after each has closed its sockets.
+ * The pool on threads. Piscina starts, replaces and ends them; each runs one long task, in which it takes orders from
+ * its seat (worker-seats.ts). Three rules are ours: the workers' event loops never block (`atomics: 'disabled'`;
+ * otherwise their sockets would stall), a transfer is ended through its cell and never by an AbortSignal (which would
+ * end the thread with all its transfers), and a thread is ended only after it has closed its sockets.
  */
 import { BroadcastChannel, type Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
@@ -19,15 +19,15 @@ import { type Seat, type WorkerMessage, type WorkerSetup, releaseRow } from './t
 import { WorkerSeat } from './worker-seats.ts';
 
 export interface ThreadPoolOptions {
-  /** Threads, at least 1. */
+  /** Worker threads, at least 1. */
   readonly workers: number;
-  /** Slots for transfers, those not yet with a worker included. */
+  /** Slots for transfers, including those no worker has yet. */
   readonly slots: number;
-  /** The main thread's, of the kind that the workers have. */
+  /** The main thread's engine, of the same kind as the workers'. */
   readonly engine: Engine;
   readonly kind: EngineKind;
   readonly engineOptions?: EngineOptions;
-  /** Called when a thread ends unasked: its transfers are lost, a new thread takes its place. */
+  /** Called when a thread ends unexpectedly: its transfers are lost, a new thread takes its place. */
   readonly onWorkerLost: (reason: string) => void;
   /** The thread's entry, for tests that plant faults in it. */
   readonly worker?: URL;
@@ -38,11 +38,11 @@ const ENTRY = new URL('./worker.js', import.meta.url);
 let pools = 0;
 
 /**
- * A worker's garbage is small and short-lived. By default V8 lets the part of the heap where it arises grow to 48 MiB
- * a thread; with so little no transfer is slower, and it stays in the processor's cache.
+ * A worker's garbage is small and short-lived. By default V8 lets each thread's young generation grow to 48 MiB; this
+ * little slows no transfer and stays in the processor's cache.
  */
 const YOUNG_GENERATION_MIB = 6;
-/** Reports of a worker taken in one turn, some milliseconds' worth: first replies must not wait longer for them. */
+/** Reports taken from a worker per turn, some milliseconds' worth: first replies must not wait longer for them. */
 const REPORTS_A_TURN = 256;
 /** Portable engine: so many bytes of shared buffers given up are worth some 10 ms of collection in each thread. */
 const COLLECTED_BYTES = 64 * 1024 ** 2;
@@ -56,13 +56,13 @@ export class ThreadPool implements Pool {
   readonly #rowOwners: SharedArrayBuffer;
   readonly #piscina: Piscina<Seat, void>;
   readonly #seats: readonly WorkerSeat[];
-  /** The name by which workers wake this thread; undefined: they send messages. */
+  /** Identifier for waking this thread, used by the workers; undefined: they send messages. */
   readonly #wake: number | undefined;
   onEnded: (slot: number, report: TransferReport) => void = () => {};
   onRoom: () => void = () => {};
   readonly #channel: BroadcastChannel;
   readonly #onWorkerLost: (reason: string) => void;
-  /** Threads that exist, and the promise of each one's exit. */
+  /** Existing threads, each with the promise of its exit. */
   readonly #exits = new Map<Worker, Promise<void>>();
   readonly #ready = new Set<number>();
   readonly #closed = new Set<number>();
@@ -71,7 +71,7 @@ export class ThreadPool implements Pool {
   #givenUpBytes = 0;
   readonly #forgetGivenUp: () => void;
   #willFlush = false;
-  /** Whether the owner waits for room. */
+  /** True if the owner waits for room. */
   #isWanted = false;
   #lastLoss = '';
   #stirred: () => void = () => {};
@@ -79,7 +79,7 @@ export class ThreadPool implements Pool {
   private constructor(options: ThreadPoolOptions) {
     const { workers, slots, engine, kind } = options;
     this.#engine = engine;
-    // A thread that died gives its row back only when it is gone: as many again are enough for its replacement.
+    // A dead thread frees its row only after its exit: twice the workers leaves room for replacements.
     const rows = workers * 2;
     const setup: WorkerSetup = {
       engine: kind,
@@ -111,7 +111,7 @@ export class ThreadPool implements Pool {
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
     });
     this.#piscina.on('workerCreate', () => this.#trackThreads());
-    // A thread that fails while it has no task: its exit is what counts it as lost.
+    // A thread may fail while it has no task: its exit counts it as lost.
     this.#piscina.on('error', () => {});
     this.#trackThreads();
     const ended = (slot: number, report: TransferReport): void => this.onEnded(slot, report);
@@ -120,13 +120,13 @@ export class ThreadPool implements Pool {
     for (const seat of this.#seats) this.#fill(seat);
   }
 
-  /** Gives a thread the seat, for as long as it lives. */
+  /** Gives a thread the seat for as long as it lives. */
   #fill(seat: WorkerSeat): void {
     const { task, transfer } = seat.open(this.#wake);
     this.#piscina.run(task, { transferList: transfer }).then(
       () => void seat.collect(),
       async (cause: unknown) => {
-        // The thread is going down. Whatever it may still touch is its own until it has exited.
+        // The thread is going down. Its transfers stay its own until it has exited, because it may still touch them.
         seat.stop();
         await this.#dying();
         seat.lose(cause instanceof Error ? cause.message : String(cause));
@@ -152,11 +152,11 @@ export class ThreadPool implements Pool {
     return pool;
   }
 
-  /** To the worker that has the fewest transfers. */
+  /** Gives the order to the worker with the fewest transfers. */
   start(order: TransferOrder): boolean {
     let [chosen] = this.#seats;
     for (const seat of this.#seats) if (seat.transfers < chosen!.transfers) chosen = seat;
-    // Its thread may be starting, or its ring be full: another one will do.
+    // Its thread may be starting or its ring full: then another worker takes the order.
     const isPosted = chosen!.post(order) || this.#seats.some((seat) => seat !== chosen && seat.post(order));
     this.#flushSoon();
     return isPosted;
@@ -164,7 +164,7 @@ export class ThreadPool implements Pool {
 
   get hasRoom(): boolean {
     const hasRoom = this.#seats.some((seat) => seat.hasRoom);
-    // Workers empty their rings in no time: the owner tries again in the loop's next turn.
+    // Workers empty their rings quickly: the owner tries again in the loop's next turn.
     this.#isWanted ||= !hasRoom && this.#seats.some((seat) => seat.transfers > 0);
     if (this.#isWanted) this.#flushSoon();
     return hasRoom;
@@ -176,7 +176,7 @@ export class ThreadPool implements Pool {
     setImmediate(this.#flush);
   }
 
-  /** Workers are woken when this thread has done with what is at hand: first replies come before blocks. */
+  /** Wakes the workers once this thread has finished its current work: first replies come before blocks. */
   readonly #flush = (): void => {
     this.#willFlush = false;
     for (const seat of this.#seats) seat.flush();
@@ -221,7 +221,7 @@ export class ThreadPool implements Pool {
       this.#ready.add(message.threadId);
       this.#seats[message.seat]!.ready(message.wake);
       this.onRoom();
-      // A replacement that came up after the call to close has not heard it.
+      // A replacement that started after the call to close missed the message.
       if (this.#closing !== undefined) this.#channel.postMessage({ kind: 'close' } satisfies WorkerMessage);
     } else if (message.kind === 'closed') {
       this.#closed.add(message.threadId);
@@ -229,7 +229,7 @@ export class ThreadPool implements Pool {
     this.#stirred();
   }
 
-  /** Follows threads that are new. Piscina replaces lost ones by itself. */
+  /** Tracks new threads. Piscina replaces lost ones by itself. */
   #trackThreads(): void {
     for (const thread of this.#piscina.threads) {
       if (this.#exits.has(thread)) continue;
@@ -256,7 +256,7 @@ export class ThreadPool implements Pool {
     }
   }
 
-  /** Resolves when every thread that Piscina has dropped is gone. */
+  /** Resolves when every thread that Piscina has dropped has exited. */
   async #dying(): Promise<void> {
     const kept = new Set(this.#piscina.threads);
     await Promise.all([...this.#exits].filter(([thread]) => !kept.has(thread)).map(([, exit]) => exit));

@@ -1,21 +1,23 @@
 /**
- * How a worker's thread fares: processor time used and how long its event loop keeps others waiting, noted once a second
- * in its row of counters. Keeps no process alive.
+ * The health of a worker's thread: processor time used and event loop delay, written once a second to its row of
+ * counters. Does not keep the process alive.
  */
 import { readFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { vitalColumn } from '../engine/counters.ts';
 
 const EVERY_MS = 1000;
-/** Of two such windows, one under way, the longest delay is shown: whoever looks every ten seconds misses none. */
+/**
+ * The longest delay is reported over two such windows, one of them in progress: a reader every ten seconds misses none.
+ */
 const WINDOW_MS = 10_000;
-/** The timer by which the delay is measured. What it takes longer than that is the delay. */
+/** Period of the timer that measures the delay, ms. Any excess over it is the delay. */
 const RESOLUTION_MS = 20;
 
-/** @returns what to call before the thread ends. */
+/** Starts the notes. @returns function to call before the thread ends. */
 export function noteVitals(row: Float64Array): () => void {
   const [cpuSeconds, eventLoopDelayMs] = [vitalColumn('cpuSeconds'), vitalColumn('eventLoopDelayMs')];
-  // What the thread had used that had this row before.
+  // Processor time used by earlier threads with this row.
   const before = row[cpuSeconds]!;
   const monitor = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   monitor.enable();
@@ -36,16 +38,16 @@ export function noteVitals(row: Float64Array): () => void {
 }
 
 interface ThreadUsage {
-  /** Microseconds. Since Node.js 23.9. */
+  /** Microseconds. Node.js 23.9 or later. */
   threadCpuUsage?(): { readonly user: number; readonly system: number };
 }
 
-/** Processor time used by the thread that calls; undefined where it can't be told. */
+/** Returns the processor time used by the calling thread, s; undefined where it can't be measured. */
 export function threadCpuSeconds(): number | undefined {
   const usage = (process as ThreadUsage).threadCpuUsage?.();
   if (usage !== undefined) return (usage.user + usage.system) / 1e6;
   try {
-    // Reading it here, and not in Node.js's own threads, makes it this thread's. First comes the time on a processor, in ns.
+    // Read here and not in Node.js's own threads, so that it is this thread's file. Its first field is run time, ns.
     return Number(readFileSync('/proc/thread-self/schedstat', 'latin1').split(' ', 1)[0]) / 1e9;
   } catch {
     return undefined;

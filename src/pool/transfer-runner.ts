@@ -14,7 +14,7 @@ import { type StateCells, TRANSFER_STATE } from './state-cells.ts';
 
 const HEALTH_EVERY_MS = 250;
 const TRANSFERS = vitalColumn('transfers');
-/** What the engine counts anew in each thread, and the columns for it: a row may have had another thread before. */
+/** Columns of the values that each thread's engine counts from zero: the row may have had another thread before. */
 const HEALTH = [
   COUNTER.receiveDrops,
   COUNTER.sendDrops,
@@ -49,7 +49,7 @@ export class TransferRunner {
     });
   }
 
-  /** The order is not kept: a transfer in its middle should hold no more than it needs. */
+  /** Starts a transfer. Keeps no reference to the order: a running transfer should hold no more than it needs. */
   start(
     order: Omit<TransferOrder, 'content'>,
     content: SharedView,
@@ -76,18 +76,18 @@ export class TransferRunner {
     });
   }
 
-  /** Asked by the driver every few milliseconds while transfers run. */
+  /** Called by the driver every few milliseconds while transfers run. */
   #hasRung(): boolean {
     this.#noteHealth();
     const { rings } = this.#cells;
     if (rings === this.#rings) return false;
     this.#rings = rings;
-    // A wish may depend on packets that have come and are unread.
+    // A wish may depend on packets that have arrived unread.
     this.#engine.catchUp?.();
     return true;
   }
 
-  /** Asks the sockets what they lost: a system call each, so only now and then. */
+  /** Asks the sockets for their losses: one system call each, so only now and then. */
   #noteHealth(): void {
     const now = this.#engine.clock.now();
     if (now - this.#healthAt < HEALTH_EVERY_MS) return;
@@ -97,7 +97,7 @@ export class TransferRunner {
     for (const [index, count] of counted.entries()) this.#counters[HEALTH[index]!] = this.#healthBefore[index]! + count;
   }
 
-  /** Ends what still runs and gives every port back. */
+  /** Ends running transfers and frees every port. */
   async close(): Promise<void> {
     this.#driver.abortAll();
     await this.#engine.close();

@@ -1,6 +1,6 @@
 /**
- * The main thread's end of the way to each worker: orders out, reports in. By rings in shared memory where the engine can
- * wake threads, else by messages. Knows which transfers each worker has; nothing of threads.
+ * The main thread's end of the link to each worker: orders out, reports in. Uses rings in shared memory where the
+ * engine can wake threads, otherwise messages. Knows which transfers each worker has; nothing of threads.
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { TransferReport } from '../engine/report.ts';
@@ -13,15 +13,15 @@ import type { ReportMessage, Seat } from './thread-messages.ts';
 
 type OnEnded = (slot: number, report: TransferReport) => void;
 
-/** One worker's seat. A worker that takes a lost one's place gets new rings. */
+/** One worker's seat. A worker that replaces a lost one gets new rings. */
 export class WorkerSeat {
   readonly number: number;
-  /** Transfers that the worker has, by slot. */
+  /** Slots of the transfers the worker has. */
   readonly #slots = new Set<number>();
   readonly #engine: Engine;
   readonly #onEnded: OnEnded;
   #way: RingWay | MessageWay | undefined;
-  /** Whether a worker is there and takes orders. */
+  /** True if a worker is present and takes orders. */
   #isReady = false;
 
   constructor(number: number, engine: Engine, onEnded: OnEnded) {
@@ -34,7 +34,9 @@ export class WorkerSeat {
     return this.#slots.size;
   }
 
-  /** A new way for a new worker. @param wake the name by which the main thread is woken. @returns what the worker is given. */
+  /**
+   * Opens a new link for a new worker. @param wake identifier for waking the main thread. @returns the worker's task.
+   */
   open(wake: number | undefined): { task: Seat; transfer: MessagePort[] } {
     this.#isReady = false;
     if (wake === undefined) {
@@ -47,40 +49,40 @@ export class WorkerSeat {
     return { task: { seat: this.number, rings: { ...way.buffers, wake } }, transfer: [] };
   }
 
-  /** The worker takes orders from now on. @param wake the name by which it is woken. */
+  /** Call when the worker takes orders. @param wake identifier for waking it. */
   ready(wake: number): void {
     this.#isReady = true;
     if (this.#way instanceof RingWay) this.#way.worker = wake;
   }
 
-  /** Whether the worker can take one more now. */
+  /** True if the worker can take one more order now. */
   get hasRoom(): boolean {
     return this.#isReady && this.#way?.hasRoom === true;
   }
 
-  /** @returns false when the worker can't take one more now. */
+  /** Gives the worker an order. @returns false when it can't take one more now. */
   post(order: TransferOrder): boolean {
     if (!this.#isReady || this.#way === undefined || !this.#way.post(order)) return false;
     this.#slots.add(order.slot);
     return true;
   }
 
-  /** Wakes the worker if it has been given orders since. */
+  /** Wakes the worker if it has been given orders since the last call. */
   flush(): void {
     if (this.#way instanceof RingWay) this.#way.flush();
   }
 
-  /** Takes the reports that have come, `most` of them. @returns whether there may be more. */
+  /** Takes `most` of the waiting reports, or half of them if that is more. @returns whether there may be more. */
   collect(most = Number.POSITIVE_INFINITY): boolean {
     return this.#way instanceof RingWay && this.#way.collect(most, this.#ended);
   }
 
-  /** No more orders: the worker is going down. */
+  /** Stops giving orders: the worker is going down. */
   stop(): void {
     this.#isReady = false;
   }
 
-  /** The worker is gone, and whatever it had with it. Call when its thread has exited. */
+  /** Call when the worker's thread has exited: reports its remaining transfers as lost. */
   lose(fault: string): void {
     this.collect();
     this.#isReady = false;
@@ -134,7 +136,7 @@ class RingWay {
 
   collect(most: number, ended: OnEnded): boolean {
     this.#reports.awake();
-    // Half of a backlog at least: a transfer whose report waits holds its memory, its port and its descriptor.
+    // Takes at least half of a backlog: a transfer whose report waits holds its memory, its port and its descriptor.
     const batch = Math.max(most, this.#reports.unread >> 1);
     for (let count = 0; count < batch; count++) {
       const at = this.#reports.peek();

@@ -1,6 +1,7 @@
 /**
- * The entry of a worker thread. Piscina calls the default export once, with the worker's seat: a task that ends when the
- * worker has closed its sockets. Orders and reports go through the seat; a broadcast channel tells all workers to close.
+ * The entry of a worker thread. Piscina calls the default export once, with the worker's seat: a task that ends when
+ * the worker has closed its sockets. Orders and reports go through the seat; a broadcast channel tells all workers to
+ * close.
  */
 import { constants, getPriority, setPriority } from 'node:os';
 import { BroadcastChannel, type MessagePort, threadId, workerData } from 'node:worker_threads';
@@ -27,31 +28,32 @@ const engine = createEngine(setup.engine, setup.engineOptions);
 const runner = new TransferRunner(engine, new StateCells(setup.cells), row);
 const forgetVitals = noteVitals(row);
 
-/** How much nicer workers are than the main thread. Between threads that share a processor, 5 is a ratio of 3 to 1. */
+/** Added niceness of workers over the main thread. Between threads that share a processor, 5 is a ratio of 3 to 1. */
 const NICER = 5;
 
 /**
- * Where there are fewer processors than threads, first replies go before blocks: a node that has no answer gives up, and
- * one that waits for a block does not. On Linux the call is about the thread, elsewhere it would be about the process.
+ * Lowers this thread's priority. Where there are fewer processors than threads, first replies go before blocks: a node
+ * without a reply gives up, and one that waits for a block does not. On Linux the call affects the thread, elsewhere it
+ * would affect the process.
  */
 function yieldToMain(): void {
   try {
     setPriority(Math.min(constants.priority.PRIORITY_LOW, getPriority() + NICER));
   } catch {
-    // A sandbox forbids it: then all threads are equal.
+    // A sandbox may forbid this; then all threads are equal.
   }
 }
 
 if (process.platform === 'linux') yieldToMain();
 
 interface Way {
-  /** The name by which this thread is woken; -1 for none. */
+  /** Identifier for waking this thread; -1 for none. */
   readonly name: number;
   /** Resolves when every report has been handed over. */
   emptied(): Promise<void>;
 }
 
-/** Takes orders from a ring and writes reports to another. */
+/** Takes orders from one ring and writes reports to another. */
 function useRings({ orders, reports, wake }: NonNullable<Seat['rings']>): Way {
   const [from, to] = [new RecordRing(orders, ORDERS), new RecordRing(reports, REPORTS)];
   const { wakes } = engine;
@@ -63,7 +65,7 @@ function useRings({ orders, reports, wake }: NonNullable<Seat['rings']>): Way {
     if (to.wakes()) wakes!.ring(wake);
     return true;
   };
-  // The main thread is busy, and may share this thread's processor: to ask again and again would hold it up.
+  // The main thread is busy, and may share this thread's processor: constant retries would delay it.
   const sendLater = (): void => {
     engine.clock.wake(engine.clock.now() + 1, sendWaiting);
   };

@@ -1,6 +1,6 @@
 /**
- * The client that a preview stands in for, as a person writes it: its addresses and names, checked. Knows spellings, no
- * tables of nodes.
+ * The client of a preview, as the user describes it: its addresses and names, checked. Knows spellings, and no tables
+ * of nodes.
  */
 import { isIP } from 'node:net';
 import { anyMacNode, type NodeId, serialNode, uuidNode } from '../boot-set/node/node-identity.ts';
@@ -9,7 +9,7 @@ import { UsageError } from '../config/usage-error.ts';
 
 export interface PreviewClient {
   readonly ip?: string | undefined;
-  /** Our address that is asked. */
+  /** The server's address that the request is sent to. */
   readonly local?: string | undefined;
   readonly mac?: string | undefined;
   readonly uuid?: string | undefined;
@@ -18,7 +18,7 @@ export interface PreviewClient {
 
 export const PREVIEW_CLIENT_KEYS = ['ip', 'local', 'mac', 'uuid', 'serial'] as const;
 
-/** What a node is called, the best first. */
+/** @returns the ids of the client, the best first. */
 export function idsOf({ mac, uuid, serial }: PreviewClient): readonly NodeId[] {
   return [
     mac === undefined ? undefined : anyMacNode(mac),
@@ -35,7 +35,7 @@ const EXPECTED: Readonly<Record<(typeof PREVIEW_CLIENT_KEYS)[number], readonly [
   serial: ['a serial number', (text) => /^[0-9A-Za-z._-]{1,64}$/.test(text)],
 };
 
-/** @param spell how a key is called where it was written. @throws UsageError in one line. */
+/** @param spell returns the name of a key as the user wrote it. @throws UsageError in one line. */
 export function checkPreviewClient(client: PreviewClient, spell: (key: string) => string): PreviewClient {
   for (const key of PREVIEW_CLIENT_KEYS) {
     const [expected, passes] = EXPECTED[key];

@@ -1,6 +1,6 @@
 /**
- * What a node would get by the settings: the request that it would send, put through routes, boot sets and files, none of
- * which is left changed. Knows how a node is named, and the parts by their seams.
+ * The content that a node would get with the current settings: its request is put through routes, boot sets and files
+ * without changing any of them. Knows how a node is named, and the parts by their interfaces.
  */
 import type { Rehearsal, RehearsalOptions } from '../boot-set/index.ts';
 import { NOWHERE } from '../boot-set/node/node-identity.ts';
@@ -25,7 +25,7 @@ export interface PreviewParts {
   readonly rehearse: ((client: NonNullable<RehearsalOptions['client']>) => Promise<Rehearsal>) | undefined;
 }
 
-/** What a node asks from, as far as that is known. */
+/** @returns the address that the node asks from, as far as it is known. */
 export function addressOf(client: PreviewClient, inventory: Inventory | undefined): string {
   const node = idsOf(client)
     .map((id) => inventory?.find(id))
@@ -55,7 +55,7 @@ export async function previewRequest(
           : { source: new Directory({ root, cache, caseInsensitive, trustedRoots, clock }), root },
     },
     {
-      // A name goes over the wire as bytes.
+      // The server receives a name as bytes, so UTF-8 is passed on as latin1.
       filename: Buffer.from(name, 'utf8').toString('latin1'),
       mode: 'octet',
       client: address,

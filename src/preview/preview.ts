@@ -1,6 +1,6 @@
 /**
- * Routes, boot sets and files of a server that is not running, by its settings, to look at: what is opened is only read,
- * and a server may be using the same store meanwhile. Knows the parts and how each is opened.
+ * The routes, boot sets and files of a server that is not running, opened from its settings to be examined. They are
+ * only read, and a server may use the same store meanwhile. Knows the parts and how each is opened.
  */
 import { BufferCache } from '../content/buffer-cache.ts';
 import { TrustedRoots } from '../content/trusted-roots.ts';
@@ -17,7 +17,7 @@ export interface PreviewOptions {
   readonly settings: Settings;
   /** The folder of the config file. */
   readonly base: string;
-  /** Who asks, for the versions that routes name. */
+  /** The client that asks, for the versions that routes name. */
   readonly client: PreviewClient;
   readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
 }
@@ -36,7 +36,7 @@ export class Preview {
     this.#trustedRoots = new TrustedRoots({ folders: settings.trustedRoots, onWarning });
   }
 
-  /** Loads everything that a server would. @throws RenderConfigError, StoreError */
+  /** Loads everything that a server would load. @throws RenderConfigError, StoreError */
   static async open(options: PreviewOptions): Promise<Preview> {
     const preview = new Preview(options);
     try {

@@ -1,6 +1,6 @@
 /**
- * The way of one request through routes, boot sets and files, as data and as text: where it was tried, why it went on,
- * what would be sent. Knows the parts by their seams; leaves no trace in any of them.
+ * The path of one request through routes, boot sets and files, as data and as text: which parts were tried, why each
+ * passed it on, and the answer that would be sent. Knows the parts by their interfaces; leaves no trace in any of them.
  */
 import type { BootSetWay } from '../boot-set/index.ts';
 import type { Answer, BootRequest, Source } from '../content/types.ts';
@@ -13,13 +13,13 @@ import { counted } from '../text/figures.ts';
 import { isoTime } from '../text/iso-time.ts';
 
 export interface TraceParts {
-  /** undefined: there are none. */
+  /** undefined: there are no routes. */
   readonly routes: ((request: BootRequest) => Promise<Explanation> | undefined) | undefined;
   readonly bootSets: ((request: BootRequest) => Promise<BootSetWay>) | undefined;
   readonly files: { readonly source: Source; readonly root: string } | undefined;
 }
 
-/** What the client would see. */
+/** The answer that the client would see. */
 export type End =
   | { readonly kind: 'content'; readonly from: 'routes' | 'boot sets' | 'files'; readonly bytes: Uint8Array }
   | { readonly kind: 'error'; readonly code: 0 | 1 | 2; readonly reason: string }
@@ -27,13 +27,13 @@ export type End =
 
 export interface Way {
   readonly request: BootRequest;
-  /** undefined: no file can be called that. */
+  /** The cleaned name; undefined: no file can have it. */
   readonly name: string | undefined;
-  /** Whether there are any. */
+  /** The routes that were tried; undefined: there are no routes. */
   readonly routes: Explanation | undefined;
-  /** undefined: not asked. */
+  /** undefined: boot sets were not asked. */
   readonly bootSets: BootSetWay | undefined;
-  /** Where it was looked for among files; undefined: it was not. */
+  /** The path where files were searched; undefined: they were not. */
   readonly file: string | undefined;
   readonly end: End;
 }
@@ -63,14 +63,17 @@ async function endOf(answer: Answer, from: 'boot sets' | 'files'): Promise<End |
   }
 }
 
-/** As a server that has these parts would answer: for the first reading of the name that leads to anything. */
+/**
+ * Traces a request as a server with these parts would answer it: by the first reading of the name that leads to an
+ * answer.
+ */
 export async function trace(parts: TraceParts, request: BootRequest): Promise<Way> {
   const readings = readingsOf(request.filename);
   if ('kind' in readings) return { ...(await traceReading(parts, request)), request };
   const ways: Way[] = [];
   const follow = async (names: readonly string[]): Promise<Way | undefined> => {
     for (const filename of names) {
-      // oxlint-disable-next-line no-await-in-loop -- the next counts where this one leads nowhere.
+      // oxlint-disable-next-line no-await-in-loop -- the next name is tried only where this one leads nowhere.
       const way = await traceReading(parts, { ...request, filename });
       if (way.end.kind !== 'error' || way.end.code !== 1) return way;
       ways.push(way);
@@ -80,7 +83,7 @@ export async function trace(parts: TraceParts, request: BootRequest): Promise<Wa
   const found =
     (await follow(readings)) ??
     (await follow(readingsBehind(readings, parts.files === undefined ? [] : [parts.files.source])));
-  // Where several lead nowhere, people look for the clean one.
+  // Where no reading leads anywhere, the clean one is the most useful to show.
   const shown = found ?? ways.find((way) => typeof textPath(way.request.filename) === 'string') ?? ways[0]!;
   return { ...shown, request };
 }
@@ -108,7 +111,7 @@ async function traceReading(parts: TraceParts, request: BootRequest): Promise<Wa
   return { ...begun, bootSets, file, end: last ?? { kind: 'error', code: 1, reason: 'no such file' } };
 }
 
-/** As JSON has it: without the bytes. */
+/** @returns the trace for JSON, without the content's bytes. */
 export function wayToJson({ request, name, routes, bootSets, file, end }: Way): unknown {
   const { bootset } = routes ?? {};
   return {
@@ -164,7 +167,7 @@ function endLine(end: End): string {
   return `answer      error ${end.code}: ${end.reason}`;
 }
 
-/** For a person: a line for each step. */
+/** @returns the trace for a person: a line for each step. */
 export function wayToText({ request, name, routes, bootSets, file, end }: Way): string {
   const captures = Object.entries(routes?.captures ?? {}).map(([key, value]) => `${key} ${value}`);
   const target = routes?.answer.kind === 'notMine' ? asText(routes.answer.filename) : undefined;

@@ -1,6 +1,6 @@
 /**
- * Whether a config does what it says: each route with a node that it is for. That patterns, templates, handlers and the
- * inventory can be loaded, whoever opens the preview has seen already. Knows routes and nodes; writes nothing.
+ * Checks that a config works: tries each route with a node that it is meant for. Opening the preview has already shown
+ * that patterns, templates, handlers and the inventory can be loaded. Knows routes and nodes; writes nothing.
  */
 import type { InventoryNode, RouteTrial } from '../render/index.ts';
 import type { PreviewClient } from './preview-client.ts';
@@ -9,9 +9,12 @@ import { counted } from '../text/figures.ts';
 import type { Preview } from './preview.ts';
 import type { Way } from './trace.ts';
 
-/** Nodes tried for one route. A template is tried with all of them that fit: what one lacks may break it. */
+/**
+ * Maximum number of nodes tried for one route. A template is tried with all nodes that fit, because a value that one of
+ * them lacks may break it.
+ */
 const MAX_TRIED = 200;
-/** Where there is no inventory, and what nodes of it do not say. */
+/** A made-up node: used where there is no inventory, and for an address or architecture that its nodes lack. */
 const SOMEBODY = {
   mac: '52:54:00:12:34:56',
   uuid: '6ba7b810-9dad-41d1-80b4-00c04fd430c8',
@@ -21,22 +24,22 @@ const SOMEBODY = {
 } as const;
 
 export interface RouteReport {
-  /** From 1. */
+  /** Number of the route, from 1. */
   readonly route: number;
   readonly match: string;
   readonly kind: RouteTrial['kind'];
-  /** `untried`: no node fits, or a server of somebody else's would be asked. */
+  /** `untried`: no node fits, or the trial would send a request to another server. */
   readonly result: 'ok' | 'failed' | 'untried';
-  /** The name that was asked for, and by whom. */
+  /** The name that was requested, and the node that requested it. */
   readonly name?: string;
   readonly node?: string;
-  /** What came of it. */
+  /** The outcome in words. */
   readonly detail: string;
 }
 
 export interface Report {
   readonly valid: boolean;
-  /** Nodes in the inventory; null: there is none. */
+  /** Number of nodes in the inventory; null: there is none. */
   readonly nodes: number | null;
   readonly routes: readonly RouteReport[];
 }
@@ -52,7 +55,7 @@ function hexOf(address: string): string | undefined {
     .toUpperCase();
 }
 
-/** What captures would hold for a node. @param node undefined: for anybody. */
+/** @returns the captures for a node. @param node undefined for a node that nobody knows. */
 function capturesOf(node: InventoryNode | undefined): Example {
   const address = node === undefined ? SOMEBODY.address : node.address[0];
   const mac = node === undefined ? SOMEBODY.mac : node.mac[0];
@@ -68,7 +71,7 @@ function capturesOf(node: InventoryNode | undefined): Example {
   };
 }
 
-/** A name that a pattern takes. @returns undefined when the node lacks what it captures. */
+/** Makes a name that a pattern matches. @returns undefined when the node lacks a value that the pattern captures. */
 function nameFor(match: string, captures: Example): string | undefined {
   let isWhole = true;
   const name = match.replace(/\{([a-z]+)\*?\}/g, (_, key: string) => {
@@ -105,13 +108,13 @@ async function tryRoute(
     if (name === undefined) continue;
     if (++tried > MAX_TRIED) break;
     const client: PreviewClient = { ip: node?.address[0] ?? SOMEBODY.address };
-    // oxlint-disable-next-line no-await-in-loop -- until one fits: most of the time the first.
+    // oxlint-disable-next-line no-await-in-loop -- stops at the first node that fits, which is mostly the first.
     const way = await preview.request(name, client);
     const trial = way.routes?.routes.find((one) => one.route === number);
     const who = node === undefined ? {} : { node: node.name };
     if (trial !== undefined && ['taken', 'failed', 'rewritten'].includes(trial.verdict)) {
       const report = { ...about, name, ...who, ...resultOf(trial, way) };
-      // A handler or another server may do more than answer: once is enough.
+      // A handler or another server may do more than answer, so it is called only once.
       if (kind !== 'template' || report.result === 'failed') return report;
       fits ??= report;
       if (node === undefined) isStrangerFitting = true;
@@ -135,7 +138,7 @@ export async function validate(preview: Preview): Promise<Report> {
   const inventory = routes?.inventory;
   const reports: RouteReport[] = [];
   for (const [index, { match, kind }] of (routes?.list() ?? []).entries()) {
-    // Nobody at last: for routes that take nodes which nobody knows.
+    // The unknown node comes last: it is for routes that take nodes without an inventory entry.
     const candidates = [...(inventory?.nodes() ?? []), undefined];
     // oxlint-disable-next-line no-await-in-loop -- in order, on the few threads that a server has.
     reports.push(await tryRoute(preview, { number: index + 1, match, kind }, candidates));

@@ -1,13 +1,13 @@
 /**
- * Packets to bytes, into a buffer of the caller's. Every function returns the number of bytes written; each buffer
- * must hold MAX_CONTROL bytes (ACK: 4).
+ * Encodes packets into a buffer of the caller. Every function returns the number of bytes written; each buffer must
+ * hold MAX_CONTROL bytes (ACK: 4).
  */
 import { type ErrorCode, OPCODE } from './opcode.ts';
 import type { GrantedOption, Wish } from './negotiate.ts';
 
-/** RFC 2347: a request is at most 512 octets; we keep to it for every packet but DATA. */
+/** RFC 2347 limits a request to 512 octets; we keep every packet but DATA within that. */
 export const MAX_CONTROL = 512;
-/** The bytes before the payload of a DATA packet. */
+/** Length of the header before the payload of a DATA packet, in bytes. */
 export const DATA_HEADER = 4;
 
 function putString(into: Uint8Array, at: number, text: string): number {
@@ -24,7 +24,7 @@ function putHeader(into: Uint8Array, opcode: number, number: number): number {
   return 4;
 }
 
-/** The four bytes before a payload. @param block the number on the wire, 0..65535. */
+/** Writes the four bytes before a payload. @param block the number on the wire, 0..65535. */
 export function encodeDataHeader(into: Uint8Array, block: number): number {
   return putHeader(into, OPCODE.DATA, block);
 }
@@ -34,13 +34,13 @@ export function encodeAck(into: Uint8Array, block: number): number {
   return putHeader(into, OPCODE.ACK, block);
 }
 
-/** @param message short ASCII of our own making: never a path, never a peer's words. Cut at MAX_CONTROL. */
+/** @param message short ASCII text of our own: never a path, never a peer's words. It is cut at MAX_CONTROL. */
 export function encodeError(into: Uint8Array, code: ErrorCode, message: string): number {
   const at = putHeader(into, OPCODE.ERROR, code);
   return putString(into, at, message.slice(0, MAX_CONTROL - at - 1));
 }
 
-/** The OACK for what negotiate() granted: at most seven options, so it always fits. */
+/** Writes the OACK for what negotiate() granted: at most seven options, so it always fits. */
 export function encodeOack(into: Uint8Array, options: readonly GrantedOption[]): number {
   into[0] = 0;
   into[1] = OPCODE.OACK;
@@ -49,7 +49,7 @@ export function encodeOack(into: Uint8Array, options: readonly GrantedOption[]):
   return at;
 }
 
-/** The options of a wish, in the order in which firmware likes them. */
+/** Returns the options of a wish, in the order that suits firmware. */
 export function wishedOptions({ tsize, blksize, windowsize, timeout }: Wish): GrantedOption[] {
   const options: GrantedOption[] = [];
   if (tsize === true) options.push({ spelling: 'tsize', value: '0' });
@@ -60,12 +60,12 @@ export function wishedOptions({ tsize, blksize, windowsize, timeout }: Wish): Gr
 }
 
 /**
- * A read request.
+ * Writes a read request.
  *
  * @param filename one character per byte, without NUL.
- * @param options as they go out, unchecked: see wishedOptions.
- * @throws RangeError when the request would exceed MAX_CONTROL bytes or the name holds a NUL or a character past
- *   255: the caller's mistake, not a peer's.
+ * @param options sent as they are, unchecked: see wishedOptions.
+ * @throws RangeError when the request would exceed MAX_CONTROL bytes or the name holds a NUL or a character above 255:
+ *   a mistake of the caller, not of a peer.
  */
 export function encodeReadRequest(
   into: Uint8Array,

@@ -1,4 +1,4 @@
-/** The wire: RFC 1350, 1123 §4.2, 2347, 2348, 2349, 7440, and tftp-hpa's blksize2, utimeout and rollover. */
+/** The wire format: RFC 1350, 1123 §4.2, 2347, 2348, 2349, 7440, and tftp-hpa's blksize2, utimeout and rollover. */
 export * from './block.ts';
 export * from './encode.ts';
 export {

@@ -1,6 +1,6 @@
 /**
- * Option negotiation (RFC 2347): what was asked, what we allow and how large the file is, in; what holds for the
- * transfer, out. Pure. The server's half is `negotiate`, the client's `acceptOack`.
+ * Option negotiation (RFC 2347): from the options asked for, our limits and the file's size to the values that hold for
+ * the transfer. Pure functions. The server uses `negotiate`, the client `acceptOack`.
  */
 import type { Rollover } from './block.ts';
 import type { AskedOption, Mode, OptionName } from './request.ts';
@@ -8,9 +8,9 @@ import type { AskedOption, Mode, OptionName } from './request.ts';
 /** RFC 2348: blksize is 8..65464 octets. */
 export const MIN_BLKSIZE = 8;
 export const MAX_BLKSIZE = 65464;
-/** RFC 1350 §2: the size without negotiation. */
+/** RFC 1350 §2: the block size without negotiation, in bytes. */
 export const BLKSIZE_DEFAULT = 512;
-/** RFC 7440 §4: windowsize is 1..65535 blocks. Past 32767 acknowledgements would be ambiguous. */
+/** RFC 7440 §4: windowsize is 1..65535 blocks. Above 32767, ACK numbers would be ambiguous. */
 export const MAX_WINDOWSIZE = 65535;
 /** RFC 2349: timeout is 1..255 seconds. */
 const MAX_TIMEOUT_S = 255;
@@ -19,15 +19,15 @@ const MIN_UTIMEOUT_US = 10_000;
 const MAX_UTIMEOUT_US = 255_000_000;
 
 export interface NegotiationLimits {
-  /** The largest blksize granted, in bytes: what leaves unfragmented through the interface in question. */
+  /** The largest blksize granted, in bytes: the largest that reaches the client unfragmented. */
   readonly maxBlksize: number;
   /** The largest windowsize granted, in blocks, 1..32767. */
   readonly maxWindowsize: number;
-  /** Whether `timeout` and `utimeout` are granted. Granting one forbids adaptive retransmission (RFC 2349). */
+  /** True if `timeout` and `utimeout` are granted. Granting one forbids adaptive retransmission (RFC 2349). */
   readonly acknowledgeTimeout: boolean;
 }
 
-/** What both sides go by. Without options: 512 bytes, lockstep, rollover to 0, our own timer. */
+/** The values both sides apply. Without options: 512 bytes, lockstep, rollover to 0, our own timer. */
 export interface Settled {
   readonly blksize: number;
   readonly windowsize: number;
@@ -43,15 +43,15 @@ export interface GrantedOption {
 
 export interface Negotiation {
   readonly settled: Settled;
-  /** The options to acknowledge, in the order asked. Empty: no OACK, the transfer starts with DATA 1. */
+  /** The options to acknowledge, in the order asked. Empty: the transfer starts with DATA 1 instead of an OACK. */
   readonly oack: readonly GrantedOption[];
-  /** Asked, understood, and left out of the OACK: a bad value, or against the limits. */
+  /** Known options left out of the OACK: their value is bad, or our limits exclude it. */
   readonly refused: readonly OptionName[];
 }
 
 export const UNNEGOTIATED: Settled = { blksize: BLKSIZE_DEFAULT, windowsize: 1, rollover: 0, timeoutMs: 0 };
 
-/** A decimal number as RFC 2347 has it: digits alone. `Number` would also take '0x10', '1e3', ' 7' and ''. */
+/** Parses a decimal number as RFC 2347 has it: digits alone. `Number` would also accept '0x10', '1e3', ' 7' and ''. */
 function decimal(value: string, mostDigits = 10): number | undefined {
   return value.length <= mostDigits && /^[0-9]+$/.test(value) ? Number(value) : undefined;
 }
@@ -82,7 +82,7 @@ function grant(
       return draft.blksize;
     }
     case 'blksize2': {
-      // As blksize, but only powers of two are granted.
+      // Like blksize, except that only powers of two are granted.
       const wanted = within(asked.value, MIN_BLKSIZE, 0x10000);
       if (wanted === undefined) return undefined;
       draft.blksize = 2 ** Math.floor(Math.log2(Math.min(wanted, limits.maxBlksize, MAX_BLKSIZE)));
@@ -95,7 +95,7 @@ function grant(
       return draft.windowsize;
     }
     case 'tsize':
-      // RFC 2349 has clients send 0; U-Boot sends other numbers. The answer is the same.
+      // RFC 2349 has clients send 0; U-Boot sends other numbers. The reply is the same.
       return decimal(asked.value, 20) === undefined ? undefined : size;
     case 'timeout': {
       const seconds = limits.acknowledgeTimeout ? within(asked.value, 1, MAX_TIMEOUT_S) : undefined;
@@ -115,7 +115,7 @@ function grant(
   }
 }
 
-/** Two names for one thing: whichever comes first holds, the other is left out. */
+/** Pairs of options that set the same value: the first one asked holds, the other is left out of the OACK. */
 const RIVALS: ReadonlyMap<OptionName, OptionName> = new Map([
   ['blksize', 'blksize2'],
   ['blksize2', 'blksize'],
@@ -124,11 +124,11 @@ const RIVALS: ReadonlyMap<OptionName, OptionName> = new Map([
 ]);
 
 /**
- * Answers the options of a read request. Never grants more than was asked, and never an option not asked (EDK2
+ * Replies to the options of a read request. Never grants more than was asked, and never an option not asked for (EDK2
  * aborts on either).
  *
- * @param size the bytes the transfer will carry. For netascii `tsize` is left out: clients compare it with the
- *   local size, which is another.
+ * @param size bytes the transfer will carry. `tsize` is left out for netascii: clients compare it with the local size,
+ *   which differs.
  */
 export function negotiate(
   asked: readonly AskedOption[],
@@ -154,30 +154,30 @@ export function negotiate(
   return { settled: draft, oack, refused };
 }
 
-/** A value for a sentence of ours: a peer can write anything into an option. */
+/** Makes a value safe to quote in a message: a peer can write anything into an option. */
 function shown(value: string): string {
   return /^[0-9]{1,20}$/.test(value) ? value : 'no such number';
 }
 
-/** What a client asks for: undefined means the option is not in the request. */
+/** The options a client asks for; an undefined one is left out of the request. */
 export interface Wish {
   readonly blksize?: number | undefined;
   readonly windowsize?: number | undefined;
   readonly tsize?: boolean | undefined;
-  /** In seconds, 1..255. */
+  /** Seconds, 1..255. */
   readonly timeout?: number | undefined;
 }
 
 export interface Accepted {
   readonly settled: Settled;
-  /** The file's size in bytes as the server announced it. */
+  /** The file's size as the server announced it, in bytes. */
   readonly tsize: number | undefined;
 }
 
 /**
- * Checks a server's OACK against what we asked for.
+ * Checks a server's OACK against the options asked for.
  *
- * @returns what holds, or a sentence saying which rule the server broke (answer it with ERROR 8, RFC 2347).
+ * @returns the agreed values, or a sentence naming the rule the server broke (reply to it with ERROR 8, RFC 2347).
  */
 export function acceptOack(wish: Wish, options: readonly AskedOption[]): Accepted | string {
   const draft: Draft = { ...UNNEGOTIATED };
@@ -207,7 +207,7 @@ export function acceptOack(wish: Wish, options: readonly AskedOption[]): Accepte
       }
       case 'timeout': {
         if (wish.timeout === undefined) return 'timeout was acknowledged but not asked for';
-        // RFC 2349: the very number that was asked for, or nothing.
+        // RFC 2349: the server acknowledges the exact number asked for, or leaves the option out.
         if (decimal(value) !== wish.timeout)
           return `timeout ${wish.timeout} was asked for, ${shown(value)} acknowledged`;
         draft.timeoutMs = wish.timeout * 1000;

@@ -1,35 +1,35 @@
 /**
- * Netascii (RFC 764 by way of RFC 1350 §1): a line ends with CR LF, a bare CR travels as CR NUL. Both directions
- * are resumable: input and output may be cut anywhere, also between the two bytes of a pair.
+ * Netascii (RFC 764 by way of RFC 1350 §1): a line ends with CR LF, a bare CR travels as CR NUL. Both directions are
+ * resumable: input and output may be split anywhere, also between the two bytes of a pair.
  */
 
 const LF = 0x0a;
 const CR = 0x0d;
 const NUL = 0x00;
 
-/** How many bytes `bytes` takes in netascii. */
+/** Returns the length of `bytes` once encoded as netascii, in bytes. */
 export function netasciiLength(bytes: Uint8Array): number {
   let length = bytes.length;
   for (const byte of bytes) if (byte === LF || byte === CR) length++;
   return length;
 }
 
-/** Turns local text (lines end with LF) into netascii. */
+/** Encodes local text (lines end with LF) as netascii. */
 export class NetasciiEncoder {
   /** The second byte of a pair that did not fit into the last output, or -1. */
   #owed = -1;
 
-  /** Bytes of `input` taken by the last call of `encode`. */
+  /** Bytes of `input` consumed by the last call of `encode`. */
   read = 0;
 
-  /** Whether a byte is still to be written for which the last output had no room. */
+  /** True if the second byte of a pair is still to be written because the last output was full. */
   get isOwing(): boolean {
     return this.#owed >= 0;
   }
 
   /**
-   * Encodes as much of `input` as fits into `output`. Call again with the rest of the input (`read` says how much
-   * was taken) and fresh output until it returns 0.
+   * Encodes as much of `input` as fits into `output`. Call again with the rest of the input (`read` says how much was
+   * consumed) and fresh output until it returns 0.
    *
    * @returns the number of bytes written.
    */
@@ -56,11 +56,11 @@ export class NetasciiEncoder {
   }
 }
 
-/** Turns netascii into local text. A CR that is followed by neither LF nor NUL is kept as it is. */
+/** Decodes netascii to local text. A CR followed by neither LF nor NUL is kept as it is. */
 export class NetasciiDecoder {
   #afterCr = false;
 
-  /** @returns the decoded bytes: at most one more than `input` has, for a CR kept from the input before. */
+  /** @returns the decoded bytes: at most one more than `input` has, for a CR carried over from the previous input. */
   decode(input: Uint8Array): Uint8Array {
     const output = new Uint8Array(input.length + 1);
     let written = 0;
@@ -80,7 +80,7 @@ export class NetasciiDecoder {
     return output.subarray(0, written);
   }
 
-  /** What is left when the input has ended: a lone CR, or nothing. */
+  /** Returns what is left at the end of the input: a lone CR, or nothing. */
   end(): Uint8Array {
     const rest = this.#afterCr ? Uint8Array.of(CR) : new Uint8Array(0);
     this.#afterCr = false;

@@ -1,10 +1,8 @@
-/**
- * The numbers of RFC 1350 §5 and RFC 2347. Knows nothing else.
- */
+/** Packet numbers of RFC 1350 §5 and RFC 2347. Knows nothing else. */
 
 export const OPCODE = { RRQ: 1, WRQ: 2, DATA: 3, ACK: 4, ERROR: 5, OACK: 6 } as const;
 
-/** Error codes a peer may send or be sent (RFC 1350 appendix, RFC 2347 for 8). */
+/** Error codes that either side may send (RFC 1350 appendix, RFC 2347 for 8). */
 export const ERROR_CODE = {
   NOT_DEFINED: 0,
   FILE_NOT_FOUND: 1,

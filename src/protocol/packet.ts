@@ -1,6 +1,6 @@
 /**
- * Bytes to packets, for packets inside a transfer. Total: any input gives a packet or a reason, never an
- * exception, and nothing is allocated. Requests (RRQ, WRQ) are only recognised here; request.ts reads them.
+ * Decodes packets inside a transfer. Every input gives a packet or a reason, never an exception, and nothing is
+ * allocated. Requests (RRQ, WRQ) are only recognized here; request.ts decodes them.
  *
  *      2 bytes   2 bytes     n bytes              2 bytes   2 bytes
  *     +--------+----------+----------+           +--------+----------+
@@ -13,22 +13,22 @@
  */
 import { OPCODE } from './opcode.ts';
 
-/** A packet as a view of the datagram it came in. One record is reused: read it before the next decode. */
+/** A packet as a view of its datagram. One record is reused: read it before the next decode. */
 export interface Packet {
   /** One of OPCODE. */
   opcode: number;
-  /** DATA and ACK: the 16-bit block number, 0..65535. Otherwise 0. */
+  /** The 16-bit block number of DATA or ACK, 0..65535; 0 for other packets. */
   block: number;
-  /** ERROR: the code, 0..65535. Otherwise 0. */
+  /** The code of an ERROR, 0..65535; 0 for other packets. */
   code: number;
-  /** The datagram. */
+  /** The whole datagram. */
   bytes: Uint8Array;
-  /** What follows the header is bytes[start, end): payload, message, options or the rest of a request. */
+  /** Range of the bytes after the header, [start, end): payload, message, options or the rest of a request. */
   start: number;
   end: number;
 }
 
-/** Why a datagram is no packet. The names are also metric labels. */
+/** Reasons why a datagram is not a packet. The names are also metric labels. */
 export const MALFORMED = ['short', 'long', 'opcode', 'truncated', 'filename', 'mode'] as const;
 export type Malformed = (typeof MALFORMED)[number];
 
@@ -37,10 +37,10 @@ export function createPacket(): Packet {
 }
 
 /**
- * Reads the first `length` bytes of a datagram into `packet`.
+ * Decodes the first `length` bytes of a datagram into `packet`.
  *
- * ERROR packets of 2 or 3 bytes are taken as code 0: several servers have died of insisting on 4.
- * Bytes after an ACK's block number are ignored (Windows' `msftwindow` puts one there).
+ * ERROR packets of 2 or 3 bytes are taken as code 0: several servers have crashed by insisting on 4. Bytes after an
+ * ACK's block number are ignored (Windows' `msftwindow` puts one there).
  *
  * @returns undefined when `packet` is filled, otherwise the reason; `packet` is then unspecified.
  */
@@ -75,8 +75,8 @@ export function decode(bytes: Uint8Array, length: number, packet: Packet): Malfo
 }
 
 /**
- * The message of an ERROR packet, for a person to read: printable ASCII only (a peer writes what it likes, and
- * logs and terminals believe escape codes), at most 128 characters.
+ * Returns the message of an ERROR packet for display: at most 128 characters, printable ASCII only, because a peer may
+ * send anything and logs and terminals obey escape codes.
  */
 export function errorMessage(packet: Packet): string {
   let text = '';

@@ -1,5 +1,5 @@
 /**
- * Requests and the option lists in them. Total, like packet.ts: bytes in, a request or a reason out.
+ * Decodes requests and the option lists in them. Like packet.ts, every input gives a request or a reason.
  *
  *      2 bytes   string   1 byte   string  1 byte   string 1 byte  string 1 byte
  *     +--------+----------+------+-------+------+  +------+------+-------+------+
@@ -9,26 +9,26 @@
 import { OPCODE } from './opcode.ts';
 import type { Malformed } from './packet.ts';
 
-/** The options Reveille understands: RFC 2348, 2349, 7440, and tftp-hpa's three. Any other is never stored. */
+/** The options Reveille understands: RFC 2348, 2349, 7440, and tftp-hpa's three. Others are never stored. */
 export const OPTION_NAMES = ['blksize', 'blksize2', 'tsize', 'timeout', 'utimeout', 'windowsize', 'rollover'] as const;
 export type OptionName = (typeof OPTION_NAMES)[number];
 
 export interface AskedOption {
   readonly name: OptionName;
-  /** The name as the peer spelled it: GRUB and EDK2 compare it by case, so it is echoed unchanged. */
+  /** The name as the peer spelled it: GRUB and EDK2 compare it case-sensitively, so it is echoed unchanged. */
   readonly spelling: string;
   readonly value: string;
 }
 
-/** `mail` (obsolete, RFC 1123 §4.2.2.1) and anything else are answered with ERROR 4. */
+/** `mail` (obsolete, RFC 1123 §4.2.2.1) and unknown modes are answered with ERROR 4. */
 export type Mode = 'octet' | 'netascii' | 'mail' | 'unknown';
 
 export interface Request {
   readonly operation: 'read' | 'write';
-  /** One character per byte of the wire (latin1): lossless, whatever the bytes. Not yet safe: see content/name.ts. */
+  /** One character per byte of the wire (latin1): lossless for any bytes. Not yet safe to use: see content/name.ts. */
   readonly filename: string;
   readonly mode: Mode;
-  /** In the order asked, each name at most once: of repeated options the first counts (RFC 2347). */
+  /** Options in the order asked, each name at most once: the first of repeated options counts (RFC 2347). */
   readonly options: readonly AskedOption[];
 }
 
@@ -39,26 +39,26 @@ const MODES: ReadonlyMap<string, Mode> = new Map([
   ['mail', 'mail'],
 ]);
 /**
- * RFC 2347 allows a request 512 octets. Firmware pads its requests; what does not fit one Ethernet frame over IPv4 is no
- * firmware's.
+ * RFC 2347 allows a request 512 octets. Firmware pads its requests; a request larger than one Ethernet frame over IPv4
+ * does not come from firmware.
  */
 export const MAX_REQUEST_BYTES = 1472;
 const MAX_MODE_CHARACTERS = 'netascii'.length;
-/** A whole request is at most 512 octets (RFC 2347), so its options are: of a longer list the rest is not read. */
+/** A whole request is at most 512 octets (RFC 2347), and so are its options: the rest of a longer list is not read. */
 const OPTIONS_BYTES = 512;
 
-/** The end of the NUL-terminated string at `from`, or -1 if no NUL comes before `end`. */
+/** Returns the end of the NUL-terminated string at `from`, or -1 if no NUL comes before `end`. */
 function stringEnd(bytes: Uint8Array, from: number, end: number): number {
   const at = bytes.indexOf(0, from);
   return at >= 0 && at < end ? at : -1;
 }
 
-/** Characters made by one call: as arguments they are on the stack. */
+/** Characters converted by one call: they are arguments, so they take up stack. */
 const CHUNK = 512;
 
 function latin1(bytes: Uint8Array, from: number, to: number): string {
   let text = '';
-  // A character at a time would leave behind a string for each.
+  // Converting one character at a time would allocate a string for each.
   for (let at = from; at < to; at += CHUNK) {
     text += String.fromCharCode.apply(undefined, bytes.subarray(at, Math.min(at + CHUNK, to)) as unknown as number[]);
   }
@@ -67,15 +67,15 @@ function latin1(bytes: Uint8Array, from: number, to: number): string {
 
 const UPPER_CASE = /[A-Z]/;
 
-/** Folds A–Z alone: `toLowerCase` also folds U+212A to `k`, and option names are ASCII (RFC 2347). */
+/** Lowercases A–Z alone: `toLowerCase` also folds U+212A to `k`, and option names are ASCII (RFC 2347). */
 export function asciiLowerCase(text: string): string {
   return UPPER_CASE.test(text) ? text.replace(/[A-Z]/g, (letter) => letter.toLowerCase()) : text;
 }
 
 /**
- * Reads an RRQ or WRQ of `length` bytes.
+ * Decodes an RRQ or WRQ of `length` bytes.
  *
- * What follows the mode is taken as options as far as it parses: PA-RISC firmware pads its requests with memory.
+ * Bytes after the mode are taken as options as far as they parse: PA-RISC firmware pads its requests with stray memory.
  */
 export function decodeRequest(bytes: Uint8Array, length: number): Request | Malformed {
   if (length < 2) return 'short';
@@ -100,9 +100,9 @@ export function decodeRequest(bytes: Uint8Array, length: number): Request | Malf
 }
 
 /**
- * Reads the name/value pairs in bytes[start, end), of a request or an OACK. Unknown names, empty values and a last
- * string without its NUL are passed over; the pairs around them count. Looks at 512 bytes at most: 64 KiB of empty
- * strings would keep the thread busy for milliseconds.
+ * Reads the name/value pairs in bytes[start, end) of a request or an OACK. Skips unknown names, empty values and a last
+ * string without its NUL; the pairs around them count. Reads at most 512 bytes: 64 KiB of empty strings would keep the
+ * thread busy for milliseconds.
  */
 export function decodeOptions(bytes: Uint8Array, start: number, end: number): AskedOption[] {
   const options: AskedOption[] = [];

@@ -1,8 +1,14 @@
-/** A version of a boot set as templates see it: which of its files is the kernel, and what to ask for it by. Names alone. */
+/**
+ * A version of a boot set as templates see it: names of its kernel, initrd, modules and all other files. Works on names
+ * alone.
+ */
 import type { CatalogVersion } from '../boot-set/store/catalog.ts';
 import type { BootSetView } from './types.ts';
 
-/** By the last part of a name, the surest first. Signatures and sums are called like what they are of. */
+/**
+ * Patterns for the last part of a name, the most reliable first. Signatures and checksums have names like the files
+ * they belong to, and are excluded.
+ */
 const ROLES: Readonly<Record<'kernel' | 'initrd' | 'modules', readonly RegExp[]>> = {
   kernel: [
     /^vmlinu[xz](?:[-._].*)?$/,
@@ -23,7 +29,7 @@ function find(names: readonly string[], patterns: readonly RegExp[]): string | u
       const last = name.slice(name.lastIndexOf('/') + 1).toLowerCase();
       return pattern.test(last) && !BESIDE.test(last);
     });
-    // The nearest to the top, then the first by name.
+    // Prefers the file nearest to the top, then the first by name.
     const [first] = fitting.toSorted((a, b) => depth(a) - depth(b) || (a < b ? -1 : 1));
     if (first !== undefined) return first;
   }
@@ -52,7 +58,7 @@ export function viewOf(
 
 const packed = new WeakMap<object, string>();
 
-/** As threads get it. A version never changes. */
+/** Returns the view as JSON, the form that threads get. Cached, because a version never changes. */
 export function packedView(version: CatalogVersion): string {
   let text = packed.get(version);
   if (text === undefined) {

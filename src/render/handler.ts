@@ -1,6 +1,6 @@
 /**
- * Functions of the user's that make a config, on a render thread: an ES module's default export, or its export called
- * `handler`. Many at a time; each with its own limit. Knows no routes.
+ * Runs the user's functions that make a config, on a render thread: the default export of an ES module. Many run
+ * concurrently, each with its own limits. Knows no routes.
  */
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { JobResult, Limits } from './jobs.ts';
@@ -8,29 +8,29 @@ import { reasonOf } from './jobs.ts';
 import type { BootSetView, InventoryNode, Json, RenderRequest } from './types.ts';
 
 export interface HandlerContext {
-  /** undefined: the inventory does not know the node, or there is none. */
+  /** undefined when the inventory does not have the node, or there is no inventory. */
   readonly node: InventoryNode | undefined;
   readonly bootset: BootSetView | undefined;
   readonly labels: Readonly<Record<string, string>>;
   readonly vars: Readonly<Record<string, Json>>;
   /** Kernel arguments of boot set and node, in this order. */
   readonly args: string;
-  /** Aborted when nobody waits for the answer any more. */
+  /** Aborted when the answer is no longer awaited. */
   readonly signal: AbortSignal;
 }
 
-/** null: not mine, ask the next route. */
+/** null leaves the request to the next route. */
 export type HandlerAnswer = string | Uint8Array | null;
 export type Handler = (request: RenderRequest, context: HandlerContext) => HandlerAnswer | Promise<HandlerAnswer>;
 
-/** @throws Error in one line. */
+/** @throws Error with a one-line message, or what the module throws on import. */
 export async function importHandler(path: string): Promise<Handler> {
   let module: Record<string, unknown>;
   try {
-    // oxlint-disable-next-line no-unsafe-type-assertion -- what the user's module exports is looked at below.
+    // oxlint-disable-next-line no-unsafe-type-assertion -- the exports of the user's module are checked below.
     module = (await import(pathToFileURL(path).href)) as Record<string, unknown>;
   } catch (error) {
-    // Node.js says who imports it, which is of no use to anybody where that is this file.
+    // Node.js names the importing file, which does not help where that is this file.
     const importer = ` imported from ${fileURLToPath(import.meta.url)}`;
     if (!(error instanceof Error) || !error.message.includes(importer)) throw error;
     throw new Error(error.message.replace(importer, ''), { cause: error });
@@ -51,11 +51,11 @@ function resultOf(answer: unknown, maxBytes: number): JobResult {
   if (length > maxBytes) {
     return { kind: 'failed', failure: 'tooLarge', reason: `gave ${length} bytes, more than ${maxBytes}` };
   }
-  // A copy of its own: what is a view of a pool must not be moved away from under others.
+  // Copied, because transferring a view of a pooled buffer would detach memory that others use.
   return isText ? { kind: 'text', text: answer } : { kind: 'bytes', bytes: Uint8Array.from(answer) };
 }
 
-/** Never rejects. */
+/** Runs a handler within its limits. Never rejects. */
 export async function runHandler(
   handler: Handler,
   request: RenderRequest,

@@ -1,4 +1,7 @@
-/** Configs for nodes, made when they are asked for. Loads a template engine: whoever has no routes should not load this. */
+/**
+ * Configs rendered for nodes on request. Importing this file loads the route modules; a server without routes should
+ * not import it.
+ */
 export type { Handler, HandlerAnswer, HandlerContext } from './handler.ts';
 export { routeSchema } from './route-config.ts';
 export { loadRoutes, Routes, type RoutesParts } from './routes.ts';

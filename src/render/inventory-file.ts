@@ -1,6 +1,6 @@
 /**
- * An inventory's file, read on a render thread: YAML or JSON, checked by schema, nodes merged with their profile and
- * groups. What is wrong is told with file and line. Knows no requests.
+ * Reads an inventory file on a render thread: YAML or JSON, checked by a schema, with nodes merged with their profile
+ * and groups. Reports faults with file and line. Knows no requests.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { LineCounter, parseDocument } from 'yaml';
@@ -13,11 +13,11 @@ import { INVENTORY_BYTES } from './limits.ts';
 import { readPlainMap } from './plain-yaml.ts';
 import type { InventoryNode, Json } from './types.ts';
 
-// A number in JSON has lost its spelling.
+// A JSON number has lost its spelling, so identifiers must be strings.
 const identifier = z.string('expected text in quotes');
 const word = identifier.regex(/^[^\s\p{Cc}]{1,255}$/u, 'expected a word');
 const line = identifier.regex(/^\P{Cc}{0,4096}$/u, 'expected one line');
-// Neither parser gives anything but JSON.
+// Both parsers produce nothing but JSON values.
 const json = z.unknown();
 
 const given = {
@@ -64,7 +64,7 @@ type Given = { readonly [K in keyof typeof given]?: z.output<(typeof given)[K]> 
 type NodeEntry = z.output<typeof nodeSchema>;
 type Path = readonly PropertyKey[];
 
-/** What is wrong, and where in the data. */
+/** A fault and its place in the data. */
 class Wrong extends Error {
   readonly path: Path;
 
@@ -83,7 +83,7 @@ function checked<T extends z.ZodType>(schema: T, value: unknown, at: Path): z.ou
   if (parsed.success) return parsed.data;
   let issue = parsed.error.issues[0]!;
   let path = issue.path;
-  // Of a union, what the form says that came nearest.
+  // For a union, reports the error of the option that came nearest.
   while (issue.code === 'invalid_union') {
     const inner = issue.errors.find((issues) => issues.some(({ code }) => code !== 'invalid_type')) ?? issue.errors[0];
     if (inner?.[0] === undefined) break;
@@ -98,7 +98,7 @@ function matcher(select: Readonly<Record<string, string>>): (values: Readonly<Re
   return (values) => wanted.every(([key, fits]) => Object.hasOwn(values, key) && fits(values[key]!));
 }
 
-/** Later ones win; arguments follow one another. */
+/** Merges a node with its profile and groups: later values win, and arguments are concatenated. */
 function merged(node: NodeEntry, groups: readonly string[], all: readonly Given[]): InventoryNode {
   const last = (key: 'channel' | 'arch'): string | undefined => all.findLast((part) => part[key] !== undefined)?.[key];
   const channel = last('channel');
@@ -163,12 +163,12 @@ function merge(data: unknown, file: string): PackedInventory {
   return { file, nodes: packed, ids: lines.join('\n') };
 }
 
-/** Tells whether a value is read as the text in the file; only free variables are not. */
+/** Returns true when a value is read as the text in the file, which holds for all but the values below `vars`. */
 function isText(keys: readonly string[]): boolean {
   return keys[keys[0] === 'profiles' ? 2 : 1] !== 'vars';
 }
 
-/** @throws YAMLParseError, ReferenceError for too many aliases. */
+/** @throws YAMLParseError, or ReferenceError for too many aliases. */
 function parse(yaml: string, isTextAt: typeof isText, maxAliasCount = 100): unknown {
   const document = parseDocument(yaml, { uniqueKeys: isSameKey });
   if (document.errors[0] !== undefined) throw document.errors[0];
@@ -178,10 +178,14 @@ function parse(yaml: string, isTextAt: typeof isText, maxAliasCount = 100): unkn
 
 const NODES = /^nodes:[ ]*$/m;
 
-/** The list of nodes read item by item, the rest by the full parser. @returns undefined where that can't be done. */
+/**
+ * Reads the list of nodes item by item and the rest with the full parser.
+ *
+ * @returns undefined when that is not possible.
+ */
 function readByItem(text: string): unknown {
   const start = NODES.exec(text);
-  // An alias may point anywhere, and a document may be one of several.
+  // Aliases may point anywhere, and the file may hold several documents.
   if (start === null || /^(?:---|\.\.\.|%)|[&*][A-Za-z]|<<:/m.test(text)) return undefined;
   const from = start.index + start[0].length + 1;
   const end = /^[^\s#-]/m.exec(text.slice(from));
@@ -210,12 +214,12 @@ function readAll(text: string, file: string): unknown {
     const data = readByItem(text);
     if (data !== undefined) return data;
   } catch {
-    // The full parser says where.
+    // The full parser reports the place of the fault.
   }
   return parse(text, isText, 10_000);
 }
 
-/** The line of what is wrong: by the full parser, which nobody needs as long as nothing is. */
+/** Finds the line of a fault with the full parser, which is needed only in this case. */
 function lineOf(text: string, path: Path): number | undefined {
   const counter = new LineCounter();
   const document = parseDocument(text, { lineCounter: counter });
@@ -227,7 +231,7 @@ function lineOf(text: string, path: Path): number | undefined {
   return 1;
 }
 
-/** @throws Error in one line: file, line, what was expected. */
+/** @throws Error with a one-line message: file, line, what was expected. */
 export function readInventory(file: string): PackedInventory {
   let text: string;
   try {

@@ -1,6 +1,6 @@
 /**
- * The nodes of a rack by what names them, in the main thread. Nodes stay packed until one is asked for, so that taking
- * over ten thousand of them holds nobody up. Reads no files.
+ * Index of a rack's nodes by id and name, in the main thread. Nodes stay packed until they are requested, so that
+ * taking over ten thousand of them does not block the thread. Reads no files.
  */
 import { type NodeId, uuidNode } from '../boot-set/node/node-identity.ts';
 import type { PackedInventory } from './jobs.ts';
@@ -44,7 +44,7 @@ export class NodeInventory implements Inventory {
     for (let index = 0; index < this.#packed.length; index++) yield this.#node(index);
   }
 
-  /** As threads get it. */
+  /** Returns the node as JSON, the form that threads get. */
   packed(node: InventoryNode): string {
     return this.#packed[this.#byId.get(`name:${node.name}`)!]!;
   }

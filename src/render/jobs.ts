@@ -1,13 +1,13 @@
-/** What crosses between the main thread and render threads: work and what came of it. Plain data alone. */
+/** Messages between the main thread and render threads: work and results. Plain data alone. */
 import type { RenderFailure, RenderRequest } from './types.ts';
 
-/** What a thread is made with. */
+/** Configuration of a thread. */
 export interface ThreadSetup {
   readonly base: string;
-  /** Files by their route's number; those that the thread is not for are left out. */
+  /** Files by the index of their route; only those that this thread serves. */
   readonly templates: Readonly<Record<number, string>>;
   readonly handlers: Readonly<Record<number, string>>;
-  /** Whether there are upstreams to ask. */
+  /** True when the thread fetches from upstreams. */
   readonly fetches: boolean;
   readonly niceness: number;
   /** See CELL. */
@@ -15,15 +15,15 @@ export interface ThreadSetup {
 }
 
 /**
- * Cells that a thread writes and the main thread reads: its only sign of life while it computes. `loading` is above 0 while
- * the thread loads modules by require().
+ * Indices of the cells that a thread writes and the main thread reads: its only sign of life while it computes. `loading`
+ * is above 0 while the thread loads modules by require().
  */
 export const CELL = { beat: 0, current: 1, tid: 2, loading: 3, length: 4 } as const;
 
-/** What a text is made from. */
+/** Data that a text is made from. */
 export interface Scope {
   readonly request: RenderRequest;
-  /** As JSON: copied faster than an object, and parsed where it is used. */
+  /** Node as JSON: text is copied faster than an object, and parsed where it is used. */
   readonly node: string | undefined;
   readonly bootset: string | undefined;
 }
@@ -60,21 +60,21 @@ export interface InventoryJob {
 
 export type Work = RenderJob | FetchJob;
 
-/** For whom work is done. */
+/** The client that work is done for. */
 export interface Asker {
-  /** A known node, by whatever name; undefined: nobody knows it. */
+  /** Key of a known node; undefined for a stranger. */
   readonly node: string | undefined;
-  /** There was no place when it asked a moment ago. Matters for those that nobody knows. */
+  /** True when it was turned down for lack of room a moment ago. Used for strangers only. */
   readonly returns: boolean;
 }
 export type Job = (Work & { readonly id: number }) | LoadJob | InventoryJob;
 
-/** An inventory as it crosses threads: text, which is copied fast and parsed node by node when it is needed. */
+/** An inventory in transit between threads: text is copied fast, and each node is parsed on first use. */
 export interface PackedInventory {
   readonly file: string;
   /** Each node as JSON. */
   readonly nodes: readonly string[];
-  /** Lines of ids and names, one for each node, parted by blanks. */
+  /** One line per node with its ids and name, separated by spaces. */
   readonly ids: string;
 }
 
@@ -95,7 +95,7 @@ export type JobResult =
   | { readonly kind: 'wrong'; readonly message: string }
   | Failed;
 
-/** The first line of what was thrown, of bounded length. */
+/** Returns the first line of a thrown value, cut to 500 characters. */
 export function reasonOf(error: unknown): string {
   const text = error instanceof Error ? `${error.name}: ${error.message}` : `threw ${String(error)}`;
   const [line = ''] = text.split('\n');

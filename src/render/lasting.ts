@@ -1,4 +1,4 @@
-/** What outlasts a set of routes when the config is reloaded: counts of what routes have done, and who has answered. */
+/** State that survives a reload of the routes: counts of their outcomes, and recently seen addresses. */
 import { LRUCache } from 'lru-cache';
 import { ANSWERED, ANSWERED_MS, TURNED_DOWN, TURNED_DOWN_MS } from './limits.ts';
 import { RENDER_FAILURES, RENDER_OUTCOMES, type RenderFailure, type RenderOutcome } from './types.ts';
@@ -14,7 +14,7 @@ export function newTally(): Tally {
   return { outcomes: zeros(RENDER_OUTCOMES), failures: zeros(RENDER_FAILURES) };
 }
 
-/** Client addresses of which something is remembered for a while. Beyond `most`, the oldest are forgotten. */
+/** Client addresses remembered for a limited time; beyond `most`, the least recently used are forgotten. */
 export class RecentAddresses {
   readonly #notedAt: LRUCache<string, number>;
   readonly #forMs: number;
@@ -24,12 +24,12 @@ export class RecentAddresses {
     this.#forMs = forMs;
   }
 
-  /** Those that have acknowledged a config: what comes from there is asked by somebody who is there. */
+  /** Addresses that have acknowledged a config: their clients are proven. */
   static answered(): RecentAddresses {
     return new RecentAddresses(ANSWERED, ANSWERED_MS);
   }
 
-  /** Those that nobody knew and for which there was no place. */
+  /** Addresses of strangers that were turned down for lack of room. */
   static turnedDown(): RecentAddresses {
     return new RecentAddresses(TURNED_DOWN, TURNED_DOWN_MS);
   }

@@ -1,7 +1,8 @@
 /**
- * Names with typed captures: `pxelinux.cfg/01-{mac}`. Text alone. A capture takes any spelling that firmware uses and
- * gives one canonical form. No expression is made of a pattern: one with several captures would try all ways to part a
- * name between them, and take seconds for a hostile one. Here each part looks at each place of a name once.
+ * Name patterns with typed captures: `pxelinux.cfg/01-{mac}`. Works on text alone. A capture accepts any spelling that
+ * firmware uses and yields one canonical form. Patterns are not compiled to one regular expression: with several
+ * captures it would try every way to split a name, which takes seconds for a hostile name. Here each part visits each
+ * position of a name at most once.
  */
 import { foldCase } from '../content/name.ts';
 import { anyMacNode, ipNode, macNode, type NodeId, serialNode, uuidNode } from '../boot-set/node/node-identity.ts';
@@ -9,17 +10,20 @@ import { anyMacNode, ipNode, macNode, type NodeId, serialNode, uuidNode } from '
 export type Captures = Readonly<Record<string, string>>;
 
 interface Capture {
-  /** Where it may end that begins at `at`, the ends to try first in front. */
+  /** Returns the possible ends of a capture that begins at `at`, in the order to try them. */
   readonly ends: (name: string, at: number) => readonly number[];
-  /** @returns undefined when it is none after all. */
+  /** @returns the canonical form; undefined when the text is not valid after all. */
   readonly canonical: (text: string) => string | undefined;
-  /** Takes what other captures could take as well: two of them at most in a pattern, so that people can foresee a match. */
+  /**
+   * True for a capture that overlaps with others. A pattern may have two of them at most, so that people can predict
+   * its matches.
+   */
   readonly free?: boolean;
 }
 
 const HEX = '[0-9A-Fa-f]';
 
-/** One of some spellings. @param spellings expressions that can match in one way each. */
+/** Matches one of several spellings. @param spellings expressions, each of which can match in only one way. */
 function oneOf(...spellings: readonly string[]): Capture['ends'] {
   const expressions = spellings.map((source) => new RegExp(source, 'y'));
   return (name, at) =>
@@ -29,7 +33,7 @@ function oneOf(...spellings: readonly string[]): Capture['ends'] {
     });
 }
 
-/** As many characters of a set as there are, or fewer. */
+/** Matches one or more characters of a set, as many as possible first. */
 function run(character: RegExp, most = Number.POSITIVE_INFINITY): Capture['ends'] {
   return (name, at) => {
     let end = at;
@@ -42,7 +46,7 @@ const OCTET = '(?:0|[1-9][0-9]{0,2})';
 
 const IPV4 = oneOf(`(?:${OCTET}\\.){3}${OCTET}`);
 
-/** Four numbers with dots between; of the last, as many digits as there are, or fewer. */
+/** Matches an IPv4 address; the last number may end early, longest first. */
 const ipv4Ends: Capture['ends'] = (name, at) => {
   const [whole] = IPV4(name, at);
   if (whole === undefined) return [];
@@ -93,22 +97,22 @@ const MAX_FREE = 2;
 
 export interface Pattern {
   readonly text: string;
-  /** Without the `*`. */
+  /** Names of the captures, without the `*`. */
   readonly captures: readonly string[];
-  /** @param name cleaned. */
+  /** @param name cleaned name. */
   match(name: string): Captures | undefined;
 }
 
-/** A pattern's parts: text, and captures between. */
+/** Part of a pattern: literal text or a capture. */
 type Part = string | Capture;
 
 /**
- * Where each capture begins and ends, so that the first take as much as they can; undefined: nowhere.
+ * Finds where each capture begins and ends, with earlier captures as long as possible; undefined when the name does not
+ * match.
  *
- * What has been found not to fit from a part and a place on is not tried again: whether it fits does not depend on how
- * one got there.
+ * A part that failed at a position is not tried there again: whether the rest fits does not depend on the way to it.
  *
- * @param folded the name as it is compared with text.
+ * @param folded the name in the form that is compared with literal text.
  */
 function spans(
   parts: readonly Part[],
@@ -135,7 +139,7 @@ function spans(
 }
 
 /**
- * @param ignoreCase whether text outside braces matches ASCII letters of either case. Default false.
+ * @param ignoreCase true to match ASCII letters outside braces in either case. Default false.
  * @throws Error that says what was expected.
  */
 export function parsePattern(text: string, ignoreCase = false): Pattern {
@@ -169,7 +173,7 @@ export function parsePattern(text: string, ignoreCase = false): Pattern {
     text,
     captures: names.map((name) => name.replace('*', '')),
     match: (name) => {
-      // Most routes are for other names, and this tells.
+      // A quick check that rules out most routes.
       const folded = fold(name);
       if (!folded.startsWith(first) || !folded.endsWith(last)) return undefined;
       const found = spans(matched, name, folded);
@@ -192,7 +196,11 @@ export function parsePattern(text: string, ignoreCase = false): Pattern {
   };
 }
 
-/** Puts captures into a text with `{mac}` and the like. @throws Error for one that the pattern does not have. */
+/**
+ * Fills captures into a text with placeholders such as `{mac}`.
+ *
+ * @throws Error for a placeholder that is not a capture.
+ */
 export function fill(text: string, captures: Captures, encode: (text: string) => string = (plain) => plain): string {
   return text.replace(/\{([a-z]+)\*?\}/g, (_, name: string) => {
     if (!Object.hasOwn(captures, name)) throw new Error(`expected a capture of the route, got {${name}}`);
@@ -200,7 +208,7 @@ export function fill(text: string, captures: Captures, encode: (text: string) =>
   });
 }
 
-/** Whom a name names, the best first; one of each kind. */
+/** Returns the ids in the captures, the best first, one of each kind. */
 export function idsOf({ mac, uuid, serial, ip }: Captures): readonly NodeId[] {
   return [
     mac === undefined ? undefined : macNode(mac),

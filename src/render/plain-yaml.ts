@@ -1,19 +1,19 @@
 /**
- * The plain part of YAML, read fast: block maps, flow maps and lists of scalars that need no second look. An inventory
- * of thousands of nodes is nearly all of that, and the full parser takes 0.2 ms for each of them. Whatever else there is
- * gives undefined, and is the full parser's. Where this gives a value, the full parser gives the same (tested): the text
- * that stands there, and below `vars` what YAML makes of it.
+ * Fast reader for plain YAML: block maps, flow maps and lists of simple scalars. An inventory of thousands of nodes
+ * consists almost entirely of these, and the full parser takes 0.2 ms per node. Anything else gives undefined and is
+ * left to the full parser. Where this reader gives a value, the full parser gives the same (tested): the text as
+ * written, and below `vars` the value that YAML defines.
  */
 import type { Json } from './types.ts';
 
-/** Starts with nothing that means something in YAML, and has neither `: ` nor ` #` in it. */
+/** A scalar that starts with no character special in YAML. The caller excludes `: ` and ` #`. */
 const PLAIN = /^(?![-?:](?:\s|$))[A-Za-z0-9_./+=~^$()-][A-Za-z0-9_./+=@~^$();<\\ :,*&!%'"-]*$/;
 const FLOW_PLAIN = /^(?![-?:](?:\s|$))[A-Za-z0-9_./+=-][A-Za-z0-9_./+=@:; -]*$/;
 const SPECIAL = /^(?:~|null|Null|NULL|true|True|TRUE|false|False|FALSE)$/;
 const NUMBER_LIKE = /^[-+]?(?:\.?[0-9]|\.inf|\.Inf|\.INF)|^\.nan|^\.NaN|^\.NAN/;
 const NOT_A_NUMBER = /^[-+]?[0-9.]*[^-+0-9.eExob]|\..*\.|:/;
 const WHOLE = /^(?:0|[1-9][0-9]{0,14})$/;
-/** A line with what is not ASCII, or nothing, in it. */
+/** A line that is blank or contains a character outside printable ASCII. */
 const NOT_PLAIN = /[^\x20-\x7e]|^ *$/;
 const KEY = /^([A-Za-z_][A-Za-z0-9_-]*):(?: +|$)/;
 
@@ -27,7 +27,7 @@ function scalar(text: string, allowed: RegExp, isText: boolean): Json | undefine
   return text;
 }
 
-/** `{ a: b, c: d }` and `[a, b]`, without any within. */
+/** Reads `{ a: b, c: d }` or `[a, b]`, without nesting. */
 function flow(text: string, isText: boolean): Json | undefined {
   const inner = text.slice(1, -1).trim();
   if (text.startsWith('[') && text.endsWith(']')) {
@@ -57,7 +57,10 @@ function indentOf(line: string): number {
   return at;
 }
 
-/** The map whose lines begin at `from`, each indented by `indent`; `isText` says of which keys the values are text; `next` is the first line that is not of it. */
+/**
+ * Reads the map whose lines start at `from`, each indented by `indent`. `isText` tells for which keys the values are
+ * text. `next` is the first line after the map.
+ */
 function readMap(
   lines: readonly string[],
   from: number,
@@ -85,11 +88,12 @@ function readMap(
     if (value === undefined) return undefined;
     map[key[1]!] = value;
   }
-  // A line that is indented more goes on with a scalar; one that is indented less is for the caller.
+  // A line indented deeper continues a scalar, which the full parser must read; a line indented less belongs to the
+  // caller.
   return at < lines.length && indentOf(lines[at]!) > indent ? undefined : { map, next: at };
 }
 
-/** The map that `lines` hold; undefined where it takes the full parser to tell. */
+/** Returns the map in `lines`; undefined when only the full parser can read it. */
 export function readPlainMap(lines: readonly string[]): Readonly<Record<string, Json>> | undefined {
   if (lines.length === 0 || lines.some((line) => NOT_PLAIN.test(line))) return undefined;
   const read = readMap(lines, 0, indentOf(lines[0]!), (key) => key !== 'vars');

@@ -1,4 +1,4 @@
-/** Writes down the way of one request through the routes, for a preview. Counts nothing and warns of nothing. */
+/** Records the walk of one request through the routes, for a preview. Counts nothing and warns of nothing. */
 import { attachShared } from '../bytes/shared-bytes.ts';
 import type { ConfigPreview } from '../boot-set/index.ts';
 import { cleanName } from '../content/name.ts';
@@ -11,7 +11,7 @@ import type { Explanation, InventoryNode, RouteTrial } from './types.ts';
 
 export class RecordingObserver implements RouteObserver {
   readonly #trials: RouteTrial[] = [];
-  /** The request as the last route that took it has seen it. */
+  /** The request as seen by the last route that took it. */
   #asked: Asked | undefined;
   #version: ConfigPreview | undefined;
 
@@ -45,14 +45,14 @@ export class RecordingObserver implements RouteObserver {
 
   untaken(): void {}
 
-  /** @param version the one that a text is to name; undefined: it names none. */
+  /** @param version version that the text names; undefined when it names none. */
   chosen(version: ConfigPreview | undefined): void {
     this.#version = version;
   }
 
   /**
-   * @param filename as the routes were asked for it.
-   * @param neighbour the node that has the client's address, for a request that no route has taken.
+   * @param filename the name that the routes were asked for.
+   * @param neighbour node with the client's address, for a request that no route has taken.
    */
   explanation(answer: Answer, filename: string, neighbour: InventoryNode | undefined): Explanation {
     const name = cleanName(filename);

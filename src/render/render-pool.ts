@@ -1,7 +1,8 @@
 /**
- * Render threads and what waits for them. Templates go in batches, handlers and fetches many at a time; what is for known
- * nodes goes first, then what somebody asks for again who was turned down. A thread that stands still or dies is replaced; what was on it runs again, and where nobody can tell
- * whose fault it was, one at a time on a thread of its own: so a hang costs only its own request. Knows no nodes.
+ * Schedules work on render threads. Templates run in batches, handlers and fetches concurrently. Known nodes come
+ * first, then clients that were turned down and ask again, then strangers. A thread that hangs or dies is replaced and
+ * its work runs again; when the culprit is unknown, each job runs alone on a separate thread, so that a hang costs only
+ * its own request. Knows no nodes.
  */
 import type { TablesClock } from '../boot-set/node/address-tables.ts';
 import {
@@ -27,20 +28,23 @@ import {
 import { RenderThread } from './render-thread.ts';
 import type { RenderFailure } from './types.ts';
 
-/** A message between threads costs more than most templates; but a slow template holds up the rest of its batch. */
+/**
+ * Templates per message: a message between threads costs more than most templates, but a slow template delays the rest
+ * of its batch.
+ */
 const BATCH = 16;
-/** Templates on one thread, waiting or running: two batches, so that it never waits for the next. */
+/** Cap on templates on one thread, waiting or running: two batches, so that the thread never idles between them. */
 const TEMPLATES_PER_THREAD = 2 * BATCH;
 const ASYNC_PER_THREAD = 256;
 /**
- * Of strangers there is less on a thread, so that known nodes find it soon: of templates two small batches, of handlers
- * three quarters, of fetches three quarters of the connections to an upstream.
+ * Caps on strangers' work per thread, low enough to leave room for known nodes: two small batches of templates, three
+ * quarters of the handlers, and three quarters of the connections to an upstream.
  */
 const STRANGERS = { batch: 8, template: 8, handler: 192, fetch: 24 } as const;
-/** The part of those that run alone that strangers may be. */
+/** Share of the queue for work that runs alone that strangers may fill. */
 const STRANGERS_ALONE = 0.75;
 const LOOK_MS = 100;
-/** Work that has been on so many lost threads runs alone. */
+/** Work that was on this many lost threads runs alone. */
 const MAX_TRIES = 3;
 
 export interface RenderPoolOptions {
@@ -52,7 +56,7 @@ export interface RenderPoolOptions {
   readonly stillMs?: number | undefined;
 }
 
-/** Whose work is done first. */
+/** Priority of work. */
 type Rank = 'known' | 'returning' | 'stranger';
 
 interface Pending {
@@ -64,10 +68,10 @@ interface Pending {
   tries: number;
 }
 
-/** What waits for a thread. */
+/** Work waiting for a thread. */
 class Queue {
   readonly templates: Pending[] = [];
-  /** Handlers and fetches. */
+  /** Waiting handlers and fetches. */
   readonly others: Pending[] = [];
 
   get size(): number {
@@ -83,7 +87,7 @@ function failed(failure: RenderFailure, reason: string): Failed {
   return { kind: 'failed', failure, reason };
 }
 
-/** Known nodes first. */
+/** Takes the first job of a known node, else the first job. */
 function takeNext(list: Pending[]): Pending | undefined {
   const known = list.findIndex(({ rank }) => rank === 'known');
   return list.splice(Math.max(0, known), 1)[0];
@@ -95,20 +99,20 @@ export class RenderPool {
   readonly #threads: RenderThread[];
   #lone: RenderThread | undefined;
   #loneBusy = false;
-  /** In the order in which they have their turn. */
+  /** Queues in order of priority. */
   readonly #queues: Readonly<Record<Rank, Queue>> = {
     known: new Queue(),
     returning: new Queue(),
     stranger: new Queue(),
   };
-  /** Work of each known node that is not done. */
+  /** Number of unfinished jobs of each known node. */
   readonly #perNode = new Map<string, number>();
-  /** Of nobody known, also on threads. */
+  /** Unfinished jobs for unknown nodes, waiting or running. */
   readonly #waitingUnknown = { returning: 0, stranger: 0 };
-  /** Innocent ones first, those of slow routes after them. */
+  /** Work to run alone: jobs from lost threads first, jobs of slow routes last. */
   readonly #aloneFirst: Pending[] = [];
   readonly #aloneLast: Pending[] = [];
-  /** Routes whose last work took all its time: theirs runs alone until some of it ends well. */
+  /** Routes whose last work hung or ran out of time: their jobs run alone until one succeeds. */
   readonly #slow = new Set<number>();
   #lastId = 0;
   #running = 0;
@@ -132,19 +136,19 @@ export class RenderPool {
     return this.#lost;
   }
 
-  /** Waits until every thread has loaded what it is for. @throws Error in one line. */
+  /** Waits until every thread has loaded its templates and handlers. @throws Error with a one-line message. */
   async load(): Promise<void> {
     await Promise.all(this.#threads.map((thread) => this.#ask(thread, { kind: 'load' })));
   }
 
-  /** @throws Error in one line: file, line, what was expected. */
+  /** @throws Error with a one-line message: file, line, what was expected. */
   async readInventory(file: string): Promise<PackedInventory> {
     const result = await this.#ask(this.#threads[0]!, { kind: 'inventory', file });
     if (result.kind !== 'inventory') throw new Error(`unexpected answer of a render thread: ${result.kind}`);
     return result.inventory;
   }
 
-  /** Whether work for nobody known would be taken. @param returns see Asker.returns. */
+  /** Returns true when work for an unknown node would be accepted. @param returns see Asker.returns. */
   hasRoomForStranger(returns: boolean): boolean {
     return this.#rankOfStranger(returns) !== undefined;
   }
@@ -155,7 +159,7 @@ export class RenderPool {
     return stranger < STRANGERS_WAITING ? 'stranger' : undefined;
   }
 
-  /** Never rejects. */
+  /** Runs work and resolves with its result. Never rejects. */
   run(work: Work, { node, returns }: Asker): Promise<JobResult> {
     if (this.waiting >= WAITING) return Promise.resolve(failed('queueFull', `${WAITING} others wait`));
     const others = node === undefined ? WAITING_EACH : (this.#perNode.get(node) ?? 0);
@@ -239,12 +243,12 @@ export class RenderPool {
     if (this.#running > 0) this.#watch();
   }
 
-  /** @param most on a thread that is given more. */
+  /** @param most cap on templates per thread. */
   #giveTemplates({ templates }: Queue, batch: number, most: number): void {
     while (templates.length > 0) {
       const thread = this.#threads.reduce((a, b) => (b.templates < a.templates ? b : a));
       if (thread.templates >= most) break;
-      // Shared out when there are few.
+      // A short queue is shared among the threads.
       const size = Math.min(batch, Math.ceil(templates.length / this.#threads.length));
       this.#give(thread, templates.splice(0, size));
     }
@@ -280,13 +284,13 @@ export class RenderPool {
   }
 
   #settle({ work, resolve }: Pending, result: JobResult): void {
-    // Waiting for something is no harm to others; a template that takes its time is.
+    // A slow handler or fetch only waits and blocks no other work; a slow template does.
     if (work.kind === 'template' && result.kind === 'failed' && result.failure === 'timeout')
       this.#slow.add(work.route);
     resolve(result);
   }
 
-  /** What was on a thread that is no more. The first of it to be told replaces the thread. */
+  /** Handles work whose thread is gone. The first failed batch replaces the thread. */
   #onLost(thread: RenderThread, batch: readonly Pending[], error: unknown): void {
     const culprit = thread.current;
     this.#replace(thread, error);
@@ -314,7 +318,7 @@ export class RenderPool {
     this.#lost++;
     this.#threads[index] = this.#newThread();
     thread.close().catch(() => {});
-    // Whoever is to blame gets a line of its own.
+    // A known culprit is reported through its own failure.
     if (thread.current === 0) this.#options.onWarning('a render thread was lost', { reason: reasonOf(error) });
   }
 
@@ -327,7 +331,7 @@ export class RenderPool {
         pending.resolve(failed('timeout', `waited longer than ${ALONE_MS} ms to run alone`));
         continue;
       }
-      // oxlint-disable-next-line no-await-in-loop -- one at a time is the point.
+      // oxlint-disable-next-line no-await-in-loop -- one at a time is intended.
       await this.#one(pending);
     }
     this.#loneBusy = false;
@@ -343,7 +347,7 @@ export class RenderPool {
       if (result!.kind !== 'failed') this.#slow.delete(pending.work.route);
       this.#settle(pending, result!);
     } catch (error) {
-      // It was alone.
+      // The job was alone on the thread, so it is to blame.
       this.#lone = undefined;
       thread.close().catch(() => {});
       if (!this.#closed) this.#lost++;
@@ -353,7 +357,7 @@ export class RenderPool {
     }
   }
 
-  /** Looks for threads that stand still, as long as there is work. */
+  /** Polls for hung threads while there is work. */
   #watch(): void {
     if (this.#cancelLook !== undefined || this.#closed) return;
     const { clock } = this.#options;
@@ -361,7 +365,7 @@ export class RenderPool {
       this.#cancelLook = undefined;
       const now = clock.now();
       for (const thread of [...this.#threads, ...(this.#lone === undefined ? [] : [this.#lone])]) {
-        // Its work comes back by an error.
+        // Closing the thread makes its work fail, which onLost then handles.
         if (thread.isStill(now, this.#stillMs)) thread.close().catch(() => {});
       }
       if (this.#running > 0) this.#watch();

@@ -1,6 +1,6 @@
 /**
- * One render thread: a Piscina of its own, so that it is known which work is on which thread. A thread that computes
- * without end answers nothing and can only be ended; whether it does is told by its cells. Knows no queue.
+ * One render thread in a Piscina of its own, so that it is known which work is on which thread. A thread in an endless
+ * loop answers nothing and can only be terminated; its cells show whether it is. Knows no queue.
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,21 +9,22 @@ import { CELL, type Job, type JobResult, type ThreadSetup } from './jobs.ts';
 import { HEAP_MIB, LOAD_MS } from './limits.ts';
 
 const ENTRY = new URL('./worker.js', import.meta.url);
-/** More than a pool ever gives one thread: waiting is the pool's business. */
+/** More batches than a pool ever gives one thread: queueing is left to the pool. */
 const MAX_BATCHES = 4096;
 
-/** How often it is looked whether a thread has loaded its modules, in milliseconds. */
+/** Interval at which close() checks whether a thread has loaded its modules, in milliseconds. */
 const LOOK_MS = 5;
-/** How much longer a thread may go without a sign of life that has not been let run. */
+/** Factor on the time limit for a thread that may not have been scheduled. */
 const STARVED = 5;
-/** The unit of times in /proc, on every Linux that Node.js runs on. */
+/** Unit of the times in /proc, on every Linux that Node.js supports. */
 const TICK_MS = 10;
 
-/** What a thread of ours has used of the processors; undefined: it is not known. */
+/** Returns the processor time of a thread of this process in milliseconds; undefined when unknown. */
 function processorMs(tid: number): number | undefined {
   try {
     const stat = readFileSync(`/proc/self/task/${tid}/stat`, 'latin1');
-    // After the name, which may hold anything: state is the first, utime the twelfth, stime the next.
+    // The name may contain anything, so fields are counted after it: state is the first, utime the twelfth, stime the
+    // next.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
   } catch {
@@ -33,16 +34,16 @@ function processorMs(tid: number): number | undefined {
 
 export interface RenderThreadOptions {
   readonly setup: Omit<ThreadSetup, 'cells'>;
-  /** What handlers have left behind and failed then. */
+  /** Called for errors that handlers leave behind after their answer. */
   readonly onStray: (reason: string) => void;
-  /** The thread's entry, for tests that run from elsewhere. */
+  /** Entry of the thread, for tests that run from another folder. */
   readonly worker?: URL | undefined;
 }
 
 export class RenderThread {
-  /** Work it has been given and has not answered. */
+  /** Number of jobs given and not yet answered. */
   active = 0;
-  /** How much of it is templates, which run one after the other. */
+  /** How many of them are templates, which run one after the other. */
   templates = 0;
   readonly #cells: Int32Array;
   readonly #piscina: Piscina<readonly Job[], readonly JobResult[]>;
@@ -64,21 +65,21 @@ export class RenderThread {
       workerData: { ...setup, cells } satisfies ThreadSetup,
       resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB },
     });
-    // Told by the work that it was given.
+    // Errors reach the caller through the work on the thread.
     this.#piscina.on('error', () => {});
     this.#piscina.on('message', (message: { readonly stray?: string }) => {
       if (message.stray !== undefined) onStray(message.stray);
     });
   }
 
-  /** Which work it is computing for; 0: none, or nobody can tell. */
+  /** The id of the job it is computing; 0 when there is none or it is unknown. */
   get current(): number {
     return Atomics.load(this.#cells, CELL.current);
   }
 
   /** @throws Error when the thread has ended. */
   async run(jobs: readonly Job[]): Promise<readonly JobResult[]> {
-    // What was looked at before it had work says nothing.
+    // Heartbeats seen before the thread had work are meaningless.
     if (this.active === 0) this.#beatAt = 0;
     const templates = jobs[0]?.kind === 'template' ? jobs.length : 0;
     this.active += jobs.length;
@@ -92,9 +93,9 @@ export class RenderThread {
   }
 
   /**
-   * Whether it has shown no sign of life for so long. Call at intervals while it has work. On a busy machine a niced
-   * thread may just not have had its turn: it counts as standing still when it has used its time, or after five times
-   * as long.
+   * Returns true when the thread has shown no sign of life for `limitMs`. Call at intervals while it has work. On a
+   * busy machine a niced thread may not have been scheduled: it then counts as hung only once it has used processor
+   * time, or after five times the limit.
    */
   isStill(now: number, limitMs: number): boolean {
     const beat = Atomics.load(this.#cells, CELL.beat);
@@ -112,8 +113,8 @@ export class RenderThread {
   }
 
   /**
-   * Ends the thread, whatever it computes; its work is answered by an error. While the thread loads modules, this waits, up
-   * to LOAD_MS: Node.js 20 aborts the whole process when a thread ends inside a require() of an ES module.
+   * Terminates the thread, whatever it is doing: its work fails with an error. While the thread loads modules, this waits,
+   * up to LOAD_MS: Node.js 20 aborts the whole process when a thread ends inside a require() of an ES module.
    */
   async close(): Promise<void> {
     for (let waitedMs = 0; this.#isLoading && waitedMs < LOAD_MS; waitedMs += LOOK_MS) {

@@ -1,6 +1,6 @@
 /**
- * Texts that have been made, so that a boot gets the same one again: GRUB asks twice, PXELINUX after 110 ms. Identical
- * requests share one making. Bounded in bytes; knows no routes and makes nothing itself.
+ * Keeps rendered texts, so that a boot gets the same one again: GRUB asks twice, PXELINUX after 110 ms. Identical
+ * concurrent requests share one rendering. Bounded in bytes; knows no routes and renders nothing itself.
  */
 import { LRUCache } from 'lru-cache';
 import { shareNetascii } from '../content/shared-netascii.ts';
@@ -8,7 +8,7 @@ import { attachShared, type MemoryHandle, type SharedHandle } from '../bytes/sha
 import type { Failed } from './jobs.ts';
 import { KEPT_BYTES, KEPT_IDLE_MS, KEPT_MS } from './limits.ts';
 
-/** What an entry takes beside its bytes, about. */
+/** Approximate size of an entry without its text. */
 const ENTRY_BYTES = 1024;
 
 export class Text {
@@ -42,7 +42,7 @@ export class Rendered {
   readonly #now: () => number;
   readonly #kept: LRUCache<string, Kept>;
   readonly #making = new Map<string, { readonly boot: string; readonly made: Promise<Made> }>();
-  /** Keys of what is kept, by client. */
+  /** Keys of kept texts by client. */
   readonly #ofClient = new Map<string, Set<string>>();
 
   constructor(now: () => number) {
@@ -67,9 +67,9 @@ export class Rendered {
   }
 
   /**
-   * What was made for `key` in that boot, or what `make` gives. Only texts are kept; `make` never rejects.
+   * Returns the text kept for `key` in that boot, or the result of `make`, which must not reject. Only texts are kept.
    *
-   * @returns whether it was there, or being made, as well.
+   * @returns the result; `isShared` is true when it was kept or already being made.
    */
   async get(
     key: string,
@@ -95,13 +95,13 @@ export class Rendered {
     return { made, isShared: false };
   }
 
-  /** The client begins a new boot. */
+  /** Forgets a client's texts when it begins a new boot. */
   forget(client: string): void {
     for (const key of this.#ofClient.get(client) ?? []) this.#kept.delete(key);
   }
 
   #keep(key: string, kept: Kept): void {
-    // Taken out first: replacing it would dispose of it after its key was noted.
+    // Deleted first: replacing the entry would call dispose after the new key was noted.
     this.#kept.delete(key);
     this.#kept.set(key, kept);
     if (!this.#kept.has(key)) return;

@@ -1,4 +1,4 @@
-/** What a route may say, checked: the schema of `routes`, and routes made ready to match. Reads no files. */
+/** Schema of `routes` in the config, and the routes made ready to match. Reads no files. */
 import { z } from 'zod';
 import { glob } from '../text/glob.ts';
 import { ROUTES, MAX_BYTES } from './limits.ts';
@@ -28,15 +28,15 @@ export const routeSchema = z.strictObject({
   onFailure: z.enum(FAILURE_POLICIES).optional(),
 }) satisfies z.ZodType<RouteConfig>;
 
-/** A route ready to match. */
+/** A checked route, ready to match. */
 export interface Route {
-  /** From 0, and what threads know it by. */
+  /** Index from 0; threads identify the route by it. */
   readonly index: number;
   readonly kind: RouteKind;
   readonly config: RouteConfig;
   readonly pattern: Pattern;
   readonly when: readonly (readonly [label: string, fits: (value: string) => boolean])[];
-  /** How messages call it. */
+  /** Name of the route in messages. */
   readonly label: string;
 }
 
@@ -56,7 +56,7 @@ function readRoute(config: RouteConfig, index: number, caseInsensitive: boolean)
     throw new Error(`expected one of ${ROUTE_KINDS.join(', ')}, got ${kinds.join(' and ') || 'none'}`);
   }
   const pattern = parsePattern(config.match, caseInsensitive);
-  // Any value will do: only the names matter here.
+  // Dummy values: only the names of the captures matter here.
   const some = Object.fromEntries([...pattern.captures, 'ip'].map((name) => [name, 'x']));
   if (!pattern.captures.includes('ip') && !pattern.captures.includes('hexip')) delete some['ip'];
   if (config.rewrite !== undefined) fill(config.rewrite, { ...some, client: '', local: '', interface: '' });
@@ -76,7 +76,7 @@ function readRoute(config: RouteConfig, index: number, caseInsensitive: boolean)
   };
 }
 
-/** @throws RenderConfigError for the first that is wrong. */
+/** @throws RenderConfigError for the first faulty route. */
 export function readRoutes(routes: readonly RouteConfig[], caseInsensitive = false): readonly Route[] {
   if (routes.length > ROUTES) throw new RenderConfigError(`routes: expected at most ${ROUTES}, got ${routes.length}`);
   return routes.map((config, index) => {

@@ -1,7 +1,7 @@
 /**
- * Routes as they were loaded together, and the way of a request through them, in order. A reload makes another one of
- * these. Runs in the main thread and does table work alone. Knows neither how texts are made (route-texts.ts) nor what
- * an observer does with the events that it is told.
+ * A set of routes that were loaded together, and the walk of a request through them in order. A reload creates a new
+ * set. Runs in the main thread and does only table lookups. Knows neither how texts are made (route-texts.ts) nor what
+ * an observer does with its events.
  */
 import { InterfaceNames } from '../boot-set/node/interface-names.ts';
 import { inOtherOrder } from '../boot-set/node/node-identity.ts';
@@ -25,18 +25,18 @@ export interface RouteSetParts extends TextParts, ServingParts {
 /** Makes the text of a route. */
 type MakeText = (route: Route, asked: Asked) => Promise<Made>;
 
-/** A request on its way through the routes. */
+/** A request on its walk through the routes. */
 interface Walk {
   readonly request: BootRequest;
   readonly observer: RouteObserver;
   readonly make: MakeText;
-  /** The name as it was asked for, as text. */
+  /** The requested name as text. */
   readonly given: string;
   /** The name as routes have rewritten it. */
   name: string;
-  /** Whether a route was taken. */
+  /** True once a route has taken the request. */
   isTaken: boolean;
-  /** The transfer's patience in milliseconds, by the route that rewrote the name. */
+  /** Patience of the transfer in milliseconds, set by the last route that rewrote the name and has one. */
   patienceMs?: number;
 }
 
@@ -89,7 +89,7 @@ export class RouteSet {
     });
   }
 
-  /** Ends its threads when the requests under way have been answered. */
+  /** Ends the threads once the requests in progress have been answered. */
   async close(): Promise<void> {
     if (this.#inUse > 0) {
       await new Promise<void>((resolve) => {
@@ -125,9 +125,9 @@ export class RouteSet {
   }
 
   /**
-   * The way of a name that is not clean. Rewrites alone hold for it, so that a file that is called so is found behind
-   * them. Nothing is made for captures with control bytes in them, and a name that any other route would take is none:
-   * the clean reading of the name is to go that way.
+   * Walks a name that is not clean through the routes. Only rewrites apply, so that a file with such a name can still
+   * be found. No text is made from captures with control bytes: a name that any other route would take counts as
+   * missing, so that its clean reading is tried instead.
    */
   #rewriteBytes(request: BootRequest): Answer {
     const given = exactPath(request.filename);
@@ -139,7 +139,7 @@ export class RouteSet {
       const captures = route.pattern.match(text);
       if (captures === undefined || this.#whyNot(route, this.#asked(request, text, captures)) !== undefined) continue;
       if (route.kind !== 'rewrite') return MISSING;
-      // As text the name was decoded; what was captured becomes the bytes that it was.
+      // A name decoded as text is encoded again, so that captures get their original bytes back.
       const encode = text === name ? (bytes: string): string => bytes : asBytes;
       const target = this.#rewrite(route, captures, request, encode);
       if (typeof target !== 'string') return target;
@@ -150,8 +150,7 @@ export class RouteSet {
   }
 
   /**
-   * The name that a route looks for instead, as bytes. A `..` in it is denied wherever it leads: a capture may have brought
-   * it.
+   * Returns the rewritten name as bytes. A `..` in it is denied wherever it leads, because it may come from a capture.
    */
   #rewrite(
     route: Route,
@@ -161,7 +160,7 @@ export class RouteSet {
   ): string | Denied | Missing {
     const rewrite = asBytes(route.config.rewrite!);
     const own = rewrite.includes('{interface}') ? this.#interfaces.of(local) : '';
-    // Nobody is to get another network's file for want of one.
+    // Denied rather than left empty: the client must not get another network's file.
     if (own === undefined) return { kind: 'denied', reason: `no interface has the address ${local}`, by: 'route' };
     const places = { client: withoutScope(client), local: withoutScope(local), interface: own };
     const values = [
@@ -171,7 +170,7 @@ export class RouteSet {
     return filledPath(fill(rewrite, Object.fromEntries(values) as Captures));
   }
 
-  /** Asks the routes from that one on. Waits only for a text that is made. */
+  /** Continues with the route at index `first`. Waits only for texts being made. */
   #walkFrom(first: number, walk: Walk): Answer | Promise<Answer> {
     const { request, observer, make } = walk;
     const { routes } = this.parts;
@@ -212,7 +211,7 @@ export class RouteSet {
     return name === given && patienceMs === undefined ? NOT_MINE : renamedTo(asBytes(name), patienceMs);
   }
 
-  /** @returns undefined where the next routes are to be asked. */
+  /** @returns undefined when the next routes must be asked. */
   #answerOf(made: Made, route: Route, asked: Asked, walk: Walk): Answer | undefined {
     const { request, observer, name } = walk;
     if (made.kind === 'made') {
@@ -237,7 +236,7 @@ export class RouteSet {
     return { request: { name, client, local, mode, captures }, ids, node };
   }
 
-  /** Tells, once, that the firmware spells UUIDs in another order of bytes than the inventory. */
+  /** Warns once that firmware spells a UUID in another byte order than the inventory. */
   #compareOrder(asked: string, { name, uuid }: InventoryNode): void {
     if (this.#isOrderTold || uuid !== inOtherOrder(asked)) return;
     this.#isOrderTold = true;
@@ -248,7 +247,7 @@ export class RouteSet {
     });
   }
 
-  /** The node that the name identifies, or, where it identifies none, the node that has the client's address. */
+  /** Returns the node that the name identifies; if the name identifies none, the node with the client's address. */
   #nodeOf(ids: readonly string[], client: string): InventoryNode | undefined {
     const { inventory } = this.parts;
     for (const id of ids.length > 0 ? ids : [`ip:${client}`]) {
@@ -260,7 +259,8 @@ export class RouteSet {
 
   #whyNot({ kind, config, when, pattern }: Route, { node }: Asked): Pass | undefined {
     const servesUnknown = config.unknown ?? (kind !== 'template' || this.parts.inventory === undefined);
-    // This holds also where the capture identifies no node: the first digits of an address, a UUID of many machines.
+    // Also applies when the capture identifies no node: the first digits of an address, or a UUID that many machines
+    // share.
     const namesNode = pattern.captures.some((capture) => NAMING.has(capture));
     if (!servesUnknown && node === undefined && namesNode) return 'unknown node';
     const isFor = when.every(([label, fits]) => {
@@ -298,7 +298,7 @@ function contentOf(
   return { kind: 'content', handle, label, origin: 'rendered', release };
 }
 
-/** @returns undefined: the next route is asked. */
+/** @returns undefined when the next route must be asked. */
 function answerOnFailure({ config }: Route, told: string): Answer | undefined {
   switch (config.onFailure) {
     case undefined:

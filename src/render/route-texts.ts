@@ -1,6 +1,6 @@
 /**
- * The texts of routes: the version that a text names, the data that it is made from, and the texts that are kept. Knows
- * one route at a time, and neither those before it nor those after it. Renders and parses nothing itself: threads do.
+ * Makes and keeps the texts of routes: the version that a text names, the data that it is made from, and the texts kept
+ * for the rest of a boot. Knows one route at a time, not its neighbors. Threads do the rendering and parsing.
  */
 import type { BootSets, CatalogVersion, ConfigPreview, ConfigRequest, ConfigVersion } from '../boot-set/index.ts';
 import { shareBytes } from '../bytes/shared-bytes.ts';
@@ -19,9 +19,9 @@ import { type Upstreams, upstreamUrl } from './upstream.ts';
 
 export interface TextParts {
   readonly inventory: NodeInventory | undefined;
-  /** For templates and upstreams. */
+  /** Threads for templates and upstreams. */
   readonly templates: RenderPool;
-  /** For handlers, which can block or crash a thread; undefined: there are none. */
+  /** Threads for handlers, which can block or crash a thread; undefined when there are none. */
   readonly handlers: RenderPool | undefined;
   readonly bootSets: BootSets | undefined;
   readonly now: () => number;
@@ -29,11 +29,11 @@ export interface TextParts {
   readonly onRender: (render: RenderRecord) => void;
 }
 
-/** Whose rendering a preview is. */
+/** Owner of the renderings for previews. */
 const REHEARSAL: Asker = { node: 'rehearsal', returns: false };
 const FULL: Failed = { kind: 'failed', failure: 'strangers', reason: 'too many others wait that nobody knows' };
 
-/** The parts that outlive a set of routes. */
+/** State that outlives a set of routes. */
 export interface Lasting {
   readonly tally: Tally;
   readonly upstreams: Upstreams;
@@ -41,7 +41,7 @@ export interface Lasting {
   readonly turnedDown: RecentAddresses;
 }
 
-/** A reason together with its route and the route's file, for messages. */
+/** Adds the route and its file to a reason, for messages. */
 export function withRoute({ label, config }: Route, reason: string): string {
   return `${label}, ${config.template ?? config.handler ?? config.upstream ?? ''}: ${reason}`;
 }
@@ -67,24 +67,24 @@ export class RouteTexts {
     return { size: this.#rendered.size, bytes: this.#rendered.bytes };
   }
 
-  /** The client begins a new boot. */
+  /** Forgets a client's texts when it begins a new boot. */
   forget(client: string): void {
     this.#rendered.forget(client);
   }
 
-  /** Makes the text for a client that waits, or takes one that is kept. Pins its version, keeps it and counts it. */
+  /** Makes the text for a waiting client, or returns the one kept. Pins the version, keeps the text and counts it. */
   async serve(route: Route, asked: Asked): Promise<Made> {
     const { request, ids } = asked;
     const { client, local, name } = request;
     const asker = this.#askerOf(asked);
-    // Nothing is pinned for a stranger who gets nothing.
+    // Nothing is pinned for a stranger who is turned down.
     if (asker.node === undefined && !this.#poolOf(route).hasRoomForStranger(asker.returns)) {
       this.#turnedDown.note(client, this.#parts.now());
       return FULL;
     }
     let chosen: ConfigVersion | undefined;
     try {
-      // The version that the text is to name is pinned, and kept, before there is a text.
+      // The version that the text will name is pinned, and kept, before the text exists.
       chosen = await this.#choose(route, asked);
     } catch (error) {
       return withoutBootSet(error);
@@ -103,7 +103,7 @@ export class RouteTexts {
   /**
    * Makes the text for a preview. Pins, keeps and counts nothing.
    *
-   * @param onChosen told the version that the text is to name, before there is a text.
+   * @param onChosen called with the version that the text will name, before the text exists.
    */
   async rehearse(route: Route, asked: Asked, onChosen: (version: ConfigPreview | undefined) => void): Promise<Made> {
     let chosen: ConfigPreview | undefined;
@@ -122,15 +122,15 @@ export class RouteTexts {
     return channel === undefined ? undefined : await this.#parts.bootSets!.choose(channel, configRequest(asked));
   }
 
-  /** @returns undefined: the text names no version. */
+  /** @returns the channel of the text's version; undefined when the text names no version. */
   #channelOf({ kind, config }: Route, { node }: Asked): string | undefined {
     return this.#parts.bootSets === undefined || kind === 'upstream' ? undefined : (node?.channel ?? config.channel);
   }
 
   /**
-   * Who is to have the text, as far as that is certain: a node that a table or a boot of its own tells, an address that
-   * has acknowledged a config, or a node of the inventory. A name is easily said: a node of the inventory alone has no
-   * more than its own small share.
+   * Returns the certain owner of the text: a node that a table or its own boot identifies, an address that has
+   * acknowledged a config, or a node of the inventory. Anyone can use a name, so a node known only by the inventory
+   * gets just its own small share.
    */
   #ownerOf({ request, ids, node }: Asked): string | undefined {
     const { client } = request;
@@ -205,7 +205,7 @@ function withoutBootSet(error: unknown): Failed {
   return { kind: 'failed', failure: 'noBootSet', reason: (error as Error).message };
 }
 
-/** The request as boot sets get it. A name that identifies a node stands for all identities of the node. */
+/** Builds the request to boot sets. A name that identifies a node stands for all ids of the node. */
 function configRequest({ request, ids, node }: Asked): ConfigRequest {
   const asking = { path: request.name, client: request.client };
   if (ids.length === 0 || node === undefined) return { ...asking, ids };

@@ -1,6 +1,6 @@
 /**
- * The routes of a server, as the first of its sources: from a config to threads that are ready, and from one set of
- * routes to the next without a request being lost. Runs in the main thread.
+ * The routes of a server, as the first of its sources: starts threads for a config, and replaces one set of routes with
+ * the next without losing a request. Runs in the main thread.
  */
 import { isAbsolute, join, relative, resolve } from 'node:path';
 import type { TablesClock } from '../boot-set/node/address-tables.ts';
@@ -26,17 +26,17 @@ import {
 import { Upstreams } from './upstream.ts';
 
 export interface RoutesParts {
-  /** What `bootset` is about; undefined: templates have none. */
+  /** Boot sets for the variable `bootset`; undefined when there are none. */
   readonly bootSets?: BootSets | undefined;
-  /** As those of the boot sets: names that a boot begins with. */
+  /** Patterns for names that begin a boot, as for boot sets. */
   readonly stageZero?: readonly string[] | undefined;
   readonly clock: TablesClock;
   readonly onWarning?: ((message: string, detail: Readonly<Record<string, unknown>>) => void) | undefined;
-  /** Told of every rendering that has been run, previews left out. */
+  /** Called for every rendering that was run, except previews. */
   readonly onRender?: ((render: RenderRecord) => void) | undefined;
-  /** The threads' entry, for tests that run from elsewhere. */
+  /** Entry of the threads, for tests that run from another folder. */
   readonly worker?: URL | undefined;
-  /** For tests: when a thread counts as standing still. */
+  /** Time after which a thread counts as hung, for tests. */
   readonly stillMs?: number | undefined;
 }
 
@@ -47,7 +47,7 @@ export class Routes implements Source {
   #lostBefore = 0;
   #reloads = 0;
 
-  /** See loadRoutes. */
+  /** Use loadRoutes(). */
   constructor(set: RouteSet, lasting: Lasting) {
     this.#set = set;
     this.#lasting = lasting;
@@ -57,7 +57,7 @@ export class Routes implements Source {
     return this.#set?.parts.inventory;
   }
 
-  /** The routes in their order. */
+  /** Lists the routes in order. */
   list(): readonly { readonly match: string; readonly kind: RouteKind }[] {
     return (this.#set?.parts.routes ?? []).map(({ config, kind }) => ({ match: config.match, kind }));
   }
@@ -66,16 +66,16 @@ export class Routes implements Source {
     return this.#set === undefined ? { kind: 'notMine' } : this.#set.open(request);
   }
 
-  /** What the node would get and why. Pins, notes and keeps nothing; what renders is run. */
+  /** Explains what the node would get and why. Pins, notes and keeps nothing; renderings are run. */
   explain(request: BootRequest): Promise<Explanation> {
     if (this.#set === undefined) throw new Error('the routes are closed');
     return this.#set.explain(request);
   }
 
   /**
-   * From now on the routes of `next` answer, which must not be used any more. Requests under way end with the old ones.
+   * Switches to the routes of `next`, which must not be used afterwards. Requests in progress finish with the old ones.
    *
-   * @returns when the threads of the old ones have ended.
+   * Resolves once the threads of the old routes have ended.
    */
   async replace(next: Routes): Promise<void> {
     const before = this.#set;
@@ -107,7 +107,7 @@ export class Routes implements Source {
     };
   }
 
-  /** After the last request: ends the threads. */
+  /** Ends the threads. Call after the last request. */
   async close(): Promise<void> {
     const set = this.#set;
     this.#set = undefined;
@@ -115,7 +115,7 @@ export class Routes implements Source {
   }
 }
 
-/** The file of a route, relative to the base folder. @throws RenderConfigError for one that is not in it. */
+/** Returns a route's file relative to the base folder. @throws RenderConfigError when the file is outside it. */
 function fileOf({ label }: Route, file: string, base: string): string {
   const way = relative(base, resolve(base, file));
   if (way === '' || way.startsWith('..') || isAbsolute(way)) {
@@ -134,9 +134,9 @@ function filesOf(routes: readonly Route[], kind: 'template' | 'handler', base: s
 }
 
 /**
- * Reads and checks everything: patterns, templates, handlers, inventory; starts the threads.
+ * Reads and checks patterns, templates, handlers and inventory, and starts the threads.
  *
- * @throws RenderConfigError with one line: file, where, what was expected.
+ * @throws RenderConfigError with a one-line message: file, place, what was expected.
  */
 export async function loadRoutes(config: RenderConfig, parts: RoutesParts): Promise<Routes> {
   const { base, threads = THREADS } = config;
@@ -144,7 +144,7 @@ export async function loadRoutes(config: RenderConfig, parts: RoutesParts): Prom
   const routes = readRoutes(config.routes, config.caseInsensitive);
   const templates = filesOf(routes, 'template', base);
   const handlers = filesOf(routes, 'handler', base);
-  // A template that may take its time computes all the while.
+  // A template is busy for all of its allowed time, so the limit for hung threads must be longer.
   const longest = routes.map((route) =>
     route.kind === 'template' ? (route.config.timeoutMs ?? TIMEOUT_MS.template) : 0,
   );

@@ -1,6 +1,6 @@
 /**
- * The traces that served requests leave: counts, warnings, sightings for boot sets, kept texts that are dropped.
- * Observes all requests of a set of routes; keeps nothing of a single one.
+ * Side effects of served requests: counts, warnings, notes for boot sets, and removal of kept texts. Observes all
+ * requests of a set of routes; stores nothing about a single one.
  */
 import type { BootSets } from '../boot-set/index.ts';
 import { BootStages } from '../boot-set/boot/boot-stage.ts';
@@ -42,7 +42,7 @@ export class ServingObserver implements RouteObserver {
     this.#tally.outcomes[kind === 'refuse' ? 'refused' : 'empty']++;
   }
 
-  /** Nothing: RouteTexts counts texts, because it knows which of them are shared. */
+  /** Does nothing: RouteTexts counts texts, because it knows which of them are shared. */
   made(): void {}
 
   notMine(): void {
@@ -51,12 +51,12 @@ export class ServingObserver implements RouteObserver {
 
   failed({ config }: Route, { request }: Asked, { failure }: Failed, told: string): void {
     this.#tally.failures[failure]++;
-    // The server warns of a busy answer itself.
+    // The server itself warns of a busy answer.
     if (config.onFailure === undefined || config.onFailure === 'silent') return;
     this.#parts.onWarning('a config could not be made', { reason: told, client: request.client });
   }
 
-  /** A loader begins a boot: the texts of the last boot are outdated. */
+  /** A loader begins a boot, so the texts of the last boot are outdated. */
   untaken(name: string, client: string): void {
     if (this.#stages.of(name) === 'zero') this.#texts.forget(client);
   }

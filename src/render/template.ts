@@ -1,6 +1,6 @@
 /**
- * Liquid templates on a render thread: parsed once, rendered with limits on time, memory and output. Reads no file
- * from outside the base folder. Knows no routes and no requests.
+ * Renders Liquid templates on a render thread: parses once, limits time, memory and output. Reads no file outside the
+ * base folder. Knows no routes and no requests.
  */
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative, sep } from 'node:path';
@@ -8,7 +8,7 @@ import { Context, type Emitter, Liquid, type Template, toValue, toValueSync } fr
 import type { Limits } from './jobs.ts';
 import { TEMPLATE_CHARACTERS, TEMPLATE_FILES, TEMPLATE_MEMORY_FACTOR } from './limits.ts';
 
-/** A template gave more than its route allows. */
+/** Thrown when a template's output exceeds its route's limit. */
 export class TooLarge extends Error {}
 
 function textOf(value: unknown): string {
@@ -19,7 +19,7 @@ function textOf(value: unknown): string {
   return typeof plain === 'number' || typeof plain === 'boolean' ? String(plain) : `[${typeof plain}]`;
 }
 
-/** Output that is counted while it grows. */
+/** Output that is counted as it grows. */
 class CountedOutput implements Emitter {
   buffer = '';
   readonly #count: (characters: number) => void;
@@ -44,7 +44,7 @@ export class Templates {
   readonly #base: string;
   readonly #liquid: Liquid;
 
-  /** @param base absolute. */
+  /** @param base absolute path. */
   constructor(base: string) {
     this.#base = base;
     this.#liquid = new Liquid({
@@ -52,7 +52,7 @@ export class Templates {
       relativeReference: false,
       cache: TEMPLATE_FILES,
       strictFilters: true,
-      // A config with a hole in it is worse than none; `if` and `default` may ask for what is not there.
+      // A config with a gap is worse than no config; only `if` and `default` may name missing variables.
       strictVariables: true,
       lenientIf: true,
       ownPropertyOnly: true,
@@ -69,14 +69,14 @@ export class Templates {
         readFile: async (path) => readFileSync(path, 'utf8'),
       },
     });
-    // What a tag such as capture holds back is output as well: liquidjs does not count it.
+    // Output held back by a tag such as capture counts as well; liquidjs does not count it.
     const { renderer } = this.#liquid;
     const render = renderer.renderTemplates.bind(renderer);
     renderer.renderTemplates = (templates, context, output): ReturnType<typeof render> =>
       render(templates, context, output ?? new CountedOutput((characters) => context.memoryLimit.use(characters)));
   }
 
-  /** Parses a template and the partials that it names. @throws Error in one line. */
+  /** Parses a template and the partials it names. @throws Error with a one-line message. */
   check(file: string): void {
     try {
       const templates = this.#parse(file);
@@ -86,7 +86,7 @@ export class Templates {
     }
   }
 
-  /** @throws TooLarge, or Error in one line. */
+  /** @throws TooLarge, or Error with a one-line message. */
   render(file: string, scope: object, { timeoutMs, maxBytes }: Limits): string {
     const context = new Context(
       scope,
@@ -115,7 +115,7 @@ export class Templates {
     return this.#liquid.parseFileSync(file);
   }
 
-  /** By where a path leads, symbolic links followed: what is not there leads nowhere. */
+  /** Returns true when the path leads inside the base folder, symbolic links resolved. A missing file is not inside. */
   #isInside(path: string): boolean {
     if (!isInside(this.#base, path)) return false;
     try {

@@ -1,78 +1,80 @@
 /**
- * The seam between those who write configs for nodes and those who serve them: what a route says, what an inventory
- * holds, what the way of a request through the routes looks like. Plain data; knows no threads and no packets.
+ * Interface between the code that writes configs for nodes and the code that serves them: routes, the inventory, and
+ * the walk of a request through the routes. Plain data; knows no threads and no packets.
  */
 import type { Denied, Busy } from '../content/types.ts';
 
-/** What may be done when a route's answer can't be made. */
+/** Policies for an answer that can't be made. */
 export const FAILURE_POLICIES = ['silent', 'error', 'next'] as const;
-/** `silent`: the client asks again. `error`: ERROR 2. `next`: as if the route were not there. */
+/**
+ * `silent`: no answer, so that the client asks again. `error`: ERROR 2. `next`: continue as if the route did not exist.
+ */
 export type FailurePolicy = (typeof FAILURE_POLICIES)[number];
 
-/** What a route can do; it does exactly one of them. */
+/** Kinds of routes; each route is of exactly one kind. */
 export const ROUTE_KINDS = ['template', 'handler', 'upstream', 'rewrite', 'empty', 'refuse'] as const;
 export type RouteKind = (typeof ROUTE_KINDS)[number];
 
-/** One route, as the config has it. */
+/** One route as in the config. */
 export interface RouteConfig {
-  /** Names with typed captures: `pxelinux.cfg/01-{mac}`. See pattern.ts. */
+  /** Pattern with typed captures: `pxelinux.cfg/01-{mac}`. See pattern.ts. */
   readonly match: string;
-  /** A liquid template, relative to the base folder. */
+  /** Liquid template, relative to the base folder. */
   readonly template?: string | undefined;
-  /** An ES module, relative to the base folder, that exports a function. */
+  /** ES module, relative to the base folder, that exports a function. */
   readonly handler?: string | undefined;
-  /** An HTTP URL. Captures in braces after its host, or all of them as parameters where there are none. */
+  /** HTTP URL with captures in braces after its host; without any, all captures become parameters. */
   readonly upstream?: string | undefined;
   /**
-   * A name that is looked for instead by what comes behind: with captures in braces, and `{client}` (its address),
-   * `{local}` (ours that was asked) and `{interface}` (the one that has it).
+   * New name, which the next routes and sources look up. May contain captures in braces, `{client}` (the client's
+   * address), `{local}` (the server's address that was asked) and `{interface}` (the interface that has it).
    */
   readonly rewrite?: string | undefined;
   readonly empty?: true | undefined;
-  /** ERROR 2, and this in the log. */
+  /** Reason for the log; the client gets ERROR 2. */
   readonly refuse?: string | undefined;
-  /** The channel of `bootset` for nodes whose inventory names none. */
+  /** Channel of `bootset` for nodes whose inventory entry names none. */
   readonly channel?: string | undefined;
   /** Labels that the node must have; `*` stands for anything. */
   readonly when?: Readonly<Record<string, string>> | undefined;
   /**
-   * Whether names of nodes that the inventory does not know are served as well. Default: by all but templates, and by
-   * those where there is no inventory.
+   * True to serve names of nodes that the inventory does not have as well. Default: false for templates when there is
+   * an inventory, otherwise true.
    */
   readonly unknown?: boolean | undefined;
-  /** Default: see limits.ts. */
+  /** Time limit in milliseconds. Default: see limits.ts. */
   readonly timeoutMs?: number | undefined;
-  /** Longest answer in bytes. Default: see limits.ts. */
+  /** Size limit of the answer in bytes. Default: see limits.ts. */
   readonly maxBytes?: number | undefined;
-  /** How long the transfer may stand still, in milliseconds. Default: the server's. */
+  /** How long the transfer may make no progress, in milliseconds. Default: the server's setting. */
   readonly patienceMs?: number | undefined;
-  /** Redirects that an upstream may give, within its own origin. Default 0. */
+  /** Cap on redirects of an upstream, within its origin. Default 0. */
   readonly redirects?: number | undefined;
-  /** Default silent. */
+  /** Default: silent. */
   readonly onFailure?: FailurePolicy | undefined;
 }
 
 export interface RenderConfig {
   readonly routes: readonly RouteConfig[];
-  /** Lets `BOOT/x` match a route for `boot/x`. Folds ASCII letters alone. Default false. */
+  /** True to let `BOOT/x` match a route for `boot/x`. Folds ASCII letters alone. Default false. */
   readonly caseInsensitive?: boolean | undefined;
-  /** The folder that templates and handlers are relative to; no template is read from outside it. Absolute. */
+  /** Absolute path of the folder that templates and handlers are relative to; no template outside it is read. */
   readonly base: string;
-  /** The inventory's file (YAML or JSON). Absolute, or relative to the base folder. */
+  /** Inventory file (YAML or JSON): absolute path, or relative to the base folder. */
   readonly inventory?: string | undefined;
-  /** Threads that render templates, and as many again for handlers if there are any. Default 2. */
+  /** Number of threads for templates, and again as many for handlers if there are any. Default 2. */
   readonly threads?: number | undefined;
 }
 
-/** What is wrong with a config, in one line: file, where in it, what was expected. */
+/** Error in a config, in one line: file, place, what was expected. */
 export class RenderConfigError extends Error {
   override readonly name = 'RenderConfigError';
 }
 
-/** JSON, as an inventory may hold it. */
+/** JSON value, as an inventory may contain it. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
-/** A node with everything that its profile and groups give it. */
+/** A node with everything from its profile and groups. */
 export interface InventoryNode {
   readonly name: string;
   readonly mac: readonly string[];
@@ -88,39 +90,39 @@ export interface InventoryNode {
   readonly vars: Readonly<Record<string, Json>>;
 }
 
-/** Nodes by what names them; every look-up is one of a map. */
+/** Nodes by id and name; every lookup is a map lookup. */
 export interface Inventory {
-  /** The file it came from. */
+  /** The file that it was read from. */
   readonly file: string;
   readonly size: number;
-  /** @param id as in boot-set/node-identity.ts: `mac:…`, `uuid:…`, `serial:…`, `ip:…`. */
+  /** @param id as in boot-set/node/node-identity.ts: `mac:…`, `uuid:…`, `serial:…`, `ip:…`. */
   find(id: string): InventoryNode | undefined;
   named(name: string): InventoryNode | undefined;
-  /** What rollouts select by. */
+  /** Returns the labels that rollouts select by. */
   labelsOf(id: string): Readonly<Record<string, string>> | undefined;
   nodes(): Iterable<InventoryNode>;
 }
 
-/** What templates and handlers know of a request. */
+/** A request as templates and handlers see it. */
 export interface RenderRequest {
-  /** Cleaned: `/` between its parts. */
+  /** Cleaned name with `/` as its separator. */
   readonly name: string;
   readonly client: string;
   readonly local: string;
   readonly mode: 'octet' | 'netascii';
-  /** What the pattern has captured, each in its canonical form. */
+  /** Captures of the pattern in their canonical form. */
   readonly captures: Readonly<Record<string, string>>;
 }
 
-/** A version of a boot set, with the names to ask for its files: all of one version. */
+/** A version of a boot set, with names to request its files by; all of them name this version. */
 export interface BootSetView {
-  /** `CHANNEL-NUMBER`, which is also the folder that its files are in. */
+  /** `CHANNEL-NUMBER`, which is also the folder of its files. */
   readonly name: string;
-  /** The same: what file names begin with. */
+  /** The same as `name`: file names begin with it. */
   readonly path: string;
   readonly channel: string;
   readonly version: number;
-  /** Names of all files by their name within the set. */
+  /** Names to request all files by, keyed by their names in the set. */
   readonly files: Readonly<Record<string, string>>;
   readonly kernel?: string;
   readonly initrd?: string;
@@ -128,37 +130,37 @@ export interface BootSetView {
   readonly args: string;
 }
 
-/** What became of a route when a request passed it. */
+/** The outcome of one route for a request. */
 export interface RouteTrial {
-  /** From 1. */
+  /** Position of the route, from 1. */
   readonly route: number;
   readonly match: string;
   readonly kind: RouteKind;
   readonly verdict: 'no match' | 'other labels' | 'unknown node' | 'not mine' | 'failed' | 'rewritten' | 'taken';
-  /** What more there is to say, in words. */
+  /** Further explanation in words. */
   readonly detail?: string;
 }
 
-/** The way of a request through the routes. Nothing is pinned, noted or kept on the way. */
+/** The walk of a request through the routes. Nothing is pinned, noted or kept for it. */
 export interface Explanation {
-  /** The name after cleaning; undefined: no file can be called that. */
+  /** The cleaned name; undefined when no file can have it. */
   readonly name: string | undefined;
   readonly node: InventoryNode | undefined;
   readonly captures: Readonly<Record<string, string>>;
   readonly routes: readonly RouteTrial[];
   readonly bootset: BootSetView | undefined;
-  /** Whether the version is one that the node already has. */
+  /** True when the node already boots the version. */
   readonly pinned: boolean;
   readonly answer:
     | { readonly kind: 'content'; readonly bytes: Uint8Array }
     | Denied
     | Busy
     | { readonly kind: 'missing' }
-    /** The sources behind the routes are asked, for this name: one character per byte, as that of a request. */
+    /** The sources after the routes are asked for this name; one character per byte, as in a request. */
     | { readonly kind: 'notMine'; readonly filename: string };
 }
 
-/** Why an answer could not be made; also the labels of a metric. */
+/** Reasons why an answer could not be made; also the labels of a metric. */
 export const RENDER_FAILURES = [
   'failed',
   'timeout',
@@ -171,13 +173,13 @@ export const RENDER_FAILURES = [
 ] as const;
 export type RenderFailure = (typeof RENDER_FAILURES)[number];
 
-/** What became of requests that a route took; also the labels of a metric. */
+/** Outcomes of requests that a route took; also the labels of a metric. */
 export const RENDER_OUTCOMES = ['rendered', 'shared', 'stale', 'notMine', 'refused', 'empty', 'rewritten'] as const;
 export type RenderOutcome = (typeof RENDER_OUTCOMES)[number];
 
 /** One rendering that was run, for a metric. */
 export interface RenderRecord {
-  /** Its place among the routes, from 1. */
+  /** Position of its route, from 1. */
   readonly route: number;
   readonly kind: RouteKind;
   readonly result: 'rendered' | 'notMine' | 'failed';
@@ -187,11 +189,11 @@ export interface RenderRecord {
 export interface RoutesStats {
   readonly outcomes: Readonly<Record<RenderOutcome, number>>;
   readonly failures: Readonly<Record<RenderFailure, number>>;
-  /** Renderings under way and waiting. */
+  /** Number of renderings in progress or waiting. */
   readonly waiting: number;
-  /** Threads that were ended because they stood still or failed. */
+  /** Number of threads that were ended because they hung or failed. */
   readonly threadsLost: number;
-  /** Renderings kept, and their bytes. */
+  /** Number of kept texts, and their size in bytes. */
   readonly kept: number;
   readonly keptBytes: number;
   readonly nodes: number;

@@ -1,6 +1,6 @@
 /**
- * One HTTP GET, on a render thread: with limits on time and size, redirects within the origin alone, and nothing from
- * a request in any header. Knows no routes and keeps nothing but connections.
+ * Performs one HTTP GET on a render thread, with limits on time and size, redirects only within the origin, and no data
+ * from a request in any header. Knows no routes and keeps nothing but connections.
  */
 import { Agent, request } from 'undici';
 import type { FetchJob, JobResult } from './jobs.ts';
@@ -26,7 +26,7 @@ async function read({ body }: Reply, maxBytes: number): Promise<Uint8Array | und
   let length = 0;
   for await (const part of body as AsyncIterable<Buffer>) {
     length += part.length;
-    // Leaving the loop destroys the body, and with it the connection.
+    // Leaving the loop destroys the body and its connection.
     if (length > maxBytes) return undefined;
     parts.push(part);
   }
@@ -42,7 +42,7 @@ async function read({ body }: Reply, maxBytes: number): Promise<Uint8Array | und
 export class Fetcher {
   readonly #agent = new Agent({ connections: UPSTREAM_CONNECTIONS, pipelining: 1 });
 
-  /** Never rejects. */
+  /** Fetches the URL and resolves with a result. Never rejects. */
   async run(job: FetchJob): Promise<JobResult> {
     const { timeoutMs } = job.limits;
     const signal = AbortSignal.timeout(timeoutMs);
@@ -58,7 +58,7 @@ export class Fetcher {
   async #get({ url, etag, redirects, limits }: FetchJob, signal: AbortSignal): Promise<JobResult> {
     let target = new URL(url);
     for (let left = redirects; ; left--) {
-      // oxlint-disable-next-line no-await-in-loop -- a redirect is known when its answer is there.
+      // oxlint-disable-next-line no-await-in-loop -- a redirect is known only from its answer.
       const reply = await request(target, {
         dispatcher: this.#agent,
         signal,
@@ -70,7 +70,7 @@ export class Fetcher {
       });
       const { statusCode } = reply;
       if (statusCode === 200) return this.#content(reply, limits.maxBytes);
-      // The connection can be used again once the body is gone.
+      // The connection can be reused once the body has been read.
       void reply.body.dump().catch(() => {});
       if (statusCode === 304 && etag !== undefined) return { kind: 'unchanged' };
       if (MISSING.has(statusCode)) return { kind: 'none' };

@@ -1,6 +1,6 @@
 /**
- * What upstreams have answered, in the main thread: one question at a time for each URL, the last answer for the case
- * that an upstream is down. Asks by way of render threads; knows no sockets and no headers but ETags.
+ * Answers of upstreams, in the main thread: one question at a time per URL, and the last answer in case the upstream is
+ * down. Asks through render threads; knows no sockets and no headers except ETags.
  */
 import { LRUCache } from 'lru-cache';
 import type { FetchJob, JobResult } from './jobs.ts';
@@ -9,7 +9,7 @@ import { fill } from './pattern.ts';
 import type { RenderFailure, RenderRequest } from './types.ts';
 
 const ENTRY_BYTES = 1024;
-/** What is too large, or our own queue, says nothing about the upstream. */
+/** Failures that say nothing about the upstream: the answer's size and the own queue. */
 const OURS: ReadonlySet<RenderFailure> = new Set<RenderFailure>(['tooLarge', 'queueFull', 'strangers']);
 
 interface Kept {
@@ -23,8 +23,8 @@ export type Fetched =
   | Extract<JobResult, { kind: 'none' | 'failed' }>;
 
 /**
- * The URL for a request: captures where the upstream has them in braces; else all of them, and who asks for what, as
- * parameters. Whatever a request holds is one component of a path or one parameter.
+ * Builds the URL for a request: fills in captures where the upstream has placeholders; otherwise appends all captures,
+ * the client and the name as parameters. Each value of a request becomes exactly one path component or parameter.
  */
 export function upstreamUrl(upstream: string, { captures, name, client, local }: RenderRequest): string {
   const values = { ...captures, client, local };
@@ -41,7 +41,7 @@ export class Upstreams {
     sizeCalculation: ({ bytes }, key) => ENTRY_BYTES + key.length + bytes.length,
   });
   readonly #asking = new Map<string, Promise<Fetched>>();
-  /** Upstreams that failed just now, by origin: as many as there are routes. */
+  /** Times until which recently failed upstreams are not asked, by origin; at most one per route. */
   readonly #pausedUntil = new Map<string, number>();
 
   constructor(now: () => number) {
@@ -49,8 +49,10 @@ export class Upstreams {
   }
 
   /**
-   * @param isKnown whether it is certain who asks: nobody who is known waits for the question of one who is not.
-   * @param run never rejects.
+   * Fetches the answer of an upstream.
+   *
+   * @param isKnown true when the client is known: a known client never waits for a stranger's question.
+   * @param run must not reject.
    */
   get(
     job: Omit<FetchJob, 'etag' | 'kind'>,

@@ -1,6 +1,6 @@
 /**
- * The entry of a render thread. Templates run one after the other, handlers and fetches many at a time. Whatever they
- * do, a job ends in a result; what a thread can't survive is the pool's business, which sees it by the cells.
+ * Entry of a render thread. Templates run one after the other, handlers and fetches concurrently. Every job ends in a
+ * result; the pool handles what a thread can't survive, and detects it through the cells.
  */
 import { createRequire } from 'node:module';
 import { oneByOne } from '../load/one-by-one.ts';
@@ -19,20 +19,20 @@ const BEAT_MS = 25;
 const setup = workerData as ThreadSetup;
 const cells = new Int32Array(setup.cells);
 
-/** Tells the system's number of this thread, and lets others go first. */
+/** Publishes this thread's id and lowers its priority. */
 function introduce(): void {
   try {
-    // A thread's own number: Linux has a niceness for each.
+    // Linux has a niceness per thread, addressed by the thread id.
     const [, tid] = /task\/([0-9]+)$/.exec(readlinkSync('/proc/thread-self'))!;
     Atomics.store(cells, CELL.tid, Number(tid));
     setPriority(Number(tid), setup.niceness);
   } catch {
-    // Another system, or not allowed: then it runs like the others.
+    // Another system, or not permitted: the thread keeps its normal priority.
   }
 }
 introduce();
 
-// What a handler has left behind must not take the others along.
+// An error that a handler leaves behind must not end the thread's other work.
 process.on('unhandledRejection', (reason) => parentPort?.postMessage({ stray: reasonOf(reason) }));
 process.on('uncaughtException', (error) => parentPort?.postMessage({ stray: reasonOf(error) }));
 
@@ -68,7 +68,7 @@ interface Loaded {
 
 let loading: Promise<Loaded> | undefined;
 
-/** What the thread is for, made ready; the packages for it are loaded only where they are needed. */
+/** Loads what the thread needs; packages are imported only when they are used. */
 async function load(): Promise<Loaded> {
   const files = [...new Set(Object.values(setup.templates))];
   let templates: Loaded['templates'];
@@ -105,7 +105,7 @@ async function load(): Promise<Loaded> {
 
 let lastBootset: { readonly text: string; readonly view: BootSetView } | undefined;
 
-/** Most of a storm is about one boot set. */
+/** Parses the boot set; keeps the last one, because most requests of a storm are about the same set. */
 function bootsetOf(text: string | undefined): BootSetView | undefined {
   if (text === undefined) return undefined;
   if (lastBootset?.text !== text) lastBootset = { text, view: JSON.parse(text) as BootSetView };
@@ -132,7 +132,8 @@ async function render(job: RenderJob & { readonly id: number }): Promise<JobResu
   const context = contextOf(scope);
   if (job.kind === 'handler') {
     const { runHandler } = await import('./handler.ts');
-    // While `current` is set, it is this one that the thread computes for; what continues later nobody can tell apart.
+    // While `current` is set, the thread computes for this job. Work that a handler continues later can't be attributed
+    // to a job.
     Atomics.store(cells, CELL.current, job.id);
     const answered = runHandler(handlers.get(route)!, scope.request, context, limits);
     Atomics.store(cells, CELL.current, 0);
@@ -190,7 +191,7 @@ async function one(job: Job): Promise<JobResult> {
 
 export default async function run(jobs: readonly Job[]): Promise<readonly JobResult[]> {
   const results: JobResult[] = [];
-  // oxlint-disable-next-line no-await-in-loop -- a batch is of templates alone, which do not wait.
+  // oxlint-disable-next-line no-await-in-loop -- a batch holds only templates, which do not wait.
   for (const job of jobs) results.push(await one(job));
   return results;
 }

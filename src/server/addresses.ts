@@ -1,23 +1,23 @@
-/** The machine's own addresses and what fits through their interfaces. Knows no sockets. */
+/** The machine's own addresses and the MTU of their interfaces. Knows no sockets. */
 import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { errorCode } from '../text/error-text.ts';
 
 export interface LocalAddress {
-  /** In text; link-local IPv6 with its scope (`fe80::1%eth0`). */
+  /** The address as text; link-local IPv6 with its scope (`fe80::1%eth0`). */
   readonly address: string;
   readonly family: 4 | 6;
-  /** Largest IP packet that leaves the interface in one piece, in bytes. */
+  /** Largest IP packet that leaves the interface unfragmented, bytes. */
   readonly mtu: number;
   /** True for a loopback interface, which leads to this machine alone. */
   readonly isLoopback: boolean;
-  /** An IPv4 address has these: its network's mask as a 32-bit number, and the network's broadcast address. */
+  /** The mask of an IPv4 address's network as a 32-bit number, and the network's broadcast address. */
   readonly network?: { readonly mask: number; readonly broadcast: string } | undefined;
 }
 
-/** Ethernet's: what we go by when an interface does not say. */
+/** Ethernet's MTU, used when an interface does not report its own. */
 export const MTU_DEFAULT = 1500;
-/** IP, UDP and TFTP DATA headers: RFC 2348 counts none of them as part of a block. */
+/** IP, UDP and TFTP DATA headers, bytes: RFC 2348 counts none of them as part of a block. */
 const HEADERS_V4 = 20 + 8 + 4;
 const HEADERS_V6 = 40 + 8 + 4;
 
@@ -64,12 +64,18 @@ export function isInNetwork(address: string, { address: own, network }: LocalAdd
   return ((toNumber(own) ^ toNumber(address)) & network.mask) === 0;
 }
 
-/** The largest blksize whose packets leave an interface of this MTU unfragmented. Firmware often can't reassemble. */
+/**
+ * Returns the largest blksize whose packets leave an interface of this MTU unfragmented. Firmware often can't
+ * reassemble.
+ */
 export function largestBlksize({ family, mtu }: Pick<LocalAddress, 'family' | 'mtu'>): number {
   return mtu - (family === 4 ? HEADERS_V4 : HEADERS_V6);
 }
 
-/** Tells whether listening failed because the machine has no such address. Node.js says EINVAL where a scope's interface is missing. */
+/**
+ * Tells whether listening failed because the machine lacks the address. Node.js reports EINVAL for a scope whose
+ * interface is missing.
+ */
 export function isAbsent(address: string, error: unknown): boolean {
   const code = errorCode(error);
   return code === 'EADDRNOTAVAIL' || (code === 'EINVAL' && address.includes('%'));

@@ -1,4 +1,4 @@
-/** What admission is given. */
+/** Parameters of admission. */
 import type { LauncherOptions } from './launcher.ts';
 import type { Resolver } from './resolver.ts';
 import type { ServerObserver } from './types.ts';
@@ -6,8 +6,8 @@ import type { ServerObserver } from './types.ts';
 export interface AdmissionOptions extends LauncherOptions {
   readonly resolver: Resolver;
   readonly observer: ServerObserver;
-  /** Whether an address may ask at all. */
+  /** Tells whether an address may send requests at all. */
   readonly mayAsk: (address: string) => boolean;
-  /** Whether an address stands for many nodes, behind NAT: then it has no limit of its own. */
+  /** Tells whether an address stands for many nodes behind NAT: it then has no limit of its own. */
   readonly isShared: (address: string) => boolean;
 }

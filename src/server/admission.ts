@@ -1,6 +1,6 @@
 /**
- * From a request to a running transfer: gate, resolver, negotiation, lanes, pool. Lives in the main thread and never
- * sees DATA or ACK. What a client does wrong is answered or counted, not thrown.
+ * Takes a request to a running transfer: gate, resolver, negotiation, lanes, pool. Runs in the main thread and never
+ * sees DATA or ACK. Mistakes of a client are answered or counted, not thrown.
  */
 import type { Content } from '../content/types.ts';
 import type { TransferReport } from '../engine/report.ts';
@@ -23,13 +23,13 @@ import { settle } from './settle.ts';
 import { type Arrival, Transfer } from './transfer.ts';
 import type { Ignored, TransferView } from './types.ts';
 
-/** How often waiting requests are looked at for clients that have given up. */
+/** Interval of the search for waiting clients that have given up. */
 const SWEEP_MS = 1000;
 
-/** A request so soon before the end of its predecessor was sent after the last ACK. */
+/** A request this soon before the end of the previous transfer was sent after the last ACK. */
 const JUST_ENDED_MS = 250;
 
-/** How often it is looked for those that have not answered, where memory is short. */
+/** Interval of the search for unproven transfers while memory is short. */
 const TAKE_MEMORY_MS = 50;
 
 export class Admission {
@@ -80,20 +80,20 @@ export class Admission {
     return this.#tally.ignored;
   }
 
-  /** Looks at every transfer that runs. */
+  /** Counts stuck transfers and nodes over all running transfers. */
   running(): { readonly stuck: number; readonly nodes: number } {
     const { clock, pool } = this.#options;
     return runningOf(this.#active, pool.cells, clock.now());
   }
 
-  /** Every transfer there is. Those that were superseded before a worker had them are none. */
+  /** Snapshots of every transfer. Transfers superseded before they reached a worker are omitted. */
   views(): TransferView[] {
     const { clock, pool } = this.#options;
     const all = new Set([...this.#gate.values(), ...this.#active]);
     return [...all].map((transfer) => transferView(transfer, pool.cells, clock.now()));
   }
 
-  /** Takes in one request. */
+  /** Admits one request. */
   admit(arrival: Arrival): void {
     const { request, peer, port } = arrival;
     if (isNobodysPort(peer.port)) return this.#tally.ignore('source', arrival);
@@ -134,7 +134,7 @@ export class Admission {
     this.#resolve(transfer);
   }
 
-  /** For one that nobody has answered: others need its place. A worker keeps it if its answer is there, unread; see #record. */
+  /** Gives up an unproven transfer for others. Its worker keeps it if an ACK is there, unread; see #record. */
   #giveUp(transfer: Transfer): void {
     if (transfer.abandoned || transfer.givenUp) return;
     transfer.givenUp = true;
@@ -146,10 +146,10 @@ export class Admission {
   /**
    * Makes room for another request from the same port.
    *
-   * @returns the transfer that goes on until the new one has been answered: for all we know the request is forged.
+   * @returns the transfer that goes on until the new one has been answered: the new request may be forged.
    */
   #giveWay(known: Transfer, now: number): Transfer | undefined {
-    // One that stands still would send its block again, into the middle of the new transfer: that is over.
+    // A stalled transfer would resend its block into the middle of the new one, so it ends.
     if (this.#active.has(known) && this.#hasAnswered(known) && this.#gate.isAlive(known, now)) {
       this.#gate.leave(known);
       return known;
@@ -159,7 +159,7 @@ export class Admission {
     return predecessor !== undefined && this.#isRunning(predecessor) ? predecessor : undefined;
   }
 
-  /** Whether a worker has it, and is to go on with it. */
+  /** Tells whether a worker has the transfer and is to go on with it. */
   #isRunning(transfer: Transfer): boolean {
     return this.#active.has(transfer) && !transfer.abandoned;
   }
@@ -169,7 +169,7 @@ export class Admission {
   readonly #hasAnswered = ({ slot }: Transfer): boolean =>
     this.#options.pool.cells.state(slot) >= TRANSFER_STATE.running;
 
-  /** From now on nobody is admitted, and whoever waits is forgotten: they ask another server, or this one's successor. */
+  /** Stops admitting and forgets waiting requests: clients ask another server, or this one's successor. */
   drain(): void {
     this.#draining = true;
     this.#cancelSweep?.();
@@ -187,25 +187,25 @@ export class Admission {
     });
   }
 
-  /** Ends everything that runs. */
+  /** Ends every running transfer. */
   cancelAll(): void {
     this.#cancelled = true;
     for (const { slot } of this.#active) this.#options.pool.cells.end(slot, WISH_TO_END.abort);
   }
 
-  /** Transfers that cancelAll has cost so far: some end on their own before it reaches them. */
+  /** Transfers aborted by cancelAll so far: some end on their own before it reaches them. */
   get aborted(): number {
     return this.#aborted;
   }
 
-  /** The client has begun anew: what it asked before is of no use to anyone. */
+  /** Ends a transfer whose client has started over: its former request is of no use. */
   #abandon(transfer: Transfer): void {
     transfer.abandoned = true;
     this.#gate.leave(transfer);
     this.#crowd.leave(transfer);
     const { cells } = this.#options.pool;
     if (this.#active.has(transfer)) cells.end(transfer.slot, WISH_TO_END.supersede);
-    // One that is being resolved is dropped when its source has answered.
+    // A transfer being resolved is dropped when its source has answered.
     else if (this.#thirsty.delete(transfer)) this.#release(transfer);
     else if (cells.state(transfer.slot) === TRANSFER_STATE.queued) {
       this.#lanes.delete(transfer);
@@ -213,7 +213,7 @@ export class Admission {
     }
   }
 
-  /** Gives back what a transfer holds. Only for one that no worker has. */
+  /** Frees a transfer's resources. Only for a transfer that no worker has. */
   #release(transfer: Transfer, isAnswered = false): void {
     if (transfer.released) return;
     transfer.released = true;
@@ -222,21 +222,21 @@ export class Admission {
     this.#gate.freeSlot(transfer.slot);
     this.#crowd.leave(transfer);
     const predecessor = this.#succession.take(transfer);
-    // Nobody has answered: requests from that port are the former transfer's again.
+    // The new transfer ended unanswered: requests from that port belong to the former transfer again.
     if (predecessor !== undefined && this.#isRunning(predecessor) && this.#gate.find(transfer.key) === undefined) {
       this.#gate.enter(predecessor);
     }
     if (transfer.content !== undefined) this.#askAgain();
   }
 
-  /** There may be memory now: one of those that wait is looked for again. */
+  /** Memory may have become free: retries one waiting transfer. */
   readonly #askAgain = (): void => {
     if (this.#thirsty.size === 0 || this.#draining) return;
     const next = this.#thirsty.take(this.#isKnown);
     if (next !== undefined) this.#resolve(next);
   };
 
-  /** Puts off a transfer for whose file there is no memory, and takes memory from those that nobody has answered. */
+  /** Postpones a transfer whose file does not fit into memory, and takes memory from unproven transfers. */
   #awaitMemory(transfer: Transfer): void {
     transfer.hasWaited = true;
     const surplus = this.#thirsty.add(transfer, this.#isKnown);
@@ -248,7 +248,7 @@ export class Admission {
     for (const other of slowToAnswer(this.#active, this.#isKnown, this.#options.pool.cells, now)) this.#giveUp(other);
   }
 
-  /** No answer for one that was admitted. @param detail for our side. */
+  /** Drops an admitted request without an answer. @param detail for our logs only. */
   #drop(transfer: Transfer, reason: Ignored, detail?: string): void {
     this.#tally.drop(transfer, reason, detail);
     this.#release(transfer);
@@ -263,7 +263,7 @@ export class Admission {
 
   #onAnswer(transfer: Transfer, answer: Resolved): void {
     if (answer.kind === 'content') transfer.content = answer;
-    // There was memory for it: there may be for the next, of the same file for instance.
+    // There was enough memory for this file: the next transfer may fit as well, for instance of the same file.
     if (transfer.hasWaited && !(answer.kind === 'busy')) queueMicrotask(this.#askAgain);
     if (this.#isUnwanted(transfer)) return;
     switch (answer.kind) {
@@ -292,7 +292,7 @@ export class Admission {
     else void late.then(() => !this.#isUnwanted(transfer) && this.#queue(transfer));
   }
 
-  /** Lets go of one that nobody waits for any more. */
+  /** Releases a transfer that is no longer wanted. @returns whether it has been released. */
   #isUnwanted(transfer: Transfer): boolean {
     if (transfer.abandoned) this.#release(transfer);
     else if (this.#draining) this.#drop(transfer, 'draining');
@@ -327,7 +327,7 @@ export class Admission {
       this.#options.observer.onStart?.(startRecord(transfer));
       transfer.opening = undefined;
     } else {
-      // It must not wait: it would be the first in its lane, and whoever is behind it would wait as well.
+      // It must not wait: at the head of its lane it would block the transfers behind it.
       this.#drop(transfer, launch === 'stale' ? 'busy' : launch);
     }
     return true;
@@ -349,7 +349,7 @@ export class Admission {
     this.#pump();
   }
 
-  /** The client has confirmed the last block: it is at that address, and has no use for what it asked for before. */
+  /** The client has confirmed the last block: its address is proven, and its former transfer is no longer wanted. */
   #onComplete(transfer: Transfer): void {
     this.#crowd.completed(transfer, this.#options.clock.now());
     const former = this.#succession.take(transfer);
@@ -380,14 +380,14 @@ export class Admission {
     });
   }
 
-  /** Lets go of clients that have given up, and of sessions held by addresses that never answered. */
+  /** Drops clients that have given up, and unproven transfers that hold sessions others need. */
   #sweep(): void {
     const { clock, limits, pool } = this.#options;
     const now = clock.now();
     for (const transfer of this.#lanes.takeSilent(now - limits.laneExpiryMs)) this.#drop(transfer, 'expired');
     for (const transfer of this.#thirsty.takeSilent(now - limits.laneExpiryMs)) this.#drop(transfer, 'busy');
     this.#askAgain();
-    // A port that rested, or that somebody else had, may be free by now.
+    // A port in quarantine, or one used by another program, may be free by now.
     this.#launcher.tryAgain();
     this.#pump();
     const pressure = { someWait: this.#someWait, isCrowded: this.#crowd.lookWhetherCrowded(), minRate: limits.minRate };

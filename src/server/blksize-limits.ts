@@ -1,6 +1,6 @@
 /**
- * The largest blksize that a client is granted: by the operator's word, else by what goes to it unfragmented; and less
- * for a client that no large block has reached. Negotiates nothing.
+ * The largest blksize granted to a client: the operator's setting, otherwise what reaches it unfragmented; and less for
+ * a client that large blocks have not reached. Negotiates nothing.
  */
 import type { TransferReport } from '../engine/report.ts';
 import type { Clock } from '../engine/types.ts';
@@ -13,21 +13,21 @@ import type { ServerObserver } from './types.ts';
 
 /** Every link that carries IPv6 carries packets of this size (RFC 8200 §5), and so do the usual tunnels for IPv4. */
 const SAFE_MTU = 1280;
-/** The first block has vanished when it was sent again so often, so long after the OACK, and nothing was acknowledged. */
+/** The first block has vanished after this many resends and this long after the start without an acknowledged block. */
 const VANISHED_RESENDS = 2;
 const VANISHED_MS = 1000;
-/** So long after that a client is granted small blocks. */
+/** How long such a client is granted small blocks. */
 const NARROW_MS = 900_000;
-/** Clients that are remembered for that; the oldest is forgotten first. */
+/** Number of such clients remembered; the oldest is forgotten first. */
 const MAX_NARROW = 4096;
 
 export interface BlksizeLimitsOptions {
   readonly clock: Pick<Clock, 'now'>;
   readonly cells: StateCells;
   readonly mtus: Pick<PathMtus, 'of'>;
-  /** The operator's word for all clients, in bytes. */
+  /** The operator's setting for all clients, bytes. */
   readonly maxBlksize: number | undefined;
-  /** The operator's word for a client's address, which wins. */
+  /** The operator's setting for a client's address, which takes precedence. */
   readonly maxBlksizeOf: (address: string) => number | undefined;
   readonly onWarning: ServerObserver['onWarning'];
 }
@@ -35,7 +35,7 @@ export interface BlksizeLimitsOptions {
 /** A client whose large blocks have vanished. */
 interface Narrow {
   readonly since: number;
-  /** The blksize granted when they vanished, in bytes. */
+  /** The blksize granted when they vanished, bytes. */
   readonly blksize: number;
   told: boolean;
 }
@@ -44,7 +44,7 @@ type Limited = Pick<Transfer, 'peer' | 'local' | 'slot' | 'options' | 'settled' 
 
 export class BlksizeLimits {
   readonly #options: BlksizeLimitsOptions;
-  /** For each address the transfer that was started last of those with large blocks that run. */
+  /** The most recently started transfer with large blocks of each address, while it runs. */
   readonly #latest = new Map<string, Limited>();
   readonly #narrow = new Map<string, Narrow>();
 
@@ -52,7 +52,7 @@ export class BlksizeLimits {
     this.#options = options;
   }
 
-  /** For a request that has not been negotiated, in bytes. */
+  /** Returns the largest blksize for a request before its negotiation, bytes. */
   of({ peer, local, options }: Limited): number {
     if (!options.some(({ name }) => name === 'blksize' || name === 'blksize2')) return BLKSIZE_DEFAULT;
     const { maxBlksize, maxBlksizeOf } = this.#options;
@@ -61,20 +61,20 @@ export class BlksizeLimits {
     return most > safe && this.#isNarrow(peer.address, safe) ? safe : most;
   }
 
-  /** A worker has it. */
+  /** Call when a worker has the transfer. */
   started(transfer: Limited): void {
     const { peer, settled } = transfer;
     if (settled!.blksize > safeBlksize(peer.address)) this.#latest.set(peer.address, transfer);
   }
 
-  /** Call while it has its slot. */
+  /** Call before the transfer's slot is freed. */
   ended(transfer: Limited, { blocks }: Pick<TransferReport, 'blocks'>): void {
     const { address } = transfer.peer;
     if (this.#latest.get(address) === transfer) this.#latest.delete(address);
     if (blocks === 0 && this.#hasVanished(transfer)) this.#remember(transfer);
   }
 
-  /** No route is believed to carry less than what goes without negotiation. */
+  /** Every route is trusted to carry at least the blksize without negotiation. */
   #unfragmented(local: string, peer: Transfer['peer']): number {
     const mtu = this.#options.mtus.of(local, peer);
     return Math.max(BLKSIZE_DEFAULT, Math.min(MAX_BLKSIZE, largestBlksize({ family: familyOf(peer.address), mtu })));

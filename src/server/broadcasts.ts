@@ -1,12 +1,12 @@
 /**
- * Requests sent to everybody, where a server is told to answer them: RFC 1123 §4.2.3.5 wants them ignored, but some old
- * loaders and network gear send no others. A socket for each broadcast address of the machine's networks, and one for
- * 255.255.255.255; the reply leaves from the address of ours whose network the client is in. Knows no requests.
+ * Requests sent to broadcast addresses, where the server is set to answer them: RFC 1123 §4.2.3.5 wants them ignored,
+ * but some old loaders and network gear send no others. One socket for each broadcast address of the machine's
+ * networks, and one for 255.255.255.255; the reply leaves from our address in the client's network. Knows no requests.
  */
 import type { Address, Engine, ListeningPort, RequestReceiver } from '../engine/types.ts';
 import { isInNetwork, type LocalAddress } from './addresses.ts';
 
-/** To everybody on the link. */
+/** The broadcast address of the local link. */
 const LIMITED = '255.255.255.255';
 
 export interface BroadcastsOptions {
@@ -15,7 +15,7 @@ export interface BroadcastsOptions {
   readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
 }
 
-/** A port of ours, and the network that it is in. */
+/** A listening port of ours, and the network it is in. */
 interface Home {
   readonly port: ListeningPort;
   readonly local: LocalAddress;
@@ -23,7 +23,7 @@ interface Home {
 
 export class Broadcasts {
   readonly #options: BroadcastsOptions;
-  /** By "address|port". */
+  /** Open ports by "address|port". */
   readonly #open = new Map<string, ListeningPort>();
   readonly #failing = new Set<string>();
   #homes: readonly Home[] = [];
@@ -33,7 +33,7 @@ export class Broadcasts {
     this.#options = options;
   }
 
-  /** Goes by the ports that are open now. @param present the machine's addresses. */
+  /** Opens and closes broadcast sockets to match the ports open now. @param present the machine's addresses. */
   async follow(ports: readonly ListeningPort[], present: readonly LocalAddress[]): Promise<void> {
     this.#homes = ports.flatMap((port) => {
       const local = present.find(({ address, network }) => address === port.local.address && network !== undefined);
@@ -46,10 +46,10 @@ export class Broadcasts {
     for (const [key, port] of this.#open) {
       if (keys.has(key)) continue;
       this.#open.delete(key);
-      // oxlint-disable-next-line no-await-in-loop -- few, and seldom.
+      // oxlint-disable-next-line no-await-in-loop -- there are few ports, and they seldom close.
       await port.close();
     }
-    // oxlint-disable-next-line no-await-in-loop -- few, and seldom.
+    // oxlint-disable-next-line no-await-in-loop -- there are few addresses, and they seldom change.
     for (const address of wanted) await this.#listen(address);
   }
 
@@ -78,7 +78,9 @@ export class Broadcasts {
     }
   }
 
-  /** Who is in none of our networks gets no answer: nobody knows from which address. */
+  /**
+   * Returns the port to reply from; undefined for a client in none of our networks, where no reply address is right.
+   */
   #homeOf({ address, port: number }: Address, peer: Address): ListeningPort | undefined {
     return this.#homes.find(
       ({ port, local }) =>

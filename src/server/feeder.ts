@@ -1,6 +1,6 @@
 /**
- * Tells workers how much has arrived of contents that are still being read, and the contents how much of them has been
- * acknowledged. Lives in the main thread, between supplies and the cells of their transfers; knows no packets.
+ * Tells workers how much has arrived of contents that are still being read, and tells the contents how much of them has
+ * been acknowledged. Runs in the main thread, between supplies and the cells of their transfers; knows no packets.
  */
 import type { Content, Supply } from '../content/types.ts';
 import type { Clock } from '../engine/types.ts';
@@ -8,23 +8,23 @@ import { type StateCells, TRANSFER_STATE, WISH_TO_END } from '../pool/state-cell
 import { blockCount } from '../protocol/block.ts';
 import type { Transfer } from './transfer.ts';
 
-/** How often it is looked at what has been acknowledged. */
+/** Interval of the checks for acknowledged blocks. */
 const LOOK_MS = 10;
 
-/** Bytes of a content; at most so many while a text is still being converted. */
+/** Returns the size of a content, bytes; an upper bound while a text is still being converted. */
 export function contentBytes({ supply, handle }: Content): number {
   return supply?.size ?? handle.length;
 }
 
-/** Blocks that may be sent. */
+/** Returns the number of blocks that may be sent. */
 function arrivedBlocks({ isWhole, size, arrived }: Supply, blksize: number): number {
   return isWhole ? blockCount(size, blksize) : Math.floor(arrived / blksize);
 }
 
 /**
- * Waits for what the first reply is to hold: DATA 1, where there is no OACK.
+ * Waits for the content of the first reply: DATA 1, where there is no OACK.
  *
- * @returns undefined when it is there. Resolves when it is, or never comes.
+ * @returns undefined when it is there; otherwise a promise that resolves when it has arrived or has failed.
  */
 export function firstBlock({ opening, content, settled }: Transfer): Promise<void> | undefined {
   const supply = content?.supply;
@@ -50,7 +50,7 @@ export class Feeder {
   readonly #clock: Clock;
   readonly #cells: StateCells;
   readonly #feeds = new Map<number, Feed>();
-  /** Those of which it is still of interest what has been acknowledged. */
+  /** Feeds whose acknowledged blocks still matter. */
   readonly #looked = new Set<Feed>();
   #cancelLook: (() => void) | undefined;
 
@@ -60,9 +60,9 @@ export class Feeder {
   }
 
   /**
-   * From now on its worker is told what arrives. Call when its cell is ready, before a worker has it.
+   * Starts to report arrivals to the transfer's worker. Call when its cell is ready, before a worker has it.
    *
-   * @returns blocks that have arrived; undefined: all have, and nothing more is told.
+   * @returns blocks that have arrived; undefined: all have, and nothing more is reported.
    */
   begin(transfer: Transfer): number | undefined {
     const supply = transfer.content?.supply;
@@ -76,7 +76,7 @@ export class Feeder {
     return blocks;
   }
 
-  /** Its worker has done with it. */
+  /** Call when the transfer's worker has finished with it. */
   end({ slot }: Transfer): void {
     const feed = this.#feeds.get(slot);
     if (feed === undefined) return;
@@ -89,7 +89,7 @@ export class Feeder {
     const { slot, abandoned, settled } = transfer;
     if (supply.failure !== undefined) {
       this.end(transfer);
-      // The client of an abandoned one has asked for something else, and would take our ERROR for its answer.
+      // The client of an abandoned transfer has asked for something else, and would take our ERROR for its answer.
       if (!abandoned) this.#cells.end(slot, WISH_TO_END[supply.failure]);
       return;
     }
@@ -116,7 +116,7 @@ export class Feeder {
     const { transfer, supply } = feed;
     const state = this.#cells.state(transfer.slot);
     if (state !== TRANSFER_STATE.running && state !== TRANSFER_STATE.lastBlockSent) return;
-    // Of one that keeps all its bytes it matters only that somebody wants them.
+    // A supply that keeps all its bytes only needs to know that a client wants them.
     if (supply.ringBytes === 0) this.#looked.delete(feed);
     supply.acknowledge(this.#cells.blocks(transfer.slot) * transfer.settled!.blksize);
   }

@@ -1,38 +1,38 @@
 /**
- * What a request from a known client means. Firmware repeats requests it has no answer to, reuses ports for the next
- * file, and after a reset sends the identical request again; the state cells tell these apart. A transfer is keyed
- * by client address, client port and the address asked. Knows no content and no sockets.
+ * Judges the meaning of a request from a known client. Firmware repeats requests that got no answer, reuses ports for
+ * the next file, and after a reset sends the identical request again; the state cells tell these apart. A transfer is
+ * keyed by client address, client port and the address asked. Knows no content and no sockets.
  */
 import { type StateCells, TRANSFER_STATE } from '../pool/state-cells.ts';
 import type { Address } from '../engine/types.ts';
 
-/** A running transfer that moved so recently is alive: its request is an old copy. */
+/** A running transfer with progress this recent is alive: its request is an old copy. */
 const ALIVE_MS = 1000;
 
-/** What the gate needs to know of a transfer. */
+/** The facts about a transfer that the gate needs. */
 export interface Guarded {
   readonly key: string;
   readonly slot: number;
-  /** The request to the letter: name, mode and options. */
+  /** The request's name, mode and options, to compare it exactly. */
   readonly requestText: string;
 }
 
 export type Verdict =
-  /** Nobody there yet. */
+  /** The client has no transfer yet. */
   | 'new'
-  /** Already being seen to: only the time of asking changes. */
+  /** The transfer is being resolved or waits: only the time of its last request changes. */
   | 'refresh'
-  /** The first reply was lost, or has not been sent: repeat it. */
+  /** The first reply was lost or has not been sent: repeat it. */
   | 'repeat'
-  /** An old copy of the request of a transfer that is well under way. */
+  /** The request is an old copy, and its transfer is well under way. */
   | 'ignore'
-  /** The client has begun anew: end what was, start afresh. */
+  /** The client has started over: end its former transfer, start a new one. */
   | 'replace';
 
-/** Port 0, where nobody is, and ports of services that answer what they get: chargen, DNS, NTP, SNMP. */
+/** Port 0, which is unreachable, and ports of services that answer any datagram: chargen, DNS, NTP, SNMP. */
 const NOBODYS_PORTS: ReadonlySet<number> = new Set([0, 19, 53, 123, 161]);
 
-/** Whether no client asks from that port: a forged request would have us and a service talk to each other. */
+/** Tells whether no client uses that port: a forged request would make us and a service answer each other. */
 export function isNobodysPort(port: number): boolean {
   return NOBODYS_PORTS.has(port);
 }
@@ -51,7 +51,7 @@ export class Gate<T extends Guarded> {
     this.#cells = cells;
   }
 
-  /** Those that requests are judged by: superseded ones are not among them. */
+  /** The transfers that requests are judged by; superseded ones are not among them. */
   values(): IterableIterator<T> {
     return this.#byKey.values();
   }
@@ -70,7 +70,7 @@ export class Gate<T extends Guarded> {
       case TRANSFER_STATE.unproven:
         return 'repeat';
       case TRANSFER_STATE.running:
-      // A small file is all under way with its first window: that alone does not mean its client is done.
+      // A small file is sent whole with its first window: that alone does not mean its client is done.
       case TRANSFER_STATE.lastBlockSent:
         return this.isAlive(known, now) ? 'ignore' : 'replace';
       default:
@@ -78,19 +78,19 @@ export class Gate<T extends Guarded> {
     }
   }
 
-  /** Whether its client has answered of late. */
+  /** Tells whether the transfer's client has made progress recently. */
   isAlive({ slot }: T, now: number): boolean {
     return this.#cells.silence(slot, now) < ALIVE_MS;
   }
 
-  /** A slot for a new transfer, or undefined when all are taken. */
+  /** Returns a slot for a new transfer, or undefined when all are taken. */
   takeSlot(): number | undefined {
     const slot = this.#freeSlots.pop();
     if (slot !== undefined) return slot;
     return this.#nextSlot < this.#cells.slots ? this.#nextSlot++ : undefined;
   }
 
-  /** From now on requests with this key are judged by this transfer. */
+  /** Judges requests with the transfer's key by this transfer from now on. */
   enter(transfer: T): void {
     this.#byKey.set(transfer.key, transfer);
   }
@@ -100,7 +100,7 @@ export class Gate<T extends Guarded> {
     if (this.#byKey.get(transfer.key) === transfer) this.#byKey.delete(transfer.key);
   }
 
-  /** Only when no worker can write to the slot's cell any more. */
+  /** Frees a slot. Call only when no worker can write to its cell any more. */
   freeSlot(slot: number): void {
     this.#cells.setState(slot, TRANSFER_STATE.free);
     this.#freeSlots.push(slot);

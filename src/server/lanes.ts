@@ -1,29 +1,29 @@
 /**
- * Who goes next when not all can go at once: eight quick ones, then one of the others; of each, whoever has waited longest. Clients repeat
- * their request while they wait; one that has fallen silent has given up, and is dropped without an answer. Each address
- * that is asked has lanes of its own: where its ports are used up, the others go on.
+ * The order of waiting transfers: eight quick ones, then one of the others; in each lane, the longest waiting first.
+ * Clients repeat their request while they wait; a client that has fallen silent has given up, and is dropped without an
+ * answer. Each local address has lanes of its own: where its ports are used up, the others go on.
  */
 
 export interface Waiting {
   /** Grows with each request. */
   readonly id: number;
-  /** The address that was asked. */
+  /** The local address that was asked. */
   readonly local: string;
-  /** When the client last asked, in milliseconds. */
+  /** When the client last asked, ms. */
   lastRequestAt: number;
-  /** Probes and small files: they cost next to nothing, and a boot has dozens of them. */
+  /** True for probes and small files: they cost next to nothing, and a boot has dozens of them. */
   readonly quick: boolean;
 }
 
-/** After so many quick ones it is the turn of one of the others, so that no flood of probes keeps kernels waiting. */
+/** After this many quick ones the other lane has its turn, so that no flood of probes keeps kernels waiting. */
 const QUICK_FOR_BULK = 8;
 const QUICK_FIRST = ['quick', 'bulk'] as const;
 const BULK_FIRST = ['bulk', 'quick'] as const;
 
-/** Addresses whose lanes stay when they are empty. */
+/** Addresses whose empty lanes are kept. */
 const MAX_EMPTY = 64;
 
-/** Sets keep the order of arrival and let go of any member at once. */
+/** The lanes of one address. Sets keep the order of arrival and remove any member at once. */
 interface Pair<T> {
   readonly local: string;
   readonly quick: Set<T>;
@@ -33,7 +33,7 @@ interface Pair<T> {
 export class Lanes<T extends Waiting> {
   readonly #byLocal = new Map<string, Pair<T>>();
   #size = 0;
-  /** Quick ones that have left their lane since the last of the others. */
+  /** Quick transfers that have left their lane since the last one of the other lane. */
   #quickInARow = 0;
 
   get size(): number {
@@ -55,18 +55,21 @@ export class Lanes<T extends Waiting> {
     if (pair?.[waiting.quick ? 'quick' : 'bulk'].delete(waiting) !== true) return;
     this.#size--;
     this.#quickInARow = waiting.quick ? this.#quickInARow + 1 : 0;
-    // Empty lanes stay for the next request, for one is made and emptied with each; not of more and more addresses.
+    // Empty lanes stay for the next request, because each one fills and empties a lane; their number is bounded.
     if (this.#byLocal.size > MAX_EMPTY && pair.quick.size + pair.bulk.size === 0) this.#byLocal.delete(waiting.local);
   }
 
-  /** The next one, which stays until it is deleted. @param mayGo whether an address has room for one more. */
+  /**
+   * Returns the next transfer, which stays until it is deleted. @param mayGo tells whether an address has room for one
+   * more.
+   */
   next(mayGo: (local: string) => boolean): T | undefined {
     if (this.#size === 0) return undefined;
     const [first, second] = this.#quickInARow >= QUICK_FOR_BULK ? BULK_FIRST : QUICK_FIRST;
     return this.#first(first, mayGo) ?? this.#first(second, mayGo);
   }
 
-  /** Takes out everyone who has not asked since `before`. */
+  /** Removes and returns all whose last request came before `before`. */
   takeSilent(before: number): T[] {
     const silent: T[] = [];
     for (const { quick, bulk } of this.#byLocal.values()) {

@@ -1,6 +1,6 @@
 /**
- * From a transfer that may run to one that does: a port, an order for a worker, the first reply. Knows which addresses
- * have used up their ports; not who goes next, nor what becomes of a report.
+ * Launches a transfer that may run: a port, an order for a worker, the first reply. Knows which addresses have used up
+ * their ports; not which transfer is next, nor what happens with a report.
  */
 import type { SharedHandle, SharedView } from '../bytes/shared-bytes.ts';
 import type { TransferReport } from '../engine/report.ts';
@@ -16,11 +16,11 @@ import type { ServerLimits } from './types.ts';
 export interface LauncherOptions {
   readonly clock: Clock;
   readonly pool: Pool;
-  /** undefined: workers open ports of their own and send first replies. */
+  /** The ports of transfers; undefined: workers open their own ports and send first replies. */
   readonly ports?: TransferPorts | undefined;
-  /** Told of each transfer that starts, and of its end. */
+  /** Notified of each transfer's start and end. */
   readonly blksizes: BlksizeLimits;
-  /** Content as this thread's engine reads it, for first replies. */
+  /** Attaches content to this thread's engine, for first replies. */
   readonly attach: (handle: SharedHandle) => SharedView;
   readonly limits: ServerLimits;
   /** Seeds the transfers' jitter. */
@@ -30,9 +30,9 @@ export interface LauncherOptions {
 export type Launch =
   | 'started'
   | NoPort
-  /** No worker can take it now. */
+  /** No worker can take the transfer now. */
   | 'noRoom'
-  /** Its file has changed since it was looked for, or can't be read. */
+  /** The transfer's file has changed since it was looked up, or can't be read. */
   | 'stale';
 
 export class Launcher {
@@ -41,9 +41,9 @@ export class Launcher {
   readonly #feeder: Feeder;
   /** Running transfers by slot. */
   readonly #bySlot: (Transfer | undefined)[] = [];
-  /** Addresses whose ports are used up, until one comes back. */
+  /** Addresses whose ports are used up, until one is freed. */
   readonly #exhausted = new Set<string>();
-  /** Addresses that wait for a descriptor, until any transfer gives one back. */
+  /** Addresses that wait for a descriptor, until any transfer frees one. */
   readonly #waiting = new Set<string>();
 
   /** @param onEnded called once for each transfer that was started, when nothing of it runs any more. */
@@ -64,7 +64,7 @@ export class Launcher {
 
   readonly hasPorts = (local: string): boolean => !this.#exhausted.has(local) && !this.#waiting.has(local);
 
-  /** Addresses that had no port are asked again: one that rested, or that somebody else had, may be free by now. */
+  /** Retries addresses without a port: a port in quarantine, or one used by another program, may be free by now. */
   tryAgain(): void {
     this.#exhausted.clear();
     this.#waiting.clear();
@@ -88,7 +88,7 @@ export class Launcher {
     transfer.startedAt = clock.now();
     pool.cells.reset(slot, TRANSFER_STATE.unproven, transfer.startedAt);
     this.#bySlot[slot] = transfer;
-    // The order comes before the first reply: whoever answers it finds a worker that knows.
+    // The order precedes the first reply, so that the client's answer finds a prepared worker.
     if (!pool.start(this.#order(transfer))) {
       this.#bySlot[slot] = undefined;
       this.#feeder.end(transfer);
@@ -121,14 +121,14 @@ export class Launcher {
         ...settled,
         oack: opening !== undefined,
         seed: this.#seeds.next(0x7fffffff),
-        // An interval agreed on must have passed a few times before its peer counts as silent.
+        // An agreed interval must pass a few times before the peer counts as silent.
         patienceMs: Math.max(patienceMs, 6 * settled.timeoutMs),
         arrived: this.#feeder.begin(transfer),
       },
     };
   }
 
-  /** The worker that has the order counts this packet as its own. */
+  /** Sends the first reply. The worker that has the order counts this packet as its own. */
   #sendFirstReply({ dataPort, opening, content, settled }: Transfer): void {
     if (dataPort === undefined) return;
     if (opening !== undefined) return dataPort.control(opening, opening.length);

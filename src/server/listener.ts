@@ -1,8 +1,8 @@
 /**
- * The ports at which requests arrive: one per local address, so that a reply leaves from the address that was asked
- * and requests sent to broadcast addresses are not heard (RFC 1123 §4.2.3.5), unless it is told to. A wildcard follows the machine's
- * addresses as they come and go; an address named outright that the machine does not have yet is waited for. Knows no
- * requests: bytes go on as they came.
+ * The ports at which requests arrive: one per local address, so that a reply leaves from the address that was asked and
+ * requests to broadcast addresses are ignored (RFC 1123 §4.2.3.5) unless set otherwise. A wildcard follows the
+ * machine's addresses as they come and go; a named address that the machine does not have yet is waited for. Knows no
+ * requests: datagrams are passed on unread.
  */
 import { isIPv6 } from 'node:net';
 import type { Address, Engine, ListeningPort, RequestReceiver } from '../engine/types.ts';
@@ -19,30 +19,30 @@ const WILDCARDS: ReadonlyMap<string, 4 | 6> = new Map([
 export interface ListenerOptions {
   readonly engine: Engine;
   readonly listen: readonly Address[];
-  /** Open a socket for each local address, also where the engine could serve a wildcard with one. */
+  /** Opens a socket for each local address, even where the engine could serve a wildcard with one. */
   readonly listenOnEachAddress: boolean;
-  /** Hear requests sent to broadcast addresses as well. Default false. */
+  /** Accepts requests sent to broadcast addresses as well. Default false. */
   readonly answerBroadcast?: boolean | undefined;
   readonly receive: RequestReceiver;
   readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
-  /** Told of the machine's addresses at the start, and every few seconds while a wildcard is listened on. */
+  /** Called with the machine's addresses at the start, and every few seconds while they may change. */
   readonly onAddresses: (present: readonly LocalAddress[]) => void;
-  /** Told of an address that was waited for and is listened on from now on. */
+  /** Called when an address that was waited for is now listened on. */
   readonly onListening?: ((address: Address) => void) | undefined;
-  /** For tests: the machine's addresses. */
+  /** Returns the machine's addresses, for tests. */
   readonly localAddresses?: () => LocalAddress[];
 }
 
 export class Listener {
   readonly #options: ListenerOptions;
   readonly #localAddresses: () => LocalAddress[];
-  /** Whether wildcards are opened as such. */
+  /** True if wildcards are opened as such. */
   readonly #wildcards: boolean;
   /** Open ports by "wanted address|wanted port". */
   readonly #ports = new Map<string, ListeningPort>();
-  /** Addresses named outright that the machine does not have yet, by the same keys; tried again at each refresh. */
+  /** Named addresses that the machine does not have yet, by the same keys; retried at each refresh. */
   readonly #awaited = new Map<string, Address>();
-  /** Addresses that could not be opened: warned of once, tried again at each refresh. */
+  /** Addresses that could not be opened: one warning each, retried at each refresh. */
   readonly #failing = new Set<string>();
   readonly #broadcasts: Broadcasts | undefined;
   #cancelRefresh: (() => void) | undefined;
@@ -53,7 +53,7 @@ export class Listener {
     this.#localAddresses = options.localAddresses ?? localAddresses;
     const answers = options.answerBroadcast === true;
     this.#broadcasts = answers ? new Broadcasts(options) : undefined;
-    // A socket for all addresses would hear what those for broadcasts are for.
+    // A wildcard socket would receive what the broadcast sockets are for.
     this.#wildcards = options.engine.wildcards && !options.listenOnEachAddress && !answers;
   }
 
@@ -61,7 +61,7 @@ export class Listener {
     return [...this.#ports.values()].map((port) => port.local);
   }
 
-  /** The addresses that can be asked, as text. */
+  /** Returns the addresses that can be asked, as text. */
   localAddresses(): string[] {
     const present = this.#localAddresses();
     const asked = this.addresses.flatMap(({ address }) => {
@@ -76,7 +76,8 @@ export class Listener {
   /**
    * Opens every address, or waits for it.
    *
-   * @throws Error with the system's code when one named outright is there and can't be had, or none of a wildcard's.
+   * @throws Error with the system's code when a named address exists but can't be opened, or no address of a wildcard
+   *   can.
    */
   async start(): Promise<void> {
     try {
@@ -112,7 +113,10 @@ export class Listener {
     });
   }
 
-  /** One that the machine does not have yet (no link, no lease, still tried for duplicates) is told and waited for. */
+  /**
+   * Opens a named address. One that the machine does not have yet (no link, no lease, still checked for duplicates)
+   * causes a warning and is waited for.
+   */
   async #openNamed(wanted: Address): Promise<void> {
     try {
       await this.#open(wanted);
@@ -127,7 +131,7 @@ export class Listener {
     }
   }
 
-  /** A machine without IPv6 has no addresses of it either: that is told, and the others are served. */
+  /** Opens a wildcard. A machine without IPv6 gets a warning, and its other addresses are served. */
   async #openWildcard(wanted: Address): Promise<void> {
     try {
       await this.#open(wanted);

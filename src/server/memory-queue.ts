@@ -1,6 +1,6 @@
 /**
- * Who waits for memory: files that do not fit beside what is being read. Where there are too many, and when there is
- * memory again, chance decides among strangers, so that none who forges requests can be before all others.
+ * Transfers that wait for memory: their files do not fit beside what is being read. Where too many wait, and when
+ * memory becomes free, strangers are chosen at random, so that forged requests can't all get ahead.
  */
 import type { Jitter } from '../session/jitter.ts';
 import type { Waiting } from './lanes.ts';
@@ -9,7 +9,7 @@ const MAX_WAITING = 256;
 
 export class MemoryQueue<T extends Pick<Waiting, 'lastRequestAt'>> {
   readonly #random: Jitter;
-  /** In no order. */
+  /** Waiting transfers in no order. */
   readonly #waiting: T[] = [];
 
   constructor(random: Jitter) {
@@ -20,7 +20,7 @@ export class MemoryQueue<T extends Pick<Waiting, 'lastRequestAt'>> {
     return this.#waiting.length;
   }
 
-  /** @returns one that has to go for it: strangers first, at random. */
+  /** Adds a transfer. @returns a transfer to drop for it, if the queue is full: strangers first, at random. */
   add(waiting: T, isKnown: (waiting: T) => boolean): T | undefined {
     const isFull = this.#waiting.length >= MAX_WAITING;
     if (isFull && !isKnown(waiting) && this.#waiting.every(isKnown)) return waiting;
@@ -29,7 +29,7 @@ export class MemoryQueue<T extends Pick<Waiting, 'lastRequestAt'>> {
     return surplus;
   }
 
-  /** @returns whether it waited. */
+  /** @returns true if it was waiting. */
   delete(waiting: T): boolean {
     const at = this.#waiting.indexOf(waiting);
     if (at < 0) return false;
@@ -37,12 +37,12 @@ export class MemoryQueue<T extends Pick<Waiting, 'lastRequestAt'>> {
     return true;
   }
 
-  /** Takes one out at random: three times out of four of the known ones, whose files may not fit for long. */
+  /** Takes a random transfer: three times out of four a known one, whose file may not fit for long. */
   take(isKnown: (waiting: T) => boolean): T | undefined {
     return this.#takeRandom(this.#random.next(4) > 0 ? isKnown : () => true);
   }
 
-  /** Takes out everyone who has not asked since `before`. */
+  /** Removes and returns all whose last request came before `before`. */
   takeSilent(before: number): T[] {
     const silent = this.#waiting.filter(({ lastRequestAt }) => lastRequestAt < before);
     for (const waiting of silent) this.delete(waiting);

@@ -1,14 +1,14 @@
 /**
- * How large a packet may be on the way to a client: by the engine, which may know the route, else by the machine's
- * interfaces. Remembers what it was told; knows neither sockets nor blocks.
+ * The largest packet that reaches a client unfragmented: from the engine, which may know the route, otherwise from the
+ * machine's interfaces. Remembers its results; knows neither sockets nor blocks.
  */
 import type { Address, Clock, Engine } from '../engine/types.ts';
 import { prefixOf } from '../text/address-prefix.ts';
 import { type LocalAddress, MTU_DEFAULT } from './addresses.ts';
 
-/** So long one answer of the system holds for the clients of a network. */
+/** How long one result of the system holds for the clients of a network. */
 const ROUTE_MS = 60_000;
-/** Networks whose routes are remembered; the one that was asked for first is forgotten first. */
+/** Networks whose routes are remembered; the one asked for first is forgotten first. */
 const MAX_ROUTES = 4096;
 
 export interface PathMtusOptions {
@@ -24,16 +24,16 @@ interface Route {
 export class PathMtus {
   readonly #options: PathMtusOptions;
   readonly #local = new Map<string, LocalAddress>();
-  /** The smallest MTU of an interface that is no loopback interface, by family. */
+  /** The smallest MTU of all non-loopback interfaces, by family. */
   readonly #smallest = new Map<4 | 6, number>();
-  /** By local address and the client's network. */
+  /** Routes by local address and the client's network. */
   readonly #routes = new Map<string, Route>();
 
   constructor(options: PathMtusOptions) {
     this.#options = options;
   }
 
-  /** The addresses that the machine has now. */
+  /** Takes the machine's current addresses. */
   update(present: readonly LocalAddress[]): void {
     this.#local.clear();
     this.#smallest.clear();
@@ -44,7 +44,7 @@ export class PathMtus {
     }
   }
 
-  /** In bytes of an IP packet. @param local the address that it is sent from. */
+  /** Returns the largest IP packet, bytes. @param local the address that it is sent from. */
   of(local: string, peer: Address): number {
     return this.#byRoute(local, peer) ?? this.#byInterface(local, peer.address);
   }
@@ -63,7 +63,7 @@ export class PathMtus {
     return mtu;
   }
 
-  /** A service address on a loopback interface says nothing of the way to clients elsewhere. */
+  /** A service address on a loopback interface tells nothing about the route to clients elsewhere. */
   #byInterface(local: string, client: string): number {
     const own = this.#find(local);
     if (own === undefined) return MTU_DEFAULT;
@@ -71,7 +71,7 @@ export class PathMtus {
     return Math.min(own.mtu, this.#smallest.get(own.family) ?? MTU_DEFAULT);
   }
 
-  /** The loopback interface answers for all of 127.0.0.0/8, but names one address. */
+  /** The loopback interface serves all of 127.0.0.0/8, but lists one address. */
   #find(address: string): LocalAddress | undefined {
     return this.#local.get(address.startsWith('127.') ? '127.0.0.1' : address);
   }

@@ -1,20 +1,20 @@
-/** Which running transfers end because others need what they hold. Decides; ends nothing itself. */
+/** Chooses running transfers to end because others need their resources. Decides; ends nothing itself. */
 import { type StateCells, TRANSFER_STATE } from '../pool/state-cells.ts';
 import type { Transfer } from './transfer.ts';
 
-/** While others wait, an address that has not answered its first reply holds a session no longer than this. */
+/** While others wait, an unproven transfer keeps its session no longer than this. */
 const UNPROVEN_WHILE_SOME_WAIT_MS = 3000;
-/** The same while half-open transfers have taken more than half of their room. */
+/** The same while half-open transfers have more than half of their limit. */
 const UNPROVEN_IN_A_CROWD_MS = 10_000;
-/** A transfer's rate is not judged before. */
+/** A transfer's rate is not judged before this age. */
 const RATE_AFTER_MS = 10_000;
 
 export interface Pressure {
   /** True while requests wait for a session, a port or memory. */
   readonly someWait: boolean;
-  /** True while half-open transfers take more than half of their room. */
+  /** True while half-open transfers have more than half of their limit. */
   readonly isCrowded: boolean;
-  /** Slower transfers end while some wait, in bytes per second; 0: none does. */
+  /** Slower transfers end while others wait, bytes per second; 0: none does. */
   readonly minRate: number;
 }
 
@@ -40,7 +40,7 @@ export function* underPressure(
   }
 }
 
-/** Where memory is short, whoever has not answered the first reply for so long gives its back. */
+/** Where memory is short, a transfer still unproven after this time gives up its memory. */
 const TIME_TO_ANSWER_MS = 250;
 const KNOWN_TIME_TO_ANSWER_MS = 1000;
 

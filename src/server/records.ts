@@ -1,11 +1,11 @@
-/** What is told of a transfer, put together from what admission knows and what its cell says. Decides nothing. */
+/** Records of transfers, combined from admission's knowledge and the transfers' cells. Decides nothing. */
 import type { TransferReport } from '../engine/report.ts';
 import { type StateCells, TRANSFER_STATE, TRANSFER_STATES } from '../pool/state-cells.ts';
 import { contentBytes } from './feeder.ts';
 import type { Transfer } from './transfer.ts';
 import { STUCK_MS, type StartRecord, type TransferRecord, type TransferView } from './types.ts';
 
-/** Faults of transfers that the server ended for a cause that it knows, as records have them. */
+/** Texts for the fault of a transfer that the server ended for a known cause. */
 export const FAULTS = {
   beganAnew: 'The client began anew',
   givenUp: 'Nobody answered, and others needed its place',
@@ -13,12 +13,12 @@ export const FAULTS = {
   unreadable: 'The file could not be read to its end',
 } as const;
 
-/** Whether the client has acknowledged anything. One that was superseded may have ended without an ACK. */
+/** Tells whether the client has acknowledged anything. A superseded transfer may have ended without an ACK. */
 export function hasAcknowledged({ abandoned }: Transfer, { outcome }: TransferReport): boolean {
   return outcome === 'complete' || (outcome === 'completeUnconfirmed' && !abandoned);
 }
 
-/** Of one that has been given to a worker. */
+/** Returns the record of a transfer that a worker has taken. */
 export function startRecord({
   id,
   peer,
@@ -49,10 +49,10 @@ export function startRecord({
 }
 
 /**
- * Of one that has ended. Field by field: to spread an object that has crossed threads, or one among as many fields, costs
- * more than the rest of a small transfer in this thread.
+ * Returns the record of a transfer that has ended. Field by field: spreading an object that has crossed threads, or one
+ * among as many fields, costs more than the rest of a small transfer in this thread.
  *
- * @param superseded whether its client has begun anew.
+ * @param superseded whether the client has started over or the transfer was given up.
  */
 export function transferRecord(transfer: Transfer, report: TransferReport, superseded: boolean): TransferRecord {
   const start = startRecord(transfer);
@@ -93,7 +93,7 @@ function supplyFault({ content }: Transfer, { outcome }: TransferReport): string
   return failure === undefined ? undefined : FAULTS[failure];
 }
 
-/** Of any. @param now by the clock that the transfer's times are of. */
+/** Snapshot of a transfer in any state. @param now same clock as the transfer's timestamps, ms. */
 export function transferView(
   { id, peer, port, filename, content, settled, slot, firstRequestAt }: Transfer,
   cells: StateCells,
@@ -119,7 +119,7 @@ export function transferView(
   };
 }
 
-/** How many of those that run stand still, and how many addresses they are for. */
+/** Counts the stuck ones among running transfers, and the addresses they serve. */
 export function runningOf(
   active: Iterable<Transfer>,
   cells: StateCells,
@@ -134,7 +134,7 @@ export function runningOf(
   return { stuck, nodes: nodes.size };
 }
 
-/** The clocks of two threads agree to a millisecond. */
+/** Returns the time to the first reply, ms. The clocks of two threads agree to a millisecond. */
 function firstReplyMs({ firstRequestAt }: Transfer, { startedAt }: TransferReport): number | undefined {
   return startedAt === undefined ? undefined : Math.max(0, startedAt - firstRequestAt);
 }

@@ -1,4 +1,4 @@
-/** Tells clients that they get nothing, and our side why. Decides nothing. */
+/** Sends refusals to clients, and reports the reason to our side. Decides nothing. */
 import type { Denied } from '../content/types.ts';
 import type { ListeningPort } from '../engine/types.ts';
 import { MAX_CONTROL, encodeError } from '../protocol/encode.ts';
@@ -6,7 +6,7 @@ import type { ReadRequest } from './request-reader.ts';
 import type { Arrival, Mode } from './transfer.ts';
 import { REFUSAL_CODES, type Refusal, type ServerObserver } from './types.ts';
 
-/** What a refused client is told. */
+/** Texts of the ERROR packets. */
 const MESSAGES: Readonly<Record<Refusal, string>> = {
   not_found: 'File not found',
   access: 'Access violation',
@@ -21,7 +21,7 @@ export function refusalOf({ tooLarge, by }: Denied): Refusal {
   return tooLarge === true ? 'too_large' : (by ?? 'access');
 }
 
-/** The mode that it is served in, or why it is refused whatever it names. */
+/** Returns the mode to serve the request in, or the reason to refuse it regardless of its file. */
 export function servedMode({ operation, mode }: ReadRequest): Mode | { refusal: Refusal; reason: string } {
   if (operation === 'write') return { refusal: 'write', reason: 'write request' };
   return mode === 'octet' || mode === 'netascii' ? mode : { refusal: 'mode', reason: 'unknown mode' };
@@ -35,7 +35,7 @@ export class Refuser {
     this.#observer = observer;
   }
 
-  /** ERROR from the port that was asked, at once and once. @param filename as it came. @param reason for our side. */
+  /** Sends one ERROR from the port that was asked. @param filename as received. @param reason for our side only. */
   refuse(
     filename: string,
     asked: Pick<Arrival, 'peer'> & { port: ListeningPort },

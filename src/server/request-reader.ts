@@ -1,18 +1,20 @@
 /**
- * Requests from their bytes. In a storm thousands of nodes send the same bytes: what came lately is not decoded again, and
- * repeated and probing requests leave next to nothing behind. Knows no clients.
+ * Decodes requests. In a storm thousands of nodes send the same bytes: recent ones are not decoded again, so repeated
+ * and probing requests cost almost no memory. Knows no clients.
  */
 import type { Malformed } from '../protocol/packet.ts';
 import { decodeRequest, type Request } from '../protocol/request.ts';
 
-/** A request, and the same to the letter: tells a repeated one from a new one. Given to all who send the same bytes. */
+/**
+ * A request and a text of its contents that tells repeats from new requests. Shared by all that send the same bytes.
+ */
 export interface ReadRequest extends Request {
   readonly text: string;
 }
 
-/** Requests that are remembered, each in the place that its hash says. A power of two. */
+/** Requests remembered, each at the place given by its hash. A power of two. */
 const PLACES = 256;
-/** Longer ones are rare, and not remembered. */
+/** Longer requests are rare, and not remembered. */
 const MAX_BYTES = 256;
 
 interface Remembered {
@@ -46,7 +48,7 @@ function decode(bytes: Uint8Array, length: number): ReadRequest | Malformed {
   return { operation, filename, mode, options, text };
 }
 
-/** FNV-1a. Who makes requests collide on purpose has them decoded each time, as without this table. */
+/** FNV-1a. A client that forces collisions only has its requests decoded each time, as without this table. */
 function hashOf(bytes: Uint8Array, length: number): number {
   let hash = 0x811c9dc5;
   for (let at = 0; at < length; at++) hash = Math.imul(hash ^ bytes[at]!, 0x01000193);

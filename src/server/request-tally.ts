@@ -1,4 +1,4 @@
-/** What became of requests: counts by reason, and the observer told of each. Decides nothing. */
+/** Counts requests by what was done with them, and notifies the observer of each. Decides nothing. */
 import { formatAddress } from '../text/address-text.ts';
 import type { Arrival, Transfer } from './transfer.ts';
 import { IGNORED, type Ignored, type RequestRecord, type ServerObserver } from './types.ts';
@@ -11,13 +11,13 @@ export class RequestTally {
     this.#observer = observer;
   }
 
-  /** @param known whose request this repeats. */
+  /** @param known the transfer whose request this repeats. */
   ignore(reason: Ignored, arrival: Arrival, known?: Transfer): void {
     this.ignored[reason]++;
     this.tell(arrival, reason, known);
   }
 
-  /** For an address that has its share of the server, or whose network has. */
+  /** Ignores a request because its address or network has reached its limit. */
   ignoreFull(reason: 'addressFull' | 'prefixFull', arrival: Arrival): void {
     const what =
       reason === 'addressFull' ? 'an address has its share of transfers' : 'a network has its share of transfers';
@@ -32,12 +32,12 @@ export class RequestTally {
     this.#observer.onRequest({ client: peer, local, operation, filename, mode, options, done, transfer: transfer?.id });
   }
 
-  /** For one whose content can not be read or made now. The name is as it came, as in all that an observer is told. */
+  /** Warns that the content can't be read or made now. The name is unescaped, as in every call of an observer. */
   warnUnavailable({ peer, filename }: Transfer, reason: string): void {
     this.#observer.onWarning('content unavailable', { client: formatAddress(peer), file: filename, reason });
   }
 
-  /** For one that was admitted and gets no answer. @param detail for our side. */
+  /** Counts an admitted request that gets no answer. @param detail for our side only. */
   drop({ id, peer, port, filename }: Transfer, reason: Ignored, detail?: string): void {
     this.ignored[reason]++;
     const local = port.local.address;

@@ -14,8 +14,8 @@ export class Resolver {
   }
 
   /**
-   * Answers at once where no source needs to wait. Never throws or rejects: a source that does counts as busy, and the
-   * client asks again.
+   * Answers synchronously where no source needs to wait. Never throws or rejects: a source that does counts as busy,
+   * and the client asks again.
    */
   resolve(request: BootRequest): Resolved | Promise<Resolved> {
     const readings = readingsOf(request.filename);
@@ -23,9 +23,9 @@ export class Resolver {
   }
 
   /**
-   * Asks for the readings from that one on, as long as what is asked for is missing.
+   * Tries the readings from `first` on while the name is missing.
    *
-   * @param isLast whether there are no others then.
+   * @param isLast true if no further readings follow.
    */
   #tryFrom(
     first: number,
@@ -39,7 +39,7 @@ export class Resolver {
       if (answer instanceof Promise) return this.#tryAfter(answer, index + 1, readings, request, isLast);
       if (answer.kind !== 'missing') return answer;
     }
-    // By now a source knows where its folder lies.
+    // By now the sources know where their folders are.
     const more = isLast ? [] : readingsBehind(readings, this.#sources);
     return more.length === 0 ? MISSING : this.#tryFrom(0, more, request, true);
   }
@@ -73,7 +73,7 @@ export class Resolver {
   async #waitFor(pending: Promise<Answer>, index: number, asked: BootRequest): Promise<Resolved> {
     try {
       const answer = await pending;
-      // A source of JavaScript may forget to return one.
+      // A source written in JavaScript may forget to return an answer.
       if (!('kind' in answer)) throw new TypeError('the source gave no answer');
       if (answer.kind === 'notMine') return await this.#askFrom(index + 1, asked);
       if (answer.kind === 'renamed') return await this.#askFrom(index + 1, renamed(asked, answer));
@@ -88,7 +88,7 @@ function renamed(asked: BootRequest, { filename, patienceMs = asked.patienceMs }
   return patienceMs === undefined ? { ...asked, filename } : { ...asked, filename, patienceMs };
 }
 
-/** The patience of the source that renamed the request, unless the content has its own. */
+/** Applies the patience of the source that renamed the request, unless the content has its own. */
 function withPatience(answer: Resolved, { patienceMs }: BootRequest): Resolved {
   if (patienceMs === undefined || answer.kind !== 'content') return answer;
   return {

@@ -1,4 +1,4 @@
-/** The whole server: listener, admission, pool; its start and its orderly end. */
+/** The whole server: listener, admission, pool; its start and its graceful shutdown. */
 import { randomInt } from 'node:crypto';
 import type { Source } from '../content/types.ts';
 import { createEngine, resolveEngine } from '../engine/create.ts';
@@ -32,7 +32,7 @@ export const DEFAULT_LIMITS: ServerLimits = {
   sessionsPerPrefix6: 8192,
 };
 
-/** What startServer puts together, and a test on virtual time puts together otherwise. */
+/** The parts of a server: startServer builds them, tests on virtual time build others. */
 export interface ServerParts
   extends Pick<ServerOptions, 'listen' | 'limits' | 'observer' | 'mayAsk' | 'isShared' | 'maxBlksizeOf'> {
   readonly sources: readonly Source[];
@@ -44,7 +44,10 @@ export interface ServerParts
   readonly localAddresses?: () => LocalAddress[];
 }
 
-/** Starts a server on threads of its own. @throws Error when no address can be listened on, or a thread or source can't start. */
+/**
+ * Starts a server on threads of its own. @throws Error when no address can be listened on, or a thread or source can't
+ * start.
+ */
 export async function startServer(options: ServerOptions): Promise<Server> {
   const { listen, limits, observer, workers } = options;
   const choice = await resolveEngine(options.engine);
@@ -187,7 +190,7 @@ export class TftpServer implements Server {
     this.#ready = true;
   }
 
-  /** Ports for a storm that may come in the next moment; a wildcard's addresses share them. */
+  /** Opens ports for a storm that may begin at any moment; a wildcard's addresses share them. */
   #stockPorts(): void {
     const { transferPorts } = this.#engine;
     if (transferPorts === undefined) return;
@@ -239,7 +242,7 @@ export class TftpServer implements Server {
     return this.#admission.aborted;
   }
 
-  /** Ends what still runs after `drainMs`, unless an earlier end was already set. */
+  /** Ends what still runs after `drainMs`, unless an earlier end is already set. */
   #cutAfter(drainMs: number): void {
     const { clock } = this.#engine;
     const at = clock.now() + drainMs;
@@ -253,7 +256,7 @@ export class TftpServer implements Server {
 
   readonly #receive = (bytes: Uint8Array, length: number, peer: Address, port: ListeningPort): void => {
     const isTransferPacket = length >= 2 && bytes[0] === 0 && bytes[1]! >= OPCODE.DATA && bytes[1]! <= OPCODE.OACK;
-    // Never answered: an answer to an answer is how two servers keep each other busy for ever (CVE-2024-2169).
+    // Such a packet is never answered: answers to answers keep two servers busy for ever (CVE-2024-2169).
     const request = isTransferPacket ? 'notRequest' : this.#reader.read(bytes, length);
     if (typeof request === 'string') {
       this.#malformed[request]++;

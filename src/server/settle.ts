@@ -1,4 +1,7 @@
-/** What a transfer and its client agree on: options granted, the OACK, and the lane it waits in. Pure but for the transfer. */
+/**
+ * Settles a transfer with its client: options granted, the OACK, and the lane it waits in. Changes only the transfer
+ * and its supply.
+ */
 import type { Content } from '../content/types.ts';
 import { MAX_CONTROL, encodeOack } from '../protocol/encode.ts';
 import { negotiate } from '../protocol/negotiate.ts';
@@ -13,7 +16,7 @@ const QUICK_BYTES = 64 * 1024;
 const NO_OPTIONS: readonly AskedOption[] = [];
 const packet = new Uint8Array(MAX_CONTROL);
 
-/** @param maxBlksize the largest that its client may be granted, in bytes. */
+/** @param maxBlksize the largest blksize for the client, bytes. */
 export function settle(transfer: Transfer, content: Content, limits: ServerLimits, maxBlksize: number): void {
   const { options, mode } = transfer;
   const { maxWindowsize, acknowledgeTimeout } = limits;

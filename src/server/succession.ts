@@ -1,6 +1,6 @@
 /**
- * Transfers whose client has asked for something else from the same port. The request may be forged: the former transfer
- * goes on until the client has answered the new one. Knows pairs; the owner ends transfers.
+ * Transfers whose client has asked for something else from the same port. The new request may be forged: the former
+ * transfer goes on until the client has answered the new one. Knows pairs; the owner ends transfers.
  */
 import type { Clock } from '../engine/types.ts';
 
@@ -37,7 +37,7 @@ export class Succession<T> {
     return predecessor;
   }
 
-  /** Ends nothing any more. */
+  /** Forgets all pairs without ending any transfer. */
   close(): void {
     this.#predecessors.clear();
     this.#cancelLook?.();

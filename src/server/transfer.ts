@@ -1,4 +1,4 @@
-/** One request on its way to becoming a transfer, and what can be told from the request alone. */
+/** One request on its way to becoming a transfer, and what can be derived from the request alone. */
 import type { Content } from '../content/types.ts';
 import type { Address, ListeningPort, TransferPort } from '../engine/types.ts';
 import type { Settled } from '../protocol/negotiate.ts';
@@ -7,7 +7,7 @@ import type { ClientAddress } from './clients/client-addresses.ts';
 import type { CrowdMember } from './clients/crowd.ts';
 import type { ReadRequest } from './request-reader.ts';
 
-/** A request and where it came in. */
+/** A request, its sender and the port it arrived at. */
 export interface Arrival {
   readonly request: ReadRequest;
   readonly peer: Address;
@@ -17,51 +17,53 @@ export interface Arrival {
 export type Mode = 'octet' | 'netascii';
 
 /**
- * A request on its way to becoming a transfer, and the transfer. There are thousands, and most of their time they run:
- * what only the way there needs is let go of.
+ * A request on its way to becoming a transfer, and the transfer. There are thousands, and they spend most of their time
+ * running, so they drop what only their start needs.
  */
 export class Transfer implements CrowdMember<Transfer> {
-  /** Counts the server's transfers. */
+  /** Sequence number of the transfer in this server. */
   readonly id: number;
   readonly key: string;
   readonly slot: number;
   readonly requestText: string;
-  /** As it came. */
+  /** The name as received. */
   readonly filename: string;
-  /** What was asked, until it has been negotiated. */
+  /** The options asked for, until they have been negotiated. */
   options: readonly AskedOption[];
   readonly mode: Mode;
   readonly peer: Address;
   readonly port: ListeningPort;
-  /** The address that was asked. */
+  /** The local address that was asked. */
   readonly local: string;
   readonly firstRequestAt: number;
   lastRequestAt: number;
   quick = false;
-  /** While it counts against its address and network. */
+  /** The entry of its address, while the transfer counts against its address and network. */
   client: ClientAddress<Transfer> | undefined;
-  /** Where it stands among those that nobody has answered; see half-open.ts. */
+  /** Its index in each list of half-open transfers; see half-open.ts. */
   inAll = -1;
   inAddress = -1;
   inNetwork = -1;
-  /** Superseded or no longer wanted: to be dropped at the next step. */
+  /** True if superseded or no longer wanted: it is dropped at the next step. */
   abandoned = false;
-  /** It ends because nobody has answered it and others need its place, unless its answer turns out to be there. */
+  /**
+   * True if it is given up because it is unanswered and others need its session; its answer may still arrive unread.
+   */
   givenUp = false;
-  /** What it held has been given back. */
+  /** True once its resources have been freed. */
   released = false;
-  /** It had to wait for memory. */
+  /** True if it had to wait for memory. */
   hasWaited = false;
   content: Content | undefined;
   settled: Settled | undefined;
   /** The OACK, if there is one, from the negotiation until a worker has it. */
   opening: Uint8Array | undefined;
-  /** When it was ready to run. */
+  /** When it was ready to run, ms. */
   queuedAt = 0;
   startedAt = 0;
-  /** The port that it has while it runs, where the engine gives ports. */
+  /** The port that it uses while it runs, where the engine provides ports. */
   dataPort: TransferPort | undefined;
-  /** The same request once more, and when it came: a new one, if this transfer turns out to have just ended. */
+  /** A repeat of its request, and its arrival time: a new request, if this transfer turns out to have just ended. */
   again: Arrival | undefined;
   againAt = 0;
 
@@ -81,8 +83,8 @@ export class Transfer implements CrowdMember<Transfer> {
   }
 
   /**
-   * A client that has its file may ask for the same again before its worker has read the last ACK. The request is kept
-   * for the moment that the worker needs.
+   * Keeps a repeat of the request for a moment: a client that has its file may ask for it again before the worker has
+   * read the last ACK.
    */
   hold(arrival: Arrival, now: number): void {
     this.again = arrival;
@@ -91,7 +93,7 @@ export class Transfer implements CrowdMember<Transfer> {
 }
 
 /**
- * Whether the client may only want to know the size. Intel's ROM probes with `tsize` alone, EDK2 with `tsize` and
+ * Tells whether the client may only want to know the size. Intel's ROM probes with `tsize` alone, EDK2 with `tsize` and
  * `windowsize`; loaders that read at once ask `tsize` with `blksize`.
  */
 export function mayBeProbe(options: readonly AskedOption[]): boolean {

@@ -1,4 +1,4 @@
-/** What should happen next in a transfer: sender and receiver, without IO and without a clock. */
+/** Sender and receiver: they decide what happens next in a transfer, without IO and without a clock. */
 export * from './pace.ts';
 export * from './receiver.ts';
 export * from './retransmission.ts';

@@ -1,68 +1,71 @@
 /**
- * How a client behaves where the RFCs leave it free, or where firmware does not keep to them: when it asks again,
- * when it gives up, what it does about a block that it did not expect. Data for simulated nodes; a client of our own
- * has none of it and adapts.
+ * How a client behaves where the RFCs leave it free or firmware deviates from them: when it asks again, when it gives
+ * up, and how it reacts to an unexpected block. Data for simulated nodes; Reveille's own client uses none of it and
+ * adapts.
  */
 
 import type { ErrorCode } from '../protocol/opcode.ts';
 
-/** When something is sent again while nothing comes. */
+/** The resend schedule while nothing arrives. */
 export interface Schedule {
-  /** The wait after the first send, in milliseconds. */
+  /** The wait after the first send, ms. */
   readonly firstMs: number;
-  /** Each later wait is the one before times `factor` plus `addMs`, and at most `ceilingMs`. */
+  /** Each later wait is the previous one times `factor` plus `addMs`, at most `ceilingMs`. */
   readonly factor: number;
   readonly addMs: number;
   readonly ceilingMs: number;
-  /** Sends in all before it gives up: the last one is waited for as well. */
+  /** Sends in all before the client gives up; it also waits after the last one. */
   readonly sends: number;
 }
 
-/** The wait after send number `send` (1 for the first), in milliseconds. */
+/** Returns the wait after send number `send` (1 for the first), ms. */
 export function waitAfter({ firstMs, factor, addMs, ceilingMs }: Schedule, send: number): number {
   let wait = firstMs;
   for (let count = 1; count < send && wait < ceilingMs; count++) wait = wait * factor + addMs;
   return Math.min(ceilingMs, Math.round(wait));
 }
 
-/** How long a client waits in all, in milliseconds. */
+/** Returns how long a client waits in all, ms. */
 export function patienceOf(schedule: Schedule): number {
   let sum = 0;
   for (let send = 1; send <= schedule.sends; send++) sum += waitAfter(schedule, send);
   return sum;
 }
 
-/** What is done about a block that is not the one expected. */
+/** Reaction to a block other than the expected one. */
 export type UnexpectedBlock =
-  /** The last ACK again, once for each gap. */
+  /** Repeats the last ACK, once for each gap. */
   | 'once'
-  /** The last ACK again for every such packet (EDK2). */
+  /** Repeats the last ACK for every such packet (EDK2). */
   | 'always'
-  /** The last ACK again for every old block, nothing for a gap (GRUB). */
+  /** Repeats the last ACK for every old block, ignores a gap (GRUB). */
   | 'old'
-  /** Nothing. */
+  /** Ignores the block. */
   | 'ignore'
-  /** An old block confuses it for good: it says nothing more (Raspberry Pi). */
+  /** Hangs for good on an old block: sends nothing more (Raspberry Pi). */
   | 'hang';
 
 export interface Manners {
-  /** While the request has no answer. */
+  /** Resends of the request until the first reply. */
   readonly request: Schedule;
-  /** While the next block does not come. */
+  /** Waits while the next block does not arrive. */
   readonly data: Schedule;
-  /** Whether a wait for data ends in the last ACK again; otherwise in silence until the server resends. */
+  /**
+   * True if a wait for data ends with a repeat of the last ACK; if not, the client stays silent until the server
+   * resends.
+   */
   readonly repeatsAck: boolean;
   readonly unexpected: UnexpectedBlock;
-  /** Whether DATA instead of an OACK is an error to it. */
+  /** True if the client treats DATA instead of an OACK as an error. */
   readonly needsOack: boolean;
-  /** The longest that one file may take, in milliseconds. Default: no limit. */
+  /** The longest time one file may take, ms. Default: no limit. */
   readonly fileMs?: number;
 }
 
-/** To end a transfer on purpose with an ERROR: after the OACK (0 blocks), or after so many blocks. */
+/** Ends a transfer on purpose with an ERROR: after the OACK (0 blocks), or after a number of blocks. */
 export interface Stop {
   readonly afterBlocks: number;
   readonly code: ErrorCode;
-  /** Undefined: it goes without a word, as a node does whose power is cut. */
+  /** Undefined: the client leaves without an ERROR, as a node does whose power is cut. */
   readonly message?: string | undefined;
 }

@@ -1,7 +1,7 @@
 /**
- * The receiving end of a transfer: asks, checks the OACK, keeps blocks that come in order, acknowledges at the end of
- * each window (RFC 7440 §4). A block that is not the one expected is answered with the last ACK, but once per gap and
- * not per block: a sender that acts on repeated ACKs would multiply its windows.
+ * The receiving end of a transfer: sends the request, checks the OACK, keeps blocks that arrive in order, acknowledges
+ * at the end of each window (RFC 7440 §4). It answers an unexpected block with the last ACK, once per gap and not per
+ * block: a sender that acts on repeated ACKs would multiply its windows.
  */
 import { fromWire, type Rollover } from '../protocol/block.ts';
 import { acceptOack, type Settled, UNNEGOTIATED, type Wish } from '../protocol/negotiate.ts';
@@ -12,48 +12,48 @@ import type { Manners, Stop } from './manners.ts';
 import { createTally, type Outcome, type Session, type Steps } from './session.ts';
 import { AdaptiveWaiting, ScheduledWaiting, type Waiting } from './waiting.ts';
 
-/** An ACK is not repeated sooner than this: a server's timer is never shorter than the floor of ours. */
+/** An ACK is not repeated sooner than this: no server's timer is shorter than the floor of ours. */
 const REPEAT_ACK_MS = 20;
 /**
- * A copy that comes so soon after the ACK that was sent twice is not a timer's. Counted from the ACK, not from the
- * first copy: where we are late ourselves, a resend waits in our buffer beside the original.
+ * A copy that arrives this soon after the doubled ACK was not sent by a timer. Counted from the ACK, not from the first
+ * copy: where we are late ourselves, a resend waits in our buffer beside the original.
  */
 const SOONER_THAN_TIMERS_MS = 40;
 const NEVER = Number.MAX_SAFE_INTEGER;
 
 export interface ReceiverPlan {
-  /** The options in the request. Without any, an OACK is a violation. */
+  /** The options in the request. Without options, an OACK is a violation. */
   readonly wish: Wish;
   readonly seed: number;
-  /** How long to wait for anything new, in milliseconds. */
+  /** How long to wait for progress, ms. */
   readonly patienceMs: number;
-  /** How long to stay after the last ACK, to repeat it should it be lost (RFC 1350 §6), in milliseconds. */
+  /** How long to stay after the last ACK, to repeat it if it is lost (RFC 1350 §6), ms. */
   readonly lingerMs: number;
-  /** For simulated firmware: how it waits and what it does about unexpected blocks. Then patienceMs does not count. */
+  /** Simulated firmware: how it waits and how it reacts to unexpected blocks. patienceMs then has no effect. */
   readonly manners?: Manners | undefined;
-  /** Ends the transfer on purpose: with outcome `probe`, if the file is not over before. */
+  /** Ends the transfer on purpose, with outcome `probe`, unless the file ends first. */
   readonly stop?: Stop | undefined;
   /**
-   * Sends one ACK twice, the first from this block on, to see whether the server acts on the second (RFC 1123
-   * §4.2.3.1). Not where a block came out of turn before. Undefined: none.
+   * Sends one ACK twice, the first due from this block on, to see whether the server acts on the second (RFC 1123
+   * §4.2.3.1). Skipped once a block has arrived out of order. Undefined: no ACK is doubled.
    */
   readonly doubledAck?: number | undefined;
-  /** Waits so long before each ACK, in milliseconds: a client that crawls. Default 0. */
+  /** Delay before each ACK, ms: a client that crawls. Default 0. */
   readonly ackDelayMs?: number | undefined;
 }
 
-/** What a receiver can see a server do against the rules without the transfer having to end. */
+/** Rules a receiver can see a server break without the transfer having to end. */
 export type Breach =
-  /** A block was sent beyond the window agreed (RFC 7440 §4), or without waiting for the ACK (RFC 1350 §4). */
+  /** A block was sent beyond the agreed window (RFC 7440 §4), or without waiting for the ACK (RFC 1350 §4). */
   | 'window-exceeded'
-  /** A second ACK for a block drew a second copy of what follows it (RFC 1123 §4.2.3.1). */
+  /** A second ACK for a block drew a second copy of the blocks after it (RFC 1123 §4.2.3.1). */
   | 'acts-on-duplicate-ack'
-  /** The file was not as long as the tsize announced (RFC 2349). */
+  /** The length of the file differs from the tsize announced (RFC 2349). */
   | 'tsize-wrong';
 
 export class Receiver implements Session {
   readonly tally = createTally();
-  /** What the server did wrong, without an end to it. */
+  /** Rules the server broke without ending the transfer. */
   readonly breaches = new Set<Breach>();
   readonly #plan: ReceiverPlan;
   readonly #waiting: Waiting;
@@ -72,14 +72,14 @@ export class Receiver implements Session {
   #answered = false;
   #unheard = 0;
   #copies = 0;
-  /** An old block has confused it. */
+  /** True if an old block has hung the simulated client. */
   #hung = false;
-  /** The block whose ACK was sent twice on purpose, 0 for none, and when. */
+  /** The block whose ACK was sent twice on purpose, 0 for none, and the time of it. */
   #doubled = 0;
   #doubledAt = 0;
 
   #lingerUntil = NEVER;
-  /** When the ACK that was put off is sent. */
+  /** When the delayed ACK is sent. */
   #ackDueAt = NEVER;
 
   constructor(plan: ReceiverPlan) {
@@ -88,17 +88,17 @@ export class Receiver implements Session {
     this.#waiting = manners === undefined ? new AdaptiveWaiting(seed, patienceMs) : new ScheduledWaiting(manners);
   }
 
-  /** Whether anything has come from the server. */
+  /** True if anything has arrived from the server. */
   get answered(): boolean {
     return this.#answered;
   }
 
-  /** Sends of the request that were waited for in vain. */
+  /** Sends of the request that got no reply in time. */
   get unheard(): number {
     return this.#unheard;
   }
 
-  /** OACKs and blocks that came again. */
+  /** OACKs and blocks that arrived again. */
   get copies(): number {
     return this.#copies;
   }
@@ -107,12 +107,12 @@ export class Receiver implements Session {
     return this.#outcome;
   }
 
-  /** What holds for the transfer, once the server has answered. */
+  /** The agreed values, once the server has replied. */
   get settled(): Settled | undefined {
     return this.#settled;
   }
 
-  /** 1 when the server has answered. */
+  /** 1 once the server has replied, else 0. */
   get phase(): number {
     return this.#answered ? 1 : 0;
   }
@@ -126,7 +126,7 @@ export class Receiver implements Session {
     return this.#tsize;
   }
 
-  /** Which rule the server broke, when that ended the transfer. */
+  /** The rule the server broke, when that ended the transfer. */
   get violation(): string | undefined {
     return this.#violation;
   }
@@ -198,7 +198,7 @@ export class Receiver implements Session {
 
   #onOack(packet: Packet, now: number, out: Steps): void {
     if (this.#settled !== undefined) {
-      // Our ACK 0 was lost. Once a block has come the OACK is an old copy.
+      // A repeated OACK means that our ACK 0 was lost. Once a block has arrived the OACK is an old copy.
       this.tally.stale++;
       this.#copies++;
       if (this.#kept === 0 && this.#acked === 0) this.#repeatAck(false, now, out);
@@ -217,7 +217,7 @@ export class Receiver implements Session {
   }
 
   #onData(packet: Packet, now: number, out: Steps): void {
-    // DATA without an OACK: the server passed over our options, which it may (RFC 2347).
+    // DATA without an OACK: the server ignored our options, which it may (RFC 2347).
     if (this.#settled === undefined && this.#plan.manners?.needsOack === true) {
       this.#violation = 'the options were passed over, and this client needs an OACK';
       this.#outcome = 'refused';
@@ -247,13 +247,13 @@ export class Receiver implements Session {
     } else if (!this.#stops(block, out) && block - Math.max(0, this.#acked) >= settled.windowsize) {
       this.#acknowledgeLater(now, out);
       const { doubledAck } = this.#plan;
-      // An ACK that is put off is not sent yet.
+      // A delayed ACK has not been sent yet.
       const due = doubledAck !== undefined && block >= doubledAck && this.#doubled === 0 && this.#acked === block;
       if (due && this.tally.stale === 0) this.#doubleAck(now, out);
     }
   }
 
-  /** Whether the transfer ends here on purpose. */
+  /** Ends the transfer if this is the block to stop at. @returns whether it has ended. */
   #stops(blocks: number, out: Steps): boolean {
     const { stop } = this.#plan;
     if (stop === undefined || blocks < stop.afterBlocks) return false;
@@ -270,7 +270,7 @@ export class Receiver implements Session {
       this.#copies++;
       const follows = this.#doubled > 0 && block > this.#doubled && block <= this.#doubled + windowsize;
       const soon = now - this.#doubledAt < SOONER_THAN_TIMERS_MS;
-      // An odd block before it has drawn an ACK in mid-window, which starts the window again as it should (RFC 7440 §4).
+      // Any earlier unexpected block drew an ACK in mid-window, which rightly restarts the window (RFC 7440 §4).
       if (follows && soon && this.tally.stale === 1) this.breaches.add('acts-on-duplicate-ack');
     }
     if (this.#settled === undefined || this.#hung) return;
@@ -300,7 +300,7 @@ export class Receiver implements Session {
     if (this.#plan.lingerMs === 0) this.#outcome = 'complete';
   }
 
-  /** Something new came: the round trip is known, the timers start afresh. */
+  /** Call on progress: samples the round trip and restarts the timers. */
   #progress(now: number): void {
     this.#waiting.progress(now, this.#sentOnce ? now - this.#waitingSince : undefined);
     this.#sentOnce = false;
@@ -333,8 +333,9 @@ export class Receiver implements Session {
   }
 
   /**
-   * Says what has arrived: at once for a new gap, else no more often than REPEAT_ACK_MS. A second copy of an old block
-   * is no gap: an ACK in mid-window for it would have the sender start the window again, and so draw the next copies.
+   * Acknowledges what has arrived: at once for a new gap, otherwise no more often than REPEAT_ACK_MS. A second copy of
+   * an old block is not a gap: an ACK for it in mid-window would make the sender restart the window and send the next
+   * copies.
    */
   #repeatAck(gap: boolean, now: number, out: Steps): void {
     const newGap = gap && this.#acked !== this.#kept;

@@ -1,23 +1,23 @@
-/** What a sender is told before it starts: data that crosses threads. */
+/** A sender's parameters: plain data that crosses threads. */
 import type { Rollover } from '../protocol/block.ts';
 
 export interface SenderPlan {
-  /** Bytes to send, 0 or more; at most so many where Sender.onArrival is still to tell. */
+  /** Bytes to send, 0 or more; an upper bound where Sender.onArrival is yet to report the size. */
   readonly size: number;
   readonly blksize: number;
   readonly windowsize: number;
   readonly rollover: Rollover;
-  /** The agreed retransmission interval, or 0 to adapt. */
+  /** The agreed retransmission interval, ms; 0: adaptive. */
   readonly timeoutMs: number;
-  /** Whether the transfer opens with an OACK, or at once with DATA 1. */
+  /** True if the transfer opens with an OACK; otherwise it opens with DATA 1. */
   readonly oack: boolean;
-  /** For the jitter of retransmissions. */
+  /** Seeds the jitter of retransmissions. */
   readonly seed: number;
-  /** How long to wait for an ACK that advances, or for content to arrive. */
+  /** How long to wait for an ACK that advances, or for content to arrive, ms. */
   readonly patienceMs: number;
   /**
-   * Blocks that have arrived where the content is still being read: at least 1 where there is no OACK. Sender.onArrival
-   * tells of more. undefined: all of it is there.
+   * Blocks that have arrived of content that is still being read: at least 1 where there is no OACK. Sender.onArrival
+   * reports more. Undefined: all of the content is there.
    */
   readonly arrived?: number | undefined;
 }

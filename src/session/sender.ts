@@ -1,11 +1,11 @@
 /**
- * The sending end of a transfer: RFC 1350's lockstep and RFC 7440's windows, which are the same machine (a window
- * of 1 behaves to the byte as if it had never been negotiated).
+ * The sending end of a transfer: RFC 1350's lockstep and RFC 7440's windows, which are the same machine (a window of 1
+ * behaves to the byte as if it had never been negotiated).
  *
- * Three rules carry it. Only an ACK that advances acts; every other is counted, sends nothing and moves no timer
- * (RFC 1123 §4.2.3.1, and EDK2, which acknowledges every unexpected block). A timeout sends the first
- * unacknowledged block alone: what else is missing, the receiver's next ACK will tell. Before the first valid ACK
- * the peer's address is unproven, and each request received earns at most three sends.
+ * Three rules carry it. Only an ACK that advances acts; any other ACK is counted, sends nothing and moves no timer (RFC
+ * 1123 §4.2.3.1, and EDK2, which acknowledges every unexpected block). A timeout resends the first unacknowledged block
+ * alone: the receiver's next ACK shows what else is missing. Until the first valid ACK the peer's address is unproven,
+ * and each request received earns at most three sends.
  */
 import { blockCount, fromWire, type Rollover } from '../protocol/block.ts';
 import { ERROR_CODE, OPCODE } from '../protocol/opcode.ts';
@@ -16,26 +16,26 @@ import type { SenderPlan } from './sender-plan.ts';
 import { createTally, type Outcome, type Session, type Steps } from './session.ts';
 
 /**
- * Sends of the first reply that one received request earns while nobody has answered. DATA 1 is many times as long as
- * its request: sent once, it makes us no amplifier, and a client that has lost it asks again. An OACK is no longer than
- * the request that it answers, and some clients ask again only after seconds.
+ * Sends of the first reply that each received request earns while the address is unproven. DATA 1 is many times as long
+ * as its request: sent once, it does not make us an amplifier, and a client that lost it asks again. An OACK is no
+ * longer than the request that it answers, and some clients ask again only after seconds.
  */
 export const SENDS_PER_REQUEST = 3;
 export const DATA_SENDS_PER_REQUEST = 1;
-/** An unproven transfer ends so long after its last request: some firmware takes 12 s and more for its first ACK. */
+/** An unproven transfer ends this long after its last request: some firmware takes 12 s and more for its first ACK. */
 export const UNPROVEN_MS = 60_000;
-/** With everything sent, the client's silence counts as the end after so many sends and so long. */
+/** Once everything is sent, the client's silence ends the transfer after this many sends and this long. */
 export const TAIL_SENDS = 5;
 export const TAIL_MS = 10_000;
 /**
  * Times inside are milliseconds since the session's start: they stay small integers however long the machine has been
- * up, which V8 keeps in the session itself. A larger NEVER would have each of them in a box elsewhere, and with
- * thousands of sessions every box is a cache miss for every ACK.
+ * up, so V8 keeps them in the session itself. A larger NEVER would make V8 box each of them, and with thousands of
+ * sessions every box is a cache miss for every ACK.
  */
 const NEVER = 0x7fffffff;
-/** The times inside reach no further: 24 days. Before that, no transfer that makes progress is ended for its age. */
+/** The largest time inside: 24 days. A transfer that makes progress is not ended for its age before that. */
 const MAX_AGE_MS = NEVER - 1;
-/** An ACK that can't be for anything: until the OACK is acknowledged, every number but 0. */
+/** An ACK that can't acknowledge anything: every number but 0 until the OACK is acknowledged. */
 const IMPOSSIBLE = -2;
 
 export class Sender implements Session {
@@ -43,16 +43,16 @@ export class Sender implements Session {
   readonly #plan: SenderPlan;
   #size: number;
   #lastBlock: number;
-  /** Blocks up to this one may be sent: later ones are still being read. */
+  /** The last block that may be sent: later ones are still being read. */
   #arrived: number;
-  /** Whether the next window can't leave before more has arrived. */
+  /** True if the next window waits for more content to arrive. */
   #isWaiting = false;
   readonly #retransmission: Retransmission;
   readonly #pace: Pace;
-  /** The start, by the clock that `now` is of. */
+  /** The start of the session, on the clock of `now`. */
   #origin = 0;
 
-  /** The highest block acknowledged; -1 while the OACK is not (ACK 0 acknowledges it, RFC 2347). */
+  /** The highest block acknowledged; -1 until the OACK is acknowledged (by ACK 0, RFC 2347). */
   #base: number;
   /** The next block to send, and the highest ever sent. */
   #next = 1;
@@ -60,14 +60,14 @@ export class Sender implements Session {
   #proven = false;
   #outcome: Outcome | undefined;
 
-  /** Sends of the first reply still allowed while the address is unproven. */
+  /** Sends of the first reply left while the address is unproven. */
   #allowance: number;
   #unprovenUntil = NEVER;
   #lastSendAt = 0;
   /** The block whose round trip is being measured, 0 for none. */
   #timedBlock = 0;
   #timedAt = 0;
-  /** Whether anything was sent again since the last advancing ACK. */
+  /** True if anything was sent again since the last advancing ACK. */
   #resent = false;
   /** A round trip measured across a timeout, 0 for none: it counts if the resend turns out to have been needless. */
   #doubtfulMs = 0;
@@ -76,10 +76,10 @@ export class Sender implements Session {
 
   #retransmitAt = NEVER;
   #burstAt = NEVER;
-  /** When an ICMP error counts, unless the peer is heard before. */
+  /** When an ICMP error takes effect, unless the peer is heard from before. */
   #doubtedUntil = NEVER;
   #progressAt = 0;
-  /** Since when the last block has been out without an ACK that advances, and how often the timer sent then. */
+  /** When the last block was first sent since the last ACK that advanced, and its sends since then. */
   #tailSince = NEVER;
   #tailSends = 0;
 
@@ -98,13 +98,15 @@ export class Sender implements Session {
     return this.#outcome;
   }
 
-  /** 0 until the peer's address is proven, 2 when the last block has been sent, 3 while a block is awaited, 1 else. */
+  /**
+   * 0 until the peer's address is proven, 2 once the last block has been sent, 3 while content is awaited, otherwise 1.
+   */
   get phase(): number {
     if (this.#isWaiting) return 3;
     return this.#proven ? (this.lastBlockSent ? 2 : 1) : 0;
   }
 
-  /** Whether it can't go on before more of its content has arrived. */
+  /** True if the transfer can't go on before more of its content has arrived. */
   get waiting(): boolean {
     return this.#isWaiting;
   }
@@ -118,7 +120,7 @@ export class Sender implements Session {
     return this.#plan.oack ? SENDS_PER_REQUEST : DATA_SENDS_PER_REQUEST;
   }
 
-  /** Whether a valid ACK has come: somebody at the peer's address wants this transfer. */
+  /** True if a valid ACK has arrived: a client at the peer's address wants this transfer. */
   get proven(): boolean {
     return this.#proven;
   }
@@ -146,7 +148,7 @@ export class Sender implements Session {
   }
 
   /**
-   * The same request came again: its client has not seen our reply. Earns more sends, the first of them now
+   * Call when the client repeats its request because it has not seen our reply. Earns more sends, the first of them now
    * unless the last was less than a timeout ago. Has no effect once the address is proven.
    */
   onRequestRepeated(at: number, out: Steps): void {
@@ -167,10 +169,10 @@ export class Sender implements Session {
   }
 
   /**
-   * More of the content has arrived: blocks up to number `block` may be sent. A transfer that has waited for it goes on
-   * at once; its peer's silence counts from now.
+   * Call when more of the content has arrived: blocks up to number `block` may be sent. A waiting transfer goes on at
+   * once, and the peer's silence counts from now.
    *
-   * @param size bytes in all, when that has become known; at most what the plan said.
+   * @param size bytes in all, once known; at most the plan's size.
    */
   onArrival(block: number, size: number | undefined, at: number, out: Steps): void {
     if (this.#outcome !== undefined || block <= this.#arrived) return;
@@ -187,7 +189,7 @@ export class Sender implements Session {
   onDeadline(at: number, out: Steps): void {
     if (this.#outcome !== undefined) return;
     const now = at - this.#origin;
-    // First, because every other time of this session is below it.
+    // The age comes first, because every other time of this session is below it.
     if (now >= MAX_AGE_MS) this.#end('timeout', 'Timed out', out);
     else if (now >= this.#doubtedUntil) this.#onGone();
     else if (!this.#proven) this.#onUnprovenDeadline(now, out);
@@ -197,7 +199,7 @@ export class Sender implements Session {
     else if (now >= this.#retransmitAt) this.#onTimeout(now, out);
   }
 
-  /** ICMP can be forged: it counts when the peer stays silent for two round trips after it. */
+  /** ICMP can be forged: it takes effect if the peer stays silent for two round trips after it. */
   onUnreachable(at: number): void {
     if (this.#outcome !== undefined || this.#doubtedUntil !== NEVER) return;
     const { smoothedMs } = this.#retransmission;
@@ -206,7 +208,7 @@ export class Sender implements Session {
   }
 
   #onGone(): void {
-    // Loaders close their port with the last block; only before that is nobody there to be missed.
+    // Loaders close their port with the last block, so the client counts as missing only before that.
     this.#outcome = this.#proven && this.lastBlockSent ? 'completeUnconfirmed' : 'unreachable';
   }
 
@@ -215,8 +217,8 @@ export class Sender implements Session {
   }
 
   /**
-   * Ends it without a word: its client has begun anew on the same port, and would take our ERROR for the answer to
-   * its new request.
+   * Ends the transfer without an ERROR: its client has started over on the same port, and would take our ERROR for the
+   * answer to its new request.
    */
   supersede(): void {
     this.#outcome ??= this.lastBlockSent ? 'completeUnconfirmed' : 'aborted';
@@ -224,7 +226,7 @@ export class Sender implements Session {
 
   #end(outcome: Outcome, message: string, out: Steps): void {
     this.#outcome = outcome;
-    // An address that never answered gets nothing more from us.
+    // An unproven address gets nothing more from us.
     if (this.#proven) out.error(ERROR_CODE.NOT_DEFINED, message);
   }
 
@@ -236,7 +238,7 @@ export class Sender implements Session {
   }
 
   #onAck(wire: number, now: number, out: Steps): void {
-    // Until the OACK is acknowledged the only ACK there can be is number 0.
+    // Until the OACK is acknowledged only ACK 0 is valid.
     const block = this.#base < 0 ? (wire === 0 ? 0 : IMPOSSIBLE) : fromWire(wire, this.#base, this.#plan.rollover);
     if (block <= this.#base || block > this.#highest) {
       this.tally.stale++;
@@ -263,7 +265,7 @@ export class Sender implements Session {
     this.#sendBurst(now, out);
   }
 
-  /** Nobody who has seen our reply acknowledges a block that was never sent: the address is not proven, and somebody guesses. */
+  /** A client that saw our reply never acknowledges a block that was not sent: this ACK is a guess by someone else. */
   #onImpossibleAck(): void {
     this.tally.impossible++;
     this.#outcome = 'aborted';
@@ -277,10 +279,10 @@ export class Sender implements Session {
   }
 
   /**
-   * The last ACK came again: after a timeout it means that both copies arrived, so the timer was too short and the
-   * first ACK was for the first copy. Without this a peer that has become slow would never be measured again
-   * (Karn's rule), and get every block twice. Sends nothing and moves no timer but one: a client that still asks
-   * is not silent, and only silence stands for the ACK of the last block.
+   * Handles a repeat of the last ACK. After a timeout it means that both copies arrived, so the timer was too short and
+   * the first ACK was for the first copy. Without this a peer that has become slow would never be measured again
+   * (Karn's rule), and would get every block twice. Sends nothing and moves only the tail timer: a client that still
+   * sends ACKs is not silent, and only silence stands for the ACK of the last block.
    */
   #onRepeatedAck(now: number): void {
     if (this.#tailSince !== NEVER) this.#tailSince = now;
@@ -293,26 +295,29 @@ export class Sender implements Session {
     this.tally.roundTripMs = roundTripMs;
   }
 
-  /** Where to go on after an ACK for `block`: behind it, which restarts the window when the ACK came early. */
+  /**
+   * Sets the next block to send after an ACK for `block`: the one behind it, which restarts the window if the ACK was
+   * early.
+   */
   #placeNext(block: number): void {
-    // An ACK for just what was out at the last restart: a duplicate or a straggler drew the early ACK, nothing was
-    // lost. The blocks after it are on their way; sending them again would draw the next early ACK, and so on for
-    // every window to the end of the file.
+    // The ACK is for exactly what had been sent at the last restart: a duplicate or a straggler drew the early ACK,
+    // nothing was lost. The blocks after it are on their way; sending them again would draw the next early ACK, and so
+    // on for every window to the end of the file.
     const needless = block === this.#restartedAt;
     this.#next = needless ? this.#highest + 1 : block + 1;
     this.#restartedAt = !needless && block < this.#highest ? this.#highest : -1;
     this.#resent = needless;
   }
 
-  /** Counts what an ACK for `block` confirms. */
+  /** Counts the blocks and bytes that an ACK for `block` confirms. */
   #count(block: number): void {
     this.tally.blocks = block;
     this.tally.bytes = Math.min(this.#size, block * this.#plan.blksize);
   }
 
   /**
-   * Sends the next burst of the window, and sets the timers for what follows. A window leaves when all of it has arrived:
-   * after a part of one, a peer's patience would end in an ACK that crosses with the rest, which would be sent again.
+   * Sends the next burst of the window and sets the timers. A window is sent once all of it has arrived: after a part
+   * of one, the peer's timeout would send an ACK that crosses with the rest, which would be sent again.
    */
   #sendBurst(now: number, out: Steps): void {
     const wholeEnd = Math.min(this.#base + this.#plan.windowsize, this.#lastBlock);
@@ -323,7 +328,7 @@ export class Sender implements Session {
       this.#burstAt = now + BURST_GAP_MS;
     } else {
       this.#burstAt = NEVER;
-      // The peer owes no ACK until its next window has been sent: nothing is sent again because the content is late.
+      // The peer owes no ACK until its next window has been sent, so late content causes no resends.
       this.#isWaiting = windowEnd < wholeEnd;
       if (!this.#resent && !this.#isWaiting) {
         this.#timedBlock = windowEnd;
@@ -350,7 +355,7 @@ export class Sender implements Session {
     out.data(block, offset, Math.min(blksize, this.#size - offset));
   }
 
-  /** The timer ran out on a proven peer. */
+  /** Handles a timeout of a proven peer. */
   #onTimeout(now: number, out: Steps): void {
     this.tally.timeouts++;
     this.#pace.shrink();
@@ -365,7 +370,7 @@ export class Sender implements Session {
     else this.#end('timeout', 'Timed out', out);
   }
 
-  /** Sends what answers the request: the OACK, or without options DATA 1. */
+  /** Sends the first reply: the OACK, or without options DATA 1. */
   #sendFirstReply(now: number, out: Steps): void {
     this.#allowance--;
     this.#lastSendAt = now;
@@ -387,7 +392,7 @@ export class Sender implements Session {
   }
 
   #repeatFirstReply(now: number, out: Steps): void {
-    // DATA 1 is counted where it is sent.
+    // A resend of DATA 1 is counted in sendBlock.
     if (this.#base < 0) this.tally.retransmits++;
     this.#sendFirstReply(now, out);
   }

@@ -1,21 +1,21 @@
-/** When a receiver sends again while nothing comes, and when it gives up. Two ways: ours, and that of firmware. */
+/** When a receiver resends while nothing arrives, and when it gives up: adaptively, or by the schedule of firmware. */
 import { type Manners, type Schedule, waitAfter } from './manners.ts';
 import { Retransmission } from './retransmission.ts';
 
 const NEVER = Number.MAX_SAFE_INTEGER;
 
 export interface Waiting {
-  /** When `expire` wants to be called, in milliseconds. */
+  /** When to call `expire`, ms. */
   readonly deadline: number;
-  /** The request has been sent for the first time. */
+  /** Call when the request has been sent for the first time. */
   start(now: number): void;
-  /** Something new came. @param rttMs since the packet it answers, when that was sent once only. */
+  /** Call on progress. @param rttMs ms since the packet it answers, if that was sent only once. */
   progress(now: number, rttMs: number | undefined): void;
-  /** Some deadline has passed, perhaps not this one. */
+  /** Call when a deadline has passed, possibly another one than this. */
   expire(now: number): 'resend' | 'wait' | 'give up';
 }
 
-/** Adapts to the round trip (RFC 1123 §4.2.3.2) and gives up after so long without anything new. */
+/** Adapts to the round trip (RFC 1123 §4.2.3.2) and gives up after patienceMs without progress. */
 export class AdaptiveWaiting implements Waiting {
   readonly #retransmission: Retransmission;
   readonly #patienceMs: number;
@@ -51,7 +51,7 @@ export class AdaptiveWaiting implements Waiting {
   }
 }
 
-/** Goes by a fixed schedule, as firmware does. */
+/** Follows a fixed schedule, as firmware does. */
 export class ScheduledWaiting implements Waiting {
   readonly #manners: Manners;
   #schedule: Schedule;

@@ -1,6 +1,6 @@
-/** A chart of a storm's report as data: the shape that is made from a report, put into its page, and drawn there. */
+/** One chart of a storm's report, as data: made from the report, embedded in its page, and drawn there. */
 
-/** A place on an axis and what stands there. */
+/** A labeled position on an axis. */
 export interface Tick {
   readonly at: number;
   readonly label: string;
@@ -15,21 +15,21 @@ interface ChartTable {
 export interface Chart {
   readonly id: string;
   readonly title: string;
-  /** One or two sentences: what there is to see. */
+  /** One or two sentences that say what the chart shows. */
   readonly summary: string;
   readonly kind: 'line' | 'steps' | 'bars';
   readonly series: readonly { readonly label: string; readonly tone: 'accent' | 'bad' }[];
-  /** As uPlot takes it: the places on the x axis, then the values of each series there. */
+  /** Data in uPlot's form: the x positions, then the values of each series at them. */
   readonly data: [places: number[], ...values: number[][]];
-  /** The ends of the x axis. */
+  /** Both ends of the x axis. */
   readonly range: readonly [number, number];
-  /** Where bars begin and end; empty for curves. */
+  /** Edges of the bars; empty for curves. */
   readonly edges: readonly number[];
-  /** On the x axis; empty: multiples of seconds. */
+  /** Labels of the x axis; when empty, the axis shows multiples of seconds. */
   readonly ticks: readonly Tick[];
-  /** Whether the y axis counts whole things. */
+  /** True when the y axis counts whole things. */
   readonly whole: boolean;
-  /** What is at each point of `data`, in words. */
+  /** A sentence for each point of `data`. */
   readonly readings: readonly string[];
   readonly table: ChartTable;
 }

@@ -1,4 +1,4 @@
-/** What figures depend on: the machine and the runtime. */
+/** The machine and the runtime, on which all figures depend. */
 import { cpus, release, type } from 'node:os';
 
 export interface Machine {

@@ -1,25 +1,27 @@
 /**
- * Service level objectives: `failed=0,finish.p99<60s`. Reads them, and holds a report against them. Knows the report's
+ * Service level objectives: `failed=0,finish.p99<60s`. Parses them and checks a report against them. Knows the report's
  * figures and no way to show a verdict.
  */
 import { shown } from './input-mistake.ts';
 import type { Percentiles, SloCheck, StageReport, StormReport } from './report.ts';
 
-/** What is asked when nothing else is. What could not be known is no miss here: see parseSlo. */
+/** Objectives used when none are given. Here a figure that could not be known is no miss: see parseSlo. */
 export const DEFAULT_SLO = 'failed=0,wrong_bytes=0,mixed_versions=0';
 
-/** A report on which no verdict has been passed yet. */
+/** A report that has not been checked against objectives yet. */
 export type UnjudgedReport = Omit<StormReport, 'slo'>;
 
-/** An SLO that cannot be read. The message is one line: what, where, what was expected. */
+/** An SLO that cannot be parsed. The message is one line: what, where, what was expected. */
 export class SloError extends Error {
   override readonly name = 'SloError';
 }
 
-/** Units by kind of figure, each with how many of the figure's own unit it is. The empty one is for bare numbers. */
+/**
+ * Accepted units for each kind of figure, each as a multiple of the figure's own unit. The empty unit is a bare number.
+ */
 const UNITS = {
   count: { '': 1 },
-  /** A hundredth of the storm's nodes depends on the report: evaluate() works it out. */
+  /** A percentage depends on the number of nodes in the report: evaluate() computes it. */
   nodes: { '': 1, '%': Number.NaN },
   ms: { ms: 1, s: 1000, m: 60_000 },
   rate: {
@@ -44,16 +46,16 @@ const EXPECTED: Readonly<Record<Kind, string>> = {
 
 interface Metric<Subject> {
   readonly kind: Kind;
-  /** @returns null when it could not be known. */
+  /** @returns null when the figure could not be known. */
   readonly of: (subject: Subject) => number | null;
 }
 
-/** A metric as it was named, ready to be read off a report. */
+/** A metric whose name has been resolved, ready to be read from a report. */
 type Reading = Metric<UnjudgedReport>;
 
 const PERCENTILES = ['p50', 'p90', 'p99', 'max'] as const;
 
-/** `name.p50` and so on. */
+/** Makes the metrics `name.p50`, `name.p90`, `name.p99` and `name.max`. */
 function percentilesOf<Subject>(
   name: string,
   unitMs: number,
@@ -91,14 +93,14 @@ const METRICS: Readonly<Record<string, Reading>> = {
   'harness.bottleneck': { kind: 'count', of: (report) => Number(report.harness.bottleneck) },
 };
 
-/** What can be asked of one stage, as `stages.NAME.` and one of these. */
+/** Metrics of one stage, named `stages.NAME.` and one of these. */
 const STAGE_METRICS: Readonly<Record<string, Metric<StageReport>>> = {
   failed: { kind: 'nodes', of: (stage) => stage.failed },
   ...percentilesOf<StageReport>('first_reply', 1, (stage) => stage.first_reply_ms),
   ...percentilesOf<StageReport>('duration', 1, (stage) => stage.duration_ms),
 };
 
-/** The metrics by name, for people: percentiles in one word. */
+/** The names of the metrics, for people: the percentiles of one figure share an entry. */
 export const METRIC_NAMES: readonly string[] = [
   ...Object.keys(METRICS),
   ...Object.keys(STAGE_METRICS).map((name) => `stages.NAME.${name}`),
@@ -119,18 +121,18 @@ interface Objective {
   readonly reading: Reading;
   readonly meets: (actual: number, limit: number) => boolean;
   readonly unit: string;
-  /** In that unit. */
+  /** The limit in `unit`. */
   readonly limit: number;
-  /** Whether it is left out when its figure is null. */
+  /** True: the objective is left out when its figure is null. */
   readonly ifKnown: boolean;
 }
 
 export type Slo = readonly Objective[];
 
 /**
- * @param text objectives between commas; spaces do not matter. Undefined: DEFAULT_SLO, of which an objective is left
- * out when there was nothing to compare with. In a text that somebody wrote, that is a miss.
- * @param stages the names of the plan's stages, where they are known: others are turned down.
+ * @param text objectives separated by commas; spaces do not matter. Undefined stands for DEFAULT_SLO, whose objectives
+ * are left out when their figure could not be known; in a text given by the user, such a figure is a miss.
+ * @param stages names of the plan's stages, where known; any other name is an error.
  * @throws SloError
  */
 export function parseSlo(text?: string, stages?: readonly string[]): Slo {
@@ -162,7 +164,7 @@ function parseObjective(
   const number = /^([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*(\D*)$/.exec(right);
   const units: Readonly<Record<string, number>> = UNITS[reading.kind];
   const unit = number?.[2] ?? '';
-  // 0 is 0 in any unit.
+  // 0 needs no unit.
   const bareZero = unit === '' && Number(number?.[1]) === 0;
   if (number === null || !(Object.hasOwn(units, unit) || bareZero)) {
     return fail(`expected ${EXPECTED[reading.kind]} after ${shown(name + operator)}, got ${shown(right)}`);
@@ -200,12 +202,12 @@ function readingOf(name: string, stages: readonly string[] | undefined, fail: (w
   return fail(`expected a metric, one of ${METRIC_NAMES.join(', ')}, got ${shown(name)}`);
 }
 
-/** Without the noise of binary fractions: 0.11 s is 110 ms. */
+/** Removes the noise of binary fractions: 0.11 s is 110 ms. */
 function tidy(value: number): number {
   return Number(value.toPrecision(12));
 }
 
-/** @returns a check for each objective, in order, without those of the default that had nothing to compare with. */
+/** @returns a check for each objective, in order, without the default ones whose figure could not be known. */
 export function evaluate(slo: Slo, report: UnjudgedReport): SloCheck[] {
   const checks: SloCheck[] = [];
   for (const { expression, reading, meets, unit, limit, ifKnown } of slo) {
@@ -213,7 +215,7 @@ export function evaluate(slo: Slo, report: UnjudgedReport): SloCheck[] {
     if (figure === null && ifKnown) continue;
     const units: Readonly<Record<string, number>> = UNITS[reading.kind];
     const one = unit === '%' ? report.nodes / 100 : units[unit]!;
-    // A share of no nodes is not known.
+    // A share of no nodes cannot be known.
     const actual = figure === null || one === 0 ? null : tidy(figure / one);
     checks.push({ expression, actual, met: actual !== null && meets(actual, limit) });
   }

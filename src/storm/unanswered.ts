@@ -1,41 +1,41 @@
 /**
- * What a Reveille server left unanswered during a storm, by its own metrics: each reason with what it means and the
- * settings that change it. Knows the text format of Prometheus; who fetches the text is not known here.
+ * Requests that a Reveille server left unanswered during a storm, by its own metrics: each reason with its meaning and
+ * the settings that change it. Knows the text format of Prometheus, but not how the text is fetched.
  */
 
 /** Requests, and datagrams lost before they were read, that got no answer for one reason. */
 export interface UnansweredReason {
-  /** As the metric has it (`prefixFull`), or `receiveDrops`. */
+  /** The `reason` label of the metric (`prefixFull`), or `receiveDrops`. */
   readonly reason: string;
   readonly count: number;
-  /** In plain words; null for a reason that this version does not know. */
+  /** The meaning in plain words; null for a reason that this version does not know. */
   readonly what: string | null;
-  /** Flags of `reveille serve`, or sysctls, that let in more; empty where no setting would. */
+  /** Flags of `reveille serve`, or sysctls, that admit more; empty where no setting would. */
   readonly settings: readonly string[];
 }
 
-/** Between the readings before and after the storm, for all clients of the server. */
+/** Difference between the readings before and after the storm, over all clients of the server. */
 export interface LeftUnanswered {
   /** The admin address that was asked: `127.0.0.1:6970`. */
   readonly admin: string;
-  /** Why nothing is known, in one line; null when the server answered. */
+  /** The reason why nothing is known, in one line; null when the server answered. */
   readonly problem: string | null;
-  /** The most frequent first. */
+  /** Sorted by frequency, the most frequent first. */
   readonly reasons: readonly UnansweredReason[];
 }
 
-/** What one reading of the metrics says. */
+/** One reading of the server's metrics. */
 export interface ServerCounts {
-  /** Seconds since 1970; undefined where the server does not say. */
+  /** Start of the server in seconds since 1970; undefined where the server does not say. */
   readonly startedAt: number | undefined;
   readonly byReason: ReadonlyMap<string, number>;
 }
 
-/** How a report says where this can be learned. */
+/** The report's hint for storms that were run without `--admin`. */
 export const ADMIN_HINT =
   'a Reveille server says what it left unanswered, and why: give its admin address to --admin HOST[:PORT]';
 
-/** Repetitions are requests of transfers that run or wait: those are answered. */
+/** A repeated request belongs to a transfer that runs or waits, so it is answered. */
 const ANSWERED = 'repeated';
 const RECEIVE_DROPS = 'receiveDrops';
 
@@ -65,7 +65,7 @@ const MEANINGS: Readonly<Record<string, { readonly what: string; readonly settin
 const SAMPLE =
   /^(?:reveille_requests_ignored_total\{reason="(?<reason>[A-Za-z]{1,40})"\}|(?<drops>reveille_receive_drops_total)|process_start_time_seconds) (?<value>[0-9.e+]{1,30})$/;
 
-/** @param text in Prometheus' format. @returns undefined when they are not the metrics of a Reveille server. */
+/** @param text metrics in Prometheus' format. @returns undefined when they are not those of a Reveille server. */
 export function readCounts(text: string): ServerCounts | undefined {
   const byReason = new Map<string, number>();
   let startedAt: number | undefined;
@@ -80,7 +80,7 @@ export function readCounts(text: string): ServerCounts | undefined {
   return byReason.size === 0 ? undefined : { startedAt, byReason };
 }
 
-/** @returns undefined when the server was started again in between: then its counts began at zero. */
+/** @returns undefined when the server was restarted between the readings, since its counts then began at zero. */
 export function unansweredBetween(before: ServerCounts, after: ServerCounts): UnansweredReason[] | undefined {
   if (before.startedAt !== after.startedAt) return undefined;
   const reasons: UnansweredReason[] = [];

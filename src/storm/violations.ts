@@ -1,17 +1,20 @@
-/** The rules that a storm can see a server break: what a report calls them, and where they stand. */
+/** The rules that a storm can see a server break: their names in a report, and the clauses they come from. */
 import type { Breach } from '../session/receiver.ts';
 
 export type ViolationId =
   | Breach
-  /** An OACK that grants what was not asked for, or more; a block longer than agreed. It ended the transfer. */
+  /**
+   * An OACK granted an option that was not requested, or more than was requested; or a block was longer than agreed.
+   * This ended the transfer.
+   */
   | 'bad-answer'
-  /** A packet of the transfer came from another port than the first one. */
+  /** A packet of the transfer came from a port other than the first one. */
   | 'tid-changed'
-  /** A second port answered the same request. */
+  /** A second server port answered the same request. */
   | 'duplicate-tid'
-  /** A client that waited for a packet again was left waiting, by a server that went on serving others. */
+  /** The server did not repeat a packet that this client waited for, while it went on serving others. */
   | 'no-retransmission'
-  /** What came was not what it should have been. */
+  /** The content received was not the content expected. */
   | 'wrong-bytes'
   | 'mixed-versions';
 

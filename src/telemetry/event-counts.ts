@@ -1,6 +1,6 @@
 /**
- * What is counted as it happens: requests, transfers and configs, in plain cells that cost next to nothing. Knows closed sets
- * of names; not what the metrics are called that come of it.
+ * Counts of events as they happen: requests, transfers and configs, in plain cells that cost next to nothing. Knows
+ * closed sets of names, but not the metrics that show the counts.
  */
 import { ORIGINS } from '../content/types.ts';
 import { LatencyHistogram } from '../engine/latencies.ts';
@@ -9,12 +9,12 @@ import { REFUSALS, type RefusalRecord, type StartRecord, type TransferRecord } f
 import { OUTCOMES } from '../session/session.ts';
 import { RELOAD_RESULTS } from '../config/live-config.ts';
 
-/** Routes that have labels of their own. */
+/** Maximum number of routes with a label of their own. */
 const MAX_ROUTES = 100;
-/** What the others are called together: no channel, version or route can be. */
+/** The common label of all others: no channel, version or route can have this name. */
 export const OTHERS = '(others)';
 
-/** From a config of some bytes on a quiet network to an initrd in lockstep on a busy one. */
+/** Bounds that range from a config of some bytes on a quiet network to an initrd in lockstep on a busy one. */
 const DURATION_MS = [1, 5, 25, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 120_000, 300_000, 600_000];
 const RENDER_MS = DURATION_MS.filter((ms) => ms <= 30_000);
 
@@ -22,7 +22,7 @@ const RENDER_MS = DURATION_MS.filter((ms) => ms <= 30_000);
 const RENDERING_KINDS = ['template', 'handler', 'upstream'] as const;
 export const RENDER_RESULTS = ['rendered', 'notMine', 'failed'] as const;
 
-/** What is counted of one route. */
+/** Counts of one route. */
 class RouteFigures {
   readonly results = zeros(RENDER_RESULTS);
   readonly duration = new LatencyHistogram(RENDER_MS);
@@ -44,12 +44,12 @@ export class EventCounts {
   >;
   readonly refusals = zeros(REFUSALS);
   readonly reloads = zeros(RELOAD_RESULTS);
-  /** 0 while the config on disk is not the one that serves. */
+  /** 0 while the server runs with an older config than the one on disk. */
   reloadOk: 0 | 1 = 1;
   readonly duration = new LatencyHistogram(DURATION_MS);
   readonly waited = new LatencyHistogram(DURATION_MS);
   readonly queued = new LatencyHistogram(DURATION_MS);
-  /** By label; as the config has them. */
+  /** The routes by label, in the order of the config. */
   routes = new Map<string, RouteFigures>();
   warnings = 0;
 
@@ -73,7 +73,7 @@ export class EventCounts {
     this.reloadOk = result === 'ok' ? 1 : 0;
   }
 
-  /** The routes as they are from now on: what is counted of those that keep their place and kind stays. */
+  /** Takes over new routes: a route that keeps its place and kind also keeps its counts. */
   setRoutes(routes: readonly RouteConfig[]): void {
     const labels = routes.flatMap((route, index) => {
       const kind = RENDERING_KINDS.find((one) => route[one] !== undefined);
@@ -83,7 +83,7 @@ export class EventCounts {
   }
 
   render({ route, kind, result, durationMs }: RenderRecord): void {
-    // One that was begun before a reload may be of a route that is no more.
+    // A rendering that began before a reload may belong to a route that no longer exists.
     const figures = this.routes.get(routeLabel(route, kind));
     if (figures === undefined) return;
     figures.results[result]++;

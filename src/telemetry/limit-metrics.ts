@@ -5,11 +5,11 @@
 import type { Declarations } from './metric-kinds.ts';
 
 export interface ConfiguredLimits {
-  /** The budget of the cache. */
+  /** The budget of the cache, in bytes. */
   readonly cacheBytes: number;
-  /** The size that the contents in memory never exceed. */
+  /** The limit for all contents in memory, in bytes. */
   readonly memoryLimit: number;
-  /** The most transfers at once. */
+  /** Maximum number of transfers at once. */
   readonly sessions: number;
 }
 

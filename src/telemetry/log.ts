@@ -1,6 +1,7 @@
 /**
- * The log: JSON lines about transfers, refusals, warnings and the life of the server. Knows what each line looks like
- * and how many may be written; decides nothing. Whatever came from a peer or a disk is escaped before it gets here.
+ * The log: JSON lines about transfers, refusals, warnings and the life of the server. Knows the format of each line and
+ * the number of lines that may be written; decides nothing else. All text from a peer or a disk has been escaped before
+ * it gets here.
  */
 import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino';
 import type { Refusal, RefusalRecord, TransferRecord } from '../server/types.ts';
@@ -11,9 +12,9 @@ import { errorCode } from '../text/error-text.ts';
 import { RateBound } from './rate-bound.ts';
 import type { Settings } from '../config/settings.ts';
 
-/** Bytes kept in memory while whoever reads stdout stands still; lines past it are dropped. */
+/** Bytes kept in memory while the reader of stdout is stalled; lines past it are dropped. */
 const BACKLOG_BYTES = 8 * 2 ** 20;
-/** How long after the first line left out the number of such lines is told, in milliseconds. */
+/** Time from the first suppressed line to the line that tells how many there were, in milliseconds. */
 const SUPPRESSED_AFTER_MS = 5000;
 
 /** Kinds of lines that others can provoke. */
@@ -21,9 +22,9 @@ export const BOUNDED_KINDS = ['transfer', 'failure', 'refusal', 'miss', 'warning
 export type BoundedKind = (typeof BOUNDED_KINDS)[number];
 
 /**
- * How many of them may be written. Anyone who can send a packet can cause refusals and warnings; so can they make
- * transfers fail (a request with a forged sender times out), but there a whole rack may honestly fail at once. Transfers
- * that end well are bounded where writing about them would cost as much as serving them.
+ * Limits on the lines of each kind. Anyone who can send a packet can cause refusals and warnings, and can also make
+ * transfers fail (a request with a forged sender times out); but a whole rack may honestly fail at once. Transfers that
+ * end well are limited where logging them would cost as much as serving them.
  */
 const BOUNDS: Readonly<Record<BoundedKind, { burst: number; perSecond: number }>> = {
   transfer: { burst: 20_000, perSecond: 2000 },
@@ -33,7 +34,7 @@ const BOUNDS: Readonly<Record<BoundedKind, { burst: number; perSecond: number }>
   failure: { burst: 10_000, perSecond: 100 },
 };
 
-/** What a transfer's end means to an operator. */
+/** Log level of a transfer's outcome, by its meaning to an operator. */
 const OUTCOME_LEVEL: Readonly<Record<Outcome, 'debug' | 'info' | 'warn'>> = {
   complete: 'info',
   completeUnconfirmed: 'info',
@@ -46,8 +47,8 @@ const OUTCOME_LEVEL: Readonly<Record<Outcome, 'debug' | 'info' | 'warn'>> = {
 };
 
 /**
- * What a refusal means to one. A boot asks for a dozen names that do not exist; who wants to write, or asks for what is
- * outside, is not a node that boots.
+ * Log level of a refusal, by its meaning to an operator. A boot asks for a dozen names that do not exist; a client that
+ * wants to write, or asks for something outside the root, is not a booting node.
  */
 const REFUSAL_LEVEL: Readonly<Record<Refusal, 'debug' | 'info' | 'warn'>> = {
   not_found: 'debug',
@@ -60,11 +61,11 @@ const REFUSAL_LEVEL: Readonly<Record<Refusal, 'debug' | 'info' | 'warn'>> = {
 };
 
 export interface LogTarget extends DestinationStream {
-  /** Writes what is left. Called once, at the end; lines that come later are lost. */
+  /** Writes the remaining lines. Called once, at the end; later lines are lost. */
   close(): Promise<void>;
 }
 
-/** stdout, written without blocking; nothing that happens to stdout may stop the server. */
+/** Writes to stdout without blocking; no failure of stdout may stop the server. */
 export function stdoutTarget(): LogTarget {
   const stream = pino.destination({ dest: 1, sync: false, maxLength: BACKLOG_BYTES });
   let gone = false;
@@ -83,7 +84,7 @@ export function stdoutTarget(): LogTarget {
     close() {
       closed = true;
       return new Promise((resolve) => {
-        // What can't be written is given up: left in the stream it would be tried again for ever when the process exits.
+        // Unwritable lines are discarded: left in the stream, they would be retried for ever when the process exits.
         const giveUp = (): void => {
           stream.destroy();
           resolve();
@@ -116,7 +117,7 @@ function forEachKind<T>(make: (kind: BoundedKind) => T): Record<BoundedKind, T> 
   return Object.fromEntries(BOUNDED_KINDS.map((kind) => [kind, make(kind)])) as Record<BoundedKind, T>;
 }
 
-/** What is worth telling of an error. The stack is for those who asked for debug lines. */
+/** @returns the fields that describe an error. The stack appears only at level debug. */
 function describe(error: unknown, withStack: boolean): Record<string, unknown> {
   if (!(error instanceof Error)) return { error: escapeText(String(error)) };
   const code = errorCode(error);
@@ -134,12 +135,12 @@ export class Log {
   readonly #target: LogTarget;
   readonly #now: () => number;
   readonly #bounds: Record<BoundedKind, RateBound>;
-  /** Lines left out so far, ever, by kind. */
+  /** Lines suppressed since the start, by kind. */
   readonly #suppressed = forEachKind(() => 0);
   readonly #told = forEachKind(() => 0);
   #telling: NodeJS.Timeout | undefined;
 
-  /** @param now milliseconds for the rate bounds; never steps back. */
+  /** @param now returns milliseconds for the rate bounds; never steps back. */
   constructor(level: Settings['logLevel'], target: LogTarget, now: () => number = () => performance.now()) {
     this.#target = target;
     this.#now = now;
@@ -159,7 +160,7 @@ export class Log {
     this.#log.level = level;
   }
 
-  /** Lines left out because too many came, by kind, since the start. */
+  /** Lines suppressed because there were too many, by kind, since the start. */
   get suppressed(): Readonly<Record<BoundedKind, number>> {
     return this.#suppressed;
   }
@@ -217,12 +218,12 @@ export class Log {
     this.#log.info(fields, 'listening');
   }
 
-  /** @param detail may hold foreign text: it is escaped here. */
+  /** @param detail may contain text from outside: it is escaped here. */
   info(message: string, detail: Readonly<Record<string, unknown>> = {}): void {
     this.#log.info(escapeDeep(detail), message);
   }
 
-  /** As info, for what somebody should see to. */
+  /** Same as info, for events that need attention. */
   error(message: string, detail: Readonly<Record<string, unknown>>): void {
     this.#log.error(escapeDeep(detail), message);
   }
@@ -231,7 +232,7 @@ export class Log {
     this.#log.fatal(describe(error, this.#log.isLevelEnabled('debug')), message);
   }
 
-  /** Tells what was left out, and writes what is left. What is logged later is lost. */
+  /** Logs the number of suppressed lines, and writes the remaining ones. Later lines are lost. */
   async close(): Promise<void> {
     this.#tellSuppressed();
     await this.#target.close();
@@ -240,7 +241,7 @@ export class Log {
   #mayWrite(kind: BoundedKind): boolean {
     if (this.#bounds[kind].take(this.#now())) return true;
     this.#suppressed[kind]++;
-    // A log is no reason to stay alive.
+    // The timer does not keep the process alive.
     this.#telling ??= setTimeout(() => this.#tellSuppressed(), SUPPRESSED_AFTER_MS).unref();
     return false;
   }

@@ -1,17 +1,19 @@
 /**
- * The kinds of metrics there are, as Prometheus' client has them, all of one sort: a function is asked for the figures when
- * a scrape comes. Knows kinds, names and labels; not what any of them means.
+ * The kinds of metrics, on top of Prometheus' client. All work alike: a function is asked for the figures when a scrape
+ * comes. Knows kinds, names and labels, but no meanings.
  */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { LatencyCounts } from '../engine/latencies.ts';
 
-/** Values of labels, in the order of their names, and then the figure. */
+/** Values of the labels, in the order of their names, and then the figure. */
 export type Sample = readonly [...labels: (string | number)[], value: number];
 
 /** A latency in seconds, for one set of labels. */
 export type LatencySample = readonly [...labels: (string | number)[], counts: LatencyCounts];
 
-/** What needs counting is counted once in a scrape, which asks for all figures in one go, however many come of it. */
+/**
+ * Caches a count for the duration of one scrape, which reads all figures in one go: several metrics share one count.
+ */
 export function onceAScrape<T>(read: () => T): () => T {
   let known: { readonly value: T } | undefined;
   return () => {
@@ -25,7 +27,7 @@ export function onceAScrape<T>(read: () => T): () => T {
   };
 }
 
-/** One sample for each name of a closed set; where there is no figure yet it is 0, so that no panel is empty. */
+/** Makes one sample for each name of a closed set; a missing figure is 0, so that no panel is empty. */
 export function closed<T extends string>(
   names: readonly T[],
   figures: Readonly<Record<T, number>> | undefined,
@@ -92,7 +94,7 @@ export class Declarations {
   }
 }
 
-/** A histogram whose counting is done elsewhere. */
+/** A histogram whose values are counted elsewhere. */
 class CountedHistogram extends Histogram {
   readonly #name: string;
   readonly #help: string;
@@ -117,12 +119,12 @@ class CountedHistogram extends Histogram {
 
   override async get(): ReturnType<Histogram['get']> {
     const values = [...this.#read()].flatMap((sample) => this.#values(sample));
-    // prom-client has the type as a word, whatever its typings say.
+    // prom-client has the type as a string, contrary to its typings.
     const type = 'histogram' as never;
     return { name: this.#name, help: this.#help, type, values, aggregator: 'sum', collect: () => {} };
   }
 
-  /** What prom-client asks for when it writes Prometheus' format. */
+  /** prom-client calls this when it writes Prometheus' format. */
   getForPromString(): ReturnType<Histogram['get']> {
     return this.get();
   }

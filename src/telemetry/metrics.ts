@@ -1,8 +1,8 @@
 /**
- * All metrics that Reveille has, put together in the order of a scrape; each is declared in the file of its area,
- * beside this one. Figures are pulled when a scrape asks; only what happens to requests, transfers and configs is
- * counted as it happens (event-counts.ts). No label ever holds a client or a file: there is no end of them. Every set
- * of labels is closed, or bounded by the config or by what the store holds.
+ * All metrics of Reveille, in the order of a scrape; each is declared in the file of its area, in this folder. Figures
+ * are read when a scrape asks; only requests, transfers and configs are counted as they happen (event-counts.ts). No
+ * label ever holds a client or a file, whose number has no limit. Every set of labels is closed, or bounded by the
+ * config or by the contents of the store.
  */
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { BufferCacheStats } from '../content/buffer-cache-types.ts';
@@ -31,12 +31,12 @@ export interface MetricSources extends ConfiguredLimits, DaemonFigures {
   readonly workers: number;
 }
 
-/** Node.js's own gauges that are called like counters, which promtool refuses. The same by type are there as well. */
+/** Gauges of Node.js with names of counters, which promtool refuses. The same figures by type exist as well. */
 const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
 
 export class Metrics {
   readonly registry = new Registry();
-  /** The events that are counted as they happen. */
+  /** Events that are counted as they happen. */
   readonly events = new EventCounts();
 
   constructor(sources: MetricSources) {

@@ -1,10 +1,10 @@
 /**
- * The log for people: each JSON line as one of time, level, message and fields. Knows nothing of what the lines are about;
- * whatever is in them has been escaped before.
+ * The log for people: turns each JSON line into a line of time, level, message and fields. Knows nothing of their
+ * meaning; all text in them has been escaped before.
  */
 import type { LogTarget } from './log.ts';
 
-/** ANSI colours: only the level has one. */
+/** ANSI colors: only the level has one. */
 const COLOURS: Readonly<Record<string, number>> = { debug: 90, info: 36, warn: 33, error: 31, fatal: 31 };
 
 function shown(value: unknown): string {
@@ -13,9 +13,10 @@ function shown(value: unknown): string {
 }
 
 /**
- * `2026-01-31 12:00:00.250 WARN  transfer client=192.0.2.7:2070 file=boot/linux …`; time as in the line: UTC.
+ * Formats `2026-01-31 12:00:00.250 WARN  transfer client=192.0.2.7:2070 file=boot/linux …`; the time is UTC, as in the
+ * JSON line.
  *
- * @param line as pino writes it. What is not JSON stays as it is.
+ * @param line a line as pino writes it. A line that is not JSON is returned as it is.
  */
 export function prettyLine(line: string, colour: boolean): string {
   let fields: Record<string, unknown>;
@@ -32,7 +33,7 @@ export function prettyLine(line: string, colour: boolean): string {
   return `${[when, painted, String(msg), ...details].join(' ')}\n`;
 }
 
-/** @param colour whether a terminal that has colours reads it. */
+/** @param colour true when the reader is a terminal with colors. */
 export function prettyTarget(target: LogTarget, colour: boolean): LogTarget {
   return {
     write: (line) => target.write(prettyLine(line, colour)),

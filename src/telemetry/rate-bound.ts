@@ -1,4 +1,4 @@
-/** A token bucket: how often something may be said. Knows no log and no timers; time is an argument. */
+/** A token bucket, which limits the rate of events. Knows no log and no timers; time is an argument. */
 
 export class RateBound {
   readonly #burst: number;
@@ -7,9 +7,9 @@ export class RateBound {
   #filledAt: number;
 
   /**
-   * @param burst how many may come at once, at least 1.
-   * @param perSecond how many may come per second for ever.
-   * @param now milliseconds of the clock that `take` will be asked with.
+   * @param burst maximum number of events at once, at least 1.
+   * @param perSecond sustained number of events per second.
+   * @param now milliseconds of the clock that is later passed to `take`.
    */
   constructor(burst: number, perSecond: number, now: number) {
     this.#burst = burst;
@@ -18,7 +18,7 @@ export class RateBound {
     this.#filledAt = now;
   }
 
-  /** @returns false when it is one too many. */
+  /** Takes a token. @returns false when the limit is exceeded. */
   take(now: number): boolean {
     const earned = (Math.max(0, now - this.#filledAt) / 1000) * this.#perSecond;
     this.#tokens = Math.min(this.#burst, this.#tokens + earned);

@@ -11,7 +11,7 @@ export interface BootSetStats {
     readonly name: string;
     readonly current: number | undefined;
     readonly pins: number;
-    /** The newest first. */
+    /** Sorted by version, the newest first. */
     readonly byVersion: readonly { readonly version: number; readonly pins: number }[];
   }[];
   readonly versions: number;
@@ -27,16 +27,16 @@ export interface BootSetStats {
   };
 }
 
-/** Channels that have labels of their own; the pins of the others are summed up. */
+/** Maximum number of channels with labels of their own; the pins of the others are summed up. */
 const MAX_CHANNELS = 100;
-/** Versions of a channel that have labels of their own: the newest that somebody boots. */
+/** Maximum number of versions of a channel with labels of their own: the newest ones in use. */
 const MAX_VERSIONS = 5;
 
 function withStore(stats: BootSetStats | undefined, read: (stats: BootSetStats) => number): number | undefined {
   return stats === undefined ? undefined : read(stats);
 }
 
-/** The current version is shown also when nobody boots it. */
+/** The current version has a sample even when no boot uses it. */
 function pinsOf({ name, current, byVersion }: BootSetStats['channels'][number]): Sample[] {
   const shown = byVersion.slice(0, MAX_VERSIONS);
   const others = byVersion.slice(MAX_VERSIONS);

@@ -1,4 +1,4 @@
-/** Metrics of worker threads: how many there are, and how busy each is. Knows nothing of what they do. */
+/** Metrics of worker threads: how many there are, and how busy each is. Knows nothing of their work. */
 import type { ServerStats } from '../server/types.ts';
 import type { Declarations, Sample } from './metric-kinds.ts';
 

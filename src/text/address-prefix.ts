@@ -1,8 +1,8 @@
-/** The network that an address is counted with: whoever has one address of it can forge the others. Text alone. */
+/** The network that an address is counted with: a sender with one of its addresses can forge the others. Text alone. */
 
 /**
- * The /24 of an IPv4 address, the /64 of an IPv6 one, as a text that is equal for equal networks. IPv4 written as a part
- * of IPv6 counts as IPv4; a scope (`%eth0`) stays, because link-local networks differ by interface.
+ * Returns the /24 of an IPv4 address or the /64 of an IPv6 one, as a text that is equal for equal networks. IPv4
+ * written as a part of IPv6 counts as IPv4; a scope (`%eth0`) stays, because link-local networks differ by interface.
  */
 export function prefixOf(address: string): string {
   if (!address.includes(':')) return address.slice(0, address.lastIndexOf('.'));

@@ -1,4 +1,6 @@
-/** `ADDR:PORT` to an Address and back. Takes addresses only, never names: what to listen on must not depend on DNS. */
+/**
+ * Converts `ADDR:PORT` to an Address and back. Accepts addresses only, never names: listening must not depend on DNS.
+ */
 import { isIPv4, isIPv6 } from 'node:net';
 
 /** The same shape as the engine's Address, which this layer must not know. */

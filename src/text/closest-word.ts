@@ -1,6 +1,8 @@
-/** The known word that an unknown one was probably meant to be. */
+/** Suggests the known word closest to an unknown one. */
 
-/** Edits (insert, delete, replace) that turn `a` into `b`. Costs O(a·b): for words, not for texts. */
+/**
+ * Returns the number of edits (insert, delete, replace) that turn `a` into `b`. Costs O(a·b): for words, not for texts.
+ */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i++) {
@@ -14,12 +16,12 @@ function distance(a: string, b: string): number {
   return row[b.length]!;
 }
 
-/** Letters alone, lower case: `cache-bytes`, `cache_bytes` and `cacheBytes` are one word. */
+/** Reduces a word to its letters in lower case: `cache-bytes`, `cache_bytes` and `cacheBytes` are one word. */
 function bare(word: string): string {
   return word.toLowerCase().replace(/[-_ ]/g, '');
 }
 
-/** @returns undefined when no word is within a third of its length. */
+/** Returns the closest known word; undefined when none is within a third of its length. */
 export function closestWord(word: string, words: readonly string[]): string | undefined {
   if (word.length > 40) return undefined;
   const ranked = words

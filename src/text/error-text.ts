@@ -1,11 +1,13 @@
-/** What can be told of anything thrown. Knows nothing of where it came from. */
+/** Text for anything thrown. Knows nothing of its source. */
 
-/** The system's code, such as EADDRINUSE, if it has one. */
+/** Returns the system's code, such as EADDRINUSE, if the error has one. */
 export function errorCode(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 
-/** `bind EADDRINUSE 127.0.0.1:69`, or whatever else was thrown, as one line. Not escaped. */
+/**
+ * Returns the message as one line, such as `bind EADDRINUSE 127.0.0.1:69`. Accepts any thrown value. Does not escape.
+ */
 export function errorLine(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ');
 }

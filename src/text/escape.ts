@@ -1,6 +1,6 @@
 /**
- * Foreign text made safe to show. Names come from the wire and from disks: in a log or on a terminal a CR, an ESC or
- * a bidirectional override would rewrite what the reader sees. Knows nothing of where the text comes from.
+ * Makes foreign text safe to show. Names come from the wire and from disks: in a log or on a terminal a CR, an ESC or a
+ * bidirectional override would rewrite what the reader sees. Knows nothing of the text's source.
  */
 
 /** The longest piece of foreign text shown, in characters of the input. Requests may carry names of 64 KiB. */
@@ -10,9 +10,9 @@ const PLAIN = /^[\x20-\x5b\x5d-\x7e]*$/;
 
 const utf8 = new TextEncoder();
 
-/** Whatever could move a cursor, turn text around or be taken for a command of a terminal's that knows no UTF-8. */
+/** Characters that could move a cursor, reverse text, or act as commands on a terminal without UTF-8. */
 const NOT_PLAIN = /[^\x20-\x7e]/gu;
-/** What no terminal that knows UTF-8 shows: controls, formats (among them all that turn text around), separators of lines. */
+/** Characters invisible on a UTF-8 terminal: controls, formats (including all that reverse text), line separators. */
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
 function hex(byte: number): string {
@@ -20,11 +20,11 @@ function hex(byte: number): string {
 }
 
 /**
- * Printable ASCII stays; every other character, and the backslash itself, becomes `\xNN` (past U+00FF: one for each
- * of its UTF-8 bytes). What is longer than `most` characters is cut, and `...(+N)` says how many are missing.
+ * Escapes text. Printable ASCII stays; every other character, and the backslash itself, becomes `\xNN` (above U+00FF:
+ * one for each of its UTF-8 bytes). Text longer than `most` characters is cut, and `...(+N)` counts the missing ones.
  */
 export function escapeText(text: string, most = MAX_SHOWN): string {
-  // Nearly all names: nothing to escape, nothing to cut.
+  // Nearly all names have nothing to escape or cut.
   if (text.length <= most && PLAIN.test(text)) return text;
   let shown = '';
   for (const character of text.slice(0, most)) {
@@ -40,14 +40,14 @@ function escapeCharacter(character: string): string {
 }
 
 /**
- * One line of a command's output, whoever wrote what is in it: as escapeText, but for the backslash, so that what has been
- * escaped before stays as it is, and whole.
+ * Escapes one line of a command's output, whatever its source. Like escapeText, but keeps backslashes, so that text
+ * escaped before stays as it is, and never cuts.
  */
 export function escapeLine(line: string): string {
   return line.replace(NOT_PLAIN, escapeCharacter);
 }
 
-/** As escapeLine, for the lines of a JSON document: the value is the same. */
+/** Like escapeLine, for the lines of a JSON document: its value stays the same. */
 export function escapeJson(json: string): string {
   return json.replace(UNSAFE, (character) => {
     if (character === '\n') return character;
@@ -57,21 +57,24 @@ export function escapeJson(json: string): string {
 }
 
 /**
- * Text that operators wrote themselves, such as a line of a config, in one of ours: all that a terminal shows stays as it
- * is written, backslashes too, so that they know it again. What could rewrite the screen, or end a line, becomes `\xNN`.
- * What is longer than `most` characters is cut. Not for names from the wire: two that differ may be shown alike.
+ * Prepares text that operators wrote themselves, such as a line of a config, for a message: printable characters stay as
+ * they are, backslashes too, so that operators recognize it. Characters that could rewrite the screen or end a line become
+ * `\xNN`; text longer than `most` characters is cut. Not for names from the wire: two different ones may look alike.
  */
 export function printableText(text: string, most = MAX_SHOWN): string {
   const shown = text.slice(0, most).replace(UNSAFE, escapeCharacter);
   return text.length > most ? `${shown}...(+${text.length - most})` : shown;
 }
 
-/** Text of which letters of all scripts are shown, and what could rewrite the screen is a question mark. */
+/** Keeps letters of all scripts, and replaces characters that could rewrite the screen by question marks. */
 export function safeText(text: string): string {
   return text.replace(UNSAFE, '?');
 }
 
-/** escapeText over every string inside `value`, four levels deep; what is deeper, or no plain data, becomes text. */
+/**
+ * Applies escapeText to every string inside `value`, four levels deep; deeper values and values that are not plain data
+ * become text.
+ */
 export function escapeDeep(value: unknown, levels = 4): unknown {
   if (typeof value === 'string') return escapeText(value);
   if (typeof value === 'bigint' || typeof value === 'function' || typeof value === 'symbol') {
@@ -93,7 +96,7 @@ function showItem(value: unknown): string {
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : 'a map';
 }
 
-/** A value that a user wrote, as it was written and short enough for one line. */
+/** Shows a value as the user wrote it, short enough for one line. */
 export function showValue(value: unknown): string {
   if (!Array.isArray(value)) return showItem(value);
   if (value.length === 0) return 'an empty list';

@@ -1,13 +1,13 @@
-/** How a storm's figures read to a person, the same in every view. Knows numbers and units, no report. */
+/** How a storm's figures are written, the same in every view. Knows numbers and units, no report. */
 
 const SIZES = ['B', 'kB', 'MB', 'GB', 'TB'] as const;
 
-/** `1,234,567`. */
+/** Formats a count: `1,234,567`. */
 export function formatCount(count: number): string {
   return String(Math.round(count)).replace(/\B(?=(?:\d{3})+$)/g, ',');
 }
 
-/** Three digits that matter: `0.418`, `4.18`, `41.8`, `418`. */
+/** Formats three significant digits: `0.418`, `4.18`, `41.8`, `418`. */
 export function threeDigits(value: number): string {
   const magnitude = Math.abs(value);
   if (magnitude >= 99.95) return String(Math.round(value));
@@ -15,7 +15,7 @@ export function threeDigits(value: number): string {
   return magnitude >= 0.9995 || magnitude === 0 ? value.toFixed(value === 0 ? 0 : 2) : String(Number(value.toFixed(3)));
 }
 
-/** Of powers of 1000, as `throughput` in an SLO has them: `0 B`, `418 B`, `1.24 GB`. */
+/** Formats bytes in powers of 1000, like `throughput` in an SLO: `0 B`, `418 B`, `1.24 GB`. */
 export function formatBytes(bytes: number): string {
   let value = bytes;
   let unit = 0;
@@ -26,12 +26,12 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? Math.round(value) : threeDigits(value)} ${SIZES[unit]}`;
 }
 
-/** `211 MB/s`. */
+/** Formats a rate: `211 MB/s`. */
 export function formatRate(bytesPerS: number): string {
   return `${formatBytes(bytesPerS)}/s`;
 }
 
-/** `418 µs`, `4.18 ms`, `58.2 s`, `2 min 05 s`, `1 h 02 min`. */
+/** Formats a time: `418 µs`, `4.18 ms`, `58.2 s`, `2 min 05 s`, `1 h 02 min`. */
 export function formatMs(ms: number): string {
   if (ms === 0) return '0 ms';
   if (ms < 0.9995) return `${threeDigits(ms * 1000)} µs`;
@@ -44,7 +44,7 @@ export function formatMs(ms: number): string {
   return `${Math.floor(minutes / 60)} h ${tail(minutes)} min`;
 }
 
-/** `0 %`, `0.4 %`, `98.7 %`, `100 %`: 100 only when it is all of them. */
+/** Formats a share: `0 %`, `0.4 %`, `98.7 %`, `100 %`. 100 only when the part is the whole. */
 export function formatShare(part: number, whole: number): string {
   if (whole === 0) return '–';
   const percent = (part / whole) * 100;
@@ -53,7 +53,7 @@ export function formatShare(part: number, whole: number): string {
   return `${Number.isInteger(floored) ? floored : floored.toFixed(1)} %`;
 }
 
-/** `1 node`, `1,000 nodes`. */
+/** Formats a count with its noun: `1 node`, `1,000 nodes`. */
 export function formatMany(count: number, one: string, many = `${one}s`): string {
   return `${formatCount(count)} ${count === 1 ? one : many}`;
 }

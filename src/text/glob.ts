@@ -1,19 +1,21 @@
 /**
- * Patterns in which `*` stands for anything: the one way to match them, for patterns of the config and names from the
- * wire alike. No expression is made of either, so that no pattern can be slow: a match costs at most the length of the
- * pattern times that of the text.
+ * Patterns in which `*` stands for any characters: the one way to match them, for patterns of the config and names from
+ * the wire alike. No regular expression is built from either, so no pattern can be slow: a match costs at most the
+ * length of the pattern times that of the text.
  */
 
-/** A string; or, in a test, what counts how often it is looked at. */
+/** A string; in tests, an object that counts how often it is read. */
 export type Characters = Pick<string, 'length' | 'charCodeAt'>;
 
 const STAR = 0x2a;
 
-/** Whether all of `text` fits: `*` stands for any characters, also none; every other character for itself. */
+/**
+ * Returns whether all of `text` matches: `*` stands for any characters, also none; every other character for itself.
+ */
 export function fitsGlob(pattern: Characters, text: Characters): boolean {
   let end = pattern.length;
   let textEnd = text.length;
-  // What follows the last star can only be the text's end: most texts are told apart by it.
+  // The part after the last star can only match the text's end, and rules out most texts.
   for (; end > 0 && pattern.charCodeAt(end - 1) !== STAR; end--, textEnd--) {
     if (textEnd === 0 || pattern.charCodeAt(end - 1) !== text.charCodeAt(textEnd - 1)) return false;
   }
@@ -25,7 +27,7 @@ export function fitsGlob(pattern: Characters, text: Characters): boolean {
   while (at < textEnd) {
     const wanted = pattern.charCodeAt(from);
     if (wanted === STAR) {
-      // The last star takes the rest, and an earlier one is never asked again: it had the shortest that would do.
+      // The last star takes the rest. An earlier star is never retried, because it took the shortest match.
       if (from === end - 1) return true;
       star = from++;
       resume = at;
@@ -44,11 +46,11 @@ export function fitsGlob(pattern: Characters, text: Characters): boolean {
 }
 
 export interface GlobOptions {
-  /** Whether `A` and `a` are the same. Default false. */
+  /** True if `A` and `a` are equal. Default false. */
   readonly ignoreCase?: boolean;
 }
 
-/** The pattern made ready to match whole texts. */
+/** Prepares a pattern for matching whole texts. */
 export function glob(pattern: string, { ignoreCase = false }: GlobOptions = {}): (text: string) => boolean {
   if (!ignoreCase) return (text) => fitsGlob(pattern, text);
   const folded = pattern.toLowerCase();
@@ -56,10 +58,10 @@ export function glob(pattern: string, { ignoreCase = false }: GlobOptions = {}):
 }
 
 /**
- * Patterns for names with `/` between their parts, made ready: `*` stands for anything but a slash, capitals do not
- * matter. A pattern without a slash is for the last part of a name, one with slashes for as many parts as it has.
+ * Prepares patterns for names with `/` between their parts: `*` stands for any characters but a slash, and case does
+ * not matter. A pattern without a slash matches the last part of a name, one with slashes as many parts as it has.
  *
- * @returns whether a name fits one of them.
+ * @returns a function that tells whether a name matches one of them.
  */
 export function nameGlobs(patterns: readonly string[]): (name: string) => boolean {
   const all = patterns.map((pattern) => pattern.toLowerCase().split('/'));
@@ -73,7 +75,7 @@ export function nameGlobs(patterns: readonly string[]): (name: string) => boolea
   };
 }
 
-/** At most so many parts of the name, from its end. */
+/** Returns at most `most` parts of the name, from its end. */
 function lastParts(name: string, most: number): readonly string[] {
   const parts: string[] = [];
   let end = name.length;

@@ -1,12 +1,12 @@
-/** Rows of cells in columns, for a terminal or a pipe. Knows their width, not what is in them: whoever wrote it. */
+/** Rows of cells in columns, for a terminal or a pipe. Knows the cells' width, not their meaning or source. */
 import { escapeLine } from './escape.ts';
 
-/** The columns whose cells stand to the right: numbers. */
+/** Options. `right`: columns aligned to the right, for numbers. */
 export interface TextTableOptions {
   readonly right?: readonly number[];
 }
 
-/** @returns lines; nothing but the head when there are no rows. Cells are escaped: a line break in one makes no line. */
+/** @returns lines; the head alone when there are no rows. Cells are escaped: a line break in one adds no line. */
 export function textTable(
   head: readonly string[],
   rows: readonly (readonly string[])[],

@@ -1,18 +1,18 @@
 /**
- * Where things stand in a YAML document: a path of keys and positions to an offset, a value, a spelling for people; and
- * which values keep the text that stands there. Knows YAML's nodes and no shape of any file.
+ * Positions in a YAML document: from a path of keys and indexes to an offset, a value, or a spelling for people; and
+ * which values keep their text from the file. Knows YAML's nodes and no shape of any file.
  */
 import { type Document, isMap, isNode, isPair, isScalar, isSeq, type ParsedNode } from 'yaml';
 
 export type Path = readonly PropertyKey[];
 
-/** `stages[2].think`, counted from 1; what has no path is called `whole`. */
+/** Spells a path as `stages[2].think`, counted from 1; an empty path as `whole`. */
 export function spell(path: Path, whole: string): string {
   const spelled = path.map((key) => (typeof key === 'number' ? `[${key + 1}]` : `.${String(key)}`)).join('');
   return spelled.replace(/^\./, '') || whole;
 }
 
-/** Where the value at `path` starts, or its key, or whatever of its surroundings is there. */
+/** Returns where the key or the value at `path` starts, or else its nearest ancestor that exists. */
 export function offsetOf(document: Document, path: Path): number {
   for (let length = path.length; length > 0; length--) {
     const parent: unknown = document.getIn(path.slice(0, length - 1), true);
@@ -34,11 +34,12 @@ export function valueAt(plain: unknown, path: Path): unknown {
 }
 
 /**
- * Undoes what YAML makes of text that names something: `00001234` is 1234 to it, `1.10` is 1.1, `100000e3` is 100000000.
- * A plain scalar becomes the text in the file where `isText` says so, elsewhere only if it is a number (or a date, in
- * YAML 1.1) that would be written otherwise; keys of maps always. Nothing at all stays null. Call before toJS().
+ * Undoes YAML's conversions of text that names something: it reads `00001234` as 1234, `1.10` as 1.1, `100000e3` as
+ * 100000000. A plain scalar becomes the text in the file where `isText` says so; elsewhere only if it is a number (or a
+ * date, in YAML 1.1) whose usual form differs from the file. Keys of maps always become text. An empty value stays
+ * null. Call it before toJS().
  *
- * @param isText gets the keys above a value; positions in lists are not among them.
+ * @param isText gets the keys above a value, without positions in lists.
  */
 export function keepText(
   node: unknown,
@@ -58,7 +59,7 @@ export function keepText(
   }
 }
 
-/** Whether two keys of a map are one: for the parser, where keys are text. */
+/** Tells the parser whether two keys of a map are equal, where keys are text. */
 export function isSameKey(one: ParsedNode, other: ParsedNode): boolean {
   return (
     one === other || (isScalar(one) && isScalar(other) && (one.source ?? one.value) === (other.source ?? other.value))

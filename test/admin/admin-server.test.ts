@@ -88,7 +88,7 @@ describe('the admin address', () => {
       socket.on('error', () => {});
       await once(socket, 'connect');
       socket.write(said);
-      // What is answered is answered before the next one comes.
+      // A request that gets an answer is answered before the next connection opens.
       if (said.endsWith('\r\n\r\n')) await once(socket, 'data');
     };
     for (let times = 0; times < 64; times++) {
@@ -128,7 +128,7 @@ interface Asked {
   readonly body: string;
 }
 
-/** By node:http: fetch lets nobody choose a Host. */
+/** Uses node:http because fetch lets no caller choose the Host header. */
 function ask(url: string, path: string, headers: Record<string, string> = {}): Promise<Asked> {
   return new Promise((resolve, reject) => {
     const asked = request(`${url}${path}`, { headers, agent: false }, (response) => {
@@ -205,7 +205,7 @@ describe('what names nodes', () => {
       expect([path, ...statuses]).toEqual([path, 401, 401, 403]);
     }
     expect((await ask(url, '/api/v1/live', { authorization: `Bearer ${TOKEN}` })).status).toBe(200);
-    // No node is named there.
+    // These paths reveal no node.
     for (const path of ['/', '/healthz', '/readyz', '/metrics']) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other.
       expect((await ask(tokenless, path)).status).toBe(200);
@@ -327,12 +327,12 @@ describe('events', () => {
     socket.write(`GET /api/v1/live/events HTTP/1.1\r\nHost: ${hostname}\r\n\r\n`);
     await once(socket, 'readable');
     socket.pause();
-    // Each of these seconds changes every row: some 20 MB in all, of which it takes none.
+    // Each of these seconds changes every row: about 20 MB in all, of which the paused socket takes nothing.
     for (let second = 0; second < 30; second++) {
       for (let node = 0; node < 3000; node++)
         world.refuse(`10.${node >> 8}.${node & 255}.1`, `${'long/'.repeat(20)}missing-${second}`);
       world.pass(1000);
-      // oxlint-disable-next-line no-await-in-loop -- what can leave, leaves.
+      // oxlint-disable-next-line no-await-in-loop -- the socket sends what it can.
       await new Promise(setImmediate);
     }
     let text = '';

@@ -1,4 +1,4 @@
-/** The API: who may use it, what becomes of its arguments, what it answers. */
+/** The HTTP API: access, arguments and answers. */
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { formatAddress } from '../../src/text/address-text.ts';
 import { startAdmin } from '../../src/admin/admin-server.ts';
@@ -102,7 +102,7 @@ describe('the API', () => {
     ],
     [{ code: 1, stdout: '', stderr: 'reveille: disk full' }, 500, { error: 'disk full' }],
     [{ code: undefined, stdout: '', stderr: '' }, 500, { error: 'ended with a signal' }],
-    // A store that is damaged is an answer.
+    // A damaged store is an answer, not a failure of the API.
     [{ code: 1, stdout: '{"whole":false}', stderr: '' }, 200, { whole: false }],
   ])('answers %j', async (end, status, body) => {
     const ask = await api(() => Promise.resolve(end));

@@ -1,4 +1,4 @@
-/** Who is let in to the admin address, and who goes for it. */
+/** Limits on connections to the admin address: which connections are let in, and which are closed for them. */
 import { EventEmitter } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { ConnectionRoom } from '../../src/admin/connection-room.ts';
@@ -42,9 +42,9 @@ describe('a newcomer', () => {
     room.begins(greedy[0]!);
     const [probe] = crowd(room, 'probe', 1);
     expect([scraper!.isOpen, probe!.isOpen, open(others)]).toEqual([true, true, 63]);
-    // The first is being answered.
+    // The first connection is being answered, so the second one goes.
     expect(greedy.findIndex(({ isOpen }) => !isOpen)).toBe(1);
-    // What has just got its answer is the last to go.
+    // The connection that has just been answered is the last to go.
     room.ends(greedy[0]!);
     crowd(room, 'probe', 3);
     expect(greedy[0]!.isOpen).toBe(true);

@@ -1,4 +1,4 @@
-/** The comparison of kept figures. */
+/** Comparison of benchmark results with saved ones. */
 import { expect, it } from 'vitest';
 import { worsened } from '../../bench/compare.ts';
 

@@ -5,7 +5,7 @@ import { Random } from '../support/random.ts';
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index + 1);
 
 it.each([
-  // The ranks that tables of the sign test have.
+  // Ranks from published tables of the sign test.
   [5, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY],
   [6, 1, 6],
   [8, 1, 8],
@@ -21,7 +21,7 @@ it('holds the median nineteen times of twenty or more often', () => {
   const random = new Random(5);
   let held = 0;
   for (let turn = 0; turn < 2000; turn++) {
-    // Their median is 500.
+    // The median of these values is 500.
     const [low, high] = medianInterval(Array.from({ length: 11 }, () => random.between(0, 1000)));
     if (low <= 500 && high >= 500) held++;
   }

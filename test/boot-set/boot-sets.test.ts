@@ -1,4 +1,4 @@
-/** Boot sets as a source: both ways to ask, and what the node's pin makes of it. */
+/** Boot sets as a source: requests by channel and by version, and the effect of the node's pin. */
 import { chmodSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { dropPins, pinNode, removeVersion, rollback, setRollout } from '../../src/boot-set/store/channel-changes.ts';
@@ -8,7 +8,7 @@ const MAC = '52-54-00-00-00-01';
 const NODE = 'mac:52:54:00:00:00:01';
 const OTHER = '52-54-00-00-00-02';
 
-/** Boot sets whose configs are per node as well. */
+/** Boot sets that also contain configs for single nodes. */
 function withConfigs(version: number): Record<string, string> {
   return {
     ...setOf(version),
@@ -108,10 +108,10 @@ describe("by a channel's name", () => {
     expect(await serving.versions(CLIENT, 'rack/pxelinux.0', 'rack/linux')).toEqual(['1', '1']);
     await serving.publish('rack', { ...setOf(2), 'new.img': 'new.img of version 2', 'other.0': 'of version 2' });
     expect(await serving.read('rack/new.img')).toBe('missing');
-    // A search for configs that are in no version does not end the boot.
+    // A search for configs that no version contains does not end the boot.
     expect(await serving.read('rack/pxelinux.cfg/C0000207')).toBe('missing');
     expect(await serving.versions(CLIENT, 'rack/initrd.img')).toEqual(['1']);
-    // A loader that only the new version has does.
+    // A loader that only the new version contains does end it.
     expect(await serving.versions(CLIENT, 'rack/other.0', 'rack/new.img')).toEqual(['2', '2']);
   });
 
@@ -123,7 +123,7 @@ describe("by a channel's name", () => {
     await serving.publish('rack', setOf(2));
     expect(await serving.versions(CLIENT, 'rack/pxelinux.cfg/default')).toEqual(['1']);
     if (kernel.kind === 'content') kernel.release();
-    // It may have been reset: what it got since is of version 1.
+    // The node may have been reset, but the config that it received since then is from version 1.
     expect(await serving.versions(CLIENT, 'rack/pxelinux.cfg/default', 'rack/linux', 'rack/initrd.img')).toEqual([
       '1',
       '1',
@@ -152,7 +152,7 @@ describe("by a channel's name", () => {
     serving.pass(POLICY.pinIdleMs + 1000);
     expect(await serving.versions(CLIENT, 'rack/linux')).toEqual(['1']);
     expect(serving.source.stats().latePins).toBe(1);
-    // In use again, so it is not collected.
+    // Version 1 is in use again, so it is not collected.
     expect(await serving.collect()).toEqual(['rack-2']);
     serving.pass(POLICY.pinIdleMs + 1000);
     expect(await serving.collect()).toEqual(['rack-1']);
@@ -209,7 +209,7 @@ describe('a node', () => {
     await serving.publish('rack', withConfigs(2));
     expect(await serving.versions(CLIENT, `rack/pxelinux.cfg/01-${MAC}`)).toEqual(['1']);
     expect(serving.store.pins().map(({ node }) => node)).toEqual([NODE]);
-    // Another address, the same machine.
+    // The same machine asks from another address.
     expect(await serving.versions('192.0.2.99', `rack/pxelinux.cfg/01-${MAC}`, 'rack/linux')).toEqual(['1', '1']);
   });
 
@@ -220,7 +220,7 @@ describe('a node', () => {
     expect(await serving.versions(CLIENT, ...boot(MAC))).toEqual(['1', '1', '1']);
     await serving.publish('rack', withConfigs(2));
     expect(await serving.versions(CLIENT, ...boot(OTHER), 'rack/initrd.img')).toEqual(['2', '2', '2', '2']);
-    // The first one has moved on, and says so.
+    // The first node keeps its pin, although another node has taken over its address.
     await serving.publish('rack', withConfigs(3));
     expect(serving.store.pins().map(({ node, version }) => [node, version])).toContainEqual([NODE, 1]);
   });
@@ -244,7 +244,7 @@ describe('a node', () => {
     expect(await serving.versions(nat, 'rack/initrd.img', 'rack-1/initrd.img')).toEqual(['2', '1']);
     expect(serving.source.stats()).toMatchObject({ pins: 0, sharedAnswers: 3 });
     expect(serving.warnings).toHaveLength(1);
-    // A folder that says who asks needs no address.
+    // A request with the node's name in a folder needs no address.
     expect(await serving.versions(nat, `rack/${MAC}/pxelinux.0`)).toEqual(['2']);
     await serving.publish('rack', setOf(3));
     expect(await serving.versions(nat, `rack/${MAC}/linux`, `rack/${OTHER}/pxelinux.0`, 'rack/linux')).toEqual([
@@ -261,7 +261,7 @@ describe('a node', () => {
     expect(await serving.versions(CLIENT, 'rack/pxelinux.0')).toEqual(['1']);
     expect(serving.store.pins().map(({ node }) => node)).toEqual([NODE]);
     await serving.publish('rack', setOf(2));
-    // Another lease in the middle of the boot.
+    // The node gets another lease in the middle of the boot.
     table.clear();
     table.set('192.0.2.50', NODE);
     serving.pass(2000);
@@ -276,7 +276,7 @@ describe('the version of a new boot', () => {
     await serving.publish('rack', withConfigs(2));
     await serving.change((tables) => pinNode(tables, NODE, 'rack-1'));
     const boot = ['rack/pxelinux.0', `rack/pxelinux.cfg/01-${MAC}`, 'rack/linux'];
-    // Not known at first; from its second boot on it is presumed to be itself.
+    // The node is unknown at first. From its second boot on, the address stands for it.
     expect(await serving.versions(CLIENT, ...boot)).toEqual(['2', '2', '2']);
     expect(await serving.versions(CLIENT, ...boot)).toEqual(['1', '1', '1']);
     expect(await serving.versions('192.0.2.8', 'rack/pxelinux.0')).toEqual(['2']);
@@ -364,7 +364,7 @@ describe('a blob', () => {
     await expect.poll(inMemory).toBe(11);
     const { loads, entries, shelvedBytes, idleBytes } = serving.cache.stats();
     expect([loads, entries]).toEqual([11, 11]);
-    // Nobody boots version 1.
+    // No node boots version 1, so its own files are shelved.
     expect([shelvedBytes > 0, idleBytes > 0]).toEqual([true, true]);
     expect(await serving.read('rack-1/big')).toBe('same');
     await serving.versions(CLIENT, 'rack-2/big', 'rack/big', 'rack/linux');

@@ -1,4 +1,4 @@
-/** Stores and boot sets for tests: small, in folders that go away. */
+/** Small stores and boot sets for tests, in temporary folders. */
 import {
   chmodSync,
   existsSync,
@@ -23,7 +23,7 @@ export function folder(parent = tmpdir()): string {
   return path;
 }
 
-/** A folder with these files. */
+/** Creates a folder with these files. */
 export function filesIn(files: Readonly<Record<string, string | Uint8Array>>, into = folder()): string {
   for (const [name, content] of Object.entries(files)) {
     const path = join(into, name);
@@ -33,7 +33,7 @@ export function filesIn(files: Readonly<Record<string, string | Uint8Array>>, in
   return into;
 }
 
-/** A store that is closed with the test. */
+/** Opens a store that is closed after the test. */
 export async function openFor(path: string, options: Partial<StoreOptions> = {}): Promise<Store> {
   const store = await openStore({ path, ...options });
   onTestFinished(() => store.close());
@@ -53,7 +53,7 @@ export function publishFiles(
   return publish(store, { channel, paths: [filesIn(files)], ...more });
 }
 
-/** Everything below a folder but what LMDB keeps to itself: names, bytes and modes. */
+/** Names, bytes and modes of every file below a folder, except LMDB's own. */
 export function photograph(path: string): Record<string, string> {
   if (!existsSync(path)) return {};
   const names = readdirSync(path, { recursive: true, withFileTypes: true })
@@ -62,7 +62,7 @@ export function photograph(path: string): Record<string, string> {
   return Object.fromEntries(names.map((name) => [name.slice(path.length + 1), sha256(readFileSync(name))]));
 }
 
-/** The bytes of a version's file, by way of its record and its blob. */
+/** Bytes of a version's file, looked up through its record and blob. */
 export function contentOf(store: Store, name: string, file: string): Buffer {
   const version = store.versions().find(({ channel, number }) => versionName(channel, number) === name);
   const record = version?.files.find((one) => one.name === file);
@@ -74,7 +74,7 @@ export function blobsOf(store: Store): string[] {
   return readdirSync(store.layout.blobs).toSorted();
 }
 
-/** The message of what is thrown, which has to be something. */
+/** Message of the error that `work` must throw. */
 export async function messageOf(work: () => unknown): Promise<string> {
   try {
     await work();
@@ -84,7 +84,7 @@ export async function messageOf(work: () => unknown): Promise<string> {
   throw new Error('nothing was thrown');
 }
 
-/** Writes over a blob, which is read-only. */
+/** Overwrites a blob, which is read-only. */
 export function damage(store: Store, digest: string, bytes: string): void {
   chmodSync(store.blobPath(digest), 0o644);
   writeFileSync(store.blobPath(digest), bytes);

@@ -1,4 +1,4 @@
-/** Files of boot sets by names as firmware spells them: the server asks for what they mean. */
+/** Files of boot sets under names as firmware spells them: the server looks up what such a name means. */
 import { describe, expect, it } from 'vitest';
 import { Resolver } from '../../src/server/resolver.ts';
 import { CLIENT, Serving, textOf } from './serving.ts';

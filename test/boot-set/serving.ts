@@ -1,4 +1,4 @@
-/** A store in a folder that goes away, boot sets in it, and a source on clocks that the test moves. */
+/** A store in a temporary folder, boot sets in it, and a source on clocks that the test advances. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
@@ -14,10 +14,10 @@ import { temporaryFolder } from '../content/fixture.ts';
 
 export const POLICY = { pinIdleMs: 900_000, pinCapMs: 7_200_000 };
 export const T0 = 1_700_000_000_000;
-/** Where clients ask from unless a test says otherwise. */
+/** Default client address. */
 export const CLIENT = '192.0.2.7';
 
-/** A loader, a config, a module, a kernel and an initrd; each says of which version it is. */
+/** A loader, a config, a module, a kernel and an initrd; each file names its version. */
 export function setOf(version: string | number): Record<string, string> {
   const names = ['pxelinux.0', 'pxelinux.cfg/default', 'ldlinux.c32', 'linux', 'initrd.img'];
   return Object.fromEntries(names.map((name) => [name, `${name} of version ${version}\n`]));
@@ -29,11 +29,11 @@ export class Serving {
   readonly cache: BufferCache;
   store!: Store;
   source!: BootSets;
-  /** Milliseconds since the epoch, as the wall clock has it. */
+  /** Wall clock, in milliseconds since the epoch. */
   now = T0;
-  /** The system's uptime in milliseconds, which a restart of the server does not end. */
+  /** Uptime of the system in milliseconds; it goes on when the server restarts. */
   uptime = 5_000_000;
-  /** Whether clients acknowledge what they get. */
+  /** If true, clients acknowledge the files they get. */
   isAnswered = false;
   readonly folder = temporaryFolder();
   readonly #options: Partial<BootSetsOptions>;
@@ -70,7 +70,7 @@ export class Serving {
     await this.store.close();
   }
 
-  /** As after a SIGKILL: nothing is written at the end. */
+  /** Simulates a SIGKILL: nothing is written at the end. */
   async crash(): Promise<void> {
     const { source } = this;
     await this.store.close();
@@ -89,18 +89,18 @@ export class Serving {
     return number;
   }
 
-  /** Changes the store as a person would, and lets the source see it. */
+  /** Changes the store as a command would, and lets the source see the change. */
   async change(work: (tables: Tables) => unknown): Promise<void> {
     await this.store.change(work);
     this.look();
   }
 
-  /** So much time passes as it takes the source to look at the store again; not for the wall clock, which lags behind. */
+  /** Advances the source's clock by the time after which it looks at the store again. The wall clock stays behind. */
   look(): void {
     this.clock.run(this.clock.now() + 250);
   }
 
-  /** Versions 1 to `count` of a channel; the last is current. */
+  /** Publishes versions 1 to `count` of a channel; the last one is current. */
   async publishSets(channel: string, count: number): Promise<void> {
     for (let version = 1; version <= count; version++) await this.publish(channel, setOf(version));
   }
@@ -110,7 +110,7 @@ export class Serving {
     return versions.map(({ name }) => name);
   }
 
-  /** As a collection does that comes for the first time: versions have their grace, ended pins go. */
+  /** Runs a first collection: versions enter their grace period, ended pins are removed. */
   async collectMarking(): Promise<void> {
     await collect(this.store);
   }
@@ -125,7 +125,7 @@ export class Serving {
     return this.source.open({ filename, mode, client, local: '192.0.2.1' });
   }
 
-  /** Reads a file whole. @returns its text, or what the answer was otherwise. */
+  /** Reads a whole file. @returns its text, or the kind of any other answer. */
   async read(filename: string, client = CLIENT, mode: 'octet' | 'netascii' = 'octet'): Promise<string> {
     const answer = await this.ask(filename, client, mode);
     if (answer.kind !== 'content') return answer.kind;
@@ -134,7 +134,7 @@ export class Serving {
     return text;
   }
 
-  /** The versions that files asked for one after the other are of. */
+  /** Versions of the files, requested one after the other. */
   async versions(client: string, ...filenames: string[]): Promise<string[]> {
     const found: string[] = [];
     for (const filename of filenames) {

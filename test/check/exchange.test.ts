@@ -1,4 +1,4 @@
-/** One conversation of the check, with what the system may bring into it. */
+/** One exchange of the conformance check, and the system errors that can reach it. */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { expect, it, onTestFinished } from 'vitest';

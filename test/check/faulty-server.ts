@@ -1,29 +1,29 @@
 /**
- * A small TFTP server that keeps to the protocol, but for the faults it is given. Made of sockets and bytes written
- * by hand, so that it shares nothing with the server and the checks that it helps to test.
+ * A small TFTP server that keeps to the protocol, except for the faults it is given. It uses plain sockets and
+ * handwritten bytes, and shares no code with the server and the checks that it helps to test.
  */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import type { Address } from '../../src/engine/types.ts';
 
 export type Fault =
-  /** Every ACK that does not advance draws the window again: the Sorcerer's Apprentice. */
+  /** Every ACK that does not advance draws the window again (Sorcerer's Apprentice Syndrome). */
   | 'answersRepeats'
-  /** An ERROR is answered with an ERROR. */
+  /** The server answers an ERROR with an ERROR. */
   | 'answersErrors'
-  /** Every OACK has an option in it that nobody asked for. */
+  /** Every OACK contains an option that the client did not request. */
   | 'grantsUnasked'
-  /** What is lost stays lost. */
+  /** The server never resends a lost packet. */
   | 'neverResends'
-  /** A client that never answers is sent the same for ever. */
+  /** The server resends forever to a client that never answers. */
   | 'neverGivesUp'
-  /** A request for an unknown mode is its end. */
+  /** A request with an unknown mode kills the server. */
   | 'diesOfMode'
-  /** An ERROR 8 is its end. */
+  /** An ERROR 8 kills the server. */
   | 'diesOfError8'
-  /** The last block is left out when it would be empty. */
+  /** The server omits the last block when that block would be empty. */
   | 'omitsEmptyBlock'
-  /** Whatever blksize is asked for, blocks have a thousand bytes. */
+  /** Blocks have 1,000 bytes, whatever blksize the client requests. */
   | 'raisesBlksize';
 
 const RESEND_MS = 250;
@@ -45,12 +45,12 @@ function errorPacket(code: number, message: string): Buffer {
   return packet(5, code, `${message}\0`);
 }
 
-/** @returns undefined for what is no request. */
+/** @returns undefined if the bytes are not a request. */
 function readRequest(bytes: Buffer): Request | undefined {
   const opcode = bytes.length < 2 ? 0 : bytes.readUInt16BE(0);
   if (opcode !== 1 && opcode !== 2) return undefined;
   const texts = bytes.toString('latin1', 2).split('\0');
-  // What follows the last NUL is not ended.
+  // The text after the last NUL is unterminated, so it does not count.
   texts.pop();
   if (texts.length < 2) return undefined;
   const options = new Map<string, [string, string]>();
@@ -61,7 +61,7 @@ function readRequest(bytes: Buffer): Request | undefined {
   return { opcode, name: texts[0]!, mode: texts[1]!.toLowerCase(), options: [...options.values()] };
 }
 
-/** Why a request gets an ERROR. */
+/** ERROR packet that refuses the request; undefined if the request is valid. */
 function refusalOf(request: Request, content: Buffer | undefined): Buffer | undefined {
   if (request.opcode === 2) return errorPacket(2, 'Nothing is taken');
   if (request.mode !== 'octet') return errorPacket(4, 'Octet alone is sent');
@@ -103,7 +103,7 @@ export class FaultyServer {
     this.#socket.close();
   }
 
-  /** From now on nothing is heard and nothing said; the ports stay open, as those of a server that hangs. */
+  /** Stops receiving and sending. The listening port stays open, like that of a server that hangs. */
   #die(): void {
     this.#dead = true;
     for (const session of this.#open) session.close();
@@ -189,7 +189,7 @@ export class FaultyServer {
       if (opcode === 5) {
         if (faults.has('diesOfError8') && bytes[3] === 8) return this.#die();
         if (faults.has('answersErrors')) socket.send(errorPacket(0, 'No, you'), from.port, from.address);
-        // Closed once the answer has left.
+        // The socket closes after the answer has been sent.
         if (!stranger) setImmediate(() => session.close());
         return;
       }

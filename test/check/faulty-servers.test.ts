@@ -37,12 +37,12 @@ function failures({ checks }: CheckReport): string[] {
   return checks.filter(({ verdict }) => verdict === 'fail').map(({ number, detail }) => `${number}: ${detail}`);
 }
 
-/** What the server of these tests does not have. */
+/** Statements about features that this test server does not offer. */
 const NOT_OFFERED = [24, 25, 26, 39, 41, 42, 46, 47, 84, 85, 86, 87];
-/** What needs a file larger than the largest here. */
+/** Statements that need a file larger than any here. */
 const NOT_TRIED = [63, 64, 65];
 
-// The runs mostly wait, each for a server of its own.
+// The runs mostly wait, and each has a server of its own, so they run concurrently.
 describe.concurrent(`a check of a small server, seed ${SEED}`, () => {
   it('fails nothing where the server keeps to the protocol', async () => {
     const report = await check([]);

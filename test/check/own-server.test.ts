@@ -1,4 +1,6 @@
-/** The statements that can be seen from outside, put to our own server on threads, over the loopback interface. */
+/**
+ * Checks every statement that is visible from outside against our own server on threads, over the loopback interface.
+ */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +13,7 @@ import { runChecks } from '../../src/check/run-checks.ts';
 import { built } from '../support/built.ts';
 import { FULL, SEED, seededBytes } from '../support/content.ts';
 
-/** Our server's pauses between sends to an address that never answered grow to one second and a half. */
+/** Our server's pauses between sends to an address that never answered grow to 1.5 seconds. */
 const WAITS: Waits = { ...DEFAULT_WAITS, quietMs: 500, closedMs: 3000, capQuietMs: 5000 };
 
 const FILES: Readonly<Record<string, Buffer>> = {
@@ -21,7 +23,7 @@ const FILES: Readonly<Record<string, Buffer>> = {
   'boot/with space': seededBytes(SEED + 2, 5000),
   'k\u00e4se': seededBytes(SEED + 3, 1001),
   lines: Buffer.from('one\ntwo\r\nthree\r'.repeat(40)),
-  // Three wraps in blocks of 8 bytes, and some.
+  // Three wraps of the block number in blocks of 8 bytes, and 1,000 blocks more.
   linux: seededBytes(SEED + 4, 3 * 65_536 * 8 + 8000),
 };
 
@@ -66,14 +68,14 @@ async function check(server: Server, numbers?: readonly number[]): Promise<Check
   });
 }
 
-/** What did not pass, in a form to read. */
+/** Results that are not `pass`, in readable form. */
 function others({ checks }: CheckReport): string[] {
   return checks
     .filter(({ verdict }) => verdict !== 'pass')
     .map(({ number, verdict, detail }) => `${number} ${verdict}: ${detail}`);
 }
 
-// The runs mostly wait, each for a server of its own.
+// The runs mostly wait, so they run concurrently.
 describe.concurrent(`Reveille, seed ${SEED}`, () => {
   it.each(FULL ? (['auto', 'portable'] as const) : (['auto'] as const))(
     'keeps to every statement that can be seen from outside, with the engine %s',

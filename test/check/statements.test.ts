@@ -1,4 +1,6 @@
-/** docs/statements.md against the checks: each row that says it can be seen from outside has one, word for word. */
+/**
+ * Compares docs/statements.md with the checks: each row marked as visible from outside has a check with the same words.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -14,7 +16,7 @@ interface Row {
   readonly shown: string;
 }
 
-/** The rows of the table below the heading "The statements". */
+/** Rows of the table below the heading "The statements". */
 function rows(): Row[] {
   const section = readFileSync(PAGE, 'utf8')
     .split(/^## /m)

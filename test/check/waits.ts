@@ -1,4 +1,4 @@
-/** Waits for servers on the same machine that send again within half a second. */
+/** Wait times for servers on the same machine that resend within half a second. */
 import type { Waits } from '../../src/check/exchange.ts';
 
 export const QUICK_WAITS: Waits = {

@@ -15,7 +15,7 @@ import { QUICK_WAITS } from '../check/waits.ts';
 import { folder } from '../support/reveille.ts';
 
 const LINUX = seededBytes(SEED, 6001);
-/** Checks that take no time. */
+/** Checks that finish at once. */
 const SOME = CHECKS.filter(({ number }) => [3, 7, 9, 18, 29, 40].includes(number));
 
 interface Said {
@@ -24,7 +24,7 @@ interface Said {
   readonly stderr: string;
 }
 
-/** Runs the command as main.ts does: what is wrong with its usage becomes one line and exit code 2. */
+/** Runs the command as main.ts does: a usage error becomes one line and exit code 2. */
 async function run(args: readonly string[], interrupts = new Interrupts()): Promise<Said> {
   let code: ExitCode = EXIT.fine;
   let stdout = '';
@@ -70,7 +70,7 @@ async function serve(...faults: Fault[]): Promise<string> {
   return `127.0.0.1:${server.address.port}`;
 }
 
-/** A port that nobody listens on. */
+/** A port with no listener. */
 async function closedPort(): Promise<number> {
   const socket = createSocket('udp4').bind(0, '127.0.0.1');
   await once(socket, 'listening');

@@ -23,7 +23,7 @@ async function serve(root: string, args: readonly string[] = [], nodeArgs: reado
   return { server, port, url: `tftp://127.0.0.1:${port}`, admin: `http://${admin}` };
 }
 
-/** A lockstep client by hand: asks, and acknowledges when the test says so. */
+/** A handwritten lockstep client that sends requests and ACKs when the test says so. */
 class HandClient {
   readonly #socket: Socket = createSocket('udp4');
   readonly #port: number;
@@ -126,7 +126,7 @@ describe('serve and get', () => {
 describe('get', () => {
   it('stopped by a signal leaves nothing and ends with 1', async () => {
     const here = folder();
-    // A server that takes the request and never answers.
+    // This server takes the request and never answers.
     const silent = createSocket('udp4');
     onTestFinished(() => void silent.close());
     silent.bind(0, '127.0.0.1');
@@ -202,7 +202,7 @@ describe('a stopping server', () => {
 describe('a server whose log', () => {
   const bytes = randomBytes(3000);
 
-  /** Two downloads: the second starts after the log line of the first has failed. */
+  /** Downloads twice: the second download starts after the log line of the first has failed. */
   async function download(url: string): Promise<void> {
     for (let n = 0; n < 2; n++) {
       const { code, stdout } = await new Reveille(['get', `${url}/f`, '-o', '-']).ended;

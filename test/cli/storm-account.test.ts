@@ -1,4 +1,4 @@
-/** Storms by the built command against the built server, which is asked what it left unanswered. */
+/** Storms by the built command against the built server, whose metrics say which requests it left unanswered. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
@@ -21,7 +21,7 @@ async function serving(...flags: string[]): Promise<{ port: number; admin: strin
   return { port, admin: admin.replace('http://', '') };
 }
 
-/** Nodes behind one address, one after the other, each of which keeps its transfer for longer than all take to come. */
+/** Nodes behind one address that arrive one after the other. Each transfer lasts longer than all the arrivals take. */
 const BEHIND_ONE = ['--source', 'port', '--nodes', '4', '--arrival', 'ramp:600ms', '--crawl', '100%:100ms'];
 const NODES = [...BEHIND_ONE, '--profile', 'ipxe', '--file', 'linux'];
 
@@ -43,7 +43,7 @@ describe('reveille storm and what the server left unanswered', { timeout: 60_000
     ]);
     const { count } = left!.reasons[0]!;
     expect(count).toBeGreaterThan(0);
-    // A reply that was late counts for the nodes alone.
+    // The nodes also count requests whose reply was late; the server does not.
     expect(seen).toBeGreaterThanOrEqual(count);
     const words = 'addressFull: an address had its share of transfers (--sessions-per-address, --shared-networks)';
     expect(asked.stdout.replaceAll(/\n +/g, ' ')).toContain(`${count} × ${words}`);

@@ -16,7 +16,7 @@ export const FILES: ReadonlyMap<string, Buffer> = new Map([
 ]);
 export const BOOT = ['--file', 'linux', '--file', 'initrd.img'];
 
-/** A directory with the files as they should be. */
+/** A directory with the correct files. */
 export function rightFiles(): string {
   const root = folder();
   for (const [name, content] of FILES) writeFileSync(join(root, name), content);
@@ -30,7 +30,7 @@ export interface Stormed {
   readonly stderr: string;
 }
 
-/** @param onFinished of a test that runs beside others. */
+/** @param onFinished the hook of a test that runs concurrently with others. */
 export async function storm(
   port: number,
   args: readonly string[],
@@ -43,7 +43,7 @@ export async function storm(
   return { code, stdout, stderr, report: JSON.parse(readFileSync(json, 'utf8')) as StormReport };
 }
 
-/** @param onFinished of a test that runs beside others. */
+/** @param onFinished the hook of a test that runs concurrently with others. */
 export async function planted(
   fault: Planted,
   args: readonly string[],

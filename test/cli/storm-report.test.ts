@@ -1,4 +1,4 @@
-/** The report of a storm by the built command, in its three forms: they say the same, and the page opens in a browser. */
+/** The report of a storm by the built command in its three forms: they agree, and the page opens in a browser. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';

@@ -1,4 +1,4 @@
-/** Storms against servers that fall silent: they last as long as the firmware's patience, so they run at the same time. */
+/** Storms against servers that fall silent. They last as long as the firmware's patience, so they run concurrently. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';

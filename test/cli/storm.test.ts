@@ -1,4 +1,7 @@
-/** The built command: storms against servers with a planted fault each, against our own, and bad command lines. */
+/**
+ * The built command: storms against servers with one planted fault each and against our own server, and invalid command
+ * lines.
+ */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -199,11 +202,11 @@ describe('reveille storm', { timeout: 60_000 }, () => {
     [['--nodes', '5', '--file', 'x', '--admin', 'http://127.0.0.1/'], '--admin'],
     [['--nodes', '5', '--file', '{who}'], '{who}'],
     [['--nodes', '5', '--file', 'x', '--profile', 'ipxe,acme'], '"acme"'],
-    // Once these were found out when the storm was over.
+    // Regression: these mistakes used to be reported only after the storm.
     [['--nodes', '5', '--file', 'x', '--json', '/no/such/directory/x.json'], '--json'],
     [['--nodes', '5', '--file', 'x', '--html', '/'], '--html'],
     [['--nodes', '5', '--file', 'x', '--json', '-', '--html', '-'], '--html'],
-    // Once this ended the storm without a report: the name fits into the first profile's request alone.
+    // Regression: this used to end the storm without a report. The name fits only into the first profile's request.
     [['--nodes', '5', '--profile', 'bare,windows', '--file', 'n'.repeat(470)], '--file'],
   ])('turns down %j in one line, before any packet', async (args, named) => {
     const heard: Buffer[] = [];

@@ -1,4 +1,4 @@
-/** `reveille top` and `reveille node`, against the built server and against screens that are none. */
+/** `reveille top` and `reveille node`, against the built server and on output that is not a terminal. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
@@ -23,7 +23,7 @@ function reveille(...args: string[]): Promise<Ended> {
   return new Reveille(args).ended;
 }
 
-/** A server with a config file that one node has read, and asked for a name that is not there. */
+/** A server with a config file, and one node that has read that file and requested a missing name. */
 async function visited(
   flags: readonly string[] = [],
 ): Promise<{ admin: string; config: string; server: ExampleServer }> {
@@ -164,7 +164,7 @@ class FakeTerminal implements Screen, Keys {
     this.#press(Buffer.from(key));
   }
 
-  /** The lines of the last screen, without colours. */
+  /** Lines of the last screen, without colors. */
   get lines(): string[] {
     const [first, ...others] = this.written.slice(this.written.lastIndexOf('\x1b[H') + 3).split('\x1b[');
     return [first, ...others.map((part) => part.replace(/^[0-9;?]*[A-Za-z]/, ''))].join('').split('\n');
@@ -228,7 +228,7 @@ describe('the screen of reveille top', () => {
     await vi.waitFor(() => expect(terminal.lines[0]).toMatch(/^Reveille/));
     for (let turn = 0; turn < 5; turn++) {
       collect();
-      // oxlint-disable-next-line no-await-in-loop -- what is collected is told in a later turn of the loop.
+      // oxlint-disable-next-line no-await-in-loop -- finalizers run in a later turn of the event loop.
       await setImmediate();
     }
     terminal.press('q');

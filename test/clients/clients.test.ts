@@ -15,10 +15,10 @@ import { FULL, SEED, seededBytes } from '../support/content.ts';
 import { type LiveServer, serveFolder } from '../support/server.ts';
 
 const SMALL = [0, 1, 511, 512, 513, 14_680];
-/** 65,535 full blocks of 512 bytes and an empty one, and well past the wrap. */
+/** 65,535 full blocks of 512 bytes plus an empty one, and a size well past the wrap of the block number. */
 const LARGE = [33_553_920, 40_000_000];
 const SIZES = FULL ? [...SMALL, ...LARGE] : SMALL;
-/** Small files at both addresses; of the large ones, which take seconds each, one at either. */
+/** Small files are fetched at both addresses. Large files take seconds each, so each is fetched at one address. */
 const WHERE = [
   ...SMALL.flatMap((size) => [[size, '127.0.0.1'] as const, [size, '::1'] as const]),
   ...(FULL ? [[LARGE[0]!, '127.0.0.1'] as const, [LARGE[1]!, '::1'] as const] : []),
@@ -30,7 +30,7 @@ interface Row {
   readonly size: number;
   readonly asking: Asking;
   readonly local: string;
-  /** A name for this row's file alone, so that its transfer is told from the others. */
+  /** File name for this row alone, which tells its transfer from the others. */
   readonly name: string;
   readonly title: string;
 }
@@ -66,7 +66,7 @@ describe.each(REAL_CLIENTS.filter(({ name }) => !missing.includes(name)))(
   `$name (content of REVEILLE_SEED=${SEED})`,
   (client) => {
     const isRefused = ({ asking, size }: Row): boolean => client.refuses?.(asking, size) === true;
-    // `$title` would cut the titles short.
+    // `$title` would truncate the titles.
     const rows = (refused: boolean): [string, Row][] =>
       rowsOf(client).flatMap((row) => (isRefused(row) === refused ? [[row.title, row]] : []));
     const download = ({ asking, local, name }: Row, path: string): ReturnType<typeof run> =>
@@ -93,7 +93,7 @@ describe.each(REAL_CLIENTS.filter(({ name }) => !missing.includes(name)))(
       expect(transfer.outcome).not.toBe('complete');
     });
 
-    // One that learns them is to ask for them in the table.
+    // If a client learns these options, add them to its row in the table.
     it('has no word for the options it is not asked with', async () => {
       const help = await helpOf(client);
       expect(help).toMatch(/tftp/i);

@@ -1,4 +1,4 @@
-/** Files that are sent while they are read from storage that takes its time: real sockets, threads and files. */
+/** Files sent while they are still being read from slow storage: real sockets, threads and files. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -85,7 +85,7 @@ describe.each(ENGINES)('by the %s engine, a file that nobody has read yet', (eng
     );
     for (const { outcome, bytes, firstMs } of got) {
       expect({ outcome, isSame: bytes.equals(content) }).toEqual({ outcome: 'complete', isSame: true });
-      // The whole takes the storage two seconds.
+      // The storage takes two seconds for the whole file.
       expect(firstMs).toBeLessThan(1500);
     }
     expect(storage.bytesRead).toBe(content.length);
@@ -125,7 +125,7 @@ describe.each(ENGINES)('by the %s engine, a file that nobody has read yet', (eng
       await writeFile(join(folder, 'large.txt'), text);
       await serve(Number.POSITIVE_INFINITY, limitBytes);
       const { outcome, bytes } = await download('large.txt', 'netascii', 8);
-      // The client converts back; what went over the wire was longer.
+      // The client converts line ends back, so the transfer itself was longer.
       expect({ outcome, isSame: bytes.equals(Buffer.from(text)) }).toEqual({ outcome: 'complete', isSame: true });
       await expect.poll(() => transfers.map(({ size }) => size)).toEqual([text.length + text.length / line.length]);
     },

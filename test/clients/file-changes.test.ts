@@ -29,7 +29,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** @returns the file as a new client gets it, or the code of the error that it gets. */
+/** @returns the file as a new client gets it, or the error code that the client gets. */
 async function download(): Promise<Buffer | number | undefined> {
   const parts: Buffer[] = [];
   const { outcome, errorCode } = await built.fetchFile({
@@ -46,7 +46,7 @@ async function download(): Promise<Buffer | number | undefined> {
 interface Change {
   readonly what: string;
   readonly change: () => Promise<unknown>;
-  /** The new content, or the error code. */
+  /** The new content, or the error code that new clients get. */
   readonly seen: Buffer | number;
 }
 
@@ -73,7 +73,7 @@ describe('a file that changes while it is downloaded', () => {
       const now = await download();
       return now instanceof Buffer && seen instanceof Buffer ? now.equals(seen) : now === seen;
     };
-    // Within a second: the rest of the time is for a busy machine.
+    // New transfers should see the change within a second; the rest of the timeout is for a busy machine.
     await expect.poll(isSeen, { timeout: 5000, interval: 50 }).toBe(true);
     const contents = await Promise.all(paused.map(({ download: running }) => running.finish()));
     for (const content of contents) expect(content.equals(BEFORE)).toBe(true);

@@ -28,7 +28,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** How often files of the folder are mapped in this process, where the server's threads run. */
+/** Number of mappings of the folder's files in this process, which runs the server's threads. */
 function mappings(): number {
   const maps = readFileSync('/proc/self/maps', 'utf8').split('\n');
   return maps.filter((line) => line.includes(`${folder}/`)).length;
@@ -45,7 +45,7 @@ describe('files below an immutable root', () => {
     expect(mappings()).toBe(1);
     await writeFile(`${path}.new`, AFTER);
     await rename(`${path}.new`, path);
-    // What was looked at a moment ago holds for a second.
+    // The server may rely on a look at a file for one second.
     await expect.poll(() => startAndPeek(), { timeout: 5000 }).toEqual(AFTER.subarray(0, 512));
     expect((await finishAll(first)).every((bytes) => bytes.equals(BEFORE))).toBe(true);
     await closeAll(first);
@@ -63,7 +63,7 @@ describe('files below an immutable root', () => {
     const { from } = await client.receive();
     await truncate(path, 20_000);
     await client.send(ack(0), from);
-    // Of the window that is sent as one, nothing is readable from the third block on.
+    // The window leaves as one batch, but its bytes are unreadable from the third block on.
     let last = await client.receive();
     while (opcode(last) !== ERROR) last = await client.receive();
     expect([number(last), text(last)]).toEqual([0, 'Content lost']);
@@ -78,7 +78,7 @@ describe('files below an immutable root', () => {
   });
 });
 
-/** The first block as a new client gets it. */
+/** First block as a new client gets it. */
 async function startAndPeek(): Promise<Buffer> {
   const client = await RawClient.open();
   try {

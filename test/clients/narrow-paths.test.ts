@@ -1,5 +1,5 @@
 /**
- * Blocks that are too large for the way to their client: real clients behind real routes and routers, in network
+ * Blocks that are too large for the path to their client: real clients behind real routes and routers in network
  * namespaces, with the built server on both engines.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -19,7 +19,7 @@ interface Line {
   readonly outcome: string;
 }
 
-/** A server in a namespace, and its log. */
+/** A server in a network namespace, and its log. */
 class Served {
   readonly #reveille: Reveille;
   readonly #host: string;
@@ -35,7 +35,7 @@ class Served {
     this.#reveille = new Reveille(args, { prefix: where.prefix });
   }
 
-  /** Resolves when it listens. */
+  /** Resolves when the server listens. */
   async start(): Promise<this> {
     const [line] = await this.#reveille.saying(/^.*"msg":"listening".*$/m);
     const { addresses } = JSON.parse(line) as { addresses: string[] };
@@ -43,7 +43,7 @@ class Served {
     return this;
   }
 
-  /** @returns whether curl has got the whole file. */
+  /** @returns true if curl receives the whole file. */
   async curl(from: Namespace, blksize: number, ...flags: readonly string[]): Promise<boolean> {
     const asked = ['--silent', '--tftp-blksize', String(blksize), ...flags];
     return this.#fetch(from, (file) => [
@@ -56,7 +56,7 @@ class Served {
     ]);
   }
 
-  /** @returns whether atftp has got the whole file. */
+  /** @returns true if atftp receives the whole file. */
   async atftp(from: Namespace, blksize: number): Promise<boolean> {
     const server = [this.#host.replaceAll(/[[\]]/g, ''), String(this.#port)];
     const asked = ['--option', `blksize ${blksize}`, '-g', '-r', 'kernel'];
@@ -70,13 +70,13 @@ class Served {
     return code === 0 && readFileSync(file).equals(KERNEL);
   }
 
-  /** The log's line of the first transfer that ended as `complete`. */
+  /** Log line of the first transfer that ended as `complete`. */
   async completed(): Promise<Line> {
     const [line] = await this.#reveille.saying(/^.*"outcome":"complete".*$/m);
     return JSON.parse(line) as Line;
   }
 
-  /** Ends it. @returns the lines of its log with that message. */
+  /** Kills the server. @returns the lines of its log with that message. */
   async end(message: string): Promise<Record<string, unknown>[]> {
     this.#reveille.process.kill('SIGKILL');
     const { stdout } = await this.#reveille.ended;
@@ -85,7 +85,7 @@ class Served {
   }
 }
 
-/** A server with a service address on `lo`, and a client on Ethernet that has a second address behind a smaller MTU. */
+/** A server with a service address on `lo`, and an Ethernet client with a second address behind a smaller MTU. */
 function serviceAddress(): { server: Namespace; client: Namespace } {
   const [server, client] = [new Namespace(), new Namespace()];
   server.connect(client, 'eth', 1500);
@@ -100,8 +100,8 @@ function serviceAddress(): { server: Namespace; client: Namespace } {
 }
 
 /**
- * A server and a client on Ethernet, a link of 1,400 bytes between them, and a filter on the router that drops what it
- * would tell of packets that are too long.
+ * A server and a client on Ethernet with a 1,400-byte link between them. The router's filter drops the ICMP errors for
+ * packets that are too long.
  */
 function blackHole(): { server: Namespace; client: Namespace } {
   const [server, router, client] = [new Namespace(), new Namespace(), new Namespace()];

@@ -1,4 +1,7 @@
-/** Names as they come from the field: by real clients where they can be told such a name, else by raw packets. */
+/**
+ * Names as they occur in the field, requested by real clients where these can send such a name, otherwise by raw
+ * packets.
+ */
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -9,7 +12,7 @@ import { folder } from '../support/reveille.ts';
 
 const TIMEOUT_MS = 60_000;
 
-/** A server of a root with these files, their names of one character per byte. What they hold is their name. */
+/** A server with a root that holds these files. Names have one character per byte; each file contains its own name. */
 async function serve(
   engine: string,
   files: readonly string[],
@@ -26,7 +29,7 @@ async function serve(
   return { server: await ExampleServer.start(join(base, 'reveille.yaml'), '--engine', engine), root };
 }
 
-/** @param name one character per byte. @returns what was sent, likewise. */
+/** @param name one character per byte. @returns the content sent, one character per byte. */
 async function download(server: ExampleServer, name: string, from = '127.0.0.1'): Promise<string> {
   const client = await RawClient.open(from);
   onTestFinished(() => client.close());

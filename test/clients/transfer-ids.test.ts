@@ -43,7 +43,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** Accepts an OACK, and takes and acknowledges blocks from its sender to the end of the file. */
+/** Accepts an OACK, then takes and acknowledges the sender's blocks to the end of the file. */
 async function takeAll({ from }: Datagram, blksize: number): Promise<Buffer> {
   const parts: Buffer[] = [];
   await client.send(ack(0), from);
@@ -113,7 +113,7 @@ describe('requests from one port', () => {
     const oack = await client.receive();
     expect(opcode(oack)).toBe(OACK);
     expect((await takeAll(oack, 8192)).equals(KERNEL)).toBe(true);
-    // What has come since can only be copies from the same port.
+    // All packets that have arrived since must be copies from the same port.
     expect(client.arrived.filter(({ from }) => from.port !== oack.from.port)).toEqual([]);
     expect(await live.transfer(ofFile('kernel'))).toMatchObject({ outcome: 'complete', bytes: KERNEL.length });
     expect(live.transfers.length).toBe(1);
@@ -127,7 +127,7 @@ describe('requests from one port', () => {
     await first.advance(2);
     await client.send(readRequest('initrd', ['blksize', '1024']), server);
     let oack = await client.receive();
-    // A copy of the first transfer's block, sent before its end.
+    // Skips copies of the first transfer's block that were sent before it ended.
     while (opcode(oack) === DATA) oack = await client.receive();
     expect(opcode(oack)).toBe(OACK);
     expect(oack.from.port).not.toBe(first.from.port);
@@ -151,7 +151,7 @@ describe('requests from one port', () => {
     const first = new PacedDownload(client, server, 'kernel');
     await first.start();
     await first.advance(1);
-    // Before the ACK that is the transfer's last progress.
+    // Silence is measured from before the ACK that makes the transfer's last progress.
     const silentSince = performance.now();
     await first.advance(1);
     await client.send(readRequest('kernel'), server);
@@ -168,7 +168,7 @@ describe('requests from one port', () => {
     while (data.from.port === first.from.port) data = await client.receive();
     expect({ opcode: opcode(data), block: number(data) }).toEqual({ opcode: DATA, block: 1 });
     expect(data.bytes.subarray(4).equals(KERNEL.subarray(0, 512))).toBe(true);
-    // The old transfer ends when the new one has been answered.
+    // The old transfer ends once the client has answered the new one.
     await client.send(ack(1), data.from);
     expect(await live.transfer(ofFile('kernel'))).toMatchObject({ outcome: 'aborted', fault: 'The client began anew' });
   });

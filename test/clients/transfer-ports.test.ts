@@ -1,7 +1,7 @@
 /**
  * The ports of transfers, against clients that forge and guess. On the loopback device an attacker can really send from
- * its victim's address: it binds it, and does not look at what comes back. Linux engine; the portable one has the system's
- * ports.
+ * its victim's address: it binds that address and ignores the replies. Linux engine only; the portable engine uses
+ * ports that the system assigns.
  */
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -29,9 +29,9 @@ import { type FolderOptions, type LiveServer, serveFolder } from '../support/ser
 
 const KERNEL = seededBytes(SEED, 200_000);
 const CONFIG = seededBytes(SEED + 1, 300);
-/** Bytes of IP and UDP headers. */
+/** Length of the IP and UDP headers, in bytes. */
 const HEADERS = 28;
-/** What one byte of an attacker's may draw at most. */
+/** Upper bound on the bytes that one byte from an attacker may draw. */
 const MAX_AMPLIFICATION = 15;
 
 const unavailable = await checkLinuxEngine();
@@ -55,7 +55,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** Ports of UDP sockets on 127.0.0.1 that are connected to themselves: the idle ones of a server. */
+/** Ports of UDP sockets on 127.0.0.1 that are connected to themselves: the idle ports of a server. */
 function idlePorts(): number[] {
   const rows = readFileSync('/proc/net/udp', 'latin1').split('\n').slice(1);
   return rows.flatMap((row) => {
@@ -64,7 +64,7 @@ function idlePorts(): number[] {
   });
 }
 
-/** @returns the code with which the system refuses what is sent there, or undefined when nothing comes back at all. */
+/** @returns the error code with which the system refuses a packet to that address; undefined if nothing comes back. */
 async function probe({ address, port }: Address): Promise<string | undefined> {
   const socket = createSocket('udp4');
   socket.connect(port, address);
@@ -78,7 +78,9 @@ async function probe({ address, port }: Address): Promise<string | undefined> {
   return code;
 }
 
-/** Ports below the system's own, others for each process: whoever else has one of them may keep it. */
+/**
+ * Ports below the system's ephemeral range. Each process uses its own; a port that something else holds is left alone.
+ */
 function fewPorts(count: number): { from: number; to: number } {
   const from = 20_000 + (process.pid % 300) * 40;
   return { from, to: from + count - 1 };
@@ -109,11 +111,11 @@ describe.skipIf(unavailable !== undefined)('the port of a transfer', () => {
       await victim.send(errorPacket(0, 'x'), { address: server.address, port });
       spent += 4 + 7 + 2 * HEADERS;
     }
-    // Copies of the OACK may have come; no block has.
+    // Copies of the OACK may have arrived, but no block.
     expect(victim.arrived.filter((each) => opcode(each) === DATA)).toEqual([]);
     expect(bytesOf([oack, ...victim.arrived])).toBeLessThan(MAX_AMPLIFICATION * spent);
 
-    // The one right guess is what all of it was about.
+    // The one right guess does start the transfer.
     await victim.send(ack(0), oack.from);
     let data = await victim.receive();
     while (opcode(data) === OACK) data = await victim.receive();
@@ -139,7 +141,8 @@ describe.skipIf(unavailable !== undefined)('the port of a transfer', () => {
   });
 
   it('sends at most fifteen bytes for each of a request that nobody follows up', async () => {
-    // Three have taken more than half of this room: they end after 10 s instead of 60, seconds after the last send.
+    // Three transfers fill more than half of this limit, so each ends after 10 s instead of 60 s, seconds after its
+    // last send.
     const server = await serve({ limits: { halfOpen: { total: 4, perPrefix: 4, perAddress: 4 } } });
     const askAndLeave = async (local: string, name: string, options: readonly string[]): Promise<void> => {
       const victim = await RawClient.open(local);
@@ -150,7 +153,8 @@ describe.skipIf(unavailable !== undefined)('the port of a transfer', () => {
       expect(victim.arrived.length).toBeGreaterThan(0);
       await victim.close();
     };
-    // At once: each lasts until the server gives the transfer up. No two victims share a pause of the server's.
+    // The victims run concurrently because each waits until the server gives up its transfer. Each has an address of
+    // its own, so they share none of the server's pauses.
     await Promise.all([
       askAndLeave('127.0.7.8', 'config', []),
       askAndLeave('127.0.7.11', 'kernel', []),
@@ -177,7 +181,7 @@ describe.skipIf(unavailable !== undefined)('the port of a transfer', () => {
   });
 
   it('is another one for the next transfer of the same client, so that no late ACK counts there', async () => {
-    // No more ports than these: each of them comes round.
+    // With only this many ports, each port comes round again.
     const server = await serve({ dataPorts: fewPorts(8) });
     const client = await RawClient.open();
     const ports: number[] = [];

@@ -1,4 +1,7 @@
-/** Configs made from those of tftpd-hpa and dnsmasq: what they say, what is told, and that this server takes them. */
+/**
+ * Configs converted from those of tftpd-hpa and dnsmasq: their contents, the remarks about them, and that this server
+ * accepts them.
+ */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -8,7 +11,7 @@ import { readDnsmasqConf } from '../../src/config/dnsmasq-conf.ts';
 import { readTftpdHpa } from '../../src/config/tftpd-hpa.ts';
 import { folder, Reveille } from '../support/reveille.ts';
 
-/** The settings as a server reads them. */
+/** Settings as a server reads them. */
 function taken(config: CarriedConfig): Record<string, unknown> {
   const file = join(folder(), 'reveille.yaml');
   writeFileSync(file, carriedYaml(config));
@@ -195,7 +198,7 @@ describe('reveille init', () => {
     expect(readFileSync(config, 'utf8')).not.toContain('\x1b');
     const valid = await new Reveille(['validate', '--config', config]).ended;
     expect(valid).toMatchObject({ code: 0, stderr: '' });
-    // Nothing is overwritten.
+    // A second run overwrites nothing.
     expect((await new Reveille(args, { cwd: top }).ended).code).toBe(2);
   });
 

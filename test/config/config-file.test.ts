@@ -7,7 +7,7 @@ import { SETTING_KINDS } from '../../src/config/settings.ts';
 import { UsageError } from '../../src/config/usage-error.ts';
 import { folder } from '../support/reveille.ts';
 
-/** What readConfig says of `text`, with the folder's path cut off. */
+/** Error message of readConfig for `text`, without the folder's path. */
 function mistake(text: string | Uint8Array): string {
   const root = folder();
   const file = join(root, 'c.yaml');
@@ -357,7 +357,8 @@ describe('the settings of a run', () => {
     expect(() => resolveSettings({ root: '' }, undefined)).toThrow('ROOT: expected a directory, got an empty name');
     expect(() => resolveSettings({}, file)).toThrow(/c\.yaml:2: root: expected a directory, got .*, which is not one$/);
     expect(() => resolveSettings({ root: join(file, 'x') }, undefined)).toThrow(/^ROOT: .*, which is not one$/);
-    // What is not there may come: a disk that is mounted later, say.
+    // A root that is missing is accepted because it may appear later, for example on a disk that is still to be
+    // mounted.
     expect(resolveSettings({ root: join(root, 'x/y') }, undefined).root).toBe(join(root, 'x/y'));
   });
 

@@ -4,7 +4,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { FileWatch } from '../../src/config/file-watch.ts';
 import { folder } from '../support/reveille.ts';
 
-/** A folder that is watched for `names`; change() does something to it and waits until that is noticed. */
+/** A folder that is watched for `names`; its change() makes a change and waits until the watch reports it. */
 async function watched(...names: string[]) {
   const root = folder();
   const path = (name: string): string => join(root, name);

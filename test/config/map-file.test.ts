@@ -1,6 +1,6 @@
 /**
- * Map files of tftp-hpa: what becomes of rules, and whether the routes lead the same names to the same files: by the words
- * of tftpd(8), and by in.tftpd itself where it is installed.
+ * Map files of tftp-hpa: how their rules are converted, and whether the routes lead each name to the same file. The
+ * reference is the text of tftpd(8), and in.tftpd itself where it is installed.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
@@ -21,13 +21,13 @@ import { folder } from '../support/reveille.ts';
 
 const now = (): number => 0;
 
-/** What becomes of a name by routes: another name, or undefined where it is refused. */
+/** Maps a name through the routes to another name, or to undefined if the routes refuse it. */
 function byRoutes(configs: readonly RouteConfig[]): (name: string) => string | undefined {
   const set = new RouteSet(
     {
       routes: readRoutes(configs),
       inventory: undefined,
-      // Rewrites and refusals make no text.
+      // Rewrites and refusals render no text, so these parts are not needed.
       templates: {} as RenderPool,
       handlers: undefined,
       bootSets: undefined,
@@ -56,7 +56,7 @@ function normal(name: string): string | undefined {
   return path === '' || path.endsWith('/') ? undefined : path;
 }
 
-/** The same by the words of tftpd(8): rules from the top down, all of them. */
+/** The same mapping by the text of tftpd(8): all rules, from the top down. */
 function byManual(rules: readonly string[]): (name: string) => string | undefined {
   return (name) => {
     let current = name;
@@ -89,13 +89,16 @@ const BELOW = FOLDERS.flatMap((one) => [...FOLDERS, ...FILES].map((file) => `${o
 const DEEP = ['a', 'b'].flatMap((one) => FOLDERS.flatMap((two) => FILES.map((file) => `${one}/${two}/${file}`)));
 const NAMES = [...FILES, ...FOLDERS, ...BELOW, ...DEEP];
 
-/** Rules for names that all begin with a slash, or all without: which of them they are is told by nobody here. */
+/**
+ * Rules for names that all begin with a slash, or for names that all begin without one: no rule here tells the two
+ * apart.
+ */
 const RULES = fc.boolean().chain((isSlashed) => {
   const slash = isSlashed ? '/' : '';
   const text = fc.constantFrom('a', 'b', 'a/b', 'ab/', 'x', 'a/', 'x\\.y', 'c');
   const flags = fc.constantFrom('r', 'r', 'r', 're', 'rg', 'a', 'ae', 'e', 'rG', 'rP', 'ri');
   const rule = fc.tuple(flags, text, text, fc.nat(6)).map(([flag, from, to, form]) => {
-    // A folder stays a folder: a doubled slash is one here.
+    // A folder is replaced by a folder: a doubled slash counts as one here.
     const into = to.replace(/\/$/, '') + (from.endsWith('/') ? '/' : '');
     const end = from.replace(/\/$/, '');
     const rest = [
@@ -112,7 +115,7 @@ const RULES = fc.boolean().chain((isSlashed) => {
   return fc.tuple(fc.constant(slash), fc.array(rule, { minLength: 1, maxLength: 4 }));
 });
 
-/** The rules that carry over all together. */
+/** The largest subset of the rules that carries over completely. */
 function carriedOf(rules: readonly string[]): {
   readonly rules: readonly string[];
   readonly routes: readonly RouteConfig[];
@@ -135,7 +138,7 @@ describe('rules of a map file that carry over', () => {
       }),
       { numRuns: 800 },
     );
-    // Most do: a reader of none would pass as well.
+    // Most rules carry over; a reader that dropped every rule would pass the comparison as well.
     expect(carried).toBeGreaterThan(800);
   });
 
@@ -216,9 +219,11 @@ describe.skipIf(!hasTftpd)('in.tftpd', () => {
     for (const child of running) child.kill('SIGKILL');
   });
 
-  /** What is sent under a name: bytes, or undefined for an ERROR. Asks again, as clients do, until there is an answer. */
+  /**
+   * Content sent under a name, or undefined for an ERROR. Repeats the request until an answer arrives, as clients do.
+   */
   async function ask(port: number, name: string): Promise<string | undefined> {
-    // Of its own: the answer to a request that was repeated may come later.
+    // Each request has a socket of its own, because the answer to a repeated request may arrive later.
     const socket = createSocket('udp4');
     const request = Buffer.from(`\0\x01${name}\0octet\0`, 'latin1');
     const again = setInterval(() => socket.send(request, port, '127.0.0.1'), 50);

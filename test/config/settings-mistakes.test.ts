@@ -7,7 +7,7 @@ import { resolveSettings } from '../../src/config/resolve-settings.ts';
 import { SETTING_KINDS } from '../../src/config/settings.ts';
 import { folder } from '../support/reveille.ts';
 
-/** What is said of a config, without the folder's path. */
+/** The message about a config, without the folder's path. */
 function mistake(text: string, flags: Parameters<typeof resolveSettings>[0] = {}): string {
   const root = folder();
   const file = join(root, 'c.yaml');

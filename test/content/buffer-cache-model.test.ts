@@ -1,11 +1,11 @@
-/** The cache against the same rules in the plainest words, over random histories. */
+/** The buffer cache against a plain model of its rules, over random histories. */
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BufferCache } from '../../src/content/buffer-cache.ts';
 import type { HeldBytes } from '../../src/content/buffer-cache-types.ts';
 import { hold } from './cached.ts';
 
-/** The rules in the plainest words: arrays, searched from end to end. */
+/** The rules in their simplest form: arrays that are searched from end to end. */
 class Model {
   readonly maxBytes: number;
   held: { key: string; size: number; readers: number; superseded: boolean }[] = [];
@@ -45,7 +45,7 @@ class Model {
     if (entry.readers > 0) return;
     this.held = this.held.filter((each) => each !== entry);
     if (!entry.superseded) this.idle.push({ key: entry.key, size: entry.size });
-    // One that exceeds the budget by itself goes first, not after all that were there before it.
+    // An entry that exceeds the budget alone is evicted first, not after all older entries.
     if (!entry.superseded && entry.size > this.maxBytes) {
       this.idle.pop();
       this.evictions++;

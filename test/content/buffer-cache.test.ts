@@ -18,7 +18,7 @@ function pendingLoad(): {
   return { load: () => result, finish: (value) => void events.emit('finish', value) };
 }
 
-/** Whether the key is in memory. Leaves it as the last used. */
+/** Tells if the key is in memory, and makes it the most recently used. */
 async function has(cache: BufferCache, key: string): Promise<boolean> {
   const before = cache.stats().loads;
   const result = await cache.acquire(key, async () => ({ kind: 'missing' }));
@@ -53,7 +53,7 @@ describe('BufferCache', () => {
       isShortOfMemory: true,
     });
     expect(await cache.acquire('three', refuse, 101)).toMatchObject({ kind: 'denied', tooLarge: true });
-    // Who asks for what is there already costs nothing.
+    // A request for bytes that are already in memory costs nothing.
     const again = await hold(cache, 'one', 60);
     again.release();
     one.release();
@@ -267,7 +267,7 @@ describe('BufferCache', () => {
     setFlagsFromString('--expose-gc');
     const collect: () => void = runInNewContext('gc');
     const cache = new BufferCache({ maxBytes: 1000 });
-    // In a function of its own, whose variables are gone when it has returned.
+    // A separate function, so that its variables are gone once it has returned.
     const readAndRelease = async (key: string, bytes: number) => {
       const one = await hold(cache, key, bytes);
       if (key === 'superseded') cache.supersede(key);
@@ -281,7 +281,7 @@ describe('BufferCache', () => {
     ];
     (await hold(cache, 'evicts', 1000)).release();
     expect(cache.stats()).toMatchObject({ entries: 1, heldBytes: 0, idleBytes: 1000 });
-    // A WeakRef keeps its target until the turn of the event loop in which it was made has ended.
+    // A WeakRef keeps its target until the end of the event loop turn that created it.
     await setImmediate();
     collect();
     expect(gone.map((each) => each.deref())).toEqual([undefined, undefined, undefined]);
@@ -357,7 +357,7 @@ describe('what is mapped and may idle', () => {
     expect([discarded, cache.stats().idleBytes, cache.stats().loads]).toEqual([[], 60, 1]);
     await use('b', 60);
     expect([discarded, cache.stats().evictions]).toEqual([['a'], 1]);
-    // Larger than the budget: not kept at all.
+    // Bytes larger than the budget are not kept.
     await use('c', 150);
     expect(discarded).toEqual(['a', 'b', 'c']);
   });

@@ -1,11 +1,11 @@
-/** File systems that stamp files with whole seconds: node:fs/promises stands behind a wrapper that rounds times down. */
+/** File systems with timestamps in whole seconds: a wrapper around node:fs/promises rounds times down. */
 import { type BigIntStats, symlinkSync, writeFileSync } from 'node:fs';
 import type * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { read, serve, temporaryFolder } from './fixture.ts';
 
-/** Of the file system that the tests see: how it counts time, and when its files were written last. */
+/** The simulated file system: its timestamp granularity, and the time at which its files were last written. */
 const times = vi.hoisted(() => ({ tickMs: 1000, writtenMs: 1_000_000_500_000 }));
 
 vi.mock('node:fs/promises', async (importOriginal) => {
@@ -48,7 +48,7 @@ describe('Directory on a file system with coarse times', () => {
     writeFileSync(join(root, 'x'), 'version two');
     wait(1000);
     expect(await read(source, 'x')).toBe('version two');
-    // Once the tick is over for certain the bytes are kept.
+    // Once the tick is certainly over, the bytes are kept.
     wait(2000);
     await read(source, 'x');
     const { loads } = cache.stats();

@@ -1,4 +1,4 @@
-/** The buffer cache, and bytes that are still being read. */
+/** The buffer cache with bytes that are still being read. */
 import { describe, expect, it } from 'vitest';
 import { allocateShared } from '../../src/bytes/shared-bytes.ts';
 import { BufferCache } from '../../src/content/buffer-cache.ts';
@@ -8,7 +8,7 @@ import { FileSupply } from '../../src/content/file-supply.ts';
 import { hold, loaded } from './cached.ts';
 
 describe('the buffer cache', () => {
-  /** Some bytes that come when they are told to. */
+  /** Bytes that arrive when the test releases them. */
   function coming(size: number) {
     const gates: (() => void)[] = [];
     let freed = 0;
@@ -69,7 +69,7 @@ describe('the buffer cache', () => {
     expect(freed()).toBe(0);
     await arrive();
     expect(freed()).toBe(1);
-    // Nor does what it was promised keep others out.
+    // The memory reserved for the rest of the file is free again.
     expect(await cache.acquire('other', () => loaded(175_000), 0, 175_000)).toMatchObject({ kind: 'held' });
   });
 

@@ -97,7 +97,7 @@ describe('Directory and files that change', () => {
   it('reads what was not yet safe to remember once more: a file written an instant ago', async () => {
     const root = temporaryFolder();
     const path = put(root, 'x', 'fresh');
-    // No whole second: the file system counts time finely.
+    // The time is not a whole second, which shows that the file system has fine timestamps.
     utimesSync(path, 1_000_000_000.5, 1_000_000_000.5);
     const written = statSync(path).mtimeMs;
     let wall = written + 20;
@@ -207,7 +207,7 @@ describe('Directory and files that change', () => {
     expect(content.handle.length).toBe(statSync(path).size);
   });
 
-  // Files of sysfs claim a page and give less.
+  // Files in sysfs claim the size of a page and return fewer bytes.
   const sysfs = '/sys/devices/system/cpu/online';
   it.runIf(existsSync(sysfs))('never takes a short read for the end of the file', async () => {
     const { source, cache } = serve('/sys/devices/system/cpu');

@@ -21,7 +21,7 @@ import {
 
 const SECRET = 'SECRET: not for anyone who asks';
 
-/** A root `tftp` with files in it, beside secrets that no name may lead to. */
+/** A root `tftp` with files in it, next to secrets that no name may reach. */
 function layOut(): { root: string; outside: string } {
   const outside = temporaryFolder();
   const root = join(outside, 'tftp');
@@ -224,7 +224,7 @@ describe('Directory keeps its secrets', () => {
 
   it.runIf(process.platform === 'linux')('denies what the open descriptor shows to lie outside', async () => {
     const { root, outside } = layOut();
-    // As if `boot` had been swapped for a link after the look and before the open.
+    // The effect is the same as if `boot` had been replaced by a link between the lookup and the open.
     rmSync(join(root, 'boot'), { recursive: true });
     symlinkSync('../private/deep', join(root, 'boot'));
     const path = join(root, 'boot/secret');
@@ -307,7 +307,7 @@ describe('Directory without regard to case', () => {
     put(root, 'Ä', 'an umlaut');
     const { source } = serve(root, { caseInsensitive: true });
     expect(await read(source, 'K')).toBe('a plain k');
-    // The Kelvin sign: toLowerCase makes it a `k`.
+    // U+212A is the Kelvin sign, which toLowerCase turns into `k`.
     expect((await ask(source, onWire('\u212A'))).kind).toBe('missing');
     expect((await ask(source, onWire('ä'))).kind).toBe('missing');
   });

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Turns } from '../../src/content/disk-turns.ts';
 
 describe('turns to read from a disk', () => {
-  /** Reads that end when they are told to. */
+  /** Reads that end when the test says so. */
   class Reads {
     readonly turns = new Turns<number>(2);
     readonly begun: string[] = [];
@@ -35,7 +35,7 @@ describe('turns to read from a disk', () => {
     expect(reads.begun).toEqual(['a', 'b', 'c']);
     for (const name of ['c', 'a', 'd', 'e']) {
       reads.end(name);
-      // oxlint-disable-next-line no-await-in-loop -- the next begins when this one has ended.
+      // oxlint-disable-next-line no-await-in-loop -- the next read begins when this one has ended.
       await settle();
     }
     expect(reads.begun).toEqual(['a', 'b', 'c', 'd', 'e']);

@@ -1,4 +1,4 @@
-/** Files that are read while they are sent: what is asked of the system, and what becomes of its failures. */
+/** Files that are read while they are sent: the system calls made, and the handling of their failures. */
 import { appendFileSync, chmodSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -13,7 +13,7 @@ vi.mock('node:fs/promises', async (importOriginal) => {
   return { ...real, open: vi.fn<typeof real.open>(real.open) };
 });
 
-/** The next file opened has `change` done to its handle first. */
+/** Applies `change` to the handle of the next file that is opened. */
 function openedOnce(change: (handle: fs.FileHandle) => void): void {
   const open = vi.mocked(fs.open).getMockImplementation()!;
   vi.mocked(fs.open).mockImplementationOnce(async (...args) => {
@@ -24,7 +24,7 @@ function openedOnce(change: (handle: fs.FileHandle) => void): void {
 }
 
 describe('a file that is sent while it is read', () => {
-  /** Maps or reserves in name only. */
+  /** Simulates mapping and reserving memory. */
   function memory(during: () => void = () => {}) {
     const seen = { asked: [] as number[], filled: [] as string[], freed: 0 };
     const allocateFile: AllocateFile = (length) => {

@@ -1,4 +1,4 @@
-/** Folders that go away after the test, and a directory source on a clock that the test moves. */
+/** Temporary folders that are removed after the test, and a directory source with a clock that the test advances. */
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -12,7 +12,7 @@ import type { Answer, BootRequest, Content, Source } from '../../src/content/typ
 import { whenWhole } from '../../src/content/when-whole.ts';
 import { Resolver } from '../../src/server/resolver.ts';
 
-/** @param onFinished what says when it goes away: by default, after the test. */
+/** @param onFinished registers the removal; by default it runs after the test. */
 export function temporaryFolder(onFinished: (clear: () => void) => void = onTestFinished): string {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'reveille-content-')));
   onFinished(() => rmSync(folder, { recursive: true, force: true }));
@@ -21,7 +21,7 @@ export function temporaryFolder(onFinished: (clear: () => void) => void = onTest
 
 const LONG_AGO_S = 1_000_000_000;
 
-/** Writes a file with an old date: an edit right after it shows, also where the system counts time in ticks. */
+/** Writes a file with an old date, so that an edit right after it is visible even where timestamps are coarse. */
 export function put(folder: string, name: string, content: string | Uint8Array): string {
   const path = join(folder, name);
   mkdirSync(dirname(path), { recursive: true });
@@ -34,11 +34,11 @@ export interface Fixture {
   readonly root: string;
   readonly cache: BufferCache;
   readonly source: Directory;
-  /** Moves the clock. */
+  /** Advances the clock, ms. */
   readonly pass: (ms: number) => void;
 }
 
-/** By its clock of the day all files are old: no test depends on how quickly it runs. */
+/** Serves a folder. All files are old by its wall clock, so no test depends on how quickly it runs. */
 export function serve(root: string, options: Partial<DirectoryOptions> = {}): Fixture {
   let now = 5_000;
   const cache = options.cache ?? new BufferCache();
@@ -49,7 +49,7 @@ export function serve(root: string, options: Partial<DirectoryOptions> = {}): Fi
   return { root, cache, source, pass };
 }
 
-/** As the server asks: for each reading of the name. */
+/** Asks as the server does: once for each reading of the name. */
 export async function ask(source: Source, filename: string, mode: BootRequest['mode'] = 'octet'): Promise<Answer> {
   return await new Resolver([source]).resolve({ filename, mode, client: '127.0.0.2', local: '127.0.0.1' });
 }
@@ -65,7 +65,7 @@ export async function askContent(source: Source, filename: string, mode?: BootRe
   return answer;
 }
 
-/** Asks for each name. @returns what was answered otherwise than expected, to be compared with []. */
+/** Asks for each name. @returns the answers that differ from the expected kind, to be compared with []. */
 export async function answeredOtherwise(
   source: Source,
   expected: Answer['kind'],
@@ -75,18 +75,18 @@ export async function answeredOtherwise(
   return answers.filter(({ answer }) => answer.kind !== expected);
 }
 
-/** The content as latin1 text, once all of it has been read. */
+/** Content as latin1 text, once all of it has been read. */
 export async function wholeText(content: Content): Promise<string> {
   if (!(await whenWhole(content.supply))) throw new Error(`${content.label} is not whole: ${content.supply?.failure}`);
   return text(content).slice(0, content.supply?.size);
 }
 
-/** The content as latin1 text. */
+/** Content as latin1 text. */
 export function text(content: Content): string {
   return Buffer.from(attachShared(content.handle).bytes).toString('latin1');
 }
 
-/** Asks, reads and releases. */
+/** Asks for a file, reads it and releases it. */
 export async function read(source: Source, filename: string, mode?: BootRequest['mode']): Promise<string> {
   const content = await askContent(source, filename, mode);
   const all = await wholeText(content);
@@ -94,7 +94,7 @@ export async function read(source: Source, filename: string, mode?: BootRequest[
   return all;
 }
 
-/** The file at `path` as a look finds it. */
+/** Returns the file at `path` as a lookup finds it. */
 export function foundFile(path: string, as: Partial<FoundFile> = {}): FoundFile {
   const stats = statSync(path, { bigint: true });
   const { dev: device, nlink: links } = stats;

@@ -1,4 +1,4 @@
-/** A disk or mount that hangs in the middle of a look for a name: node:fs/promises stands behind a wrapper here. */
+/** A disk or mount that hangs during a name lookup, simulated by a wrapper around node:fs/promises. */
 import * as fs from 'node:fs/promises';
 import { describe, expect, it, vi } from 'vitest';
 import { put, read, serve, temporaryFolder } from './fixture.ts';
@@ -8,7 +8,7 @@ vi.mock('node:fs/promises', async (importOriginal) => {
   return { ...real, stat: vi.fn<typeof real.stat>(real.stat), open: vi.fn<typeof real.open>(real.open) };
 });
 
-/** Threads for calls on files where nothing else is said. */
+/** Default number of threads for file system calls. */
 const THREADS = 4;
 
 describe('a mount that hangs, where all threads for calls on files hung with it', () => {

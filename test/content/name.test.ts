@@ -44,7 +44,7 @@ describe('cleanName', () => {
     ['C:..\\secret'],
     ['C:/../secret'],
     ['..\xff'],
-    // Left and come back to: what lies outside has no names here.
+    // This name leaves the root and returns to it; names outside the root have no meaning here.
     ['../tftp/secret'],
     ['..\xc0\xaf..\xc0\xafsecret'],
   ])('denies %j, which leads out', (filename) => {
@@ -131,7 +131,7 @@ describe('readingsOf', () => {
     ['C:/boot/x', ['C:/boot/x', 'boot/x']],
     ['pxelinux.0\xff', ['pxelinux.0\xff', 'pxelinux.0']],
     ['b\xfcro/x', ['b\xfcro/x', 'b']],
-    // The next option of a DHCP reply, 121 with its length: its code is the letter y.
+    // The name runs on into the next option of a DHCP reply, option 121 and its length: code 121 is the letter `y`.
     ['loader.biny\n;o\x1e', ['loader.biny\n;o\x1e', 'loader.biny', 'loader.bin']],
     ['boot/x\xff\n', ['boot/x\xff\n', 'boot/x']],
     ['...\n', ['...\n', '...']],
@@ -159,7 +159,7 @@ describe('readingsOf', () => {
         for (const path of 'kind' in readings ? [] : readings) {
           expect(posix.join('/srv/tftp', path)).toBe(`/srv/tftp/${path}`);
           expect(path).not.toMatch(/^\/|\/$|\/\/|(^|\/)\.{1,2}(\/|$)|\0/);
-          // A reading is read as it is.
+          // Reading a name that is already a reading gives the same path.
           expect(exactPath(path)).toBe(path);
         }
       }),

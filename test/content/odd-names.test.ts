@@ -1,10 +1,10 @@
-/** Names as they come from the field: full paths, `..`, memory behind a name, names that are no UTF-8. */
+/** Names as they occur in the field: full paths, `..`, stray memory after a name, names that are not UTF-8. */
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { answeredOtherwise, ask, askContent, put, read, serve, temporaryFolder } from './fixture.ts';
 
-/** A root `tftp` with files in it, beside secrets. */
+/** A root `tftp` with files in it, next to secrets. */
 function layOut(): { root: string; outside: string } {
   const outside = temporaryFolder();
   const root = join(outside, 'tftp');

@@ -78,7 +78,7 @@ describe('a root that is away', () => {
     expect(files.look()).toBe(files.look());
     await files.look();
     mkdirSync(join(root, 'x'));
-    // Known for a second: no promise.
+    // The result holds for a second, so the answer is no promise.
     const answer = files.open({ filename: '../x', mode: 'octet', client: '127.0.0.2', local: '127.0.0.1' });
     expect(answer).toMatchObject({ kind: 'denied' });
   });

@@ -1,4 +1,6 @@
-/** What the system is asked, and what becomes of its failures: node:fs/promises stands behind a wrapper here. */
+/**
+ * The system calls that are made, and the handling of their failures: a wrapper stands in front of node:fs/promises.
+ */
 import { execFileSync } from 'node:child_process';
 import {
   appendFileSync,
@@ -39,7 +41,7 @@ function failure(code: string): Error {
   return Object.assign(new Error(`${code}: failed`), { code, syscall: 'open' });
 }
 
-/** How many calls there were since the last time. */
+/** Number of calls since the last count. */
 function callsSince(): number {
   const calls = [fs.open, fs.realpath, fs.stat, fs.lstat, fs.opendir, fs.readlink].map((each) => vi.mocked(each));
   const count = calls.reduce((sum, each) => sum + each.mock.calls.length, 0);
@@ -47,7 +49,7 @@ function callsSince(): number {
   return count;
 }
 
-/** The next file opened has `change` done to its handle first. */
+/** Applies `change` to the handle of the next file that is opened. */
 function openedOnce(change: (handle: fs.FileHandle) => void): void {
   const open = vi.mocked(fs.open).getMockImplementation()!;
   vi.mocked(fs.open).mockImplementationOnce(async (...args) => {
@@ -57,7 +59,7 @@ function openedOnce(change: (handle: fs.FileHandle) => void): void {
   });
 }
 
-/** Does `edit` between the first read and what follows it. */
+/** Calls `edit` after the first read has returned. */
 function editDuringRead(edit: () => void): void {
   openedOnce((handle) => {
     const real = handle.read.bind(handle) as (...args: unknown[]) => Promise<fs.FileReadResult<Uint8Array>>;
@@ -154,14 +156,14 @@ describe('Directory and system calls', () => {
     expect(await read(source, 'y')).toBe('text');
   });
 
-  /** A folder of so many names, all of them there at once. @returns how often the event loop went round meanwhile. */
+  /** A folder with that many names, all available at once; `rounds` counts the turns of the event loop meanwhile. */
   function crowd(count: number): { listed: () => number; rounds: () => number; closed: () => boolean } {
     let [listed, rounds, closed] = [0, 0, false];
     const goRound = (): void => {
       rounds++;
       if (!closed) setImmediate(goRound);
     };
-    // oxlint-disable-next-line require-await -- as the real one.
+    // oxlint-disable-next-line require-await -- the real iterator is async.
     async function* entries() {
       setImmediate(goRound);
       try {
@@ -187,7 +189,7 @@ describe('Directory and system calls', () => {
     expect(told).toEqual([
       ['a folder has too many names: case matters for those beyond', { folder: root, listed: 65_536 }],
     ]);
-    // By its exact name everything is found.
+    // Lookups by exact name find every file.
     expect(await read(source, 'Beyond')).toBe('text');
     expect((await ask(source, 'BEYOND')).kind).toBe('missing');
   });
@@ -196,7 +198,7 @@ describe('Directory and system calls', () => {
     const root = temporaryFolder();
     put(root, 'X', 'text');
     let now = 0;
-    // Each look at the clock is a millisecond later; by the time of day all has changed just now.
+    // Each look at the clock is a millisecond later; by the wall clock the folder has always changed just now.
     const { source } = serve(root, {
       caseInsensitive: true,
       clock: () => now++,
@@ -223,7 +225,7 @@ describe('snapshot', () => {
     expect(await snapshot(before, 'octet')).toBe(CHANGED);
     rmSync(path);
     execFileSync('mkfifo', [path]);
-    // With a writer missing, this would wait for ever.
+    // An open that waited for a writer to this FIFO would hang forever.
     expect(await snapshot(before, 'octet')).toBe(CHANGED);
   });
 

@@ -1,4 +1,4 @@
-/** Links from the root into folders that are trusted, and hostile ones beside them. */
+/** Links from the root into trusted folders, and hostile links next to them. */
 import { mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
@@ -16,7 +16,7 @@ interface Layout {
   readonly mirror: string;
 }
 
-/** A root, a mirror that it may link into, and secrets beside both. */
+/** A root, a mirror that the root may link into, and secrets next to both. */
 function layOut(): Layout {
   const base = temporaryFolder();
   const [root, mirror] = [join(base, 'tftp'), join(base, 'mirror')];
@@ -136,7 +136,7 @@ describe('Directory with trusted folders', () => {
 
   it.runIf(process.platform === 'linux')('denies what the open descriptor shows to lie outside', async () => {
     const { base, mirror } = layOut();
-    // As if `debian` had been swapped for a link after the look and before the open.
+    // The effect is the same as if `debian` had been replaced by a link between the lookup and the open.
     rmSync(join(mirror, 'debian'), { recursive: true });
     symlinkSync('../private/debian', join(mirror, 'debian'));
     const place = { root: mirror, path: join(mirror, 'debian/linux') };

@@ -1,4 +1,4 @@
-/** When the store is collected, and what is told of it. */
+/** The schedule of collections, and the log lines about them. */
 import { describe, expect, it } from 'vitest';
 import { CollectionSchedule, type CollectionScheduleOptions } from '../../src/daemon/collection-schedule.ts';
 

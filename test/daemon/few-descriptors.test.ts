@@ -1,4 +1,4 @@
-/** The command where a process may have few descriptors: it starts, with everything it has, and serves. */
+/** The command with a low limit on descriptors: it starts with all its features and serves. */
 import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -6,10 +6,10 @@ import { expect, it } from 'vitest';
 import { folder, Reveille } from '../support/reveille.ts';
 
 const EXAMPLE = fileURLToPath(new URL('../../examples/pxelinux', import.meta.url));
-/** Of the inventory. */
+/** Config of a node in the inventory. */
 const NODE = 'pxelinux.cfg/01-52-54-00-00-00-01';
 
-// Files are opened when they are needed; modules, before this was mended, a hundred at once.
+// Files are opened on demand. Regression: modules were once loaded a hundred at a time.
 it.each(['linux', 'portable'])('starts and serves with 64 descriptors (%s)', async (engine) => {
   const place = folder();
   const here = folder();

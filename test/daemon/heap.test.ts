@@ -1,10 +1,13 @@
-/** That this Node.js's V8 knows what the server asks of it: otherwise it says so on stderr, and goes on without. */
+/**
+ * Checks that V8 in this Node.js knows the flags that the server sets. V8 prints unknown flags on stderr and ignores
+ * them.
+ */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect, it } from 'vitest';
 
-/** What a process says that runs `script`. */
+/** Output of a process that runs `script`. */
 function said(script: string): string {
   const args = ['--import', 'tsx', '--input-type=module', '--eval', script];
   const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });

@@ -1,4 +1,7 @@
-/** What a machine that starts does not have yet: addresses, roots, a store. The built command in networks of its own. */
+/**
+ * Resources that are still missing when a machine starts: addresses, roots, a store. The built command in network
+ * namespaces of its own.
+ */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

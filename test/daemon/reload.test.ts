@@ -1,4 +1,4 @@
-/** A config that changes while nodes boot: the built server, its reloads asked for over HTTP, by signal and by files. */
+/** A config that changes while nodes boot: the built server, reloaded over HTTP, by signal and by changed files. */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -10,14 +10,14 @@ import { storm } from '../cli/storm-fixture.ts';
 const TOKEN = '0123456789abcdef';
 const MAC = '52-54-00-00-00-01';
 
-/** A config of three files that all say which version they are of. */
+/** A config of three files, each of which contains its version. */
 class Versioned {
   readonly folder = folder();
   readonly config = join(this.folder, 'reveille.yaml');
 
-  /** @param broken what is wrong with it, if anything. */
+  /** @param broken the mistake in the config, if any. */
   write(version: number, broken?: 'yaml' | 'key' | 'template' | 'inventory' | 'liquid'): void {
-    // Nobody else may read it: there is a token in it.
+    // The file contains a token, so nobody else may read it.
     const write = (name: string, text: string): void => writeFileSync(join(this.folder, name), text, { mode: 0o600 });
     write(`t-${version}.liquid`, broken === 'liquid' ? '{% if %}' : `template ${version}, {{ vars.text }}\n`);
     write(
@@ -38,7 +38,7 @@ class Versioned {
       `    template: ${broken === 'template' ? 'none' : `t-${version}`}.liquid`,
       ...(broken === 'yaml' ? ['  - [', ''] : ['']),
     ].join('\n');
-    // Nobody sees half a file: that would be the editor's doing.
+    // The rename keeps the server from seeing half a file; writing in place would be the editor's fault.
     write('new.yaml', text);
     renameSync(join(this.folder, 'new.yaml'), this.config);
   }
@@ -74,7 +74,7 @@ describe('a reload', () => {
     const over = new AbortController();
     const askAgain = async (): Promise<void> => {
       while (!over.signal.aborted) {
-        // oxlint-disable-next-line no-await-in-loop -- one after the other, each on some config.
+        // oxlint-disable-next-line no-await-in-loop -- one after the other, each with some version of the config.
         const text = await server.ask(`node/${MAC}`);
         const [, template, inventory] = /^template (\d+), inventory (\d+)\n$/.exec(text) ?? [];
         asked++;
@@ -122,7 +122,7 @@ describe('a reload', () => {
     const told = lines.filter(({ msg }) => msg.startsWith('reload failed'));
     expect(told.length).toBeGreaterThanOrEqual(BROKEN_ONES);
     expect(told.every(({ level, error }) => level === 'error' && typeof error === 'string')).toBe(true);
-    // Nothing was left unanswered, nothing could not be made. How a transfer ended is its client's to judge, as above.
+    // No request was left unanswered and no render failed. Each client judges how its transfer ended, as above.
     expect(lines.filter(({ msg, level }) => level === 'warn' && msg !== 'transfer')).toEqual([]);
   }, 300_000);
 
@@ -131,11 +131,11 @@ describe('a reload', () => {
     files.write(1);
     const server = await ExampleServer.start(files.config);
     expect(await server.ask('version')).toBe('template 1, inventory 1\n');
-    // A template alone.
+    // Only a template changes.
     writeFileSync(join(files.folder, 't-1.liquid'), 'template changed, {{ vars.text }}\n');
     await server.saying(/"msg":"reloaded"/);
     expect(await server.ask('version')).toBe('template changed, inventory 1\n');
-    // A broken config, and then one that is good, each by itself.
+    // A broken config and then a good one; each must cause a reload.
     files.write(2, 'key');
     const [line] = await server.saying(/^.*"msg":"reload failed, the former config goes on serving".*$/m);
     expect((JSON.parse(line) as LogLine)['error']).toMatch(

@@ -18,7 +18,7 @@ interface Run {
   readonly interrupts: Interrupts;
   readonly server: FakeServer;
   readonly ended: Promise<number>;
-  /** What the server was started with. */
+  /** Options that the server was started with. */
   readonly options: () => ServerOptions;
   readonly stderr: () => string;
 }

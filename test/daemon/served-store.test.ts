@@ -1,4 +1,4 @@
-/** The built command with a store: publish, serve, boot, restart, over real sockets; and the API beside it. */
+/** The built command with a store: publish, serve, boot and restart over real sockets, and the HTTP API. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -38,7 +38,7 @@ class Rack {
     if (ended.code !== 0) throw new Error(ended.stderr);
   }
 
-  /** @returns the first words of a file, or what came of it otherwise. */
+  /** @returns the first words of a file, or the outcome of a transfer that did not complete. */
   async get(filename: string, local = '127.0.0.1'): Promise<string> {
     const parts: Buffer[] = [];
     const { outcome, errorCode } = await fetchFile({
@@ -61,7 +61,7 @@ describe.runIf(canMount)('a store on a read-only disk', () => {
   it('ended the server: it is served, with pins in memory, which is said once', async () => {
     const rack = new Rack();
     await rack.publish('1');
-    // Read-only for the server alone: another machine may write to the disk that it exports.
+    // The mount is read-only only for the server; another machine may write to the disk that it exports.
     const script = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"';
     const args = ['serve', '--store', rack.store, '--listen', '127.0.0.1:0', '--no-admin', '--workers', '1'];
     const server = new Reveille(args, { prefix: ['unshare', '--mount', 'sh', '-c', script, rack.store] });
@@ -113,7 +113,8 @@ describe('reveille serve --store', () => {
     await rack.server.start();
     expect(await rack.get('rack/linux')).toBe('linux of version one');
     expect(await rack.get('rack/initrd.img')).toBe('initrd.img of version one');
-    // A loader that is asked for while a transfer is open begins nothing: the last ACK reaches the server a little later.
+    // A loader requested while a transfer is open starts no new boot, and the last ACK reaches the server a little
+    // later.
     await expect.poll(() => rack.server.metric('reveille_transfers_active')).toBe(0);
     expect(await rack.get('rack/pxelinux.0')).toBe('pxelinux.0 of version two');
   });

@@ -1,4 +1,4 @@
-/** What systemd is told of a server that it has started (Type=notify), at a real socket. */
+/** Notifications to systemd from a server that it has started (Type=notify), over a real socket. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
@@ -39,7 +39,7 @@ describe.skipIf(unavailable !== undefined)('a service manager', () => {
     const wrong = new Reveille([...args(), '--store', '/dev/null'], { env: { NOTIFY_SOCKET: path } });
     expect((await wrong.ended).code).toBe(2);
     const right = new Reveille(args(), { env: { NOTIFY_SOCKET: path, WATCHDOG_USEC: '200000' } });
-    // The first word is that of the second server.
+    // The first notification is from the second server.
     const ready = await manager.next();
     const [line] = await right.saying(/^.*"msg":"listening".*$/m);
     expect(ready).toContain((JSON.parse(line) as { addresses: string[] }).addresses[0]);
@@ -71,7 +71,7 @@ describe('the environment', () => {
       said.length = 0;
       const given: Record<string, string> = { ...environment, NOTIFY_SOCKET: '/run/notify', PATH: '/bin' };
       const manager = serviceManagerOf(given, open)!;
-      // A process that we start is nobody's service.
+      // The variables are removed, so that child processes do not act as the service.
       expect(given).toEqual({ PATH: '/bin' });
       vi.advanceTimersByTime(60_000);
       expect(said).toEqual([]);

@@ -1,4 +1,4 @@
-/** The command as it is where its optional dependency could not be installed. */
+/** The command when its optional dependency could not be installed. */
 import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,7 +8,7 @@ import { folder, Reveille } from '../support/reveille.ts';
 
 const PROJECT = fileURLToPath(new URL('../../', import.meta.url));
 
-/** A copy of the package whose node_modules has everything but koffi. @returns its command. */
+/** Copies the package with everything in node_modules except koffi. @returns the copy's command. */
 function installWithoutKoffi(): string {
   const place = folder();
   cpSync(join(PROJECT, 'dist'), join(place, 'dist'), { recursive: true });

@@ -9,7 +9,7 @@ import { describeDriver } from './driver-conformance.ts';
 import type { EngineRow, EngineWorld } from './engine-row.ts';
 import { describeLinks } from './link-conformance.ts';
 
-/** Virtual time goes on event by event until the promise has settled; when nothing is left to happen, it never will. */
+/** Virtual time advances event by event until the promise settles. It can no longer settle once no event is left. */
 function createMemoryWorld(): EngineWorld {
   const clock = new VirtualClock();
   const network = new MemoryNetwork(clock, 1);
@@ -34,7 +34,7 @@ const createPortableWorld = (): EngineWorld => ({ engine: () => new PortableEngi
 
 const createLinuxWorld = (): EngineWorld => ({ engine: () => new LinuxEngine(), until: (promise) => promise });
 
-/** Where Node is newer than the linux engine knows, it says so, and its rows are not there. */
+/** If Node.js is newer than the Linux engine knows, the engine refuses to run, and its rows are omitted. */
 const LINUX_ROWS: readonly EngineRow[] =
   Number.parseInt(process.versions.node, 10) > NEWEST_NODE
     ? []
@@ -54,7 +54,7 @@ const ROWS: readonly EngineRow[] = [
   {
     name: 'the portable engine',
     address: '127.0.0.1',
-    // Linux has all of 127.0.0.0/8 on its loopback interface; others have this one address.
+    // Linux has all of 127.0.0.0/8 on its loopback interface; other systems have only 127.0.0.1.
     second: process.platform === 'linux' ? '127.0.0.2' : undefined,
     create: createPortableWorld,
   },

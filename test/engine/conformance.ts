@@ -1,5 +1,5 @@
 /**
- * What every engine must do, whatever it is made of: listening, closing, the clock. Links are in link-conformance.ts,
+ * Rules for every engine, whatever it is made of: listening, closing, the clock. Links are in link-conformance.ts,
  * whole transfers in driver-conformance.ts.
  */
 import { describe, expect, test } from 'vitest';

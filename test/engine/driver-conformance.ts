@@ -1,4 +1,4 @@
-/** What the driver must do on every engine: whole transfers between two drivers. Rows as in engine-row.ts. */
+/** Rules for the driver on every engine: whole transfers between two drivers. Rows are as in engine-row.ts. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { COUNTER } from '../../src/engine/counters.ts';
 import { Driver } from '../../src/engine/driver.ts';
@@ -82,7 +82,7 @@ export function describeDriver(row: EngineRow): void {
       const { counters } = server;
       expect(counters[COUNTER.dataSent]! - counters[COUNTER.retransmits]!).toBe(blockCount(14_680, 1468));
       expect(counters[COUNTER.dataBytesSent]).toBeGreaterThanOrEqual(14_680);
-      // ACK 0, one at the end of the window of 8, one at the end.
+      // The client sends ACK 0, one ACK at the end of the window of 8, and one at the end of the file.
       expect(counters[COUNTER.received]).toBeGreaterThanOrEqual(3);
       expect(counters[COUNTER.malformed]).toBe(0);
     });
@@ -148,7 +148,7 @@ export function describeDriver(row: EngineRow): void {
       const { report } = await world.until(fetched);
       expect(report.outcome).toBe('aborted');
       expect(clients.size).toBe(0);
-      // Its request was never sent: a later one of somebody else's is answered, and it is the only one.
+      // The request was never sent: a later request from another client is answered, and it is the only one.
       const other = await world.until(RawPeer.open(clientEngine, address));
       other.send(at, 0, 1, ...Buffer.from('file0\0octet\0'));
       await world.until(other.inbox.has(1));

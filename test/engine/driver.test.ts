@@ -1,4 +1,4 @@
-/** The driver's own rules, with sessions made for the purpose. Whole transfers are in driver-conformance.ts. */
+/** The driver's own rules, tested with scripted sessions. Whole transfers are in driver-conformance.ts. */
 import { beforeEach, describe, expect, test } from 'vitest';
 import { allocateCounters, COUNTER, counterRow } from '../../src/engine/counters.ts';
 import { Driver } from '../../src/engine/driver.ts';
@@ -12,14 +12,14 @@ import type { Packet } from '../../src/protocol/packet.ts';
 import { type Outcome, type Session, type Steps, createTally } from '../../src/session/session.ts';
 import { RawPeer } from '../support/datagrams.ts';
 
-/** Does what each test gives it to do; without that, nothing. */
+/** A session that does what a test scripts; by default, nothing. */
 class ScriptedSession implements Session {
   readonly rollover = 0;
   phase = 0;
   readonly tally = createTally();
   deadline = Number.MAX_SAFE_INTEGER;
   outcome: Outcome | undefined;
-  /** When onDeadline was called. */
+  /** Times at which onDeadline was called. */
   readonly woken: number[] = [];
 
   start(_now: number, out: Steps): void {
@@ -106,7 +106,7 @@ describe('a driver', () => {
     expect((await report).outcome).toBe('complete');
     expect(driver.size).toBe(0);
     expect(clock.step()).toBe(false);
-    // And begins anew with the next.
+    // The next transfer sets a timer again.
     const next = Object.assign(new ScriptedSession(), { deadline: 100 });
     void driver.run(job(next));
     await clock.runAsync();
@@ -132,7 +132,7 @@ describe('a driver', () => {
       if (method === 'onPacket') for (const { from } of peer.inbox.datagrams) peer.send(from!, 0, 4, 0, 0);
       if (method === 'onUnreachable') {
         await peer.port.close();
-        // The kernel's report of a refused packet, which only a send can draw.
+        // The kernel reports a refused packet only in answer to a send.
         network.tap = undefined;
         network.send(Uint8Array.of(0), peer.inbox.datagrams[0]!.from!, peer.local);
       }

@@ -1,31 +1,31 @@
 /**
  * An engine as a row of the conformance suite, and the bench it is tested on. Time is abstracted: a virtual clock is
- * driven, real events are waited for. That something does not arrive is shown by a later datagram that does, on the
- * same way.
+ * advanced, real events are awaited. To show that a datagram does not arrive, a test waits for a later one on the same
+ * path.
  */
 import { afterEach, beforeEach } from 'vitest';
 import type { Address, Engine, LinkOptions } from '../../src/engine/types.ts';
 import { RawLink, RawPeer } from '../support/datagrams.ts';
 
-/** A network that engines of one kind can be made on. */
+/** A network on which engines of one kind can be created. */
 export interface EngineWorld {
   engine(): Engine;
-  /** Lets the world go on until the promise settles. */
+  /** Lets the world run until the promise settles. */
   until<T>(promise: Promise<T>): Promise<T>;
 }
 
 export interface EngineRow {
   readonly name: string;
   readonly address: string;
-  /** Another address of the same host, where there is one. */
+  /** Another address of the same host, if there is one. */
   readonly second: string | undefined;
   create(): EngineWorld;
 }
 
-/** The engine under test, and around it what peers and strangers need. Made anew for each test. */
+/** The engine under test, and the peers and strangers around it. Each test gets a new bench. */
 export class Bench {
   readonly engine: Engine;
-  /** Peers and strangers live on an engine of their own. */
+  /** Engine of the peers and strangers. */
   readonly others: Engine;
   readonly #world: EngineWorld;
   readonly #address: string;
@@ -53,7 +53,7 @@ export class Bench {
     return this.until(RawLink.open(this.engine, { local: this.#address, peer: peer.local, peerPort }));
   }
 
-  /** Waits until nobody listens at `peer` any more: a probe is refused. */
+  /** Waits until nothing listens at `peer`: a probe is refused. */
   async deaf(peer: Address): Promise<void> {
     const options = { local: this.#address, peer, peerPort: 'fixed' } as const;
     const probe = await this.until(RawLink.open(this.others, options));
@@ -68,7 +68,7 @@ export class Bench {
   }
 }
 
-/** A bench for each test of the suite at hand. */
+/** Creates a bench for each test of the current suite. */
 export function useBench(row: EngineRow): () => Bench {
   let bench: Bench;
   beforeEach(() => {

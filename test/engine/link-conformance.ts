@@ -1,4 +1,4 @@
-/** What the links of every engine must do. */
+/** Rules for the links of every engine. */
 import { describe, expect, test } from 'vitest';
 import { shareBytes } from '../../src/bytes/shared-bytes.ts';
 import { RawLink } from '../support/datagrams.ts';
@@ -125,7 +125,7 @@ export function describeLinks(row: EngineRow): void {
         stranger.send(link.local, 0, 5);
         stranger.send(link.local);
         stranger.send(link.local, 0);
-        // The answer to this one comes alone.
+        // Only this packet is answered.
         stranger.send(link.local, 0, 4, 0, 1);
         await bench().until(stranger.inbox.has(1));
         peer.send(link.local, 0, 3, 0, 2);
@@ -148,7 +148,7 @@ export function describeLinks(row: EngineRow): void {
         for (let sent = 0; sent < 40; sent++) stranger.send(link.local, 0, 4, 0, sent);
         peer.send(link.local, 0, 3, 0, 2);
         await bench().until(link.inbox.has(2));
-        // What was answered was answered before this.
+        // Any answers to the stranger were sent before this packet.
         link.send(0, 4, 0, 2);
         await bench().until(peer.inbox.has(1));
         peer.send(stranger.local, 77);

@@ -1,4 +1,4 @@
-/** What the Linux engine promises beyond the conformance suite: shared ports, shared addresses, mappings of layouts. */
+/** Promises of the Linux engine beyond the conformance suite: shared ports, shared addresses, mappings of layouts. */
 import { readFileSync } from 'node:fs';
 import { type FileHandle, open, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -50,7 +50,7 @@ describe.skipIf(isNewer)('the linux engine', () => {
 
   it('knows what a route carries, by the address that packets are sent from, and that there is none', () => {
     const lo = Number(readFileSync('/sys/class/net/lo/mtu', 'utf8'));
-    // No packet of IPv4 is longer.
+    // An IPv4 packet has at most 65,535 bytes.
     expect(engine.routeMtu('127.0.0.1', { address: '127.0.0.2', port: 2000 })).toBe(Math.min(lo, 65_535));
     expect(engine.routeMtu('::1', { address: '::1', port: 2000 })).toBe(lo);
     for (const [local, peer] of [
@@ -133,13 +133,13 @@ describe.skipIf(isNewer)('the linux engine', () => {
   });
 
   it('counts what can not be sent, by reason', async () => {
-    // Nobody may send to a broadcast address without having asked for it.
+    // Without SO_BROADCAST, the system refuses to send to a broadcast address.
     const peer: Address = { address: '255.255.255.255', port: 9 };
     const link = await engine.link({ local: '127.0.0.1', peer, peerPort: 'learn' }, SILENT);
     const view = engine.attach(shareBytes(new Uint8Array(100)));
     for (let block = 1; block <= 3; block++) link.data(block, view, 0, 100);
     link.control(Uint8Array.of(0, 4, 0, 0), 4);
-    // Closing sends what is queued.
+    // Closing the link flushes its queue.
     link.close();
     const { sendDrops, sendErrors } = engine.health();
     expect(sendDrops).toBe(4);
@@ -204,7 +204,8 @@ describe.skipIf(isNewer)('the linux engine', () => {
           void single.link({ ...options, peer: dead.local }, { ...SILENT, onUnreachable }).then(async (link) => {
             toDead = link;
             link.control(Uint8Array.of(0, 3, 0, 0), 4);
-            // Sent at the end of this turn; the refusal is then pending, and fails the first packet of the next flush.
+            // The packet leaves at the end of this turn. The refusal is then pending and fails the first packet of the
+            // next flush.
             await Promise.resolve();
             await Promise.resolve();
             for (let packet = 0; packet < 3; packet++) {
@@ -244,7 +245,7 @@ describe.skipIf(isNewer)('the linux engine', () => {
       return at;
     }
 
-    /** What a client of one block gets, from `offset` on. */
+    /** Four bytes from `offset` on, as a client receives them in block 1. */
     async function sent(handle: SharedHandle, offset: number): Promise<string> {
       const peer = await RawPeer.open(others, '127.0.0.1');
       const link = await engine.link({ local: '127.0.0.1', peer: peer.local, peerPort: 'fixed' }, SILENT);
@@ -302,7 +303,7 @@ describe.skipIf(isNewer)('the linux engine', () => {
         const to: Address = { address, port: port.local.port };
         const client = await RawLink.open(others, { local: wildcard, peer: to, peerPort: 'learn' });
         client.send(7, 8, 9);
-        // The link hears its peer's address alone.
+        // The link accepts packets only from its peer's address.
         await client.inbox.has(1);
         expect(client.inbox.contents).toEqual([[7, 8, 9]]);
       }
@@ -376,7 +377,7 @@ describe('a peer table', () => {
     const keys = Array.from({ length: 300 }, () => {
       const key = new Int32Array(8);
       for (let word = 0; word < words; word++) key[word] = random.between(-3, 3);
-      // The flow label is no part of an IPv6 key.
+      // The flow label is not part of an IPv6 key.
       if (family === AF_INET6) key[1] = 0;
       return key;
     });

@@ -21,7 +21,7 @@ describe('the network in memory', () => {
     arrivedAt = [];
   });
 
-  /** Sends numbered datagrams, all at moment 0, and lets them arrive. */
+  /** Sends numbered datagrams, all at time 0, and lets them arrive. */
   function send(faults: Partial<Faults>, count = SENDS): void {
     const network = new MemoryNetwork(clock, 4, faults);
     network.tap = (fate) => fates[fate]++;
@@ -85,7 +85,7 @@ describe('the network in memory', () => {
     const flips = numbers().map((number, index) => countBits(number ^ (index >> 1)));
     expect(new Set(flips)).toEqual(new Set([0, 1]));
     expect(flips.filter((bits) => bits === 1).length).toBe(fates.corrupted);
-    // Each copy has a fate of its own: half of the time one is flipped and the other is not.
+    // Each copy is corrupted independently: in half of the pairs exactly one copy is flipped.
     const unlike = flips.filter((bits, index) => index % 2 === 0 && bits !== flips[index + 1]);
     expect(unlike.length / 2000).toBeCloseTo(0.5, 1);
   });

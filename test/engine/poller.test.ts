@@ -1,4 +1,4 @@
-/** When a poller looks at its sockets, and when it stays for more, told by the calls it makes of a system that is played. */
+/** When a poller checks its sockets and when it waits for more, observed through its calls to a simulated system. */
 import { afterEach, describe, expect, it } from 'vitest';
 import { EPOLLIN, EPOLL_EVENT, type Libc } from '../../src/engine/linux/libc.ts';
 import { Poller } from '../../src/engine/linux/poller.ts';
@@ -10,8 +10,8 @@ let poller: Poller | undefined;
 afterEach(() => poller?.close());
 
 /**
- * One wake-up of a poller with one socket. @param ready whether the socket is, look by look; from then on it is not.
- * @returns the calls, and how often the socket was read.
+ * Wakes a poller with one socket. @param ready readiness of the socket at each look; after the last entry it is not
+ * ready. @returns the calls, and the number of reads of the socket.
  */
 function wake(ready: readonly boolean[], options: { expected: number; pwait2: boolean }) {
   const calls: string[] = [];

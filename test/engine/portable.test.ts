@@ -1,4 +1,4 @@
-/** What only real sockets can get wrong. What every engine must do is in conformance.ts. */
+/** Behavior that only real sockets can get wrong. Rules for every engine are in conformance.ts. */
 import { readdirSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Driver } from '../../src/engine/driver.ts';
@@ -12,7 +12,7 @@ import { Random } from '../support/random.ts';
 
 const HERE = '127.0.0.1';
 
-/** Rubbish, and packets that are nearly right. Never an ERROR, which rightly ends a transfer. */
+/** Random bytes, and packets that are nearly valid. Never an ERROR, which would rightly end a transfer. */
 function hostile(random: Random): Uint8Array {
   const bytes = random.bytes(random.pick([0, 1, 2, 3, 4, 5, 9, 60, 516, 1500, random.between(0, 9000)]));
   if (random.chance(0.8)) bytes.set([0, random.pick([0, 1, 2, 3, 4, 6, 7, 255])].slice(0, bytes.length));
@@ -69,7 +69,7 @@ describe('the portable engine', () => {
     const content = random.bytes(400_000);
     const server = new MiniServer(engine, new Map([['file', content]]));
     const at = await server.listen(HERE);
-    // Strangers speak from the right host and the wrong port.
+    // The stranger sends from the right host but the wrong port.
     const stranger = await RawPeer.open(engine, HERE);
     const ports: Address[] = [at];
     const link = engine.link.bind(engine);
@@ -95,7 +95,7 @@ describe('the portable engine', () => {
     expect({ seed, same: Buffer.compare(bytes, content) === 0 }).toEqual({ seed, same: true });
     expect(await server.reports.get('file')).toMatchObject({ fault: undefined, outcome: 'complete' });
     expect(pelted).toBeGreaterThan(3000);
-    // ERROR 5 went back, and not for every datagram.
+    // The stranger got ERROR 5, but not for every datagram.
     expect(stranger.inbox.datagrams.length).toBeGreaterThan(0);
     expect(stranger.inbox.datagrams.length).toBeLessThanOrEqual(8);
   });
@@ -108,14 +108,14 @@ describe('the portable engine', () => {
     client.send(at, 0, 1, ...Buffer.from('file\0octet\0'));
     let heard = 0;
     for (let block = 1; block <= 10; block++) {
-      // A busy machine may see a block twice.
+      // On a busy machine a block may arrive twice.
       do await client.inbox.has(++heard);
       while (client.inbox.datagrams[heard - 1]!.bytes[3] !== block);
       const { from, bytes } = client.inbox.datagrams[heard - 1]!;
       expect([...bytes.subarray(0, 4)]).toEqual([0, 3, 0, block]);
       for (let sent = 0; sent < 100; sent++) {
         const datagram = hostile(random);
-        // Anything but the ACK that would advance.
+        // Every packet is sent except an ACK, which could advance the transfer.
         if (datagram[1] !== 4) client.port.reply(datagram, datagram.length, from!);
       }
       client.send(from!, 0, 4, 0, block);
@@ -143,7 +143,7 @@ describe('the portable engine', () => {
   });
 
   test('counts what can not be sent, by reason, and times one datagram in eight', async () => {
-    // Nobody may send to a broadcast address without having asked for it.
+    // Without SO_BROADCAST, the system refuses to send to a broadcast address.
     const nobody = await RawLink.open(engine, {
       local: HERE,
       peer: { address: '255.255.255.255', port: 9 },
@@ -188,7 +188,7 @@ describe('the portable engine', () => {
         );
         const outcomes = (await Promise.all(fetched)).map(({ report }) => report.outcome);
         expect(outcomes).toEqual(Array.from({ length: 20 }, (_, n) => (n % 5 === 4 ? 'aborted' : 'complete')));
-        // The next clients may get the ports of these: no sender of these may be left to speak to them.
+        // The next clients may get the same ports, so no sender of this round may still be sending to them.
         await server.idle();
       }
       const reports = await server.idle();

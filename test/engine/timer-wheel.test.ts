@@ -17,11 +17,14 @@ import { TimerWheel } from '../../src/engine/timer-wheel.ts';
 
 const TURN = 8192;
 
-/** A wheel beside the obvious thing: a map from id to due time. Every callback and every answer is checked against it. */
+/**
+ * A wheel next to a simple model, a map from id to due time. Every callback and every answer is checked against the
+ * map.
+ */
 class Checked {
   readonly wheel: TimerWheel;
   readonly due = new Map<number, number>();
-  /** What callbacks do, one entry per callback, in the order they come. */
+  /** Actions that callbacks perform, one per callback, in order. */
   readonly reactions: Action[] = [];
   now: number;
   fired = 0;
@@ -36,7 +39,7 @@ class Checked {
       case 'schedule': {
         const at = this.now + action.after;
         this.wheel.schedule(action.id, at);
-        // Nothing can be due in the past: the earliest is the next millisecond.
+        // A deadline can't be in the past; the earliest is the next millisecond.
         this.due.set(action.id, Math.max(at, this.now + 1));
         break;
       }
@@ -73,14 +76,14 @@ class Checked {
     const next = this.wheel.next();
     assert(next <= Math.min(...this.due.values()));
     assert(next > this.now);
-    // It is the moment at which the first slot that holds anything comes round.
+    // next() is the time at which the first occupied slot comes round.
     const turns = [...this.due.values()].map((due) => this.now + 1 + ((due - this.now - 1) % TURN));
     assert.equal(next, Math.min(...turns));
   }
 
-  /** Waits from one next() to the following, as a driver does, until nothing is left. */
+  /** Advances from one next() to the following, as a driver does, until nothing is left. */
   drain(): void {
-    // Each deadline is passed over once per turn of the ring before it is due.
+    // Each deadline is passed over once per turn of the wheel before it is due.
     const turns = [...this.due.values()].reduce((sum, due) => sum + Math.ceil((due - this.now) / TURN) + 1, 0);
     let looks = 0;
     while (this.wheel.size > 0) {
@@ -103,7 +106,7 @@ const id = oneof({ weight: 4, arbitrary: nat(7) }, nat(300));
 const after = oneof(
   integer({ min: -20, max: 100 }),
   integer({ min: 0, max: 3 * TURN }),
-  // About whole turns of the ring, where deadlines of different turns share a slot.
+  // Values near whole turns of the wheel, where deadlines of different turns share a slot.
   tuple(integer({ min: 0, max: 3 }), integer({ min: -2, max: 2 })).map(([turns, off]) => turns * TURN + off),
   constantFrom(100_000, 10_000_000),
 );

@@ -1,6 +1,6 @@
 /**
- * Ports that one thread takes and another uses: the first reply, what comes before and after it, strangers, the end. Over
- * both ways of reading them: io_uring, and a call for each socket.
+ * Ports that one thread takes and another uses: the first reply, packets before and after it, strangers, the end. Each
+ * test runs with both ways of reading: io_uring, and one call per socket.
  */
 import { readdirSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
@@ -17,7 +17,7 @@ import { RawPeer } from '../support/datagrams.ts';
 const LOCAL = '127.0.0.1';
 const unavailable = await checkLinuxEngine();
 
-/** What a link was told, and a way to wait for it. */
+/** Records the events of a link, and waits for them. */
 class Heard implements LinkReceiver {
   readonly datagrams: number[][] = [];
   unreachable = 0;
@@ -106,7 +106,7 @@ describe.skipIf(unavailable !== undefined).each([
     const before = readdirSync('/proc/self/fd').length;
     few.transferPorts.stock([LOCAL, '127.0.0.2'], 80);
     expect(few.transferPorts.shortage).toBe(undefined);
-    // One of eight descriptors, shared by two addresses.
+    // The stock is one of every eight descriptors, shared by two addresses.
     expect(readdirSync('/proc/self/fd').length - before).toBe(10);
     few.transferPorts.stock([LOCAL, '127.0.0.2'], 81);
     expect(few.transferPorts.shortage).toBe('81 transfers may run at once, at most 80 have a port');
@@ -165,7 +165,7 @@ describe.skipIf(unavailable !== undefined).each([
     const ports = Array.from({ length: 200 }, () => take(peer.local));
     const adopted = ports.map(adopt);
     for (const port of ports) peer.send(port.local, 0, 4, 0, 1);
-    // What was queued leaves, and no turn of the loop comes in between.
+    // Lets queued packets leave without a turn of the event loop.
     await Promise.resolve();
     worker.catchUp();
     expect(adopted.filter(({ heard }) => heard.datagrams.length !== 1)).toEqual([]);
@@ -225,7 +225,7 @@ describe.skipIf(unavailable !== undefined).each([
     await Promise.all(peers.map((peer) => peer.inbox.has(1)));
     for (const { link } of links) link.close();
     for (const port of ports) port.release();
-    // The ports are closed now, whoever asks.
+    // The ports are now closed to every sender.
     for (const { local } of ports.slice(0, 10)) {
       const heard = new Heard();
       const probe = await others.link({ local: LOCAL, peer: local, peerPort: 'fixed' }, heard);
@@ -257,7 +257,7 @@ describe.skipIf(unavailable !== undefined).each([
 
 describe.skipIf(unavailable !== undefined)('where the range of ports can not be read', () => {
   it('the system draws, each port another one, of its own range and without those that are reserved', () => {
-    // What a unit with ProcSubset=pid sees of /proc/sys.
+    // With ProcSubset=pid, a service reads nothing from /proc/sys.
     const choice = new PortChoice(undefined, () => '');
     expect(choice.isSystems).toBe(true);
     const sockets = new TransferSockets(loadLibc(), LOCAL, choice, { left: 1000 }, () => 0);

@@ -1,7 +1,7 @@
 /**
- * Senders against receivers over networks that lose, duplicate, reorder, delay and corrupt, on virtual time. What a
- * seed stands for is in test/support/world-draw.ts, what must hold in world-judge.ts and wire-witness.ts. A failure
- * prints its seed; REVEILLE_SEED=n plays that seed alone. For longer runs see test/campaign.ts.
+ * Senders against receivers over networks that lose, duplicate, reorder, delay and corrupt, on virtual time.
+ * test/support/world-draw.ts defines the world of a seed; world-judge.ts and wire-witness.ts define what must hold. A
+ * failure prints its seed; REVEILLE_SEED=n plays only that seed. For longer runs see test/campaign.ts.
  */
 import { describe, expect, test } from 'vitest';
 import { FAULTLESS } from '../../src/engine/memory.ts';
@@ -17,7 +17,7 @@ function seedsOf(phase: Phase): number[] {
   return only === undefined ? Array.from({ length: SEEDS[phase] }, (_, index) => index + 1) : [Number(only)];
 }
 
-/** @returns what was wrong with the first seed that failed, and how to see it again. */
+/** @returns the problems of the first seed that failed, and how to replay it. */
 async function exploreAll(phase: Phase): Promise<readonly string[]> {
   for (const seed of seedsOf(phase)) {
     const problems = await explore(seed, phase);
@@ -26,7 +26,7 @@ async function exploreAll(phase: Phase): Promise<readonly string[]> {
   return [];
 }
 
-/** A world of one client and no faults but those given. */
+/** A world of one client and no faults except the given ones. */
 function quietWorld(faults: Partial<Draw['faults']>, client: Partial<ClientDraw>): Draw {
   return {
     seed: 1,

@@ -1,4 +1,4 @@
-/** The example servers as processes of their own, and single questions to them. */
+/** The example servers as separate processes, and single requests to them. */
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { fetchFile } from '../../src/client/fetch.ts';
@@ -21,7 +21,7 @@ export class ExampleServer {
     this.admin = `http://${String(line['admin'])}`;
   }
 
-  /** @param config the path of its config file. */
+  /** @param config the path of the server's config file. */
   static async start(config: string, ...flags: string[]): Promise<ExampleServer> {
     const args = ['serve', '--config', config, '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--no-hint'];
     const process = new Reveille([...args, ...flags]);
@@ -31,7 +31,7 @@ export class ExampleServer {
     return server;
   }
 
-  /** @returns what was sent, or `error N`, or how it ended otherwise. */
+  /** @returns the content, `error N`, or any other outcome of the transfer. */
   async ask(filename: string): Promise<string> {
     const chunks: Buffer[] = [];
     const { outcome, errorCode } = await fetchFile({
@@ -46,7 +46,7 @@ export class ExampleServer {
     return outcome === 'complete' ? Buffer.concat(chunks).toString() : outcome;
   }
 
-  /** Waits for what its log says. */
+  /** Waits for a match in the log. */
   saying(pattern: RegExp): Promise<RegExpExecArray> {
     return this.#process.saying(pattern);
   }
@@ -55,7 +55,7 @@ export class ExampleServer {
     this.#process.process.kill(name);
   }
 
-  /** @returns the lines of its log. */
+  /** @returns the lines of the log. */
   async stop(): Promise<readonly LogLine[]> {
     this.signal('SIGTERM');
     const { stdout } = await this.#process.ended;

@@ -1,6 +1,6 @@
 /**
- * The names that loaders look for, in their order, by nodes that the inventory knows and by others: the right file, and
- * before it error 1 for each name, told at debug only.
+ * Names that loaders search for, in order, by nodes that the inventory knows and by others. The search finds the right
+ * file; each name before it gets error 1, logged only at debug level.
  */
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -11,17 +11,17 @@ import { EXAMPLES, ExampleServer } from './fixture.ts';
 const KNOWN = 1;
 const UNKNOWN = 4711;
 
-/** What a node with an address of its own would ask for. */
+/** Names that a node with an address of its own would request. */
 function searchOf(profile: string, node: number): string[] {
   const variables = nodeVariables(node, '192.168.5.10');
   return PROFILES.get(profile)!.configSearch!.map((template) => expand(template, variables));
 }
 
-/** Asks name by name until one is there. */
+/** Requests one name after the other until one exists. */
 async function search(server: ExampleServer, names: readonly string[]): Promise<{ misses: string[]; found: string }> {
   const misses: string[] = [];
   for (const name of names) {
-    // oxlint-disable-next-line no-await-in-loop -- a loader asks for the next name when it knows of this one.
+    // oxlint-disable-next-line no-await-in-loop -- a loader asks for the next name once it knows about this one.
     const answer = await server.ask(name);
     if (answer !== 'error 1') return { misses, found: `${name}: ${answer.split('\n', 2).join('|')}` };
     misses.push(name);
@@ -34,7 +34,7 @@ interface Case {
   readonly profile: string;
   readonly node: number;
   readonly names?: readonly string[];
-  /** How many names are not there, before the one that is. */
+  /** Number of missing names before the one that exists. */
   readonly misses: number;
   readonly found: RegExp;
 }
@@ -132,7 +132,7 @@ describe('the search for a config', () => {
     const server = await ExampleServer.start(join(EXAMPLES, 'ipxe/reveille.yaml'));
     expect(await server.ask('ipxe/52-54-00-00-00-99.ipxe')).toBe('error 1');
     for (const spelling of [MAC, '52:54:00:00:00:01', '525400000001', MAC.toUpperCase()]) {
-      // oxlint-disable-next-line no-await-in-loop -- one server.
+      // oxlint-disable-next-line no-await-in-loop -- one request after the other.
       expect(await server.ask(`ipxe/${spelling}.ipxe`)).toContain('Made for rack1-01');
     }
     const lines = await server.stop();

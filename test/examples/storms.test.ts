@@ -1,4 +1,4 @@
-/** Every example serves, and its clients boot from it: all nodes, known and unknown ones. */
+/** Every example serves, and all nodes boot from it, known and unknown ones. */
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { storm } from '../cli/storm-fixture.ts';

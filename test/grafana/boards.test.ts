@@ -1,4 +1,4 @@
-/** The boards as they are checked in: made by the code that is there, and of metrics that exist. */
+/** The checked-in boards: they match the code that generates them, and all their metrics exist. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -10,7 +10,7 @@ import { read } from '../support/pages.ts';
 const GRAFANA = join(import.meta.dirname, '../../grafana');
 const panels = BOARDS.flatMap((board) => panelsOf(board).map((panel) => ({ board: board.title!, panel })));
 
-/** Names of metrics in src/telemetry, where all of them are declared. */
+/** Names of the metrics in src/telemetry, which declares all of them. */
 function declared(): ReadonlySet<string> {
   const folder = join(import.meta.dirname, '../../src/telemetry');
   const names = readdirSync(folder)
@@ -27,7 +27,7 @@ describe('the boards', () => {
   it.each(BOARDS.map((board) => [fileOf(board), textOf(board)]))(
     'are checked in as they are made: %s',
     (file, text) => {
-      // If not: `npm run grafana`.
+      // `npm run grafana` updates the file.
       expect(readFileSync(join(GRAFANA, file), 'utf8')).toBe(text);
     },
   );
@@ -40,7 +40,7 @@ describe('the boards', () => {
 
   it('have every panel with its question in README.md', () => {
     const page = read('grafana/README.md');
-    // If not: `npm run grafana`.
+    // `npm run grafana` updates the page.
     expect(page).toBe(withPanels(page));
     for (const { panel } of panels) expect(page).toContain(`| ${panel.title} | ${panel.description} |`);
   });
@@ -54,7 +54,7 @@ describe('the boards', () => {
       expect(panel.fieldConfig?.defaults.unit).toMatch(/^[A-Za-z]+$/);
       expect(queriesOf(panel).length).toBeGreaterThan(0);
       for (const { expr } of queriesOf(panel)) {
-        // Every selector, and no range but those that Grafana adapts.
+        // Every metric must have the two selectors, and every range must be one that Grafana adapts.
         const bare = expr.match(
           /(?<![:\w])(?:reveille|process|nodejs)_\w+(?!\w|\{job=~"\$job", instance=~"\$instance")/g,
         );

@@ -1,6 +1,7 @@
 /**
- * A real Prometheus watches a server while a thousand nodes boot from it: configs made for them, a boot set whose channel
- * moves meanwhile, a plain file, one packet in a hundred lost. Every query of every panel, and every rule, finds its data.
+ * A real Prometheus watches a server while a thousand nodes boot from it: rendered configs, a boot set whose channel
+ * moves meanwhile, a plain file, one packet in a hundred lost. Every query of every panel, and every rule, finds its
+ * data.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +17,7 @@ import { ServedStoreProcess } from '../support/served-store.ts';
 const NODES = 1000;
 const CHANNEL = 'rack/install';
 
-/** The boot of a node: a file, a config that is not there, one that is made for it, and a version of the boot set. */
+/** Boot plan of a node: a file, a missing config, a rendered config, and a version of the boot set. */
 const PLAN = `
 name: watched
 profile: ipxe
@@ -33,23 +34,23 @@ routes:
 `;
 
 /**
- * What may stay at zero in a storm where nothing goes wrong but the packets that it loses itself, and where nodes that have
- * vanished go on holding what they were reading.
+ * Queries that may stay at zero in this storm. Nothing fails except the packets that the storm itself loses, and nodes
+ * that have vanished keep the bytes they were reading in memory.
  */
 const ZERO_IS_FINE =
   /drops|ignored|idle|send_errors|restarts|failures|evict|late_pins|shared_answers|gc_|over_budget|warnings|suppressed|queued|ALERTS|outcome=~"timeout|min by \(job, channel\)/;
 
 interface Asked {
   readonly where: string;
-  /** Whether there must be more than zeros. */
+  /** If true, the query must return at least one number other than zero. */
   readonly moves: boolean;
   readonly expr: string;
   readonly instant: boolean;
-  /** Labels that every series must have: they are shown. */
+  /** Labels that every series must have, because the panel shows them. */
   readonly labels: readonly string[];
 }
 
-/** What a legend or a table shows of each series. */
+/** Labels of each series that a legend or a table shows. */
 function labelsOf(panel: Panel, legend = ''): string[] {
   const [{ options } = { options: {} }] = panel.transformations ?? [];
   const columns = (options as { include?: { names: string[] } }).include?.names ?? [];
@@ -78,7 +79,10 @@ function queries(): Asked[] {
   ]);
 }
 
-/** The series that a rule is about, and what it records. An alert that does not fire has no data; what it looks at does. */
+/**
+ * Series that a rule reads, and the series it records. An alert that does not fire has no data, but the series it reads
+ * do.
+ */
 function partsOf({ name, query, type }: PromRule): Asked[] {
   const selectors = query.match(/(?<![:\w])(?:reveille_\w+|\w+:reveille_\w+:\w+|up)\b(?:\{[^}]*\})?/g) ?? [];
   return [...selectors, ...(type === 'recording' ? [name] : [])].map((expr) => ({
@@ -90,7 +94,7 @@ function partsOf({ name, query, type }: PromRule): Asked[] {
   }));
 }
 
-/** Labels, and the series that Grafana takes their values from. */
+/** Labels, and the series from which Grafana takes their values. */
 function variables(): (readonly [string, string])[] {
   return BOARDS.flatMap((board) => board.templating?.list ?? [])
     .filter(({ definition }) => definition !== undefined)
@@ -100,7 +104,7 @@ function variables(): (readonly [string, string])[] {
     });
 }
 
-/** As Grafana does it, with all jobs and servers chosen. */
+/** Replaces variables like Grafana, with all jobs and servers selected. */
 function filledIn(expr: string, seconds: number): string {
   return expr
     .replaceAll('$__rate_interval', '5s')
@@ -108,7 +112,7 @@ function filledIn(expr: string, seconds: number): string {
     .replaceAll(/\$(?:job|instance)\b/g, '.+');
 }
 
-/** What is a number: nothing of nothing is none. */
+/** Finite numbers of the series; 0 divided by 0 gives NaN, which is omitted. */
 function numbersOf(series: readonly PromSeries[]): number[] {
   return series
     .flatMap(({ value, values }) => values ?? [value!])
@@ -116,20 +120,20 @@ function numbersOf(series: readonly PromSeries[]): number[] {
     .filter(Number.isFinite);
 }
 
-/** Asks Prometheus about a stretch of time, and remembers what had no answer. */
+/** Runs queries over a period of time and records those with an unusable answer. */
 class Watch {
   asked = 0;
   /** Queries without a single number. */
   readonly empty: string[] = [];
-  /** Panels' queries whose every number is 0, though something of theirs has happened. */
+  /** Panel queries with only zeros, although the storm must have caused other values. */
   readonly zero: string[] = [];
-  /** Queries with a series that lacks a label which is shown. */
+  /** Queries with a series that lacks a label which the panel shows. */
   readonly nameless: string[] = [];
   readonly #prometheus: Prometheus;
   readonly #start: number;
   readonly #end: number;
 
-  /** @param start and @param end in seconds since 1970. */
+  /** @param start and @param end in seconds since the epoch. */
   constructor(prometheus: Prometheus, start: number, end: number) {
     this.#prometheus = prometheus;
     this.#start = start;
@@ -193,13 +197,14 @@ describe.skipIf(!hasPrometheus)(`a real Prometheus and a storm of ${NODES} nodes
     writeFileSync(plan, PLAN);
     const flags = ['--nodes', `${NODES}`, '--plan', plan, '--arrival', 'ramp:8s', '--loss', '1%', '--vanish', '1%'];
     const stormed = storm(server.address.port, flags);
-    // Half of them begin with one version, the others with the next.
+    // Half of the nodes begin with one version, the others with the next.
     await Promise.race([prometheus.until('sum(reveille_channel_pins) > 300'), stormed]);
     await publish(store, { linux: 100_001, 'initrd.img': 200_001 });
     const { report } = await stormed;
-    // One in a hundred vanishes; and of what is lost, some is the ERROR that ends a probe, whose late OACK misleads a node.
+    // One node in a hundred vanishes. A lost packet may also be the ERROR that ends a probe, whose late OACK then
+    // misleads a node.
     expect(report.completed).toBeGreaterThan(0.95 * NODES);
-    // A scrape after the last packet, and what the rules have made of it.
+    // Waits for a scrape after the last packet, and for the rules to process it.
     await prometheus.until(`timestamp(up) > ${Date.now() / 1000 + 1}`);
     await prometheus.until(`timestamp(instance:reveille_transfers_started:rate1m) > ${Date.now() / 1000}`);
     const end = Date.now() / 1000;

@@ -1,4 +1,4 @@
-/** The rules by Prometheus' own tool, and against the runbook. */
+/** The rules and alerts, checked by promtool and against the runbook. */
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { promtool, hasPrometheus } from '../support/prometheus.ts';
@@ -32,7 +32,7 @@ describe('the alerts', () => {
     const section = read('docs/operations.md')
       .split(/^### /m)
       .find((part) => part.startsWith(`${name}\n`));
-    // What it means, and what to do.
+    // The section must explain the meaning of the alert and the remedy.
     expect(section?.length).toBeGreaterThan(name.length + 200);
   });
 

@@ -35,7 +35,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** Downloads the file so often at once. @returns what went wrong. */
+/** Downloads the file DOWNLOADS times at once. @returns the failures. */
 async function round(): Promise<string[]> {
   const failures = clients.map(async (client) => {
     const answer = once(client, 'message');
@@ -51,7 +51,7 @@ describe(`${DOWNLOADS} downloads at once of ${SIZE / MIB} MiB (content of REVEIL
     const first = await server.usage();
     expect(await round()).toEqual([]);
     expect(await round()).toEqual([]);
-    // The last ACK reaches the client's report before the server's.
+    // The client reports its end when it sends the last ACK, before the server has received that ACK.
     await expect.poll(() => server.transfers.length, { timeout: 10_000 }).toBe(3 * DOWNLOADS);
     const last = await server.usage();
     expect(server.transfers.filter(({ outcome }) => outcome !== 'complete')).toEqual([]);

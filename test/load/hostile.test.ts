@@ -23,9 +23,9 @@ import {
 } from '../support/raw-client.ts';
 
 const DATAGRAMS = CAMPAIGN ? 100_000 : 20_000;
-/** Sent before the server is asked to show that it has seen them all: fewer than its socket holds. */
+/** Datagrams per batch, after which the server must prove that it has seen them: fewer than its socket buffer holds. */
 const BATCH = 50;
-/** Transfers that run while they are disturbed, and the blocks of each. */
+/** Number of transfers that are disturbed while they run; BLOCKS is the number of blocks in each. */
 const TRANSFERS = 8;
 const BLOCKS = 40;
 
@@ -66,7 +66,7 @@ afterEach(async () => {
 const LINKS_OUT = ['link', 'absolute-link', 'link-to-link', 'linked-folder/secret', 'sub/up/secret'];
 const names = (): readonly string[] => [...escapes(root, 'secret'), ...LINKS_OUT, 'kernel', 'sub', 'no such file'];
 
-/** The one file there is. */
+/** Content of the only file. */
 const KERNEL = seededBytes(SEED, BLOCKS * 512 - 100);
 
 function expectHarmless(datagram: Datagram): void {
@@ -81,7 +81,7 @@ function sum(counts: Readonly<Record<string, number>>): number {
   return Object.values(counts).reduce((total, count) => total + count, 0);
 }
 
-/** Sends hostile datagrams to the listening port. @returns how many of them were no requests. */
+/** Sends hostile datagrams to the listening port. @returns the number of datagrams that were not requests. */
 async function disturbPort(random: Random, count: number): Promise<number> {
   const [asking, unanswerable, checking] = await Promise.all([openClient(), openClient(), openClient()]);
   let nonRequests = 0;
@@ -94,13 +94,13 @@ async function disturbPort(random: Random, count: number): Promise<number> {
       await unanswerable.send(datagram, server.address);
     }
     if (sent % BATCH > 0 && sent < count) continue;
-    // Requests are seen in the order they were sent: the answer to this one says that all before it were seen.
+    // Requests are handled in order, so the answer to this one proves that all earlier datagrams have been seen.
     await checking.send(readRequest('no such file'), server.address);
     expect(number(await checking.receive())).toBe(1);
     while (asking.arrived.length > 0) {
       const reply = await asking.receive();
       expectHarmless(reply);
-      // Ends what a request has set going; it must not be answered either.
+      // Ends any transfer that a request has started; this ERROR must not be answered either.
       if (opcode(reply) !== ERROR) await asking.send(errorPacket(0, 'enough'), reply.from);
     }
   }
@@ -108,16 +108,21 @@ async function disturbPort(random: Random, count: number): Promise<number> {
   return nonRequests;
 }
 
-/** Whether a transfer that waits for the ACK of `block` may take this for one, or for the client's ERROR. */
+/**
+ * True if a transfer that waits for the ACK of `block` may accept the datagram as that ACK or as the client's ERROR.
+ */
 function actsOn(block: number, datagram: Buffer): boolean {
   if (datagram.length < 2 || datagram[0] !== 0) return false;
   if (datagram[1] === ERROR) return true;
   if (datagram[1] !== ACK || datagram.length < 4) return false;
-  // Before the first ACK a number that can't be ends the transfer: its address is not proven.
+  // Before the first ACK, an impossible block number ends the transfer, because the client's address is not proven.
   return datagram.readUInt16BE(2) === block || (block === 1 && datagram.readUInt16BE(2) > 1);
 }
 
-/** Runs a download, and sends hostile datagrams to its port after each block: from its own port, and a stranger's. */
+/**
+ * Runs a download and sends hostile datagrams to its port after each block, from the client's port and from a
+ * stranger's.
+ */
 async function disturbTransfer(random: Random, perBlock: number): Promise<void> {
   const [client, stranger] = await Promise.all([openClient(), openClient()]);
   const download = new PacedDownload(client, server.address, 'kernel');
@@ -126,10 +131,10 @@ async function disturbTransfer(random: Random, perBlock: number): Promise<void> 
     for (let sent = 0; sent < perBlock; sent++) {
       const datagram = hostileDatagram(random, names());
       await stranger.send(datagram, download.from);
-      // What the download gets that is no DATA fails it: nothing may answer these.
+      // The download fails on any packet that is not DATA, so these datagrams must draw no answer.
       if (!actsOn(download.blocks, datagram)) await client.send(datagram, download.from);
     }
-    // The copies of an ACK that drove the Sorcerer's Apprentice (RFC 1123 §4.2.3.1).
+    // Repeated ACKs, the cause of Sorcerer's Apprentice Syndrome (RFC 1123 §4.2.3.1).
     await client.send(ack(download.blocks - 1), download.from);
     await client.send(ack(download.blocks - 1), download.from);
     await download.advance(1);
@@ -144,7 +149,8 @@ async function round(random: Random): Promise<void> {
   const nonRequests = await disturbPort(random, DATAGRAMS * 0.8);
   expect(sum((await server.stats()).malformedTotal) - before).toBe(nonRequests);
   const perBlock = Math.ceil((DATAGRAMS * 0.2) / (TRANSFERS * BLOCKS * 2));
-  // Each has a seed of its own: which of them draws next is not for the seed to say.
+  // Each download has a seed of its own, because the order in which concurrent downloads draw numbers is not
+  // deterministic.
   const seeds = Array.from({ length: TRANSFERS }, () => random.between(1, 0x7fffffff));
   await Promise.all(seeds.map((seed) => disturbTransfer(new Random(seed), perBlock)));
   await expect.poll(async () => (await server.stats()).transfersActive, { timeout: 20_000 }).toBe(0);
@@ -159,7 +165,7 @@ describe(`${DATAGRAMS} hostile datagrams (REVEILLE_SEED=${SEED})`, () => {
     const second = await server.usage();
     expect(server.warnings).toEqual([]);
     expect((await server.stats()).workersLostTotal).toBe(0);
-    // What was sent again was the timer's doing, one block each time.
+    // Only the timer has caused retransmissions, one block each time.
     const disturbed = server.transfers.filter(({ outcome }) => outcome === 'complete');
     expect(disturbed.length).toBe(2 * TRANSFERS);
     for (const { retransmits, timeouts } of disturbed) expect(retransmits).toBe(timeouts);

@@ -35,7 +35,7 @@ async function finishAll(downloads: readonly Paused[]): Promise<void> {
   for (const content of contents) expect(content.equals(KERNEL)).toBe(true);
 }
 
-/** How many transfers each worker says that it runs; only workers that live have any. */
+/** Number of transfers that each worker reports; only live workers have any. */
 async function transfersByWorker(): Promise<number[]> {
   const { workers } = await server.stats();
   return workers.map(({ transfers }) => transfers).toSorted((one, other) => one - other);
@@ -74,19 +74,19 @@ describe('a throw inside a busy worker', () => {
     expect(lostPorts.size).toBe(lost);
 
     await finishAll(paused.filter((one) => !lostPorts.has(portOf(one))));
-    // The replacement answers, so it takes transfers, and has its share of them.
+    // The replacement responds, so it takes transfers and gets its share of them.
     expect(await server.running()).toHaveLength(2);
     const served = await startPaused(server.address, 'kernel', DOWNLOADS);
     expect(await server.running()).toEqual([DOWNLOADS / 2, DOWNLOADS / 2]);
     expect((await transfersByWorker()).slice(-2)).toEqual([DOWNLOADS / 2, DOWNLOADS / 2]);
-    // What the lost one has counted stays.
+    // The packets that the lost worker counted stay counted.
     expect((await server.stats()).packets.dataSent).toBeGreaterThan(sentBefore);
     await finishAll(served);
     await closeAll(served);
 
     await expect.poll(() => server.transfers.length, { timeout: 10_000 }).toBe(2 * DOWNLOADS);
     expect(server.transfers.slice(lost).every(({ outcome }) => outcome === 'complete')).toBe(true);
-    // On a machine where the linux engine can't run, that is told first.
+    // On a machine where the Linux engine can't run, a warning about that comes first.
     const warnings = server.warnings.map(({ message }) => message).filter((message) => !message.includes('engine'));
     expect(warnings).toEqual(['worker lost']);
     expect(await server.stats()).toMatchObject({ workersLostTotal: 1, transfersActive: 0 });
@@ -135,7 +135,7 @@ describe('stopping a busy server', () => {
     expect(await server.stop(0)).toBe(DOWNLOADS);
     for (const { client } of paused) {
       let datagram = await client.receive();
-      // Copies of the block that waits for its ACK.
+      // Skips copies of the block that waits for its ACK.
       while (opcode(datagram) !== ERROR) datagram = await client.receive();
       expect({ code: number(datagram), text: text(datagram) }).toEqual({ code: 0, text: 'Server is stopping' });
     }

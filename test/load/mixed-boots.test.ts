@@ -36,7 +36,7 @@ it(`no mixed boot: ${NODES} nodes while the channel moves (seed ${SEED})`, async
     wrong: 0,
     failed: 0,
   });
-  // Each way to boot was gone to its end while the channel moved.
+  // Every way to boot was completed at least once while the channel moved.
   expect(Object.entries(loop.counts).filter(([, counts]) => counts.boots === 0)).toEqual([]);
   expect(boots).toBeGreaterThan(NODES);
   expect(moving.state.moves).toBeGreaterThan(10);

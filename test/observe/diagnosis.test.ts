@@ -1,4 +1,4 @@
-/** Where a boot stopped, and where that points: one story of a node for each rule. */
+/** Where a boot stopped, and the likely cause: one story of a node for each rule. */
 import { describe, expect, it } from 'vitest';
 import type { NodeId } from '../../src/boot-set/node/node-identity.ts';
 import { IGNORED, type Ignored } from '../../src/server/types.ts';
@@ -12,7 +12,7 @@ function reportOf(world: ObservedWorld, id: NodeId = `ip:${NODE}`): NodeReport {
   return world.state.node(NODE, [id]);
 }
 
-/** What is told of a node after a story. */
+/** Verdict on a node after a story. */
 function told(story: (world: ObservedWorld) => void): NodeReport['verdict'] {
   const world = new ObservedWorld();
   story(world);
@@ -222,7 +222,7 @@ describe('the verdict on a boot', () => {
     const verdict = told(story);
     expect([verdict.state, verdict.area]).toEqual([state, area]);
     expect(verdict.headline).toMatch(headline);
-    // Bad or not, there is always a sentence on what that usually means.
+    // Good or bad, every verdict comes with a sentence about its usual meaning.
     expect(verdict.meaning).toMatch(/^[A-Z].{15,}[.)]$/);
     expect(TROUBLE.has(verdict.state) && verdict.meaning.includes('Nothing is wrong')).toBe(false);
   });

@@ -1,4 +1,4 @@
-/** The live state: that changes add up to snapshots, what is listed when, and what the places to look at say. */
+/** The live state: changes add up to snapshots, rows are listed by rank, and each area reports its state. */
 import { describe, expect, it } from 'vitest';
 import { EventStream } from '../../src/live/event-stream.ts';
 import { LiveStore } from '../../src/live/live-store.ts';

@@ -1,4 +1,4 @@
-/** What is remembered of nodes: of which request an answer is, which machine speaks, and that it never grows past its bounds. */
+/** The history of nodes: it matches answers to requests and machines to addresses, and stays within its bounds. */
 import { describe, expect, it } from 'vitest';
 import { escapeText } from '../../src/text/escape.ts';
 import { NodeHistory, type NodeHistoryOptions } from '../../src/observe/node-history.ts';

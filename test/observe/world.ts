@@ -1,4 +1,7 @@
-/** A server that is none, on a clock of its own: nodes ask, get, fall silent; live state is fed with what a server tells. */
+/**
+ * A simulated server with its own clock: nodes ask, download, fall silent. The live state receives what a server would
+ * report.
+ */
 import { escapeText } from '../../src/text/escape.ts';
 import { LiveState, type LiveStateParts } from '../../src/observe/live-state.ts';
 import type {
@@ -61,7 +64,7 @@ export class ObservedWorld {
     return { ...view, silentMs: this.now - movedAt, sinceMs: this.now - at };
   }
 
-  /** Lets time pass second by second, as the server's timer would. */
+  /** Advances time second by second, as the server's timer would. */
   pass(ms: number): void {
     for (let left = ms; left > 0; left -= 1000) {
       this.now += Math.min(1000, left);
@@ -182,7 +185,7 @@ export class ObservedWorld {
     });
   }
 
-  /** Asks, gets it whole, within some milliseconds. */
+  /** Requests a file and gets all of it, in `tookMs` milliseconds. */
   fetch(address: string, filename: string, change: Partial<StartRecord> = {}, tookMs = 100): void {
     const sending = this.send(address, filename, change);
     this.now += tookMs;

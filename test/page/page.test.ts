@@ -1,4 +1,4 @@
-/** The live page in a real browser, shown by the built server while nodes boot. */
+/** The live page in a real browser, served by the built server while nodes boot. */
 import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
@@ -13,10 +13,10 @@ import { ROOT } from '../support/pages.ts';
 vi.setConfig({ testTimeout: 170_000 });
 
 const TOKEN = '0123456789abcdef';
-/** Set: the pictures in docs are taken anew, of a storm of 200 nodes. */
+/** True if the pictures in docs are to be taken again, of a storm of 200 nodes. */
 const PICTURES = (process.env['REVEILLE_PICTURES'] ?? '') !== '';
 const PHONE = { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true };
-/** What the page is looked at with, by name. */
+/** Browser settings in which the page is tested, by name. */
 const LOOKS: readonly (readonly [string, BrowserContextOptions])[] = [
   ['light, on a desk', { colorScheme: 'light' }],
   ['dark, on a phone', { colorScheme: 'dark', ...PHONE }],
@@ -28,7 +28,7 @@ const LOOKS: readonly (readonly [string, BrowserContextOptions])[] = [
     : []),
 ];
 const NODES = PICTURES ? 200 : 48;
-/** One more than storm, which a test has fall silent. */
+/** A node after those of the storm; a test makes it fall silent. */
 const SILENT = nameOf(NODES + 1);
 
 function rackOf(number: number): number {
@@ -44,7 +44,7 @@ interface Served {
   readonly port: number;
 }
 
-/** A server of a folder, with an inventory of racks. */
+/** Starts a server of a folder, with an inventory of racks. */
 async function serve(flags: readonly string[] = ['--admin', '127.0.0.1:0']): Promise<Served> {
   const root = folder();
   mkdirSync(join(root, 'files/boot'), { recursive: true });
@@ -69,7 +69,7 @@ async function serve(flags: readonly string[] = ['--admin', '127.0.0.1:0']): Pro
   return { url: `http://${admin.replace('0.0.0.0', '127.0.0.1')}/`, port: Number(addresses[0]!.split(':')[1]) };
 }
 
-/** Nodes that take their time, so that there is something to see. */
+/** Slow nodes, so that the page has something to show. */
 function storm({ port }: Served): Reveille {
   const plan = join(folder(), 'plan.yaml');
   writeFileSync(
@@ -84,7 +84,10 @@ function storm({ port }: Served): Reveille {
   return new Reveille([...what, '--crawl', '100%:8ms', '--arrival', arrival, '--vanish', '5%', '--seed', '3']);
 }
 
-/** A node that takes some blocks of a file and then falls silent. @returns when it did, by the browser's clock. */
+/**
+ * A node that takes some blocks of a file and then falls silent. @returns the time of its last ACK, by the browser's
+ * clock.
+ */
 async function fallSilent({ port }: Served, local: string): Promise<number> {
   const client = await RawClient.open(local);
   onTestFinished(() => client.close());
@@ -101,7 +104,7 @@ async function fallSilent({ port }: Served, local: string): Promise<number> {
 
 interface Opened {
   readonly page: Page;
-  /** What the browser complained of, and every request that was not for the server. */
+  /** Errors and warnings of the browser, and every request to another server. */
   readonly problems: readonly string[];
 }
 
@@ -122,7 +125,7 @@ async function open(browser: Browser, url: string, options: BrowserContextOption
   return { page, problems };
 }
 
-/** Pixels of each chart that have that colour. */
+/** Number of pixels in the accent color, per chart. */
 function inked(page: Page): Promise<number[]> {
   return page.evaluate(`(() => {
     const ink = getComputedStyle(document.documentElement).getPropertyValue('--accent').trim().match(/[0-9a-f]{2}/g).map((digits) => parseInt(digits, 16));
@@ -181,7 +184,7 @@ describe.skipIf(!hasBrowser)('the live page', () => {
     await expect(page.locator('#areas').innerText()).resolves.toMatch(/The nodes\s+\d+ nodes? stuck or given up/);
 
     if (PICTURES) {
-      // With something of a course.
+      // The wait gives the charts some history.
       await page.waitForTimeout(20_000);
       await takePictures(page);
     }
@@ -207,10 +210,10 @@ describe.skipIf(!hasBrowser)('the live page', () => {
     expect(page.url()).toContain('#node=127.0.0.99');
     await page.keyboard.press('Escape');
     expect(await dialog.isVisible()).toBe(false);
-    // The dialog tells of its end a moment later.
+    // The close event of the dialog comes a moment later.
     await expect.poll(() => page.url()).not.toContain('#');
 
-    // By keyboard alone: find it, open it; and one that nobody knows.
+    // By keyboard alone: finds the node and opens it, then searches for an unknown node.
     await page.keyboard.press('/');
     await page.keyboard.type('127.0.0.99');
     await page.keyboard.press('Enter');
@@ -231,7 +234,7 @@ describe.skipIf(!hasBrowser)('the live page', () => {
 
   it('can be read and used by everybody, light and dark, on a desk and on a phone', async () => {
     const served = await serve();
-    // All of them look at one server: each page has its own browser context.
+    // All pages look at one server; each page has its own browser context.
     const pages = await Promise.all(
       LOOKS.map(async ([look, options]) => ({ look, ...(await open(browser, served.url, options)) })),
     );
@@ -281,7 +284,7 @@ describe.skipIf(!hasBrowser)('the live page', () => {
     expect(await focused()).toBe(first);
     await page.keyboard.press('Enter');
     await page.locator('dialog').waitFor();
-    // Back to where one was.
+    // The focus returns to where it was.
     await page.keyboard.press('Escape');
     expect(await focused()).toBe(first);
   });
@@ -336,7 +339,7 @@ describe.skipIf(!hasBrowser)('the live page', () => {
   });
 });
 
-/** Of the page as it is now: on a desk and on a phone, light and dark. */
+/** Takes pictures of the current page: desk and phone, light and dark. */
 async function takePictures(page: Page): Promise<void> {
   const take = async (name: string, width: number, height: number, colorScheme: 'light' | 'dark'): Promise<void> => {
     await page.setViewportSize({ width, height });

@@ -1,4 +1,7 @@
-/** Records between two threads, one end after the other: in order, none lost, none before it was published. */
+/**
+ * Records between two threads, tested with the two ends taking turns: in order, none lost, none visible before it is
+ * published.
+ */
 import { describe, expect, it } from 'vitest';
 import type { TransferReport } from '../../src/engine/report.ts';
 import {

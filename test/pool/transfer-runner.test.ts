@@ -1,4 +1,4 @@
-/** What becomes of the wish to give up a transfer that nobody has answered, when the answer has come and is unread. */
+/** Wishes to give up an unanswered transfer whose answer has arrived but has not been read. */
 import { describe, expect, it } from 'vitest';
 import { shareBytes } from '../../src/bytes/shared-bytes.ts';
 import { allocateCounters, counterRow } from '../../src/engine/counters.ts';
@@ -12,12 +12,12 @@ import { TransferRunner } from '../../src/pool/transfer-runner.ts';
 const CONTENT = shareBytes(new Uint8Array(5000));
 const ACK = Uint8Array.of(0, 4, 0, 1);
 
-/** A worker whose sockets are read when it catches up, and else not. */
+/** A worker that reads its sockets only when it catches up. */
 class Worker {
   readonly clock = new VirtualClock();
   readonly cells = new StateCells(allocateCells(2));
   readonly reports: (TransferReport | undefined)[] = [];
-  /** What is done when it catches up. */
+  /** Called when the worker catches up. */
   onCatchUp = (): void => {};
   readonly #receivers: LinkReceiver[] = [];
   readonly #engine: Engine;
@@ -66,7 +66,7 @@ class Worker {
     );
   }
 
-  /** The answer of that transfer's client is read. */
+  /** Reads the answer of that transfer's client. */
   read(slot: number): void {
     this.#receivers[slot]!.onDatagram(ACK, ACK.length);
   }

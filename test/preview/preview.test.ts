@@ -8,7 +8,7 @@ import { publishFiles } from '../boot-set/fixture.ts';
 import { ExampleServer } from '../examples/fixture.ts';
 import { type Ended, folder, Reveille } from '../support/reveille.ts';
 
-// Each look is a process of its own.
+// Each preview is a separate process.
 vi.setConfig({ testTimeout: 170_000 });
 
 const NODE = '52-54-00-12-34-56';
@@ -18,7 +18,7 @@ function reveille(root: string, ...args: string[]): Promise<Ended> {
   return new Reveille(args, { cwd: root }).ended;
 }
 
-/** A folder with what `reveille init` writes, and a change of its config. */
+/** A folder with the files that `reveille init` writes, with its config changed by `change`. */
 function starter(change: (config: string) => string = (config) => config): string {
   const root = folder();
   writeStarter(root);
@@ -27,7 +27,7 @@ function starter(change: (config: string) => string = (config) => config): strin
   return root;
 }
 
-/** A starter whose nodes boot a channel of a store, of which two versions are published. */
+/** A starter whose nodes boot from a channel of a store with two published versions. */
 async function withStore(): Promise<string> {
   const root = starter((config) =>
     config
@@ -37,7 +37,7 @@ async function withStore(): Promise<string> {
   writeFileSync(join(root, 'templates/pxelinux.liquid'), 'KERNEL ::{{ bootset.kernel }}\nAPPEND {{ args }}\n');
   const store = await openStore({ path: join(root, 'store') });
   for (const version of [1, 2]) {
-    // oxlint-disable-next-line no-await-in-loop -- the second comes after the first.
+    // oxlint-disable-next-line no-await-in-loop -- the second version comes after the first.
     await publishFiles(store, 'rack/install', { linux: `linux ${version}`, 'initrd.img': `initrd ${version}` });
   }
   await store.close();
@@ -155,10 +155,10 @@ describe('reveille render', () => {
     const ended = await reveille(root, 'render', `\\pxelinux.cfg\\01-${NODE}`, '--ip', '192.0.2.101');
     expect(ended).toMatchObject({ code: 0, stderr: '' });
     expect(ended.stdout).toMatch(/^# Made for node-1\.\nDEFAULT linux\n(?:.|\n)*hostname=node-1 disk=\/dev\/sda/);
-    // By its full path on a server.
+    // The request names the full path on a server.
     const full = await reveille(root, 'render', `/tftpboot/pxelinux.cfg/01-${NODE}`, '--ip', '192.0.2.101');
     expect(full.stdout).toBe(ended.stdout);
-    // From the files behind the routes, by the address that the inventory has for the MAC.
+    // The file comes from the root behind the routes; the inventory maps the MAC to an address.
     const fallback = await reveille(root, 'render', 'pxelinux.cfg/default', '--mac', '5254.0012.3456');
     expect(fallback.stdout).toContain('LOCALBOOT 0');
   });
@@ -268,7 +268,7 @@ describe('the API of a running server', () => {
     const metrics = await (await fetch(`${server.admin}/metrics`)).text();
     expect(metrics).toContain('\nreveille_pins 0\n');
     expect(metrics).toContain('\nreveille_renders_total{route="1:template",result="rendered"} 0\n');
-    // A real request pins.
+    // Unlike a preview, a real request pins the version.
     expect(await server.ask(`pxelinux.cfg/01-${NODE}`)).toContain('rack/install-2/linux');
     expect(await (await fetch(`${server.admin}/metrics`)).text()).toContain('\nreveille_pins 1\n');
   });

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type Rollover, blockCount, fromWire, toWire } from '../../src/protocol/block.ts';
 
-/** The number on the wire by counting, as a peer does: 65535 is followed by `rollover`. */
+/** Wire numbers found by counting, as a peer does: 65535 is followed by `rollover`. */
 function counted(upTo: number, rollover: Rollover): number[] {
   const numbers = [0];
   for (let block = 1, wire = 0; block <= upTo; block++) {
@@ -28,7 +28,7 @@ test('statement 63: 65535 is followed by 0, with rollover 1 by 1', () => {
   expect([131_069, 131_070, 131_071].map((block) => toWire(block, 1))).toEqual([65_534, 65_535, 1]);
 });
 
-/** Block numbers where something could go wrong: around each of the first wraps, around 2^31 and 2^32, far beyond. */
+/** Block numbers at which errors are likely: around the first wraps, around 2^31 and 2^32, and far beyond. */
 const near = fc.oneof(
   fc.tuple(fc.nat({ max: 5 }), fc.integer({ min: -70, max: 70 })).map(([wrap, by]) => Math.max(0, wrap * 65_536 + by)),
   fc.tuple(fc.nat({ max: 5 }), fc.integer({ min: -70, max: 70 })).map(([wrap, by]) => Math.max(0, wrap * 65_535 + by)),
@@ -45,7 +45,7 @@ test.each(ROLLOVERS)('statement 65: a number read from the wire with rollover %i
   fc.assert(
     fc.property(near, by, (base, distance) => {
       const block = base + distance;
-      // Below the first block there is nothing; block 0 is only ever near the start.
+      // No block lies below the first one. Block 0 occurs only near the start.
       fc.pre(block >= 1 || (block === 0 && rollover === 0));
       expect(fromWire(toWire(block, rollover), base, rollover)).toBe(block);
     }),

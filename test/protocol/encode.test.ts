@@ -10,7 +10,7 @@ import {
 import type { ErrorCode } from '../../src/protocol/opcode.ts';
 import { ack, bytes, data, error, hex, oack, rrq, toHex } from '../support/bytes.ts';
 
-/** What an encoder writes, into a buffer full of other things. */
+/** Bytes that an encoder writes into a buffer filled with other bytes. */
 function written(encode: (into: Uint8Array) => number): Uint8Array {
   const into = new Uint8Array(600).fill(0xee);
   const length = encode(into);

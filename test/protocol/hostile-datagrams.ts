@@ -1,6 +1,6 @@
 /**
- * Datagrams as a hostile or broken peer may send them, from a seed: real requests bent in one place or more, lists of
- * options without end, halves, and noise. Shares nothing with src/protocol.
+ * Datagrams that a hostile or broken peer may send, from a seed: real requests mutated in one or more places, endless
+ * lists of options, truncated packets, and noise. Shares no code with src/protocol.
  */
 import { type Part, ack, bytes, data, error, oack, rrq, text, word, wrq } from '../support/bytes.ts';
 
@@ -9,7 +9,7 @@ export interface Hostile {
   readonly datagram: Uint8Array;
 }
 
-/** A linear congruential generator: dull, and the same everywhere. */
+/** A linear congruential generator: simple, and identical on every machine. */
 class Dice {
   #state: number;
 
@@ -17,7 +17,7 @@ class Dice {
     this.#state = seed >>> 0;
   }
 
-  /** 0 <= n < sides */
+  /** Returns an integer n with 0 <= n < sides. */
   roll(sides: number): number {
     this.#state = (Math.imul(this.#state, 1_664_525) + 1_013_904_223) >>> 0;
     return Math.floor((this.#state / 2 ** 32) * sides);
@@ -58,7 +58,7 @@ function packet(dice: Dice): Uint8Array {
   return dice.pick(some)();
 }
 
-/** Changes, removes, doubles or inserts bytes in a few places. */
+/** Changes, removes, duplicates or inserts bytes in a few places. */
 function bend(dice: Dice, original: Uint8Array): Uint8Array {
   let bent = original;
   for (let turn = dice.roll(4); turn >= 0; turn--) {
@@ -70,7 +70,7 @@ function bend(dice: Dice, original: Uint8Array): Uint8Array {
   return bent;
 }
 
-/** A short list of strings over and over, up to 64 KiB of them. */
+/** A short list of strings repeated up to 64 KiB. */
 function bomb(dice: Dice): Uint8Array {
   const pair = bytes(text(dice.pick([...NAMES, ...ODD_NAMES])), text(dice.pick([...VALUES, ...ODD_VALUES])));
   const unit = dice.pick([pair, bytes([0]), bytes('a', [0]), bytes([0, 0xff])]);
@@ -86,7 +86,7 @@ function noise(dice: Dice, length: number): Uint8Array {
   return new Uint8Array(length).map(() => dice.roll(256));
 }
 
-/** One letter without end: a name, a mode, a value or a message of up to 64 KiB, with or without its NUL. */
+/** One letter repeated up to 64 KiB in a name, a mode, a value or a message, with or without the NUL. */
 function endless(dice: Dice): Uint8Array {
   const letters = new Uint8Array(dice.roll(dice.roll(20) === 0 ? 65_000 : 2000)).fill(dice.pick([0x41, 0x30, 0xff]));
   const before = dice.pick<Part>([

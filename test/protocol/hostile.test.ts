@@ -1,4 +1,4 @@
-/** Bytes that nobody should send: nothing throws, nothing is read that was not received, nothing grows. */
+/** Invalid bytes: nothing throws, no byte beyond the datagram is read, nothing grows. */
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { encodeOack } from '../../src/protocol/encode.ts';
@@ -13,7 +13,7 @@ const DATAGRAMS = FULL ? 100_000 : 20_000;
 const LIMITS: NegotiationLimits = { maxBlksize: 65_464, maxWindowsize: 64, acknowledgeTimeout: true };
 const OACK = new Uint8Array(512);
 
-/** All that the protocol makes of a datagram, as one text. */
+/** Everything that the protocol layer derives from a datagram, as one text. */
 function everything(buffer: Uint8Array, length: number): string {
   const packet = createPacket();
   const reason = decode(buffer, length, packet);
@@ -39,7 +39,7 @@ function everything(buffer: Uint8Array, length: number): string {
   return [...words, operation, filename, mode, ...pairs].join('|');
 }
 
-/** The datagram in a large buffer, as in a packet loop, with some bytes of an older datagram behind it. */
+/** Places the datagram in a large buffer, as in a packet loop, followed by bytes of an older datagram. */
 function place(buffer: Uint8Array, { datagram }: Hostile, older: Uint8Array): void {
   buffer.set(datagram);
   buffer.set(older.subarray(0, buffer.length - datagram.length), datagram.length);
@@ -63,7 +63,7 @@ test(`${DATAGRAMS} hostile datagrams, seed ${SEED}: no exception, and nothing re
       throw new Error(`seed ${SEED}, ${hostile.kind}, ${length} bytes: ${start}`, { cause });
     }
   }
-  // Every kind was there, so that none of them rots unseen.
+  // Every kind occurred, so no kind goes untested unnoticed.
   expect(kinds.size).toBe(9);
   expect(Math.min(...kinds.values())).toBeGreaterThan(DATAGRAMS / 50);
 });

@@ -13,7 +13,7 @@ interface Circumstances {
   readonly mode?: 'octet' | 'netascii';
 }
 
-/** What a request with these options is granted, as `name=value`, and what holds then. */
+/** Options that a request with these options is granted, as `name=value`, and the settled values. */
 function ask(options: Options, more: Circumstances = {}) {
   const { limits = ROOMY, size = 1_000_000, mode = 'octet' } = more;
   const datagram = rrq('vmlinuz', mode, options);
@@ -257,7 +257,7 @@ test('whatever is asked, nothing is granted unasked or above what was asked, and
       const options = pairs.map(({ name, value: wanted }) => ({ name, spelling: name.toUpperCase(), value: wanted }));
       const { settled, oack, refused } = negotiate(options, bounds, bytes, mode);
       expect(encodeOack(new Uint8Array(512), oack)).toBeLessThanOrEqual(512);
-      // Every option asked is either granted or refused, in the order asked.
+      // Every requested option is either granted or refused, in the order of the request.
       const answered = oack.map(({ spelling }) => spelling);
       expect(answered).toEqual(options.map(({ spelling }) => spelling).filter((name) => answered.includes(name)));
       expect(answered.length + refused.length).toBe(options.length);

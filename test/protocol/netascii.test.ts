@@ -3,12 +3,12 @@ import { expect, test } from 'vitest';
 import { NetasciiDecoder, NetasciiEncoder, netasciiLength } from '../../src/protocol/netascii.ts';
 import { bytes, toHex } from '../support/bytes.ts';
 
-/** The rule by itself: LF is CR LF, CR is CR NUL (RFC 764). */
+/** The rule by itself: LF becomes CR LF, CR becomes CR NUL (RFC 764). */
 function byRule(text: Uint8Array): Uint8Array {
   return bytes(...Array.from(text, (byte) => (byte === 10 ? [13, 10] : byte === 13 ? [13, 0] : [byte])));
 }
 
-/** Encodes with input cut at each of `inputs` bytes and output at each of `outputs` bytes, over and over. */
+/** Encodes in pieces: input lengths cycle through `inputs` and output lengths through `outputs`, in bytes. */
 function encodeInPieces(text: Uint8Array, inputs: readonly number[], outputs: readonly number[]): Uint8Array {
   const encoder = new NetasciiEncoder();
   const pieces: Uint8Array[] = [];
@@ -35,7 +35,7 @@ function decodeInPieces(text: Uint8Array, cuts: readonly number[]): Uint8Array {
   return bytes(...pieces, decoder.end());
 }
 
-/** Bytes among which the two that matter are frequent. */
+/** Texts in which CR and LF, the two special bytes, are frequent. */
 const texts = fc
   .uint8Array({ maxLength: 200 })
   .map((raw) => raw.map((byte) => (byte < 100 ? [10, 13, 0, 65][byte % 4]! : byte)));

@@ -8,7 +8,7 @@ function read(datagram: Uint8Array, length = datagram.length): Request {
   return request;
 }
 
-/** The options as `name=value`. */
+/** Options of the datagram as `name=value`. */
 function options(datagram: Uint8Array): string[] {
   return read(datagram).options.map(({ name, value }) => `${name}=${value}`);
 }
@@ -131,7 +131,7 @@ test('statement 15: option names compare without case, and their spelling is kep
 });
 
 test('statement 15: only the letters A to Z fold (RFC 2347)', () => {
-  // U+212A, the Kelvin sign, in UTF-8 and cut to a byte; a dotted I in latin1; an accented letter.
+  // U+212A, the Kelvin sign, in UTF-8 and truncated to one byte; a dotted I in latin1; an accented letter.
   for (const name of ['bl\xe2\x84\xaasize', 'bl*size', 'ts\xcdze', 'ts\xeeze']) {
     expect(options(rrq('a', 'octet', { [name]: '8' }))).toEqual([]);
   }
@@ -194,7 +194,8 @@ test('64 KiB of empty options do not keep the thread busy for milliseconds', () 
       decodeRequest(datagram, datagram.length);
       bestMs = Math.min(bestMs, performance.now() - from);
     }
-    // The best of many rounds, so that a busy machine does not matter: 0.03 ms, and 2 to 6 ms before there was a bound.
+    // The best of many rounds counts, so that a busy machine does not matter: 0.03 ms now, 2 to 6 ms before the bound
+    // existed.
     expect(bestMs).toBeLessThan(0.5);
   }
 });

@@ -1,4 +1,4 @@
-/** Routes on real threads over files in a folder that goes away; what they warn of is remembered. */
+/** Routes on real threads over files in a temporary folder; their warnings are recorded. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
@@ -9,7 +9,7 @@ import { loadRoutes, type Routes, type RoutesParts } from '../../src/render/rout
 import type { RenderConfig, RouteConfig } from '../../src/render/types.ts';
 import { temporaryFolder } from '../content/fixture.ts';
 
-/** A thread loads JavaScript alone: what was built. */
+/** A thread loads only JavaScript, so this is the built worker. */
 const WORKER = new URL('../../dist/render/worker.js', import.meta.url);
 
 export class Desk {
@@ -17,7 +17,7 @@ export class Desk {
   readonly warnings: string[] = [];
   routes!: Routes;
 
-  /** @param onFinished what says when its folder goes away: by default, after the test. */
+  /** @param onFinished registers the removal of the folder; by default it runs after the test. */
   constructor(onFinished?: (clear: () => void) => void) {
     this.folder = temporaryFolder(onFinished);
   }
@@ -59,7 +59,7 @@ export class Desk {
     return this.routes.open({ filename, mode: 'octet', client: '192.0.2.7', local: '192.0.2.1', ...more });
   }
 
-  /** The text, or what the answer was otherwise and why. */
+  /** Text of the content, or the kind and the reason of any other answer. */
   async read(filename: string, more: Partial<BootRequest> = {}): Promise<string> {
     const answer = await this.ask(filename, more);
     if (answer.kind === 'content') return textOf(answer);

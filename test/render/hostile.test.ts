@@ -1,4 +1,4 @@
-/** Templates and handlers that do the worst they can: limits hold, it costs their own request alone, others go on. */
+/** Templates and handlers at their worst: limits hold, only their own request fails, other requests go on. */
 import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -9,7 +9,10 @@ const FINE: RouteConfig = { match: 'fine/{name}', template: 'fine.liquid', timeo
 const FILES = { 'fine.liquid': 'fine {{ captures.name }}' };
 let asked = 0;
 
-/** Others ask while the culprit is at work; each must be answered well. @returns whether that was before the culprit. */
+/**
+ * Sends other requests while the culprit runs; each must succeed. @returns the culprit's result, and if the others
+ * finished before it.
+ */
 async function withOthers(desk: Desk, culprit: string): Promise<{ result: string; isUndisturbed: boolean }> {
   let isOver = false;
   const other = async (): Promise<void> => {
@@ -26,7 +29,7 @@ async function withOthers(desk: Desk, culprit: string): Promise<{ result: string
   return { result: told, isUndisturbed };
 }
 
-/** What each does, the template, and why it fails. */
+/** Behavior, template text, and reason of the failure. */
 const HOSTILE_TEMPLATES: readonly (readonly [string, string, string])[] = [
   [
     'loops without end',
@@ -61,7 +64,7 @@ const HOSTILE_TEMPLATES: readonly (readonly [string, string, string])[] = [
 ];
 
 describe('a hostile template', () => {
-  // One after the other on the same threads, as they are in a server.
+  // The templates run in sequence on the same threads, as in a server.
   const desk = new Desk(afterAll);
   beforeAll(async () => {
     const base = join(desk.folder, 'base');
@@ -141,7 +144,7 @@ describe('a handler', () => {
     expect(isUndisturbed || !message.startsWith('stood still')).toBe(true);
     expect(await Promise.all(neighbours)).toEqual(Array.from({ length: 20 }, (__, at) => String(at)));
     const { failures } = desk.routes.stats();
-    // Short of memory a thread collects garbage until it counts as standing still, or fails before that.
+    // A thread that is short of memory collects garbage until it counts as still, or fails before that.
     expect(failures).toMatchObject(failure === undefined ? {} : { [failure]: 1 });
     expect(Object.values(failures).reduce((a, b) => a + b)).toBe(1);
   });

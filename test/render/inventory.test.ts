@@ -1,4 +1,4 @@
-/** The inventory: what is read, how nodes are merged, what is wrong and where, and how long ten thousand take. */
+/** The inventory: accepted syntax, merged nodes, errors with their places, and the time to read ten thousand nodes. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { array, assert, boolean, constantFrom, oneof, property, string, tuple } from 'fast-check';
@@ -16,7 +16,7 @@ function read(text: string, name = 'nodes.yaml'): NodeInventory {
   return new NodeInventory(readInventory(file));
 }
 
-/** What the full parser says; its complaint where there is one. */
+/** Result of the full parser, or its error. */
 function readFully(lines: readonly string[]): unknown {
   try {
     const document = parseDocument(lines.join('\n'), { uniqueKeys: isSameKey });
@@ -131,7 +131,8 @@ describe('an inventory', () => {
     const profiles = names.map((name) => `\n  ${name}: { labels: { kind: ${name} } }`).join('');
     const groups = names.map((name) => `\n  - { name: ${name}, select: { rack: ${name} } }`).join('');
     const plain = `profiles:${profiles}\ngroups:${groups}\nnodes:${names.map(one).join('')}\n`;
-    // A document's end takes the full parser. YAML 1.1 has more forms of numbers, truth values, and dates.
+    // A document end marker requires the full parser. YAML 1.1 has more forms of numbers and truth values, and has
+    // dates.
     const texts = [plain, `${plain}...\n`, `%YAML 1.1\n---\n${plain}`];
     for (const text of texts) {
       const inventory = read(text);
@@ -143,7 +144,7 @@ describe('an inventory', () => {
         );
         expect(labels[name]).toBe('a');
       }
-      // What templates print of a number or a date is as it stands there too.
+      // Templates also print a number or a date as it is written in the file.
       const printed = names.filter((name) => /[0-9]/.test(name));
       expect(printed.map((name) => inventory.named(name)!.vars['firmware'])).toEqual(printed);
     }
@@ -160,7 +161,7 @@ describe('an inventory', () => {
     for (const spelled of [uuid.toLowerCase(), '65b6e97d-68ea-5a93-906f-433f867b7748']) {
       expect(inventory.find(`uuid:${spelled}`)?.name).toBe('a');
     }
-    // As it is written there.
+    // The node keeps the byte order of the UUID in the file.
     expect(inventory.named('a')?.uuid).toBe(uuid.toLowerCase());
     expect(inventory.find('mac:00:02:c9:03:00:0b:8c:a1')?.name).toBe('a');
     const twice = `nodes:\n  - name: a\n    uuid: ${uuid}\n  - name: b\n    uuid: 65b6e97d-68ea-5a93-906f-433f867b7748\n`;
@@ -195,7 +196,7 @@ describe('an inventory', () => {
       text += `    profile: w\n    labels: { rack: r${node % 100}, role: worker }\n    args: console=ttyS0\n    vars:\n      disk: /dev/sda\n`;
     }
     writeFileSync(file, text);
-    // Of the processor, and the best of three: it does not matter what else runs.
+    // Processor time, best of three tries, so that other load does not matter.
     const usedMs = (): number => process.cpuUsage().user / 1000;
     const tries = Array.from({ length: 3 }, () => {
       const before = usedMs();

@@ -1,4 +1,4 @@
-/** Names with typed captures: spellings of firmware, and what no pattern may do. */
+/** Names with typed captures: spellings of firmware, and limits on patterns. */
 import { describe, expect, it } from 'vitest';
 import { fill, idsOf, parsePattern } from '../../src/render/pattern.ts';
 import { Random } from '../support/random.ts';
@@ -17,7 +17,7 @@ describe('a pattern without regard to case', () => {
   });
 
   it('folds no other letters', () => {
-    // The Kelvin sign and the dotted I: toLowerCase makes a k of one and two characters of the other.
+    // toLowerCase turns the Kelvin sign into a `k` and the dotted I into two characters.
     expect(ignoring('k/{name}', '\u212A/x')).toBeUndefined();
     expect(ignoring('ä/{name}', 'Ä/x')).toBeUndefined();
     expect(ignoring('\u0130/{name}', '\u0130/X')).toEqual({ name: 'X' });
@@ -85,7 +85,7 @@ describe('a pattern', () => {
     const before = performance.now();
     match('{name}-{serial}/x', `${'-a'.repeat(127)}/${'y'.repeat(255)}`);
     match('{path*}-{name}/x', `${'-a/'.repeat(160)}y`);
-    // What can be parted in millions of ways: an expression tries them all, for 0.6 to 0.9 s each.
+    // These texts can be split in millions of ways; a regular expression tries them all, which takes 0.6 to 0.9 s each.
     for (const free of ['name', 'serial', 'arch']) {
       const hostile = `{path*}1{${free}}1{hexip}1{mac}1{uuid}1{ip}x`;
       expect(match(hostile, `${'1'.repeat(250)}/${'1'.repeat(250)}x`)).toBeUndefined();
@@ -117,7 +117,7 @@ describe('a pattern', () => {
       const expected = found === null ? undefined : found.slice(1).map((text) => text.toLowerCase());
       const got = match(pattern, name) as Record<string, string> | undefined;
       const given = got && captures.map((kind) => got[kind.replace('*', '')]!.toLowerCase());
-      // An address is looked at once more when it has been found: 10.0.0.111 is, 10.0.0.1111 is not.
+      // An address is checked again after it has been found: 10.0.0.111 is valid, 10.0.0.1111 is not.
       if (given === undefined && captures.includes('ip')) continue;
       if (given !== undefined) fitting++;
       expect({ seed, pattern, name, given }).toEqual({ seed, pattern, name, given: expected });
@@ -132,7 +132,7 @@ it('captures name a node, the best name first', () => {
     'serial:abc',
     'ip:10.0.0.1',
   ]);
-  // Boards whose maker left the field as it was.
+  // These boards have the manufacturer's default UUID.
   expect(idsOf({ uuid: '03000200-0400-0500-0006-000700080009' })).toEqual([]);
 });
 

@@ -1,4 +1,4 @@
-/** What routes do with requests, in order, on real threads. */
+/** Routes applied to requests, in order, on real threads. */
 import { networkInterfaces } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import { attachShared, shareBytes } from '../../src/bytes/shared-bytes.ts';
@@ -157,7 +157,7 @@ describe('routes and names that are not clean', () => {
       'new/x.gz',
       '\xc3\xbc/new/x\xff',
     ];
-    // What a file holds is its name.
+    // Each file contains its own name.
     const files: Source = {
       open: ({ filename }) =>
         names.includes(filename)
@@ -179,7 +179,7 @@ describe('routes and names that are not clean', () => {
     expect(await read('old/x\xff')).toBe('new/x\xff');
     expect(await read('old/y\xff')).toBe('new/y');
     expect(await read(`packed/${LATIN1}`)).toBe(`new/${LATIN1}.gz`);
-    // What firmware sent behind the name is not carried into the middle of it.
+    // Bytes that firmware sends after the name must not end up in the middle of the new name.
     expect(await read('packed/x\xff')).toBe('new/x.gz');
     expect(await read('\xfc/x\xff')).toBe('\xc3\xbc/new/x\xff');
     expect(await read('\\old\\x')).toBe('new/x');
@@ -195,7 +195,7 @@ describe('routes and names that are not clean', () => {
 
   it('take a name behind the folder that clients were told of, where nothing has it whole', async () => {
     const read = await openDesk();
-    // PXELINUX asks for its config beside itself.
+    // PXELINUX requests its config from its own folder.
     expect(await read('/tftpboot/cfg/x')).toBe('made for x');
     expect(await read('/srv/tftp/old/x')).toBe('new/x');
     expect(await read('/srv/tftp/secret/x')).toBe('denied');
@@ -244,7 +244,7 @@ describe('rewrites by place', () => {
     expect(await asked('i/a', { local: 'fe80::1%eth0' })).toBe('eth0/a');
     const loopback = Object.keys(networkInterfaces()).find((name) => name.startsWith('lo'));
     expect(await asked('i/\xe4', { local: '127.0.0.1' })).toBe(`${loopback}/\xe4`);
-    // An address that is no interface's: nobody gets what is another network's.
+    // The address belongs to no interface, so the request is denied rather than given another network's files.
     expect(await desk.ask('i/a', { local: '203.0.113.77' })).toMatchObject({ kind: 'denied', by: 'route' });
     expect(await desk.ask('i/\xe4', { local: '203.0.113.77' })).toMatchObject({ kind: 'denied', by: 'route' });
   });

@@ -1,10 +1,13 @@
-/** Floods of requests that each want a config of their own: known nodes are not held up, strangers share what is left. */
+/**
+ * Floods of requests that each need a config of their own: known nodes are not held up, strangers share the remaining
+ * capacity.
+ */
 import { describe, expect, it } from 'vitest';
 import type { RouteConfig } from '../../src/render/types.ts';
 import { Serving } from '../boot-set/serving.ts';
 import { Desk } from './fixture.ts';
 
-/** A template that takes its time. */
+/** A slow template. */
 const SLOW = '{% for i in (1..200) %}{% assign a = i | plus: 1 %}{% endfor %}for {{ captures.mac }}';
 const HANDLER =
   'export default async ({ captures }) => { await new Promise((f) => setTimeout(f, 20)); return captures.mac; };';
@@ -29,7 +32,7 @@ class Flood {
   refused = 0;
   readonly #over: Promise<unknown>;
 
-  /** Each from an address of its own. @param name what each asks for. */
+  /** Sends each request from a different address. @param name file name of each request. */
   constructor(desk: Desk, requests: number, name: (at: number) => string = (at) => `cfg/${mac(at)}`) {
     const network = ++networks;
     const one = async (at: number): Promise<void> => {
@@ -45,7 +48,7 @@ class Flood {
   }
 }
 
-/** How many of the flood had their config before the node had its own. */
+/** Number of requests in the flood that got their config before the node got its own. */
 async function overtaken(desk: Desk, flood: Flood, name: string, client: string): Promise<number> {
   expect(await desk.read(name, { client })).toMatch(/^(?:for )?52:54:00:00:00/);
   const { done } = flood;

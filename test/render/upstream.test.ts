@@ -1,4 +1,4 @@
-/** An upstream, a real HTTP server: whatever it does, it is as documented. */
+/** An upstream on a real HTTP server: the documented behavior holds, whatever the upstream does. */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -124,7 +124,7 @@ describe('an upstream', () => {
     const desk = await upstream.desk({}, '/boot/{mac}');
     upstream.answer = answer;
     const first = await desk.read(NAME);
-    // What is beyond the announced length is no part of the answer.
+    // Bytes beyond the announced length are not part of the answer.
     const told = `busy: route 1 \\(\\{mac\\}\\.ipxe\\), http://.*: .*`;
     expect(first).toMatch(new RegExp(message === 'never' ? `^(?:a|${told}can't be asked.*)$` : `^${told}${message}`));
     expect(first).not.toContain('\n');
@@ -137,7 +137,7 @@ describe('an upstream', () => {
     expect(await desk.read(NAME, { local: '192.0.2.2' })).toBe('good');
     expect(desk.warnings.at(-1)).toMatch(/^a stale copy is served: route 1/);
     expect(desk.routes.stats().outcomes.stale).toBe(1);
-    // For a moment it is not asked again.
+    // A failed upstream is not asked again for a moment; an oversized answer does not count as a failure.
     const before = upstream.seen.length;
     expect(await desk.read(NAME, { local: '192.0.2.3' })).toBe('good');
     expect(upstream.seen.length).toBe(isTooLarge ? before + 1 : before);

@@ -1,9 +1,12 @@
-/** What admission and its launcher stand on in tests that run no transfers. */
+/** Parts that admission and its launcher need in tests that run no transfers. */
 import type { Pool } from '../../src/pool/pool.ts';
 import type { StateCells } from '../../src/pool/state-cells.ts';
 import { BlksizeLimits } from '../../src/server/blksize-limits.ts';
 
-/** A pool that takes every order and keeps nothing of it, as one on threads does: what has been sent is the worker's. */
+/**
+ * A pool that takes every order and keeps no part of it. A pool on threads behaves alike: a submitted order belongs to
+ * its worker.
+ */
 export function acceptingPool(cells: StateCells): Pool {
   return {
     cells,
@@ -19,7 +22,7 @@ export function acceptingPool(cells: StateCells): Pool {
   };
 }
 
-/** Where the way to every client carries what Ethernet does. */
+/** Block size limits where the route to every client carries Ethernet's 1,500 bytes. */
 export function ethernetBlksizes(clock: { now(): number }, cells: StateCells): BlksizeLimits {
   return new BlksizeLimits({
     clock,

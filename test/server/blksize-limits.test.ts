@@ -20,7 +20,7 @@ function start(options: WorldOptions = {}): Promise<World> {
 
 let port = 3000;
 
-/** Asks from another port. @returns the client, and the OACK. */
+/** Sends a request from a new port. @returns the client, which has received its OACK. */
 async function ask(world: World, name = 'big', blksize = 1468, address = '10.0.0.9'): Promise<RawClient> {
   const client = world.client(address, port++);
   client.ask(name, { blksize });
@@ -28,7 +28,7 @@ async function ask(world: World, name = 'big', blksize = 1468, address = '10.0.0
   return client;
 }
 
-/** A client that takes the OACK, and that no block reaches. */
+/** A client that acknowledges the OACK but receives no block. */
 async function stranded(world: World, ms: number, name = 'big', blksize = 1468): Promise<RawClient> {
   const client = await ask(world, name, blksize);
   client.ack(0);
@@ -115,7 +115,7 @@ describe('a client whose first block vanishes', () => {
       client.ask('big', { blksize: 1468 });
       together.push(client);
       if (together.length < 64 && number < 4096) continue;
-      // oxlint-disable-next-line no-await-in-loop -- 64 are stranded at a time.
+      // oxlint-disable-next-line no-await-in-loop -- 64 clients are stranded at a time.
       await world.pass(1);
       for (const each of together) each.ack(0);
       // oxlint-disable-next-line no-await-in-loop -- see above.

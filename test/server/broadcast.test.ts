@@ -1,4 +1,4 @@
-/** Requests sent to everybody, on both engines: ignored, unless the server is told to answer them. */
+/** Requests sent to broadcast addresses, on both engines: ignored unless the server is configured to answer them. */
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -14,11 +14,11 @@ const EVERYBODY = '127.255.255.255';
 interface Heard {
   readonly bytes: number[];
   readonly peer: Address;
-  /** From where a reply leaves. */
+  /** Address from which a reply leaves. */
   readonly local: string;
 }
 
-/** A listener that answers what it hears by the same bytes, and a client that may broadcast. */
+/** A listener that echoes each packet, and a client that may broadcast. */
 async function listenAs(kind: EngineKind, address: string, answerBroadcast: boolean) {
   const engine = createEngine(kind);
   const heard: Heard[] = [];
@@ -34,7 +34,7 @@ async function listenAs(kind: EngineKind, address: string, answerBroadcast: bool
       port.reply(bytes, length, peer);
     },
     onWarning: (...line) => warnings.push(line),
-    // Port 0 is another one for each address: one will do.
+    // Port 0 gives each address a different port, so there is only one address.
     localAddresses: () => [
       {
         address: '127.0.0.1',
@@ -99,7 +99,7 @@ describe('sockets for broadcasts', () => {
   const first = home('192.0.2.1', '192.0.2.255');
   const second = home('198.51.100.1', '198.51.100.255');
 
-  /** Listens at nothing: a test says what arrives where. */
+  /** Listens on no real socket: the test decides which packets arrive where. */
   function planted() {
     const open = new Map<string, (peer: Address) => void>();
     const answered: [string, string][] = [];

@@ -1,4 +1,4 @@
-/** Files that nobody has read yet, on storage that takes its time, as after a power cut: on virtual time. */
+/** Files that have not been read yet, on slow storage, as after a power cut: on virtual time. */
 import { describe, expect, it } from 'vitest';
 import { allocateCounters, counterRow } from '../../src/engine/counters.ts';
 import { Driver } from '../../src/engine/driver.ts';
@@ -33,7 +33,7 @@ interface Got {
   readonly errorText: string;
 }
 
-/** A node that asks once, with the options and the patience of its firmware. */
+/** A node that sends one request, with the options and the patience of its firmware. */
 async function download({ world }: Cold, local: string, filename: string, profile: Profile): Promise<Got> {
   const engine = world.network.engine();
   const driver = new Driver(engine, counterRow(allocateCounters(1), 0));
@@ -56,7 +56,7 @@ async function download({ world }: Cold, local: string, filename: string, profil
   return { outcome, bytes, at: world.clock.now(), retransmits, errorText };
 }
 
-/** Not by toEqual(), which takes seconds for a MiB. */
+/** Compares without toEqual(), which takes seconds for each MiB. */
 function against(content: Uint8Array, { outcome, bytes }: Got): { outcome: Outcome; isSame: boolean } {
   return { outcome, isSame: bytes.equals(content) };
 }
@@ -144,7 +144,7 @@ describe('a cold file', () => {
     }
     expect(rack.disk.read.get('kernel')).toBe(content.length);
     expect(Math.max(...got.map(({ at }) => at))).toBeLessThan(1.05 * (content.length / 50));
-    // The server sent nothing twice because it waited.
+    // The wait for content caused no retransmission.
     expect(rack.world.transfers.map(({ retransmits }) => retransmits)).toEqual(got.map(() => 0));
     expect(rack.disk.cache.stats()).toMatchObject({ heldBytes: 0, idleBytes: content.length });
   }, 120_000);

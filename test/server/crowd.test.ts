@@ -1,4 +1,6 @@
-/** What forged and greedy clients can do to the others: who is given up for whom, and who never is. */
+/**
+ * Effects of forged requests and greedy clients on others: which transfers are given up for which, and which never are.
+ */
 import { describe, expect, it } from 'vitest';
 import type { Answer, BootRequest, Source } from '../../src/content/types.ts';
 import { shareBytes } from '../../src/bytes/shared-bytes.ts';
@@ -15,7 +17,7 @@ const LIMITS = {
   sessionsPerPrefix4: 10,
 };
 
-/** Requests from addresses that nobody has: what is sent there is lost. */
+/** Sends requests from addresses that no host has: replies to them are lost. */
 function forge(world: World, count: number, address: (number: number) => string, name = 'big', options = {}): void {
   const asked = Object.entries(options).map(([key, value]) => [key, String(value)] as const);
   for (let number = 0; number < count; number++) {
@@ -24,7 +26,7 @@ function forge(world: World, count: number, address: (number: number) => string,
   }
 }
 
-/** Answers every block, from the first. */
+/** Acknowledges every block, from the first. */
 async function download(world: World, client: RawClient): Promise<void> {
   for (let block = 1; block <= 196; block++) {
     client.ack(block);
@@ -45,7 +47,7 @@ describe('a forged request from the port of a running transfer', () => {
     client.ask('small');
     await world.pass(20);
     expect(client.last.text).toBe('DATA 1 +300');
-    // A client in the middle of a transfer knows no such port (RFC 1350, section 4).
+    // A client in mid-transfer does not know this port (RFC 1350, section 4).
     client.error(5);
     for (let block = 2; block <= 196; block++) {
       client.ack(block, from);
@@ -66,7 +68,7 @@ describe('a forged request from the port of a running transfer', () => {
     await world.pass(1);
     for (let time = 0; time < 50; time++) {
       client.ask(time % 2 === 0 ? 'small' : 'missing');
-      // oxlint-disable-next-line no-await-in-loop -- each after the one before.
+      // oxlint-disable-next-line no-await-in-loop -- one request after the other.
       await world.pass(1);
     }
     expect(world.server.stats().transfersActive).toBeLessThanOrEqual(2);
@@ -81,7 +83,7 @@ describe('a flood of forged requests', () => {
     const options = { tsize: 0, blksize: 1468, windowsize: 4 };
     for (let second = 0; second < 10; second++) {
       forge(world, 500, (number) => `10.${number % 40}.${second}.${number & 255}`, 'big', options);
-      // oxlint-disable-next-line no-await-in-loop -- a flood takes its time.
+      // oxlint-disable-next-line no-await-in-loop -- the flood is spread over ten seconds.
       await world.pass(1000);
     }
     const client = world.client('192.168.7.7');
@@ -112,13 +114,13 @@ describe('a flood of forged requests', () => {
     await world.pass(50);
     expect(nodes.map((node) => node.last.text)).toEqual(nodes.map(() => 'DATA 2 +512'));
     expect(world.server.stats().ignoredTotal['unanswered']).toBe(0);
-    // Those that do not answer are given up as before.
+    // Transfers that are not answered are given up as before.
     for (const node of Array.from({ length: networks }, (_, network) => rack(100 + network)).flat()) node.ask('big');
     await world.pass(50);
     const surplus = 10 * networks - 2 * halfOpen.total;
     const { unanswered } = world.server.stats().ignoredTotal;
     expect(unanswered).toBeGreaterThanOrEqual(surplus);
-    // Those that have answered leave the lists when they are looked at, so that a few more are given up.
+    // Answered transfers leave the lists only when these are examined, so a few more are given up.
     expect(unanswered).toBeLessThan(1.25 * surplus);
   });
 
@@ -130,7 +132,7 @@ describe('a flood of forged requests', () => {
       client.ask('big');
       return client;
     };
-    // The fifth has one given up, whose answer is on its way as all others' are.
+    // The fifth request makes the server give up one transfer, whose answer is on its way like all the others.
     const first = [1, 2, 3, 4, 5, 6].map((port) => ask(3000 + port));
     await world.pass(1);
     for (const client of first) client.ack(1);
@@ -178,7 +180,7 @@ describe('one address', () => {
     const clients = addresses.map((address, number) => world.client(address, 3000 + number));
     for (const client of clients) {
       client.ask('big');
-      // oxlint-disable-next-line no-await-in-loop -- each is answered before the next asks.
+      // oxlint-disable-next-line no-await-in-loop -- each client is answered before the next one asks.
       await world.pass(1);
       if (client.received.length > 0) client.ack(1);
       // oxlint-disable-next-line no-await-in-loop -- see above.
@@ -257,7 +259,7 @@ describe('one address', () => {
 });
 
 describe('where memory is short', () => {
-  /** Has memory for two files at once. */
+  /** A source with memory for two files at once. */
   class Narrow implements Source {
     held = 0;
 

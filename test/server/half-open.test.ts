@@ -1,4 +1,4 @@
-/** Who is given up when too many have not answered, told by addresses and networks alone. */
+/** Selection of the half-open transfer to give up when there are too many, from addresses and networks alone. */
 import { describe, expect, it } from 'vitest';
 import { ClientAddresses } from '../../src/server/clients/client-addresses.ts';
 import { HalfOpen, type HalfOpenLimits, type HalfOpenMember } from '../../src/server/clients/half-open.ts';

@@ -22,7 +22,7 @@ function transferAt(local: string, slot: number): Transfer {
   return transfer;
 }
 
-/** A launcher whose engine answers in turn what it is given. */
+/** A launcher whose engine gives the answers one after the other. */
 function launcherWith(answers: (NoPort | 'port')[]) {
   const cells = new StateCells(allocateCells(8));
   const pool = acceptingPool(cells);

@@ -23,10 +23,10 @@ function engineFailing(failures: Readonly<Record<string, string>>): Engine {
   });
 }
 
-/** Those that work here. */
+/** Engines that work on this machine. */
 const ENGINES = [...new Set([(await resolveEngine('auto')).kind, 'portable'] as const)];
 
-/** A listener on two addresses named outright, one of which is not to be had for `code`. */
+/** A listener on two explicit addresses, one of which fails with `code`. */
 function onNamed(code: string, isThere: () => boolean = () => false) {
   const clock = new VirtualClock();
   const engine = new MemoryNetwork(clock, 1).engine();

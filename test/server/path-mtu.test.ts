@@ -61,7 +61,7 @@ it('is asked of the engine once a minute for each network of clients and local a
   expect([of('10.0.0.1', '10.0.0.9'), of('10.0.0.1', '10.0.0.10'), of('10.1.0.1', '10.0.0.9')]).toEqual([
     1400, 1400, 1400,
   ]);
-  // Where it does not know, the interface tells.
+  // If the engine does not know the MTU, the interface's MTU is used.
   expect([of('10.0.0.1', '10.5.0.9'), of('10.0.0.1', '10.5.0.9')]).toEqual([9000, 9000]);
   expect(asked).toEqual(['10.0.0.1 10.0.0.9', '10.1.0.1 10.0.0.9', '10.0.0.1 10.5.0.9']);
   await clock.runAsync(clock.now() + 60_000);

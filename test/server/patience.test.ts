@@ -1,11 +1,11 @@
-/** How long a transfer may stand still or crawl: alone as long as it likes, beside others that wait not. */
+/** How long a transfer may stand still or crawl: without limit while it is alone, briefly while others wait. */
 import { describe, expect, it } from 'vitest';
 import { seededBytes } from '../support/content.ts';
 import { type RawClient, World } from './world.ts';
 
 const FILES = { small: seededBytes(1, 300), big: seededBytes(1, 100_000) };
 
-/** Answers one block every `everyMs`, so many times. */
+/** Acknowledges one block every `everyMs`, `blocks` times. */
 async function crawl(world: World, client: RawClient, blocks: number, everyMs: number): Promise<void> {
   for (let block = 1; block <= blocks; block++) {
     client.ack(block);
@@ -88,7 +88,7 @@ describe('a first ACK that comes 12 s after the OACK', () => {
 });
 
 describe('a device that writes to flash between two blocks', () => {
-  /** Silent for 75 s, then for two and a half minutes. */
+  /** Stays silent for 75 s, then for two and a half minutes. */
   async function flash(patienceMs?: number): Promise<string[]> {
     const source = {
       open: ({ filename }: { filename: string }) =>
@@ -130,7 +130,8 @@ describe('a first reply that was answered just before its place is needed', () =
     await world.pass(2500);
     const other = world.client('10.0.1.2');
     other.ask('small');
-    // The next looks at what holds sessions come each second from here on; the first reply is 3 s old then.
+    // From here on the server checks each second which transfers hold sessions. At the next check the first reply is
+    // over 3 s old.
     await world.pass(999);
     first.ack(1);
     await world.pass(50);

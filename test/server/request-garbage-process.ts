@@ -1,6 +1,6 @@
 /**
- * What requests leave behind in the main thread's heap, printed as JSON: bytes for each request of a kind. Runs in a
- * process whose young generation is so large that nothing is collected meanwhile: what is used has been allocated.
+ * Prints as JSON how many bytes each kind of request allocates on the main thread's heap. The process has a young
+ * generation so large that nothing is collected meanwhile: heap used equals heap allocated.
  */
 import { shareBytes } from '../../src/bytes/shared-bytes.ts';
 import type { Source } from '../../src/content/types.ts';

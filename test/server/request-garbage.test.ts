@@ -1,4 +1,4 @@
-/** What requests that come to nothing leave to be collected in the main thread: whoever floods the port makes many. */
+/** Garbage on the main thread from requests without a transfer: a flood of the port causes many of them. */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';

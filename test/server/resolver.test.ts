@@ -6,7 +6,7 @@ import { Resolver } from '../../src/server/resolver.ts';
 const REQUEST: BootRequest = { filename: 'a', mode: 'octet', client: '10.0.0.2', local: '10.0.0.1' };
 const FILES = new MemorySource(new Map([['b', Uint8Array.of(1)]]));
 
-/** A source that answers at once, and one that answers later. */
+/** One source that answers synchronously, and one that answers later. */
 function ways(open: () => Answer): readonly Source[] {
   return [{ open }, { open: async () => open() }];
 }

@@ -1,4 +1,4 @@
-/** Files on a disk that gives so many bytes a second, one read after the other, on virtual time. */
+/** Files on a simulated disk with a fixed rate, which serves one read after the other on virtual time. */
 import { allocateShared, type MemoryHandle } from '../../src/bytes/shared-bytes.ts';
 import { BufferCache } from '../../src/content/buffer-cache.ts';
 import type { HeldBytes, Unloaded } from '../../src/content/buffer-cache-types.ts';
@@ -10,17 +10,17 @@ import type { Clock } from '../../src/engine/types.ts';
 
 export interface SlowDiskOptions {
   readonly bytesPerS: number;
-  /** Of memory, for contents. Default: no limit. */
+  /** Memory limit for contents, in bytes. Default: no limit. */
   readonly limitBytes?: number;
 }
 
 export class SlowDisk implements Source {
   readonly files = new Map<string, Uint8Array>();
-  /** Files whose reads never end. */
+  /** Names of files whose reads never end. */
   readonly hung = new Set<string>();
-  /** Files whose reads fail. */
+  /** Names of files whose reads fail. */
   readonly broken = new Set<string>();
-  /** Bytes read of each file. */
+  /** Number of bytes read from each file. */
   readonly read = new Map<string, number>();
   readonly cache: BufferCache;
   clock: Clock | undefined;
@@ -58,7 +58,7 @@ export class SlowDisk implements Source {
     return new FileSupply({ reading, size: bytes.length, isRing, clock: () => this.clock!.now() });
   }
 
-  /** Resolves when the disk has given so many bytes of the file, after what was asked of it before. */
+  /** Resolves when the disk has read that many bytes of the file, after all earlier reads. */
   async give(name: string, bytes: number): Promise<void> {
     if (this.hung.has(name)) await new Promise(() => {});
     if (this.broken.has(name)) throw Object.assign(new Error('EIO: failed'), { code: 'EIO', syscall: 'read' });
@@ -108,7 +108,7 @@ class DiskReading implements Reading {
   cancel(): void {}
 
   free(): void {
-    // Whoever still reads it gets what nobody wrote.
+    // A reader that still uses the memory now sees bytes that no file contains.
     this.#into.fill(0xee, 0, Math.min(this.#into.length, 1024 ** 2));
   }
 }

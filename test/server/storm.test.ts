@@ -25,7 +25,7 @@ const SEEDS =
     ? Array.from({ length: Number(process.env['REVEILLE_SEEDS'] ?? 60) }, (_, index) => index + 1)
     : [Number(only)];
 
-/** @returns how many transfers the server counted. */
+/** @returns the number of transfers that the server counted. */
 async function bootRack(seed: number): Promise<number> {
   const random = new Jitter(seed * 7919);
   const world = await World.start({
@@ -71,7 +71,8 @@ async function bootRack(seed: number): Promise<number> {
   await stopped;
   expect(world.held, `seed ${seed}: content held`).toBe(0);
   expect(world.server.stats(), `seed ${seed}`).toMatchObject({ transfersActive: 0, transfersQueued: 0 });
-  // A request that the network delivered twice, the second time after the end, is turned away by its client.
+  // If the network delivers the copy of a request after the transfer has ended, the client rejects the new transfer
+  // with ERROR 5.
   const failed = world.transfers.filter(({ outcome, errorCode }) => outcome === 'clientError' && errorCode !== 5);
   expect(failed, `seed ${seed}: REVEILLE_SEED=${seed} replays it`).toEqual([]);
   return world.transfers.length;

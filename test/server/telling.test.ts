@@ -1,4 +1,4 @@
-/** What the server tells of requests and transfers while they go on. */
+/** Reports of the server on requests and transfers while they run. */
 import { describe, expect, it } from 'vitest';
 import type { Source } from '../../src/content/types.ts';
 import type { LatencyCounts } from '../../src/engine/latencies.ts';
@@ -160,7 +160,7 @@ describe('of transfers', () => {
     client.ack(2);
     await world.pass(100);
     expect(seen()[1]).toMatchObject({ state: 'running', bytes: 2000, sinceMs: 400, silentMs: 100, retransmits: 0 });
-    // Its ACK lost, it gets the third block again.
+    // The ACK was lost, so the client gets the third block again.
     await world.pass(1000);
     expect(seen()[1]!.retransmits).toBeGreaterThan(0);
     expect(seen()[1]).toMatchObject({ bytes: 2000, silentMs: 1100 });
@@ -205,7 +205,7 @@ describe('what workers measure', () => {
     const seen = ({ boundsMs, counts }: LatencyCounts): unknown[] =>
       counts.flatMap((count, bucket) => (count === 0 ? [] : [[boundsMs[bucket], count]]));
     expect(seen(latencies.firstReply)).toEqual([[1, 1]]);
-    // Forty milliseconds each, of which thirty are on the way. The ACK of the OACK says nothing of DATA.
+    // Each round trip takes 40 ms, of which 30 ms are transit. The ACK of the OACK does not measure DATA.
     expect(seen(latencies.roundTrip)).toEqual([[50, 4]]);
     expect(latencies.roundTrip.sumMs).toBe(160);
   });
@@ -235,7 +235,7 @@ describe('what workers measure', () => {
 });
 
 describe('of content that is given back', () => {
-  /** Whether the server said that it was answered, for each content. */
+  /** Records for each content whether the server reported an answer on release. */
   function noted(size: number): { source: Source; answered: (boolean | undefined)[] } {
     const answered: (boolean | undefined)[] = [];
     const handle = shareBytes(seededBytes(7, size));
@@ -270,7 +270,7 @@ describe('of content that is given back', () => {
     const forged = world.client('10.0.0.8');
     forged.ask('f');
     await world.pass(5);
-    // Supersedes the first, whose only block is on its way.
+    // This request supersedes the first one, whose only block is on its way.
     forged.ask('g');
     await world.pass(5);
     forged.error(0);

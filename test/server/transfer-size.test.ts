@@ -1,4 +1,4 @@
-/** What a running transfer takes in each thread's heap: there may be ten thousand of them. */
+/** Heap that a running transfer takes in each thread; there may be ten thousand transfers. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, it } from 'vitest';
@@ -29,12 +29,12 @@ function peer(number: number) {
   return { address: `10.1.${number >> 8}.${number & 255}`, port: 2000 + number };
 }
 
-/** Bytes of heap that stay for each call of `begin`, which is given 0, 1, 2, … */
+/** Heap in bytes that each call of `begin` retains. @param begin is called with 0, 1, 2, … */
 async function bytesEach(begin: (number: number) => void): Promise<number> {
   setFlagsFromString('--expose-gc');
   const collect: () => void = runInNewContext('gc');
   const settle = async (): Promise<number> => {
-    // V8 lets go of code that is no longer used only after some collections: that must not count as a transfer's.
+    // V8 drops unused code only after several collections; that must not count for or against a transfer.
     for (let time = 0; time < COLLECTIONS; time++) {
       // eslint-disable-next-line no-await-in-loop -- finalizers run between two collections.
       await new Promise((resolve) => setImmediate(resolve));

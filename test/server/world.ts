@@ -1,4 +1,7 @@
-/** A server and its clients on one virtual network: admission, pool, driver and sessions as in production, time as told. */
+/**
+ * A server and its clients on a virtual network: admission, pool, driver and sessions as in production, on virtual
+ * time.
+ */
 import type { Answer, BootRequest, Source } from '../../src/content/types.ts';
 import { MemorySource } from '../../src/content/memory-source.ts';
 import { type Faults, MemoryNetwork } from '../../src/engine/memory.ts';
@@ -18,9 +21,9 @@ export interface WorldOptions {
   readonly faults?: Partial<Faults>;
   readonly files?: Readonly<Record<string, Uint8Array>>;
   readonly limits?: Partial<ServerLimits>;
-  /** Put before the files: for sources that are slow, busy or broken. */
+  /** Source that is asked before the files: slow, busy or broken. */
   readonly source?: Source;
-  /** Told as well, or instead. */
+  /** Observer callbacks that extend or replace the default ones. */
   readonly observer?: Partial<ServerObserver>;
   readonly mayAsk?: (address: string) => boolean;
   readonly isShared?: (address: string) => boolean;
@@ -36,7 +39,7 @@ export class World {
   readonly refusals: RefusalRecord[] = [];
   readonly warnings: string[] = [];
   readonly warningDetails: unknown[] = [];
-  /** Content handed out and not given back. */
+  /** Number of contents handed out and not yet released. */
   held = 0;
 
   private constructor(options: WorldOptions) {
@@ -107,11 +110,11 @@ export interface Received {
   readonly at: number;
   readonly from: Address;
   readonly bytes: Uint8Array;
-  /** As a line to compare: "OACK blksize=1468", "DATA 1 +512", "ERROR 1 File not found". */
+  /** Packet as a line for comparison: "OACK blksize=1468", "DATA 1 +512", "ERROR 1 File not found". */
   readonly text: string;
 }
 
-/** A client that does nothing by itself. */
+/** A client that sends only what the test tells it to. */
 export class RawClient {
   readonly received: Received[] = [];
   readonly unreachable: Address[] = [];
@@ -183,7 +186,7 @@ function describePacket(bytes: Uint8Array): string {
   }
 }
 
-/** A source whose answers, 300 bytes for any name, wait until they are let go. */
+/** A source whose answers, 300 bytes for any name, wait until letGo() is called. */
 export function gatedSource(): Source & { letGo(): void; asked: number } {
   const waiting: (() => void)[] = [];
   return {

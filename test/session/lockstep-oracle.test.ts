@@ -1,10 +1,12 @@
-/** The sender at windowsize 1, packet for packet against the plainest sender there can be. */
+/** The sender at windowsize 1, compared packet for packet with the simplest possible sender. */
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ack } from '../support/bytes.ts';
 import { sender } from './stage.ts';
 
-/** RFC 1350 in a page: one packet is out; its ACK brings the next, a timeout brings it again, nothing else matters. */
+/**
+ * RFC 1350 in a page: one packet is in flight; its ACK draws the next one, a timeout resends it, nothing else matters.
+ */
 class PlainSender {
   readonly #last: number;
   readonly #blksize: number;
@@ -25,7 +27,7 @@ class PlainSender {
     return `${this.#block}: ${offset}+${Math.min(this.#blksize, this.#size - offset)}`;
   }
 
-  /** @returns what to send now. */
+  /** @returns the packets to send now. */
   acknowledge(block: number): string[] {
     if (this.done || block !== this.#block) return [];
     this.done = this.#block === this.#last;
@@ -39,7 +41,7 @@ class Pair {
   readonly #stage;
   readonly #plain;
   readonly #oack: boolean;
-  /** Where the two did not say the same. */
+  /** Descriptions of events after which the two senders differed. */
   readonly differences: string[] = [];
 
   constructor(size: number, blksize: number, oack: boolean, seed: number) {
@@ -48,9 +50,9 @@ class Pair {
     this.#oack = oack;
   }
 
-  /** Compares what the sender said with what the plain one says. @returns the latter. */
+  /** Compares the sender's packets with those of the plain sender. @returns the latter. */
   #compare(event: string, lines: readonly string[], expected: readonly string[]): readonly string[] {
-    // `data` lines are replaced by the parts of the file they stand for.
+    // Each `data` line is replaced by the part of the file that it stands for.
     const parts = this.#stage.script.parts.splice(0);
     const said = lines.map((line) => (line.startsWith('data') ? parts.shift()! : line)).join();
     if (said !== expected.join()) this.differences.push(`after ${event}: ${said}, not ${expected.join()}`);
@@ -68,7 +70,7 @@ class Pair {
     return this.#compare(`ACK ${block}`, this.#stage.receive(ack(block)), expected);
   }
 
-  /** Nothing comes for a while. DATA 1 as the first reply is sent again when the client asks again, and not before. */
+  /** Lets a timeout pass. DATA 1 as the first reply is resent only when the client repeats its request. */
   timeout(): string {
     if (this.proven || this.#oack) {
       return this.#compare('a timeout', this.#stage.next().said, [this.#plain.packet()])[0]!;
@@ -83,7 +85,7 @@ class Pair {
   }
 
   stray(): void {
-    // Before the address is proven they would end the transfer.
+    // Before the address is proven, these ACKs would end the transfer.
     if (!this.proven) return;
     this.#compare('stray ACKs', this.#stage.receive(ack(40_000), ack(65_535)), []);
   }
@@ -96,12 +98,15 @@ class Pair {
 const SIZES = [0, 1, 7, 8, 9, 16, 39, 40, 41];
 const BLKSIZE = 8;
 
-/** The ACK that a packet draws. */
+/** Block number of the ACK that a packet draws. */
 function answer(packet: string): number {
   return packet === 'opening' ? 0 : Number.parseInt(packet, 10);
 }
 
-/** Runs a pair on a network that loses packet number `lost` (DATA and ACKs alike, counted from 0). */
+/**
+ * Runs a pair on a network that loses packet number `lost` (DATA and ACKs alike, counted from 0). @returns the number
+ * of packets.
+ */
 function runPair(size: number, oack: boolean, lost: number): number {
   const pair = new Pair(size, BLKSIZE, oack, 5);
   let count = 0;
@@ -125,7 +130,7 @@ test.each([true, false])(
       const packets = runPair(size, oack, -1);
       expect(packets).toBe(2 * (Math.floor(size / BLKSIZE) + 1 + (oack ? 1 : 0)));
       for (let lost = 0; lost < packets; lost++) {
-        // A lost packet costs itself again, and a lost ACK the block before it too.
+        // A lost DATA packet costs one more packet; a lost ACK costs two, the ACK and its block.
         expect(runPair(size, oack, lost) - packets).toBe(lost % 2 === 0 ? 1 : 2);
       }
     }
@@ -151,7 +156,7 @@ test('whatever ACKs and timeouts come in whatever order, it sends what the plain
         for (const { kind, by } of events) {
           if (pair.done) break;
           if (kind === 'stray') pair.stray();
-          // Two in a row are within all limits: three sends unproven, five of the last block, the patience.
+          // Two timeouts in a row are within all limits: three sends unproven, five of the last block, the patience.
           else if (kind === 'timeout' && timeouts++ < 2) packet = pair.timeout();
           else if (kind === 'ack') {
             const block = Math.max(0, answer(packet) + by);

@@ -5,7 +5,7 @@ import { createPacket } from '../../src/protocol/packet.ts';
 import { Sender } from '../../src/session/sender.ts';
 import type { Steps } from '../../src/session/session.ts';
 
-/** Checks each block as it leaves, against counters that only ever go up by one. */
+/** Checks each block as it leaves, against counters that only ever increase by one. */
 class Ledger implements Steps {
   readonly #blksize: number;
   next = 1;
@@ -73,7 +73,7 @@ test.each(CASES)(
     const acknowledge = (wire: number) => {
       packet.block = wire;
       sender.onPacket(packet, now, ledger);
-      // What is left of a window leaves in bursts.
+      // The rest of a window leaves in bursts.
       while (sender.outcome === undefined && sender.deadline <= now + 2) {
         now = sender.deadline;
         sender.onDeadline(now, ledger);
@@ -81,18 +81,18 @@ test.each(CASES)(
     };
     sender.start(now, ledger);
     acknowledge(0);
-    // The client counts as a client does: up to 65535, then `rollover`.
+    // The client counts wire numbers up to 65535, then continues with `rollover`.
     let wire = 0;
     let before = 0;
     let wrong = '';
     for (let block = 1; block <= blocks && wrong === ''; block++) {
       wire = wire === 65_535 ? rollover : wire + 1;
-      // Acknowledged are the ends of windows, the last block, and near each wrap every block: also 65535, 0 and 1.
+      // The client acknowledges window ends, the last block, and every block near each wrap, including 65535, 0 and 1.
       const nearWrap = block % 65_536 < 3 || block % 65_536 > 65_533;
       if (block % windowsize !== 0 && block !== blocks && !nearWrap) continue;
       acknowledge(wire);
       if (sender.tally.blocks !== block) wrong = `block ${block}, number ${wire}: ${sender.tally.blocks}`;
-      // An ACK from before, again.
+      // An old ACK arrives again.
       if (block !== blocks) acknowledge(before);
       if (sender.tally.blocks !== block) wrong ||= `old ACK ${before} at block ${block}: ${sender.tally.blocks}`;
       before = wire;
@@ -102,7 +102,7 @@ test.each(CASES)(
     expect(sender.outcome).toBe('complete');
     expect(sender.tally).toMatchObject({ blocks, bytes: size, timeouts: 0 });
     expect(ledger.end).toBe(size);
-    // Restarts near the wraps are all that is sent again.
+    // Only restarts near the wraps resend blocks.
     expect(ledger.sent - blocks).toBeLessThanOrEqual(WRAPS * 10 * windowsize);
   },
 );

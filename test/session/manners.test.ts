@@ -1,4 +1,6 @@
-/** A receiver with the manners of firmware: fixed schedules, its own ways with unexpected blocks, ends on purpose. */
+/**
+ * A receiver with the manners of firmware: fixed schedules, its own reactions to unexpected blocks, deliberate ends.
+ */
 import { expect, test } from 'vitest';
 import { type Manners, patienceOf, type Schedule, waitAfter } from '../../src/session/manners.ts';
 import type { ReceiverPlan } from '../../src/session/receiver.ts';
@@ -143,7 +145,7 @@ test('a client that crawls waits before each ACK', () => {
   expect(stage.wait(1)).toEqual(['ack 1']);
   stage.receive(data(2, FULL));
   expect(stage.wait(100)).toEqual(['ack 2']);
-  // The last ACK is not put off: nobody would be left to send it.
+  // The last ACK is not delayed, because the session ends with it.
   expect(stage.receive(data(3, 'end'))).toEqual(['keep 1024', 'ack 3']);
 });
 
@@ -153,7 +155,7 @@ test('a doubled ACK shows whether the server acts on the second (RFC 1123 §4.2.
   expect(right.receive(data(1, FULL))).toEqual(['keep 0', 'ack 1', 'ack 1']);
   right.receive(data(2, FULL));
   right.wait(500);
-  // So late it is a resend by the server's timer.
+  // A block this late is a resend by the server's timer.
   right.receive(data(2, FULL), data(3, 'end'));
   expect([...right.session.breaches]).toEqual([]);
   const wrong = firmware({}, { doubledAck: 1 });
@@ -178,7 +180,7 @@ test('copies that follow a gap were blamed on the ACK that was sent twice: its A
   stage.receive(oack({ windowsize: '4' }));
   const blocks = [1, 2, 3, 4].map((block) => data(block, FULL));
   expect(stage.receive(...blocks).slice(-2)).toEqual(['ack 4', 'ack 4']);
-  // 7 has overtaken 6: the ACK of 5 has the server start again behind it, and 6 comes twice.
+  // Block 7 has overtaken block 6. The ACK of block 5 makes the server restart after it, so block 6 arrives twice.
   expect(stage.receive(data(5, FULL), data(7, FULL))).toEqual(['keep 2048', 'ack 5']);
   stage.receive(data(6, FULL), data(6, FULL), data(7, FULL));
   expect([...stage.session.breaches]).toEqual([]);

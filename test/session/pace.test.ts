@@ -65,7 +65,7 @@ test('a window leaves in bursts a millisecond apart', () => {
 test('the ACK of an OACK is no window that arrived: the first burst is 64 KiB and not more', () => {
   const stage = sender({ size: 1024 * 500, blksize: 1024, windowsize: 128 });
   stage.start();
-  // 64 KiB are 64 blocks; once this ACK was taken for a whole window and 81 blocks left at once.
+  // 64 KiB are 64 blocks. Regression: this ACK used to count as a whole window, and 81 blocks left at once.
   expect(stage.receive(ack(0))).toEqual(dataLines(1, 64));
 });
 
@@ -76,7 +76,7 @@ test('loss halves what leaves at once, windows that arrive let it grow again', (
   // Block 11 was lost.
   expect(stage.receive(ack(10))).toEqual(dataLines(11, 42));
   expect(stage.wait(1)).toEqual(dataLines(43, 74));
-  // This window was restarted, so that its arrival proves nothing about the burst.
+  // This window was restarted, so its arrival proves nothing about the burst.
   expect(stage.receive(ack(74))).toEqual(dataLines(75, 106));
   stage.wait(1);
   expect(stage.receive(ack(138))).toEqual(dataLines(139, 179));
@@ -88,7 +88,7 @@ test('a window that went on behind a needless restart proves nothing about the b
   stage.receive(ack(0), ack(10));
   stage.wait(1);
   stage.take();
-  // All of the first window had arrived: 65 to 74 are on their way, and so is their ACK.
+  // The whole first window had arrived: blocks 65 to 74 and their ACK are on their way.
   expect(stage.receive(ack(64))).toEqual(dataLines(75, 90));
   stage.wait(10);
   expect(stage.receive(ack(128))).toEqual(dataLines(129, 144));
@@ -116,7 +116,8 @@ test('a clock that was late in the middle of a window sends the rest, and takes 
   const stage = sender({ size: 1468 * 300, blksize: 1468, windowsize: 64 });
   stage.start();
   stage.receive(ack(0));
-  // The thread stood still for longer than the retransmission timer: once the rest of the window was given up.
+  // The thread stalled for longer than the retransmission timeout. Regression: the rest of the window used to be
+  // dropped.
   stage.now = 700;
   stage.session.onDeadline(stage.now, stage.script);
   expect(stage.take()).toEqual(dataLines(45, 64));

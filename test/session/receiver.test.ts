@@ -6,7 +6,7 @@ import { type Stage, receiver } from './stage.ts';
 const FULL = 'x'.repeat(512);
 const WISH = { blksize: 512, windowsize: 4, tsize: true };
 
-/** A receiver whose OACK for windows of four blocks has come. */
+/** A receiver that has got an OACK for windows of four blocks. */
 function windowed(): Stage<ReturnType<typeof receiver>['session']> {
   const stage = receiver({ wish: WISH });
   stage.start();
@@ -88,7 +88,7 @@ test('statement 70: a gap is reported once, with the last block before it (RFC 7
   stage.receive(data(1, FULL), data(2, FULL));
   expect(stage.receive(data(4, FULL))).toEqual(['ack 2']);
   expect(stage.receive(data(5, FULL), data(6, FULL), data(4, FULL))).toEqual([]);
-  // The window starts again behind the block acknowledged.
+  // The window starts again after the acknowledged block.
   expect(stage.receive(data(3, FULL), data(4, FULL), data(5, FULL))).toEqual(['keep 1024', 'keep 1536', 'keep 2048']);
   expect(stage.receive(data(6, FULL))).toEqual(['keep 2560', 'ack 6']);
   expect(stage.session.tally).toMatchObject({ blocks: 6, stale: 4 });
@@ -105,8 +105,8 @@ test('a second gap is reported at once', () => {
 test('a second copy of an old block draws no ACK in mid-window, which would restart the sender there', () => {
   const stage = windowed();
   stage.now = 5;
-  // Once this was answered with ACK 2: the sender started its window again and sent two blocks twice, whose copies
-  // drew the next early ACK, to the end of the file.
+  // Regression: this used to draw ACK 2. The sender restarted its window and sent two blocks twice, whose copies drew
+  // the next early ACK, and so on to the end of the file.
   expect(stage.receive(data(1, FULL), data(2, FULL), data(2, FULL))).toEqual(['keep 0', 'keep 512']);
   expect(stage.receive(data(3, FULL), data(4, FULL))).toEqual(['keep 1024', 'keep 1536', 'ack 4']);
 });

@@ -1,4 +1,4 @@
-/** What a transfer's session takes in memory: a server may have ten thousand of them. */
+/** Memory that a transfer's session takes; a server may have ten thousand sessions. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, it } from 'vitest';
@@ -28,7 +28,7 @@ it(`a session takes at most ${MAX_BYTES} bytes, its plan included, in the middle
       patienceMs: 60_000,
     };
     const session = new Sender(plan);
-    // Times with fractions of no kind, but large, as a machine's clock gives them after weeks.
+    // The times are large integers, as from a clock of a machine that has run for weeks.
     const now = 2 ** 31 + seed * 1000;
     session.start(now, script);
     for (const [index, packet] of ackOf.entries()) session.onPacket(packet, now + 3 * index, script);

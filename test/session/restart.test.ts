@@ -1,6 +1,6 @@
 /**
- * Windows and duplicates: a whole transfer against models of real receivers, on a channel in order that misbehaves
- * once. What is counted is how much more than the file is sent.
+ * Windows and duplicates: a whole transfer against models of real receivers, on an ordered channel that misbehaves
+ * once. The tests count how many more blocks are sent than the file has.
  */
 import { expect, test } from 'vitest';
 import { Receiver } from '../../src/session/receiver.ts';
@@ -10,10 +10,10 @@ import { Script, packetOf, sender } from './stage.ts';
 const BLOCKS = 400;
 const TRIP_MS = 1;
 
-/** What a client does with one block: the ACKs it sends. */
+/** Reaction of a client to one block: the ACKs it sends. */
 type Client = (block: number, last: boolean, now: number) => number[];
 
-/** UEFI (EDK2): an ACK for the end of a window, and one for every single block that it did not expect. */
+/** UEFI (EDK2): sends an ACK at the end of a window, and one for every unexpected block. */
 function edk2(windowsize: number): Client {
   let kept = 0;
   let acked = 0;
@@ -27,7 +27,7 @@ function edk2(windowsize: number): Client {
   };
 }
 
-/** U-Boot: like EDK2, but for each block kept at most one ACK of what was not expected. */
+/** U-Boot: like EDK2, but sends at most one ACK for unexpected blocks between two blocks it keeps. */
 function uBoot(windowsize: number): Client {
   let kept = 0;
   let acked = 0;
@@ -63,7 +63,7 @@ function reveille(windowsize: number): Client {
   };
 }
 
-/** What happens to DATA number `turn`, counted from 1: how late it arrives in milliseconds, once for each copy. */
+/** Fate of DATA number `turn`, counted from 1: the extra delay of each copy that arrives, in milliseconds. */
 type Fate = (turn: number) => readonly number[];
 
 const FATES: readonly (readonly [name: string, fate: Fate])[] = [
@@ -76,7 +76,7 @@ const FATES: readonly (readonly [name: string, fate: Fate])[] = [
 
 const CLIENTS = { edk2, uBoot, reveille };
 
-/** Runs a transfer. @returns the DATA sent. */
+/** Runs a transfer. @returns the number of DATA packets sent. */
 function run(windowsize: number, client: Client, fate: Fate): number {
   const stage = sender({ size: (BLOCKS - 1) * 512 + 1, windowsize });
   const arrivals: { at: number; block: number }[] = [];
@@ -116,8 +116,8 @@ function run(windowsize: number, client: Client, fate: Fate): number {
 for (const [name, client] of Object.entries(CLIENTS)) {
   test.each(FATES)(`statement 74: ${name}, %s: at most two windows more than the file is sent`, (_fate, fate) => {
     for (const windowsize of [2, 4, 16, 64]) {
-      // Once a single duplicate doubled all that followed: its early ACK restarted the window, and the copies that
-      // were on their way drew an early ACK from each window after it.
+      // Regression: a single duplicate used to double everything after it. Its early ACK restarted the window, and the
+      // copies in flight drew an early ACK from each later window.
       expect(run(windowsize, client(windowsize), fate) - BLOCKS).toBeLessThanOrEqual(2 * windowsize);
     }
   });

@@ -2,13 +2,13 @@ import { expect, test } from 'vitest';
 import { Jitter } from '../../src/session/jitter.ts';
 import { Retransmission } from '../../src/session/retransmission.ts';
 
-/** The shortest and the longest wait the timer gives now: of so many draws both ends come up. */
+/** Shortest and longest delay that the timer gives now; with this many draws both ends occur. */
 function range(timer: Retransmission): [number, number] {
   const drawn = Array.from({ length: 20_000 }, () => timer.delay());
   return [Math.min(...drawn), Math.max(...drawn)];
 }
 
-/** The range that a computed timeout must give: up to a quarter longer. */
+/** Range of a timeout of `ms`: up to a quarter longer. */
 function upToAQuarterOver(ms: number): [number, number] {
   return [ms, ms + Math.floor(ms / 4)];
 }
@@ -24,8 +24,8 @@ test('before anything was measured the timer is 400 ms, up to a quarter longer',
   expect(range(new Retransmission(1, 0))).toEqual([400, 500]);
 });
 
-// By hand, RFC 6298 §2: first SRTT = R, RTTVAR = R/2; then RTTVAR = 3/4 RTTVAR + 1/4 |SRTT - R|,
-// SRTT = 7/8 SRTT + 1/8 R; RTO = SRTT + 4 RTTVAR.
+// The values follow from RFC 6298 §2: first SRTT = R, RTTVAR = R/2; then RTTVAR = 3/4 RTTVAR + 1/4 |SRTT - R|, SRTT =
+// 7/8 SRTT + 1/8 R; RTO = SRTT + 4 RTTVAR.
 test.each([
   ['100: 100 + 4 * 50', [100], 300],
   ['100, 100: 100 + 4 * 37.5', [100, 100], 250],
@@ -47,10 +47,10 @@ test('the timer is never above 4 s, but for the jitter', () => {
 });
 
 test('the timer is never below twice the smoothed round trip, nor below twice the one last seen', () => {
-  // The variance has died away: SRTT is 100 and RTO would be little more.
+  // The variance has decayed: SRTT is 100, and RTO alone would be little more.
   const steady = Array.from({ length: 60 }, () => 100);
   expect(after(...steady)[0]).toBe(200);
-  // 180 after two of 100: SRTT 110, RTTVAR 48.125, RTO 302.5; but twice 180 is more.
+  // 180 after two samples of 100 gives SRTT 110, RTTVAR 48.125, RTO 302.5; twice 180 is more.
   expect(after(100, 100, 180)[0]).toBe(360);
 });
 
@@ -109,7 +109,7 @@ test('the same seed gives the same waits, another seed gives others', () => {
   };
   expect(waits(5)).toEqual(waits(5));
   expect(waits(5)).not.toEqual(waits(6));
-  // Neighbouring seeds, as a server hands them out, must not fall together on their first wait.
+  // Neighboring seeds, as a server assigns them, must not give the same first delay.
   expect(new Set(Array.from({ length: 200 }, (_, seed) => waits(seed)[0])).size).toBeGreaterThan(50);
 });
 

@@ -1,4 +1,7 @@
-/** A sender whose content is still being read: what it sends, what it waits for, and what never makes it send again. */
+/**
+ * A sender whose content is still being read: the blocks it sends, the bytes it waits for, and events that never make
+ * it resend.
+ */
 import { describe, expect, it } from 'vitest';
 import { blockCount } from '../../src/protocol/block.ts';
 import { Jitter } from '../../src/session/jitter.ts';
@@ -121,13 +124,13 @@ describe('a sender whose file is still being read', () => {
 interface Told {
   readonly seed: number;
   readonly wrong: readonly string[];
-  /** Blocks sent again though nothing was lost. */
+  /** Number of blocks sent again although nothing was lost. */
   readonly needless: number;
   readonly outcome: string | undefined;
   readonly kept: number;
 }
 
-/** A download on a network that loses and delays, from a file that is read now quickly and now slowly. */
+/** A download over a network that loses and delays packets, from a file that is read at varying speed. */
 function simulate(seed: number): Told & { readonly size: number } {
   const random = new Jitter(seed);
   const windowsize = 1 + random.next(9);

@@ -1,4 +1,4 @@
-/** How a sending ends, and what it is called then. */
+/** The ends of a sender's transfer, and their outcomes. */
 import { expect, test } from 'vitest';
 import { ack, error, hex } from '../support/bytes.ts';
 import { sender } from './stage.ts';
@@ -66,7 +66,8 @@ test('statement 76: within its patience a sender resends with growing gaps: a bo
   const stage = proven();
   stage.receive(ack(1));
   stage.wait(60_000);
-  // 400 ms (no round trip was measured at 0 ms apart: 50 ms), doubled up to 4 s: at most 7 to get there, then 15.
+  // The timeout starts at 400 ms, or at 50 ms because the round trip was 0 ms, and doubles up to 4 s: at most 7
+  // timeouts to get there, then 15.
   expect(stage.session.tally.timeouts).toBeLessThanOrEqual(22);
   expect(stage.session.tally.timeouts).toBeGreaterThanOrEqual(14);
 });
@@ -95,7 +96,7 @@ test('stale packets move neither the resends nor the end: a session bombarded ac
     for (let ms = 0; ms < 70_000 && stage.session.outcome === undefined; ms++) {
       const said = stage.wait(1);
       if (said.length > 0) sent.push(`${stage.now}: ${said.join()}`);
-      // The last ACK itself is not among them: repeated, it says that the client still asks.
+      // The last ACK is not among these packets: repeated, it would show that the client is still asking.
       if (bombarded && ms % 3 === 0) stage.receive(ack(1), ack(60_000), error(0).with(1, 3));
     }
     return [...sent, `${stage.now}: ${stage.session.outcome}`];
@@ -212,7 +213,7 @@ test('statement 78: a port that nobody listens on ends it: a failure before the 
   const early = proven();
   early.receive(ack(1));
   early.session.onUnreachable(early.now);
-  // A forged report must not end it at once.
+  // A forged report must not end the transfer at once.
   expect(early.session.outcome).toBeUndefined();
   early.wait(60);
   expect(early.session.outcome).toBe('unreachable');

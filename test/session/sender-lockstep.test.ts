@@ -1,4 +1,4 @@
-/** The sender block by block: RFC 1350 and RFC 1123 §4.2.3.1. Numbers are those of the list of conformance traps. */
+/** The sender block by block: RFC 1350 and RFC 1123 §4.2.3.1. Numbers refer to the list of conformance traps. */
 import { expect, test } from 'vitest';
 import { ack, bytes, data, error, oack, rrq } from '../support/bytes.ts';
 import { dataLines, sender } from './stage.ts';
@@ -39,7 +39,7 @@ test.each([1, 2, 5, 32_768, 65_535])('statement 53: while ACK 0 is awaited, ACK 
   stage.start();
   stage.now = 20;
   expect(stage.receive(ack(block))).toEqual([]);
-  // Nobody who has seen the OACK says that: the transfer is over, and counts it.
+  // A client that has seen the OACK never sends this ACK: the transfer ends, and the ACK is counted.
   expect(stage.session.outcome).toBe('aborted');
   expect(stage.session.tally.impossible).toBe(1);
   expect(stage.receive(ack(0))).toEqual([]);
@@ -141,7 +141,7 @@ test('the timer doubles from timeout to timeout, and an ACK that advances sets i
   stage.receive(ack(0));
   stage.now += 100;
   stage.receive(ack(1));
-  // One round trip of 100 ms: 300 ms, then doubled; each up to a quarter longer.
+  // After one round trip of 100 ms the timeout is 300 ms, then doubles; each delay is up to a quarter longer.
   for (const ms of [300, 600, 1200, 2400, 4000, 4000]) {
     const { waited, said } = stage.next();
     expect(said).toEqual(['data 2']);
@@ -158,7 +158,7 @@ test('a round trip is not measured on a block that was sent twice (Karn)', () =>
   stage.receive(ack(0));
   stage.now += 10;
   stage.receive(ack(1));
-  // 10 ms: the timer is at its floor of 50 ms.
+  // After a round trip of 10 ms the timeout is at its minimum of 50 ms.
   expect(stage.next().said).toEqual(['data 2']);
   stage.now += 45;
   stage.receive(ack(2));
@@ -166,8 +166,8 @@ test('a round trip is not measured on a block that was sent twice (Karn)', () =>
 });
 
 test('a peer that has become slow is not sent every block twice to the end of the file', () => {
-  // Once the round trip had grown from 1 to 200 ms every block was resent (2.7 packets a block), so that by Karn's
-  // rule no round trip was measured ever again.
+  // Regression: after the round trip had grown from 1 to 200 ms, every block was resent (2.7 packets per block), so
+  // that by Karn's rule no round trip could be measured any more.
   const stage = sender({ size: 100 * 512 });
   stage.start();
   stage.receive(ack(0));
@@ -177,7 +177,7 @@ test('a peer that has become slow is not sent every block twice to the end of th
   }
   const before = stage.session.tally.retransmits;
   for (let block = 21; block <= 100; block++) {
-    // The peer handles what it gets in turn: an ACK for each copy, 200 ms after the copy left.
+    // The peer handles packets in order: it sends an ACK for each copy, 200 ms after that copy left.
     const copies = 1 + stage.wait(200).length;
     for (let copy = 0; copy < copies; copy++) stage.receive(ack(block));
   }

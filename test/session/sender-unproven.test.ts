@@ -1,4 +1,4 @@
-/** Before the first valid ACK: nobody has shown that the address asking is the address answered. */
+/** The sender before the first valid ACK, while nothing proves that the request came from the address it names. */
 import { expect, test } from 'vitest';
 import { ack } from '../support/bytes.ts';
 import { sender } from './stage.ts';
@@ -62,7 +62,7 @@ test('statement 55: a storm of equal requests draws at most one reply a timeout'
     stage.session.onRequestRepeated(stage.now, stage.script);
     sent.push(...stage.take());
   }
-  // Five seconds: a reply each 400 ms is thirteen.
+  // One reply every 400 ms makes thirteen in five seconds.
   expect(sent.length).toBeLessThanOrEqual(13);
   expect(stage.session.outcome).toBeUndefined();
 });
@@ -100,7 +100,7 @@ test('an OACK that a repeated request drew is counted as sent again, like any ot
     stage.now = 400;
     stage.session.onRequestRepeated(stage.now, stage.script);
     expect(stage.take()).toHaveLength(1);
-    // Once only the DATA was counted.
+    // Regression: only DATA used to be counted.
     expect(stage.session.tally).toMatchObject({ retransmits: 1, timeouts: 0 });
   }
 });

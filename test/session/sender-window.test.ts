@@ -1,4 +1,4 @@
-/** The sender with a window: RFC 7440. Numbers are those of the list of conformance traps. */
+/** The sender with a window: RFC 7440. Numbers refer to the list of conformance traps. */
 import { expect, test } from 'vitest';
 import { ack } from '../support/bytes.ts';
 import { type Stage, dataLines, sender } from './stage.ts';
@@ -25,7 +25,7 @@ test('a window is sent at once, and the next when its last block is acknowledged
 });
 
 test('statement 45: a windowsize of 1 that was agreed on is lockstep to the byte (RFC 7440 §4)', () => {
-  // `oack` is the only difference that a plan can have: behind the opening both must be one transfer.
+  // The plans differ only in `oack`: after the opening both must be the same transfer.
   const agreed = sender({ size: TWENTY, windowsize: 1, oack: true });
   const never = sender({ size: TWENTY, windowsize: 1, oack: false });
   expect(agreed.start()).toEqual(['opening']);
@@ -76,9 +76,9 @@ test('statement 70: after an ACK in mid-window a full window follows from the bl
 test('statement 71: EDK2 acknowledges each unexpected block: W - 1 equal ACKs restart the window once', () => {
   for (const windowsize of [4, 16, 64]) {
     const stage = running(windowsize, 1000 * 512);
-    // Block 2 was lost; for each of the blocks behind it EDK2 says that it has 1.
+    // Block 2 was lost. EDK2 acknowledges block 1 again for each block after it.
     const repeats = Array.from({ length: windowsize - 1 }, () => ack(1));
-    // What was halved by the loss leaves in two bursts.
+    // The loss has halved the burst, so the window leaves in two bursts.
     expect([...stage.receive(...repeats), ...stage.wait(1)]).toEqual(dataLines(2, windowsize + 1));
     expect(stage.session.tally.stale).toBe(windowsize - 2);
     const said = [...stage.receive(ack(windowsize + 1)), ...stage.wait(1)];
@@ -99,9 +99,9 @@ test('statement 72: a loss in the last window, also of the final short block', (
   const stage = running(8);
   stage.receive(ack(8), ack(16));
   stage.take();
-  // 17 to 20 have left; 18 was lost.
+  // Blocks 17 to 20 have left; block 18 was lost.
   expect(stage.receive(ack(17))).toEqual(dataLines(18, 20));
-  // Now the final block was lost: nothing comes behind it that would draw an ACK, so the timer resends.
+  // Now the final block was lost. No later block can draw an ACK, so the timer resends.
   expect(stage.next().said).toEqual(['data 18']);
   expect(stage.receive(ack(19))).toEqual(['data 20']);
   expect(stage.script.parts.at(-1)).toBe('20: 9728+100');
@@ -132,7 +132,7 @@ test('an ACK of blocks sent before the restart is taken, though they are about t
   const stage = sender({ size: 1000 * 1024, blksize: 1024, windowsize: 64 });
   stage.start();
   stage.receive(ack(0));
-  // The restart leaves in bursts; before its second burst the ACK for nearly all of the old window comes.
+  // The restarted window leaves in bursts. Before its second burst, the ACK for nearly all of the old window arrives.
   expect(stage.receive(ack(2))).toEqual(dataLines(3, 34));
   expect(stage.receive(ack(60))).toEqual(dataLines(61, 76));
 });
@@ -143,7 +143,8 @@ test('never is more than a window in flight, whatever ACKs come', () => {
     const outside: string[] = [];
     let base = 0;
     for (let turn = 0; turn < 400 && stage.session.outcome === undefined; turn++) {
-      // Every third turn time passes, else some ACK comes: new, old, in the middle, from the future.
+      // In every third turn time passes; in the others an ACK arrives: new, old, mid-window, or of a block not yet
+      // sent.
       const block = Math.max(0, base + [1, 0, -1, 3, windowsize, -2, windowsize + 1][turn % 7]!);
       const said = turn % 3 === 0 ? stage.next().said : stage.receive(ack(block));
       base = Math.max(base, stage.session.tally.blocks);
@@ -163,10 +164,10 @@ test('statement 65: the window goes across the wrap, and ACKs of 65535 and 0 are
   stage.receive(ack(0));
   for (let block = 4; block <= 65_532; block += 4) stage.receive(ack(block));
   stage.take();
-  // 65533 to 65536 have left.
+  // Blocks 65533 to 65536 have left.
   expect(stage.receive(ack(65_535))).toEqual(dataLines(65_536, 65_539));
   expect(stage.receive(ack(65_535), ack(65_534), ack(65_000))).toEqual([]);
-  // 65536, number 0, was on its way when the window was restarted, and so were those behind it.
+  // Block 65536, wire number 0, and the blocks after it were already on their way when the window was restarted.
   expect(stage.receive(ack(0))).toEqual(['data 65540']);
   expect(stage.receive(ack(0), ack(65_535))).toEqual([]);
   expect(stage.receive(ack(4))).toEqual(dataLines(65_541, 65_544));

@@ -1,13 +1,14 @@
 /**
  * All faults in a small world: every choice of up to three packets of a transfer of five blocks, in either direction,
- * each dropped, doubled or delayed. The second fault is tried on every packet of the world that the first has made.
+ * each dropped, duplicated or delayed. Each further fault is tried on every packet of the world that the earlier faults
+ * produce.
  */
 import { expect, test } from 'vitest';
 import { FAULTS, type Fault, type WorldPlan, type WorldReport, runWorld } from './small-world.ts';
 
 type Shape = Omit<WorldPlan, 'faults'>;
 
-/** Five blocks, the last of three bytes. Without an OACK nothing is negotiated. */
+/** Transfers of five blocks, the last of three bytes. Without an OACK, nothing is negotiated. */
 const SHAPES: readonly Shape[] = [
   { size: 4 * 512 + 3, blksize: 512, windowsize: 1, oack: false },
   { size: 4 * 8 + 3, blksize: 8, windowsize: 1, oack: true },
@@ -21,7 +22,7 @@ function describe(faults: Faults): string {
   return [...faults].map(([place, fault]) => `packet ${place} ${fault}`).join(', ');
 }
 
-/** What is wrong with the way a world went. */
+/** Problems in the course of a world. */
 function problems(
   { size, blksize, windowsize, oack }: Shape,
   faults: Faults,
@@ -35,18 +36,18 @@ function problems(
     kept.push(`${(block - 1) * blksize}+${length}: ${length > 0 ? block : ''}`);
   }
   if (report.kept.join(' ') !== kept.join(' ')) found.push(`kept ${report.kept.join(' ')}`);
-  // A file of one block that is sent without OACK is sent once a request: when its only ACK is lost, nobody can tell.
+  // Without an OACK, a file of one block is sent once per request. If its only ACK is lost, neither side can tell.
   const isUntold = report.outcomes.join() === 'timeout,complete' && size < blksize && !oack;
   if (report.outcomes.join() !== 'complete,complete' && !isUntold) found.push(`ended with ${report.outcomes.join()}`);
   if (report.sent.some((what) => what.includes('error'))) found.push('an ERROR was sent');
-  // A fault costs at most a restart of the window, a timeout or two at each end, and their answers.
+  // A fault costs at most a restart of the window, one or two timeouts at each end, and their answers.
   const most = faultless + faults.size * (windowsize + 6);
   if (report.sent.length > most) found.push(`${report.sent.length} packets, more than ${most}`);
   if (report.endedAt > (isUntold ? 61_000 : 8000)) found.push(`it took ${report.endedAt} ms`);
   return found;
 }
 
-/** Runs one world, which must be without problems. @returns how many packets it had. */
+/** Runs one world, which must have no problems. @returns its number of packets. */
 function play(shape: Shape, faults: Faults, faultless: number): number {
   let found: string[];
   let packets = '';
@@ -63,7 +64,10 @@ function play(shape: Shape, faults: Faults, faultless: number): number {
   return count;
 }
 
-/** Plays every world with up to `most` faults, a further fault on every packet of the world made by those before. */
+/**
+ * Plays every world with up to `most` faults; each further fault is tried on every packet of the world so far. @returns
+ * the number of worlds.
+ */
 function playAll(shape: Shape, most: number): number {
   const faultless = runWorld({ ...shape, faults: new Map() }).sent.length;
   const playOn = (faults: Faults, from: number): number => {

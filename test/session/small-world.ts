@@ -1,6 +1,6 @@
 /**
- * A sender and a receiver, a channel between them, virtual time. The channel keeps the order of packets, but for those
- * that a fault singles out by the place they have among all packets sent.
+ * A sender, a receiver and a channel between them, on virtual time. The channel keeps packets in order, except for
+ * packets with a fault, which are identified by their position among all packets sent.
  */
 import { expect } from 'vitest';
 import type { ErrorCode } from '../../src/protocol/opcode.ts';
@@ -11,7 +11,7 @@ import type { Steps } from '../../src/session/session.ts';
 import { ack, data, oack } from '../support/bytes.ts';
 import { packetOf } from './stage.ts';
 
-/** `late` is overtaken by what follows at once, `stale` by timers as well. */
+/** A `late` packet is overtaken by the packets right after it, a `stale` packet also by timers. */
 export const FAULTS = ['drop', 'twice', 'late', 'stale'] as const;
 export type Fault = (typeof FAULTS)[number];
 
@@ -20,7 +20,7 @@ export interface WorldPlan {
   readonly blksize: number;
   readonly windowsize: number;
   readonly oack: boolean;
-  /** What happens to the packet that is sent as number `key`, counted from 0 over both directions. */
+  /** Fault for the packet sent as number `key`, counted from 0 over both directions. */
   readonly faults: ReadonlyMap<number, Fault>;
 }
 
@@ -46,7 +46,7 @@ export function runWorld(plan: WorldPlan): WorldReport {
   let order = 0;
   let started = false;
   let incoming: Packet | undefined;
-  // The highest block whose ACK has reached the sender, kept apart from the sender's own books.
+  // Highest block whose ACK has reached the sender, tracked independently of the sender.
   let acknowledged = 0;
 
   const fly = (what: string, arrive: () => void) => {
@@ -84,7 +84,7 @@ export function runWorld(plan: WorldPlan): WorldReport {
       if (offset !== (block - 1) * blksize || length !== Math.min(blksize, size - offset))
         throw new Error('A wrong part');
       if (block > acknowledged + windowsize) throw new Error(`Block ${block} with ${acknowledged} acknowledged`);
-      // The payload says which block it is, so that what is kept can be told apart.
+      // The payload contains the block number, so that kept blocks can be told apart.
       fly(`s data ${block}`, toReceiver(packetOf(data(block, new Uint8Array(length).fill(block)))));
     },
     ack: () => expect.fail('an ACK from the sender'),

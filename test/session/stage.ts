@@ -1,6 +1,6 @@
 /**
- * One session on a stage: every step it takes is written down, packets are handed to it, and time passes only when a
- * test says so. Packets come from the byte builder, so that numbers are wire numbers.
+ * One session on a stage: every step it takes is recorded, packets are handed to it, and time passes only when a test
+ * says so. Packets come from the byte builder, so their numbers are wire numbers.
  */
 import type { ErrorCode } from '../../src/protocol/opcode.ts';
 import { type Packet, createPacket, decode } from '../../src/protocol/packet.ts';
@@ -9,7 +9,7 @@ import { Sender } from '../../src/session/sender.ts';
 import type { SenderPlan } from '../../src/session/sender-plan.ts';
 import type { Session, Steps } from '../../src/session/session.ts';
 
-/** A datagram as the driver would hand it on. */
+/** A datagram as the driver would pass it on. */
 export function packetOf(datagram: Uint8Array): Packet {
   const packet = createPacket();
   const reason = decode(datagram, datagram.length, packet);
@@ -55,7 +55,7 @@ export class Stage<S extends Session> {
     this.now = now;
   }
 
-  /** The lines written since they were last asked for. */
+  /** Returns the lines recorded since the last call. */
   take(): string[] {
     const { lines } = this.script;
     this.script.lines = [];
@@ -67,13 +67,13 @@ export class Stage<S extends Session> {
     return this.take();
   }
 
-  /** Hands over datagrams that arrive now. */
+  /** Hands over datagrams that arrive now. @returns the lines they cause. */
   receive(...datagrams: Uint8Array[]): string[] {
     for (const datagram of datagrams) this.session.onPacket(packetOf(datagram), this.now, this.script);
     return this.take();
   }
 
-  /** Lets time pass: timers run when they are due. Stops at the end of the session. */
+  /** Lets time pass; timers run when they are due. Stops at the end of the session. */
   wait(ms: number): string[] {
     const until = this.now + ms;
     for (let turns = 0; this.session.outcome === undefined && this.session.deadline <= until; turns++) {
@@ -85,7 +85,7 @@ export class Stage<S extends Session> {
     return this.take();
   }
 
-  /** Lets time pass until something is said. @returns the milliseconds that took, and what was said. */
+  /** Lets time pass until a line is recorded. @returns the time that passed, ms, and the lines. */
   next(): { waited: number; said: string[] } {
     const from = this.now;
     for (let turns = 0; this.session.outcome === undefined; turns++) {
@@ -97,7 +97,7 @@ export class Stage<S extends Session> {
     return { waited: this.now - from, said: this.take() };
   }
 
-  /** Lets time pass to the end of the session. @returns the milliseconds that took. */
+  /** Lets time pass to the end of the session. @returns the time that passed, ms. */
   toEnd(): number {
     const from = this.now;
     while (this.session.outcome === undefined) this.wait(Math.max(0, this.session.deadline - this.now));
@@ -107,7 +107,7 @@ export class Stage<S extends Session> {
 
 export const SEED = 7;
 
-/** A sender of 512-byte blocks; without more said it opens with an OACK and sends in lockstep. */
+/** A sender of 512-byte blocks; by default it opens with an OACK and sends in lockstep. */
 export function sender(plan: Partial<SenderPlan> & { size: number }, now = 0): Stage<Sender> {
   const defaults = {
     blksize: 512,
@@ -125,7 +125,7 @@ export function receiver(plan: Partial<ReceiverPlan> = {}): Stage<Receiver> {
   return new Stage(new Receiver({ wish: {}, seed: SEED, patienceMs: 60_000, lingerMs: 1000, ...plan }));
 }
 
-/** The lines for DATA `from` to `to`. */
+/** Lines for DATA `from` to `to`. */
 export function dataLines(from: number, to: number): string[] {
   return Array.from({ length: to - from + 1 }, (_, at) => `data ${from + at}`);
 }

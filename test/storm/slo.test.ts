@@ -1,10 +1,10 @@
-/** SLOs as people write them, right and wrong, and verdicts on reports. */
+/** SLOs as people write them, valid and invalid, and verdicts on reports. */
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_SLO, evaluate, METRIC_NAMES, parseSlo, SloError } from '../../src/storm/slo.ts';
 import { calmReport, emptyReport, NASTY, roughReport } from './views/report-fixture.ts';
 
-/** What each of the named metrics is in the rough report, in that unit. */
+/** Values of the metrics in the rough report, each in the given unit. */
 const FIGURES: readonly (readonly [metric: string, unit: string, figure: number | null])[] = [
   ['failed', '', 14],
   ['failed', '%', 1.4],

@@ -1,4 +1,6 @@
-/** What a server's own metrics say of a storm: each reason with its meaning, and settings that there are. */
+/**
+ * The account of unanswered requests from a server's metrics: every reason has a meaning and names existing settings.
+ */
 import { describe, expect, it } from 'vitest';
 import { SETTING_KINDS } from '../../src/config/settings.ts';
 import { IGNORED } from '../../src/server/types.ts';
@@ -6,7 +8,7 @@ import { readCounts, type ServerCounts, unansweredBetween } from '../../src/stor
 import { Metrics } from '../../src/telemetry/metrics.ts';
 import { FakeServer, serverStats } from '../support/reveille.ts';
 
-/** A reading of a real scrape. */
+/** Counts read from a real scrape. */
 async function reading(ignored: number, drops = 0): Promise<ServerCounts> {
   const server = new FakeServer();
   server.current = serverStats({
@@ -58,7 +60,7 @@ describe('what a server left unanswered', () => {
       ['client', 30],
       ['busy', 2],
     ]);
-    // Once again the same, but by another process, or counted from zero.
+    // Counts can't be compared if the process has changed, or if they have restarted from zero.
     expect(unansweredBetween(counts(5, 1, 9), { ...counts(7, 31, 9), startedAt: 1_774_000_100 })).toBeUndefined();
     expect(unansweredBetween(counts(5, 1, 9), counts(4, 31, 9))).toBeUndefined();
   });

@@ -1,6 +1,6 @@
 /**
- * Nodes that boot over and over from a channel that moves, each in a way of its own; and whether any boot got files of
- * two versions. Speaks from addresses of 127.0.0.0/8 through the client's half of Reveille.
+ * Nodes that boot again and again from a channel that moves, each in its own way. The loop detects boots that got files
+ * of two versions. Nodes use addresses in 127.0.0.0/8 and Reveille's own client code.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Driver } from '../../src/engine/driver.ts';
@@ -15,7 +15,7 @@ import { Receiver } from '../../src/session/receiver.ts';
 import { CHANNEL, versionIn } from './moving-store.ts';
 import { Random } from './random.ts';
 
-/** Asks again soon, so that a restart of the server costs little. */
+/** Short resend intervals, so that a restart of the server costs little time. */
 const SCHEDULE = { firstMs: 250, factor: 1.5, addMs: 0, ceilingMs: 1000, sends: 6 };
 const MANNERS: Manners = {
   request: SCHEDULE,
@@ -25,12 +25,12 @@ const MANNERS: Manners = {
   needsOack: false,
 };
 const WISH: Wish = { blksize: 1408, windowsize: 4, tsize: true };
-/** A file is tried so often before the node has failed. */
+/** Number of tries for a file before the node counts as failed. */
 const TRIES = 40;
 const TRY_AGAIN_MS = 200;
 const MAX_EXAMPLES = 10;
 
-/** The ways to boot, dealt to nodes in turn. */
+/** Ways to boot, assigned to nodes in turn. */
 export const WAYS = [
   'bios',
   'uefi',
@@ -47,19 +47,19 @@ export type Way = (typeof WAYS)[number];
 export interface BootLoopOptions {
   readonly nodes: number;
   readonly seed: number;
-  /** Between kernel and initrd, for the slow ones. */
+  /** Pause between kernel and initrd of slow nodes, ms. */
   readonly pauseMs: number;
-  /** Between two boots, at most. */
+  /** Longest pause between two boots, ms. */
   readonly restMs: number;
-  /** Where the server is now. */
+  /** Current address of the server. */
   readonly server: () => Address;
-  /** The number of the version that a config rendered now would name. */
+  /** Number of the version that a config rendered now would name. */
   readonly current: () => number;
 }
 
 export interface BootCounts {
   boots: number;
-  /** Boots that ended on purpose before their end. */
+  /** Boots that were deliberately cut short. */
   cut: number;
   files: number;
   retries: number;
@@ -71,7 +71,7 @@ export interface BootCounts {
   stale: number;
 }
 
-/** One power-on. */
+/** State of one boot, from power-on. */
 class Boot {
   readonly versions = new Set<number>();
   readonly got: string[] = [];
@@ -104,7 +104,7 @@ export class BootLoop {
     return sum;
   }
 
-  /** Resolves when every node has ended its last boot. */
+  /** Runs the nodes for `forMs`. Resolves when every node has ended its last boot. */
   async run(forMs: number): Promise<void> {
     const { nodes, seed } = this.#options;
     const timer = setTimeout(() => {
@@ -149,7 +149,7 @@ export class BootLoop {
     return this.#options;
   }
 
-  /** Asks for a file until something is answered. @returns its bytes; undefined: the server has no such file. */
+  /** Requests a file until an answer arrives. @returns its bytes; undefined if the server has no such file. */
   async fetch(way: Way, local: string, name: string, stop?: Stop): Promise<Buffer | undefined> {
     for (let attempt = 1; ; attempt++) {
       const parts: Buffer[] = [];
@@ -187,7 +187,7 @@ export class BootLoop {
     }
   }
 
-  /** A file that must be there. @param name within the set. */
+  /** Fetches a file that must exist. @param name file name within the boot set. @returns its version. */
   async file(node: SimulatedNode, prefix: string, name: string): Promise<number> {
     const counts = this.counts[node.way];
     const bytes = await this.fetch(node.way, node.address, `${prefix}/${name}`);
@@ -252,7 +252,7 @@ class SimulatedNode {
     }
   }
 
-  /** The network card's ROM, PXELINUX, its search for a config, kernel, initrd. */
+  /** Boot sequence: the network card's ROM, PXELINUX, its search for a config, kernel, initrd. */
   async #bios(prefix: string): Promise<void> {
     await this.#probe(prefix, 'pxelinux.0');
     await this.#get(prefix, 'pxelinux.0');
@@ -263,7 +263,7 @@ class SimulatedNode {
     await this.#kernel(prefix);
   }
 
-  /** Firmware that probes, shim with its misses, GRUB that reads its config twice, kernel, initrd. */
+  /** Boot sequence: firmware that probes, shim with its misses, GRUB that reads its config twice, kernel, initrd. */
   async #uefi(prefix: string): Promise<void> {
     await this.#probe(prefix, 'shimx64.efi');
     await this.#get(prefix, 'shimx64.efi');
@@ -276,7 +276,7 @@ class SimulatedNode {
     await this.#kernel(prefix);
   }
 
-  /** A config rendered a moment ago names the version, down to the loader. */
+  /** A recently rendered config names the version for everything, including the loader. */
   async #explicit(): Promise<void> {
     const prefix = `${CHANNEL}-${this.#loop.settings.current()}`;
     const first = this.#random.chance(0.5) ? 'pxelinux.0' : 'shimx64.efi';
@@ -287,14 +287,14 @@ class SimulatedNode {
     await (first === 'pxelinux.0' ? this.#bios(prefix) : this.#uefi(prefix));
   }
 
-  /** Loader and config by the channel's name; the config names the version for the rest. */
+  /** Loader and config come by the channel's name; the config names the version for the rest. */
   async #rendered(): Promise<void> {
     await this.#get(CHANNEL, 'pxelinux.0');
     const version = await this.#get(CHANNEL, 'pxelinux.cfg/default');
     await this.#kernel(`${CHANNEL}-${version}`);
   }
 
-  /** Another address in the middle of the boot, as where firmware and loader ask DHCP each on its own. */
+  /** The address changes in the middle of the boot, as where firmware and loader each get their own lease by DHCP. */
   async #moving(): Promise<void> {
     await this.#get(CHANNEL, 'pxelinux.0');
     await this.#miss(CHANNEL, `pxelinux.cfg/01-${this.#mac}`);
@@ -305,10 +305,10 @@ class SimulatedNode {
   }
 
   async #kernel(prefix: string): Promise<void> {
-    // A menu waits.
+    // Simulates the wait at a boot menu.
     await delay(this.#random.unit() * 100);
     if (this.way === 'reset' && this.#random.chance(0.5)) {
-      // The power is cut while the kernel comes; the node begins anew at once.
+      // The power is cut during the kernel download; the node boots again at once.
       await this.#loop.fetch(this.way, this.address, `${prefix}/linux`, { afterBlocks: 4, code: 0 });
       throw new PowerCut();
     }
@@ -320,13 +320,13 @@ class SimulatedNode {
   async #get(prefix: string, name: string): Promise<number> {
     this.#mayDie();
     if (this.way === 'new-port' && this.#random.chance(0.5)) {
-      // It has lost the first replies, and asks again from another port.
+      // The node has lost the first replies, and repeats its request from another port.
       await this.#loop.fetch(this.way, this.address, `${prefix}/${name}`, { afterBlocks: 1, code: 0 });
     }
     return this.#loop.file(this, prefix, name);
   }
 
-  /** Asks for the size, ends that, and reads later. */
+  /** Requests the size, aborts, and leaves the download for later. */
   async #probe(prefix: string, name: string): Promise<void> {
     const stop: Stop = { afterBlocks: 0, code: 8, message: 'User aborted the transfer' };
     await this.#loop.fetch(this.way, this.address, `${prefix}/${name}`, stop);
@@ -337,7 +337,7 @@ class SimulatedNode {
     await this.#loop.fetch(this.way, this.address, `${prefix}/${name}`, { afterBlocks: 1, code: 0, message: 'closed' });
   }
 
-  /** A name that no version has. */
+  /** Requests a name that no version has. */
   async #miss(prefix: string, name: string): Promise<void> {
     this.#mayDie();
     if ((await this.#loop.fetch(this.way, this.address, `${prefix}/${name}`)) !== undefined) {
@@ -345,7 +345,7 @@ class SimulatedNode {
     }
   }
 
-  /** Those who share an address leave it at any time; then another machine has it. */
+  /** A machine that shares an address may vanish at any time; then another machine uses the address. */
   #mayDie(): void {
     if (this.way === 'shared-address' && this.#random.chance(0.05)) throw new PowerCut();
   }

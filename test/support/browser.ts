@@ -1,4 +1,4 @@
-/** A browser without a screen and without a network, to look at pages with. */
+/** A headless browser without network access, to test pages. */
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,13 +6,13 @@ import { pathToFileURL } from 'node:url';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { onTestFinished } from 'vitest';
 
-/** Debian's, as .ci/apt-packages names it. */
+/** Debian's Chromium, as .ci/apt-packages names it. */
 const EXECUTABLE = '/usr/bin/chromium';
 
-/** Whether tests with a browser are to run: always where everything must be there, elsewhere where one is installed. */
+/** True if tests with a browser are to run: always in CI, elsewhere if one is installed. */
 export const hasBrowser = existsSync(EXECUTABLE) || (process.env['CI'] ?? '') !== '';
 
-/** With a profile of its own, which goes away with it. */
+/** Starts a browser with a temporary profile of its own. */
 export function launchBrowser(): Promise<Browser> {
   return chromium.launch({
     executablePath: EXECUTABLE,
@@ -31,11 +31,14 @@ export function launchBrowser(): Promise<Browser> {
 
 export interface OpenPage {
   readonly page: Page;
-  /** What the page complained of, and every request but the one for itself: none of them is let out. */
+  /**
+   * Errors, warnings and dialogs of the page, and every request except the one for the page itself. Such requests are
+   * blocked.
+   */
   readonly problems: readonly string[];
 }
 
-/** Opens the text of a page as a file on disk. The page and the file live as long as the test. */
+/** Opens the text of a page as a file on disk. The page and the file exist until the test ends. */
 export async function openPage(browser: Browser, html: string, options: BrowserContextOptions = {}): Promise<OpenPage> {
   const folder = mkdtempSync(join(tmpdir(), 'reveille-page-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));

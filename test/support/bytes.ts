@@ -1,11 +1,11 @@
 /**
- * TFTP packets byte by byte, for tests: slow and obvious, and sharing nothing with src/protocol, so that a mistake
- * there is not repeated here. Text is one byte per character (0..255).
+ * TFTP packets built byte by byte, for tests: slow and obvious. This file shares no code with src/protocol, so it can't
+ * repeat a mistake made there. Text has one byte per character (0..255).
  */
 
-/** Some bytes: text, numbers, or bytes as they are. */
+/** Bytes as text, as numbers, or as they are. */
 export type Part = string | readonly number[] | Uint8Array;
-/** Options in the order they stand in the packet; a list of pairs where a name comes twice. */
+/** Options in packet order; a list of pairs allows duplicate names. */
 export type Options = Readonly<Record<string, string>> | readonly (readonly [string, string])[];
 
 export function bytes(...parts: readonly Part[]): Uint8Array {
@@ -27,7 +27,7 @@ function codes(some: string): number[] {
   return numbers;
 }
 
-/** Bytes from hexadecimal digits; spaces are for the reader. */
+/** Bytes from hexadecimal digits; spaces are ignored. */
 export function hex(digits: string): Uint8Array {
   const packed = digits.replaceAll(' ', '');
   const all: number[] = [];
@@ -40,12 +40,12 @@ export function toHex(some: Uint8Array): string {
   return Array.from(some, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-/** A string as it travels: ended by a NUL. */
+/** A string in wire format: terminated by a NUL. */
 export function text(letters: string): Uint8Array {
   return bytes(letters, [0]);
 }
 
-/** A number of 16 bits, high byte first. */
+/** A 16-bit number, high byte first. */
 export function word(number: number): Uint8Array {
   return bytes([Math.floor(number / 256), number % 256]);
 }

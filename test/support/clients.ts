@@ -1,26 +1,26 @@
-/** The TFTP clients that Debian has: what each can ask of a server, how to call it, and how to come by it. */
+/** The TFTP clients in Debian: the options each can request, its command line, and its installation. */
 import { execFileSync, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import type { Address } from '../../src/index.ts';
 
-/** What is asked of the server beside the file. Undefined options are not in the request. */
+/** Options of a request. An undefined option is not in the request. */
 export interface Asking {
   readonly blksize?: number;
   readonly windowsize?: number;
-  /** The request has `tsize` in it. */
+  /** True if the request contains `tsize`. */
   readonly tsize?: boolean;
 }
 
 export interface RealClient {
-  /** Also its name in .ci/apt-packages. */
+  /** Name of the client, also in .ci/apt-packages. */
   readonly name: string;
-  /** The command that shows it is there, and prints what it can be told. */
+  /** Command that proves the client is installed, and prints its options. */
   readonly help: readonly [string, ...string[]];
-  /** Everything of BLKSIZES and WINDOWSIZES that it can ask for. */
+  /** All combinations of BLKSIZES and WINDOWSIZES that the client can request. */
   readonly asks: readonly Asking[];
-  /** What none of `asks` has, as its help would call it. */
+  /** Pattern for options that no entry of `asks` uses, as the client's help would name them. */
   readonly hasNoWordFor: RegExp;
-  /** Whether it can't download a file of `size` bytes when it asks so. */
+  /** True if the client can't download a file of `size` bytes with these options. */
   readonly refuses?: (asking: Asking, size: number) => boolean;
   command(asking: Asking, server: Address, remote: string, local: string): readonly [string, ...string[]];
 }
@@ -33,7 +33,7 @@ function urlHost(address: string): string {
   return address.includes(':') ? `[${address}]` : address;
 }
 
-/** tftp-hpa 5.2 asks for no options, whatever it is told. */
+/** tftp-hpa 5.2 never requests options. */
 const tftpHpa: RealClient = {
   name: 'tftp-hpa',
   help: ['tftp', '--help'],
@@ -78,7 +78,7 @@ const atftp: RealClient = {
   ],
 };
 
-/** Asks for tsize whenever it asks at all, and takes tsize 0 for a fault. */
+/** curl requests tsize whenever it requests any option, and treats tsize 0 as an error. */
 const curl: RealClient = {
   name: 'curl',
   help: ['curl', '--help', 'all'],
@@ -128,13 +128,13 @@ export function describeAsking({ blksize, windowsize, tsize }: Asking): string {
 }
 
 export interface Run {
-  /** Null when it was ended by a signal: by us, for taking too long. */
+  /** Exit code; null if a signal ended the command, which happens when it takes too long. */
   readonly code: number | null;
-  /** What it wrote, for a person to read. */
+  /** Output of the command, for a person to read. */
   readonly output: string;
 }
 
-/** Runs a command to its end, for at most `timeoutMs`. @throws Error when there is no such command. */
+/** Runs a command to its end, for at most `timeoutMs`. @throws Error if there is no such command. */
 export async function run(command: readonly [string, ...string[]], timeoutMs: number): Promise<Run> {
   const [file, ...args] = command;
   const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: timeoutMs, killSignal: 'SIGKILL' });
@@ -152,7 +152,7 @@ export async function run(command: readonly [string, ...string[]], timeoutMs: nu
   return { code, output };
 }
 
-/** What the client says of itself, or undefined when it is not installed. */
+/** Help text of the client; undefined if the client is not installed. */
 export async function helpOf({ help }: RealClient): Promise<string | undefined> {
   try {
     return (await run(help, 10_000)).output;
@@ -177,10 +177,10 @@ function install(): void {
 }
 
 /**
- * Installs what is missing if we may.
+ * Installs missing clients, if this process has the right to do so.
  *
- * @returns the names of clients that a test has to do without, having said so aloud.
- * @throws Error in CI, where a client that is missing is a failure.
+ * @returns the names of clients that are still missing, after printing a notice.
+ * @throws Error in CI, where a missing client is a failure.
  */
 export async function provideClients(): Promise<readonly string[]> {
   let missing = await missingClients();

@@ -1,19 +1,19 @@
-/** Ends of a conversation that do nothing by themselves: for tests of engines. */
+/** Passive ends of a conversation, for tests of engines. */
 import type { Address, Engine, Link, LinkOptions, LinkReceiver, ListeningPort } from '../../src/engine/types.ts';
 
 export interface Datagram {
   readonly bytes: Uint8Array;
-  /** Who sent it; at a link, its peer by definition, it is not told. */
+  /** Sender of the datagram; undefined at a link, where it is always the peer. */
   readonly from: Address | undefined;
 }
 
-/** Keeps what arrives, and lets a test wait for it. */
+/** Keeps datagrams that arrive, and lets a test wait for them. */
 export class Inbox {
   readonly datagrams: Datagram[] = [];
   readonly #waiting: { count: number; resolve: () => void }[] = [];
 
   put(bytes: Uint8Array, length: number, from?: Address): void {
-    // A plain Uint8Array, whatever the engine hands out: tests compare.
+    // A plain Uint8Array, whatever type the engine provides, because tests compare the bytes.
     this.datagrams.push({ bytes: new Uint8Array(bytes.subarray(0, length)), from });
     for (const { count, resolve } of this.#waiting) if (this.datagrams.length >= count) resolve();
   }
@@ -26,13 +26,13 @@ export class Inbox {
     });
   }
 
-  /** What arrived, as arrays of numbers. */
+  /** Datagrams that have arrived, as arrays of numbers. */
   get contents(): number[][] {
     return this.datagrams.map(({ bytes }) => [...bytes]);
   }
 }
 
-/** A port that keeps what it gets, and sends what it is told to whom it is told. */
+/** A port that keeps the datagrams it receives, and sends what a test tells it to. */
 export class RawPeer {
   readonly inbox = new Inbox();
   #port: ListeningPort | undefined;
@@ -56,11 +56,11 @@ export class RawPeer {
   }
 }
 
-/** A link that keeps what it hears. */
+/** A link that keeps the datagrams it receives. */
 export class RawLink implements LinkReceiver {
   readonly inbox = new Inbox();
   unreachable = 0;
-  /** Called at each datagram, after it was kept. */
+  /** Called for each datagram, after it has been kept. */
   onHeard: () => void = () => {};
   #link: Link | undefined;
   readonly #refusals: (() => void)[] = [];

@@ -1,5 +1,5 @@
-// Many downloads at once of one file, each compared with the file as its blocks come. A process of its own, so that
-// the server's memory is not the clients'.
+// Many concurrent downloads of one file; each is compared with the file block by block. They run in a separate process,
+// so that the clients' memory does not count as the server's.
 import { readFileSync } from 'node:fs';
 import { fetchFile } from '../../dist/index.js';
 import { createEngine } from '../../dist/engine/create.js';
@@ -8,7 +8,7 @@ const { server, filename, path, wish } = JSON.parse(process.argv[2]);
 const expected = readFileSync(path);
 const engine = createEngine('portable');
 
-/** @returns what was wrong, or undefined. */
+/** @returns a description of the failure, or undefined after a success. */
 async function download() {
   let at = 0;
   let right = true;

@@ -1,6 +1,8 @@
 /*
- * Read requests from forged loopback addresses, by a raw socket: flood PORT PER_SECOND SECONDS NAME [OPTION VALUE]...
- * Each # in NAME becomes a random hexadecimal digit. Prints how many it has sent. Run it in a network namespace of its own, as root.
+ * Sends read requests from forged loopback addresses through a raw socket:
+ *   flood PORT PER_SECOND SECONDS NAME [OPTION VALUE]...
+ * Each # in NAME becomes a random hexadecimal digit. Prints the number of packets sent. Run it as root, in a network
+ * namespace of its own.
  */
 #include <arpa/inet.h>
 #include <netinet/ip.h>
@@ -53,7 +55,7 @@ int main(int count, char **arguments) {
   while (now() - start < seconds) {
     while (sent < (now() - start) * rate) {
       uint32_t random = (uint32_t)lrand48();
-      /* 127.1.0.0 to 127.127.255.255: networks that no honest node of the test is in. */
+      /* Addresses from 127.1.0.0 to 127.127.255.255: no honest node of the test uses these networks. */
       ip->saddr = htonl(0x7f000000u | ((1 + random % 127) << 16) | ((uint32_t)lrand48() & 0xffff));
       udp->source = htons(1024 + lrand48() % 60000);
       for (const char *at = strchr(arguments[4], '#'); at != NULL; at = strchr(at + 1, '#'))

@@ -1,4 +1,4 @@
-/** The test's end of a server in a process of its own (server-process.mjs). */
+/** The test's side of a server in a separate process (server-process.mjs). */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -8,15 +8,15 @@ import type { ServerOptions, ServerStats } from '../../src/server/types.ts';
 const SCRIPT = fileURLToPath(new URL('./server-process.mjs', import.meta.url));
 
 /**
- * V8's young generation grows with use, up to 48 MiB a thread, whatever is kept. Here it has one size, small and from
- * the start, so that the process's memory tells what is kept.
+ * V8's young generation grows with use, up to 48 MiB per thread, even if nothing is kept. These flags fix it at one
+ * small size, so that the process's memory shows what is kept.
  */
 const EXEC_ARGV = ['--expose-gc', '--min-semi-space-size=1', '--max-semi-space-size=1'];
 
-/** What the process holds, after a forced collection in each of its threads. */
+/** Resources that the process holds after a forced collection in each of its threads. */
 export interface Usage {
   readonly rssBytes: number;
-  /** Of all threads' heaps together, what is in use. */
+  /** Heap in use, summed over all threads. */
   readonly heapBytes: number;
   readonly descriptors: number;
 }
@@ -41,7 +41,7 @@ export class ForkedServer {
   /** Finished transfers, oldest first. */
   readonly transfers: TransferRecord[] = [];
   readonly warnings: Warning[] = [];
-  /** How the process ended. */
+  /** Resolves when the process has ended. */
   readonly exit: Promise<Exit>;
   readonly #process: ChildProcess;
   readonly #answers = new Map<number, (value: unknown) => void>();
@@ -80,22 +80,22 @@ export class ForkedServer {
     return this.#call('usage');
   }
 
-  /** How many transfers each worker is running. */
+  /** Number of running transfers in each worker. */
   running(): Promise<number[]> {
     return this.#call('running');
   }
 
-  /** Makes the busiest worker throw. @returns how many transfers it was running. */
+  /** Makes the busiest worker throw. @returns the number of transfers it was running. */
   crash(): Promise<number> {
     return this.#call('crash');
   }
 
-  /** @returns how many transfers were aborted. */
+  /** @returns the number of aborted transfers. */
   stop(drainMs: number): Promise<number> {
     return this.#call('stop', { drainMs });
   }
 
-  /** Ends the process whatever it does: for the end of a test that may have failed. */
+  /** Kills the process in any state, for the end of a test that may have failed. */
   async end(): Promise<void> {
     this.#process.kill('SIGKILL');
     await this.exit;
@@ -111,7 +111,7 @@ export class ForkedServer {
     const answer = new Promise<T>((resolve) => {
       this.#answers.set(id, resolve as (value: unknown) => void);
     });
-    // A process that has gone shows by its exit.
+    // Errors of send() are ignored: if the process has ended, its exit shows that.
     this.#process.send({ ...details, id, kind }, () => {});
     return Promise.race([answer, this.#failure()]);
   }

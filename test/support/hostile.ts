@@ -1,9 +1,9 @@
-/** Datagrams nobody means well with, from a seed. */
+/** Hostile datagrams, from a seed. */
 import { MAX_REQUEST_BYTES } from '../../src/protocol/request.ts';
 import type { Random } from './random.ts';
 import { readRequest } from './raw-client.ts';
 
-/** Names that lead out of a root, each in its own way. `secret` lies beside the root, and `outside` above it. */
+/** Names that lead out of a root, each in its own way. `secret` lies next to the root, `outside` above it. */
 export function escapes(root: string, secret: string): readonly string[] {
   const up = ['..', '../..', '../../../../../../..', 'sub/../..', './..', 'sub/./../../.'];
   return [
@@ -64,12 +64,12 @@ function hostileRequest(random: Random, names: readonly string[]): Buffer {
   return bytes;
 }
 
-/** DATA, ACK, ERROR and OACK, of any length from the opcode on. */
+/** DATA, ACK, ERROR or OACK with a body of random length. */
 function hostileAnswer(random: Random): Buffer {
   const bytes = Buffer.from(random.bytes(2 + random.between(0, random.chance(1 / 200) ? 60_000 : 40)));
   bytes[0] = 0;
   bytes[1] = random.between(3, 6);
-  // Low block numbers are the ones that a transfer may take for its own.
+  // A transfer is most likely to accept low block numbers as its own.
   if (bytes.length >= 4 && random.chance(1 / 2)) bytes[2] = 0;
   return bytes;
 }
@@ -81,7 +81,7 @@ function flipped(random: Random, bytes: Buffer): Buffer {
   return bytes;
 }
 
-/** @param names what requests ask for. */
+/** @param names file names in requests. */
 export function hostileDatagram(random: Random, names: readonly string[]): Buffer {
   const request = hostileRequest(random, names);
   switch (random.between(0, 6)) {
@@ -92,7 +92,7 @@ export function hostileDatagram(random: Random, names: readonly string[]): Buffe
     case 2:
       return flipped(random, request);
     case 3: {
-      // Padded with memory, as PA-RISC firmware does.
+      // The request is padded with memory contents, as PA-RISC firmware does.
       return Buffer.concat([request, random.bytes(random.between(0, 599))]);
     }
     case 4:
@@ -104,7 +104,7 @@ export function hostileDatagram(random: Random, names: readonly string[]): Buffe
   }
 }
 
-/** Whether a server may answer: the opcode of RRQ or WRQ, and two strings that end in NUL (RFC 1350 §5). */
+/** True if a server may answer: the opcode is RRQ or WRQ, followed by two strings that end in NUL (RFC 1350 §5). */
 export function isRequest(bytes: Buffer): boolean {
   if (
     bytes.length < 2 ||

@@ -1,4 +1,4 @@
-// The worker as it is, with three handles for tests: collect its garbage, say how much it runs, throw.
+// The unmodified worker with three functions for tests: collect its garbage, report its number of transfers, throw.
 import { BroadcastChannel, threadId, workerData } from 'node:worker_threads';
 import { counterRow, vitalColumn } from '../../dist/engine/counters.js';
 import run from '../../dist/pool/worker.js';

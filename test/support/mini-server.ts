@@ -1,4 +1,4 @@
-/** The least that can be called a TFTP server, and a client for it: for tests of what lies below. */
+/** A minimal TFTP server and a client for it, for tests of the layers below. */
 import { Driver } from '../../src/engine/driver.ts';
 import type { TransferReport } from '../../src/engine/report.ts';
 import { shareBytes } from '../../src/bytes/shared-bytes.ts';
@@ -14,11 +14,11 @@ const LIMITS = { maxBlksize: 65464, maxWindowsize: 64, acknowledgeTimeout: false
 export class MiniServer {
   readonly driver: Driver;
   readonly counters = new Float64Array(8);
-  /** The reports to come, by file name; the last one of each. */
+  /** Promises of reports by file name; the last transfer of each file. */
   readonly reports = new Map<string, Promise<TransferReport>>();
   readonly #engine: Engine;
   readonly #files: ReadonlyMap<string, Uint8Array>;
-  /** Called with each sender before it starts: a test may break it. */
+  /** Called with each sender before it starts, so that a test may break it. */
   readonly #prepare: (sender: Sender, name: string) => void;
   readonly #known = new Set<string>();
   readonly #all: Promise<TransferReport>[] = [];
@@ -42,7 +42,7 @@ export class MiniServer {
     return this.#listening.local;
   }
 
-  /** Resolves with the reports of all transfers there ever were, in the order they began. */
+  /** Resolves with the reports of all transfers so far, in the order they began. */
   idle(): Promise<TransferReport[]> {
     return Promise.all(this.#all);
   }
@@ -55,7 +55,7 @@ export class MiniServer {
     const request = decodeRequest(bytes, length);
     if (typeof request === 'string') return;
     const content = this.#files.get(request.filename);
-    // Whoever asks again waits for the first answer.
+    // A repeated request is ignored: its client waits for the first answer.
     const client = `${peer.address}|${peer.port}`;
     if (content === undefined || this.#known.has(client)) return;
     this.#known.add(client);
@@ -89,9 +89,12 @@ export interface DownloadOptions {
   readonly name: string;
   readonly wish?: Wish;
   readonly patienceMs?: number;
-  /** How long the client stays after its last ACK. Default 300 ms: none of ours must find it gone on a busy machine. */
+  /**
+   * How long the client stays after its last ACK. Default 300 ms, so that even on a busy machine the server still finds
+   * it.
+   */
   readonly lingerMs?: number;
-  /** Told how many bytes have been kept. */
+  /** Called with the number of bytes kept so far. */
   readonly onKept?: (bytes: number) => void;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Moves a channel as MovingOptions say: new versions one after the other, as fast as they can be written, and in between
- * back to a former one; old ones are collected with no grace at all. Tells its parent after each move.
+ * Moves a channel as MovingOptions say: publishes new versions one after the other, and rolls back to a former one in
+ * between. Old versions are collected without any grace period. Reports each move to its parent process.
  */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';

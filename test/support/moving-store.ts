@@ -1,6 +1,6 @@
 /**
- * A store whose channel moves all the time, by a process of its own (moving-process.ts); and what its files hold, so that
- * whoever gets one can tell of which version it is.
+ * A store whose channel moves all the time, driven by a separate process (moving-process.ts), and the contents of its
+ * files, from which a reader can tell their version.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 export const CHANNEL = 'rack/install';
 
-/** The files of every version, and their sizes. */
+/** Files of every version, and their sizes in bytes. */
 export const SIZES: Readonly<Record<string, number>> = {
   'pxelinux.0': 3000,
   'ldlinux.c32': 2000,
@@ -21,7 +21,7 @@ export const SIZES: Readonly<Record<string, number>> = {
   'initrd.img': 48_000,
 };
 
-/** What a file of a version holds: its version for all to see, then bytes that no other file has. */
+/** Content of a file: a readable line with its version, then bytes that no other file has. */
 export function contentOf(name: string, version: number): Buffer {
   const bytes = Buffer.alloc(SIZES[name]!);
   let state = (version * 7919 + name.length * 104_729 + name.charCodeAt(0)) | 1;
@@ -35,29 +35,29 @@ export function contentOf(name: string, version: number): Buffer {
   return bytes;
 }
 
-/** The version that a file says it is of; undefined when it is not that file of any version, byte for byte. */
+/** Version that a file names; undefined if its bytes differ from that version's file. */
 export function versionIn(name: string, bytes: Buffer): number | undefined {
   const version = Number(/^version ([0-9]+) of /.exec(bytes.subarray(0, 40).toString('latin1'))?.[1]);
   return Number.isInteger(version) && contentOf(name, version).equals(bytes) ? version : undefined;
 }
 
 export interface MovingOptions {
-  /** An empty folder. */
+  /** Path of an empty folder. */
   readonly folder: string;
   readonly pinIdleMs: number;
-  /** From one move of the channel to the next. */
+  /** Interval between two moves of the channel, ms. */
   readonly everyMs: number;
   readonly collectEveryMs: number;
 }
 
 export interface MovingState {
-  /** The number of the channel's current version. */
+  /** Number of the channel's current version. */
   readonly current: number;
-  /** Times the channel was moved: to a new version, or back to a former one while the next is being written. */
+  /** Number of moves of the channel: to a new version, or back to a former one while the next one is being written. */
   readonly moves: number;
   readonly published: number;
   readonly collections: number;
-  /** Versions. */
+  /** Number of collected versions. */
   readonly collected: number;
 }
 
@@ -76,7 +76,7 @@ export class MovingStore {
     });
   }
 
-  /** Resolves when there is a first version. */
+  /** Resolves when the first version exists. */
   static async create(options: MovingOptions): Promise<MovingStore> {
     const process = fork(SCRIPT, [JSON.stringify(options)], { execArgv: ['--import', 'tsx'] });
     const moving = new MovingStore(process, `${options.folder}/store`);
@@ -88,7 +88,7 @@ export class MovingStore {
     this.#process.send('start');
   }
 
-  /** @throws Error when the process has failed. */
+  /** @throws Error if the process has failed. */
   async stop(): Promise<void> {
     const { exitCode } = this.#process;
     if (exitCode === null) {

@@ -1,4 +1,4 @@
-/** Several downloads that stand still in mid-transfer until told to go on. */
+/** Several downloads that pause in mid-transfer until a test continues them. */
 import type { Address } from '../../src/index.ts';
 import { PacedDownload, RawClient } from './raw-client.ts';
 
@@ -7,7 +7,7 @@ export interface Paused {
   readonly download: PacedDownload;
 }
 
-/** Starts `count` downloads at once and stops each in its third block: by then its transfer is well under way. */
+/** Starts `count` downloads at once and pauses each in its third block: by then its transfer is well under way. */
 export function startPaused(server: Address, name: string, count: number): Promise<Paused[]> {
   return Promise.all(
     Array.from({ length: count }, async () => {

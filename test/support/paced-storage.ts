@@ -1,8 +1,8 @@
-/** Storage under a server's reads that takes its time: disks can't be paced without devices of their own. */
+/** Slow storage below a server's reads: real disks can be paced only with devices of their own. */
 import { read } from 'node:fs';
 import type { AllocateFile, FileMemory } from '../../src/index.ts';
 
-/** Memory shared by threads, for engines that reserve none of their own. */
+/** Memory shared by threads, for engines that allocate none. */
 export const sharedFiles: AllocateFile = (length) => {
   const bytes = new Uint8Array(new SharedArrayBuffer(length));
   return {
@@ -15,10 +15,12 @@ export const sharedFiles: AllocateFile = (length) => {
   };
 };
 
-/** What Linux reads ahead by itself, while nobody asks. */
+/** Number of bytes that Linux reads ahead on its own. */
 const READ_AHEAD_BYTES = 128 * 1024;
 
-/** Gives so many bytes a second to all who read, one read after the other. Whoever reads a file in order finds some read ahead. */
+/**
+ * Provides a fixed rate to all readers together, one read after the other. A file read in order is partly read ahead.
+ */
 export class PacedStorage {
   bytesRead = 0;
   readonly #bytesPerS: number;

@@ -1,10 +1,10 @@
 /**
- * What a page must be for everybody: names for what can be used, contrast that can be read, order, room for a finger.
- * The rules of WCAG 2.2 (AA) that can be checked by a program, as far as this project's pages meet them.
+ * Accessibility checks for pages: names for controls, readable contrast, order, targets large enough for a finger. They
+ * cover the rules of WCAG 2.2 (AA) that a program can check, as far as they apply to this project's pages.
  */
 import type { Page } from 'playwright-core';
 
-/** Runs in the page. Text, as these tests know no DOM. */
+/** Runs in the page. The script is a string because these tests have no DOM types. */
 const CHECKS = `(() => {
   const problems = [];
   const say = (element, what) => {
@@ -107,7 +107,7 @@ const CHECKS = `(() => {
   return [...new Set(problems)];
 })()`;
 
-/** @returns what is wrong, in words; empty where nothing is. Of an open dialog alone, where there is one. */
+/** @returns the problems in words, empty if there are none. If a dialog is open, only the dialog is checked. */
 export async function pageProblems(page: Page): Promise<string[]> {
   return await page.evaluate(CHECKS);
 }

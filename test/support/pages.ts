@@ -9,13 +9,13 @@ export function read(path: string): string {
   return readFileSync(join(ROOT, path), 'utf8');
 }
 
-/** The code blocks of a page in one language. */
+/** Code blocks of a page in one language. */
 export function blocks(path: string, language: string): string[] {
   const fence = new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, 'gm');
   return [...read(path).matchAll(fence)].map((match) => match[1]!);
 }
 
-/** The rows of the first table below a heading, cell by cell, without its head. */
+/** Rows of the first table below a heading, cell by cell, without the header. */
 export function table(path: string, heading: string): string[][] {
   const text = read(path);
   const at = text.indexOf(`\n## ${heading}\n`);
@@ -37,7 +37,7 @@ export function bare(cell: string): string {
   return cell.replaceAll('`', '');
 }
 
-/** Everything that people read. */
+/** All documents for readers. */
 export const PAGES = [
   'README.md',
   'CONTRIBUTING.md',

@@ -1,24 +1,24 @@
 /**
- * A TFTP server by hand, lockstep with blksize and tsize, that does one thing wrong on purpose. It shares no code with
- * the storm that has to find it out.
+ * A handwritten TFTP server, lockstep with blksize and tsize, with one deliberate fault. It shares no code with the
+ * storm that must detect the fault.
  */
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 
 export interface Planted {
-  /** One wrong byte in so many. */
+  /** One byte of every `corruptOneIn` is wrong. */
   readonly corruptOneIn?: number;
   /** From block 3 on, every other block comes from another port. */
   readonly wrongPort?: boolean;
   /** Each request is answered from two ports. */
   readonly twoPorts?: boolean;
-  /** Every so manyth request for this file gets the other version's. */
+  /** Every `every`-th request for the file `name` gets `content`, which belongs to another version. */
   readonly mixed?: { readonly name: string; readonly every: number; readonly content: Buffer };
   readonly neverResends?: boolean;
   readonly actsOnDuplicateAcks?: boolean;
-  /** The tsize announced is so much too large. */
+  /** Bytes by which the announced tsize is too large. */
   readonly tsizeOff?: number;
-  /** Falls silent for good after so many requests. */
+  /** Number of requests after which the server falls silent for good. */
   readonly diesAfter?: number;
 }
 
@@ -52,12 +52,12 @@ export class PlantedServer {
     return this.#listening.address().port;
   }
 
-  /** Transfers with a wrong byte in them. */
+  /** Number of transfers with a wrong byte. */
   get spoiled(): number {
     return this.#spoiled.size;
   }
 
-  /** Counts payload bytes over all transfers, and spoils one now and then. */
+  /** Counts payload bytes over all transfers, and corrupts one byte in every `corruptOneIn`. */
   spoil(payload: Buffer, sending: Sending): Buffer {
     const { corruptOneIn } = this.#planted;
     if (corruptOneIn === undefined) return payload;

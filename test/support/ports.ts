@@ -9,14 +9,14 @@ const TRIES = 100;
 
 /**
  * A port that is free at every address, below the system's range of ephemeral ports. Servers of other tests keep a
- * thousand sockets each in that range for their transfers: there, a port that was closed for a moment may be taken.
+ * thousand sockets each in that range for their transfers, so a port there may be taken as soon as it is closed.
  */
 export async function lastingPort(): Promise<number> {
   const range = readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'latin1');
   const end = Number.parseInt(range, 10);
   for (let tries = 0; tries < TRIES; tries++) {
     const port = randomInt(LOWEST, end);
-    // oxlint-disable-next-line no-await-in-loop -- the first is free, as a rule.
+    // oxlint-disable-next-line no-await-in-loop -- the first port is usually free.
     if (await isFree(port)) return port;
   }
   throw new Error(`No free UDP port from ${LOWEST} to ${end - 1}`);

@@ -1,4 +1,4 @@
-/** Debian's Prometheus as a process of its own, with a folder that goes away with it, and its tool for rules. */
+/** Debian's Prometheus as a separate process with a temporary folder, and its tool for rules. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,16 +8,16 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { onTestFinished } from 'vitest';
 import { parse, stringify } from 'yaml';
 
-/** As .ci/apt-packages has it. */
+/** Path of Debian's package, as in .ci/apt-packages. */
 const EXECUTABLE = '/usr/bin/prometheus';
 export const RULES = resolve(import.meta.dirname, '../../grafana/prometheus');
-/** Milliseconds between two looks at what only Prometheus knows. */
+/** Interval at which Prometheus is polled, in milliseconds. */
 const LOOK_MS = 100;
 
-/** Whether tests with it are to run: always where everything must be there, elsewhere where it is installed. */
+/** True if tests with Prometheus are to run: always in CI, elsewhere if it is installed. */
 export const hasPrometheus = existsSync(EXECUTABLE) || (process.env['CI'] ?? '') !== '';
 
-/** @param input what it reads. @returns what it prints, and its exit code. */
+/** @param input text for stdin. @returns its output and exit code. */
 export function promtool(args: readonly string[], input = ''): Promise<{ code: number; output: string }> {
   return new Promise((done) => {
     const child = execFile('promtool', args, { cwd: RULES }, (error, stdout, stderr) => {
@@ -41,9 +41,9 @@ interface Config {
 /** One series of an answer. Values are text, as Prometheus sends them. */
 export interface PromSeries {
   readonly metric: Readonly<Record<string, string>>;
-  /** Of a query over time. */
+  /** Values of a range query: time and value. */
   readonly values?: readonly (readonly [number, string])[];
-  /** Of a query at one time. */
+  /** Value of an instant query: time and value. */
   readonly value?: readonly [number, string];
 }
 
@@ -62,7 +62,7 @@ export class Prometheus {
     this.#url = url;
   }
 
-  /** With the configuration that is shipped, but for the target and for one second between scrapes. */
+  /** Starts Prometheus with the shipped configuration, except for the target, and with one second between scrapes. */
   static async start(target: string): Promise<Prometheus> {
     const folder = mkdtempSync(join(tmpdir(), 'reveille-prometheus-'));
     const config = parse(readFileSync(join(RULES, 'prometheus.yml'), 'utf8')) as Config;
@@ -104,7 +104,7 @@ export class Prometheus {
     return answer.data;
   }
 
-  /** @param time in seconds since 1970; undefined: now. @throws Error when Prometheus can't read the query. */
+  /** @param time in seconds since the epoch; undefined means now. @throws Error if Prometheus can't parse the query. */
   async query(query: string, time?: number): Promise<readonly PromSeries[]> {
     const at = time === undefined ? {} : { time: String(time) };
     const { result } = await this.#ask<{ result: readonly PromSeries[] }>('query', { query, ...at });
@@ -116,7 +116,7 @@ export class Prometheus {
     return (await this.#ask<{ result: readonly PromSeries[] }>('query_range', parameters)).result;
   }
 
-  /** @param selector of the series whose label is asked for. */
+  /** @param selector selects the series whose label values are returned. */
   labelValues(label: string, selector: string): Promise<readonly string[]> {
     return this.#ask(`label/${label}/values`, { 'match[]': selector });
   }
@@ -128,7 +128,7 @@ export class Prometheus {
   /** Waits until a query has a value other than 0. */
   async until(query: string): Promise<void> {
     for (;;) {
-      // oxlint-disable-next-line no-await-in-loop -- Prometheus tells nobody of a new sample.
+      // oxlint-disable-next-line no-await-in-loop -- Prometheus does not announce new samples.
       const series = await this.query(query);
       if (series.some(({ value }) => Number(value![1]) !== 0)) return;
       // oxlint-disable-next-line no-await-in-loop -- as above.

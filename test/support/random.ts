@@ -1,6 +1,6 @@
 /** Seeded random numbers for tests: of better quality than a transfer's jitter, and independent of it. */
 
-/** mulberry32 over a mixed seed, so that neighbouring seeds have nothing in common. */
+/** mulberry32 over a mixed seed, so that neighboring seeds have nothing in common. */
 export class Random {
   #state: number;
 
@@ -8,7 +8,7 @@ export class Random {
     this.#state = Math.imul(seed ^ (seed >>> 16) ^ Math.floor(seed / 0x1_0000_0000), 0x45d9f3b) ^ 0x9e3779b9;
   }
 
-  /** 0 <= x < 1. */
+  /** Returns a number x with 0 <= x < 1. */
   unit(): number {
     this.#state = (this.#state + 0x6d2b79f5) | 0;
     let x = this.#state;
@@ -17,7 +17,7 @@ export class Random {
     return ((x ^ (x >>> 14)) >>> 0) / 0x1_0000_0000;
   }
 
-  /** A whole number, from <= n <= to. */
+  /** Returns an integer n with from <= n <= to. */
   between(from: number, to: number): number {
     return from + Math.floor(this.unit() * (to - from + 1));
   }

@@ -1,6 +1,6 @@
 /**
- * A TFTP client at the pace of its test, made of a socket and of bytes written out by hand: it shares nothing with
- * the code it tests, so that both can't be wrong in the same way.
+ * A TFTP client that moves at the pace of its test, made of a socket and handwritten bytes. It shares no code with the
+ * tested code, so the two can't be wrong in the same way.
  */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
@@ -12,10 +12,10 @@ export const ACK = 4;
 export const ERROR = 5;
 export const OACK = 6;
 
-/** How long a test waits for a packet that must come, in milliseconds. */
+/** How long a test waits for a packet that must arrive, in milliseconds. */
 const PATIENCE_MS = 10_000;
 
-/** @param options names and values in turn. @param name one character per byte. */
+/** @param options names and values, alternating. @param name one character per byte. */
 export function readRequest(name: string, options: readonly string[] = [], mode = 'octet'): Buffer {
   return Buffer.from(`\0\x01${[name, mode, ...options].map((string) => `${string}\0`).join('')}`, 'latin1');
 }
@@ -37,12 +37,12 @@ export function opcode({ bytes }: Datagram): number {
   return bytes.readUInt16BE(0);
 }
 
-/** The block number of DATA and ACK, the code of ERROR. */
+/** Block number of DATA and ACK, or error code of ERROR. */
 export function number({ bytes }: Datagram): number {
   return bytes.readUInt16BE(2);
 }
 
-/** The text of an ERROR, without its NUL. */
+/** Text of an ERROR, without its NUL. */
 export function text({ bytes }: Datagram): string {
   return bytes.toString('latin1', 4, bytes.length - 1);
 }
@@ -60,7 +60,7 @@ export class RawClient {
     });
   }
 
-  /** @param local the address to ask from. */
+  /** @param local source address of the requests. */
   static async open(local = '127.0.0.1'): Promise<RawClient> {
     const client = new RawClient(local);
     client.#socket.bind(0, local);
@@ -72,19 +72,19 @@ export class RawClient {
     return this.#socket.address().port;
   }
 
-  /** Datagrams that came and were not taken, oldest first. */
+  /** Datagrams that have arrived and have not been taken, oldest first. */
   get arrived(): readonly Datagram[] {
     return this.#arrived;
   }
 
-  /** Resolves when the system has taken the datagram. */
+  /** Resolves when the system has accepted the datagram. */
   send(bytes: Uint8Array, to: Address): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#socket.send(bytes, to.port, to.address, (error) => (error === null ? resolve() : reject(error)));
     });
   }
 
-  /** Takes the oldest datagram, or the next to come. @throws Error when none comes. */
+  /** Takes the oldest datagram, or waits for the next one. @throws Error if none arrives. */
   async receive(): Promise<Datagram> {
     const signal = AbortSignal.timeout(PATIENCE_MS);
     while (this.#arrived.length === 0) {
@@ -118,13 +118,13 @@ export class PacedDownload {
     this.#request = readRequest(name);
   }
 
-  /** The address and port that answered. */
+  /** Address and port that answered. */
   get from(): Address {
     if (this.#from === undefined) throw new Error('Expected the download to be under way');
     return this.#from;
   }
 
-  /** Blocks taken so far. The last of them is not acknowledged. */
+  /** Number of blocks taken so far. The last one has not been acknowledged. */
   get blocks(): number {
     return this.#parts.length;
   }
@@ -133,13 +133,13 @@ export class PacedDownload {
     return this.#over;
   }
 
-  /** Asks, and takes block 1. */
+  /** Sends the request, and takes block 1. */
   async start(): Promise<void> {
     await this.#client.send(this.#request, this.#server);
     await this.#takeNext();
   }
 
-  /** Acknowledges block after block, until `blocks` more have been taken or the file is over. */
+  /** Acknowledges one block after the other, until `blocks` more have been taken or the file is over. */
   async advance(blocks: number): Promise<void> {
     for (let count = 0; count < blocks && !this.#over; count++) {
       await this.#acknowledge();
@@ -147,7 +147,7 @@ export class PacedDownload {
     }
   }
 
-  /** Takes and acknowledges what is left. @returns the whole content. */
+  /** Takes and acknowledges the remaining blocks. @returns the whole content. */
   async finish(): Promise<Buffer> {
     await this.advance(Number.POSITIVE_INFINITY);
     await this.#acknowledge();
@@ -158,7 +158,7 @@ export class PacedDownload {
     return this.#client.send(ack(this.#parts.length & 0xffff), this.from);
   }
 
-  /** Passes over copies; a copy of what was acknowledged means that the ACK was lost. */
+  /** Skips copies. A copy of an acknowledged block means that the ACK was lost, so the ACK is repeated. */
   async #takeNext(): Promise<void> {
     const wanted = (this.#parts.length + 1) & 0xffff;
     for (;;) {

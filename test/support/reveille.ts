@@ -1,4 +1,4 @@
-/** What the control tests share: folders that go away, a server that is none, records of transfers, the built command. */
+/** Helpers for tests of the commands: temporary folders, a fake server, records of transfers, the built command. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
@@ -12,7 +12,7 @@ import { noSendErrors } from '../../src/engine/send-errors.ts';
 import type { LogTarget } from '../../src/telemetry/log.ts';
 import type { RefusalRecord, Server, ServerStats, TransferRecord, TransferView } from '../../src/server/types.ts';
 
-/** How a test is told what to clear away. Tests that run at the same time have each their own, in their context. */
+/** Hook that registers cleanup. Tests that run concurrently each have their own in their context. */
 export type OnTestFinished = typeof onTestFinished;
 
 /** An empty folder for one test. */
@@ -95,16 +95,16 @@ export function serverStats(change: Partial<ServerStats> = {}): ServerStats {
   };
 }
 
-/** A Server whose end the test decides. */
+/** A Server whose stop() resolves when the test says so. */
 export class FakeServer implements Server {
   addresses: readonly Address[] = [{ address: '127.0.0.1', port: 6969 }];
   readonly engine = 'portable';
   ready = true;
-  /** The drain times that stop was called with. */
+  /** Drain times that stop() was called with. */
   readonly stops: number[] = [];
   current = serverStats();
   running: TransferView[] = [];
-  /** Ends every stop so far. */
+  /** Resolves every stop() so far. */
   settle: (aborted: number) => void = () => {};
   fail: (error: Error) => void = () => {};
   readonly #stopped = new Promise<number>((resolve, reject) => {
@@ -133,7 +133,7 @@ export interface LogLine {
   readonly [field: string]: unknown;
 }
 
-/** A log's lines, kept. */
+/** A log target that keeps the lines. */
 export class KeptLog implements LogTarget {
   readonly lines: LogLine[] = [];
   closed = false;
@@ -145,7 +145,7 @@ export class KeptLog implements LogTarget {
     for (const { msg, found } of this.#wanted) if (msg === line.msg) found(line);
   }
 
-  /** The first line that says `msg`, now or later. */
+  /** First line with the message `msg`, past or future. */
   line(msg: string): Promise<LogLine> {
     const already = this.lines.find((line) => line.msg === msg);
     if (already !== undefined) return Promise.resolve(already);
@@ -169,7 +169,7 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** The built `reveille` as a process of its own. */
+/** The built `reveille` as a separate process. */
 export class Reveille {
   readonly process: ChildProcessWithoutNullStreams;
   readonly ended: Promise<Ended>;
@@ -177,9 +177,10 @@ export class Reveille {
   #stderr = '';
 
   /**
-   * @param options.stdout a file that stdout goes to. @param options.main another copy of the command.
-   * @param options.descriptors how many it may have open. @param options.env more of the environment.
-   * @param options.prefix the command that runs it. @param options.onFinished of a test that runs beside others.
+   * @param options.stdout file that receives stdout. @param options.main another copy of the command.
+   * @param options.descriptors limit on open descriptors. @param options.env additional environment variables.
+   * @param options.prefix command that runs it. @param options.onFinished hook of a test that runs concurrently with
+   * others.
    */
   constructor(
     args: readonly string[],
@@ -226,7 +227,7 @@ export class Reveille {
     });
   }
 
-  /** Waits until stdout or stderr matches. @throws Error when the process ends first. */
+  /** Waits until stdout or stderr matches. @throws Error if the process ends first. */
   async saying(pattern: RegExp): Promise<RegExpExecArray> {
     for (;;) {
       const match = pattern.exec(this.#stdout) ?? pattern.exec(this.#stderr);

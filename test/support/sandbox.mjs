@@ -1,5 +1,5 @@
-// Runs a command under the system calls that a unit allows, as systemd would: every other fails with EPERM.
-// Arguments: the numbers of the allowed ones with commas between, then the command.
+// Runs a command with only the system calls that a systemd unit allows, as systemd would: every other one fails with
+// EPERM. Arguments: the numbers of the allowed calls, separated by commas, then the command.
 import { createRequire } from 'node:module';
 
 const require = createRequire(import.meta.url);
@@ -12,13 +12,13 @@ const PR_SET_SECCOMP = 22;
 const SECCOMP_MODE_FILTER = 2;
 const AUDIT_ARCH_X86_64 = 0xc000003e;
 const SOCKET = 41;
-/** AF_UNIX, AF_INET, AF_INET6, AF_NETLINK: RestrictAddressFamilies. */
+/** AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, as in the unit's RestrictAddressFamilies. */
 const FAMILIES = [1, 2, 10, 16];
 const [LOAD, IF_EQUAL, RETURN] = [0x20, 0x15, 0x06];
 const [ALLOW, KILL] = [0x7fff0000, 0x80000000];
 const [EPERM, EAFNOSUPPORT] = [0x00050001, 0x00050061];
 
-/** struct sock_filter. */
+/** Instructions of the filter, each a struct sock_filter. */
 const program = [];
 const add = (code, jt, jf, k) => {
   const bytes = Buffer.alloc(8);
@@ -51,7 +51,7 @@ const header = Buffer.alloc(16);
 header.writeUInt16LE(program.length, 0);
 header.writeBigUInt64LE(koffi.address(filter), 8);
 
-/** A null-terminated array of strings. */
+/** Buffers of the strings, kept alive until execve. strings() returns a null-terminated array of pointers to them. */
 const kept = [];
 const strings = (list) => {
   const array = Buffer.alloc(8 * (list.length + 1));
@@ -68,12 +68,12 @@ const envp = strings(Object.entries(process.env).map(([name, value]) => `${name}
 const libc = koffi.load('libc.so.6');
 const prctl = libc.func('int prctl(int, uint64_t, void *, uint64_t, uint64_t)');
 const execve = libc.func('int execve(const char *, void *, void *)');
-// Node.js has them closed by exec.
+// Node.js sets close-on-exec on these descriptors.
 const fcntl = libc.func('int fcntl(int, int, int)');
 const F_SETFD = 2;
 for (const fd of [0, 1, 2]) fcntl(fd, F_SETFD, 0);
 if (prctl(PR_SET_NO_NEW_PRIVS, 1, null, 0, 0) !== 0) throw new Error('no new privileges: refused');
-// The thread alone: exec ends the others.
+// The filter applies only to this thread; exec ends the others.
 if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, header, 0, 0) !== 0) throw new Error(`seccomp: errno ${koffi.errno()}`);
 execve(command[0], argv, envp);
 throw new Error(`can't run ${command[0]}: errno ${koffi.errno()}`);

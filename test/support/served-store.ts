@@ -1,4 +1,4 @@
-/** `reveille serve --store` as a process of its own that a test can end and start again at the same port. */
+/** `reveille serve --store` as a separate process that a test can end and start again at the same port. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +9,7 @@ const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
 export class ServedStoreProcess {
   address: Address = { address: '127.0.0.1', port: 0 };
-  /** Lines of the log that are warnings or worse. */
+  /** Log lines at the level of a warning or above. */
   readonly complaints: string[] = [];
   readonly #args: readonly string[];
   admin = '';
@@ -19,12 +19,12 @@ export class ServedStoreProcess {
     this.#args = args;
   }
 
-  /** Starts it, at the port it had before. Resolves when it listens. */
+  /** Starts the server at its former port. Resolves when it listens. */
   async start(): Promise<void> {
     if (this.address.port === 0) this.address = { address: '127.0.0.1', port: await lastingPort() };
     const listen = `127.0.0.1:${this.address.port}`;
     const args = [MAIN, 'serve', '--listen', listen, '--admin', '127.0.0.1:0', '--log-level', 'warn', ...this.#args];
-    // The line that says where it listens is information.
+    // The log line with the listening address has level `info`.
     const child = spawn(process.execPath, args.with(args.indexOf('warn'), 'info'), {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
@@ -58,7 +58,7 @@ export class ServedStoreProcess {
     await ended;
   }
 
-  /** The samples of a metric, added up. */
+  /** Sum of the samples of a metric. */
   async metric(name: string): Promise<number> {
     const text = await (await fetch(`${this.admin}/metrics`)).text();
     return text

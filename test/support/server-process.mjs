@@ -1,5 +1,5 @@
-// A server in a process of its own, so that its memory, descriptors and end are its alone. Started with --expose-gc
-// by forked-server.ts, which says what the messages mean.
+// A server in a separate process, so that its memory, descriptors and exit are only its own. forked-server.ts starts it
+// with --expose-gc and defines the messages.
 import { readdirSync } from 'node:fs';
 import { BroadcastChannel } from 'node:worker_threads';
 import { BufferCache, DEFAULT_LIMITS, Directory, startServer } from '../../dist/index.js';
@@ -20,7 +20,7 @@ const server = await startServer({
   engine,
   workers,
   limits: DEFAULT_LIMITS,
-  // Hundreds of downloads at once come from one loopback address.
+  // Hundreds of concurrent downloads come from one loopback address.
   isShared: () => true,
   observer: {
     onTransfer: (record) => tell({ kind: 'transfer', record }),
@@ -31,8 +31,8 @@ const server = await startServer({
 });
 
 /**
- * Asks every worker, and resolves with their answers. Asks again until it has as many as there are workers: one that
- * has just taken a lost one's place may not listen yet.
+ * Asks every worker, and resolves with their answers. Repeats the question until there are as many answers as workers,
+ * because a worker that has just replaced a lost one may not listen yet.
  */
 function askWorkers(question, answer) {
   return new Promise((resolve) => {
@@ -55,8 +55,8 @@ function askWorkers(question, answer) {
 const CALLS = {
   stats: () => server.stats(),
   /**
-   * A forced collection collects the heap of its own thread alone: each is asked for its own. V8 gives memory back
-   * a while later and by pages, so the lowest of several looks is what is kept.
+   * A forced collection covers only the heap of its own thread, so each thread is asked to collect. V8 returns memory
+   * later and by pages, so the lowest of several measurements counts as kept.
    */
   async usage() {
     const looks = [];
@@ -89,7 +89,7 @@ const CALLS = {
 
 process.on('message', async ({ id, kind, ...details }) => {
   const value = await CALLS[kind](details);
-  // The channel to the test is the one thing that may keep the process alive once the server has stopped.
+  // Once the server has stopped, only the channel to the test may keep the process alive.
   process.send({ kind: 'answer', id, value }, () => kind === 'stop' && process.connected && process.disconnect());
 });
 tell({ kind: 'ready', addresses: server.addresses });

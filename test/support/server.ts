@@ -1,4 +1,4 @@
-/** A server on threads of its own that serves a folder, and remembers what it was told. */
+/** A server on threads that serves a folder and records transfers and refusals. */
 import type { Address, RefusalRecord, Server, ServerLimits, TransferRecord } from '../../src/index.ts';
 import { built } from './built.ts';
 
@@ -9,24 +9,24 @@ const LOOPBACK: readonly Address[] = [
 
 export interface LiveServer {
   readonly server: Server;
-  /** Where it listens on a local address. */
+  /** Listening address with the given local address. */
   at(local: string): Address;
   /** Finished transfers, oldest first. */
   readonly transfers: readonly TransferRecord[];
   readonly refusals: readonly RefusalRecord[];
-  /** Resolves with the first transfer, past or to come, that is wanted. */
+  /** Resolves with the first transfer, past or future, that `wanted` accepts. */
   transfer(wanted: (record: TransferRecord) => boolean): Promise<TransferRecord>;
 }
 
 export interface FolderOptions {
-  /** Default: a free port on 127.0.0.1 and one on ::1. */
+  /** Listening addresses. Default: a free port on 127.0.0.1 and one on ::1. */
   readonly listen?: readonly Address[];
-  /** Default 1. */
+  /** Number of workers. Default 1. */
   readonly workers?: number;
   readonly limits?: Partial<ServerLimits>;
-  /** Map the files. Default false. */
+  /** If true, files are mapped. Default false. */
   readonly immutable?: boolean;
-  /** Linux engine. */
+  /** Range of ports for transfers; Linux engine only. */
   readonly dataPorts?: { readonly from: number; readonly to: number };
 }
 

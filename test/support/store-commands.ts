@@ -1,4 +1,4 @@
-/** The commands on a store, run in this process: what they print and how they end. */
+/** Runs the commands on a store in this process: their output and exit codes. */
 import { Command } from 'commander';
 import { addChannelCommands } from '../../src/cli/store/channel-commands.ts';
 import { addCollectionCommands } from '../../src/cli/store/collection-commands.ts';

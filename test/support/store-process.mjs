@@ -1,9 +1,9 @@
-// One change of a store in a process of its own, so that it can be killed in the middle. Runs what was built.
+// Changes a store in a separate process, so that a test can kill it midway. Runs the build.
 //
-//     node store-process.mjs '{"store":…,"verb":…,"killAt":N,"announce":STEP,"holdAt":STEP}'
+//     node store-process.mjs '{"store":…,"verb":…,"killAt":N,"holdAt":STEP}'
 //
-// killAt: ends itself with SIGKILL at the Nth step that another process could see; holdAt: stops there until it is
-// told to go on, or killed. Prints the number of steps at its end.
+// killAt: the process kills itself with SIGKILL at the Nth step that another process could see. holdAt: it halts at
+// that step until it is continued or killed. Prints the number of steps at its end.
 import { readSync, writeSync } from 'node:fs';
 import { rollback } from '../../dist/boot-set/store/channel-changes.js';
 import { collect } from '../../dist/boot-set/store/collect.js';
@@ -18,7 +18,7 @@ function onStep(step) {
   if (steps === killAt) process.kill(process.pid, 'SIGKILL');
   if (step !== holdAt) return;
   writeSync(1, `at ${step}\n`);
-  // With the lock held, if that is where it is: nothing else of this process runs meanwhile.
+  // The synchronous read blocks the whole process, and keeps the lock if the step holds it.
   readSync(0, Buffer.alloc(1));
 }
 

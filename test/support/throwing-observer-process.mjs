@@ -1,6 +1,6 @@
 /**
- * A server whose observer throws at the first of many requests that are read together, in a process of its own, because
- * what is thrown there is an uncaught exception. Prints how many clients were answered, and what was thrown.
+ * A server whose observer throws at the first of many requests that are read together. It runs in a separate process,
+ * because that error is an uncaught exception. Prints the number of answered clients, and the errors thrown.
  */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';

@@ -1,4 +1,4 @@
-/** A Unix socket that datagrams are sent to, by koffi: what a service manager has, and Node.js has not. */
+/** A Unix datagram socket, as a service manager has. It uses koffi because Node.js offers none. */
 import { createRequire } from 'node:module';
 import { onTestFinished } from 'vitest';
 
@@ -12,7 +12,7 @@ export class UnixDatagrams {
   readonly #fd: number;
   readonly #receive: (fd: number, into: Uint8Array) => Promise<number>;
 
-  /** @param path or after an `@`, the name of an abstract socket. */
+  /** @param path path of the socket; after an `@`, the name of an abstract socket. */
   constructor(path: string) {
     const koffi = require('koffi') as typeof import('koffi');
     const libc = koffi.load('libc.so.6');
@@ -26,27 +26,27 @@ export class UnixDatagrams {
     const receive = libc.func('int64_t recv(int, void *, size_t, int)');
     this.#receive = (fd, into) =>
       new Promise((resolve, reject) => {
-        // On a thread of its own: it waits.
+        // The call blocks, so it runs on a thread of its own.
         receive.async(fd, into, into.length, 0, (error: Error | null, length: number) => {
           if (error === null) resolve(length);
           else reject(error);
         });
       });
-    // Whoever waits is told that there is nothing more.
+    // The shutdown ends a pending recv().
     onTestFinished(() => {
       shut(this.#fd, 2);
       close(this.#fd);
     });
   }
 
-  /** The next one, as text. */
+  /** Next datagram, as text. */
   async next(): Promise<string> {
     const into = new Uint8Array(MAX_BYTES);
     const length = await this.#receive(this.#fd, into);
     return Buffer.from(into.subarray(0, length)).toString();
   }
 
-  /** The first of those to come that begins so. */
+  /** Next datagram that begins with `beginning`. */
   async until(beginning: string): Promise<string> {
     for (;;) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other.

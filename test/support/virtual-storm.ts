@@ -1,4 +1,4 @@
-/** A storm by one thread's share of it, in this thread, on virtual time, with its report. */
+/** A storm on virtual time, with its report: one thread's share, run in this thread. */
 import type { MemoryNetwork } from '../../src/engine/memory.ts';
 import type { Address } from '../../src/engine/types.ts';
 import { aggregate } from '../../src/storm/run/aggregate.ts';
@@ -12,7 +12,7 @@ import type { StormReport } from '../../src/storm/report.ts';
 import { runShare } from '../../src/storm/run/share.ts';
 import type { VirtualClock } from '../../src/engine/virtual-clock.ts';
 
-/** Files as nodes should get them. */
+/** A version with the files as nodes should get them. */
 export function version(name: string, files: ReadonlyMap<string, Uint8Array>): ExpectedVersion {
   const places = new Map<string, { offset: number; length: number }>();
   let offset = 0;
@@ -30,15 +30,15 @@ export interface VirtualStorm {
   readonly server: Address;
   readonly plan: BootPlan;
   readonly expected: readonly ExpectedVersion[];
-  /** Default 10. */
+  /** Number of nodes. Default 10. */
   readonly nodes?: number;
-  /** Default 5. */
+  /** Seed of the storm. Default 5. */
   readonly seed?: number;
   readonly faults?: FaultFlags;
   readonly everyMs?: number;
-  /** Looks at the cells once a second. */
+  /** Called once a second with the counts of resent packets. */
   readonly watch?: (resent: { readonly client: number; readonly server: number }) => void;
-  /** Stops the storm at this moment. */
+  /** Time at which the storm is stopped. */
   readonly stopAt?: number;
 }
 

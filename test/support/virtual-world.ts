@@ -1,7 +1,6 @@
 /**
  * A server side, its clients and the network between them on virtual time: senders against receivers through two
- * drivers, as a seed's draw wants it. The server side is as small as can be: it knows a repeated request from a new
- * one and nothing else.
+ * drivers, as drawn from a seed. The server side is minimal: it only tells a repeated request from a new one.
  */
 import { createHash } from 'node:crypto';
 import { Driver } from '../../src/engine/driver.ts';
@@ -21,21 +20,21 @@ import { type ClientDraw, type Draw, POOL_BYTES } from './world-draw.ts';
 
 const SERVER = 'server';
 const PATIENCE_MS = 60_000;
-/** A world that has not come to rest after so many events never will. */
+/** A world with more events than this never comes to rest. */
 const MAX_EVENTS = 3_000_000;
 
 const POOL = new Random(1).bytes(POOL_BYTES);
 
-/** One sender the server side started. */
+/** One sender that the server side has started. */
 export interface Sending {
   readonly sender: Sender;
   readonly client: string;
   readonly negotiation: Negotiation;
-  /** Requests that came again and have not been told to the sender. */
+  /** Repeated requests that the sender has not been told about yet. */
   repeats: number;
   /**
-   * Whether it was proven when the network went dark, and had blocks left to send when that was over: then no silence
-   * meanwhile may have counted as the end. One that has sent its last block does give up, after ten seconds.
+   * True if the sender was proven when the blackout began and still had blocks to send when it ended: then no silence
+   * meanwhile may end the transfer. A sender that has sent its last block does give up, after ten seconds.
    */
   survives: boolean;
   report: TransferReport | undefined;
@@ -48,9 +47,9 @@ export interface Download {
   readonly draw: ClientDraw;
   readonly receiver: Receiver;
   readonly bytes: Uint8Array;
-  /** The client's address and port. */
+  /** Address and port of the client. */
   client: string;
-  /** A rule that Steps.keep broke: every byte is kept once, in order. */
+  /** Violation of the rule of Steps.keep that every byte is kept once, in order; undefined if there is none. */
   misplaced: string | undefined;
   report: TransferReport | undefined;
   endedAt: number;
@@ -59,13 +58,13 @@ export interface Download {
 export interface Played {
   readonly sendings: readonly Sending[];
   readonly downloads: readonly Download[];
-  /** Of senders with their clients, in the order they began. */
+  /** Conversations between senders and their clients, in the order they began. */
   readonly conversations: readonly Conversation[];
   readonly violations: readonly string[];
   readonly events: number;
-  /** When the network was faultless again, after a blackout. */
+  /** Time at which the network became faultless again after a blackout. */
   readonly healedAt: number | undefined;
-  /** A digest of every datagram: its fate, moment, way and bytes. Only when asked for. */
+  /** Digest of every datagram: its fate, addresses and bytes. Computed only on request. */
   readonly trace: string | undefined;
 }
 
@@ -83,15 +82,15 @@ class VirtualWorld {
   readonly #witness: WireWitness;
   readonly #sendings: Sending[] = [];
   readonly #downloads: Download[] = [];
-  /** The sender a client's port belongs to while it runs. */
+  /** Running sender of each client port. */
   readonly #bySender = new Map<string, Sending>();
   readonly #granted = new Map<string, Negotiation>();
-  /** Each stranger speaks once, from a port of its own: so an answer can be laid at one datagram's door. */
+  /** Each stranger sends once, from a port of its own, so that an answer can be attributed to one datagram. */
   #strangerPort = 100;
   #rung = false;
-  /** Set at the end: late copies of requests begin nothing any more. */
+  /** Set at the end: from then on, late copies of requests start nothing. */
   #draining = false;
-  /** Whether a promise is on its way that virtual time must wait for. */
+  /** True if a promise is pending that virtual time must wait for. */
   #promised = false;
   #healedAt: number | undefined;
 
@@ -161,14 +160,16 @@ class VirtualWorld {
     return this.#server.size + this.#clients.size;
   }
 
-  /** Whether all transfers have begun and ended, and the network has been healed if it had to be. */
+  /** True if all transfers have begun and ended, and a blackout, if any, is over. */
   get #over(): boolean {
     if (this.#running > 0 || this.#promised) return false;
     if (this.#downloads.length < this.#draw.clients.length) return false;
     return this.#draw.blackout === undefined || this.#healedAt !== undefined;
   }
 
-  /** What is under way may still arrive; nothing may start again, and no timer may go on. */
+  /**
+   * Checks that the world comes to rest: packets in flight may still arrive, but nothing starts and no timer continues.
+   */
   #checkRest(violations: string[]): void {
     this.#draining = true;
     for (let left = 0; this.#clock.step(); left++) {
@@ -291,11 +292,15 @@ class VirtualWorld {
     this.#network.faults = { ...FAULTLESS, delayMs: this.#draw.faults.delayMs };
   }
 
-  /** Strangers: rubbish and stray packets for the server's port, and for the ports of running transfers. */
+  /**
+   * Sends noise from strangers: random bytes and stray packets, to the server's port and the ports of running
+   * transfers.
+   */
   #makeNoise(listening: Address): void {
     if ((this.#downloads.length > 0 && this.#clients.size === 0) || this.#strangerPort > 32_000) return;
     const random = this.#random;
-    // Not before a client knows its server's port: until then anybody may be the server (RFC 1350 §4).
+    // Conversations are disturbed only after the client knows its server's port: until then any host may be the server
+    // (RFC 1350 §4).
     const conversations = this.#witness.conversations.filter(({ heard }) => heard);
     const stranger = { address: random.pick(['stranger', SERVER, 'client0']), port: this.#strangerPort++ };
     const bytes = this.#noise();

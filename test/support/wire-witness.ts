@@ -1,6 +1,6 @@
 /**
- * Watches every datagram of a virtual network and notes which rule was broken. It knows packets alone, reads them
- * with arithmetic of its own, and never looks into sessions.
+ * Watches every datagram of a virtual network and records violations of rules. It knows only packets, reads them with
+ * its own arithmetic, and never looks into sessions.
  */
 import type { Fate } from '../../src/engine/memory.ts';
 import type { Address } from '../../src/engine/types.ts';
@@ -10,29 +10,32 @@ const ACK = 4;
 const ERROR = 5;
 const OACK = 6;
 
-/** One server port speaking to one client port. */
+/** Packets between one server port and one client port. */
 export interface Conversation {
   readonly server: number;
   readonly client: string;
   readonly blksize: number;
   readonly windowsize: number;
-  /** Whether it began with an OACK. */
+  /** True if the conversation began with an OACK. */
   oack: boolean;
-  /** The highest block whose ACK reached the server; -1: not even the OACK's. */
+  /** Highest block whose ACK has reached the server; -1 before the ACK of the OACK. */
   base: number;
   highest: number;
   dataSent: number;
-  /** ACKs that reached the server and advanced. */
+  /** Number of ACKs that reached the server and advanced. */
   advances: number;
-  /** Datagrams sent before the first of these. */
+  /** Number of datagrams sent before the first advancing ACK. */
   unprovenSends: number;
-  /** Whether the server's first reply reached the client. */
+  /** True if a reply of the server has reached the client. */
   heard: boolean;
-  /** When a datagram of the client last reached the server: this port of it, or with a request its listening port. */
+  /**
+   * Time at which a datagram from the client last reached the server, at this port or as a request at the listening
+   * port.
+   */
   clientHeardAt: number;
 }
 
-/** What the server granted to a client's port. */
+/** Options that the server granted to a client's port. */
 export interface Granted {
   readonly blksize: number;
   readonly windowsize: number;
@@ -42,14 +45,14 @@ const textOf = ({ address, port }: Address): string => `${address}:${port}`;
 
 export class WireWitness {
   readonly violations: string[] = [];
-  /** All there ever were, in the order they began. */
+  /** All conversations, in the order they began. */
   readonly conversations: Conversation[] = [];
-  /** Those whose sender runs, by their two ports. */
+  /** Conversations with a running sender, by their two ports. */
   readonly #current = new Map<string, Conversation>();
-  /** RRQs that reached the server, and replies to unproven clients, by client. */
+  /** Number of RRQs that reached the server, by client; #unproven counts replies to unproven clients. */
   readonly requests = new Map<string, number>();
   readonly #unproven = new Map<string, number>();
-  /** "a>b": b has had an ERROR from a, and so must not send to a any more. */
+  /** An entry "a>b" means that b has received an ERROR from a, and must not send to a any more. */
   readonly #deaf = new Set<string>();
   readonly #server: string;
   readonly #granted: (client: string) => Granted | undefined;
@@ -67,10 +70,10 @@ export class WireWitness {
     else if (fate === 'delivered') this.#onDelivered(bytes, from, to);
   };
 
-  /** Sends of a stranger are no concern of ours: whoever injects them says so. */
+  /** True while a stranger's datagram is being injected; such datagrams are not checked. */
   injecting = false;
 
-  /** A new sender to a client: what it sends is a conversation of its own, even from the port of the one before. */
+  /** Starts a new sender to a client: its packets form a new conversation, even from the port of the former one. */
   begin(client: string): void {
     for (const [key, each] of this.#current) if (each.client === client) this.#current.delete(key);
   }
@@ -97,7 +100,7 @@ export class WireWitness {
     else this.#onDataSent(conversation, (bytes[2]! << 8) | bytes[3]!, bytes.length - 4);
   }
 
-  /** Each RRQ earns three sends. */
+  /** Checks that each RRQ earns at most three sends. */
   #onUnprovenSend(conversation: Conversation): void {
     conversation.unprovenSends++;
     const { client } = conversation;
@@ -177,7 +180,7 @@ export class WireWitness {
   }
 }
 
-/** The number nearest to `near` that ends in the 16 bits `wire`. */
+/** Returns the number nearest to `near` whose low 16 bits are `wire`. */
 function unwrap(wire: number, near: number): number {
   const ahead = (wire - (near % 65536) + 65536) % 65536;
   return ahead < 32768 ? near + ahead : near + ahead - 65536;

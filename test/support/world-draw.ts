@@ -1,10 +1,10 @@
-/** What one seed stands for: a network with its faults, and the transfers to be carried over it. */
+/** The world that a seed stands for: a network with its faults, and the transfers over it. */
 import type { Faults } from '../../src/engine/memory.ts';
 import { MAX_BLKSIZE, type NegotiationLimits, type Wish } from '../../src/protocol/negotiate.ts';
 import { Random } from './random.ts';
 
 /**
- * `faults`: the network is bad in one way or another throughout. `blackout`: for some seconds it is far worse, then
+ * `faults`: the network has some faults throughout. `blackout`: the network is far worse for some seconds, then
  * faultless. `flips`: corrupted datagrams arrive, as if UDP had no checksum.
  */
 export const PHASES = ['faults', 'blackout', 'flips'] as const;
@@ -13,14 +13,14 @@ export type Phase = (typeof PHASES)[number];
 export interface Blackout {
   readonly atMs: number;
   readonly forMs: number;
-  /** Probability of loss meanwhile. */
+  /** Probability of loss during the blackout. */
   readonly loss: number;
 }
 
 export interface ClientDraw {
   readonly wish: Wish;
   readonly size: number;
-  /** Where in the pool of random bytes this client's file begins. */
+  /** Offset of this client's file in the pool of random bytes. */
   readonly contentAt: number;
   readonly startMs: number;
   readonly lingerMs: number;
@@ -33,11 +33,11 @@ export interface Draw {
   readonly limits: NegotiationLimits;
   readonly clients: readonly ClientDraw[];
   readonly blackout: Blackout | undefined;
-  /** Milliseconds between datagrams of strangers, 0 for none. */
+  /** Milliseconds between datagrams of strangers; 0 for none. */
   readonly noiseEveryMs: number;
 }
 
-/** Files are cut from a pool of so many random bytes. */
+/** Size of the pool of random bytes that files are cut from. */
 export const POOL_BYTES = 1 << 20;
 const MAX_BYTES = 300_000;
 
@@ -56,7 +56,7 @@ function drawWish(random: Random): Wish {
 function drawSize(random: Random, wish: Wish, limits: NegotiationLimits): number {
   const blksize = Math.min(wish.blksize ?? 512, limits.maxBlksize);
   const windowsize = wish.windowsize ?? 1;
-  // About the places where something ends: the file, a block, a window.
+  // Sizes cluster around boundaries: of the file, a block, a window.
   const blocks = random.pick([0, 1, windowsize, 2 * windowsize, random.between(0, 12), random.between(0, 160)]);
   const rest = random.pick([-1, 0, 0, 1, random.between(0, blksize - 1)]);
   return Math.max(0, Math.min(MAX_BYTES, blocks * blksize + rest));
@@ -80,7 +80,7 @@ function drawFaults(random: Random, phase: Phase): Faults {
   const delayMs = random.pick([0, 0, 1, 2, 5, 20, 100]);
   return {
     loss: sometimes(0.75, 0.2),
-    // Of two copies with a bit flipped in one, either may be an ERROR and the other not.
+    // With flipped bits, one of two copies may turn into an ERROR while the other does not.
     duplicate: phase === 'flips' ? 0 : sometimes(0.5, 0.3),
     reorder: sometimes(0.5, 0.3),
     reorderMs: random.between(1, 60),

@@ -1,23 +1,23 @@
-/** What must hold once a virtual world has been played. */
+/** Rules that must hold once a virtual world has been played. */
 import { blockCount } from '../../src/protocol/block.ts';
 import { type Download, type Played, type Sending, contentOf, play } from './virtual-world.ts';
 import type { Conversation } from './wire-witness.ts';
 import { type Draw, type Phase, drawWorld } from './world-draw.ts';
 
 const SUCCESS: readonly (string | undefined)[] = ['complete', 'completeUnconfirmed'];
-/** The longest a timer waits, with jitter. */
+/** Longest delay of a timer, including jitter. */
 const SLOWEST_TIMER_MS = 5000;
-/** A sender that has sent all it may and hears nothing gives up after so long: at the first block and at the last. */
+/** Longest silence before a sender gives up, unproven or in mid-file. After the last block it gives up sooner. */
 const SILENCE_MS = 60_000;
 
-/** Plays one phase of a seed. @returns what was wrong, nothing if all is well. */
+/** Plays one phase of a seed. @returns the problems, empty if there are none. */
 export async function explore(seed: number, phase: Phase): Promise<readonly string[]> {
   const draw = drawWorld(seed, phase);
   const played = await play(draw);
   return played.violations.length > 0 ? played.violations : judge(draw, played);
 }
 
-/** How to see a failure again. */
+/** Instructions to replay a failure. */
 export function replayHint(seed: number, phase: Phase): string {
   return `seed ${seed}, ${phase}: REVEILLE_SEED=${seed} npx vitest run test/engine/virtual-network.test.ts`;
 }
@@ -42,7 +42,7 @@ function judgeDownload(draw: Draw, played: Played, download: Download, problems:
   if (misplaced !== undefined) problems.push(`${name}: ${misplaced}`);
   const sendings = played.sendings.filter((sending) => sending.client === client);
   const conversations = played.conversations.filter((each) => each.client === client);
-  // Loss may silence a client for so long that its sender gives up; then, and only then, may a download fail.
+  // Loss may silence a client for so long that its sender gives up. Only then may a download fail.
   const silenced = sendings.some(({ endedAt }, index) => {
     const wire = conversations[index];
     return wire?.heard === true && endedAt - wire.clientHeardAt >= SILENCE_MS;
@@ -56,10 +56,10 @@ function judgeDownload(draw: Draw, played: Played, download: Download, problems:
     problems.push(`${sendings.length} senders held ${conversations.length} conversations with ${name}`);
     return;
   }
-  // Late copies of a request may start senders that nobody wants; one the client has answered is no such.
+  // Late copies of a request may start senders that no client wants; a sender that the client has answered is wanted.
   const wanted = sendings.filter(({ sender }) => sender.proven);
   if (wanted.length > 1) problems.push(`${name} answered ${wanted.length} senders`);
-  // A file of one block without options has one ACK alone; with that lost, nothing ever proves the client.
+  // A file of one block without options draws only one ACK. If that is lost, nothing ever proves the client.
   const lone = conversations.some((each) => !each.oack && each.highest === 1 && each.heard);
   if (mustComplete && wanted.length === 0 && !lone) problems.push(`${name} answered no sender`);
   for (const [index, sending] of sendings.entries()) {
@@ -75,8 +75,8 @@ function judgeSending(draw: Draw, sending: Sending, wire: Conversation, download
   }
   const { blksize, windowsize } = negotiation.settled;
   const needed = blockCount(download.draw.size, blksize);
-  // Each ACK that advances lets a window go, each timeout a block; nothing else lets anything go. Before the first such
-  // ACK there is DATA 1, if there was no OACK.
+  // Each ACK that advances releases a window, each timeout a block; nothing else releases data. Before the first such
+  // ACK there is DATA 1, unless there was an OACK.
   const allowed = windowsize * wire.advances + sender.tally.timeouts + (wire.oack ? 0 : wire.unprovenSends);
   if (wire.dataSent > allowed) problems.push(`${wire.dataSent} DATA sent to ${download.name}, ${allowed} allowed`);
   if (draw.phase !== 'faults') return;
@@ -86,9 +86,9 @@ function judgeSending(draw: Draw, sending: Sending, wire: Conversation, download
 }
 
 /**
- * How many DATA packets may be needed where `needed` would do without faults. A block out of place costs what was sent
- * behind it, at most a window; so does a second copy of one, as the receiver answers it in mid-window. In lockstep
- * without anything out of place not one is sent twice, however many copies the network makes.
+ * Maximum number of DATA packets where `needed` would do without faults. A displaced block costs the blocks sent after
+ * it, at most a window. So does a second copy of a block, because the receiver answers it in mid-window. In lockstep
+ * without displaced blocks none is sent twice, however many copies the network makes.
  */
 export function mostData(draw: Draw, needed: number, windowsize: number): number {
   const { loss, corrupt, reorder, jitterMs, duplicate } = draw.faults;
@@ -98,7 +98,7 @@ export function mostData(draw: Draw, needed: number, windowsize: number): number
   return Math.ceil(needed * (1 + displaced * (3 + 1.5 * windowsize)) + 8 * windowsize + 32);
 }
 
-/** Once the network is whole again, whatever still lives must end soon. */
+/** Checks that every transfer still alive ends soon after the network has recovered. */
 function judgeLiveness(draw: Draw, played: Played, problems: string[]): void {
   const { healedAt } = played;
   if (healedAt === undefined) return;
@@ -107,7 +107,8 @@ function judgeLiveness(draw: Draw, played: Played, problems: string[]): void {
     const { size, startMs, lingerMs, wish } = download.draw;
     const windows = blockCount(size, Math.min(wish.blksize ?? 512, draw.limits.maxBlksize)) + 2;
     const from = Math.max(healedAt, startMs);
-    // One resend may meet a sender that waits for its own timer; if that ends instead, the next one hears so.
+    // One resend may reach a sender that waits for its own timer. If that sender has ended, the next resend draws an
+    // error.
     const most = from + 2 * SLOWEST_TIMER_MS + windows * windowMs + lingerMs;
     if (download.endedAt > most) problems.push(`${download.name} ended at ${download.endedAt} ms, bound ${most}`);
     for (const sending of played.sendings) {

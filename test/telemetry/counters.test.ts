@@ -1,6 +1,6 @@
 /**
- * The metrics of a server against the report of the storm that it went through: on virtual time, where nothing but what
- * the storm does on purpose comes between the two.
+ * The metrics of a server against the report of the storm it went through: on virtual time, where only deliberate
+ * faults can make the two differ.
  */
 import { describe, expect, it } from 'vitest';
 import { blockCount } from '../../src/protocol/block.ts';
@@ -17,7 +17,7 @@ const FILES = {
   'initrd.img': seededBytes(SEED + 3, 400_000),
 };
 const EXPECTED = [version('', new Map(Object.entries(FILES)))];
-/** By profile, the block size that it asks for. */
+/** Block size that each profile requests. */
 const BLKSIZE = { edk2: 1468, grub: 1024, ipxe: 1432 } as const;
 const PLAN = readPlan(
   `name: boot
@@ -30,14 +30,14 @@ stages:
   'plan.yaml',
 );
 const NODES = 40;
-/** What one node fetches, in blocks. */
+/** Number of blocks that one node fetches. */
 const BLOCKS =
   blockCount(FILES['shimx64.efi'].length, BLKSIZE.edk2) +
   blockCount(FILES['grub/grub.cfg'].length, BLKSIZE.grub) +
   blockCount(FILES.linux.length, BLKSIZE.ipxe) +
   blockCount(FILES['initrd.img'].length, BLKSIZE.ipxe);
 
-/** Finished transfers by outcome, without those that there are none of. */
+/** Finished transfers by outcome, without outcomes that did not occur. */
 function outcomesOf(samples: Samples): Record<string, number> {
   const found = [...samples].filter(([name, count]) => name.startsWith('reveille_transfers_total{') && count > 0);
   return Object.fromEntries(found.map(([name, count]) => [/outcome="(\w+)"/.exec(name)![1]!, count] as const));
@@ -57,7 +57,7 @@ describe('the counters of a server', { timeout: 60_000 }, () => {
     expect(count('data_packets_retransmitted_total')).toBe(0);
     const files = report.stages.reduce((sum, stage) => sum + stage.files, 0);
     const misses = report.stages.reduce((sum, stage) => sum + stage.misses, 0);
-    // Each node's UEFI asks for the size first.
+    // The UEFI of each node asks for the size first.
     expect(outcomesOf(samples)).toEqual({ complete: files, probe: NODES });
     expect(count('transfers_started_total{origin="file"}')).toBe(files + NODES);
     expect(count('refusals_total{reason="not_found",code="1"}')).toBe(misses);
@@ -85,7 +85,7 @@ describe('the counters of a server', { timeout: 60_000 }, () => {
     const samples = await world.scrape();
     const sent = samples.get('reveille_data_packets_sent_total')!;
     expect(sent).toBe(report.data_packets + report.injected.lost_data);
-    // What was sent again, and once each, is all there is.
+    // Without retransmissions, every block was sent exactly once.
     expect(sent - samples.get('reveille_data_packets_retransmitted_total')!).toBe(NODES * BLOCKS);
     expect(samples.get('reveille_data_packets_retransmitted_total')).toBeGreaterThanOrEqual(report.injected.lost_data);
     const { complete = 0, completeUnconfirmed = 0, ...others } = outcomesOf(samples);
@@ -106,7 +106,7 @@ describe('the counters of a server', { timeout: 60_000 }, () => {
       faults,
     });
     expect(report.injected.vanished_nodes).toBeGreaterThan(3);
-    // Long enough for the server to give up on them.
+    // The server gives up on the vanished nodes within this time.
     await world.pass(700_000);
     const samples = await world.scrape();
     const ended = outcomesOf(samples);

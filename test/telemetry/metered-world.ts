@@ -1,11 +1,11 @@
-/** A server on virtual time with the metrics that a real one has. */
+/** A server on virtual time with the metrics that a real server has. */
 import { BufferCache } from '../../src/content/buffer-cache.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
 import type { MemoryNetwork } from '../../src/engine/memory.ts';
 import type { ServerLimits } from '../../src/server/types.ts';
 import { World } from '../server/world.ts';
 
-/** By name and labels, as in a scrape. */
+/** Values by name and labels, as in a scrape. */
 export type Samples = ReadonlyMap<string, number>;
 
 export class MeteredWorld {

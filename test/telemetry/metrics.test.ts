@@ -34,7 +34,7 @@ function metricsOf(server: FakeServer | undefined, store?: BootSetStats, routes?
   });
 }
 
-/** The samples of a scrape, by name and labels. */
+/** Samples of a scrape, by name and labels. */
 async function scrape(metrics: Metrics): Promise<Map<string, number>> {
   const text = await metrics.registry.metrics();
   const samples = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));

@@ -1,4 +1,4 @@
-/** What a scrape costs, and that nothing it shows grows with the network. */
+/** The cost of a scrape, and that its size does not grow with the network. */
 import { describe, expect, it } from 'vitest';
 import { threadCpuSeconds } from '../../src/pool/thread-vitals.ts';
 import { SEED, seededBytes } from '../support/content.ts';
@@ -8,7 +8,7 @@ const MAX_MS = 20;
 const TRANSFERS = 5000;
 const TURNS = 15;
 
-/** Distinct clients, ten thousand and more. */
+/** Distinct addresses for more than ten thousand clients. */
 function addressOf(client: number): string {
   return `10.${1 + (client >> 16)}.${(client >> 8) & 255}.${client & 255}`;
 }
@@ -48,7 +48,7 @@ describe('a scrape', { timeout: 60_000 }, () => {
       await world.pass(client % 100 === 0 ? 1 : 0);
       node.ack(0);
     }
-    // They stand still, long enough to be told of.
+    // The transfers stand still long enough to count as stuck.
     await world.pass(5500);
     const samples = await world.scrape();
     expect(samples.get('reveille_transfers_active')).toBe(TRANSFERS);
@@ -60,7 +60,7 @@ describe('a scrape', { timeout: 60_000 }, () => {
       await world.metrics.registry.metrics();
       costs.push(1000 * (threadCpuSeconds()! - before));
     }
-    // Processor time, not time: others may want the processor meanwhile.
+    // The cost is processor time rather than elapsed time, because other processes may need the processor.
     const median = costs.toSorted((one, other) => one - other)[TURNS >> 1]!;
     expect(median).toBeGreaterThan(0);
     expect(median).toBeLessThanOrEqual(MAX_MS);

@@ -5,7 +5,7 @@ import { BOOT, INITRD, KERNEL, rightFiles, storm } from '../cli/storm-fixture.ts
 import { Reveille } from '../support/reveille.ts';
 
 const NODES = 60;
-/** What iPXE asks for. */
+/** Block size that iPXE requests. */
 const BLKSIZE = 1432;
 
 it('the metrics of a server agree with the storm that it went through', { timeout: 60_000 }, async () => {
@@ -23,16 +23,16 @@ it('the metrics of a server agree with the storm that it went through', { timeou
   const before = await scrape();
   const options = ['--nodes', String(NODES), '--profile', 'ipxe', ...BOOT, '--file', 'gone'];
   const { report } = await storm(Number(port), options);
-  // Each node fails at the last file, which is not there.
+  // Each node fails at the last file, which does not exist.
   expect(report).toMatchObject({ failed: NODES, bytes: NODES * (KERNEL.length + INITRD.length) });
-  // The last transfers' ends may be on their way to the main thread.
+  // The reports of the last transfers may still be on their way to the main thread.
   await expect.poll(async () => (await scrape()).get('reveille_transfers_active')).toBe(0);
   const samples = await scrape();
   const count = (name: string): number => samples.get(`reveille_${name}`)!;
   const ended = (outcome: string): number => count(`transfers_total{outcome="${outcome}",origin="file"}`);
   const [sent, again] = [count('data_packets_sent_total'), count('data_packets_retransmitted_total')];
   expect(sent - again).toBe(NODES * (blockCount(KERNEL.length, BLKSIZE) + blockCount(INITRD.length, BLKSIZE)));
-  // A machine that has other things to do may have let timers run out. Copies of last blocks find nobody any more.
+  // On a busy machine timers may have run out. Copies of last blocks no longer reach an open port.
   expect(sent - report.data_packets).toBeGreaterThanOrEqual(0);
   expect(sent - report.data_packets).toBeLessThanOrEqual(again);
   expect(again > 0 || count('data_sent_bytes_total') === report.bytes).toBe(true);

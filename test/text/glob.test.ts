@@ -1,4 +1,4 @@
-/** Patterns with `*`: what fits, against a matcher that is slow and plainly right, and what a hostile one costs. */
+/** Patterns with `*`: matches compared with a slow, plainly correct matcher, and the cost of hostile patterns. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -9,7 +9,7 @@ import { Random } from '../support/random.ts';
 
 const SEED = 20_261_130;
 
-/** By the definition: a star is nothing, or one character and a star. */
+/** Matches by the definition: a star is nothing, or one character and a star. */
 function reference(pattern: string, text: string): boolean {
   if (pattern === '') return text === '';
   if (pattern.startsWith('*'))
@@ -17,7 +17,7 @@ function reference(pattern: string, text: string): boolean {
   return pattern[0] === text[0] && reference(pattern.slice(1), text.slice(1));
 }
 
-/** A text that counts how often it is looked at. */
+/** A text that counts how often it is read. */
 class Counted implements Characters {
   looks = 0;
   readonly #text: string;
@@ -36,7 +36,7 @@ class Counted implements Characters {
   }
 }
 
-/** Patterns and names that an expression which backtracks needs minutes or years for. */
+/** Patterns and names for which a backtracking regular expression needs minutes or years. */
 const HOSTILE: readonly (readonly [pattern: string, text: string])[] = [
   ['*-*-*-*.cfg', '-'.repeat(500)],
   ['*a*a*a*a*b', 'a'.repeat(500)],
@@ -138,7 +138,7 @@ describe('patterns for names', () => {
     }
   });
 
-  // An expression of these takes from seconds to longer than anyone waits.
+  // A regular expression for these patterns takes from seconds to longer than anyone waits.
   it('that an operator wrote without thought hold up nobody: stages of hostile names', () => {
     for (const [pattern, text] of HOSTILE) expect(new BootStages([pattern]).of(`x/${text}`)).toBe('later');
   }, 2000);
@@ -148,6 +148,6 @@ it('nothing of the sources makes an expression of a text that is not its own', (
   const made = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts') && /\bRegExp\s*\(/.test(read(join('src', name))))
     .map((name) => name.replaceAll('\\', '/'));
-  // Of constants that are put together: the grammar of channels, and the spellings of a MAC, a UUID or an address.
+  // These files combine constants: the grammar of channels, and the spellings of a MAC, a UUID or an address.
   expect(made.toSorted()).toEqual(['boot-set/store/channel-name.ts', 'render/pattern.ts']);
 });

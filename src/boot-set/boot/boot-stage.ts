@@ -1,16 +1,19 @@
 /**
- * Which part of a boot a file name belongs to: its beginning (loaders and configs), its later part (kernel, initrd), or
- * neither. Names alone; what follows from it are the rules in pins.ts.
+ * Maps a file name to a stage of the boot: its beginning (loaders and configs), its later part (kernel, initrd), or
+ * neither. Knows names alone; pins.ts has the rules that follow from a stage.
  */
 import { nameGlobs } from '../../text/glob.ts';
 
-/** `zero`: what a boot begins with. `neutral`: what may come at any time, and says nothing. */
+/**
+ * `zero`: files that a boot begins with. `neutral`: files that may come at any time and tell nothing. `later`: all
+ * others.
+ */
 export type BootStage = 'zero' | 'neutral' | 'later';
 
 /**
- * What firmware asks for first, and what loaders read before they load anything. A name too many here costs more than
- * one too few: a file that comes after a kernel and is taken for a beginning splits the boot. So no `*.efi`: kernels are
- * called that as well.
+ * Files that firmware asks for first, and files that loaders read before they load anything else. A pattern too many
+ * costs more than one too few: a file after the kernel that counts as a beginning splits the boot. `*.efi` is left out
+ * because kernels use that name as well.
  */
 export const DEFAULT_STAGE_ZERO: readonly string[] = [
   // Loaders.
@@ -38,7 +41,7 @@ export const DEFAULT_STAGE_ZERO: readonly string[] = [
   'BCD',
 ];
 
-/** Parts of loaders, and what decorates their menus: asked for before the kernel, between, and after. */
+/** Parts of loaders and decoration of their menus: requested before, between and after kernels. */
 const NEUTRAL: readonly string[] = [
   '*.mod',
   '*.lst',
@@ -62,7 +65,7 @@ const NEUTRAL: readonly string[] = [
   'boot.sdi',
 ];
 
-/** Tells stages by patterns with `*`, which stands for anything but a slash; capitals do not matter. */
+/** Finds the stage of a name by patterns; `*` matches anything but a slash, and case is ignored. */
 export class BootStages {
   readonly #isZero: (name: string) => boolean;
   readonly #isNeutral = nameGlobs(NEUTRAL);
@@ -71,9 +74,9 @@ export class BootStages {
     this.#isZero = nameGlobs(stageZero);
   }
 
-  /** @param name cleaned: a path with `/` between its parts. */
+  /** @param name cleaned path with `/` as its separator. */
   of(name: string): BootStage {
-    // Neutral first: the certificates of shim look like shim, but what is named as a beginning by hand is one.
+    // Neutral patterns come first: the names of shim's certificates match a loader's pattern as well.
     if (this.#isNeutral(name)) return 'neutral';
     return this.#isZero(name) ? 'zero' : 'later';
   }

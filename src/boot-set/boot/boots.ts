@@ -1,6 +1,6 @@
 /**
- * The boots of nodes: which version of a channel a request gets, its pin made, renewed or begun anew. Applies the rules
- * of pins.ts to what is known of the node, the channel and its versions. Knows no bytes, and waits for nothing.
+ * Decides which version of a channel a request gets, and makes, renews or replaces the node's pin. Applies the rules of
+ * pins.ts to the node, the channel and its versions. Knows no bytes, and waits for nothing.
  */
 import type { BootStage, BootStages } from './boot-stage.ts';
 import type { Catalog, CatalogVersion } from '../store/catalog.ts';
@@ -26,24 +26,27 @@ export interface BootsOptions {
   readonly labelsOf: LabelsOf;
 }
 
-/** A version, and under which pin. */
+/** A version, and the pin it was chosen under. */
 export interface Chosen {
   readonly version: CatalogVersion;
   readonly pin: Pin | undefined;
 }
 
-/** A file of it. */
+/** A version, its pin and one of its files. */
 export interface Found extends Chosen {
   readonly file: FileRecord;
 }
 
-/** What a node gets by a channel's name; no file: a version is pinned, and it has none of that name, or none was asked for. */
+/**
+ * The answer to a request by channel name. Without a file a version is pinned that lacks the name, or no file was
+ * requested.
+ */
 export interface PinnedFile extends Chosen {
   readonly file: FileRecord | undefined;
   readonly pin: Pin;
 }
 
-/** What a request wants of a channel: a file, or (no name) to know the version that its files must be of. */
+/** A request to a channel: for a file, or without a name for the version that the node's files must be of. */
 interface Wish {
   readonly channel: string;
   readonly name: string | undefined;
@@ -59,26 +62,26 @@ export class Boots {
     this.#options = options;
   }
 
-  /** Requests that went on with a version after its pin had ended. */
+  /** Number of requests that continued with a version after its pin had ended. */
   get late(): number {
     return this.#late;
   }
 
   /**
-   * What a node gets by a channel's name. A reply must wait for the pin's `committed`.
+   * Finds a file for a node by channel name. The reply must wait for the pin's `committed`.
    *
-   * @returns undefined: there is nothing for it.
+   * @returns undefined when the channel has nothing for the node.
    */
   find(channel: string, name: string, requester: Requester, address: string, now: number): PinnedFile | undefined {
     return this.#find({ channel, name, stage: this.#options.stages.of(name) }, requester, address, now);
   }
 
-  /** As find, for a config that is to name files of the channel. @param path the config's name. */
+  /** Like find(), for a config that will name files of the channel. @param path the config's name. */
   choose(channel: string, path: string, requester: Requester, address: string, now: number): Chosen | undefined {
     return this.#find({ channel, name: undefined, stage: this.#configStage(path) }, requester, address, now);
   }
 
-  /** What choose would give, without doing anything. */
+  /** Returns what choose() would return, without changing pins. */
   preview(channel: string, path: string, ids: readonly NodeId[], address: string, now: number): Chosen | undefined {
     const { pins, whereabouts } = this.#options;
     const stage = this.#configStage(path);
@@ -125,12 +128,12 @@ export class Boots {
     return judge(record, situation, now, this.#options.policies.of(channel));
   }
 
-  /** A config says nothing of the boot's stage unless its name is one that boots begin with. */
+  /** A config is neutral unless its name is one that begins boots. */
   #configStage(path: string): BootStage {
     return this.#options.stages.of(path) === 'zero' ? 'zero' : 'neutral';
   }
 
-  /** What a channel gives to nobody in particular. */
+  /** Finds a file in the version that the channel gives to an unidentified client. */
   current(channel: string, name: string): Found | undefined {
     const version = this.currentVersion(channel);
     const file = version === undefined ? undefined : this.fileOf(version, name);
@@ -141,7 +144,7 @@ export class Boots {
     return this.#choose(channel, []);
   }
 
-  /** By its name, or behind a first folder that says who asks. */
+  /** Finds a file by its name, or by the part after a first folder that names the node. */
   fileOf(version: CatalogVersion, name: string): FileRecord | undefined {
     const { caseInsensitive } = this.#options;
     const found = version.file(name, caseInsensitive);
@@ -151,10 +154,10 @@ export class Boots {
   }
 
   /**
-   * A node has asked for a file that is of no channel: by explicit name, or of another source. A loader or config means
-   * that its last boot is over, if that had come further.
+   * Notes a request for a file outside any channel: by explicit name, or from another source. A loader or config then
+   * ends the node's last boot, if that had passed its beginning.
    *
-   * @param exists whether it is known to get the file.
+   * @param exists true when the node is known to get the file.
    * @returns the pin under which the transfer counts as part of the node's boot.
    */
   notice(stage: BootStage, exists: boolean, requester: Requester, address: string, now: number): Pin | undefined {
@@ -166,12 +169,12 @@ export class Boots {
       else finder.doubt(address, now);
     }
     const [pin] = pins.ofNode(strand);
-    // Loader and config by channel, kernel by number: the boot is past its beginning.
+    // Loader and config came by channel and the kernel by number: the boot has passed its beginning.
     if (pin !== undefined && exists && stage === 'later') this.#setStage(pin, 1);
     return pin;
   }
 
-  /** A node has asked for a config that names no version. */
+  /** Notes a request for a config that names no version. */
   see(path: string, requester: Requester, address: string, now: number): void {
     this.notice(this.#configStage(path), false, requester, address, now);
   }
@@ -186,8 +189,8 @@ export class Boots {
   ): PinnedFile {
     const { pins, policies } = this.#options;
     const file = name === undefined ? undefined : this.fileOf(version, name);
-    // Past half of the idle time the pin may end for those who collect before it is written in passing; and after a
-    // restart a node is found by its address.
+    // Past half the idle time, write now: gc could expire the pin before the next flush. Write a new address as well:
+    // after a restart the node is found by it.
     const isUrgent =
       now - pin.saved.usedAt > policies.of(version.channel).pinIdleMs / 2 || address !== pin.saved.address;
     if (name !== undefined && file === undefined) {
@@ -195,21 +198,21 @@ export class Boots {
       return { version, file, pin };
     }
     if (isLate) this.#late++;
-    // A node that was reset in mid-transfer begins anew with this version, in all of its channels.
+    // A node that was reset during a transfer begins again with this version, in all of its channels.
     if (stage === 'zero') for (const other of pins.ofNode(pin.record.node)) this.#setStage(other, 0);
     pins.update(pin, { usedAt: now, address, stage: stageAfter(pin.record.stage, stage) }, isUrgent);
     return { version, file, pin };
   }
 
-  /** @param strand the name of the pins that the request goes by. */
+  /** @param strand name of the pins that the request uses. */
   #begin(wish: Wish, requester: Requester, strand: NodeId, address: string, now: number): PinnedFile | undefined {
     const { pins, finder, whereabouts } = this.#options;
     const { channel, name, stage } = wish;
     const version = this.#firstOf(channel, strand, requester.ids, now);
     const file = version === undefined || name === undefined ? undefined : this.fileOf(version, name);
-    // Nothing begins with a file that is not there: the boot that is under way, if any, goes on.
+    // A missing file begins no boot: a boot in progress continues.
     if (version === undefined || (name !== undefined && file === undefined)) return undefined;
-    // Beside a node that boots it makes no difference whose the address is: the version is that of the node.
+    // With a leading pin it makes no difference whose the address is: the version is that of the leading pin.
     const isLed = whereabouts.lead(strand, channel, now) !== undefined;
     if (!requester.isSure && !isLed && pins.find(strand, channel) !== undefined) {
       const doubted = finder.doubt(address, now);
@@ -217,7 +220,7 @@ export class Boots {
     }
     if (stage === 'zero') this.#endAll(strand, now);
     const before = pins.find(strand, channel);
-    // A node that has answered at this address once is really there.
+    // A node that has once acknowledged a file at this address is proven.
     const provisional = before === undefined ? true : before.record.provisional;
     const record = {
       node: strand,
@@ -232,7 +235,10 @@ export class Boots {
     return { version, file, pin };
   }
 
-  /** The version that a boot begins with: beside one of the same node, that one's. */
+  /**
+   * Returns the version for a new boot: that of the node's own pin when the boot begins at another address while that
+   * pin is in use, otherwise a newly chosen one.
+   */
   #firstOf(channel: string, strand: NodeId, ids: readonly NodeId[], now: number): CatalogVersion | undefined {
     const lead = this.#options.whereabouts.lead(strand, channel, now);
     const led = lead === undefined ? undefined : this.#version(channel, lead.record.version);
@@ -267,7 +273,7 @@ export class Boots {
     return has;
   }
 
-  /** How far the node's boot has come, whatever channels its files are of. */
+  /** Returns how far the node's boot has come, over all channels. */
   #stageOf(strand: NodeId, now: number): 0 | 1 {
     const { pins, whereabouts } = this.#options;
     for (const { record, over } of pins.ofNode(strand)) if (record.stage === 1 && !over) return 1;
@@ -278,7 +284,7 @@ export class Boots {
     if (pin.record.stage !== stage) this.#options.pins.update(pin, { stage }, false);
   }
 
-  /** What the node has of any channel belongs to its last boot. */
+  /** Ends the node's last boot in all channels. */
   #endAll(strand: NodeId, now: number): void {
     const { pins, whereabouts } = this.#options;
     for (const pin of pins.ofNode(strand)) pin.over = true;

@@ -1,6 +1,6 @@
 /**
- * The versions that configs name: chosen when a config is made for a node, pinned like the node's files, and kept for a
- * day. Puts the rules of boots.ts together with the notes for those who collect; knows no configs.
+ * Decides which versions rendered configs name: chosen when a config is made for a node, pinned like the node's files,
+ * and kept for a day. Combines the rules of boots.ts with notes for garbage collection; knows no configs.
  */
 import type { Boots, Chosen } from './boots.ts';
 import type { Catalog, CatalogVersion } from '../store/catalog.ts';
@@ -9,12 +9,14 @@ import { ipNode, type NodeId } from '../node/node-identity.ts';
 import type { NetworkList } from '../node/network-list.ts';
 import type { RenderedNotes } from './rendered-notes.ts';
 
-/** A version may be collected between the look at the catalog and the pin: then it is chosen anew. */
+/**
+ * Cap on attempts: a version may be collected between the lookup in the catalog and the pin, and is then chosen again.
+ */
 const ATTEMPTS = 4;
 
-/** Who asks for a config, as far as its name and the inventory tell: its ids, the best first, one of each kind. */
+/** A request for a config. Its ids come from the name and the inventory: at most one of each kind, the best first. */
 export interface ConfigRequest {
-  /** Cleaned. */
+  /** The cleaned name. */
   readonly path: string;
   readonly client: string;
   readonly ids: readonly NodeId[];
@@ -22,19 +24,19 @@ export interface ConfigRequest {
 
 export interface ConfigVersion {
   readonly version: CatalogVersion;
-  /** Another one for each boot of the node. */
+  /** Identifies the boot: different for each boot of the node. */
   readonly boot: string;
 }
 
 export interface ConfigPreview {
   readonly version: CatalogVersion;
-  /** Whether the node has it already. */
+  /** True when the node already boots this version. */
   readonly pinned: boolean;
 }
 
-/** The place where the bytes of versions are at hand. */
+/** Keeps the bytes of versions in memory. */
 interface Shelf {
-  /** The bytes of this version stay there as well. */
+  /** Also keeps the bytes of this version. */
   keepAlso(version: CatalogVersion): void;
 }
 
@@ -56,18 +58,18 @@ export class ConfigVersions {
   }
 
   /**
-   * The version of a channel that a config for this node is to name: the one that it boots, or begins to boot with this
+   * Returns the version that a config for this node must name: the one that the node boots, or begins to boot with this
    * request. It is pinned, and kept for a day, before the promise resolves.
    *
-   * @returns undefined when the channel has nothing for the node.
-   * @throws Error when versions go faster than they can be chosen.
+   * @returns undefined when the channel has no version for the node.
+   * @throws Error when versions are collected as fast as they are chosen.
    */
   async choose(channel: string, request: ConfigRequest): Promise<ConfigVersion | undefined> {
     const { catalog, notes, shelf, now } = this.#options;
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       const requester = this.#requesterOf(request);
       const chosen = this.#chooseOnce(channel, request, requester instanceof Promise ? await requester : requester);
-      // What was published a moment ago counts.
+      // A version may have been published a moment ago.
       if (chosen === undefined && catalog.refresh()) continue;
       if (chosen === undefined) return undefined;
       const { version, pin } = chosen;
@@ -75,7 +77,7 @@ export class ConfigVersions {
       const noted = notes.rendered(version.name, now());
       const settled = pin?.committed === undefined ? 'stands' : await pin.committed;
       const isThere = typeof noted === 'boolean' ? noted : await noted;
-      // Another server on this store may have been faster: its version is the node's.
+      // Another server on this store may have pinned first; then the node gets that server's version.
       if (isThere && settled === 'stands' && (pin === undefined || pin.record.version === version.number)) {
         return { version, boot: `${version.name} ${pin?.record.createdAt ?? ''}` };
       }
@@ -84,7 +86,7 @@ export class ConfigVersions {
     throw new Error(`versions of ${channel} are collected as soon as they are chosen`);
   }
 
-  /** What choose would give, without doing anything. */
+  /** Returns what choose() would return, without side effects on pins and notes. */
   preview(channel: string, { path, client, ids }: ConfigRequest): ConfigPreview | undefined {
     const { catalog, boots, finder, now } = this.#options;
     catalog.refresh();
@@ -93,7 +95,7 @@ export class ConfigVersions {
     return chosen === undefined ? undefined : { version: chosen.version, pinned: chosen.pin !== undefined };
   }
 
-  /** A config of no channel was asked for: it may say who asks, and that a boot begins. */
+  /** Notes a request for a config that names no channel: it may identify the node and mark the beginning of a boot. */
   see({ path, client, ids }: ConfigRequest): void {
     const { boots, finder, shared, now } = this.#options;
     if (!shared.has(client)) boots.see(path, finder.peek(client, ids, now()), client, now());
@@ -102,12 +104,12 @@ export class ConfigVersions {
   #requesterOf({ client, ids }: ConfigRequest): Requester | Promise<Requester> | undefined {
     const { finder, shared, now } = this.#options;
     if (!shared.has(client)) return finder.find(client, ids, now());
-    // A name that says who asks needs no address.
+    // A name that identifies the node needs no address.
     const [node] = ids;
     return node === undefined ? undefined : { node, ids, isSure: true };
   }
 
-  /** @param requester undefined: anybody, from a shared network. */
+  /** @param requester undefined for an unidentified client of a shared network. */
   #chooseOnce(channel: string, { path, client }: ConfigRequest, requester: Requester | undefined): Chosen | undefined {
     const { boots, now } = this.#options;
     if (requester !== undefined) return boots.choose(channel, path, requester, client, now());

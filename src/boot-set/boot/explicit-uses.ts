@@ -1,19 +1,19 @@
 /**
- * Which versions are in use by explicit name, where no pin says so: a note in the store for those who collect, before
- * the first reply and then as seldom as will do. Knows names of versions; neither nodes nor files.
+ * Notes in the store which versions are in use by explicit name, where no pin records it: before the first reply, and
+ * then as rarely as collection allows. Knows names of versions; no nodes and no files.
  */
 import type { Store } from '../store/store.ts';
 import type { PinPolicies } from './pin-policies.ts';
 import type { SteadyTime } from './steady-time.ts';
 
-/** A use is noted again after so long, or after a quarter of the time for which a note holds. */
+/** A use is noted again after this time, or after a quarter of the time that a note holds, if that is shorter. */
 const NOTE_AGAIN_MS = 60_000;
 
 interface Use {
   readonly channel: string;
   notedAt: number;
   usedAt: number;
-  /** Transfers that are open. */
+  /** Number of open transfers. */
   open: number;
   noting: Promise<boolean> | undefined;
 }
@@ -23,7 +23,7 @@ export class ExplicitUses {
   readonly #policies: PinPolicies;
   readonly #time: Pick<SteadyTime, 'toWall'>;
   readonly #onFailure: (error: unknown) => void;
-  /** By version, for those that there are: dropped with them by retain(). */
+  /** Uses by version name; retain() drops those of versions that are gone. */
   readonly #uses = new Map<string, Use>();
 
   constructor(
@@ -39,9 +39,9 @@ export class ExplicitUses {
   }
 
   /**
-   * A file of the version is asked for.
+   * Notes a request for a file of the version.
    *
-   * @returns false when the version is no more; a promise when a reply must wait for the note.
+   * @returns false when the version is gone; a promise when the reply must wait for the note.
    */
   use({ name, channel }: { name: string; channel: string }, now: number): boolean | Promise<boolean> {
     let use = this.#uses.get(name);
@@ -52,7 +52,7 @@ export class ExplicitUses {
     use.usedAt = now;
     const age = now - use.notedAt;
     if (age > this.#everyMs(use)) void this.#note(name, use, now);
-    // Halfway through, nobody collects the version before the note is written.
+    // A note younger than half the time it holds protects the version until the next one is written.
     return age > this.#holdsMs(channel) / 2 && use.noting !== undefined ? use.noting : true;
   }
 
@@ -68,7 +68,7 @@ export class ExplicitUses {
     use.usedAt = now;
   }
 
-  /** Notes those in use whose note is getting old. */
+  /** Renews the notes of versions in use whose note is getting old. */
   flush(now: number): void {
     for (const [name, use] of this.#uses) {
       if (use.open > 0) use.usedAt = now;
@@ -76,7 +76,7 @@ export class ExplicitUses {
     }
   }
 
-  /** Forgets versions that are no more. */
+  /** Forgets versions that no longer exist. */
   retain(exists: (name: string) => boolean): void {
     for (const name of this.#uses.keys()) if (!exists(name)) this.#uses.delete(name);
   }
@@ -85,7 +85,7 @@ export class ExplicitUses {
     return Math.min(NOTE_AGAIN_MS, this.#holdsMs(channel) / 4);
   }
 
-  /** How long a note keeps a version from being collected: as long as a pin. */
+  /** Returns how long a note keeps a version from being collected, in milliseconds: as long as a pin. */
   #holdsMs(channel: string): number {
     return this.#policies.of(channel).pinIdleMs;
   }
@@ -97,7 +97,7 @@ export class ExplicitUses {
         return exists;
       })
       .catch((error: unknown) => {
-        // A boot is not held up for a store that can't write.
+        // A boot does not wait for a store that can't be written to.
         this.#onFailure(error);
         return true;
       })

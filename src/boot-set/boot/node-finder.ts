@@ -1,6 +1,6 @@
 /**
- * Whose request it is: by the name asked for, else by what was learned of the address, else by a table of leases or
- * neighbours, else the address itself. Gives pins their node's better name when one appears. Knows no files.
+ * Finds the node behind a request: by the requested name, else by what was learned about the address, else by a table
+ * of leases or neighbors, else the address itself. Moves pins to a node's better name when it appears. Knows no files.
  */
 import type { AddressTables } from '../node/address-tables.ts';
 import { AddressBook, type Learned } from '../node/address-book.ts';
@@ -11,13 +11,13 @@ import type { PinPolicies } from './pin-policies.ts';
 import type { PinTable } from './pin-table.ts';
 import type { Whereabouts } from './whereabouts.ts';
 
-/** Who asks. */
+/** The node that sends a request. */
 export interface Requester {
-  /** What its pins are kept under. */
+  /** The name under which the node's pins are kept. */
   readonly node: NodeId;
-  /** All that it is called, the best first, its address last: what a choice goes by. */
+  /** All of its ids, the best first and its address last: versions are chosen by them. */
   readonly ids: readonly NodeId[];
-  /** Whether the request itself, or a table just now, says so; or nobody knows better than its address. */
+  /** True when the request itself or a current table names the node, or nothing better than its address is known. */
   readonly isSure: boolean;
 }
 
@@ -26,7 +26,7 @@ export interface NodeFinderOptions {
   readonly tables: AddressTables;
   readonly policies: PinPolicies;
   readonly whereabouts: Whereabouts;
-  /** Networks whose addresses stand for many nodes: nothing is learned of them. */
+  /** Networks in which one address stands for many nodes; nothing is learned about their addresses. */
   readonly shared: NetworkList;
 }
 
@@ -34,20 +34,20 @@ export class NodeFinder {
   readonly #options: NodeFinderOptions;
   readonly #book = new AddressBook();
 
-  /** Goes on with what the pins remember of addresses. */
+  /** Initializes the address book from the pins. */
   constructor(options: NodeFinderOptions) {
     this.#options = options;
     const byUse = [...options.pins.all()].toSorted((a, b) => a.record.usedAt - b.record.usedAt);
     for (const { record } of byUse) {
       const { node, address, usedAt } = record;
       if (options.shared.has(address)) continue;
-      // The last to have used an address has it. One that was known by it alone may have been anyone.
+      // An address belongs to the node that used it last. A node known only by its address may have been any machine.
       if (node === ipNode(address)) this.#book.doubt(address);
       else this.#book.learn(address, [ownerOf(node)], true, usedAt);
     }
   }
 
-  /** @param ids in the name that is asked for. */
+  /** @param ids ids in the requested name. */
   find(address: string, ids: readonly NodeId[], now: number): Requester | Promise<Requester> {
     const sure = this.#bySelf(address, ids, now);
     if (sure !== undefined) return sure;
@@ -57,19 +57,19 @@ export class NodeFinder {
       : this.#byTable(address, told, now);
   }
 
-  /** As find, with what is known without waiting. */
+  /** Like find(), with what is known without waiting. */
   peek(address: string, ids: readonly NodeId[], now: number): Requester {
     return this.#bySelf(address, ids, now) ?? this.#byTable(address, this.#options.tables.peek(address), now);
   }
 
-  /** What the requester is called, the best first, without learning anything. */
+  /** Returns the client's known ids, the best first, without learning anything. */
   known(address: string, ids: readonly NodeId[], now: number): readonly NodeId[] {
     return ids.length > 0 ? ids : (this.#book.find(address, now)?.ids ?? []);
   }
 
   /**
-   * By what name it is certain who asks: a table tells, or the node has answered at this address not long ago. Learns
-   * nothing.
+   * Returns the name that certainly identifies the client: a table has it, or the node has acknowledged a file at this
+   * address. Learns nothing.
    */
   acquaintance(address: string, ids: readonly NodeId[], now: number): NodeId | undefined {
     const { pins, tables, whereabouts } = this.#options;
@@ -83,8 +83,8 @@ export class NodeFinder {
   }
 
   /**
-   * A boot begins at the address, and only memory says whose. Until the machine or a table tells, its pins are the
-   * address's: those of the machine that had it before may still be in use elsewhere.
+   * Handles a boot that begins at an address whose owner is known only from memory. Until the machine or a table names
+   * the owner, the pins belong to the address: the former machine may still use its own elsewhere.
    */
   doubt(address: string, now: number): Requester {
     this.#book.doubt(address);
@@ -117,7 +117,7 @@ export class NodeFinder {
     const learned = this.#book.learn(address, ids, bySelf, now);
     const { node, former, renamed } = learned;
     const { pins, whereabouts } = this.#options;
-    // Only what this address has: the same names may be another machine's elsewhere.
+    // Only pins of this address: elsewhere the same names may be another machine's.
     const strand = whereabouts.strand(node, address, now);
     pins.rename(ipNode(address), strand, { address });
     if (renamed !== undefined) pins.rename(whereabouts.strand(renamed, address, now), strand, { address });
@@ -125,7 +125,9 @@ export class NodeFinder {
     return learned;
   }
 
-  /** What the new machine at an address may already have got as the former one. */
+  /**
+   * Copies to the new machine at an address the pins under which it may already have received files as the former one.
+   */
   #inherit(former: NodeId, node: NodeId, address: string, now: number): void {
     const { pins, policies } = this.#options;
     for (const { record } of pins.ofNode(former)) {

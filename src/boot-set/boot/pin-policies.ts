@@ -1,4 +1,7 @@
-/** How long the pins of a channel hold: as its settings say, else as the server's do. Knows settings; no pins. */
+/**
+ * Looks up how long the pins of a channel hold: by the channel's settings, else by the server's. Knows settings; no
+ * pins.
+ */
 import type { Catalog } from '../store/catalog.ts';
 import type { PinPolicy } from './pins.ts';
 
@@ -6,7 +9,7 @@ export class PinPolicies {
   readonly #catalog: Catalog;
   readonly #standard: PinPolicy;
 
-  /** @param standard for channels that say nothing else. */
+  /** @param standard policy for channels without settings of their own. */
   constructor(catalog: Catalog, standard: PinPolicy) {
     this.#catalog = catalog;
     this.#standard = standard;
@@ -19,7 +22,7 @@ export class PinPolicies {
     return { pinIdleMs, pinCapMs };
   }
 
-  /** The shortest silence that ends a pin, of whatever channel. */
+  /** Returns the shortest idle time of all channels, in milliseconds. */
   shortestIdleMs(): number {
     let shortest = this.#standard.pinIdleMs;
     for (const { settings } of this.#catalog.channels.values()) {

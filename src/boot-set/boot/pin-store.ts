@@ -1,6 +1,6 @@
 /**
- * Where pins are kept so that a restart, or another server, finds them: four operations that a networked store can have
- * as well. The rules are in pins.ts, what a server remembers of them in pin-table.ts.
+ * Stores pins where a restart or another server finds them, with few operations, so that a networked store could
+ * implement them. The rules are in pins.ts, a server's copy in memory in pin-table.ts.
  */
 import { type PinRecord, pinKey, versionName } from '../store/records.ts';
 import type { Store } from '../store/store.ts';
@@ -9,21 +9,21 @@ export type PinName = Pick<PinRecord, 'node' | 'channel'>;
 
 export interface PinStore {
   /**
-   * Writes `wanted`, if what is stored for its node and channel is still `before` and its version exists.
+   * Writes `wanted` if the stored pin for its node and channel is still `before` and its version exists.
    *
-   * @returns when that is visible to all: the pin that stands now (another's, if another was faster), or `gone` when
-   *   there is no such version.
+   * @returns a promise that resolves once the result is visible to all: to the pin that stands now (another server's,
+   *   if that one was faster), or to `gone` when the version does not exist.
    */
   getOrCreate(wanted: PinRecord, before: PinRecord | undefined): Promise<PinRecord | 'gone'>;
-  /** Writes later times, stages and addresses of pins that still stand. */
+  /** Writes newer times, stages and addresses of pins that still stand. */
   renew(pins: readonly PinRecord[]): Promise<void>;
   drop(pins: readonly PinName[]): Promise<void>;
   scan(): Iterable<PinRecord>;
-  /** The pin as it is stored now. */
+  /** Returns the pin as it is stored now. */
   get(node: string, channel: string): PinRecord | undefined;
 }
 
-/** Whether two records are about one boot. */
+/** Returns true when two records describe the same boot. */
 export function isSamePin(a: PinRecord | undefined, b: PinRecord | undefined): boolean {
   return a?.version === b?.version && a?.createdAt === b?.createdAt;
 }
@@ -42,7 +42,7 @@ function getOrCreateIn(
 ): PinRecord | 'gone' {
   const key = pinKey(wanted.node, wanted.channel);
   const stored = pins.get(key);
-  // One that was dropped meanwhile is no obstacle; one that somebody has put there is.
+  // A pin that was dropped meanwhile is no obstacle; a pin that someone else has written is.
   if (stored !== undefined && !isSamePin(stored, before) && !isSamePin(stored, wanted)) return stored;
   if (!exists(versionName(wanted.channel, wanted.version))) return 'gone';
   pins.put(key, wanted);
@@ -56,7 +56,7 @@ function renewIn(records: PinRecords, pins: readonly PinRecord[]): void {
   }
 }
 
-/** Pins in the store's database: whether their version exists is looked up in the transaction that writes them. */
+/** Pins in the store's database: the transaction that writes a pin also checks that its version exists. */
 export class StoredPins implements PinStore {
   readonly #store: Pick<Store, 'generation' | 'note' | 'pins' | 'tables'>;
 
@@ -85,18 +85,18 @@ export class StoredPins implements PinStore {
   }
 
   get(node: string, channel: string): PinRecord | undefined {
-    // A new look: the last one may be older than what was committed since, and show no pin where there is one.
+    // Reading the generation refreshes the snapshot: an older one may lack pins committed since.
     void this.#store.generation;
     return this.#store.tables.pins.get(pinKey(node, channel));
   }
 }
 
-/** Pins in memory alone: for a rehearsal. */
+/** Pins in memory alone: for a rehearsal or a read-only store. */
 export class MemoryPins implements PinStore {
   readonly #pins = new Map<string, PinRecord>();
   readonly #exists: (version: string) => boolean;
 
-  /** @param exists whether there is a version of that explicit name. @param pins what it begins with. */
+  /** @param exists true when a version with this explicit name exists. @param pins the initial pins. */
   constructor(exists: (version: string) => boolean, pins: Iterable<PinRecord>) {
     this.#exists = exists;
     for (const pin of pins) this.#pins.set(pinKey(pin.node, pin.channel), pin);

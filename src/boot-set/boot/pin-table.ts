@@ -1,6 +1,6 @@
 /**
- * The pins as a server has them at hand: what the store of pins holds, the transfers that are open under each, and what
- * is still to be written. Bounded. Decides nothing about boots: that is pins.ts.
+ * Holds a server's pins in memory: the stored records, the open transfers under each pin, and unwritten changes.
+ * Bounded. The rules about boots are in pins.ts.
  */
 import { type NodeId, ownerOf } from '../node/node-identity.ts';
 import type { Catalog } from '../store/catalog.ts';
@@ -10,33 +10,35 @@ import { isSamePin, type PinStore } from './pin-store.ts';
 import { ProvisionalPins } from './provisional-pins.ts';
 import type { SteadyTime } from './steady-time.ts';
 
-/** Pins at once; beyond it those are dropped that nobody has answered under, then those not used for longest. */
+/** Cap on pins. Beyond it provisional pins are dropped first, then the least recently used. */
 const MAX_PINS = 65_536;
-/** So many go at once: choosing them looks at all. */
+/** Pins dropped at a time; choosing them scans the whole table. */
 const MAKE_WAY = 1024;
-/** A pin is remembered for so long after its last use, also one that has lapsed or whose version is gone. */
+/**
+ * A pin is forgotten this long after its last use. Until then it stays, even if it has lapsed or its version is gone.
+ */
 const FORGET_MS = 24 * 3_600_000;
-/** Renewals written in one transaction, for whose length the main thread does nothing else. */
+/** Pins renewed in one transaction; the main thread is blocked while a transaction runs. */
 const RENEWALS_AT_ONCE = 200;
 
 /** The wall clock counts as set when it has moved by more than this. */
 const SET_MS = 1000;
 
-/** A pin, and what is going on under it. */
+/** A pin and the transfers under it. */
 export class Pin {
-  /** Times are those of SteadyTime. */
+  /** Its times are those of SteadyTime. */
   record: PinRecord;
-  /** The record that was last handed to the store. */
+  /** The record most recently handed to the store. */
   saved: PinRecord;
-  /** The same as the store has it: times by the wall clock. */
+  /** The same record as stored: its times are wall-clock times. */
   stored: PinRecord;
-  /** Transfers to the node from the pinned version that are open. */
+  /** Number of open transfers to the node from the pinned version. */
   open = 0;
-  /** The node has begun a boot with a file that is not of this channel. */
+  /** True when the node has since begun a boot with a file outside this channel. */
   over = false;
-  /** When the store was last looked at for changes by others, as its generation. */
+  /** Value of the table's generation when this pin was last compared with the store. */
   generation: number;
-  /** Pending while a reply must wait for it; gives what became of it. */
+  /** Pending while a reply must wait for the write; resolves to the fate of the pin. */
   committed: Promise<'stands' | 'gone'> | undefined;
 
   constructor(record: PinRecord, stored: PinRecord, generation: number) {
@@ -51,10 +53,10 @@ export interface PinTableOptions {
   readonly store: PinStore;
   readonly catalog: Catalog;
   readonly time: SteadyTime;
-  /** The system's, in milliseconds; undefined: unknown. */
+  /** The system's uptime in milliseconds; undefined when unknown. */
   readonly uptime: () => number | undefined;
   readonly most?: number;
-  /** The store would not write: boots go on with what is in memory. */
+  /** Called when the store can't be written to; boots then continue with the pins in memory. */
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -66,10 +68,10 @@ export class PinTable {
   readonly #most: number;
   readonly #onFailure: (error: unknown) => void;
   readonly #nodes = new Map<NodeId, Map<string, Pin>>();
-  /** Names of pins for other addresses, by their node. */
+  /** Names made by sideOf(), by their node. */
   readonly #sides = new Map<NodeId, Set<NodeId>>();
   readonly #provisional = new ProvisionalPins<Pin>();
-  /** Grows when others may have changed the store. */
+  /** Incremented when another process may have changed the store. */
   #generation = 0;
   #size = 0;
   #evicted = 0;
@@ -88,27 +90,27 @@ export class PinTable {
     return this.#size;
   }
 
-  /** Those that nobody has answered under yet. */
+  /** Number of pins under which no client has acknowledged anything. */
   get provisional(): number {
     return this.#provisional.size;
   }
 
-  /** Pins dropped for want of room. */
+  /** Number of pins dropped because the table or a network was full. */
   get evicted(): number {
     return this.#evicted;
   }
 
-  /** Others have changed the store: every pin is compared with it before it is used again. */
+  /** Notes that another process may have changed the store: each pin is compared with it before its next use. */
   doubt(): void {
     this.#generation++;
   }
 
   find(node: NodeId, channel: string): Pin | undefined {
     const pin = this.#nodes.get(node)?.get(channel);
-    // What is being written is not there yet.
+    // A pin that is being written is not in the store yet.
     if (pin === undefined || pin.generation === this.#generation || pin.committed !== undefined) return pin;
     const stored = this.#store.get(node, channel);
-    // Somebody has dropped it. One that went together with its version is remembered: the node has files of that version.
+    // Someone has dropped the pin. A pin removed together with its version is kept: the node has files of that version.
     if (stored === undefined && this.#isThere(channel, pin.record.version)) {
       this.#remove(pin);
       return undefined;
@@ -122,17 +124,17 @@ export class PinTable {
     return pin;
   }
 
-  /** All pins of a node. */
+  /** Returns all pins of a node. */
   ofNode(node: NodeId): Iterable<Pin> {
     return this.#nodes.get(node)?.values() ?? [];
   }
 
-  /** The names under which pins of the node for other addresses are kept. */
+  /** Returns the names under which the node has pins for other addresses. */
   sidesOf(node: NodeId): readonly NodeId[] {
     return [...(this.#sides.get(node) ?? [])];
   }
 
-  /** Whether any transfer to the node is open. */
+  /** Returns true when any transfer to the node is open. */
   isOpen(node: NodeId): boolean {
     for (const pin of this.ofNode(node)) if (pin.open > 0) return true;
     return false;
@@ -143,9 +145,9 @@ export class PinTable {
   }
 
   /**
-   * Puts a pin in the place of what the node has for that channel. `committed` says when it is safe to reply.
+   * Stores a pin in place of the node's pin for that channel. A reply must wait for its `committed`.
    *
-   * @param isNew whether nobody has got anything under it yet: then it goes where its version turns out to be gone.
+   * @param isNew true when no file has been sent under it yet; it is then dropped if its version turns out to be gone.
    */
   put(record: PinRecord, isNew: boolean): Pin {
     const before = this.#nodes.get(record.node)?.get(record.channel);
@@ -157,14 +159,14 @@ export class PinTable {
     return pin;
   }
 
-  /** Changes a pin. @param now whether a reply waits until that is stored; otherwise flush() stores it in time. */
+  /** Changes a pin. @param now true when a reply waits for the write; otherwise the next flush() writes it. */
   update(pin: Pin, change: Partial<Pick<PinRecord, 'usedAt' | 'stage' | 'address'>>, now: boolean): void {
     pin.record = { ...pin.record, ...change };
     if (pin.record.provisional === true && this.#has(pin)) this.#provisional.add(pin);
     if (now && pin.committed === undefined) this.#commit(pin, pin.stored, false);
   }
 
-  /** A client at its address has acknowledged what was sent under it. */
+  /** Marks a pin as proven: a client at its address has acknowledged a file sent under it. */
   prove(pin: Pin): void {
     if (pin.record.provisional !== true) return;
     this.#provisional.delete(pin);
@@ -177,8 +179,8 @@ export class PinTable {
   }
 
   /**
-   * Gives all pins of one name to another name of the same node; where both have one for a channel, that of the boot
-   * that began last stays. Transfers stay counted where they began.
+   * Moves all pins of one name to another name of the same node. Where both names have a pin for a channel, the one of
+   * the later boot stays. Open transfers stay counted under the pin they began with.
    */
   rename(from: NodeId, to: NodeId, change: Partial<PinRecord>): void {
     const moved = from === to ? [] : [...this.ofNode(from)];
@@ -194,11 +196,13 @@ export class PinTable {
       this.#enter(pin);
       this.#commit(pin, other?.stored, false);
     }
-    // After the others are written: whatever happens in between, one of the two is there.
+    // The old names are dropped after the new ones are written: whatever happens in between, one of the two is stored.
     this.#background(this.#store.drop(names));
   }
 
-  /** Stores what has changed since the last time, counts open transfers as use, and forgets what is long over. */
+  /**
+   * Writes pins changed since the last flush, renews pins with open transfers, and forgets pins unused for FORGET_MS.
+   */
   async flush(now: number): Promise<void> {
     const changed: Pin[] = [];
     const over: Pin[] = [];
@@ -211,23 +215,26 @@ export class PinTable {
     for (let at = 0; at < changed.length; at += RENEWALS_AT_ONCE) {
       const some = changed.slice(at, at + RENEWALS_AT_ONCE);
       const renewed = some.map((pin) => this.#toStored(pin));
-      // oxlint-disable-next-line no-await-in-loop -- one transaction after the other: requests go between.
+      // oxlint-disable-next-line no-await-in-loop -- one transaction at a time, so that requests are served in between.
       await this.#store.renew(renewed).catch(this.#onFailure);
     }
   }
 
-  /** Looks at the store first: a pin goes in the same transaction as its version. */
+  /** Refreshes the catalog first: a pin is removed in the same transaction as its version. */
   #isThere(channel: string, version: number): boolean {
     this.#catalog.refresh();
     return this.#catalog.version(channel, version) !== undefined;
   }
 
-  /** Also when the wall clock was set: others must not take the pin for older or younger than it is. */
+  /** Also true after the wall clock was set: otherwise other processes would misjudge the pin's age. */
   #isChanged({ record, saved, stored }: Pin): boolean {
     return record !== saved || Math.abs(stored.usedAt - this.#time.toWall(record.usedAt)) > SET_MS;
   }
 
-  /** The record for the store, noted as handed over. Its creation time stays: it identifies the pin. */
+  /**
+   * Returns the record for the store and marks it as handed over. createdAt stays the same, because it identifies the
+   * pin.
+   */
   #toStored(pin: Pin): PinRecord {
     const { record, stored } = pin;
     const uptime = this.#uptime();
@@ -256,8 +263,8 @@ export class PinTable {
   }
 
   /**
-   * A pin of before the start. Its age is the smaller of what the wall clock and the system's uptime make of it: either
-   * may have begun anew meanwhile, and a boot that shows life is not to be split.
+   * Converts a pin stored before this start. Takes the smaller of its ages by wall clock and by system uptime: either
+   * clock may have been reset meanwhile, and a boot in progress must not be split.
    */
   #fromBefore(stored: PinRecord): PinRecord {
     const now = this.#time.now();
@@ -322,16 +329,16 @@ export class PinTable {
       (stored) => {
         if (pin.committed === committed) pin.committed = undefined;
         if (stored === 'gone') {
-          // Otherwise it stays: the node has files of that version, and no other would match them.
+          // A pin in use stays: the node has files of that version, and no other version would match them.
           if (isNew) this.#remove(pin);
           return 'gone' as const;
         }
-        // Another server was faster: its version is the node's.
+        // Another server has pinned first; the node gets that server's version.
         if (!isSamePin(stored, record) && isSamePin(pin.stored, record)) this.#adopt(pin, stored);
         return 'stands' as const;
       },
       (error: unknown) => {
-        // A boot is not held up for a store that can't write; until it can, the pin is in memory alone.
+        // A boot does not wait for a store that can't be written to; until it can, the pin exists in memory alone.
         if (pin.committed === committed) pin.committed = undefined;
         this.#onFailure(error);
         return 'stands' as const;
@@ -341,8 +348,8 @@ export class PinTable {
   }
 
   /**
-   * Drops those that nobody has answered under, then those that were not used for longest; of the latter, one whose node
-   * is loading stays.
+   * Drops provisional pins first, then the least recently used. A proven pin with open transfers or a pending write
+   * stays.
    */
   #makeWay(newest: Pin): void {
     const rank = ({ record }: Pin): number => (record.provisional === true ? 0 : 1);

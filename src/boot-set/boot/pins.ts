@@ -1,46 +1,46 @@
 /**
- * The rules of pins: when a request goes on with the version that its node began with, and when a new boot has begun.
+ * The rules of pins: when a request continues with the version its node began with, and when a new boot has begun.
  * Pure: records in, decisions out; time is an argument.
  *
- * What they keep is one sentence: the files that a node gets between power-on and its kernel's start are of one
- * version. Where a rule can't tell whether a boot is new, it goes on with the old version: stale is better than mixed.
+ * The rules keep one promise: all files that a node gets between power-on and its kernel's start are of one version.
+ * Where a rule can't tell whether a boot is new, it keeps the old version: stale is better than mixed.
  */
 import type { BootStage } from './boot-stage.ts';
 import type { ChannelSettings, PinRecord } from '../store/records.ts';
 
 /**
- * How long a node that is past the cap must have been silent for a loader or config to begin a new boot: the cap may fall
+ * A node past the cap must have been silent for this long before a loader or config begins a new boot: the cap may fall
  * between the two.
  */
 const PAUSE_MS = 60_000;
 
 export type PinPolicy = Required<Pick<ChannelSettings, 'pinIdleMs' | 'pinCapMs'>>;
 
-/** What there is to know when a file of a channel is asked for. */
+/** The facts that decide a request for a file of a channel. */
 export interface PinSituation {
   readonly stage: BootStage;
-  /** Whether a transfer to this node is open: then it is in the middle of a boot, whatever it asks for. */
+  /** True when a transfer to this node is open. The node is then in the middle of a boot, whatever it asks for. */
   readonly open: boolean;
-  /** Whether the node has begun a boot elsewhere, with a file that is not of this channel. */
+  /** True when the node has since begun a boot with a file outside this channel. */
   readonly over: boolean;
-  /** Whether the pinned version is still there. */
+  /** True when the pinned version still exists. */
   readonly exists: boolean;
-  /** Whether the pinned version has files that a boot begins with: without any, no name tells the beginning. */
+  /** True when the pinned version has files that a boot begins with. Without them no name marks a beginning. */
   readonly hasBeginning: boolean;
 }
 
 /**
- * `begin`: choose a version anew. `keep`: go on. `late`: go on, though the pin had ended. `gone`: the version that the
- * node would have to go on with is no more, and another one would not match what it has.
+ * `begin`: choose a version for a new boot. `keep`: continue with the pin. `late`: continue, although the pin had
+ * ended. `gone`: the pinned version no longer exists, and another one would not match the node's files.
  */
 export type PinDecision = 'begin' | 'keep' | 'late' | 'gone';
 
-/** Whether a pin has ended: by silence or by age. An open transfer counts as a request just now. */
+/** Returns true when a pin has ended, by silence or by age. An open transfer counts as a request at this moment. */
 export function hasLapsed(pin: PinRecord, open: boolean, now: number, { pinIdleMs, pinCapMs }: PinPolicy): boolean {
   return !open && (now - pin.usedAt > pinIdleMs || now - pin.createdAt > pinCapMs);
 }
 
-/** What a request for a file that its channel has means to the node's pin. */
+/** Decides what a request for an existing file of the channel means for the node's pin. */
 export function judge(
   pin: PinRecord | undefined,
   { stage, open, over, exists, hasBeginning }: PinSituation,
@@ -60,25 +60,22 @@ export function judge(
 }
 
 /**
- * The stage of a pin after a request has been answered. A beginning in the middle of a transfer may be a node that was
- * reset: it has got a loader of this version, so whatever comes next must be of this version as well.
+ * Returns the stage of a pin after a request was answered. A beginning during a transfer may come from a node that was
+ * reset: it now has a loader of this version, so the files that follow must be of this version as well.
  */
 export function stageAfter(before: 0 | 1, stage: BootStage): 0 | 1 {
   if (stage === 'neutral') return before;
   return stage === 'zero' ? 0 : 1;
 }
 
-/**
- * Which of two pins for one channel is the node's, now that two names have turned out to be one node's: that of the boot
- * that began last.
- */
+/** Returns the pin to keep for a channel when two names turn out to be one node: that of the later boot. */
 export function laterBegun(a: PinRecord, b: PinRecord): PinRecord {
   return b.createdAt > a.createdAt ? b : a;
 }
 
 /**
- * Whether a machine that shows at an address goes on with the pin of the one before it there: yes if that one's boot
- * was no further than loaders and configs, because then it may well have been the new one that got them.
+ * Returns true when a machine that appears at an address continues with the pin of the former machine there: when that
+ * boot had reached only loaders and configs, the new machine may be the one that received them.
  */
 export function isInherited(pin: PinRecord, address: string, now: number, policy: PinPolicy): boolean {
   return pin.stage === 0 && pin.address === address && !hasLapsed(pin, false, now, policy);

@@ -1,12 +1,12 @@
 /**
- * The pins that no client has answered under yet, by the network of their address: anyone can send a request in any
- * name, so each network has room for so many. Knows which of them goes first; drops none itself.
+ * Tracks provisional pins, those under which no client has acknowledged anything, by the network of their address.
+ * Anyone can send a request in any name, so each network has a cap. Names the pin to evict; evicts none itself.
  */
 import { isV6Prefix, prefixOf } from '../../text/address-prefix.ts';
 
-/** Provisional pins of a /24 of IPv4, at most. */
+/** Cap on provisional pins of an IPv4 /24. */
 const PROVISIONAL_PER_V4_PREFIX = 2048;
-/** Provisional pins of a /64 of IPv6, at most. */
+/** Cap on provisional pins of an IPv6 /64. */
 const PROVISIONAL_PER_V6_PREFIX = 8192;
 
 interface Placed {
@@ -15,14 +15,18 @@ interface Placed {
 
 export class ProvisionalPins<Pin extends Placed> {
   readonly #prefixOf = new Map<Pin, string>();
-  /** Those of a network, the one that was used last at the end. */
+  /** Pins of each network, the most recently used last. */
   readonly #byPrefix = new Map<string, Set<Pin>>();
 
   get size(): number {
     return this.#prefixOf.size;
   }
 
-  /** Takes in a pin, or one that was used again. @returns the one that must make way for it. */
+  /**
+   * Adds a pin, or moves it to the end when it is used again.
+   *
+   * @returns the pin to evict when its network is over the cap.
+   */
   add(pin: Pin): Pin | undefined {
     this.delete(pin);
     const prefix = prefixOf(pin.record.address);

@@ -1,13 +1,16 @@
 /**
- * Which versions configs have been made for, as notes in the store: what a config names must be there when it is read,
- * which may be a day later. Knows names of versions; neither nodes nor configs.
+ * Notes in the store which versions rendered configs name: such a version must still exist when the config is read,
+ * possibly a day later. Knows names of versions; no nodes and no configs.
  */
 import type { Store } from '../store/store.ts';
 import type { SteadyTime } from './steady-time.ts';
 
-/** A version is noted again after so long. The note holds for a day (roots.ts), so this takes little from it. */
+/**
+ * Interval after which a version is noted again. The note holds for a day (roots.ts), so the delay costs little of
+ * that.
+ */
 const NOTE_AGAIN_MS = 60_000;
-/** A note that is older than this is no longer relied on while a new one is written. */
+/** A reply waits for the new note when the last one is older than this. */
 const RELIED_ON_MS = 3_600_000;
 
 interface Note {
@@ -19,7 +22,7 @@ export class RenderedNotes {
   readonly #store: Pick<Store, 'note'>;
   readonly #time: Pick<SteadyTime, 'toWall'>;
   readonly #onFailure: (error: unknown) => void;
-  /** By version, for those that there are: dropped with them by retain(). */
+  /** Notes by version name; retain() drops those of versions that are gone. */
   readonly #notes = new Map<string, Note>();
 
   constructor(store: Pick<Store, 'note'>, time: Pick<SteadyTime, 'toWall'>, onFailure: (error: unknown) => void) {
@@ -28,7 +31,11 @@ export class RenderedNotes {
     this.#onFailure = onFailure;
   }
 
-  /** A config names the version. @returns a promise when its reply must wait; false: the version is no more. */
+  /**
+   * Notes that a config names the version.
+   *
+   * @returns a promise when the reply must wait for the note; false when the version is gone.
+   */
   rendered(name: string, now: number): boolean | Promise<boolean> {
     let note = this.#notes.get(name);
     if (note === undefined) {
@@ -40,7 +47,7 @@ export class RenderedNotes {
     return age > RELIED_ON_MS && note.noting !== undefined ? note.noting : true;
   }
 
-  /** Forgets versions that are no more. */
+  /** Forgets versions that no longer exist. */
   retain(exists: (name: string) => boolean): void {
     for (const name of this.#notes.keys()) if (!exists(name)) this.#notes.delete(name);
   }
@@ -56,7 +63,7 @@ export class RenderedNotes {
       if (exists) note.notedAt = now;
       return exists;
     } catch (error) {
-      // A boot is not held up for a store that can't write.
+      // A boot does not wait for a store that can't be written to.
       this.#onFailure(error);
       return true;
     } finally {

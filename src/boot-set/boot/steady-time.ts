@@ -1,6 +1,6 @@
 /**
- * The time that boots are judged by: it begins at the wall clock's and goes on with the machine's own clock, so that a
- * step of the wall clock ends no boot. Other processes go by the wall clock: for them times are converted. Knows no pins.
+ * The clock that boots are judged by: it starts at the wall clock's time and advances with the monotonic clock, so a
+ * step of the wall clock ends no boot. Times for other processes are converted to wall-clock time. Knows no pins.
  */
 import type { TablesClock } from '../node/address-tables.ts';
 
@@ -9,7 +9,7 @@ export class SteadyTime {
   readonly #wall: () => number;
   readonly #offset: number;
 
-  /** @param wall milliseconds since the epoch. */
+  /** @param wall wall clock in milliseconds since the epoch. */
   constructor(clock: Pick<TablesClock, 'now'>, wall: () => number) {
     this.#clock = clock;
     this.#wall = wall;
@@ -23,7 +23,7 @@ export class SteadyTime {
     return this.#wall() - this.now();
   }
 
-  /** A time as others find it in the store. */
+  /** Converts a time to the wall-clock time that is stored for other processes. */
   toWall(time: number): number {
     return Math.round(time + this.drift);
   }
@@ -34,8 +34,8 @@ export class SteadyTime {
 }
 
 /**
- * The system's uptime in milliseconds: unlike the wall clock it is not set, and unlike a process's clock it goes on over
- * a restart.
+ * Returns the system's uptime in milliseconds. Unlike the wall clock it is never set, and unlike a process's own clock
+ * it continues over a restart of the process.
  */
 export function systemUptime(): number {
   return Math.round(Number(process.hrtime.bigint() / 1_000_000n));

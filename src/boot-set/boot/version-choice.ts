@@ -1,21 +1,24 @@
 /**
- * Which version a new boot gets: the one chosen for the node by hand, a rollout's candidate, or the channel's current
- * one. Without memory: the same node and the same rollout always give the same answer, in every process.
+ * Chooses the version for a new boot: the one chosen for the node by hand, else a rollout's candidate, else the
+ * channel's current version. Stateless: the same node and rollout give the same answer in every process.
  */
 import { createHash } from 'node:crypto';
 import { inOtherOrder, kindOf, type NodeId } from '../node/node-identity.ts';
 import type { ChannelRecord, RolloutRecord } from '../store/records.ts';
 import { glob } from '../../text/glob.ts';
 
-/** Labels of a node, once there is an inventory to ask. */
+/** Returns a node's labels in the inventory; undefined when it has none or there is no inventory. */
 export type LabelsOf = (node: NodeId) => Readonly<Record<string, string>> | undefined;
 
-/** Where a node stands between 0 and 100, for a set: evenly spread, and another place for every set. */
+/**
+ * Returns the node's position in a rollout of this set, from 0 up to 100. Positions are evenly spread and independent
+ * between sets.
+ */
 function placeOf(node: NodeId, set: string): number {
   return (createHash('sha256').update(`${node}\0${set}`).digest().readUInt32BE(0) / 2 ** 32) * 100;
 }
 
-/** `*` stands for anything. MACs may be written with `-`. */
+/** Matches a pattern in which `*` stands for anything, ignoring case. MAC patterns may use `-` as their separator. */
 function matches(pattern: string, value: string, key: string): boolean {
   const wanted = key === 'mac' ? pattern.replaceAll('-', ':') : pattern;
   return glob(wanted, { ignoreCase: true })(value);
@@ -36,8 +39,8 @@ function isSelected(select: NonNullable<RolloutRecord['select']>, ids: readonly 
 }
 
 /**
- * @param ids of the node, the best first.
- * @param candidateSet the digest of the candidate's manifest.
+ * @param ids the node's ids, the best first.
+ * @param candidateSet digest of the candidate's manifest.
  */
 function isInRollout(
   rollout: RolloutRecord,
@@ -54,14 +57,14 @@ function isInRollout(
 
 export interface VersionChoices {
   readonly channel: ChannelRecord;
-  /** The number chosen by hand for one of the ids. */
+  /** @returns the version number chosen by hand for this id. */
   override(node: NodeId): number | undefined;
-  /** The digest of a version's manifest; undefined: there is no such version. */
+  /** @returns the digest of a version's manifest; undefined when the version does not exist. */
   manifest(number: number): string | undefined;
   readonly labelsOf: LabelsOf;
 }
 
-/** @returns undefined when there is nothing for this node. */
+/** @returns the version's number; undefined when the channel has no version for this node. */
 export function chooseVersion(ids: readonly NodeId[], choices: VersionChoices): number | undefined {
   const { channel } = choices;
   for (const id of ids) {

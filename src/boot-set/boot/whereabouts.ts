@@ -1,18 +1,19 @@
 /**
- * From where a node speaks, and which pins a request goes by that is made in its name: the node's own, or those of the
- * address alone. A name is easily said: what another address says never touches what the node has. Knows no files.
+ * Tracks the address that each node speaks from, and decides which pins a request in its name uses: the node's own, or
+ * those of the requesting address. A name is no proof, so a request from another address never changes the node's pins.
+ * Knows no files.
  *
- * A node speaks from one address. Its name, heard from another one meanwhile, may be its own (ROM, iPXE and kernel often
- * hold different leases) or anybody's: that address gets pins for itself, which begin with the version of the node's.
- * When the first address has been silent for a while, the node has moved; what it had there is kept for that address,
- * in case that it has not.
+ * A node speaks from one address. Meanwhile a request in its name from another address may be its own (ROM, iPXE and
+ * kernel often hold different leases) or a stranger's: that address gets pins of its own, which begin with the version
+ * of the node's. When the first address has been silent for a while, the node has moved; its pins there are kept for
+ * that address, in case the node is still there.
  */
 import { ipNode, type NodeId, NOWHERE, ownerOf, sideOf } from '../node/node-identity.ts';
 import type { BootStage } from './boot-stage.ts';
 import type { Pin, PinTable } from './pin-table.ts';
 import type { PinPolicies } from './pin-policies.ts';
 
-/** A node that has not been heard of for so long may be at another address. */
+/** A node that has been silent for this long may have moved to another address. */
 const SILENT_MS = 60_000;
 
 function usedAt({ open, record }: Pin, now: number): number {
@@ -28,12 +29,12 @@ export class Whereabouts {
     this.#policies = policies;
   }
 
-  /** The name of the pins that a request from there went by so far. Changes nothing. */
+  /** Returns the name of the pins that requests from this address have used so far. Changes nothing. */
   strand(node: NodeId, address: string, now: number): NodeId {
     return node === ipNode(address) || this.#isHome(node, address, now) ? node : sideOf(node, address);
   }
 
-  /** The name of the pins that a request from there would go by. Changes nothing. */
+  /** Returns the name of the pins that take() would return. Changes nothing. */
   peek(node: NodeId, address: string, stage: BootStage, now: number): NodeId {
     if (address === NOWHERE) return node;
     const strand = this.strand(node, address, now);
@@ -41,7 +42,7 @@ export class Whereabouts {
     return node;
   }
 
-  /** The name of the pins that a request from there goes by; a node that has moved is there from now on. */
+  /** Returns the name of the pins for a request from this address; a node that has moved is recorded there. */
   take(node: NodeId, address: string, stage: BootStage, now: number): NodeId {
     const strand = this.strand(node, address, now);
     if (strand === node || this.#isHeld(node, now)) return strand;
@@ -50,25 +51,29 @@ export class Whereabouts {
     const records = own.map(({ record }) => record);
     const isSwapped = this.#goesOn(strand, node, stage, now);
     if (!isSwapped) pins.drop([...pins.ofNode(strand)]);
-    // As they are, with what is open under them: the node may still be there.
+    // Moved unchanged, with their open transfers: the node may still be at that address.
     pins.rename(node, sideOf(node, this.#home(node, now)!.record.address), {});
     if (isSwapped) pins.rename(strand, node, { address });
     else for (const record of records) pins.put({ ...record, address, provisional: true }, false);
     return node;
   }
 
-  /** The pin in use that one for another address begins with. @param strand from take or peek. */
+  /**
+   * Returns the node's own pin, if it is in use: pins of its other addresses begin with that version.
+   *
+   * @param strand from take() or peek().
+   */
   lead(strand: NodeId, channel: string, now: number): Pin | undefined {
     const owner = ownerOf(strand);
     const pin = owner === strand ? undefined : this.#pins.find(owner, channel);
-    // Also past its cap: the node goes on with it as long as it asks.
+    // The cap is not checked: the node keeps a pin past its cap for as long as it asks.
     const isInUse = pin !== undefined && now - usedAt(pin, now) <= this.#policies.of(channel).pinIdleMs;
     return isInUse ? pin : undefined;
   }
 
   /**
-   * Whether the node's boot went on from other addresses, past its beginning, and is over: all have been silent since,
-   * the node's own as well.
+   * Returns true when the node's boot went past its beginning from other addresses and is over: those addresses and the
+   * node's own have been silent since.
    */
   hasGoneOn(node: NodeId, now: number): boolean {
     const last = this.#home(node, now);
@@ -83,7 +88,10 @@ export class Whereabouts {
     return has;
   }
 
-  /** The node begins a boot: those that other addresses have ended in its name were parts of the last. */
+  /**
+   * Handles the beginning of a node's boot: pins of other addresses that are past their beginning and silent belonged
+   * to the last boot, and are dropped.
+   */
   begin(node: NodeId, now: number): void {
     for (const side of this.#pins.sidesOf(node)) {
       const pins = [...this.#pins.ofNode(side)];
@@ -96,7 +104,7 @@ export class Whereabouts {
     return home === undefined || home.record.address === address;
   }
 
-  /** The pin of the node that was used last; its address is the node's. */
+  /** Returns the node's most recently used pin; its address is the node's. */
   #home(node: NodeId, now: number): Pin | undefined {
     let last: Pin | undefined;
     for (const pin of this.#pins.ofNode(node)) {
@@ -105,7 +113,7 @@ export class Whereabouts {
     return last;
   }
 
-  /** Whether the node is certainly where it was: it has answered there, and not long ago. */
+  /** Returns true when the node is certainly where it was: it has acknowledged a file there and was active recently. */
   #isHeld(node: NodeId, now: number): boolean {
     let isProven = false;
     for (const { record } of this.#pins.ofNode(node)) isProven ||= record.provisional !== true;
@@ -117,11 +125,11 @@ export class Whereabouts {
     return true;
   }
 
-  /** Whether an address goes on with pins of its own, now that the node has moved there; else with the node's. */
+  /** Returns true when an address keeps its own pins after the node has moved there; otherwise it gets the node's. */
   #goesOn(strand: NodeId, node: NodeId, stage: BootStage, now: number): boolean {
     const own = this.#home(strand, now);
     if (own === undefined) return false;
-    // A beginning after a pause is a new boot of the node's.
+    // A beginning after a pause is a new boot of the node.
     return stage !== 'zero' || !this.#isSilent(strand, now) || usedAt(own, now) > usedAt(this.#home(node, now)!, now);
   }
 }

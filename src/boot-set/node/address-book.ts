@@ -1,38 +1,40 @@
 /**
- * Which machine speaks from an address, as far as has been seen: learned from names that held its MAC, UUID or serial,
- * or told by a table of leases or neighbours. Bounded, and forgotten in time. Knows no packets and no pins.
+ * Remembers which machine uses an address: learned from requested names that contain a MAC, UUID or serial, or from a
+ * table of leases or neighbors. Bounded; entries expire. Knows no packets and no pins.
  */
 import { LRUCache } from 'lru-cache';
 import { kindOf, NODE_KINDS, type NodeId } from './node-identity.ts';
 
-/** Addresses remembered; the least recently used are forgotten. */
+/** Cap on remembered addresses; the least recently used are forgotten. */
 const MAX_ADDRESSES = 65_536;
-/** Silence after which an address is forgotten: longer than any boot lets pass between two files. */
+/** An address unseen for this long is forgotten. Longer than any pause between two files of a boot. */
 const ADDRESS_LIFE_MS = 2 * 3_600_000;
 
 interface Entry {
-  /** At most one of each kind, the best first. */
+  /** At most one id of each kind, the best first. */
   ids: readonly NodeId[];
-  /** Whether the machine has said so itself, by a name. */
+  /** True when the machine identified itself in a requested name. */
   bySelf: boolean;
-  /** Another machine may have the address by now: who had it is a guess, good for no more than a choice. */
+  /**
+   * True when another machine may have the address by now. The ids are then a guess, good only for choosing a version.
+   */
   doubted: boolean;
   seenAt: number;
 }
 
-/** What is known of an address. */
+/** The machine known at an address. */
 export interface Resident {
-  /** The best of its ids: what its pins are kept under. */
+  /** The best of its ids; its pins are kept under this one. */
   readonly node: NodeId;
   readonly ids: readonly NodeId[];
   readonly bySelf: boolean;
 }
 
-/** What learning has changed. */
+/** The machine at an address after learn(), and what learn() changed. */
 export interface Learned extends Resident {
-  /** Whom the address belonged to before, if that was another machine. */
+  /** The machine that had the address before, if it was another one. */
   readonly former: NodeId | undefined;
-  /** By what worse name this machine was known at this address. */
+  /** The worse name under which this same machine was known at this address. */
   readonly renamed: NodeId | undefined;
 }
 
@@ -40,7 +42,7 @@ function residentOf({ ids, bySelf }: Entry): Resident {
   return { node: ids[0]!, ids, bySelf };
 }
 
-/** A kind that both have, with different values: two machines. */
+/** Returns true when both have an id of the same kind with different values: two different machines. */
 function differ(a: readonly NodeId[], b: readonly NodeId[]): boolean {
   return a.some((id) => b.some((other) => other !== id && kindOf(other) === kindOf(id)));
 }
@@ -53,12 +55,12 @@ function merge(a: readonly NodeId[], b: readonly NodeId[]): NodeId[] {
 export class AddressBook {
   readonly #entries: LRUCache<string, Entry>;
 
-  /** @param most only a test sets it, so that it can fill the book. */
+  /** @param most cap on addresses; only tests set it, to fill the book quickly. */
   constructor(most: number = MAX_ADDRESSES) {
     this.#entries = new LRUCache({ max: most });
   }
 
-  /** Who speaks from the address, if that is known and not long ago. */
+  /** Returns the machine at the address, unless it is unknown, doubted or expired. */
   find(address: string, now: number): Resident | undefined {
     const entry = this.#entries.get(address);
     if (entry === undefined) return undefined;
@@ -70,15 +72,15 @@ export class AddressBook {
     return entry.doubted ? undefined : residentOf(entry);
   }
 
-  /** Who had the address before that was doubted. */
+  /** Returns the ids that the address had before it was doubted. */
   presumed(address: string): readonly NodeId[] {
     const entry = this.#entries.peek(address);
     return entry?.doubted === true ? entry.ids : [];
   }
 
   /**
-   * Someone who is `ids` speaks from the address. What a machine says of itself wins over what was known; what tables
-   * say wins over what tables said. Ids of other kinds than those known are the same machine's.
+   * Records that the machine with these ids uses the address. What a machine says of itself overrides everything known;
+   * what a table says overrides earlier tables. Ids of kinds not yet known are added to the same machine.
    *
    * @param ids one or more, at most one of each kind.
    */
@@ -96,7 +98,7 @@ export class AddressBook {
     };
   }
 
-  /** A boot has begun at the address, and nothing says whose. */
+  /** Records that a boot has begun at the address without saying whose it is. */
   doubt(address: string): void {
     const entry = this.#entries.peek(address);
     if (entry !== undefined) entry.doubted = true;

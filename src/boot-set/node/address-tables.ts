@@ -1,30 +1,30 @@
 /**
- * Tables that others keep of which machine has which address (leases, neighbours), asked one after the other. They are
- * read aside and at most once a second; a reply waits for a reading only where nothing is known yet, and not for long.
+ * Looks addresses up in tables that others maintain (DHCP leases, neighbors), in order of trust. Tables are read in the
+ * background, at most once a second; a reply waits for a read only when nothing is known yet, and only briefly.
  */
 import type { NodeId } from './node-identity.ts';
 
-/** How long what was read holds. */
+/** A table is read again once its contents are this old. */
 const READ_AGAIN_MS = 1000;
-/** Longest wait of a reply for a table. */
+/** Longest time that a reply waits for a table. */
 const PATIENCE_MS = 5;
 
 export interface AddressTable {
-  /** Addresses to machines. @throws Error when it can't be read. */
+  /** @returns the machine at each address. @throws Error when the table can't be read. */
   read(): Promise<ReadonlyMap<string, NodeId>>;
 }
 
 export interface TablesClock {
-  /** Milliseconds since some moment; never steps back. */
+  /** Monotonic time in milliseconds, from an arbitrary origin. */
   now(): number;
   wake(at: number, fn: () => void): () => void;
 }
 
 export interface AddressTablesOptions {
-  /** The more trustworthy first. */
+  /** Most trustworthy first. */
   readonly tables: readonly AddressTable[];
   readonly clock: TablesClock;
-  /** Told once when a table can't be read, and again only after it could be. */
+  /** Called once when a table becomes unreadable, and again only after it has been readable in between. */
   readonly onUnreadable: (error: unknown) => void;
 }
 
@@ -41,7 +41,7 @@ export class AddressTables {
     this.#unreadable = options.tables.map(() => false);
   }
 
-  /** Whom the address belongs to, as far as is known without waiting. Begins a reading where that is due. */
+  /** Returns the machine at the address if it is known without waiting. Starts a read when one is due. */
   peek(address: string): NodeId | undefined {
     if (this.#options.tables.length > 0) this.#refresh();
     for (const table of this.#known) {
@@ -51,7 +51,7 @@ export class AddressTables {
     return undefined;
   }
 
-  /** As peek; waits for the reading under way where nothing is known, as long as PATIENCE_MS. */
+  /** Like peek(), but when nothing is known waits up to PATIENCE_MS for a read in progress. */
   find(address: string): NodeId | undefined | Promise<NodeId | undefined> {
     const node = this.peek(address);
     const reading = this.#reading;

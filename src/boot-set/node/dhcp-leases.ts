@@ -1,33 +1,39 @@
 /**
- * Which machine has which address, by the leases of a DHCP server: dnsmasq's file, or the CSV that Kea's memfile keeps.
- * Reads text; knows no pins, and trusts nothing that it can't make out.
+ * Reads which machine has which address from the leases of a DHCP server: dnsmasq's lease file, or the CSV of Kea's
+ * memfile backend. Skips whatever it can't parse. Knows no pins.
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import { readFile, stat } from 'node:fs/promises';
 import { macNode, type NodeId } from './node-identity.ts';
 import type { AddressTable } from './address-tables.ts';
 
-/** Some 200,000 leases. More is no lease file, or one that its server should compact. */
+/** About 200,000 leases. A larger file is not a lease file, or its server should compact it. */
 const MAX_LEASES_BYTES = 16 * 1024 ** 2;
-/** File systems may count time in steps of two seconds: a younger file may yet change without its time doing so. */
+/**
+ * Some file systems count time in steps of two seconds: a file younger than this may change while its time stays the
+ * same.
+ */
 const FRESH_MS = 2100;
-/** Lines read without a pause, so that requests do not wait for all of them. */
+/** Lines parsed before yielding to the event loop, so that requests need not wait for the whole file. */
 const LINES_AT_ONCE = 1000;
 
 type Leases = Map<string, NodeId>;
 
-/** `EXPIRY MAC ADDRESS NAME CLIENT-ID`, EXPIRY in seconds since the epoch or 0 for never. */
+/** Reads `EXPIRY MAC ADDRESS NAME CLIENT-ID`; EXPIRY is in seconds since the epoch, 0 means never. */
 function readDnsmasqLine(line: string, nowS: number, into: Leases): void {
   const [expiry, hardware, address] = line.split(' ');
   if (address === undefined || !/^[0-9]+$/.test(expiry!)) return;
-  // An InfiniBand address (type 20) has 20 bytes; the last eight are the port's GUID.
+  // An InfiniBand address (type 20) has 20 bytes; the last eight are the GUID of the port.
   const node = macNode(hardware!.replace(/^0[16]-/, '').replace(/^20-(?:..:){12}/, ''));
   if (node === undefined) return;
   if (expiry === '0' || Number(expiry) > nowS) into.set(address, node);
   else into.delete(address);
 }
 
-/** Reads the lines of a CSV whose columns the header names; a later line about an address replaces an earlier one. */
+/**
+ * Returns a reader for the lines of a CSV whose header names the columns. A later line for an address replaces an
+ * earlier one.
+ */
 function keaReader(header: string): (line: string, nowS: number, into: Leases) => void {
   const columns = header.split(',');
   const at = { address: columns.indexOf('address'), mac: columns.indexOf('hwaddr') };
@@ -44,7 +50,7 @@ function keaReader(header: string): (line: string, nowS: number, into: Leases) =
   };
 }
 
-/** Makes out which of the two it is by its first line. @param nowS seconds since the epoch. */
+/** Tells the two formats apart by the first line. @param nowS seconds since the epoch. */
 export async function parseLeases(text: string, nowS: number): Promise<ReadonlyMap<string, NodeId>> {
   const leases: Leases = new Map();
   const lines = text.split('\n');
@@ -52,13 +58,13 @@ export async function parseLeases(text: string, nowS: number): Promise<ReadonlyM
   const read = isKea ? keaReader(lines[0]!.trim()) : readDnsmasqLine;
   for (const [index, line] of lines.entries()) {
     if (index > 0 || !isKea) read(line.trim(), nowS, leases);
-    // oxlint-disable-next-line no-await-in-loop -- the pauses are the point.
+    // oxlint-disable-next-line no-await-in-loop -- the pauses are intended.
     if (index % LINES_AT_ONCE === LINES_AT_ONCE - 1) await turn();
   }
   return leases;
 }
 
-/** A lease file, looked at when it is asked for and read when it has changed. */
+/** A lease file. Each read() checks the file and parses it only if it has changed. */
 export class DhcpLeases implements AddressTable {
   readonly #path: string;
   readonly #now: () => number;

@@ -1,7 +1,7 @@
 /**
- * Which machine has which address, by the kernel's table of neighbours. IPv4 alone: IPv6 neighbours are not to be had as
- * a file. Only for addresses that are on the link by their interface's netmask: behind a router every address would seem
- * to be the router's.
+ * Reads which machine has which address from the kernel's neighbor table. IPv4 only: the kernel offers no file of IPv6
+ * neighbors. Uses only addresses on the link, by the interface's netmask: for addresses behind a router the MAC would
+ * be the router's.
  */
 import { readFile } from 'node:fs/promises';
 import { isIPv4 } from 'node:net';
@@ -9,9 +9,9 @@ import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os';
 import { macNode, type NodeId } from './node-identity.ts';
 import type { AddressTable } from './address-tables.ts';
 
-/** Not /proc/net/arp, a link to it that a unit with ProcSubset=pid does not see. */
+/** /proc/net/arp is a link to this file; a unit with ProcSubset=pid does not see that link. */
 const TABLE = '/proc/self/net/arp';
-/** The entry is complete (ATF_COM). */
+/** Flag of a complete entry (ATF_COM). */
 const COMPLETE = 0x02;
 
 export type Interfaces = Readonly<Record<string, readonly NetworkInterfaceInfo[] | undefined>>;
@@ -20,7 +20,7 @@ function toNumber(address: string): number {
   return address.split('.').reduce((value, byte) => value * 256 + Number(byte), 0) >>> 0;
 }
 
-/** Whether the device has an address in whose network `address` lies. */
+/** Returns true when the device has an address in the same network as `address`. */
 function isOnLink(address: string, device: string, interfaces: Interfaces): boolean {
   return (interfaces[device] ?? []).some((own) => {
     if (own.family !== 'IPv4') return false;
@@ -29,7 +29,7 @@ function isOnLink(address: string, device: string, interfaces: Interfaces): bool
   });
 }
 
-/** @param text of /proc/net/arp. */
+/** @param text contents of /proc/net/arp. */
 export function parseNeighbours(text: string, interfaces: Interfaces): ReadonlyMap<string, NodeId> {
   const neighbours = new Map<string, NodeId>();
   for (const line of text.split('\n').slice(1)) {

@@ -1,7 +1,7 @@
-/** Networks whose addresses stand for many nodes at once. Knows CIDR notation and nothing of pins. */
+/** List of networks; used for those whose addresses each stand for many nodes. Knows CIDR notation, and no pins. */
 import { BlockList, isIP, SocketAddress } from 'node:net';
 
-/** `192.0.2.0/24`, `2001:db8::/32` or one address. @returns undefined for what is no network. */
+/** Parses `192.0.2.0/24`, `2001:db8::/32` or a single address. @returns undefined when the text is not a network. */
 function parseNetwork(text: string): { address: string; bits: number; family: 'ipv4' | 'ipv6' } | undefined {
   const [address, length, ...more] = text.split('/');
   const version = isIP(address ?? '');
@@ -53,7 +53,7 @@ export class NetworkList {
   readonly #list = new BlockList();
   readonly #isEmpty: boolean;
 
-  /** @param networks or addresses in them, with the network's length. @throws RangeError for what is neither. */
+  /** @param networks CIDR networks or addresses. @throws RangeError when isNetwork() rejects one of them. */
   constructor(networks: readonly string[]) {
     this.#isEmpty = networks.length === 0;
     for (const text of networks) {

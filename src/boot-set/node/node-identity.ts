@@ -1,35 +1,35 @@
 /**
- * Who a node is, as far as the name it asks for tells: a MAC, a UUID or a Raspberry Pi's serial in it, in any of the
- * spellings that loaders use. Text alone: knows no addresses that were learned, no tables of neighbours and no pins.
+ * Identifies a node by the name it asks for: a MAC, a UUID or a Raspberry Pi's serial in it, in any of the spellings
+ * that loaders use. Works on text alone: knows no learned addresses, no neighbor tables and no pins.
  */
 
-/** From what names a machine best to what names it worst. */
+/** Kinds of names for a machine, the most reliable first. */
 export const NODE_KINDS = ['mac', 'uuid', 'serial', 'ip'] as const;
 export type NodeKind = (typeof NODE_KINDS)[number];
 
-/** `mac:aa:bb:cc:dd:ee:ff`, `uuid:…`, `serial:…` or `ip:…`, in small letters. */
+/** `mac:aa:bb:cc:dd:ee:ff`, `uuid:…`, `serial:…` or `ip:…`, in lower case. */
 export type NodeId = string;
 
 /**
- * Six bytes with a separator between, after a hardware type (`01-`) or not; no part of a longer row of bytes. The
- * separator is the same throughout.
+ * Six bytes with the same separator between them, optionally after a hardware type (`01-`). Not part of a longer row of
+ * bytes.
  */
 const SPACED_MAC =
   /(?<![0-9a-z])(?<!(?<![g-z])[0-9a-f]{2}[-:])(?:[0-9a-f]{2}([-:]))?((?:[0-9a-f]{2}[-:]){5}[0-9a-f]{2})(?![-:]?[0-9a-f])/;
 const SEVEN_BYTES = /^(?:01|06)[-:]/;
-/** The same of InfiniBand: hardware type 0x20, and the eight bytes of the port's GUID. */
+/** Like SPACED_MAC, for InfiniBand: hardware type 0x20 and the eight bytes of the port's GUID. */
 const INFINIBAND =
   /(?<![0-9a-z])(?<!(?<![g-z])[0-9a-f]{2}[-:])20([-:])((?:[0-9a-f]{2}\1){7}[0-9a-f]{2})(?![-:]?[0-9a-f])/;
 /**
- * Twelve digits without separators are a MAC only where loaders put one: alone between slashes (and before an ending),
- * or after `mac-`, `cfg-` and the like. Elsewhere they are more likely part of a kernel's version, and a machine taken
- * for all machines would be worse than one not known.
+ * Twelve digits without separators are a MAC only where loaders put one: alone between slashes (and before an
+ * extension), or after `mac-`, `grub.cfg-` or `01-`. Elsewhere they are more likely part of a kernel version, and one
+ * identity for all machines would be worse than none.
  */
 const BARE_MAC = /(?:^|\/|(?:^|\/)(?:mac|grub\.cfg|01)-)(?:01)?([0-9a-f]{12})(?=$|\/|\.[a-z0-9]{1,8}$)/;
 const UUID = /(?<![0-9a-f])([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})(?![0-9a-f])/;
 const SERIAL = /^([0-9a-f]{8})\//;
 
-/** What boards have whose maker left the field as it was: many machines, one UUID. */
+/** UUIDs of boards whose maker left the field at its default: many machines share each of them. */
 const SHARED_UUIDS: ReadonlySet<string> = new Set(
   [
     '00000000-0000-0000-0000-000000000000',
@@ -39,7 +39,10 @@ const SHARED_UUIDS: ReadonlySet<string> = new Set(
   ].flatMap((uuid) => [uuid, inOtherOrder(uuid)]),
 );
 
-/** A UUID with the bytes of its first three fields in the other order: SMBIOS has them little-endian, RFC 9562 big-endian. */
+/**
+ * Returns the UUID with the bytes of its first three fields reversed: SMBIOS stores them little-endian, RFC 9562
+ * big-endian.
+ */
 export function inOtherOrder(uuid: string): string {
   return uuid.replace(
     /^(..)(..)(..)(..)-(..)(..)-(..)(..)/,
@@ -48,23 +51,26 @@ export function inOtherOrder(uuid: string): string {
   );
 }
 
-/** Looks for the version digit of a UUID (RFC 9562 §4.2), which a UUID in the other byte order mostly lacks at that place. */
+/**
+ * Looks for the version digit of a UUID (RFC 9562 §4.2), which a UUID in the other byte order mostly lacks at that
+ * place.
+ */
 function hasVersion(uuid: string): boolean {
   return /^[1-8]$/.test(uuid[14]!);
 }
 
-/** The id of a machine whose firmware and loaders may spell its UUID in either order: one for both. */
+/** Returns one id for both byte orders: firmware and loaders may spell a machine's UUID either way. */
 function uuidId(uuid: string): NodeId | undefined {
   if (SHARED_UUIDS.has(uuid)) return undefined;
   const other = inOtherOrder(uuid);
   if (hasVersion(uuid) !== hasVersion(other)) return `uuid:${hasVersion(uuid) ? uuid : other}`;
-  // Dell's, which have both: the form that dmidecode and PXELINUX show begins with 4c4c4544.
+  // Dell's UUIDs have a version digit in both orders: the form that dmidecode and PXELINUX show begins with 4c4c4544.
   return `uuid:${uuid > other ? uuid : other}`;
 }
 
 /**
- * @param digits twelve, or sixteen of an InfiniBand port.
- * @returns undefined for what is no machine's: groups (I/G bit set) and zeros.
+ * @param digits twelve hexadecimal digits, or the sixteen of an InfiniBand port.
+ * @returns undefined for a group address (I/G bit set) and for all zeros: no machine has those.
  */
 function macFrom(digits: string): NodeId | undefined {
   if (/^0+$/.test(digits) || (Number.parseInt(digits[1]!, 16) & 1) === 1) return undefined;
@@ -77,7 +83,7 @@ function spacedMac(text: string): NodeId | undefined {
   const found = SPACED_MAC.exec(text);
   if (found === null) return undefined;
   const whole = found[0];
-  // A row of seven begins with a hardware type, or is no MAC.
+  // A row of seven bytes begins with a hardware type, or is not a MAC.
   if (found[1] !== undefined && !SEVEN_BYTES.test(whole)) return undefined;
   const mac = found[2]!;
   const separator = mac[2]!;
@@ -86,10 +92,10 @@ function spacedMac(text: string): NodeId | undefined {
 }
 
 /**
- * The machine that a name names: at most one id of each kind, the best first.
+ * Returns the ids of the machine that a name contains: at most one of each kind, the best first.
  *
- * @param path cleaned. @param file the part of it that is relative to a boot set, where it has one: a serial may be the
- *   first folder of either.
+ * @param path cleaned name.
+ * @param file part of the name relative to a boot set, if it is in one. A serial may be the first folder of either.
  */
 export function nodesInPath(path: string, file?: string): readonly NodeId[] {
   const text = path.toLowerCase();
@@ -109,15 +115,15 @@ export function ipNode(address: string): NodeId {
   return `ip:${address.toLowerCase()}`;
 }
 
-/** The address of a node in a preview that does not say where it is. */
+/** Stands for the client's address in a preview that names no address. */
 export const NOWHERE = '0.0.0.0';
 
-/** The name under which a node's pins of one address are kept, while the node speaks from another. */
+/** Returns the name for the pins that a node has for one address while it speaks from another. */
 export function sideOf(node: NodeId, address: string): NodeId {
   return `${node}@${address.toLowerCase()}`;
 }
 
-/** The node of such a name; any other name is the node's own. */
+/** Returns the node from a name made by sideOf(); any other name is returned as it is. */
 export function ownerOf(node: NodeId): NodeId {
   const at = node.indexOf('@');
   return at < 0 ? node : node.slice(0, at);
@@ -127,23 +133,26 @@ export function kindOf(node: NodeId): NodeKind {
   return node.slice(0, node.indexOf(':')) as NodeKind;
 }
 
-/** The MAC of six bytes, or of an InfiniBand port's eight, with `:` or `-` between, such as tables and leases hold. */
+/**
+ * Parses the MAC of six bytes, or the eight of an InfiniBand port, separated by `:` or `-` as in tables and lease
+ * files.
+ */
 export function macNode(text: string): NodeId | undefined {
   return /^(?:[0-9a-f]{2}[-:]){5}(?:(?:[0-9a-f]{2}[-:]){2})?[0-9a-f]{2}$/i.test(text)
     ? macFrom(text.toLowerCase().replace(/[-:]/g, ''))
     : undefined;
 }
 
-/** The same in any spelling: with colons, dashes, dots or nothing between. */
+/** Like macNode(), in any spelling: with colons, dashes, dots or no separators. */
 export function anyMacNode(text: string): NodeId | undefined {
   const digits = text.toLowerCase().replace(/[-:.]/g, '');
   return /^[0-9a-f]{12}(?:[0-9a-f]{4})?$/.test(digits) ? macFrom(digits) : undefined;
 }
 
 /**
- * The id of a UUID in its usual form, the same in either order of its bytes.
+ * Returns the id of a UUID in its usual text form; both byte orders give the same id.
  *
- * @returns undefined for what is none, and for those that many machines have.
+ * @returns undefined when the text is not a UUID, or the UUID is one that many machines share.
  */
 export function uuidNode(text: string): NodeId | undefined {
   const uuid = text.toLowerCase();
@@ -154,7 +163,10 @@ export function serialNode(text: string): NodeId {
   return `serial:${text.toLowerCase()}`;
 }
 
-/** The part of a file name after a first folder that names a machine and nothing else; undefined: there is none. */
+/**
+ * Returns the part of a file name after a first folder that names a machine and nothing else; undefined without such a
+ * folder.
+ */
 export function behindNodeFolder(file: string): string | undefined {
   const slash = file.indexOf('/');
   if (slash < 8) return undefined;

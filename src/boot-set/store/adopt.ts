@@ -1,7 +1,6 @@
 /**
- * What a store is made of when its folder holds an OCI layout that another tool has written, such as
- * `skopeo copy oci:STORE:install-1 oci:NEW:install-1`. Reads and checks everything; all it
- * changes is the mode of blobs.
+ * Reads the records of a new store from an OCI layout that another tool has written, such as `skopeo copy
+ * oci:STORE:install-1 oci:NEW:install-1`. Checks everything; changes only the modes of blobs.
  */
 import { z } from 'zod';
 import { checkApart, checkChannelName, parseVersionName } from './channel-name.ts';
@@ -38,9 +37,11 @@ const INDEX = z.object({
 
 type Descriptor = z.infer<typeof INDEX>['manifests'][number];
 
-/** What a layout holds, ready to become records. */
+/** Contents of a layout, ready to become records. */
 export interface Adopted {
-  /** Those that have a reference of their own say which of their versions is current; others have the last. */
+  /**
+   * Channels with a reference of their own, which names their current version; for others the last version is current.
+   */
   readonly named: ReadonlySet<string>;
   readonly channels: readonly ChannelRecord[];
   readonly versions: readonly VersionRecord[];
@@ -49,7 +50,7 @@ export interface Adopted {
 async function readIndex(layout: Layout, folders: StoreFolders): Promise<readonly Descriptor[]> {
   const found = folders.root.stat(INDEX_FILE);
   if (found === undefined) {
-    // The layout was only just begun.
+    // The layout has only just been created.
     if (!folders.hasBlobs || (await folders.blobs.names()).length === 0) return [];
     throw new StoreError(`${layout.index}: expected an OCI image index, got nothing`);
   }
@@ -69,7 +70,7 @@ async function readIndex(layout: Layout, folders: StoreFolders): Promise<readonl
   return parsed.data.manifests;
 }
 
-/** Hashes each blob once, however many versions have it. */
+/** Hashes each blob once, however many versions share it. */
 class Blobs {
   readonly #layout: Layout;
   readonly #folders: StoreFolders;
@@ -80,10 +81,13 @@ class Blobs {
     this.#folders = folders;
   }
 
-  /** Other tools leave files that their owner may write to, or nobody else may read. */
+  /**
+   * Sets the mode of the checked blobs: other tools leave files that their owner can write to, or that nobody else can
+   * read.
+   */
   async protect(): Promise<void> {
     for (const digest of this.#checked.keys()) {
-      // oxlint-disable no-await-in-loop -- one descriptor, however many there are.
+      // oxlint-disable no-await-in-loop -- one open descriptor at a time, however many blobs there are.
       const file = await this.#folders.blobs.open(digest);
       try {
         if (((await file.stat()).mode & 0o777) !== BLOB_MODE) await file.chmod(BLOB_MODE);
@@ -94,7 +98,7 @@ class Blobs {
     }
   }
 
-  /** @throws StoreError */
+  /** @throws StoreError when the blob is missing, unreadable, or has another digest or size. */
   async check(digest: string, size?: number): Promise<void> {
     const path = this.#layout.blob(digest);
     if (!this.#checked.has(digest)) {
@@ -130,13 +134,13 @@ async function readSet(layout: Layout, folders: StoreFolders, blobs: Blobs, dige
     const problem = names.has(file.name) ? 'expected each name once' : checkFileName(file.name);
     if (problem !== undefined) throw new StoreError(`${path}: file ${quote(file.name)}: ${problem}`);
     names.add(file.name);
-    // Files one after the other: a large one has the disk to itself.
+    // One file after the other, so that a large one has the disk to itself.
     await blobs.check(file.digest, file.size);
   }
   return set;
 }
 
-/** Says where the name comes from that is turned down. */
+/** Adds the path of index.json to the error of a rejected name. */
 function atIndex(layout: Layout, check: () => void): void {
   try {
     check();
@@ -165,10 +169,10 @@ function named(layout: Layout, { mediaType, digest, annotations = {} }: Descript
 }
 
 /**
- * References `X-N` become versions, references `X` what is current in the channel X; a channel without one has its last
- * version. Every blob is hashed.
+ * Turns references `X-N` into versions, and references `X` into the current version of channel X. For a channel without
+ * a reference the last version is current. Hashes every blob.
  *
- * @throws StoreError for the first thing that is not as it should be.
+ * @throws StoreError for the first fault found.
  */
 export async function readLayout(layout: Layout, folders: StoreFolders, now: number): Promise<Adopted> {
   const refs = (await readIndex(layout, folders)).map((descriptor) => named(layout, descriptor));

@@ -1,6 +1,6 @@
 /**
- * What a store holds, in memory: channels, versions, their files; and the way from a name to one of them. Looks at the
- * store only when told, and then reads what is new. Knows no nodes and no bytes.
+ * In-memory catalog of a store: channels, versions and their files, and the resolution of names to them. Looks at the
+ * store only in refresh(), and then reads only what is new. Knows no nodes and no bytes.
  */
 import { asciiLowerCase } from '../../protocol/request.ts';
 import type { SetVersion } from '../../content/types.ts';
@@ -9,7 +9,7 @@ import { versionName } from './records.ts';
 import type { Store, Table } from './store.ts';
 import { StoreError } from './store-error.ts';
 
-/** The least of a digest that may stand for it in a name. */
+/** Minimum length of a digest prefix in a name. */
 const MIN_DIGEST_CHARACTERS = 7;
 const EXPLICIT_DIGEST = /^(?:sha256-)?([0-9a-f]{7,64})$/i;
 const NUMBER = /^[0-9]+$/;
@@ -18,14 +18,14 @@ export interface CatalogStore extends Pick<Store, 'generation' | 'channels'> {
   readonly tables: { readonly versions: Pick<Table<VersionRecord>, 'get' | 'keys'> };
 }
 
-/** One version, and its files by name. */
+/** A version, with its files by name. */
 export class CatalogVersion {
   readonly name: string;
   readonly channel: string;
   readonly number: number;
-  /** Both of these, as contents say what they are of. */
+  /** Channel and number in the form that contents carry. */
   readonly set: SetVersion;
-  /** The digest of its manifest. */
+  /** Digest of the version's manifest. */
   readonly manifest: string;
   readonly files: readonly FileRecord[];
   readonly kernelArguments: string;
@@ -42,9 +42,9 @@ export class CatalogVersion {
     this.kernelArguments = kernelArguments;
   }
 
-  /** @param folds whether capitals do not matter where there is no exact match. */
+  /** @param folds true to ignore ASCII case when there is no exact match. */
   file(name: string, folds: boolean): FileRecord | undefined {
-    // Made when first asked for: most versions of a large store never are.
+    // Built on first use: most versions of a large store are never requested.
     this.#byName ??= new Map(this.files.map((file) => [file.name, file]));
     const exact = this.#byName.get(name);
     if (exact !== undefined || !folds) return exact;
@@ -53,19 +53,19 @@ export class CatalogVersion {
   }
 }
 
-/** What a name asks for. */
+/** The meaning of a requested name. */
 export type Asked =
   | { readonly kind: 'channel'; readonly channel: ChannelRecord; readonly file: string }
-  /** A version by its number or digest; undefined: there is no such version. */
+  /** A version by its number or digest; undefined when that version does not exist. */
   | { readonly kind: 'version'; readonly version: CatalogVersion | undefined; readonly file: string };
 
 export class Catalog {
   readonly #store: CatalogStore;
   readonly #versions = new Map<string, CatalogVersion>();
   #channels = new Map<string, ChannelRecord>();
-  /** By channel, in the order of their manifests; made when a digest is asked for. */
+  /** Versions by channel, sorted by manifest digest; built when a digest is first requested. */
   #byDigest = new Map<string, readonly CatalogVersion[]>();
-  /** The store's, when refresh() last took something in. */
+  /** The store's generation at the last refresh() that found a change. */
   #generation = -1;
   #trouble: StoreError | undefined;
   #onChange: () => void = () => {};
@@ -90,17 +90,17 @@ export class Catalog {
     return this.#versions.get(name);
   }
 
-  /** Calls `follow` from now on, each time that refresh() has taken something in. There is one follower. */
+  /** Sets the callback that runs each time refresh() has taken in a change. There is one callback. */
   onChange(follow: () => void): void {
     this.#onChange = follow;
   }
 
   /**
-   * Looks whether the store has changed, and takes in what is new. A record that is damaged later keeps nobody from what
-   * is known: it is told by takeTrouble().
+   * Takes in what has changed in the store. After the first time, a damaged record leaves the known contents in use and
+   * is reported by takeTrouble().
    *
-   * @returns whether it had.
-   * @throws StoreError for a damaged record at the first look.
+   * @returns true when the store had changed and the change was taken in.
+   * @throws StoreError for a damaged record the first time.
    */
   refresh(): boolean {
     const { generation } = this.#store;
@@ -118,19 +118,19 @@ export class Catalog {
     return true;
   }
 
-  /** Why the last change could not be taken in, if it has not been told yet. */
+  /** Returns why the last change could not be taken in, once. */
   takeTrouble(): StoreError | undefined {
     const trouble = this.#trouble;
     this.#trouble = undefined;
     return trouble;
   }
 
-  /** All or nothing. */
+  /** Takes in all changes or, when a record is damaged, none. */
   #takeIn(): void {
     const { versions } = this.#store.tables;
     const channels = new Map(this.#store.channels().map((channel) => [channel.name, channel]));
     const names = new Set(versions.keys());
-    // What a version holds never changes, and its name is never used again: what is known is not read once more.
+    // The contents of a version never change and its name is never reused, so known versions are not read again.
     const added: CatalogVersion[] = [];
     for (const name of names) {
       const record = this.#versions.has(name) ? undefined : versions.get(name);
@@ -143,10 +143,11 @@ export class Catalog {
   }
 
   /**
-   * What a name is: `CHANNEL/FILE`, `CHANNEL-NUMBER/FILE`, `CHANNEL@HEX/FILE` or `CHANNEL@sha256-HEX/FILE`. Channels do not
-   * lie within each other, so there is one reading.
+   * Resolves a name: `CHANNEL/FILE`, `CHANNEL-NUMBER/FILE`, `CHANNEL@HEX/FILE` or `CHANNEL@sha256-HEX/FILE`. Channels
+   * do not nest, so each name has one reading.
    *
-   * @param path cleaned. @returns undefined when it is none of the store's.
+   * @param path cleaned name.
+   * @returns undefined when the name is not one of the store's.
    */
   resolve(path: string): Asked | undefined {
     for (let slash = path.indexOf('/'), from = 0; slash > 0; from = slash + 1, slash = path.indexOf('/', from)) {
@@ -160,7 +161,7 @@ export class Catalog {
     return undefined;
   }
 
-  /** @returns null when the name, of which the last part begins at `from`, is not that of a version. */
+  /** @param from start of the last part of the name. @returns null when the name is not that of a version. */
   #explicit(name: string, from: number): CatalogVersion | undefined | null {
     const at = name.indexOf('@', from);
     if (at > from) {
@@ -170,13 +171,13 @@ export class Catalog {
       return digest === undefined ? undefined : this.#byManifest(channel, digest.toLowerCase());
     }
     const dash = name.lastIndexOf('-');
-    // The number of a version that is gone, or not yet known.
+    // The number of a version that is gone or not yet known.
     return dash > from && NUMBER.test(name.slice(dash + 1)) && this.#channels.has(name.slice(0, dash))
       ? undefined
       : null;
   }
 
-  /** The one version whose manifest's digest begins so; none if there are several. */
+  /** Returns the version whose manifest digest has this prefix; undefined when several manifests do. */
   #byManifest(channel: string, digest: string): CatalogVersion | undefined {
     if (digest.length < MIN_DIGEST_CHARACTERS) return undefined;
     let sorted = this.#byDigest.get(channel);

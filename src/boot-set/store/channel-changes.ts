@@ -1,6 +1,6 @@
 /**
- * What people do to channels, versions and nodes, as changes of the records. Each runs in a write transaction and
- * throws before it has written anything. Knows tables; no files, no clock.
+ * Changes that people make to channels, versions and nodes. Each runs in a write transaction and throws before it has
+ * written anything. Knows tables; no files and no clock.
  */
 import { parseVersionName } from './channel-name.ts';
 import {
@@ -14,7 +14,7 @@ import {
 import type { Tables } from './state.ts';
 import { quote, StoreError } from './store-error.ts';
 
-/** Former versions that a channel remembers the order of; how many of them are kept is a setting. */
+/** Cap on the former versions whose order a channel remembers; a setting says how many of them are kept. */
 export const MAX_PREVIOUS = 100;
 
 export interface Move {
@@ -29,7 +29,7 @@ export function channelOf(tables: Tables, name: string): ChannelRecord {
   return channel;
 }
 
-/** A version by its name, such as `install-3`, or by its number alone within `channel`. */
+/** Finds a version by its name, such as `install-3`, or by its number alone within `channel`. */
 export function versionOf(tables: Tables, name: string, channel?: string): VersionRecord {
   const known = channel !== undefined && /^[1-9][0-9]{0,9}$/.test(name) ? versionName(channel, Number(name)) : name;
   const version = parseVersionName(known) === undefined ? undefined : tables.versions.get(known);
@@ -40,7 +40,7 @@ export function versionOf(tables: Tables, name: string, channel?: string): Versi
   return version;
 }
 
-/** The channel with another version current; a rollout of that version has come to its end. */
+/** Returns the channel with another current version. A rollout of that version ends. */
 export function withCurrent(channel: ChannelRecord, number: number): ChannelRecord {
   const { rollout, ...rest } = channel;
   const before = channel.current === undefined || channel.current === number ? [] : [channel.current];
@@ -53,7 +53,7 @@ export function withCurrent(channel: ChannelRecord, number: number): ChannelReco
   };
 }
 
-/** Back to what was current before, or to the version named. Twice without a name is where it began. */
+/** Moves the channel back to its former version, or to the version named. Two rollbacks without a name cancel out. */
 export function rollback(tables: Tables, name: string, to?: string): Move {
   const channel = channelOf(tables, name);
   const number =
@@ -65,7 +65,7 @@ export function rollback(tables: Tables, name: string, to?: string): Move {
   return { channel: name, from: channel.current, to: number };
 }
 
-/** Takes every reason away to keep the channel's versions, but for boots that are under way. */
+/** Removes every reason to keep the channel's versions, except boots in progress. */
 export function removeChannel(tables: Tables, name: string): readonly VersionRecord[] {
   const { rollout: _, ...channel } = channelOf(tables, name);
   tables.channels.put(name, { ...channel, current: undefined, previous: [] });
@@ -77,7 +77,7 @@ export function removeChannel(tables: Tables, name: string): readonly VersionRec
   return versions.map(([, version]) => version);
 }
 
-/** The same for one version, which may not be one that nodes are sent to. */
+/** Removes every reason to keep one version, except boots in progress. Rejects a version that nodes are sent to. */
 export function removeVersion(tables: Tables, name: string): VersionRecord {
   const version = versionOf(tables, name);
   const channel = tables.channels.get(version.channel);
@@ -102,7 +102,7 @@ export function setKeep(tables: Tables, name: string, keep: boolean): VersionRec
   return version;
 }
 
-/** Begins a rollout, or changes whom the running one is for. */
+/** Starts a rollout, or changes which nodes the current one selects. */
 export function setRollout(
   tables: Tables,
   name: string,
@@ -137,7 +137,7 @@ export function pauseRollout(tables: Tables, name: string, paused: boolean): Rol
   return rollout;
 }
 
-/** The candidate becomes current. */
+/** Makes the candidate current. */
 export function promoteRollout(tables: Tables, name: string): Move {
   const channel = channelOf(tables, name);
   const { candidate } = rolloutOf(channel);
@@ -153,7 +153,7 @@ export function abortRollout(tables: Tables, name: string): RolloutRecord {
   return aborted;
 }
 
-/** @param settings null takes the channel's own away: the server's hold again. */
+/** @param settings values to set; null removes the channel's own value, so that the server's applies. */
 export function changeSettings(
   tables: Tables,
   name: string,
@@ -166,7 +166,7 @@ export function changeSettings(
   return changed;
 }
 
-/** Sends a node to one version whatever the channel says. */
+/** Sends a node to one version, whatever the channel says. */
 export function pinNode(tables: Tables, node: string, to: string): VersionRecord {
   const version = versionOf(tables, to);
   const { channel, number } = version;
@@ -182,7 +182,7 @@ export function unpinNode(tables: Tables, node: string, channel: string): void {
   tables.overrides.remove(key);
 }
 
-/** Forgets where a node's boots stand. @returns how many. */
+/** Removes the pins of a node's boots, also those for other addresses. @returns the number removed. */
 export function dropPins(tables: Tables, node: string): number {
   const keys = tables.pins.entries().filter(([, pin]) => pin.node === node || pin.node.startsWith(`${node}@`));
   for (const [key] of keys) tables.pins.remove(key);

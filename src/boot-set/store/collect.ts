@@ -1,7 +1,7 @@
 /**
- * Garbage collection: what nothing needs any more is marked, waits out a grace time, is looked at again under the lock
- * and removed; then go the blobs that no manifest names, and what dead processes have left. Records before blobs: what
- * a collection that is cut short leaves behind, the next one takes.
+ * Garbage collection. Marks versions that nothing needs, waits for a grace time, checks them again under the lock and
+ * removes them; then removes blobs that no manifest names and the folders of dead processes. Records go before blobs,
+ * so that an interrupted collection leaves only files for the next one.
  */
 import { isDigest } from './layout.ts';
 import { EMPTY_DIGEST } from './manifest.ts';
@@ -11,38 +11,38 @@ import { abandonedFolders, bytesIn, StagingFolder } from './staging-folder.ts';
 import type { Tables } from './state.ts';
 import type { Store } from './store.ts';
 
-/** How long a version is kept after a collection has first found that nothing needs it. */
+/** Grace time of a version, from the first collection that finds it unneeded. */
 export const GRACE_MS = 10 * 60_000;
-/** How long the end of a pin is remembered, so that a node that comes back late can be told from a new one. */
+/** How long an ended pin is remembered, so that a node that comes back late can be told from a new one. */
 export const ENDED_PIN_MS = 24 * 3_600_000;
 
 export interface CollectOptions {
   readonly graceMs?: number;
-  /** Tells what would be removed, and writes nothing. */
+  /** True to report what would be removed, and write nothing. */
   readonly dryRun?: boolean;
-  /** Stops it between two blobs: the next collection goes on from there. */
+  /** Stops it between two blobs; the next collection continues from there. */
   readonly signal?: AbortSignal;
 }
 
 export interface Collected {
   readonly dryRun: boolean;
-  /** Removed, with the bytes of their files, shared ones included. */
+  /** Removed versions, with the size of their files in bytes, shared ones included. */
   readonly versions: readonly { readonly name: string; readonly bytes: number }[];
-  /** Channels that had nothing left. */
+  /** Removed channels, which had no versions left. */
   readonly channels: readonly string[];
-  /** Needed by nothing, but still within the grace time. */
+  /** Versions that nothing needs but whose grace time is not over. */
   readonly waiting: readonly { readonly name: string; readonly until: number }[];
-  /** Files removed from blobs, and from folders of processes that are gone. */
+  /** Number of removed blobs, and of removed folders of dead processes. */
   readonly blobs: number;
   readonly leftovers: number;
-  /** What that frees on disk. */
+  /** Bytes freed on disk. */
   readonly bytes: number;
 }
 
 interface Plan {
   readonly remove: readonly VersionRecord[];
   readonly channels: readonly string[];
-  /** Versions whose mark changes. */
+  /** Versions whose mark is set or cleared. */
   readonly mark: readonly VersionRecord[];
   readonly waiting: readonly { readonly name: string; readonly until: number }[];
   readonly endedPins: readonly string[];
@@ -76,7 +76,7 @@ function plan(tables: Tables, defaults: Needs['defaults'], now: number, graceMs:
       if (unrootedAt !== undefined) mark.push(unmarked);
       continue;
     }
-    // A clock that was set back must not make it wait for long.
+    // A clock that was set back must not prolong the grace time.
     const since = Math.min(unrootedAt ?? now, now);
     if (now - since >= graceMs) {
       remove.push(version);
@@ -91,7 +91,8 @@ function plan(tables: Tables, defaults: Needs['defaults'], now: number, graceMs:
     .filter(({ name, current, rollout }) => current === undefined && rollout === undefined && !alive.has(name))
     .map(({ name }) => name);
   const settings = new Map(all.channels.map((channel) => [channel.name, { ...defaults, ...channel.settings }]));
-  // Also where its version goes: a node that comes back for its initrd must get no other version's.
+  // Pins are kept even when their version goes: a node that comes back for its initrd must not get that of another
+  // version.
   const endedPins = tables.pins
     .entries()
     .filter(([, pin]) => now - pin.usedAt > ENDED_PIN_MS && !isPinLive(pin, settings.get(pin.channel) ?? defaults, now))
@@ -116,7 +117,7 @@ function apply(tables: Tables, { remove, channels, mark, endedPins }: Plan): voi
   }
 }
 
-/** The digests that the versions need, and the config that all of them have. */
+/** Returns the digests that the versions need, including the config that all of them share. */
 export function referenced(versions: readonly VersionRecord[]): Set<string> {
   const digests = new Set(versions.length === 0 ? [] : [EMPTY_DIGEST]);
   for (const { manifest, files } of versions) {
@@ -130,7 +131,7 @@ function versionsIn(tables: Tables): VersionRecord[] {
   return tables.versions.entries().map(([, version]) => version);
 }
 
-/** Names in blobs that are digests; others are not ours. */
+/** Returns the names in blobs that are digests; other files are left alone. */
 export async function listBlobs(store: Store): Promise<string[]> {
   return (await store.blobs.names()).filter(isDigest);
 }
@@ -142,7 +143,7 @@ function blobBytes(store: Store, digests: readonly string[]): number {
   }, 0);
 }
 
-/** Takes blobs that no version names out of the store. @returns how many, and their bytes. */
+/** Removes blobs that no version names. @returns the number and size in bytes of these blobs. */
 async function sweepBlobs(store: Store, signal?: AbortSignal): Promise<{ count: number; bytes: number }> {
   const names = await listBlobs(store);
   const before = referenced(store.versions());
@@ -151,7 +152,8 @@ async function sweepBlobs(store: Store, signal?: AbortSignal): Promise<{ count: 
   const bytes = blobBytes(store, orphans);
   const trash = new StagingFolder(store.staging);
   store.onStep('trash made');
-  // Renamed under the lock, so that a publisher finds each blob either there or not; unlinking large files takes longer.
+  // Renamed under the lock, so that a publisher finds each blob either present or absent; unlinking large files takes
+  // longer.
   const moved = await store.note((tables) => {
     const now = referenced(versionsIn(tables));
     return orphans.filter((digest) => {
@@ -199,7 +201,7 @@ export function bytesOf({ files }: VersionRecord): number {
   return files.reduce((sum, { size }) => sum + size, 0);
 }
 
-/** @throws StoreError, or Error with the system's code: what it had removed by then stays removed. */
+/** @throws StoreError, or Error with the system's code; what was removed before stays removed. */
 export async function collect(store: Store, options: CollectOptions = {}): Promise<Collected> {
   const { graceMs = GRACE_MS } = options;
   const now = store.now();
@@ -209,13 +211,13 @@ export async function collect(store: Store, options: CollectOptions = {}): Promi
   await store.repairIndex();
   let done = makePlan(store.tables);
   if (done.remove.length > 0 || done.channels.length > 0) {
-    // Looked at again: a node may have been given one of them since.
+    // Planned again under the lock: a node may have been given one of the versions since.
     done = await store.change((tables) => {
       const again = makePlan(tables);
       apply(tables, again);
       return again;
     });
-    // Were a blob gone before its record, a power failure would bring back the record alone.
+    // Records must reach the disk before blobs go: otherwise a power failure could restore a record without its blob.
     await store.flushed();
   } else if (done.mark.length > 0 || done.endedPins.length > 0) {
     await store.note((tables) => {

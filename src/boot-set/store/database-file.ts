@@ -1,7 +1,7 @@
 /**
- * The file of the database before LMDB has it. LMDB maps the file and believes what is in it: of a file that is cut short
- * the process dies by SIGBUS. Knows where LMDB says how long its file is, and how to read a file that may be damaged: in
- * a process of its own.
+ * Checks the database file before LMDB opens it. LMDB maps the file and trusts its contents: a truncated file would
+ * kill the process by SIGBUS. Knows where LMDB stores the length of its file, and how to read a possibly damaged file
+ * in a separate process.
  */
 import { execFile } from 'node:child_process';
 import { closeSync, fstatSync, readSync } from 'node:fs';
@@ -10,7 +10,10 @@ import { STATE_FILE } from './layout.ts';
 import type { OwnFolder } from './own-folder.ts';
 import { StoreError } from './store-error.ts';
 
-/** Where a page of LMDB's has what: behind its header are, on a leaf or branch, the places of its nodes, or a meta record. */
+/**
+ * Offsets in an LMDB page. The header is followed by the offsets of the nodes (leaf or branch page) or by a meta
+ * record.
+ */
 const PAGE = { flagsAt: 18, countAt: 20, headerBytes: 24, branch: 1, leaf: 2 } as const;
 const META = {
   magicAt: 24,
@@ -21,22 +24,25 @@ const META = {
   transactionAt: 152,
   bytes: 160,
 } as const;
-/** A node: the size of its data or the page below it, flags, the key's size, key and data. */
+/** Offsets in a node: the size of its data or the page below it, flags, the key's size, key and data. */
 const NODE = { flagsAt: 4, keySizeAt: 6, keyAt: 8, bigData: 1, subTree: 2 } as const;
-/** In the data of a node that holds a tree, and in that of one whose data has pages of its own. */
+/**
+ * Offset of the root page in the data of a node that holds a tree, and of the page number in one whose data has pages
+ * of its own.
+ */
 const TREE_ROOT_AT = 40;
 const BIG_PAGES_AT = 16;
-/** The root of a tree that has nothing in it. */
+/** Root of an empty tree. */
 const NO_PAGE = 0xffff_ffff_ffff_ffffn;
-/** The magic number, with the format's version after it. */
+/** LMDB's magic number, followed by the format version. */
 const MAGIC = 'dec0efbe02000000';
 const PAGE_SIZES = [512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536];
-/** Looks at a database that others write to meanwhile. */
+/** Attempts at checking a database that others write to meanwhile. */
 const LOOKS = 5;
-/** What the survey may say; one that says more is of a store larger than there are. */
+/** Cap on the survey's output; more would come from a store larger than any store can be. */
 const MAX_SURVEY_BYTES = 256 * 1024 ** 2;
 
-/** What a database holds that index.json does not, as far as it can be read. */
+/** Contents of the database that index.json lacks, as far as they can be read. */
 export interface Survey {
   readonly rollouts: readonly { readonly channel: string; readonly candidate: number }[];
   /** Versions chosen for a node by hand. */
@@ -50,7 +56,7 @@ interface Meta {
   readonly pageSize: number;
   readonly lastPage: bigint;
   readonly transaction: bigint;
-  /** The first pages of its trees: what is free, and what there is. */
+  /** Root pages of its two trees: free pages and data. */
   readonly roots: readonly bigint[];
 }
 
@@ -69,7 +75,11 @@ function readMeta(fd: number, at: number): Meta | undefined {
   };
 }
 
-/** There are two metas, written in turn. @returns the newest; undefined: it is no database. */
+/**
+ * Reads the two meta records, which LMDB writes in turn.
+ *
+ * @returns the newest; undefined when the file is not a database.
+ */
 function newestMeta(fd: number): Meta | undefined {
   const first = readMeta(fd, 0);
   const second = first === undefined ? undefined : readMeta(fd, first.pageSize);
@@ -77,7 +87,7 @@ function newestMeta(fd: number): Meta | undefined {
   return second.transaction > first.transaction ? { ...second, pageSize: first.pageSize } : first;
 }
 
-/** @returns the pages that this one leads to, and whether pages of data that it names are within `pages`. */
+/** @returns the pages below this one, and whether all data pages that it names are within `pages`. */
 function below(page: Buffer, pages: bigint): { next: bigint[]; isWhole: boolean } {
   const flags = page.readUInt16LE(PAGE.flagsAt);
   const next: bigint[] = [];
@@ -97,7 +107,7 @@ function below(page: Buffer, pages: bigint): { next: bigint[]; isWhole: boolean 
   return { next, isWhole };
 }
 
-/** Whether every page that is in use lies in the file: follows all trees, without mapping anything. */
+/** Returns true when every used page lies within the file. Follows all trees, without mapping anything. */
 function isComplete(fd: number, { pageSize, roots }: Meta, bytes: number): boolean {
   const pages = BigInt(Math.floor(bytes / pageSize));
   const seen = new Set<bigint>();
@@ -115,30 +125,31 @@ function isComplete(fd: number, { pageSize, roots }: Meta, bytes: number): boole
     }
     return true;
   } catch (error) {
-    // A place behind the end of its page.
+    // An offset beyond the end of its page.
     if (error instanceof RangeError) return false;
     throw error;
   }
 }
 
-/** @returns what is wrong with the file, as the rest of a line. */
+/** @returns what is wrong with the file, as the rest of an error message. */
 function faultOf(fd: number): string | undefined {
   for (let look = 1, before: bigint | undefined; ; look++) {
     const meta = newestMeta(fd);
     if (meta === undefined) return 'expected the database of a store, got something else or a damaged one';
-    // After the meta was read: another process may write, and the file is longer before it says so.
+    // Read after the meta record: another process may write, and it extends the file before updating the record.
     const { size } = fstatSync(fd);
     const says = (meta.lastPage + 1n) * BigInt(meta.pageSize);
-    // LMDB does not write free pages at the end, so a shorter file can be whole.
+    // LMDB does not write free pages at the end, so a shorter file can be complete.
     if (BigInt(size) >= says || isComplete(fd, meta, size)) return undefined;
-    // Pages are used again two transactions later: what was followed may have been another state's.
+    // Pages are reused two transactions later, so the check may have followed pages of another state.
     if (meta.transaction === before || look === LOOKS) return `expected ${says} bytes, got ${size}: it is cut short`;
     before = meta.transaction;
   }
 }
 
 /**
- * Run by Node.js, so that whatever the file does to LMDB ends another process. Tells what index.json does not have.
+ * Script for a separate Node.js process, so that a damaged file can crash only that process. Prints what index.json
+ * lacks.
  */
 const SURVEY = `
 import { open } from 'lmdb';
@@ -155,7 +166,7 @@ const said = {
 process.stdout.write(JSON.stringify(said));
 `;
 
-/** @returns what is in the database; undefined: it can't be read. Never throws. */
+/** @returns the contents of the database; undefined when it can't be read. Never throws. */
 export async function surveyDatabase(path: string): Promise<Survey | undefined> {
   try {
     const args = ['--input-type=module', '--eval', SURVEY, path];
@@ -167,16 +178,16 @@ export async function surveyDatabase(path: string): Promise<Survey | undefined> 
   }
 }
 
-/** What is told of a database that can't be believed. */
+/** Returns the error for a damaged database. */
 export function damaged(path: string, what: string): StoreError {
   return new StoreError(`${path}: ${what}: "reveille store rebuild" makes it anew from index.json`, false);
 }
 
 /**
- * Checks that the file is a database of LMDB's and as long as it says.
+ * Checks that the file is an LMDB database and as long as it says.
  *
- * @returns whether it is there and not empty.
- * @throws StoreError
+ * @returns true when the file exists and is not empty.
+ * @throws StoreError when the file is damaged.
  */
 export async function checkDatabase(root: OwnFolder): Promise<boolean> {
   if ((root.stat(STATE_FILE)?.size ?? 0) === 0) return false;

@@ -1,9 +1,9 @@
-/** SHA-256 of files, with reading and hashing at the same time. Knows bytes, not what they are for. */
+/** Computes SHA-256 of files; reading and hashing overlap. Knows bytes, not what they are for. */
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import type { OwnFolder } from './own-folder.ts';
 
-/** Large enough that system calls and turns of the event loop do not count, small enough to stay in the CPU's caches. */
+/** Large enough to make the cost of system calls and event-loop turns negligible, small enough for the CPU's caches. */
 export const CHUNK_BYTES = 1024 * 1024;
 
 export interface Hashed {
@@ -12,9 +12,10 @@ export interface Hashed {
 }
 
 /**
- * Reads `file` from its start to its end; while one chunk is hashed, the next is being read and, with `write`, the last
- * one written.
+ * Reads `file` from start to end. While one chunk is hashed, the next is being read and, with `write`, the chunk is
+ * being written.
  *
+ * @param write called for each chunk with its offset.
  * @param signal stops it between two chunks.
  */
 export async function hashHandle(
@@ -24,9 +25,10 @@ export async function hashHandle(
 ): Promise<Hashed> {
   const hash = createHash('sha256');
   const { size } = await file.stat();
-  // A set may have hundreds of small files: room for the whole of it, and for the end to be seen.
+  // One byte more than the file, to detect its end. A set may have hundreds of small files, so buffers are no larger
+  // than needed.
   const room = Math.min(CHUNK_BYTES, size + 1);
-  // Three: one being read into, one being hashed, one being written.
+  // Three buffers: one being read into, one being hashed, one being written.
   const buffers = [0, 1, 2].map(() => Buffer.allocUnsafeSlow(room));
   let at = 0;
   let writing: Promise<unknown> = Promise.resolve();
@@ -38,21 +40,25 @@ export async function hashHandle(
       signal?.throwIfAborted();
       const chunk = buffers[turn % 3]!.subarray(0, bytesRead);
       await writing;
-      // The buffer after this one was written in the turn before the last, which has ended by now.
+      // The write from this buffer, two turns ago, has finished by now.
       reading = file.read(buffers[(turn + 1) % 3]!, 0, room, at + bytesRead);
       writing = write?.(chunk, at) ?? Promise.resolve();
       hash.update(chunk);
       at += bytesRead;
     }
   } finally {
-    // Nothing may touch the buffers or the file once this has returned.
+    // Nothing may touch the buffers or the file after the function has returned.
     await Promise.allSettled([reading, writing]);
   }
   await writing;
   return { digest: hash.digest('hex'), size: at };
 }
 
-/** As hashHandle, with the file's mode. @throws StoreError for what is no file, Error with the system's code. */
+/**
+ * Like hashHandle(), and returns the file's mode as well.
+ *
+ * @throws StoreError when it is not a file, Error with the system's code.
+ */
 export async function hashFile(folder: OwnFolder, name: string): Promise<Hashed & { readonly mode: number }> {
   const file = await folder.open(name);
   try {

@@ -1,6 +1,6 @@
 /**
- * index.json: the state's channels and versions as OCI tools see them. Written from the state alone and never read
- * back, but where a store is adopted. Knows its form, and how a file is replaced so that a reader sees the old or the new.
+ * index.json: the store's channels and versions as OCI tools see them. Written from the database, and read back only to
+ * adopt or rebuild a store. Knows its form, and how to replace a file so that a reader sees the old or the new one.
  */
 import { closeSync, writeSync } from 'node:fs';
 import { CREATED, INDEX_FILE, KEEP, LABEL_PREFIX, MEDIA_TYPE, NEW, REF_NAME, TEXT_MODE } from './layout.ts';
@@ -10,7 +10,7 @@ import { type ChannelRecord, type VersionRecord, versionName } from './records.t
 export interface Listed {
   readonly channels: readonly ChannelRecord[];
   readonly versions: readonly VersionRecord[];
-  /** Bytes of a manifest; index.json has to say it. */
+  /** Returns the size of a manifest in bytes, which index.json must contain. */
   readonly manifestSize: (digest: string) => number;
 }
 
@@ -40,7 +40,7 @@ export function buildIndex({ channels, versions, manifestSize }: Listed): string
   return `${JSON.stringify(index, undefined, 1)}\n`;
 }
 
-/** Replaces index.json by one rename. The caller holds the lock: there is one name for the new file. */
+/** Replaces index.json by one rename. The caller holds the lock, because the new file has a fixed temporary name. */
 export function replaceIndex(root: OwnFolder, text: string, onStep: (step: string) => void): void {
   const made = `${INDEX_FILE}${NEW}`;
   try {

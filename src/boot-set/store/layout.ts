@@ -1,40 +1,40 @@
 /**
- * Where things are in a store, and what they are called there: an OCI image layout with two things beside it, the
- * database and the staging area. Knows paths and constants, reads nothing.
+ * Paths and names in a store: an OCI image layout, plus the database and the staging area. Knows constants; reads
+ * nothing.
  */
 import { join } from 'node:path';
 import { quote, StoreError } from './store-error.ts';
 
-/** What `oci-layout` holds, by the OCI image specification 1.1. */
+/** Contents of `oci-layout`, by the OCI image specification 1.1. */
 export const OCI_LAYOUT = '{"imageLayoutVersion":"1.0.0"}';
 export const MEDIA_TYPE = {
   index: 'application/vnd.oci.image.index.v1+json',
   manifest: 'application/vnd.oci.image.manifest.v1+json',
   empty: 'application/vnd.oci.empty.v1+json',
-  /** Of the netboot artifact specification (pulp/netboot-oci-specs), as are the next and its annotations. */
+  /** Defined by the netboot artifact specification (pulp/netboot-oci-specs), as are `file` and its annotations. */
   artifact: 'application/vnd.org.pulpproject.netboot.artifact.v1',
   file: 'application/x-netboot-file',
 } as const;
 
-/** The annotation of a descriptor in index.json that holds its name. */
+/** Annotation of a descriptor in index.json that contains its name. */
 export const REF_NAME = 'org.opencontainers.image.ref.name';
 export const CREATED = 'org.opencontainers.image.created';
 export const KEEP = 'io.reveille.keep';
 export const LABEL_PREFIX = 'io.reveille.label.';
 
-/** The names of files in the store's own folder. */
+/** Names of files in the store's own folder. */
 export const OCI_LAYOUT_FILE = 'oci-layout';
 export const INDEX_FILE = 'index.json';
 export const STATE_FILE = 'state.lmdb';
-/** LMDB's own: who has the database open. */
+/** LMDB's lock file, locked by every process that has the database open. */
 export const LOCK_FILE = `${STATE_FILE}-lock`;
 
-/** What blobs have, whatever the umask is: a server may run as another user than who publishes. */
+/** Mode of blobs, whatever the umask: server and publisher may run as different users. */
 export const BLOB_MODE = 0o444;
-/** What oci-layout and index.json have. */
+/** Mode of oci-layout and index.json. */
 export const TEXT_MODE = 0o644;
 
-/** Files that are written under this name first and then renamed. */
+/** Suffix of files that are written under a temporary name and then renamed. */
 export const NEW = '.new';
 
 /** The paths of one store. */
@@ -55,7 +55,7 @@ export class Layout {
     this.state = join(root, STATE_FILE);
   }
 
-  /** @throws StoreError for what is no digest: the database is a file that anybody may have written. */
+  /** @throws StoreError when the text is not a digest: anyone may have written the database file. */
   blob(digest: string): string {
     if (!isDigest(digest)) {
       throw new StoreError(`${this.state}: expected digests of 64 hex digits, got ${quote(digest)}`, false);

@@ -1,6 +1,6 @@
 /**
- * The files and folders of an empty store: makes them where there is nothing, opens them where they are, and turns down
- * what is something else.
+ * Files and folders of an empty store: creates missing ones, opens existing ones, and rejects anything else in their
+ * place.
  */
 import { closeSync, writeFileSync } from 'node:fs';
 import { mkdir, readdir, realpath } from 'node:fs/promises';
@@ -9,10 +9,13 @@ import { Layout, LOCK_FILE, NEW, OCI_LAYOUT, OCI_LAYOUT_FILE, STATE_FILE, TEXT_M
 import { OwnFolder } from './own-folder.ts';
 import { quote, StoreError, whatFailed } from './store-error.ts';
 
-/** Other tools write some thirty. */
+/** Other tools write about thirty bytes. */
 const MAX_OCI_LAYOUT_BYTES = 4096;
 
-/** The layout of the store at `path`, which may be a link itself: systemd makes it one. Nothing below it may be. */
+/**
+ * Returns the layout of the store at `path`. The path itself may be a symbolic link, as systemd makes it; nothing below
+ * it may be.
+ */
 export async function layoutAt(path: string): Promise<Layout> {
   return new Layout(await realpath(path).catch(() => resolve(path)));
 }
@@ -37,11 +40,11 @@ function within<T>(layout: Layout, work: (root: OwnFolder) => T): T {
 }
 
 /**
- * Makes sure that there is a layout: an empty one where there was nothing.
+ * Makes sure that the layout exists; creates an empty one in an empty or missing folder.
  *
- * @param create whether it may be made.
- * @returns whether it was made: then there is nothing in it.
- * @throws StoreError when there is something else.
+ * @param create true if it may be created.
+ * @returns true when it was created and is therefore empty.
+ * @throws StoreError when the folder holds something else.
  */
 export async function ensureLayout(layout: Layout, create: boolean): Promise<boolean> {
   const names = await namesIn(layout.root);
@@ -67,7 +70,7 @@ export async function ensureLayout(layout: Layout, create: boolean): Promise<boo
     const made = await mkdir(layout.root, { recursive: true });
     within(layout, (root) => {
       if (made !== undefined) root.openToAll();
-      // A name of its own: there is no lock yet, and two may make one store at once.
+      // A unique name: there is no lock yet, and two processes may create the same store at once.
       const name = `${OCI_LAYOUT_FILE}${NEW}-${process.pid}`;
       const fd = root.replaceSync(name, TEXT_MODE);
       try {
@@ -83,7 +86,7 @@ export async function ensureLayout(layout: Layout, create: boolean): Promise<boo
   }
 }
 
-/** The folders of a store, held from its opening to its closing. */
+/** The folders of a store, held open from its opening to its closing. */
 export class StoreFolders {
   readonly root: OwnFolder;
   #blobs: OwnFolder | undefined;
@@ -93,13 +96,17 @@ export class StoreFolders {
     this.root = root;
   }
 
-  /** Those that are there; and whether the files are files. @throws StoreError for links, pipes and devices among them. */
+  /**
+   * Opens the folders that exist and checks that files are files.
+   *
+   * @throws StoreError for links, pipes and devices among them.
+   */
   static open(layout: Layout): StoreFolders {
     const root = OwnFolder.open(layout.root);
     if (root === undefined) throw new StoreError(`${layout.root}: expected a store, got nothing`);
     const folders = new StoreFolders(root);
     try {
-      // LMDB opens them by their path, and follows what it finds there.
+      // Checked here because LMDB opens these by path and follows what it finds.
       for (const name of [STATE_FILE, LOCK_FILE]) root.hasFile(name);
       const blobs = root.folder('blobs');
       folders.#blobs = blobs?.folder('sha256');
@@ -112,7 +119,7 @@ export class StoreFolders {
     }
   }
 
-  /** Makes those that are not there. */
+  /** Creates the missing folders. */
   make(): void {
     if (this.#blobs === undefined) {
       const blobs = this.root.makeFolder('blobs');
@@ -126,13 +133,13 @@ export class StoreFolders {
     return this.#blobs !== undefined;
   }
 
-  /** @throws StoreError where there is none. */
+  /** @throws StoreError when the folder does not exist. */
   get blobs(): OwnFolder {
     if (this.#blobs !== undefined) return this.#blobs;
     throw new StoreError(`${this.root.path}/blobs/sha256: expected a folder, got nothing`, false);
   }
 
-  /** undefined: none was made, and nothing is to be. */
+  /** The staging folder; undefined when it does not exist and make() was not called. */
   get staging(): OwnFolder | undefined {
     return this.#staging;
   }

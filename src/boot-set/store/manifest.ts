@@ -1,37 +1,38 @@
 /**
- * A boot set as an OCI image manifest, in the form of the netboot artifact specification: one layer for each file. The
- * same files and arguments give the same bytes, whoever builds it and when: its digest is the set's identity.
+ * Builds the OCI image manifest of a boot set, in the form of the netboot artifact specification: one layer per file.
+ * Equal files and arguments give equal bytes, regardless of builder and time, so the manifest's digest identifies the
+ * set.
  */
 import { createHash } from 'node:crypto';
 import { cleanName } from '../../content/name.ts';
 import { MEDIA_TYPE } from './layout.ts';
 import type { FileRecord } from './records.ts';
 
-/** What manifests of container images and artifacts are kept below by registries. */
+/** Limit that registries put on manifests of container images and artifacts. */
 export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
 export const MAX_FILES = 8192;
-/** A request has room for 512 bytes; the channel's name and the options share it. */
+/** A request has 512 bytes; the channel's name and the options share them. */
 export const MAX_FILE_NAME_BYTES = 255;
 
-/** The config that every boot set has: an empty object. */
+/** The config of every boot set: an empty object. */
 export const EMPTY_CONFIG = '{}';
 export const EMPTY_DIGEST = sha256(EMPTY_CONFIG);
 
 const NETBOOT = 'org.pulpproject.netboot';
 export const TITLE = 'org.opencontainers.image.title';
 export const KERNEL_ARGUMENTS = 'io.reveille.kernel-arguments';
-/** Loaders that firmware of one kind asks for first, by how their files are called. */
+/** File names of the loaders that one kind of firmware asks for first, by annotation. */
 const ENTRY_POINTS: readonly (readonly [annotation: string, file: RegExp])[] = [
   [`${NETBOOT}.entrypoint`, /^shim[^/]*\.efi$/i],
   [`${NETBOOT}.altentrypoint`, /^grub[^/]*\.efi$/i],
   [`${NETBOOT}.legacyentrypoint`, /^(?:l?pxelinux|undionly|grub[^/]*)\.(?:0|kpxe)$/i],
 ];
 
-/** What makes a boot set this one and no other. */
+/** The contents that identify a boot set. */
 export interface BootSet {
   readonly files: readonly FileRecord[];
   readonly kernelArguments?: string;
-  /** `name`, `version` and `arch` of the operating system, as far as they are known. */
+  /** Known values of `name`, `version` and `arch` of the operating system. */
   readonly os?: Readonly<Record<string, string>>;
 }
 
@@ -39,7 +40,7 @@ export function sha256(bytes: string | Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-/** By code units, so that it does not depend on the locale. */
+/** Compares by code units, so that the order does not depend on the locale. */
 export function byName(a: { readonly name: string }, b: { readonly name: string }): number {
   return a.name < b.name ? -1 : Number(a.name > b.name);
 }
@@ -51,14 +52,14 @@ function sortedKeys(record: Readonly<Record<string, string>>): Record<string, st
 function entryPoints(files: readonly FileRecord[]): [string, string][] {
   return ENTRY_POINTS.flatMap(([annotation, pattern]) => {
     const fitting = files.filter(({ name }) => pattern.test(name.slice(name.lastIndexOf('/') + 1)));
-    // The nearest to the top, then the first by name.
+    // Prefers the file nearest to the top, then the first by name.
     const depth = ({ name }: FileRecord): number => name.split('/').length;
     const [first] = fitting.toSorted((a, b) => depth(a) - depth(b) || byName(a, b));
     return first === undefined ? [] : [[annotation, first.name] as [string, string]];
   });
 }
 
-/** @returns the manifest's bytes, as text. */
+/** @returns the manifest as text. */
 export function buildManifest({ files, kernelArguments, os = {} }: BootSet): string {
   const sorted = files.toSorted(byName);
   const annotations = sortedKeys({
@@ -86,11 +87,12 @@ export function buildManifest({ files, kernelArguments, os = {} }: BootSet): str
   });
 }
 
-/** @returns what is wrong with the name, as the rest of a line, or undefined. */
+/** @returns what is wrong with the name, as the rest of an error message; undefined when it is valid. */
 export function checkFileName(name: string): string | undefined {
   const bytes = Buffer.from(name, 'utf8');
   if (bytes.length > MAX_FILE_NAME_BYTES) return `expected at most ${MAX_FILE_NAME_BYTES} bytes, got ${bytes.length}`;
-  // What cleaning changes could not be asked for: backslashes, `..`, control characters, U+00FF at the end.
+  // Rejects names that cleaning would change and that no request could therefore ask for: with backslashes, `..`,
+  // control characters, or U+00FF at the end.
   if (bytes.toString('utf8') !== name || cleanName(bytes.toString('latin1')) !== name) {
     return 'expected a relative name in UTF-8 without "..", backslashes, drive letters and control characters';
   }

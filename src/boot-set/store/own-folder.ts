@@ -1,10 +1,10 @@
 /**
- * A folder of the store's, held by its descriptor: what is done in it is done in that folder, whatever its path leads to
- * by now. A store may have come from anywhere, so links, pipes and devices in it are turned down, never followed or
- * opened. Knows files and modes; not what they are for.
+ * A folder of the store, held by its descriptor: operations act on that folder, whatever its path leads to by now. A
+ * store may come from anywhere, so links, pipes and devices in it are rejected, never followed or opened. Knows files
+ * and modes; not what they are for.
  *
- * Node.js has no openat(): on Linux a name in the folder is reached by `/proc/self/fd/N/NAME`, which is the same. Where
- * there is no /proc, it is reached by the path: then a folder that somebody swaps for a link while we work is followed.
+ * Node.js has no openat(): on Linux a name in the folder is reached by `/proc/self/fd/N/NAME`, which is equivalent.
+ * Without /proc it is reached by its path, so a folder that someone swaps for a link in the meantime is followed.
  */
 import {
   closeSync,
@@ -26,15 +26,15 @@ import { join } from 'node:path';
 import { identityOf } from '../../content/file-identity.ts';
 import { StoreError, whatFailed } from './store-error.ts';
 
-/** What folders have that we make, whatever the umask is: a server may run as another user than who publishes. */
+/** Mode of folders that Reveille makes, whatever the umask: server and publisher may run as different users. */
 const FOLDER_MODE = 0o755;
-/** O_NONBLOCK: what has just become a pipe must not stop us. */
+/** O_NONBLOCK: opening must not block when a file has just been replaced by a pipe. */
 const CAREFUL = constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
-/** Descriptors in use, by their way: messages of the system have the path instead. */
+/** Paths by the `/proc/self/fd` names of open folders: error messages show the path. */
 const paths = new Map<string, string>();
 
-/** `file` is what we work with; everything else is turned down. */
+/** Names the type of a directory entry for an error message; only files are accepted. */
 function kindOf(stats: Stats): string {
   if (stats.isFile()) return 'a file';
   if (stats.isDirectory()) return 'a folder';
@@ -47,7 +47,7 @@ function codeOf(error: unknown): unknown {
   return error instanceof Error && 'code' in error ? error.code : undefined;
 }
 
-/** The error with paths as a person knows them. */
+/** Returns the error with paths in place of descriptor names. */
 function named(error: unknown): unknown {
   if (error instanceof Error) {
     error.message = error.message.replace(/\/proc\/self\/fd\/[0-9]+/g, (way) => paths.get(way) ?? way);
@@ -86,7 +86,7 @@ function openFolder(way: string, path: string): OwnFolder | undefined {
   return new OwnFolder(path, fd);
 }
 
-/** The folder by its descriptor, where the system has a name for that. */
+/** Returns the folder's name under /proc/self/fd where that works, else its path. */
 function wayTo(fd: number, path: string): string {
   const way = `/proc/self/fd/${fd}`;
   const [held, found] = [fstatSync(fd), statSync(way, { throwIfNoEntry: false })];
@@ -99,7 +99,7 @@ export class OwnFolder {
   readonly #way: string;
   #isClosed = false;
 
-  /** Use open. */
+  /** Use open(). */
   constructor(path: string, fd: number) {
     this.path = path;
     this.#fd = fd;
@@ -107,17 +107,26 @@ export class OwnFolder {
     paths.set(this.#way, path);
   }
 
-  /** @param path resolved. @returns undefined when there is none. @throws StoreError for what is no folder. */
+  /**
+   * @param path resolved path.
+   * @returns undefined when nothing has that path.
+   * @throws StoreError when it is not a folder.
+   */
   static open(path: string): OwnFolder | undefined {
     return openFolder(path, path);
   }
 
-  /** A folder in this one. @returns undefined when there is none. @throws StoreError for what is no folder. */
+  /**
+   * Opens a folder inside this one.
+   *
+   * @returns undefined when nothing has that name.
+   * @throws StoreError when it is not a folder.
+   */
   folder(name: string): OwnFolder | undefined {
     return openFolder(this.#at(name), join(this.path, name));
   }
 
-  /** As folder, and makes it where there is none. */
+  /** Like folder(), and creates the folder if it is missing. */
   makeFolder(name: string): OwnFolder {
     const before = this.folder(name);
     if (before !== undefined) return before;
@@ -130,12 +139,12 @@ export class OwnFolder {
     }
     const made = this.folder(name);
     if (made === undefined) throw new StoreError(`${join(this.path, name)}: expected the folder just made`, false);
-    // The umask has taken bits away.
+    // The umask may have removed bits from the mode.
     if (isOurs) fchmodSync(made.#fd, FOLDER_MODE);
     return made;
   }
 
-  /** Makes the folder itself what others can enter. */
+  /** Sets the folder's own mode so that other users can enter it. */
   openToAll(): void {
     told(() => fchmodSync(this.#fd, FOLDER_MODE));
   }
@@ -144,23 +153,27 @@ export class OwnFolder {
     return toldLater(readdir(this.#way));
   }
 
-  /** Of what has this name, be it a link. @returns undefined when there is nothing. */
+  /** Returns the status of an entry; links are not followed. @returns undefined when nothing has that name. */
   stat(name: string): Stats | undefined {
     return told(() => lstatSync(this.#at(name), { throwIfNoEntry: false }));
   }
 
-  /** Changes with every write to the file and every change of its mode. @returns undefined when there is none. */
+  /**
+   * Returns a value that changes with every write to the file and every change of its mode.
+   *
+   * @returns undefined when it is missing.
+   */
   identity(name: string): string | undefined {
     const found = told(() => lstatSync(this.#at(name), { bigint: true, throwIfNoEntry: false }));
     return found === undefined ? undefined : identityOf(found);
   }
 
-  /** The number that the file system knows it by. @returns undefined when there is nothing. */
+  /** Returns the entry's inode number. @returns undefined when nothing has that name. */
   inode(name: string): bigint | undefined {
     return told(() => lstatSync(this.#at(name), { bigint: true, throwIfNoEntry: false }))?.ino;
   }
 
-  /** @returns whether there is one. @throws StoreError for what is no file. */
+  /** @returns true when the file exists. @throws StoreError when the name is not that of a file. */
   hasFile(name: string): boolean {
     const found = this.stat(name);
     if (found === undefined) return false;
@@ -168,9 +181,9 @@ export class OwnFolder {
     return true;
   }
 
-  /** To be read. @throws StoreError for what is no file, Error with the system's code. */
+  /** Opens a file for reading. @throws StoreError when it is not a file, Error with the system's code. */
   async open(name: string): Promise<FileHandle> {
-    // Looked at first: to open a device can do something to it.
+    // Checked before opening: opening a device can have side effects.
     this.hasFile(name);
     const file = await toldLater(open(this.#at(name), constants.O_RDONLY | CAREFUL));
     try {
@@ -182,7 +195,7 @@ export class OwnFolder {
     }
   }
 
-  /** As open, at once. The caller closes it. */
+  /** Like open(), synchronously. The caller closes the descriptor. */
   openSync(name: string): number {
     this.hasFile(name);
     const fd = told(() => openSync(this.#at(name), constants.O_RDONLY | CAREFUL));
@@ -196,9 +209,11 @@ export class OwnFolder {
   }
 
   /**
-   * What is in a file: all of it is held in memory.
+   * Reads a whole file into memory.
    *
-   * @param most bytes. @returns undefined when there is none. @throws StoreError for more
+   * @param most cap on its size in bytes.
+   * @returns undefined when the file is missing.
+   * @throws StoreError when the file is larger.
    */
   text(name: string, most: number): string | undefined {
     if (!this.hasFile(name)) return undefined;
@@ -212,7 +227,7 @@ export class OwnFolder {
     }
   }
 
-  /** A new file, to be written; its mode is this one, whatever the umask is. */
+  /** Creates a file for writing, with exactly this mode, whatever the umask. */
   async create(name: string, mode: number): Promise<FileHandle> {
     const { O_WRONLY, O_CREAT, O_EXCL } = constants;
     const file = await toldLater(open(this.#at(name), O_WRONLY | O_CREAT | O_EXCL | CAREFUL, mode));
@@ -225,7 +240,7 @@ export class OwnFolder {
     }
   }
 
-  /** As create, at once and in place of what has the name. The caller closes it. */
+  /** Like create(), synchronously, replacing an existing entry. The caller closes the descriptor. */
   replaceSync(name: string, mode: number): number {
     const { O_WRONLY, O_CREAT, O_EXCL } = constants;
     this.unlinkSync(name);
@@ -234,17 +249,17 @@ export class OwnFolder {
     return fd;
   }
 
-  /** The name alone goes: not what a link leads to. */
+  /** Removes the name; the target of a link stays. */
   unlinkSync(name: string): void {
     if (this.stat(name) !== undefined) told(() => unlinkSync(this.#at(name)));
   }
 
-  /** Into another folder or this one, over what may have the new name there. */
+  /** Moves an entry into this or another folder, replacing what has the new name there. */
   rename(name: string, to: OwnFolder, newName: string): void {
     told(() => renameSync(this.#at(name), to.#at(newName)));
   }
 
-  /** Whatever has the name goes, a folder with all that is in it. */
+  /** Removes an entry; a folder with all its contents. */
   async remove(name: string): Promise<void> {
     const found = this.stat(name);
     if (found === undefined) return;
@@ -254,7 +269,7 @@ export class OwnFolder {
     }
     const folder = this.folder(name);
     try {
-      // oxlint-disable-next-line no-await-in-loop -- no descriptor more than the tree is deep.
+      // oxlint-disable-next-line no-await-in-loop -- holds at most one descriptor per level of the tree.
       for (const inside of (await folder?.names()) ?? []) await folder!.remove(inside);
     } finally {
       folder?.close();
@@ -262,7 +277,7 @@ export class OwnFolder {
     await toldLater(rmdir(this.#at(name)));
   }
 
-  /** Makes the names in the folder survive a power failure; with a name, what was written to that file. */
+  /** Flushes the folder's names to disk; with a name, the contents of that file. */
   sync(name?: string): void {
     const fd = name === undefined ? this.#fd : this.openSync(name);
     try {
@@ -272,7 +287,7 @@ export class OwnFolder {
     }
   }
 
-  /** Once is enough; more does nothing: another file may have the descriptor by then. */
+  /** Closes the descriptor once; later calls do nothing, because another file may have the same number by then. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -285,7 +300,7 @@ export class OwnFolder {
   }
 
   #at(name: string): string {
-    // Names come from disks and from the database too.
+    // Names may come from disks and from the database.
     if (name === '' || name === '.' || name === '..' || name.includes('/') || name.includes('\0')) {
       throw new StoreError(
         `${this.path}: expected the name of a file, got ${JSON.stringify(name.slice(0, 200))}`,

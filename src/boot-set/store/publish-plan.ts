@@ -1,6 +1,6 @@
 /**
- * The first step of publishing: the plan. Checks what is asked for, finds the files and makes room for them, before
- * anything is copied. Knows limits, names and sizes; reads no file's bytes and writes no record of its own.
+ * First step of publishing: the plan. Checks the request, finds the files and makes room for them before anything is
+ * copied. Knows limits, names and sizes; reads no file contents and writes no records itself.
  */
 import { statfs } from 'node:fs/promises';
 import { checkApart, checkChannelName } from './channel-name.ts';
@@ -11,42 +11,42 @@ import type { Tables } from './state.ts';
 import type { Store } from './store.ts';
 import { quote, StoreError } from './store-error.ts';
 
-/** Versions in a store. */
+/** Cap on versions in a store. */
 export const MAX_VERSIONS = 10_000;
 export const MAX_LABELS = 32;
 export const MAX_LABEL_CHARACTERS = 256;
-/** More than kernels take (COMMAND_LINE_SIZE is 2048 on x86, 4096 at most). */
+/** Cap on kernel arguments; more than kernels accept (COMMAND_LINE_SIZE is 2048 on x86, 4096 at most). */
 export const MAX_KERNEL_ARGUMENTS_CHARACTERS = 4096;
-/** For the manifest, index.json and the database. */
+/** Extra space for the manifest, index.json and the database. */
 const SPARE_BYTES = 1024 * 1024;
 
 export interface PublishRequest {
   readonly channel: string;
-  /** Folders, whose contents they stand for, and files. */
+  /** Folders, which stand for their contents, and files. */
   readonly paths: readonly string[];
   readonly labels?: Readonly<Record<string, string>>;
-  /** Never collected. */
+  /** True when the version must never be collected. */
   readonly keep?: boolean;
-  /** The channel does not move: the version is for a rollout, to nobody as yet. */
+  /** True when the channel does not move: the version is meant for a rollout and goes to no node yet. */
   readonly candidate?: boolean;
   readonly kernelArguments?: string;
-  /** `name`, `version`, `arch`. */
+  /** Annotations `name`, `version` and `arch` of the operating system. */
   readonly os?: Readonly<Record<string, string>>;
-  /** Stops it between two chunks; the store stays as it was. */
+  /** Stops the publishing between two chunks; the store stays unchanged. */
   readonly signal?: AbortSignal;
 }
 
-/** A request that was checked, with the files that it stands for. */
+/** A checked request with the files it stands for. */
 export interface PublishPlan extends Omit<BootSet, 'files'> {
   readonly channel: string;
-  /** In the order of their names. */
+  /** Sorted by name. */
   readonly files: readonly FoundFile[];
   readonly labels: Readonly<Record<string, string>>;
   readonly keep: boolean;
   readonly candidate: boolean;
 }
 
-/** @throws StoreError for what can't be published or does not fit, or Error with the system's code. */
+/** @throws StoreError when something can't be published or does not fit, or Error with the system's code. */
 export async function planPublishing(store: Store, request: PublishRequest): Promise<PublishPlan> {
   const files = await checkPublishable(request);
   checkPlace(store.tables, request.channel);
@@ -56,7 +56,7 @@ export async function planPublishing(store: Store, request: PublishRequest): Pro
   return kernelArguments === undefined ? plan : { ...plan, kernelArguments };
 }
 
-/** Checks a request as far as that goes without the store. @throws StoreError for what can't be published. */
+/** Checks a request as far as possible without the store. @throws StoreError when something can't be published. */
 export async function checkPublishable(request: PublishRequest): Promise<FoundFile[]> {
   checkRequest(request);
   return await scan(request.paths);
@@ -81,7 +81,7 @@ function checkRequest({ channel, labels = {}, os = {}, kernelArguments = '' }: P
   }
 }
 
-/** Checks that the records have a place for a version of the channel: for the plan, and again under the lock. */
+/** Checks that the records have room for a version of the channel: for the plan, and again under the lock. */
 export function checkPlace(tables: Tables, channel: string): void {
   const names = tables.channels.entries().map(([name]) => name);
   checkApart(
@@ -93,7 +93,7 @@ export function checkPlace(tables: Tables, channel: string): void {
   }
 }
 
-/** Collects where the files do not fit, and refuses them if they do not fit then. */
+/** Collects garbage when the files do not fit, and refuses them if they still do not. */
 async function makeRoom(store: Store, files: readonly FoundFile[]): Promise<void> {
   const before = await roomFor(files, store.path);
   if (before.need <= before.free) return;
@@ -103,7 +103,7 @@ async function makeRoom(store: Store, files: readonly FoundFile[]): Promise<void
   throw new StoreError(`${store.path}: no space: expected ${need} bytes free, got ${free}; nothing was written`, false);
 }
 
-/** Bytes that the files take in the folder, and bytes that are free there. */
+/** Returns the bytes that the files need in the folder and the bytes free there. */
 async function roomFor(files: readonly FoundFile[], folder: string): Promise<{ need: number; free: number }> {
   const { bavail, bsize } = await statfs(folder);
   const blocks = files.reduce((sum, { size }) => sum + Math.ceil(size / bsize), 0);

@@ -1,7 +1,7 @@
 /**
- * Publishing: files into the store as a version of a channel, in three steps. The plan (publish-plan.ts) says what, the
- * copy (staged-set.ts) has it on the disk, and here one transaction makes it visible. Until then the store is as it was,
- * and what is in the staging folder is nobody's.
+ * Publishes files into the store as a version of a channel, in three steps: the plan (publish-plan.ts) checks the
+ * request, the copy (staged-set.ts) puts the files on disk, and one transaction here makes them visible. Until then the
+ * store is unchanged, and the staged files belong to no version.
  */
 import { withCurrent } from './channel-changes.ts';
 import type { OwnFolder } from './own-folder.ts';
@@ -16,7 +16,7 @@ import { StoreError, whatFailed } from './store-error.ts';
 export { checkPublishable, type PublishRequest } from './publish-plan.ts';
 
 export interface Published {
-  /** Its explicit name. */
+  /** The version's explicit name. */
   readonly name: string;
   readonly channel: string;
   readonly number: number;
@@ -25,13 +25,14 @@ export interface Published {
   readonly bytes: number;
   /** True when no version had the same content. */
   readonly isNew: boolean;
-  /** The version that was current before; the channel is at `number` now, unless it is a candidate. */
+  /** The formerly current version. The channel is now at `number`, unless that is a candidate. */
   readonly before: number | undefined;
 }
 
 /**
- * @returns when the version is visible to all and survives a power failure.
- * @throws StoreError, or the signal's reason; then the store is as it was.
+ * Resolves once the version is visible to all and survives a power failure.
+ *
+ * @throws StoreError, or the signal's reason; the store is then unchanged.
  */
 export async function publish(store: Store, request: PublishRequest): Promise<Published> {
   const { onStep } = store;
@@ -60,7 +61,7 @@ interface Staged extends StagedSet {
   readonly folder: OwnFolder;
 }
 
-/** The third step: the records. No signal stops it. */
+/** Third step: writes the records. The signal does not stop it. */
 async function commit(store: Store, plan: PublishPlan, set: Staged): Promise<Published> {
   const { channel } = plan;
   const entry = await store.change((tables) => {
@@ -81,7 +82,7 @@ async function commit(store: Store, plan: PublishPlan, set: Staged): Promise<Pub
   };
 }
 
-/** Over what may be there and is damaged; what was good a moment ago and is the same file still, stays. */
+/** Moves staged blobs into the store, over damaged ones. A good blob that is still the file checked before stays. */
 function moveIn(store: Store, { folder, blobs }: Staged): void {
   for (const { name, digest, good } of blobs) {
     if (good !== undefined && store.blobs.identity(digest) === good) continue;
@@ -92,7 +93,7 @@ function moveIn(store: Store, { folder, blobs }: Staged): void {
   store.onStep('blobs synced');
 }
 
-/** Gives the set its number, that of a version with the same content if there is one, and moves the channel to it. */
+/** Gives the set its number (that of a version with the same content, if one exists) and moves the channel to it. */
 function enter(
   tables: Tables,
   { channel: name, labels, keep, candidate, kernelArguments }: PublishPlan,
@@ -119,7 +120,7 @@ function enter(
         }
       : {
           ...same,
-          // Published again without labels, it keeps those it has.
+          // Without labels, a republished version keeps those it has.
           labels: Object.keys(labels).length === 0 ? same.labels : labels,
           keep: same.keep || keep,
         };
@@ -138,14 +139,14 @@ function newChannel({ numbers }: Tables, name: string): ChannelRecord {
 }
 
 /**
- * Checks that everybody sees what was committed: the number is taken, and its record, unless somebody has removed it
- * since, is ours. A publisher that has its exit code 0 throws its files away.
+ * Checks that the commit is visible: the number is taken, and its record is ours unless someone has removed it since. A
+ * publisher deletes its own files once the exit code is 0.
  */
 function checkStored(
   store: Store,
   { name, channel, number, manifest }: Pick<Published, 'name' | 'channel' | 'number' | 'manifest'>,
 ): void {
-  // A new look: the last one may be older than the commit.
+  // Reading the generation refreshes the snapshot, which may be older than the commit.
   void store.generation;
   const { channels, numbers, versions } = store.tables;
   const next = channels.get(channel)?.nextNumber ?? numbers.get(channel) ?? 0;

@@ -1,4 +1,4 @@
-/** The manifest of a boot set, read from text that another tool may have written. Knows its form, no files. */
+/** Parses the manifest of a boot set from text that another tool may have written. Knows its schema, no files. */
 import { z } from 'zod';
 import { isDigest, MEDIA_TYPE } from './layout.ts';
 import { type BootSet, MAX_FILES, KERNEL_ARGUMENTS, TITLE } from './manifest.ts';
@@ -24,13 +24,13 @@ const MANIFEST = z.object({
   annotations: z.record(z.string(), z.string()).optional(),
 });
 
-/** The first thing that zod found wrong, in one line. */
+/** Returns the first error that zod found, as one line. */
 export function firstIssue(error: z.ZodError): string {
   const [issue] = error.issues;
   return `${issue!.path.join('.') || 'the whole'}: ${issue!.message.replace(/\s+/g, ' ')}`;
 }
 
-/** @returns the set, or in words why the text is not the manifest of one. */
+/** @returns the set, or why the text is not the manifest of one. */
 export function parseManifest(text: string): BootSet | string {
   let json: unknown;
   try {

@@ -1,6 +1,7 @@
 /**
- * The database made anew from index.json, for a store whose database is damaged or lost. Keeps the damaged one aside and
- * tells what only it knew: pins, rollouts, notes of use. Knows who has the database open; nothing of commands.
+ * Rebuilds the database from index.json, for a store whose database is damaged or lost. Keeps the damaged file aside
+ * and reports what only it contained: pins, rollouts, notes of use. Knows which processes have the database open;
+ * nothing of commands.
  */
 import { readFile } from 'node:fs/promises';
 import { readLayout } from './adopt.ts';
@@ -16,7 +17,7 @@ import { quote, StoreError, whatFailed } from './store-error.ts';
 
 export interface RebuildOptions {
   readonly path: string;
-  /** Milliseconds since the epoch. Default: the system's clock. */
+  /** Wall clock in milliseconds since the epoch. Default: the system's clock. */
   readonly now?: () => number;
 }
 
@@ -24,16 +25,19 @@ export interface Rebuilt {
   readonly path: string;
   readonly channels: number;
   readonly versions: number;
-  /** Where the damaged database is now; undefined: there was none. */
+  /** Path of the damaged database now; undefined when there was none. */
   readonly aside: string | undefined;
-  /** What is lost; undefined: nobody can tell, since the database can't be read or is not there. */
+  /** Records that are lost; undefined when the database is missing or unreadable. */
   readonly lost: Survey | undefined;
 }
 
-/** LMDB's lock file is locked by every process that has the database open; the system lists who that is. */
+/** The kernel's list of locks. Every process that has the database open holds a lock on LMDB's lock file. */
 const LOCKS = '/proc/locks';
 
-/** @returns the numbers of the processes that have the database open. @throws StoreError where that can't be told. */
+/**
+ * @returns the PIDs of the processes that have the database open.
+ * @throws StoreError when the list of locks can't be read.
+ */
 async function holders(root: OwnFolder): Promise<string[]> {
   const lock = root.inode(LOCK_FILE);
   if (lock === undefined) return [];
@@ -46,7 +50,8 @@ async function holders(root: OwnFolder): Promise<string[]> {
       false,
     );
   }
-  // `1: POSIX  ADVISORY  READ  4711 fe:00:2302081 0 0`. File systems differ in how they call their device.
+  // A line reads `1: POSIX  ADVISORY  READ  4711 fe:00:2302081 0 0`. Only the inode is compared: device numbers can
+  // differ between file systems.
   const pids = text.split('\n').flatMap((line) => {
     const [, pid, inode] = /POSIX\s+\S+\s+\S+\s+(-?[0-9]+)\s+[0-9a-f]+:[0-9a-f]+:([0-9]+)\s/.exec(line) ?? [];
     return inode === String(lock) && pid !== String(process.pid) ? [pid!] : [];
@@ -62,7 +67,7 @@ async function expectNobody(layout: Layout, root: OwnFolder): Promise<void> {
   );
 }
 
-/** Moves the database to a name of its own. @returns the name; undefined: there is none. */
+/** Moves the database aside under a unique name. @returns that name; undefined when there is no database. */
 function setAside(root: OwnFolder, now: number): string | undefined {
   if (root.stat(STATE_FILE) === undefined) return undefined;
   const day = new Date(now).toISOString().replace(/[-:]|\.[0-9]+/g, '');
@@ -72,19 +77,23 @@ function setAside(root: OwnFolder, now: number): string | undefined {
   return name;
 }
 
-/** index.json says what is current. What was so before, is taken to be what was published before. */
+/**
+ * Keeps the current version that index.json names. All other versions count as former ones, the highest number first.
+ */
 function withFormer(channel: ChannelRecord, numbers: readonly number[], isNamed: boolean): ChannelRecord {
-  // One that index.json does not name has nothing but candidates.
+  // A channel that index.json does not name has only candidates.
   const current = isNamed ? channel.current : undefined;
   const former = numbers.filter((number) => number !== current).toSorted((a, b) => b - a);
   return { ...channel, current, previous: current === undefined ? [] : former.slice(0, MAX_PREVIOUS) };
 }
 
 /**
- * Reads every blob that index.json leads to, and compares it with its digest: nothing is moved before that.
+ * Rebuilds the database. Before anything is moved, reads every blob that index.json leads to and compares it with its
+ * digest.
  *
- * @returns when the new database is on the disk.
- * @throws StoreError with one clear line; then the store is as it was.
+ * Resolves once the new database is on disk.
+ *
+ * @throws StoreError with a one-line message; the store is then unchanged.
  */
 export async function rebuild({ path, now = Date.now }: RebuildOptions): Promise<Rebuilt> {
   const layout = await layoutAt(path);
@@ -113,7 +122,7 @@ async function rebuildWithin(layout: Layout, folders: StoreFolders, now: () => n
   await expectNobody(layout, root);
   const aside = setAside(root, now());
   try {
-    // Who has opened it between our look and its move writes into the file that is aside.
+    // A process that opened the database between the first check and the move writes into the file now aside.
     await expectNobody(layout, root);
     const state = await State.open(layout.state, false);
     const store = new Store({ layout, folders, state, now, onStep: () => {} });
@@ -135,7 +144,7 @@ async function rebuildWithin(layout: Layout, folders: StoreFolders, now: () => n
   };
 }
 
-/** Puts the damaged database back, unless there is a new one. @returns what is to be thrown. */
+/** Puts the damaged database back, unless a new one exists. @returns the error to throw. */
 function takeBack(layout: Layout, root: OwnFolder, aside: string | undefined, error: unknown): unknown {
   if (aside === undefined) return error;
   if (root.stat(STATE_FILE) === undefined) {

@@ -1,66 +1,68 @@
 /**
- * What the store of boot sets remembers, as records of its database: the seam between those who publish, collect and
- * roll back, and the server, which resolves names by them. Plain data; times are milliseconds since the epoch.
+ * The records in the database of a boot-set store: the interface between commands that publish, collect and roll back,
+ * and the server that resolves names by them. Plain data; times are in milliseconds since the epoch.
  */
 
 import { isDigest } from './layout.ts';
 
 /** One file of a boot set. */
 export interface FileRecord {
-  /** Relative to the set, `/` between its parts. */
+  /** Path relative to the set, with `/` as its separator. */
   readonly name: string;
-  /** SHA-256 of its bytes, 64 hex digits: the name of its blob. */
+  /** SHA-256 of its bytes as 64 hex digits; also the name of its blob. */
   readonly digest: string;
-  /** Bytes. */
+  /** Size in bytes. */
   readonly size: number;
 }
 
 /** One immutable version of a channel. Key: its explicit name, `CHANNEL-NUMBER`. */
 export interface VersionRecord {
   readonly channel: string;
-  /** From 1, never used again. */
+  /** Starts at 1; never reused. */
   readonly number: number;
-  /** SHA-256 of its manifest, 64 hex digits. */
+  /** SHA-256 of its manifest as 64 hex digits. */
   readonly manifest: string;
-  /** As the manifest has them, in the order of their names: opening a store reads no blobs. */
+  /** Files as in the manifest, sorted by name; copied here so that opening a store reads no blobs. */
   readonly files: readonly FileRecord[];
   readonly kernelArguments?: string;
-  /** Given by whoever published it; no part of what makes it this version. */
+  /** Labels given by the publisher; they are not part of the version's identity. */
   readonly labels: Readonly<Record<string, string>>;
-  /** Never collected. */
+  /** True when the version must never be collected. */
   readonly keep: boolean;
   readonly publishedAt: number;
-  /** Since when nothing has needed it; unset while something does. */
+  /** Time since when nothing has needed the version; unset while something does. */
   readonly unrootedAt?: number;
 }
 
-/** What a channel has otherwise than the server's settings say. */
+/** Settings of a channel that differ from the server's. */
 export interface ChannelSettings {
   /** Silence after which a pin ends, in milliseconds. */
   readonly pinIdleMs?: number;
   /** Age after which a pin ends, in milliseconds. */
   readonly pinCapMs?: number;
-  /** Former versions that are kept for a rollback. */
+  /** Number of former versions kept for a rollback. */
   readonly keepVersions?: number;
 }
 
-/** A candidate for some nodes, while the others get the channel's current version. */
+/** A rollout: some nodes get a candidate, the others the channel's current version. */
 export interface RolloutRecord {
   readonly candidate: number;
   /** Share of nodes, 0 to 100. */
   readonly percent?: number;
-  /** What a node must be (`mac`, `uuid`, `serial`, `ip`, or a label of the inventory) to get it; `*` stands for anything. */
+  /**
+   * Patterns that select a node, by `mac`, `uuid`, `serial`, `ip` or a label of the inventory; `*` stands for anything.
+   */
   readonly select?: Readonly<Record<string, string>>;
-  /** Nobody new gets it. */
+  /** True while no further nodes get the candidate. */
   readonly paused: boolean;
 }
 
-/** Where new boots of a name go. Key: its name, such as `maas/amd64/precise/install`. */
+/** A channel: where new boots of a name go. Key: its name, such as `maas/amd64/precise/install`. */
 export interface ChannelRecord {
   readonly name: string;
-  /** undefined: nothing is published, or only a candidate. */
+  /** Number of the current version; undefined when nothing, or only a candidate, is published. */
   readonly current: number | undefined;
-  /** What was current before, the last first, each once. */
+  /** Formerly current versions, the most recent first, each once. */
   readonly previous: readonly number[];
   readonly nextNumber: number;
   readonly rollout?: RolloutRecord;
@@ -68,8 +70,8 @@ export interface ChannelRecord {
 }
 
 /**
- * Which version a node boots from a channel, while it boots. Key: node, NUL, channel. Where a node's name is heard from
- * another address while the node speaks from its own, that one has a pin for itself, whose node is `NODE@ADDRESS`.
+ * The version that a node boots from a channel, while it boots. Key: node, NUL, channel. When a node's name comes from
+ * another address while the node speaks from its own, that address has a separate pin, whose node is `NODE@ADDRESS`.
  */
 export interface PinRecord {
   readonly node: string;
@@ -77,28 +79,28 @@ export interface PinRecord {
   readonly version: number;
   readonly createdAt: number;
   readonly usedAt: number;
-  /** 1: a file of a later stage than loader or config has been asked for. */
+  /** 1 when a file of a later stage than loader and config has been requested. */
   readonly stage: 0 | 1;
-  /** The address last asked from. */
+  /** The address of the last request. */
   readonly address: string;
-  /** Nobody at that address has acknowledged anything of the version yet: the request may be anyone's. */
+  /** Set while nobody at that address has acknowledged any of the version: the request may be forged. */
   readonly provisional?: true | undefined;
-  /** The system's uptime at `usedAt`, in milliseconds: what is left to go by when the wall clock was set. */
+  /** The system's uptime at `usedAt`, in milliseconds; gives the pin's age when the wall clock was set. */
   readonly uptime?: number | undefined;
 }
 
-/** A version that a person has chosen for a node. Key: node, NUL, channel. */
+/** A version chosen by hand for a node. Key: node, NUL, channel. */
 export interface OverrideRecord {
   readonly node: string;
   readonly channel: string;
   readonly version: number;
 }
 
-/** Uses of a version that no pin stands for, noted once a minute at most. Key: the version's explicit name. */
+/** The last uses of a version that have no pin, noted at most once a minute. Key: the version's explicit name. */
 export interface UseNote {
-  /** When a file of it was last asked for by explicit name, or still being sent. */
+  /** When a file of it was last requested by explicit name, or still being sent. */
   readonly usedAt: number;
-  /** When a config was last rendered that names it. */
+  /** When a config that names it was last rendered. */
   readonly renderedAt?: number;
 }
 
@@ -116,7 +118,7 @@ function isNumber(value: unknown): boolean {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
 
-/** Times may have fractions, and clocks were wrong before. */
+/** Times may have fractions, and a clock that was wrong may have given negative ones. */
 function isTime(value: unknown): boolean {
   return typeof value === 'number' && Number.isFinite(value);
 }
@@ -192,7 +194,9 @@ const FORMS: Readonly<Record<string, (key: string, value: Fields) => boolean>> =
   useNotes: (_, { usedAt, renderedAt }) => isTime(usedAt) && (renderedAt === undefined || isTime(renderedAt)),
 };
 
-/** Whether what a table has at `key` is of the form that its records have. The database is a file: anybody may write it. */
+/**
+ * Returns true when a value has the form of the table's records. The database is a file that anyone may have written.
+ */
 export function isWhole(table: string, key: string, value: unknown): boolean {
   if (table === 'numbers') return isNumber(value);
   return isFields(value) && FORMS[table]!(key, value);

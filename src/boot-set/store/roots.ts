@@ -1,8 +1,11 @@
-/** Which versions something needs: the roots of garbage collection. Pure; knows records and the time it is told. */
+/** Finds the versions that are still needed: the roots of garbage collection. Pure: records and time are arguments. */
 import type { ChannelRecord, ChannelSettings, UseNote, OverrideRecord, PinRecord, VersionRecord } from './records.ts';
 import { versionName } from './records.ts';
 
-/** A config that was rendered may be read much later: by a loader in its menu, by a node that waits for power. */
+/**
+ * How long a rendered config keeps the version it names. It may be read much later: by a loader in its menu, or by a
+ * node waiting for power.
+ */
 export const RENDERED_MS = 24 * 3_600_000;
 
 export interface Needs {
@@ -11,16 +14,16 @@ export interface Needs {
   readonly overrides: readonly OverrideRecord[];
   readonly pins: readonly PinRecord[];
   readonly useNotes: readonly (readonly [name: string, note: UseNote])[];
-  /** For channels that say nothing else. */
+  /** Settings for channels without their own. */
   readonly defaults: Required<ChannelSettings>;
 }
 
-/** Whether a pin still holds: used within its idle time, and not older than its cap. */
+/** Returns true when a pin still holds: used within its idle time, and not older than its cap. */
 export function isPinLive(pin: PinRecord, { pinIdleMs, pinCapMs }: Required<ChannelSettings>, now: number): boolean {
   return now - pin.usedAt < pinIdleMs && now - pin.createdAt < pinCapMs;
 }
 
-/** @returns the names of the versions that may not be collected, and of some that do not exist. */
+/** @returns the names of the versions that must not be collected; some of them may not exist. */
 export function rootsOf({ channels, versions, overrides, pins, useNotes, defaults }: Needs, now: number): Set<string> {
   const roots = new Set<string>();
   const settings = new Map<string, Required<ChannelSettings>>();

@@ -1,6 +1,6 @@
 /**
- * The files of a boot set to be, found on disk: what they are called in the set and where they are. Looks at folders and
- * links, opens no file. Knows what may be published, not how.
+ * Finds the files of a boot set on disk: their names in the set and their paths. Looks at folders and links; opens no
+ * file. Knows what may be published, not how.
  */
 import { constants } from 'node:fs';
 import { access, lstat, readdir, realpath, stat } from 'node:fs/promises';
@@ -10,12 +10,12 @@ import { byName, checkFileName, MAX_FILES } from './manifest.ts';
 import { quote, StoreError, whatFailed } from './store-error.ts';
 
 export interface FoundFile {
-  /** In the set: relative, `/` between its parts. */
+  /** Name in the set: relative, with `/` as its separator. */
   readonly name: string;
-  /** Where it is, symbolic links resolved. */
+  /** Path with symbolic links resolved. */
   readonly path: string;
   readonly size: number;
-  /** Changes with every write to the file. */
+  /** A value that changes with every write to the file. */
   readonly identity: string;
 }
 
@@ -26,7 +26,7 @@ class Scan {
     return [...this.#files.values()].toSorted(byName);
   }
 
-  /** @param path resolved. */
+  /** @param path resolved path. */
   async addFile(name: string, shown: string, path: string): Promise<void> {
     const problem = checkFileName(name);
     if (problem !== undefined) throw new StoreError(`${quote(shown)}: file ${quote(name)}: ${problem}`);
@@ -46,8 +46,8 @@ class Scan {
   }
 
   /**
-   * @param root what no link may lead out of, resolved.
-   * @param above the resolved folders above this one: a link back to one of them would not end.
+   * @param root resolved folder that links must not leave.
+   * @param above resolved folders above this one; a link back to one of them would never end.
    */
   async addFolder(prefix: string, path: string, root: string, above: readonly string[]): Promise<void> {
     for (const bytes of await readdir(path, { encoding: 'buffer' })) {
@@ -84,7 +84,7 @@ async function follow(link: string, root: string): Promise<string> {
 }
 
 /**
- * The contents of folders by their names in them, files by their own.
+ * Lists the contents of folders by their names inside the folder, and files by their base names.
  *
  * @throws StoreError for the first thing that can't be published.
  */

@@ -1,7 +1,6 @@
 /**
- * The second step of publishing: the copy. Copies, hashes and syncs the files of a plan into a staging folder, and puts
- * the manifest beside them: everything that a version needs is on the disk, and no part of the store yet. Knows files;
- * no records.
+ * Second step of publishing: the copy. Copies, hashes and syncs the files of a plan into a staging folder and adds the
+ * manifest: everything that the version needs is then on disk, but not yet part of the store. Knows files; no records.
  */
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
@@ -15,20 +14,20 @@ import type { FileRecord } from './records.ts';
 import type { FoundFile } from './scan.ts';
 import { quote, StoreError } from './store-error.ts';
 
-/** One file is read while another is synced. */
+/** Two files at once: one is read while the other is synced. */
 const FILES_AT_ONCE = 2;
 
-/** A file in the staging folder, and what it will be called among the blobs. */
+/** A file in the staging folder, and its name among the blobs. */
 export interface StagedBlob {
-  /** In the staging folder. */
+  /** Name in the staging folder. */
   readonly name: string;
   readonly digest: string;
-  /** The identity of the blob that is there already and as it should be: it stays. undefined: there is none. */
+  /** Identity of a good blob that the store already has; it stays. undefined when the store has none. */
   readonly good: string | undefined;
 }
 
 export interface StagedSet {
-  /** In the order of their names. */
+  /** Sorted by name. */
   readonly files: readonly FileRecord[];
   /** SHA-256 of the manifest. */
   readonly manifest: string;
@@ -37,21 +36,21 @@ export interface StagedSet {
 }
 
 interface Copy {
-  /** In the staging folder. */
+  /** Name in the staging folder. */
   readonly name: string;
   readonly record: FileRecord;
 }
 
-/** The staging folder, the blobs, the hook that is told of each step, and the signal. */
+/** Destination of the copy: staging folder, blobs, step hook and signal. */
 export interface StagingPlace {
   readonly folder: OwnFolder;
   readonly blobs: OwnFolder;
   readonly onStep: (step: string) => void;
-  /** Stops it between two chunks. */
+  /** Stops the copy between two chunks. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** @returns when everything is on the disk. @throws StoreError, Error with the system's code, or the signal's reason. */
+/** Resolves once everything is on disk. @throws StoreError, Error with the system's code, or the signal's reason. */
 export async function stageSet(plan: PublishPlan, place: StagingPlace): Promise<StagedSet> {
   const copies = await copyAll(plan.files, place);
   const files = copies.map(({ record }) => record).toSorted(byName);
@@ -66,28 +65,28 @@ export async function stageSet(plan: PublishPlan, place: StagingPlace): Promise<
   const blobs: StagedBlob[] = [];
   for (const { name, digest, size } of staged) {
     place.signal?.throwIfAborted();
-    // oxlint-disable-next-line no-await-in-loop -- a large one has the disk to itself.
+    // oxlint-disable-next-line no-await-in-loop -- hashing one blob at a time gives a large one the disk to itself.
     blobs.push({ name, digest, good: await goodBlob(place.blobs, digest, size) });
   }
   return { files, manifest: stagedManifest.digest, blobs };
 }
 
 /**
- * Looks for a blob that is there already. What is damaged is published anew; what is good stays the file that it is: older
+ * Checks a blob that the store already has. A damaged blob is published again; a good one keeps its file, because older
  * versions are sent from it.
  *
- * @returns its identity, if its bytes and its mode are as they should be.
+ * @returns its identity when its bytes and its mode are right.
  */
 async function goodBlob(blobs: OwnFolder, digest: string, size: number): Promise<string | undefined> {
   const identity = blobs.identity(digest);
   const found = blobs.stat(digest);
   if (found?.isFile() !== true || found.size !== size || (found.mode & 0o777) !== BLOB_MODE) return undefined;
-  // One that can't be read is a damaged one.
+  // A blob that can't be read counts as damaged.
   const hashed = await hashFile(blobs, digest).catch(() => undefined);
   return hashed?.digest === digest ? identity : undefined;
 }
 
-/** Some at a time, the largest first: what is left at the end is small. */
+/** Copies FILES_AT_ONCE files at a time, the largest first, so that the copies finish at nearly the same time. */
 async function copyAll(files: readonly FoundFile[], place: StagingPlace): Promise<Copy[]> {
   const waiting = files.map((file, at) => ({ file, name: String(at) }));
   waiting.sort((a, b) => a.file.size - b.file.size);

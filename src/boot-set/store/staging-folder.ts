@@ -1,11 +1,11 @@
 /**
- * A place in the store where a process prepares files that are not yet the store's, or no longer: `staging/PID-RANDOM`.
- * What a process leaves there when it dies is told by its number; names of any other form are none of ours.
+ * A folder in the store for files that are not yet, or no longer, part of it: `staging/PID-RANDOM`. The PID tells which
+ * folders were left by dead processes; names of any other form are left alone.
  */
 import { randomBytes } from 'node:crypto';
 import type { OwnFolder } from './own-folder.ts';
 
-/** After that a folder is left over even if some process has its number. */
+/** Age after which a folder counts as abandoned even if a process has its PID. */
 export const MAX_STAGING_AGE_MS = 24 * 3_600_000;
 
 const NAME = /^([1-9][0-9]{0,9})-[0-9a-f]+$/;
@@ -21,7 +21,7 @@ export class StagingFolder {
     this.folder = staging.makeFolder(this.#name);
   }
 
-  /** With all that is in it. */
+  /** Removes the folder with all its contents. */
   async remove(): Promise<void> {
     this.folder.close();
     await this.#staging.remove(this.#name);
@@ -33,12 +33,15 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    // EPERM: there is one, of another user.
+    // EPERM: the process exists and belongs to another user.
     return error instanceof Error && 'code' in error && error.code === 'EPERM';
   }
 }
 
-/** @param staging undefined: there is none. @returns the names of what processes have left that are gone. */
+/**
+ * @param staging undefined when the store has no staging folder.
+ * @returns the names of folders left by dead processes.
+ */
 export async function abandonedFolders(staging: OwnFolder | undefined, now: number): Promise<string[]> {
   const abandoned: string[] = [];
   for (const name of (await staging?.names()) ?? []) {
@@ -50,7 +53,7 @@ export async function abandonedFolders(staging: OwnFolder | undefined, now: numb
   return abandoned;
 }
 
-/** Bytes of the files in a folder of the staging area, or of the file that has the name. */
+/** Returns the size of the files in a folder of the staging area, or of a file, in bytes. */
 export async function bytesIn(staging: OwnFolder, name: string): Promise<number> {
   const found = staging.stat(name);
   if (found?.isDirectory() !== true) return found?.isFile() === true ? found.size : 0;

@@ -1,6 +1,6 @@
 /**
- * The truth of a store: one LMDB environment whose write transaction is the only lock there is, between threads and
- * between processes. Knows tables of records; neither blobs nor index.json.
+ * The authoritative state of a store: one LMDB environment, whose write transaction is the only lock between threads
+ * and processes. Knows tables of records; no blobs and no index.json.
  */
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { damaged } from './database-file.ts';
@@ -15,9 +15,9 @@ import {
 } from './records.ts';
 import { quote, StoreError, whatFailed } from './store-error.ts';
 
-/** Raised when older programs could no longer read what is written. */
+/** Format version; incremented when older programs could no longer read the database. */
 export const FORMAT = 1;
-/** The tables and what their databases are called on disk: the names of databases stay as they are. */
+/** Names of the tables' databases on disk; they must not change. */
 const DATABASES: Readonly<Record<keyof Tables, string>> = {
   channels: 'channels',
   versions: 'versions',
@@ -29,13 +29,13 @@ const DATABASES: Readonly<Record<keyof Tables, string>> = {
 
 export interface Table<V> {
   get(key: string): V | undefined;
-  /** Only in a transaction. */
+  /** Only within a transaction. */
   put(key: string, value: V): void;
-  /** Only in a transaction. */
+  /** Only within a transaction. */
   remove(key: string): void;
-  /** In the order of the keys' bytes. */
+  /** Returns entries in the byte order of their keys. */
   entries(): [key: string, V][];
-  /** As entries, without reading the records: a twentieth of the time. */
+  /** Returns the keys without reading the records, in a twentieth of the time of entries(). */
   keys(): string[];
 }
 
@@ -45,13 +45,13 @@ export interface Tables {
   readonly pins: Table<PinRecord>;
   readonly overrides: Table<OverrideRecord>;
   readonly useNotes: Table<UseNote>;
-  /** The next number of channels that are gone: one that comes again goes on from there. */
+  /** Next version number of removed channels: a channel of the same name continues from there. */
   readonly numbers: Table<number>;
 }
 
 /**
- * Of what is read nothing is believed that is not of its form: paths are made of digests. A record that people made and
- * that is damaged stops what is being done; one of those that servers write for a few hours is as if it were not there.
+ * Validates every record it reads, because paths are built from digests. A damaged record made by people stops the
+ * operation; a damaged one that servers write for a few hours (pins, use notes) is treated as missing.
  */
 class LmdbTable<V> implements Table<V> {
   readonly #database: Database<V, string>;
@@ -98,7 +98,7 @@ export class State {
   readonly #path: string;
   readonly #root: RootDatabase<unknown, string>;
   readonly #meta: Database<unknown, string>;
-  /** Whether the last commit did. */
+  /** True when the last commit failed. */
   #hasFailed = false;
 
   private constructor(path: string, root: RootDatabase<unknown, string>, meta: Database<unknown, string>) {
@@ -113,9 +113,9 @@ export class State {
   }
 
   /**
-   * @param path of a file that was checked (database-file.ts), or is not there.
-   * @param readOnly the file is there, and nothing is to be written.
-   * @throws StoreError for a newer format, or a file that can't be opened.
+   * @param path path of a file that was checked (database-file.ts), or does not exist.
+   * @param readOnly true when the file exists and nothing must be written.
+   * @throws StoreError for an unknown format, or a file that can't be opened.
    */
   static async open(path: string, readOnly: boolean): Promise<State> {
     let root: RootDatabase<unknown, string>;
@@ -125,14 +125,14 @@ export class State {
         readOnly,
         noSubdir: true,
         maxDbs: Object.keys(DATABASES).length + 1,
-        // With it, each commit that fails also rejects a promise that nobody can get hold of.
+        // With batching, each failed commit also rejects a promise that no caller can reach.
         eventTurnBatching: false,
       });
     } catch (error) {
       throw new StoreError(`${path}: can not be opened: ${whatFailed(error)}`, false);
     }
     try {
-      // The others are only opened, and made where there are none, once it is known that they mean what we think.
+      // The other databases are opened or created only once the format is known to be ours.
       const meta = root.openDB<unknown, string>({ name: 'meta' });
       const format = meta.get('format');
       if (format !== undefined && format !== FORMAT) {
@@ -147,12 +147,12 @@ export class State {
     }
   }
 
-  /** Whether anything has been put in it. Until then it is as if it were not there. */
+  /** Returns true once the store has been initialized. Until then it counts as missing. */
   get isSettled(): boolean {
     return this.#meta.get('format') !== undefined;
   }
 
-  /** Takes a new look at the database; lists that are read in the same turn of the event loop are of that look. */
+  /** Refreshes the snapshot; lists read in the same turn of the event loop show the same one. */
   get generation(): number {
     this.#meta.resetReadTxn();
     return (this.#meta.get('generation') as number | undefined) ?? 0;
@@ -162,25 +162,26 @@ export class State {
     return (this.#meta.get('defaults') as ChannelSettings | undefined) ?? {};
   }
 
-  /** Only in a transaction. */
+  /** Only within a transaction. */
   setDefaults(settings: ChannelSettings): void {
     this.#meta.putSync('defaults', settings);
   }
 
-  /** Only in a transaction. */
+  /** Only within a transaction. */
   settle(): void {
     this.#meta.putSync('format', FORMAT);
   }
 
-  /** Only in a transaction. */
+  /** Only within a transaction. */
   bumpGeneration(): void {
     this.#meta.putSync('generation', ((this.#meta.get('generation') as number | undefined) ?? 0) + 1);
   }
 
   /**
-   * Runs `work` with the lock held, in this thread; the waiting for the lock is done in another. What throws is undone.
+   * Runs `work` in this thread with the lock held; another thread waits for the lock. If `work` throws, nothing is
+   * changed.
    *
-   * @returns when it is visible to all and survives the end of the process, though not yet that of the machine.
+   * Resolves once it is visible to all and survives the end of the process, though not yet a power failure.
    */
   async transaction<T>(work: () => T): Promise<T> {
     let hasRun = false;
@@ -194,22 +195,22 @@ export class State {
       return result;
     } catch (error) {
       if (!hasRun) throw error;
-      // What was to be written could not be: the reason is in a promise of its own.
+      // The commit failed; the reason is in a promise of its own.
       this.#hasFailed = true;
       const reason = error instanceof Error && 'commitError' in error ? await reasonOf(error.commitError) : error;
-      // A write that a full disk cuts short is an input/output error to LMDB.
+      // LMDB reports a write cut short by a full disk as an input/output error.
       throw new StoreError(`${this.#path}: could not be written to, is the disk full? ${whatFailed(reason)}`, false);
     }
   }
 
-  /** When everything committed so far survives a power failure. */
+  /** Resolves when everything committed so far survives a power failure. */
   async flushed(): Promise<void> {
     await this.#root.flushed;
   }
 
   async close(): Promise<void> {
     const closed = this.#root.close();
-    // After a commit that failed LMDB's promise never resolves; the end of the process closes it then.
+    // After a failed commit LMDB's promise never resolves; the end of the process closes the database.
     if (!this.#hasFailed) await closed;
   }
 }

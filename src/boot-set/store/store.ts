@@ -1,6 +1,6 @@
 /**
- * A store of boot sets on disk: an OCI image layout, and the database that is the truth about it. Opens it, reads it, and
- * changes it under its only lock. Knows no packets; publishing, collecting and checking are files of their own.
+ * A store of boot sets on disk: an OCI image layout and its authoritative database. Opens it, reads it, and changes it
+ * under its only lock. Knows no packets; publishing, collecting and verifying have files of their own.
  */
 import type { Adopted } from './adopt.ts';
 import { checkDatabase } from './database-file.ts';
@@ -24,24 +24,24 @@ export type { Table, Tables } from './state.ts';
 
 export interface StoreOptions {
   readonly path: string;
-  /** Nothing is created, adopted or put right. Default false. */
+  /** True to create, adopt and repair nothing. Default false. */
   readonly readOnly?: boolean;
-  /** Whether an empty or missing folder becomes a store. Default: unless readOnly. */
+  /** True to make an empty or missing folder a store. Default: the opposite of readOnly. */
   readonly create?: boolean;
-  /** Milliseconds since the epoch. Default: the system's clock. */
+  /** Wall clock in milliseconds since the epoch. Default: the system's clock. */
   readonly now?: () => number;
-  /** Called after each step that another process could see; a test ends the process there. */
+  /** Called after each step that another process could observe; tests end the process there. */
   readonly onStep?: (step: string) => void;
 }
 
-/** What channels have where they say nothing else. */
+/** Settings for channels without their own. */
 export const DEFAULT_CHANNEL_SETTINGS: Required<ChannelSettings> = {
   pinIdleMs: 15 * 60_000,
   pinCapMs: 2 * 3_600_000,
   keepVersions: 3,
 };
 
-/** Opens, creates (unless readOnly) or adopts. @throws StoreError with one clear line. */
+/** Opens a store; unless readOnly, creates or adopts it. @throws StoreError with a one-line message. */
 export async function openStore(options: StoreOptions): Promise<Store> {
   const { readOnly = false, onStep = () => {} } = options;
   const layout = await layoutAt(options.path);
@@ -65,7 +65,7 @@ async function openWithin(
   const isThere = await checkDatabase(folders.root);
   if (readOnly && !isThere)
     throw new StoreError(`${layout.root}: expected a store, got an OCI image layout without one`);
-  // Checked before the database is made: what is wrong with a layout leaves nothing behind.
+  // Checked before the database is created: a faulty layout must leave nothing behind.
   let adopted = isThere ? undefined : isNew ? NOTHING : await readForeign(layout, folders, now());
   if (!readOnly) {
     try {
@@ -80,7 +80,7 @@ async function openWithin(
   onStep('database opened');
   const store = new Store({ layout, folders, state, now, onStep });
   try {
-    // A process that ended while it made the database left an empty one.
+    // A process that ended while creating the database left an empty one.
     if (!state.isSettled && adopted === undefined) adopted = await readForeign(layout, folders, now());
     if (!readOnly) await store.settle(adopted);
     else if (!state.isSettled) throw new StoreError(`${layout.root}: expected a store, got one that is not yet made`);
@@ -93,7 +93,7 @@ async function openWithin(
 
 const NOTHING: Adopted = { channels: [], versions: [], named: new Set() };
 
-/** Loaded when it is needed: most stores are their own, and zod takes longer to load than a small verb. */
+/** Imported on demand: most stores need no adoption, and loading zod takes longer than a small command. */
 async function readForeign(layout: Layout, folders: StoreFolders, now: number): Promise<Adopted> {
   const { readLayout } = await import('./adopt.ts');
   return await readLayout(layout, folders, now);
@@ -119,10 +119,10 @@ export class Store {
   readonly onStep: (step: string) => void;
   readonly #state: State;
   readonly #folders: StoreFolders;
-  /** Manifests do not change, so neither do their sizes. */
+  /** Sizes by digest; manifests never change. */
   readonly #manifestSizes = new Map<string, number>();
 
-  /** Use openStore. */
+  /** Use openStore(). */
   constructor({ layout, folders, state, now, onStep }: StoreParts) {
     this.path = layout.root;
     this.#folders = folders;
@@ -133,8 +133,8 @@ export class Store {
   }
 
   /**
-   * Grows with every change that a server must see; read in a few microseconds. Reading it takes a new look at the
-   * database: lists read in the same turn of the event loop are of the same moment.
+   * A counter incremented by every change that a server must see; reading it takes a few microseconds. Reading it also
+   * refreshes the snapshot: lists read in the same turn of the event loop show one moment.
    */
   get generation(): number {
     return this.#state.generation;
@@ -144,7 +144,7 @@ export class Store {
     return this.#list('channels');
   }
 
-  /** In the order of their numbers within a channel. */
+  /** Returns versions sorted by channel and then by number. */
   versions(channel?: string): VersionRecord[] {
     const all = this.#list('versions');
     const chosen = channel === undefined ? all : all.filter((version) => version.channel === channel);
@@ -162,19 +162,19 @@ export class Store {
     return this.#list('pins');
   }
 
-  /** What channels have that say nothing else. */
+  /** Returns the settings for channels without their own. */
   defaults(): Required<ChannelSettings> {
     return { ...DEFAULT_CHANNEL_SETTINGS, ...this.#state.defaults };
   }
 
-  /** A server's settings, so that a collection by anyone else goes by them too. */
+  /** Stores a server's settings, so that collections by other processes use them as well. */
   async setDefaults(settings: ChannelSettings): Promise<void> {
     const wanted = { ...DEFAULT_CHANNEL_SETTINGS, ...settings };
     if (JSON.stringify(wanted) === JSON.stringify(this.defaults())) return;
     await this.change(() => this.#state.setDefaults(wanted));
   }
 
-  /** @throws StoreError for what is no digest. */
+  /** @throws StoreError when the text is not a digest. */
   blobPath(digest: string): string {
     return this.layout.blob(digest);
   }
@@ -187,7 +187,7 @@ export class Store {
     return this.#folders.blobs;
   }
 
-  /** @throws StoreError where there is none: only who may write nothing finds none. */
+  /** @throws StoreError when the store has no staging folder, which happens only in read-only mode. */
   get staging(): OwnFolder {
     const { staging } = this.#folders;
     if (staging !== undefined) return staging;
@@ -198,15 +198,16 @@ export class Store {
     return this.#folders.staging;
   }
 
-  /** As the tables are now; to be read only, outside of change and note. */
+  /** The tables as they are now. Write to them only in change() and note(). */
   get tables(): Tables {
     return this.#state.tables;
   }
 
   /**
-   * Runs `work` in the write transaction, the only lock; index.json follows. What throws is undone.
+   * Runs `work` in the write transaction, which is the only lock, and updates index.json. If `work` throws, nothing is
+   * changed.
    *
-   * @returns when it is committed: visible to all, safe from the end of this process. See flushed().
+   * Resolves once it is committed: visible to all, and safe if this process ends. See flushed() for power failures.
    */
   async change<T>(work: (tables: Tables) => T): Promise<T> {
     let isIndexWritten = false;
@@ -221,15 +222,15 @@ export class Store {
       this.onStep('committed');
       return result;
     } catch (error) {
-      // index.json may tell of what did not come to be: a full disk can stop the commit itself.
+      // index.json may describe the change that failed: a full disk can stop the commit itself.
       if (isIndexWritten) await this.repairIndex().catch(() => {});
       throw error;
     }
   }
 
   /**
-   * Like change, for pins, use notes and other records that index.json does not show: it stays as it is, as does the
-   * generation. Several at once become one transaction.
+   * Like change(), for pins, use notes and other records outside index.json, which stays as it is, as does the
+   * generation. Concurrent calls are combined into one transaction.
    */
   note<T>(work: (tables: Tables) => T): Promise<T> {
     return this.#state.transaction(() => work(this.#state.tables));
@@ -248,7 +249,7 @@ export class Store {
     this.#folders.close();
   }
 
-  /** What index.json should hold. In a transaction: as it will be. */
+  /** Returns the text that index.json should have; inside a transaction, the text for after the commit. */
   indexText(): string {
     return buildIndex({
       channels: this.channels(),
@@ -257,7 +258,7 @@ export class Store {
     });
   }
 
-  /** Enters what was adopted unless another process was faster, and puts index.json right. openStore calls it. */
+  /** Enters the adopted records, unless another process was faster, and repairs index.json. Called by openStore(). */
   async settle(adopted: Adopted | undefined): Promise<void> {
     if (adopted !== undefined) {
       await this.#state.transaction(() => {
@@ -272,17 +273,20 @@ export class Store {
     await this.repairIndex();
   }
 
-  /** index.json may lag behind, or ahead, where a process ended or a disk was full in the middle of a change. */
+  /**
+   * Rewrites index.json if it is wrong: it may be behind or ahead when a process ended, or a disk filled up, during a
+   * change.
+   */
   async repairIndex(): Promise<void> {
     if (!this.isIndexRight()) await this.#writeIndex();
   }
 
-  /** Whether index.json says what the records say. @throws StoreError for what is no file. */
+  /** Returns true when index.json matches the records. @throws StoreError when it is not a file. */
   isIndexRight(): boolean {
     const text = this.indexText();
     const bytes = Buffer.byteLength(text);
     if (!this.root.hasFile(INDEX_FILE)) return false;
-    // One of another length is not read: it may be of any.
+    // A file of another length is not read: it may be of any size.
     return this.root.stat(INDEX_FILE)?.size === bytes && this.root.text(INDEX_FILE, bytes) === text;
   }
 
@@ -297,7 +301,7 @@ export class Store {
   #manifestSize(digest: string): number {
     const known = this.#manifestSizes.get(digest);
     if (known !== undefined) return known;
-    // 0 where there is no such blob: verify tells of it, and other channels can still be changed.
+    // 0 when the blob is missing: verify reports that, and other channels can still be changed.
     const found = isDigest(digest) ? this.blobs.stat(digest) : undefined;
     const size = found?.isFile() === true ? found.size : 0;
     if (size > 0) this.#manifestSizes.set(digest, size);

@@ -1,4 +1,4 @@
-/** Whether a store is whole: every blob hashed, every manifest read, compared with the records. Changes nothing. */
+/** Verifies a store: hashes every blob, reads every manifest, and compares both with the records. Changes nothing. */
 import { listBlobs, referenced } from './collect.ts';
 import { hashFile } from './hash-file.ts';
 import { BLOB_MODE, INDEX_FILE } from './layout.ts';
@@ -13,7 +13,7 @@ export interface Damage {
   /** A blob's digest, or the name of a file or record. */
   readonly what: string;
   readonly problem: string;
-  /** The versions that suffer from it. */
+  /** The versions affected. */
   readonly versions: readonly string[];
 }
 
@@ -22,7 +22,9 @@ export interface Verified {
   readonly blobs: number;
   readonly bytes: number;
   readonly damage: readonly Damage[];
-  /** Blobs that no version names and folders of processes that are gone: no damage, the next collection takes them. */
+  /**
+   * Blobs that no version names, and folders of dead processes. They are no damage; the next collection removes them.
+   */
   readonly leftovers: number;
 }
 
@@ -35,7 +37,7 @@ async function checkBlob(store: Store, digest: string): Promise<{ bytes: number;
   }
   if (found.digest !== digest)
     return { bytes: found.size, problem: `its bytes have another digest, sha256:${found.digest}` };
-  // Root reads it whatever its mode is; the server of another user does not.
+  // Root can read it whatever its mode; a server of another user can't.
   if ((found.mode & BLOB_MODE) !== BLOB_MODE) {
     const mode = found.mode.toString(8).padStart(4, '0');
     return { bytes: found.size, problem: `its mode is ${mode}, so that not every server can read it: expected 0444` };
@@ -43,7 +45,11 @@ async function checkBlob(store: Store, digest: string): Promise<{ bytes: number;
   return { bytes: found.size };
 }
 
-/** @returns what is wrong with the manifest, whose bytes are as they should be. */
+/**
+ * Compares a version with its manifest, whose digest was checked before.
+ *
+ * @returns what is wrong; undefined when they match.
+ */
 async function compare(store: Store, version: VersionRecord): Promise<string | undefined> {
   const set = parseManifest(store.blobs.text(version.manifest, MAX_MANIFEST_BYTES) ?? '');
   if (typeof set === 'string') return `its manifest is not that of a boot set: ${set}`;
@@ -72,7 +78,7 @@ export async function verify(store: Store, signal?: AbortSignal): Promise<Verifi
     const checked = await checkBlob(store, digest);
     bytes += checked.bytes;
     if (checked.problem === undefined) continue;
-    // Collected while we were looking elsewhere.
+    // The version was collected in the meantime.
     if (!referenced(store.generation === startedAt ? versions : store.versions()).has(digest)) continue;
     bad.add(digest);
     damage.push({ what: digest, problem: checked.problem, versions: names(digest) });
@@ -96,7 +102,7 @@ export async function verify(store: Store, signal?: AbortSignal): Promise<Verifi
   };
 }
 
-/** What records say of each other, and index.json of them; under the lock, so that they are of one moment. */
+/** Compares the records with each other and with index.json, under the lock, so that all are of one moment. */
 async function checkRecords(store: Store): Promise<Damage[]> {
   const damage: Damage[] = [];
   const look = (): void => {

@@ -1,4 +1,7 @@
-/** `reveille channels`, `versions`, `rollback`, `remove`, `keep` and `channel`: what a store has and where boots go. */
+/**
+ * `reveille channels`, `versions`, `rollback`, `remove`, `keep` and `channel`: list a store's channels and versions,
+ * and decide which version boots get.
+ */
 import type { Command } from 'commander';
 import type { ChannelRecord, ChannelSettings, VersionRecord } from '../../boot-set/store/records.ts';
 import type { Store } from '../../boot-set/store/store.ts';
@@ -11,7 +14,7 @@ import { type ExitCode, UsageError } from '../../config/usage-error.ts';
 import { duration, wholeNumber } from '../../config/value-kind.ts';
 
 const MAX_MS = 30 * 24 * 3_600_000;
-/** Digits of a digest in a table: enough to ask by. */
+/** Digits of a digest in a table: enough to identify it. */
 const SHOWN_DIGITS = 12;
 
 function nameOf({ channel, number }: VersionRecord): string {
@@ -60,7 +63,7 @@ function listChannels(store: Store): VerbResult {
   };
 }
 
-/** Why a version is there. */
+/** @returns the reasons why a version is kept. */
 function standing(version: VersionRecord, channel: ChannelRecord | undefined): string {
   const words = [
     channel?.current === version.number ? 'current' : '',
@@ -75,7 +78,7 @@ function standing(version: VersionRecord, channel: ChannelRecord | undefined): s
 function listVersions(store: Store, name: string): VerbResult {
   const channel = store.channels().find((one) => one.name === name);
   if (channel === undefined) throw new UsageError(`channel "${name}": there is none of that name`);
-  // The newest first.
+  // Newest first.
   const versions = store.versions(name).toReversed();
   return {
     json: versions.map((version) => ({
@@ -189,7 +192,7 @@ async function runChannel(name: string, flags: ChannelFlags, context: VerbContex
   });
 }
 
-/** A setting, or `default` for the server's. Commander takes a null for no value. */
+/** Accepts a setting, or `default` for the server's. Not null, which Commander takes for no value. */
 function orDefault(read: (text: string) => number): (text: string) => number | 'default' {
   return (text) => (text === 'default' ? text : read(text));
 }
@@ -198,7 +201,7 @@ function orNull(value: number | 'default'): number | null {
   return value === 'default' ? null : value;
 }
 
-/** Adds the commands. @param done gets their exit code. */
+/** Adds the commands. @param done receives their exit code. */
 export function addChannelCommands(program: Command, context: VerbContext, done: (code: ExitCode) => void): void {
   storeCommand(program, 'channels')
     .summary('list the channels of a store')

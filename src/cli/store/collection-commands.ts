@@ -1,4 +1,6 @@
-/** `reveille gc` and `verify`: what a store no longer needs, and whether it is whole. Knows flags and output. */
+/**
+ * `reveille gc` and `verify`: remove what a store no longer needs, and check that it is intact. Knows flags and output.
+ */
 import type { Command } from 'commander';
 import type { Collected } from '../../boot-set/store/collect.ts';
 import { formatBytes, formatCount, formatMany } from '../../text/figures.ts';
@@ -75,7 +77,7 @@ async function runVerify(flags: StoreFlags, context: VerbContext): Promise<ExitC
   });
 }
 
-/** Adds the commands. @param done gets their exit code. */
+/** Adds the commands. @param done receives their exit code. */
 export function addCollectionCommands(program: Command, context: VerbContext, done: (code: ExitCode) => void): void {
   const grace = duration(0, MAX_GRACE_MS, 'a duration from 0 to 720h, such as 10m');
   storeCommand(program, 'gc')

@@ -58,7 +58,7 @@ async function runDropPins(text: string, flags: StoreFlags, context: VerbContext
   const node = parseNode(text);
   const { dropPins } = await import('../../boot-set/store/channel-changes.ts');
   return await runVerb(context, flags, 'change', async (store) => {
-    // Not a mere note: a server looks at its pins again when the store's generation has changed.
+    // A full change, not just a note: a server reads its pins again only when the store's generation has changed.
     const dropped = await store.change((tables) => dropPins(tables, node));
     await store.flushed();
     return { json: { node, dropped }, text: [`${node}: ${formatMany(dropped, 'pin')} dropped`] };
@@ -151,7 +151,7 @@ async function runRollout(
   });
 }
 
-/** Adds the commands. @param done gets their exit code. */
+/** Adds the commands. @param done receives their exit code. */
 export function addPinCommands(program: Command, context: VerbContext, done: (code: ExitCode) => void): void {
   storeCommand(program, 'pins')
     .summary('list which node boots which version')

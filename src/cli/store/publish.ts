@@ -1,4 +1,4 @@
-/** `reveille publish`: files into a store as a version of a channel. Knows flags and output. */
+/** `reveille publish`: puts files into a store as a version of a channel. Knows flags and output. */
 import type { Command } from 'commander';
 import type { Store } from '../../boot-set/store/store.ts';
 import { escapeLine, showValue } from '../../text/escape.ts';
@@ -55,11 +55,11 @@ async function runPublish(
       text: [name],
     };
   };
-  // A store is not made for what can't be put in it.
+  // Checked first, so that no store is created for files that it cannot hold.
   return await runVerb(context, flags, 'create', work, () => checkPublishable(request));
 }
 
-/** Adds the command. @param done gets its exit code. */
+/** Adds the command. @param done receives its exit code. */
 export function addPublish(program: Command, context: VerbContext, done: (code: ExitCode) => void): void {
   storeCommand(program, 'publish')
     .summary('put a boot set into a store, as the version that new boots get')

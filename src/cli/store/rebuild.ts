@@ -1,4 +1,4 @@
-/** `reveille store rebuild`: the database of a store made anew. Knows flags and output. */
+/** `reveille store rebuild`: rebuilds the database of a store. Knows flags and output. */
 import type { Command } from 'commander';
 import type { Rebuilt } from '../../boot-set/store/rebuild.ts';
 import type { ExitCode } from '../../config/usage-error.ts';
@@ -6,7 +6,7 @@ import { formatMany } from '../../text/figures.ts';
 import { textTable } from '../../text/text-table.ts';
 import { runOnStore, type StoreFlags, storeCommand, type VerbContext, type VerbResult } from './store-verb.ts';
 
-/** What no damaged database is needed for to know that it is gone. */
+/** Losses that are certain without reading the damaged database. */
 const ALSO_LOST =
   'Lost too: settings of channels, the order of former versions (now that of their numbers), and the numbers of removed versions, which may be given again.';
 const WARNING =
@@ -53,7 +53,7 @@ async function runRebuild(flags: StoreFlags, context: VerbContext): Promise<Exit
   });
 }
 
-/** Adds the command. @param done gets its exit code. */
+/** Adds the command. @param done receives its exit code. */
 export function addStoreCommand(program: Command, context: VerbContext, done: (code: ExitCode) => void): void {
   const store = program.command('store').summary('put a damaged store right').helpCommand(false);
   storeCommand(store, 'rebuild')

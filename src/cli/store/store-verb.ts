@@ -1,6 +1,6 @@
 /**
- * What the commands on a store of boot sets have in common: `--store`, `--json`, opening and closing, and what a failure
- * ends with. Knows the command line and the output; what is done is content's.
+ * The common part of the commands on a store of boot sets: `--store`, `--json`, opening and closing, and the exit code
+ * of a failure. Knows the command line and the output; src/boot-set/store does the work.
  */
 import type { Command } from 'commander';
 import type { Store } from '../../boot-set/store/store.ts';
@@ -14,22 +14,22 @@ export interface StoreFlags {
   readonly json?: boolean;
 }
 
-/** What a verb came to. */
+/** The result of a verb. */
 export interface VerbResult {
-  /** The one document of `--json`. */
+  /** The single document printed for `--json`. */
   readonly json: unknown;
-  /** For a person: lines. */
+  /** Lines for a person. */
   readonly text: readonly string[];
-  /** Default: all is well. */
+  /** Default: success. */
   readonly code?: ExitCode;
 }
 
 export interface VerbContext extends CommandContext {
-  /** Where the result goes. Default: the process's. */
+  /** Receives the result. Default: the process's stdout. */
   readonly stdout?: { write(text: string): unknown };
 }
 
-/** Gives a command the flags of all of them. */
+/** Adds a command with the flags that all commands on a store share. */
 export function storeCommand(program: Command, nameAndArguments: string): Command {
   return program
     .command(nameAndArguments)
@@ -38,8 +38,8 @@ export function storeCommand(program: Command, nameAndArguments: string): Comman
 }
 
 /**
- * The one place where what a store holds is printed: labels, names and reasons that anyone may have written. No control
- * character of theirs comes through, not even the end of a line.
+ * The only place that prints the contents of a store: labels, names and reasons that anyone may have written. It lets
+ * none of their control characters through, not even a line feed.
  */
 function print(stdout: NonNullable<VerbContext['stdout']>, { json, text }: VerbResult, asJson: boolean): void {
   if (asJson) stdout.write(`${escapeJson(JSON.stringify(json, undefined, 2))}\n`);
@@ -47,12 +47,12 @@ function print(stdout: NonNullable<VerbContext['stdout']>, { json, text }: VerbR
 }
 
 /**
- * Opens the store, does the work, prints what came of it, closes.
+ * Opens the store, does the work, prints the result, closes the store.
  *
- * @param mode whether the verb only looks; whether it makes a store where there is none.
- * @param work is given what a signal stops.
- * @param before what is to be checked before the store is opened.
- * @throws UsageError for what was wrong to ask for: nothing has been written then.
+ * @param mode `read` opens the store read-only; `create` makes a store where there is none.
+ * @param work receives a signal that is aborted when the process gets SIGINT or SIGTERM.
+ * @param before check that runs before the store is opened.
+ * @throws UsageError for a mistake in the request; nothing has been written then.
  */
 export async function runVerb(
   context: VerbContext,
@@ -62,7 +62,7 @@ export async function runVerb(
   before: () => Promise<unknown> = () => Promise.resolve(),
 ): Promise<ExitCode> {
   return await runOnStore(context, flags, async (path, signal) => {
-    // Loaded when it is needed: other commands have nothing to do with the database.
+    // Loaded on demand: other commands do not need the database.
     const { openStore } = await import('../../boot-set/store/store.ts');
     await before();
     const store = await openStore({ path, readOnly: mode === 'read', create: mode === 'create' });
@@ -74,7 +74,7 @@ export async function runVerb(
   });
 }
 
-/** As runVerb, for work that opens the store itself. */
+/** Same as runVerb, for work that opens the store itself. */
 export async function runOnStore(
   context: VerbContext,
   flags: StoreFlags,
@@ -88,7 +88,7 @@ export async function runOnStore(
   const abort = new AbortController();
   context.interrupts.on('signal', (signal) => abort.abort(new Error(`stopped by ${signal}`)));
   const stdout = context.stdout ?? process.stdout;
-  // Whoever reads may leave early.
+  // The reader of stdout may leave early.
   if (context.stdout === undefined) process.stdout.on('error', () => {});
   try {
     const result = await work(path, abort.signal);
@@ -102,7 +102,7 @@ export async function runOnStore(
   }
 }
 
-/** `k=v` of a flag that may be repeated. */
+/** Parses `k=v` of a flag that may be repeated. */
 export function addPair(
   flag: string,
 ): (text: string, before?: Readonly<Record<string, string>>) => Readonly<Record<string, string>> {

@@ -1,4 +1,6 @@
-/** What `reveille node` prints: where a node's boot stopped, what that usually means, and its last boots line by line. */
+/**
+ * The output of `reveille node`: where a node's boot stopped, what that usually means, and its last boots line by line.
+ */
 import { about, AREA_WORDS, stateWords } from '../../live/words.ts';
 import { type Boot, type BootStep, type NodeReport, TROUBLE, type Verdict } from '../../live/wire.ts';
 import { safeText } from '../../text/escape.ts';
@@ -15,7 +17,7 @@ const MARKS: Readonly<Record<Ask['answer'], string>> = {
   nothing: '?',
 };
 
-/** Breaks at blanks. */
+/** Breaks text at spaces. */
 function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let current = '';

@@ -1,11 +1,11 @@
-/** A download's progress as one line of text. Knows how figures read to a person; time is an argument. */
+/** A download's progress as one line of text. Knows how figures are written for people; time is an argument. */
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
 const BAR_WIDTH = 24;
-/** Redrawn at most ten times a second. */
+/** Least time between redraws: at most ten a second. */
 const REDRAW_MS = 100;
 
-/** `512 B`, `1.5 KiB`, `40.0 MiB`. */
+/** Formats `512 B`, `1.5 KiB`, `40.0 MiB`. */
 export function formatBytes(bytes: number): string {
   let value = bytes;
   let unit = 0;
@@ -16,7 +16,7 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit]}`;
 }
 
-/** `0:07`, `12:30`, `1:00:00`. */
+/** Formats `0:07`, `12:30`, `1:00:00`. */
 export function formatSeconds(seconds: number): string {
   const whole = Math.ceil(seconds);
   const tail = `${String(Math.floor(whole / 60) % 60)}:${String(whole % 60).padStart(2, '0')}`;
@@ -25,7 +25,7 @@ export function formatSeconds(seconds: number): string {
 
 export interface ProgressFigures {
   readonly bytes: number;
-  /** What the server announced, if it did. */
+  /** The length that the server announced, if it did. */
   readonly total: number | undefined;
   readonly elapsedMs: number;
 }
@@ -62,7 +62,7 @@ export class ProgressBar {
   readonly #startedAt: number;
   #drawnAt = Number.NEGATIVE_INFINITY;
 
-  /** @param label safe to show. @param now milliseconds of the clock that the other calls go by. */
+  /** @param label text that is safe to show. @param now milliseconds of the same clock as in the other calls. */
   constructor(screen: ProgressScreen, label: string, now: number) {
     this.#screen = screen;
     this.#label = label;
@@ -72,14 +72,15 @@ export class ProgressBar {
   update(bytes: number, total: number | undefined, now: number): void {
     if (now - this.#drawnAt < REDRAW_MS) return;
     this.#drawnAt = now;
-    // A terminal that does not know its width says 0. One column stays free: a character in the last one makes some terminals wrap.
+    // A terminal that does not know its width says 0. One column stays free: a character in the last one makes some
+    // terminals wrap.
     const columns = Math.max(20, (this.#screen.columns || 80) - 1);
     this.#screen.write(
       `\r${progressLine(this.#label, { bytes, total, elapsedMs: now - this.#startedAt }, columns)}\x1b[K`,
     );
   }
 
-  /** Draws the last state and leaves the line. */
+  /** Draws the last state and ends the line. */
   finish(bytes: number, total: number | undefined, now: number): void {
     this.#drawnAt = Number.NEGATIVE_INFINITY;
     this.update(bytes, total, now);

@@ -1,4 +1,6 @@
-/** What `reveille top` shows, as lines of a terminal: the same as the page, in the same order. Pure text and colours. */
+/**
+ * The screen of `reveille top`, as lines of a terminal: the same as the page, in the same order. Pure text and colors.
+ */
 import { troubleGroups, troubleGroupWords } from '../../live/trouble-groups.ts';
 import { about, AREA_MARKS, AREA_WORDS, compareNames, compareRows, headlineOf, stateWords } from '../../live/words.ts';
 import { type AreaState, type LiveSnapshot, type NodeRow, TROUBLE } from '../../live/wire.ts';
@@ -8,10 +10,10 @@ import { formatCount, formatMany, formatRate, formatShare } from '../../text/fig
 export interface TopOptions {
   /** Columns, at least 20. */
   readonly width: number;
-  /** Lines; what has no room is left out from the end. */
+  /** Lines; parts without room are left out from the end. */
   readonly height: number;
   readonly colour: boolean;
-  /** Where the server is. */
+  /** Address of the server. */
   readonly address: string;
   /** Milliseconds since the epoch, by the server's clock. */
   readonly now: number;
@@ -23,11 +25,11 @@ type Tone = 'bad' | 'watch' | 'good' | 'muted' | 'strong';
 
 const CODES: Readonly<Record<Tone, string>> = { bad: '31;1', watch: '33;1', good: '32', muted: '2', strong: '1' };
 const AREA_TONES: Readonly<Record<AreaState, Tone>> = { fine: 'good', quiet: 'muted', watch: 'watch', bad: 'bad' };
-/** Kinds of trouble, and nodes of each, that are shown. */
+/** Maximum number of trouble groups shown. */
 const MAX_TROUBLE_GROUPS = 8;
 const BAR_CELLS = 20;
 
-/** Cuts, then paints: codes take no room. */
+/** Cuts the text, then colors it: color codes take no room. */
 function line(
   width: number,
   colour: boolean,
@@ -50,7 +52,7 @@ function bar(percent: number, cells: number): string {
   return `[${'='.repeat(full)}${'-'.repeat(cells - full)}]`;
 }
 
-/** `[xx===---]`: to look at, under way, all sent. */
+/** Draws `[xx===---]`: trouble, everything sent, under way. */
 function groupBar(trouble: number, active: number, done: number): string {
   const all = trouble + active + done;
   const bad = trouble === 0 ? 0 : Math.max(1, Math.round((trouble / all) * BAR_CELLS));
@@ -96,7 +98,7 @@ function groupsOf(rows: readonly NodeRow[], grouping: string): Group[] {
     .toSorted((a, b) => Number(b.trouble > 0) - Number(a.trouble > 0) || compareNames(a.name, b.name));
 }
 
-/** @param whole everything but nodes. @param rows the nodes, in any order. */
+/** @param whole the state without nodes. @param rows the nodes, in any order. */
 export function renderTop(whole: LiveSnapshot, rows: readonly NodeRow[], options: TopOptions): string[] {
   const { width, height, colour, address, now } = options;
   const draw = (...parts: readonly (readonly [string, (Tone | undefined)?])[]): string => line(width, colour, parts);

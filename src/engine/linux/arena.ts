@@ -1,6 +1,6 @@
 /**
- * Memory that both JavaScript and the kernel work in: one anonymous mapping with typed views, never moved, never
- * across a 4 GiB boundary, so that a pointer into it is two 32-bit halves of which only the lower changes.
+ * Memory that both JavaScript and the kernel work in: one anonymous mapping with typed views, never moved, never across
+ * a 4 GiB boundary, so that a pointer into it is two 32-bit halves of which only the lower changes.
  */
 import { type Libc, MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE, systemError } from './libc.ts';
 
@@ -15,13 +15,13 @@ export class Arena {
   readonly bytes: Uint8Array;
   readonly i32: Int32Array;
   readonly u16: Uint16Array;
-  /** The halves of the address, as 32-bit integers. */
+  /** The halves of the address, as signed 32-bit integers. */
   readonly low: number;
   readonly high: number;
   readonly #libc: Libc;
   readonly #length: number;
 
-  /** @param length in bytes, rounded up to whole pages. @throws Error with code ENOMEM. */
+  /** @param length bytes, rounded up to whole pages. @throws Error with code ENOMEM. */
   constructor(libc: Libc, length: number) {
     this.#libc = libc;
     this.#length = Math.ceil(length / 4096) * 4096;
@@ -34,7 +34,9 @@ export class Arena {
     this.high = Number(this.address >> 32n) | 0;
   }
 
-  /** Writes a pointer to this.bytes[target] at bytes[at]; both multiples of 4 (`at` of 8 where the kernel wants it). */
+  /**
+   * Writes a pointer to this.bytes[target] at bytes[at]; both are multiples of 4 (`at` of 8 where the kernel needs it).
+   */
   point(at: number, target: number): void {
     this.pointFrom(this, at, target);
   }
@@ -45,7 +47,7 @@ export class Arena {
     from.i32[(at >> 2) + 1] = this.high;
   }
 
-  /** Gives the memory back. The views must not be touched afterwards. */
+  /** Frees the memory. The views must not be touched afterwards. */
   free(): void {
     this.#libc.munmap(this.address, this.#length);
   }
@@ -56,6 +58,6 @@ function mapWithin4GiB(libc: Libc, length: number): bigint {
     const address = libc.mmap(null, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (isMapFailed(address)) throw systemError('mmap', libc.errno());
     if (address >> 32n === (address + BigInt(length)) >> 32n) return address;
-    // Left mapped, so that the next one lies elsewhere. Address space, not memory: it is never touched.
+    // The mapping stays, so that the next one lies elsewhere. It uses address space, not memory: it is never touched.
   }
 }

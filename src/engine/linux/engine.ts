@@ -1,7 +1,7 @@
 /**
- * The engine for Linux, by system calls. A thread has one receive ring, one send queue and one poller; each transfer has
- * a socket of its own with a random port. The thread that listens owns those sockets (transfer-ports.ts), and a thread
- * without one that does opens them itself.
+ * The engine for Linux, by system calls. A thread has one receive ring, one send queue and one poller; each transfer
+ * has a socket of its own with a random port. The listening thread owns those sockets (transfer-ports.ts); without one,
+ * a thread opens them itself.
  */
 import { MonotonicClock } from '../clock.ts';
 import type { LatencyHistogram } from '../latencies.ts';
@@ -36,20 +36,20 @@ import { routeMtu } from './udp-socket.ts';
 import { UringLinks } from './uring-links.ts';
 import { Wake, ring } from './wake.ts';
 
-/** Sockets for simulated nodes. */
+/** Sockets shared by simulated nodes. */
 const MULTI_ADDRESS_SOCKETS = 4;
 const MAX_LINKS = 65_536;
-/** The thread that has taken a port knows its address. */
+/** Placeholder: only the thread that took a port knows its address. */
 const SOMEBODYS: Address = { address: '', port: 0 };
 
 export interface LinuxEngineOptions {
-  /** Ports of transfers. Default: those that the system hands out. */
+  /** Ports of transfers. Default: the system's ephemeral ports. */
   readonly dataPorts?: PortRange;
-  /** Sockets that transferPorts opens at most. Default: what the process may open, less some for everything else. */
+  /** Maximum of sockets that transferPorts opens. Default: the process's limit, less some for other uses. */
   readonly descriptors?: number;
-  /** True reads and writes adopted ports by io_uring where there is one, false by a call for each. Default true. */
+  /** True reads and writes adopted ports by io_uring where available, false by a call for each. Default true. */
   readonly uring?: boolean;
-  /** Conversations at once in this thread. Default 65,536. */
+  /** Maximum of links at once in this thread. Default 65,536. */
   readonly links?: number;
 }
 
@@ -67,7 +67,7 @@ export class LinuxEngine implements Engine {
   readonly #wakes = new Set<Wake>();
   readonly #learning = new Set<LearningLink>();
   readonly #listening = new Set<LinuxListening>();
-  /** Sockets that speak for loopback addresses. */
+  /** Sockets that send from any loopback address. */
   readonly #multiAddress: MultiAddressSocket[] = [];
   #uringLinks: UringLinks | undefined;
   #mayUring: boolean;
@@ -109,7 +109,7 @@ export class LinuxEngine implements Engine {
     return this.#openLink(port.fd, SOMEBODYS, port, receiver, this.#forget);
   }
 
-  /** Made for the first port that is adopted; where the system has none, each socket is read by itself. */
+  /** Creates io_uring for the first adopted port; where the system has none, each socket is read by itself. */
   #useUring(): UringLinks | undefined {
     if (this.#uringLinks !== undefined || !this.#mayUring) return this.#uringLinks;
     try {
@@ -139,7 +139,7 @@ export class LinuxEngine implements Engine {
     this.#links.delete(link as TransferLink);
   };
 
-  /** For links of threads that nobody gives a port: downloads, and tests. */
+  /** Opens links of threads without assigned ports: downloads, and tests. */
   #openOwn(local: string, peer: Address, sockaddr: Uint8Array, receiver: LinkReceiver): TransferLink {
     let sockets = this.#sockets.get(local);
     if (sockets === undefined) {
@@ -177,12 +177,12 @@ export class LinuxEngine implements Engine {
     return view;
   }
 
-  /** The memory of a closed engine is gone: whoever came late must not write to it. */
+  /** A closed engine's memory is unmapped: late calls must not write to it. */
   #expectOpen(): void {
     if (this.#closed) throw Object.assign(new Error('The engine is closed'), { code: 'ECANCELED' });
   }
 
-  /** A client's conversation from a loopback address: the address picks the link, so sockets can be few. */
+  /** Opens a client's link from a loopback address: the address identifies the link, so few sockets suffice. */
   #openNode(options: LinkOptions, first: number, receiver: LinkReceiver): Link {
     const local = new Int32Array(toSockaddr(this.#io.libc, { address: options.local, port: 0 }).buffer);
     while (this.#multiAddress.length < MULTI_ADDRESS_SOCKETS) this.#multiAddress.push(new MultiAddressSocket(this.#io));

@@ -1,4 +1,4 @@
-/** The client's side of a conversation: a socket of its own, whose peer's port is that of the first answer. */
+/** The client's link: a socket of its own. The first reply's port becomes the peer's port. */
 import { STRANGER_ANSWERS, UNKNOWN_TID, isAnswerable } from '../stranger.ts';
 import type { Address, LinkOptions, LinkReceiver } from '../types.ts';
 import { ECONNREFUSED, SOCKADDR_ROOM } from './libc.ts';

@@ -1,8 +1,8 @@
 /**
- * The system calls and struct layouts of Linux, by koffi: everything that is unsafe to get wrong is in this folder,
- * and the numbers are in this file. Layouts are those of 64-bit little-endian glibc (x86-64, arm64).
+ * The system calls and struct layouts of Linux, by koffi: everything that is unsafe to get wrong is in this folder, and
+ * the numbers are in this file. Layouts are those of 64-bit little-endian glibc (x86-64, arm64).
  *
- * koffi is an optional dependency: load() throws where it, the library or the machine is not what we expect.
+ * koffi is an optional dependency: load() throws if it, the library or the machine is not as expected.
  */
 import { createRequire } from 'node:module';
 import { endianness } from 'node:os';
@@ -33,25 +33,25 @@ export interface Libc {
     address: Uint8Array,
     addressLength: number,
   ) => number;
-  /** io_uring has no functions in glibc. Addresses are numbers: those of a process are below 2^47. */
+  /** Makes io_uring's calls, which glibc does not wrap. Addresses are numbers: those of a process are below 2^47. */
   readonly syscall: (number: number, a: number, b: number, c: number, d: number, e: number, f: number) => number;
   readonly poll: (fds: Uint8Array, count: number, timeoutMs: number) => number;
   readonly epoll_create1: (flags: number) => number;
   readonly epoll_ctl: (epoll: number, operation: number, fd: number, event: Uint8Array) => number;
   readonly epoll_wait: (epoll: number, events: Uint8Array, most: number, timeoutMs: number) => number;
-  /** Waits for a struct timespec. undefined before glibc 2.35; fails before Linux 5.11. */
+  /** Takes its timeout as a struct timespec. undefined before glibc 2.35; fails before Linux 5.11. */
   readonly epoll_pwait2: EpollPwait2 | undefined;
   readonly mmap: (address: Pointer, length: number, prot: number, flags: number, fd: number, offset: number) => bigint;
   readonly munmap: (address: bigint, length: number) => number;
-  /** On a thread of its own. Resolves with what madvise returns. */
+  /** Runs on a thread of its own. Resolves with madvise's result. */
   readonly madviseAside: (address: bigint, length: number, advice: number) => Promise<number>;
-  /** On a thread of its own. Resolves with what pread returns. */
+  /** Runs on a thread of its own. Resolves with pread's result. */
   readonly preadAside: (fd: number, into: bigint, length: number, offset: number) => Promise<number>;
   readonly inet_pton: (family: number, text: string, into: Uint8Array) => number;
   readonly inet_ntop: (family: number, from: Uint8Array, into: Uint8Array, size: number) => bigint | null;
   readonly if_nametoindex: (name: string) => number;
   readonly if_indextoname: (index: number, into: Uint8Array) => bigint | null;
-  /** errno of the last call that failed. */
+  /** Returns errno of the last failed call. */
   readonly errno: () => number;
   readonly address: (bytes: Uint8Array) => bigint;
   readonly view: (address: bigint, length: number) => ArrayBuffer;
@@ -67,10 +67,10 @@ type EpollPwait2 = (
   signalsSize: number,
 ) => number;
 
-/** What is no function of the library's, or not always. */
+/** Members that are not library functions, or not in every version. */
 type Others = 'epoll_pwait2' | 'madviseAside' | 'preadAside' | 'errno' | 'address' | 'view' | 'watch';
 
-/** A descriptor on Node.js's event loop. It must be closed before its thread ends, or the process dies. */
+/** A descriptor watched by Node.js's event loop. It must be closed before its thread ends, or the process dies. */
 export interface Watch {
   close(): void;
   ref(): void;
@@ -106,14 +106,14 @@ const SIGNATURES = {
 } as const;
 
 /**
- * The newest Node.js that the engine is known to work on. koffi's watch stands on Node.js's libuv, whose layout may change
- * from one major version to the next.
+ * The newest Node.js that the engine is known to work on. koffi's watch relies on Node.js's libuv, whose layout may
+ * change from one major version to the next.
  */
 export const NEWEST_NODE = 26;
 
 let loaded: Libc | undefined;
 
-/** @throws Error saying why this machine can't have it. */
+/** @throws Error with the reason why this machine can't provide it. */
 export function loadLibc(): Libc {
   loaded ??= load();
   return loaded;
@@ -135,7 +135,7 @@ function load(): Libc {
   try {
     pwait2 = library.func('int epoll_pwait2(int, void *, int, void *, void *, size_t)');
   } catch {
-    // An older glibc.
+    // Absent from an older glibc.
   }
   const calls = Object.fromEntries(
     Object.entries(SIGNATURES).map(([name, signature]) => [name, library.func(signature)]),
@@ -152,7 +152,7 @@ function load(): Libc {
   };
 }
 
-/** Calls on a thread of its own. */
+/** Runs a call on a thread of its own. */
 function aside(call: KoffiFunc<(...args: unknown[]) => number>, ...args: readonly unknown[]): Promise<number> {
   return new Promise((resolve, reject) => {
     call.async(...args, (error: Error | null, result: number) => {
@@ -181,7 +181,7 @@ export const SO_RCVBUF = 8;
 export const SO_SNDBUFFORCE = 32;
 export const SO_RCVBUFFORCE = 33;
 export const SO_MEMINFO = 55;
-/** The word of SO_MEMINFO that counts datagrams dropped for want of buffer. */
+/** The word of SO_MEMINFO that counts datagrams dropped for lack of buffer. */
 export const MEMINFO_DROPS = 8;
 
 export const SOL_IP = 0;
@@ -196,7 +196,10 @@ export const IPV6_RECVERR = 25;
 export const IPV6_V6ONLY = 26;
 export const IPV6_RECVPKTINFO = 49;
 export const IPV6_PKTINFO = 50;
-/** Set no "don't fragment": a block larger than the path's MTU is for IP to cut up, the operator chose it. */
+/**
+ * Leaves DF ("don't fragment") unset: IP fragments blocks larger than the path's MTU, because the operator chose that
+ * size.
+ */
 export const PMTUDISC_DONT = 0;
 export const SOL_UDP = 17;
 export const UDP_SEGMENT = 103;
@@ -230,7 +233,7 @@ export const MAP_SHARED = 1;
 export const MAP_PRIVATE = 2;
 export const MAP_NORESERVE = 0x4000;
 export const MAP_ANONYMOUS = 0x20;
-/** Since Linux 5.14. */
+/** Available since Linux 5.14. */
 export const MADV_POPULATE_READ = 22;
 
 /** struct mmsghdr: a msghdr of 56 bytes, then the length received or sent. Offsets in bytes. */
@@ -256,7 +259,7 @@ export const SOCKADDR_IN6 = { size: 28, family: 0, port: 2, address: 8, scope: 2
 /** struct epoll_event is packed on x86-64 alone. Offsets in bytes. */
 export const EPOLL_EVENT = process.arch === 'x64' ? { size: 12, events: 0, data: 4 } : { size: 16, events: 0, data: 8 };
 
-/** A failed call as an error with the code that Node.js would give it. */
+/** Returns a failed call's error, with the code that Node.js would give it. */
 export function systemError(call: string, errno: number): NodeJS.ErrnoException {
   const code = ERRNO_NAMES.get(errno) ?? `errno ${errno}`;
   return Object.assign(new Error(`${call}: ${code}`), { code, errno, syscall: call });

@@ -6,11 +6,16 @@ export interface LinuxView extends SharedView {
   /** The halves of the address; `low` is 0..2^32 - 1, so that adding an offset stays exact. */
   readonly low: number;
   readonly high: number;
-  /** Keeps shared memory, which is never moved, for as long as somebody holds the view. A mapping's owner keeps it. */
+  /**
+   * Keeps shared memory, which never moves, alive as long as the view is. Mapped files are kept alive by their owner.
+   */
   readonly memory: Uint8Array | undefined;
 }
 
-/** By handle: all readers of a file share one, and asking where it lies costs more than a small transfer's arithmetic. */
+/**
+ * Views by handle: all readers of a file share one, because looking up its address costs more than the arithmetic of a
+ * small transfer.
+ */
 const VIEWS = new WeakMap<SharedHandle, LinuxView>();
 
 export function attachAddress(libc: Libc, handle: SharedHandle): LinuxView {

@@ -1,7 +1,7 @@
 /**
- * A port for requests. Bound to a wildcard it serves every local address, those added later included: each request
+ * A port for requests. Bound to a wildcard it serves every local address, including those added later: each request
  * comes with the address it was sent to, and replies leave from there. Requests sent to broadcast or multicast
- * addresses are not heard (RFC 1123 §4.2.3.5), unless it is bound to that very address.
+ * addresses are ignored (RFC 1123 §4.2.3.5), unless the port is bound to that very address.
  */
 import { throwLater } from '../throw-later.ts';
 import type { Address, ListeningPort, RequestReceiver } from '../types.ts';
@@ -17,7 +17,7 @@ import { UdpSocket } from './udp-socket.ts';
 /** Room for a storm's first second of requests. */
 const RECEIVE_BUFFER_BYTES = 16 * 1024 * 1024;
 const ROUNDS = 16;
-/** Local addresses remembered; beyond it the table starts anew. */
+/** Local addresses remembered; beyond that the table is cleared. */
 const MAX_PORTS = 4096;
 const MAX_REPLY_BYTES = 1024;
 const NO_CONTROL = new Uint8Array(0);
@@ -33,9 +33,9 @@ export class LinuxListening implements Readable, ListeningPort {
   readonly #replyName: Uint8Array;
   readonly #receive: RequestReceiver;
   readonly #onClosed: () => void;
-  /** One per local address that was asked. */
+  /** One port per local address that was asked. */
   readonly #ports = new Map<string, ListeningPort>();
-  /** The same of IPv4, by the address as a word. */
+  /** The IPv4 ports, by the address as a word. */
   readonly #portsV4 = new Map<number, ListeningPort>();
   #closed = false;
 
@@ -67,7 +67,7 @@ export class LinuxListening implements Readable, ListeningPort {
   }
 
   drainErrors(): void {
-    // A client that is gone before its refusal arrived: nothing follows from it.
+    // The client left before its refusal arrived: nothing needs to be done.
     this.#io.drainErrors(this.#socket, () => {});
   }
 
@@ -75,9 +75,9 @@ export class LinuxListening implements Readable, ListeningPort {
     this.#send(bytes, length, peer, NO_CONTROL);
   }
 
-  /** @param from the control message that says which address to speak from. */
+  /** Sends a datagram. @param from control message with the source address. */
   #send(bytes: Uint8Array, length: number, peer: Address, from: Uint8Array): void {
-    // Nobody can be reached at port 0, though a datagram may claim to come from there (RFC 768).
+    // Port 0 can't be reached, though a datagram may claim to come from there (RFC 768).
     if (this.#closed || peer.port === 0) return;
     const { bytes: memory, i32 } = this.#reply;
     writeSockaddr(this.#io.libc, peer, this.#replyName);
@@ -92,7 +92,7 @@ export class LinuxListening implements Readable, ListeningPort {
     this.#reply.point(REPLY.iovec + IOVEC.base, REPLY.data);
     i32[(REPLY.iovec + IOVEC.length) >> 2] = length;
     if (this.#io.libc.sendmmsg(this.fd, this.#reply.address, 1, 0) === 1) return;
-    // An error of an earlier reply has been reported instead: read it and try once more. Then it is a packet lost.
+    // The call reported an earlier reply's error instead: read it and retry once. After that the packet counts as lost.
     this.drainErrors();
     if (this.#io.libc.sendmmsg(this.fd, this.#reply.address, 1, 0) === 1) return;
     this.#io.queue.dropped(1, this.#io.libc.errno());
@@ -127,7 +127,7 @@ export class LinuxListening implements Readable, ListeningPort {
     // The two differ when the datagram was sent to a broadcast or multicast address.
     const isForAll = words[(at + IN_PKTINFO.from) >> 2] !== words[(at + IN_PKTINFO.to) >> 2];
     if (isForAll && ipv4Text(this.#ring.bytes, at + IN_PKTINFO.to) !== this.local.address) return undefined;
-    // Requests by the thousand are for one address or two: those are found without making anything.
+    // In a storm, requests go to one or two addresses, which this look-up finds without allocating.
     const from = at + (isForAll ? IN_PKTINFO.from : IN_PKTINFO.to);
     const word = words[from >> 2]!;
     const known = this.#portsV4.get(word);
@@ -151,7 +151,7 @@ export class LinuxListening implements Readable, ListeningPort {
     const scope = new DataView(info.buffer).getUint32(IN6_PKTINFO.interface, true);
     const text = ipv6Text(this.#io.libc, info.subarray(0, 16));
     return this.#port(linkLocal ? `${text}%${interfaceName(this.#io.libc, scope)}` : text, () => {
-      // Only a link-local address needs its interface; another may be answered by any route.
+      // Only a link-local address needs its interface; a reply from another address may take any route.
       if (!linkLocal) info.fill(0, IN6_PKTINFO.interface);
       return controlMessage(SOL_IPV6, IPV6_PKTINFO, info);
     });
@@ -172,5 +172,5 @@ export class LinuxListening implements Readable, ListeningPort {
   }
 }
 
-/** Where the parts of a reply lie in its arena. */
+/** Offsets of a reply's parts in its arena. */
 const REPLY = { name: MMSGHDR.size, iovec: MMSGHDR.size + SOCKADDR_ROOM, control: 128, data: 256 } as const;

@@ -16,8 +16,9 @@ import {
 const PAGE_BYTES = 4096;
 
 /**
- * See MapFile. Pages are read in ahead of the packets, off this thread: a page fault under a system call would stop every
- * transfer of a worker for as long as the disk takes. Kernels before 5.14 can't: undefined.
+ * See MapFile. Pages are populated ahead of the packets, off this thread: a page fault under a system call would stop
+ * every transfer of a worker for as long as the disk takes. Returns undefined on kernels before 5.14, which can't do
+ * so.
  */
 export async function mapFile(libc: Libc, fd: number, length: number): Promise<FileMemory | undefined> {
   if (!(await canPopulate(libc))) return undefined;
@@ -29,7 +30,7 @@ export async function mapFile(libc: Libc, fd: number, length: number): Promise<F
       const from = at - (at % PAGE_BYTES);
       const populated = await libc.madviseAside(address + BigInt(from), at + wanted - from, MADV_POPULATE_READ);
       if (populated === 0) return wanted;
-      // The call can't tell a file that was cut short from a disk that fails; a read can.
+      // The call can't distinguish a truncated file from a failing disk; a read can.
       const count = await readByte(fd, at);
       if (count > 0) throw Object.assign(new Error('EIO: the system would not read a mapped file'), IO_ERROR);
       return 0;
@@ -52,7 +53,7 @@ function readByte(fd: number, position: number): Promise<number> {
 
 let populates: Promise<boolean> | undefined;
 
-/** Asked once, with a page of nobody's. */
+/** Tests the system once, with an unused page. */
 function canPopulate(libc: Libc): Promise<boolean> {
   populates ??= (async () => {
     const address = libc.mmap(null, PAGE_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -65,9 +66,9 @@ function canPopulate(libc: Libc): Promise<boolean> {
 }
 
 /**
- * See AllocateFile: a copy that nobody else can change. Not a SharedArrayBuffer, because that is given back when each
- * thread that has seen it collects its garbage: an idle one does not, and a server whose files change would hold many
- * times its memory limit.
+ * See AllocateFile: a copy that nothing else can change. Not a SharedArrayBuffer, because that is freed only when each
+ * thread that has seen it collects its garbage: an idle one does not, and a server whose files change would exceed its
+ * memory limit many times over.
  */
 export function allocateFile(libc: Libc, length: number): FileMemory | undefined {
   const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
@@ -77,7 +78,7 @@ export function allocateFile(libc: Libc, length: number): FileMemory | undefined
     handle: { address, length },
     fill: async (fd, at, wanted, position) => {
       const count = await libc.preadAside(fd, address + BigInt(at), wanted, position);
-      // The call's errno is another thread's: a read of Node.js fails with the same one.
+      // The call's errno is in another thread: a read by Node.js fails with the same one.
       return count < 0 ? await readInstead(libc, fd, address + BigInt(at), position) : count;
     },
     free: () => void libc.munmap(address, length),

@@ -1,7 +1,7 @@
 /**
- * A socket that speaks for any number of loopback addresses: bound to the wildcard, told with each datagram which
- * 127.x.y.z it was sent to, telling the kernel with each which one to speak from. A simulated node costs a record
- * here, not a descriptor. Each address has at most one conversation on a socket.
+ * A socket for any number of loopback addresses: bound to the wildcard, it receives with each datagram the 127.x.y.z it
+ * was sent to, and passes the kernel with each datagram the address to send from. A simulated node costs a record here,
+ * not a descriptor. Each address has at most one link on a socket.
  */
 import { STRANGER_ANSWERS, UNKNOWN_TID, isAnswerable } from '../stranger.ts';
 import type { Address, Link, LinkOptions, LinkReceiver } from '../types.ts';
@@ -48,12 +48,12 @@ export class MultiAddressSocket implements Readable, Outlet {
     io.poller.add(this);
   }
 
-  /** Whether this local address has a conversation here. @param local its sockaddr, as words. */
+  /** Tells whether this local address has a link here. @param local its sockaddr, as words. */
   has(local: Int32Array): boolean {
     return this.#find(local[ADDRESS_WORD]!) >= 0;
   }
 
-  /** @param local the sockaddr of options.local, which must not have a link here. */
+  /** Opens a link. @param local the sockaddr of options.local, which must not have a link here. */
   open(options: LinkOptions, local: Int32Array, receiver: LinkReceiver): Link {
     const address = local[ADDRESS_WORD]!;
     const own = speakFrom(new Uint8Array(local.buffer, SOCKADDR_IN.address, 4));
@@ -85,7 +85,7 @@ export class MultiAddressSocket implements Readable, Outlet {
   }
 
   drainErrors(): void {
-    // The report names the server's port, not the node: everyone still asking there is told.
+    // The report names the server's port, not the node: every link to that port is notified.
     this.#io.drainErrors(this.#socket, (errno, words, at) => {
       if (errno !== ECONNREFUSED) return;
       for (const link of this.#links) if (link?.speaksTo(words, at) === true) link.receiver.onUnreachable();
@@ -117,11 +117,11 @@ export class MultiAddressSocket implements Readable, Outlet {
   }
 }
 
-/** One node's conversation. */
+/** The link of one node. */
 class MultiAddressLink extends QueuedLink {
   readonly local: Address;
   readonly outlet: MultiAddressSocket;
-  /** The peer's sockaddr: family and port, address. */
+  /** First words of the peer's sockaddr: family and port, and address. */
   #portWord: number;
   readonly #addressWord: number;
   #learning = true;

@@ -1,7 +1,7 @@
-/** The control messages that say which local address a datagram was sent to, and which one to speak from. */
+/** Control messages that carry the local address a datagram was sent to, or the one to send from. */
 import { CMSGHDR, IP_PKTINFO, SOL_IP } from './libc.ts';
 
-/** struct in_pktinfo: interface, address to speak from, address spoken to. struct in6_pktinfo: address, interface. */
+/** struct in_pktinfo: interface, address to send from, address sent to. struct in6_pktinfo: address, interface. */
 export const IN_PKTINFO = { size: 12, interface: 0, from: 4, to: 8 } as const;
 export const IN6_PKTINFO = { size: 20, to: 0, interface: 16 } as const;
 
@@ -15,7 +15,7 @@ export function controlMessage(level: number, type: number, data: Uint8Array): U
   return bytes;
 }
 
-/** To speak from an IPv4 address. @param address its four bytes. */
+/** Returns the control message to send from an IPv4 address. @param address its four bytes. */
 export function speakFrom(address: Uint8Array): Uint8Array {
   const info = new Uint8Array(IN_PKTINFO.size);
   info.set(address, IN_PKTINFO.from);

@@ -1,7 +1,7 @@
 /**
- * Which link a datagram belongs to: an open-addressed table from a peer's sockaddr to a small number, without an
- * allocation per look-up. A row is a key of six words (family and port, address, scope) and its value: with thousands
- * of peers each row is a cache miss, so there is one for a look-up.
+ * Finds a datagram's link: an open-addressed table from a peer's sockaddr to a small number, without an allocation per
+ * look-up. A row holds a key of six words (family and port, address, scope) and its value: with thousands of peers each
+ * row is a cache miss, so a look-up reads one.
  */
 import { AF_INET } from './libc.ts';
 import type { Family } from './socket-address.ts';
@@ -25,12 +25,12 @@ export class PeerTable {
     return this.#size;
   }
 
-  /** What was set for the peer whose sockaddr is at words[at], or -1. */
+  /** Returns the value set for the peer whose sockaddr is at words[at], or -1. */
   find(words: Int32Array, at: number): number {
     return this.#rows[this.#slot(words, at) * ROW + VALUE]!;
   }
 
-  /** @param value anything but -1. */
+  /** Sets a peer's value. @param value any number but -1. */
   set(words: Int32Array, at: number, value: number): void {
     if ((this.#size + 1) * 2 > this.#mask) this.#grow();
     const slot = this.#slot(words, at);
@@ -42,7 +42,7 @@ export class PeerTable {
     let hole = this.#slot(words, at);
     if (this.#valueAt(hole) === EMPTY) return;
     this.#size--;
-    // Entries behind the hole move up, unless they are where they belong: no tombstones, so look-ups stay short.
+    // Entries behind the hole move up, unless they are in their home slot: without tombstones, look-ups stay short.
     const mask = this.#mask;
     for (let slot = (hole + 1) & mask; this.#valueAt(slot) !== EMPTY; slot = (slot + 1) & mask) {
       const home = this.#hashOf(this.#rows, slot) & mask;
@@ -57,7 +57,7 @@ export class PeerTable {
     return this.#rows[slot * ROW + VALUE]!;
   }
 
-  /** Where the key is, or would be put. */
+  /** Returns the slot of the key, or the free slot it would get. */
   #slot(words: Int32Array, at: number): number {
     const mask = this.#mask;
     const rows = this.#rows;

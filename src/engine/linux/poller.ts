@@ -2,10 +2,10 @@
  * Readiness of many sockets on Node.js's event loop: one epoll descriptor, watched by one handle per thread. Sockets
  * are not watched directly, because a pending error would end the watch for good.
  *
- * The handle has sharp edges. A thread that ends with a live one takes the process with it, so it is closed when the
- * process or thread exits, come what may; it is closed before its descriptor, whose number may be used again at
- * once; what throws under it would surface only much later, so it is thrown again where it is seen; and Node.js does not
- * know that it calls back, so promises would go on only when something else wakes the loop: each time it is told.
+ * The handle has sharp edges. A thread that ends with a live handle kills the process, so it is closed whenever the
+ * process or thread exits. It is closed before its descriptor, whose number may be reused at once. An exception under
+ * it would surface much later, so it is rethrown outside. And Node.js does not notice its callbacks, so promises would
+ * wait until something else wakes the loop: each callback notifies Node.js.
  */
 import {
   EPOLLERR,
@@ -22,23 +22,23 @@ import {
 import { throwLater } from '../throw-later.ts';
 
 const EVENTS = 64;
-/** Looks at the sockets before timers and other threads' messages get their turn. */
+/** Maximum of looks at the sockets before timers and other threads' messages get their turn. */
 const ROUNDS = 8;
 /**
- * How long a look waits for more while transfers run: a round trip in a rack. With few nodes, whose packets come one by
- * one, a turn of Node.js's loop for each would cost a seventh of what the packet does. Timers and new transfers wait at most
- * for all the looks together.
+ * How long a look waits for more packets while transfers run: a round trip in a rack. With few nodes, whose packets
+ * come one by one, a turn of Node.js's loop for each would cost a seventh of what the packet does. Timers and new
+ * transfers wait at most for all the looks together.
  */
 const STAY_NS = 200_000;
 /**
- * After an immediate, in this same turn of the loop, Node.js runs ticks and microtasks. Up to 26.3 it did so anyway after
- * every callback of the loop, and the immediate would be a twentieth of what a wake-up costs.
+ * After an immediate, in the same turn of the loop, Node.js runs ticks and microtasks. Up to 26.3 it ran them after
+ * every callback of the loop anyway, and the immediate would cost a twentieth of a wake-up.
  */
 const TELLS_NODE = Number.parseInt(process.versions.node, 10) >= 26;
 
 export interface Readable {
   readonly fd: number;
-  /** Told once for each time that it becomes readable, whether or not it is read. Default false. */
+  /** True if called once each time the socket becomes readable, even if it is not read. Default false. */
   readonly isEdge?: boolean;
   onReadable(): void;
   /** Reads the error queue. */
@@ -49,11 +49,11 @@ export class Poller {
   readonly #libc: Libc;
   readonly #epoll: number;
   readonly #watch: Watch;
-  /** By descriptor: small numbers, looked up for every event. */
+  /** Sockets by descriptor: small numbers, looked up for every event. */
   readonly #sockets: (Readable | undefined)[] = [];
   #count = 0;
   readonly #events = new Uint8Array(EVENTS * EPOLL_EVENT.size);
-  /** For EPOLL_CTL_DEL, which takes no event: the round's own must not be written over. */
+  /** Argument for EPOLL_CTL_DEL, which ignores the event: the events of the current round must not be overwritten. */
   readonly #noEvent = new Uint8Array(EPOLL_EVENT.size);
   readonly #newEvent = new Uint8Array(EPOLL_EVENT.size);
   readonly #newView = new DataView(this.#newEvent.buffer);
@@ -61,7 +61,7 @@ export class Poller {
   readonly #afterBatch: () => void;
   /** A struct timespec: seconds and nanoseconds, 64 bits each. */
   readonly #stay = new Uint8Array(new BigInt64Array([0n, BigInt(STAY_NS)]).buffer);
-  /** Transfers whose next packet is worth staying for. */
+  /** Number of transfers whose next packet is worth waiting for. */
   expected = 0;
   #closed = false;
 
@@ -77,7 +77,7 @@ export class Poller {
     OPEN.add(this);
   }
 
-  /** Watches a socket. The event loop stays alive as long as one is watched. @throws Error with the system's code. */
+  /** Watches a socket. The event loop stays alive while one is watched. @throws Error with the system's code. */
   add(socket: Readable): void {
     this.#newView.setUint32(EPOLL_EVENT.events, socket.isEdge === true ? (EPOLLIN | EPOLLET) >>> 0 : EPOLLIN, true);
     this.#newView.setInt32(EPOLL_EVENT.data, socket.fd, true);
@@ -88,7 +88,7 @@ export class Poller {
     if (++this.#count === 1) this.#watch.ref();
   }
 
-  /** Call before the descriptor is closed. */
+  /** Stops watching a socket. Call before its descriptor is closed. */
   remove(socket: Readable): void {
     if (this.#sockets[socket.fd] !== socket) return;
     this.#sockets[socket.fd] = undefined;
@@ -96,7 +96,7 @@ export class Poller {
     if (--this.#count === 0 && !this.#closed) this.#watch.unref();
   }
 
-  /** Reads every socket that is readable now, however many those are. */
+  /** Reads every socket that is readable now, however many. */
   catchUp(): void {
     // The kernel moves sockets that have been read to the end of its list, so this many looks see all of them.
     for (let left = this.#count; left > 0 && !this.#closed; left -= EVENTS) {
@@ -118,14 +118,15 @@ export class Poller {
   readonly #onReady = (): void => {
     if (TELLS_NODE) setImmediate(nothing);
     try {
-      // Under load more has come meanwhile: it is read before Node.js's loop turns, whose turn costs more than a look.
+      // Under load more packets have arrived: they are read first, because a turn of Node.js's loop costs more than a
+      // look.
       for (let round = 0; round < ROUNDS && !this.#closed && this.#readReady(round) > 0; round++) this.#afterBatch();
     } catch (error) {
       throwLater(error);
     }
   };
 
-  /** Reads what is ready; in later rounds, what becomes so within a moment. @returns how many sockets were. */
+  /** Reads what is ready; later rounds wait a moment for more. @returns the number of ready sockets. */
   #readReady(round: number): number {
     const wait = round > 0 && this.expected > 0 ? this.#libc.epoll_pwait2 : undefined;
     const count =
@@ -137,7 +138,7 @@ export class Poller {
       const socket = this.#sockets[this.#view.getInt32(at + EPOLL_EVENT.data, true)];
       if (socket === undefined) continue;
       const what = this.#view.getUint32(at + EPOLL_EVENT.events, true);
-      // What a peer sent before it left comes before the news that it has left.
+      // Packets that a peer sent before it left are read before the report that it has left.
       if ((what & EPOLLIN) !== 0) socket.onReadable();
       if ((what & EPOLLERR) !== 0) socket.drainErrors();
     }
@@ -145,7 +146,7 @@ export class Poller {
   }
 }
 
-/** All of a thread's. Kept here as well because a handle whose object is collected goes silent. */
+/** All pollers of this thread. The set also keeps them alive: a handle whose object is collected goes silent. */
 const OPEN = new Set<Poller>();
 
 function nothing(): void {}

@@ -1,22 +1,22 @@
 /**
- * The ports that transfers may use: the operator's, or else those that the system hands out by itself
- * (net.ipv4.ip_local_port_range without ip_local_reserved_ports). Draws them at random; binds nothing. Where these can't be
- * read (a unit with ProcSubset=pid sees no /proc/sys), the system draws.
+ * The ports that transfers may use: the operator's range, or else the system's ephemeral ports
+ * (net.ipv4.ip_local_port_range without ip_local_reserved_ports). Draws them at random; binds nothing. Where these
+ * can't be read (a unit with ProcSubset=pid sees no /proc/sys), the system draws.
  */
 import { randomFillSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
-/** Both ends included. */
+/** A range of ports, both ends included. */
 export interface PortRange {
   readonly from: number;
   readonly to: number;
 }
 
-/** The system's range where it can't be read: not where ports lie, only how many there are. */
+/** Stands in for a system range that can't be read: only its size is used, not its ports. */
 const USUAL: PortRange = { from: 32_768, to: 60_999 };
 const DRAWS = 512;
 
-/** A value below net.ipv4, or nothing. */
+/** Reads a value below net.ipv4; returns '' if it can't be read. */
 type ReadSystem = (name: string) => string;
 
 function readSystem(name: string): string {
@@ -32,7 +32,7 @@ function systemRange(read: ReadSystem): PortRange | undefined {
   return from !== undefined && to !== undefined && from >= 1 && to >= from && to <= 65_535 ? { from, to } : undefined;
 }
 
-/** `8080,9148-9150`, as the kernel prints it. */
+/** Parses `8080,9148-9150`, the kernel's format. */
 function reservedPorts(read: ReadSystem): ReadonlySet<number> {
   const reserved = new Set<number>();
   for (const part of read('ip_local_reserved_ports').split(',')) {
@@ -46,18 +46,18 @@ function reservedPorts(read: ReadSystem): ReadonlySet<number> {
 
 export class PortChoice {
   readonly size: number;
-  /** Whether the system is to draw ports: nobody here knows which it would. */
+  /** True if the system draws the ports, because its range is unknown here. */
   readonly isSystems: boolean;
   readonly #ports: Uint16Array;
   readonly #draws = new Uint32Array(DRAWS);
   #drawn = DRAWS;
 
-  /** @param range undefined: the system's. @param read only tests give another. */
+  /** @param range undefined: the system's range. @param read replaced only by tests. */
   constructor(range: PortRange | undefined, read: ReadSystem = readSystem) {
     const known = range ?? systemRange(read);
     this.isSystems = known === undefined;
     const { from, to } = known ?? USUAL;
-    // The operator knows what is reserved in a range of his own.
+    // The operator knows which ports of the range are reserved.
     const reserved = range === undefined ? reservedPorts(read) : new Set<number>();
     const ports: number[] = [];
     for (let port = from; port <= to; port++) if (!reserved.has(port)) ports.push(port);
@@ -65,15 +65,15 @@ export class PortChoice {
     this.size = ports.length;
   }
 
-  /** The ports in an order that nobody can foresee, from a random one on; ends after all of them. */
+  /** Yields the ports in an unpredictable order, starting at random; ends after all of them. */
   *draw(): Generator<number> {
-    // Independent draws first: what an attacker may learn of one port tells nothing of the next.
+    // Independent draws come first: an attacker who learns one port learns nothing about the next.
     for (let draw = 0; draw < 16; draw++) yield this.#ports[this.#random() % this.size]!;
     const first = this.#random() % this.size;
     for (let index = 0; index < this.size; index++) yield this.#ports[(first + index) % this.size]!;
   }
 
-  /** 32 bits of a cryptographic generator; the bias of a remainder below 65,536 is under 0.002 %. */
+  /** Returns 32 cryptographically random bits; the bias of a remainder below 65,536 is under 0.002 %. */
   #random(): number {
     if (this.#drawn === DRAWS) {
       randomFillSync(this.#draws);

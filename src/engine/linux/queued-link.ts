@@ -1,4 +1,4 @@
-/** What all links of the Linux engine have in common: they speak through the thread's send queue. */
+/** The common part of all links of the Linux engine: they send through the thread's send queue. */
 import type { SharedView } from '../../bytes/shared-bytes.ts';
 import type { Address, Link, LinkReceiver } from '../types.ts';
 import type { Destination, Outlet } from './send-queue.ts';
@@ -15,7 +15,11 @@ export abstract class QueuedLink implements Link, Destination {
   readonly #onClosed: (link: QueuedLink) => void;
   #closed = false;
 
-  /** @param at the link's record, taken from `io`. @param controlLength see Destination. @param onClosed called once, while the record still holds. */
+  /**
+   * @param at the link's record, taken from `io`.
+   * @param controlLength see Destination.
+   * @param onClosed called once, while the record is still valid.
+   */
   constructor(
     io: ThreadIo,
     at: number,
@@ -48,7 +52,7 @@ export abstract class QueuedLink implements Link, Destination {
 
   close(): void {
     if (this.#closed) return;
-    // What is queued points to our record and into the content.
+    // Queued entries point to the link's record and into the content.
     if (this.io.queue.holds(this)) this.io.queue.flush();
     this.#closed = true;
     if (this.at !== this.io.connected) this.io.releaseDestination(this.at);

@@ -1,24 +1,24 @@
 /**
- * Datagrams in, by the batch: the slots that recvmmsg fills, prepared once and used for every socket of a thread.
- * A slot's contents hold until the next call.
+ * Receives datagrams in batches: the slots that recvmmsg fills, prepared once and used for every socket of a thread. A
+ * slot's contents are valid until the next call.
  */
 import { Arena } from './arena.ts';
 import { CMSGHDR, EAGAIN, IOVEC, type Libc, MMSGHDR, MSG_DONTWAIT, SOCKADDR_ROOM } from './libc.ts';
 
-/** The largest datagram: 65,507 bytes over IPv4, a little more over IPv6. */
+/** Room for the largest datagram: 65,507 bytes over IPv4, a little more over IPv6. */
 const DATA_ROOM = 65_536;
-/** Beyond a multiple of the page, so that the slots' first bytes do not compete for the same cache lines. */
+/** Larger than a multiple of the page, so that the slots' first bytes do not compete for the same cache lines. */
 const DATA_STRIDE = DATA_ROOM + 192;
 
 const ATTEMPTS = 3;
 
 export class ReceiveRing {
   readonly slots: number;
-  /** The sockaddr of slot i's peer starts at words[peerWord(i)]. */
+  /** Words of the ring: the sockaddr of slot i's peer starts at words[peerWord(i)]. */
   readonly words: Int32Array;
   /** All of the ring's memory. */
   readonly bytes: Uint8Array;
-  /** One view per slot, made once. */
+  /** One view per slot, created once. */
   readonly datagrams: readonly Uint8Array[];
   readonly #libc: Libc;
   readonly #arena: Arena;
@@ -26,7 +26,7 @@ export class ReceiveRing {
   readonly #headersAt = 0;
   readonly #peersAt: number;
   readonly #controlsAt: number;
-  /** Slots whose lengths are no longer what there is room for. */
+  /** Slots whose length fields no longer hold the room available. */
   #used: number;
 
   /** @param controlRoom bytes for control messages per slot, a multiple of 8; 0 for none. */
@@ -58,9 +58,9 @@ export class ReceiveRing {
     this.datagrams = datagrams;
   }
 
-  /** Receives what is there, at most `slots`. @returns how many. */
+  /** Receives pending datagrams, at most `slots`. @returns how many. */
   receive(fd: number, flags = 0): number {
-    // The kernel has overwritten those of what was received last.
+    // The kernel has overwritten the lengths of the slots filled last.
     for (let slot = 0; slot < this.#used; slot++) {
       const header = (this.#headersAt + slot * MMSGHDR.size) >> 2;
       this.words[header + (MMSGHDR.nameLength >> 2)] = SOCKADDR_ROOM;
@@ -72,23 +72,23 @@ export class ReceiveRing {
         this.#used = count;
         return count;
       }
-      // A call may fail with the error of an earlier send, reported once: what has arrived is still there.
+      // A call may fail once with the error of an earlier send: the datagrams that arrived are still there.
       if (this.#libc.errno() === EAGAIN) return 0;
     }
     return 0;
   }
 
-  /** Bytes received in a slot. */
+  /** Returns the number of bytes received in a slot. */
   length(slot: number): number {
     return this.words[(slot * MMSGHDR.size + MMSGHDR.length) >> 2]!;
   }
 
-  /** Where the peer's sockaddr is, as an index into `words`. */
+  /** Returns the index in `words` of the peer's sockaddr. */
   peerWord(slot: number): number {
     return (this.#peersAt + slot * SOCKADDR_ROOM) >> 2;
   }
 
-  /** Where the data of a control message of this level and type is in `bytes`, or -1. */
+  /** Returns the index in `bytes` of the data of a control message of this level and type, or -1. */
   control(slot: number, level: number, type: number): number {
     const start = this.#controlsAt + slot * this.#controlRoom;
     const end = start + this.words[(slot * MMSGHDR.size + MMSGHDR.controlLength) >> 2]!;

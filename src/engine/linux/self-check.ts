@@ -1,6 +1,6 @@
 /**
- * Whether the Linux engine works on this machine: a datagram to itself, through every layout and call that a transfer
- * uses, segmentation aside. A wrong offset shows here, before it can show anywhere else.
+ * Checks that the Linux engine works on this machine: a datagram to itself, through every layout and call that a
+ * transfer uses, except segmentation. A wrong offset shows here first.
  */
 import { shareBytes } from '../../bytes/shared-bytes.ts';
 import type { Link } from '../types.ts';
@@ -9,7 +9,7 @@ import { LinuxEngine } from './engine.ts';
 const PATIENCE_MS = 1000;
 const PAYLOAD = Uint8Array.from({ length: 700 }, (_, index) => (index * 7) & 0xff);
 
-/** @returns why the engine can't be had, in a few words, or undefined when it works. */
+/** @returns a short reason why the engine can't run, or undefined when it works. */
 export async function checkLinuxEngine(): Promise<string | undefined> {
   let engine: LinuxEngine;
   try {
@@ -26,7 +26,7 @@ export async function checkLinuxEngine(): Promise<string | undefined> {
   }
 }
 
-/** A request arrives at a listening port, is answered with a block from shared memory, and the block arrives. */
+/** Sends a request to a listening port, replies with a block from shared memory, and checks the block's arrival. */
 async function exchange(engine: LinuxEngine): Promise<string | undefined> {
   const view = engine.attach(shareBytes(PAYLOAD));
   const silent = { onDatagram: () => {}, onUnreachable: () => {}, onUnreadable: () => {} };

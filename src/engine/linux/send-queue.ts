@@ -1,7 +1,7 @@
 /**
- * Datagrams out, by the batch: what a thread's links have to say until the next flush, as one array for sendmmsg.
- * Consecutive blocks of one size to one peer share an entry, which the kernel cuts up (UDP_SEGMENT). Nothing is
- * copied but control packets: an entry points to a ready-made header and into the content.
+ * Sends datagrams in batches: what a thread's links send until the next flush, as one array for sendmmsg. Consecutive
+ * blocks of one size to one peer share an entry, which the kernel segments (UDP_SEGMENT). Nothing is copied except
+ * control packets: an entry points to a ready-made header and into the content.
  */
 import { DATA_HEADER, encodeDataHeader } from '../../protocol/encode.ts';
 import { noSendErrors, type SendErrno, sendErrno } from '../send-errors.ts';
@@ -28,52 +28,54 @@ import type { Uring } from './uring.ts';
 const ENTRIES = 512;
 const IOVECS = 4096;
 const CONTROL_ROOM = 64 * 1024;
-/** What the kernel takes as one entry: 64 segments (older kernels), and a UDP datagram's worth of bytes. */
+/** Limits of the kernel for one entry: 64 segments (older kernels), and the bytes of one UDP datagram. */
 const MAX_SEGMENTS = 64;
 const MAX_BYTES = 65_507;
-/** How long a full send buffer is waited for, all in all, before packets count as lost. */
+/** How long the queue waits for a full send buffer each time, and how often, before packets count as lost. */
 const PATIENCE_MS = 2;
 const PATIENCE_TURNS = 5;
-/** Calls to hand over a batch, when the kernel takes only a part of it. */
+/** Calls to hand over a batch when the kernel takes only a part of it. */
 const MAX_SUBMITS = 8;
 
 /**
- * Per destination: its sockaddr, then a control message. It is either the one that says how long a segment is, used
- * by entries of several segments, or one of the destination's own (packet info), used by every entry.
+ * Room per destination: its sockaddr, then a control message. The message either gives the segment length, for entries
+ * of several segments, or is the destination's own (packet info), for every entry.
  */
 export const DESTINATION_ROOM = SOCKADDR_ROOM + 64;
 
-/** A socket as the queue sees it, and what it has learned about segmentation there. */
+/** A socket as the queue sees it, and its known limits on segmentation. */
 export interface Outlet {
   readonly fd: number;
   readonly sockaddrLength: number;
-  /** Its number on io_uring, by which packets of many sockets leave together; -1: by a call for each socket. */
+  /** Its number on io_uring, by which packets of many sockets leave together; -1: each socket has its own call. */
   readonly ringId: number;
-  /** Segments at least so long are refused by the device or the route: they go one by one. */
+  /** The device or the route refuses segments of at least this length, bytes: such blocks are sent one by one. */
   segmentLimit: number;
-  /** How long segments were that were last queued here; 0: there were none. */
+  /** Length of the segments last queued here, bytes; 0: none were. */
   segmented: number;
-  /** Reads the error queue, which makes a send fail that has nothing to do with the error. */
+  /** Reads the error queue: a pending error makes an unrelated send fail. */
   drainErrors(): void;
 }
 
-/** Where to send, and whom to tell when content can't be read. */
+/** A place to send to, and the callback for content that can't be read. */
 export interface Destination {
   readonly outlet: Outlet;
-  /** Where this destination's record lies in the queue's destinations arena. */
+  /** Offset of this destination's record in the queue's destinations arena. */
   readonly at: number;
-  /** Bytes of its own control message, which goes with every entry; 0: none. Such destinations are not segmented. */
+  /**
+   * Bytes of its own control message, which goes with every entry; 0: none. Destinations with one are not segmented.
+   */
   readonly controlLength: number;
   /** The batch in which something was last queued for it. */
   queuedIn: number;
   onUnreadable(): void;
 }
 
-/** Counted since the start. */
+/** Counts since the start. */
 export interface SendCounts {
   /** Datagrams that could not be sent, by reason. */
   readonly errors: Record<SendErrno, number>;
-  /** Entries that the kernel refused to cut up and that went one by one. */
+  /** Entries that the kernel refused to segment and that were sent one by one. */
   segmentFallbacks: number;
   /** Datagrams that could not be sent. */
   dropped: number;
@@ -89,16 +91,16 @@ export class SendQueue {
   readonly #iovecsAt = ENTRIES * MMSGHDR.size;
   readonly #controlAt = this.#iovecsAt + IOVECS * IOVEC.size;
   readonly #singlesAt = this.#controlAt + CONTROL_ROOM;
-  /** Pointers to the entries, made once: a BigInt per call would be garbage per call. */
+  /** Pointers to the entries, created once: a BigInt per call would be garbage per call. */
   readonly #entryAddress: readonly bigint[];
   readonly #singlesAddress: bigint;
   readonly #owners: (Destination | undefined)[] = Array.from({ length: ENTRIES });
   readonly #pollfd = new Uint8Array(8);
   #unreadable: Destination[] = [];
 
-  /** Counts the batches; see Destination.queuedIn. */
+  /** Number of the current batch; see Destination.queuedIn. */
   #batch = 0;
-  /** Set once by whoever has one. */
+  /** Set once by the owner of the ring, if there is one. */
   uring: Uring | undefined;
   /** True while the entries are for sockets on io_uring. */
   #isRinged = false;
@@ -112,7 +114,7 @@ export class SendQueue {
   #segmentLength = 0;
   #entryBytes = 0;
 
-  /** @param destinations how many there can be at once. */
+  /** @param destinations maximum of destinations at once. */
   constructor(libc: Libc, destinations: number) {
     this.#libc = libc;
     this.destinations = new Arena(libc, destinations * DESTINATION_ROOM);
@@ -129,7 +131,7 @@ export class SendQueue {
     this.#singlesAddress = this.#arena.address + BigInt(this.#singlesAt);
   }
 
-  /** Writes a destination's record. @param control its own control message, if it has one. */
+  /** Writes a destination's record. @param own its own control message, if it has one. */
   describe(at: number, sockaddr: Uint8Array, own?: Uint8Array): void {
     const { bytes, i32 } = this.destinations;
     bytes.set(sockaddr.subarray(0, SOCKADDR_ROOM), at);
@@ -168,13 +170,13 @@ export class SendQueue {
     if (size < this.#segmentLength) this.#segments = 0;
   }
 
-  /** Queues bytes[0, length), a copy of them. */
+  /** Queues a copy of bytes[0, length). */
   control(to: Destination, bytes: Uint8Array, length: number): void {
     if (this.#control + length > CONTROL_ROOM) this.flush();
     this.#open(to, length);
     const at = this.#controlAt + this.#control;
     for (let index = 0; index < length; index++) this.#arena.bytes[at + index] = bytes[index]!;
-    // Rounded up, so that copies start where words do.
+    // Rounded up, so that copies start at word boundaries.
     this.#control += (length + 7) & ~7;
     const iovec = this.#iovecsAt + this.#iovecs * IOVEC.size;
     this.#arena.point(iovec, at);
@@ -189,16 +191,17 @@ export class SendQueue {
     return this.#entries === 0;
   }
 
-  /** Whether something for this destination waits to be sent: its record and content are still needed. */
+  /** True if something for this destination is still queued: its record and content are still needed. */
   holds(destination: Destination): boolean {
     return this.#entries > 0 && destination.queuedIn === this.#batch;
   }
 
   /**
-   * Sends everything queued. What can't be sent is dropped and counted: to TFTP it is a packet lost.
+   * Sends everything queued. Packets that can't be sent are dropped and counted: to TFTP they are lost packets.
    *
-   * Reading the error queue on the way may end a transfer, which asks for a flush before it closes its link: that
-   * does nothing then, for its packets are under way here, and what they point to stays until the end.
+   * Reading the error queue on the way may end a transfer, which asks for a flush before it closes its link. That
+   * nested flush does nothing: the transfer's packets are under way here, and what they point to stays valid until the
+   * end.
    */
   flush(): void {
     const outlet = this.#outlet;
@@ -212,7 +215,7 @@ export class SendQueue {
       this.#flushing = false;
       this.#entries = this.#iovecs = this.#control = this.#segments = 0;
       this.#batch++;
-      // fill() would be a call out of compiled code.
+      // fill() would call out of compiled code.
       for (let entry = 0; entry < count; entry++) this.#owners[entry] = undefined;
     }
     if (this.#unreadable.length > 0) this.#reportUnreadable();
@@ -234,7 +237,7 @@ export class SendQueue {
     }
   }
 
-  /** Everything by one call. What fails comes back as a completion. */
+  /** Submits everything in one call. Failures come back as completions. */
   #submit(count: number): void {
     const uring = this.uring!;
     const { low, high } = this.#arena;
@@ -252,7 +255,7 @@ export class SendQueue {
     this.destinations.free();
   }
 
-  /** Whether a block of `size` bytes can join the last entry. */
+  /** Tells whether a block of `size` bytes can join the last entry. */
   #joins(to: Destination, size: number): boolean {
     return (
       this.#segments > 0 &&
@@ -292,7 +295,7 @@ export class SendQueue {
     this.#entryBytes = 0;
   }
 
-  /** The last entry has become one that the kernel is to cut up. */
+  /** Turns the last entry into one that the kernel segments. */
   #segmented(to: Destination, header: number): void {
     const control = to.at + SOCKADDR_ROOM;
     to.outlet.segmented = this.#segmentLength;
@@ -308,7 +311,7 @@ export class SendQueue {
     this.#libc.poll(this.#pollfd, 1, PATIENCE_MS);
   }
 
-  /** The kernel would not take an entry. */
+  /** Handles an entry that the kernel refused. */
   #refused(outlet: Outlet, entry: number, errno: number): void {
     const header = (entry * MMSGHDR.size) >> 2;
     const segments = this.#words[header + (MMSGHDR.iovLength >> 2)]! >> 1;
@@ -319,7 +322,7 @@ export class SendQueue {
       const first = (this.#words[iovec]! - (this.#arena.low + this.#iovecsAt)) | 0;
       const at = (this.#iovecsAt + first + IOVEC.size) >> 2;
       const length = DATA_HEADER + this.#words[at + (IOVEC.length >> 2)]!;
-      // EIO: the socket or its device can't at all; otherwise segments so long do not fit the path.
+      // EIO: the socket or its device can't segment at all; otherwise segments this long do not fit the path.
       outlet.segmentLimit = errno === EIO ? 0 : Math.min(outlet.segmentLimit, length);
       this.#sendSingly(outlet, entry, segments);
       return;
@@ -329,7 +332,7 @@ export class SendQueue {
     if (errno === EFAULT && owner !== undefined) this.#unreadable.push(owner);
   }
 
-  /** Told after the batch: what they do about it may be to send. */
+  /** Reports unreadable content after the batch, because its destinations may send in response. */
   #reportUnreadable(): void {
     const unreadable = this.#unreadable;
     this.#unreadable = [];
@@ -343,7 +346,7 @@ export class SendQueue {
     for (let segment = 0; segment < segments; segment++) {
       const single = (this.#singlesAt + segment * MMSGHDR.size) >> 2;
       for (let word = 0; word < MMSGHDR.size >> 2; word++) words[single + word] = words[source + word]!;
-      // An arena lies within 4 GiB, so the lower half alone moves on.
+      // An arena lies within 4 GiB, so only the lower half of the pointer changes.
       words[single + (MMSGHDR.iov >> 2)] = (words[source + (MMSGHDR.iov >> 2)]! + segment * 2 * IOVEC.size) | 0;
       words[single + (MMSGHDR.iovLength >> 2)] = 2;
       words[single + (MMSGHDR.control >> 2)] = 0;
@@ -354,7 +357,7 @@ export class SendQueue {
     if (sent < segments) this.dropped(segments - Math.max(0, sent), this.#libc.errno());
   }
 
-  /** Counts what could not be sent. */
+  /** Counts datagrams that could not be sent. */
   dropped(datagrams: number, errno: number): void {
     this.counts.dropped += datagrams;
     this.counts.errors[sendErrno(errno)] += datagrams;

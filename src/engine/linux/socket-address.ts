@@ -1,4 +1,4 @@
-/** Addresses between their text and the kernel's sockaddr. */
+/** Converts addresses between text and the kernel's sockaddr. */
 import type { Address } from '../types.ts';
 import { AF_INET, AF_INET6, type Libc, SOCKADDR_IN, SOCKADDR_IN6, SOCKADDR_ROOM } from './libc.ts';
 
@@ -12,7 +12,7 @@ export function sockaddrLength(family: Family): number {
   return family === AF_INET ? SOCKADDR_IN.size : SOCKADDR_IN6.size;
 }
 
-/** @throws Error for a text that is no address; EADDRNOTAVAIL for a scope that is no interface. */
+/** @throws Error for a text that is not an address; EADDRNOTAVAIL for a scope that is not an interface. */
 export function toSockaddr(libc: Libc, { address, port }: Address): Uint8Array {
   const bytes = new Uint8Array(SOCKADDR_ROOM);
   const family = familyOf(address);
@@ -32,7 +32,7 @@ export function toSockaddr(libc: Libc, { address, port }: Address): Uint8Array {
   return bytes;
 }
 
-/** Writes an address over a sockaddr. IPv4, which comes by the thousand, without a call. @throws as toSockaddr. */
+/** Overwrites a sockaddr with an address. IPv4, which comes by the thousand, needs no call. @throws like toSockaddr. */
 export function writeSockaddr(libc: Libc, peer: Address, into: Uint8Array): void {
   if (familyOf(peer.address) === AF_INET6) {
     into.set(toSockaddr(libc, peer));
@@ -59,7 +59,7 @@ export function writeSockaddr(libc: Libc, peer: Address, into: Uint8Array): void
 const DOT = 0x2e;
 const ZERO = 0x30;
 
-/** The address in a sockaddr at bytes[at], in the same text that Node.js gives. */
+/** Returns the address in a sockaddr at bytes[at], in the same text as Node.js. */
 export function fromSockaddr(libc: Libc, bytes: Uint8Array, at: number): Address {
   const port = (bytes[at + SOCKADDR_IN.port]! << 8) | bytes[at + SOCKADDR_IN.port + 1]!;
   if ((bytes[at + SOCKADDR_IN.family]! | (bytes[at + SOCKADDR_IN.family + 1]! << 8)) === AF_INET) {

@@ -1,4 +1,4 @@
-/** What all sockets of a thread share: the receive ring, the send queue, the poller, and the moment of sending. */
+/** The parts that all sockets of a thread share: receive ring, send queue, poller, and the time of sending. */
 import { performance } from 'node:perf_hooks';
 import type { MonotonicClock } from '../clock.ts';
 import type { LatencyHistogram } from '../latencies.ts';
@@ -15,7 +15,7 @@ const RING_SLOTS = 64;
 /** Room for an IP_RECVERR control message: the error, and the address of the host that reported it. */
 const ERROR_CONTROL_ROOM = 128;
 const ERROR_SLOTS = 8;
-/** One batch in so many is timed: reading the clock twice is a hundredth of what a batch of one packet costs. */
+/** One batch in this many is timed: reading the clock twice costs a hundredth of what a batch of one packet does. */
 const MEASURED_BATCH = 8;
 /** Room for an IP_PKTINFO or IPV6_PKTINFO control message. */
 const INFO_CONTROL_ROOM = 64;
@@ -26,23 +26,23 @@ export class ThreadIo {
   readonly ring: ReceiveRing;
   readonly queue: SendQueue;
   readonly poller: Poller;
-  /** For sockets whose datagrams come with the address they were sent to; made when the first is opened. */
+  /** The ring for sockets whose datagrams come with the address they were sent to; created when the first one opens. */
   #infoRing: ReceiveRing | undefined;
   readonly #errors: ReceiveRing;
   readonly #destinations: DestinationSlots;
-  /** Where it is noted how long it takes from datagrams that were read to the answers being handed to the kernel. */
+  /** Histogram of the time from reading datagrams to handing the replies to the kernel. */
   turnaround: LatencyHistogram | undefined;
-  /** Called after each flush, for what leaves otherwise than by the queue. */
+  /** Called after each flush, for what is sent outside the queue. */
   afterFlush: (() => void) | undefined;
   #batches = 0;
-  /** When a batch began that is timed; -1 for the others. */
+  /** When a timed batch began, ms; -1 for the others. */
   #begunAt = -1;
-  /** The record of all links on sockets of their own: no address, and the control message that segments use. */
+  /** The record shared by all links on connected sockets: no address, and the control message for segments. */
   readonly connected: number;
   #receiving = false;
   #flushScheduled = false;
 
-  /** @param links how many conversations there can be at once. */
+  /** @param links maximum of links at once. */
   constructor(libc: Libc, links: number, clock: MonotonicClock) {
     this.libc = libc;
     this.clock = clock;
@@ -54,7 +54,7 @@ export class ThreadIo {
     this.poller = new Poller(libc, this.flush);
   }
 
-  /** Reads and drops what has come to a socket before it was connected: it is not the peer's. */
+  /** Discards datagrams that reached a socket before it was connected: they are not the peer's. */
   discard(fd: number): void {
     while (this.ring.receive(fd) === this.ring.slots);
   }
@@ -64,14 +64,14 @@ export class ThreadIo {
     return this.#infoRing;
   }
 
-  /** Room for a destination's record, as an offset. @throws Error when every conversation there can be is taken. */
+  /** Reserves a destination's record. @returns its offset. @throws Error when all records are taken. */
   takeDestination(sockaddr: Uint8Array, control?: Uint8Array): number {
     const at = this.#destinations.take() * DESTINATION_ROOM;
     this.queue.describe(at, sockaddr, control);
     return at;
   }
 
-  /** Where the sockaddr of a destination's record is. */
+  /** Returns the position of the sockaddr in a destination's record. */
   destination(at: number): { readonly words: Int32Array; readonly word: number } {
     return { words: this.queue.destinations.i32, word: at >> 2 };
   }
@@ -94,7 +94,7 @@ export class ThreadIo {
     this.touch();
   }
 
-  /** Something was queued. It leaves when this batch has been read, or else when the code that runs now is done. */
+  /** Schedules a flush for queued packets: at the end of the current batch, or else when the running code is done. */
   touch(): void {
     if (this.#receiving || this.#flushScheduled) return;
     this.#flushScheduled = true;
@@ -107,7 +107,7 @@ export class ThreadIo {
     this.afterFlush?.();
   };
 
-  /** Runs `read` with sends held back to its end, and in one moment of the clock. @param count datagrams that it reads. */
+  /** Runs `read` with sends held back until its end and the clock frozen. @param count datagrams that it reads. */
   batch(count: number, read: () => void): void {
     this.beginBatch();
     try {
@@ -117,14 +117,14 @@ export class ThreadIo {
     }
   }
 
-  /** Holds sends back, and the clock, until endBatch. */
+  /** Holds back sends, and freezes the clock, until endBatch. */
   beginBatch(): void {
     this.#begunAt = this.turnaround !== undefined && this.#batches++ % MEASURED_BATCH === 0 ? performance.now() : -1;
     this.#receiving = true;
     this.clock.hold();
   }
 
-  /** @param count datagrams that were read since beginBatch. */
+  /** Sends the batch's packets and releases the clock. @param count datagrams read since beginBatch. */
   endBatch(count: number): void {
     this.#receiving = false;
     this.clock.release();
@@ -133,7 +133,7 @@ export class ThreadIo {
     if (this.#begunAt >= 0 && !wasEmpty) this.turnaround?.observe(performance.now() - this.#begunAt, count);
   }
 
-  /** Reads a socket's error queue. @param onError given the errno, and where the peer's sockaddr is in `words`. */
+  /** Reads a socket's error queue. @param onError gets the errno, and the index in `words` of the peer's sockaddr. */
   drainErrors(socket: UdpSocket, onError: (errno: number, words: Int32Array, at: number) => void): void {
     const ring = this.#errors;
     const [level, type] = socket.family === AF_INET ? [SOL_IP, IP_RECVERR] : [SOL_IPV6, IPV6_RECVERR];

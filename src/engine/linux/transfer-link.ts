@@ -1,6 +1,6 @@
 /**
- * A conversation on a socket of its own, which is connected to its peer: the kernel keeps strangers out, and an ICMP
- * error finds its transfer by itself. The socket is somebody else's, who closes it after the link.
+ * A link on a socket of its own, which is connected to its peer: the kernel keeps strangers out, and an ICMP error
+ * reaches its transfer directly. The owner closes the socket after the link.
  */
 import type { Address, BorrowedPort, LinkReceiver } from '../types.ts';
 import { AF_INET, SOL_SOCKET, SO_ERROR } from './libc.ts';
@@ -9,9 +9,9 @@ import { QueuedLink } from './queued-link.ts';
 import type { Outlet } from './send-queue.ts';
 import type { ThreadIo } from './thread-io.ts';
 
-/** Rounds of receiving before other sockets and timers get their turn. */
+/** Receive rounds before other sockets and timers get their turn. */
 const ROUNDS = 4;
-/** No segment is so long: no limit. */
+/** A limit longer than any segment. */
 const UNLIMITED = 0x10000;
 
 export class TransferLink extends QueuedLink implements Readable, Outlet {
@@ -23,13 +23,13 @@ export class TransferLink extends QueuedLink implements Readable, Outlet {
   readonly ringId = -1;
   segmented = 0;
   segmentLimit = UNLIMITED;
-  /** The first words of the peer's sockaddr: family and port, and with IPv4 the address. */
+  /** The first words of the peer's sockaddr: family and port, and for IPv4 the address. */
   readonly #portWord: number;
   readonly #addressWord: number;
 
   /**
-   * @param fd a socket connected to the peer, with nothing in it that came before.
-   * @param port whose peer's datagrams count.
+   * @param fd a socket connected to the peer, emptied of earlier datagrams.
+   * @param port the peer whose datagrams count.
    * @param onClosed called once, when the thread no longer uses the socket.
    */
   constructor(
@@ -44,7 +44,8 @@ export class TransferLink extends QueuedLink implements Readable, Outlet {
     this.fd = fd;
     this.local = local;
     this.#portWord = peerWord;
-    // A sockaddr_in6 has its flow label there, which is not the peer's name: the port is compared, the kernel did the rest.
+    // A sockaddr_in6 has its flow label there, which does not identify the peer: its port is compared, the kernel has
+    // checked the rest.
     this.#addressWord = (peerWord & 0xffff) === AF_INET ? addressWord : 0;
     io.poller.add(this);
     io.poller.expected++;
@@ -75,7 +76,7 @@ export class TransferLink extends QueuedLink implements Readable, Outlet {
     this.receiver.onDatagram(ring.datagrams[slot]!, ring.length(slot));
   }
 
-  /** The peer's host reported that nobody listens; the report may have been taken by a call that failed with it. */
+  /** Reports that the peer's port is closed. The error itself may already have been consumed by a failed call. */
   drainErrors(): void {
     this.io.libc.getsockopt(this.fd, SOL_SOCKET, SO_ERROR, ERROR, ERROR_LENGTH);
     if (!this.closed) this.receiver.onUnreachable();
@@ -83,7 +84,7 @@ export class TransferLink extends QueuedLink implements Readable, Outlet {
 
   override close(): void {
     if (this.closed) return;
-    // Before the owner hears of the end, who closes the socket.
+    // The owner closes the socket once it is notified, so the poller must let go of it first.
     this.io.poller.remove(this);
     this.io.poller.expected--;
     super.close();

@@ -1,6 +1,7 @@
 /**
- * The ports that the main thread gives to transfers: sockets in stock for each local address, taken with the first reply,
- * closed after the transfer, opened again in quiet moments. Sends first replies; everything after them is a worker's.
+ * The ports that the main thread gives to transfers: sockets in stock for each local address, taken with the first
+ * reply, closed after the transfer, opened again in quiet moments. Sends first replies; everything after them is sent
+ * by a worker.
  */
 import type { SharedView } from '../../bytes/shared-bytes.ts';
 import type { Address, BorrowedPort, NoPort, TransferPort, TransferPorts } from '../types.ts';
@@ -14,18 +15,18 @@ import { type SocketBudget, type TransferSocket, TransferSockets } from './trans
 /** Sockets opened in one go, and the pause after it: requests must not wait for it long. */
 const SLICE = 32;
 const PAUSE_MS = 2;
-/** No refill while transfers begin: so long after the last one. */
+/** Refills wait until this long after the last transfer began. */
 const QUIET_MS = 5;
 /**
- * At most one of so many ports of the range, and of so many descriptors, is kept open for the next storm: the machine's other programs
- * have ports in the same range. A port that is opened when it is needed costs its node, and those behind it, some 10 µs.
+ * At most this fraction of the range's ports, and of the descriptors, is kept open for the next storm: other programs
+ * have ports in the same range. A port opened on demand costs its node, and those behind it, some 10 µs.
  */
 const STOCK_DIVISOR = 8;
-/** What the system says when the process, or the machine, has sockets enough. */
+/** Errors of the system when the process, or the machine, has no more sockets. */
 const SHORT_OF: ReadonlySet<string | undefined> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
-/** Descriptors that are left for files, for other sockets and for the threads. */
+/** Descriptors reserved for files, for other sockets and for the threads. */
 const OTHER_DESCRIPTORS = 256;
-/** Local addresses whose stock is kept; beyond it the oldest is closed. */
+/** Local addresses whose stock is kept; beyond that the oldest stock is closed. */
 const MAX_LOCALS = 256;
 
 export class LinuxTransferPorts implements TransferPorts {
@@ -39,10 +40,10 @@ export class LinuxTransferPorts implements TransferPorts {
   #takenAt = 0;
   #cancelRefill: (() => void) | undefined;
   #closed = false;
-  /** What the system said when no more sockets were to be had. */
+  /** The system's error when no more sockets could be opened. */
   shortage: string | undefined;
 
-  /** @param descriptors sockets at most, over all local addresses; undefined: what the process may open. */
+  /** @param descriptors maximum of sockets over all local addresses; undefined: what the process may open. */
   constructor(io: ThreadIo, choice: PortChoice, descriptors: number | undefined) {
     this.#io = io;
     this.#choice = choice;
@@ -76,7 +77,7 @@ export class LinuxTransferPorts implements TransferPorts {
       sockets = this.#at(local);
       writeSockaddr(libc, peer, this.#sockaddr);
     } catch {
-      // A scope whose interface is gone.
+      // The scope's interface is gone.
       queue.dropped(1, ENETUNREACH);
       return 'unreachable';
     }
@@ -117,7 +118,7 @@ export class LinuxTransferPorts implements TransferPorts {
     }
     const { libc, clock } = this.#io;
     const sockets = new TransferSockets(libc, local, this.#choice, this.#budget, () => clock.now());
-    // As many addresses as there may be take no more descriptors than the stock does.
+    // Even the maximum of addresses together takes no more descriptors than the stock does.
     sockets.spare = Math.floor(Math.min(SLICE, this.#descriptors / STOCK_DIVISOR / MAX_LOCALS));
     this.#byLocal.set(local, sockets);
     return sockets;
@@ -136,7 +137,7 @@ export class LinuxTransferPorts implements TransferPorts {
     });
   }
 
-  /** @returns whether there is more to open. */
+  /** @returns true while more sockets are to be opened. */
   #refill(): boolean {
     if (this.#io.clock.now() - this.#takenAt < QUIET_MS) return true;
     let room = SLICE;
@@ -160,7 +161,7 @@ function descriptorsForTransfers(libc: Libc): number {
   const limits = new BigUint64Array(2);
   if (libc.getrlimit(RLIMIT_NOFILE, new Uint8Array(limits.buffer)) !== 0) return Number.POSITIVE_INFINITY;
   const most = Number(limits[0]);
-  // Where there are few, a quarter: an idle server has some 35 open.
+  // With a low limit, a quarter goes to transfers: an idle server has some 35 open.
   return Math.max(most - OTHER_DESCRIPTORS, Math.floor(most / 4));
 }
 
@@ -211,7 +212,7 @@ class LinuxTransferPort implements TransferPort, Outlet, Destination {
     this.#onReleased(this);
   }
 
-  /** A send failed because the peer's host said that nobody listens: the worker hears of it from the kernel as well. */
+  /** Clears a send error caused by a closed port at the peer: the kernel reports it to the worker as well. */
   drainErrors(): void {
     this.#io.libc.getsockopt(this.fd, SOL_SOCKET, SO_ERROR, ERROR, ERROR_LENGTH);
   }

@@ -1,7 +1,7 @@
 /**
- * Sockets for transfers, one for each: bound to a random port of a local address, connected to the peer when a
- * transfer takes one, closed after it. Idle ones are connected to themselves, so that strangers meet a closed port and
- * nothing queues up. Knows no transfers and reads nothing.
+ * Sockets for transfers, one for each: bound to a random port of a local address, connected to the peer when a transfer
+ * takes one, closed after it. Idle ones are connected to themselves, so that strangers meet a closed port and nothing
+ * queues up. Knows no transfers and reads nothing.
  */
 import type { Address, NoPort } from '../types.ts';
 import {
@@ -29,19 +29,19 @@ import type { PortChoice } from './port-range.ts';
 import { familyOf, sockaddrLength, toSockaddr } from './socket-address.ts';
 
 /**
- * So long the peer of an ended transfer gets no other socket on the same port: a late copy of its last ACK must not
+ * How long the peer of an ended transfer gets no other socket on the same port: a late copy of its last ACK must not
  * count in its next transfer.
  */
 const QUARANTINE_MS = 5000;
-/** Idle sockets that are tried for one that its peer did not just have. */
+/** Idle sockets tried to find one that the peer did not just have. */
 const MAX_TRIES = 8;
-/** Sockets that are tried for one that connects: no more than two, for a forged sender makes each of them fail. */
+/** Sockets tried to find one that connects: no more than two, because a forged sender makes each of them fail. */
 const MAX_CONNECTS = 2;
-/** What is in flight at most with common windows; larger ones need a larger buffer to send from. */
+/** Bytes in flight at most with common windows; larger windows need a larger send buffer. */
 const USUAL_SEND_BYTES = 128 * 1024;
 const LARGE_SEND_BYTES = 32 * 1024 * 1024;
 
-/** Sockets that may still be opened, over all local addresses. */
+/** Number of sockets that may still be opened, over all local addresses. */
 export interface SocketBudget {
   left: number;
 }
@@ -63,9 +63,9 @@ interface Rest {
 
 export class TransferSockets {
   readonly local: string;
-  /** How many idle sockets refill() works towards. */
+  /** Number of idle sockets that refill() aims for. */
   spare = 0;
-  /** Why the last take() found its peer unreachable. */
+  /** errno for which the last take() found its peer unreachable. */
   lastErrno = 0;
   readonly #libc: Libc;
   readonly #choice: PortChoice;
@@ -73,17 +73,17 @@ export class TransferSockets {
   readonly #now: () => number;
   readonly #family: number;
   readonly #length: number;
-  /** Our sockaddr: the port is written anew for each socket. */
+  /** Our sockaddr: the port is overwritten for each socket. */
   readonly #sockaddr: Uint8Array;
   readonly #idle: Idle[] = [];
-  /** By port, 1 for those that are open. */
+  /** 1 for each open port, by port. */
   readonly #isOpen = new Uint8Array(0x10000);
   #open = 0;
-  /** The last peers of ports; as many as the range has ports at most. */
+  /** The last peers of ports; at most as many as the range has ports. */
   readonly #rests = new Map<number, Rest>();
   #closed = false;
 
-  /** @throws Error for a text that is no address. */
+  /** @throws Error for a text that is not an address. */
   constructor(libc: Libc, local: string, choice: PortChoice, budget: SocketBudget, now: () => number) {
     this.#libc = libc;
     this.#choice = choice;
@@ -95,7 +95,7 @@ export class TransferSockets {
     this.#sockaddr = toSockaddr(libc, { address: local, port: 0 });
   }
 
-  /** Sockets that are open, idle or used. */
+  /** Number of open sockets, idle or used. */
   get open(): number {
     return this.#open;
   }
@@ -105,11 +105,11 @@ export class TransferSockets {
   }
 
   /**
-   * A socket that is connected to the peer and holds nothing yet but what came before.
+   * Takes a socket that is connected to the peer and holds only datagrams that came earlier.
    *
-   * @param sockaddr the peer's. @param windowBytes what may be in flight.
-   * @returns why there is none; for a peer that can't be reached, lastErrno says what the system said, 0 for a peer that
-   *   has just had every port that is free.
+   * @param sockaddr the peer's. @param windowBytes bytes that may be in flight.
+   * @returns the reason where there is none; for an unreachable peer, lastErrno holds the system's errno, or 0 for a
+   *   peer that has just had every free port.
    * @throws Error with the system's code when none can be opened (EMFILE, EADDRNOTAVAIL).
    */
   take(sockaddr: Uint8Array, peer: Address, windowBytes: number): TransferSocket | NoPort {
@@ -128,7 +128,7 @@ export class TransferSockets {
     return 'unreachable';
   }
 
-  /** An interface that was made again has another index: what is bound to the old one reaches nobody any more. */
+  /** A recreated interface has another index: sockets bound to the old one no longer reach anything. */
   #followInterface(): void {
     if (!this.local.includes('%')) return;
     const now = toSockaddr(this.#libc, { address: this.local, port: 0 });
@@ -202,12 +202,12 @@ export class TransferSockets {
     }
     const isV4 = this.#family === AF_INET;
     this.#libc.setsockopt(fd, isV4 ? SOL_IP : SOL_IPV6, isV4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER, MTU, 4);
-    // To itself: what strangers send finds no socket.
+    // Connected to itself, so that datagrams of strangers find no socket.
     this.#libc.connect(fd, this.#sockaddr, this.#length);
     return { fd, local: { address: this.local, port }, rest: this.#restOf(port) };
   }
 
-  /** @returns the port, or undefined when none of the range is to be had. @throws Error with the system's code. */
+  /** @returns the port, or undefined when every port of the range is taken. @throws Error with the system's code. */
   #bind(fd: number): number | undefined {
     if (this.#choice.isSystems) {
       if (!this.#bindTo(fd, 0)) return undefined;
@@ -223,7 +223,7 @@ export class TransferSockets {
     return undefined;
   }
 
-  /** @returns whether the port was to be had. @throws Error with the system's code, the socket closed. */
+  /** @returns false if the port is taken. @throws Error with the system's code, after closing the socket. */
   #bindTo(fd: number, port: number): boolean {
     this.#name(port);
     if (this.#libc.bind(fd, this.#sockaddr, this.#length) === 0) return true;

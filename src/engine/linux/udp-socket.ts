@@ -32,9 +32,9 @@ import { type Family, familyOf, fromSockaddr, sockaddrLength, toSockaddr } from 
 
 export interface UdpSocketOptions {
   readonly local: Address;
-  /** Asked of the kernel, which gives less without CAP_NET_ADMIN: see net.core.rmem_max. */
+  /** The buffer asked of the kernel, which grants less without CAP_NET_ADMIN: see net.core.rmem_max. */
   readonly receiveBufferBytes: number;
-  /** Whether each datagram is to come with the address it was sent to. */
+  /** True if each datagram is to come with the address it was sent to. */
   readonly packetInfo: boolean;
 }
 
@@ -44,7 +44,7 @@ export class UdpSocket {
   readonly fd: number;
   readonly family: Family;
   readonly local: Address;
-  /** Whether the receive buffer is smaller than asked for. */
+  /** True if the receive buffer is smaller than asked for. */
   readonly receiveBufferCut: boolean;
   readonly #libc: Libc;
   #closed = false;
@@ -91,7 +91,7 @@ export class UdpSocket {
 
   #configure(packetInfo: boolean): void {
     if (this.family === AF_INET) {
-      // Tells of dead clients (ICMP) on a socket that is connected to none.
+      // Reports dead clients (ICMP) on an unconnected socket.
       this.#set(SOL_IP, IP_RECVERR, 1);
       this.#set(SOL_IP, IP_MTU_DISCOVER, PMTUDISC_DONT);
       if (packetInfo) this.#set(SOL_IP, IP_PKTINFO, 1);
@@ -103,14 +103,14 @@ export class UdpSocket {
     if (packetInfo) this.#set(SOL_IPV6, IPV6_RECVPKTINFO, 1);
   }
 
-  /** @returns whether the receive buffer is as large as asked for. */
+  /** @returns true if the receive buffer is as large as asked for. */
   #setBuffers(receiveBytes: number): boolean {
     if (!this.#set(SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER_BYTES)) this.#set(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER_BYTES);
     if (this.#set(SOL_SOCKET, SO_RCVBUFFORCE, receiveBytes)) return true;
     this.#set(SOL_SOCKET, SO_RCVBUF, receiveBytes);
     const granted = int32(0);
     this.#libc.getsockopt(this.fd, SOL_SOCKET, SO_RCVBUF, granted, int32(4));
-    // The kernel doubles what it is asked for, to allow for its own bookkeeping.
+    // The kernel doubles the size asked for, to allow for its own bookkeeping.
     return new DataView(granted.buffer).getInt32(0, true) >= 2 * receiveBytes;
   }
 
@@ -120,10 +120,10 @@ export class UdpSocket {
 }
 
 /**
- * What the kernel's route from `local` to `peer` carries in one piece, in bytes of an IP packet. By a socket of its own,
- * bound to `local`, because routes can depend on the address that packets are sent from.
+ * Returns what the kernel's route from `local` to `peer` carries unfragmented, bytes of an IP packet. Uses a socket of
+ * its own, bound to `local`, because routes can depend on the source address.
  *
- * @returns undefined when there is no such route, or no socket to be had.
+ * @returns undefined when there is no such route, or no socket can be opened.
  */
 export function routeMtu(libc: Libc, local: string, peer: Address): number | undefined {
   const family = familyOf(peer.address);
@@ -138,7 +138,7 @@ export function routeMtu(libc: Libc, local: string, peer: Address): number | und
     const status = libc.getsockopt(fd, isV4 ? SOL_IP : SOL_IPV6, isV4 ? IP_MTU : IPV6_MTU, mtu, int32(4));
     return status < 0 ? undefined : new DataView(mtu.buffer).getInt32(0, true);
   } catch {
-    // A scope whose interface is gone.
+    // The scope's interface is gone.
     return undefined;
   } finally {
     libc.close(fd);

@@ -1,6 +1,6 @@
 /**
- * Conversations on sockets of their own, all of a thread's by one io_uring: as transfer-link.ts, with one system call for
- * a batch of packets from and to many peers.
+ * Links on sockets of their own, all of a thread's on one io_uring: like transfer-link.ts, with one system call for a
+ * batch of packets from and to many peers.
  */
 import type { Address, Link, LinkReceiver } from '../types.ts';
 import { ECONNREFUSED, EFAULT, EINVAL, EIO, EMSGSIZE, SOCKADDR_ROOM } from './libc.ts';
@@ -10,7 +10,7 @@ import type { Outlet } from './send-queue.ts';
 import type { ThreadIo } from './thread-io.ts';
 import { Uring, type UringHandler } from './uring.ts';
 
-/** Rounds of receiving before timers and other sockets get their turn. */
+/** Receive rounds before timers and other sockets get their turn. */
 const ROUNDS = 16;
 const UNLIMITED = 0x10000;
 
@@ -19,15 +19,15 @@ export class UringLinks implements Readable, UringHandler {
   readonly isEdge = true;
   readonly #io: ThreadIo;
   readonly #uring: Uring;
-  /** By number; one that is closed stays until its receive has ended. */
+  /** Links by number; a closed one stays until its receive has ended. */
   readonly #links: (UringLink | undefined)[] = [];
   readonly #free: number[] = [];
   readonly #nothing = new Uint8Array(SOCKADDR_ROOM);
   #unreadable: UringLink[] = [];
-  /** What has been learned about segments: it holds for the links to come as well. */
+  /** Shortest segment length refused so far, bytes; also applies to later links. */
   segmentLimit = UNLIMITED;
 
-  /** @throws Error where there is no io_uring. */
+  /** @throws Error where io_uring is not available. */
   constructor(io: ThreadIo) {
     this.#io = io;
     this.#uring = new Uring(io.libc, this);
@@ -37,13 +37,13 @@ export class UringLinks implements Readable, UringHandler {
     io.poller.add(this);
   }
 
-  /** @param fd a socket connected to its peer. @throws Error when the thread has no room for one more. */
+  /** Opens a link. @param fd a socket connected to its peer. @throws Error when the thread has no room for one more. */
   open(fd: number, local: Address, receiver: LinkReceiver, onClosed: (link: QueuedLink) => void): Link {
     const at = this.#io.takeDestination(this.#nothing);
     const id = this.#free.pop() ?? this.#links.length;
     const link = new UringLink(this.#io, at, id, fd, local, receiver, this.segmentLimit, (closed) => {
       this.#io.poller.expected--;
-      // At once: the socket's owner closes it next, and its number is soon another's.
+      // Submitted at once: the owner closes the socket next, and its number is soon reused.
       this.#uring.cancel(id);
       this.#uring.submit();
       onClosed(closed);
@@ -64,11 +64,11 @@ export class UringLinks implements Readable, UringHandler {
       try {
         received = this.#uring.deliver();
       } finally {
-        // What answers the batch leaves here, in the same call that takes in the next one.
+        // Replies to the batch leave here, in the same call that takes in the next one.
         io.endBatch(received);
       }
       if (this.#unreadable.length > 0) this.#reportUnreadable();
-      // Receives that have ended begin again.
+      // Starts ended receives again.
       if (this.#uring.isPending) this.#uring.submit();
       if (received === 0) return;
     }
@@ -76,7 +76,7 @@ export class UringLinks implements Readable, UringHandler {
 
   drainErrors(): void {}
 
-  /** Tells the kernel what is pending and was not sent with a batch: receives to begin and to end. */
+  /** Submits what is pending and was not sent with a batch: receives to begin and to end. */
   submit(): void {
     if (this.#uring.isPending) this.#uring.submit();
   }
@@ -102,12 +102,14 @@ export class UringLinks implements Readable, UringHandler {
     const link = this.#links[id];
     this.#io.queue.dropped(1, errno);
     if (link === undefined || link.closed) return;
-    // ECONNREFUSED is the news of an ICMP error, and the packet a loss like any: a peer that is gone says so again to the
-    // next one, while a peer that lives, whose error was forged, must not be doubted for what was never sent to it.
+    // ECONNREFUSED reports an ICMP error, and this packet is lost like any other. A peer that is gone reports it again
+    // for the next packet, while a live peer, whose error was forged, must not be doubted for a packet never sent to
+    // it.
     if (errno === EFAULT) this.#unreadable.push(link);
     else if (link.segmented > 0 && (errno === EINVAL || errno === EMSGSIZE || errno === EIO)) {
       this.#io.queue.counts.segmentFallbacks++;
-      // EIO: the device can't cut up at all; otherwise segments so long do not fit the path, and go one by one.
+      // EIO: the device can't segment at all; otherwise segments this long do not fit the path, and blocks go one by
+      // one.
       this.segmentLimit = errno === EIO ? 0 : Math.min(this.segmentLimit, link.segmented);
       link.segmentLimit = this.segmentLimit;
     }

@@ -1,7 +1,7 @@
 /**
  * io_uring: many sockets, one system call. Received datagrams come as completions (a multishot receive for each socket,
- * into buffers that are provided in advance), packets to send are submissions. With a socket for each transfer it saves
- * two calls for each block. Knows rings and layouts; not what a datagram means.
+ * into buffers provided in advance), packets to send are submissions. With a socket for each transfer it saves two
+ * calls for each block. Knows rings and layouts; not what a datagram means.
  */
 import { Arena, isMapFailed } from './arena.ts';
 import {
@@ -19,7 +19,7 @@ const SYS_SETUP = 425;
 const SYS_ENTER = 426;
 const SYS_REGISTER = 427;
 const SETUP_CQSIZE = 1 << 3;
-/** A submission that fails at once does not hold up those behind it. Since Linux 5.18. */
+/** Keeps a submission that fails at once from holding up those behind it. Since Linux 5.18. */
 const SETUP_SUBMIT_ALL = 1 << 7;
 const SETUP_SINGLE_ISSUER = 1 << 12;
 /** Completions are made when this thread asks for them, not whenever a packet arrives. Since Linux 6.1. */
@@ -29,7 +29,7 @@ const OFF_SQES = 0x10000000;
 const ENTER_GETEVENTS = 1;
 const REGISTER_EVENTFD = 4;
 const REGISTER_PBUF_RING = 22;
-/** struct io_uring_params and the words of it that are used. */
+/** struct io_uring_params: its size in bytes, and the indexes of the words used. */
 const PARAMS = { size: 120, flags: 2, cqEntries: 1, features: 5, sq: 10, cq: 20 } as const;
 const SQ = { head: 0, tail: 1, mask: 2, array: 6 } as const;
 const CQ = { head: 0, tail: 1, mask: 2, cqes: 5 } as const;
@@ -51,25 +51,27 @@ const MAX_TRIES = 8;
 const COMPLETIONS = 8192;
 /** Datagrams that can wait for JavaScript: they are taken in batches of a few dozen. A power of two. */
 const BUFFERS = 1024;
-/** ACKs have 4 bytes, an ERROR some hundred. What is longer arrives cut and counts as malformed. */
+/** ACKs have 4 bytes, an ERROR some hundred. A longer datagram arrives truncated and counts as malformed. */
 const BUFFER_BYTES = 512;
 const BUFFER_ENTRY = 16;
 const BUFFER_TAIL = 14;
 
-/** What a completion is about: the low word of its user data. */
+/** Kinds of completions: the low word of their user data. */
 const TAG_RECEIVE = 1;
 const TAG_SEND = 2;
 const TAG_CANCEL = 3;
 
 export interface UringHandler {
   onReceived(id: number, bytes: Uint8Array, length: number): void;
-  /** The receive of `id` has ended. @param errno 0: the ring was full for a moment, or the socket has said no more. */
+  /**
+   * Called when the receive of `id` has ended. @param errno 0: no error, for instance the ring was full for a moment.
+   */
   onReceiveEnded(id: number, errno: number): void;
   onSendFailed(id: number, errno: number): void;
 }
 
 export class Uring {
-  /** Rings when something has arrived; nobody needs to read it. */
+  /** Signals arrivals; it need not be read. */
   readonly eventFd: number;
   readonly #fd: number;
   readonly #libc: Libc;
@@ -87,11 +89,14 @@ export class Uring {
   readonly #cqMask: number;
   readonly #cqes: number;
   #bufferTail = 0;
-  /** Submissions that the kernel has not been told of. */
+  /** Submissions not yet handed to the kernel. */
   #pending = 0;
   #closed = false;
 
-  /** @throws Error with the system's code where there is none: old kernels, seccomp filters, kernel.io_uring_disabled. */
+  /**
+   * @throws Error with the system's code where io_uring is missing: old kernels, seccomp filters,
+   *   kernel.io_uring_disabled.
+   */
   constructor(libc: Libc, handler: UringHandler) {
     this.#libc = libc;
     this.#handler = handler;
@@ -126,7 +131,7 @@ export class Uring {
       this.#cqTail = params[cq + CQ.tail]! >> 2;
       this.#cqMask = this.#rings[params[cq + CQ.mask]! >> 2]!;
       this.#cqes = params[cq + CQ.cqes]! >> 2;
-      // Submissions are used in their order.
+      // Submissions are used in order.
       const array = params[sq + SQ.array]! >> 2;
       for (let index = 0; index < submissions; index++) this.#rings[array + index] = index;
       this.#views = Array.from({ length: BUFFERS }, (_, id) => {
@@ -143,14 +148,14 @@ export class Uring {
     }
   }
 
-  /** From now on datagrams of this socket come to the handler as `id`'s. */
+  /** Starts the receive of a socket: the handler gets its datagrams under `id`. */
   receive(fd: number, id: number): void {
     const at = this.#submission(OP_RECV | (BUFFER_SELECT << 8) | (RECV_MULTISHOT << 16), fd, TAG_RECEIVE, id);
-    // Which group of buffers: 0.
+    // Buffer group 0.
     this.#sqes[at + 10] = 0;
   }
 
-  /** Ends the receive of `id`: the handler hears of it once. */
+  /** Ends the receive of `id`; the handler is notified once. */
   cancel(id: number): void {
     const at = this.#submission(OP_ASYNC_CANCEL | (CQE_SKIP_SUCCESS << 8), -1, TAG_CANCEL, id);
     this.#sqes[at + 4] = TAG_RECEIVE;
@@ -166,7 +171,7 @@ export class Uring {
     this.#sqes[at + 7] = MSG_DONTWAIT;
   }
 
-  /** Whether something waits for submit(). */
+  /** True if submissions wait for submit(). */
   get isPending(): boolean {
     return this.#pending > 0;
   }
@@ -179,7 +184,7 @@ export class Uring {
   }
 
   /**
-   * Gives up the sends that the kernel has not taken, for lack of memory: what they point to is about to change, and
+   * Drops the sends that the kernel has not taken, for lack of memory: what they point to is about to change, and
    * another transfer's packet would leave in their place. Receives stay, and are handed over later.
    *
    * @returns how many.
@@ -198,7 +203,7 @@ export class Uring {
     return dropped;
   }
 
-  /** Gives completions to the handler. @returns how many datagrams were among them. */
+  /** Passes completions to the handler. @returns how many datagrams were among them. */
   deliver(): number {
     let received = 0;
     for (let most = COMPLETIONS; most > 0 && !this.#closed; most--) {
@@ -238,10 +243,10 @@ export class Uring {
     return result >= 0 ? 1 : 0;
   }
 
-  /** @param head the first word of the submission: opcode, flags, priority. */
+  /** Adds a submission. @param head its first word: opcode, flags, priority. @returns its index in the entries. */
   #submission(head: number, fd: number, tag: number, id: number): number {
     for (let tries = 0; this.#pending > this.#sqMask; tries++) {
-      // Never written over: what the kernel has not taken would be lost, or worse, half of it.
+      // Entries are never overwritten: a submission the kernel has not taken would be lost or, worse, half replaced.
       if (tries === MAX_TRIES) throw systemError('io_uring_enter', this.#libc.errno());
       this.submit();
     }
@@ -267,7 +272,8 @@ export class Uring {
   }
 
   #register(what: number, argument: Uint8Array): void {
-    // The first buffer's place: an address of JavaScript's own bytes would not keep them from being collected.
+    // Copied to the first buffer's place, because an address of JavaScript's own bytes would not keep them from being
+    // collected.
     const at = BUFFERS * BUFFER_ENTRY;
     this.#buffers.bytes.set(argument, at);
     this.#call(SYS_REGISTER, this.#fd, what, Number(this.#buffers.address) + at, 1);

@@ -1,9 +1,9 @@
-/** An eventfd: how one thread of the process wakes another out of its epoll. Knows nothing of what it is woken for. */
+/** An eventfd by which one thread of the process wakes another from its epoll. Does not know the reason for a wake. */
 import { EFD_CLOEXEC, EFD_NONBLOCK, type Libc, systemError } from './libc.ts';
 import type { Readable } from './poller.ts';
 import type { ThreadIo } from './thread-io.ts';
 
-/** The end that is woken: it reads the descriptor and calls `onWake`. */
+/** The receiving end: it reads the descriptor and calls `onWake`. */
 export class Wake implements Readable {
   readonly fd: number;
   readonly #io: ThreadIo;
@@ -37,7 +37,7 @@ export class Wake implements Readable {
 
 const ONE = new Uint8Array(new BigUint64Array([1n]).buffer);
 
-/** Wakes the thread whose Wake has this descriptor. Any thread of the process may. */
+/** Wakes the thread whose Wake has this descriptor. Callable from any thread of the process. */
 export function ring(libc: Libc, fd: number): void {
   libc.write(fd, ONE, 8);
 }

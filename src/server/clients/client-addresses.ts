@@ -1,12 +1,12 @@
 /**
- * What the server remembers of each client address and of its network: transfers, and when one last completed. Each
+ * The server's memory of each client address and its network: their transfers, and when one last completed. Each
  * transfer keeps its address's entry, so that a request costs two look-ups and its end none.
  */
 import { prefixOf } from '../../text/address-prefix.ts';
 
-/** So long a completed transfer speaks for its address. */
+/** How long a completed transfer keeps its address known. */
 const KNOWN_MS = 600_000;
-/** Addresses that are remembered; the one whose last transfer is the oldest is forgotten first. */
+/** Number of known addresses; the one whose last transfer is the oldest is forgotten first. */
 const MAX_KNOWN = 65_536;
 /** Completions of one address within this time do not change the order in which addresses are forgotten. */
 const ORDER_MS = 10_000;
@@ -17,7 +17,7 @@ export interface ClientNetwork<T> {
   /** Remembered addresses of this network. */
   addresses: number;
   transfers: number;
-  /** Transfers of addresses that are not known, some of which have not been answered; see half-open.ts. */
+  /** Transfers of unknown addresses, some of them still unanswered; see half-open.ts. */
   halfOpen: T[] | undefined;
 }
 
@@ -25,9 +25,9 @@ export interface ClientAddress<T> {
   readonly address: string;
   readonly network: ClientNetwork<T>;
   transfers: number;
-  /** When a transfer last completed, in milliseconds. */
+  /** When a transfer last completed, ms. */
   completedAt: number;
-  /** The place in the order of forgetting is by this time; undefined: not among those that have completed. */
+  /** Time that decides the place in the order of forgetting; undefined: the address has completed no transfer. */
   orderedAt: number | undefined;
   halfOpen: T[] | undefined;
 }
@@ -56,7 +56,7 @@ export class ClientAddresses<T> {
     return client !== undefined && now - client.completedAt < KNOWN_MS;
   }
 
-  /** Counts one more transfer. @returns the address's entry, which leave() and completed() take. */
+  /** Counts one more transfer. @returns the address's entry, for leave() and completed(). */
   enter(address: string): ClientAddress<T> {
     const client = this.#byAddress.get(address) ?? this.#remember(address);
     client.transfers++;
@@ -72,12 +72,12 @@ export class ClientAddresses<T> {
     this.#forgetIfUnused(client);
   }
 
-  /** A transfer of that address has been confirmed to its last block. */
+  /** Call when a transfer of that address has been confirmed to its last block. */
   completed(client: ClientAddress<T>, now: number): void {
     client.completedAt = now;
     if (client.orderedAt !== undefined && now - client.orderedAt < ORDER_MS) return;
     client.orderedAt = now;
-    // It may have been forgotten since its last transfer ended.
+    // The address may have been forgotten since its last transfer ended.
     this.#completed.delete(client.address);
     this.#completed.set(client.address, client);
     if (this.#completed.size <= MAX_KNOWN) return;

@@ -1,7 +1,7 @@
 /**
- * Who may have how much of the server: limits for addresses and their networks, by what they have and by what they have
- * proven. An address that completed a transfer of late is never held up because of what others do, so that nobody can
- * lock a rack out by forging its neighbours. Decides; ends nothing itself.
+ * Limits on what each address and network may have of the server, by their transfers and by what they have proven. An
+ * address that completed a transfer recently is never held up by the others of its network, so forging its neighbors'
+ * requests can't lock out a rack. Decides; ends nothing itself.
  */
 import { Jitter } from '../../session/jitter.ts';
 import { ClientAddresses } from './client-addresses.ts';
@@ -9,9 +9,9 @@ import { HalfOpen, type HalfOpenLimits, type HalfOpenMember } from './half-open.
 
 export interface CrowdLimits {
   readonly halfOpen: HalfOpenLimits;
-  /** Transfers of one address that have been answered, or will be. Default 256. */
+  /** Transfers of one address, without its half-open ones. Default 256. */
   readonly sessionsPerAddress: number;
-  /** The same of a /24 of IPv4, and of a /64 of IPv6. Default 2,048 and 8,192. */
+  /** The same for a /24 of IPv4, and for a /64 of IPv6. Default 2,048 and 8,192. */
   readonly sessionsPerPrefix4: number;
   readonly sessionsPerPrefix6: number;
 }
@@ -22,7 +22,7 @@ export interface CrowdMember<T> extends HalfOpenMember<T> {
 
 export interface CrowdOptions<T> {
   readonly limits: CrowdLimits;
-  /** Whether an address stands for many nodes: then it has no limit of its own. */
+  /** Tells whether an address stands for many nodes: it then has no limit of its own. */
   readonly isShared: (address: string) => boolean;
   readonly hasAnswered: (member: T) => boolean;
   readonly seed: number;
@@ -43,14 +43,14 @@ export class Crowd<T extends CrowdMember<T>> {
     return this.#addresses.isKnown(this.#addresses.find(address), now);
   }
 
-  /** Why the address may not have one more transfer now. */
+  /** Returns why the address may not have one more transfer now. */
   refusal(address: string, now: number): 'addressFull' | 'prefixFull' | undefined {
     const { limits, isShared } = this.#options;
     const most = address.includes(':') ? limits.sessionsPerPrefix6 : limits.sessionsPerPrefix4;
-    // Nobody can have more than all have.
+    // No address can have more than all addresses together.
     if (this.#addresses.transfers < Math.min(limits.sessionsPerAddress, most)) return undefined;
     const client = this.#addresses.find(address);
-    // What is forged is half-open, and must not count against the one whose address it bears.
+    // Forged transfers are half-open, and must not count against the address they bear.
     if (client !== undefined && client.transfers >= limits.sessionsPerAddress && !isShared(address)) {
       if (client.transfers - this.#halfOpen.count(client) >= limits.sessionsPerAddress) return 'addressFull';
     }
@@ -60,25 +60,25 @@ export class Crowd<T extends CrowdMember<T>> {
     return network.transfers - this.#halfOpen.count(network) >= most ? 'prefixFull' : undefined;
   }
 
-  /** True when half-open transfers may take more than half of their room. */
+  /** True when half-open transfers may have more than half of their limit. */
   get isCrowded(): boolean {
     return this.#halfOpen.isCrowded;
   }
 
-  /** As isCrowded, for certain. Looks at each half-open transfer. */
+  /** Like isCrowded, but exact. Checks each half-open transfer. */
   lookWhetherCrowded(): boolean {
     if (this.#halfOpen.isCrowded) this.#halfOpen.prune();
     return this.#halfOpen.isCrowded;
   }
 
-  /** @returns a transfer that is to be given up for this one, if there are too many that nobody has answered. */
+  /** @returns a transfer to give up for this one, if too many are unanswered. */
   enter(member: T, now: number): T | undefined {
     member.client = this.#addresses.enter(member.peer.address);
     this.#halfOpen.enter(member, this.#addresses.isKnown(member.client, now));
     return this.#halfOpen.surplus(member, now);
   }
 
-  /** Calling it for one that has not entered does nothing. */
+  /** Has no effect for a transfer that has not entered. */
   leave(member: T): void {
     const { client } = member;
     if (client === undefined) return;
@@ -87,7 +87,10 @@ export class Crowd<T extends CrowdMember<T>> {
     member.client = undefined;
   }
 
-  /** A transfer has been confirmed to its last block. One that has left says nothing: its client asked for something else. */
+  /**
+   * Call when a transfer has been confirmed to its last block. One that has left is ignored: its client asked for
+   * something else.
+   */
   completed({ client }: T, now: number): void {
     if (client !== undefined) this.#addresses.completed(client, now);
   }

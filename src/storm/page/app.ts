@@ -1,7 +1,7 @@
 /**
- * The script of a storm's report, in a browser: draws each chart into the element that names it, anew for another width,
- * another theme and paper, and saves the report. Knows the page's elements and uPlot. The page holds this text as it was
- * compiled, as a module of its own: it can import types, and nothing else.
+ * The script of a storm's report, in a browser: draws each chart into its element, redraws it for another width,
+ * another theme or paper, and saves the report. Knows the page's elements and uPlot. The page embeds this file as it
+ * was compiled, as one module: it can import types, and nothing else.
  */
 import type { Chart, Tick } from '../chart.ts';
 
@@ -14,7 +14,7 @@ type PathBuilder = import('uplot').Series.PathBuilder;
 /** Pixels that a label on the x axis needs. */
 const LABEL_PIXELS = 62;
 
-/** The data in the script element of that name. */
+/** @returns the data in the script element with that id. */
 function read(id: string): unknown {
   return JSON.parse(document.getElementById(id)!.textContent);
 }
@@ -32,7 +32,7 @@ function bars(edges: readonly number[]): PathBuilder {
       if (count === 0) continue;
       const left = Math.round(plot.valToPos(edges[index]!, 'x', true));
       const right = Math.round(plot.valToPos(edges[index + 1]!, 'x', true));
-      // A bar that stands for something is seen, however low.
+      // A bar that is not zero must show, however low.
       const top = Math.min(plot.valToPos(count, 'y', true), floor - devicePixelRatio);
       fill.rect(left, top, Math.max(1, right - left - devicePixelRatio), floor - top);
     }
@@ -45,7 +45,7 @@ function pathsOf({ kind, edges }: Chart): PathBuilder {
   return kind === 'steps' ? uPlot.paths.stepped!({ align: -1 }) : uPlot.paths.linear!();
 }
 
-/** Labels that have room, round ones first: the longer a number is written, the less it says. */
+/** @returns the labels that have room, round ones first: the more digits a number has, the less its label says. */
 function fitting(ticks: readonly Tick[], width: number): Tick[] {
   const [first, last] = [ticks[0]!.at, ticks.at(-1)!.at];
   const place = (tick: Tick): number => ((tick.at - first) / (last - first)) * width;
@@ -59,7 +59,7 @@ function fitting(ticks: readonly Tick[], width: number): Tick[] {
   return kept.toSorted((a, b) => a.at - b.at);
 }
 
-/** 1, 2, 5, 10 and so on: steps of an axis that counts whole things. */
+/** @returns 1, 2, 5, 10 and so on: steps of an axis that counts whole things. */
 function wholeSteps(): number[] {
   return [...Array(10).keys()].flatMap((exponent) => [1, 2, 5].map((digit) => digit * 10 ** exponent));
 }
@@ -87,7 +87,7 @@ function seriesOf(chart: Chart): Options['series'] {
   return [{}, ...series];
 }
 
-/** @param readout where it says what the cursor is at. */
+/** @param readout element that shows the values at the cursor. */
 function optionsOf(chart: Chart, readout: Element): Omit<Options, 'width' | 'height'> {
   const axis: Axis = {
     stroke: () => colour('muted'),
@@ -120,7 +120,7 @@ function optionsOf(chart: Chart, readout: Element): Omit<Options, 'width' | 'hei
   };
 }
 
-/** Arrow keys move the cursor from point to point. */
+/** Moves the cursor from point to point with the arrow keys. */
 function moveByKey(plot: Plot, places: readonly number[], event: KeyboardEvent): void {
   const last = places.length - 1;
   const at = plot.cursor.idx ?? -1;
@@ -132,7 +132,7 @@ function moveByKey(plot: Plot, places: readonly number[], event: KeyboardEvent):
   plot.setCursor({ left: plot.valToPos(places[index]!, 'x'), top: 1 });
 }
 
-/** @returns what draws it anew. */
+/** @returns a function that redraws the chart. */
 function draw(chart: Chart, place: HTMLElement): () => void {
   const readout = place.parentElement!.querySelector('output')!;
   const size = (): { width: number; height: number } => ({

@@ -1,10 +1,10 @@
 /**
- * When nodes are switched on. A law in text, one of
+ * When nodes are switched on. Converts a law in text, one of
  *
  *     burst            all at once
  *     burst:50ms       each at random within 50 ms
  *     ramp:10s         evenly over 10 s
- *     poisson:100/s    at random, 100 a second on average, whether or not those before have finished
+ *     poisson:100/s    at random, 100 a second on average, whether or not earlier nodes have finished
  *     waves:40@5s      racks of 40 nodes, one rack each 5 s
  *
  * to moments in milliseconds. Knows nothing of what a node does when its moment has come.
@@ -51,7 +51,7 @@ function parseLaw(kind: string, rest: string | undefined): ArrivalLaw | undefine
   }
 }
 
-/** @param where what to call the text in a message: `--arrival`. @throws InputMistake. */
+/** @param where name of the text in a message: `--arrival`. @throws InputMistake. */
 export function parseArrival(text: string, where = '--arrival'): ArrivalLaw {
   const colon = text.indexOf(':');
   const law = colon < 0 ? parseLaw(text, undefined) : parseLaw(text.slice(0, colon), text.slice(colon + 1));
@@ -77,7 +77,7 @@ function moments(law: ArrivalLaw, nodes: number, random: Random): (node: number)
   }
 }
 
-/** When each of the nodes is due, in milliseconds from the storm's start, ascending. */
+/** @returns the moment at which each node is due, in milliseconds from the start of the storm, ascending. */
 export function dueTimes(law: ArrivalLaw, nodes: number, random: Random): Float64Array {
   const moment = moments(law, nodes, random);
   return Float64Array.from({ length: nodes }, (_, node) => moment(node)).toSorted();

@@ -1,6 +1,6 @@
 /**
- * What a storm does to packets and nodes on purpose, from the text of its flags. Pure data, so that it can go to
- * threads; faulty-engine.ts does the packets, the nodes see to their own fate.
+ * Faults that a storm injects into packets and nodes on purpose, from the text of its flags. Pure data, so that it can
+ * be sent to threads. faulty-engine.ts applies the faults of packets; nodes apply their own.
  */
 import { OPCODE } from '../../protocol/opcode.ts';
 import { mistake } from '../input-mistake.ts';
@@ -8,34 +8,34 @@ import type { Span } from './plan.ts';
 import { parseMs, parseShare, parseSpan } from './quantity.ts';
 import type { Random } from './random.ts';
 
-/** What happens to packets on their way in one direction. Shares are 0..1. */
+/** Faults of the packets in one direction. Shares are 0..1. */
 export interface DirectionFaults {
   readonly loss: number;
   readonly duplicate: number;
-  /** Held back until the next one has passed, or for a moment where none follows. */
+  /** Share of packets held back until the next one has passed, or for a moment where none follows. */
   readonly reorder: number;
-  /** How much later each arrives. Packets stay in order. */
+  /** Delay added to each packet. Packets stay in order. */
   readonly delay: Span;
 }
 
-/** One packet of each transfer that is lost for certain. */
+/** One packet of each transfer that is always lost. */
 export interface ExactLoss {
   readonly packet: 'rrq' | 'oack' | 'data' | 'ack' | 'error';
-  /** A block's number on the wire, 0..65535; `last`: the file's last; undefined: whichever comes. */
+  /** The block number on the wire, 0..65535; `last` for the file's last block; undefined for any block. */
   readonly block: number | 'last' | undefined;
-  /** How often: the copies that come after are let through. */
+  /** Number of losses; later copies are let through. */
   readonly times: number;
 }
 
 export interface FaultPlan {
-  /** From the server to the nodes. */
+  /** Faults on the way from the server to the nodes. */
   readonly in: DirectionFaults;
-  /** From the nodes to the server. */
+  /** Faults on the way from the nodes to the server. */
   readonly out: DirectionFaults;
   readonly lose: readonly ExactLoss[];
-  /** The share of nodes that fall silent in the middle of a file. */
+  /** Share of nodes that fall silent in the middle of a file. */
   readonly vanish: number;
-  /** The share of nodes that wait before each ACK, and how long, in milliseconds. */
+  /** Share of nodes that wait before each ACK, and the wait in milliseconds. */
   readonly crawl: { readonly share: number; readonly ms: number };
 }
 
@@ -64,7 +64,7 @@ const DELAY = 'a delay such as 5ms or 2ms..5ms, for one way in:5ms, or in:5ms,ou
 const LOSE = 'a packet such as "ack 100 x3", "data 5", "data last", "ack last", "oack x1", "rrq x2" or "error"';
 const VANISH = 'a share of nodes such as 5%';
 const CRAWL = 'a share of nodes and their wait before each ACK such as 5%:100ms';
-/** A loss that is repeated more often than this is the end of any transfer. */
+/** More losses than this end any transfer. */
 const MAX_TIMES = 1000;
 
 interface BothWays<T> {
@@ -72,7 +72,7 @@ interface BothWays<T> {
   readonly out: T;
 }
 
-/** `X`, `in:X`, `out:X` or `in:X,out:Y`; a way that is not named gets `none`. */
+/** Parses `X`, `in:X`, `out:X` or `in:X,out:Y`; a direction that is not named gets `none`. */
 function parseWays<T>(text: string, none: T, read: (text: string) => T | undefined): BothWays<T> | undefined {
   const ways: { in?: T; out?: T } = {};
   for (const item of text.split(',')) {
@@ -156,41 +156,42 @@ export function touches({ loss, duplicate, reorder, delay }: DirectionFaults): b
   return loss > 0 || duplicate > 0 || reorder > 0 || delay.toMs > 0;
 }
 
-/** Whether the plan leaves all packets alone; what it does to nodes is not asked. */
+/** Tells whether the plan leaves all packets alone; faults of nodes are ignored. */
 export function isFaultless(plan: FaultPlan): boolean {
   return !touches(plan.in) && !touches(plan.out) && plan.lose.length === 0;
 }
 
-/** What becomes of one node. */
+/** The faults of one node. */
 export interface NodeFate {
-  /** It falls silent once it has kept so many blocks of all its files together; undefined: it does not. */
+  /** Number of blocks, over all its files, after which the node falls silent; undefined: it never does. */
   readonly vanishAtBlock: number | undefined;
-  /** How long it waits before each ACK, in milliseconds; 0: not at all. */
+  /** Wait before each ACK, in milliseconds; 0: none. */
   readonly crawlMs: number;
 }
 
-/** As many blocks as a boot loader has: a node that is to vanish must not have booted before. */
+/** About the number of blocks in a boot loader: a node that vanishes must do so before it has booted. */
 const VANISHED_BY = 512;
 
 /**
- * Decides a node's fate; draws nothing from `random` itself.
+ * Decides the fate of one node; draws nothing from `random` itself.
  *
- * @param random the node's own.
+ * @param random the node's own generator.
  */
 export function nodeFate({ vanish, crawl }: FaultPlan, random: Random): NodeFate {
   const dying = random.fork('vanish');
   const vanishes = dying.chance(vanish);
   return {
-    // As often among the first ten blocks as among the last few hundred: starts are where servers differ.
+    // A node vanishes as often among the first ten blocks as among the last few hundred: servers differ in how they
+    // start.
     vanishAtBlock: vanishes ? Math.floor(VANISHED_BY ** dying.next()) : undefined,
     crawlMs: random.fork('crawl').chance(crawl.share) ? crawl.ms : 0,
   };
 }
 
-/** What was done to packets, counted in datagrams. */
+/** Faults applied to packets, counted in datagrams. */
 export interface FaultCounts {
   lost: number;
-  /** Of these, DATA. */
+  /** DATA packets; `lost` includes them. */
   lostData: number;
   duplicated: number;
   reordered: number;

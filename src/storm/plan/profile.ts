@@ -1,34 +1,34 @@
-/** What a kind of firmware asks for and how it behaves: the shape of an entry in profiles.ts. */
+/** The requests and the behavior of one kind of firmware: the shape of an entry in profiles.ts. */
 import type { ErrorCode } from '../../protocol/opcode.ts';
 import type { Manners } from '../../session/manners.ts';
 
-/** An option of a request as it goes out, in this order and spelling. */
+/** An option of a request, in the spelling in which it is sent. */
 export interface RequestOption {
   readonly name: string;
   readonly value: string;
 }
 
 export interface Profile {
-  /** As the command line and plans call it: `ipxe`. */
+  /** Name on the command line and in plans: `ipxe`. */
   readonly name: string;
   /** One line for people. */
   readonly title: string;
-  /** Where the facts come from: a project's source file, an issue, a capture. */
+  /** Origin of the facts: a project's source file, an issue, a capture. */
   readonly source: string;
-  /** The options of a read, in the order sent. An OACK may grant no others. */
+  /** Options of a read request, in the order sent. An OACK may grant no others. */
   readonly options: readonly RequestOption[];
   /**
-   * Asks for the size first, with these options, ends that with this ERROR right after the OACK, and reads from the
-   * next port. Undefined: does not probe.
+   * The probe that asks for the size first: it sends these options, ends with this ERROR right after the OACK, and the
+   * read follows from the next port. Undefined: no probe.
    */
   readonly probe?: { readonly options: readonly RequestOption[]; readonly code: ErrorCode; readonly message: string };
-  /** The ERROR when it closes a file in the middle. */
+  /** The ERROR sent when the firmware closes a file in the middle. */
   readonly close: { readonly code: ErrorCode; readonly message: string };
   readonly manners: Manners;
-  /** Whether each request comes from a port of its own, or all of a node's from one. */
+  /** `new`: each request comes from a port of its own; `same`: all requests of a node come from one port. */
   readonly ports: 'new' | 'same';
-  /** How long it stays after the last ACK to repeat it, in milliseconds. Firmware does not: 0. */
+  /** Time in milliseconds that the node stays after the last ACK in order to repeat it. Firmware does not: 0. */
   readonly lingerMs: number;
-  /** What it asks for to find its config, in this order; templates, see variables.ts. */
+  /** Names requested to find the config, in this order; templates, see variables.ts. */
   readonly configSearch?: readonly string[];
 }

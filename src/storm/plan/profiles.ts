@@ -1,6 +1,6 @@
 /**
- * What is known of firmware and boot loaders, as data: the options each sends, when it asks again, when it gives up,
- * what it looks for. docs/storm-profiles.md shows the same facts as tables. Where a fact is not known, that of the
+ * Known facts of firmware and boot loaders, as data: the options each sends, when it asks again, when it gives up, and
+ * the names it looks for. docs/storm-profiles.md shows the same facts as tables. Where a fact is not known, that of the
  * nearest relative stands in and `source` says so.
  */
 import type { ErrorCode } from '../../protocol/opcode.ts';
@@ -11,19 +11,19 @@ function option(name: string, value: string | number): RequestOption {
   return { name, value: String(value) };
 }
 
-/** A send each `ms`, `sends` in all. */
+/** Makes a schedule of `sends` sends, one every `ms` milliseconds. */
 function every(ms: number, sends: number): Schedule {
   return { firstMs: ms, factor: 1, addMs: 0, ceilingMs: ms, sends };
 }
 
-/** Before, between and after the names that shorten an address digit by digit: as PXELINUX began it. */
+/** PXELINUX introduced this search: the address in hex, shortened by one digit at a time. */
 function shortening(prefix: string): string[] {
   return ['{hexip}', '{hexip7}', '{hexip6}', '{hexip5}', '{hexip4}', '{hexip3}', '{hexip2}', '{hexip1}'].map(
     (name) => `${prefix}${name}`,
   );
 }
 
-/** Of a download by UEFI's own stack; shim has its files read by it too. */
+/** Manners of UEFI's own download stack, which also reads the files of shim. */
 const EDK2_MANNERS: Manners = {
   request: every(4000, 6),
   data: every(4000, 6),
@@ -76,7 +76,7 @@ const EDK2: Profile = {
   options: [option('blksize', 1468), option('windowsize', 4)],
   probe: { options: [option('tsize', 0), option('blksize', 1468), option('windowsize', 4)], ...EDK2_CLOSE },
   close: EDK2_CLOSE,
-  // Its probe makes no sense of DATA; the read that follows would, but never comes then.
+  // Its probe fails when DATA is the answer; the read that would accept DATA is then never sent.
   manners: { ...EDK2_MANNERS, needsOack: true },
   ports: 'new',
   lingerMs: 0,
@@ -93,7 +93,7 @@ const SHIM: Profile = {
   lingerMs: 0,
 };
 
-/** 31 steps of a table that grows by a fifth each, from 2 ticks of 18.2 Hz to 255: 2382 ticks in all. */
+/** A table of 31 steps, each a fifth longer than the one before, from 2 to 255 ticks of 18.2 Hz; 2382 ticks in all. */
 const PXELINUX_SCHEDULE: Schedule = { firstMs: 110, factor: 1.2, addMs: 0, ceilingMs: 14_006, sends: 31 };
 
 const PXELINUX: Profile = {
@@ -239,7 +239,7 @@ const WINDOWS: Profile = {
   configSearch: ['\\Boot\\BCD'],
 };
 
-/** By name, in the order that help shows them. */
+/** The profiles by name, in the order of the help text. */
 export const PROFILES: ReadonlyMap<string, Profile> = new Map(
   [PXE_ROM, EDK2, SHIM, PXELINUX, LPXELINUX, GRUB, IPXE, U_BOOT, RASPBERRY_PI, WINDOWS, BARE].map((profile) => [
     profile.name,

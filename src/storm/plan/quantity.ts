@@ -1,11 +1,11 @@
-/** Spans of time and shares as plans and flags write them. Knows nothing of what they measure. */
+/** Parses the spans of time and shares in plans and flags. Knows nothing of what they measure. */
 import type { Span } from './plan.ts';
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000 };
-/** A day: whatever is longer is a mistake. */
+/** One day: a longer time is a mistake. */
 const MAX_MS = 86_400_000;
 
-/** `500ms`, `30s`, `1.5m`, or a bare 0. @returns whole milliseconds, or undefined. */
+/** Parses `500ms`, `30s`, `1.5m`, or a bare 0. @returns whole milliseconds, or undefined. */
 export function parseMs(text: string): number | undefined {
   if (text === '0') return 0;
   const match = /^([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m)$/.exec(text);
@@ -14,7 +14,10 @@ export function parseMs(text: string): number | undefined {
   return ms <= MAX_MS ? ms : undefined;
 }
 
-/** `100ms` or `100ms..300ms`. @returns undefined when it is neither, or ends before it begins. */
+/**
+ * Parses `100ms` or `100ms..300ms`. @returns undefined when the text is neither, or when the span ends before it
+ * begins.
+ */
 export function parseSpan(text: string): Span | undefined {
   const [from = '', to = from, ...rest] = text.split('..');
   const fromMs = parseMs(from);
@@ -23,7 +26,7 @@ export function parseSpan(text: string): Span | undefined {
   return { fromMs, toMs };
 }
 
-/** `1%`, `0.05%`, `100%`. @returns 0..1, or undefined. */
+/** Parses `1%`, `0.05%`, `100%`. @returns 0..1, or undefined. */
 export function parseShare(text: string): number | undefined {
   const match = /^([0-9]{1,3}(?:\.[0-9]{1,6})?)%$/.exec(text);
   if (match === null) return undefined;

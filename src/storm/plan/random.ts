@@ -1,7 +1,7 @@
 /**
- * Seeded chance for storms: the same seed gives the same storm. Each node, link and law draws from a fork of its own,
- * which depends on the seed and the label alone, never on what others have drawn: nodes can be spread over threads in
- * any way and stay themselves.
+ * Seeded random numbers for storms: the same seed gives the same storm. Each node, link and law draws from its own
+ * fork, which depends only on the seed and the label, never on what others have drawn: nodes can be spread over threads
+ * in any way and behave the same.
  */
 
 /** A bijection of 32 bits whose output bits depend on all input bits (Wellons' lowbias32). */
@@ -13,12 +13,12 @@ export function scramble(word: number): number {
 }
 
 const TWO_32 = 0x1_0000_0000;
-/** Seeds keep 21 bits of their upper word: all that a double holds exactly. */
+/** Seeds keep 21 bits of their upper word, which is all that a double holds exactly. */
 const UPPER_MASK = 0x1f_ffff;
 
-/** sfc32 (Doty-Humphrey), its state filled from the seed. */
+/** The sfc32 generator (Doty-Humphrey), its state filled from the seed. */
 export class Random {
-  /** Gives this generator again when passed to the constructor: how it crosses to another thread. */
+  /** Seed that recreates this generator, for instance in another thread. */
   readonly seed: number;
   #a: number;
   #b: number;
@@ -35,7 +35,7 @@ export class Random {
     for (let round = 0; round < 12; round++) this.word();
   }
 
-  /** A generator of its own for what `label` names. */
+  /** @returns an independent generator for what `label` names. */
   fork(label: string | number): Random {
     const text = typeof label === 'number' ? `#${label}` : `"${label}`;
     let low = scramble(this.seed >>> 0);
@@ -48,7 +48,7 @@ export class Random {
     return new Random(((high ^ low) & UPPER_MASK) * TWO_32 + low);
   }
 
-  /** 32 random bits, 0 <= word < 2^32. */
+  /** @returns 32 random bits, 0 <= word < 2^32. */
   word(): number {
     const sum = (((this.#a + this.#b) | 0) + this.#counter) | 0;
     this.#counter = (this.#counter + 1) | 0;
@@ -58,22 +58,22 @@ export class Random {
     return sum >>> 0;
   }
 
-  /** 0 <= x < 1. */
+  /** @returns a number 0 <= x < 1. */
   next(): number {
     return this.word() / TWO_32;
   }
 
-  /** A whole number, from <= n <= to. */
+  /** @returns a whole number, from <= n <= to. */
   between(from: number, to: number): number {
     return from + Math.floor(this.next() * (to - from + 1));
   }
 
-  /** Draws even where the answer is sure, so that a changed probability moves nothing else. */
+  /** Draws even where the answer is certain, so that a changed probability affects no other draw. */
   chance(probability: number): boolean {
     return this.next() < probability;
   }
 
-  /** The gap between events that come at random, `mean` apart on average. */
+  /** @returns a gap between random events that are `mean` apart on average. */
   exponential(mean: number): number {
     return -Math.log(1 - this.next()) * mean;
   }

@@ -1,5 +1,5 @@
 /**
- * Boot plans: YAML to a checked BootPlan, or one from a list of file names. Knows the shape of a plan file and where
+ * Boot plans: makes a checked BootPlan from YAML or from a list of file names. Knows the shape of a plan file and where
  * each key stands in it; every mistake becomes one line that names the file, the line, the key, what was expected and
  * what was found.
  */
@@ -14,10 +14,10 @@ import { parseSpan } from './quantity.ts';
 import { checkTemplate, expand, hasVariables, MAX_NODES, nodeVariables } from './variables.ts';
 import { offsetOf, type Path, spell, valueAt } from '../../text/yaml-place.ts';
 
-/** Far more than any plan needs; parsing what is larger would cost memory for a mistake. */
+/** Far more than any plan needs. The limit keeps a mistaken file from costing memory in the parser. */
 const MAX_PLAN_CHARACTERS = 2 ** 18;
 const MAX_STAGES = 64;
-/** Names in one search list. */
+/** Maximum number of names in one search list. */
 const MAX_NAMES = 64;
 const NO_THINKING: Span = { fromMs: 0, toMs: 0 };
 
@@ -100,10 +100,10 @@ const PLAN = z.strictObject({
     .max(MAX_STAGES, { error: EXPECTED.stages }),
 });
 
-/** Says where something stands in the plan and throws. @param owner what it is called after; default: itself. */
+/** Throws the mistake for one place in the plan. @param owner path that the message names; default: `path`. */
 type Refuse = (path: Path, expected: string, found: unknown, owner?: Path) => never;
 
-/** The longest request this name can become: names and options share 512 bytes (RFC 2347). */
+/** A node whose variables have their greatest length: names and options share 512 bytes of a request (RFC 2347). */
 const LONGEST = nodeVariables(MAX_NODES - 1, 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff');
 function requestBytes(name: string, profile: Profile): number {
   const options = [...profile.options, ...(profile.probe?.options ?? [])];
@@ -161,7 +161,7 @@ function parseYaml(yaml: string, counter: LineCounter, file: string): Document {
   try {
     document = parseDocument(yaml, { lineCounter: counter, prettyErrors: false });
   } catch (cause) {
-    // Only a file nested so deeply that the parser runs out of stack gets here.
+    // The parser throws only when it runs out of stack on a file that is nested too deeply.
     throw new InputMistake(`${file}: expected YAML, got a file too deeply nested`, { cause });
   }
   const error = document.errors[0] ?? document.warnings[0];
@@ -181,14 +181,14 @@ function toPlain(document: Document, file: string): unknown {
   }
 }
 
-/** The issue that stands first in the file, as a place and a sentence. */
+/** @returns the issue that stands first in the file, as a place and a sentence. */
 function firstMistake(
   issues: readonly z.core.$ZodIssue[],
   document: Document,
 ): { path: Path; expected: string; unknownKey: boolean } {
   const mistakes = issues.flatMap((issue) => {
     if (issue.code !== 'unrecognized_keys') {
-      // A missing `name` has the schema's own words for the kind; what is no map at all has none.
+      // For a missing `name` the schema's own message fits; for a value that is no map it has no message of ours.
       const expected = issue.code === 'invalid_type' && issue.expected === 'object' ? 'a map of keys' : issue.message;
       return [{ path: issue.path, expected, unknownKey: false }];
     }
@@ -213,7 +213,7 @@ function expectDistinct(stages: readonly { readonly name: string }[], refuse: Re
 /**
  * Reads a plan.
  *
- * @param yaml the text. @param file what to call it in messages.
+ * @param yaml text of the plan. @param file its name in messages.
  * @throws InputMistake with one line for the first mistake.
  */
 export function readPlan(yaml: string, file: string): BootPlan {
@@ -238,11 +238,11 @@ export function readPlan(yaml: string, file: string): BootPlan {
 export interface FilesPlan {
   /** A name in PROFILES. */
   readonly profile: string;
-  /** Templates; one stage each, in this order. */
+  /** Templates of file names; one stage each, in this order. */
   readonly files: readonly string[];
 }
 
-/** The plan of a simple command line. @throws InputMistake. */
+/** Makes the plan of a simple command line. @throws InputMistake. */
 export function planFromFiles({ profile, files }: FilesPlan): BootPlan {
   const found = PROFILES.get(profile);
   if (found === undefined) throw mistake('--profile', EXPECTED.profile, profile);
@@ -263,15 +263,15 @@ export function planFromFiles({ profile, files }: FilesPlan): BootPlan {
   return { name: 'files', stages };
 }
 
-/** A file that every node asks for by the same name. */
+/** A file that every node requests by the same name. */
 export interface PlannedFile {
   readonly stage: string;
   readonly name: string;
-  /** Whether a node boots where it is missing: the stage is optional, or there are other names. */
+  /** True when a node boots without the file: the stage is optional, or there are other names. */
   readonly dispensable: boolean;
 }
 
-/** The files whose names hold no variables, in the order of the plan, each name once in a stage. */
+/** @returns the files whose names contain no variables, in the order of the plan; each name appears once in a stage. */
 export function plannedFiles(plan: BootPlan): PlannedFile[] {
   return plan.stages.flatMap(({ name: stage, search, optional }) =>
     [...new Set(search)]

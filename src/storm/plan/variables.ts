@@ -1,24 +1,24 @@
 /**
- * What makes one node's requests different from its neighbour's: the variables of file names, from the node's number
- * and address. Knows nothing of plans or profiles.
+ * The variables in file names, which make the requests of one node differ from another's. Each is made from the node's
+ * number and address. Knows nothing of plans or profiles.
  */
 import { createHash } from 'node:crypto';
 import { isIPv4 } from 'node:net';
 import { scramble } from './random.ts';
 
-/** MACs have three bytes for the number. */
+/** Three bytes of a MAC hold the node's number. */
 export const MAX_NODES = 2 ** 24;
 
 interface Variable {
-  /** For people. */
+  /** One line for people. */
   readonly about: string;
   readonly of: (number: number, address: string) => string;
 }
 
-/** The namespace of RFC 9562 for names of hosts, whose names ours look like. */
+/** The namespace of RFC 9562 for host names; a node's UUID is made from a host name. */
 const UUID_NAMESPACE = Buffer.from('6ba7b8109dad11d180b400c04fd430c8', 'hex');
 
-/** Version 5 of RFC 9562 §5.5: the same number has the same UUID in every storm. */
+/** Makes a UUID of version 5 (RFC 9562 §5.5): the same number has the same UUID in every storm. */
 function uuidOf(number: number): string {
   const bytes = createHash('sha1').update(UUID_NAMESPACE).update(`node-${number}.invalid`).digest().subarray(0, 16);
   bytes[6] = (bytes[6]! & 0x0f) | 0x50;
@@ -26,7 +26,7 @@ function uuidOf(number: number): string {
   return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 }
 
-/** 52:54:00 is what QEMU gives its guests. */
+/** QEMU gives its guests MACs that begin with 52:54:00. */
 function macOf(number: number, separator: string): string {
   const tail = number.toString(16).padStart(6, '0');
   return ['52', '54', '00', tail.slice(0, 2), tail.slice(2, 4), tail.slice(4)].join(separator);
@@ -36,7 +36,7 @@ function ipv6Groups(part: string | undefined): string[] {
   return part === undefined || part === '' ? [] : part.split(':').map((group) => group.padStart(4, '0'));
 }
 
-/** PXELINUX has it for IPv4 alone; an IPv6 address gets its 32 digits. */
+/** PXELINUX defines this for IPv4 alone; here an IPv6 address gets its 32 digits. */
 function hexipOf(address: string): string {
   if (isIPv4(address)) {
     return address
@@ -73,20 +73,20 @@ export const VARIABLES: ReadonlyMap<string, Variable> = new Map<string, Variable
     'serial',
     {
       about: 'eight hex digits made from its number, as a Raspberry Pi has them',
-      // A bijection: no two nodes have one serial.
+      // A bijection: no two nodes share a serial number.
       of: (number) => scramble(number).toString(16).padStart(8, '0'),
     },
   ],
 ]);
 
-/** The variables of one node; each is made when it is asked for. */
+/** The variables of one node; each value is made on demand. */
 export interface Variables {
   get(name: string): string | undefined;
 }
 
 /**
- * @param number the node's, 0 <= number < MAX_NODES.
- * @param address its IPv4 or IPv6 address in text.
+ * @param number the node's number, 0 <= number < MAX_NODES.
+ * @param address the node's IPv4 or IPv6 address as text.
  */
 export function nodeVariables(number: number, address: string): Variables {
   if (!Number.isInteger(number) || number < 0 || number >= MAX_NODES) {
@@ -101,7 +101,7 @@ export function hasVariables(template: string): boolean {
   return template.includes('{');
 }
 
-/** @returns what is wrong with a template, to follow "expected", or undefined. */
+/** @returns what is wrong with a template, as the end of a sentence that begins with "expected"; undefined: nothing. */
 export function checkTemplate(template: string): string | undefined {
   if (template === '' || template.includes('\0')) return 'a file name';
   for (const [placeholder, name] of template.matchAll(PLACEHOLDER)) {
@@ -113,9 +113,9 @@ export function checkTemplate(template: string): string | undefined {
 }
 
 /**
- * A node's own file name, as text.
+ * Fills in a template for one node.
  *
- * @throws RangeError for a template that checkTemplate turns down.
+ * @throws RangeError for a template that checkTemplate rejects.
  */
 export function expand(template: string, variables: Variables): string {
   if (!hasVariables(template)) return template;

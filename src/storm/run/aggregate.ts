@@ -1,4 +1,4 @@
-/** What the threads of a storm brought, as one report. Pure: the same results give the same report. */
+/** Combines the results of a storm's threads into one report. Pure: the same results give the same report. */
 import { type RecordedValues, ValueRecorder } from './histogram.ts';
 import type { BootPlan } from '../plan/plan.ts';
 import type { Profile } from '../plan/profile.ts';
@@ -16,18 +16,18 @@ import { type Counted, type ShareResult, STEP_MS } from './share-result.ts';
 import { RULES, type ViolationId } from '../violations.ts';
 import type { ThreadHealth, WorkerResult } from './worker.ts';
 
-/** What the report says beside the results. */
+/** Facts that the report states beside the results. */
 export interface StormFacts {
   readonly startedAt: Date;
   readonly durationMs: number;
   readonly server: string;
   readonly seed: number;
   readonly plan: BootPlan;
-  /** See ShareOrder.mix. */
+  /** Same as ShareOrder.mix. */
   readonly mix: readonly Profile[];
   readonly arrival: string;
   readonly nodes: number;
-  /** Whether there was anything to compare with, and whether in versions. */
+  /** `verified`: there was content to compare files with; `versioned`: in several versions. */
   readonly verified: boolean;
   readonly versioned: boolean;
   readonly cpuMs: number;
@@ -38,12 +38,12 @@ export interface StormFacts {
 
 const BUCKETS = 40;
 const MAX_POINTS = 600;
-/** A silence counts as no retransmission when others were served so long after it began. */
+/** Silence counts as a missing retransmission when others were served at least this long after it began. */
 const SILENCE_MS = 1000;
-/** Above these the storm's own limits may be what was measured. */
+/** Above these values the figures may show the storm's own limits. */
 const BUSY = 0.9;
 const LATE_MS = 20;
-/** A storm that was shorter is made of its own start: how busy its threads were then tells nothing. */
+/** A shorter storm consists of its own startup, so the load of its threads tells nothing. */
 const JUDGED_MS = 1000;
 
 function merged(parts: readonly RecordedValues[]): ValueRecorder {
@@ -114,7 +114,7 @@ function stagesOf({ plan, mix }: StormFacts, shares: readonly ShareResult[]): St
   });
 }
 
-/** All threads' series added up, in steps long enough that there are not too many. */
+/** Adds up the series of all threads, in steps that are long enough to keep the number of points below MAX_POINTS. */
 function curveOf(shares: readonly ShareResult[]): Curve {
   const length = Math.max(
     1,

@@ -1,14 +1,13 @@
 /**
- * What the threads of a storm and its main thread tell each other while it runs: cells in shared memory, written by
- * one and read by the other whenever it likes.
+ * Shared memory between the threads of a storm and its main thread: each cell has one writer and is read at any time.
  */
 
-/** Cells of a thread, before those that count the nodes in each stage. */
+/** Cells of one thread; the counts of nodes in each stage follow them. */
 export const CELL = { begun: 0, completed: 1, failed: 2, bytes: 3, client: 4, server: 5 } as const;
 const FIXED = Object.keys(CELL).length;
 const STOP = 0;
 const READY = 1;
-/** Two words, then the moment of the start. */
+/** Two 32-bit words, then the moment of the start. */
 const HEADER_BYTES = 16;
 
 export class StormCells {
@@ -34,7 +33,7 @@ export class StormCells {
     return new StormCells(buffer, stages);
   }
 
-  /** Asks all threads to end what they do. */
+  /** Asks all threads to stop. */
   stop(): void {
     Atomics.store(this.#words, STOP, 1);
   }
@@ -43,7 +42,7 @@ export class StormCells {
     return Atomics.load(this.#words, STOP) !== 0;
   }
 
-  /** A thread has been loaded. */
+  /** Reports that a thread has been loaded. */
   ready(): void {
     Atomics.add(this.#words, READY, 1);
   }
@@ -52,7 +51,7 @@ export class StormCells {
     return Atomics.load(this.#words, READY);
   }
 
-  /** When the first node may be due, by the engine's clock; 0 until all threads are ready. */
+  /** The earliest moment at which a node may be due, by the engine's clock; 0 until all threads are ready. */
   get startAt(): number {
     return this.#start[0]!;
   }
@@ -61,17 +60,17 @@ export class StormCells {
     this.#start[0] = at;
   }
 
-  /** A thread's own cells: see CELL; from `stage(0)` on, nodes in each stage. */
+  /** @returns the cells of one thread: see CELL; from `stage(0)` on, the number of nodes in each stage. */
   row(thread: number): Float64Array {
     return this.#cells.subarray(thread * this.#row, (thread + 1) * this.#row);
   }
 
-  /** The index of a stage's cell in a row. */
+  /** @returns the index of a stage's cell in a row. */
   static stage(stage: number): number {
     return FIXED + stage;
   }
 
-  /** The sum of a cell over all threads. */
+  /** @returns the sum of a cell over all threads. */
   sum(index: number): number {
     let sum = 0;
     for (let at = index; at < this.#cells.length; at += this.#row) sum += this.#cells[at]!;

@@ -1,4 +1,4 @@
-/** The threads of a storm: starts them, lets them begin together, watches them, collects what they bring. */
+/** The threads of a storm: starts them, lets them begin together, watches them, and collects their results. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Piscina } from 'piscina';
 import { MonotonicClock } from '../../engine/clock.ts';
@@ -12,20 +12,20 @@ import type { WorkerOrder, WorkerResult } from './worker.ts';
 const ENTRY = new URL('./worker.js', import.meta.url);
 const WAIT_MS = 5;
 const PROGRESS_EVERY_MS = 200;
-/** The rate shown is that of the last second or so. */
+/** The rate shown is the average over this many looks, about a second. */
 const RATE_LOOKS = 5;
 
 export interface CrewOptions {
   readonly threads: number;
   readonly engine: EngineKind;
-  /** What all threads are told alike. */
+  /** The part of the order that is the same for all threads. */
   readonly common: Omit<ShareOrder, 'thread' | 'nodes' | 'due' | 'startAt' | 'cells'>;
-  /** When each node is due, in milliseconds after the start, ascending; node numbers count from 1. */
+  /** The moment at which each node is due, in milliseconds after the start, ascending; node numbers count from 1. */
   readonly due: Float64Array;
   readonly onProgress?: (progress: StormProgress) => void;
-  /** Ends the storm with what there is so far. */
+  /** Ends the storm; the results so far are reported. */
   readonly signal?: AbortSignal;
-  /** The thread's entry, for tests that run from elsewhere. */
+  /** The thread's entry module, for tests that run from elsewhere. */
   readonly worker?: URL;
 }
 
@@ -49,7 +49,7 @@ export async function runCrew(options: CrewOptions): Promise<WorkerResult[]> {
   const state = { ended: false };
   try {
     const shares = Array.from({ length: threads }, (_, thread) => {
-      // Dealt like cards, so that each thread has its part of every moment.
+      // Nodes are dealt out in turn, so that each thread gets an equal part of every moment.
       const nodes = Array.from(due.keys()).filter((index) => index % threads === thread);
       return piscina.run({
         engine,
@@ -65,7 +65,7 @@ export async function runCrew(options: CrewOptions): Promise<WorkerResult[]> {
     const all = Promise.all(shares).finally(() => {
       state.ended = true;
     });
-    // What goes wrong is thrown where it is waited for.
+    // `await all` below throws the error; here the other threads are only stopped.
     all.catch(() => cells.stop());
     const clock = new MonotonicClock();
     while (cells.threadsReady < threads && !state.ended) await delay(WAIT_MS);

@@ -1,12 +1,12 @@
 /**
- * What nodes should get: the files of one directory, or of several versions side by side, in shared memory for all
- * threads. Read before the storm begins; a server under test never sees it.
+ * The content that nodes should receive: the files of one directory, or of several versions, in shared memory for all
+ * threads. Read before the storm begins; the server under test never sees it.
  */
 import { closeSync, fstatSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BootPlan } from '../plan/plan.ts';
 
-/** Where a file lies in its version's buffer, in bytes. */
+/** Position of a file in its version's buffer, in bytes. */
 interface Place {
   readonly offset: number;
   readonly length: number;
@@ -18,17 +18,17 @@ export interface ExpectedVersion {
   readonly files: ReadonlyMap<string, Place>;
 }
 
-/** Versions are bits of an integer wherever a set of them is kept. */
+/** Sets of versions are kept as bits of an integer. */
 export const MAX_VERSIONS = 31;
 /** V8 makes no larger buffer on Node.js 20. */
 const MAX_BYTES = 4 * 1024 ** 3 - 65_536;
 
-/** What is wrong with a directory to compare with, in one line. */
+/** A directory that cannot be compared with. The message is one line. */
 export class ExpectedError extends Error {
   override readonly name = 'ExpectedError';
 }
 
-/** The name as a path below a directory: servers take `\`, doubled and leading slashes for the same. */
+/** @returns the name as a path below a directory: `\`, doubled and leading slashes count as one `/`, as on servers. */
 export function pathOf(filename: string): string {
   return filename
     .replaceAll('\\', '/')
@@ -51,7 +51,7 @@ function readInto(path: string, into: Uint8Array): void {
   }
 }
 
-/** Loads one directory's files. @param names as nodes ask for them; those that are not there are passed over. */
+/** Loads the files of one directory. @param names as nodes ask for them; names without a file are skipped. */
 function loadVersion(name: string, directory: string, names: Iterable<string>): ExpectedVersion {
   const files = new Map<string, Place>();
   let total = 0;
@@ -72,9 +72,9 @@ function loadVersion(name: string, directory: string, names: Iterable<string>): 
 }
 
 /**
- * Loads what `--verify` names (one version) or `--versions` (each subdirectory is one).
+ * Loads the directory given to `--verify` (one version) or `--versions` (each subdirectory is one version).
  *
- * @throws ExpectedError in one line when there is nothing to compare with.
+ * @throws ExpectedError, in one line, when there is nothing to compare with.
  */
 export function loadExpected(
   directory: string,
@@ -94,8 +94,8 @@ export function loadExpected(
 }
 
 /**
- * The bytes that a node fetches from power-on to the end of its boot, by the first version; undefined where a file's
- * size is not known. What it asks for by a name of its own is taken not to be there.
+ * @returns the bytes that a node fetches from power-on to the end of its boot, by the first version; undefined where
+ * the size of a file is not known. Names that contain variables are taken not to exist.
  */
 export function bytesOfBoot(plan: BootPlan, versions: readonly ExpectedVersion[] = []): number | undefined {
   let sum = 0;
@@ -116,7 +116,7 @@ interface Readable {
   readonly files: ReadonlyMap<string, Place>;
 }
 
-/** All versions as one thread sees them. */
+/** All versions, as one thread sees them. */
 export class Expectation {
   readonly #versions: readonly Readable[];
 
@@ -124,12 +124,12 @@ export class Expectation {
     this.#versions = versions.map(({ buffer, files }) => ({ bytes: Buffer.from(buffer), files }));
   }
 
-  /** All versions, as bits. */
+  /** The set of all versions, as bits. */
   get all(): number {
     return 2 ** this.#versions.length - 1;
   }
 
-  /** @returns undefined when no version has such a file: then there is nothing to compare with. */
+  /** @returns undefined when no version has the file, so that there is nothing to compare with. */
   check(filename: string): FileCheck | undefined {
     const path = pathOf(filename);
     const places = this.#versions.map(({ files }) => files.get(path));
@@ -142,7 +142,7 @@ export class Expectation {
   }
 }
 
-/** Compares one download, as it comes, with every version of its file. */
+/** Compares one download, while it arrives, with every version of its file. */
 export class FileCheck {
   readonly #bytes: readonly Buffer[];
   readonly #places: readonly (Place | undefined)[];
@@ -155,12 +155,12 @@ export class FileCheck {
     for (const [version, place] of places.entries()) if (place !== undefined) this.#candidates |= 1 << version;
   }
 
-  /** Where the first byte is that no version has; -1 if there is none so far. */
+  /** Offset of the first byte that no version has; -1 while every byte has matched. */
   get wrongAt(): number {
     return this.#wrongAt;
   }
 
-  /** bytes[start, end) belong at `offset` of the file. */
+  /** Compares bytes[start, end), which belong at `offset` of the file. */
   feed(bytes: Uint8Array, start: number, end: number, offset: number): void {
     const length = end - start;
     for (let left = this.#candidates; left !== 0; left &= left - 1) {
@@ -174,7 +174,10 @@ export class FileCheck {
     }
   }
 
-  /** The versions that the whole download is equal to, as bits; 0 when it is wrong. @param length of the download. */
+  /**
+   * @returns the versions that are equal to the whole download, as bits; 0 when it is wrong. @param length bytes of the
+   * download.
+   */
   end(length: number): number {
     for (const [version, place] of this.#places.entries()) {
       if (place?.length !== length) this.#candidates &= ~(1 << version);

@@ -1,8 +1,7 @@
 /**
- * An engine that spoils packets on purpose: those that its links send and receive are lost, doubled, held back and
- * delayed as a FaultPlan says, with seeded chance. Looks at no more of them than the
- * opcode, to count. DATA that a link sends, and everything of
- * listening addresses, passes untouched.
+ * An engine that damages traffic on purpose: packets that its links send and receive are lost, duplicated, held back
+ * and delayed by seeded chance, as a FaultPlan says. To count them it reads their opcode and nothing else. DATA that a
+ * link sends, and all packets of listening addresses, pass untouched.
  */
 import type { AllocateFile, MapFile, SharedHandle, SharedView } from '../../bytes/shared-bytes.ts';
 import type {
@@ -28,17 +27,18 @@ import {
 import { LossScript } from './loss-script.ts';
 import type { Random } from '../plan/random.ts';
 
-/** How long a packet is held back where none comes to overtake it: less than any client's patience. */
+/** Time for which a packet is held back when no other comes to overtake it: shorter than any client's patience. */
 const HELD_BACK_MS = 20;
-/** Packets on their way on one link in one direction: more than any window. Those past it are lost. */
+/**
+ * Maximum number of packets on their way in one direction of a link: more than any window. Further packets are lost.
+ */
 const MAX_DELAYED = 1024;
 
 /**
- * An engine with faults; the engine itself when the plan has none for packets.
- *
- * @param random for this purpose alone. A link's faults depend on it, on the link's local address and on how many
- *   links that address has had: not on other addresses, nor on the thread.
- * @param counts is added to.
+ * @returns an engine with faults, or `engine` itself when the plan has no faults for packets.
+ * @param random generator used for nothing else. A link's faults depend on it, on the link's local address and on the
+ * number of earlier links of that address: not on other addresses, nor on the thread.
+ * @param counts totals to which the faults are added.
  */
 export function withFaults(engine: Engine, plan: FaultPlan, random: Random, counts = createFaultCounts()): Engine {
   return isFaultless(plan) ? engine : new FaultyEngine(engine, plan, random, counts);
@@ -50,7 +50,7 @@ class FaultyEngine implements Engine {
   readonly #random: Random;
   readonly #counts: FaultCounts;
   readonly #links = new Set<FaultyLink>();
-  /** How many links each local address has had: one entry for each node. */
+  /** Number of links that each local address has had: one entry for each node. */
   readonly #linksOf = new Map<string, number>();
 
   constructor(inner: Engine, plan: FaultPlan, random: Random, counts: FaultCounts) {
@@ -93,7 +93,7 @@ class FaultyEngine implements Engine {
     this.#linksOf.set(options.local, turn + 1);
     const random = this.#random.fork(options.local).fork(turn);
     const link = new FaultyLink(this.clock, this.#plan, random, this.#counts, receiver, () => this.#links.delete(link));
-    // Known before it is open: it may receive at once.
+    // Added before the link is open, since it may receive at once.
     this.#links.add(link);
     try {
       link.open(await this.#inner.link(options, link));
@@ -178,8 +178,8 @@ class FaultyLink implements Link, LinkReceiver {
   }
 
   /**
-   * What is on its way in is dropped. What is on its way out leaves at once: a transfer's last ACK is followed by
-   * close(), and would never arrive.
+   * Drops packets on their way in. Packets on their way out leave at once: a transfer's last ACK is followed by
+   * close(), and would otherwise never arrive.
    */
   close(): void {
     this.#incoming.drop();
@@ -188,7 +188,7 @@ class FaultyLink implements Link, LinkReceiver {
     this.#inner?.close();
   }
 
-  /** Ends it without a packet: the engine is closing. */
+  /** Ends the link without a packet, because the engine is closing. */
   drop(): void {
     this.#incoming.drop();
     this.#outgoing.drop();
@@ -203,7 +203,7 @@ interface Delayed {
   readonly bytes: Uint8Array;
 }
 
-/** One direction of a link: what chance does to its packets. Copies only what it keeps. */
+/** One direction of a link: applies faults to its packets. Copies only the packets that it keeps. */
 class Lane {
   readonly #clock: Clock;
   readonly #faults: DirectionFaults;
@@ -212,10 +212,13 @@ class Lane {
   readonly #counts: FaultCounts;
   readonly #forward: Pass;
   readonly #touches: boolean;
-  /** On their way. None overtakes another, that is what `reorder` is for: who is due early waits for those before. */
+  /**
+   * Packets on their way. No packet overtakes another, since `reorder` does that: one that is due early waits for the
+   * earlier ones.
+   */
   #delayed: Delayed[] = [];
   #cancelArrival: (() => void) | undefined;
-  /** Waits for the next one to overtake it. */
+  /** The packet that waits for the next one to overtake it. */
   #heldBack: Uint8Array | undefined;
   #cancelRelease: (() => void) | undefined;
   #closed = false;
@@ -237,7 +240,8 @@ class Lane {
       return;
     }
     const { loss, duplicate, reorder } = this.#faults;
-    // Every packet draws the same number of times, whatever becomes of it: so its successors keep their fate.
+    // Every packet takes the same number of draws, whatever happens to it, so that the fate of later packets does not
+    // change.
     const lost = this.#random.chance(loss);
     const doubled = this.#random.chance(duplicate);
     const late = this.#random.chance(reorder);
@@ -271,9 +275,9 @@ class Lane {
     this.#carry(bytes, bytes.length);
   }
 
-  /** Brings a packet to the other end, now or later. */
+  /** Delivers a packet to the other end, now or later. */
   #carry(bytes: Uint8Array, length: number): void {
-    // A packet before it may have been the end.
+    // The delivery of an earlier packet may have closed the link.
     if (this.#closed) return;
     const { fromMs, toMs } = this.#faults.delay;
     const wait = toMs === 0 ? 0 : this.#waits.between(fromMs, toMs);
@@ -305,7 +309,7 @@ class Lane {
     for (const { bytes } of arrived) if (!this.#closed) this.#forward(bytes, bytes.length);
   };
 
-  /** Brings what is on its way to the other end at once, and nothing after it. */
+  /** Delivers all waiting packets to the other end at once, then closes the lane. */
   flush(): void {
     const waiting = this.#delayed.map(({ bytes }) => bytes);
     if (this.#heldBack !== undefined) waiting.push(this.#heldBack);

@@ -1,23 +1,24 @@
 /**
- * Many values, kept as counts: filled by the threads of a storm, added up by main. Knows neither what is measured nor
- * in which unit.
+ * Many values, kept as counts: filled by the threads of a storm, added up by the main thread. Knows neither what is
+ * measured nor its unit.
  *
- * Not node:perf_hooks' RecordableHistogram. That one crosses a thread, but its clone shares counts with the original,
- * its `max` is rounded up to a bucket, it takes whole numbers only, and it does not show its counts for a chart.
+ * RecordableHistogram of node:perf_hooks does not fit: it crosses a thread, but its clone shares counts with the
+ * original, its `max` is rounded up to a bucket, it takes whole numbers only, and it does not show its counts for a
+ * chart.
  */
 import type { Histogram, Percentiles } from '../report.ts';
 
-/** The leading bits of a double after its sign: the exponent, then seven bits of the fraction. */
+/** A bucket is known by the leading bits of a double after its sign: the exponent, then seven bits of the fraction. */
 const FRACTION_BITS = 7;
 const SHIFT = 20 - FRACTION_BITS;
-/** What is smaller counts as 0: a nanosecond, where values are milliseconds. */
+/** Smaller values count as 0: about a nanosecond, where values are milliseconds. */
 const LEAST = 2 ** -20;
-/** What is larger falls into the last bucket: three days, where values are milliseconds. Its maximum stays exact. */
+/** Larger values fall into the last bucket: three days, where values are milliseconds. The maximum stays exact. */
 const MOST = 2 ** 28;
 
 const double = new Float64Array(1);
 const words = new Uint32Array(double.buffer);
-/** Which word holds sign and exponent. */
+/** Index of the word that holds sign and exponent. */
 const HIGH = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1 ? 1 : 0;
 
 function key(value: number): number {
@@ -25,7 +26,7 @@ function key(value: number): number {
   return words[HIGH]! >>> SHIFT;
 }
 
-/** The least value of the bucket with that key. */
+/** @returns the least value of the bucket with that key. */
 function leastOf(bucketKey: number): number {
   words[HIGH] = (bucketKey << SHIFT) >>> 0;
   words[1 - HIGH] = 0;
@@ -40,31 +41,31 @@ function bucketOf(value: number): number {
   return value < LEAST ? 0 : Math.min(BUCKETS - 1, key(value) - FIRST_KEY + 1);
 }
 
-/** What a bucket's values are taken for: at most 0.4 % beside any of them. */
+/** @returns the value that stands for all values of a bucket: at most 0.4 % away from any of them. */
 function middleOf(bucket: number): number {
   if (bucket === 0) return 0;
   const bucketKey = FIRST_KEY + bucket - 1;
   return (leastOf(bucketKey) + leastOf(bucketKey + 1)) / 2;
 }
 
-/** A recorder's counts on the way between threads. Structured clone copies it; `counts.buffer` may be transferred. */
+/** A recorder's counts in transit between threads. Structured clone copies it; `counts.buffer` may be transferred. */
 export interface RecordedValues {
   /** The bucket of counts[0]. */
   readonly first: number;
   readonly counts: Float64Array<ArrayBuffer>;
-  /** Infinity and -Infinity when there is no value. */
+  /** Infinity and -Infinity when there are no values. */
   readonly min: number;
   readonly max: number;
 }
 
-/** Counts of values from 0 up, in buckets 0.8 % wide. Takes 49 KB, whatever is recorded. */
+/** Counts of values from 0 up, in buckets 0.8 % wide. Takes 49 KB, however many values are recorded. */
 export class ValueRecorder {
   readonly #counts = new Float64Array(BUCKETS);
   #count = 0;
   #min = Number.POSITIVE_INFINITY;
   #max = Number.NEGATIVE_INFINITY;
 
-  /** How many values were recorded. */
+  /** Number of values recorded. */
   get count(): number {
     return this.#count;
   }
@@ -78,7 +79,7 @@ export class ValueRecorder {
     if (value > this.#max) this.#max = value;
   }
 
-  /** Adds what `other` has recorded; the same as recording it all here. */
+  /** Adds the values of `other`, as if they had all been recorded here. */
   merge(other: ValueRecorder): void {
     this.#add(0, other.#counts, other.#min, other.#max);
   }
@@ -90,11 +91,11 @@ export class ValueRecorder {
   }
 
   /**
-   * For a chart: equal steps on a logarithmic scale where the values spread, equal steps on a linear one where they lie
-   * close together; always rounded to numbers that read well. A value within 0.8 % of an edge may be counted on the
-   * other side of it. Without values, no buckets.
+   * Makes a histogram for a chart: equal steps on a logarithmic scale where the values spread, equal steps on a linear
+   * one where they lie close together; edges are always round numbers. A value within 0.8 % of an edge may be counted
+   * on the other side of it. Without values there are no buckets.
    *
-   * @param buckets how many there may be, 2 or more.
+   * @param buckets maximum number of buckets, 2 or more.
    */
   toHistogram(buckets: number): Histogram {
     if (this.#count === 0) return { edges: [], counts: [] };
@@ -113,7 +114,7 @@ export class ValueRecorder {
     return { edges, counts };
   }
 
-  /** A copy of what was recorded so far, without the empty buckets at both ends. */
+  /** @returns a copy of the counts so far, without the empty buckets at both ends. */
   toTransferable(): RecordedValues {
     const first = this.#count === 0 ? 0 : bucketOf(this.#min);
     const end = this.#count === 0 ? 0 : bucketOf(this.#max) + 1;
@@ -136,7 +137,7 @@ export class ValueRecorder {
     this.#max = Math.max(this.#max, max);
   }
 
-  /** The least value that is not as good as 0. */
+  /** @returns the least value that does not count as 0. */
   #least(): number {
     if (this.#min >= LEAST) return this.#min;
     return this.#within(leastOf(FIRST_KEY - 1 + this.#counts.findIndex((found, bucket) => bucket > 0 && found > 0)));
@@ -152,7 +153,7 @@ export class ValueRecorder {
     for (let bucket = 0; bucket < BUCKETS; bucket++) {
       seen += this.#counts[bucket]!;
       if (seen < rank) continue;
-      // The last bucket has no upper end to take the middle of.
+      // The last bucket has no upper end, and so no middle.
       if (bucket === BUCKETS - 1) return this.#max;
       return this.#within(Number(middleOf(bucket).toPrecision(4)));
     }
@@ -169,12 +170,12 @@ const DECADES: readonly (readonly number[])[] = [
   [1, 3],
   [1],
 ];
-/** Below this spread (largest to smallest) linear steps tell more. */
+/** Below this ratio of largest to smallest value, linear steps show more. */
 const NARROW = 10;
-/** Steps finer than this share of the values would show our buckets instead of theirs. */
+/** Steps finer than this share of the values would show the recorder's buckets instead of the values. */
 const FINEST = 0.02;
 
-/** @returns edges so that least lies in the first bucket and most in the last one. */
+/** @returns edges such that least lies in the first bucket and most in the last one. */
 function edgesAround(least: number, most: number, buckets: number): number[] {
   if (most / least < NARROW) return linearEdges(least, most, buckets);
   for (const steps of DECADES) {
@@ -217,7 +218,7 @@ function linearEdges(least: number, most: number, buckets: number): number[] {
   }
 }
 
-/** Without the noise of binary fractions. */
+/** Removes the noise of binary fractions. */
 function tidy(value: number): number {
   return Number(value.toPrecision(12));
 }

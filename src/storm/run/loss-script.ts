@@ -1,6 +1,6 @@
 /**
- * The packets of one link that are lost for certain, as a plan says. Looks at opcodes, block numbers and the block
- * size that was agreed; chance is not its business.
+ * The packets of one link that are always lost, as a plan says. Reads opcodes, block numbers and the agreed block size;
+ * random loss happens elsewhere.
  */
 import { BLKSIZE_DEFAULT } from '../../protocol/negotiate.ts';
 import { OPCODE } from '../../protocol/opcode.ts';
@@ -16,18 +16,18 @@ const PACKET_NAMES: Readonly<Record<number, ExactLoss['packet']>> = {
   [OPCODE.ERROR]: 'error',
 };
 
-/** Read and forgotten within a call. */
+/** Filled and read within one call. */
 const PACKET = createPacket();
 
-/** Told of every packet of a link before anybody else, it says which of them never were. */
+/** Sees every packet of a link first, and decides which of them are lost. */
 export class LossScript {
   readonly #losses: readonly ExactLoss[];
   readonly #counts: FaultCounts;
   #left: number[];
-  /** Whether the request that is under way has been answered: a request after that is a new transfer's. */
+  /** True once the current request has been answered; a request after that belongs to a new transfer. */
   #answered = false;
   #blksize = BLKSIZE_DEFAULT;
-  /** The number of the last block, once it has come. */
+  /** The number of the last block, once it has arrived. */
   #lastBlock = -1;
 
   constructor(losses: readonly ExactLoss[], counts: FaultCounts) {
@@ -59,13 +59,13 @@ export class LossScript {
     this.#left = this.#losses.map(({ times }) => times);
   }
 
-  /** What PACKET, an OACK, says about block sizes; whether it may say so is for others to judge. */
+  /** Reads the block size from PACKET, an OACK. Whether the grant is legal is not checked here. */
   #learn(): void {
     const granted = decodeOptions(PACKET.bytes, PACKET.start, PACKET.end).find(({ name }) => name === 'blksize');
     this.#blksize = granted === undefined ? BLKSIZE_DEFAULT : Number(granted.value) || BLKSIZE_DEFAULT;
   }
 
-  /** Whether PACKET is to be lost. @param last whether it carries the last block's number. */
+  /** Decides whether PACKET is lost. @param last true when it carries the last block's number. */
   #takes(last: boolean): boolean {
     const name = PACKET_NAMES[PACKET.opcode];
     for (const [index, { packet, block }] of this.#losses.entries()) {

@@ -1,6 +1,6 @@
 /**
  * One simulated node from power-on to the end of its boot: stage after stage, name after name, as its firmware would.
- * Knows requests and what came of them; threads, reports and the terminal are others' business.
+ * Knows requests and their outcomes; threads, reports and the terminal are handled elsewhere.
  */
 import { createHash, type Hash } from 'node:crypto';
 import type { Driver } from '../../engine/driver.ts';
@@ -19,50 +19,50 @@ import type { Random } from '../plan/random.ts';
 import { expand, type Variables } from '../plan/variables.ts';
 import type { ViolationId } from '../violations.ts';
 
-/** What the nodes of a thread have in common. */
+/** Settings shared by the nodes of a thread. */
 export interface NodeSetting {
   readonly driver: Driver;
   readonly server: Address;
   readonly plan: BootPlan;
   readonly expectation: Expectation | undefined;
-  /** Whether each longer transfer tries the server with one ACK sent twice. */
+  /** True: each longer transfer sends one ACK twice, to test the server's reaction. */
   readonly doubledAcks: boolean;
-  /** Milliseconds of some clock, with fractions. */
+  /** Milliseconds of a monotonic clock, with fractions. */
   readonly time: () => number;
-  /** Resolves after so many milliseconds, or at once when the storm is being stopped. */
+  /** Resolves after `ms` milliseconds, or at once when the storm is being stopped. */
   readonly pause: (ms: number) => Promise<void>;
   readonly stopping: () => boolean;
   readonly tell: NodeObserver;
 }
 
-/** Told what happens in a thread's nodes, as it happens. */
+/** Receives the events of a thread's nodes as they happen. */
 export interface NodeObserver {
   stage(node: number, stage: number): void;
   bytes(count: number): void;
-  /** A request was answered for the first time. */
+  /** A request got its first reply. */
   firstReply(stage: number, ms: number): void;
-  /** The server sent so many packets again. */
+  /** The server sent `count` packets again. */
   copies(stage: number, count: number): void;
-  /** @param unheard sends of its request that were waited for in vain. */
+  /** @param unheard sends of the request that got no answer in time. */
   transfer(stage: number, report: TransferReport, end: 'file' | 'miss' | 'other', unheard: number): void;
-  /** A stage has ended well. @param ms since its first request. */
+  /** A stage has ended well. @param ms time since its first request. */
   stageDone(stage: number, ms: number): void;
   violation(id: ViolationId, example: string): void;
   wrongFile(example: string): void;
-  /** A file was read to which there was nothing to compare. */
+  /** A file was read that could not be compared with anything. */
   uncompared(): void;
-  /** From here on no version has all the files that the node has got. Told once. */
+  /** From here on no version matches all the files that the node has received. Called once. */
   mixed(example: string): void;
 }
 
 export interface NodeIdentity {
   readonly number: number;
-  /** The address it speaks from, and whether many share the socket. */
+  /** The address from which the node sends, and whether its socket is shared with others. */
   readonly local: string;
   readonly shared: boolean;
   readonly variables: Variables;
   readonly fate: NodeFate;
-  /** Its firmware in all stages, whatever the plan says; undefined: the plan's. */
+  /** The node's firmware in all stages, whatever the plan says; undefined: the plan's. */
   readonly profile: Profile | undefined;
   readonly random: Random;
 }
@@ -71,13 +71,13 @@ export type NodeEnd =
   | { readonly kind: 'completed' | 'vanished' | 'unfinished' }
   | { readonly kind: 'failed'; readonly stage: number; readonly reason: string; readonly silence?: Silence };
 
-/** A server said nothing in mid-transfer from that moment on, in milliseconds of `time`, until the node gave up. */
+/** Silence of the server in mid-transfer, from this moment in milliseconds of `time` until the node gave up. */
 export interface Silence {
   readonly from: number;
   readonly example: string;
 }
 
-/** What one request came to. */
+/** The outcome of one request. */
 interface Attempt {
   readonly report: TransferReport;
   readonly receiver: Receiver;
@@ -86,7 +86,7 @@ interface Attempt {
   readonly versions: number | undefined;
 }
 
-/** Transfers with fewer blocks are not tried with a second ACK. */
+/** Transfers with fewer blocks do not send an ACK twice. */
 const DOUBLED_ACK = 3;
 
 function wishOf(options: readonly RequestOption[]): Wish {
@@ -139,7 +139,7 @@ export class BootingNode {
     return { kind: 'completed' };
   }
 
-  /** @returns how the boot ended here, or undefined when it goes on. */
+  /** Runs one stage. @returns how the boot ended here, or undefined when it goes on. */
   async #pass(stage: Stage, index: number): Promise<NodeEnd | undefined> {
     let last = '';
     for (const template of stage.search) {
@@ -158,7 +158,7 @@ export class BootingNode {
     return { kind: 'failed', stage: index, reason: `the server has no such file${names}: ${last}` };
   }
 
-  /** Probes and reads one name. @returns whether it is there, or how the boot ended. */
+  /** Probes and reads one name. @returns whether the file exists, or how the boot ended. */
   async #read(stage: Stage, index: number, name: string): Promise<boolean | NodeEnd> {
     const profile = this.#profileOf(stage);
     if (profile.probe !== undefined) {
@@ -171,7 +171,7 @@ export class BootingNode {
     return this.#judge(stage, index, name, await this.#ask(stage, index, name, profile.options, this.#stopIn(stage)));
   }
 
-  /** Where the reading of a file ends on purpose. */
+  /** @returns the point at which the node leaves the file on purpose. */
   #stopIn(stage: Stage): Stop | undefined {
     const { closeAfterBlocks } = stage;
     const { vanishAtBlock } = this.#identity.fate;
@@ -181,7 +181,7 @@ export class BootingNode {
       : { afterBlocks: closeAfterBlocks, ...this.#profileOf(stage).close };
   }
 
-  /** What an attempt means for the boot. */
+  /** Decides what an attempt means for the boot. @returns whether the file exists, or how the boot ended. */
   #judge(stage: Stage, index: number, name: string, attempt: Attempt): boolean | NodeEnd {
     const { report, receiver, lastHeard, versions } = attempt;
     const { vanishAtBlock } = this.#identity.fate;
@@ -225,7 +225,7 @@ export class BootingNode {
   }
 
   #compare(versions: number | undefined, where: string): void {
-    // A file that is wrong says nothing about versions.
+    // A wrong file says nothing about versions.
     if (versions === undefined || versions === 0 || this.#mixed) return;
     this.#versions &= versions;
     if (this.#versions !== 0) return;
@@ -302,7 +302,7 @@ export class BootingNode {
     }
     const whole = report.outcome === 'complete' && report.bytes === receiver.tally.bytes;
     const versions = whole ? this.#verify(stage, check, hash, report.bytes, where) : undefined;
-    // What was read of a file before its end can be wrong as well.
+    // The part of a file that was read before the transfer ended early can be wrong as well.
     if (!whole && check !== undefined && check.wrongAt >= 0) tell.wrongFile(wrongAt(where, check));
     const miss = report.outcome === 'refused' && report.errorCode === ERROR_CODE.FILE_NOT_FOUND;
     tell.transfer(index, report, whole ? 'file' : miss ? 'miss' : 'other', receiver.unheard);
@@ -324,7 +324,7 @@ export class BootingNode {
     const digested = hash === undefined || hash.digest('hex') === stage.sha256;
     if (check === undefined && !sized) tell.wrongFile(`${where}: ${length} bytes instead of ${stage.size}`);
     else if (check === undefined && !digested) tell.wrongFile(`${where}: another sha256 than the plan's`);
-    // A size alone is no comparison.
+    // A size alone does not count as a comparison.
     if (check === undefined && hash === undefined) tell.uncompared();
     return versions;
   }
@@ -334,14 +334,14 @@ function wrongAt(where: string, check: FileCheck): string {
   return `${where}: first wrong byte at or after ${check.wrongAt}`;
 }
 
-/** Which rule a packet from the server's host, but from a second port, stands for. */
+/** @returns the rule broken by a packet that comes from the server's host, but from a second port. */
 function strangerIn(bytes: Uint8Array, length: number, settled: Settled | undefined): ViolationId {
   const first =
     bytes[1] === OPCODE.OACK || (bytes[1] === OPCODE.DATA && length >= 4 && bytes[2] === 0 && bytes[3] === 1);
   return first && settled !== undefined ? 'duplicate-tid' : 'tid-changed';
 }
 
-/** When a transfer's first and last packets came, and how many of them again. */
+/** Times of a transfer's first and last packets, and the number of packets that came again. */
 class Heard {
   readonly #receiver: Receiver;
   readonly #time: () => number;
@@ -385,7 +385,7 @@ class Heard {
 
   attend(): void {}
 
-  /** A transfer that its first answer ended shows here. */
+  /** Records the first reply of a transfer that the same reply ended. */
   end(): void {
     if (!this.#first && this.#receiver.answered) this.onProgress();
     this.#tellCopies();

@@ -1,4 +1,4 @@
-/** Waits on an engine's clock that can all be cut short together. Knows neither who waits nor why. */
+/** Waits on an engine's clock that can all be cut short together. Knows neither the waiting code nor its reasons. */
 import type { Engine } from '../../engine/types.ts';
 
 export class Pauses {
@@ -10,7 +10,7 @@ export class Pauses {
     this.#clock = clock;
   }
 
-  /** Resolves after so many milliseconds, or at once when the pauses have been ended. */
+  /** Resolves after `ms` milliseconds, or at once when the pauses have been ended. */
   pause(ms: number): Promise<void> {
     if (ms <= 0 || this.#ended) return Promise.resolve();
     return new Promise((resolve) => {
@@ -24,7 +24,7 @@ export class Pauses {
     });
   }
 
-  /** From now on nobody waits. */
+  /** Ends all pauses; later ones resolve at once. */
   end(): void {
     this.#ended = true;
     for (const done of this.#pending) done();

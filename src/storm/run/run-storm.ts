@@ -1,4 +1,4 @@
-/** One storm from its settings to its report: nodes dealt to threads, threads to a report, the report judged. */
+/** One storm from its settings to its report: deals nodes to threads, combines their results, checks the objectives. */
 import type { EngineKind } from '../../engine/create.ts';
 import type { Address } from '../../engine/types.ts';
 import { aggregate } from './aggregate.ts';
@@ -17,30 +17,30 @@ export interface StormOptions {
   /** An IP address in text, and the port. */
   readonly server: Address;
   readonly plan: BootPlan;
-  /** See ShareOrder.mix. */
+  /** Same as ShareOrder.mix. */
   readonly mix?: readonly Profile[];
   /** 1 or more. */
   readonly nodes: number;
   readonly arrival: ArrivalLaw;
-  /** As it was written, for the report. */
+  /** The arrival law as it was written, for the report. */
   readonly arrivalText: string;
   /** 0 <= seed < 2^53. The same seed gives the same nodes, moments and faults. */
   readonly seed: number;
   readonly faults: FaultPlan;
-  /** What files must be; undefined: their bytes are not looked at. */
+  /** The expected content of files; undefined: their bytes are not compared. */
   readonly expected?: readonly ExpectedVersion[];
-  /** Whether `expected` is versions to tell apart. */
+  /** True when `expected` holds several versions to tell apart. */
   readonly versioned: boolean;
-  /** `address`: each node speaks from its own 127.x.y.z, with the Linux engine. `port`: from one address. */
+  /** `address`: each node sends from its own 127.x.y.z, with the Linux engine. `port`: all send from one address. */
   readonly source: 'address' | 'port';
   readonly engine: EngineKind;
   readonly threads: number;
-  /** Whether each longer transfer sends one ACK twice, to see what the server makes of it. */
+  /** True: each longer transfer sends one ACK twice, to test the server's reaction. */
   readonly doubledAcks: boolean;
   readonly slo: Slo;
   readonly version: string;
   readonly onProgress?: (progress: StormProgress) => void;
-  /** Ends the storm; the report tells what there was until then. */
+  /** Ends the storm; the report covers the time until then. */
   readonly signal?: AbortSignal;
   readonly worker?: URL;
 }

@@ -1,10 +1,10 @@
 /**
- * The progress of one thread's share while it runs: nodes in each stage, bytes, packets sent again, in cells that the
- * main thread reads at any time. Knows no results and keeps no history.
+ * Progress of one thread's share while it runs: nodes in each stage, bytes, packets sent again, in cells that the main
+ * thread reads at any time. Knows no results and keeps no history.
  */
 import { CELL, StormCells } from './cells.ts';
 
-/** A node that has begun and is in no stage yet. */
+/** Stage of a node that has begun and has not reached a stage yet. */
 const NO_STAGE = -1;
 
 export class ShareProgress {
@@ -42,7 +42,7 @@ export class ShareProgress {
     this.#cells[CELL.server]! += copies;
   }
 
-  /** @param resends how often all nodes together have sent something again, those in mid-transfer included. */
+  /** @param resends total number of packets sent again by all nodes, including transfers still under way. */
   clientResends(resends: number): void {
     this.#cells[CELL.client] = resends;
   }

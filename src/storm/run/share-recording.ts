@@ -1,6 +1,6 @@
 /**
- * Writes down the outcomes of one thread's nodes, and makes the share's result of them. Knows neither when a node is
- * due nor how it boots; a function tells the time.
+ * Records the outcomes of one thread's nodes and makes the share's result from them. Knows neither when a node is due
+ * nor how it boots; a function tells the time.
  */
 import type { TransferReport } from '../../engine/report.ts';
 import type { BootPlan } from '../plan/plan.ts';
@@ -11,7 +11,7 @@ import type { ShareProgress } from './share-progress.ts';
 import { type Counted, type ShareResult, STEP_MS } from './share-result.ts';
 import { StageRecording } from './stage-recording.ts';
 
-/** The number of nodes whose silence is remembered: more of them say nothing new. */
+/** Maximum number of nodes whose silence is remembered: further ones would add nothing. */
 const MAX_SILENCES = 1000;
 const NONE: Counted = { count: 0, example: '' };
 
@@ -52,8 +52,8 @@ export class ShareRecording implements NodeObserver {
   #vanished = 0;
 
   /**
-   * @param progress shown as it happens.
-   * @param sinceStart milliseconds since the storm's start.
+   * @param progress updated with each event.
+   * @param sinceStart returns milliseconds since the storm's start.
    */
   constructor(plan: BootPlan, progress: ShareProgress, sinceStart: () => number) {
     this.#plan = plan;
@@ -136,7 +136,7 @@ export class ShareRecording implements NodeObserver {
     }
   }
 
-  /** @param dataPackets DATA that reached a transfer. */
+  /** @param dataPackets DATA packets that reached a transfer. */
   result(dataPackets: number): ShareResult {
     return {
       completed: this.#completed,

@@ -1,6 +1,6 @@
 /**
- * The shape of the result of one thread's share of a storm. Plain data that survives structured clone; knows neither
- * how it is counted nor how a report sums it up.
+ * The result of one thread's share of a storm. Plain data that survives structured clone; knows neither how it is
+ * counted nor how a report sums it up.
  */
 import type { ViolationId } from '../violations.ts';
 import type { RecordedValues } from './histogram.ts';
@@ -36,22 +36,22 @@ export interface ShareResult {
   /** Nodes whose files are not all of one version. */
   readonly mixed: Counted;
   readonly stages: readonly StageResult[];
-  /** From the moment a node was due to its end, in milliseconds. */
+  /** Time from the moment when a node was due to its end, in milliseconds. */
   readonly finish: RecordedValues;
   readonly firstReply: RecordedValues;
   readonly violations: ReadonlyMap<ViolationId, Counted>;
-  /** By stage and reason, joined by a NUL. */
+  /** Failures by stage and reason, joined by a NUL. */
   readonly failures: ReadonlyMap<string, Counted>;
   readonly wrongFiles: Counted;
   /** Files that were read although there was nothing to compare them with. */
   readonly uncompared: number;
-  /** Sends of requests that were waited for in vain. */
+  /** Sends of requests that got no answer in time. */
   readonly unheard: number;
   readonly silences: readonly Silence[];
-  /** DATA that reached a transfer, copies included. */
+  /** DATA packets that reached a transfer, copies included. */
   readonly dataPackets: number;
   /** The moment of the last payload byte, in milliseconds after the start; 0 where none came. */
   readonly lastBytesAt: number;
-  /** By steps of STEP_MS: ends, failures and payload bytes in each. */
+  /** Completed boots, failures and payload bytes in each step of STEP_MS. */
   readonly curve: { readonly completed: number[]; readonly failed: number[]; readonly bytes: number[] };
 }

@@ -1,7 +1,7 @@
 /**
- * One thread's share of a storm: starts its nodes when they are due, and ends them when the storm is to stop. The same
- * on a thread and, with the memory engine, on virtual time in a test. Knows neither how a node boots nor how its
- * outcome is written down.
+ * One thread's share of a storm: starts its nodes when they are due, and ends them when the storm is to stop. Runs the
+ * same on a thread and, with the memory engine, on virtual time in a test. Knows neither how a node boots nor how its
+ * outcome is recorded.
  */
 import { allocateCounters, COUNTER, counterRow } from '../../engine/counters.ts';
 import { Driver } from '../../engine/driver.ts';
@@ -20,7 +20,7 @@ import { ShareProgress } from './share-progress.ts';
 import { ShareRecording } from './share-recording.ts';
 import type { ShareResult } from './share-result.ts';
 
-/** The time between two looks whether the storm is to stop, in milliseconds. */
+/** Interval between checks for the end of the storm, in milliseconds. */
 const LOOK_MS = 50;
 
 /** The order for a thread. Survives structured clone. */
@@ -29,17 +29,17 @@ export interface ShareOrder {
   readonly server: Address;
   readonly plan: BootPlan;
   readonly seed: number;
-  /** The nodes' numbers from 1, and when each is due: milliseconds after `startAt`, ascending. */
+  /** Node numbers, from 1, and the moment when each is due: milliseconds after `startAt`, ascending. */
   readonly nodes: readonly number[];
   readonly due: readonly number[];
-  /** By the engine's clock, which is the same in all threads. */
+  /** The start by the engine's clock, which is the same in all threads. */
   readonly startAt: number;
-  /** `address`: each node its own of 127.0.0.0/8. `port`: all from one local address. */
+  /** `address`: each node sends from its own address of 127.0.0.0/8. `port`: all send from one local address. */
   readonly source: 'address' | 'port';
   readonly faults: FaultPlan;
   readonly expected: readonly ExpectedVersion[] | undefined;
   readonly doubledAcks: boolean;
-  /** Firmware that nodes have in turn, in all stages; empty: the plan's. */
+  /** Firmware given to nodes in turn, for all stages; empty: the plan's. */
   readonly mix: readonly Profile[];
   readonly cells: SharedArrayBuffer;
 }
@@ -64,7 +64,7 @@ class Share {
     this.#cells = StormCells.attach(order.cells, plan.stages.length);
     this.#driver = new Driver(engine, this.#counters);
     this.#pauses = new Pauses(engine.clock);
-    // The start as `time` has it.
+    // The start, converted to the clock of `time`.
     const startedAt = time() + (order.startAt - engine.clock.now());
     this.#sinceStart = () => time() - startedAt;
     this.#progress = new ShareProgress(this.#cells.row(thread));
@@ -95,9 +95,9 @@ class Share {
   }
 
   /**
-   * Shows every now and then what nodes have sent again, and stops them when the storm is to end.
+   * Publishes at intervals what nodes have sent again, and stops them when the storm is to end.
    *
-   * @returns a function that ends the looking.
+   * @returns a function that ends these looks.
    */
   #keepLooking(): () => void {
     const { clock } = this.#engine;
@@ -124,7 +124,8 @@ class Share {
       server,
       plan,
       expectation: expected === undefined ? undefined : new Expectation(expected),
-      // Where the faults make copies, or bring packets together that came apart, a copy says nothing of the server.
+      // Where the faults duplicate packets, or delay them so that they arrive together, a copy proves nothing about the
+      // server.
       doubledAcks: doubledAcks && faults.in.duplicate === 0 && faults.in.delay.toMs === 0,
       time: this.#sinceStart,
       pause: (ms) => this.#pauses.pause(ms),
@@ -150,9 +151,9 @@ class Share {
 }
 
 /**
- * Runs a share to its end, or to where it is stopped. Never rejects for what a server does.
+ * Runs a share to its end, or until it is stopped. Never rejects because of the server's behavior.
  *
- * @param engine with the order's faults in it. The caller closes it.
+ * @param engine engine with the order's faults in it. The caller closes it.
  * @param time milliseconds with fractions, by a clock that runs as fast as the engine's.
  */
 export async function runShare(order: ShareOrder, engine: Engine, time: () => number): Promise<ShareResult> {

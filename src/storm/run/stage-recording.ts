@@ -1,4 +1,4 @@
-/** The outcomes of one thread's nodes in one stage of a plan, added up. Knows no nodes, no threads and no clock. */
+/** Totals of one thread's nodes in one stage of a plan. Knows no nodes, no threads and no clock. */
 import type { TransferReport } from '../../engine/report.ts';
 import { ValueRecorder } from './histogram.ts';
 import type { StageResult } from './share-result.ts';

@@ -1,4 +1,4 @@
-/** The entry of a storm's thread: makes its engine, runs its share, tells how busy it was. */
+/** The entry module of a storm's thread: makes its engine, runs its share, reports how busy it was. */
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createEngine, type EngineKind } from '../../engine/create.ts';
@@ -14,16 +14,16 @@ export interface WorkerOrder {
   readonly share: Omit<ShareOrder, 'startAt'>;
 }
 
-/** How a thread itself did. */
+/** The condition of the thread itself. */
 export interface ThreadHealth {
   /** Share of the time spent working, 0..1. */
   readonly busy: number;
-  /** How late its event loop was, in milliseconds. */
+  /** Delay of the event loop, in milliseconds. */
   readonly delayP50: number;
   readonly delayP90: number;
   readonly delayP99: number;
   readonly delayMax: number;
-  /** Datagrams lost in our own buffers, or that could not be sent; null where the engine does not know. */
+  /** Datagrams lost in this process's buffers, or that could not be sent; null where the engine does not know. */
   readonly drops: number | null;
 }
 
@@ -34,14 +34,14 @@ export interface WorkerResult {
 }
 
 const WAIT_MS = 2;
-/** The event loop's delay is sampled so often, in milliseconds; what the sampling itself takes is no delay. */
+/** Sampling interval of the event loop's delay, in milliseconds; the interval itself does not count as delay. */
 const RESOLUTION_MS = 5;
 const NS_PER_MS = 1e6;
 
 export default async function run({ engine: kind, share }: WorkerOrder): Promise<WorkerResult> {
   const cells = StormCells.attach(share.cells, share.plan.stages.length);
   const injected = createFaultCounts();
-  // From one address all nodes' links are one series: in each thread another.
+  // With one address for all nodes, their links form a single series, so each thread needs another generator.
   const chance = new Random(share.seed).fork('faults');
   const random = share.source === 'port' ? chance.fork(share.thread) : chance;
   const engine = withFaults(createEngine(kind), share.faults, random, injected);
@@ -65,7 +65,7 @@ export default async function run({ engine: kind, share }: WorkerOrder): Promise
         delayP90: lateMs(late.percentile(90)),
         delayP99: lateMs(late.percentile(99)),
         delayMax: lateMs(late.max),
-        // Node.js tells nobody what the kernel dropped.
+        // Node.js does not report what the kernel dropped.
         drops: kind === 'portable' ? null : receiveDrops + sendDrops,
       },
     };

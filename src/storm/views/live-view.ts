@@ -1,13 +1,13 @@
 /**
- * How a storm goes, while it goes: a few lines redrawn in place on a terminal, now and then a line elsewhere. Knows
- * StormProgress and how a terminal is driven; time is what the snapshots say.
+ * Progress of a running storm: a few lines redrawn in place on a terminal, or a line at intervals elsewhere. Knows
+ * StormProgress and how a terminal is driven; the time is that of the snapshots.
  */
 import { formatBytes, formatCount, formatMs, formatRate, formatShare } from '../../text/figures.ts';
 import type { StormProgress } from '../report.ts';
 
-/** At most five times a second. */
+/** Least time between redraws: at most five a second. */
 const REDRAW_MS = 200;
-/** Between plain lines. */
+/** Least time between plain lines. */
 const LINE_MS = 5000;
 const NARROWEST = 20;
 const WIDEST_BAR = 60;
@@ -27,7 +27,7 @@ function cut(line: string, width: number): string {
   return line.length <= width ? line : `${line.slice(0, Math.max(0, width - 1))}…`;
 }
 
-/** As many of `parts`, in order, as fit into a line, at least the first one. */
+/** Joins as many of `parts`, in order, as fit into a line; at least the first. */
 function fitting(parts: readonly string[], width: number): string {
   let line = parts[0] ?? '';
   for (const part of parts.slice(1)) {
@@ -37,19 +37,19 @@ function fitting(parts: readonly string[], width: number): string {
 }
 
 /**
- * By the bytes that have come since the start, where it is known how many there are to come: nodes that began together
- * end together, and until then only bytes tell. Else by the nodes that have ended.
+ * Estimates the time left from the bytes received, where the total is known: nodes that began together end together,
+ * and until then only bytes show progress. Otherwise estimates from the nodes that have ended.
  */
 function eta({ nodes, completed, failed, elapsedMs, bytes, bytesInAll = 0 }: StormProgress): string {
   const ended = completed + failed;
   if (ended >= nodes) return 'all ended';
-  // Those that have failed fetch no more.
+  // Failed nodes fetch no more.
   const toCome = bytesInAll * (1 - failed / nodes) - bytes;
   if (bytes > 0 && toCome > 0) return `ETA ${formatMs((toCome / bytes) * elapsedMs)}`;
   return ended === 0 ? 'ETA –' : `ETA ${formatMs(((nodes - ended) / ended) * elapsedMs)}`;
 }
 
-/** `[=====xx---]`: completed, failed, neither. Whoever failed is seen, however few. */
+/** Draws `[=====xx---]`: completed, failed, neither. Failed nodes show, however few. */
 function bar({ nodes, completed, failed }: StormProgress, cells: number): string {
   const share = (count: number): number => (nodes === 0 ? 0 : Math.min(1, count / nodes) * cells);
   const bad = Math.min(cells, failed > 0 ? Math.max(1, Math.round(share(failed))) : 0);
@@ -66,7 +66,7 @@ function places({ waiting, inStage }: StormProgress): string[] {
   return all.filter(({ nodes }) => nodes > 0).map(({ name, nodes }) => `${name} ${formatCount(nodes)}`);
 }
 
-/** @param width columns that a line may have. @returns what a terminal shows, always three lines. */
+/** @param width columns that a line may take. @returns the lines for a terminal, always three. */
 export function renderLines(progress: StormProgress, width: number): string[] {
   const { elapsedMs, nodes, completed, failed, bytes, bytesPerS, retransmits } = progress;
   const share = nodes === 0 ? '' : ` ${formatShare(completed + failed, nodes)}`;
@@ -103,7 +103,7 @@ export function renderLine(progress: StormProgress): string {
 
 export class LiveView {
   readonly #screen: LiveScreen;
-  /** What stands on the terminal above the cursor. */
+  /** The lines on the terminal above the cursor. */
   #drawn: readonly string[] = [];
   #drawnAt = Number.NEGATIVE_INFINITY;
   /** A snapshot that is not shown yet. */
@@ -124,8 +124,8 @@ export class LiveView {
   }
 
   /**
-   * Shows the last snapshot and gives the terminal back as it was. To be called however the storm ends, a signal
-   * included; calls after the first one do nothing.
+   * Shows the last snapshot and restores the terminal. Must be called however the storm ends, a signal included; calls
+   * after the first one do nothing.
    */
   close(): void {
     if (this.#closed) return;
@@ -141,9 +141,10 @@ export class LiveView {
       this.#screen.write(`${renderLine(progress)}\n`);
       return;
     }
-    // A terminal that does not know its width says 0. One column stays free: a character in the last one makes some terminals wrap.
+    // A terminal that does not know its width says 0. One column stays free: a character in the last one makes some
+    // terminals wrap.
     const columns = Math.max(NARROWEST, this.#screen.columns || 80);
-    // One that was made narrower has broken the lines that stand on it.
+    // A terminal that was made narrower has wrapped the lines drawn before.
     const rows = this.#drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / columns)), 0);
     const lines = renderLines(progress, columns - 1);
     const up = rows > 0 ? `\r\x1b[${rows}A` : '';

@@ -1,32 +1,32 @@
 /**
- * What is the same in every report's page, as text to stand in it: the script and the styles that were built from
- * src/storm/page, and uPlot as it is installed. Knows where they are; nothing of reports.
+ * The parts that are the same in every report's page, as text to embed: the script and the styles built from
+ * src/storm/page, and uPlot as it is installed. Knows where they are, and nothing of reports.
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** Run from its sources, the page's parts are those that were built last. */
+/** Code that runs from its sources uses the parts of the last build. */
 const BUILT = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? '../../../dist/storm/page/' : '../page/', import.meta.url),
 );
-/** In the order of their cascade. */
+/** Style sheets in the order of their cascade. */
 const STYLES = ['base.css', 'screens.css'] as const;
 
 export interface ReportAssets {
   readonly style: string;
-  /** A module. */
+  /** The script, a module. */
   readonly script: string;
   readonly uplot: { readonly style: string; readonly script: string; readonly licence: string };
 }
 
-/** A browser takes CR LF for LF, and its hashes are of what it took. */
+/** Line ends become LF: a browser reads CR LF as LF, and hashes what it read. */
 function read(folder: string, path: string): string {
   return readFileSync(join(folder, path), 'utf8').replaceAll(/\r\n?/g, '\n');
 }
 
-/** @throws Error where the package or uPlot is not whole. */
+/** @throws Error when the package or uPlot is incomplete. */
 export function readReportAssets(): ReportAssets {
   const require = createRequire(import.meta.url);
   const uplot = dirname(require.resolve('uplot/package.json'));

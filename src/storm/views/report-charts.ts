@@ -1,12 +1,12 @@
 /**
- * A storm's charts as data: what to draw, and the same in words and in a table for those who cannot see it drawn. Knows
- * the report and the shape of uPlot's data, no HTML and no colours.
+ * A storm's charts as data, and the same in words and in a table for readers who cannot see a drawing. Knows the report
+ * and the shape of uPlot's data, no HTML and no colors.
  */
 import { formatBytes, formatCount, formatMany, formatMs, formatRate, threeDigits } from '../../text/figures.ts';
 import type { Chart } from '../chart.ts';
 import type { Curve, Histogram, StormReport } from '../report.ts';
 
-/** Rows of a table under a curve, at most. */
+/** Maximum number of rows in the table under a curve. */
 const MAX_ROWS = 25;
 
 export function chartsOf(report: StormReport): Chart[] {
@@ -19,12 +19,12 @@ export function chartsOf(report: StormReport): Chart[] {
   ];
 }
 
-/** The ends of a curve's steps, the storm's start before them. */
+/** @returns the ends of a curve's steps, preceded by the storm's start. */
 function timesOf({ step_s, bytes }: Curve): number[] {
   return bytes.length === 0 ? [] : Array.from({ length: bytes.length + 1 }, (_, index) => round(index * step_s));
 }
 
-/** Indices of a curve's points that give a table of a bearable length: the last one among them. */
+/** @returns indices of a curve's points that make a table of readable length; the last point is always among them. */
 function sampled(points: number): number[] {
   const stride = Math.max(1, Math.ceil((points - 1) / MAX_ROWS));
   const indices: number[] = [];
@@ -71,7 +71,7 @@ function completionChart({ curve, nodes, completed, failed }: StormReport): Char
   };
 }
 
-/** A unit that suits the largest value. */
+/** @returns a unit that suits the largest value. */
 function rateUnit(most: number): { readonly unit: string; readonly bytes: number } {
   const [, unit] = formatBytes(most).split(' ') as [string, string];
   return { unit: `${unit}/s`, bytes: { B: 1, kB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12 }[unit] ?? 1 };
@@ -108,7 +108,7 @@ function throughputChart({ curve, bytes, duration_s }: StormReport): Chart {
   };
 }
 
-/** `5 ms`, not `5.00 ms`: an edge is a round number. */
+/** Writes `5 ms`, not `5.00 ms`: an edge is a round number. */
 function formatEdge(ms: number): string {
   if (ms === 0) return '0';
   const [scale, unit] = ms < 1 ? [1000, 'µs'] : ms < 1000 ? [1, 'ms'] : [0.001, 's'];
@@ -116,9 +116,9 @@ function formatEdge(ms: number): string {
 }
 
 /**
- * Bars on a logarithmic axis: data and edges are logarithms, the ticks say of what.
+ * Bars on a logarithmic axis: data and edges are logarithms, and the ticks are labeled with the original values.
  *
- * @param unitMs what the histogram's unit is in milliseconds.
+ * @param unitMs the histogram's unit in milliseconds.
  */
 function histogramChart(
   id: string,
@@ -127,7 +127,7 @@ function histogramChart(
   { edges, counts }: Histogram,
   unitMs: number,
 ): Chart {
-  // A bucket that begins at 0 would never end: it is drawn as wide as the next one.
+  // A bucket that begins at 0 would be infinitely wide on the logarithmic axis: it is drawn as wide as the next one.
   const least = edges[0] === 0 ? (edges[1]! * edges[1]!) / (edges[2] ?? edges[1]! * 2) : 0;
   const places = edges.map((edge) => round(Math.log10(Math.max(edge, least))));
   const names = edges.map((edge) => formatEdge(edge * unitMs));

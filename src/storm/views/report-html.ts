@@ -1,6 +1,6 @@
 /**
- * A storm's report as one HTML page that asks nobody for anything: charts, styles, script and the report itself are in
- * it. Knows markup; figures, charts, script and styles come from its neighbours. Everything from outside is escaped.
+ * A storm's report as one self-contained HTML page, which loads nothing: it embeds charts, styles, script and the
+ * report. Knows markup; figures, charts, script and styles come from its neighbors. All text from outside is escaped.
  */
 import { createHash } from 'node:crypto';
 import { formatBytes, formatCount, formatMany, formatMs, formatRate, formatShare } from '../../text/figures.ts';
@@ -10,7 +10,7 @@ import { chartsOf } from './report-charts.ts';
 import type { Percentiles, StormReport } from '../report.ts';
 import { ADMIN_HINT } from '../unanswered.ts';
 
-/** Markup: text in it has been escaped. */
+/** Markup, in which all text has been escaped. */
 type Html = string;
 
 const ENTITIES: Readonly<Record<string, string>> = {
@@ -25,7 +25,7 @@ function escapeHtml(text: string): Html {
   return text.replace(/[&<>"']/g, (character) => ENTITIES[character]!);
 }
 
-/** Data in a script element. Nothing in it can end the element, as that takes a `<`. */
+/** Embeds data in a script element. No data can end the element, since that takes a `<`. */
 function embed(id: string, data: unknown): Html {
   return `<script type="application/json" id="${id}">${JSON.stringify(data).replaceAll('<', '\\u003c')}</script>`;
 }
@@ -34,7 +34,7 @@ function hashOf(text: string): string {
   return `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
 }
 
-/** @returns the page. @throws Error where its parts are not installed. */
+/** @returns the page. @throws Error when its parts are not installed. */
 export function renderHtml(report: StormReport): string {
   const { style, script, uplot } = readReportAssets();
   const charts = chartsOf(report);
@@ -42,7 +42,7 @@ export function renderHtml(report: StormReport): string {
     "default-src 'none'",
     `script-src ${hashOf(uplot.script)} ${hashOf(script)}`,
     `style-src ${hashOf(uplot.style)} ${hashOf(style)}`,
-    // The empty icon below, without which a browser would ask the server of the page for one.
+    // Allows the empty icon below, without which a browser would request one from the page's server.
     'img-src data:',
     "base-uri 'none'",
     "form-action 'none'",
@@ -104,7 +104,7 @@ ${uplot.licence.replaceAll('--', '- -')}
 `;
 }
 
-/** Terms and their descriptions, as they stand in a list of them. */
+/** Makes the terms and descriptions of a definition list. */
 function terms(pairs: readonly (readonly [term: string, description: Html])[]): Html {
   return pairs.map(([term, description]) => `<div><dt>${term}</dt><dd>${description}</dd></div>`).join('\n');
 }
@@ -175,11 +175,11 @@ ${terms([
 
 interface Column {
   readonly title: string;
-  /** Names and words stand to the left and are broken where they must be; labels never are; figures stand to the right. */
+  /** Names and words are left-aligned and may be broken; labels are never broken; figures are right-aligned. */
   readonly kind: 'name' | 'words' | 'label' | 'figure';
 }
 
-/** @param rows markup by row and column; the first column names its row. @param box how it is laid out. */
+/** @param rows markup by row and column; the first column names its row. @param box class of the box around it. */
 function table(caption: string, columns: readonly Column[], rows: readonly (readonly Html[])[], box = 'scroll'): Html {
   const cell = (html: Html, index: number): Html => {
     const { kind } = columns[index]!;

@@ -1,4 +1,7 @@
-/** A storm's report as plain text for a terminal. Knows the report's shape and how wide a line may be, nothing of where it goes. */
+/**
+ * A storm's report as plain text for a terminal. Knows the report's shape and how wide a line may be, and nothing of
+ * where it goes.
+ */
 import { formatBytes, formatCount, formatMany, formatMs, formatRate, formatShare } from '../../text/figures.ts';
 import type { HarnessReport, Percentiles, StormReport } from '../report.ts';
 import { ADMIN_HINT, type UnansweredReason } from '../unanswered.ts';
@@ -6,17 +9,17 @@ import { ADMIN_HINT, type UnansweredReason } from '../unanswered.ts';
 export interface TableOptions {
   /** Columns of the terminal: 80 to 120 are used. Default 100. */
   readonly width?: number;
-  /** Whether to use colour codes. Default false. */
+  /** True to use color codes. Default false. */
   readonly colour?: boolean;
 }
 
 const COLOURS = { bold: 1, dim: 2, bad: 31, good: 32, loud: 7 } as const;
-/** A space where no line ends, until the line is whole. */
+/** Stands for a space where no line may end, until the line is complete. */
 const GLUE = '\u00a0';
 
 type Paint = (style: keyof typeof COLOURS, text: string) => string;
 
-/** @returns lines ended by \n. */
+/** @returns lines, each ended by \n. */
 export function renderTable(report: StormReport, options: TableOptions = {}): string {
   const width = Math.min(120, Math.max(80, options.width ?? 100));
   const paint: Paint = (style, text) => (options.colour === true ? `\x1b[${COLOURS[style]}m${text}\x1b[0m` : text);
@@ -75,12 +78,12 @@ function result(report: StormReport, width: number, paint: Paint): string[] {
   ];
 }
 
-/** Where some files had nothing to be compared with, "0 wrong" does not speak for them. */
+/** Where some files could not be compared, "0 wrong" does not cover them. */
 function notCompared({ files_not_compared: files }: StormReport): string {
   return files === null || files === 0 ? '' : ` (${formatCount(files)} not compared)`;
 }
 
-/** A count that is null where there was nothing to compare with. */
+/** Formats a count that is null where there was nothing to compare with. */
 function known(count: number | null, one: string): string {
   return count === null ? 'not checked' : formatMany(count, one);
 }
@@ -136,7 +139,7 @@ function packets({ retransmits, injected }: StormReport, width: number): string[
   ];
 }
 
-/** What nodes saw of it, and what the server says. */
+/** Unanswered requests as nodes saw them, and the server's account of them. */
 function unanswered(
   { unanswered_requests: count, left_unanswered: left }: StormReport,
   width: number,
@@ -187,7 +190,7 @@ function failures({ failures: all }: StormReport, width: number, paint: Paint): 
   ];
 }
 
-/** A packet that has arrived waits for the storm's event loop like anything else. */
+/** A packet that has arrived waits for the storm's event loop, so each measured time includes that delay. */
 function ownShare({ event_loop_delay_ms: { p50, p99 } }: HarnessReport): string {
   return `of each time above, ${formatMs(p50)} (p50) to ${formatMs(p99)} (p99) may be the storm's own`;
 }
@@ -231,12 +234,15 @@ function verdict({ slo, unfinished }: StormReport, paint: Paint): string[] {
   ];
 }
 
-/** Of a storm that was stopped an SLO that is met says nothing yet. */
+/** When a storm was stopped early, an SLO that is met says nothing yet. */
 function stopped(unfinished: number): string {
   return unfinished === 0 ? '' : `, but the storm was stopped with ${formatMany(unfinished, 'node')} unfinished`;
 }
 
-/** Breaks text at spaces, and words that are too long for a line anywhere. The lines begin with `first` and `rest`. */
+/**
+ * Breaks text at spaces, and words that are too long for a line anywhere. The first line begins with `first`, the
+ * others with `rest`.
+ */
 function wrap(text: string, width: number, first: string, rest = `${first}  `): string[] {
   const lines: string[] = [];
   let line = first;
@@ -261,12 +267,15 @@ function wrap(text: string, width: number, first: string, rest = `${first}  `): 
   return [...lines, line].map((one) => one.replaceAll(GLUE, ' '));
 }
 
-/** Figures one after another, none of them broken between its number and its unit. */
+/** Joins figures; none is broken between its number and its unit. */
 function list(figures: readonly string[], separator: string): string {
   return figures.map((figure) => figure.replaceAll(' ', GLUE)).join(separator);
 }
 
-/** Rows in columns: the first `names` to the left, the others to the right. A long name is cut to keep the width. */
+/**
+ * Lays out rows in columns: the first `names` left-aligned, the others right-aligned. A long name is cut to keep the
+ * width.
+ */
 function table(
   header: readonly string[],
   rows: readonly (readonly string[])[],

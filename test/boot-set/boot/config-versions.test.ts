@@ -1,4 +1,4 @@
-/** Versions that configs name: chosen once a boot, pinned with the node's files, kept for a day. */
+/** Versions that configs name: chosen once per boot, pinned with the node's files, kept for a day. */
 import { describe, expect, it } from 'vitest';
 import { CLIENT, POLICY, Serving, setOf } from '../serving.ts';
 
@@ -15,7 +15,7 @@ describe('the version that a config names', () => {
     await serving.publishSets('ubuntu', 1);
     expect(await chosen(serving)).toBe('ubuntu-1');
     await serving.publish('ubuntu', setOf(2));
-    // GRUB asks twice before it loads anything.
+    // GRUB asks for its config twice before it loads anything.
     expect(await chosen(serving)).toBe('ubuntu-1');
     expect(await serving.versions(CLIENT, 'ubuntu-1/linux', 'ubuntu-1/initrd.img')).toEqual(['1', '1']);
     expect(await chosen(serving)).toBe('ubuntu-2');

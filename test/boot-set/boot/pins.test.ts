@@ -1,4 +1,4 @@
-/** The rules of pins, as a table; and what they keep whatever a node asks for. */
+/** The rules of pins as a table, and the guarantee that holds for any sequence of requests. */
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BootStages, DEFAULT_STAGE_ZERO } from '../../../src/boot-set/boot/boot-stage.ts';
@@ -147,7 +147,7 @@ describe('whatever a node asks for and whenever', () => {
       open: fc.boolean(),
       moves: fc.boolean(),
     });
-    // A boot is its files in their order, some twice, some left out, with pauses, while the channel moves.
+    // A boot is a list of files in order, some repeated and some left out, with pauses, while the channel moves.
     const boot = fc.tuple(
       fc.subarray(names, { minLength: 1 }),
       fc.array(request, { minLength: 5, maxLength: 5 }),
@@ -160,14 +160,14 @@ describe('whatever a node asks for and whenever', () => {
         let held: PinRecord | undefined;
         let open = false;
         for (const [files, requests, pause] of boots) {
-          // The node was off; what was under way has timed out, or not.
+          // The node was off; its open transfer has timed out if the pause was long enough.
           now += pause;
           open &&= pause < 10_000;
           const got = new Set<number>();
           const ordered = ['loader' as File, ...files.filter((file) => file !== 'loader')];
           for (const [index, file] of ordered.entries()) {
             const { wait: before, repeats, open: stays, moves } = requests[index % requests.length]!;
-            // A config is read within a minute of its loader; a menu may wait before the kernel.
+            // A config is read within a minute of its loader; a menu may wait longer before the kernel.
             const waited = FILES[file] === 'zero' && index > 0 ? before % 59_000 : before;
             now += waited;
             open &&= waited < 10_000;
@@ -195,7 +195,7 @@ describe('whatever a node asks for and whenever', () => {
 
   it('has a pin that has not lapsed right after it was used', () => {
     expect(hasLapsed(pin({ usedAt: T0 + 5 }), false, T0 + 5, POLICY)).toBe(false);
-    // The clock was put back.
+    // The clock was set back.
     expect(hasLapsed(pin({ usedAt: T0 + 5000 }), false, T0, POLICY)).toBe(false);
   });
 });

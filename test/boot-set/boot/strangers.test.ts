@@ -1,4 +1,7 @@
-/** What others can do to a node's boot: requests in its name from elsewhere, floods of names, a wall clock that is set. */
+/**
+ * Effects of strangers on a node's boot: requests in its name from other addresses, floods of names, a wall clock that
+ * is set.
+ */
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { BootSetsOptions } from '../../../src/boot-set/boot-sets.ts';
@@ -14,7 +17,7 @@ const CONFIG = `rack/${MAC}/pxelinux.cfg/default`;
 const KERNEL = `rack/${MAC}/linux`;
 const INITRD = `rack/${MAC}/initrd.img`;
 
-/** A node that answers has got these files of version 1; version 2 has been published since. */
+/** A node that acknowledges has received these files of version 1; version 2 has been published since. */
 async function midBoot(files: readonly string[], options: Partial<BootSetsOptions> = {}): Promise<Serving> {
   const serving = await Serving.start(options);
   await serving.publishSets('rack', 1);
@@ -23,7 +26,7 @@ async function midBoot(files: readonly string[], options: Partial<BootSetsOption
   return serving;
 }
 
-/** The versions of what the node gets, and acknowledges. */
+/** Versions of the files that the node gets and acknowledges. */
 async function answered(serving: Serving, ...files: readonly string[]): Promise<string[]> {
   return await answeredAt(serving, CLIENT, ...files);
 }
@@ -55,7 +58,7 @@ describe("a request in a node's name from another address", () => {
     expect(await answered(serving, INITRD)).toEqual(['1']);
     await answeredAt(serving, ATTACKER, ...asked);
     expect(await answered(serving, INITRD)).toEqual(['1']);
-    // Nor is the node held up by it: its next boot is a new one.
+    // The forged requests do not hold up the node either: its next boot is a new one.
     expect(await answered(serving, LOADER, CONFIG, KERNEL, INITRD)).toEqual(['2', '2', '2', '2']);
   });
 
@@ -71,7 +74,7 @@ describe("a request in a node's name from another address", () => {
     expect(await answeredAt(serving, '192.0.2.50', CONFIG, KERNEL)).toEqual(['1', '1']);
     expect(await answeredAt(serving, '192.0.2.51', INITRD)).toEqual(['1']);
     serving.pass(300_000);
-    // The next boot, the same way.
+    // The next boot uses the same leases.
     expect(await answered(serving, LOADER)).toEqual(['2']);
     expect(await answeredAt(serving, '192.0.2.50', CONFIG, KERNEL)).toEqual(['2', '2']);
     expect(await answeredAt(serving, '192.0.2.51', INITRD)).toEqual(['2']);
@@ -100,7 +103,7 @@ describe("a request in a node's name from another address", () => {
     expect(await answeredAt(serving, '192.0.2.50', LOADER)).toEqual(['1']);
     expect(nodeAt()).toBe(CLIENT);
     serving.pass(61_000);
-    // Its next boot, with another lease: a new one.
+    // The next boot, with another lease, is a new one.
     expect(await answeredAt(serving, '192.0.2.51', LOADER, CONFIG, KERNEL, INITRD)).toEqual(['2', '2', '2', '2']);
     expect(nodeAt()).toBe('192.0.2.51');
   });
@@ -152,7 +155,7 @@ describe('a flood of invented names', () => {
     const serving = await midBoot([LOADER, CONFIG, KERNEL], { mostPins: 512 });
     const unanswered = Array.from({ length: 2048 }, (_, at) => serving.read(invented(at), `10.${at % 250}.0.1`));
     await Promise.all(unanswered);
-    // Nor one whose transfers the server still tries to send.
+    // Pins whose transfers the server still tries to send do not evict it either.
     await Promise.all(Array.from({ length: 2048 }, (_, at) => serving.ask(invented(at + 4096), `10.${at % 250}.0.1`)));
     const { pins, pinsEvicted } = serving.source.stats();
     expect(pins).toBeLessThanOrEqual(512);
@@ -199,7 +202,7 @@ describe('a wall clock that is set', () => {
     serving.now += 25 * HOUR;
     serving.look();
     await expect.poll(() => serving.store.pins()[0]!.usedAt).toBeGreaterThan(serving.now - 10_000);
-    // Its record, at any rate: the version has its grace.
+    // This protects at least the pin's record; the version itself is in its grace period.
     await serving.collectMarking();
     await publish(serving.store, { channel: 'other', paths: [serving.folder], candidate: false });
     serving.look();
@@ -243,7 +246,7 @@ describe('whatever others ask for in its name, whenever and from wherever', () =
     await serving.publishSets('rack', 6);
     let last = 6;
     let nodes = 0;
-    // Publishing takes longer, and comes to the same.
+    // Equivalent to publishing, but faster.
     const move = async (): Promise<void> => {
       last = (last % 6) + 1;
       await serving.change(({ channels }) => channels.put('rack', { ...channels.get('rack')!, current: last }));
@@ -251,7 +254,7 @@ describe('whatever others ask for in its name, whenever and from wherever', () =
     const other = fc.record({
       from: fc.constantFrom(...ELSEWHERE),
       file: fc.constantFrom(...FILES),
-      // By the node's name, by none, by number, below ROOT.
+      // Requests with the node's name, without a name, by version number, and below ROOT.
       way: fc.constantFrom('named', 'named', 'named', 'nameless', 'number', 'elsewhere'),
       answers: fc.boolean(),
       wait: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 30_000 }), fc.integer({ min: 0, max: 100_000 })),
@@ -261,7 +264,7 @@ describe('whatever others ask for in its name, whenever and from wherever', () =
       publishes: fc.boolean(),
       wait: fc.integer({ min: 0, max: 20_000 }),
     });
-    // A boot stands at its menu before the kernel as long as others like; before all else it goes on within a minute.
+    // A boot may wait at its menu before the kernel for any time; before every other file it goes on within a minute.
     const boot = fc.array(step, { minLength: FILES.length, maxLength: FILES.length });
     await fc.assert(
       fc.asyncProperty(fc.array(boot, { minLength: 1, maxLength: 3 }), async (boots) => {
@@ -277,7 +280,7 @@ describe('whatever others ask for in its name, whenever and from wherever', () =
           for (const [at, file] of FILES.entries()) {
             const { others, publishes, wait } = steps[at]!;
             let budget = file === 'linux' ? Number.POSITIVE_INFINITY : 55_000 - wait;
-            // Before the first file the node is off.
+            // The node is off before the first file.
             if (at === 0) budget = Number.POSITIVE_INFINITY;
             serving.pass(wait);
             for (const { from, file: asked, way, answers, wait: pause } of others) {

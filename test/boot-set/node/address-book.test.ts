@@ -1,4 +1,4 @@
-/** Who speaks from an address: learned, merged, replaced, forgotten. */
+/** The node behind an address: learned, merged, replaced, forgotten. */
 import { describe, expect, it } from 'vitest';
 import { AddressBook } from '../../../src/boot-set/node/address-book.ts';
 
@@ -28,7 +28,7 @@ describe('the address book', () => {
     const book = new AddressBook();
     book.learn(A, [MAC, UUID], true, 0);
     expect(book.learn(A, [OTHER], true, 1)).toMatchObject({ node: OTHER, ids: [OTHER], former: MAC });
-    // The UUID went with the machine that had it.
+    // The UUID left with the machine that had it.
     expect(book.find(A, 2)?.ids).toEqual([OTHER]);
   });
 
@@ -59,7 +59,7 @@ describe('the address book', () => {
     expect(book.presumed(A)).toEqual([]);
     book.doubt(A);
     expect([book.find(A, 1), book.presumed(A)]).toEqual([undefined, [MAC]]);
-    // Whoever it is, the pins of the former one are not touched.
+    // Any new node leaves the pins of the former one untouched.
     expect(book.learn(A, [OTHER], true, 2)).toMatchObject({ node: OTHER, former: undefined, renamed: undefined });
     expect(book.presumed(A)).toEqual([]);
   });

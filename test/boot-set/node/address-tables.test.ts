@@ -1,4 +1,4 @@
-/** Leases and neighbours: what their files say, and when they are read. */
+/** Leases and neighbors: the contents of their files, and when the files are read. */
 import { rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';

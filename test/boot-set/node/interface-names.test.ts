@@ -46,7 +46,7 @@ describe('the interface of an address of ours', () => {
     expect(reads).toBe(1);
     now = 1000;
     expect(names.of('192.0.2.1')).toBe('eth0');
-    // Also where the clock was set back.
+    // The interfaces are read again even after the clock was set back.
     interfaces = {};
     now = -5000;
     expect(names.of('192.0.2.1')).toBeUndefined();

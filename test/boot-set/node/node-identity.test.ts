@@ -1,4 +1,4 @@
-/** What a name tells of the machine that asks for it. */
+/** Machines that file names identify. */
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { behindNodeFolder, kindOf, macNode, nodesInPath, uuidNode } from '../../../src/boot-set/node/node-identity.ts';
@@ -28,7 +28,7 @@ describe('a name', () => {
     ['9FFEFDEF/config.txt', ['serial:9ffefdef']],
     ['dc-a6-32-01-02-03/start4.elf', ['mac:dc:a6:32:01:02:03']],
     [`boot/52-54-00-12-34-56/${UUID}`, [MAC, `uuid:${UUID}`]],
-    // InfiniBand: hardware type 0x20, and the port's GUID.
+    // InfiniBand has hardware type 0x20 and uses the port's GUID.
     ['pxelinux.cfg/20-00-02-c9-03-00-0b-8c-a1', [GUID]],
     ['grub/grub.cfg-20:00:02:C9:03:00:0B:8C:A1', [GUID]],
     ['20-00-02-c9-03-00-0b-8c-a1/linux', [GUID]],
@@ -51,11 +51,11 @@ describe('a name', () => {
     ['set/20-01-02-03-04-05-06-07-08-09'],
     ['pxelinux.cfg/78563412-3412-7856-90ab-cddeefaabbcc'],
     ['blobs/sha256/ab52540012345678901234567890123456789012345678901234567890123456'],
-    // A group's address, broadcast and zeros are nobody's.
+    // Multicast addresses, broadcast and zeros belong to no machine.
     ['pxelinux.cfg/01-01-00-5e-00-00-01'],
     ['pxelinux.cfg/01-ff-ff-ff-ff-ff-ff'],
     ['pxelinux.cfg/01-00-00-00-00-00-00'],
-    // What makers forget to change names many machines.
+    // These UUIDs are defaults that manufacturers forgot to change, so they are not unique.
     ['pxelinux.cfg/03000200-0400-0500-0006-000700080009'],
     ['pxelinux.cfg/00000000-0000-0000-0000-000000000000'],
     ['52-54:00-12-34-56/x'],

@@ -29,7 +29,7 @@ const FILES = {
   'command.lst': '',
 };
 
-/** A store with two versions, as a layout without its database. */
+/** A store with two versions, copied as a layout without its database. */
 async function copiedLayout(): Promise<string> {
   const store = await newStore();
   await publishFiles(store, CHANNEL, FILES, { labels: { build: '7' }, keep: true, kernelArguments: 'quiet' });
@@ -53,7 +53,7 @@ function editIndex(layout: string, edit: (index: Index) => void): void {
   writeFileSync(path, JSON.stringify(index));
 }
 
-/** Puts text into the layout as a blob. */
+/** Writes text into the layout as a blob. */
 function putBlob(layout: string, text: string): string {
   const digest = sha256(text);
   writeFileSync(join(layout, 'blobs/sha256', digest), text);

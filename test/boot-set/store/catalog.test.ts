@@ -1,4 +1,4 @@
-/** Names to versions, as the store stands; and what of it is read again. */
+/** The mapping of names to versions in a store, and the records that are read again after a change. */
 import { describe, expect, it } from 'vitest';
 import { Catalog } from '../../../src/boot-set/store/catalog.ts';
 import type { ChannelRecord, VersionRecord } from '../../../src/boot-set/store/records.ts';
@@ -68,14 +68,14 @@ describe('a name', () => {
     ['maas/install-ga/linux', ['maas/install-ga', 'linux']],
     ['maas/install-ga-1/linux', ['maas/install-ga-1', 'linux']],
     ['rack-7/rack-7/x', ['rack-7', 'rack-7/x']],
-    // There is no such version; the name is one of ours all the same.
+    // There is no such version, but the name belongs to the store all the same.
     ['maas/install-4/linux', [undefined, 'linux']],
     ['maas/install-030/linux', [undefined, 'linux']],
     ['maas/install@fedcba9/linux', ['maas/install-30', 'linux']],
     ['maas/install@FEDCBA9/linux', ['maas/install-30', 'linux']],
     [`maas/install@sha256-fedcba9${'0'.repeat(57)}/linux`, ['maas/install-30', 'linux']],
     ['maas/install@12345670/linux', ['maas/install-1', 'linux']],
-    // Two begin so; too short; none begins so; no digest.
+    // The digests are, in order: ambiguous, too short, unknown, not a digest.
     ['maas/install@1234567/linux', [undefined, 'linux']],
     ['maas/install@fedcba/linux', [undefined, 'linux']],
     ['maas/install@0000000/linux', [undefined, 'linux']],

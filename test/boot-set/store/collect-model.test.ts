@@ -1,4 +1,6 @@
-/** Random histories against a plain reference model: a collection frees what nothing needs, and nothing else. */
+/**
+ * Random histories against a plain reference model: a collection frees everything that is not needed, and nothing else.
+ */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,7 +19,7 @@ import { CAMPAIGN } from '../../support/content.ts';
 import { channelOf, DEFAULT_KEPT, numberOf, ReferenceModel } from './reference-model.ts';
 
 const RUNS = CAMPAIGN ? 1000 : 250;
-/** Where a sync costs nothing: it is not what is tested here. */
+/** A folder in which a sync is cheap; syncs are not tested here. */
 const FAST = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 
 const channel = fc.constantFrom('a', 'b/c');
@@ -64,10 +66,10 @@ const step = fc.oneof(
 );
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
-/** A set has two files of three, so that versions share blobs. */
+/** A set has two files out of three of each kind, so versions share blobs. */
 const SETS = Array.from({ length: 6 }, (_, content) => ({ linux: `k${content % 3}`, initrd: `i${content >> 1}` }));
 
-/** @returns whether it was done, and not refused. */
+/** @returns true if the change was made, false if the store refused it. */
 async function changed(store: Store, work: (tables: Tables) => unknown): Promise<boolean> {
   try {
     await store.change(work);
@@ -88,7 +90,7 @@ class Pair {
     this.#folders = folders;
   }
 
-  /** Does it to both. @returns what each of them said. */
+  /** Applies the step to both. @returns the answers of both. */
   async take(one: Step): Promise<[store: unknown, model: unknown]> {
     const { model } = this;
     const store = this.#store;
@@ -109,7 +111,7 @@ class Pair {
       case 'boot': {
         const pin = model.boot(one.node, one.channel);
         if (pin === undefined) return [store.channels().find(({ name }) => name === one.channel)?.current, undefined];
-        // As a server does it: only while the version is there.
+        // A server does the same: it notes the pin only while the version exists.
         const isThere = await store.note((tables) => {
           if (tables.versions.get(pin.version) === undefined) return false;
           tables.pins.put(pinKey(one.node, one.channel), {
@@ -233,10 +235,10 @@ describe('garbage collection', () => {
         const store = await openStore({ path, now: () => now() });
         try {
           const pair = new Pair(store, folders);
-          // Fewer than by default, so that short histories have something to collect.
+          // Fewer versions are kept than by default, so that short histories have something to collect.
           await store.setDefaults({ keepVersions: DEFAULT_KEPT });
           now = () => pair.model.now;
-          // However it went: in the end one collection must have taken all that is not needed.
+          // In the end, one collection must have freed everything that is not needed.
           for (const one of [...steps, { do: 'collect', grace: 0 } as const]) {
             const before = pair.model.versions.size;
             const [came, expected] = await pair.take(one);
@@ -254,7 +256,7 @@ describe('garbage collection', () => {
       }),
       { numRuns: RUNS },
     );
-    // The histories were about something.
+    // The histories collected enough to be meaningful.
     expect(collections).toBeGreaterThan(2 * RUNS);
     expect(freed).toBeGreaterThan(RUNS / 2);
   }, 240_000);

@@ -1,4 +1,4 @@
-/** A database that is damaged, or that somebody else has written: one clear line, whatever is in it. */
+/** Databases that are damaged, or written by another program: the error is one clear line, whatever they contain. */
 import { copyFileSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { open } from 'lmdb';
@@ -14,7 +14,7 @@ const CLEAR = /^reveille: \S+state\.lmdb: expected [^\n]+: "reveille store rebui
 /** A store of three versions and many pins, so that its database has pages at every depth. @returns its path. */
 async function store(): Promise<string> {
   const made = await newStore();
-  // Records longer than a page have pages of their own.
+  // Records longer than a page get overflow pages.
   const modules = Object.fromEntries(Array.from({ length: 200 }, (_, n) => [`grub/module-${n}.mod`, `${n}`]));
   await publishFiles(made, 'a', { linux: 'one', ...modules });
   for (const linux of ['two', 'three']) await publishFiles(made, 'a', { linux });
@@ -29,7 +29,7 @@ async function store(): Promise<string> {
   return made.path;
 }
 
-/** Writes into the database as a program that is not ours. */
+/** Writes into the database as a foreign program would. */
 async function write(path: string, table: string, key: string, edit: (record: never) => unknown): Promise<void> {
   const root = open({ path: join(path, 'state.lmdb'), noSubdir: true, maxDbs: 12 });
   const database = root.openDB<unknown, string>({ name: table });
@@ -38,7 +38,7 @@ async function write(path: string, table: string, key: string, edit: (record: ne
   await root.close();
 }
 
-/** The first meta page's, of a file that has been closed. */
+/** Page size and page count from the first meta page of a closed file. */
 function pagesOf(path: string): { size: number; count: number } {
   const file = readFileSync(path);
   const size = file.readUInt32LE(48);

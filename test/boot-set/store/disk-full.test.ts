@@ -1,4 +1,4 @@
-/** A full disk: refused before anything is written where that can be known, and undone where it can't. */
+/** A full disk: the store refuses before it writes if it can foresee the error, and undoes its work otherwise. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, statfsSync, unlinkSync, writeSync } from 'node:fs';
@@ -20,7 +20,7 @@ function mounted(bytes: number): string | undefined {
   return path;
 }
 
-/** Fills the file system up. @returns the file that does. */
+/** Fills the file system. @returns the file that fills it. */
 function fill(path: string): string {
   const file = join(path, 'filler');
   const fd = openSync(file, 'w');
@@ -28,7 +28,7 @@ function fill(path: string): string {
   try {
     for (;;) writeSync(fd, block);
   } catch {
-    // Full.
+    // The file system is full.
   } finally {
     closeSync(fd);
   }
@@ -57,7 +57,7 @@ describe.runIf(canMount)('on a small disk', () => {
     for (let turn = 0; turn < 5; turn++) {
       await publishFiles(store, 'a', { linux: randomBytes(3 * 2 ** 20) });
       await collect(store);
-      // Past the grace time: the next publishing finds the former version ready to go.
+      // The grace period is over, so the next publish can collect the former version.
       now += 3_600_000;
     }
     expect(store.channels()).toMatchObject([{ current: 5 }]);
@@ -126,7 +126,7 @@ describe('a disk that is full', () => {
       expect([outcome, photograph(store.path)]).toEqual([outcome, before]);
       expect(store.channels()).toMatchObject([{ current: 1, nextNumber: 2 }]);
     }
-    // The config is there already, and stays.
+    // The config blob already exists, so it adds no steps.
     expect(failures).toBeGreaterThanOrEqual(16);
     expect(await verify(store)).toMatchObject({ damage: [], leftovers: 0 });
   });

@@ -1,6 +1,6 @@
 /**
- * Layouts from anywhere: a link, a pipe or a device in every place of a store, and every command on each. Nothing outside
- * may be touched, nothing may wait for ever, and what is turned down is so with one line.
+ * Layouts from untrusted sources: a link, a pipe or a device in every place of a store, and every command on each. No
+ * command may touch anything outside or wait forever, and each refusal is one line.
  */
 import { execFileSync } from 'node:child_process';
 import {
@@ -29,11 +29,11 @@ import { filesIn, folder, newStore, openFor, publishFiles } from '../fixture.ts'
 
 const KERNEL = sha256('kernel');
 const ORPHAN = '0'.repeat(64);
-/** No process has this number: it is above the largest there can be. */
+/** This process number is above the largest possible one, so no process has it. */
 const DEAD = '4194305-0123456789ab';
 const MODE = 0o777;
 
-/** A folder that no command may touch: another store's blobs, a file that is a blob's twin, somebody's work. */
+/** A folder that no command may touch: another store's blobs, a file with the bytes of a blob, somebody's work. */
 function outside(): string {
   const path = folder();
   for (const blobs of ['folder', 'folder/sha256']) {
@@ -44,7 +44,7 @@ function outside(): string {
   return path;
 }
 
-/** Every name below a folder with its kind, mode, bytes and where it leads. */
+/** Every name below a folder, with its kind, mode, digest and link target. */
 function seen(path: string): Record<string, string> {
   return Object.fromEntries(
     readdirSync(path, { recursive: true, encoding: 'utf8' })
@@ -58,7 +58,7 @@ function seen(path: string): Record<string, string> {
   );
 }
 
-/** A store of two versions. @param foreign as another tool leaves it. */
+/** A store of two versions. @param foreign without the database, as another tool leaves it. */
 async function layout(foreign: boolean): Promise<string> {
   const store = await newStore();
   await publishFiles(store, 'a', { linux: 'kernel', initrd: 'one' });
@@ -96,7 +96,7 @@ const KINDS: readonly (readonly [kind: string, plant: (path: string, outside: st
   ['a pipe', (path) => execFileSync('mkfifo', [path])],
   ...(process.getuid?.() === 0
     ? [
-        // A device of which reading has no end.
+        // Reading this device never ends.
         ['a device', (path: string) => execFileSync('mknod', [path, 'c', '1', '5'])] as const,
       ]
     : []),
@@ -116,7 +116,7 @@ describe('in every place of a layout', () => {
       const set = filesIn({ linux: 'kernel', initrd: 'three' });
       const template = await layout(foreign);
       for (const place of PLACES) {
-        // In memory, where there is such a folder: hundreds of databases are made, each of them synced.
+        // The folder is in memory if possible: the test creates hundreds of databases and syncs each.
         const path = join(folder(existsSync('/dev/shm') ? '/dev/shm' : undefined), 'store');
         cpSync(template, path, { recursive: true });
         rmSync(join(path, place), { recursive: true, force: true });
@@ -125,7 +125,7 @@ describe('in every place of a layout', () => {
           const { code, stderr } = await runCommand(args);
           const told = [kind, place, args.slice(0, 2).join(' ')];
           expect([...told, seen(elsewhere)]).toEqual([...told, before]);
-          // verify tells of damage on stdout.
+          // `verify` reports damage on stdout.
           expect([...told, code === 0 ? '' : stderr]).toEqual([
             ...told,
             expect.stringMatching(/^(?:reveille: [^\n]+\n)?$/),
@@ -214,7 +214,7 @@ describe('files that are far too long', () => {
       chmodSync(join(path, place), 0o644);
       truncateSync(join(path, place), 2 ** 40);
       const { code, stderr } = await runCommand(['gc', '--grace', '0', '--store', path]);
-      // A store writes its index.json anew, and reads no blob to collect others.
+      // A store rewrites its index.json without reading it, and reads no blob to collect others.
       const isFine = !foreign && place !== 'oci-layout';
       const line = isFine ? /^$/ : /: expected [^\n]*at most [0-9]+ bytes, got 1099511627776\n$/;
       expect([code, stderr]).toEqual([isFine ? 0 : 2, expect.stringMatching(line)]);

@@ -1,4 +1,7 @@
-/** Kill -9 between each two steps that another process could see: the store is whole afterwards, and nothing served is lost. */
+/**
+ * SIGKILL between any two steps that another process could see: afterwards the store is whole, and nothing served is
+ * lost.
+ */
 import { cpSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -11,10 +14,10 @@ import { blobsOf, contentOf, filesIn, folder, publishFiles } from '../fixture.ts
 import { type Work, workOf } from './store-process.ts';
 
 const CHANNEL = 'rack/install';
-/** Every step where everything is tried, else every third. */
+/** In a full run every step is tried, otherwise every third. */
 const STRIDE = FULL ? 1 : 3;
 
-/** A store with three versions, of which 2 and 3 are served; and what they are made of. */
+/** A store with three versions, of which 2 and 3 are served; `served` maps their files to the contents. */
 async function seeded(): Promise<{ path: string; served: Map<string, string> }> {
   const path = join(folder(), 'store');
   const store = await openStore({ path });
@@ -37,7 +40,7 @@ async function seeded(): Promise<{ path: string; served: Map<string, string> }> 
   return { path, served };
 }
 
-/** What other tools see: an index that is JSON and whose manifests and their layers are all there. */
+/** Checks the layout as other tools see it: index.json is JSON, and its manifests and their layers exist. */
 function checkIndex(path: string): void {
   const blob = (digest: string): string => join(path, 'blobs/sha256', digest.replace('sha256:', ''));
   const index = JSON.parse(readFileSync(join(path, 'index.json'), 'utf8')) as { manifests: { digest: string }[] };
@@ -70,7 +73,7 @@ async function killEverywhere(work: (path: string) => Work): Promise<number> {
     const store = await openStore({ path: copy });
     try {
       await checkWhole(store, served);
-      // What was left is collectable, and then nothing is left over.
+      // Whatever was left over is collectable, and after a collection nothing is left.
       await collect(store, { graceMs: 0 });
       await checkWhole(store, served);
       expect(await verify(store)).toMatchObject({ leftovers: 0 });

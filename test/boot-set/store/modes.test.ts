@@ -1,4 +1,4 @@
-/** Modes of what is published, whatever the umask of who publishes: the server reads it as another user. */
+/** Modes of published files under any umask: the server reads them as another user. */
 import { chmodSync, existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -7,7 +7,7 @@ import { Reveille } from '../../support/reveille.ts';
 import { runCommand } from '../../support/store-commands.ts';
 import { filesIn, folder } from '../fixture.ts';
 
-/** Publishes as a shell with that umask does. */
+/** Publishes like a shell with that umask. */
 async function publishWith(umask: number, store: string, files: Readonly<Record<string, string>>): Promise<void> {
   const preload = `data:text/javascript,${encodeURIComponent(`process.umask(${umask})`)}`;
   const args = ['publish', 'a', filesIn(files), '--store', store];
@@ -59,7 +59,7 @@ describe('a blob that not every server can read', () => {
     const { code, stdout } = await runCommand(['verify', '--store', path]);
     expect([code, stdout]).toEqual([1, expect.stringContaining(sha256('shared'))]);
     const shown = mode.toString(8).padStart(4, '0');
-    // Who is not root can't read what its owner may not.
+    // A user other than root can't read a file that its owner may not read.
     const problem = `its mode is ${shown}, so that not every server can read it: expected 0444`;
     expect(stdout).toMatch(process.getuid?.() === 0 ? problem : /can not be read|its mode is/);
     await publishWith(0o077, path, { linux: 'one', initrd: 'shared' });

@@ -27,7 +27,7 @@ describe('processes on one store', () => {
     const path = join(folder(), 'store');
     const store = await openFor(path);
     await store.setDefaults({ keepVersions: 0 });
-    // Two sets in turn, each of which the collector wants to be rid of while the other is current.
+    // The two sets alternate; the collector wants to remove each while the other is current.
     const paths = [filesIn({ linux: 'one', cfg: 'same' }), filesIn({ linux: 'two', cfg: 'same' })];
     await Promise.all([
       workOf({ verb: 'publish', store: path, channel: 'a', paths, times: 40 }),
@@ -69,7 +69,7 @@ describe('processes on one store', () => {
     const own = publishFiles(store, 'b', { linux: 'mine' }).then(() => {
       isDone = true;
     });
-    // Reading waits for nobody.
+    // Readers wait for no lock.
     expect(store.channels()).toMatchObject([{ name: 'a', current: 1 }]);
     expect(isDone).toBe(false);
     holder.process.kill('SIGKILL');
@@ -78,7 +78,7 @@ describe('processes on one store', () => {
       { current: 2, previous: [1] },
       { name: 'b', current: 1 },
     ]);
-    // The blob of its file, its manifest, and its folder.
+    // The leftovers are the blob of its file, its manifest and its staging folder.
     expect(await verify(store)).toMatchObject({ damage: [], leftovers: 3 });
     await collect(store);
     expect(await verify(store)).toMatchObject({ damage: [], leftovers: 0 });

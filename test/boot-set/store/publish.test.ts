@@ -36,7 +36,7 @@ describe('publishing', () => {
     expect(store.channels()).toEqual([{ name: CHANNEL, current: 2, previous: [1], nextNumber: 3, settings: {} }]);
     expect(contentOf(store, `${CHANNEL}-1`, 'linux').toString()).toBe('one');
     expect(contentOf(store, `${CHANNEL}-2`, 'grub/grubx64.efi').toString()).toBe('loader');
-    // Two kernels, a loader that both have, two manifests, the config.
+    // Two kernels, one shared loader, two manifests, the config.
     expect(blobsOf(store)).toHaveLength(6);
     expect(blobsOf(store).map((name) => statSync(store.blobPath(name)).mode & 0o777)).toEqual(Array(6).fill(0o444));
     expect(readdirSync(store.layout.staging)).toEqual([]);

@@ -1,4 +1,4 @@
-/** `reveille store rebuild`: the database of a store made anew, and what becomes of what only the old one knew. */
+/** `reveille store rebuild`: a new database from the layout, and the records that only the old database had. */
 import { existsSync, readdirSync, readFileSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -12,7 +12,7 @@ import { damage, folder, messageOf, newStore, openFor, photograph, publishFiles 
 
 const NODE = '52:54:00:12:34:56';
 
-/** Three versions, of which the second is current, a candidate channel, and what index.json does not know. */
+/** Three versions with the second current, a candidate channel, and records that index.json does not contain. */
 async function store(): Promise<string> {
   const made = await newStore();
   await publishFiles(made, 'a', { linux: 'one' }, { labels: { build: '7' }, keep: true });
@@ -54,7 +54,7 @@ describe('reveille store rebuild', () => {
     const opened = await openFor(path);
     expect(opened.channels()).toEqual([
       { name: 'a', current: 2, previous: [3, 1], nextNumber: 4, settings: {} },
-      // Its only version was a candidate: nothing moves to it by itself.
+      // The channel's only version was a candidate; no rebuild makes it current.
       { name: 'b', current: undefined, previous: [], nextNumber: 2, settings: {} },
     ]);
     expect(opened.versions()).toMatchObject([{ labels: { build: '7' }, keep: true }, {}, {}, {}]);

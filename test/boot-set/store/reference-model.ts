@@ -1,10 +1,10 @@
 /**
- * What a store of boot sets is meant to do, written down plainly: no files, no transactions, no sharing of code with the
- * store. Everything is kept for ever but what a collection takes.
+ * The intended behavior of a store of boot sets in plain code: no files, no transactions, no code shared with the
+ * store. Everything except what a collection frees is kept forever.
  */
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
-/** Former versions kept of channels that say nothing else. */
+/** Former versions kept for a channel without a setting of its own. */
 export const DEFAULT_KEPT = 0;
 
 export interface ModelChannel {
@@ -17,7 +17,7 @@ export interface ModelChannel {
 export class ReferenceModel {
   now = 1_700_000_000_000;
   readonly channels = new Map<string, ModelChannel>();
-  /** `a-1` to what is in it. */
+  /** Maps a version such as `a-1` to its content. */
   readonly versions = new Map<string, { content: string; keep: boolean; unneededSince: number | undefined }>();
   readonly pins: { node: string; channel: string; version: string; createdAt: number; usedAt: number }[] = [];
   readonly overrides = new Map<string, string>();
@@ -117,7 +117,7 @@ export class ReferenceModel {
     return this.overrides.delete(`${node} ${channel}`);
   }
 
-  /** A request by name: a pin that holds is renewed, else the node begins anew on what is current. */
+  /** A request by name: renews a pin that holds, or starts a new boot on the current version. */
   boot(node: string, channel: string): { version: string; createdAt: number } | undefined {
     const at = this.pins.findIndex((pin) => pin.node === node && pin.channel === channel);
     const found = this.pins[at];

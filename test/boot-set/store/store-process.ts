@@ -1,4 +1,4 @@
-/** Changes of a store by other processes, which may be killed in their middle. */
+/** Changes to a store by other processes, which a test may kill midway. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -52,7 +52,7 @@ export class StoreProcess {
     });
   }
 
-  /** Resolves when it stands still at the step of `holdAt`. */
+  /** Resolves when the process halts at the step of `holdAt`. */
   async held(): Promise<void> {
     while (!this.#stdout.includes('at ')) {
       const ended = await Promise.race([once(this.process.stdout!, 'data').then(() => undefined), this.ended]);
@@ -65,7 +65,7 @@ export class StoreProcess {
   }
 }
 
-/** @returns the number of steps it took, or undefined when it was killed. @throws Error when it failed otherwise. */
+/** @returns the number of steps, or undefined if the process was killed. @throws Error if it failed otherwise. */
 export async function workOf(work: Work): Promise<number | undefined> {
   const { code, signal, stdout, stderr } = await new StoreProcess(work).ended;
   if (signal === 'SIGKILL') return undefined;

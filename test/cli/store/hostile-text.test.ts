@@ -1,4 +1,4 @@
-/** What others wrote reaches no terminal as they wrote it: every command that prints what a store holds. */
+/** Every command that prints the contents of a store: text from others must not reach the terminal unescaped. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -7,11 +7,13 @@ import { openStore } from '../../../src/boot-set/store/store.ts';
 import { escapeJson, escapeLine } from '../../../src/text/escape.ts';
 import { folder, Reveille } from '../../support/reveille.ts';
 
-/** Clears the screen, sets the title, ends the line, turns text around, hides it; ESC of eight bits, DEL, another line's end. */
+/**
+ * Clears the screen, sets the title, ends the line, reverses text, hides text; 8-bit ESC, DEL, Unicode line separator.
+ */
 const HOSTILE = '\x1b[2J\x1b]0;x\x07\nFORGED 1\rFORGED 2\u202etxt.exe\u2066\u200b\u009b31m\x7f\u2028';
 const EVIL = `evil${HOSTILE}`;
 
-/** A store whose database says what no command would have put into it. */
+/** A store whose database holds values that no command would have written. */
 async function hostileStore(): Promise<string> {
   const path = join(folder(), 'store');
   const set = join(path, '../set');
@@ -44,7 +46,7 @@ async function hostileStore(): Promise<string> {
   return path;
 }
 
-/** Each in both forms; some have to complain. */
+/** Commands to run, each as text and with `--json`; some must fail. */
 const COMMANDS: readonly (readonly string[])[] = [
   ['channels'],
   ['versions', 'a'],
@@ -84,14 +86,14 @@ describe('a store whose labels, names and reasons are hostile', () => {
     for (const form of [[], ['--json']]) {
       const store = await hostileStore();
       for (const args of COMMANDS) {
-        // A command without a value keeps its flags, whatever the hostile one is taken for.
+        // If a hostile argument is taken for a flag without a value, the command still keeps the flags that follow.
         const { stdout, stderr } = await new Reveille([...args, '--store', store, ...form]).ended;
         const told = args.map(escapeLine);
         expect([told, /[^\x20-\x7e\n]/.exec(stderr)]).toEqual([told, null]);
         const unsafe = form.length === 0 ? /[^\x20-\x7e\n]/u : /[^\P{Cc}\n]|[\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
         expect([told, unsafe.exec(stdout)]).toEqual([told, null]);
         expect([told, /^FORGED/m.exec(stdout + stderr)]).toEqual([told, null]);
-        // The table, the version, the verdict: nothing has been kept back.
+        // The command still prints something: the table, the version or the verdict.
         expect([told, stdout + stderr]).not.toEqual([told, '']);
         const document = form.length === 0 || stdout === '' ? '{}' : stdout;
         expect(() => JSON.parse(document) as unknown).not.toThrow();

@@ -1,4 +1,7 @@
-/** The verbs on a store of boot sets, as a person or a script has them: the built command in processes of its own where it publishes or fails. */
+/**
+ * The commands on a store of boot sets, as a person or a script uses them. Where they publish or fail, they run as the
+ * built command in a separate process.
+ */
 import {
   chmodSync,
   chownSync,
@@ -31,7 +34,7 @@ function put(path: string, files: Readonly<Record<string, string>>): void {
   for (const [name, content] of Object.entries(files)) writeFileSync(join(path, name), content);
 }
 
-/** @param run how the sets are published. */
+/** @param run runs the commands that publish the sets. */
 function place(run: Run = ran): Place {
   const root = folder();
   const [store, set] = [join(root, 'store'), join(root, 'set')];
@@ -45,17 +48,20 @@ function place(run: Run = ran): Place {
   };
 }
 
-/** Runs to a good end. @returns stdout. */
+/** Runs a command that must succeed. @returns stdout. */
 type Run = (args: readonly string[]) => Promise<string>;
 
-/** In a process of its own. */
+/** Runs the command in a separate process. */
 const ran: Run = async (args) => {
   const { code, stdout, stderr } = await new Reveille(args).ended;
   expect([args, code, stderr]).toEqual([args, 0, '']);
   return stdout;
 };
 
-/** In this process: to start one for each of dozens of verbs takes most of the time, and those that fail have theirs. */
+/**
+ * Runs the command in this process: starting a process for each of dozens of commands would take most of the time.
+ * Commands that fail still run in separate processes.
+ */
 const said: Run = async (args) => {
   const { code, stdout, stderr } = await runCommand(args);
   expect([args, code, stderr]).toEqual([args, 0, '']);
@@ -66,7 +72,7 @@ async function json<T>(args: readonly string[], run: Run = said): Promise<T> {
   return JSON.parse(await run([...args, '--json'])) as T;
 }
 
-/** Runs to a bad end. @returns the code and the one line on stderr. */
+/** Runs a command that must fail. @returns the exit code and the one line on stderr. */
 async function refused(args: readonly string[]): Promise<[number | null, string]> {
   const { code, stdout, stderr } = await new Reveille(args).ended;
   expect(stdout).toBe('');
@@ -150,10 +156,10 @@ describe('reveille publish', () => {
   it('leaves the store as it was when it is stopped by a signal', async () => {
     const { publish, store, set } = place();
     await publish('one');
-    // Holes: large to copy, though not to make.
+    // A sparse file is slow to copy but quick to create.
     truncateSync(join(set, 'initrd'), 1_000_000_000);
     const reveille = new Reveille(['publish', CHANNEL, set, '--store', store]);
-    // Once it has begun to copy.
+    // The signal is sent once copying has begun.
     while (readdirSync(join(store, 'staging')).length === 0) await new Promise(setImmediate);
     reveille.process.kill('SIGINT');
     expect(await reveille.ended).toMatchObject({ code: 1, stderr: 'reveille: stopped by SIGINT\n' });
@@ -274,7 +280,7 @@ describe('the verbs on channels and versions', () => {
       /mac:aa:bb:cc:00:11:22 +\S+-1 +by hand[^\n]*\nip:192\.0\.2\.7 +\S+-2 +boots/,
     );
     expect(await ran(['pins', '--drop', '192.0.2.7', '--store', store])).toBe('ip:192.0.2.7: 1 pin dropped\n');
-    // Another process's change, seen by one that has had the store open all the time.
+    // The process that has had the store open all the time sees the change of another process.
     expect([open.generation > 0, open.pins()]).toEqual([true, []]);
     await open.close();
     await said(['pin', 'aabbcc001122', CHANNEL, '--drop', '--store', store]);

@@ -38,7 +38,7 @@ describe('arrival', () => {
     const mean = times.at(-1)! / times.length;
     expect(mean).toBeGreaterThan(9.7);
     expect(mean).toBeLessThan(10.3);
-    // Of exponential gaps 1 - 1/e are shorter than the mean, and the deviation is as large as the mean.
+    // For exponential gaps, a share of 1 - 1/e is shorter than the mean, and the standard deviation equals the mean.
     expect(gaps.filter((gap) => gap < mean).length / gaps.length).toBeCloseTo(1 - Math.exp(-1), 1);
     const deviation = Math.sqrt(gaps.reduce((sum, gap) => sum + (gap - mean) ** 2, 0) / gaps.length);
     expect(deviation / mean).toBeCloseTo(1, 1);
@@ -105,7 +105,7 @@ describe('seeded chance', () => {
       first.add(parent.fork(label).word());
     }
     expect(seeds.size).toBe(20_000);
-    // Of 20,000 draws of 32 bits less than one pair is expected to be alike.
+    // Among 20,000 draws of 32 bits, less than one equal pair is expected.
     expect(first.size).toBeGreaterThan(19_995);
     expect(parent.fork('1').seed).not.toBe(parent.fork(1).seed);
   });

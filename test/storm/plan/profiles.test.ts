@@ -9,7 +9,7 @@ import { checkTemplate, expand, nodeVariables } from '../../../src/storm/plan/va
 
 const PAGE = readFileSync(join(import.meta.dirname, '../../../docs/storm-profiles.md'), 'utf8');
 
-/** The rows of the first table below a heading, cell by cell, without its head. */
+/** Rows of the first table below a heading, cell by cell, without the header. */
 function table(heading: string): string[][] {
   const lines = PAGE.slice(PAGE.indexOf(`\n## ${heading}\n`) + 1).split('\n');
   const first = lines.findIndex((line) => line.startsWith('|'));
@@ -114,7 +114,7 @@ describe('profiles', () => {
     for (const [name, { name: own }] of PROFILES) expect(own).toBe(name);
   });
 
-  // From the sources of each loader, in milliseconds: the first wait, and all of them.
+  // Values from the sources of each loader, in milliseconds: the first wait, and the sum of all waits.
   it.each([
     ['edk2', 4000, 24_000],
     ['shim', 4000, 24_000],

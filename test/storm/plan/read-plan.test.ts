@@ -22,7 +22,7 @@ function exactly(text: string): RegExp {
   return new RegExp(`^${text.replace(/[$()*+.?[\\\]^{|}]/g, '\\$&')}$`);
 }
 
-/** What is said about a plan. */
+/** Error message for a plan. */
 function refusal(yaml: string): string {
   return messageOf(() => readPlan(yaml, 'plan.yaml'));
 }
@@ -80,7 +80,7 @@ describe('a plan', () => {
         },
       ],
     });
-    // It goes to threads.
+    // The plan is sent to threads, so it must survive structuredClone.
     expect(structuredClone(plan)).toEqual(plan);
   });
 

@@ -1,4 +1,4 @@
-/** What a report says of the storm's own threads: results are empty here, health is not. */
+/** The report on the storm's own threads: the results are empty here, the health is not. */
 import { expect, it } from 'vitest';
 import { aggregate, type StormFacts } from '../../../src/storm/run/aggregate.ts';
 import { createFaultCounts } from '../../../src/storm/plan/fault-plan.ts';

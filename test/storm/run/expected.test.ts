@@ -1,4 +1,4 @@
-/** What nodes should get: directories read, downloads compared block by block, a boot's bytes counted. */
+/** Expected contents: directories read, downloads compared block by block, the bytes of a boot counted. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -23,11 +23,11 @@ function tree(files: Readonly<Record<string, string>>): string {
   return root;
 }
 
-/** Feeds a download in blocks of 4 bytes. @returns the versions it is equal to, and where it went wrong. */
+/** Feeds a download in blocks of 4 bytes. @returns the versions it equals, and the position of its first error. */
 function compare(expectation: Expectation, name: string, content: string): [number, number] | undefined {
   const check = expectation.check(name);
   if (check === undefined) return undefined;
-  // As in a datagram: the payload has something before it.
+  // As in a datagram, the payload is preceded by other bytes.
   const bytes = Buffer.from(`head${content}`);
   for (let at = 0; at < content.length; at += 4) check.feed(bytes, 4 + at, Math.min(bytes.length, 8 + at), at);
   return [check.end(content.length), check.wrongAt];

@@ -128,7 +128,7 @@ describe('the fate of a node', () => {
   });
 });
 
-/** A node's link with faults, and its peer without. */
+/** A node's link with faults, and its peer without faults. */
 interface Wire {
   readonly clock: VirtualClock;
   readonly peer: RawPeer;
@@ -147,7 +147,7 @@ async function wire(flags: FaultFlags, seed = SEED, local = 'node'): Promise<Wir
   return { clock, peer, raw, counts, close: () => engine.close() };
 }
 
-/** A packet that no script means. */
+/** A packet that no fault script targets. */
 function numbered(number: number): Uint8Array {
   return Uint8Array.of(0, OPCODE.ACK, number >> 8, number & 0xff);
 }
@@ -156,7 +156,7 @@ function numbersIn(contents: readonly number[][]): number[] {
   return contents.map(([, , high = 0, low = 0]) => (high << 8) | low);
 }
 
-/** Sends many packets at once, one way or the other. @returns what arrived. */
+/** Sends many packets at once in one direction. @returns the numbers of the packets that arrived. */
 async function flood(way: 'in' | 'out', flags: FaultFlags, seed = SEED): Promise<{ numbers: number[]; wire: Wire }> {
   const made = await wire(flags, seed);
   const { clock, peer, raw } = made;
@@ -351,7 +351,7 @@ function bare(flags: FaultFlags): Bare {
   return { clock, network, engine: withFaults(network.engine(), parseFaults(flags), new Random(SEED)) };
 }
 
-/** Which of 200 packets each link loses; links are opened in turn and send in turn. */
+/** Numbers of the packets, of 200, that each link loses. Links are opened in turn and send in turn. */
 async function lostOf(locals: readonly string[]): Promise<Record<string, number[][]>> {
   const { clock, network, engine } = bare({ loss: '20%' });
   const arrived = new Map<string, Set<number>>();
@@ -379,7 +379,7 @@ describe('packets that are lost by name', () => {
     const request = Uint8Array.of(0, OPCODE.RRQ, 0x61, 0, 0x6f, 0);
     const transfer = (): void => {
       raw.link.control(request, request.length);
-      // Sent again before it was answered: still the same transfer.
+      // A request repeated before the answer belongs to the same transfer.
       raw.link.control(request, request.length);
       raw.link.control(numbered(1), 4);
       raw.link.control(numbered(1), 4);

@@ -28,7 +28,7 @@ interface Fetched {
   readonly right: boolean;
   readonly counts: FaultCounts;
   readonly endedAt: number;
-  /** What went over the network: opcode and block number, by way. */
+  /** Packets on the network as opcode and block number, by direction. */
   readonly out: readonly string[];
   readonly in: readonly string[];
   readonly digest: string;
@@ -36,7 +36,7 @@ interface Fetched {
 
 const NAMES = ['?', 'rrq', 'wrq', 'data', 'ack', 'error', 'oack'];
 
-/** Nodes fetch a file, each its turn of times, through faults. */
+/** Nodes fetch a file through faults, `times` times each. */
 async function fetchAll(
   flags: FaultFlags,
   { wish = { blksize: 1024, tsize: true }, nodes = 1, times = 1, seed = SEED, content = CONTENT }: FetchSettings = {},
@@ -129,7 +129,8 @@ describe('transfers', () => {
       { delay: '7ms' },
       { content: CONTENT.subarray(0, 10_000) },
     );
-    // The request, ten blocks and their ACKs, the OACK: each ACK but the last is waited for.
+    // The request, the OACK, ten blocks and their ACKs: every packet of the client but the last ACK waits for an
+    // answer.
     expect(results[0]!.durationMs).toBe(11 * 14);
     expect(counts.delayed).toBe(11 + 12);
     expect(endedAt).toBeGreaterThanOrEqual(11 * 14);
@@ -155,7 +156,7 @@ describe('packets that are lost by name', () => {
     expect(right).toBe(true);
     expect(counts).toEqual({ ...NOTHING, lost: 3 });
     expect(timesOf(out, 'ack 5')).toBeGreaterThanOrEqual(1);
-    // Three ACKs never came, so the server sent the block again.
+    // Three ACKs never arrived, so the server sent the block again.
     expect(timesOf(incoming, 'data 5')).toBeGreaterThanOrEqual(2);
     expect(timesOf(incoming, 'data 4')).toBe(1);
   });
@@ -183,7 +184,7 @@ describe('packets that are lost by name', () => {
     expect(results[0]!.retransmits).toBe(2);
   });
 
-  // The last block of 40,000 bytes has 64 of them, 64 and 100.
+  // The last block of the 40,000-byte file has 64, 64 and 100 bytes respectively.
   it.each<[string, Wish, number]>([
     ['of the size that was agreed', { blksize: 1024 }, 40],
     ['of 512 where none was', {}, 79],

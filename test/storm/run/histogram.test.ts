@@ -1,4 +1,4 @@
-/** Counts instead of values: what is lost, and that nothing else is. */
+/** Counts in place of values: the precision that is lost, and that nothing else is lost. */
 import { MessageChannel, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -12,13 +12,13 @@ function recorded(values: readonly number[]): ValueRecorder {
   return recorder;
 }
 
-/** Nearest rank, the obvious way. */
+/** Percentile by nearest rank, in the obvious way. */
 function percentile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.ceil((sorted.length * share) / 100) - 1]!;
 }
 
-/** Seven decades, evenly spread over their logarithms, with zeros and whole numbers between. */
+/** Values over several decades, uniform on a logarithmic scale, mixed with zeros and integers. */
 const someValue = fc.oneof(
   { weight: 8, arbitrary: fc.double({ min: -4, max: 7, noNaN: true }).map((exponent) => 10 ** exponent) },
   { weight: 1, arbitrary: fc.constant(0) },

@@ -23,11 +23,11 @@ interface World {
   readonly faults?: FaultFlags;
   readonly expected?: readonly ExpectedVersion[];
   readonly everyMs?: number;
-  /** What nodes fetch. Default: all there is. */
+  /** Names that nodes fetch. Default: all files. */
   readonly files?: readonly string[];
-  /** Looks at the cells once a second. */
+  /** Called once a second with the counts of resent packets. */
   readonly watch?: (resent: { readonly client: number; readonly server: number }) => void;
-  /** Stops the storm at this moment. */
+  /** Time at which the storm is stopped. */
   readonly stopAt?: number;
 }
 
@@ -62,7 +62,7 @@ describe('a share of a storm', { timeout: 60_000 }, () => {
     expect(first.injected.vanished_nodes).toBeGreaterThan(0);
     expect(first.completed + first.failed + first.injected.vanished_nodes).toBe(20);
     expect(first.wrong_bytes).toBe(0);
-    // Neither loss nor copies of the storm's own making count against the server.
+    // Losses and duplicates that the storm itself injects do not count against the server.
     expect(first.violations).toEqual([]);
   });
 
@@ -72,7 +72,7 @@ describe('a share of a storm', { timeout: 60_000 }, () => {
     const silent = await storm({ nodes: 3, files: ['linux'], faults: { lose: ['rrq x99'] } });
     const sends = PROFILES.get('ipxe')!.manners.request.sends;
     expect(silent).toMatchObject({ completed: 0, failed: 3, unanswered_requests: 3 * sends });
-    // A node that waits for data has been answered.
+    // A node that waits for data has had an answer to its request.
     const gap = await storm({ nodes: 3, files: ['linux'], faults: { lose: ['ack 5'] } });
     expect(gap).toMatchObject({ completed: 3, unanswered_requests: 0 });
   });
@@ -88,7 +88,7 @@ describe('a share of a storm', { timeout: 60_000 }, () => {
     const strange = new Map(FILES).set('linux', seededBytes(SEED + 8, 60_000));
     const right = await storm({ expected: [version('1', FILES), version('2', other)] });
     expect(right).toMatchObject({ wrong_bytes: 0, mixed_versions: 0 });
-    // The kernel is that of version 2 alone, the initrd that of version 3 alone.
+    // The kernel belongs only to version 2, the initrd only to version 3.
     const three = new Map(strange).set('initrd.img', FILES.get('initrd.img')!);
     const mixed = await storm({ expected: [version('2', other), version('3', three)], nodes: 4 });
     expect(mixed).toMatchObject({ wrong_bytes: 0, mixed_versions: 4, completed: 4 });

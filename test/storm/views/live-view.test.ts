@@ -1,4 +1,4 @@
-/** The live view: what its lines say, how often they are drawn, and that a terminal is left as it was found. */
+/** The live view: its lines, how often they are drawn, and that it restores the terminal. */
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LiveView, renderLine, renderLines } from '../../../src/storm/views/live-view.ts';
@@ -26,7 +26,7 @@ function progress(change: Partial<StormProgress> = {}): StormProgress {
 const ESC = '\x1b';
 const CODE_OR_CHARACTER = new RegExp(`${ESC}\\[(?:\\?25[lh]|(\\d+)A|[KJ])|[^]`, 'g');
 
-/** The terminal's side: keeps what the codes that it is sent leave on the screen, and knows no others. */
+/** A simulated terminal: applies the control codes it receives to a screen, and throws on unknown codes. */
 class Terminal {
   readonly isTTY: boolean = true;
   columns: number;
@@ -44,7 +44,7 @@ class Terminal {
     return this.#rows.map((row) => row.trimEnd());
   }
 
-  /** Makes it narrower: a terminal breaks the lines that stand on it anew. */
+  /** Makes the terminal narrower: it wraps the lines on its screen again. */
   resize(columns: number): void {
     this.columns = columns;
     const before = this.#rows.slice(0, this.#row);
@@ -99,7 +99,7 @@ describe('the lines of a live view', () => {
   it('knew no ETA of a burst until its end: nodes that began together end together, and bytes tell', () => {
     const burst = progress({ completed: 0, failed: 0, bytes: 10e9, bytesInAll: 40e9, elapsedMs: 30_000 });
     expect(renderLines(burst, 100)[2]).toContain('ETA 90.0 s');
-    // The half that has failed fetches no more.
+    // The half of the nodes that has failed fetches no more.
     expect(renderLine({ ...burst, failed: 500 })).toContain('ETA 30.0 s');
     expect(renderLine({ ...burst, bytes: 0 })).toContain('ETA –');
   });

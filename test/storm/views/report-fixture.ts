@@ -1,6 +1,6 @@
 /**
- * Reports to show, as a storm makes them: `roughReport` has everything that can go wrong in it, and names that would
- * break a careless page; `calmReport` has nothing to tell. Nothing here is random.
+ * Reports to render, as a storm makes them: `roughReport` contains every kind of problem, and names that would break a
+ * careless page; `calmReport` has no problems. Nothing here is random.
  */
 import { ValueRecorder } from '../../../src/storm/run/histogram.ts';
 import { type Curve, type Histogram, REPORT_SCHEMA, type StormReport } from '../../../src/storm/report.ts';
@@ -10,11 +10,11 @@ const STEP_S = 0.5;
 const STEPS = 126;
 const KERNEL_BYTES = 14_680_064;
 
-/** Names from the network and from plans, as unpleasant as the escaping before the report lets them be. */
+/** Names from the network and from plans, as unpleasant as the escaping before the report permits. */
 export const NASTY = `grub "cfg" <script>alert('1')</script>&amp;`;
 export const NASTY_END = '</script><img src=http://192.0.2.1/x onerror=alert(2)>';
 
-/** How many of `total` have come by `at`, in an S around `middle`. */
+/** Number of `total` reached at time `at`, on an S-shaped curve around `middle`. */
 function logistic(total: number, at: number, middle: number, slope: number): number {
   return Math.round(total / (1 + Math.exp(-(at - middle) / slope)));
 }
@@ -34,7 +34,7 @@ function curve(completed: number, failed: number): Curve {
   };
 }
 
-/** Values along a logarithmic bell. */
+/** Values on a logarithmic bell curve. */
 function bell(count: number, middle: number, spread: number, buckets: number): Histogram {
   const recorder = new ValueRecorder();
   for (let index = 0; index < count; index++) {
@@ -224,7 +224,7 @@ export const calmReport: StormReport = {
   slo: { met: true, checks: [{ expression: 'failed=0', actual: 0, met: true }] },
 };
 
-/** The storm was stopped before anything came. */
+/** Report of a storm that was stopped before any result. */
 export const emptyReport: StormReport = {
   ...calmReport,
   completed: 0,

@@ -1,4 +1,4 @@
-/** The report as a page: what is in its text, and what a browser makes of it. */
+/** The report as a page: its text, and how a browser renders it. */
 import { readFile } from 'node:fs/promises';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -72,9 +72,10 @@ describe('the charts of a report', () => {
   });
 });
 
-/** How many pixels of each chart are not empty, and how many of them have that colour. */
+/** Number of non-empty pixels of each chart, and number of pixels in that color. */
 function pixels(page: Page, colour: string): Promise<{ drawn: number; coloured: number }[]> {
-  // Text, as these tests know no DOM. Two frames: charts are drawn after the layout that they react to.
+  // The script is a string because these tests have no DOM types. It waits two frames, because charts are drawn after
+  // the layout that they react to.
   return page.evaluate(`(async () => {
     for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
     return Array.from(document.querySelectorAll('canvas'), (canvas) => {
@@ -221,7 +222,7 @@ describe.skipIf(!hasBrowser)("a report's page in a browser", () => {
     expect(await readout.textContent()).toBe('63 s: 985 booted, 14 failed');
     await page.keyboard.press('Shift+ArrowLeft');
     expect(await readout.textContent()).toMatch(/^58 s: /);
-    // The next stop is the chart's table.
+    // The next tab stop is the chart's table.
     await page.keyboard.press('Tab');
     await page.keyboard.press('Enter');
     expect(await chart.locator('details').getAttribute('open')).toBe('');

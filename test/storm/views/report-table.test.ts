@@ -1,11 +1,11 @@
-/** The report as text: everything is in it, in line, and loud where it must be. */
+/** The report as text: it is complete, aligned, and warns where it must. */
 import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { formatBytes, formatCount, formatMs, formatRate, formatShare } from '../../../src/text/figures.ts';
 import { renderTable } from '../../../src/storm/views/report-table.ts';
 import { calmReport, emptyReport, NASTY, roughReport } from './report-fixture.ts';
 
-/** A table of the text: the line that begins with `head`, and what follows it up to an empty line. */
+/** A table in the text: the lines from the one that begins with `head` up to an empty line. */
 function section(text: string, head: string): string[] {
   const lines = text.split('\n');
   const first = lines.findIndex((line) => line.startsWith(head));

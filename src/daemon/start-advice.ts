@@ -1,0 +1,21 @@
+/** Advice for operators whose server could not start. */
+import { errorCode } from '../text/error-text.ts';
+
+export const ADMIN_FAILED = 'cannot start the admin address';
+
+/**
+ * @param what the message about the part that could not start.
+ * @returns the advice, to be appended to the error; empty where there is none.
+ */
+export function adviceFor(what: string, error: unknown): string {
+  switch (errorCode(error)) {
+    case 'EACCES':
+      return ' (a port below 1024 needs root, or the capability CAP_NET_BIND_SERVICE)';
+    case 'EADDRINUSE':
+      return what === ADMIN_FAILED
+        ? ' (is another server running? --admin ADDR:PORT takes another address, --no-admin none)'
+        : ' (is another server running?)';
+    default:
+      return '';
+  }
+}
