@@ -262,9 +262,9 @@ describe('docs/protocol.md', () => {
   });
 });
 
-describe('the library example in README.md', () => {
+describe('the library example in docs/library.md', () => {
   it('runs', async () => {
-    const [example] = blocks('README.md', 'js');
+    const [example] = blocks('docs/library.md', 'js');
     // The working directory is the package, so importing the package by name loads the build.
     const { stdout, stderr } = await run(process.execPath, ['--input-type=module', '--eval', example!], { cwd: ROOT });
     expect(stderr).toBe('');

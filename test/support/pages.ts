@@ -52,6 +52,9 @@ export const PAGES = [
   'docs/boot-sets.md',
   'docs/storm.md',
   'docs/storm-profiles.md',
+  'docs/performance.md',
+  'docs/library.md',
+  'docs/security.md',
   'docs/statements.md',
   'grafana/README.md',
 ];
