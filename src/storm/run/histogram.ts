@@ -111,6 +111,11 @@ export class ValueRecorder {
       while (at < counts.length - 1 && value >= edges[at + 1]!) at++;
       counts[at]! += found;
     }
+    // The least value may lie a rounding error below an edge, and its bucket's middle above it.
+    if (counts.length > 1 && counts[0] === 0) {
+      counts.shift();
+      edges.shift();
+    }
     return { edges, counts };
   }
 

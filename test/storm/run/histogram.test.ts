@@ -105,6 +105,10 @@ describe('a recorder of values', () => {
     );
   });
 
+  it('begins with a bucket that has a value, where a value just below an edge left the first one empty', () => {
+    expect(recorded([0.8999999999999999, 1]).toHistogram(3).counts[0]).toBeGreaterThan(0);
+  });
+
   it('takes edges that read well: logarithmic over a wide range', () => {
     const values = [0.8, 1.5, 3, 12, 40, 90, 700];
     expect(recorded(values).toHistogram(12)).toEqual({
