@@ -51,45 +51,78 @@ export function sharedFileMemory(file: FileHandle, length: number): FileMemory {
   };
 }
 
-/** Reads a file's bytes unchanged. */
-export class OctetReading implements Reading {
-  readonly handle: SharedHandle;
-  readonly isUnchanged: () => Promise<boolean>;
-  readonly #file: FileHandle;
+/** The open file of a reading, and how far it has been read. */
+class FilePosition {
+  readonly file: FileHandle;
   readonly #size: number;
   readonly #device: number | bigint;
-  readonly #memory: FileMemory;
   #position = 0;
   #isCancelled = false;
 
-  constructor({ file, size, device, isUnchanged }: OpenFile, memory: FileMemory) {
-    this.handle = memory.handle;
-    this.isUnchanged = isUnchanged;
-    this.#file = file;
+  constructor({ file, size, device }: OpenFile) {
+    this.file = file;
     this.#size = size;
     this.#device = device;
-    this.#memory = memory;
   }
 
   get isAtEnd(): boolean {
     return this.#position === this.#size;
   }
 
-  async next(at: number, length: number): Promise<number> {
+  /**
+   * Reads on when the disk has a turn. After cancel() nothing is read.
+   *
+   * @param length bytes wanted, 1 or more.
+   * @param read reads at most that many from a position, and returns how many.
+   */
+  async readOn(length: number, read: (length: number, position: number) => Promise<number>): Promise<number> {
     const most = Math.min(length, this.#size - this.#position);
-    const count = await READS.run(this.#device, async () =>
-      this.#isCancelled ? 0 : await this.#memory.fill(this.#file.fd, at, most, this.#position),
-    );
+    const count = await READS.run(this.#device, async () => (this.#isCancelled ? 0 : await read(most, this.#position)));
     this.#position += count;
     return count;
   }
 
+  cancel(): void {
+    this.#isCancelled = true;
+  }
+
+  /** Ignores errors: nothing was written, so a failing close loses nothing. */
   async close(): Promise<void> {
-    await close(this.#file);
+    await this.file.close().catch(() => undefined);
+  }
+}
+
+/** Reads a file's bytes unchanged. */
+export class OctetReading implements Reading {
+  readonly handle: SharedHandle;
+  readonly isUnchanged: () => Promise<boolean>;
+  readonly #source: FilePosition;
+  readonly #memory: FileMemory;
+
+  constructor(opened: OpenFile, memory: FileMemory) {
+    this.handle = memory.handle;
+    this.isUnchanged = opened.isUnchanged;
+    this.#source = new FilePosition(opened);
+    this.#memory = memory;
+  }
+
+  get isAtEnd(): boolean {
+    return this.#source.isAtEnd;
+  }
+
+  next(at: number, length: number): Promise<number> {
+    // The descriptor is looked up when the turn has come: by then the file may be closed, and the number another file's.
+    const read = (most: number, position: number): Promise<number> =>
+      this.#memory.fill(this.#source.file.fd, at, most, position);
+    return this.#source.readOn(length, read);
+  }
+
+  close(): Promise<void> {
+    return this.#source.close();
   }
 
   cancel(): void {
-    this.#isCancelled = true;
+    this.#source.cancel();
   }
 
   free(): void {
@@ -104,59 +137,48 @@ const MOST_CONVERTED = 64 * 1024;
 export class NetasciiReading implements Reading {
   readonly handle: SharedHandle;
   readonly isUnchanged: () => Promise<boolean>;
-  readonly #file: FileHandle;
-  readonly #size: number;
-  readonly #device: number | bigint;
+  readonly #source: FilePosition;
   readonly #bytes: Uint8Array;
   readonly #encoder = new NetasciiEncoder();
-  #position = 0;
-  #isCancelled = false;
   /** Bytes read but not yet converted. */
   #text = new Uint8Array(0);
 
   /** @throws RangeError when there is not enough memory. */
-  constructor({ file, size, device, isUnchanged }: OpenFile, length: number) {
+  constructor(opened: OpenFile, length: number) {
     const { handle, bytes } = allocateShared(length);
     this.handle = handle;
-    this.isUnchanged = isUnchanged;
-    this.#file = file;
-    this.#size = size;
-    this.#device = device;
+    this.isUnchanged = opened.isUnchanged;
+    this.#source = new FilePosition(opened);
     this.#bytes = bytes;
   }
 
   get isAtEnd(): boolean {
-    return this.#position === this.#size && this.#text.length === 0 && !this.#encoder.isOwing;
+    return this.#source.isAtEnd && this.#text.length === 0 && !this.#encoder.isOwing;
   }
 
   async next(at: number, length: number): Promise<number> {
     const most = Math.min(length, MOST_CONVERTED);
-    if (this.#text.length === 0 && this.#position < this.#size) {
-      const into = new Uint8Array(Math.min(most, this.#size - this.#position));
-      const bytesRead = await READS.run(this.#device, async () =>
-        this.#isCancelled ? 0 : (await this.#file.read(into, { position: this.#position })).bytesRead,
-      );
-      if (bytesRead === 0) return 0;
-      this.#position += bytesRead;
-      this.#text = into.subarray(0, bytesRead);
+    if (this.#text.length === 0 && !this.#source.isAtEnd) {
+      const into = new Uint8Array(most);
+      const count = await this.#source.readOn(most, async (wanted, position) => {
+        const { bytesRead } = await this.#source.file.read(into, { length: wanted, position });
+        return bytesRead;
+      });
+      if (count === 0) return 0;
+      this.#text = into.subarray(0, count);
     }
     const written = this.#encoder.encode(this.#text, this.#bytes.subarray(at, at + most));
     this.#text = this.#text.subarray(this.#encoder.read);
     return written;
   }
 
-  async close(): Promise<void> {
-    await close(this.#file);
+  close(): Promise<void> {
+    return this.#source.close();
   }
 
   cancel(): void {
-    this.#isCancelled = true;
+    this.#source.cancel();
   }
 
   free(): void {}
-}
-
-/** Ignores errors: nothing was written, so a failing close loses nothing. */
-async function close(file: FileHandle): Promise<void> {
-  await file.close().catch(() => undefined);
 }

@@ -6,7 +6,7 @@ import { type AllocateFile, attachShared, type MapFile } from '../../src/bytes/s
 import { CHANGED, type Mode, type StreamOptions, stream } from '../../src/content/file-snapshot.ts';
 import type { FileSupply } from '../../src/content/file-supply.ts';
 import { whenWhole } from '../../src/content/when-whole.ts';
-import { foundFile, put, temporaryFolder } from './fixture.ts';
+import { changeNextOpened, foundFile, put, temporaryFolder } from './fixture.ts';
 
 vi.mock('node:fs/promises', async (importOriginal) => {
   const real = await importOriginal<typeof fs>();
@@ -14,14 +14,7 @@ vi.mock('node:fs/promises', async (importOriginal) => {
 });
 
 /** Applies `change` to the handle of the next file that is opened. */
-function openedOnce(change: (handle: fs.FileHandle) => void): void {
-  const open = vi.mocked(fs.open).getMockImplementation()!;
-  vi.mocked(fs.open).mockImplementationOnce(async (...args) => {
-    const handle = await open(...args);
-    change(handle);
-    return handle;
-  });
-}
+const openedOnce = (change: (handle: fs.FileHandle) => void): void => changeNextOpened(vi.mocked(fs.open), change);
 
 describe('a file that is sent while it is read', () => {
   /** Simulates mapping and reserving memory. */

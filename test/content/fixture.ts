@@ -1,8 +1,9 @@
 /** Temporary folders that are removed after the test, and a directory source with a clock that the test advances. */
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import type * as fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { onTestFinished } from 'vitest';
+import { type Mock, onTestFinished } from 'vitest';
 import { attachShared } from '../../src/bytes/shared-bytes.ts';
 import { BufferCache } from '../../src/content/buffer-cache.ts';
 import { Directory, type DirectoryOptions } from '../../src/content/directory.ts';
@@ -100,4 +101,14 @@ export function foundFile(path: string, as: Partial<FoundFile> = {}): FoundFile 
   const { dev: device, nlink: links } = stats;
   const found = { kind: 'file' as const, root: dirname(path), path, size: Number(stats.size), device, links };
   return { ...found, identity: identityOf(stats), fresh: false, ...as };
+}
+
+/** Applies `change` to the handle of the next file that the mock opens. */
+export function changeNextOpened(open: Mock<typeof fs.open>, change: (handle: fs.FileHandle) => void): void {
+  const real = open.getMockImplementation()!;
+  open.mockImplementationOnce(async (...args) => {
+    const handle = await real(...args);
+    change(handle);
+    return handle;
+  });
 }

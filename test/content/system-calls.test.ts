@@ -17,7 +17,7 @@ import { join } from 'node:path';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { attachShared } from '../../src/bytes/shared-bytes.ts';
 import { CHANGED, type FoundFile, snapshot } from '../../src/content/file-snapshot.ts';
-import { ask, foundFile, put, read, serve, temporaryFolder } from './fixture.ts';
+import { ask, changeNextOpened, foundFile, put, read, serve, temporaryFolder } from './fixture.ts';
 
 vi.mock('node:fs', async (importOriginal) => {
   const real = await importOriginal<typeof import('node:fs')>();
@@ -50,14 +50,7 @@ function callsSince(): number {
 }
 
 /** Applies `change` to the handle of the next file that is opened. */
-function openedOnce(change: (handle: fs.FileHandle) => void): void {
-  const open = vi.mocked(fs.open).getMockImplementation()!;
-  vi.mocked(fs.open).mockImplementationOnce(async (...args) => {
-    const handle = await open(...args);
-    change(handle);
-    return handle;
-  });
-}
+const openedOnce = (change: (handle: fs.FileHandle) => void): void => changeNextOpened(vi.mocked(fs.open), change);
 
 /** Calls `edit` after the first read has returned. */
 function editDuringRead(edit: () => void): void {
