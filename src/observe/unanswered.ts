@@ -65,7 +65,7 @@ export const UNANSWERED: Readonly<Record<Ignored, UnansweredWords>> = {
   unanswered: {
     what: 'nobody answered, and others needed its place',
     area: 'network',
-    meaning: `More transfers than may wait at once had no answer from their clients, of all networks (halfOpen), of this one (halfOpenPerNetwork) or of this address (halfOpenPerAddress), or memory was short. Replies are lost on the way back, or requests are forged. ${ASKS_AGAIN}`,
+    meaning: `More transfers than may wait at once had no answer from their clients, of all networks (halfOpen), of this one (halfOpenPerNetwork) or of this address (halfOpenPerAddress), or memory was short. Replies are lost on the way back, requests are forged, or more nodes began to boot in a quarter of a second than twice the limit. ${ASKS_AGAIN}`,
   },
   addressFull: {
     what: 'its address has its share of transfers',

@@ -20,11 +20,9 @@ import { RequestTally } from './request-tally.ts';
 import type { Resolved } from './resolver.ts';
 import { Succession } from './succession.ts';
 import { settle } from './settle.ts';
+import { Sweep } from './sweep.ts';
 import { type Arrival, Transfer } from './transfer.ts';
 import type { Ignored, TransferView } from './types.ts';
-
-/** Interval of the search for waiting clients that have given up. */
-const SWEEP_MS = 1000;
 
 /** A request this soon before the end of the previous transfer was sent after the last ACK. */
 const JUST_ENDED_MS = 250;
@@ -42,13 +40,13 @@ export class Admission {
   readonly #crowd: Crowd<Transfer>;
   readonly #succession: Succession<Transfer>;
   readonly #thirsty: MemoryQueue<Transfer>;
+  readonly #sweep: Sweep;
   #tookMemoryAt = Number.NEGATIVE_INFINITY;
   readonly #tally: RequestTally;
   #lastId = 0;
   #draining = false;
   #cancelled = false;
   #aborted = 0;
-  #cancelSweep: (() => void) | undefined;
   #whenIdle: () => void = () => {};
 
   constructor(options: AdmissionOptions) {
@@ -63,6 +61,11 @@ export class Admission {
       clock: options.clock,
       hasAnswered: this.#hasAnswered,
       end: (former) => this.#isRunning(former) && this.#abandon(former),
+    });
+    this.#sweep = new Sweep({
+      clock: options.clock,
+      isNeeded: () => (this.#draining ? this.#active.size > 0 : this.#someWait || this.#crowd.isCrowded),
+      search: () => this.#endHopeless(),
     });
     this.#launcher = new Launcher(options, (transfer, report) => this.#ended(transfer, report));
     options.pool.onRoom = () => this.#pump();
@@ -172,8 +175,8 @@ export class Admission {
   /** Stops admitting and forgets waiting requests: clients ask another server, or this one's successor. */
   drain(): void {
     this.#draining = true;
-    this.#cancelSweep?.();
-    this.#cancelSweep = undefined;
+    this.#sweep.cancel();
+    this.#sweep.schedule();
     this.#succession.close();
     for (const transfer of this.#lanes.takeSilent(Number.POSITIVE_INFINITY)) this.#drop(transfer, 'draining');
     for (const transfer of this.#thirsty.takeSilent(Number.POSITIVE_INFINITY)) this.#drop(transfer, 'draining');
@@ -185,6 +188,11 @@ export class Admission {
     return new Promise((resolve) => {
       this.#whenIdle = resolve;
     });
+  }
+
+  #rest(): void {
+    this.#sweep.cancel();
+    this.#whenIdle();
   }
 
   /** Ends every running transfer. */
@@ -241,7 +249,7 @@ export class Admission {
     transfer.hasWaited = true;
     const surplus = this.#thirsty.add(transfer, this.#isKnown);
     if (surplus !== undefined) this.#drop(surplus, 'busy');
-    this.#scheduleSweep();
+    this.#sweep.schedule();
     const now = this.#options.clock.now();
     if (now - this.#tookMemoryAt < TAKE_MEMORY_MS) return;
     this.#tookMemoryAt = now;
@@ -306,7 +314,7 @@ export class Admission {
     const surplus = this.#crowd.enter(transfer, transfer.queuedAt);
     if (surplus !== undefined) this.#giveUp(surplus);
     this.#pump();
-    this.#scheduleSweep();
+    this.#sweep.schedule();
   }
 
   #pump(): void {
@@ -340,7 +348,7 @@ export class Admission {
     if (report.outcome === 'complete') this.#onComplete(transfer);
     this.#release(transfer, hasAcknowledged(transfer, report));
     if (this.#draining) {
-      if (this.#active.size === 0) this.#whenIdle();
+      if (this.#active.size === 0) this.#rest();
       return;
     }
     if (again !== undefined && !transfer.abandoned && this.#options.clock.now() - againAt < JUST_ENDED_MS) {
@@ -370,18 +378,8 @@ export class Admission {
     return this.#lanes.size + this.#thirsty.size > 0;
   }
 
-  #scheduleSweep(): void {
-    if (this.#cancelSweep !== undefined || !(this.#someWait || this.#crowd.isCrowded)) return;
-    const { clock } = this.#options;
-    this.#cancelSweep = clock.wake(clock.now() + SWEEP_MS, () => {
-      this.#cancelSweep = undefined;
-      this.#sweep();
-      this.#scheduleSweep();
-    });
-  }
-
   /** Drops clients that have given up, and unproven transfers that hold sessions others need. */
-  #sweep(): void {
+  #endHopeless(): void {
     const { clock, limits, pool } = this.#options;
     const now = clock.now();
     for (const transfer of this.#lanes.takeSilent(now - limits.laneExpiryMs)) this.#drop(transfer, 'expired');
@@ -390,7 +388,8 @@ export class Admission {
     // A port in quarantine, or one used by another program, may be free by now.
     this.#launcher.tryAgain();
     this.#pump();
-    const pressure = { someWait: this.#someWait, isCrowded: this.#crowd.lookWhetherCrowded(), minRate: limits.minRate };
+    const isCrowded = this.#crowd.lookWhetherCrowded();
+    const pressure = { someWait: this.#someWait, isCrowded, isDraining: this.#draining, minRate: limits.minRate };
     for (const transfer of underPressure(this.#active, pressure, pool.cells, now)) {
       if (this.#hasAnswered(transfer)) pool.cells.end(transfer.slot, WISH_TO_END.abort);
       else this.#giveUp(transfer);

@@ -2,7 +2,7 @@
 import { type StateCells, TRANSFER_STATE } from '../pool/state-cells.ts';
 import type { Transfer } from './transfer.ts';
 
-/** While others wait, an unproven transfer keeps its session no longer than this. */
+/** While others wait, or the server is to end, an unproven transfer keeps its session no longer than this. */
 const UNPROVEN_WHILE_SOME_WAIT_MS = 3000;
 /** The same while half-open transfers have more than half of their limit. */
 const UNPROVEN_IN_A_CROWD_MS = 10_000;
@@ -14,18 +14,20 @@ export interface Pressure {
   readonly someWait: boolean;
   /** True while half-open transfers have more than half of their limit. */
   readonly isCrowded: boolean;
+  /** True while the server waits for running transfers to end. */
+  readonly isDraining: boolean;
   /** Slower transfers end while others wait, bytes per second; 0: none does. */
   readonly minRate: number;
 }
 
 export function* underPressure(
   active: Iterable<Transfer>,
-  { someWait, isCrowded, minRate }: Pressure,
+  { someWait, isCrowded, isDraining, minRate }: Pressure,
   cells: StateCells,
   now: number,
 ): Iterable<Transfer> {
-  if (!someWait && !isCrowded) return;
-  const unprovenMs = someWait ? UNPROVEN_WHILE_SOME_WAIT_MS : UNPROVEN_IN_A_CROWD_MS;
+  if (!someWait && !isCrowded && !isDraining) return;
+  const unprovenMs = someWait || isDraining ? UNPROVEN_WHILE_SOME_WAIT_MS : UNPROVEN_IN_A_CROWD_MS;
   for (const transfer of active) {
     const { slot, startedAt, lastRequestAt, settled } = transfer;
     const state = cells.state(slot);

@@ -76,10 +76,30 @@ describe('transfers that nobody has answered', () => {
   it('of a rack that boots are given up no sooner than the forged ones of many networks', () => {
     const flood = new Flood();
     for (let number = 0; number < 800; number++) flood.enter(`11.${number}.0.1`, 1);
-    const rack = Array.from({ length: 90 }, (_, number) => flood.enter(`10.0.0.${number}`, 1));
-    for (let number = 0; number < 200; number++) flood.enter(`12.${number}.0.1`, 2);
+    const rack = Array.from({ length: 90 }, (_, number) => flood.enter(`10.0.0.${number}`, 300));
+    for (let number = 0; number < 200; number++) flood.enter(`12.${number}.0.1`, 700);
     const lost = rack.filter((member) => !flood.alive.has(member)).length;
     expect(lost).toBeLessThan(45);
+  });
+
+  it.each<[string, number, (number: number) => string]>([
+    ['in all', 2 * LIMITS.total, (number) => `10.${number}.0.1`],
+    ['of a network', 2 * LIMITS.perPrefix, (number) => `10.0.0.${number}`],
+  ])('are not given up for a newcomer while their ACKs may be on their way, %s', (_, room, from) => {
+    const flood = new Flood();
+    const first = Array.from({ length: room }, (__, number) => flood.enter(from(number), 1));
+    const newcomer = flood.enter(from(room), 249);
+    expect(first.every((member) => flood.alive.has(member))).toBe(true);
+    expect(flood.alive.has(newcomer)).toBe(false);
+    const later = flood.enter(from(room), 251);
+    expect(flood.alive.has(later)).toBe(true);
+  });
+
+  it('of known addresses make room for a newcomer at once', () => {
+    const flood = new Flood();
+    const enter = (number: number): Member => flood.enter(`10.${number}.0.1`, 1, { isKnown: true });
+    for (let number = 0; number < 2 * LIMITS.total; number++) enter(number);
+    expect(flood.alive.has(enter(2 * LIMITS.total))).toBe(true);
   });
 
   it('leave no list behind', () => {

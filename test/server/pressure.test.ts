@@ -156,6 +156,24 @@ describe('stopping', () => {
     expect(world.transfers).toMatchObject([{ outcome: 'aborted' }]);
   });
 
+  it('does not wait for transfers that nobody answers: their requests may be forged', async () => {
+    const world = await World.start({ files: FILES });
+    const client = world.client();
+    client.ask('exact', { blksize: 1024 });
+    await world.pass(1);
+    client.ack(0);
+    for (let number = 0; number < 10; number++) world.client(`10.0.1.${number}`).ask('big', { blksize: 1024 });
+    await world.pass(1);
+    const stopped = world.server.stop(30_000);
+    await world.pass(5000);
+    expect(world.server.stats()).toMatchObject({ transfersActive: 1, ignoredTotal: { unanswered: 10 } });
+    client.ack(1);
+    await world.pass(1);
+    client.ack(2);
+    await world.pass(1);
+    expect(await stopped).toBe(0);
+  });
+
   it('a second time with less patience cuts the first short', async () => {
     const world = await World.start({ files: FILES });
     const client = world.client();

@@ -56,7 +56,7 @@ it(`a running transfer takes at most ${MAX_BYTES.main} bytes of the main thread'
     clock,
     pool,
     resolver: new Resolver([source]),
-    limits: DEFAULT_LIMITS,
+    limits: { ...DEFAULT_LIMITS, halfOpen: { ...DEFAULT_LIMITS.halfOpen, total: TRANSFERS } },
     observer: { onTransfer: () => {}, onRefusal: () => {}, onWarning: () => {} },
     blksizes: ethernetBlksizes(clock, cells),
     mayAsk: () => true,

@@ -16,13 +16,16 @@ export interface HalfOpenLimits {
   readonly perAddress: number;
 }
 
-/**
- * Above this multiple of a limit, members that may still answer are given up: the others keep more than half the
- * sessions.
- */
+/** A limit is never exceeded by more than this factor: the others keep more than half the sessions. */
 const HARD = 2;
 /** How long a client may take to answer the first reply before it is given up for others. */
 const GRACE_MS = 1000;
+/**
+ * The same above {@link HARD} times a limit. A client's ACK may be on its way for so long while a whole hall boots; if
+ * its transfer were given up, it would acknowledge to a closed port until its patience ends. A newcomer has received
+ * nothing, and asks again. At 2,048, a flood must exceed 16,000 requests a second to turn newcomers away.
+ */
+const SHORT_GRACE_MS = 250;
 /** Members examined to find one to give up. */
 const TRIES = 4;
 
@@ -87,15 +90,19 @@ export class HalfOpen<T extends HalfOpenMember<T>> {
     return halfOpen === undefined ? 0 : this.#prune(halfOpen);
   }
 
-  /** Returns a member to give up now that this one has entered; undefined where there is room for all. */
+  /**
+   * Returns a member to give up now that this one has entered, possibly itself; undefined where there is room for all.
+   */
   surplus(member: T, now: number): T | undefined {
     const { total, perPrefix, perAddress } = this.#options.limits;
     const { address, halfOpen, network } = member.client!;
     const isLimited = halfOpen!.length > perAddress && !this.#options.isShared(address);
+    const isKnown = member.inNetwork < 0;
+    // A flood that bears a node's address must not lock the node out: there, the newest is always served.
     return (
-      (isLimited ? this.#pick(halfOpen!, perAddress, member, now) : undefined) ??
-      (member.inNetwork < 0 ? undefined : this.#pick(network.halfOpen!, perPrefix, member, now)) ??
-      this.#pick(this.#allLike(member), total, member, now)
+      (isLimited ? this.#pick(halfOpen!, perAddress, member, now, 0) : undefined) ??
+      (isKnown ? undefined : this.#pick(network.halfOpen!, perPrefix, member, now, SHORT_GRACE_MS)) ??
+      this.#pick(this.#allLike(member), total, member, now, isKnown ? 0 : SHORT_GRACE_MS)
     );
   }
 
@@ -117,8 +124,13 @@ export class HalfOpen<T extends HalfOpenMember<T>> {
     return inNetwork < 0 ? this.#known : this.#strangers;
   }
 
-  /** Picks a random member of a list that is too long; among those examined it prefers a network above its share. */
-  #pick(members: readonly T[], limit: number, newest: T, now: number): T | undefined {
+  /**
+   * Picks a random member of a list that is too long; among those examined it prefers a network above its share.
+   *
+   * @param hardGrace how long a member may take to answer when the list has reached its hard limit, ms. If all examined
+   *   are younger, the newest is picked; 0: never.
+   */
+  #pick(members: readonly T[], limit: number, newest: T, now: number, hardGrace: number): T | undefined {
     const { hasAnswered, random } = this.#options;
     let found: T | undefined;
     for (let tries = 0; tries < TRIES && members.length > limit; tries++) {
@@ -128,12 +140,11 @@ export class HalfOpen<T extends HalfOpenMember<T>> {
         continue;
       }
       if (member === newest || member.givenUp) continue;
-      const { startedAt } = member;
-      const isLate = startedAt > 0 && now - startedAt >= GRACE_MS;
-      if (!isLate && members.length <= HARD * limit) continue;
+      const age = member.startedAt > 0 ? now - member.startedAt : 0;
+      if (age < (members.length > HARD * limit ? hardGrace : GRACE_MS)) continue;
       if (found === undefined || this.#excess(member) > this.#excess(found)) found = member;
     }
-    return found;
+    return found ?? (hardGrace > 0 && members.length > HARD * limit ? newest : undefined);
   }
 
   /** Removes members that have answered. @returns how many are left. */
