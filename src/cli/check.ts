@@ -49,7 +49,7 @@ function fileNames(flags: CheckFlags): readonly string[] {
   return [...new Set(names)];
 }
 
-function kindOf(path: string): 'file' | 'folder' {
+function typeOf(path: string): 'file' | 'folder' {
   const wrong = (got: string): UsageError =>
     new UsageError(`--against: expected a file or a folder, got ${showValue(path)}, ${got}`);
   try {
@@ -83,7 +83,7 @@ async function wantedFiles(flags: CheckFlags): Promise<WantedFile[]> {
   const names = fileNames(flags);
   const { against } = flags;
   if (against === undefined) return names.map((name) => ({ name }));
-  if (kindOf(against) === 'folder') return await Promise.all(names.map((name) => readCopy(name, join(against, name))));
+  if (typeOf(against) === 'folder') return await Promise.all(names.map((name) => readCopy(name, join(against, name))));
   return [await readCopy(names[0]!, against), ...names.slice(1).map((name) => ({ name }))];
 }
 

@@ -2,7 +2,7 @@
  * Recent requests of each node, in memory: a bounded ring of asks for each address, and the addresses from which each
  * machine has asked. Fed by the server's hooks; knows no HTTP, no words and no transfers under way.
  */
-import { nodesInPath, type NodeId } from '../boot-set/node/node-identity.ts';
+import { areOfTwoMachines, kindOf, nodesInPath, type NodeId } from '../boot-set/node/node-identity.ts';
 import { cleanName } from '../content/name.ts';
 import type { Address } from '../engine/types.ts';
 import type { DropRecord, RefusalRecord, RequestRecord, StartRecord, TransferRecord } from '../server/types.ts';
@@ -311,11 +311,10 @@ export class NodeHistory {
     const ids = typeof path === 'string' ? nodesInPath(path) : [];
     if (ids.length === 0) return;
     // When a name has another id of the same kind, another machine now uses the address.
-    const kinds = new Set(ids.map(kindIn));
-    const kept = memory.ids.filter((id) => !kinds.has(kindIn(id)));
+    const kinds = new Set(ids.map(kindOf));
+    const kept = memory.ids.filter((id) => !kinds.has(kindOf(id)));
     if (kept.length === 0 && ids.length === memory.ids.length && ids.every((id) => memory.ids.includes(id))) return;
-    const isOther = memory.ids.some((id) => kinds.has(kindIn(id)) && !ids.includes(id));
-    this.#nameIt(memory, isOther ? ids : [...ids, ...kept]);
+    this.#nameIt(memory, areOfTwoMachines(memory.ids, ids) ? ids : [...ids, ...kept]);
   }
 
   #nameIt(memory: Memory, ids: readonly NodeId[]): void {
@@ -348,10 +347,6 @@ export class NodeHistory {
       this.#nameIt(oldest, []);
     }
   }
-}
-
-function kindIn(id: NodeId): string {
-  return id.slice(0, id.indexOf(':'));
 }
 
 /**

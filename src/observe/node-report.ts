@@ -2,7 +2,7 @@
  * The last boots of one node: found by address, MAC, UUID, serial number or inventory name, and shown as timelines that
  * say where each boot stopped and what that usually means. Pure over the history.
  */
-import { ipNode, kindOf, type NodeId } from '../boot-set/node/node-identity.ts';
+import { areOfTwoMachines, ipNode, kindOf, type NodeId } from '../boot-set/node/node-identity.ts';
 import type { TransferView } from '../server/types.ts';
 import type { Ask } from './ask.ts';
 import { bootsOf, movedAt, stepsOf } from './boots.ts';
@@ -41,13 +41,8 @@ function memoriesOf({ ids, history }: ReportParts, listed: readonly string[]): N
   const told = listed
     .filter((address) => !addresses.has(address))
     .map((address) => history.node(address))
-    .filter((memory) => memory !== undefined && !isOther(memory.ids, ids));
+    .filter((memory) => memory !== undefined && !areOfTwoMachines(memory.ids, ids));
   return [...own, ...(told as NodeMemory[])].toSorted((a, b) => b.lastAt - a.lastAt);
-}
-
-/** Two sets of ids belong to different machines when they have an id of the same kind with different values. */
-function isOther(a: readonly NodeId[], b: readonly NodeId[]): boolean {
-  return a.some((id) => b.some((other) => other !== id && kindOf(other) === kindOf(id)));
 }
 
 function bootOf(boot: readonly Ask[], parts: ReportParts, alike: number): Boot {

@@ -3,6 +3,7 @@
  * for the rest of a boot. Knows one route at a time, not its neighbors. Threads do the rendering and parsing.
  */
 import type { BootSets, CatalogVersion, ConfigPreview, ConfigRequest, ConfigVersion } from '../boot-set/index.ts';
+import { kindOf } from '../boot-set/node/node-identity.ts';
 import { shareBytes } from '../bytes/shared-bytes.ts';
 import { packedView } from './boot-set-view.ts';
 import type { NodeInventory } from './inventory.ts';
@@ -214,7 +215,6 @@ function configRequest({ request, ids, node }: Asked): ConfigRequest {
     ...(node.uuid === undefined ? {} : { uuid: node.uuid }),
     ...(node.serial === undefined ? {} : { serial: node.serial }),
   });
-  const kindOf = (id: string): string => id.slice(0, id.indexOf(':'));
   const kinds = new Set(ids.map(kindOf));
   return { ...asking, ids: [...ids, ...own.filter((id) => !kinds.has(kindOf(id)))] };
 }

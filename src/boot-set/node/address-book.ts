@@ -3,7 +3,7 @@
  * table of leases or neighbors. Bounded; entries expire. Knows no packets and no pins.
  */
 import { LRUCache } from 'lru-cache';
-import { kindOf, NODE_KINDS, type NodeId } from './node-identity.ts';
+import { areOfTwoMachines, kindOf, NODE_KINDS, type NodeId } from './node-identity.ts';
 
 /** Cap on remembered addresses; the least recently used are forgotten. */
 const MAX_ADDRESSES = 65_536;
@@ -40,11 +40,6 @@ export interface Learned extends Resident {
 
 function residentOf({ ids, bySelf }: Entry): Resident {
   return { node: ids[0]!, ids, bySelf };
-}
-
-/** Returns true when both have an id of the same kind with different values: two different machines. */
-function differ(a: readonly NodeId[], b: readonly NodeId[]): boolean {
-  return a.some((id) => b.some((other) => other !== id && kindOf(other) === kindOf(id)));
 }
 
 function merge(a: readonly NodeId[], b: readonly NodeId[]): NodeId[] {
@@ -86,7 +81,7 @@ export class AddressBook {
    */
   learn(address: string, ids: readonly NodeId[], bySelf: boolean, now: number): Learned {
     const known = this.find(address, now);
-    const other = known !== undefined && differ(known.ids, ids);
+    const other = known !== undefined && areOfTwoMachines(known.ids, ids);
     const merged = known === undefined || other ? ids : merge(known.ids, ids);
     const entry = { ids: merged, bySelf: bySelf || (!other && known?.bySelf === true), doubted: false, seenAt: now };
     this.#entries.set(address, entry);

@@ -133,6 +133,11 @@ export function kindOf(node: NodeId): NodeKind {
   return node.slice(0, node.indexOf(':')) as NodeKind;
 }
 
+/** Returns true when both have an id of the same kind with different values: two different machines. */
+export function areOfTwoMachines(a: readonly NodeId[], b: readonly NodeId[]): boolean {
+  return a.some((id) => b.some((other) => other !== id && kindOf(other) === kindOf(id)));
+}
+
 /**
  * Parses the MAC of six bytes, or the eight of an InfiniBand port, separated by `:` or `-` as in tables and lease
  * files.

@@ -35,7 +35,7 @@ const CAREFUL = constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const paths = new Map<string, string>();
 
 /** Names the type of a directory entry for an error message; only files are accepted. */
-function kindOf(stats: Stats): string {
+function entryType(stats: Stats): string {
   if (stats.isFile()) return 'a file';
   if (stats.isDirectory()) return 'a folder';
   if (stats.isSymbolicLink()) return 'a link';
@@ -79,7 +79,7 @@ function openFolder(way: string, path: string): OwnFolder | undefined {
     if (codeOf(error) === 'ENOENT') return undefined;
     const found = lstatSync(way, { throwIfNoEntry: false });
     if (found !== undefined && !found.isDirectory()) {
-      throw new StoreError(`${path}: expected a folder, got ${kindOf(found)}`);
+      throw new StoreError(`${path}: expected a folder, got ${entryType(found)}`);
     }
     throw new StoreError(`${path}: expected a folder that can be read: ${whatFailed(named(error))}`);
   }
@@ -296,7 +296,7 @@ export class OwnFolder {
   }
 
   #expectFile(name: string, found: Stats): void {
-    if (!found.isFile()) throw new StoreError(`${join(this.path, name)}: expected a file, got ${kindOf(found)}`);
+    if (!found.isFile()) throw new StoreError(`${join(this.path, name)}: expected a file, got ${entryType(found)}`);
   }
 
   #at(name: string): string {
