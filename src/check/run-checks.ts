@@ -5,6 +5,7 @@
 import type { Check } from './check.ts';
 import { setMaxListeners } from 'node:events';
 import type { Address } from '../engine/types.ts';
+import { formatAddress } from '../text/address-text.ts';
 import { CheckContext, type CheckContextOptions } from './check-context.ts';
 import { CHECKS } from './checks.ts';
 import { DEFAULT_WAITS, type Pulse, type Waits } from './exchange.ts';
@@ -207,11 +208,10 @@ export async function runChecks(options: CheckRunOptions): Promise<CheckReport> 
   const fault = typeof surveyed === 'string' ? (cutShort ?? surveyed) : null;
   const results = resultsOf(checks, run, fault ?? (run?.silent === true ? SILENT : (cutShort ?? 'not reached')));
   const count = (verdict: Verdict['verdict']): number => results.filter((result) => result.verdict === verdict).length;
-  const { address, port } = server;
   return {
     schema: CHECK_SCHEMA,
     started_at: startedAt.toISOString(),
-    server: address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`,
+    server: formatAddress(server),
     files: (typeof surveyed === 'string' ? options.files : surveyed.files).map(({ name, size }) => ({
       name,
       size_bytes: size ?? null,

@@ -12,6 +12,7 @@ import type {
   StartRecord,
   TransferRecord,
 } from '../server/types.ts';
+import { formatAddress } from '../text/address-text.ts';
 import { TimeSeries, countsOf } from './time-series.ts';
 import { NodeHistory } from './node-history.ts';
 import { reportOf } from './node-report.ts';
@@ -240,9 +241,7 @@ export class LiveState {
       version,
       engine: server?.engine ?? '',
       ready: server?.ready ?? false,
-      addresses: addresses.map(({ address, port }) =>
-        address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`,
-      ),
+      addresses: addresses.map(formatAddress),
       workers,
       startedAt: this.#startedAt,
     };

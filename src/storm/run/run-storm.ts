@@ -12,6 +12,7 @@ import type { Profile } from '../plan/profile.ts';
 import { Random } from '../plan/random.ts';
 import type { StormProgress, StormReport } from '../report.ts';
 import { evaluate, type Slo } from '../slo.ts';
+import { formatAddress } from '../../text/address-text.ts';
 
 export interface StormOptions {
   /** An IP address in text, and the port. */
@@ -65,12 +66,11 @@ export async function runStorm(options: StormOptions): Promise<StormReport> {
     ...(options.worker === undefined ? {} : { worker: options.worker }),
   });
   const { user, system } = process.cpuUsage(before);
-  const address = server.address.includes(':') ? `[${server.address}]` : server.address;
   const report = aggregate(
     {
       startedAt,
       durationMs,
-      server: `${address}:${server.port}`,
+      server: formatAddress(server),
       seed,
       plan,
       mix,
