@@ -15,14 +15,12 @@ import { FileSupply } from '../content/file-supply.ts';
 import { holdRing, lacksMemory } from '../content/held-ring.ts';
 import { shareNetascii } from '../content/shared-netascii.ts';
 import { systemCode } from '../content/system-failure.ts';
-import type { BootRequest, Denied } from '../content/types.ts';
+import type { Denied, TransferMode } from '../content/types.ts';
 import { whenReady } from '../content/when-ready.ts';
 import { whenWhole } from '../content/when-whole.ts';
 import type { CatalogVersion } from './store/catalog.ts';
 import type { FileRecord } from './store/records.ts';
 import type { Store } from './store/store.ts';
-
-type Mode = BootRequest['mode'];
 
 /** Cap on damaged blobs remembered; damage beyond it is reported every time. */
 const MAX_DAMAGED = 1024;
@@ -40,14 +38,14 @@ export interface BlobShelfOptions {
 }
 
 /** Reads a small blob as a whole. @returns undefined when the blob is shorter than its record says. */
-async function readBlob(handle: FileHandle, size: number, mode: Mode): Promise<Loaded | undefined> {
+async function readBlob(handle: FileHandle, size: number, mode: TransferMode): Promise<Loaded | undefined> {
   const shared = mode === 'octet' ? allocateShared(size) : undefined;
   const bytes = shared?.bytes ?? new Uint8Array(size);
   if (!(await readWhole(handle, bytes))) return undefined;
   return { handle: shared?.handle ?? shareNetascii(bytes) };
 }
 
-function keyOf({ digest, size }: FileRecord, mode: Mode): string {
+function keyOf({ digest, size }: FileRecord, mode: TransferMode): string {
   return `blob\0${mode}\0${digest}\0${size}`;
 }
 
@@ -65,7 +63,7 @@ export class BlobShelf {
   }
 
   /** Returns the file's bytes, or `missing` (see lost()). Never returns a blob whose size differs from its record. */
-  acquire(file: FileRecord, mode: Mode): HeldBytes | Unloaded | Promise<HeldBytes | Unloaded> {
+  acquire(file: FileRecord, mode: TransferMode): HeldBytes | Unloaded | Promise<HeldBytes | Unloaded> {
     const { cache } = this.#options;
     const key = keyOf(file, mode);
     if (file.size <= SMALL_BYTES) return cache.acquire(key, () => this.#load(file, mode), file.size);
@@ -144,7 +142,7 @@ export class BlobShelf {
     }
   }
 
-  #load(file: FileRecord, mode: Mode): Promise<Loaded | Unloaded> {
+  #load(file: FileRecord, mode: TransferMode): Promise<Loaded | Unloaded> {
     return this.#open(file, async (opened, device) => {
       if (file.size > SMALL_BYTES) {
         const supply = await this.#stream([opened, device], file, mode, false);
@@ -191,7 +189,7 @@ export class BlobShelf {
   async #stream(
     [opened, device]: readonly [FileHandle, number],
     file: FileRecord,
-    mode: Mode,
+    mode: TransferMode,
     isRing: boolean,
   ): Promise<FileSupply> {
     const { mapFile, allocateFile, clock } = this.#options;

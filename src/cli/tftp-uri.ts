@@ -2,6 +2,7 @@
  * Parses TFTP URIs (RFC 3617) into the parts of a request. Knows the text alone: resolves no names and asks no servers.
  */
 import { isIPv6 } from 'node:net';
+import type { TransferMode } from '../protocol/request.ts';
 import { showValue } from '../text/escape.ts';
 import { UsageError } from '../config/usage-error.ts';
 
@@ -11,7 +12,7 @@ export interface TftpUri {
   readonly port: number;
   /** The file's name as it is sent: one character per byte. */
   readonly filename: string;
-  readonly mode: 'octet' | 'netascii';
+  readonly mode: TransferMode;
 }
 
 /** RFC 1350 §4. */

@@ -10,6 +10,7 @@ import type { Address, Engine } from '../engine/types.ts';
 import { MAX_CONTROL, encodeReadRequest, wishedOptions } from '../protocol/encode.ts';
 import type { Settled, Wish } from '../protocol/negotiate.ts';
 import { NetasciiDecoder } from '../protocol/netascii.ts';
+import type { TransferMode } from '../protocol/request.ts';
 import { Receiver } from '../session/receiver.ts';
 import { createEngine } from '../engine/create.ts';
 
@@ -26,7 +27,7 @@ export interface FetchOptions {
   readonly server: Address;
   /** The name to ask for, one character per byte. */
   readonly filename: string;
-  readonly mode: 'octet' | 'netascii';
+  readonly mode: TransferMode;
   /** The options to ask for. */
   readonly wish: Wish;
   readonly sink: Sink;

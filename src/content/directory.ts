@@ -32,7 +32,7 @@ import { asBytes, asText, exactPath } from './name.ts';
 import { answerToFailure } from './system-failure.ts';
 import { realPathOf, systemPath } from './system-path.ts';
 import type { TrustedRoots } from './trusted-roots.ts';
-import type { Answer, BootRequest, Busy, Denied, Missing, Source } from './types.ts';
+import type { Answer, BootRequest, Busy, Denied, Missing, Source, TransferMode } from './types.ts';
 import { whenReady } from './when-ready.ts';
 
 export interface DirectoryOptions {
@@ -74,7 +74,7 @@ const ATTEMPTS = 4;
  * gets new keys at each look, so that it is read again until its times can be trusted.
  */
 interface KeyedFile extends FoundFile {
-  readonly keys: Readonly<Record<Mode, string>>;
+  readonly keys: Readonly<Record<TransferMode, string>>;
 }
 
 interface Look {
@@ -83,12 +83,10 @@ interface Look {
   readonly found: KeyedFile | Missing | Denied | Busy;
 }
 
-type Mode = BootRequest['mode'];
-
 interface Asked {
   /** Path, one character per byte like all paths here: file names may be any bytes. */
   readonly name: string;
-  readonly mode: Mode;
+  readonly mode: TransferMode;
   /** Attempt number, from 1; one more for each time the file changed while it was read. */
   readonly attempt: number;
 }
@@ -258,7 +256,7 @@ export class Directory implements Source {
     const fresh = isFresh(stats, this.#wallClock());
     // Within one second all names that lead to the same file share its bytes.
     const look = fresh ? Math.floor(this.#clock() / LOOK_AGAIN_MS) : '';
-    const key = (mode: Mode): string => `${this.#root}\0${mode}\0${identity}\0${look}`;
+    const key = (mode: TransferMode): string => `${this.#root}\0${mode}\0${identity}\0${look}`;
     const keys = { octet: key('octet'), netascii: key('netascii') };
     const { dev: device, nlink: links } = stats;
     return { kind: 'file', root: place, path: real, size: Number(stats.size), device, identity, links, fresh, keys };

@@ -18,7 +18,7 @@ import { asText } from './name.ts';
 import { shareNetascii } from './shared-netascii.ts';
 import { answerToFailure, systemCode } from './system-failure.ts';
 import { realPathOf, systemPath } from './system-path.ts';
-import type { Busy, Denied } from './types.ts';
+import type { Busy, Denied, TransferMode } from './types.ts';
 
 /** A regular file that was looked at, and found inside the root or a trusted folder. */
 export interface FoundFile {
@@ -93,8 +93,6 @@ export async function readWhole(handle: FileHandle, into: Uint8Array): Promise<b
   return true;
 }
 
-export type Mode = 'octet' | 'netascii';
-
 export interface SnapshotOptions {
   /** Maps files that are never changed in place. Default: they are copied. */
   readonly mapFile?: MapFile | undefined;
@@ -137,7 +135,11 @@ async function openNow(file: FoundFile, platform: NodeJS.Platform): Promise<File
  * @param file must be small, because netascii is converted in one go.
  * @returns the bytes; CHANGED; or why they can't be read.
  */
-export async function snapshot(file: FoundFile, mode: Mode, options: SnapshotOptions = {}): Promise<Loaded | Unloaded> {
+export async function snapshot(
+  file: FoundFile,
+  mode: TransferMode,
+  options: SnapshotOptions = {},
+): Promise<Loaded | Unloaded> {
   const handle = await openFound(file, options.platform ?? process.platform);
   if ('kind' in handle) return handle;
   try {
@@ -159,20 +161,20 @@ export async function snapshot(file: FoundFile, mode: Mode, options: SnapshotOpt
  *
  * @throws RangeError when there is not enough memory.
  */
-export async function readingOf(opened: OpenFile, mode: Mode, options: SnapshotOptions): Promise<Reading> {
+export async function readingOf(opened: OpenFile, mode: TransferMode, options: SnapshotOptions): Promise<Reading> {
   if (mode === 'netascii') return new NetasciiReading(opened, 2 * opened.size);
   const memory = (await options.mapFile?.(opened.file.fd, opened.size)) ?? options.allocateFile?.(opened.size);
   return new OctetReading(opened, memory ?? sharedFileMemory(opened.file, opened.size));
 }
 
 /** Like readingOf(), into a ring. */
-export function ringReadingOf(opened: OpenFile, mode: Mode, { allocateFile }: SnapshotOptions): Reading {
+export function ringReadingOf(opened: OpenFile, mode: TransferMode, { allocateFile }: SnapshotOptions): Reading {
   if (mode === 'netascii') return new NetasciiReading(opened, RING_BYTES);
   return new OctetReading(opened, allocateFile?.(RING_BYTES) ?? sharedFileMemory(opened.file, RING_BYTES));
 }
 
 /** Returns the upper bound of a file's content in bytes. */
-export function mostBytes(size: number, mode: Mode): number {
+export function mostBytes(size: number, mode: TransferMode): number {
   return mode === 'netascii' ? 2 * size : size;
 }
 
@@ -194,7 +196,11 @@ export interface StreamOptions extends SnapshotOptions, Pick<FileSupplyOptions, 
  *
  * @returns its supply, which the caller must stop; CHANGED; or why it can't be read.
  */
-export async function stream(file: FoundFile, mode: Mode, options: StreamOptions): Promise<FileSupply | Unloaded> {
+export async function stream(
+  file: FoundFile,
+  mode: TransferMode,
+  options: StreamOptions,
+): Promise<FileSupply | Unloaded> {
   const handle = await openFound(file, options.platform ?? process.platform);
   if ('kind' in handle) return handle;
   try {

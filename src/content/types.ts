@@ -3,6 +3,10 @@
  * packets, sockets or transfers.
  */
 import type { SharedHandle } from '../bytes/shared-bytes.ts';
+import type { TransferMode } from '../protocol/request.ts';
+
+/** Also for rooms that do not know packets. */
+export type { TransferMode } from '../protocol/request.ts';
 
 export interface BootRequest {
   /**
@@ -11,7 +15,7 @@ export interface BootRequest {
    */
   readonly filename: string;
   /** Transfer mode. Netascii needs the bytes converted; the converted bytes are content of their own. */
-  readonly mode: 'octet' | 'netascii';
+  readonly mode: TransferMode;
   /** The client's address and the server's address that was asked: text without port or brackets. */
   readonly client: string;
   readonly local: string;

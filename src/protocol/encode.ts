@@ -4,6 +4,7 @@
  */
 import { type ErrorCode, OPCODE } from './opcode.ts';
 import type { GrantedOption, Wish } from './negotiate.ts';
+import type { TransferMode } from './request.ts';
 
 /** RFC 2347 limits a request to 512 octets; we keep every packet but DATA within that. */
 export const MAX_CONTROL = 512;
@@ -70,7 +71,7 @@ export function wishedOptions({ tsize, blksize, windowsize, timeout }: Wish): Gr
 export function encodeReadRequest(
   into: Uint8Array,
   filename: string,
-  mode: 'octet' | 'netascii',
+  mode: TransferMode,
   options: readonly GrantedOption[],
 ): number {
   const strings = [filename, mode, ...options.flatMap(({ spelling, value }) => [spelling, value])];

@@ -20,8 +20,11 @@ export interface AskedOption {
   readonly value: string;
 }
 
+/** The modes that files are transferred in (RFC 1350 §5). */
+export type TransferMode = 'octet' | 'netascii';
+
 /** `mail` (obsolete, RFC 1123 §4.2.2.1) and unknown modes are answered with ERROR 4. */
-export type Mode = 'octet' | 'netascii' | 'mail' | 'unknown';
+export type Mode = TransferMode | 'mail' | 'unknown';
 
 export interface Request {
   readonly operation: 'read' | 'write';

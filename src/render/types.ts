@@ -2,7 +2,7 @@
  * Interface between the code that writes configs for nodes and the code that serves them: routes, the inventory, and
  * the walk of a request through the routes. Plain data; knows no threads and no packets.
  */
-import type { Denied, Busy } from '../content/types.ts';
+import type { Denied, Busy, TransferMode } from '../content/types.ts';
 
 /** Policies for an answer that can't be made. */
 export const FAILURE_POLICIES = ['silent', 'error', 'next'] as const;
@@ -109,7 +109,7 @@ export interface RenderRequest {
   readonly name: string;
   readonly client: string;
   readonly local: string;
-  readonly mode: 'octet' | 'netascii';
+  readonly mode: TransferMode;
   /** Captures of the pattern in their canonical form. */
   readonly captures: Readonly<Record<string, string>>;
 }

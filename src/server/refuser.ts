@@ -3,7 +3,8 @@ import type { Denied } from '../content/types.ts';
 import type { ListeningPort } from '../engine/types.ts';
 import { MAX_CONTROL, encodeError } from '../protocol/encode.ts';
 import type { ReadRequest } from './request-reader.ts';
-import type { Arrival, Mode } from './transfer.ts';
+import type { TransferMode } from '../protocol/request.ts';
+import type { Arrival } from './transfer.ts';
 import { REFUSAL_CODES, type Refusal, type ServerObserver } from './types.ts';
 
 /** Texts of the ERROR packets. */
@@ -22,7 +23,7 @@ export function refusalOf({ tooLarge, by }: Denied): Refusal {
 }
 
 /** Returns the mode to serve the request in, or the reason to refuse it regardless of its file. */
-export function servedMode({ operation, mode }: ReadRequest): Mode | { refusal: Refusal; reason: string } {
+export function servedMode({ operation, mode }: ReadRequest): TransferMode | { refusal: Refusal; reason: string } {
   if (operation === 'write') return { refusal: 'write', reason: 'write request' };
   return mode === 'octet' || mode === 'netascii' ? mode : { refusal: 'mode', reason: 'unknown mode' };
 }

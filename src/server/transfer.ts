@@ -2,7 +2,7 @@
 import type { Content } from '../content/types.ts';
 import type { Address, ListeningPort, TransferPort } from '../engine/types.ts';
 import type { Settled } from '../protocol/negotiate.ts';
-import type { AskedOption } from '../protocol/request.ts';
+import type { AskedOption, TransferMode } from '../protocol/request.ts';
 import type { ClientAddress } from './clients/client-addresses.ts';
 import type { CrowdMember } from './clients/crowd.ts';
 import type { ReadRequest } from './request-reader.ts';
@@ -13,8 +13,6 @@ export interface Arrival {
   readonly peer: Address;
   readonly port: ListeningPort;
 }
-
-export type Mode = 'octet' | 'netascii';
 
 /**
  * A request on its way to becoming a transfer, and the transfer. There are thousands, and they spend most of their time
@@ -30,7 +28,7 @@ export class Transfer implements CrowdMember<Transfer> {
   readonly filename: string;
   /** The options asked for, until they have been negotiated. */
   options: readonly AskedOption[];
-  readonly mode: Mode;
+  readonly mode: TransferMode;
   readonly peer: Address;
   readonly port: ListeningPort;
   /** The local address that was asked. */
@@ -67,7 +65,7 @@ export class Transfer implements CrowdMember<Transfer> {
   again: Arrival | undefined;
   againAt = 0;
 
-  constructor(id: number, key: string, slot: number, arrival: Arrival, mode: Mode, now: number) {
+  constructor(id: number, key: string, slot: number, arrival: Arrival, mode: TransferMode, now: number) {
     this.id = id;
     this.key = key;
     this.slot = slot;

@@ -9,7 +9,7 @@ import type { WorkerFigures } from '../pool/figures.ts';
 import type { TRANSFER_STATE } from '../pool/state-cells.ts';
 import type { CrowdLimits } from './clients/crowd.ts';
 import { ERROR_CODE, type ErrorCode } from '../protocol/opcode.ts';
-import type { AskedOption, Mode } from '../protocol/request.ts';
+import type { AskedOption, Mode, TransferMode } from '../protocol/request.ts';
 
 export interface ServerLimits extends CrowdLimits {
   /** Transfers at once, over all workers. Default 10,000. */
@@ -140,7 +140,7 @@ export interface StartRecord {
   readonly set?: SetVersion | undefined;
   /** Bytes to send. */
   readonly size: number;
-  readonly mode: 'octet' | 'netascii';
+  readonly mode: TransferMode;
   readonly blksize: number;
   readonly windowsize: number;
   /** Time from the first request to the worker taking the transfer, ms: resolving and waiting. */

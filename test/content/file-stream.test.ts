@@ -3,7 +3,8 @@ import { appendFileSync, chmodSync, renameSync, rmSync, writeFileSync } from 'no
 import * as fs from 'node:fs/promises';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type AllocateFile, attachShared, type MapFile } from '../../src/bytes/shared-bytes.ts';
-import { CHANGED, type Mode, type StreamOptions, stream } from '../../src/content/file-snapshot.ts';
+import { CHANGED, type StreamOptions, stream } from '../../src/content/file-snapshot.ts';
+import type { TransferMode } from '../../src/content/types.ts';
 import type { FileSupply } from '../../src/content/file-supply.ts';
 import { whenWhole } from '../../src/content/when-whole.ts';
 import { changeNextOpened, foundFile, put, temporaryFolder } from './fixture.ts';
@@ -37,7 +38,11 @@ describe('a file that is sent while it is read', () => {
 
   const clock = () => 0;
 
-  async function begun(path: string, mode: Mode, options: Omit<StreamOptions, 'clock'> = {}): Promise<FileSupply> {
+  async function begun(
+    path: string,
+    mode: TransferMode,
+    options: Omit<StreamOptions, 'clock'> = {},
+  ): Promise<FileSupply> {
     const supply = await stream(foundFile(path), mode, { clock, ...options });
     if ('kind' in supply) throw new Error(`Got ${supply.kind}`);
     onTestFinished(() => supply.stop());
