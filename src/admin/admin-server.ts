@@ -9,7 +9,7 @@ import { getRequestListener } from '@hono/node-server';
 import { Hono } from 'hono';
 import type { Address } from '../engine/types.ts';
 import { addHeaders, AdminGuard } from './admin-guard.ts';
-import { addApi, type ApiOptions } from './api.ts';
+import { addApi, type ApiOptions, MAX_BODY_BYTES } from './api.ts';
 import { ConnectionRoom } from './connection-room.ts';
 import { addLiveApi, addPage, type LiveApiOptions } from './live-api.ts';
 
@@ -19,8 +19,6 @@ const REQUEST_MS = 30_000;
 const IDLE_MS = 15_000;
 const MAX_HEADER_BYTES = 8192;
 const MAX_HEADERS = 64;
-/** Maximum length of any body: only commands have one, and those are short. */
-const MAX_BODY_BYTES = 65_536;
 
 export interface AdminOptions {
   /** Port 0 stands for any free port. */

@@ -25,7 +25,8 @@ export const API_VERBS = [
 
 /** Maximum number of commands at once; further ones get status 503. */
 const MAX_VERBS_AT_ONCE = 4;
-const MAX_BODY_BYTES = 65_536;
+/** Maximum length of any body: only commands have one, and those are short. */
+export const MAX_BODY_BYTES = 65_536;
 /** Maximum number of values of a repeated flag or of `arguments`. */
 const MAX_VALUES = 256;
 /** Flags that the server sets, or that would lead out of the store. */

@@ -5,10 +5,10 @@
  */
 import { textPath } from '../content/name.ts';
 import type { HeldBytes, Unloaded } from '../content/buffer-cache-types.ts';
-import type { Answer, BootRequest, Missing, NotMine, Source } from '../content/types.ts';
+import { type Answer, type BootRequest, MISSING, NOT_MINE, type Source } from '../content/types.ts';
 import { whenReady } from '../content/when-ready.ts';
 import { type BootSetParts, type BootSetsOptions, makeParts } from './boot-set-parts.ts';
-import type { Found } from './boot/boots.ts';
+import { ATTEMPTS, type Found } from './boot/boots.ts';
 import type { ConfigPreview, ConfigRequest, ConfigVersion } from './boot/config-versions.ts';
 import type { Requester } from './boot/node-finder.ts';
 import { behindNodeFolder, nodesInPath } from './node/node-identity.ts';
@@ -16,14 +16,6 @@ import { type BootSetsStats, channelStats } from './stats.ts';
 import type { CatalogVersion } from './store/catalog.ts';
 
 export type { BootSetsOptions } from './boot-set-parts.ts';
-
-/**
- * Cap on attempts: a version may be collected between the lookup in the catalog and the pin, and is then chosen again.
- */
-const ATTEMPTS = 4;
-
-const MISSING: Missing = { kind: 'missing' };
-const NOT_MINE: NotMine = { kind: 'notMine' };
 
 export class BootSets implements Source {
   readonly #parts: BootSetParts;

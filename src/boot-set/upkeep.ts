@@ -8,7 +8,7 @@ import type { PinPolicies } from './boot/pin-policies.ts';
 import type { PinTable } from './boot/pin-table.ts';
 import { hasLapsed } from './boot/pins.ts';
 import type { RenderedNotes } from './boot/rendered-notes.ts';
-import type { SteadyTime } from './boot/steady-time.ts';
+import { SET_MS, type SteadyTime } from './boot/steady-time.ts';
 import type { TablesClock } from './node/address-tables.ts';
 import type { Catalog, CatalogVersion } from './store/catalog.ts';
 
@@ -16,11 +16,6 @@ import type { Catalog, CatalogVersion } from './store/catalog.ts';
 const POLL_MS = 250;
 /** Longest delay before a changed pin is written. */
 const FLUSH_MS = 5000;
-/**
- * A wall clock that moved by more than this counts as set: pins are then rewritten at once, because collectors go by
- * the wall clock.
- */
-const SET_MS = 1000;
 
 export interface UpkeepOptions {
   readonly catalog: Catalog;
@@ -83,6 +78,7 @@ export class Upkeep {
     });
   }
 
+  /** Pins are then rewritten at once, because collectors go by the wall clock. */
   #isClockSet(): boolean {
     return Math.abs(this.#options.time.drift - this.#drift) > SET_MS;
   }

@@ -13,12 +13,12 @@ export interface OfferedFile {
 /** RFC 1350 §2: the block size without negotiation, bytes. */
 export const PLAIN_BLKSIZE = 512;
 /** RFC 2348: limits of blksize, bytes. */
-const MIN_BLKSIZE = 8;
+export const MIN_BLKSIZE = 8;
 export const MAX_BLKSIZE = 65464;
 /** Largest file that is read to its end, where there is a choice, bytes. */
 const MAX_READ_BYTES = 64 * 1024 * 1024;
-const LF = 0x0a;
-const CR = 0x0d;
+export const LF = 0x0a;
+export const CR = 0x0d;
 
 export function isWhole(file: OfferedFile): boolean {
   return file.size === file.bytes.length;

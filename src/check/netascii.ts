@@ -1,15 +1,22 @@
 /** Statements 84 to 87: netascii, where it is offered. */
 import type { Check } from './check.ts';
 import type { CheckContext } from './check-context.ts';
-import { bySize, isWhole, MAX_BLKSIZE, type OfferedFile, PLAIN_BLKSIZE, toNetascii } from './files.ts';
+import {
+  bySize,
+  CR,
+  isWhole,
+  LF,
+  MAX_BLKSIZE,
+  MIN_BLKSIZE,
+  type OfferedFile,
+  PLAIN_BLKSIZE,
+  toNetascii,
+} from './files.ts';
 import { describe, type Options, type Reply, request } from './packets.ts';
 import { Transfer } from './transfer.ts';
 import { fail, isVerdict, notOffered, notTried, pass, type Verdict, worst } from './verdict.ts';
 
-const CR = 0x0d;
-const LF = 0x0a;
 const NUL = 0x00;
-const MIN_BLKSIZE = 8;
 /** Files are converted whole: larger ones would prove nothing more. */
 const MAX_CONVERTED_BYTES = 4 * 1024 * 1024;
 

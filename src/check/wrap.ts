@@ -2,13 +2,12 @@
 import type { Check } from './check.ts';
 import type { CheckContext } from './check-context.ts';
 import { bombard } from './blocks.ts';
-import { bySize, type OfferedFile, PLAIN_BLKSIZE } from './files.ts';
+import { bySize, MIN_BLKSIZE, type OfferedFile, PLAIN_BLKSIZE } from './files.ts';
 import type { Options } from './packets.ts';
 import { Transfer } from './transfer.ts';
 import { fail, isVerdict, notTried, pass, type Verdict } from './verdict.ts';
 
 const TURN = 65_536;
-const MIN_BLKSIZE = 8;
 
 /** Begins a transfer of at least `blocks` blocks. */
 async function longTransfer(context: CheckContext, blocks: number, windowsize: number): Promise<Transfer | Verdict> {

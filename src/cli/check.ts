@@ -14,6 +14,7 @@ import type { WantedFile } from '../check/survey.ts';
 import { formatAddress } from '../text/address-text.ts';
 import { escapeJson, escapeText, showValue } from '../text/escape.ts';
 import { errorCode, errorLine } from '../text/error-text.ts';
+import { CLEAR_TO_END } from '../text/terminal.ts';
 import { flag } from '../config/flag.ts';
 import { findServer } from './host-port.ts';
 import type { CommandContext } from '../daemon/interrupts.ts';
@@ -134,11 +135,11 @@ export async function runCheck(
     timeoutMs: flags.timeout ?? TIMEOUT_MS,
     signal: abort.signal,
     ...(showsProgress
-      ? { onProgress: (done: number, of: number) => stderr.write(`\r${done} of ${of} statements\x1b[K`) }
+      ? { onProgress: (done: number, of: number) => stderr.write(`\r${done} of ${of} statements${CLEAR_TO_END}`) }
       : {}),
     ...more,
   });
-  if (showsProgress) stderr.write('\r\x1b[K');
+  if (showsProgress) stderr.write(`\r${CLEAR_TO_END}`);
 
   const json = `${JSON.stringify(report, undefined, 2)}\n`;
   await writeJson?.(json);

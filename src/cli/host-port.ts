@@ -5,11 +5,11 @@
 import { lookup } from 'node:dns/promises';
 import { isIPv6 } from 'node:net';
 import type { Address } from '../engine/types.ts';
+import { TFTP_PORT } from '../protocol/request.ts';
 import { showValue } from '../text/escape.ts';
 import { errorCode, errorLine } from '../text/error-text.ts';
 import { UsageError } from '../config/usage-error.ts';
 
-const TFTP_PORT = 69;
 export const ADMIN_PORT = 6970;
 
 interface HostPort {

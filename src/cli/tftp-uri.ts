@@ -2,7 +2,7 @@
  * Parses TFTP URIs (RFC 3617) into the parts of a request. Knows the text alone: resolves no names and asks no servers.
  */
 import { isIPv6 } from 'node:net';
-import type { TransferMode } from '../protocol/request.ts';
+import { TFTP_PORT, type TransferMode } from '../protocol/request.ts';
 import { showValue } from '../text/escape.ts';
 import { UsageError } from '../config/usage-error.ts';
 
@@ -14,9 +14,6 @@ export interface TftpUri {
   readonly filename: string;
   readonly mode: TransferMode;
 }
-
-/** RFC 1350 §4. */
-const TFTP_PORT = 69;
 
 function hostAndPort(authority: string, wrong: (text: string) => UsageError): { host: string; port: number } {
   const match = /^(?:\[([^[\]]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?$/.exec(authority);

@@ -16,18 +16,16 @@ import type { CommandContext } from '../daemon/interrupts.ts';
 import { reportText } from './views/node-report-text.ts';
 import { defaultSettings } from '../config/settings.ts';
 import { escapeJson, safeText } from '../text/escape.ts';
+import { CLEAR_BELOW, CLEAR_TO_END, HIDE_CURSOR, NARROWEST, SHOW_CURSOR } from '../text/terminal.ts';
 import { renderTop, type TopOptions } from './views/top-view.ts';
 import { EXIT, type ExitCode, UsageError } from '../config/usage-error.ts';
 import { wholeNumber } from '../config/value-kind.ts';
 
-const NARROWEST = 20;
 /** Wait between two attempts to reach a server that does not answer, in milliseconds. */
 const AGAIN_MS = 2000;
-const ENTER = '\x1b[?1049h\x1b[?25l';
-const LEAVE = '\x1b[?25h\x1b[?1049l';
+const ENTER = `\x1b[?1049h${HIDE_CURSOR}`;
+const LEAVE = `${SHOW_CURSOR}\x1b[?1049l`;
 const HOME = '\x1b[H';
-const CLEAR_TO_END = '\x1b[K';
-const CLEAR_BELOW = '\x1b[J';
 
 export interface Screen {
   write(text: string): unknown;

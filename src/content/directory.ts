@@ -63,7 +63,7 @@ export interface DirectoryOptions {
 }
 
 /** How long the result of a lookup holds. */
-const LOOK_AGAIN_MS = 1000;
+export const LOOK_AGAIN_MS = 1000;
 /** Cap on names whose last lookup is remembered; the least recently requested are forgotten. */
 const MAX_NAMES = 8192;
 /** Attempts to read a file that keeps changing, before the client has to ask again. */

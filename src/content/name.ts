@@ -8,7 +8,7 @@
  * probably meant.
  */
 import { isUtf8 } from 'node:buffer';
-import type { Denied, Missing, Source } from './types.ts';
+import { type Denied, type Missing, MISSING, type Source } from './types.ts';
 
 /** Folds A to Z alone, in file names and in what routes compare, so that a text keeps its length. */
 export { asciiLowerCase as foldCase } from '../protocol/request.ts';
@@ -19,7 +19,6 @@ export type NameProblem = Missing | Denied;
 /** Longest path component of all known file systems (NAME_MAX). */
 const MAX_COMPONENT_BYTES = 255;
 
-const MISSING: Missing = { kind: 'missing' };
 const LEAVES: Denied = { kind: 'denied', reason: "the name leads out of the root by '..'" };
 
 /** Names that are paths already, apart from a leading slash: most names are, and need no parsing. */

@@ -5,12 +5,10 @@
  */
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
+import { LOOK_AGAIN_MS } from './directory.ts';
 import { systemCode } from './system-failure.ts';
 import type { Answer, BootRequest, Source } from './types.ts';
 import { whenReady } from './when-ready.ts';
-
-/** How long a successful check of the root holds; as long as a lookup of a name. */
-const LOOK_AGAIN_MS = 1000;
 
 type Told = (message: string, detail: Readonly<Record<string, unknown>>) => void;
 
@@ -45,6 +43,7 @@ export class ReadableRoot implements Source {
   open(request: BootRequest): Answer | Promise<Answer> {
     return whenReady(this.#options.source.open(request), (answer) => {
       if (answer.kind !== 'missing' && answer.kind !== 'denied' && answer.kind !== 'busy') return answer;
+      // A successful check of the root holds as long as a lookup of a name.
       if (this.#options.clock() - this.#readableAt < LOOK_AGAIN_MS) return answer;
       return this.look().then((away) => (away === undefined ? answer : { kind: 'busy', reason: away }));
     });

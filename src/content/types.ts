@@ -88,6 +88,8 @@ export interface Missing {
   readonly kind: 'missing';
 }
 
+export const MISSING: Missing = { kind: 'missing' };
+
 /** The name leads out of the root, or the file can't be served (ERROR 2, or ERROR 0 when `tooLarge` is set). */
 export interface Denied {
   readonly kind: 'denied';
@@ -113,6 +115,8 @@ export interface Busy {
 export interface NotMine {
   readonly kind: 'notMine';
 }
+
+export const NOT_MINE: NotMine = { kind: 'notMine' };
 
 /** Like NotMine, but the next sources are asked for another name. */
 export interface Renamed {

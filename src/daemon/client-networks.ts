@@ -5,7 +5,7 @@
 import { NetworkList } from '../boot-set/node/network-list.ts';
 import type { BlksizeRule } from '../config/blksize-rules.ts';
 import type { Address } from '../engine/types.ts';
-import { localAddresses } from '../server/addresses.ts';
+import { localAddresses, WILDCARDS } from '../server/addresses.ts';
 
 /** Addresses that the Internet does not route (RFC 1918, 3849, 3927, 4193, 4291, 5737, 6598). */
 const PRIVATE = new NetworkList([
@@ -22,11 +22,6 @@ const PRIVATE = new NetworkList([
   '2001:db8::/32',
   'fc00::/7',
   'fe80::/10',
-]);
-
-const WILDCARDS: ReadonlyMap<string, 4 | 6> = new Map([
-  ['0.0.0.0', 4],
-  ['::', 6],
 ]);
 
 /** @param networks networks whose addresses may send requests; empty allows all. */

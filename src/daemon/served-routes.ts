@@ -5,13 +5,11 @@
 import { createRequire } from 'node:module';
 import { oneByOne } from '../load/one-by-one.ts';
 import type { BootSets } from '../boot-set/index.ts';
-import type { Answer, BootRequest, NotMine, Source } from '../content/types.ts';
+import { type Answer, type BootRequest, NOT_MINE, type Source } from '../content/types.ts';
 import type { Engine } from '../engine/types.ts';
 import type { Explanation, Inventory, RenderConfig, RenderRecord, Routes, RoutesStats } from '../render/index.ts';
 
 const require = createRequire(import.meta.url);
-
-const NOT_MINE: NotMine = { kind: 'notMine' };
 
 export interface ServedRoutesOptions {
   readonly stageZero: readonly string[] | undefined;

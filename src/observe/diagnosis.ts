@@ -5,7 +5,7 @@
 import { formatBytes, formatMany } from '../text/figures.ts';
 import { UNREADABLE_CONTENT } from '../engine/report.ts';
 import { FAULTS } from '../server/records.ts';
-import type { TransferView } from '../server/types.ts';
+import { STUCK_MS, type TransferView } from '../server/types.ts';
 import { UNPROVEN_MS } from '../session/sender.ts';
 import type { Ask } from './ask.ts';
 import { isReplaced, isWell, isWhole, movedAt } from './boots.ts';
@@ -13,15 +13,13 @@ import { about, kindOfFile, nodeErrorWords, refusalWords } from '../live/words.t
 import type { Area, NodeState, Verdict } from '../live/wire.ts';
 import { UNANSWERED, unansweredWords } from './unanswered.ts';
 
-/** A transfer without progress for this long is stuck; the same value as for `reveille_transfers_stuck`. */
-export const STUCK_MS = 5000;
 /**
  * A transfer without progress for this long is worth a look: longer than any client waits before it repeats a lost
  * packet for the second time.
  */
 export const SILENT_MS = 3000;
 /** After a refusal a loader tries its next name at once; after this silence it has stopped. */
-const STOPPED_MS = 10_000;
+export const STOPPED_MS = 10_000;
 /** After a file a loader reads the next one sooner than this, or it boots. */
 const DONE_MS = 15_000;
 

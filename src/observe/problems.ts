@@ -6,6 +6,7 @@ import type { DropRecord, RefusalRecord, TransferRecord } from '../server/types.
 import type { NodeHistory } from './node-history.ts';
 import { FAULTS } from '../server/records.ts';
 import { isWell } from './boots.ts';
+import { STOPPED_MS } from './diagnosis.ts';
 import { unansweredWords } from './unanswered.ts';
 import { nodeErrorWords, outcomeWords, refusalWords } from '../live/words.ts';
 import type { Problem } from '../live/wire.ts';
@@ -17,8 +18,6 @@ const MAX_NODES = 64;
 /** Age after which a problem is no longer shown. */
 const LIFE_MS = 15 * 60_000;
 const SHOWN = 40;
-/** A node that has requested nothing for this long has stopped. */
-const STOPPED_MS = 10_000;
 const MAX_FILE_SHOWN = 120;
 
 interface Kept {

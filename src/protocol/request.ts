@@ -9,6 +9,9 @@
 import { OPCODE } from './opcode.ts';
 import type { Malformed } from './packet.ts';
 
+/** The port that requests go to (RFC 1350 §4). */
+export const TFTP_PORT = 69;
+
 /** The options Reveille understands: RFC 2348, 2349, 7440, and tftp-hpa's three. Others are never stored. */
 export const OPTION_NAMES = ['blksize', 'blksize2', 'tsize', 'timeout', 'utimeout', 'windowsize', 'rollover'] as const;
 export type OptionName = (typeof OPTION_NAMES)[number];

@@ -51,6 +51,8 @@ export const TEMPLATE_CHARACTERS = 1024 * 1024;
 export const TEMPLATE_FILES = 1024;
 /** Size limit of the kept texts, with which a boot gets the same text again. */
 export const KEPT_BYTES = 64 * 1024 * 1024;
+/** Approximate size of a kept text or answer without its bytes. */
+export const ENTRY_BYTES = 1024;
 /** A kept text expires after this time without use, or at this age. */
 export const KEPT_IDLE_MS = 60_000;
 export const KEPT_MS = 600_000;

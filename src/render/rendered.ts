@@ -6,10 +6,7 @@ import { LRUCache } from 'lru-cache';
 import { shareNetascii } from '../content/shared-netascii.ts';
 import { attachShared, type MemoryHandle, type SharedHandle } from '../bytes/shared-bytes.ts';
 import type { Failed } from './jobs.ts';
-import { KEPT_BYTES, KEPT_IDLE_MS, KEPT_MS } from './limits.ts';
-
-/** Approximate size of an entry without its text. */
-const ENTRY_BYTES = 1024;
+import { ENTRY_BYTES, KEPT_BYTES, KEPT_IDLE_MS, KEPT_MS } from './limits.ts';
 
 export class Text {
   readonly octet: MemoryHandle;

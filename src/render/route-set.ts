@@ -6,7 +6,15 @@
 import { InterfaceNames } from '../boot-set/node/interface-names.ts';
 import { inOtherOrder } from '../boot-set/node/node-identity.ts';
 import { asBytes, asText, cleanName, exactPath, filledPath, textPath } from '../content/name.ts';
-import type { Answer, BootRequest, Content, Denied, Missing, NotMine } from '../content/types.ts';
+import {
+  type Answer,
+  type BootRequest,
+  type Content,
+  type Denied,
+  type Missing,
+  MISSING,
+  NOT_MINE,
+} from '../content/types.ts';
 import { shareBytes } from '../bytes/shared-bytes.ts';
 import { type Captures, fill, idsOf } from './pattern.ts';
 import { RecordingObserver } from './recording-observer.ts';
@@ -43,8 +51,6 @@ interface Walk {
 /** The captures that identify the client. */
 const NAMING: ReadonlySet<string> = new Set(['mac', 'uuid', 'serial', 'ip', 'hexip']);
 
-const MISSING: Missing = { kind: 'missing' };
-const NOT_MINE: NotMine = { kind: 'notMine' };
 const EMPTY = shareBytes(new Uint8Array(0));
 
 export class RouteSet {

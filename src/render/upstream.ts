@@ -4,11 +4,10 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { FetchJob, JobResult } from './jobs.ts';
-import { UPSTREAM_KEPT_BYTES, UPSTREAM_PAUSE_MS, UPSTREAM_STALE_MS } from './limits.ts';
+import { ENTRY_BYTES, UPSTREAM_KEPT_BYTES, UPSTREAM_PAUSE_MS, UPSTREAM_STALE_MS } from './limits.ts';
 import { fill } from './pattern.ts';
 import type { RenderFailure, RenderRequest } from './types.ts';
 
-const ENTRY_BYTES = 1024;
 /** Failures that say nothing about the upstream: the answer's size and the own queue. */
 const OURS: ReadonlySet<RenderFailure> = new Set<RenderFailure>(['tooLarge', 'queueFull', 'strangers']);
 

@@ -15,6 +15,12 @@ export interface LocalAddress {
   readonly network?: { readonly mask: number; readonly broadcast: string } | undefined;
 }
 
+/** The addresses that stand for every local address of a family. */
+export const WILDCARDS: ReadonlyMap<string, 4 | 6> = new Map([
+  ['0.0.0.0', 4],
+  ['::', 6],
+]);
+
 /** Ethernet's MTU, used when an interface does not report its own. */
 export const MTU_DEFAULT = 1500;
 /** IP, UDP and TFTP DATA headers, bytes: RFC 2348 counts none of them as part of a block. */

@@ -8,13 +8,9 @@ import { isIPv6 } from 'node:net';
 import type { Address, Engine, ListeningPort, RequestReceiver } from '../engine/types.ts';
 import { Broadcasts } from './broadcasts.ts';
 import { formatAddress } from '../text/address-text.ts';
-import { isAbsent, type LocalAddress, localAddresses } from './addresses.ts';
+import { isAbsent, type LocalAddress, localAddresses, WILDCARDS } from './addresses.ts';
 
 const REFRESH_MS = 5000;
-const WILDCARDS: ReadonlyMap<string, 4 | 6> = new Map([
-  ['0.0.0.0', 4],
-  ['::', 6],
-]);
 
 export interface ListenerOptions {
   readonly engine: Engine;

@@ -1,10 +1,8 @@
 /** The chain of sources: each is asked in turn until one has an answer, for one reading of the name after another. */
 import { readingsBehind, readingsOf } from '../content/name.ts';
-import type { Answer, BootRequest, Missing, Renamed, Source } from '../content/types.ts';
+import { type Answer, type BootRequest, MISSING, type Renamed, type Source } from '../content/types.ts';
 
 export type Resolved = Exclude<Answer, { kind: 'notMine' | 'renamed' }>;
-
-const MISSING: Missing = { kind: 'missing' };
 
 export class Resolver {
   readonly #sources: readonly Source[];

@@ -10,7 +10,7 @@ import { errorMessage, type Packet } from '../protocol/packet.ts';
 import { decodeOptions } from '../protocol/request.ts';
 import type { Manners, Stop } from './manners.ts';
 import { createTally, type Outcome, type Session, type Steps } from './session.ts';
-import { AdaptiveWaiting, ScheduledWaiting, type Waiting } from './waiting.ts';
+import { AdaptiveWaiting, NEVER, ScheduledWaiting, type Waiting } from './waiting.ts';
 
 /** An ACK is not repeated sooner than this: no server's timer is shorter than the floor of ours. */
 const REPEAT_ACK_MS = 20;
@@ -19,7 +19,6 @@ const REPEAT_ACK_MS = 20;
  * copy: where we are late ourselves, a resend waits in our buffer beside the original.
  */
 const SOONER_THAN_TIMERS_MS = 40;
-const NEVER = Number.MAX_SAFE_INTEGER;
 
 export interface ReceiverPlan {
   /** The options in the request. Without options, an OACK is a violation. */

@@ -2,7 +2,8 @@
 import { type Manners, type Schedule, waitAfter } from './manners.ts';
 import { Retransmission } from './retransmission.ts';
 
-const NEVER = Number.MAX_SAFE_INTEGER;
+/** A deadline that is not reached. */
+export const NEVER = Number.MAX_SAFE_INTEGER;
 
 export interface Waiting {
   /** When to call `expire`, ms. */

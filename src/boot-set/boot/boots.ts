@@ -14,6 +14,12 @@ import type { Store } from '../store/store.ts';
 import { chooseVersion, type LabelsOf } from './version-choice.ts';
 import type { Whereabouts } from './whereabouts.ts';
 
+/**
+ * Cap on attempts to choose a version: it may be collected between the lookup in the catalog and the pin, and another
+ * one is then chosen.
+ */
+export const ATTEMPTS = 4;
+
 export interface BootsOptions {
   readonly store: Pick<Store, 'tables'>;
   readonly catalog: Catalog;

@@ -2,17 +2,12 @@
  * Decides which versions rendered configs name: chosen when a config is made for a node, pinned like the node's files,
  * and kept for a day. Combines the rules of boots.ts with notes for garbage collection; knows no configs.
  */
-import type { Boots, Chosen } from './boots.ts';
+import { ATTEMPTS, type Boots, type Chosen } from './boots.ts';
 import type { Catalog, CatalogVersion } from '../store/catalog.ts';
 import type { NodeFinder, Requester } from './node-finder.ts';
 import { ipNode, type NodeId } from '../node/node-identity.ts';
 import type { NetworkList } from '../node/network-list.ts';
 import type { RenderedNotes } from './rendered-notes.ts';
-
-/**
- * Cap on attempts: a version may be collected between the lookup in the catalog and the pin, and is then chosen again.
- */
-const ATTEMPTS = 4;
 
 /** A request for a config. Its ids come from the name and the inventory: at most one of each kind, the best first. */
 export interface ConfigRequest {

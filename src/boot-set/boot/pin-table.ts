@@ -8,7 +8,7 @@ import type { PinRecord } from '../store/records.ts';
 import { laterBegun } from './pins.ts';
 import { isSamePin, type PinStore } from './pin-store.ts';
 import { ProvisionalPins } from './provisional-pins.ts';
-import type { SteadyTime } from './steady-time.ts';
+import { SET_MS, type SteadyTime } from './steady-time.ts';
 
 /** Cap on pins. Beyond it provisional pins are dropped first, then the least recently used. */
 const MAX_PINS = 65_536;
@@ -20,9 +20,6 @@ const MAKE_WAY = 1024;
 const FORGET_MS = 24 * 3_600_000;
 /** Pins renewed in one transaction; the main thread is blocked while a transaction runs. */
 const RENEWALS_AT_ONCE = 200;
-
-/** The wall clock counts as set when it has moved by more than this. */
-const SET_MS = 1000;
 
 /** A pin and the transfers under it. */
 export class Pin {

@@ -4,6 +4,9 @@
  */
 import type { TablesClock } from '../node/address-tables.ts';
 
+/** A wall clock that moved by more than this counts as set. */
+export const SET_MS = 1000;
+
 export class SteadyTime {
   readonly #clock: Pick<TablesClock, 'now'>;
   readonly #wall: () => number;

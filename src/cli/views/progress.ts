@@ -1,4 +1,5 @@
 /** A download's progress as one line of text. Knows how figures are written for people; time is an argument. */
+import { CLEAR_TO_END, NARROWEST } from '../../text/terminal.ts';
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
 const BAR_WIDTH = 24;
@@ -74,9 +75,9 @@ export class ProgressBar {
     this.#drawnAt = now;
     // A terminal that does not know its width says 0. One column stays free: a character in the last one makes some
     // terminals wrap.
-    const columns = Math.max(20, (this.#screen.columns || 80) - 1);
+    const columns = Math.max(NARROWEST, (this.#screen.columns || 80) - 1);
     this.#screen.write(
-      `\r${progressLine(this.#label, { bytes, total, elapsedMs: now - this.#startedAt }, columns)}\x1b[K`,
+      `\r${progressLine(this.#label, { bytes, total, elapsedMs: now - this.#startedAt }, columns)}${CLEAR_TO_END}`,
     );
   }
 

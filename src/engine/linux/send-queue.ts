@@ -43,6 +43,9 @@ const MAX_SUBMITS = 8;
  */
 export const DESTINATION_ROOM = SOCKADDR_ROOM + 64;
 
+/** A segmentLimit above the length of any segment. */
+export const UNLIMITED = 0x10000;
+
 /** A socket as the queue sees it, and its known limits on segmentation. */
 export interface Outlet {
   readonly fd: number;

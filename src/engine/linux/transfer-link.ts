@@ -3,16 +3,15 @@
  * reaches its transfer directly. The owner closes the socket after the link.
  */
 import type { Address, BorrowedPort, LinkReceiver } from '../types.ts';
-import { AF_INET, SOL_SOCKET, SO_ERROR } from './libc.ts';
+import { AF_INET } from './libc.ts';
 import type { Readable } from './poller.ts';
 import { QueuedLink } from './queued-link.ts';
-import type { Outlet } from './send-queue.ts';
+import { type Outlet, UNLIMITED } from './send-queue.ts';
 import type { ThreadIo } from './thread-io.ts';
+import { clearError } from './udp-socket.ts';
 
 /** Receive rounds before other sockets and timers get their turn. */
 const ROUNDS = 4;
-/** A limit longer than any segment. */
-const UNLIMITED = 0x10000;
 
 export class TransferLink extends QueuedLink implements Readable, Outlet {
   readonly fd: number;
@@ -78,7 +77,7 @@ export class TransferLink extends QueuedLink implements Readable, Outlet {
 
   /** Reports that the peer's port is closed. The error itself may already have been consumed by a failed call. */
   drainErrors(): void {
-    this.io.libc.getsockopt(this.fd, SOL_SOCKET, SO_ERROR, ERROR, ERROR_LENGTH);
+    clearError(this.io.libc, this.fd);
     if (!this.closed) this.receiver.onUnreachable();
   }
 
@@ -90,6 +89,3 @@ export class TransferLink extends QueuedLink implements Readable, Outlet {
     super.close();
   }
 }
-
-const ERROR = new Uint8Array(4);
-const ERROR_LENGTH = new Uint8Array(new Int32Array([4]).buffer);

@@ -6,11 +6,12 @@
 import type { SharedView } from '../../bytes/shared-bytes.ts';
 import type { Address, BorrowedPort, NoPort, TransferPort, TransferPorts } from '../types.ts';
 import type { PortChoice } from './port-range.ts';
-import { ENETUNREACH, type Libc, RLIMIT_NOFILE, SO_ERROR, SOL_SOCKET, SOCKADDR_ROOM } from './libc.ts';
+import { ENETUNREACH, type Libc, RLIMIT_NOFILE, SOCKADDR_ROOM } from './libc.ts';
 import type { Destination, Outlet } from './send-queue.ts';
 import { writeSockaddr } from './socket-address.ts';
 import type { ThreadIo } from './thread-io.ts';
 import { type SocketBudget, type TransferSocket, TransferSockets } from './transfer-sockets.ts';
+import { clearError } from './udp-socket.ts';
 
 /** Sockets opened in one go, and the pause after it: requests must not wait for it long. */
 const SLICE = 32;
@@ -214,11 +215,8 @@ class LinuxTransferPort implements TransferPort, Outlet, Destination {
 
   /** Clears a send error caused by a closed port at the peer: the kernel reports it to the worker as well. */
   drainErrors(): void {
-    this.#io.libc.getsockopt(this.fd, SOL_SOCKET, SO_ERROR, ERROR, ERROR_LENGTH);
+    clearError(this.#io.libc, this.fd);
   }
 
   onUnreadable(): void {}
 }
-
-const ERROR = new Uint8Array(4);
-const ERROR_LENGTH = new Uint8Array(new Int32Array([4]).buffer);

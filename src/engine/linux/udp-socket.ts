@@ -21,6 +21,7 @@ import {
   SOL_IP,
   SOL_IPV6,
   SOL_SOCKET,
+  SO_ERROR,
   SO_MEMINFO,
   SO_RCVBUF,
   SO_RCVBUFFORCE,
@@ -144,6 +145,15 @@ export function routeMtu(libc: Libc, local: string, peer: Address): number | und
     libc.close(fd);
   }
 }
+
+/** Clears the pending error of a socket, such as the one that a closed port at the peer leaves. */
+export function clearError(libc: Libc, fd: number): void {
+  libc.getsockopt(fd, SOL_SOCKET, SO_ERROR, ERROR, ERROR_LENGTH);
+}
+
+/** Where the kernel writes the error, and its length. One for each thread: nothing reads them. */
+const ERROR = int32(0);
+const ERROR_LENGTH = int32(4);
 
 function int32(value: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(4);

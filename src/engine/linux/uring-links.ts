@@ -6,13 +6,12 @@ import type { Address, Link, LinkReceiver } from '../types.ts';
 import { ECONNREFUSED, EFAULT, EINVAL, EIO, EMSGSIZE, SOCKADDR_ROOM } from './libc.ts';
 import type { Readable } from './poller.ts';
 import { QueuedLink } from './queued-link.ts';
-import type { Outlet } from './send-queue.ts';
+import { type Outlet, UNLIMITED } from './send-queue.ts';
 import type { ThreadIo } from './thread-io.ts';
 import { Uring, type UringHandler } from './uring.ts';
 
 /** Receive rounds before timers and other sockets get their turn. */
 const ROUNDS = 16;
-const UNLIMITED = 0x10000;
 
 export class UringLinks implements Readable, UringHandler {
   readonly fd: number;

@@ -10,6 +10,7 @@ import {
   EINVAL,
   type Libc,
   MAP_SHARED,
+  MSG_DONTWAIT,
   PROT_READ,
   PROT_WRITE,
   systemError,
@@ -44,7 +45,6 @@ const CQE_SKIP_SUCCESS = 1 << 6;
 const RECV_MULTISHOT = 1 << 1;
 const CQE_BUFFER = 1;
 const CQE_MORE = 2;
-const MSG_DONTWAIT = 0x40;
 
 const SUBMISSIONS = 1024;
 const MAX_TRIES = 8;

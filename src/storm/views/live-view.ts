@@ -3,19 +3,14 @@
  * StormProgress and how a terminal is driven; the time is that of the snapshots.
  */
 import { formatBytes, formatCount, formatMs, formatRate, formatShare } from '../../text/figures.ts';
+import { CLEAR_BELOW, CLEAR_TO_END, HIDE_CURSOR, NARROWEST, SHOW_CURSOR } from '../../text/terminal.ts';
 import type { StormProgress } from '../report.ts';
 
 /** Least time between redraws: at most five a second. */
 const REDRAW_MS = 200;
 /** Least time between plain lines. */
 const LINE_MS = 5000;
-const NARROWEST = 20;
 const WIDEST_BAR = 60;
-
-const HIDE_CURSOR = '\x1b[?25l';
-const SHOW_CURSOR = '\x1b[?25h';
-const CLEAR_TO_END = '\x1b[K';
-const CLEAR_BELOW = '\x1b[J';
 
 export interface LiveScreen {
   write(text: string): unknown;
