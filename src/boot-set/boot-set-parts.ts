@@ -13,7 +13,6 @@ import { NodeFinder } from './boot/node-finder.ts';
 import { PinPolicies } from './boot/pin-policies.ts';
 import { type PinStore, StoredPins } from './boot/pin-store.ts';
 import { PinTable } from './boot/pin-table.ts';
-import type { PinPolicy } from './boot/pins.ts';
 import { RenderedNotes } from './boot/rendered-notes.ts';
 import { SteadyTime, systemUptime } from './boot/steady-time.ts';
 import type { LabelsOf } from './boot/version-choice.ts';
@@ -21,6 +20,7 @@ import { Whereabouts } from './boot/whereabouts.ts';
 import { type AddressTable, AddressTables, type TablesClock } from './node/address-tables.ts';
 import { NetworkList } from './node/network-list.ts';
 import { Catalog } from './store/catalog.ts';
+import type { PinPolicy } from './store/records.ts';
 import type { Store } from './store/store.ts';
 import { Upkeep } from './upkeep.ts';
 

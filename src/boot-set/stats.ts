@@ -1,8 +1,8 @@
 /** Statistics of boot sets, including pin counts. Knows records and pin rules; no requests. */
-import type { ChannelRecord } from './store/records.ts';
+import type { ChannelRecord, PinPolicy } from './store/records.ts';
 import type { Pin } from './boot/pin-table.ts';
 import type { PinPolicies } from './boot/pin-policies.ts';
-import { hasLapsed, type PinPolicy } from './boot/pins.ts';
+import { hasLapsed } from './boot/pins.ts';
 
 /** Count of pins on one version of a channel, without lapsed ones. */
 export interface VersionPins {

@@ -3,7 +3,7 @@
  * pins.
  */
 import type { Catalog } from '../store/catalog.ts';
-import type { PinPolicy } from './pins.ts';
+import type { PinPolicy } from '../store/records.ts';
 
 export class PinPolicies {
   readonly #catalog: Catalog;

@@ -6,15 +6,14 @@
  * Where a rule can't tell whether a boot is new, it keeps the old version: stale is better than mixed.
  */
 import type { BootStage } from './boot-stage.ts';
-import type { ChannelSettings, PinRecord } from '../store/records.ts';
+import type { PinPolicy, PinRecord } from '../store/records.ts';
+import { isPinLive } from '../store/roots.ts';
 
 /**
  * A node past the cap must have been silent for this long before a loader or config begins a new boot: the cap may fall
  * between the two.
  */
 const PAUSE_MS = 60_000;
-
-export type PinPolicy = Required<Pick<ChannelSettings, 'pinIdleMs' | 'pinCapMs'>>;
 
 /** The facts that decide a request for a file of a channel. */
 export interface PinSituation {
@@ -36,8 +35,8 @@ export interface PinSituation {
 export type PinDecision = 'begin' | 'keep' | 'late' | 'gone';
 
 /** Returns true when a pin has ended, by silence or by age. An open transfer counts as a request at this moment. */
-export function hasLapsed(pin: PinRecord, open: boolean, now: number, { pinIdleMs, pinCapMs }: PinPolicy): boolean {
-  return !open && (now - pin.usedAt > pinIdleMs || now - pin.createdAt > pinCapMs);
+export function hasLapsed(pin: PinRecord, open: boolean, now: number, policy: PinPolicy): boolean {
+  return !open && !isPinLive(pin, policy, now);
 }
 
 /** Decides what a request for an existing file of the channel means for the node's pin. */

@@ -44,6 +44,9 @@ export interface ChannelSettings {
   readonly keepVersions?: number;
 }
 
+/** How long pins of a channel hold. */
+export type PinPolicy = Required<Pick<ChannelSettings, 'pinIdleMs' | 'pinCapMs'>>;
+
 /** A rollout: some nodes get a candidate, the others the channel's current version. */
 export interface RolloutRecord {
   readonly candidate: number;

@@ -1,5 +1,13 @@
 /** Finds the versions that are still needed: the roots of garbage collection. Pure: records and time are arguments. */
-import type { ChannelRecord, ChannelSettings, UseNote, OverrideRecord, PinRecord, VersionRecord } from './records.ts';
+import type {
+  ChannelRecord,
+  ChannelSettings,
+  UseNote,
+  OverrideRecord,
+  PinPolicy,
+  PinRecord,
+  VersionRecord,
+} from './records.ts';
 import { versionName } from './records.ts';
 
 /**
@@ -18,9 +26,13 @@ export interface Needs {
   readonly defaults: Required<ChannelSettings>;
 }
 
-/** Returns true when a pin still holds: used within its idle time, and not older than its cap. */
-export function isPinLive(pin: PinRecord, { pinIdleMs, pinCapMs }: Required<ChannelSettings>, now: number): boolean {
-  return now - pin.usedAt < pinIdleMs && now - pin.createdAt < pinCapMs;
+/**
+ * Returns true when a pin still holds: its last use is at most its idle time ago, and its beginning at most its cap. The
+ * server that answers by pins and the processes that collect or show them decide alike, to the millisecond: a version
+ * must not be collected while a boot continues with it.
+ */
+export function isPinLive(pin: PinRecord, { pinIdleMs, pinCapMs }: PinPolicy, now: number): boolean {
+  return now - pin.usedAt <= pinIdleMs && now - pin.createdAt <= pinCapMs;
 }
 
 /** @returns the names of the versions that must not be collected; some of them may not exist. */
@@ -43,7 +55,8 @@ export function rootsOf({ channels, versions, overrides, pins, useNotes, default
   const channelOf = new Map(versions.map(({ channel, number }) => [versionName(channel, number), channel]));
   for (const [name, { usedAt, renderedAt }] of useNotes) {
     const { pinIdleMs } = settingsOf(channelOf.get(name) ?? '');
-    if (now - usedAt < pinIdleMs || (renderedAt !== undefined && now - renderedAt < RENDERED_MS)) roots.add(name);
+    // A use by explicit name counts as long as a pin.
+    if (now - usedAt <= pinIdleMs || (renderedAt !== undefined && now - renderedAt < RENDERED_MS)) roots.add(name);
   }
   return roots;
 }

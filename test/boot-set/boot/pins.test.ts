@@ -11,6 +11,7 @@ import {
   stageAfter,
 } from '../../../src/boot-set/boot/pins.ts';
 import type { PinRecord } from '../../../src/boot-set/store/records.ts';
+import { isPinLive, rootsOf } from '../../../src/boot-set/store/roots.ts';
 
 const POLICY = { pinIdleMs: 900_000, pinCapMs: 7_200_000 };
 const T0 = 1_700_000_000_000;
@@ -191,6 +192,28 @@ describe('whatever a node asks for and whenever', () => {
       }),
       { numRuns: 2000 },
     );
+  });
+
+  it.each([
+    ['its idle time after the last use', POLICY.pinIdleMs, POLICY.pinIdleMs],
+    ['its cap after the beginning', POLICY.pinCapMs, 0],
+  ])('has a pin that holds up to %s, for the server and for collections alike', (_, age, silence) => {
+    const record = pin({ createdAt: T0, usedAt: T0 + age - silence });
+    const needs = { channels: [], versions: [], overrides: [], useNotes: [], pins: [record] };
+    const defaults = { ...POLICY, keepVersions: 0 };
+    for (const late of [-1, 0, 1]) {
+      const now = T0 + age + late;
+      expect([late, hasLapsed(record, false, now, POLICY)]).toEqual([late, late > 0]);
+      expect([late, isPinLive(record, POLICY, now)]).toEqual([late, late <= 0]);
+      expect([late, rootsOf({ ...needs, defaults }, now).has('rack-1')]).toEqual([late, late <= 0]);
+    }
+  });
+
+  it('keeps a version for as long after its use by explicit name as a pin would', () => {
+    const needs = { channels: [], versions: [], overrides: [], pins: [], defaults: { ...POLICY, keepVersions: 0 } };
+    const roots = (now: number): Set<string> => rootsOf({ ...needs, useNotes: [['rack-1', { usedAt: T0 }]] }, now);
+    expect(roots(T0 + POLICY.pinIdleMs).has('rack-1')).toBe(true);
+    expect(roots(T0 + POLICY.pinIdleMs + 1).has('rack-1')).toBe(false);
   });
 
   it('has a pin that has not lapsed right after it was used', () => {

@@ -141,7 +141,7 @@ export class ReferenceModel {
   }
 
   #holds(pin: { usedAt: number; createdAt: number }): boolean {
-    return this.now - pin.usedAt < 15 * MINUTE && this.now - pin.createdAt < 2 * HOUR;
+    return this.now - pin.usedAt <= 15 * MINUTE && this.now - pin.createdAt <= 2 * HOUR;
   }
 
   isNeeded(name: string): boolean {
@@ -152,7 +152,7 @@ export class ReferenceModel {
     if (this.versions.get(name)!.keep || [...this.overrides.values()].includes(name)) return true;
     if (this.pins.some((pin) => pin.version === name && this.#holds(pin))) return true;
     const note = this.useNotes.get(name);
-    return note !== undefined && (this.now - note.usedAt < 15 * MINUTE || this.now - note.renderedAt < 24 * HOUR);
+    return note !== undefined && (this.now - note.usedAt <= 15 * MINUTE || this.now - note.renderedAt < 24 * HOUR);
   }
 
   collect(graceMs: number): void {
