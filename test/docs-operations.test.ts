@@ -34,6 +34,7 @@ describe('metrics', () => {
       channels: [{ name: 'rack', current: 1, pins: 0, byVersion: [] }],
       versions: 0,
       pins: 0,
+      provisionalPins: 0,
       pinsEvicted: 0,
       latePins: 0,
       sharedAnswers: 0,

@@ -9,6 +9,7 @@ export { DhcpLeases } from './node/dhcp-leases.ts';
 export { Neighbours } from './node/neighbours.ts';
 export { type BootSetWay, Rehearsal, type RehearsalOptions } from './rehearsal.ts';
 export type { BootSetsStats, ChannelStats, VersionPins } from './stats.ts';
+export { DEFAULT_CHANNEL_SETTINGS } from './store/records.ts';
 export { openStore, type Store } from './store/store.ts';
 export type { LabelsOf } from './boot/version-choice.ts';
 export { unwrittenStore } from './unwritten-store.ts';

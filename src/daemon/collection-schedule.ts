@@ -4,6 +4,7 @@
  */
 import { statfs } from 'node:fs/promises';
 import type { VerbEnd } from '../admin/api.ts';
+import type { CollectionStats } from '../telemetry/store-metrics.ts';
 
 /** Interval between checks of the free space. */
 const CHECK_MS = 30_000;
@@ -24,13 +25,6 @@ export interface CollectionScheduleOptions {
   readonly freePercent?: () => Promise<number>;
   /** Clock in milliseconds, with an arbitrary origin. */
   readonly now?: () => number;
-}
-
-export interface CollectionStats {
-  readonly runs: number;
-  readonly failures: number;
-  readonly versions: number;
-  readonly bytes: number;
 }
 
 export class CollectionSchedule {

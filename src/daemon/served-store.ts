@@ -6,19 +6,12 @@ import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { oneByOne } from '../load/one-by-one.ts';
-import type {
-  BootSets,
-  BootSetsOptions,
-  BootSetsStats,
-  LabelsOf,
-  Rehearsal,
-  RehearsalOptions,
-  Store,
-} from '../boot-set/index.ts';
+import type { BootSets, BootSetsOptions, LabelsOf, Rehearsal, RehearsalOptions, Store } from '../boot-set/index.ts';
 import { BufferCache } from '../content/buffer-cache.ts';
 import type { Engine } from '../engine/types.ts';
-import { CollectionSchedule, type CollectionStats } from './collection-schedule.ts';
+import { CollectionSchedule } from './collection-schedule.ts';
 import type { Settings } from '../config/settings.ts';
+import type { StoreStats } from '../telemetry/store-metrics.ts';
 import { errorCode } from '../text/error-text.ts';
 import { VerbRunner } from './verb-runner.ts';
 
@@ -44,10 +37,6 @@ async function isOnReadOnlyDisk(path: string): Promise<boolean> {
   } catch (error) {
     return errorCode(error) === 'EROFS';
   }
-}
-
-export interface StoreStats extends BootSetsStats {
-  readonly collection: CollectionStats;
 }
 
 export class ServedStore {

@@ -80,8 +80,9 @@ export interface BootSetsPartOptions {
 export function bootSets(store: string, options: BootSetsPartOptions = {}): Part {
   return {
     async open({ engine, cache, onWarning }) {
-      const { BootSets, Neighbours, openStore } = await import('../boot-set/index.ts');
-      const { pinIdleMs = 15 * 60_000, pinCapMs = 2 * 3_600_000, ...rest } = options;
+      const { BootSets, DEFAULT_CHANNEL_SETTINGS, Neighbours, openStore } = await import('../boot-set/index.ts');
+      const usual = DEFAULT_CHANNEL_SETTINGS;
+      const { pinIdleMs = usual.pinIdleMs, pinCapMs = usual.pinCapMs, ...rest } = options;
       const opened = await openStore({ path: store });
       try {
         const source = new BootSets({

@@ -16,7 +16,7 @@ import { Declarations, onceAScrape } from './metric-kinds.ts';
 import { declarePackets } from './packet-metrics.ts';
 import { declareRequests } from './request-metrics.ts';
 import { declareRoutes } from './route-metrics.ts';
-import { type BootSetStats, declareStore } from './store-metrics.ts';
+import { declareStore, type StoreStats } from './store-metrics.ts';
 import { declareTransfers } from './transfer-metrics.ts';
 import { declareWorkers } from './worker-metrics.ts';
 
@@ -25,7 +25,7 @@ export interface MetricSources extends ConfiguredLimits, DaemonFigures {
   readonly server: () => ServerStats | undefined;
   readonly cache: () => BufferCacheStats;
   /** undefined where no store is served. */
-  readonly store: () => BootSetStats | undefined;
+  readonly store: () => StoreStats | undefined;
   /** undefined where there are no routes. */
   readonly routes: () => RoutesStats | undefined;
   readonly workers: number;

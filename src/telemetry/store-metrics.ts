@@ -2,29 +2,22 @@
  * Metrics of a store of boot sets: channels and their versions, pins, garbage collections. Knows channels and versions
  * by name and number; their labels are bounded. Knows no node.
  */
+import type { BootSetsStats, ChannelStats } from '../boot-set/stats.ts';
 import { OTHERS } from './event-counts.ts';
 import type { Declarations, Sample } from './metric-kinds.ts';
 
-/** The figures of a store that is served. */
-export interface BootSetStats {
-  readonly channels: readonly {
-    readonly name: string;
-    readonly current: number | undefined;
-    readonly pins: number;
-    /** Sorted by version, the newest first. */
-    readonly byVersion: readonly { readonly version: number; readonly pins: number }[];
-  }[];
+/** Garbage collections since the start of the server: how many ran and failed, and what they removed. */
+export interface CollectionStats {
+  readonly runs: number;
+  readonly failures: number;
+  /** Collected versions, and the bytes that collections have freed. */
   readonly versions: number;
-  readonly pins: number;
-  readonly pinsEvicted: number;
-  readonly latePins: number;
-  readonly sharedAnswers: number;
-  readonly collection: {
-    readonly runs: number;
-    readonly failures: number;
-    readonly versions: number;
-    readonly bytes: number;
-  };
+  readonly bytes: number;
+}
+
+/** The figures of a store that is served. */
+export interface StoreStats extends BootSetsStats {
+  readonly collection: CollectionStats;
 }
 
 /** Maximum number of channels with labels of their own; the pins of the others are summed up. */
@@ -32,12 +25,12 @@ const MAX_CHANNELS = 100;
 /** Maximum number of versions of a channel with labels of their own: the newest ones in use. */
 const MAX_VERSIONS = 5;
 
-function withStore(stats: BootSetStats | undefined, read: (stats: BootSetStats) => number): number | undefined {
+function withStore(stats: StoreStats | undefined, read: (stats: StoreStats) => number): number | undefined {
   return stats === undefined ? undefined : read(stats);
 }
 
 /** The current version has a sample even when no boot uses it. */
-function pinsOf({ name, current, byVersion }: BootSetStats['channels'][number]): Sample[] {
+function pinsOf({ name, current, byVersion }: ChannelStats): Sample[] {
   const shown = byVersion.slice(0, MAX_VERSIONS);
   const others = byVersion.slice(MAX_VERSIONS);
   const isShown = current === undefined || byVersion.some(({ version }) => version === current);
@@ -48,8 +41,8 @@ function pinsOf({ name, current, byVersion }: BootSetStats['channels'][number]):
   ];
 }
 
-export function declareStore(declare: Declarations, store: () => BootSetStats | undefined): void {
-  const channels = (): BootSetStats['channels'] => store()?.channels ?? [];
+export function declareStore(declare: Declarations, store: () => StoreStats | undefined): void {
+  const channels = (): StoreStats['channels'] => store()?.channels ?? [];
   declare.gauges('reveille_channel_version', "The number of a channel's current version.", ['channel'], () =>
     channels()
       .slice(0, MAX_CHANNELS)
@@ -66,9 +59,9 @@ export function declareStore(declare: Declarations, store: () => BootSetStats | 
       return [...named, [OTHERS, OTHERS, others.reduce((sum, { pins }) => sum + pins, 0)]];
     },
   );
-  const gauge = (name: string, help: string, read: (stats: BootSetStats) => number): void =>
+  const gauge = (name: string, help: string, read: (stats: StoreStats) => number): void =>
     declare.gauge(name, help, () => withStore(store(), read));
-  const counter = (name: string, help: string, read: (stats: BootSetStats) => number): void =>
+  const counter = (name: string, help: string, read: (stats: StoreStats) => number): void =>
     declare.counter(name, help, () => withStore(store(), read));
   gauge('reveille_store_versions', 'Versions in the store.', ({ versions }) => versions);
   gauge('reveille_pins', 'Pins remembered, also those that have ended.', ({ pins }) => pins);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { BufferCacheStats } from '../../src/content/buffer-cache-types.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
-import type { BootSetStats } from '../../src/telemetry/store-metrics.ts';
+import type { StoreStats } from '../../src/telemetry/store-metrics.ts';
 import { noSendErrors } from '../../src/engine/send-errors.ts';
 import type { RoutesStats } from '../../src/render/types.ts';
 import { OUTCOMES } from '../../src/session/session.ts';
@@ -19,7 +19,7 @@ const CACHE: BufferCacheStats = {
   evictions: 7,
 };
 
-function metricsOf(server: FakeServer | undefined, store?: BootSetStats, routes?: RoutesStats): Metrics {
+function metricsOf(server: FakeServer | undefined, store?: StoreStats, routes?: RoutesStats): Metrics {
   return new Metrics({
     server: () => server?.stats(),
     cache: () => CACHE,
@@ -200,7 +200,7 @@ describe('a scrape', () => {
 });
 
 describe('of a store', () => {
-  const stats = (count: number): BootSetStats => ({
+  const stats = (count: number): StoreStats => ({
     channels: Array.from({ length: count }, (_, index) => ({
       name: `rack${index}`,
       current: index === 1 ? undefined : index + 1,
@@ -209,6 +209,7 @@ describe('of a store', () => {
     })),
     versions: 11,
     pins: 12,
+    provisionalPins: 20,
     pinsEvicted: 13,
     latePins: 14,
     sharedAnswers: 15,

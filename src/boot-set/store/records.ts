@@ -44,6 +44,13 @@ export interface ChannelSettings {
   readonly keepVersions?: number;
 }
 
+/** Settings where neither the channel nor the server has its own. */
+export const DEFAULT_CHANNEL_SETTINGS: Required<ChannelSettings> = {
+  pinIdleMs: 15 * 60_000,
+  pinCapMs: 2 * 3_600_000,
+  keepVersions: 3,
+};
+
 /** How long pins of a channel hold. */
 export type PinPolicy = Required<Pick<ChannelSettings, 'pinIdleMs' | 'pinCapMs'>>;
 

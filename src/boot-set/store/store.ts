@@ -11,6 +11,7 @@ import type { OwnFolder } from './own-folder.ts';
 import {
   type ChannelRecord,
   type ChannelSettings,
+  DEFAULT_CHANNEL_SETTINGS,
   type OverrideRecord,
   type PinRecord,
   type VersionRecord,
@@ -33,13 +34,6 @@ export interface StoreOptions {
   /** Called after each step that another process could observe; tests end the process there. */
   readonly onStep?: (step: string) => void;
 }
-
-/** Settings for channels without their own. */
-export const DEFAULT_CHANNEL_SETTINGS: Required<ChannelSettings> = {
-  pinIdleMs: 15 * 60_000,
-  pinCapMs: 2 * 3_600_000,
-  keepVersions: 3,
-};
 
 /** Opens a store; unless readOnly, creates or adopts it. @throws StoreError with a one-line message. */
 export async function openStore(options: StoreOptions): Promise<Store> {
