@@ -8,14 +8,13 @@ import { BlobShelf } from './blob-shelf.ts';
 import { BootStages } from './boot/boot-stage.ts';
 import { Boots } from './boot/boots.ts';
 import { ConfigVersions } from './boot/config-versions.ts';
-import { ExplicitUses } from './boot/explicit-uses.ts';
 import { NodeFinder } from './boot/node-finder.ts';
 import { PinPolicies } from './boot/pin-policies.ts';
 import { type PinStore, StoredPins } from './boot/pin-store.ts';
 import { PinTable } from './boot/pin-table.ts';
-import { RenderedNotes } from './boot/rendered-notes.ts';
 import { SteadyTime, systemUptime } from './boot/steady-time.ts';
 import type { LabelsOf } from './boot/version-choice.ts';
+import { VersionNotes } from './boot/version-notes.ts';
 import { Whereabouts } from './boot/whereabouts.ts';
 import { type AddressTable, AddressTables, type TablesClock } from './node/address-tables.ts';
 import { NetworkList } from './node/network-list.ts';
@@ -64,7 +63,7 @@ export interface BootSetParts {
   readonly pins: PinTable;
   readonly finder: NodeFinder;
   readonly boots: Boots;
-  readonly uses: ExplicitUses;
+  readonly notes: VersionNotes;
   readonly shelf: BlobShelf;
   readonly configs: ConfigVersions;
   readonly upkeep: Upkeep;
@@ -97,13 +96,12 @@ export function makeParts(options: BootSetsOptions): BootSetParts {
   const { caseInsensitive = false, labelsOf = () => undefined } = options;
   const rules = { catalog, policies, stages, pins, finder, whereabouts };
   const boots = new Boots({ store, ...rules, caseInsensitive, labelsOf });
-  const uses = new ExplicitUses(store, policies, time, onFailure);
-  const notes = new RenderedNotes(store, time, onFailure);
+  const notes = new VersionNotes(store, policies, time, onFailure);
 
   const shelf = new BlobShelf({ store, cache, mapFile, allocateFile, clock, onWarning });
   const configs = new ConfigVersions({ catalog, shared, finder, boots, notes, shelf, now });
 
   const { prefetchBytes = 0 } = options;
-  const upkeep = new Upkeep({ catalog, policies, pins, uses, notes, shelf, clock, time, prefetchBytes, onWarning });
-  return { catalog, policies, stages, shared, pins, finder, boots, uses, shelf, configs, upkeep, now, onWarning };
+  const upkeep = new Upkeep({ catalog, policies, pins, notes, shelf, clock, time, prefetchBytes, onWarning });
+  return { catalog, policies, stages, shared, pins, finder, boots, notes, shelf, configs, upkeep, now, onWarning };
 }

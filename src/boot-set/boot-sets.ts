@@ -164,21 +164,21 @@ export class BootSets implements Source {
 
   /** Opens a file of a version that is protected by a note in the store instead of a pin. */
   #openNoted(found: Found, request: BootRequest): Answer | Promise<Answer> {
-    const { catalog, pins, uses, now } = this.#parts;
+    const { catalog, pins, notes, now } = this.#parts;
     const { version, pin } = found;
-    return whenReady(uses.use(version, now()), (isThere) => {
+    return whenReady(notes.use(version, now()), (isThere) => {
       if (!isThere) {
         catalog.refresh();
         return MISSING;
       }
-      uses.opened(version.name);
+      notes.opened(version.name);
       if (pin !== undefined) pin.open++;
       return this.#answer(found, request, (isAnswered) => {
         if (pin !== undefined) {
           pin.open--;
           if (isAnswered) pins.prove(pin);
         }
-        uses.closed(version.name, now());
+        notes.closed(version.name, now());
       });
     });
   }

@@ -3,12 +3,11 @@
  * that boots need in the cache, and writes changed pins. Knows no requests.
  */
 import type { BlobShelf } from './blob-shelf.ts';
-import type { ExplicitUses } from './boot/explicit-uses.ts';
 import type { PinPolicies } from './boot/pin-policies.ts';
 import type { PinTable } from './boot/pin-table.ts';
 import { hasLapsed } from './boot/pins.ts';
-import type { RenderedNotes } from './boot/rendered-notes.ts';
 import { SET_MS, type SteadyTime } from './boot/steady-time.ts';
+import type { VersionNotes } from './boot/version-notes.ts';
 import type { TablesClock } from './node/address-tables.ts';
 import type { Catalog, CatalogVersion } from './store/catalog.ts';
 
@@ -21,8 +20,7 @@ export interface UpkeepOptions {
   readonly catalog: Catalog;
   readonly policies: PinPolicies;
   readonly pins: PinTable;
-  readonly uses: ExplicitUses;
-  readonly notes: RenderedNotes;
+  readonly notes: VersionNotes;
   readonly shelf: BlobShelf;
   readonly clock: TablesClock;
   readonly time: SteadyTime;
@@ -85,22 +83,21 @@ export class Upkeep {
 
   /** Lets the parts follow a change of the store. */
   #follow(): void {
-    const { catalog, policies, pins, uses, notes } = this.#options;
+    const { catalog, policies, pins, notes } = this.#options;
     pins.doubt();
     const exists = (name: string): boolean => catalog.versionNamed(name) !== undefined;
-    uses.retain(exists);
     notes.retain(exists);
     this.#flushMs = Math.min(FLUSH_MS, policies.shortestIdleMs() / 4);
     this.#stock();
   }
 
   async #flush(): Promise<void> {
-    const { pins, uses, clock, onWarning } = this.#options;
+    const { pins, notes, clock, onWarning } = this.#options;
     const { time } = this.#options;
     const now = time.now();
     this.#flushedAt = clock.now();
     this.#drift = time.drift;
-    uses.flush(now);
+    notes.flush(now);
     this.#stock();
     if (pins.evicted > 0 && !this.#hasToldFull) {
       this.#hasToldFull = true;

@@ -7,7 +7,7 @@ import type { Catalog, CatalogVersion } from '../store/catalog.ts';
 import type { NodeFinder, Requester } from './node-finder.ts';
 import { ipNode, type NodeId } from '../node/node-identity.ts';
 import type { NetworkList } from '../node/network-list.ts';
-import type { RenderedNotes } from './rendered-notes.ts';
+import type { VersionNotes } from './version-notes.ts';
 
 /** A request for a config. Its ids come from the name and the inventory: at most one of each kind, the best first. */
 export interface ConfigRequest {
@@ -39,7 +39,7 @@ export interface ConfigVersionsOptions {
   readonly catalog: Catalog;
   readonly boots: Boots;
   readonly finder: NodeFinder;
-  readonly notes: RenderedNotes;
+  readonly notes: VersionNotes;
   readonly shared: NetworkList;
   readonly shelf: Shelf;
   readonly now: () => number;
