@@ -1,6 +1,6 @@
 /** The context of a check: the server, its files, its offers, and sockets. */
 import type { Address } from '../engine/types.ts';
-import { Exchange, type Pulse, type Waits } from './exchange.ts';
+import { Exchange, type ExchangeOptions, type Pulse, type Waits } from './exchange.ts';
 import { type OfferedFile, type Shape, bySize, isWhole, shapeOf } from './files.ts';
 import { type Name, type Options, type Reply, granted, request } from './packets.ts';
 import { type Verdict, notTried } from './verdict.ts';
@@ -14,11 +14,7 @@ export interface Offers {
   readonly netascii: boolean;
 }
 
-export interface CheckContextOptions {
-  readonly server: Address;
-  readonly waits: Waits;
-  readonly pulse: Pulse;
-  readonly signal: AbortSignal;
+export interface CheckContextOptions extends ExchangeOptions {
   /** At least one file. */
   readonly files: readonly OfferedFile[];
   readonly offers: Offers;

@@ -3,6 +3,7 @@
  * alone.
  */
 import type { CatalogVersion } from '../boot-set/store/catalog.ts';
+import { lastPartOf, topmost } from '../boot-set/store/manifest.ts';
 import type { BootSetView } from './types.ts';
 
 /**
@@ -23,14 +24,12 @@ const ROLES: Readonly<Record<'kernel' | 'initrd' | 'modules', readonly RegExp[]>
 const BESIDE = /\.(?:sig|asc|sha(?:1|256|512)(?:sum)?|md5(?:sum)?|txt|cmdline)$/;
 
 function find(names: readonly string[], patterns: readonly RegExp[]): string | undefined {
-  const depth = (name: string): number => name.split('/').length;
   for (const pattern of patterns) {
     const fitting = names.filter((name) => {
-      const last = name.slice(name.lastIndexOf('/') + 1).toLowerCase();
+      const last = lastPartOf(name).toLowerCase();
       return pattern.test(last) && !BESIDE.test(last);
     });
-    // Prefers the file nearest to the top, then the first by name.
-    const [first] = fitting.toSorted((a, b) => depth(a) - depth(b) || (a < b ? -1 : 1));
+    const first = topmost(fitting);
     if (first !== undefined) return first;
   }
   return undefined;

@@ -39,6 +39,17 @@ function labelled(names: readonly string[], sample: readonly unknown[]): Record<
   return Object.fromEntries(names.map((name, index) => [name, sample[index] as string | number]));
 }
 
+/** Replaces the figures of a metric by those of the samples. */
+function refill(
+  metric: { reset(): void },
+  names: readonly string[],
+  samples: Iterable<Sample>,
+  put: (labels: Record<string, string | number>, figure: number) => void,
+): void {
+  metric.reset();
+  for (const sample of samples) put(labelled(names, sample), sample.at(-1) as number);
+}
+
 /** Declares metrics in a registry. */
 export class Declarations {
   readonly #registry: Registry;
@@ -59,8 +70,7 @@ export class Declarations {
         labelNames,
         registers: [],
         collect() {
-          this.reset();
-          for (const sample of read()) this.set(labelled(labelNames, sample), sample.at(-1) as number);
+          refill(this, labelNames, read(), (labels, value) => this.set(labels, value));
         },
       }),
     );
@@ -78,8 +88,7 @@ export class Declarations {
         labelNames,
         registers: [],
         collect() {
-          this.reset();
-          for (const sample of read()) this.inc(labelled(labelNames, sample), sample.at(-1) as number);
+          refill(this, labelNames, read(), (labels, value) => this.inc(labels, value));
         },
       }),
     );

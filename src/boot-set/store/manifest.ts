@@ -49,13 +49,20 @@ function sortedKeys(record: Readonly<Record<string, string>>): Record<string, st
   return Object.fromEntries(Object.entries(record).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
+export function lastPartOf(name: string): string {
+  return name.slice(name.lastIndexOf('/') + 1);
+}
+
+/** Returns the name in the fewest folders, of several the first by code units; undefined without names. */
+export function topmost(names: readonly string[]): string | undefined {
+  const depth = (name: string): number => name.split('/').length;
+  return names.toSorted((a, b) => depth(a) - depth(b) || (a < b ? -1 : 1))[0];
+}
+
 function entryPoints(files: readonly FileRecord[]): [string, string][] {
   return ENTRY_POINTS.flatMap(([annotation, pattern]) => {
-    const fitting = files.filter(({ name }) => pattern.test(name.slice(name.lastIndexOf('/') + 1)));
-    // Prefers the file nearest to the top, then the first by name.
-    const depth = ({ name }: FileRecord): number => name.split('/').length;
-    const [first] = fitting.toSorted((a, b) => depth(a) - depth(b) || byName(a, b));
-    return first === undefined ? [] : [[annotation, first.name] as [string, string]];
+    const first = topmost(files.map(({ name }) => name).filter((name) => pattern.test(lastPartOf(name))));
+    return first === undefined ? [] : [[annotation, first] as [string, string]];
   });
 }
 

@@ -5,7 +5,7 @@
  */
 import { Jitter } from '../../session/jitter.ts';
 import { ClientAddresses } from './client-addresses.ts';
-import { HalfOpen, type HalfOpenLimits, type HalfOpenMember } from './half-open.ts';
+import { HalfOpen, type HalfOpenLimits, type HalfOpenMember, type HalfOpenOptions } from './half-open.ts';
 
 export interface CrowdLimits {
   readonly halfOpen: HalfOpenLimits;
@@ -20,11 +20,8 @@ export interface CrowdMember<T> extends HalfOpenMember<T> {
   readonly peer: { readonly address: string };
 }
 
-export interface CrowdOptions<T> {
+export interface CrowdOptions<T> extends Pick<HalfOpenOptions<T>, 'hasAnswered' | 'isShared'> {
   readonly limits: CrowdLimits;
-  /** Tells whether an address stands for many nodes: it then has no limit of its own. */
-  readonly isShared: (address: string) => boolean;
-  readonly hasAnswered: (member: T) => boolean;
   readonly seed: number;
 }
 
