@@ -16,7 +16,7 @@ import type { CommandContext } from '../daemon/interrupts.ts';
 import { reportText } from './views/node-report-text.ts';
 import { defaultSettings } from '../config/settings.ts';
 import { escapeJson, safeText } from '../text/escape.ts';
-import { CLEAR_BELOW, CLEAR_TO_END, HIDE_CURSOR, NARROWEST, SHOW_CURSOR } from '../text/terminal.ts';
+import { CLEAR_BELOW, CLEAR_TO_END, HIDE_CURSOR, NARROWEST, SHOW_CURSOR, type Terminal } from '../text/terminal.ts';
 import { renderTop, type TopOptions } from './views/top-view.ts';
 import { EXIT, type ExitCode, UsageError } from '../config/usage-error.ts';
 import { wholeNumber } from '../config/value-kind.ts';
@@ -27,10 +27,7 @@ const ENTER = `\x1b[?1049h${HIDE_CURSOR}`;
 const LEAVE = `${SHOW_CURSOR}\x1b[?1049l`;
 const HOME = '\x1b[H';
 
-export interface Screen {
-  write(text: string): unknown;
-  readonly isTTY?: boolean;
-  readonly columns?: number;
+export interface Screen extends Terminal {
   readonly rows?: number;
   on?(event: 'resize', listen: () => void): unknown;
   off?(event: 'resize', listen: () => void): unknown;

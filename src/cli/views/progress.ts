@@ -1,5 +1,5 @@
 /** A download's progress as one line of text. Knows how figures are written for people; time is an argument. */
-import { CLEAR_TO_END, NARROWEST } from '../../text/terminal.ts';
+import { CLEAR_TO_END, NARROWEST, type Terminal } from '../../text/terminal.ts';
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
 const BAR_WIDTH = 24;
@@ -51,20 +51,15 @@ export function progressLine(label: string, { bytes, total, elapsedMs }: Progres
   return parts.join('  ').slice(0, columns);
 }
 
-export interface ProgressScreen {
-  write(text: string): unknown;
-  readonly columns?: number;
-}
-
 /** Draws progress on a terminal, over itself. */
 export class ProgressBar {
-  readonly #screen: ProgressScreen;
+  readonly #screen: Terminal;
   readonly #label: string;
   readonly #startedAt: number;
   #drawnAt = Number.NEGATIVE_INFINITY;
 
   /** @param label text that is safe to show. @param now milliseconds of the same clock as in the other calls. */
-  constructor(screen: ProgressScreen, label: string, now: number) {
+  constructor(screen: Terminal, label: string, now: number) {
     this.#screen = screen;
     this.#label = label;
     this.#startedAt = now;

@@ -3,7 +3,7 @@
  * StormProgress and how a terminal is driven; the time is that of the snapshots.
  */
 import { formatBytes, formatCount, formatMs, formatRate, formatShare } from '../../text/figures.ts';
-import { CLEAR_BELOW, CLEAR_TO_END, HIDE_CURSOR, NARROWEST, SHOW_CURSOR } from '../../text/terminal.ts';
+import { CLEAR_BELOW, CLEAR_TO_END, HIDE_CURSOR, NARROWEST, SHOW_CURSOR, type Terminal } from '../../text/terminal.ts';
 import type { StormProgress } from '../report.ts';
 
 /** Least time between redraws: at most five a second. */
@@ -11,12 +11,6 @@ const REDRAW_MS = 200;
 /** Least time between plain lines. */
 const LINE_MS = 5000;
 const WIDEST_BAR = 60;
-
-export interface LiveScreen {
-  write(text: string): unknown;
-  readonly isTTY?: boolean;
-  readonly columns?: number;
-}
 
 function cut(line: string, width: number): string {
   return line.length <= width ? line : `${line.slice(0, Math.max(0, width - 1))}…`;
@@ -97,7 +91,7 @@ export function renderLine(progress: StormProgress): string {
 }
 
 export class LiveView {
-  readonly #screen: LiveScreen;
+  readonly #screen: Terminal;
   /** The lines on the terminal above the cursor. */
   #drawn: readonly string[] = [];
   #drawnAt = Number.NEGATIVE_INFINITY;
@@ -106,7 +100,7 @@ export class LiveView {
   #hidden = false;
   #closed = false;
 
-  constructor(screen: LiveScreen) {
+  constructor(screen: Terminal) {
     this.#screen = screen;
   }
 
