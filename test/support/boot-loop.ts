@@ -12,6 +12,7 @@ import type { Wish } from '../../src/protocol/negotiate.ts';
 import { ERROR_CODE } from '../../src/protocol/opcode.ts';
 import type { Manners, Stop } from '../../src/session/manners.ts';
 import { Receiver } from '../../src/session/receiver.ts';
+import { type GotFile, judgeBoot, mayHaveLapsed, storyOf } from './boot-judge.ts';
 import { CHANNEL, versionIn } from './moving-store.ts';
 import { Random } from './random.ts';
 
@@ -55,15 +56,20 @@ export interface BootLoopOptions {
   readonly server: () => Address;
   /** Number of the version that a config rendered now would name. */
   readonly current: () => number;
+  /** The server's `pinIdle`, ms. */
+  readonly pinIdleMs: number;
 }
 
 export interface BootCounts {
+  /** Completed boots that the server had to keep whole. */
   boots: number;
   /** Boots that were deliberately cut short. */
   cut: number;
   files: number;
   retries: number;
   mixed: number;
+  /** Boots that changed their version, or lost it, where the node had been silent for longer than `pinIdle`. */
+  silent: number;
   missing: number;
   wrong: number;
   failed: number;
@@ -71,10 +77,25 @@ export interface BootCounts {
   stale: number;
 }
 
-/** State of one boot, from power-on. */
-class Boot {
-  readonly versions = new Set<number>();
-  readonly got: string[] = [];
+const NONE: BootCounts = {
+  boots: 0,
+  cut: 0,
+  files: 0,
+  retries: 0,
+  mixed: 0,
+  silent: 0,
+  missing: 0,
+  wrong: 0,
+  failed: 0,
+  stale: 0,
+};
+
+/** An answer to a request, with the times of the attempt that was answered. */
+interface Answer {
+  /** Undefined if the server has no such file. */
+  readonly bytes: Buffer | undefined;
+  readonly askedMs: number;
+  readonly doneMs: number;
 }
 
 class NodeFailure extends Error {}
@@ -87,35 +108,35 @@ export class BootLoop {
   readonly #engine: Engine = createEngine('linux');
   readonly #driver: Driver;
   #turn = 0;
-  #stopping = false;
+  #isOver: () => boolean = () => false;
 
   constructor(options: BootLoopOptions) {
     this.#options = options;
     this.#driver = new Driver(this.#engine, counterRow(allocateCounters(1), 0));
-    const none = { boots: 0, cut: 0, files: 0, retries: 0, mixed: 0, missing: 0, wrong: 0, failed: 0, stale: 0 };
-    this.counts = Object.fromEntries(WAYS.map((way) => [way, { ...none }])) as Record<Way, BootCounts>;
+    this.counts = Object.fromEntries(WAYS.map((way) => [way, { ...NONE }])) as Record<Way, BootCounts>;
   }
 
   get total(): BootCounts {
-    const sum = { boots: 0, cut: 0, files: 0, retries: 0, mixed: 0, missing: 0, wrong: 0, failed: 0, stale: 0 };
+    const sum = { ...NONE };
     for (const counts of Object.values(this.counts)) {
       for (const key of Object.keys(sum) as (keyof BootCounts)[]) sum[key] += counts[key];
     }
     return sum;
   }
 
-  /** Runs the nodes for `forMs`. Resolves when every node has ended its last boot. */
-  async run(forMs: number): Promise<void> {
+  /**
+   * Runs the nodes for `forMs`, and longer until `isEnough` returns true. Resolves when every node has ended its last
+   * boot.
+   */
+  async run(forMs: number, isEnough: () => boolean = () => true): Promise<void> {
     const { nodes, seed } = this.#options;
-    const timer = setTimeout(() => {
-      this.#stopping = true;
-    }, forMs);
+    const endMs = performance.now() + forMs;
+    this.#isOver = () => performance.now() >= endMs && isEnough();
     try {
       await Promise.all(
         Array.from({ length: nodes }, (_, index) => this.#live(index + 1, new Random(seed * 100_003 + index))),
       );
     } finally {
-      clearTimeout(timer);
       await this.#engine.close();
     }
   }
@@ -124,18 +145,22 @@ export class BootLoop {
     const way = WAYS[number % WAYS.length]!;
     const counts = this.counts[way];
     await delay(random.unit() * this.#options.restMs);
-    while (!this.#stopping) {
-      const boot = new Boot();
-      const node = new SimulatedNode(this, number, way, random, boot);
+    while (!this.#isOver()) {
+      const files: GotFile[] = [];
+      const node = new SimulatedNode(this, number, way, random, files);
+      let isComplete = false;
       try {
         await node.boot();
-        counts.boots++;
+        isComplete = true;
       } catch (error) {
         if (error instanceof PowerCut) counts.cut++;
         else if (error instanceof NodeFailure) this.#tell(counts, 'failed', `${way} node ${number}: ${error.message}`);
         else throw error;
       }
-      if (boot.versions.size > 1) this.#tell(counts, 'mixed', `${way} node ${number}: ${boot.got.join(', ')}`);
+      const judgement = judgeBoot(files, this.#options.pinIdleMs);
+      if (judgement === 'mixed') this.#tell(counts, 'mixed', `${way} node ${number}: ${storyOf(files)}`);
+      else if (judgement === 'silent') counts.silent++;
+      else if (isComplete) counts.boots++;
       await delay(random.unit() * this.#options.restMs);
     }
   }
@@ -149,9 +174,10 @@ export class BootLoop {
     return this.#options;
   }
 
-  /** Requests a file until an answer arrives. @returns its bytes; undefined if the server has no such file. */
-  async fetch(way: Way, local: string, name: string, stop?: Stop): Promise<Buffer | undefined> {
+  /** Requests a file until an answer arrives. */
+  async fetch(way: Way, local: string, name: string, stop?: Stop): Promise<Answer> {
     for (let attempt = 1; ; attempt++) {
+      const askedMs = performance.now();
       const parts: Buffer[] = [];
       const receiver = new Receiver({
         wish: WISH,
@@ -170,13 +196,14 @@ export class BootLoop {
         keep: (bytes, start, end) => void parts.push(Buffer.from(bytes.subarray(start, end))),
         supervision: { onProgress: () => {}, attend: () => {} },
       });
+      const doneMs = performance.now();
       switch (report.outcome) {
         case 'complete':
         case 'completeUnconfirmed':
         case 'probe':
-          return Buffer.concat(parts);
+          return { bytes: Buffer.concat(parts), askedMs, doneMs };
         case 'refused':
-          if (report.errorCode === ERROR_CODE.FILE_NOT_FOUND) return undefined;
+          if (report.errorCode === ERROR_CODE.FILE_NOT_FOUND) return { bytes: undefined, askedMs, doneMs };
           break;
         default:
           break;
@@ -190,13 +217,12 @@ export class BootLoop {
   /** Fetches a file that must exist. @param name file name within the boot set. @returns its version. */
   async file(node: SimulatedNode, prefix: string, name: string): Promise<number> {
     const counts = this.counts[node.way];
-    const bytes = await this.fetch(node.way, node.address, `${prefix}/${name}`);
+    const { bytes, askedMs, doneMs } = await this.fetch(node.way, node.address, `${prefix}/${name}`);
+    const { files } = node;
     if (bytes === undefined) {
-      this.#tell(
-        counts,
-        'missing',
-        `${node.way} node ${node.number}: ${prefix}/${name} after ${node.state.got.join(', ')}`,
-      );
+      // The version of a node that is silent for longer than `pinIdle` may be collected.
+      if (mayHaveLapsed(files.at(-1), doneMs, this.#options.pinIdleMs)) counts.silent++;
+      else this.#tell(counts, 'missing', `${node.way} node ${node.number}: ${prefix}/${name} after ${storyOf(files)}`);
       throw new PowerCut();
     }
     const version = versionIn(name, bytes);
@@ -205,8 +231,7 @@ export class BootLoop {
       throw new PowerCut();
     }
     counts.files++;
-    node.state.versions.add(version);
-    node.state.got.push(`${name} ${version}`);
+    files.push({ name, version, askedMs, doneMs });
     return version;
   }
 }
@@ -214,17 +239,18 @@ export class BootLoop {
 class SimulatedNode {
   readonly number: number;
   readonly way: Way;
-  readonly state: Boot;
+  /** Files of this boot so far. */
+  readonly files: GotFile[];
   address: string;
   readonly #loop: BootLoop;
   readonly #random: Random;
   readonly #mac: string;
 
-  constructor(loop: BootLoop, number: number, way: Way, random: Random, state: Boot) {
+  constructor(loop: BootLoop, number: number, way: Way, random: Random, files: GotFile[]) {
     this.#loop = loop;
     this.number = number;
     this.way = way;
-    this.state = state;
+    this.files = files;
     this.#random = random;
     this.address = `127.${1 + (number >> 16)}.${(number >> 8) & 255}.${number & 255}`;
     // Three machines take turns at one address.
@@ -278,12 +304,15 @@ class SimulatedNode {
 
   /** A recently rendered config names the version for everything, including the loader. */
   async #explicit(): Promise<void> {
-    const prefix = `${CHANNEL}-${this.#loop.settings.current()}`;
+    const version = this.#loop.settings.current();
+    const prefix = `${CHANNEL}-${version}`;
     const first = this.#random.chance(0.5) ? 'pxelinux.0' : 'shimx64.efi';
-    if ((await this.#loop.fetch(this.way, this.address, `${prefix}/${first}`)) === undefined) {
+    const { bytes, askedMs, doneMs } = await this.#loop.fetch(this.way, this.address, `${prefix}/${first}`);
+    if (bytes === undefined) {
       this.#loop.counts.explicit.stale++;
       throw new PowerCut();
     }
+    this.files.push({ name: first, version, askedMs, doneMs });
     await (first === 'pxelinux.0' ? this.#bios(prefix) : this.#uefi(prefix));
   }
 
@@ -340,7 +369,7 @@ class SimulatedNode {
   /** Requests a name that no version has. */
   async #miss(prefix: string, name: string): Promise<void> {
     this.#mayDie();
-    if ((await this.#loop.fetch(this.way, this.address, `${prefix}/${name}`)) !== undefined) {
+    if ((await this.#loop.fetch(this.way, this.address, `${prefix}/${name}`)).bytes !== undefined) {
       throw new NodeFailure(`expected no ${name}`);
     }
   }
