@@ -59,16 +59,19 @@ export class Whereabouts {
   }
 
   /**
-   * Returns the node's own pin, if it is in use: pins of its other addresses begin with that version.
+   * Returns the pin whose version a boot begins with, if there is one. At another address that is the node's own pin, if
+   * it is in use. At the node's own address it is that of a boot that has begun elsewhere since with the version of the
+   * node's last boot: that loader may be the node's own, and its config must be of the same version.
    *
    * @param strand from take() or peek().
    */
   lead(strand: NodeId, channel: string, now: number): Pin | undefined {
     const owner = ownerOf(strand);
-    const pin = owner === strand ? undefined : this.#pins.find(owner, channel);
+    const own = this.#pins.find(owner, channel);
+    if (own === undefined) return undefined;
+    if (owner === strand) return this.#begunElsewhere(own, now);
     // The cap is not checked: the node keeps a pin past its cap for as long as it asks.
-    const isInUse = pin !== undefined && now - usedAt(pin, now) <= this.#policies.of(channel).pinIdleMs;
-    return isInUse ? pin : undefined;
+    return now - usedAt(own, now) <= this.#policies.of(channel).pinIdleMs ? own : undefined;
   }
 
   /**
@@ -97,6 +100,20 @@ export class Whereabouts {
       const pins = [...this.#pins.ofNode(side)];
       if (this.#isSilent(side, now) && pins.some(({ record }) => record.stage === 1)) this.#pins.drop(pins);
     }
+  }
+
+  /**
+   * Returns the pin of a boot that began at another address after the last request from the node's own, if it has
+   * the version of the node's last boot: with any other version a stranger could bring back an old one.
+   */
+  #begunElsewhere({ record: own }: Pin, now: number): Pin | undefined {
+    for (const side of this.#pins.sidesOf(own.node)) {
+      const pin = this.#pins.find(side, own.channel);
+      if (pin === undefined || pin.record.stage !== 0 || pin.record.provisional === true) continue;
+      const isLater = usedAt(pin, now) > own.usedAt && now - usedAt(pin, now) < SILENT_MS;
+      if (isLater && pin.record.version === own.version) return pin;
+    }
+    return undefined;
   }
 
   #isHome(node: NodeId, address: string, now: number): boolean {

@@ -96,6 +96,24 @@ describe("a request in a node's name from another address", () => {
     }
   });
 
+  it('gets the version of its last boot also where the node was heard at the second address before its first ACK', async () => {
+    const serving = await Serving.start();
+    await serving.publish('rack', setOf(1));
+    // The server has not heard the last ACK of the first loader yet when the node asks from its second address.
+    await serving.versions(CLIENT, 'rack/pxelinux.0', `rack/pxelinux.cfg/01-${MAC}`);
+    const moved = [`rack/pxelinux.cfg/01-${MAC}`, 'rack/pxelinux.cfg/default', 'rack/linux', 'rack/initrd.img'];
+    expect((await answeredAt(serving, '192.0.2.50', ...moved)).slice(1)).toEqual(['1', '1', '1']);
+    for (let boot = 2; boot < 20; boot++) {
+      await serving.publish('rack', setOf(boot));
+      serving.pass(1000);
+      const [loader] = await answered(serving, 'rack/pxelinux.0', `rack/pxelinux.cfg/01-${MAC}`);
+      expect((await answeredAt(serving, '192.0.2.50', ...moved)).slice(1)).toEqual([loader, loader, loader]);
+    }
+    // After a pause the node gets the current version.
+    serving.pass(300_000);
+    expect(await answered(serving, 'rack/pxelinux.0')).toEqual(['19']);
+  });
+
   it('moves the node once its first address has been silent for a minute, not before', async () => {
     const serving = await midBoot([LOADER, CONFIG, KERNEL]);
     const nodeAt = () => serving.store.pins().find(({ node }) => node === NODE)?.address;
