@@ -1,5 +1,5 @@
 /**
- * Prints as JSON how many bytes each kind of request allocates on the main thread's heap. The process has a young
+ * Prints as JSON how much each kind of request allocates on the main thread's heap, in records of heap-record.ts. The process has a young
  * generation so large that nothing is collected meanwhile: heap used equals heap allocated.
  */
 import { shareBytes } from '../../src/bytes/shared-bytes.ts';
@@ -9,6 +9,7 @@ import { Admission } from '../../src/server/admission.ts';
 import { RequestReader } from '../../src/server/request-reader.ts';
 import { Resolver } from '../../src/server/resolver.ts';
 import { DEFAULT_LIMITS } from '../../src/server/server.ts';
+import { heapRecord } from '../support/heap-record.ts';
 import { acceptingPool, ethernetBlksizes } from './accepting-pool.ts';
 
 const REQUESTS = 5000;
@@ -45,20 +46,31 @@ function ask(bytes: Uint8Array): void {
   admission.admit({ request, peer, port: PORT });
 }
 
-function bytesEach(text: string): number {
-  const bytes = Buffer.from(text, 'latin1');
-  for (let count = 0; count < WARM_UP; count++) ask(bytes);
+/** Heap in bytes that each call allocates. */
+function bytesEach(work: (count: number) => void): number {
+  for (let count = 0; count < WARM_UP; count++) work(count);
   globalThis.gc!();
   const before = process.memoryUsage().heapUsed;
-  for (let count = 0; count < REQUESTS; count++) ask(bytes);
+  for (let count = 0; count < REQUESTS; count++) work(count);
   return (process.memoryUsage().heapUsed - before) / REQUESTS;
+}
+
+let last: object | undefined;
+const recordBytes = bytesEach((count) => {
+  last = heapRecord(count);
+});
+if (last === undefined) throw new Error('Expected a record');
+
+function recordsEach(text: string): number {
+  const bytes = Buffer.from(text, 'latin1');
+  return bytesEach(() => ask(bytes)) / recordBytes;
 }
 
 const OPTIONS = 'octet\0tsize\0\x30\0blksize\0\x31468\0';
 process.stdout.write(
   JSON.stringify({
-    written: bytesEach(`\0\x02vmlinuz\0${OPTIONS}`),
-    refused: bytesEach(`\0\x01pxelinux.cfg/01-52-54-00-12-34-56\0${OPTIONS}`),
-    repeated: bytesEach(`\0\x01vmlinuz\0${OPTIONS}`),
+    written: recordsEach(`\0\x02vmlinuz\0${OPTIONS}`),
+    refused: recordsEach(`\0\x01pxelinux.cfg/01-52-54-00-12-34-56\0${OPTIONS}`),
+    repeated: recordsEach(`\0\x01vmlinuz\0${OPTIONS}`),
   }),
 );

@@ -13,12 +13,14 @@ import { Admission } from '../../src/server/admission.ts';
 import { type ReadRequest, RequestReader } from '../../src/server/request-reader.ts';
 import { Resolver } from '../../src/server/resolver.ts';
 import { DEFAULT_LIMITS } from '../../src/server/server.ts';
+import { heapRecord } from '../support/heap-record.ts';
 import { acceptingPool, ethernetBlksizes } from './accepting-pool.ts';
 
 const TRANSFERS = 5000;
 const WARM_UP = 500;
 const COLLECTIONS = 10;
-const MAX_BYTES = { main: 1344, worker: 1536 };
+/** In records of test/support/heap-record.ts, of which one takes 370 bytes: at most 1,340 and 1,535 bytes. */
+const MAX_RECORDS = { main: 3.62, worker: 4.15 };
 
 const clock = { now: () => 12_345, wake: () => () => {} };
 const handle = shareBytes(new Uint8Array(100_000));
@@ -27,6 +29,14 @@ const REQUEST = Buffer.from('\0\x01vmlinuz\0octet\0tsize\0\x30\0blksize\0\x31468
 
 function peer(number: number) {
   return { address: `10.1.${number >> 8}.${number & 255}`, port: 2000 + number };
+}
+
+/** Heap that each call of `begin` retains, in records. @param begin is called with 0, 1, 2, … */
+async function recordsEach(begin: (number: number) => void): Promise<number> {
+  const records: object[] = [];
+  const recordBytes = await bytesEach((number) => records.push(heapRecord(number)));
+  expect(records).toHaveLength(WARM_UP + TRANSFERS);
+  return (await bytesEach(begin)) / recordBytes;
 }
 
 /** Heap in bytes that each call of `begin` retains. @param begin is called with 0, 1, 2, … */
@@ -48,7 +58,7 @@ async function bytesEach(begin: (number: number) => void): Promise<number> {
   return ((await settle()) - before) / TRANSFERS;
 }
 
-it(`a running transfer takes at most ${MAX_BYTES.main} bytes of the main thread's heap`, async () => {
+it(`a running transfer takes at most ${MAX_RECORDS.main} records of the main thread's heap`, async () => {
   const cells = new StateCells(allocateCells(2 * TRANSFERS));
   const pool = acceptingPool(cells);
   const source: Source = { open: async () => ({ kind: 'content', handle, label: 'vmlinuz', release: () => {} }) };
@@ -64,16 +74,16 @@ it(`a running transfer takes at most ${MAX_BYTES.main} bytes of the main thread'
     attach: () => ({ length: handle.length }),
     seed: 1,
   });
-  const each = await bytesEach((number) => {
+  const each = await recordsEach((number) => {
     const request = new RequestReader().read(REQUEST, REQUEST.length) as ReadRequest;
     admission.admit({ request, peer: peer(number), port: PORT });
   });
   expect(admission.active).toBe(WARM_UP + TRANSFERS);
-  expect(each).toBeGreaterThan(600);
-  expect(each).toBeLessThan(MAX_BYTES.main);
+  expect(each).toBeGreaterThan(1.6);
+  expect(each).toBeLessThan(MAX_RECORDS.main);
 });
 
-it(`a running transfer takes at most ${MAX_BYTES.worker} bytes of its worker's heap, its plan included`, async () => {
+it(`a running transfer takes at most ${MAX_RECORDS.worker} records of its worker's heap, its plan included`, async () => {
   const link: Link = { local: PORT.local, data: () => {}, control: () => {}, close: () => {} };
   const engine = {
     name: 'memory',
@@ -91,7 +101,7 @@ it(`a running transfer takes at most ${MAX_BYTES.worker} bytes of its worker's h
   const cells = new StateCells(allocateCells(2 * TRANSFERS));
   const runner = new TransferRunner(engine, cells, counterRow(allocateCounters(1), 0));
   let running = 0;
-  const each = await bytesEach((slot) => {
+  const each = await recordsEach((slot) => {
     const order: TransferOrder = {
       slot,
       local: '10.0.0.1',
@@ -117,6 +127,6 @@ it(`a running transfer takes at most ${MAX_BYTES.worker} bytes of its worker's h
     running++;
   });
   expect(running).toBe(WARM_UP + TRANSFERS);
-  expect(each).toBeGreaterThan(600);
-  expect(each).toBeLessThan(MAX_BYTES.worker);
+  expect(each).toBeGreaterThan(1.6);
+  expect(each).toBeLessThan(MAX_RECORDS.worker);
 });

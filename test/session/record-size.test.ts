@@ -5,16 +5,17 @@ import { expect, it } from 'vitest';
 import { Sender } from '../../src/session/sender.ts';
 import type { SenderPlan } from '../../src/session/sender-plan.ts';
 import { ack } from '../support/bytes.ts';
+import { heapRecord } from '../support/heap-record.ts';
 import { packetOf, Script } from './stage.ts';
 
 const SESSIONS = 10_000;
-const MAX_BYTES = 1024;
+/** In records of test/support/heap-record.ts: 1,017 bytes where one takes 370. */
+const MAX_RECORDS = 2.75;
 
-it(`a session takes at most ${MAX_BYTES} bytes, its plan included, in the middle of a transfer`, () => {
+it(`a session takes at most the heap of ${MAX_RECORDS} records, its plan included, in the middle of a transfer`, () => {
   setFlagsFromString('--expose-gc');
   const collect: () => void = runInNewContext('gc');
   const ackOf = [0, 8, 16].map((block) => packetOf(ack(block)));
-  const sessions: Sender[] = [];
   const script = new Script();
   const open = (seed: number): Sender => {
     const plan: SenderPlan = {
@@ -36,13 +37,18 @@ it(`a session takes at most ${MAX_BYTES} bytes, its plan included, in the middle
     script.parts = [];
     return session;
   };
-  for (let seed = 1; seed <= 100; seed++) open(seed);
-  collect();
-  const before = process.memoryUsage().heapUsed;
-  for (let seed = 1; seed <= SESSIONS; seed++) sessions.push(open(seed));
-  collect();
-  const each = (process.memoryUsage().heapUsed - before) / SESSIONS;
+  const bytesEach = <T>(make: (number: number) => T): { each: number; made: readonly T[] } => {
+    const made: T[] = [];
+    for (let number = 1; number <= 100; number++) make(number);
+    collect();
+    const before = process.memoryUsage().heapUsed;
+    for (let number = 1; number <= SESSIONS; number++) made.push(make(number));
+    collect();
+    return { each: (process.memoryUsage().heapUsed - before) / SESSIONS, made };
+  };
+  const { each: recordBytes } = bytesEach(heapRecord);
+  const { each, made: sessions } = bytesEach(open);
   expect(sessions.every(({ tally }) => tally.blocks === 16)).toBe(true);
-  expect(each).toBeGreaterThan(200);
-  expect(each).toBeLessThan(MAX_BYTES);
+  expect(each / recordBytes).toBeGreaterThan(0.5);
+  expect(each / recordBytes).toBeLessThan(MAX_RECORDS);
 });
