@@ -14,8 +14,12 @@ import { ForkedServer, type Usage } from './support/forked-server.ts';
 
 const FIFTHS = 5;
 const AT_ONCE = 100;
-/** Factor by which memory may grow: V8 returns pages to the system at times of its own choice. */
-const TOLERANCE = 1.05;
+/**
+ * Factors by which memory may grow. V8 and malloc return pages to the system at times of their own choice: on a busy
+ * machine the resident memory of a server with the same heap was 6 % higher. The bounds are 240 bytes resident and 30
+ * bytes of heap for each transfer.
+ */
+const TOLERANCE = { rss: 1.1, heap: 1.05 };
 const SIZE = 3000;
 const SETTLED_MS = 500;
 const MAX_LOOKS = 40;
@@ -91,8 +95,8 @@ async function endure(kind: Kind, transfers: number): Promise<string[]> {
     return [
       failed > 0 ? `${failed} transfers failed` : '',
       last.descriptors > first.descriptors ? 'descriptors grew' : '',
-      last.rssBytes > first.rssBytes * TOLERANCE ? 'resident memory grew' : '',
-      last.heapBytes > first.heapBytes * TOLERANCE ? 'the heap grew' : '',
+      last.rssBytes > first.rssBytes * TOLERANCE.rss ? 'resident memory grew' : '',
+      last.heapBytes > first.heapBytes * TOLERANCE.heap ? 'the heap grew' : '',
     ].filter((problem) => problem !== '');
   } finally {
     await server.end();
