@@ -2,6 +2,18 @@
 // failed.
 import { spawnSync } from 'node:child_process';
 
+/** Tests with more rounds where REVEILLE_CAMPAIGN is 1. */
+const LONG_ROUNDS = [
+  'boot-set/boot/strangers',
+  'boot-set/store/collect-model',
+  'config/map-file',
+  'daemon/reload',
+  'engine/virtual-network',
+  'load/downloads',
+  'load/hostile',
+  'render/inventory',
+].map((name) => `test/${name}.test.ts`);
+
 const RUNS = [
   {
     what: '2,000 seeds of the storm on virtual time',
@@ -9,9 +21,8 @@ const RUNS = [
     env: { REVEILLE_SEEDS: '2000' },
   },
   {
-    what: '100 reloads, 1,000 histories of a store, 100,000 hostile datagrams, 500 downloads of 16 MiB at once',
-    command:
-      'npx vitest run test/daemon/reload.test.ts test/boot-set/store/collect-model.test.ts test/load/hostile.test.ts test/load/downloads.test.ts',
+    what: 'the long rounds of tests: 100 reloads, 16,000 worlds, 1,000 histories of a store, 200 of boots with strangers, 4,000 map files, 100,000 hostile datagrams, 500 downloads of 16 MiB at once',
+    command: `npx vitest run ${LONG_ROUNDS.join(' ')}`,
     env: { REVEILLE_CAMPAIGN: '1' },
   },
   { what: '100,000 transfers on each engine', command: 'npm run --silent test:endurance', env: {} },

@@ -168,13 +168,13 @@ describe('the portable engine', () => {
   describe.skipIf(process.platform !== 'linux')('gives every descriptor back', () => {
     const descriptors = (): number => readdirSync('/proc/self/fd').length;
 
-    test('after 200 downloads, however they ended', async () => {
+    test('after 100 downloads, however they ended', async () => {
       const files = new Map([['file', new Random(9).bytes(3000)]]);
       const server = new MiniServer(engine, files);
       const at = await server.listen(HERE);
       const clients = new Driver(engine, new Float64Array(8));
       const before = descriptors();
-      for (let round = 0; round < 10; round++) {
+      for (let round = 0; round < 5; round++) {
         const fetched = Array.from({ length: 20 }, (_, n) =>
           download(clients, {
             local: HERE,
@@ -192,8 +192,8 @@ describe('the portable engine', () => {
         await server.idle();
       }
       const reports = await server.idle();
-      expect(reports).toHaveLength(200);
-      expect(reports.filter(({ outcome }) => outcome === 'unreachable')).toHaveLength(40);
+      expect(reports).toHaveLength(100);
+      expect(reports.filter(({ outcome }) => outcome === 'unreachable')).toHaveLength(20);
       expect(descriptors()).toBe(before);
     });
 

@@ -6,11 +6,14 @@
 import { describe, expect, test } from 'vitest';
 import { FAULTLESS } from '../../src/engine/memory.ts';
 import { blockCount } from '../../src/protocol/block.ts';
+import { CAMPAIGN } from '../support/content.ts';
 import { play } from '../support/virtual-world.ts';
 import { type ClientDraw, type Draw, PHASES, type Phase, drawWorld } from '../support/world-draw.ts';
 import { explore, judge, replayHint } from '../support/world-judge.ts';
 
-const SEEDS: Readonly<Record<Phase, number>> = { faults: 4000, blackout: 1000, flips: 600 };
+const SEEDS: Readonly<Record<Phase, number>> = CAMPAIGN
+  ? { faults: 16_000, blackout: 4000, flips: 2400 }
+  : { faults: 1600, blackout: 500, flips: 300 };
 
 function seedsOf(phase: Phase): number[] {
   const only = process.env['REVEILLE_SEED'];
@@ -39,7 +42,7 @@ function quietWorld(faults: Partial<Draw['faults']>, client: Partial<ClientDraw>
   };
 }
 
-describe('a sender and a receiver on a virtual network', () => {
+describe('a sender and a receiver on a virtual network', { timeout: CAMPAIGN ? 600_000 : 60_000 }, () => {
   test('carry every byte through loss, duplication, reordering, delay and strangers, within their bounds', async () => {
     expect(await exploreAll('faults')).toEqual([]);
   });

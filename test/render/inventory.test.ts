@@ -8,7 +8,11 @@ import { NodeInventory } from '../../src/render/inventory.ts';
 import { readInventory } from '../../src/render/inventory-file.ts';
 import { readPlainMap } from '../../src/render/plain-yaml.ts';
 import { isSameKey, keepText } from '../../src/text/yaml-place.ts';
+import { CAMPAIGN } from '../support/content.ts';
 import { temporaryFolder } from '../content/fixture.ts';
+
+/** Number of random maps. */
+const RUNS = CAMPAIGN ? 50_000 : 5000;
 
 function read(text: string, name = 'nodes.yaml'): NodeInventory {
   const file = join(temporaryFolder(), name);
@@ -249,7 +253,7 @@ describe('plain YAML', () => {
           expect(readPlainMap(lines) ?? full).toEqual(full);
         },
       ),
-      { numRuns: 20_000 },
+      { numRuns: RUNS },
     );
   });
 
@@ -263,7 +267,7 @@ describe('plain YAML', () => {
         const full = readFully(lines);
         expect(readPlainMap(lines) ?? full).toEqual(full);
       }),
-      { numRuns: 20_000 },
+      { numRuns: RUNS },
     );
   });
 

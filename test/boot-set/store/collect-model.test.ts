@@ -18,7 +18,7 @@ import { blobsOf, filesIn } from '../fixture.ts';
 import { CAMPAIGN } from '../../support/content.ts';
 import { channelOf, DEFAULT_KEPT, numberOf, ReferenceModel } from './reference-model.ts';
 
-const RUNS = CAMPAIGN ? 1000 : 250;
+const RUNS = CAMPAIGN ? 1000 : 100;
 /** A folder in which a sync is cheap; syncs are not tested here. */
 const FAST = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 
