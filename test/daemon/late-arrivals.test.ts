@@ -14,18 +14,23 @@ const ENGINES = [...new Set([(await resolveEngine('auto')).kind, 'portable'] as 
 const hasNetworks = process.getuid?.() === 0 && spawnSync('unshare', ['--net', 'ip', 'link']).status === 0;
 const OWN_NETWORK = ['unshare', '--net', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh'];
 
-describe.skipIf(!hasNetworks).each(ENGINES)('the server with the %s engine', (engine) => {
-  it('did not start before its address was there: it serves the others, and that one when it has come', async () => {
-    const root = folder();
+describe.skipIf(!hasNetworks).concurrent.each(ENGINES)('the server with the %s engine', (engine) => {
+  it('did not start before its address was there: it serves the others, and that one when it has come', async ({
+    onTestFinished,
+  }) => {
+    const root = folder(onTestFinished);
     writeFileSync(join(root, 'x'), 'bytes');
     const listen = ['--listen', '192.0.2.77:69', '--listen', '127.0.0.1:69', '--admin', '192.0.2.77:6970'];
     const args = ['serve', root, ...listen, '--workers', '1', '--engine', engine];
-    const server = new Reveille(args, { prefix: OWN_NETWORK });
+    const server = new Reveille(args, { prefix: OWN_NETWORK, onFinished: onTestFinished });
     const [first] = await server.saying(/^.*"msg":"listening".*$/m);
     expect(JSON.parse(first)).toMatchObject({ addresses: ['127.0.0.1:69'], admin: false });
     const inside = ['nsenter', '--net', '--target', String(server.process.pid)];
     const get = async (address: string): Promise<string> =>
-      (await new Reveille(['get', `tftp://${address}/x`, '-o', '-'], { prefix: inside }).ended).stdout;
+      (
+        await new Reveille(['get', `tftp://${address}/x`, '-o', '-'], { prefix: inside, onFinished: onTestFinished })
+          .ended
+      ).stdout;
     expect(await get('127.0.0.1')).toBe('bytes');
     execFileSync(inside[0]!, [...inside.slice(1), 'ip', 'address', 'add', '192.0.2.77/32', 'dev', 'lo']);
     await server.saying(/"addresses":\["127.0.0.1:69","192.0.2.77:69"\]/);
@@ -43,12 +48,15 @@ async function readiness(admin: string): Promise<string> {
   return `${response.status} ${await response.text()}`;
 }
 
-describe('a root that is not there yet', () => {
-  it('was called ready by the server: 503 and why, until it has come without anybody asking for it', async () => {
-    const top = folder();
+describe.concurrent('a root that is not there yet', () => {
+  it('was called ready by the server: 503 and why, until it has come without anybody asking for it', async ({
+    onTestFinished,
+  }) => {
+    const top = folder(onTestFinished);
+    const onFinished = onTestFinished;
     const root = join(top, 'later');
     const ports = ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--workers', '1'];
-    const server = new Reveille(['serve', root, ...ports]);
+    const server = new Reveille(['serve', root, ...ports], { onFinished });
     const [, admin] = await server.saying(/"admin":"([^"]+)"/);
     await server.saying(/the root can not be read: waiting for it/);
     expect(await readiness(admin!)).toBe('503 not ready: the root can not be read (ENOENT)\n');
@@ -57,7 +65,7 @@ describe('a root that is not there yet', () => {
     await server.saying(/"level":"info".*"msg":"the root can be read now"/);
     expect(await readiness(admin!)).toBe('200 ready\n');
     // Boot sets are served all the same.
-    const both = new Reveille(['serve', join(top, 'never'), '--store', join(top, 'store'), ...ports]);
+    const both = new Reveille(['serve', join(top, 'never'), '--store', join(top, 'store'), ...ports], { onFinished });
     const [, other] = await both.saying(/"admin":"([^"]+)"/);
     await both.saying(/the root can not be read: waiting for it/);
     expect(await readiness(other!)).toBe('200 ready\n');
