@@ -28,7 +28,7 @@ describe('metrics', () => {
     server: () => serverStats({ ignoredTotal: counts(IGNORED), malformedTotal: counts([...MALFORMED, 'notRequest']) }),
     cache: () => cache,
     cacheBytes: 0,
-    memoryLimit: 0,
+    memoryLimitBytes: 0,
     sessions: 0,
     store: () => ({
       channels: [{ name: 'rack', current: 1, pins: 0, byVersion: [] }],
@@ -98,7 +98,7 @@ describe('docs/operations.md', () => {
   it('goes with a unit that leaves time to drain', () => {
     const unit = read('deploy/reveille.service');
     const setting = (name: string): string | undefined => new RegExp(`^${name}=(.*)$`, 'm').exec(unit)?.[1];
-    expect(Number(setting('TimeoutStopSec')) * 1000).toBeGreaterThan(defaultSettings().drain);
+    expect(Number(setting('TimeoutStopSec')) * 1000).toBeGreaterThan(defaultSettings().drainMs);
     expect(Number(setting('LimitNOFILE'))).toBeGreaterThan(2 * defaultSettings().sessions);
     expect(Number(setting('SuccessExitStatus'))).toBe(EXIT.cutShort);
     expect(Number(setting('RestartPreventExitStatus'))).toBe(EXIT.usage);

@@ -8,9 +8,8 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { runBatch } from '../bench/benchmark.ts';
 import { microBenchmarks } from '../bench/benchmarks.ts';
 import { readConfig } from '../src/config/config-file.ts';
-import { LIVE_SETTINGS } from '../src/config/live-config.ts';
 import { ROUTE_KEYS } from '../src/config/route-list.ts';
-import { defaultSettings, SETTING_KINDS } from '../src/config/settings.ts';
+import { SETTING_LIST, SETTINGS } from '../src/config/settings.ts';
 import { EXIT } from '../src/config/usage-error.ts';
 import { OPTION_NAMES } from '../src/protocol/request.ts';
 import { parsePattern } from '../src/render/pattern.ts';
@@ -85,7 +84,6 @@ describe('commands', () => {
 });
 
 describe('docs/configuration.md', () => {
-  const rows = table('docs/configuration.md', 'Settings of `reveille serve`');
   const folder = mkdtempSync(join(tmpdir(), 'reveille-docs-'));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -94,57 +92,6 @@ describe('docs/configuration.md', () => {
     const flags = [...stdout.matchAll(/^ {2}(-[^<\s,]*(?:, --\S+)?)/gm)].flatMap((match) => match[1]!.split(', '));
     return flags.filter((flag) => flag !== '-h').toSorted();
   }
-
-  it('lists the settings that there are', () => {
-    expect(rows.map(([key]) => bare(key!))).toEqual(Object.keys(SETTING_KINDS));
-  });
-
-  it('tells their defaults', () => {
-    const inWords: Readonly<Record<string, string>> = {
-      root: 'none',
-      store: 'none',
-      stageZero: 'loaders and configs',
-      leases: 'none',
-      inventory: 'none',
-      renderTimeout: '1s for templates, 5s for handlers and upstreams',
-      apiToken: 'none',
-      apiTokenFile: 'none',
-      workers: 'cores − 1, at least 1',
-      maxBlksize: "by the route's MTU",
-      hint: 'when stderr is a terminal',
-      memoryLimit: '75 % of memory',
-    };
-    const defaults: Record<string, unknown> = { ...defaultSettings(), ...inWords };
-    const documented = rows.map(([key, , shown]) => {
-      const name = bare(key!) as keyof typeof SETTING_KINDS;
-      const text = bare(shown!);
-      if (name in inWords) return [name, text];
-      const isYaml = text.startsWith('[') || text === 'true' || text === 'false';
-      return [name, SETTING_KINDS[name].read(isYaml ? JSON.parse(text) : text)];
-    });
-    expect(Object.fromEntries(documented)).toEqual(defaults);
-  });
-
-  it('tells the bounds of their numbers', () => {
-    const bounds = rows
-      .filter(([, , , allowed]) => /^\d+ to \d+$/.test(allowed!))
-      .map(([key, , , allowed]) => [bare(key!), `a whole number from ${allowed}`]);
-    expect(bounds).toHaveLength(12);
-    const kinds = Object.entries(SETTING_KINDS).map(([key, { expected }]) => [key, expected]);
-    expect(bounds).toEqual(kinds.filter(([, expected]) => expected!.startsWith('a whole number')));
-  });
-
-  it('lists the words that can stand for a value', () => {
-    const listed = rows
-      .filter(([, , , allowed]) => /^[a-z]+(?:, [a-z]+)+$/.test(allowed!))
-      .flatMap(([key, , , allowed]) => allowed!.split(', ').map((word) => [bare(key!), word] as const));
-    const accepted = listed.filter(([key, word]) => {
-      const value = word === 'true' || word === 'false' ? word === 'true' : word;
-      return SETTING_KINDS[key as keyof typeof SETTING_KINDS].read(value) === value;
-    });
-    expect(listed.length).toBeGreaterThan(0);
-    expect(accepted).toEqual(listed);
-  });
 
   it('names exactly the flags of reveille serve', async () => {
     const page = read('docs/configuration.md').split('## Flags of `reveille get`')[0]!;
@@ -189,8 +136,8 @@ describe('docs/configuration.md', () => {
       writeFileSync(file, yaml);
       return readConfig(file).values;
     });
-    expect(loaded.map((values) => Object.keys(values))).toEqual([Object.keys(SETTING_KINDS), ['root']]);
-    expect(loaded[0]).toMatchObject({ root: folder, workers: 3, drain: 30_000, caseInsensitive: true });
+    expect(loaded.map((values) => Object.keys(values))).toEqual([Object.keys(SETTINGS), ['root']]);
+    expect(loaded[0]).toMatchObject({ root: folder, workers: 3, drainMs: 30_000, caseInsensitive: true });
   });
 
   it('lists the exit codes', () => {
@@ -214,7 +161,8 @@ describe('docs/boot-configs.md', () => {
 
   it('names exactly the settings that change while the server runs', () => {
     const [, named] = /^((?:`\w+`(?:, | and ))+`\w+`) change this way/m.exec(read('docs/boot-configs.md'))!;
-    expect(named!.match(/\w+(?=`)/g)).toEqual([...LIVE_SETTINGS]);
+    const live = SETTING_LIST.filter(({ isLive }) => isLive === true).map(({ key }) => key);
+    expect(named!.match(/\w+(?=`)/g)).toEqual(live);
   });
 
   it('names exactly the flags of the previews', async () => {

@@ -16,6 +16,7 @@ it('the package has what its pages are about: documents, the unit, how to report
     ...PAGES.filter((page) => !/^(?:CONTRIBUTING|grafana)/.test(page)),
     'LICENSE',
     'deploy/reveille.service',
+    'deploy/reveille.schema.json',
   ];
   expect(wanted.every((path) => existsSync(join(ROOT, path)))).toBe(true);
   expect(wanted.filter((path) => !paths.has(path))).toEqual([]);

@@ -161,7 +161,7 @@ export function addCheckCommand(
   done: (code: ExitCode) => void,
   more: Pick<CheckRunOptions, 'waits' | 'checks'> = {},
 ): void {
-  const timeout = duration(1000, 3_600_000, 'a duration from 1s to 60m, such as 90s or 10m');
+  const timeout = duration(1000, 3_600_000, '90s or 10m');
   program
     .command('check')
     .summary('ask a TFTP server whether it keeps to the protocol')

@@ -14,7 +14,8 @@ import { flag } from '../config/flag.ts';
 import { ADMIN_PORT, findServer } from './host-port.ts';
 import type { CommandContext } from '../daemon/interrupts.ts';
 import { reportText } from './views/node-report-text.ts';
-import { defaultSettings } from '../config/settings.ts';
+import { defaultOf } from '../config/setting.ts';
+import { SETTINGS } from '../config/settings.ts';
 import { escapeJson, safeText } from '../text/escape.ts';
 import { CLEAR_BELOW, CLEAR_TO_END, HIDE_CURSOR, NARROWEST, SHOW_CURSOR, type Terminal } from '../text/terminal.ts';
 import { renderTop, type TopOptions } from './views/top-view.ts';
@@ -69,7 +70,7 @@ function reachable({ address, port }: Address): Address {
 /** Flags take precedence over the server's config, and that over the default. @throws UsageError */
 async function clientOf(flags: AdminFlags): Promise<AdminClient> {
   const values = flags.config === undefined ? {} : readConfig(flags.config).values;
-  const configured = values.admin ?? defaultSettings().admin;
+  const configured = values.admin ?? defaultOf(SETTINGS.admin);
   if (flags.admin === undefined && configured === false) {
     throw new UsageError('--admin: expected an address, as the config says admin: false');
   }

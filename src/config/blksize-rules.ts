@@ -5,7 +5,7 @@
 import { readNetwork } from '../boot-set/node/network-list.ts';
 import { MAX_BLKSIZE, MIN_BLKSIZE } from '../protocol/negotiate.ts';
 import { showValue } from '../text/escape.ts';
-import { elementsOf, type Mistake, networkMistake, type ValueKind, wholeNumber } from './value-kind.ts';
+import { elementsOf, type Mistake, networkMistake, oneOrMany, type SettingKind, wholeNumber } from './value-kind.ts';
 
 /** Cap on rules: each request with a blksize is compared with all of them. */
 const MAX_RULES = 64;
@@ -19,6 +19,9 @@ export interface BlksizeRule {
 
 const blksizes = wholeNumber(MIN_BLKSIZE, MAX_BLKSIZE);
 
+/** A rule with a network: `192.0.2.0/24=1228`. */
+const RULE = /^([^=]*)=([^=]*)$/;
+
 const EXPECTED = `a blksize from ${MIN_BLKSIZE} to ${MAX_BLKSIZE}, NETWORK=BLKSIZE such as 192.0.2.0/24=1228, or a list of at most ${MAX_RULES}`;
 
 function isMistake(read: BlksizeRule | Mistake): read is Mistake {
@@ -26,7 +29,7 @@ function isMistake(read: BlksizeRule | Mistake): read is Mistake {
 }
 
 function readRule(value: unknown): BlksizeRule | Mistake {
-  const match = typeof value === 'string' ? /^([^=]*)=([^=]*)$/.exec(value) : null;
+  const match = typeof value === 'string' ? RULE.exec(value) : null;
   const network = match?.[1];
   const blksize = blksizes.read(match === null ? value : match[2]);
   if (blksize === undefined) return { expected: EXPECTED, got: showValue(value) };
@@ -52,8 +55,11 @@ function readRules(value: unknown): readonly BlksizeRule[] | Mistake {
 }
 
 /** Reads `1428`, `192.0.2.0/24=1228`, or a list of these that names no network twice. */
-export const blksizeRules: ValueKind<readonly BlksizeRule[]> = {
+export const blksizeRules: SettingKind<readonly BlksizeRule[]> = {
   expected: EXPECTED,
+  placeholder: 'N',
+  isList: true,
+  schema: oneOrMany({ anyOf: [blksizes.schema, { type: 'string', pattern: RULE.source }] }, { maxItems: MAX_RULES }),
   read(value) {
     const rules = readRules(value);
     return 'expected' in rules ? undefined : rules;

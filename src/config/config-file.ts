@@ -10,10 +10,10 @@ import { escapeText, showValue } from '../text/escape.ts';
 import { errorCode } from '../text/error-text.ts';
 import { keepText, offsetOf, type Path, spell, valueAt } from '../text/yaml-place.ts';
 import { closestWord } from '../text/closest-word.ts';
-import { ROUTE_KEYS, ROUTES } from './route-list.ts';
-import { SETTING_KINDS, type Settings } from './settings.ts';
+import { ROUTE_KEYS } from './route-list.ts';
+import { SETTING_LIST, type Settings } from './settings.ts';
 import { UsageError } from './usage-error.ts';
-import { mistakeIn, type ValueKind } from './value-kind.ts';
+import { fieldOf } from './value-field.ts';
 
 /** Size limit, far above any real config: parsing a larger file would only cost memory. */
 const MAX_CONFIG_CHARACTERS = 2 ** 20;
@@ -29,25 +29,9 @@ export interface ConfigFile {
   origin(path: Path): string;
 }
 
-function field<T>(kind: ValueKind<T>) {
-  return z.unknown().transform((value, context): T => {
-    const read = kind.read(value);
-    if (read !== undefined) return read;
-    const { expected, got } = mistakeIn(kind, value);
-    context.addIssue({ code: 'custom', message: expected, params: { got } });
-    return z.NEVER;
-  });
-}
-
-/** Keys whose value is a path or a list of paths. */
-const PATHS = ['root', 'store', 'trustedRoots', 'leases', 'inventory', 'apiTokenFile'] as const;
-const KEYS = Object.keys(SETTING_KINDS);
+const KEYS = SETTING_LIST.map(({ key }) => key);
 const SCHEMA = z
-  .strictObject({
-    ...Object.fromEntries(Object.entries(SETTING_KINDS).map(([key, kind]) => [key, field<unknown>(kind)])),
-    // A list of maps, in which every mistake has a position of its own.
-    routes: ROUTES,
-  })
+  .strictObject(Object.fromEntries(SETTING_LIST.map(({ key, kind }) => [key, kind.parts ?? fieldOf(kind)])))
   .partial();
 
 function readText(file: string, shown: string): string {
@@ -180,11 +164,11 @@ export function readConfig(file: string): ConfigFile {
     const first = placed.toSorted((a, b) => a.offset - b.offset)[0]!;
     throw new UsageError(`${origin(first.path)}: ${first.text}`);
   }
-  const values = checked.data as Partial<Settings>;
-  const absolute = (path: string): string => resolve(dirname(file), path);
-  const paths = PATHS.flatMap((key) => {
-    const path = values[key];
-    return path === undefined ? [] : [[key, typeof path === 'string' ? absolute(path) : path.map(absolute)] as const];
+  const absolute = (path: unknown): unknown =>
+    Array.isArray(path) ? path.map(absolute) : resolve(dirname(file), path as string);
+  const values = SETTING_LIST.flatMap(({ name, key, kind }) => {
+    const value = checked.data[key];
+    return value === undefined ? [] : [[name, kind.isPath === true ? absolute(value) : value] as const];
   });
-  return { values: { ...values, ...Object.fromEntries(paths) }, where, origin };
+  return { values: Object.fromEntries(values), where, origin };
 }

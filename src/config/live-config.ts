@@ -6,10 +6,8 @@ import { readdirSync, statSync } from 'node:fs';
 import { dirname, extname, join, resolve } from 'node:path';
 import { errorLine } from '../text/error-text.ts';
 import { FileWatch } from './file-watch.ts';
-import { defaultSettings, type Settings } from './settings.ts';
+import { SETTING_LIST, type Settings } from './settings.ts';
 
-/** Settings that apply at run time; all others need a restart. */
-export const LIVE_SETTINGS = ['routes', 'inventory', 'renderThreads', 'renderTimeout', 'drain', 'logLevel'] as const;
 /** Cap on watched files beside a template or handler, which it may include. */
 const MAX_BESIDE = 1000;
 
@@ -19,8 +17,8 @@ export interface Reloaded {
   readonly result: (typeof RELOAD_RESULTS)[number];
   /** The mistake, in one line. */
   readonly error?: string;
-  /** Settings that differ from the start and need a restart. */
-  readonly restart: readonly (keyof Settings)[];
+  /** Settings that differ from the start and need a restart, by their keys in the config file. */
+  readonly restart: readonly string[];
 }
 
 export interface LiveConfigOptions {
@@ -131,10 +129,11 @@ export class LiveConfig {
     if (this.#closed) return { result: 'failed', error: 'the server is stopping', restart };
     try {
       const found = read();
-      const live = Object.fromEntries(LIVE_SETTINGS.map((key) => [key, found[key]])) as Partial<Settings>;
-      const wanted = { ...this.#current, ...live };
-      const keys = Object.keys(defaultSettings()) as (keyof Settings)[];
-      restart = keys.filter((key) => !(key in live) && JSON.stringify(found[key]) !== JSON.stringify(started[key]));
+      const live = SETTING_LIST.filter(({ isLive }) => isLive === true).map(({ name }) => [name, found[name]]);
+      const wanted = { ...this.#current, ...(Object.fromEntries(live) as Partial<Settings>) };
+      restart = SETTING_LIST.filter(
+        ({ isLive, name }) => isLive !== true && JSON.stringify(found[name]) !== JSON.stringify(started[name]),
+      ).map(({ key }) => key);
       // Files named by the new settings are watched even before they apply: a fault may be fixed in one of them.
       await this.#watchFiles(found);
       this.#seen = fingerprint(this.#watch.files);

@@ -4,10 +4,10 @@ import type { Settings } from './settings.ts';
 
 /** @param base folder that templates and handlers are relative to, which is the config file's. */
 export function renderConfig(settings: Settings, base: string): RenderConfig {
-  const { routes, caseInsensitive, inventory, renderThreads, renderTimeout } = settings;
+  const { routes, caseInsensitive, inventory, renderThreads, renderTimeoutMs } = settings;
   return {
     routes: routes.map((route) =>
-      renderTimeout === undefined ? route : { ...route, timeoutMs: route.timeoutMs ?? renderTimeout },
+      renderTimeoutMs === undefined ? route : { ...route, timeoutMs: route.timeoutMs ?? renderTimeoutMs },
     ),
     caseInsensitive,
     base,

@@ -9,7 +9,7 @@ import { type ConfigFile, readConfig } from './config-file.ts';
 import { showValue } from '../text/escape.ts';
 import { errorCode } from '../text/error-text.ts';
 import { checkFile, checkRouteFiles } from './named-files.ts';
-import { defaultSettings, type Settings } from './settings.ts';
+import { defaultSettings, SETTINGS, type Settings } from './settings.ts';
 import { UsageError } from './usage-error.ts';
 
 /** Settings from the command line; undefined for those not given. */
@@ -25,7 +25,6 @@ function saidBy(flags: Flags): Partial<Settings> {
  * @returns its absolute path.
  */
 function checkDirectory(directory: string, origin: string): string {
-  if (directory === '') throw new UsageError(`${origin}: expected a directory, got an empty name`);
   const path = resolve(directory);
   let isOther = false;
   try {
@@ -47,14 +46,16 @@ function checkDirectory(directory: string, origin: string): string {
 export function resolveSettings(flags: Flags, configFile: string | undefined): Settings {
   const config: ConfigFile | undefined = configFile === undefined ? undefined : readConfig(configFile);
   const said = saidBy(flags);
-  const originOf = (key: keyof Settings, flag: string): string =>
-    said[key] !== undefined || config === undefined ? flag : `${config.where(key)}: ${key}`;
-  const check = (key: 'root' | 'store', flag: string): string | undefined => {
-    const directory = said[key] ?? config?.values[key];
-    return directory === undefined ? undefined : checkDirectory(directory, originOf(key, flag));
+  const originOf = (name: keyof Settings): string => {
+    const { key, spelling = key } = SETTINGS[name];
+    return said[name] !== undefined || config === undefined ? spelling : `${config.where(key)}: ${key}`;
   };
-  const root = check('root', 'ROOT');
-  const store = check('store', '--store');
+  const check = (name: 'root' | 'store'): string | undefined => {
+    const directory = said[name] ?? config?.values[name];
+    return directory === undefined ? undefined : checkDirectory(directory, originOf(name));
+  };
+  const root = check('root');
+  const store = check('store');
   const given = { ...defaultSettings(), ...config?.values, ...said };
   if (root === undefined && store === undefined && given.routes.length === 0) {
     throw new UsageError(
@@ -62,11 +63,9 @@ export function resolveSettings(flags: Flags, configFile: string | undefined): S
     );
   }
   const inventory = given.inventory === undefined ? undefined : resolve(given.inventory);
-  if (inventory !== undefined) checkFile(inventory, given.inventory!, () => originOf('inventory', '--inventory'));
+  if (inventory !== undefined) checkFile(inventory, given.inventory!, () => originOf('inventory'));
   if (config !== undefined) checkRouteFiles(given.routes, dirname(configFile!), (path) => config.origin(path));
-  const trustedRoots = given.trustedRoots.map((directory) =>
-    checkDirectory(directory, originOf('trustedRoots', '--trusted-roots')),
-  );
+  const trustedRoots = given.trustedRoots.map((directory) => checkDirectory(directory, originOf('trustedRoots')));
   const settings = { ...given, root, store, trustedRoots, inventory };
   const { apiToken, apiTokenFile } = settings;
   // A token given directly wins over a token file.

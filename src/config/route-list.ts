@@ -6,34 +6,33 @@ import { z } from 'zod';
 import { parsePattern } from '../render/pattern.ts';
 import { FAILURE_POLICIES, ROUTE_KINDS, type RouteConfig } from '../render/types.ts';
 import { showValue } from '../text/escape.ts';
-import { duration, mistakeIn, size, textOf, type ValueKind } from './value-kind.ts';
+import { fieldOf } from './value-field.ts';
+import { duration, type SettingKind, size, textOf } from './value-kind.ts';
 
 /** Cap on routes: each request tries them one by one until one takes it. */
 const MAX_ROUTES = 1024;
 const MAX_LABELS = 64;
 
 function text(expected: string, most: number): z.ZodType<string> {
-  return z
-    .preprocess((value) => textOf(value) ?? value, z.string({ error: expected }))
-    .refine(({ length }) => length >= 1 && length <= most, { error: expected });
-}
-
-function kind<T>(of: ValueKind<T>): z.ZodType<T> {
-  return z.unknown().transform((value, context): T => {
-    const read = of.read(value);
-    if (read !== undefined) return read;
-    const { expected, got } = mistakeIn(of, value);
-    context.addIssue({ code: 'custom', message: expected, params: { got } });
-    return z.NEVER;
-  });
+  return z.preprocess(
+    (value) => textOf(value) ?? value,
+    z
+      .string({ error: expected })
+      .min(1, { error: expected })
+      .max(most, { error: expected })
+      .meta({ type: ['string', 'number'] }),
+  );
 }
 
 function flag(expected: string): z.ZodType<boolean> {
   return z.boolean({ error: expected });
 }
 
+// YAML may read a label as a number or a truth value; its text is kept.
 const WHEN = z
-  .record(z.string(), z.string({ error: 'a text' }), { error: 'labels such as {role: compute}' })
+  .record(z.string(), z.string({ error: 'a text' }).meta({ type: ['string', 'number', 'boolean'] }), {
+    error: 'labels such as {role: compute}',
+  })
   .refine((labels) => Object.keys(labels).length <= MAX_LABELS, { error: `at most ${MAX_LABELS} labels` });
 
 const MATCH = text('a name with captures, such as "pxelinux.cfg/01-{mac}" (in quotes)', 512).transform(
@@ -65,9 +64,9 @@ const ROUTE = z
       channel: text('a channel', 512).optional(),
       when: WHEN.optional(),
       unknown: flag('true or false').optional(),
-      timeout: kind(duration(1, 600_000, 'a duration from 1ms to 10m, such as 2s')).optional(),
-      maxBytes: kind(size('a size such as 64KiB')).optional(),
-      patience: kind(duration(1000, 24 * 3_600_000, 'a duration from 1s to 24h, such as 5m')).optional(),
+      timeout: fieldOf(duration(1, 600_000, '2s')).optional(),
+      maxBytes: fieldOf(size('a size such as 64KiB')).optional(),
+      patience: fieldOf(duration(1000, 24 * 3_600_000, '5m')).optional(),
       redirects: z
         .int({ error: 'a whole number from 0 to 5' })
         .min(0, { error: 'a whole number from 0 to 5' })
@@ -92,12 +91,13 @@ const ROUTE = z
       params: { got },
       input: value,
     });
-  });
+  })
+  .meta({ oneOf: ROUTE_KINDS.map((key) => ({ required: [key] })) });
 
 /** Keys of a route, for suggestions on misspelled ones. */
 export const ROUTE_KEYS: readonly string[] = Object.keys(ROUTE.shape);
 
-export const ROUTES = z
+const ROUTES = z
   .array(ROUTE, { error: 'a list of routes' })
   .max(MAX_ROUTES, { error: `at most ${MAX_ROUTES} routes` })
   .transform((routes): readonly RouteConfig[] =>
@@ -108,7 +108,8 @@ export const ROUTES = z
     })),
   );
 
-export const routeList: ValueKind<readonly RouteConfig[]> = {
+export const routeList: SettingKind<readonly RouteConfig[]> = {
   expected: 'a list of routes',
+  parts: ROUTES,
   read: (value) => ROUTES.safeParse(value).data,
 };

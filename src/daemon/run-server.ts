@@ -71,7 +71,7 @@ class ServerRun {
     this.#log = new Log(settings.logLevel, target);
     this.#cache = new BufferCache({
       maxBytes: settings.cacheBytes,
-      limitBytes: settings.memoryLimit,
+      limitBytes: settings.memoryLimitBytes,
       onOverBudget: (bytes) => this.#warnOfBudget(bytes),
     });
     this.#content = new ServedContent({
@@ -86,7 +86,7 @@ class ServerRun {
       server: () => this.#server?.stats(),
       cache: () => this.#cache.stats(),
       cacheBytes: settings.cacheBytes,
-      memoryLimit: settings.memoryLimit,
+      memoryLimitBytes: settings.memoryLimitBytes,
       sessions: settings.sessions,
       store: () => this.#content.store?.stats(),
       routes: () => this.#content.routes.stats(),
@@ -376,7 +376,7 @@ class ServerRun {
   }
 
   #drainMs(): number {
-    return this.#stopsAsked > 1 ? 0 : (this.#live?.settings ?? this.#options.settings).drain;
+    return this.#stopsAsked > 1 ? 0 : (this.#live?.settings ?? this.#options.settings).drainMs;
   }
 
   async #stop(): Promise<ExitCode> {

@@ -58,8 +58,8 @@ export class ServedStore {
     this.verbs = new VerbRunner({ store: path });
     this.#schedule = new CollectionSchedule({
       store: path,
-      everyMs: settings.gcEvery,
-      graceMs: settings.gcGrace,
+      everyMs: settings.gcEveryMs,
+      graceMs: settings.gcGraceMs,
       run: (verb, args) => this.verbs.run(verb, args),
       onCollected,
       onFailure: (reason) => onWarning('garbage collection failed', { reason }),
@@ -80,7 +80,7 @@ export class ServedStore {
     const isReadOnly = await isOnReadOnlyDisk(path);
     const store = await parts.openStore({ path, readOnly: isReadOnly });
     try {
-      const { pinIdle, pinCap, keepVersions } = settings;
+      const { pinIdleMs, pinCapMs, keepVersions } = settings;
       if (isReadOnly) {
         options.onWarning('the store is on a read-only disk: pins are kept in memory, and a restart forgets them', {
           store: path,
@@ -88,7 +88,7 @@ export class ServedStore {
         return new ServedStore(options, store, parts, parts.unwrittenStore(store));
       }
       // Collections by other processes must keep what this server promises its nodes.
-      await store.setDefaults({ pinIdleMs: pinIdle, pinCapMs: pinCap, keepVersions });
+      await store.setDefaults({ pinIdleMs, pinCapMs, keepVersions });
       return new ServedStore(options, store, parts);
     } catch (error) {
       await store.close();
@@ -119,7 +119,7 @@ export class ServedStore {
     return this.#parts.Rehearsal.begin({
       ...this.#sourceOptions(clock),
       // A cache of its own, so that a preview changes nothing in the server's.
-      cache: new BufferCache({ maxBytes: 0, limitBytes: this.#options.settings.memoryLimit }),
+      cache: new BufferCache({ maxBytes: 0, limitBytes: this.#options.settings.memoryLimitBytes }),
       known: this.#store.pins(),
       client,
     });
@@ -137,7 +137,7 @@ export class ServedStore {
       store: this.#store,
       ...this.#unwritten,
       clock,
-      policy: { pinIdleMs: settings.pinIdle, pinCapMs: settings.pinCap },
+      policy: { pinIdleMs: settings.pinIdleMs, pinCapMs: settings.pinCapMs },
       stageZero: settings.stageZero,
       sharedNetworks: settings.sharedNetworks,
       tables: [

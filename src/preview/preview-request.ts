@@ -14,7 +14,7 @@ import type { Settings } from '../config/settings.ts';
 import { trace, type Way } from './trace.ts';
 
 export interface PreviewParts {
-  readonly settings: Pick<Settings, 'root' | 'caseInsensitive' | 'memoryLimit'>;
+  readonly settings: Pick<Settings, 'root' | 'caseInsensitive' | 'memoryLimitBytes'>;
   /** Folders that links in the root may lead into. */
   readonly trustedRoots: TrustedRoots;
   readonly routes: {
@@ -38,9 +38,9 @@ export async function previewRequest(
   name: string,
   client: PreviewClient,
 ): Promise<Way> {
-  const { root, caseInsensitive, memoryLimit } = settings;
+  const { root, caseInsensitive, memoryLimitBytes } = settings;
   const address = addressOf(client, routes.inventory);
-  const cache = new BufferCache({ maxBytes: 0, limitBytes: memoryLimit });
+  const cache = new BufferCache({ maxBytes: 0, limitBytes: memoryLimitBytes });
   const clock = (): number => performance.now();
   return await trace(
     {

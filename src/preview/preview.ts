@@ -98,9 +98,9 @@ export class Preview {
     const store = this.#store!;
     return await Rehearsal.begin({
       store,
-      cache: new BufferCache({ maxBytes: 0, limitBytes: settings.memoryLimit }),
+      cache: new BufferCache({ maxBytes: 0, limitBytes: settings.memoryLimitBytes }),
       clock: this.#clock,
-      policy: { pinIdleMs: settings.pinIdle, pinCapMs: settings.pinCap },
+      policy: { pinIdleMs: settings.pinIdleMs, pinCapMs: settings.pinCapMs },
       stageZero: settings.stageZero,
       sharedNetworks: settings.sharedNetworks,
       tables: settings.leases === undefined ? [] : [new DhcpLeases(settings.leases)],

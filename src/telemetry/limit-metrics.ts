@@ -8,13 +8,16 @@ export interface ConfiguredLimits {
   /** The budget of the cache, in bytes. */
   readonly cacheBytes: number;
   /** The limit for all contents in memory, in bytes. */
-  readonly memoryLimit: number;
+  readonly memoryLimitBytes: number;
   /** Maximum number of transfers at once. */
   readonly sessions: number;
 }
 
-export function declareLimits(declare: Declarations, { cacheBytes, memoryLimit, sessions }: ConfiguredLimits): void {
+export function declareLimits(
+  declare: Declarations,
+  { cacheBytes, memoryLimitBytes, sessions }: ConfiguredLimits,
+): void {
   declare.gauge('reveille_cache_budget_bytes', 'What the cache may hold and keep (cacheBytes).', () => cacheBytes);
-  declare.gauge('reveille_memory_limit_bytes', 'What contents never exceed (memoryLimit).', () => memoryLimit);
+  declare.gauge('reveille_memory_limit_bytes', 'What contents never exceed (memoryLimit).', () => memoryLimitBytes);
   declare.gauge('reveille_sessions_limit', 'Transfers at once, at most (sessions).', () => sessions);
 }

@@ -209,7 +209,7 @@ describe('reveille check', () => {
     [['127.0.0.1:69', '--flie', 'x'], "error: unknown option '--flie'\n(Did you mean --file?)"],
     [
       ['127.0.0.1:69', '--file', 'x', '--timeout', '5'],
-      '--timeout: expected a duration from 1s to 60m, such as 90s or 10m, got "5"',
+      '--timeout: expected a duration from 1s to 1h, such as 90s or 10m, got "5"',
     ],
     [
       ['127.0.0.1:69', '--file', 'x', '--against', '/nowhere/x'],

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readConfig } from '../../src/config/config-file.ts';
 import { resolveSettings } from '../../src/config/resolve-settings.ts';
-import { SETTING_KINDS } from '../../src/config/settings.ts';
+import { SETTINGS } from '../../src/config/settings.ts';
 import { folder } from '../support/reveille.ts';
 
 /** The message about a config, without the folder's path. */
@@ -50,7 +50,7 @@ describe('settings', () => {
   });
 
   it('hold no memory limit that would keep every file from being sent', () => {
-    const { memoryLimit } = SETTING_KINDS;
+    const memoryLimit = SETTINGS.memoryLimitBytes.kind;
     expect(['0', '1', '1023KiB', '1048575', '-1'].map((text) => memoryLimit.read(text))).toEqual(
       Array.from({ length: 5 }, () => undefined),
     );

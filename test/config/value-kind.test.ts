@@ -3,7 +3,7 @@ import { formatAddress, parseAddress } from '../../src/text/address-text.ts';
 import { closestWord } from '../../src/text/closest-word.ts';
 import { readNetwork } from '../../src/boot-set/node/network-list.ts';
 import { repeatedFlag } from '../../src/config/flag.ts';
-import { SETTING_KINDS } from '../../src/config/settings.ts';
+import { SETTINGS } from '../../src/config/settings.ts';
 import { addresses, parseDuration, parseSize, portRange } from '../../src/config/value-kind.ts';
 
 describe('sizes', () => {
@@ -77,12 +77,12 @@ describe('addresses', () => {
 
 describe('settings', () => {
   it('numbers are read the same from a flag and from YAML, and bounded', () => {
-    expect(SETTING_KINDS.workers.read('4')).toBe(4);
-    expect(SETTING_KINDS.workers.read(4)).toBe(4);
-    expect(SETTING_KINDS.workers.read(0)).toBeUndefined();
-    expect(SETTING_KINDS.workers.read(1.5)).toBeUndefined();
-    expect(SETTING_KINDS.workers.read(Number.NaN)).toBeUndefined();
-    expect(SETTING_KINDS.maxWindowsize.read(32_768)).toBeUndefined();
+    expect(SETTINGS.workers.kind.read('4')).toBe(4);
+    expect(SETTINGS.workers.kind.read(4)).toBe(4);
+    expect(SETTINGS.workers.kind.read(0)).toBeUndefined();
+    expect(SETTINGS.workers.kind.read(1.5)).toBeUndefined();
+    expect(SETTINGS.workers.kind.read(Number.NaN)).toBeUndefined();
+    expect(SETTINGS.maxWindowsize.kind.read(32_768)).toBeUndefined();
   });
 });
 
@@ -101,7 +101,7 @@ describe('blksizes for clients', () => {
     ],
     [[], []],
   ])('are read from %j', (value, rules) => {
-    expect(SETTING_KINDS.maxBlksize.read(value)).toEqual(rules.map(([network, blksize]) => ({ network, blksize })));
+    expect(SETTINGS.maxBlksize.kind.read(value)).toEqual(rules.map(([network, blksize]) => ({ network, blksize })));
   });
 
   it.each<[string, unknown]>([
@@ -117,7 +117,7 @@ describe('blksizes for clients', () => {
     ['a map', { '192.0.2.0/24': 1228 }],
     ['one too many', Array.from({ length: 65 }, (_, index) => `10.0.${index}.0/24=1228`)],
   ])('are not: %s', (_what, value) => {
-    expect(SETTING_KINDS.maxBlksize.read(value)).toBeUndefined();
+    expect(SETTINGS.maxBlksize.kind.read(value)).toBeUndefined();
   });
 });
 
@@ -143,7 +143,7 @@ describe('networks', () => {
   );
 
   it('are one list, however often the flag is given', () => {
-    const parse = repeatedFlag('--max-blksize', SETTING_KINDS.maxBlksize);
+    const parse = repeatedFlag('--max-blksize', SETTINGS.maxBlksize.kind);
     parse('1468');
     expect(parse('192.0.2.0/24=512')).toHaveLength(2);
     expect(() => parse('192.0.2.0/24=600')).toThrow(

@@ -108,7 +108,7 @@ describe('a server run', () => {
   });
 
   it('shortens the drain at the second signal, and ends with 3 when transfers were cut short', async () => {
-    const { log, interrupts, server, ended } = run({ drain: 5000 });
+    const { log, interrupts, server, ended } = run({ drainMs: 5000 });
     await log.line('listening');
     interrupts.emit('signal', 'SIGINT');
     await log.line('stopping');

@@ -2,7 +2,7 @@
  * The account of unanswered requests from a server's metrics: every reason has a meaning and names existing settings.
  */
 import { describe, expect, it } from 'vitest';
-import { SETTING_KINDS } from '../../src/config/settings.ts';
+import { SETTING_LIST } from '../../src/config/settings.ts';
 import { IGNORED } from '../../src/server/types.ts';
 import { readCounts, type ServerCounts, unansweredBetween } from '../../src/storm/unanswered.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
@@ -20,7 +20,7 @@ async function reading(ignored: number, drops = 0): Promise<ServerCounts> {
     server: () => server.stats(),
     cache: () => ({ ...cache, overBudget: 0, evictions: 0 }),
     cacheBytes: 1,
-    memoryLimit: 1,
+    memoryLimitBytes: 1,
     sessions: 1,
     store: () => undefined,
     routes: () => undefined,
@@ -40,7 +40,7 @@ describe('what a server left unanswered', () => {
     const flags = reasons.flatMap(({ settings }) => settings).filter((setting) => setting.startsWith('--'));
     const keys = flags.map((flag) => flag.slice(2).replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase()));
     expect(keys).toContain('sessionsPerNetwork4');
-    expect(Object.keys(SETTING_KINDS)).toEqual(expect.arrayContaining(keys));
+    expect(SETTING_LIST.map(({ key }) => key)).toEqual(expect.arrayContaining(keys));
   });
 
   it('is what came between the two readings, the most frequent reason first', () => {

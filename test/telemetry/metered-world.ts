@@ -18,7 +18,7 @@ export class MeteredWorld {
       server: () => this.#world?.server.stats(),
       cache: () => cache.stats(),
       cacheBytes: 2 ** 30,
-      memoryLimit: 2 ** 31,
+      memoryLimitBytes: 2 ** 31,
       sessions: 10_000,
       store: () => undefined,
       routes: () => undefined,

@@ -24,7 +24,7 @@ function metricsOf(server: FakeServer | undefined, store?: StoreStats, routes?: 
     server: () => server?.stats(),
     cache: () => CACHE,
     cacheBytes: 1000,
-    memoryLimit: 2001,
+    memoryLimitBytes: 2001,
     sessions: 3001,
     store: () => store,
     routes: () => routes,

@@ -240,7 +240,7 @@ export function addChannelCommands(program: Command, context: VerbContext, done:
     .action(async (name: string, flags: StoreFlags & { drop?: boolean }) => {
       done(await runKeep(name, flags.drop !== true, flags, context));
     });
-  const idle = duration(1000, MAX_MS, 'a duration from 1s to 720h, such as 15m, or default');
+  const idle = duration(1000, MAX_MS, '15m, or default');
   const keep = wholeNumber(0, 100);
   storeCommand(program, 'channel')
     .summary('show or change the settings of one channel')

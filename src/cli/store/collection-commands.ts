@@ -79,7 +79,7 @@ async function runVerify(flags: StoreFlags, context: VerbContext): Promise<ExitC
 
 /** Adds the commands. @param done receives their exit code. */
 export function addCollectionCommands(program: Command, context: VerbContext, done: (code: ExitCode) => void): void {
-  const grace = duration(0, MAX_GRACE_MS, 'a duration from 0 to 720h, such as 10m');
+  const grace = duration(0, MAX_GRACE_MS, '10m');
   storeCommand(program, 'gc')
     .summary('remove what nothing needs')
     .description(
