@@ -10,8 +10,6 @@ import { showValue } from '../text/escape.ts';
 import { errorCode, errorLine } from '../text/error-text.ts';
 import { UsageError } from '../config/usage-error.ts';
 
-export const ADMIN_PORT = 6970;
-
 interface HostPort {
   readonly host: string;
   readonly port: number;

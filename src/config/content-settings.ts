@@ -3,6 +3,7 @@ import { totalmem } from 'node:os';
 import { routeList } from './route-list.ts';
 import { section, setting } from './setting.ts';
 import {
+  DAY_MS,
   directories,
   directory,
   duration,
@@ -14,7 +15,6 @@ import {
   yesOrNo,
 } from './value-kind.ts';
 
-const DAY_MS = 24 * 3_600_000;
 const MIB = 2 ** 20;
 
 const CACHE_BYTES = 2 * 2 ** 30;

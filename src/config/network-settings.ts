@@ -1,10 +1,12 @@
 /** Settings for addresses, packets and limits per client. */
 import { availableParallelism } from 'node:os';
+import { TFTP_PORT } from '../protocol/request.ts';
 import { blksizeRules } from './blksize-rules.ts';
 import { section, setting } from './setting.ts';
 import {
   addresses,
   addressOrOff,
+  DAY_MS,
   duration,
   networks,
   oneOf,
@@ -14,7 +16,8 @@ import {
   yesOrNo,
 } from './value-kind.ts';
 
-const DAY_MS = 24 * 3_600_000;
+/** Usual port of health, metrics and the live page; clients of that address use it as well. */
+export const ADMIN_PORT = 6970;
 
 /** Cap on the numbers of transfers that settings may name. */
 const transfers = wholeNumber(1, 1_000_000);
@@ -23,8 +26,8 @@ export const ADDRESSES = section('Addresses and threads', {
   listen: setting({
     kind: addresses,
     default: [
-      { address: '0.0.0.0', port: 69 },
-      { address: '::', port: 69 },
+      { address: '0.0.0.0', port: TFTP_PORT },
+      { address: '::', port: TFTP_PORT },
     ],
     help: 'address on which to answer TFTP requests',
     docs: [
@@ -35,7 +38,7 @@ export const ADDRESSES = section('Addresses and threads', {
   }),
   admin: setting({
     kind: addressOrOff,
-    default: { address: '127.0.0.1', port: 6970 },
+    default: { address: '127.0.0.1', port: ADMIN_PORT },
     help: 'HTTP address for health, metrics and the live page',
     docs: [
       'The HTTP address for health, metrics and [the live page](observability.md).',

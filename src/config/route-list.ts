@@ -7,7 +7,7 @@ import { parsePattern } from '../render/pattern.ts';
 import { FAILURE_POLICIES, ROUTE_KINDS, type RouteConfig } from '../render/types.ts';
 import { showValue } from '../text/escape.ts';
 import { fieldOf } from './value-field.ts';
-import { duration, type SettingKind, size, textOf } from './value-kind.ts';
+import { DAY_MS, duration, type SettingKind, size, textOf } from './value-kind.ts';
 
 /** Cap on routes: each request tries them one by one until one takes it. */
 const MAX_ROUTES = 1024;
@@ -66,7 +66,7 @@ const ROUTE = z
       unknown: flag('true or false').optional(),
       timeout: fieldOf(duration(1, 600_000, '2s')).optional(),
       maxBytes: fieldOf(size('a size such as 64KiB')).optional(),
-      patience: fieldOf(duration(1000, 24 * 3_600_000, '5m')).optional(),
+      patience: fieldOf(duration(1000, DAY_MS, '5m')).optional(),
       redirects: z
         .int({ error: 'a whole number from 0 to 5' })
         .min(0, { error: 'a whole number from 0 to 5' })

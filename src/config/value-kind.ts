@@ -81,6 +81,8 @@ export function oneOrMany(
 
 const SIZE_UNITS: Readonly<Record<string, number>> = { '': 1, B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
 const DURATION_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+export const DAY_MS = 24 * 3_600_000;
+
 const WHOLE_NUMBER = /^[0-9]{1,15}$/;
 const SIZE = /^([0-9]{1,16}(?:\.[0-9]{1,9})?) ?(B|KiB|MiB|GiB)?$/;
 const DURATION = /^([0-9]{1,12}(?:\.[0-9]{1,3})?) ?(ms|s|m|h)$/;
