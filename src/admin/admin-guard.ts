@@ -7,7 +7,10 @@ import { BlockList, isIP } from 'node:net';
 import type { Context, Hono } from 'hono';
 import { RateBound } from '../telemetry/rate-bound.ts';
 
-/** Wrong tokens that get status 401: so many at once, then so many a second. Further ones get status 429. */
+/**
+ * Wrong tokens that get status 401: so many at once, then so many a second. Further ones get status 429.
+ * @limit Wrong tokens answered with status 401: at once, then per second. Shows: status 429.
+ */
 const WRONG_TOKENS = { burst: 20, perSecond: 2 } as const;
 
 /**

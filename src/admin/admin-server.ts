@@ -13,10 +13,14 @@ import { addApi, type ApiOptions, MAX_BODY_BYTES } from './api.ts';
 import { ConnectionRoom } from './connection-room.ts';
 import { addLiveApi, addPage, type LiveApiOptions } from './live-api.ts';
 
-/** Time limits in milliseconds: for a request's headers, for the whole request, and for an idle connection. */
+/**
+ * Time limits in milliseconds: for a request's headers, for the whole request, and for an idle connection.
+ * @limit Time in which the headers of an HTTP request must arrive. Shows: status 408.
+ */
 const HEADERS_MS = 10_000;
 const REQUEST_MS = 30_000;
 const IDLE_MS = 15_000;
+/** @limit Size of the headers of an HTTP request. Shows: status 431. */
 const MAX_HEADER_BYTES = 8192;
 const MAX_HEADERS = 64;
 

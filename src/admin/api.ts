@@ -23,11 +23,20 @@ export const API_VERBS = [
   'channel',
 ] as const;
 
-/** Maximum number of commands at once; further ones get status 503. */
+/**
+ * Maximum number of commands at once; further ones get status 503.
+ * @limit Commands at once over the API. Shows: status 503.
+ */
 const MAX_VERBS_AT_ONCE = 4;
-/** Maximum length of any body: only commands have one, and those are short. */
+/**
+ * Maximum length of any body: only commands have one, and those are short.
+ * @limit Body of an API request. Shows: status 413.
+ */
 export const MAX_BODY_BYTES = 65_536;
-/** Maximum number of values of a repeated flag or of `arguments`. */
+/**
+ * Maximum number of values of a repeated flag or of `arguments`.
+ * @limit Values of a repeated flag in an API request. Shows: status 400.
+ */
 const MAX_VALUES = 256;
 /** Flags that the server sets, or that would lead out of the store. */
 const RESERVED: ReadonlySet<string> = new Set(['store', 'json', 'help', 'version']);

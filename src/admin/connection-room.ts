@@ -3,9 +3,17 @@
  * Health and metrics must stay reachable whatever connections others hold open. Knows sockets by their use; no HTTP.
  */
 
-/** Maximum number of connections: enough for some scrapers, some probes and a few people. */
+/**
+ * Maximum number of connections: enough for some scrapers, some probes and a few people.
+ * @limit Connections to the admin address. Shows: nothing: for a new connection, an idle one is closed, or one of the
+ * address that has most.
+ */
 const MAX_CONNECTIONS = 128;
-/** Maximum number of connections from one address. */
+/**
+ * Maximum number of connections from one address.
+ * @limit Connections to the admin address from one address. Shows: nothing: for a new connection, the oldest idle one
+ * of the address is closed.
+ */
 const MAX_CONNECTIONS_EACH = 64;
 
 /** The parts of a socket that matter here: its address and its end. */

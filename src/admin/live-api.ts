@@ -11,13 +11,20 @@ import { errorLine } from '../text/error-text.ts';
 import { PageAssets } from './page-assets.ts';
 import { UsageError } from '../config/usage-error.ts';
 
-/** Maximum number of event streams at once: open pages and terminals. */
+/**
+ * Maximum number of event streams at once: open pages and terminals.
+ * @limit Readers of live events at once. Shows: status 503.
+ */
 const MAX_STREAMS = 32;
-/** Per-reader backlog in MiB; a slower reader skips changes, then gets a new snapshot. */
+/**
+ * Per-reader backlog in MiB; a slower reader skips changes, then gets a new snapshot.
+ * @limit Live events that wait for one reader. Shows: the reader skips changes, then gets a new snapshot.
+ */
 const STREAM_MIB = 2;
 /**
  * Maximum number of changes in a row that a reader may miss: with one change a second, it has taken nothing for so many
  * seconds.
+ * @limit Changes in a row that a reader may miss. Shows: its connection is closed.
  */
 const MAX_MISSED = 60;
 const MAX_NODE_CHARACTERS = 100;

@@ -15,7 +15,10 @@ export interface PreviewApiOptions {
   readonly reload?: (() => Promise<Reloaded>) | undefined;
 }
 
-/** Maximum number of previews at once, since they render like any request; further ones get status 503. */
+/**
+ * Maximum number of previews at once, since they render like any request; further ones get status 503.
+ * @limit Previews at once over HTTP. Shows: status 503: ask again.
+ */
 const MAX_PREVIEWS = 4;
 const MAX_NAME_CHARACTERS = 512;
 const STATUS_OF_ERROR = { 0: 413, 1: 404, 2: 403 } as const;

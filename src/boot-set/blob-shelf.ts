@@ -22,7 +22,10 @@ import type { CatalogVersion } from './store/catalog.ts';
 import type { FileRecord } from './store/records.ts';
 import type { Store } from './store/store.ts';
 
-/** Cap on damaged blobs remembered; damage beyond it is reported every time. */
+/**
+ * Cap on damaged blobs remembered; damage beyond it is reported every time.
+ * @limit Damaged blobs that are reported only once. Shows: nothing: further ones are reported each time.
+ */
 const MAX_DAMAGED = 1024;
 /** O_NONBLOCK: in place of a file there may be a FIFO without a writer, whose opening would block. */
 const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;

@@ -15,7 +15,10 @@ import { SETTING_LIST, type Settings } from './settings.ts';
 import { UsageError } from './usage-error.ts';
 import { fieldOf } from './value-field.ts';
 
-/** Size limit, far above any real config: parsing a larger file would only cost memory. */
+/**
+ * Size limit, far above any real config: parsing a larger file would only cost memory.
+ * @limit Length of a config file, characters. Shows: exit code 2.
+ */
 const MAX_CONFIG_CHARACTERS = 2 ** 20;
 /** Cap on aliases. An alias may stand for a repeated value; a file that multiplies aliases is an attack on memory. */
 const MAX_ALIASES = 16;

@@ -17,11 +17,15 @@ import {
 
 const MIB = 2 ** 20;
 
+/** @limit Content kept in memory. Setting: `cacheBytes`. Shows: `reveille_cache_evictions_total`. */
 const CACHE_BYTES = 2 * 2 ** 30;
 
 /**
  * Share of the memory available (the machine's, or the control group's if that is less) that contents may take by
  * default.
+ *
+ * @limit Content held and kept together, as a share of the available memory. Setting: `memoryLimit`. Shows:
+ * `reveille_requests_ignored_total{reason="busy"}`.
  */
 const MEMORY_PERCENT = 75;
 

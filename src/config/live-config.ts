@@ -8,7 +8,10 @@ import { errorLine } from '../text/error-text.ts';
 import { FileWatch } from './file-watch.ts';
 import { SETTING_LIST, type Settings } from './settings.ts';
 
-/** Cap on watched files beside a template or handler, which it may include. */
+/**
+ * Cap on watched files beside a template or handler, which it may include.
+ * @limit Files beside a template that are watched. Shows: nothing: a reload reads all of them.
+ */
 const MAX_BESIDE = 1000;
 
 export const RELOAD_RESULTS = ['ok', 'failed'] as const;

@@ -16,6 +16,8 @@ const DEFAULT_MAX_BYTES = 2 * 1024 ** 3;
 /**
  * An eighth of the limit, and at most this, is reserved for small files and for parts of large ones: a client that holds a
  * file of almost the limit, or only asks for it, keeps nobody from the others.
+ * @limit Part of the memory limit for small files and rings: an eighth of the limit, and at most this. Setting:
+ * `memoryLimit`.
  */
 const MOST_RESERVE_BYTES = 64 * 1024 ** 2;
 

@@ -26,12 +26,22 @@ interface Listing {
   readonly holdsUntil: number;
 }
 
-/** Cap on folders whose listings are kept. A rack asks for thousands of names in few folders. */
+/**
+ * Cap on folders whose listings are kept. A rack asks for thousands of names in few folders.
+ * @limit Folder listings kept for case-insensitive names. Shows: nothing: the folder is listed again.
+ */
 const MAX_LISTINGS = 64;
-/** Caps on the names listed per folder, and on those kept for all folders; a name takes about 100 bytes. */
+/**
+ * Caps on the names listed per folder, and on those kept for all folders; a name takes about 100 bytes.
+ * @limit Names kept of one folder listing. Shows: a warning; other names are found only as they are written.
+ */
 const MAX_NAMES_LISTED = 65_536;
+/** @limit Names kept of all folder listings. Shows: nothing: the folder is listed again. */
 const MAX_NAMES_KEPT = 262_144;
-/** Names read in one batch, which takes about 100 µs. */
+/**
+ * Names read in one batch, which takes about 100 µs.
+ * @limit Names of a listing read in one batch.
+ */
 const BATCH = 512;
 /**
  * Encoding for names as buffers, which the types lack. Where the file system does not report the type of an entry,

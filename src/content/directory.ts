@@ -64,9 +64,15 @@ export interface DirectoryOptions {
 
 /** How long the result of a lookup holds. */
 export const LOOK_AGAIN_MS = 1000;
-/** Cap on names whose last lookup is remembered; the least recently requested are forgotten. */
+/**
+ * Cap on names whose last lookup is remembered; the least recently requested are forgotten.
+ * @limit Names whose lookup is remembered. Shows: nothing: the name is looked up again.
+ */
 const MAX_NAMES = 8192;
-/** Attempts to read a file that keeps changing, before the client has to ask again. */
+/**
+ * Attempts to read a file that keeps changing, before the client has to ask again.
+ * @limit Attempts to read a file that keeps changing. Shows: `reveille_requests_ignored_total{reason="busy"}`.
+ */
 const ATTEMPTS = 4;
 
 /**

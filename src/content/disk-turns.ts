@@ -10,7 +10,15 @@ const THREADS = Number(process.env['UV_THREADPOOL_SIZE']) || 4;
  * each.
  */
 const MANY_THREADS = 16;
+/**
+ * @limit Reads at once from one disk, where Node.js has 16 threads for file calls; 1 where it has fewer. Setting:
+ * `UV_THREADPOOL_SIZE`. Shows: nothing: reads wait.
+ */
 const READS_PER_DISK = 2;
+/**
+ * @limit Lookups at once below one folder, and opens likewise, where Node.js has 16 threads for file calls; 1 where it
+ * has fewer. Setting: `UV_THREADPOOL_SIZE`. Shows: nothing: lookups wait.
+ */
 const LOOKS_PER_FOLDER = 4;
 /** Returns the number of concurrent calls allowed. */
 const allowed = (calls: number): number => (THREADS >= MANY_THREADS ? calls : 1);

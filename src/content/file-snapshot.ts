@@ -49,6 +49,7 @@ const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
 /**
  * Files up to this size are read whole before anything is sent: an edit meanwhile then costs another reading and no
  * transfer. At 8 MB/s the reading takes two milliseconds.
+ * @limit Size up to which a file is read whole before the first reply.
  */
 export const SMALL_BYTES = 16 * 1024;
 

@@ -9,7 +9,10 @@ import type { SharedHandle } from '../bytes/shared-bytes.ts';
 import type { Reading } from './file-reading.ts';
 import type { Supply, SupplyFailure } from './types.ts';
 
-/** Bytes read before any client has acknowledged anything: a request may be forged, and must not cost the disk more. */
+/**
+ * Bytes read before any client has acknowledged anything: a request may be forged, and must not cost the disk more.
+ * @limit Part of a larger file that is read before a client has acknowledged anything.
+ */
 export const HEAD_BYTES = 64 * 1024;
 /** Bounds of the size of one read in bytes: larger where the disk is fast, smaller where others wait for it. */
 const LEAST_READ = 64 * 1024;
@@ -20,9 +23,13 @@ const SLOW_MS = 64;
 /**
  * Cap on the window: a window leaves once all of it has arrived, and with a larger one clients would lose patience with
  * a slow disk.
+ * @limit Window while the file is still being read. Shows: `windowsize` in the log.
  */
 const MAX_WINDOW_BYTES = 128 * 1024;
-/** Memory of a ring: two windows. */
+/**
+ * Memory of a ring: two windows.
+ * @limit Ring of a transfer whose file does not fit into memory.
+ */
 export const RING_BYTES = 256 * 1024;
 
 export interface FileSupplyOptions {

@@ -6,7 +6,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { VerbEnd } from '../admin/api.ts';
 
-/** Cap on a command's output; a command that exceeds it is ended. */
+/**
+ * Cap on a command's output; a command that exceeds it is ended.
+ * @limit Output of a command over the API. Shows: the command is ended.
+ */
 const MAX_OUTPUT_BYTES = 16 * 1024 ** 2;
 /** Cap on a command's error output: the beginning is enough. */
 const MAX_COMPLAINT_BYTES = 8192;

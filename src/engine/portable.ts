@@ -23,7 +23,10 @@ import type {
   RequestReceiver,
 } from './types.ts';
 
-/** Room for a storm's first second of requests, and for a window of large blocks. The kernel may grant less. */
+/**
+ * Room for a storm's first second of requests, and for a window of large blocks. The kernel may grant less.
+ * @limit Receive buffer that the portable engine requests from the kernel. Shows: `UdpRcvbufErrors` of the kernel.
+ */
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 
 /** One datagram in this many is timed. */

@@ -11,7 +11,10 @@ export const UNKNOWN_TID: Uint8Array = ((): Uint8Array => {
   return packet.slice(0, encodeError(packet, ERROR_CODE.UNKNOWN_TID, 'Unknown transfer ID'));
 })();
 
-/** Maximum of packets from strangers that a client's link answers. */
+/**
+ * Maximum of packets from strangers that a client's link answers.
+ * @limit Packets from strangers that one `reveille get` answers.
+ */
 export const STRANGER_ANSWERS = 8;
 
 /** Tells whether to answer a stranger's datagram: packets of a transfer are answered, an ERROR never. */

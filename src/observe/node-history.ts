@@ -9,11 +9,20 @@ import type { DropRecord, RefusalRecord, RequestRecord, StartRecord, TransferRec
 import type { Ask, AskEnd, AskStart } from './ask.ts';
 import type { FileKind } from '../live/wire.ts';
 
-/** Maximum number of addresses; those with the longest silence are forgotten first. */
+/**
+ * Maximum number of addresses; those with the longest silence are forgotten first.
+ * @limit Nodes remembered, by address. Shows: `reveille node` knows nothing of the node.
+ */
 const MAX_NODES = 16_384;
-/** Maximum number of asks over all addresses. A boot has about twenty. */
+/**
+ * Maximum number of asks over all addresses. A boot has about twenty.
+ * @limit Requests remembered of all nodes. Shows: `reveille node` counts those that are forgotten.
+ */
 const MAX_ASKS = 131_072;
-/** Maximum number of asks for one address. */
+/**
+ * Maximum number of asks for one address.
+ * @limit Requests remembered of one node. Shows: `reveille node` counts those that are forgotten.
+ */
 const ASKS_PER_NODE = 256;
 /** Precision of the order of silence in milliseconds: an exact order would cost more than all the rest. */
 const ORDERED_MS = 1000;

@@ -11,7 +11,10 @@ import { unansweredWords } from './unanswered.ts';
 import { nodeErrorWords, outcomeWords, refusalWords } from '../live/words.ts';
 import type { Problem } from '../live/wire.ts';
 
-/** Maximum number of kinds; those that have not occurred for the longest time are forgotten first. */
+/**
+ * Maximum number of kinds; those that have not occurred for the longest time are forgotten first.
+ * @limit Kinds of refusals and failures remembered. Shows: nothing: the oldest kind is forgotten.
+ */
 const MAX_PROBLEMS = 256;
 /** Number of nodes kept for each kind, the latest ones, to see whether they went on. */
 const MAX_NODES = 64;

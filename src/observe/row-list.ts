@@ -16,7 +16,10 @@ import { type Area, type NodeRow, type NodeState, TROUBLE } from '../live/wire.t
 const LISTED_MS = 15 * 60_000;
 /** Silence after which a node without trouble leaves the list. */
 const LISTED_DONE_MS = 5 * 60_000;
-/** Maximum number of rows; those that need attention come first. */
+/**
+ * Maximum number of rows; those that need attention come first.
+ * @limit Nodes listed on the live page, the worst first. Shows: the page counts the others.
+ */
 export const MAX_ROWS = 5000;
 /** Weight of the last second in a rate. */
 const FRESH = 0.5;

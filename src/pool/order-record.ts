@@ -14,7 +14,11 @@ import type { RecordRing, RingShape } from './record-ring.ts';
 const REQUESTED_AT = 18;
 const OPENED_AT = 20;
 const OPENING_AT = 22;
-export const ORDERS: RingShape = { records: 4096, words: OPENING_AT + MAX_CONTROL / 4 };
+export const ORDERS: RingShape = {
+  /** @limit Orders on their way to one worker. Shows: `reveille_transfers_queued`. */
+  records: 4096,
+  words: OPENING_AT + MAX_CONTROL / 4,
+};
 
 const STARTED_AT = 12;
 const ERROR_TEXT_AT = 14;

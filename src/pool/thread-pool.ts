@@ -44,7 +44,11 @@ let pools = 0;
 const YOUNG_GENERATION_MIB = 6;
 /** Reports taken from a worker per turn, some milliseconds' worth: first replies must not wait longer for them. */
 const REPORTS_A_TURN = 256;
-/** Portable engine: so many bytes of shared buffers given up are worth some 10 ms of collection in each thread. */
+/**
+ * Portable engine: so many bytes of shared buffers given up are worth some 10 ms of collection in each thread.
+ * @limit Shared buffers given up, portable engine, at which all threads collect garbage. Shows:
+ * `process_resident_memory_bytes`.
+ */
 const COLLECTED_BYTES = 64 * 1024 ** 2;
 
 export class ThreadPool implements Pool {

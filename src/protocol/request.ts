@@ -47,6 +47,7 @@ const MODES: ReadonlyMap<string, Mode> = new Map([
 /**
  * RFC 2347 allows a request 512 octets. Firmware pads its requests; a request larger than one Ethernet frame over IPv4
  * does not come from firmware.
+ * @limit Length of a request. Shows: `reveille_requests_malformed_total{reason="long"}`.
  */
 export const MAX_REQUEST_BYTES = 1472;
 const MAX_MODE_CHARACTERS = 'netascii'.length;

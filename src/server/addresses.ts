@@ -23,8 +23,16 @@ export const WILDCARDS: ReadonlyMap<string, 4 | 6> = new Map([
 
 /** Ethernet's MTU, used when an interface does not report its own. */
 export const MTU_DEFAULT = 1500;
-/** IP, UDP and TFTP DATA headers, bytes: RFC 2348 counts none of them as part of a block. */
+/**
+ * IP, UDP and TFTP DATA headers, bytes: RFC 2348 counts none of them as part of a block.
+ * @limit Bytes by which a granted `blksize` is smaller than the MTU, IPv4. Setting: `maxBlksize`. Shows: `blksize` in
+ * the log.
+ */
 const HEADERS_V4 = 20 + 8 + 4;
+/**
+ * @limit Bytes by which a granted `blksize` is smaller than the MTU, IPv6. Setting: `maxBlksize`. Shows: `blksize` in
+ * the log.
+ */
 const HEADERS_V6 = 40 + 8 + 4;
 
 function interfaceMtu(name: string): number {

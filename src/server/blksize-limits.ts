@@ -11,14 +11,26 @@ import type { PathMtus } from './path-mtu.ts';
 import type { Transfer } from './transfer.ts';
 import type { ServerObserver } from './types.ts';
 
-/** Every link that carries IPv6 carries packets of this size (RFC 8200 §5), and so do the usual tunnels for IPv4. */
+/**
+ * Every link that carries IPv6 carries packets of this size (RFC 8200 §5), and so do the usual tunnels for IPv4.
+ * @limit Largest packet, in bytes, to a client that received none of its large blocks. Setting: `maxBlksize`. Shows: a
+ * warning, and `blksize` in the log.
+ */
 const SAFE_MTU = 1280;
 /** The first block has vanished after this many resends and this long after the start without an acknowledged block. */
 const VANISHED_RESENDS = 2;
 const VANISHED_MS = 1000;
-/** How long such a client is granted small blocks. */
+/**
+ * How long such a client is granted small blocks.
+ * @limit Time for which a client that received none of its large blocks gets small packets. Shows: a warning, and
+ * `blksize` in the log.
+ */
 const NARROW_MS = 900_000;
-/** Number of such clients remembered; the oldest is forgotten first. */
+/**
+ * Number of such clients remembered; the oldest is forgotten first.
+ * @limit Clients remembered that received none of their large blocks. Shows: nothing: the first blocks to the oldest
+ * one are lost again.
+ */
 const MAX_NARROW = 4096;
 
 export interface BlksizeLimitsOptions {

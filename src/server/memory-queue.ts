@@ -5,6 +5,7 @@
 import type { Jitter } from '../session/jitter.ts';
 import type { Waiting } from './lanes.ts';
 
+/** @limit Transfers that wait for memory. Shows: `reveille_requests_ignored_total{reason="busy"}`. */
 const MAX_WAITING = 256;
 
 export class MemoryQueue<T extends Pick<Waiting, 'lastRequestAt'>> {

@@ -6,9 +6,15 @@ import type { Address, Clock, Engine } from '../engine/types.ts';
 import { prefixOf } from '../text/address-prefix.ts';
 import { type LocalAddress, MTU_DEFAULT } from './addresses.ts';
 
-/** How long one result of the system holds for the clients of a network. */
+/**
+ * How long one result of the system holds for the clients of a network.
+ * @limit Time for which the path MTU of a network is remembered. Shows: nothing: the system is asked again.
+ */
 const ROUTE_MS = 60_000;
-/** Networks whose routes are remembered; the one asked for first is forgotten first. */
+/**
+ * Networks whose routes are remembered; the one asked for first is forgotten first.
+ * @limit Client networks whose path MTU is remembered. Shows: nothing: the system is asked again.
+ */
 const MAX_ROUTES = 4096;
 
 export interface PathMtusOptions {

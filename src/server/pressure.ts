@@ -2,11 +2,22 @@
 import { type StateCells, TRANSFER_STATE } from '../pool/state-cells.ts';
 import type { Transfer } from './transfer.ts';
 
-/** While others wait, or the server is to end, an unproven transfer keeps its session no longer than this. */
+/**
+ * While others wait, or the server is to end, an unproven transfer keeps its session no longer than this.
+ * @limit Life of a half-open transfer after its last request, while others wait for a session or the server stops.
+ * Shows: `reveille_transfers_total{outcome="aborted"}`.
+ */
 const UNPROVEN_WHILE_SOME_WAIT_MS = 3000;
-/** The same while half-open transfers have more than half of their limit. */
+/**
+ * The same while half-open transfers have more than half of their limit.
+ * @limit Life of a half-open transfer after its last request, while half-open transfers exceed half their limit. Shows:
+ * `reveille_transfers_total{outcome="aborted"}`.
+ */
 const UNPROVEN_IN_A_CROWD_MS = 10_000;
-/** A transfer's rate is not judged before this age. */
+/**
+ * A transfer's rate is not judged before this age.
+ * @limit Age of a transfer from which its rate is judged. Shows: `reveille_transfers_total{outcome="aborted"}`.
+ */
 const RATE_AFTER_MS = 10_000;
 
 export interface Pressure {

@@ -12,7 +12,10 @@ export interface ReadRequest extends Request {
   readonly text: string;
 }
 
-/** Requests remembered, each at the place given by its hash. A power of two. */
+/**
+ * Requests remembered, each at the place given by its hash. A power of two.
+ * @limit Requests remembered by their bytes. Shows: nothing: the request is decoded again.
+ */
 const PLACES = 256;
 /** Longer requests are rare, and not remembered. */
 const MAX_BYTES = 256;

@@ -18,17 +18,54 @@ import { Resolver } from './resolver.ts';
 import type { Server, ServerLimits, ServerObserver, ServerOptions, ServerStats, TransferView } from './types.ts';
 
 export const DEFAULT_LIMITS: ServerLimits = {
+  /**
+   * @limit Transfers at once. Setting: `sessions`. Shows: `reveille_transfers_queued`,
+   * `reveille_transfer_wait_seconds`.
+   */
   sessions: 10_000,
+  /**
+   * @limit Requests that are looked up or wait. Setting: `queue`. Shows:
+   * `reveille_requests_ignored_total{reason="queueFull"}`.
+   */
   queue: 65_536,
+  /**
+   * @limit Silence of a client after which its waiting request is dropped. Setting: library only. Shows:
+   * `reveille_requests_ignored_total{reason="expired"}`.
+   */
   laneExpiryMs: 10_000,
+  /** @limit Largest `windowsize` granted, blocks. Setting: `maxWindowsize`. Shows: `windowsize` in the log. */
   maxWindowsize: 64,
   maxBlksize: undefined,
   acknowledgeTimeout: false,
+  /**
+   * @limit Time without progress after which a transfer ends. Setting: `patience`, also of a route. Shows:
+   * `reveille_transfers_total{outcome="timeout"}`.
+   */
   patienceMs: 90_000,
+  /**
+   * @limit Rate in bytes per second below which a transfer ends while others wait for a session. Setting: `minRate`.
+   * Shows: `reveille_transfers_total{outcome="aborted"}`.
+   */
   minRate: 0,
+  /**
+   * @limit Half-open transfers: in all, of a network, of an address. Setting: `halfOpen`, `halfOpenPerNetwork`,
+   * `halfOpenPerAddress`. Shows: `reveille_requests_ignored_total{reason="unanswered"}`.
+   */
   halfOpen: { total: 2048, perPrefix: 512, perAddress: 64 },
+  /**
+   * @limit Transfers of one address. Setting: `sessionsPerAddress`. Shows:
+   * `reveille_requests_ignored_total{reason="addressFull"}`.
+   */
   sessionsPerAddress: 256,
+  /**
+   * @limit Transfers of one IPv4 /24. Setting: `sessionsPerNetwork4`. Shows:
+   * `reveille_requests_ignored_total{reason="prefixFull"}`.
+   */
   sessionsPerPrefix4: 2048,
+  /**
+   * @limit Transfers of one IPv6 /64. Setting: `sessionsPerNetwork6`. Shows:
+   * `reveille_requests_ignored_total{reason="prefixFull"}`.
+   */
   sessionsPerPrefix6: 8192,
 };
 

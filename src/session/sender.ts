@@ -16,16 +16,21 @@ import type { SenderPlan } from './sender-plan.ts';
 import { createTally, type Outcome, type Session, type Steps } from './session.ts';
 
 /**
- * Sends of the first reply that each received request earns while the address is unproven. DATA 1 is many times as long
- * as its request: sent once, it does not make us an amplifier, and a client that lost it asks again. An OACK is no
- * longer than the request that it answers, and some clients ask again only after seconds.
+ * DATA 1 is many times as long as its request: sent once, it does not make us an amplifier, and a client that lost it
+ * asks again. An OACK is no longer than its request, and some clients ask again only after seconds.
+ * @limit Sends of an OACK to an unproven address per request. Shows: `reveille_transfers_total{outcome="timeout"}`.
  */
 export const SENDS_PER_REQUEST = 3;
+/** @limit Sends of DATA 1 to an unproven address per request. Shows: `reveille_transfers_total{outcome="timeout"}`. */
 export const DATA_SENDS_PER_REQUEST = 1;
-/** An unproven transfer ends this long after its last request: some firmware takes 12 s and more for its first ACK. */
+/**
+ * Some firmware takes 12 s and more for its first ACK.
+ * @limit Life of a half-open transfer after its last request. Shows: `reveille_transfers_total{outcome="timeout"}`.
+ */
 export const UNPROVEN_MS = 60_000;
-/** Once everything is sent, the client's silence ends the transfer after this many sends and this long. */
+/** @limit Sends of the last block. Shows: `reveille_transfers_total{outcome="completeUnconfirmed"}`. */
 export const TAIL_SENDS = 5;
+/** @limit Silence after the last block. Shows: `reveille_transfers_total{outcome="completeUnconfirmed"}`. */
 export const TAIL_MS = 10_000;
 /**
  * Times inside are milliseconds since the session's start: they stay small integers however long the machine has been
@@ -98,9 +103,7 @@ export class Sender implements Session {
     return this.#outcome;
   }
 
-  /**
-   * 0 until the peer's address is proven, 2 once the last block has been sent, 3 while content is awaited, otherwise 1.
-   */
+  /** 0: the peer's address is unproven, 2: the last block has been sent, 3: content is awaited, 1: anything else. */
   get phase(): number {
     if (this.#isWaiting) return 3;
     return this.#proven ? (this.lastBlockSent ? 2 : 1) : 0;
@@ -295,10 +298,7 @@ export class Sender implements Session {
     this.tally.roundTripMs = roundTripMs;
   }
 
-  /**
-   * Sets the next block to send after an ACK for `block`: the one behind it, which restarts the window if the ACK was
-   * early.
-   */
+  /** Sets the next block to send after an ACK for `block`: the one behind it. An early ACK restarts the window. */
   #placeNext(block: number): void {
     // The ACK is for exactly what had been sent at the last restart: a duplicate or a straggler drew the early ACK,
     // nothing was lost. The blocks after it are on their way; sending them again would draw the next early ACK, and so

@@ -9,7 +9,10 @@ import { REFUSALS, type RefusalRecord, type StartRecord, type TransferRecord } f
 import { OUTCOMES } from '../session/session.ts';
 import { RELOAD_RESULTS } from '../config/live-config.ts';
 
-/** Maximum number of routes with a label of their own. */
+/**
+ * Maximum number of routes with a label of their own.
+ * @limit Routes that have a label of their own. Shows: the others share one label in `reveille_renders_total`.
+ */
 const MAX_ROUTES = 100;
 /** The common label of all others: no channel, version or route can have this name. */
 export const OTHERS = '(others)';

@@ -12,7 +12,10 @@ import { errorCode } from '../text/error-text.ts';
 import { RateBound } from './rate-bound.ts';
 import type { Settings } from '../config/settings.ts';
 
-/** Bytes kept in memory while the reader of stdout is stalled; lines past it are dropped. */
+/**
+ * Bytes kept in memory while the reader of stdout is stalled; lines past it are dropped.
+ * @limit Log lines that wait for a slow reader. Shows: nothing: further lines are lost.
+ */
 const BACKLOG_BYTES = 8 * 2 ** 20;
 /** Time from the first suppressed line to the line that tells how many there were, in milliseconds. */
 const SUPPRESSED_AFTER_MS = 5000;
@@ -25,6 +28,7 @@ export type BoundedKind = (typeof BOUNDED_KINDS)[number];
  * Limits on the lines of each kind. Anyone who can send a packet can cause refusals and warnings, and can also make
  * transfers fail (a request with a forged sender times out); but a whole rack may honestly fail at once. Transfers that
  * end well are limited where logging them would cost as much as serving them.
+ * @limit Log lines of each kind: at once, then per second. Shows: `reveille_log_lines_suppressed_total`.
  */
 const BOUNDS: Readonly<Record<BoundedKind, { burst: number; perSecond: number }>> = {
   transfer: { burst: 20_000, perSecond: 2000 },

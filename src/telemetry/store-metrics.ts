@@ -20,9 +20,16 @@ export interface StoreStats extends BootSetsStats {
   readonly collection: CollectionStats;
 }
 
-/** Maximum number of channels with labels of their own; the pins of the others are summed up. */
+/**
+ * Maximum number of channels with labels of their own; the pins of the others are summed up.
+ * @limit Channels that have a label of their own. Shows: the others share one label in `reveille_channel_pins`.
+ */
 const MAX_CHANNELS = 100;
-/** Maximum number of versions of a channel with labels of their own: the newest ones in use. */
+/**
+ * Maximum number of versions of a channel with labels of their own: the newest ones in use.
+ * @limit Versions of a channel that have a label of their own. Shows: the others share one label in
+ * `reveille_channel_pins`.
+ */
 const MAX_VERSIONS = 5;
 
 function withStore(stats: StoreStats | undefined, read: (stats: StoreStats) => number): number | undefined {

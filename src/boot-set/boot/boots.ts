@@ -17,6 +17,8 @@ import type { Whereabouts } from './whereabouts.ts';
 /**
  * Cap on attempts to choose a version: it may be collected between the lookup in the catalog and the pin, and another
  * one is then chosen.
+ * @limit Attempts to choose a version while collections remove the chosen one. Shows:
+ * `reveille_requests_ignored_total{reason="busy"}`.
  */
 export const ATTEMPTS = 4;
 

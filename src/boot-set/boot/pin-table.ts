@@ -10,12 +10,16 @@ import { isSamePin, type PinStore } from './pin-store.ts';
 import { ProvisionalPins } from './provisional-pins.ts';
 import { SET_MS, type SteadyTime } from './steady-time.ts';
 
-/** Cap on pins. Beyond it provisional pins are dropped first, then the least recently used. */
+/**
+ * Cap on pins. Beyond it provisional pins are dropped first, then the least recently used.
+ * @limit Pins; a pin belongs to one node and channel. Shows: `reveille_pins_evicted_total`.
+ */
 const MAX_PINS = 65_536;
 /** Pins dropped at a time; choosing them scans the whole table. */
 const MAKE_WAY = 1024;
 /**
  * A pin is forgotten this long after its last use. Until then it stays, even if it has lapsed or its version is gone.
+ * @limit Time after its last use for which a pin is remembered.
  */
 const FORGET_MS = 24 * 3_600_000;
 /** Pins renewed in one transaction; the main thread is blocked while a transaction runs. */

@@ -4,9 +4,15 @@
  */
 import { isV6Prefix, prefixOf } from '../../text/address-prefix.ts';
 
-/** Cap on provisional pins of an IPv4 /24. */
+/**
+ * Cap on provisional pins of an IPv4 /24.
+ * @limit Provisional pins of one IPv4 /24. Shows: `reveille_pins_evicted_total`.
+ */
 const PROVISIONAL_PER_V4_PREFIX = 2048;
-/** Cap on provisional pins of an IPv6 /64. */
+/**
+ * Cap on provisional pins of an IPv6 /64.
+ * @limit Provisional pins of one IPv6 /64. Shows: `reveille_pins_evicted_total`.
+ */
 const PROVISIONAL_PER_V6_PREFIX = 8192;
 
 interface Placed {

@@ -13,7 +13,10 @@ import type { BootStage } from './boot-stage.ts';
 import type { Pin, PinTable } from './pin-table.ts';
 import type { PinPolicies } from './pin-policies.ts';
 
-/** A node that has been silent for this long may have moved to another address. */
+/**
+ * A node that has been silent for this long may have moved to another address.
+ * @limit Silence of a node after which another address may move its pins by its name. Shows: `reveille pins`.
+ */
 const SILENT_MS = 60_000;
 
 function usedAt({ open, record }: Pin, now: number): number {

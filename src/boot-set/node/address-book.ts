@@ -5,9 +5,15 @@
 import { LRUCache } from 'lru-cache';
 import { areOfTwoMachines, kindOf, NODE_KINDS, type NodeId } from './node-identity.ts';
 
-/** Cap on remembered addresses; the least recently used are forgotten. */
+/**
+ * Cap on remembered addresses; the least recently used are forgotten.
+ * @limit Addresses whose node is remembered. Shows: nothing: the node is learned again.
+ */
 const MAX_ADDRESSES = 65_536;
-/** An address unseen for this long is forgotten. Longer than any pause between two files of a boot. */
+/**
+ * An address unseen for this long is forgotten. Longer than any pause between two files of a boot.
+ * @limit Silence after which the node of an address is forgotten.
+ */
 const ADDRESS_LIFE_MS = 2 * 3_600_000;
 
 interface Entry {

@@ -6,7 +6,11 @@ import type { NodeId } from './node-identity.ts';
 
 /** A table is read again once its contents are this old. */
 const READ_AGAIN_MS = 1000;
-/** Longest time that a reply waits for a table. */
+/**
+ * Longest time that a reply waits for a table.
+ * @limit Time for which a reply waits for leases or the neighbor table. Shows: nothing: the address stands for the
+ * node.
+ */
 const PATIENCE_MS = 5;
 
 export interface AddressTable {

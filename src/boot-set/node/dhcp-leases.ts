@@ -7,7 +7,10 @@ import { readFile, stat } from 'node:fs/promises';
 import { macNode, type NodeId } from './node-identity.ts';
 import type { AddressTable } from './address-tables.ts';
 
-/** About 200,000 leases. A larger file is not a lease file, or its server should compact it. */
+/**
+ * About 200,000 leases. A larger file is not a lease file, or its server should compact it.
+ * @limit Size of a lease file. Shows: a warning.
+ */
 const MAX_LEASES_BYTES = 16 * 1024 ** 2;
 /**
  * Some file systems count time in steps of two seconds: a file younger than this may change while its time stays the

@@ -22,6 +22,7 @@ import { firstIssue, parseManifest } from './read-manifest.ts';
 import { type ChannelRecord, type VersionRecord, versionName } from './records.ts';
 import { quote, StoreError, whatFailed } from './store-error.ts';
 
+/** @limit Size of an `index.json` that is adopted. Shows: an error message. */
 const MAX_INDEX_BYTES = 64 * 1024 * 1024;
 
 const INDEX = z.object({

@@ -14,7 +14,10 @@ import {
 import type { Tables } from './state.ts';
 import { quote, StoreError } from './store-error.ts';
 
-/** Cap on the former versions whose order a channel remembers; a setting says how many of them are kept. */
+/**
+ * Cap on the former versions whose order a channel remembers; a setting says how many of them are kept.
+ * @limit Former versions of a channel whose order is remembered. Shows: nothing: older versions are collected.
+ */
 export const MAX_PREVIOUS = 100;
 
 export interface Move {

@@ -4,6 +4,7 @@
  */
 import { quote, StoreError } from './store-error.ts';
 
+/** @limit Length of a channel name, characters. Shows: an error message. */
 export const MAX_CHANNEL_NAME = 200;
 
 // The reference grammar of the OCI image layout specification, without `:` and `@` and without doubled separators.

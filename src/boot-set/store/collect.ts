@@ -11,9 +11,15 @@ import { abandonedFolders, bytesIn, StagingFolder } from './staging-folder.ts';
 import type { Tables } from './state.ts';
 import type { Store } from './store.ts';
 
-/** Grace time of a version, from the first collection that finds it unneeded. */
+/**
+ * Grace time of a version, from the first collection that finds it unneeded.
+ * @limit Grace time of a version that nothing needs. Setting: `gcGrace`. Shows: `reveille gc`.
+ */
 export const GRACE_MS = 10 * 60_000;
-/** How long an ended pin is remembered, so that a node that comes back late can be told from a new one. */
+/**
+ * How long an ended pin is remembered, so that a node that comes back late can be told from a new one.
+ * @limit Time for which an ended pin is remembered.
+ */
 export const ENDED_PIN_MS = 24 * 3_600_000;
 
 export interface CollectOptions {

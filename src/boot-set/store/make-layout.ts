@@ -9,7 +9,10 @@ import { Layout, LOCK_FILE, NEW, OCI_LAYOUT, OCI_LAYOUT_FILE, STATE_FILE, TEXT_M
 import { OwnFolder } from './own-folder.ts';
 import { quote, StoreError, whatFailed } from './store-error.ts';
 
-/** Other tools write about thirty bytes. */
+/**
+ * Other tools write about thirty bytes.
+ * @limit Size of an `oci-layout` file. Shows: an error message.
+ */
 const MAX_OCI_LAYOUT_BYTES = 4096;
 
 /**

@@ -8,10 +8,17 @@ import { cleanName } from '../../content/name.ts';
 import { MEDIA_TYPE } from './layout.ts';
 import type { FileRecord } from './records.ts';
 
-/** Limit that registries put on manifests of container images and artifacts. */
+/**
+ * Limit that registries put on manifests of container images and artifacts.
+ * @limit Size of a manifest. Shows: an error message.
+ */
 export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
+/** @limit Files in a boot set. Shows: an error message. */
 export const MAX_FILES = 8192;
-/** A request has 512 bytes; the channel's name and the options share them. */
+/**
+ * A request has 512 bytes; the channel's name and the options share them.
+ * @limit Length of a file name in a boot set. Shows: an error message.
+ */
 export const MAX_FILE_NAME_BYTES = 255;
 
 /** The config of every boot set: an empty object. */

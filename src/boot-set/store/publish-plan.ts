@@ -11,11 +11,19 @@ import type { Tables } from './state.ts';
 import type { Store } from './store.ts';
 import { quote, StoreError } from './store-error.ts';
 
-/** Cap on versions in a store. */
+/**
+ * Cap on versions in a store.
+ * @limit Versions in a store. Shows: an error message.
+ */
 export const MAX_VERSIONS = 10_000;
+/** @limit Labels of a version. Shows: an error message. */
 export const MAX_LABELS = 32;
+/** @limit Length of a label, characters. Shows: an error message. */
 export const MAX_LABEL_CHARACTERS = 256;
-/** Cap on kernel arguments; more than kernels accept (COMMAND_LINE_SIZE is 2048 on x86, 4096 at most). */
+/**
+ * Cap on kernel arguments; more than kernels accept (COMMAND_LINE_SIZE is 2048 on x86, 4096 at most).
+ * @limit Length of the kernel arguments, characters. Shows: an error message.
+ */
 export const MAX_KERNEL_ARGUMENTS_CHARACTERS = 4096;
 /** Extra space for the manifest, index.json and the database. */
 const SPARE_BYTES = 1024 * 1024;

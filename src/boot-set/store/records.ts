@@ -46,8 +46,11 @@ export interface ChannelSettings {
 
 /** Settings where neither the channel nor the server has its own. */
 export const DEFAULT_CHANNEL_SETTINGS: Required<ChannelSettings> = {
+  /** @limit Silence after which a pin ends. Setting: `pinIdle`. Shows: `reveille pins`. */
   pinIdleMs: 15 * 60_000,
+  /** @limit Age at which a pin ends. Setting: `pinCap`. Shows: `reveille pins`. */
   pinCapMs: 2 * 3_600_000,
+  /** @limit Former versions of a channel that are kept. Setting: `keepVersions`. Shows: `reveille gc`. */
   keepVersions: 3,
 };
 

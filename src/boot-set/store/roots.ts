@@ -13,6 +13,7 @@ import { versionName } from './records.ts';
 /**
  * How long a rendered config keeps the version it names. It may be read much later: by a loader in its menu, or by a
  * node waiting for power.
+ * @limit Time for which a rendered config keeps the version that it names.
  */
 export const RENDERED_MS = 24 * 3_600_000;
 

@@ -5,7 +5,10 @@
 import { randomBytes } from 'node:crypto';
 import type { OwnFolder } from './own-folder.ts';
 
-/** Age after which a folder counts as abandoned even if a process has its PID. */
+/**
+ * Age after which a folder counts as abandoned even if a process has its PID.
+ * @limit Age at which a staging folder is removed although a process has its PID. Shows: leftovers of `reveille gc`.
+ */
 export const MAX_STAGING_AGE_MS = 24 * 3_600_000;
 
 const NAME = /^([1-9][0-9]{0,9})-[0-9a-f]+$/;

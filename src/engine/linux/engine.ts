@@ -38,6 +38,7 @@ import { Wake, ring } from './wake.ts';
 
 /** Sockets shared by simulated nodes. */
 const MULTI_ADDRESS_SOCKETS = 4;
+/** @limit Links of one thread. Shows: `reveille_transfers_total{outcome="aborted"}`. */
 const MAX_LINKS = 65_536;
 /** Placeholder: only the thread that took a port knows its address. */
 const SOMEBODYS: Address = { address: '', port: 0 };

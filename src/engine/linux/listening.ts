@@ -14,7 +14,10 @@ import { fromSockaddr, interfaceName, ipv4Text, ipv6Text, sockaddrLength, writeS
 import type { ThreadIo } from './thread-io.ts';
 import { UdpSocket } from './udp-socket.ts';
 
-/** Room for a storm's first second of requests. */
+/**
+ * Room for a storm's first second of requests.
+ * @limit Receive buffer that the Linux engine requests from the kernel. Shows: `reveille_receive_drops_total`.
+ */
 const RECEIVE_BUFFER_BYTES = 16 * 1024 * 1024;
 const ROUNDS = 16;
 /** Local addresses remembered; beyond that the table is cleared. */

@@ -31,7 +31,10 @@ const CONTROL_ROOM = 64 * 1024;
 /** Limits of the kernel for one entry: 64 segments (older kernels), and the bytes of one UDP datagram. */
 const MAX_SEGMENTS = 64;
 const MAX_BYTES = 65_507;
-/** How long the queue waits for a full send buffer each time, and how often, before packets count as lost. */
+/**
+ * How long the queue waits for a full send buffer each time, and how often, before packets count as lost.
+ * @limit Time for which a full send buffer is waited for. Shows: `reveille_send_drops_total`.
+ */
 const PATIENCE_MS = 2;
 const PATIENCE_TURNS = 5;
 /** Calls to hand over a batch when the kernel takes only a part of it. */

@@ -21,13 +21,21 @@ const QUIET_MS = 5;
 /**
  * At most this fraction of the range's ports, and of the descriptors, is kept open for the next storm: other programs
  * have ports in the same range. A port opened on demand costs its node, and those behind it, some 10 µs.
+ * @limit Divisor of the ports in `dataPorts`, and of the descriptors, for the ports that are kept open for the next
+ * storm. Setting: `sessions`, `dataPorts`. Shows: nothing: more ports are opened when they are needed.
  */
 const STOCK_DIVISOR = 8;
 /** Errors of the system when the process, or the machine, has no more sockets. */
 const SHORT_OF: ReadonlySet<string | undefined> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
-/** Descriptors reserved for files, for other sockets and for the threads. */
+/**
+ * Descriptors reserved for files, for other sockets and for the threads.
+ * @limit Descriptors that transfers leave to everything else. Shows: a warning at the start; requests wait.
+ */
 const OTHER_DESCRIPTORS = 256;
-/** Local addresses whose stock is kept; beyond that the oldest stock is closed. */
+/**
+ * Local addresses whose stock is kept; beyond that the oldest stock is closed.
+ * @limit Local addresses that have a stock of ports. Shows: nothing: the oldest stock is closed.
+ */
 const MAX_LOCALS = 256;
 
 export class LinuxTransferPorts implements TransferPorts {

@@ -31,6 +31,7 @@ import { familyOf, sockaddrLength, toSockaddr } from './socket-address.ts';
 /**
  * How long the peer of an ended transfer gets no other socket on the same port: a late copy of its last ACK must not
  * count in its next transfer.
+ * @limit Time after a transfer in which its client does not get the same port.
  */
 const QUARANTINE_MS = 5000;
 /** Idle sockets tried to find one that the peer did not just have. */

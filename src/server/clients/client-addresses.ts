@@ -4,9 +4,16 @@
  */
 import { prefixOf } from '../../text/address-prefix.ts';
 
-/** How long a completed transfer keeps its address known. */
+/**
+ * How long a completed transfer keeps its address known.
+ * @limit Time for which an address that has completed a transfer is remembered. Shows: nothing: the address is unknown
+ * again.
+ */
 const KNOWN_MS = 600_000;
-/** Number of known addresses; the one whose last transfer is the oldest is forgotten first. */
+/**
+ * Number of known addresses; the one whose last transfer is the oldest is forgotten first.
+ * @limit Addresses remembered that have completed a transfer. Shows: nothing: the oldest address is unknown again.
+ */
 const MAX_KNOWN = 65_536;
 /** Completions of one address within this time do not change the order in which addresses are forgotten. */
 const ORDER_MS = 10_000;

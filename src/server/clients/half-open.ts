@@ -16,7 +16,11 @@ export interface HalfOpenLimits {
   readonly perAddress: number;
 }
 
-/** A limit is never exceeded by more than this factor: the others keep more than half the sessions. */
+/**
+ * A limit is never exceeded by more than this factor: the others keep more than half the sessions.
+ * @limit Factor by which half-open transfers may exceed a limit while all of them may still answer. Shows:
+ * `reveille_requests_ignored_total{reason="unanswered"}`.
+ */
 const HARD = 2;
 /** How long a client may take to answer the first reply before it is given up for others. */
 const GRACE_MS = 1000;
@@ -24,6 +28,8 @@ const GRACE_MS = 1000;
  * The same above {@link HARD} times a limit. A client's ACK may be on its way for so long while a whole hall boots; if
  * its transfer were given up, it would acknowledge to a closed port until its patience ends. A newcomer has received
  * nothing, and asks again. At 2,048, a flood must exceed 16,000 requests a second to turn newcomers away.
+ * @limit Age below which a half-open transfer keeps its place, even above that factor; a new request that finds no older
+ * transfer stays unanswered. Shows: `reveille_requests_ignored_total{reason="unanswered"}`.
  */
 const SHORT_GRACE_MS = 250;
 /** Members examined to find one to give up. */

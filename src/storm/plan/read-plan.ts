@@ -16,6 +16,7 @@ import { offsetOf, type Path, spell, valueAt } from '../../text/yaml-place.ts';
 
 /** Far more than any plan needs. The limit keeps a mistaken file from costing memory in the parser. */
 const MAX_PLAN_CHARACTERS = 2 ** 18;
+/** @limit Stages of a boot plan. Shows: an error message. */
 const MAX_STAGES = 64;
 /** Maximum number of names in one search list. */
 const MAX_NAMES = 64;

@@ -18,7 +18,10 @@ export interface ExpectedVersion {
   readonly files: ReadonlyMap<string, Place>;
 }
 
-/** Sets of versions are kept as bits of an integer. */
+/**
+ * Sets of versions are kept as bits of an integer.
+ * @limit Versions compared. Shows: an error message.
+ */
 export const MAX_VERSIONS = 31;
 /** V8 makes no larger buffer on Node.js 20. */
 const MAX_BYTES = 4 * 1024 ** 3 - 65_536;

@@ -31,6 +31,7 @@ import type { Random } from '../plan/random.ts';
 const HELD_BACK_MS = 20;
 /**
  * Maximum number of packets on their way in one direction of a link: more than any window. Further packets are lost.
+ * @limit Packets delayed in one direction of a link. Shows: `injected.lost` in the report.
  */
 const MAX_DELAYED = 1024;
 
