@@ -1,8 +1,8 @@
 /** The documents against the code: the names they mention exist, the defaults they state are right, examples run. */
 import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
 import { runBatch } from '../bench/benchmark.ts';
@@ -14,7 +14,7 @@ import { EXIT } from '../src/config/usage-error.ts';
 import { OPTION_NAMES } from '../src/protocol/request.ts';
 import { parsePattern } from '../src/render/pattern.ts';
 import { OUTCOMES } from '../src/session/session.ts';
-import { bare, blocks, read, ROOT, table, PAGES } from './support/pages.ts';
+import { bare, blocks, DOCS, PAGES, read, ROOT, table } from './support/pages.ts';
 
 const CLI = join(ROOT, 'dist/cli/main.js');
 const run = promisify(execFile);
@@ -27,26 +27,60 @@ function anchorOf(heading: string): string {
     .replaceAll(' ', '-');
 }
 
+/** Text of a page without its code blocks. */
+function prose(page: string): string {
+  return read(page).replace(/^```[\s\S]*?^```$/gm, '');
+}
+
+/** Targets of the links in a page, but for those to other sites. */
+function linksIn(page: string): string[] {
+  return [...prose(page).matchAll(/\]\(([^)\s]+)\)/g)].map((match) => match[1]!).filter((to) => !/^https?:/.test(to));
+}
+
+/** Path that a link in `page` leads to, from the root of the repository. */
+function pathOf(page: string, target: string): string {
+  const [path] = target.split('#');
+  return path === '' ? page : join(dirname(page), path!);
+}
+
 describe('links', () => {
   it.each(PAGES)('in %s lead to files and headings that exist', (page) => {
-    const broken: string[] = [];
-    for (const [, target] of read(page).matchAll(/\]\(([^)\s]+)\)/g)) {
-      if (target!.startsWith('https:')) continue;
-      const [path, anchor] = target!.split('#');
-      const file = path === '' ? join(ROOT, page) : resolve(ROOT, dirname(page), path!);
-      if (!existsSync(file)) broken.push(target!);
-      else if (anchor !== undefined) {
-        const headings = readFileSync(file, 'utf8').match(/^#+ .*$/gm) ?? [];
-        if (!headings.some((heading) => anchorOf(heading.replace(/^#+ /, '')) === anchor)) broken.push(target!);
-      }
-    }
+    const broken = linksIn(page).filter((target) => {
+      const path = pathOf(page, target);
+      if (path.startsWith('..') || !existsSync(join(ROOT, path))) return true;
+      const anchor = target.split('#')[1];
+      const headings = anchor === undefined ? [] : (prose(path).match(/^#+ .*$/gm) ?? []);
+      return anchor !== undefined && !headings.some((heading) => anchorOf(heading.replace(/^#+ /, '')) === anchor);
+    });
     expect(broken).toEqual([]);
   });
 
   it('reach every page from README.md', () => {
-    const readme = read('README.md');
-    const linked = PAGES.filter((page) => readme.includes(`](${page})`));
-    expect(PAGES.filter((page) => !linked.includes(page))).toEqual(['README.md']);
+    const reached = new Set(['README.md']);
+    for (const page of reached) {
+      for (const target of linksIn(page)) {
+        const path = pathOf(page, target);
+        if (PAGES.includes(path)) reached.add(path);
+      }
+    }
+    expect([...reached].toSorted()).toEqual(PAGES.toSorted());
+  });
+});
+
+describe('every page of docs/', () => {
+  const paragraphs = (page: string): string[] =>
+    prose(page)
+      .trim()
+      .split(/\n{2,}/);
+
+  it.each(DOCS)('begins with whom it is for: %s', (page) => {
+    const [title, first] = paragraphs(page);
+    expect(title).toMatch(/^# /);
+    expect(first).toMatch(/^(?:This page is|These pages are) for /);
+  });
+
+  it.each(DOCS)('ends with where to go next: %s', (page) => {
+    expect(paragraphs(page).at(-1)).toMatch(/^Next: \[/);
   });
 });
 

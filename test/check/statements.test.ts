@@ -56,11 +56,6 @@ describe('docs/statements.md', () => {
     }
   });
 
-  it('is where docs/protocol.md sends its readers, with the number of statements', () => {
-    const protocol = readFileSync(resolve(dirname(PAGE), 'protocol.md'), 'utf8').replaceAll(/\s+/g, ' ');
-    expect(protocol).toContain(`[statements.md](statements.md) has it as ${rows().length} statements`);
-  });
-
   it('leaves no number to two checks', () => {
     expect(new Set(CHECKS.map(({ number }) => number)).size).toBe(CHECKS.length);
   });

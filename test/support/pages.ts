@@ -1,6 +1,6 @@
 /** The documents as tests read them: whole, by code block, by table. */
-import { readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, resolve, sep } from 'node:path';
 import { expect } from 'vitest';
 
 export const ROOT = resolve(import.meta.dirname, '../..');
@@ -37,24 +37,11 @@ export function bare(cell: string): string {
   return cell.replaceAll('`', '');
 }
 
+/** The pages of docs/. */
+export const DOCS = readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.md'))
+  .map((name) => `docs/${name.split(sep).join('/')}`)
+  .toSorted();
+
 /** All documents for readers. */
-export const PAGES = [
-  'README.md',
-  'CONTRIBUTING.md',
-  'CHANGELOG.md',
-  'SECURITY.md',
-  'docs/design.md',
-  'docs/protocol.md',
-  'docs/configuration.md',
-  'docs/boot-configs.md',
-  'docs/observability.md',
-  'docs/operations.md',
-  'docs/boot-sets.md',
-  'docs/storm.md',
-  'docs/storm-profiles.md',
-  'docs/performance.md',
-  'docs/library.md',
-  'docs/security.md',
-  'docs/statements.md',
-  'grafana/README.md',
-];
+export const PAGES = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md', 'grafana/README.md', ...DOCS];
