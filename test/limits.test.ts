@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { limitsIn } from '../scripts/limit-tags.ts';
 import { declaredLimits, pageOf } from '../scripts/limits-page.ts';
 import { ROUTE_KEYS } from '../src/config/route-list.ts';
-import { SETTING_KINDS } from '../src/config/settings.ts';
+import { SETTING_LIST } from '../src/config/settings.ts';
 import { read } from './support/pages.ts';
 
 /** Limits that readers look for on the page: a declaration that loses its tag would leave it unseen. */
@@ -34,7 +34,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
   'src/boot-set/store/staging-folder.ts': 'MAX_STAGING_AGE_MS',
   'src/config/config-file.ts': 'MAX_CONFIG_CHARACTERS',
   'src/config/live-config.ts': 'MAX_BESIDE',
-  'src/config/settings.ts': 'cacheBytes MEMORY_PERCENT',
+  'src/config/content-settings.ts': 'CACHE_BYTES MEMORY_PERCENT',
   'src/content/buffer-cache.ts': 'MOST_RESERVE_BYTES',
   'src/content/case-folding.ts': 'MAX_LISTINGS MAX_NAMES_LISTED MAX_NAMES_KEPT BATCH',
   'src/content/directory.ts': 'ATTEMPTS MAX_NAMES',
@@ -86,7 +86,7 @@ describe('docs/limits.md', () => {
   });
 
   it('names settings that exist', () => {
-    const known = new Set<string>([...Object.keys(SETTING_KINDS), ...ROUTE_KEYS, 'UV_THREADPOOL_SIZE']);
+    const known = new Set<string>([...SETTING_LIST.map(({ key }) => key), ...ROUTE_KEYS, 'UV_THREADPOOL_SIZE']);
     const named = limits.flatMap(({ setting = '' }) => [...setting.matchAll(/`([^`]+)`/g)].map((match) => match[1]!));
     expect(named.length).toBeGreaterThan(20);
     expect(named.filter((name) => !known.has(name))).toEqual([]);
