@@ -45,7 +45,9 @@ const SHARED = [
   'storm/plan',
   'storm/run',
 ];
-const SHARED_FILES = SHARED.map((room) => `test/${room}/**/*.test.ts`);
+/** Replaces a module, which a process that has loaded it would not notice. */
+const MOCKING = 'added-setting';
+const SHARED_FILES = SHARED.map((room) => `test/${room}/**/!(${MOCKING}).test.ts`);
 
 export default defineConfig({
   test: {
