@@ -88,11 +88,11 @@ export function build(board: Board): Dashboard {
         'Server started',
         'purple',
         `1000 * ${of('process_start_time_seconds')}`,
-        '{{instance}} was started',
+        '{{instance}} started',
       ).useValueForTime(true),
     )
     .annotation(
-      event('Channel moved', 'blue', `changes(${of('reveille_channel_version')}[30s]) > 0`, '{{channel}} has moved'),
+      event('Channel moved', 'blue', `changes(${of('reveille_channel_version')}[30s]) > 0`, '{{channel}} moved'),
     );
   let id = 0;
   for (const [title, panels] of Object.entries(board.rows)) {

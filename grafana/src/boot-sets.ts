@@ -26,7 +26,7 @@ const NONE_IS_GOOD: Steps = ['green', [1, 'orange']];
 export const bootSetsBoard: Board = {
   title: 'Reveille / Boot sets',
   uid: 'reveille-boot-sets',
-  description: 'Versions, pins, rollouts, and what is collected.',
+  description: 'Versions, pins, rollouts and garbage collection.',
   span: '3h',
   refresh: '30s',
   rows: {
@@ -40,7 +40,7 @@ export const bootSetsBoard: Board = {
       }),
       figure({
         title: 'Servers that differ',
-        question: 'Do all servers have the same version as current? The number of channels where they do not.',
+        question: 'Do all servers have the same current version? Number of channels in which they do not.',
         width: 4,
         unit: UNIT.count,
         expr: orNone(`count((${skew}) > 0)`),
@@ -48,16 +48,16 @@ export const bootSetsBoard: Board = {
       }),
       figure({
         title: 'Nodes in a boot',
-        question: 'How many nodes hold on to a version now?',
+        question: 'How many nodes are in the middle of a boot and keep its version?',
         width: 4,
         unit: UNIT.count,
         expr: orNone(sum('reveille_channel_pins')),
         isTrend: true,
       }),
       figure({
-        title: '… of another version',
+        title: '… from another version',
         question:
-          'How many of them boot a version that is not current? A rollout, a pin set by hand, or boots from before the channel moved.',
+          'How many of them boot a version that is not current? Causes: a rollout, a pin set by hand, or boots that began before the channel moved.',
         width: 4,
         unit: UNIT.count,
         expr: orNone(pinsElsewhere()),
@@ -67,7 +67,7 @@ export const bootSetsBoard: Board = {
       figure({
         title: 'Pinned memory',
         question:
-          'How much of the budget is taken by contents that can not be evicted: being sent, or kept for boots to come?',
+          'How much of the budget is taken by file contents that cannot be evicted, because they are being sent or kept for coming boots?',
         width: 4,
         unit: UNIT.share,
         decimals: 1,
@@ -77,7 +77,7 @@ export const bootSetsBoard: Board = {
       }),
       figure({
         title: 'Freed',
-        question: 'What have collections freed in the time shown?',
+        question: 'How many bytes have collections freed in the time shown?',
         width: 4,
         unit: UNIT.bytes,
         expr: grown('reveille_gc_freed_bytes_total'),
@@ -94,7 +94,7 @@ export const bootSetsBoard: Board = {
       }),
       series({
         title: 'Current version, by channel',
-        question: 'When did a channel move, forwards or back?',
+        question: 'When did a channel move, forward or back?',
         width: 8,
         unit: UNIT.count,
         steps: true,
@@ -132,8 +132,8 @@ export const bootSetsBoard: Board = {
         queries: [{ expr: sum('reveille_channel_pins', 'channel, version'), legend: '{{channel}} {{version}}' }],
       }),
       series({
-        title: 'Pins on another version than the current one',
-        question: 'How far is a rollout, and are boots left from before the channel moved?',
+        title: 'Pins on versions that are not current',
+        question: 'How far has a rollout progressed, and are boots left that began before the channel moved?',
         width: 12,
         unit: UNIT.count,
         queries: [{ expr: pinsElsewhere('channel'), legend: '{{channel}}' }],
@@ -141,7 +141,7 @@ export const bootSetsBoard: Board = {
       series({
         title: 'Late and shared',
         question:
-          'Do boots outlive their pins, or come from networks where nodes cannot be told apart? Many late ones mean that pinIdle is too short.',
+          'Do boots outlive their pins, or come from networks where nodes cannot be told apart? Many late requests mean that pinIdle is too short.',
         width: 12,
         unit: UNIT.perSecond,
         queries: [
@@ -151,7 +151,7 @@ export const bootSetsBoard: Board = {
       }),
       figure({
         title: 'Pins remembered',
-        question: 'How many pins are remembered, also of boots that are over? There is room for 65,536.',
+        question: 'How many pins are remembered, including those of finished boots? The maximum is 65,536.',
         width: 6,
         isTall: true,
         unit: UNIT.count,
@@ -161,7 +161,7 @@ export const bootSetsBoard: Board = {
       }),
       figure({
         title: 'Pins dropped',
-        question: 'Were pins dropped for want of room in the time shown? Such a boot may be mixed.',
+        question: 'Were pins dropped for lack of space in the time shown? A boot that loses its pin may mix versions.',
         width: 6,
         isTall: true,
         unit: UNIT.count,
@@ -172,20 +172,20 @@ export const bootSetsBoard: Board = {
     ],
     Memory: [
       series({
-        title: 'Memory of boot sets',
+        title: 'Memory for boot sets',
         question: 'Do the versions that nodes boot fit into the budget?',
         width: 12,
         unit: UNIT.bytes,
         queries: [
           { expr: sum('reveille_pinned_bytes'), legend: 'pinned' },
-          { expr: sum('reveille_cache_shelved_bytes'), legend: 'kept for boots to come' },
+          { expr: sum('reveille_cache_shelved_bytes'), legend: 'kept for coming boots' },
           { expr: sum('reveille_cache_budget_bytes'), legend: 'budget' },
         ],
         colours: { budget: 'red' },
       }),
       series({
         title: 'Over budget',
-        question: 'How often did contents in use come to exceed the budget?',
+        question: 'How often did the file contents in use exceed the budget?',
         width: 12,
         unit: UNIT.count,
         bars: true,
@@ -195,7 +195,7 @@ export const bootSetsBoard: Board = {
     'Garbage collection': [
       series({
         title: 'Versions in the store',
-        question: 'Does the store grow, although old versions should go?',
+        question: 'Does the store keep growing although old versions should be removed?',
         width: 8,
         unit: UNIT.count,
         steps: true,
@@ -203,7 +203,7 @@ export const bootSetsBoard: Board = {
       }),
       series({
         title: 'Collections',
-        question: 'Do collections run, and do they fail?',
+        question: 'Do garbage collections run, and do they fail?',
         width: 8,
         unit: UNIT.count,
         bars: true,
@@ -216,7 +216,7 @@ export const bootSetsBoard: Board = {
       }),
       series({
         title: 'Freed by collections',
-        question: 'What do collections free, and when?',
+        question: 'How much do collections free, and when?',
         width: 8,
         unit: UNIT.bytes,
         bars: true,

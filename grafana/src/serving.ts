@@ -6,14 +6,14 @@ import { buckets, counted, of, quantile, rate, share, sum } from './promql.ts';
 export const servingBoard: Board = {
   title: 'Reveille / Serving',
   uid: 'reveille-serving',
-  description: 'Performance of the servers, and what of them is full.',
+  description: 'Performance of the servers, and which of their limits are reached.',
   span: '1h',
   refresh: '10s',
   rows: {
-    'How full': [
+    Utilization: [
       figure({
-        title: 'Sessions taken',
-        question: 'How close are the servers to their limit of transfers at once? At 100 % requests wait.',
+        title: 'Sessions in use',
+        question: 'How close are the servers to their limit of concurrent transfers? At 100 % requests wait.',
         width: 4,
         unit: UNIT.share,
         decimals: 1,
@@ -22,8 +22,9 @@ export const servingBoard: Board = {
         isTrend: true,
       }),
       figure({
-        title: 'Memory for contents taken',
-        question: 'How close is the memory for contents to its limit? At 100 % requests for more are left unanswered.',
+        title: 'Content memory in use',
+        question:
+          'How close is the memory for file contents to its limit? At 100 % requests that need more stay unanswered.',
         width: 4,
         unit: UNIT.share,
         decimals: 1,
@@ -33,7 +34,7 @@ export const servingBoard: Board = {
       }),
       figure({
         title: 'Busiest worker',
-        question: 'Is a worker thread at the end of its core?',
+        question: 'Does a worker thread use all of its core?',
         width: 4,
         unit: UNIT.share,
         decimals: 0,
@@ -42,9 +43,9 @@ export const servingBoard: Board = {
         isTrend: true,
       }),
       figure({
-        title: 'Main thread late',
+        title: 'Main thread delay',
         question:
-          'Is the main thread, which takes requests, held up? The p99 of its event-loop delay, of which 0.01 s is the measuring.',
+          'Is the main thread, which receives requests, held up? p99 of its event-loop delay, which includes 0.01 s of measuring.',
         width: 4,
         unit: UNIT.seconds,
         expr: `max(${of('nodejs_eventloop_lag_p99_seconds')})`,
@@ -54,7 +55,7 @@ export const servingBoard: Board = {
       figure({
         title: 'Turnaround, p99',
         question:
-          'How soon does an ACK get its next block? In lockstep, times the number of blocks, this is boot time.',
+          'How soon does the next block follow an ACK? In lockstep, this time multiplied by the number of blocks adds to the boot time.',
         width: 4,
         unit: UNIT.seconds,
         expr: quantile(0.99, 'reveille_block_turnaround_seconds'),
@@ -63,7 +64,7 @@ export const servingBoard: Board = {
       }),
       figure({
         title: 'CPU per block',
-        question: 'What does a DATA packet cost, all threads together?',
+        question: 'How much CPU time does a DATA packet cost, all threads together?',
         width: 4,
         unit: UNIT.seconds,
         expr: share(rate('process_cpu_seconds_total'), rate('reveille_data_packets_sent_total')),
@@ -73,7 +74,7 @@ export const servingBoard: Board = {
     Latency: [
       series({
         title: 'Block turnaround',
-        question: 'How long from reading an ACK to handing the next DATA to the kernel?',
+        question: 'How long does it take from reading an ACK to handing the next DATA packet to the kernel?',
         width: 8,
         unit: UNIT.seconds,
         queries: [
@@ -83,15 +84,16 @@ export const servingBoard: Board = {
         ],
       }),
       heat({
-        title: 'Block turnaround, spread',
-        question: 'Do some blocks wait for the threads, or all of them?',
+        title: 'Block turnaround, distribution',
+        question: 'Do all blocks wait for the threads, or only some?',
         width: 8,
         unit: UNIT.seconds,
         expr: buckets('reveille_block_turnaround_seconds'),
       }),
       series({
         title: 'Wait for a session',
-        question: 'How long does a request wait until a worker has it: finding the file, and a free session?',
+        question:
+          'How long does a request wait until a worker takes it? The time includes finding the file and waiting for a session.',
         width: 8,
         unit: UNIT.seconds,
         queries: [
@@ -103,7 +105,7 @@ export const servingBoard: Board = {
     Workers: [
       series({
         title: 'Transfers by worker',
-        question: 'Is the work spread evenly?',
+        question: 'Are transfers spread evenly over the workers?',
         width: 6,
         unit: UNIT.count,
         stacked: true,
@@ -113,7 +115,7 @@ export const servingBoard: Board = {
       }),
       series({
         title: 'CPU by worker',
-        question: 'Which thread has no time left?',
+        question: 'Which thread is fully busy?',
         width: 6,
         unit: UNIT.share,
         max: 1,
@@ -139,7 +141,7 @@ export const servingBoard: Board = {
       }),
       series({
         title: 'Worker restarts',
-        question: 'Have worker threads died? Their transfers end as aborted.',
+        question: 'Have worker threads died? Their transfers ended as aborted.',
         width: 6,
         unit: UNIT.count,
         bars: true,
@@ -149,18 +151,18 @@ export const servingBoard: Board = {
     Packets: [
       series({
         title: 'DATA packets',
-        question: 'How many blocks leave, and how many of them again?',
+        question: 'How many blocks are sent, and how many of them are retransmissions?',
         width: 8,
         unit: UNIT.perSecond,
         queries: [
           { expr: rate('reveille_data_packets_sent_total'), legend: 'sent' },
-          { expr: rate('reveille_data_packets_retransmitted_total'), legend: 'of these again' },
+          { expr: rate('reveille_data_packets_retransmitted_total'), legend: 'retransmissions among these' },
           { expr: rate('reveille_duplicate_acks_ignored_total'), legend: 'duplicate ACKs ignored' },
         ],
       }),
       series({
         title: 'Requests',
-        question: 'How many requests come in, and how many of them start a transfer, are refused, or get no answer?',
+        question: 'How many requests arrive, and how many of them start a transfer, are refused, or get no answer?',
         width: 8,
         unit: UNIT.perSecond,
         queries: [
@@ -172,30 +174,30 @@ export const servingBoard: Board = {
       }),
       series({
         title: 'Send errors, by errno',
-        question: 'What does the kernel say of packets that it would not send?',
+        question: 'Which errors does the kernel report for packets that it did not send?',
         width: 8,
         unit: UNIT.perSecond,
         stacked: true,
         queries: [{ expr: rate('reveille_send_errors_total', 'errno'), legend: '{{errno}}' }],
       }),
     ],
-    'Contents in memory': [
+    'File contents in memory': [
       series({
-        title: 'Memory for contents',
-        question: 'What are the contents in memory there for, and how far is it to the budget?',
+        title: 'Content memory',
+        question: 'Why are file contents kept in memory, and how close are they to the budget?',
         width: 8,
         unit: UNIT.bytes,
         queries: [
           { expr: sum('reveille_cache_held_bytes'), legend: 'being sent' },
-          { expr: sum('reveille_cache_idle_bytes'), legend: 'kept for the next' },
-          { expr: sum('reveille_cache_shelved_bytes'), legend: 'kept for boots to come' },
+          { expr: sum('reveille_cache_idle_bytes'), legend: 'kept for later transfers' },
+          { expr: sum('reveille_cache_shelved_bytes'), legend: 'kept for coming boots' },
           { expr: sum('reveille_cache_budget_bytes'), legend: 'budget' },
         ],
         colours: { budget: 'red' },
       }),
       series({
         title: 'Opens from memory',
-        question: 'Do requests find their file in memory? The share of opens that needed no disk.',
+        question: 'Do requests find their file in memory? Share of opens that needed no disk.',
         width: 8,
         unit: UNIT.share,
         max: 1,
@@ -211,7 +213,7 @@ export const servingBoard: Board = {
       }),
       series({
         title: 'Loads and evictions',
-        question: 'Is the budget too small? Evictions that go on mean that files are read again and again.',
+        question: 'Is the budget too small? Continuous evictions mean that files are read again and again.',
         width: 8,
         unit: UNIT.perSecond,
         queries: [
@@ -223,7 +225,7 @@ export const servingBoard: Board = {
     ],
     'Configs made for nodes': [
       series({
-        title: 'Renders, by route',
+        title: 'Renderings, by route',
         question: 'Which routes make configs, and how often?',
         width: 8,
         unit: UNIT.perSecond,
@@ -231,8 +233,8 @@ export const servingBoard: Board = {
         queries: [{ expr: rate('reveille_renders_total', 'route, result'), legend: '{{route}} {{result}}' }],
       }),
       series({
-        title: 'Render duration, p99 by route',
-        question: 'Which route keeps nodes waiting? Above 0.1 s PXELINUX asks twice.',
+        title: 'Rendering duration, p99 by route',
+        question: 'Which route keeps nodes waiting? Above 0.1 s PXELINUX repeats its request.',
         width: 8,
         unit: UNIT.seconds,
         thresholds: ['green', [0.1, 'orange'], [1, 'red']],
@@ -240,7 +242,7 @@ export const servingBoard: Board = {
       }),
       series({
         title: 'Configs that could not be made',
-        question: 'Why do nodes get no config? The log has a line for each.',
+        question: 'How many configs could not be made, and why? The log has a line for each.',
         width: 8,
         unit: UNIT.perSecond,
         stacked: true,
@@ -250,14 +252,15 @@ export const servingBoard: Board = {
     Processes: [
       series({
         title: 'Memory of the process',
-        question: 'Does a server grow? Contents of boot sets are mapped and count as they are read.',
+        question:
+          'Does the memory of a server keep growing? Files of boot sets are mapped, and their pages count once they are read.',
         width: 8,
         unit: UNIT.bytes,
         queries: [{ expr: sum('process_resident_memory_bytes', 'instance'), legend: '{{instance}}' }],
       }),
       series({
-        title: 'Warnings, and lines left out',
-        question: 'Has the log something to say, and did it have to leave lines out?',
+        title: 'Warnings and lines left out',
+        question: 'Does the log have warnings, and did it have to leave lines out?',
         width: 8,
         unit: UNIT.perSecond,
         queries: [
@@ -266,8 +269,8 @@ export const servingBoard: Board = {
         ],
       }),
       labels({
-        title: 'What is running',
-        question: 'Which version runs where?',
+        title: 'Versions running',
+        question: 'Which version of Reveille runs on which server?',
         width: 8,
         unit: UNIT.count,
         expr: of('reveille_build_info'),

@@ -26,14 +26,14 @@ const resent = share(rate('reveille_data_packets_retransmitted_total'), rate('re
 export const stormBoard: Board = {
   title: 'Reveille / Storm',
   uid: 'reveille-storm',
-  description: 'What the racks are doing now.',
+  description: 'What the nodes are doing now.',
   span: '15m',
   refresh: '5s',
   rows: {
     Now: [
       figure({
         title: 'Nodes booting',
-        question: 'How many nodes are fetching something right now?',
+        question: 'How many nodes are fetching a file right now?',
         width: 3,
         unit: UNIT.count,
         expr: sum('reveille_nodes_booting'),
@@ -42,7 +42,7 @@ export const stormBoard: Board = {
       figure({
         title: 'Stuck',
         question:
-          'Do nodes hang in the middle of a file? Transfers without progress for 5 s: powered off, unplugged, or a path that loses everything.',
+          'Do nodes hang in the middle of a file? Number of transfers without progress for 5 s. Causes: a node powered off or unplugged, or a path that loses every packet.',
         width: 3,
         unit: UNIT.count,
         expr: sum('reveille_transfers_stuck'),
@@ -51,7 +51,7 @@ export const stormBoard: Board = {
       }),
       figure({
         title: 'Waiting',
-        question: 'Do requests wait because all sessions are taken?',
+        question: 'Do requests wait because all sessions are in use?',
         width: 3,
         unit: UNIT.count,
         expr: sum('reveille_transfers_queued'),
@@ -60,7 +60,7 @@ export const stormBoard: Board = {
       }),
       figure({
         title: 'Throughput',
-        question: 'How much content leaves the servers?',
+        question: 'How many bytes per second do the servers send?',
         width: 3,
         unit: UNIT.bytesPerSecond,
         expr: rate('reveille_data_sent_bytes_total'),
@@ -68,7 +68,8 @@ export const stormBoard: Board = {
       }),
       figure({
         title: 'First reply, p99',
-        question: 'Are nodes answered before they ask again? PXELINUX waits 0.11 s, iPXE 0.25 s, GRUB 0.4 s.',
+        question:
+          'Do nodes get an answer before they repeat their request? PXELINUX waits 0.11 s, iPXE 0.25 s, GRUB 0.4 s.',
         width: 3,
         unit: UNIT.seconds,
         expr: quantile(0.99, 'reveille_first_reply_seconds'),
@@ -76,8 +77,8 @@ export const stormBoard: Board = {
         isTrend: true,
       }),
       figure({
-        title: 'Sent again',
-        question: 'Does the network lose packets? The share of DATA packets that had to be sent again.',
+        title: 'Retransmissions',
+        question: 'Does the network lose packets? Share of DATA packets that were retransmissions.',
         width: 3,
         unit: UNIT.share,
         decimals: 2,
@@ -87,7 +88,7 @@ export const stormBoard: Board = {
       }),
       figure({
         title: 'Failed',
-        question: 'How many transfers have ended badly in the time shown?',
+        question: 'How many transfers failed in the time shown?',
         width: 3,
         unit: UNIT.count,
         decimals: 0,
@@ -96,7 +97,7 @@ export const stormBoard: Board = {
       }),
       figure({
         title: 'Alerts',
-        question: 'How many alerts of Reveille fire? Their rules name a section of the runbook.',
+        question: 'How many Reveille alerts are firing? Each alert rule names a section of the runbook.',
         width: 3,
         unit: UNIT.count,
         expr: orNone('count(ALERTS{job=~"$job", alertname=~"Reveille.+", alertstate="firing"})'),
@@ -107,18 +108,18 @@ export const stormBoard: Board = {
       series({
         title: 'Requests',
         question:
-          'Do nodes ask at all? Nothing while racks are switched on: it is DHCP, or the way to the server. Many repeated ones: replies do not get back.',
+          'Do requests arrive? None while racks are switched on: check DHCP and the path to the server. Many repeated requests: replies do not reach the nodes.',
         width: 8,
         unit: UNIT.perSecond,
         queries: [
           { expr: rate('reveille_requests_total'), legend: 'received' },
-          { expr: rate('reveille_requests_ignored_total', '', 'reason="repeated"'), legend: 'of these repeated' },
+          { expr: rate('reveille_requests_ignored_total', '', 'reason="repeated"'), legend: 'repeated among these' },
           { expr: rate('reveille_transfers_started_total'), legend: 'transfers started' },
         ],
       }),
       series({
         title: 'Transfers by state',
-        question: 'Is the storm growing, standing or passing?',
+        question: 'Is the storm growing, steady or fading?',
         width: 8,
         unit: UNIT.count,
         queries: [
@@ -139,7 +140,7 @@ export const stormBoard: Board = {
       }),
       series({
         title: 'Transfers started, by kind',
-        question: 'How far are the racks: do they fetch rendered configs, boot sets, or plain files?',
+        question: 'Which stage have the boots reached: rendered configs, boot sets, or plain files?',
         width: 12,
         unit: UNIT.perSecond,
         stacked: true,
@@ -148,7 +149,7 @@ export const stormBoard: Board = {
       series({
         title: 'Transfers ended, by outcome',
         question:
-          'How do transfers end? complete, completeUnconfirmed and probe are well; timeout and unreachable point at nodes or network, clientError at files, aborted at the server.',
+          'How do transfers end? complete, completeUnconfirmed and probe are successes; timeout and unreachable point to nodes or the network, clientError to files, aborted to the server.',
         width: 12,
         unit: UNIT.perSecond,
         stacked: true,
@@ -156,11 +157,11 @@ export const stormBoard: Board = {
         colours: OUTCOME_COLOURS,
       }),
     ],
-    'As a node sees it': [
+    'From the view of a node': [
       series({
         title: 'First reply',
         question:
-          'How long does a node wait for the first packet? The dashed lines are where PXELINUX, iPXE and GRUB ask again.',
+          'How long does a node wait for the first packet? Dashed lines: PXELINUX, iPXE and GRUB repeat their request.',
         width: 12,
         unit: UNIT.seconds,
         thresholds: ASKS_AGAIN,
@@ -171,15 +172,16 @@ export const stormBoard: Board = {
         ],
       }),
       heat({
-        title: 'First replies, spread',
-        question: 'Are all nodes answered alike, or are there two crowds: those from memory, and those that wait?',
+        title: 'First reply, distribution',
+        question:
+          'Do all nodes get their answer equally soon, or are there two groups: served from memory, and waiting?',
         width: 12,
         unit: UNIT.seconds,
         expr: buckets('reveille_first_reply_seconds'),
       }),
       series({
         title: 'Duration of transfers',
-        question: 'How long do files take that arrive?',
+        question: 'How long do successful transfers take?',
         width: 12,
         unit: UNIT.seconds,
         queries: [
@@ -191,7 +193,7 @@ export const stormBoard: Board = {
       series({
         title: 'Round trip',
         question:
-          'Is it the network or the node? From the last block of a window to its ACK: in lockstep this, plus the turnaround, is what a block takes.',
+          'Are the network and the node fast enough? Time from the last block of a window to its ACK; in lockstep a block takes this time plus the turnaround.',
         width: 12,
         unit: UNIT.seconds,
         queries: [
@@ -200,10 +202,10 @@ export const stormBoard: Board = {
         ],
       }),
     ],
-    'What goes wrong': [
+    Failures: [
       series({
-        title: 'Sent again, by server',
-        question: 'When did the network begin to lose packets, and at which server?',
+        title: 'Retransmissions, by server',
+        question: 'When did the network begin to lose packets, and from which server?',
         width: 8,
         unit: UNIT.share,
         thresholds: ['green', [0.01, 'orange'], [0.05, 'red']],
@@ -219,7 +221,7 @@ export const stormBoard: Board = {
       }),
       series({
         title: 'Transfers that failed, by kind',
-        question: 'Do they fail with configs, boot sets or files?',
+        question: 'Do transfers of rendered configs, boot sets or plain files fail?',
         width: 8,
         unit: UNIT.perSecond,
         stacked: true,
@@ -228,7 +230,7 @@ export const stormBoard: Board = {
       series({
         title: 'Datagrams lost in the server',
         question:
-          'Is it this machine that loses packets? Full receive buffers, and datagrams that the kernel would not take.',
+          'Does the server machine lose packets? Datagrams dropped by full receive buffers, and datagrams that the kernel did not send.',
         width: 8,
         unit: UNIT.perSecond,
         queries: [
@@ -239,7 +241,7 @@ export const stormBoard: Board = {
       series({
         title: 'Refusals, by reason',
         question:
-          'What do nodes ask for in vain? not_found is normal, a loader tries a dozen names; the others are not.',
+          'Why are requests refused? not_found is normal, because a loader tries a dozen names; the other reasons are not.',
         width: 12,
         unit: UNIT.perSecond,
         stacked: true,
@@ -248,7 +250,7 @@ export const stormBoard: Board = {
       series({
         title: 'Requests left unanswered, by reason',
         question:
-          'Which requests get no answer of their own? repeated is normal in a storm; queueFull and expired are overload, busy a file that could not be read, unreachable a client without a route to it.',
+          'Which requests get no answer, and why? repeated is normal in a storm; queueFull and expired mean overload, busy a file that could not be read, unreachable a client that the server has no route to.',
         width: 12,
         unit: UNIT.perSecond,
         stacked: true,

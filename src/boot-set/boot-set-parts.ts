@@ -75,9 +75,9 @@ export interface BootSetParts {
 /** @throws RangeError when a shared network is not valid. */
 export function makeParts(options: BootSetsOptions): BootSetParts {
   const { store, cache, mapFile, allocateFile, clock, uptime = systemUptime, onWarning = () => {} } = options;
-  const onFailure = (error: unknown): void => onWarning('the store can not be written to', { error: String(error) });
+  const onFailure = (error: unknown): void => onWarning('the store cannot be written to', { error: String(error) });
   const onUnreadable = (error: unknown): void =>
-    onWarning('a table of addresses can not be read', { error: String(error) });
+    onWarning('a table of addresses cannot be read', { error: String(error) });
 
   const time = new SteadyTime(clock, options.now ?? Date.now);
   const { now } = time;

@@ -66,11 +66,11 @@ export class Upkeep {
       try {
         catalog.refresh();
         const trouble = catalog.takeTrouble();
-        if (trouble !== undefined) onWarning('the store can not be read', { error: String(trouble) });
+        if (trouble !== undefined) onWarning('the store cannot be read', { error: String(trouble) });
         if (clock.now() - this.#flushedAt >= this.#flushMs || this.#isClockSet()) this.#flushing = this.#flush();
       } catch (error) {
         // The server continues with the versions that it knows.
-        onWarning('the store can not be read', { error: String(error) });
+        onWarning('the store cannot be read', { error: String(error) });
       }
       this.#poll();
     });

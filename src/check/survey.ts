@@ -63,7 +63,7 @@ async function reach(options: SurveyOptions, name: string): Promise<string | und
   try {
     const exchange = await hasty.exchange();
     if ((await exchange.ask(request(name))) !== undefined) return undefined;
-    if (exchange.sendFailure !== undefined) return `can not be sent to: ${exchange.sendFailure.code}`;
+    if (exchange.sendFailure !== undefined) return `cannot be sent to: ${exchange.sendFailure.code}`;
     if (await isRefused(server)) return 'nobody listens on that port';
     signal.throwIfAborted();
     return (await patient.reply(request(name))) === undefined ? 'no answer' : undefined;
@@ -116,7 +116,7 @@ async function look(context: CheckContext, wanted: WantedFile): Promise<OfferedF
     return { name: wanted.name, size: wanted.size, bytes: wanted.bytes };
   }
   const file = await readFile(context, wanted);
-  return typeof file === 'string' ? `the file "${name}" can not be read: ${file}` : file;
+  return typeof file === 'string' ? `the file "${name}" cannot be read: ${file}` : file;
 }
 
 /** @returns the reason if nothing can be checked, as a sentence without its server. */

@@ -58,7 +58,7 @@ function typeOf(path: string): 'file' | 'folder' {
     if (found.isDirectory()) return 'folder';
     if (found.isFile()) return 'file';
   } catch (error) {
-    throw wrong(errorCode(error) === 'ENOENT' ? 'which does not exist' : (errorCode(error) ?? 'which can not be read'));
+    throw wrong(errorCode(error) === 'ENOENT' ? 'which does not exist' : (errorCode(error) ?? 'which cannot be read'));
   }
   throw wrong('which is neither');
 }

@@ -85,7 +85,7 @@ export class LiveConfig {
         // The change may already have been taken in by a requested reload.
         if (fingerprint(this.#watch.files) !== this.#seen) void this.reload('a file has changed');
       },
-      onFailure: (error) => options.onWarning('config files can not be watched', { error: errorLine(error) }),
+      onFailure: (error) => options.onWarning('config files cannot be watched', { error: errorLine(error) }),
     });
   }
 

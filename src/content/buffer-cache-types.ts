@@ -33,7 +33,7 @@ export interface HeldBytes {
 export interface BufferCacheStats {
   /** Bytes with readers or being loaded; may exceed the budget. */
   readonly heldBytes: number;
-  /** Bytes kept for the next reader. */
+  /** Bytes kept for later transfers. */
   readonly idleBytes: number;
   /** Bytes kept because of keep(). */
   readonly shelvedBytes: number;

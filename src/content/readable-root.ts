@@ -73,8 +73,8 @@ export class ReadableRoot implements Source {
       this.#isToldAway = false;
     } catch (error) {
       const code = systemCode(error);
-      this.#away = `the root can not be read (${code})`;
-      if (!this.#isToldAway) onWarning('the root can not be read: waiting for it', { root, code });
+      this.#away = `the root cannot be read (${code})`;
+      if (!this.#isToldAway) onWarning('the root cannot be read: waiting for it', { root, code });
       this.#isToldAway = true;
     }
     return this.#away;

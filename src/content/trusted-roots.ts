@@ -46,7 +46,7 @@ export class TrustedRoots {
         this.#resolved.push(real);
       } catch (error) {
         const code = codeOf(error);
-        onWarning?.('a folder of trustedRoots can not be reached: waiting for it', { folder, code });
+        onWarning?.('a folder of trustedRoots cannot be reached: waiting for it', { folder, code });
         this.#away.add(asBytes(folder));
       }
     }

@@ -46,7 +46,7 @@ export async function storeArrives(
     // oxlint-disable-next-line no-await-in-loop -- one check after the other.
     const code = await awayBy(path);
     if (code === undefined) return true;
-    if (!isTold) onWarning('the folder of the store can not be reached: waiting for it', { store: path, code });
+    if (!isTold) onWarning('the folder of the store cannot be reached: waiting for it', { store: path, code });
     isTold = true;
     // oxlint-disable-next-line no-await-in-loop -- one check after the other.
     await delay(tryAgainMs, undefined, { signal }).catch(() => {});

@@ -46,7 +46,7 @@ async function endOf(answer: Answer, from: 'boot sets' | 'files'): Promise<End |
           return { kind: 'content', from, bytes: Uint8Array.from(attachShared(answer.handle).bytes) };
         return {
           kind: 'silence',
-          reason: 'it is larger than memory, changes or can not be read: its bytes are not shown',
+          reason: 'it is larger than memory, changes or cannot be read: its bytes are not shown',
         };
       } finally {
         answer.release();

@@ -74,7 +74,7 @@ export class Broadcasts {
     } catch (error) {
       if (this.#failing.has(key)) return;
       this.#failing.add(key);
-      onWarning('can not listen', { ...asked, code: (error as NodeJS.ErrnoException).code });
+      onWarning('cannot listen', { ...asked, code: (error as NodeJS.ErrnoException).code });
     }
   }
 

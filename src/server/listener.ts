@@ -134,7 +134,7 @@ export class Listener {
     } catch (cause) {
       const { code } = cause as NodeJS.ErrnoException;
       if (code !== 'EAFNOSUPPORT') throw cause;
-      this.#options.onWarning('can not listen', { ...wanted, code });
+      this.#options.onWarning('cannot listen', { ...wanted, code });
     }
   }
 
@@ -186,7 +186,7 @@ export class Listener {
       const isToldOf = this.#awaited.has(key) && isAbsent(wanted.address, error);
       if (!isToldOf && !this.#failing.has(key)) {
         this.#failing.add(key);
-        this.#options.onWarning('can not listen', { address: wanted.address, port: wanted.port, code: error.code });
+        this.#options.onWarning('cannot listen', { address: wanted.address, port: wanted.port, code: error.code });
       }
       return error;
     }

@@ -4,14 +4,14 @@ import type { Declarations } from './metric-kinds.ts';
 
 export function declareCache(declare: Declarations, cache: () => BufferCacheStats): void {
   declare.gauge('reveille_cache_held_bytes', 'Contents that transfers are reading.', () => cache().heldBytes);
-  declare.gauge('reveille_cache_idle_bytes', 'Contents kept for the next transfer.', () => cache().idleBytes);
-  declare.gauge('reveille_cache_shelved_bytes', 'Contents kept for boots to come.', () => cache().shelvedBytes);
+  declare.gauge('reveille_cache_idle_bytes', 'Contents kept for later transfers.', () => cache().idleBytes);
+  declare.gauge('reveille_cache_shelved_bytes', 'Contents kept for coming boots.', () => cache().shelvedBytes);
   declare.gauge(
     'reveille_pinned_bytes',
-    'Contents that no budget can evict: those that transfers are reading, and those kept for boots to come.',
+    'Contents that no budget can evict: those that transfers are reading, and those kept for coming boots.',
     () => cache().heldBytes + cache().shelvedBytes,
   );
-  declare.gauge('reveille_cache_entries', 'Contents in memory, held and idle.', () => cache().entries);
+  declare.gauge('reveille_cache_entries', 'File contents in memory, held and idle.', () => cache().entries);
   declare.counter('reveille_cache_hits_total', 'Opens answered from memory.', () => cache().hits);
   declare.counter('reveille_cache_misses_total', 'Opens that memory could not answer.', () => cache().misses);
   declare.counter('reveille_cache_loads_total', 'Files read from disk.', () => cache().loads);

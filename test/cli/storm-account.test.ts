@@ -66,7 +66,7 @@ describe('reveille storm and what the server left unanswered', { timeout: 60_000
     expect(stdout).toContain(`the server left nothing unanswered, says ${admin}`);
   });
 
-  it('goes on where the server can not be asked, and says so in one line and in the report', async () => {
+  it('goes on where the server cannot be asked, and says so in one line and in the report', async () => {
     const server = await PlantedServer.start(FILES);
     onTestFinished(() => server.close());
     const other = createServer((_, response) => void response.end('up 1\n')).listen(0, '127.0.0.1');

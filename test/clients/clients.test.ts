@@ -86,7 +86,7 @@ describe.each(REAL_CLIENTS.filter(({ name }) => !missing.includes(name)))(
       expect(transfer).toMatchObject({ outcome: 'complete', blksize, windowsize, size, local });
     });
 
-    it.concurrent.each(rows(true))('can not be done: %s', { timeout: TIMEOUT_MS }, async (_title, row) => {
+    it.concurrent.each(rows(true))('cannot be done: %s', { timeout: TIMEOUT_MS }, async (_title, row) => {
       const { code } = await download(row, join(folder, row.name));
       expect(code).not.toBe(0);
       const transfer = await live.transfer(({ file }) => file === row.name);

@@ -28,7 +28,7 @@ describe('a root that is away', () => {
     const { files, warnings, pass } = over(root);
     expect((await ask(files, 'x')).kind).toBe('busy');
     expect((await ask(files, 'y')).kind).toBe('busy');
-    expect(warnings).toEqual([['the root can not be read: waiting for it', { root, code: 'ENOENT' }]]);
+    expect(warnings).toEqual([['the root cannot be read: waiting for it', { root, code: 'ENOENT' }]]);
     put(root, 'x', 'here now');
     expect(await read(files, 'x')).toBe('here now');
     expect((await ask(files, 'y')).kind).toBe('missing');
@@ -44,7 +44,7 @@ describe('a root that is away', () => {
     expect(files.away).toBe('the root has not been looked at yet');
     await files.look();
     await files.look();
-    expect(files.away).toBe('the root can not be read (ENOENT)');
+    expect(files.away).toBe('the root cannot be read (ENOENT)');
     expect(news).toEqual([]);
     mkdirSync(root);
     await files.look();
@@ -69,7 +69,7 @@ describe('a root that is away', () => {
     expect((await ask(files, 'x')).kind).toBe('content');
     expect(warnings).toEqual([]);
     expect((await ask(files, 'y')).kind).toBe('busy');
-    expect(warnings).toEqual([['the root can not be read: waiting for it', { root, code: 'ELOOP' }]]);
+    expect(warnings).toEqual([['the root cannot be read: waiting for it', { root, code: 'ELOOP' }]]);
   });
 
   it('is looked at once for all who ask in one moment', async () => {

@@ -102,7 +102,7 @@ describe('Directory with trusted folders', () => {
     });
     const { source, pass } = serve(root, { trustedRoots, caseInsensitive: true });
     expect(warnings).toEqual([
-      ['a folder of trustedRoots can not be reached: waiting for it', { folder: given, code: 'ENOENT' }],
+      ['a folder of trustedRoots cannot be reached: waiting for it', { folder: given, code: 'ENOENT' }],
     ]);
     expect(await answeredOtherwise(source, 'busy', ['mirror/debian/linux', 'MIRROR/x', 'mirror'])).toEqual([]);
     expect(await answeredOtherwise(source, 'missing', ['other', 'readme/x'])).toEqual([]);

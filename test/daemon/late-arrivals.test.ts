@@ -58,8 +58,8 @@ describe.concurrent('a root that is not there yet', () => {
     const ports = ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--workers', '1'];
     const server = new Reveille(['serve', root, ...ports], { onFinished });
     const [, admin] = await server.saying(/"admin":"([^"]+)"/);
-    await server.saying(/the root can not be read: waiting for it/);
-    expect(await readiness(admin!)).toBe('503 not ready: the root can not be read (ENOENT)\n');
+    await server.saying(/the root cannot be read: waiting for it/);
+    expect(await readiness(admin!)).toBe('503 not ready: the root cannot be read (ENOENT)\n');
     expect((await fetch(`http://${admin}/healthz`)).status).toBe(200);
     mkdirSync(root);
     await server.saying(/"level":"info".*"msg":"the root can be read now"/);
@@ -67,7 +67,7 @@ describe.concurrent('a root that is not there yet', () => {
     // Boot sets are served all the same.
     const both = new Reveille(['serve', join(top, 'never'), '--store', join(top, 'store'), ...ports], { onFinished });
     const [, other] = await both.saying(/"admin":"([^"]+)"/);
-    await both.saying(/the root can not be read: waiting for it/);
+    await both.saying(/the root cannot be read: waiting for it/);
     expect(await readiness(other!)).toBe('200 ready\n');
   });
 });
@@ -84,7 +84,7 @@ describe('a store whose disk is not there yet', () => {
     });
     await told;
     expect(warnings).toEqual([
-      ['the folder of the store can not be reached: waiting for it', { store, code: 'ENOENT' }],
+      ['the folder of the store cannot be reached: waiting for it', { store, code: 'ENOENT' }],
     ]);
     mkdirSync(`${parent}-made`);
     renameSync(`${parent}-made`, parent);
@@ -95,7 +95,7 @@ describe('a store whose disk is not there yet', () => {
   it('lets the server be stopped, and holds up nothing else: exit code 0', async () => {
     const store = join(folder(), 'disk/store');
     const server = new Reveille(['serve', '--store', store, '--listen', '127.0.0.1:0', '--no-admin']);
-    await server.saying(/the folder of the store can not be reached/);
+    await server.saying(/the folder of the store cannot be reached/);
     server.process.kill('SIGTERM');
     expect((await server.ended).code).toBe(0);
   });

@@ -181,7 +181,7 @@ describe('a server run', () => {
       admin: { address: '127.0.0.1', port },
       apiToken: 'a token that nobody guesses',
     });
-    await log.line('the folder of the store can not be reached: waiting for it');
+    await log.line('the folder of the store cannot be reached: waiting for it');
     const url = `http://127.0.0.1:${port}`;
     expect((await fetch(`${url}/healthz`)).status).toBe(200);
     expect((await fetch(`${url}/metrics`)).status).toBe(200);

@@ -132,7 +132,7 @@ describe.skipIf(isNewer)('the linux engine', () => {
     expect(engine.health()).toEqual(HEALTHY);
   });
 
-  it('counts what can not be sent, by reason', async () => {
+  it('counts what cannot be sent, by reason', async () => {
     // Without SO_BROADCAST, the system refuses to send to a broadcast address.
     const peer: Address = { address: '255.255.255.255', port: 9 };
     const link = await engine.link({ local: '127.0.0.1', peer, peerPort: 'learn' }, SILENT);
@@ -276,7 +276,7 @@ describe.skipIf(isNewer)('the linux engine', () => {
       expect(isMapped()).toBe(false);
     });
 
-    it('with the error of the disk, when it can not be read', async () => {
+    it('with the error of the disk, when it cannot be read', async () => {
       const copy = engine.allocateFile(SIZE)!;
       const folder = await open(tmpdir());
       await expect(copy.fill(folder.fd, 0, 4, 0)).rejects.toMatchObject({ code: 'EISDIR' });

@@ -68,7 +68,7 @@ describe('a poller', () => {
     expect(wake([], { expected: 1, pwait2: true })).toEqual({ calls: ['look 0'], reads: 0 });
   });
 
-  it('only looks where the system can not wait so short', () => {
+  it('only looks where the system cannot wait so short', () => {
     expect(wake([true], { expected: 1, pwait2: false })).toEqual({ calls: ['look 0', 'look 0'], reads: 1 });
   });
 

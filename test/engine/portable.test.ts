@@ -142,7 +142,7 @@ describe('the portable engine', () => {
     await expect(RawLink.open(engine, options)).rejects.toMatchObject({ code: 'EADDRNOTAVAIL' });
   });
 
-  test('counts what can not be sent, by reason, and times one datagram in eight', async () => {
+  test('counts what cannot be sent, by reason, and times one datagram in eight', async () => {
     // Without SO_BROADCAST, the system refuses to send to a broadcast address.
     const nobody = await RawLink.open(engine, {
       local: HERE,

@@ -255,7 +255,7 @@ describe.skipIf(unavailable !== undefined).each([
   });
 });
 
-describe.skipIf(unavailable !== undefined)('where the range of ports can not be read', () => {
+describe.skipIf(unavailable !== undefined)('where the range of ports cannot be read', () => {
   it('the system draws, each port another one, of its own range and without those that are reserved', () => {
     // With ProcSubset=pid, a service reads nothing from /proc/sys.
     const choice = new PortChoice(undefined, () => '');

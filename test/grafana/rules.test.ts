@@ -58,7 +58,7 @@ describe.skipIf(!hasPrometheus)('promtool', () => {
     ['check', 'config', 'prometheus.yml'],
     ['check', 'rules', 'reveille.rules.yml', 'reveille.alerts.yml'],
     ['test', 'rules', 'reveille.test.yml'],
-  ])('has nothing to say against %s %s', async (...args) => {
+  ])('accepts %s %s', async (...args) => {
     expect(await promtool(args)).toEqual({ code: 0, output: expect.stringContaining('SUCCESS') });
   });
 });

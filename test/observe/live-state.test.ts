@@ -209,7 +209,7 @@ describe('the places to look at', () => {
       /^5 requests given up waiting$/,
     ],
     [
-      'files that can not be read',
+      'files that cannot be read',
       'files',
       { ignoredTotal: { busy: 4 } },
       'bad',

@@ -54,7 +54,7 @@ describe('a request', () => {
     expect(world.transfers).toHaveLength(0);
   });
 
-  it('whose content can not be read just now is met with silence', async () => {
+  it('whose content cannot be read just now is met with silence', async () => {
     const source: Source = { open: async () => ({ kind: 'busy', reason: 'disk' }) };
     const world = await World.start({ source });
     const client = world.client();

@@ -132,7 +132,7 @@ describe('a listener on the wildcards of both families', () => {
   it('serves IPv4 on a machine without IPv6, and says so', async () => {
     const { addresses, warnings } = await start({ '::': 'EAFNOSUPPORT' });
     expect(addresses.map(({ address }) => address)).toEqual(['0.0.0.0']);
-    expect(warnings).toEqual([['can not listen', { address: '::', port: 69, code: 'EAFNOSUPPORT' }]]);
+    expect(warnings).toEqual([['cannot listen', { address: '::', port: 69, code: 'EAFNOSUPPORT' }]]);
   });
 
   it.each([

@@ -15,7 +15,7 @@ function proven(plan: Partial<Parameters<typeof sender>[0]> = {}) {
 test.each([
   ['0 after the OACK (GRUB, iPXE, PXELINUX)', 0, 'closed', 'probe'],
   ['8 after the OACK (EDK2)', 8, 'User aborted the transfer', 'probe'],
-  ['4 after the OACK (EDK2, an OACK it can not use)', 4, 'Malformatted OACK packet', 'clientError'],
+  ['4 after the OACK (EDK2, an OACK it cannot use)', 4, 'Malformatted OACK packet', 'clientError'],
   ['3 after the OACK (EDK2, a file that grew)', 3, 'too small', 'clientError'],
 ])('statement 52: ERROR %s ends it, silently (RFC 1350 §7)', (_name, code, message, outcome) => {
   const stage = sender({ size: FIVE });

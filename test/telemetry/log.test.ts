@@ -166,7 +166,7 @@ describe('the log for people', () => {
     expect(prettyLine('no JSON\n', false)).toBe('no JSON\n');
   });
 
-  it('goes to where the other would, and can not be forged by a name', async () => {
+  it('goes to where the other would, and cannot be forged by a name', async () => {
     const texts: string[] = [];
     let closed = false;
     const target = {

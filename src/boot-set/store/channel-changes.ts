@@ -84,7 +84,7 @@ export function removeChannel(tables: Tables, name: string): readonly VersionRec
 export function removeVersion(tables: Tables, name: string): VersionRecord {
   const version = versionOf(tables, name);
   const channel = tables.channels.get(version.channel);
-  const because = (why: string): StoreError => new StoreError(`version ${quote(name)}: can not be removed: ${why}`);
+  const because = (why: string): StoreError => new StoreError(`version ${quote(name)}: cannot be removed: ${why}`);
   if (channel?.current === version.number) throw because('it is current: publish or roll back first');
   if (channel?.rollout?.candidate === version.number) throw because('it is being rolled out: abort that first');
   const pinned = tables.overrides

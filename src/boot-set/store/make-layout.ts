@@ -85,7 +85,7 @@ export async function ensureLayout(layout: Layout, create: boolean): Promise<boo
     });
     return true;
   } catch (error) {
-    throw new StoreError(`${layout.root}: can not be made a store: ${whatFailed(error)}`, false);
+    throw new StoreError(`${layout.root}: cannot be made a store: ${whatFailed(error)}`, false);
   }
 }
 

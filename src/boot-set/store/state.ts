@@ -129,7 +129,7 @@ export class State {
         eventTurnBatching: false,
       });
     } catch (error) {
-      throw new StoreError(`${path}: can not be opened: ${whatFailed(error)}`, false);
+      throw new StoreError(`${path}: cannot be opened: ${whatFailed(error)}`, false);
     }
     try {
       // The other databases are opened or created only once the format is known to be ours.

@@ -67,7 +67,7 @@ async function openWithin(
       onStep('folders made');
     } catch (error) {
       if (error instanceof StoreError) throw error;
-      throw new StoreError(`${layout.root}: can not be written to: ${whatFailed(error)}`, false);
+      throw new StoreError(`${layout.root}: cannot be written to: ${whatFailed(error)}`, false);
     }
   }
   const state = await State.open(layout.state, readOnly);

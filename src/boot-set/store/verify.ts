@@ -33,7 +33,7 @@ async function checkBlob(store: Store, digest: string): Promise<{ bytes: number;
   try {
     found = await hashFile(store.blobs, digest);
   } catch (error) {
-    return { bytes: 0, problem: error instanceof StoreError ? error.message : `can not be read: ${whatFailed(error)}` };
+    return { bytes: 0, problem: error instanceof StoreError ? error.message : `cannot be read: ${whatFailed(error)}` };
   }
   if (found.digest !== digest)
     return { bytes: found.size, problem: `its bytes have another digest, sha256:${found.digest}` };

@@ -26,7 +26,7 @@ function rebuilt({ path, channels, versions, aside, lost }: Rebuilt): VerbResult
       ? formatMany(rows.length, 'record')
       : aside === undefined
         ? 'all pins, rollouts and notes of use: there was no database'
-        : 'all pins, rollouts and notes of use: the damaged database can not be read, so nobody can list them';
+        : 'all pins, rollouts and notes of use: the damaged database cannot be read, so nobody can list them';
   return {
     json: {
       channels,

@@ -156,7 +156,7 @@ describe('tables', () => {
     expect(await answer).toBeUndefined();
   });
 
-  it('tell once that one can not be read, and go on with what was known', async () => {
+  it('tell once that one cannot be read, and go on with what was known', async () => {
     let fails = false;
     const table = {
       read: () => (fails ? Promise.reject(new Error('no')) : Promise.resolve(new Map([['192.0.2.10', MAC1]]))),

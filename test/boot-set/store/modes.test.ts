@@ -61,7 +61,7 @@ describe('a blob that not every server can read', () => {
     const shown = mode.toString(8).padStart(4, '0');
     // A user other than root can't read a file that its owner may not read.
     const problem = `its mode is ${shown}, so that not every server can read it: expected 0444`;
-    expect(stdout).toMatch(process.getuid?.() === 0 ? problem : /can not be read|its mode is/);
+    expect(stdout).toMatch(process.getuid?.() === 0 ? problem : /cannot be read|its mode is/);
     await publishWith(0o077, path, { linux: 'one', initrd: 'shared' });
     expect([existsSync(blob), modeOf(blob)]).toEqual([true, '444']);
     expect(await runCommand(['verify', '--store', path])).toMatchObject({ code: 0 });

@@ -191,7 +191,7 @@ describe('rolling back', () => {
   });
 });
 
-describe('what can not be published', () => {
+describe('what cannot be published', () => {
   const outside = (): string => filesIn({ secret: 'x' });
   const cases: [string, () => string, RegExp][] = [
     ['a folder with no files', () => filesIn({}), /expected at least one file, got none/],

@@ -102,7 +102,7 @@ describe('reveille publish', () => {
     ]);
   });
 
-  it('turns down what can not be published with one line, and makes no store for it', async () => {
+  it('turns down what cannot be published with one line, and makes no store for it', async () => {
     const { store, set } = place();
     put(set, {});
     put(join(set, '../outside'), { secret: 'x' });
@@ -206,7 +206,7 @@ describe('the verbs on channels and versions', () => {
     });
     expect(await refused(['remove', `${CHANNEL}-1`, '--store', store])).toEqual([
       2,
-      expect.stringMatching(/can not be removed: it is current/),
+      expect.stringMatching(/cannot be removed: it is current/),
     ]);
     expect(await json(['remove', CHANNEL, '--store', store])).toEqual({ removed: [`${CHANNEL}-1`, `${CHANNEL}-3`] });
     await said(['gc', '--grace', '0', '--store', store]);

@@ -73,7 +73,7 @@ it('a storm of milliseconds was called a bottleneck for its own start', () => {
   expect(harness([{ drops: 1 }], { durationMs: 57 }).bottleneck).toBe(true);
 });
 
-it('drops of an engine that can not know them were reported as none', () => {
+it('drops of an engine that cannot know them were reported as none', () => {
   expect(harness([{ drops: null }, { drops: null }], { engine: 'portable' })).toMatchObject({
     drops: null,
     bottleneck: false,
