@@ -30,7 +30,7 @@ export function stateWords(state: NodeState): string {
 }
 
 export const AREA_WORDS: Readonly<Record<Area | 'after', string>> = {
-  requests: 'DHCP and the way here',
+  requests: 'DHCP and the path here',
   server: 'This server',
   network: 'The network',
   files: 'The files',
@@ -40,7 +40,7 @@ export const AREA_WORDS: Readonly<Record<Area | 'after', string>> = {
 
 export const AREA_MARKS: Readonly<Record<AreaState, readonly [mark: string, word: string]>> = {
   fine: ['✓', 'fine'],
-  quiet: ['–', 'nothing to judge by'],
+  quiet: ['–', 'no data'],
   watch: ['!', 'worth a look'],
   bad: ['!', 'trouble'],
 };
@@ -65,11 +65,11 @@ export function kindOfFile(file: string): FileKind {
 }
 
 const OUTCOME_WORDS: Readonly<Record<string, string>> = {
-  complete: 'sent whole',
-  completeUnconfirmed: 'sent whole, the last block unconfirmed',
-  probe: 'size told, as it asked',
+  complete: 'sent completely',
+  completeUnconfirmed: 'sent completely, the last block unconfirmed',
+  probe: 'only the size was asked for',
   clientError: 'the node gave up',
-  timeout: 'the node fell silent',
+  timeout: 'the node went silent',
   unreachable: 'the node closed its port',
   aborted: 'ended by the server',
   refused: 'refused by the node',
@@ -81,15 +81,15 @@ export function outcomeWords(outcome: string): string {
 
 /** Usual meanings of the error codes that nodes send. */
 const NODE_ERRORS: readonly string[] = [
-  'no reason of its own',
-  'it looked for something else',
-  'it may not store it',
-  'it has no room for it: out of memory',
-  'it did not understand us',
-  'it took our port for a stranger’s',
-  'it has that file already',
+  'no defined reason',
+  'it could not find something',
+  'it is not allowed to store the file',
+  'it has no room for the file: out of memory',
+  'it did not understand a packet of the server',
+  'it did not recognize the port of the server',
+  'it already has that file',
   'it knows no such user',
-  'it did not like our options',
+  'it did not accept the options of the server',
 ];
 
 export function nodeErrorWords(code: number | undefined): string {
@@ -101,9 +101,9 @@ export function nodeErrorWords(code: number | undefined): string {
  */
 export function refusalWords(code: number, reason: string): string {
   if (code === 1) return 'no such file';
-  if (code === 4) return 'no mode that is served';
+  if (code === 4) return 'the transfer mode is not supported';
   if (code === 0) return `not served: ${reason}`;
-  return reason === 'write request' ? 'it wanted to upload; this server only reads' : `not allowed: ${reason}`;
+  return reason === 'write request' ? 'the node tried to upload; this server is read-only' : `not allowed: ${reason}`;
 }
 
 /** Formats a time as people say it: `7 ms`, `1.4 s`, `37 s`, `2 min 05 s`. */

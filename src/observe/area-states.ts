@@ -46,7 +46,7 @@ function requests({ now, ready, lastRequestAt, requestsPerS, minute }: AreaFigur
       'requests',
       'bad',
       'not listening',
-      'The server is starting or stopping: requests are left unanswered.',
+      'The server is starting or stopping, and leaves requests unanswered.',
     );
   }
   if (minute.receiveDrops > 0) {
@@ -54,11 +54,11 @@ function requests({ now, ready, lastRequestAt, requestsPerS, minute }: AreaFigur
       'requests',
       'bad',
       `${formatMany(minute.receiveDrops, 'packet')} dropped on arrival`,
-      'Receive buffers overflow: raise net.core.rmem_max and restart. Nodes ask again, later.',
+      'Receive buffers overflow: raise net.core.rmem_max and restart the server. Nodes ask again after their timeout.',
     );
   }
   if (lastRequestAt === null) {
-    return report('requests', 'quiet', 'none so far', 'No node has asked since the start.');
+    return report('requests', 'quiet', 'none so far', 'No request has arrived since the start.');
   }
   const silence = now - lastRequestAt;
   if (silence > QUIET_MS) {
@@ -66,11 +66,13 @@ function requests({ now, ready, lastRequestAt, requestsPerS, minute }: AreaFigur
       'requests',
       'quiet',
       `none for ${about(silence)}`,
-      'Nobody asks. If nodes are being switched on all the same, they do not find this server: look at DHCP, then at UDP port 69.',
+      'No requests arrive. If nodes are being switched on, they do not find this server: check DHCP, then UDP port 69.',
     );
   }
   const rate =
-    requestsPerS >= 1 ? `${formatCount(requestsPerS)} a second` : `${formatCount(minute.requests)} in a minute`;
+    requestsPerS >= 1
+      ? `${formatCount(requestsPerS)} per second`
+      : `${formatCount(minute.requests)} in the last minute`;
   return report('requests', 'fine', rate, 'Nodes have an address and find this server.');
 }
 
@@ -80,15 +82,15 @@ function server({ minute, queued, firstReplyP99 }: AreaFigures): AreaReport {
       'server',
       'bad',
       `${formatMany(minute.workersLost, 'worker')} lost`,
-      'A thread died and took its transfers along; another has its place. The log says why.',
+      'A worker thread died, and its transfers were aborted. A new thread has replaced it. The log says why it died.',
     );
   }
   if (minute.overload > 0) {
     return report(
       'server',
       'bad',
-      `${formatMany(minute.overload, 'request')} given up waiting`,
-      'More nodes ask than there are sessions: raise `sessions`, or switch racks on one after the other.',
+      `${formatMany(minute.overload, 'request')} left unanswered`,
+      'More nodes ask than the server has sessions for: raise `sessions`, or switch racks on one after the other.',
     );
   }
   if (minute.sendDrops > 0) {
@@ -96,7 +98,7 @@ function server({ minute, queued, firstReplyP99 }: AreaFigures): AreaReport {
       'server',
       'watch',
       `${formatMany(minute.sendDrops, 'packet')} not sent`,
-      'The kernel would not take them: a link slower than what is asked of it. They are sent again.',
+      'The kernel did not accept them, because the link is too slow for the load. They are retransmitted.',
     );
   }
   if (firstReplyP99 !== null && firstReplyP99 > PATIENCE_OF_LOADERS_MS) {
@@ -104,19 +106,24 @@ function server({ minute, queued, firstReplyP99 }: AreaFigures): AreaReport {
       'server',
       'watch',
       `first replies take ${about(firstReplyP99)}`,
-      'One in a hundred waits longer than the quickest loader does before it asks again. Templates, upstreams or a cold disk are the usual reasons.',
+      'One request in a hundred waits longer than the quickest loader, which then asks again. The usual causes are templates, upstreams or a cold disk.',
     );
   }
   if (queued > 0) {
-    return report('server', 'watch', `${formatCount(queued)} waiting`, 'All sessions are taken; small files go first.');
+    return report(
+      'server',
+      'watch',
+      `${formatCount(queued)} waiting`,
+      'All sessions are in use. Small files go first.',
+    );
   }
   return report(
     'server',
     firstReplyP99 === null ? 'quiet' : 'fine',
     firstReplyP99 === null ? 'idle' : `answers in ${about(firstReplyP99)}`,
     firstReplyP99 === null
-      ? 'Nothing was asked of it in the last minute.'
-      : 'Time to first reply, 99 of 100 requests of the last minute.',
+      ? 'No request was answered in the last minute.'
+      : 'Time to first reply for 99 of 100 requests of the last minute.',
   );
 }
 
@@ -125,21 +132,21 @@ function network({ minute, trouble }: AreaFigures): AreaReport {
     return report(
       'network',
       'bad',
-      `${formatMany(trouble.network, 'node')} out of reach`,
-      'Their requests arrive, our answers don’t: a firewall or NAT that does not know TFTP, or packets too large for the way.',
+      `${formatMany(trouble.network, 'node')} unreachable`,
+      'Their requests arrive, but the replies do not reach them: a firewall or NAT without TFTP support drops them, or they are too large for the path.',
     );
   }
   if (minute.dataSent < ENOUGH_PACKETS) {
-    return report('network', 'quiet', 'too little to tell', 'Hardly a packet was sent in the last minute.');
+    return report('network', 'quiet', 'too few packets', 'Too few packets were sent in the last minute.');
   }
   const share = minute.retransmits / minute.dataSent;
-  const headline = `${formatShare(minute.retransmits, minute.dataSent)} sent again`;
+  const headline = `${formatShare(minute.retransmits, minute.dataSent)} retransmitted`;
   if (share >= VERY_LOSSY) {
     return report(
       'network',
       'bad',
       headline,
-      'Packets are lost on the way. One rack: its switch or cable. All of them: this machine’s link.',
+      'The path loses packets. If one rack is affected, check its switch or cable; if all are, check the link of the server.',
     );
   }
   if (share >= LOSSY) {
@@ -147,15 +154,10 @@ function network({ minute, trouble }: AreaFigures): AreaReport {
       'network',
       'watch',
       headline,
-      'Some loss: boots get slower, not stuck. Look for a link that is full or negotiated badly.',
+      'Some packets are lost: boots are slower, but do not get stuck. Look for a link that is full or badly negotiated.',
     );
   }
-  return report(
-    'network',
-    'fine',
-    headline,
-    'Packets of the last minute; below one in a hundred is nothing to look at.',
-  );
+  return report('network', 'fine', headline, 'Share of the DATA packets of the last minute; below 1 % is normal.');
 }
 
 function files({ minute, trouble, worstFile }: AreaFigures): AreaReport {
@@ -163,22 +165,22 @@ function files({ minute, trouble, worstFile }: AreaFigures): AreaReport {
     return report(
       'files',
       'bad',
-      `${formatMany(minute.unreadable, 'request')} for files that could not be read`,
-      'Or for more memory than there is. The log says which and why.',
+      `${formatMany(minute.unreadable, 'request')} for unavailable files`,
+      'They could not be read, or there was not enough memory for them. The log says which, and why.',
     );
   }
   if (worstFile !== undefined && worstFile.stopped > 0) {
     return report(
       'files',
       'bad',
-      `${formatMany(worstFile.stopped, 'node')} stopped at one`,
+      `${formatMany(worstFile.stopped, 'node')} stopped at one file`,
       `${worstFile.file}: ${worstFile.what}.`,
     );
   }
   if (trouble.files > 0) {
-    return report('files', 'watch', `${formatMany(trouble.files, 'node')} stopped`, 'See what they asked for last.');
+    return report('files', 'watch', `${formatMany(trouble.files, 'node')} stopped`, 'Check the last request of each.');
   }
-  return report('files', 'fine', 'nothing missed', 'No node has stopped at a file that is missing or refused.');
+  return report('files', 'fine', 'none missing', 'No node has stopped at a file that is missing or refused.');
 }
 
 function nodes({ trouble, booting }: AreaFigures): AreaReport {
@@ -188,11 +190,11 @@ function nodes({ trouble, booting }: AreaFigures): AreaReport {
       'nodes',
       'bad',
       `${formatMany(bad, 'node')} stuck or given up`,
-      'They are listed first below, each with what was seen of it.',
+      'They are listed first below, each with what the server saw.',
     );
   }
-  if (booting === 0) return report('nodes', 'quiet', 'none is booting', 'No transfer is under way.');
-  return report('nodes', 'fine', `${formatCount(booting)} booting, none stuck`, 'Every transfer moves.');
+  if (booting === 0) return report('nodes', 'quiet', 'none booting', 'No transfer is under way.');
+  return report('nodes', 'fine', `${formatCount(booting)} booting, none stuck`, 'Every transfer makes progress.');
 }
 
 /** @returns the reports in the order in which a boot meets the areas. */

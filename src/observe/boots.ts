@@ -95,10 +95,10 @@ function answerOf(ask: Ask): Extract<BootStep, { step: 'ask' }>['answer'] {
 /** @returns the outcome in words. */
 export function endWords(ask: Ask): string {
   const { end } = ask;
-  if (end === undefined) return ask.started === undefined ? 'being looked up, or waiting' : 'being sent';
+  if (end === undefined) return ask.started === undefined ? 'being looked up or waiting' : 'being sent';
   if (end.kind === 'refused') return refusalWords(end.code, end.reason);
   if (end.kind === 'unanswered') return unansweredWords(end.reason);
-  if (end.kind === 'replaced' || isReplaced(ask)) return 'given up: it asked for something else';
+  if (end.kind === 'replaced' || isReplaced(ask)) return 'abandoned: the node asked for something else';
   if (end.outcome === 'clientError') {
     const said = end.errorText === '' ? '' : `, “${end.errorText}”`;
     return `the node gave up with error ${end.errorCode ?? 0}: ${nodeErrorWords(end.errorCode)}${said}`;

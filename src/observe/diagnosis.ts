@@ -40,10 +40,10 @@ export interface Circumstances {
 }
 
 const LOST_ANSWER =
-  'The request came through, so DHCP and the way here are fine. A firewall or NAT on the way back drops answers, as they come from another port than 69; or the node heard us and was reset just then.';
+  'The request arrived, so DHCP and the path to the server work. Either a firewall or NAT on the path back drops the replies, because they come from a port other than 69; or the node got the reply and was reset just then.';
 
 const GONE =
-  'The node was switched off, reset or hangs, or its link went down. If its neighbours stopped as well, look at the switch between, else at this node’s console.';
+  'The node was switched off, was reset or hangs, or its link went down. If its neighbors stopped as well, check the switch that they share; otherwise check the console of this node.';
 
 /** @returns the state of the last transfer or request of a boot. */
 export function stateOf(boot: readonly Ask[], { now, moving }: Pick<Circumstances, 'now' | 'moving'>): NodeState {
@@ -79,8 +79,7 @@ export function diagnose(boot: readonly Ask[], circumstances: Circumstances): Ve
     moving !== undefined && moving.state !== 'ended'
       ? whileMoving(boot, last, moving, state)
       : afterwards(boot, last, state);
-  const again =
-    alike === 0 ? '' : ` It has begun anew ${formatMany(alike, 'time')} before and came no further then either.`;
+  const again = alike === 0 ? '' : ` It has tried ${formatMany(alike, 'time')} before, and got no further then either.`;
   return { state, area: found.area, headline: found.headline, meaning: `${mixed(boot)}${found.meaning}${again}` };
 }
 
@@ -91,12 +90,12 @@ export function neverHeard(asked: string): Verdict {
     area: 'requests',
     headline: `No request from ${asked} is remembered.`,
     meaning:
-      'If it was switched on: it got no address, or DHCP named another server or no file, or the way to UDP port 69 is closed. See the DHCP log for its MAC first, then whether its requests reach this machine (tcpdump -ni any udp port 69). It is also forgotten after a restart of the server, or after many other nodes.',
+      'If it was switched on, it got no address, or DHCP named another server or no file, or the path to UDP port 69 is blocked. First look for its MAC in the DHCP log, then check whether its requests reach the server (tcpdump -ni any udp port 69). The server also forgets a node when it is restarted, or when many other nodes have asked since.',
   };
 }
 
 function percentOf({ bytes, size }: Pick<Moving, 'bytes' | 'size'>): string {
-  return size === 0 ? 'the beginning' : `${Math.floor((bytes / size) * 100)} %`;
+  return size === 0 ? '0 %' : `${Math.floor((bytes / size) * 100)} %`;
 }
 
 function whileMoving(boot: readonly Ask[], ask: Ask, moving: Moving, state: NodeState): Found {
@@ -106,16 +105,16 @@ function whileMoving(boot: readonly Ask[], ask: Ask, moving: Moving, state: Node
     return moving.state === 'resolving'
       ? {
           area: 'files',
-          headline: `${file} is being looked up or made, for ${about(moving.sinceMs)}.`,
+          headline: `${file} has been looked up or rendered for ${about(moving.sinceMs)}.`,
           meaning:
             moving.sinceMs < 1000
               ? 'Nothing is wrong so far.'
-              : 'A template, a handler, an upstream or a slow disk takes its time; loaders ask again after a fraction of a second, and some give up after a few.',
+              : 'A template, a handler, an upstream or a disk is slow. Loaders ask again after a fraction of a second, and some give up after a few seconds.',
         }
       : {
           area: 'server',
-          headline: `${file} waits for a free session, for ${about(moving.sinceMs)}.`,
-          meaning: 'As many transfers run as the server may have at once (sessions). The node asks again meanwhile.',
+          headline: `${file} has been waiting for a free session for ${about(moving.sinceMs)}.`,
+          meaning: 'The maximum number of transfers is running (sessions). The node asks again meanwhile.',
         };
   }
   if (state === 'opening') {
@@ -131,21 +130,21 @@ function whileMoving(boot: readonly Ask[], ask: Ask, moving: Moving, state: Node
       headline: `It is loading ${file}: ${percentOf(moving)}${moving.size > 0 ? ` of ${formatBytes(moving.size)}` : ''}.`,
       meaning:
         moving.retransmits > 0
-          ? `Nothing stands still; ${formatMany(moving.retransmits, 'packet')} had to be sent again.`
+          ? `The transfer makes progress; ${formatMany(moving.retransmits, 'packet')} had to be retransmitted.`
           : 'Nothing is wrong so far.',
     };
   }
   if (moving.state === 'unproven') {
     return {
       area: 'network',
-      headline: `No sign for ${silence} that our first reply for ${file} has arrived${repeated(ask)}.`,
+      headline: `For ${silence} there has been no sign that the first reply for ${file} arrived${repeated(ask)}.`,
       meaning: LOST_ANSWER,
     };
   }
   if (moving.bytes === 0) return firstBlockLost(boot, file, silence, moving.blksize);
   return {
     area: 'nodes',
-    headline: `It fell silent ${silence} ago at ${percentOf(moving)} of ${file}.`,
+    headline: `It went silent ${silence} ago at ${percentOf(moving)} of ${file}.`,
     meaning: GONE,
   };
 }
@@ -156,26 +155,26 @@ function repeated({ repeats }: Ask): string {
 
 /** The client acknowledged the OACK, but no ACK of the first block came. */
 function firstBlockLost(boot: readonly Ask[], file: string, silence: string, blksize: number): Found {
-  const seen = `It took our options for ${file}, but no block has arrived for ${silence}.`;
+  const seen = `It acknowledged the options for ${file}, but has acknowledged no block for ${silence}.`;
   // A block that has got through before is not too large for the path.
   const hasPassed = boot.some((ask) => isWhole(ask) && ask.started!.size >= blksize && ask.started!.blksize >= blksize);
   return hasPassed
     ? {
         area: 'nodes',
         headline: seen,
-        meaning: `Blocks of that size have reached it before, so the way is good. ${GONE}`,
+        meaning: `Blocks of that size have reached it before, so the path works. ${GONE}`,
       }
     : {
         area: 'network',
         headline: seen,
-        meaning: `If others stop like that: small packets get through and blocks of ${blksize} bytes do not; when it asks again, it is granted smaller ones. Look at the MTU of switches, tunnels and bridges between, or set maxBlksize. If it is alone: it was switched off or reset just then.`,
+        meaning: `If other nodes stop in the same way, small packets get through and blocks of ${blksize} bytes do not: check the MTU of the switches, tunnels and bridges on the path, or set maxBlksize. When the node asks again, it is granted smaller blocks. If it is the only one, it was switched off or reset just then.`,
       };
 }
 
 function afterwards(boot: readonly Ask[], last: Ask, state: NodeState): Found {
   const { end, file } = last;
   if (end === undefined || end.kind === 'replaced' || isReplaced(last)) {
-    return { area: 'nodes', headline: `It asked for ${file}.`, meaning: 'Nothing more is known of that yet.' };
+    return { area: 'nodes', headline: `It asked for ${file}.`, meaning: 'Nothing more is known yet.' };
   }
   if (end.kind === 'refused') return refused(boot, last, state);
   if (end.kind === 'unanswered') {
@@ -188,11 +187,11 @@ function afterwards(boot: readonly Ask[], last: Ask, state: NodeState): Found {
   if (end.outcome === 'probe') {
     return {
       area: 'nodes',
-      headline: `It asked for the size of ${file} and ${state === 'between' ? 'has yet to ask for the file' : 'never for the file'}.`,
+      headline: `It asked for the size of ${file} and ${state === 'between' ? 'has yet to ask for the file' : 'never asked for the file'}.`,
       meaning:
         state === 'between'
           ? 'Firmware asks for the size first; nothing is wrong so far.'
-          : 'Firmware asks for the size first. It stopped between the two: too little memory for a file of that size, or somebody at its keyboard.',
+          : 'Firmware asks for the size first. The node stopped before it asked for the file: it has too little memory for a file of that size, or somebody interrupted it at its keyboard.',
     };
   }
   if (isWhole(last)) return wellEnded(boot, last, state);
@@ -205,21 +204,21 @@ function refused(boot: readonly Ask[], last: Ask, state: NodeState): Found {
     return {
       area: 'files',
       headline: `${last.file} was refused: ${refusalWords(end.code, end.reason)}.`,
-      meaning: 'That is a rule or a file of this server: `reveille explain` tells which one, and why.',
+      meaning: 'A rule or a file of this server is the cause: `reveille explain` shows which one, and why.',
     };
   }
   const goesOn = state === 'between';
   const since = boot.length - 1 - boot.findLastIndex((ask) => isWell(ask));
   const tried =
     since > 1
-      ? `None of the last ${since} names that it tried exists; the last was ${last.file}`
+      ? `None of the last ${since} names that it tried exists; the last one was ${last.file}`
       : `${last.file} does not exist here`;
   return {
     area: 'files',
     headline: goesOn ? `${tried}.` : `${tried}, and it asked for nothing after that.`,
     meaning: goesOn
       ? 'Loaders try many names in turn: nothing is wrong so far.'
-      : 'Compare the name with what is served, capitals included, and see what names it: DHCP (filename), or the config of the loader before. `reveille explain NAME --ip ADDRESS` tells how it is looked for.',
+      : 'Compare the name with the files that are served, including upper and lower case, and find out where the node has it from: DHCP (filename), or the config of the previous loader. `reveille explain NAME --ip ADDRESS` shows where the server looks for it.',
   };
 }
 
@@ -227,27 +226,27 @@ function refused(boot: readonly Ask[], last: Ask, state: NodeState): Found {
 const NEXT: Readonly<Record<ReturnType<typeof kindOfFile>, readonly [area: Area | 'after', meaning: string]>> = {
   loader: [
     'nodes',
-    'The loader did not start, or does not look here for its config: wrong architecture (BIOS or UEFI), Secure Boot that does not know its signature, or a loader built to look elsewhere. The node’s console says which.',
+    'The loader did not start, or does not look for its config here: wrong architecture (BIOS or UEFI), a signature that Secure Boot rejects, or a loader that was built to look elsewhere. The console of the node says which.',
   ],
   config: [
     'files',
-    'The config may want it so (local disk, a menu that waits for a key, files over HTTP). If not, it names nothing that the loader could fetch: `reveille render` shows what the node got.',
+    'The config may intend this (local disk, a menu that waits for a key, files over HTTP). If not, it names nothing that the loader could fetch: `reveille render` shows what the node got.',
   ],
   kernel: [
     'after',
-    'If an initrd should follow, the config does not name it. Else TFTP has done its part: look at the node’s console, and at the kernel’s arguments.',
+    'If an initrd should follow, the config does not name it. Otherwise TFTP has done its part: check the console of the node and the kernel arguments.',
   ],
   initrd: [
     'after',
-    'TFTP has done its part. If the node did not come up, its console and the kernel’s arguments (console=, root=, the installer’s URL) are the place to look.',
+    'TFTP has done its part. If the node did not come up, check its console and the kernel arguments (console=, root=, the URL of the installer).',
   ],
-  module: ['after', 'A part of a loader was the last: the node waits at a menu, or went on by other ways than TFTP.'],
-  file: ['after', 'TFTP has done its part. If the node did not come up, look at its console.'],
+  module: ['after', 'The last file was a part of a loader: the node waits at a menu, or continued without TFTP.'],
+  file: ['after', 'TFTP has done its part. If the node did not come up, check its console.'],
 };
 
 function wellEnded(boot: readonly Ask[], last: Ask, state: NodeState): Found {
   const files = boot.filter(isWhole).length;
-  const got = `${last.file}${files > 1 ? `, the last of ${formatMany(files, 'file')},` : ''} was sent whole`;
+  const got = `${last.file}${files > 1 ? `, the last of ${formatMany(files, 'file')},` : ''} was sent completely`;
   if (state === 'between') {
     return {
       area: 'nodes',
@@ -273,19 +272,18 @@ function badlyEnded(boot: readonly Ask[], last: Ask, outcome: string): Found {
     const said = end.errorText === '' ? '' : ` (“${end.errorText}”)`;
     return {
       area: 'nodes',
-      headline: `It gave up ${file}${how}, with error ${end.errorCode ?? 0}${said}.`,
+      headline: `It gave up on ${file}${how}, with error ${end.errorCode ?? 0}${said}.`,
       meaning:
         end.errorCode === 3
-          ? 'It has no room for the file: too little memory, or an initrd that grew.'
-          : `That error stands for: ${nodeErrorWords(end.errorCode)}. The node’s console says more.`,
+          ? 'It has no room for the file: it has too little memory, or the initrd grew.'
+          : `The error means: ${nodeErrorWords(end.errorCode)}. The console of the node says more.`,
     };
   }
   if (outcome === 'unreachable') {
     return {
       area: 'nodes',
       headline: `It closed its port in the middle of ${file}${how}.`,
-      meaning:
-        'The loader ended or the node was reset, and its network is alive: that is the node’s doing, not the network’s.',
+      meaning: 'The loader ended or the node was reset. The network works, so the cause is in the node.',
     };
   }
   if (outcome === 'aborted') {
@@ -302,13 +300,13 @@ function badlyEnded(boot: readonly Ask[], last: Ask, outcome: string): Found {
     if (wasAcknowledged) return firstBlockLost(boot, file, silence, blksize);
     return {
       area: 'network',
-      headline: `No sign came that our first reply for ${file} has arrived${repeated(last)}.`,
+      headline: `There was no sign that the first reply for ${file} arrived${repeated(last)}.`,
       meaning: LOST_ANSWER,
     };
   }
   return {
     area: 'nodes',
-    headline: `It fell silent${how} of ${file}.`,
+    headline: `It went silent${how} of ${file}.`,
     meaning: GONE,
   };
 }
@@ -319,17 +317,17 @@ function causeOf({ fault, bytes }: Extract<Ask['end'], { kind: 'sent' }>): reado
     case FAULTS.changed:
       return [
         'files',
-        'Somebody wrote to the file while the server read it, so that nodes might have got a mixture. Put another file in its place by a rename (mv) instead of writing into it. A node that asks again gets the file as it is now.',
+        'Something wrote to the file while the server read it, so nodes might have got a mixture. Replace a file by a rename (mv) instead of writing into it. A node that asks again gets the file as it is now.',
       ];
     case FAULTS.unreadable:
       return [
         'files',
-        'The disk or the file system gave an error in the middle of the file. The log says which (“a file could not be read to its end”).',
+        'The disk or the file system reported an error in the middle of the file. The log says which (“a file could not be read to its end”).',
       ];
     case UNREADABLE_CONTENT:
       return [
         'files',
-        'The file was cut short while it was sent, or its disk gave an error. With immutable, files must be replaced by a rename (mv) and never written into.',
+        'The file was truncated while it was sent, or its disk reported an error. With the setting immutable, files must be replaced by a rename (mv) and never written into.',
       ];
     case FAULTS.givenUp:
       return ['network', `${LOST_ANSWER} ${UNANSWERED.unanswered.meaning}`];
@@ -337,11 +335,11 @@ function causeOf({ fault, bytes }: Extract<Ask['end'], { kind: 'sent' }>): reado
       return [
         'server',
         bytes === 0
-          ? 'The server was being stopped, or the node had answered nothing while other requests waited (sessions).'
+          ? 'The server was being stopped, or the node had not answered while other requests waited (sessions).'
           : 'The server was being stopped, or the transfer was slower than minRate while other requests waited.',
       ];
     default:
-      return ['server', 'That is a fault of the server itself. The line of this transfer in the log has it as well.'];
+      return ['server', 'This is a bug in the server. The log has it as well, in the line of this transfer.'];
   }
 }
 
@@ -355,5 +353,5 @@ function mixed(boot: readonly Ask[]): string {
   const both = [...versions.values()].find((names) => names.size > 1);
   return both === undefined
     ? ''
-    : `It was given files of ${[...both].join(' and ')} in one boot: kernel and initrd may not fit together. `;
+    : `It got files of ${[...both].join(' and ')} in one boot: kernel and initrd may not match. `;
 }

@@ -14,68 +14,68 @@ interface UnansweredWords {
   readonly meaning: string;
 }
 
-const ASKS_AGAIN = 'The node asks again until it loses its patience.';
+const ASKS_AGAIN = 'The node asks again until it gives up.';
 
 export const UNANSWERED: Readonly<Record<Ignored, UnansweredWords>> = {
   repeated: {
-    what: 'it repeats a request that is no longer remembered',
+    what: 'it repeats an earlier request',
     area: 'nodes',
     meaning:
-      'Its first request has been forgotten since, and the transfer that it began runs or waits; nothing says that anything is wrong.',
+      'The earlier request is no longer remembered. Its transfer is running or waiting; this alone does not mean that anything is wrong.',
   },
   queueFull: {
     what: 'too many requests wait',
     area: 'server',
-    meaning: `As many requests wait for a session as may (queue), and as many transfers run as may (sessions). ${ASKS_AGAIN}`,
+    meaning: `The maximum number of requests is waiting for a session (queue), and the maximum number of transfers is running (sessions). ${ASKS_AGAIN}`,
   },
   expired: {
     what: 'it waited for a session and stopped asking',
     area: 'server',
     meaning:
-      'No session (sessions), or no port of the address that it asked (dataPorts), was free while the node went on asking. It lost its patience, or was switched off.',
+      'No session (sessions), or no port of the address that the node asked (dataPorts), became free before the node stopped asking. It gave up, or was switched off.',
   },
   draining: {
     what: 'the server is stopping',
     area: 'server',
     meaning:
-      'The server is being stopped and takes no new requests; running transfers may go on for a while (drain). The node asks again, and gets its answer if a server is back before it loses its patience.',
+      'The server is being stopped and accepts no new requests; running transfers may continue for the drain time (drain). The node asks again, and gets an answer if a server is back before it gives up.',
   },
   busy: {
-    what: 'the file could not be read just then, or there was no memory for it',
+    what: 'the file could not be read, or there was not enough memory for it',
     area: 'files',
-    meaning: `The file could not be read or made, or there was no memory for it (memoryLimit). The log says why a file could not be read. ${ASKS_AGAIN}`,
+    meaning: `The file could not be read or rendered, or there was not enough memory for it (memoryLimit). The log says why a file could not be read. ${ASKS_AGAIN}`,
   },
   source: {
-    what: 'it came from a port that no client asks from',
+    what: 'it came from a port that no TFTP client uses',
     area: 'requests',
     meaning:
-      'It came from port 0 or from the port of a service that answers whatever it gets (chargen, DNS, NTP, SNMP): such a request is forged, or a NAT on the way here gives out these ports. No setting changes that.',
+      'It came from port 0 or from the port of a service that answers every datagram (chargen, DNS, NTP, SNMP). Such a request is forged, or a NAT on the path assigns these ports. No setting changes that.',
   },
   client: {
-    what: 'its address is in none of the networks that may ask',
+    what: 'its address is in none of the allowed networks',
     area: 'server',
     meaning:
-      'Only the networks in the setting clients get answers, and this address is in none of them. If the node should boot here, add its network, or see why DHCP gave it this address.',
+      'Only addresses in the networks of the setting clients get answers, and this address is in none of them. If the node should boot here, add its network to the setting, or find out why DHCP gave it this address.',
   },
   unreachable: {
-    what: 'the server has no way to this address, or it has just used every free port',
+    what: 'the server has no route to this address, or no free port for it',
     area: 'network',
-    meaning: `The system refused to send to that address: no route leads there, or a firewall of this machine forbids it; or the port that the node asks from has just had a transfer on every free port of the server (dataPorts). See \`ip route get ADDRESS\` on this machine. ${ASKS_AGAIN}`,
+    meaning: `Either the system refused to send to this address, because there is no route or a firewall of the server forbids it; or the port that the node asks from has just had a transfer on every free port of the server (dataPorts). Check \`ip route get ADDRESS\` on the server. ${ASKS_AGAIN}`,
   },
   unanswered: {
-    what: 'nobody answered, and others needed its place',
+    what: 'the node did not answer, and other transfers needed its place',
     area: 'network',
-    meaning: `More transfers than may wait at once had no answer from their clients, of all networks (halfOpen), of this one (halfOpenPerNetwork) or of this address (halfOpenPerAddress), or memory was short. Replies are lost on the way back, requests are forged, or more nodes began to boot in a quarter of a second than twice the limit. ${ASKS_AGAIN}`,
+    meaning: `Too many transfers had no answer from their clients: in all (halfOpen), in this network (halfOpenPerNetwork) or at this address (halfOpenPerAddress), or memory was short. Replies are lost on the path back, requests are forged, or in a quarter of a second more nodes began to boot than twice the limit. ${ASKS_AGAIN}`,
   },
   addressFull: {
-    what: 'its address has its share of transfers',
+    what: 'its address has as many transfers as it may have',
     area: 'server',
-    meaning: `As many transfers of that address run as may (sessionsPerAddress). If many nodes stand behind it (NAT), name it in sharedNetworks. ${ASKS_AGAIN}`,
+    meaning: `The maximum number of transfers for one address is running (sessionsPerAddress). If many nodes share this address (NAT), add it to sharedNetworks. ${ASKS_AGAIN}`,
   },
   prefixFull: {
-    what: 'its network has its share of transfers',
+    what: 'its network has as many transfers as it may have',
     area: 'server',
-    meaning: `As many transfers of its network run as may (sessionsPerNetwork4 of a /24, sessionsPerNetwork6 of a /64). ${ASKS_AGAIN}`,
+    meaning: `The maximum number of transfers for one network is running (sessionsPerNetwork4 for a /24, sessionsPerNetwork6 for a /64). ${ASKS_AGAIN}`,
   },
 };
 

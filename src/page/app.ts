@@ -62,14 +62,14 @@ function render(): void {
   const wanted = query.value.trim();
   const shown = racks.show(store.rows.values(), groupingIn(whole.groupings), wanted);
   const all = store.rows.size;
-  const unlisted = whole.figures.unlisted > 0 ? `, ${formatCount(whole.figures.unlisted)} more not listed` : '';
+  const unlisted = whole.figures.unlisted > 0 ? `, ${formatCount(whole.figures.unlisted)} more not shown` : '';
   setText(
     byId('shown'),
     all === 0
-      ? 'None was heard of in the last minutes.'
+      ? 'No node has sent a request in the last minutes.'
       : wanted === ''
-        ? `${formatMany(all, 'node')} heard of in the last minutes${unlisted}`
-        : `${formatCount(shown)} of ${formatMany(all, 'node')} with “${wanted}”`,
+        ? `${formatMany(all, 'node')} in the last minutes${unlisted}`
+        : `${formatCount(shown)} of ${formatMany(all, 'node')} match “${wanted}”`,
   );
   byId('nobody').hidden = all > 0;
   byId('legend').hidden = all === 0;
@@ -92,8 +92,8 @@ function showState(state: ConnectionState): void {
       canUnlock
         ? ofKind(HTMLInputElement, 'token').value === ''
           ? ''
-          : `Not this one: ${state.why}.`
-        : `It has none: ${state.why}.`,
+          : `The server rejected the token: ${state.why}.`
+        : `The server has no token: ${state.why}.`,
     );
     byId('unlock').hidden = !canUnlock;
     if (canUnlock) byId('token').focus();

@@ -46,15 +46,15 @@ const KINDS: readonly Kind[] = [
       const peak = most(points.map(({ bytesPerS }) => bytesPerS));
       return peak === 0
         ? 'Nothing was sent in the last ten minutes.'
-        : `${formatRate(points.at(-1)!.bytesPerS)} now, ${formatRate(peak)} at most.`;
+        : `Now ${formatRate(points.at(-1)!.bytesPerS)}, at most ${formatRate(peak)}.`;
     },
     isLogarithmic: false,
   },
   {
     title: 'Time to first reply',
     series: [
-      { label: 'half of them (p50)', tone: 'accent' },
-      { label: '99 of 100 (p99)', tone: 'watch', dash: [5, 3] },
+      { label: 'half of the requests (p50)', tone: 'accent' },
+      { label: '99 of 100 requests (p99)', tone: 'watch', dash: [5, 3] },
     ],
     valuesOf: ({ firstReplyP50, firstReplyP99 }) => [atLeast(firstReplyP50), atLeast(firstReplyP99)],
     format: (value) => (value <= 1 ? '≤ 1 ms' : about(value)),
@@ -63,7 +63,7 @@ const KINDS: readonly Kind[] = [
       if (replies.length === 0) return 'No request was answered in the last ten minutes.';
       const worst = most(replies.map(({ firstReplyP99 }) => firstReplyP99!));
       const why = worst > IMPATIENT_MS ? `, longer than the ${IMPATIENT_MS} ms after which PXELINUX asks again.` : '.';
-      return `At worst ${about(worst)} for 99 of 100${why}`;
+      return `p99 was at most ${about(worst)}${why}`;
     },
     isLogarithmic: true,
   },
@@ -130,7 +130,7 @@ class LiveChart {
   show(all: readonly ChartPoint[]): void {
     const points = withGaps(all);
     this.#points = points;
-    setText(this.#summary, all.length === 0 ? 'No second has passed yet.' : this.#kind.summary(all));
+    setText(this.#summary, all.length === 0 ? 'No data yet.' : this.#kind.summary(all));
     if (this.#plot === undefined) this.#draw();
     else this.#plot.setData(this.#data());
   }

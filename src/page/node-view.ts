@@ -42,9 +42,9 @@ function factsOf(step: Ask): string {
     step.answer === 'sent' ? `${formatBytes(step.size)} in ${about(Math.max(1, step.tookMs))}${rate}` : '',
     step.answer === 'failed' && step.size > 0 ? `${formatBytes(step.bytes)} of ${formatBytes(step.size)} arrived` : '',
     step.version === '' ? '' : `version ${step.version}`,
-    step.origin === 'rendered' ? 'made for it' : '',
+    step.origin === 'rendered' ? 'rendered for this node' : '',
     step.repeats > 0 ? `asked ${formatMany(step.repeats + 1, 'time')}` : '',
-    step.retransmits > 0 ? `${formatMany(step.retransmits, 'packet')} sent again` : '',
+    step.retransmits > 0 ? `${formatMany(step.retransmits, 'packet')} retransmitted` : '',
     step.firstReplyMs !== null && step.firstReplyMs >= 100 ? `first reply after ${about(step.firstReplyMs)}` : '',
     step.options === '' ? '' : step.options,
   ]
@@ -61,7 +61,7 @@ function stepElement(step: BootStep, boot: Boot): HTMLElement {
       'li',
       { class: step.tookMs >= 10_000 ? 'gap long' : 'gap' },
       el('span', { class: 'at' }, offset(step.at - boot.at)),
-      el('span', { class: 'what' }, `asked for nothing for ${about(step.tookMs)}`),
+      el('span', { class: 'what' }, `no request for ${about(step.tookMs)}`),
     );
   }
   const [mark, tone] = ANSWER_MARKS[step.answer];
@@ -100,7 +100,11 @@ function searchElement(steps: readonly Ask[], boot: Boot): HTMLElement {
     el(
       'details',
       { class: 'what' },
-      el('summary', {}, `${formatMany(steps.length, 'name')} tried that do not exist, the last: ${steps.at(-1)!.file}`),
+      el(
+        'summary',
+        {},
+        `tried ${formatMany(steps.length, 'name')} that do not exist, the last one: ${steps.at(-1)!.file}`,
+      ),
       list,
     ),
   );
@@ -147,7 +151,7 @@ function bootElement(boot: Boot, index: number, now: number, isOpen: boolean): H
     about(Math.max(1, boot.tookMs)),
     formatBytes(boot.bytes),
     ...boot.versions,
-    boot.retransmits > 0 ? `${formatMany(boot.retransmits, 'packet')} sent again` : '',
+    boot.retransmits > 0 ? `${formatMany(boot.retransmits, 'packet')} retransmitted` : '',
   ].filter((text) => text !== '');
   const isBad = TROUBLE.has(boot.verdict.state);
   const summary = el(

@@ -19,7 +19,7 @@ function figuresOf({ figures }: LiveSnapshot): readonly (readonly [string, strin
       firstReplyP99 === null ? '–' : firstReplyP99 < 1 ? '< 1 ms' : about(firstReplyP99),
       'last minute',
     ],
-    ['Sent again', retransmitShare === null ? '–' : formatShare(retransmitShare, 1), 'last minute'],
+    ['Retransmitted', retransmitShare === null ? '–' : formatShare(retransmitShare, 1), 'last minute'],
   ];
 }
 
@@ -160,7 +160,7 @@ function channelTable(channels: readonly ChannelRow[]): HTMLElement {
   return el(
     'table',
     {},
-    el('caption', { class: 'visually-hidden' }, 'Channels, their current version, and who boots which'),
+    el('caption', { class: 'visually-hidden' }, 'Channels, their current versions, and the versions that nodes boot'),
     el(
       'thead',
       {},
@@ -186,15 +186,15 @@ function cacheFacts({
   evictions,
 }: CacheRow): [string, string][] {
   return [
-    ['Being read', formatBytes(heldBytes)],
-    ['Kept for the next', formatBytes(idleBytes)],
-    ...(shelvedBytes > 0 ? ([['Of boot sets', formatBytes(shelvedBytes)]] as [string, string][]) : []),
+    ['In transfers', formatBytes(heldBytes)],
+    ['Kept for later transfers', formatBytes(idleBytes)],
+    ...(shelvedBytes > 0 ? ([['Kept for boot sets', formatBytes(shelvedBytes)]] as [string, string][]) : []),
     ['Contents', formatCount(entries)],
     [
       'Found in memory',
       hits + misses === 0 ? '–' : `${formatShare(hits, hits + misses)} of ${formatCount(hits + misses)}`,
     ],
-    ['Dropped for room', formatCount(evictions)],
+    ['Evicted to make room', formatCount(evictions)],
   ];
 }
 

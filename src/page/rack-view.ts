@@ -39,7 +39,7 @@ export function rowWords(row: NodeRow): string {
   const file = row.file === '' ? '' : `, ${row.file}`;
   const percent = row.state === 'done' ? '' : ` ${row.percent} %`;
   const version = row.version === '' ? '' : `, ${row.version}`;
-  const again = row.retransmits === 0 ? '' : `, ${formatMany(row.retransmits, 'packet')} sent again`;
+  const again = row.retransmits === 0 ? '' : `, ${formatMany(row.retransmits, 'packet')} retransmitted`;
   return row.why === ''
     ? `${row.name}: ${stateWords(row.state)}${file}${percent}${version}${again}`
     : `${row.name}: ${stateWords(row.state)}. ${row.why}`;
@@ -211,7 +211,7 @@ class GroupLists {
     this.#start = commonStart(all.map((row) => row.name));
     setText(this.#title, name === '' ? `no ${grouping}` : grouping === 'subnet' ? name : `${grouping} ${name}`);
     const counts = [
-      trouble.length > 0 ? `${trouble.length} to look at` : '',
+      trouble.length > 0 ? `${trouble.length} ${trouble.length === 1 ? 'needs' : 'need'} a look` : '',
       active.length > 0 ? `${active.length} under way` : '',
       done.length > 0 ? `${done.length} all sent` : '',
     ].filter((text) => text !== '');

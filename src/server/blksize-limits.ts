@@ -105,7 +105,7 @@ export class BlksizeLimits {
     }
     if (!narrow.told) {
       narrow.told = true;
-      onWarning('blocks did not arrive: their client is granted smaller ones', {
+      onWarning('blocks did not arrive: the client is granted smaller ones', {
         client: address,
         blksize: narrow.blksize,
         granted,

@@ -83,7 +83,7 @@ export class Listener {
       }
       const failure = await this.#refresh();
       if (this.#ports.size === 0 && this.#awaited.size === 0)
-        throw failure ?? new Error('Expected a local address to listen on, found none');
+        throw failure ?? new Error('Expected a local address to listen on, got none');
     } catch (cause) {
       await this.close();
       throw cause;

@@ -7,8 +7,8 @@ import { STUCK_MS, type StartRecord, type TransferRecord, type TransferView } fr
 
 /** Texts for the fault of a transfer that the server ended for a known cause. */
 export const FAULTS = {
-  beganAnew: 'The client began anew',
-  givenUp: 'Nobody answered, and others needed its place',
+  beganAnew: 'The client sent another request',
+  givenUp: 'The client did not answer, and other transfers needed its place',
   changed: 'The file changed while it was being read',
   unreadable: 'The file could not be read to its end',
 } as const;

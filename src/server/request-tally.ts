@@ -20,7 +20,9 @@ export class RequestTally {
   /** Ignores a request because its address or network has reached its limit. */
   ignoreFull(reason: 'addressFull' | 'prefixFull', arrival: Arrival): void {
     const what =
-      reason === 'addressFull' ? 'an address has its share of transfers' : 'a network has its share of transfers';
+      reason === 'addressFull'
+        ? 'an address has as many transfers as it may have'
+        : 'a network has as many transfers as it may have';
     this.#observer.onWarning(what, { client: arrival.peer.address });
     this.ignore(reason, arrival);
   }

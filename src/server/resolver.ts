@@ -72,7 +72,7 @@ export class Resolver {
     try {
       const answer = await pending;
       // A source written in JavaScript may forget to return an answer.
-      if (!('kind' in answer)) throw new TypeError('the source gave no answer');
+      if (!('kind' in answer)) throw new TypeError('the source returned no answer');
       if (answer.kind === 'notMine') return await this.#askFrom(index + 1, asked);
       if (answer.kind === 'renamed') return await this.#askFrom(index + 1, renamed(asked, answer));
       return withPatience(answer, asked);

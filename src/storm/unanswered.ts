@@ -33,7 +33,7 @@ export interface ServerCounts {
 
 /** The report's hint for storms that were run without `--admin`. */
 export const ADMIN_HINT =
-  'a Reveille server says what it left unanswered, and why: give its admin address to --admin HOST[:PORT]';
+  'a Reveille server reports which requests it left unanswered, and why: give its admin address with --admin HOST[:PORT]';
 
 /** A repeated request belongs to a transfer that runs or waits, so it is answered. */
 const ANSWERED = 'repeated';
@@ -41,22 +41,22 @@ const RECEIVE_DROPS = 'receiveDrops';
 
 const MEANINGS: Readonly<Record<string, { readonly what: string; readonly settings: readonly string[] }>> = {
   queueFull: { what: 'too many requests waited for a session', settings: ['--queue', '--sessions'] },
-  expired: { what: 'no session was free until the client had gone silent', settings: ['--sessions'] },
+  expired: { what: 'no session became free before the client stopped asking', settings: ['--sessions'] },
   draining: { what: 'the server was being stopped', settings: [] },
-  busy: { what: 'a file could not be read, or there was no memory for it', settings: ['--memory-limit'] },
-  source: { what: 'the request came from a port that answers what it gets', settings: [] },
-  client: { what: 'the client is in none of the networks that may ask', settings: ['--clients'] },
+  busy: { what: 'a file could not be read, or there was not enough memory for it', settings: ['--memory-limit'] },
+  source: { what: 'the request came from a port that no TFTP client uses', settings: [] },
+  client: { what: 'the client is in none of the allowed networks', settings: ['--clients'] },
   unreachable: { what: 'there was no route to the client', settings: [] },
   unanswered: {
     what: 'too many transfers had no answer from their clients',
     settings: ['--half-open', '--half-open-per-network', '--half-open-per-address'],
   },
   addressFull: {
-    what: 'an address had its share of transfers',
+    what: 'an address had as many transfers as it may have',
     settings: ['--sessions-per-address', '--shared-networks'],
   },
   prefixFull: {
-    what: 'a network had its share of transfers',
+    what: 'a network had as many transfers as it may have',
     settings: ['--sessions-per-network4', '--sessions-per-network6'],
   },
   [RECEIVE_DROPS]: { what: 'datagrams were lost in full receive buffers', settings: ['net.core.rmem_max'] },

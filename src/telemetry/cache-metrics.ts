@@ -8,17 +8,21 @@ export function declareCache(declare: Declarations, cache: () => BufferCacheStat
   declare.gauge('reveille_cache_shelved_bytes', 'Contents kept for coming boots.', () => cache().shelvedBytes);
   declare.gauge(
     'reveille_pinned_bytes',
-    'Contents that no budget can evict: those that transfers are reading, and those kept for coming boots.',
+    'Contents that the budget cannot evict: those that transfers are reading, and those kept for coming boots.',
     () => cache().heldBytes + cache().shelvedBytes,
   );
-  declare.gauge('reveille_cache_entries', 'File contents in memory, held and idle.', () => cache().entries);
+  declare.gauge(
+    'reveille_cache_entries',
+    'Contents in memory, including those that no transfer is reading.',
+    () => cache().entries,
+  );
   declare.counter('reveille_cache_hits_total', 'Opens answered from memory.', () => cache().hits);
-  declare.counter('reveille_cache_misses_total', 'Opens that memory could not answer.', () => cache().misses);
+  declare.counter('reveille_cache_misses_total', 'Opens that had to wait for the disk.', () => cache().misses);
   declare.counter('reveille_cache_loads_total', 'Files read from disk.', () => cache().loads);
-  declare.counter('reveille_cache_evictions_total', 'Idle contents dropped for want of room.', () => cache().evictions);
+  declare.counter('reveille_cache_evictions_total', 'Contents evicted to make room.', () => cache().evictions);
   declare.counter(
     'reveille_cache_over_budget_total',
-    'Times that contents in use came to exceed the budget.',
+    'Number of times that contents in use grew beyond the budget (cacheBytes).',
     () => cache().overBudget,
   );
 }

@@ -18,22 +18,24 @@ export function declareDaemon(
   { suppressedLines, version }: DaemonFigures,
   events: EventCounts,
 ): void {
-  declare.counter(
-    'reveille_warnings_total',
-    'Warnings, whether or not the log had room for them.',
-    () => events.warnings,
-  );
+  declare.counter('reveille_warnings_total', 'Warnings, whether or not the log wrote them.', () => events.warnings);
   declare.counters(
     'reveille_reloads_total',
-    'Times that the config was read anew, by result. After a failed one the former config goes on.',
+    'Reloads of the config, by result. After a failed reload the previous config remains in use.',
     ['result'],
     () => closed(RELOAD_RESULTS, events.reloads),
   );
   declare.gauge('reveille_config_reload_ok', '1, or 0 after a reload that failed.', () => events.reloadOk);
-  declare.counters('reveille_log_lines_suppressed_total', 'Log lines left out because too many came.', ['kind'], () =>
-    closed(BOUNDED_KINDS, suppressedLines()),
+  declare.counters(
+    'reveille_log_lines_suppressed_total',
+    'Log lines left out because there were too many of their kind, by kind.',
+    ['kind'],
+    () => closed(BOUNDED_KINDS, suppressedLines()),
   );
-  declare.gauges('reveille_build_info', 'Always 1; the labels say what is running.', ['version', 'node'], () => [
-    [version, process.versions.node, 1],
-  ]);
+  declare.gauges(
+    'reveille_build_info',
+    'Always 1; the labels give the version of Reveille and of Node.js.',
+    ['version', 'node'],
+    () => [[version, process.versions.node, 1]],
+  );
 }

@@ -17,7 +17,11 @@ export function declareLimits(
   declare: Declarations,
   { cacheBytes, memoryLimitBytes, sessions }: ConfiguredLimits,
 ): void {
-  declare.gauge('reveille_cache_budget_bytes', 'What the cache may hold and keep (cacheBytes).', () => cacheBytes);
-  declare.gauge('reveille_memory_limit_bytes', 'What contents never exceed (memoryLimit).', () => memoryLimitBytes);
-  declare.gauge('reveille_sessions_limit', 'Transfers at once, at most (sessions).', () => sessions);
+  declare.gauge('reveille_cache_budget_bytes', 'Memory budget for contents (cacheBytes).', () => cacheBytes);
+  declare.gauge(
+    'reveille_memory_limit_bytes',
+    'Memory that contents never exceed (memoryLimit).',
+    () => memoryLimitBytes,
+  );
+  declare.gauge('reveille_sessions_limit', 'Maximum number of concurrent transfers (sessions).', () => sessions);
 }

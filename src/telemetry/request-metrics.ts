@@ -10,18 +10,18 @@ export function declareRequests(
   events: EventCounts,
 ): void {
   declare.counter('reveille_requests_total', 'Requests received.', () => server()?.requestsTotal);
-  declare.counters('reveille_requests_ignored_total', 'Requests not acted on.', ['reason'], () =>
+  declare.counters('reveille_requests_ignored_total', 'Requests that the server ignored, by reason.', ['reason'], () =>
     closed(IGNORED, server()?.ignoredTotal),
   );
   declare.counters(
     'reveille_requests_malformed_total',
-    'Datagrams at the listening port that are no request.',
+    'Datagrams at the listening port that are not a request, by reason.',
     ['reason'],
     () => closed([...MALFORMED, 'notRequest'], server()?.malformedTotal),
   );
   declare.counters(
     'reveille_refusals_total',
-    'Requests answered with an ERROR, by what they are about, and the TFTP error code of that.',
+    'Requests answered with an ERROR, by reason and the matching TFTP error code.',
     ['reason', 'code'],
     () => REFUSALS.map((reason): Sample => [reason, REFUSAL_CODES[reason], events.refusals[reason]]),
   );

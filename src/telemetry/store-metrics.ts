@@ -57,7 +57,7 @@ export function declareStore(declare: Declarations, store: () => StoreStats | un
   );
   declare.gauges(
     'reveille_channel_pins',
-    'Nodes that are in the middle of a boot, by channel and version; the newest five that somebody boots.',
+    'Nodes in the middle of a boot, by channel and version, for the five newest versions in use.',
     ['channel', 'version'],
     () => {
       const named = channels().slice(0, MAX_CHANNELS).flatMap(pinsOf);
@@ -71,12 +71,24 @@ export function declareStore(declare: Declarations, store: () => StoreStats | un
   const counter = (name: string, help: string, read: (stats: StoreStats) => number): void =>
     declare.counter(name, help, () => withStore(store(), read));
   gauge('reveille_store_versions', 'Versions in the store.', ({ versions }) => versions);
-  gauge('reveille_pins', 'Pins remembered, also those that have ended.', ({ pins }) => pins);
-  counter('reveille_pins_evicted_total', 'Pins dropped for want of room.', ({ pinsEvicted }) => pinsEvicted);
-  counter('reveille_late_pins_total', 'Requests after the end of their pin.', ({ latePins }) => latePins);
-  counter('reveille_shared_answers_total', 'Requests from shared networks.', ({ sharedAnswers }) => sharedAnswers);
+  gauge('reveille_pins', 'Pins in memory, including those of finished boots.', ({ pins }) => pins);
+  counter('reveille_pins_evicted_total', 'Pins evicted to make room.', ({ pinsEvicted }) => pinsEvicted);
+  counter(
+    'reveille_late_pins_total',
+    'Requests that continued with a version after their pin ended.',
+    ({ latePins }) => latePins,
+  );
+  counter(
+    'reveille_shared_answers_total',
+    'Requests from shared networks that got the current version.',
+    ({ sharedAnswers }) => sharedAnswers,
+  );
   counter('reveille_gc_runs_total', 'Garbage collections.', ({ collection }) => collection.runs);
   counter('reveille_gc_failures_total', 'Garbage collections that failed.', ({ collection }) => collection.failures);
   counter('reveille_gc_versions_total', 'Versions collected.', ({ collection }) => collection.versions);
-  counter('reveille_gc_freed_bytes_total', 'Bytes that collections have freed.', ({ collection }) => collection.bytes);
+  counter(
+    'reveille_gc_freed_bytes_total',
+    'Bytes that garbage collections freed.',
+    ({ collection }) => collection.bytes,
+  );
 }

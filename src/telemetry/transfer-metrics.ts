@@ -13,13 +13,13 @@ export function declareTransfers(
 ): void {
   declare.counters(
     'reveille_transfers_started_total',
-    'Transfers that a worker took, by what is sent: rendered (a config made for its node), bootSet, file.',
+    'Transfers that a worker started, by origin: rendered (a config rendered for its node), bootSet, file.',
     ['origin'],
     () => closed(ORIGINS, events.started),
   );
   declare.counters(
     'reveille_transfers_total',
-    'Finished transfers by outcome and origin. complete, completeUnconfirmed and probe are no failures.',
+    'Finished transfers, by outcome and origin. complete, completeUnconfirmed and probe are successes.',
     ['outcome', 'origin'],
     () =>
       OUTCOMES.flatMap((outcome) => ORIGINS.map((origin): Sample => [outcome, origin, events.ended[outcome][origin]])),
@@ -28,21 +28,23 @@ export function declareTransfers(
   declare.gauge('reveille_transfers_queued', 'Requests waiting for a session.', () => server()?.transfersQueued);
   declare.gauge(
     'reveille_transfers_stuck',
-    'Transfers in their middle without progress for 5 seconds or longer.',
+    'Transfers that started and then made no progress for 5 seconds or longer.',
     () => server()?.transfersStuck,
   );
   declare.gauge('reveille_nodes_booting', 'Clients that have a transfer running.', () => server()?.nodesBooting);
   declare.latency(
     'reveille_transfer_duration_seconds',
-    'First to last packet of transfers that ended well (complete, completeUnconfirmed).',
+    'Time from first to last packet of transfers that ended well (complete, completeUnconfirmed).',
     () => events.duration.counts(),
   );
   declare.latency(
     'reveille_transfer_wait_seconds',
-    'From the first request to a worker taking the transfer: finding the file and waiting for a session.',
+    'Time from the first request until a worker takes the transfer: finding the file and waiting for a session.',
     () => events.waited.counts(),
   );
-  declare.latency('reveille_queue_wait_seconds', 'Of that, waiting for a session alone.', () => events.queued.counts());
+  declare.latency('reveille_queue_wait_seconds', 'Time that a request waits for a session.', () =>
+    events.queued.counts(),
+  );
   const measured = (name: string, help: string, latency: Latency): void =>
     declare.latency(
       name,
@@ -51,17 +53,17 @@ export function declareTransfers(
     );
   measured(
     'reveille_first_reply_seconds',
-    'From the first request to the first reply, in whole milliseconds: PXELINUX asks again after 0.11 s.',
+    'Time from the first request to the first reply, in whole milliseconds. PXELINUX asks again after 0.11 s.',
     'firstReply',
   );
   measured(
     'reveille_round_trip_seconds',
-    'From the last block of a window to its ACK, in whole milliseconds, where nothing of it was sent again.',
+    'Time from the last block of a window to its ACK, in whole milliseconds, for windows without a retransmission.',
     'roundTrip',
   );
   measured(
     'reveille_block_turnaround_seconds',
-    'From ACKs read to the DATA that they let out handed to the kernel. Of the reads, one in eight is timed, and counts once for each packet in it.',
+    'Time from reading ACKs to handing the DATA that they release to the kernel. One read in eight is timed, and counts once for each of its packets.',
     'turnaround',
   );
 }

@@ -7,7 +7,7 @@ export function declareWorkers(declare: Declarations, server: () => ServerStats 
   declare.gauge('reveille_workers', 'Worker threads configured.', () => configured);
   declare.counter(
     'reveille_worker_restarts_total',
-    'Workers that died and were replaced; the transfers on them were lost.',
+    'Workers that died and were replaced; their transfers were aborted.',
     () => server()?.workersLostTotal,
   );
   declare.gauges('reveille_worker_transfers', 'Transfers running now, by worker.', ['worker'], () =>
@@ -21,7 +21,7 @@ export function declareWorkers(declare: Declarations, server: () => ServerStats 
   );
   declare.gauges(
     'reveille_worker_event_loop_delay_seconds',
-    'The longest that something due had to wait in a worker, of the last 10 to 20 seconds.',
+    'The longest delay of a due task in a worker, within the last 10 to 20 seconds.',
     ['worker'],
     () => workers().map(({ worker, eventLoopDelayMs }): Sample => [worker, eventLoopDelayMs / 1000]),
   );

@@ -10,7 +10,7 @@ import { folder } from '../support/reveille.ts';
 import { readReport } from '../support/storm-page.ts';
 import { FILES, KERNEL, storm } from './storm-fixture.ts';
 
-const HINT = 'a Reveille server says what it left unanswered, and why: give its admin address';
+const HINT = 'a Reveille server reports which requests it left unanswered, and why: give its admin address';
 
 async function serving(...flags: string[]): Promise<{ port: number; admin: string }> {
   const root = folder();
@@ -37,7 +37,7 @@ describe('reveille storm and what the server left unanswered', { timeout: 60_000
       {
         reason: 'addressFull',
         count: expect.any(Number) as number,
-        what: 'an address had its share of transfers',
+        what: 'an address had as many transfers as it may have',
         settings: ['--sessions-per-address', '--shared-networks'],
       },
     ]);
@@ -45,12 +45,12 @@ describe('reveille storm and what the server left unanswered', { timeout: 60_000
     expect(count).toBeGreaterThan(0);
     // The nodes also count requests whose reply was late; the server does not.
     expect(seen).toBeGreaterThanOrEqual(count);
-    const words = 'addressFull: an address had its share of transfers (--sessions-per-address, --shared-networks)';
+    const words = 'addressFull: an address had as many transfers as it may have (--sessions-per-address, --shared-networks)';
     expect(asked.stdout.replaceAll(/\n +/g, ' ')).toContain(`${count} × ${words}`);
     expect(asked.stdout).not.toContain(HINT);
     const page = readFileSync(html, 'utf8');
     expect(readReport(page)).toEqual(asked.report);
-    expect(page).toContain('<td class="words">an address had its share of transfers</td>');
+    expect(page).toContain('<td class="words">an address had as many transfers as it may have</td>');
 
     const unasked = await storm(port, [...NODES, '--html', html]);
     expect(unasked.report).toMatchObject({ failed: 0, left_unanswered: null });

@@ -96,7 +96,7 @@ describe('reveille top', () => {
     const { code, stdout, stderr } = await reveille('top', '--admin', admin);
     expect([code, stderr]).toEqual([0, '']);
     expect(stdout).toMatch(/^Reveille \S+ at 127\.0\.0\.1:\d+, up \d/);
-    expect(stdout).toMatch(/✓ DHCP and the way here +\d/);
+    expect(stdout).toMatch(/✓ DHCP and the path here +\d/);
     expect(stdout).not.toContain('\x1b');
     const json = await reveille('top', '--admin', admin, '--json');
     const snapshot = JSON.parse(json.stdout) as LiveSnapshot;

@@ -122,7 +122,7 @@ function blackHole(): { server: Namespace; client: Namespace } {
   return { server, client };
 }
 
-const SMALLER = 'blocks did not arrive: their client is granted smaller ones';
+const SMALLER = 'blocks did not arrive: the client is granted smaller ones';
 
 describe.runIf(canMakeNamespaces).each(['linux', 'portable'])('the %s engine', (engine) => {
   it.each([

@@ -132,7 +132,7 @@ describe('requests from one port', () => {
     expect(opcode(oack)).toBe(OACK);
     expect(oack.from.port).not.toBe(first.from.port);
     expect((await takeAll(oack, 1024)).equals(INITRD)).toBe(true);
-    expect(await live.transfer(ofFile('kernel'))).toMatchObject({ outcome: 'aborted', fault: 'The client began anew' });
+    expect(await live.transfer(ofFile('kernel'))).toMatchObject({ outcome: 'aborted', fault: 'The client sent another request' });
     expect(await live.transfer(ofFile('initrd'))).toMatchObject({ outcome: 'complete' });
   });
 
@@ -170,6 +170,6 @@ describe('requests from one port', () => {
     expect(data.bytes.subarray(4).equals(KERNEL.subarray(0, 512))).toBe(true);
     // The old transfer ends once the client has answered the new one.
     await client.send(ack(1), data.from);
-    expect(await live.transfer(ofFile('kernel'))).toMatchObject({ outcome: 'aborted', fault: 'The client began anew' });
+    expect(await live.transfer(ofFile('kernel'))).toMatchObject({ outcome: 'aborted', fault: 'The client sent another request' });
   });
 });

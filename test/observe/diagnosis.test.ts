@@ -21,33 +21,39 @@ function told(story: (world: ObservedWorld) => void): NodeReport['verdict'] {
 
 describe('the verdict on a boot', () => {
   it.each<[string, (world: ObservedWorld) => void, string, string, RegExp]>([
-    ['nobody has heard of', () => {}, 'done', 'requests', /^No request from 10\.0\.0\.5 is remembered\.$/],
     [
-      'that waits for a session',
+      'of a node that the server does not remember',
+      () => {},
+      'done',
+      'requests',
+      /^No request from 10\.0\.0\.5 is remembered\.$/,
+    ],
+    [
+      'of a node that waits for a session',
       (world) => world.progress(world.send(NODE, 'linux'), 0, { state: 'queued' }),
       'waiting',
       'server',
-      /^linux waits for a free session/,
+      /^linux has been waiting for a free session/,
     ],
     [
-      'whose config is being made',
+      'of a node whose config is being rendered',
       (world) => {
         world.progress(world.send(NODE, 'grub.cfg'), 0, { state: 'resolving' });
         world.pass(2000);
       },
       'waiting',
       'files',
-      /^grub\.cfg is being looked up or made, for 2\.0 s\.$/,
+      /^grub\.cfg has been looked up or rendered for 2\.0 s\.$/,
     ],
     [
-      'that loads',
+      'of a node that is loading a file',
       (world) => world.progress(world.send(NODE, 'linux'), 410_000),
       'loading',
       'nodes',
       /^It is loading linux: 41 % of 1\.00 MB\.$/,
     ],
     [
-      'whose answers get lost',
+      'while replies do not reach the node',
       (world) => {
         const sending = world.send(NODE, 'pxelinux.0');
         world.progress(sending, 0, { state: 'unproven' });
@@ -57,27 +63,27 @@ describe('the verdict on a boot', () => {
       },
       'stuck',
       'network',
-      /^No sign for 6\.0 s that our first reply for pxelinux\.0 has arrived, though it asked 3 times\.$/,
+      /^For 6\.0 s there has been no sign that the first reply for pxelinux\.0 arrived, though it asked 3 times\.$/,
     ],
     [
-      'that is lost on the way back, when it is over',
+      'after no reply reached the node',
       (world) => world.end(world.send(NODE, 'pxelinux.0'), 'timeout', { bytes: 0 }),
       'failed',
       'network',
-      /^No sign came that our first reply for pxelinux\.0 has arrived\.$/,
+      /^There was no sign that the first reply for pxelinux\.0 arrived\.$/,
     ],
     [
-      'whose large packets get lost',
+      'while large packets do not reach the node',
       (world) => {
         world.progress(world.send(NODE, 'linux'), 0);
         world.pass(5000);
       },
       'stuck',
       'network',
-      /^It took our options for linux, but no block has arrived for 5\.0 s\.$/,
+      /^It acknowledged the options for linux, but has acknowledged no block for 5\.0 s\.$/,
     ],
     [
-      'whose large packets got lost, when it is over',
+      'after no large packet reached the node',
       (world) => {
         const sending = world.send(NODE, 'linux');
         world.pass(90_000);
@@ -85,10 +91,10 @@ describe('the verdict on a boot', () => {
       },
       'failed',
       'network',
-      /^It took our options for linux, but no block has arrived/,
+      /^It acknowledged the options for linux, but has acknowledged no block/,
     ],
     [
-      'that falls silent at the first block of a file, after larger ones have reached it',
+      'of a node that goes silent at the first block of a file after larger blocks have reached it',
       (world) => {
         world.fetch(NODE, 'linux');
         world.progress(world.send(NODE, 'initrd.img'), 0);
@@ -96,20 +102,20 @@ describe('the verdict on a boot', () => {
       },
       'stuck',
       'nodes',
-      /^It took our options for initrd\.img, but no block has arrived for 5\.0 s\.$/,
+      /^It acknowledged the options for initrd\.img, but has acknowledged no block for 5\.0 s\.$/,
     ],
     [
-      'that is silent for less than it takes to be stuck',
+      'of a node that has been silent for less time than counts as stuck',
       (world) => {
         world.progress(world.send(NODE, 'linux'), 500_000);
         world.pass(4000);
       },
       'silent',
       'nodes',
-      /^It fell silent 4\.0 s ago at 50 % of linux\.$/,
+      /^It went silent 4\.0 s ago at 50 % of linux\.$/,
     ],
     [
-      'that fell silent and was given up',
+      'of a node that went silent until its transfer timed out',
       (world) => {
         const sending = world.send(NODE, 'linux');
         world.progress(sending, 700_000);
@@ -118,10 +124,10 @@ describe('the verdict on a boot', () => {
       },
       'failed',
       'nodes',
-      /^It fell silent after 700 kB of 1\.00 MB of linux\.$/,
+      /^It went silent after 700 kB of 1\.00 MB of linux\.$/,
     ],
     [
-      'out of memory',
+      'of a node that ran out of memory',
       (world) =>
         world.end(world.send(NODE, 'initrd.img'), 'clientError', {
           bytes: 400_000,
@@ -130,34 +136,34 @@ describe('the verdict on a boot', () => {
         }),
       'failed',
       'nodes',
-      /^It gave up initrd\.img after 400 kB of 1\.00 MB, with error 3 \(“no \\x1b\[2J”\)\.$/,
+      /^It gave up on initrd\.img after 400 kB of 1\.00 MB, with error 3 \(“no \\x1b\[2J”\)\.$/,
     ],
     [
-      'whose port is closed',
+      'of a node that closed its port',
       (world) => world.end(world.send(NODE, 'linux'), 'unreachable', { bytes: 100_000 }),
       'failed',
       'nodes',
       /^It closed its port in the middle of linux after 100 kB of 1\.00 MB\.$/,
     ],
     [
-      'that the server ended',
+      'of a transfer that the server ended',
       (world) => world.end(world.send(NODE, 'linux'), 'aborted', { bytes: 1, fault: 'The file was cut short' }),
       'failed',
       'server',
       /^The server ended linux .*: The file was cut short\.$/,
     ],
     [
-      'that asked for the size alone',
+      'of a node that asked only for the size',
       (world) => {
         world.end(world.send(NODE, 'grubx64.efi'), 'probe', { bytes: 0 });
         world.pass(20_000);
       },
       'done',
       'nodes',
-      /^It asked for the size of grubx64\.efi and never for the file\.$/,
+      /^It asked for the size of grubx64\.efi and never asked for the file\.$/,
     ],
     [
-      'that found no config',
+      'of a node that found no config',
       (world) => {
         world.fetch(NODE, 'pxelinux.0');
         for (const name of ['01-52-54-00-00-00-01', '0A000005', 'default']) world.refuse(NODE, `pxelinux.cfg/${name}`);
@@ -165,10 +171,10 @@ describe('the verdict on a boot', () => {
       },
       'stopped',
       'files',
-      /^None of the last 3 names that it tried exists; the last was pxelinux\.cfg\/default, and it asked for nothing after that\.$/,
+      /^None of the last 3 names that it tried exists; the last one was pxelinux\.cfg\/default, and it asked for nothing after that\.$/,
     ],
     [
-      'that is still searching',
+      'of a node that is still searching',
       (world) => {
         world.fetch(NODE, 'pxelinux.0');
         world.refuse(NODE, 'pxelinux.cfg/0A000005');
@@ -179,7 +185,7 @@ describe('the verdict on a boot', () => {
       /^pxelinux\.cfg\/0A000005 does not exist here\.$/,
     ],
     [
-      'that may not have a file',
+      'of a node whose request was refused',
       (world) => {
         world.refuse(NODE, 'secret', 2, 'for nobody');
         world.pass(12_000);
@@ -189,27 +195,27 @@ describe('the verdict on a boot', () => {
       /^secret was refused: not allowed: for nobody\.$/,
     ],
     [
-      'whose loader did not start',
+      'of a node whose loader did not start',
       (world) => {
         world.fetch(NODE, 'grubx64.efi');
         world.pass(20_000);
       },
       'done',
       'nodes',
-      /^grubx64\.efi was sent whole, and it asked for nothing after that\.$/,
+      /^grubx64\.efi was sent completely, and it asked for nothing after that\.$/,
     ],
     [
-      'that got all it wanted',
+      'of a node that got all files',
       (world) => {
         for (const name of ['grubx64.efi', 'grub/grub.cfg', 'linux', 'initrd.img']) world.fetch(NODE, name);
         world.pass(20_000);
       },
       'done',
       'after',
-      /^initrd\.img, the last of 4 files, was sent whole, and it asked for nothing after that\.$/,
+      /^initrd\.img, the last of 4 files, was sent completely, and it asked for nothing after that\.$/,
     ],
     [
-      'whose last ACK never came, as with many loaders',
+      'of a node whose last ACK never came, as with many loaders',
       (world) => {
         world.progress(world.send(NODE, 'linux'), 999_000, { state: 'lastBlockSent' });
         world.pass(9000);
@@ -227,17 +233,15 @@ describe('the verdict on a boot', () => {
     expect(TROUBLE.has(verdict.state) && verdict.meaning.includes('Nothing is wrong')).toBe(false);
   });
 
-  it('says when one boot was given two versions of a channel', () => {
+  it('says when one boot got two versions of a channel', () => {
     const verdict = told((world) => {
       world.fetch(NODE, 'rack/linux', { origin: 'bootSet', set: { channel: 'rack', version: 4 } });
       world.fetch(NODE, 'rack/initrd.img', { origin: 'bootSet', set: { channel: 'rack', version: 5 } });
     });
-    expect(verdict.meaning).toMatch(
-      /^It was given files of rack-4 and rack-5 in one boot: kernel and initrd may not fit/,
-    );
+    expect(verdict.meaning).toMatch(/^It got files of rack-4 and rack-5 in one boot: kernel and initrd may not match/);
   });
 
-  it('counts how often it has begun anew', () => {
+  it('counts how often the node has started over', () => {
     const verdict = told((world) => {
       for (let times = 0; times < 4; times++) {
         world.fetch(NODE, 'pxelinux.0');
@@ -245,20 +249,20 @@ describe('the verdict on a boot', () => {
         world.pass(30_000);
       }
     });
-    expect(verdict.meaning).toMatch(/It has begun anew 3 times before and came no further then either\.$/);
+    expect(verdict.meaning).toMatch(/It has tried 3 times before, and got no further then either\.$/);
   });
 });
 
 describe('the verdict on a transfer that the server ended', () => {
   it.each<[string | undefined, number, string, RegExp]>([
     ['The file changed while it was being read', 500, 'files', /wrote to the file while the server read it/],
-    ['The file could not be read to its end', 500, 'files', /^The disk or the file system gave an error/],
-    ['The content became unreadable', 500, 'files', /^The file was cut short while it was sent/],
-    ['Nobody answered, and others needed its place', 0, 'network', /on the way back.*\(halfOpen\)/],
-    ['TypeError: no', 500, 'server', /^That is a fault of the server itself/],
-    [undefined, 0, 'server', /being stopped, or the node had answered nothing while other requests waited/],
+    ['The file could not be read to its end', 500, 'files', /^The disk or the file system reported an error/],
+    ['The content became unreadable', 500, 'files', /^The file was truncated while it was sent/],
+    ['The client did not answer, and other transfers needed its place', 0, 'network', /on the path back.*\(halfOpen\)/],
+    ['TypeError: no', 500, 'server', /^This is a bug in the server/],
+    [undefined, 0, 'server', /being stopped, or the node had not answered while other requests waited/],
     [undefined, 500, 'server', /being stopped, or the transfer was slower than minRate/],
-  ])('says its cause: %s, after %i bytes', (fault, bytes, area, meaning) => {
+  ])('gives the cause: %s, after %i bytes', (fault, bytes, area, meaning) => {
     const verdict = told((world) => world.end(world.send(NODE, 'linux'), 'aborted', { bytes, fault }));
     expect(verdict).toMatchObject({ state: 'failed', area });
     expect(verdict.meaning).toMatch(meaning);
@@ -274,20 +278,20 @@ describe('the verdict on a node that was left unanswered', () => {
   }
 
   it.each<[Ignored, string, RegExp]>([
-    ['client', 'server', /Only the networks in the setting clients get answers/],
-    ['source', 'requests', /port of a service that answers whatever it gets/],
+    ['client', 'server', /Only addresses in the networks of the setting clients get answers/],
+    ['source', 'requests', /port of a service that answers every datagram/],
     ['draining', 'server', /being stopped.*\(drain\)/],
     ['queueFull', 'server', /\(queue\).*\(sessions\)/],
     ['expired', 'server', /\(sessions\).*\(dataPorts\)/],
     ['addressFull', 'server', /\(sessionsPerAddress\).*sharedNetworks/],
     ['prefixFull', 'server', /sessionsPerNetwork4.*sessionsPerNetwork6/],
     ['unanswered', 'network', /\(halfOpen\).*\(halfOpenPerNetwork\).*\(halfOpenPerAddress\)/],
-    ['unreachable', 'network', /no route leads there/],
-    ['busy', 'files', /no memory for it \(memoryLimit\)/],
-  ])('names its own reason, not the load of the server: %s', (reason, area, meaning) => {
+    ['unreachable', 'network', /there is no route/],
+    ['busy', 'files', /not enough memory for it \(memoryLimit\)/],
+  ])('explains the reason of the request itself: %s', (reason, area, meaning) => {
     const verdict = toldOf(reason);
     expect(verdict).toMatchObject({ state: 'stopped', area });
-    expect(verdict.headline).toMatch(/^Its request for pxelinux\.0 was left unanswered: [a-z ,/]+\.$/);
+    expect(verdict.headline).toMatch(/^Its request for pxelinux\.0 was left unanswered: [A-Za-z ,/]+\.$/);
     expect(verdict.headline).not.toContain(`unanswered: ${reason}`);
     expect(verdict.meaning).toMatch(meaning);
   });
@@ -306,7 +310,7 @@ describe('the verdict on a node that was left unanswered', () => {
 });
 
 describe('the boots of a node', () => {
-  it('begin with a loader after a kernel, with their first name asked again, and after two minutes', () => {
+  it('begin with a loader after a kernel, with a repeat of their first name, and after two minutes of silence', () => {
     const world = new ObservedWorld();
     const boot = (names: readonly string[]): void => {
       for (const name of names) world.fetch(NODE, name);
@@ -327,7 +331,7 @@ describe('the boots of a node', () => {
     ]);
   });
 
-  it('are told step by step, with the pauses between', () => {
+  it('are listed step by step, with the pauses between', () => {
     const world = new ObservedWorld();
     world.end(world.send(NODE, 'grubx64.efi'), 'probe', { bytes: 0, durationMs: 0 });
     world.fetch(NODE, 'grubx64.efi', { size: 1_500_000 }, 400);
@@ -348,7 +352,7 @@ describe('the boots of a node', () => {
     expect(boot).toMatchObject({ bytes: 1_500_000 + 700, retransmits: 2, versions: [] });
   });
 
-  it('are found by MAC, also where DHCP gave the node another address in between', () => {
+  it('are found by MAC, even if DHCP gave the node another address in between', () => {
     const world = new ObservedWorld();
     world.fetch('10.0.0.5', 'pxelinux.cfg/01-52-54-00-00-00-09');
     world.pass(300_000);

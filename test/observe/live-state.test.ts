@@ -206,15 +206,9 @@ describe('the places to look at', () => {
       'server',
       { ignoredTotal: { expired: 3, queueFull: 2 } },
       'bad',
-      /^5 requests given up waiting$/,
+      /^5 requests left unanswered$/,
     ],
-    [
-      'files that cannot be read',
-      'files',
-      { ignoredTotal: { busy: 4 } },
-      'bad',
-      /^4 requests for files that could not be read$/,
-    ],
+    ['files that cannot be read', 'files', { ignoredTotal: { busy: 4 } }, 'bad', /^4 requests for unavailable files$/],
   ])('tell of %s, for a minute', (_, where, change, state, headline) => {
     const world = new ObservedWorld();
     world.pass(3000);
@@ -261,7 +255,7 @@ describe('the places to look at', () => {
     world.pass(20_000);
     expect(area(world, 'files')).toMatchObject({
       state: 'bad',
-      headline: '4 nodes stopped at one',
+      headline: '4 nodes stopped at one file',
       detail: 'pxelinux.cfg/default: no such file.',
     });
     expect(world.state.snapshot().problems).toMatchObject([

@@ -60,7 +60,7 @@ describe('the memory of a node', () => {
     const { history: memory, ask } = history();
     ask({ transfer: 1 });
     ask({ transfer: 2, filename: 'boot/initrd.img' });
-    const fault = 'The client began anew';
+    const fault = 'The client sent another request';
     memory.transfer(transferRecord({ id: 2, client: CLIENT, local: '192.0.2.1', outcome: 'complete' }));
     memory.transfer(transferRecord({ id: 1, client: CLIENT, local: '192.0.2.1', outcome: 'aborted', fault }));
     const { asks } = memory.node('192.0.2.7')!;

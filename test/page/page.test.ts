@@ -202,7 +202,7 @@ describe.skipIf(!hasBrowser)('the live page', () => {
     const dialog = page.locator('dialog');
     await page.locator('.tile[data-node="127.0.0.99"]').click();
     await dialog
-      .locator('.verdict-head', { hasText: /^It fell silent .* ago at \d+ % of boot\/initrd\.img\.$/ })
+      .locator('.verdict-head', { hasText: /^It went silent .* ago at \d+ % of boot\/initrd\.img\.$/ })
       .waitFor({ timeout: 20_000 });
     expect(await dialog.locator('.steps .step-file').allTextContents()).toEqual(['boot/initrd.img']);
     expect(await dialog.locator('.steps').innerText()).toContain('blksize=1024');
@@ -228,7 +228,7 @@ describe.skipIf(!hasBrowser)('the live page', () => {
     await dialog.waitFor({ state: 'hidden' });
 
     const { page: second } = await open(browser, `${served.url}#node=127.0.0.99`);
-    await second.locator('dialog .verdict-head', { hasText: 'It fell silent' }).waitFor();
+    await second.locator('dialog .verdict-head', { hasText: 'It went silent' }).waitFor();
     expect(problems).toEqual([]);
   });
 
@@ -297,7 +297,7 @@ describe.skipIf(!hasBrowser)('the live page', () => {
     expect(await pageProblems(page)).toEqual([]);
     await page.locator('#token').fill('0123456789abcdeX');
     await page.keyboard.press('Enter');
-    await page.locator('#locked-why', { hasText: 'Not this one' }).waitFor();
+    await page.locator('#locked-why', { hasText: 'The server rejected the token' }).waitFor();
     await page.locator('#token').fill(TOKEN);
     await page.keyboard.press('Enter');
     await page.locator('#headline', { hasText: 'All quiet' }).waitFor();

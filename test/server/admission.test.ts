@@ -199,7 +199,7 @@ describe('a repeated request', () => {
     expect(client.last.text).toBe('DATA 1 +512');
     expect(client.last.from.port).not.toBe(old);
     expect(client.texts.filter((text) => text.startsWith('ERROR'))).toEqual([]);
-    expect(world.transfers).toMatchObject([{ outcome: 'aborted', fault: 'The client began anew' }]);
+    expect(world.transfers).toMatchObject([{ outcome: 'aborted', fault: 'The client sent another request' }]);
   });
 
   it('for another file ends the old transfer and starts a new one on another port', async () => {

@@ -5,7 +5,7 @@ import { type RawClient, World, type WorldOptions } from './world.ts';
 
 const MINUTE = 60_000;
 const FILES = { big: seededBytes(1, 100_000), small: seededBytes(1, 1248), one: seededBytes(1, 1249) };
-const MESSAGE = 'blocks did not arrive: their client is granted smaller ones';
+const MESSAGE = 'blocks did not arrive: the client is granted smaller ones';
 
 let warned: unknown[];
 

@@ -39,9 +39,9 @@ function factsOf(step: Ask): string {
     step.answer === 'sent' ? `${formatBytes(step.size)} in ${about(Math.max(1, step.tookMs))}` : step.what,
     step.answer === 'sending' && step.size > 0 ? `${formatBytes(step.bytes)} of ${formatBytes(step.size)}` : '',
     step.version === '' ? '' : `version ${step.version}`,
-    step.origin === 'rendered' ? 'made for it' : '',
+    step.origin === 'rendered' ? 'rendered for this node' : '',
     step.repeats > 0 ? `asked ${formatMany(step.repeats + 1, 'time')}` : '',
-    step.retransmits > 0 ? `${formatMany(step.retransmits, 'packet')} sent again` : '',
+    step.retransmits > 0 ? `${formatMany(step.retransmits, 'packet')} retransmitted` : '',
     step.firstReplyMs !== null && step.firstReplyMs >= 100 ? `first reply after ${about(step.firstReplyMs)}` : '',
     step.options,
   ]
@@ -51,7 +51,7 @@ function factsOf(step: Ask): string {
 
 function stepLine(step: BootStep, boot: Boot): string {
   const at = offset(step.at - boot.at).padStart(11);
-  if (step.step === 'gap') return `${at}   … asked for nothing for ${about(step.tookMs)}`;
+  if (step.step === 'gap') return `${at}   … no request for ${about(step.tookMs)}`;
   return `${at} ${MARKS[step.answer]} ${step.file}: ${factsOf(step)}`;
 }
 
@@ -66,7 +66,7 @@ function bootLines(boot: Boot, index: number, width: number): string[] {
     about(Math.max(1, boot.tookMs)),
     formatBytes(boot.bytes),
     ...boot.versions,
-    boot.retransmits > 0 ? `${formatMany(boot.retransmits, 'packet')} sent again` : '',
+    boot.retransmits > 0 ? `${formatMany(boot.retransmits, 'packet')} retransmitted` : '',
   ].filter((text) => text !== '');
   const time = `${new Date(boot.at).toISOString().slice(0, 19)}Z`;
   return [

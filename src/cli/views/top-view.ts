@@ -67,7 +67,7 @@ function figuresLine({ figures }: LiveSnapshot): string {
     `${formatMany(active, 'transfer')}${queued > 0 ? `, ${formatCount(queued)} waiting` : ''}`,
     `${formatMany(requestsPerS, 'request')}/s`,
     firstReplyP99 === null ? '' : `first reply ${about(firstReplyP99)} (p99)`,
-    retransmitShare === null ? '' : `${formatShare(retransmitShare, 1)} sent again`,
+    retransmitShare === null ? '' : `${formatShare(retransmitShare, 1)} retransmitted`,
   ]
     .filter((text) => text !== '')
     .join(' · ');
@@ -112,7 +112,7 @@ export function renderTop(whole: LiveSnapshot, rows: readonly NodeRow[], options
     ...whole.areas.map(({ area, state, headline, detail }) => {
       const tone = AREA_TONES[state];
       const more = state === 'bad' || state === 'watch' ? `. ${detail}` : '';
-      return draw([` ${AREA_MARKS[state][0]} `, tone], [AREA_WORDS[area].padEnd(22)], [headline, tone], [more]);
+      return draw([` ${AREA_MARKS[state][0]} `, tone], [AREA_WORDS[area].padEnd(24)], [headline, tone], [more]);
     }),
   ];
   const groups = troubleGroups(rows);
@@ -133,7 +133,7 @@ export function renderTop(whole: LiveSnapshot, rows: readonly NodeRow[], options
 function nodeLines(whole: LiveSnapshot, rows: readonly NodeRow[], options: TopOptions, room: number): string[] {
   const { width, colour } = options;
   const draw = (...parts: readonly (readonly [string, (Tone | undefined)?])[]): string => line(width, colour, parts);
-  if (rows.length === 0) return ['', draw(['No node was heard of in the last minutes.', 'muted'])];
+  if (rows.length === 0) return ['', draw(['No node has sent a request in the last minutes.', 'muted'])];
   const asked = options.grouping;
   const grouping = asked !== undefined && whole.groupings.includes(asked) ? asked : (whole.groupings[0] ?? 'subnet');
   const groups = groupsOf(rows, grouping);
@@ -141,7 +141,7 @@ function nodeLines(whole: LiveSnapshot, rows: readonly NodeRow[], options: TopOp
   const lines = groups.map(({ name, rows: members, trouble, done }) => {
     const active = members.length - trouble - done;
     const counts = [
-      trouble > 0 ? `${trouble} to look at` : '',
+      trouble > 0 ? `${trouble} ${trouble === 1 ? 'needs' : 'need'} a look` : '',
       active > 0 ? `${active} under way` : '',
       done > 0 ? `${done} all sent` : '',
     ].filter((text) => text !== '');
@@ -151,14 +151,14 @@ function nodeLines(whole: LiveSnapshot, rows: readonly NodeRow[], options: TopOp
       [` ${counts.join(', ')}`],
     );
   });
-  const head = draw([`Nodes by ${grouping}`, 'strong'], [`  x to look at, = all sent, - under way`, 'muted']);
+  const head = draw([`Nodes by ${grouping}`, 'strong'], [`  x needs a look, = all sent, - under way`, 'muted']);
   const active = rows.filter(({ state }) => !TROUBLE.has(state) && state !== 'done').toSorted(compareRows);
   const left = room - lines.length - 2;
   if (active.length === 0 || left < 2) return ['', head, ...lines];
   const longestName = Math.max(...active.slice(0, left).map(({ name }) => name.length));
   const nodes = active.slice(0, active.length > left ? left - 1 : left).map((row) => {
     const file = row.file.slice(row.file.lastIndexOf('/') + 1);
-    const again = row.retransmits > 0 ? ` ${row.retransmits} sent again` : '';
+    const again = row.retransmits > 0 ? ` ${row.retransmits} retransmitted` : '';
     const rate = row.rate > 0 ? formatRate(row.rate) : stateWords(row.state);
     return draw(
       [` ${row.name.padEnd(longestName)} `],

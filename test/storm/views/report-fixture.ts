@@ -87,7 +87,7 @@ export const roughReport: StormReport = {
       {
         reason: 'prefixFull',
         count: 912,
-        what: 'a network had its share of transfers',
+        what: 'a network had as many transfers as it may have',
         settings: ['--sessions-per-network4', '--sessions-per-network6'],
       },
       { reason: 'tired', count: 4, what: null, settings: [] },

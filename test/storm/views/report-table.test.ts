@@ -67,7 +67,7 @@ describe('the report of a storm as text', () => {
     expect(section(renderTable(roughReport, { width: 120 }), 'Requests')).toEqual([
       'Requests that had no answer in time: 931',
       '  left unanswered by the server in that time, whoever asked, says [2001:db8::53]:6970',
-      '  912 × prefixFull: a network had its share of transfers (--sessions-per-network4, --sessions-per-network6)',
+      '  912 × prefixFull: a network had as many transfers as it may have (--sessions-per-network4, --sessions-per-network6)',
       '  4 × tired',
     ]);
     const silent = { ...roughReport, left_unanswered: null };
