@@ -293,7 +293,7 @@ describe('a circle', () => {
     expect(circleIn(new Map(Object.entries(edges)))).toEqual(circle);
   });
 
-  it('is not two ways to one place', () => {
+  it('is not reported for two paths to one file', () => {
     expect(circleIn(new Map(Object.entries({ a: ['b', 'c'], b: ['d'], c: ['d'] })))).toBe(undefined);
   });
 });

@@ -94,7 +94,7 @@ describe.skipIf(!hasSystemd)('the unit', () => {
     expect(exposure(text.replaceAll('#IPAddress', 'IPAddress'))).toBeLessThanOrEqual(1.4);
   });
 
-  it('has nothing in it that systemd does not know', () => {
+  it('has only settings that systemd knows', () => {
     // The program may be in another place here. RestartSteps and RestartMaxDelaySec need systemd 254; older versions
     // ignore them.
     const text = readFileSync(UNIT, 'utf8')
@@ -108,7 +108,7 @@ describe.skipIf(!hasSystemd)('the unit', () => {
   });
 });
 
-it('the unit waits for the server to say that it answers, and tries again for ever', () => {
+it('the unit waits until the server is ready, and restarts it without a limit', () => {
   const one = (name: string): string | undefined => settings(name)[0];
   expect([one('Type'), one('StartLimitIntervalSec'), one('Restart')]).toEqual(['notify', '0', 'on-failure']);
   expect(Number(one('WatchdogSec'))).toBeGreaterThanOrEqual(10);
@@ -118,7 +118,7 @@ it('the unit waits for the server to say that it answers, and tries again for ev
   expect(read('deploy/reveille.service')).toContain('#RequiresMountsFor=');
 });
 
-describe.skipIf(!canConfine)('under what the unit forbids', () => {
+describe.skipIf(!canConfine)('under the restrictions of the unit', () => {
   const run = (...args: string[]): ReturnType<typeof spawnSync> => {
     const [program, ...rest] = [...confined(), process.execPath, ...args];
     return spawnSync(program!, rest, { cwd: ROOT, encoding: 'utf8' });

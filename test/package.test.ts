@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { PAGES, ROOT } from './support/pages.ts';
 
-it('the package has what its pages are about: documents, the unit, how to report a hole', () => {
+it('the package contains the documents, the unit and the security policy', () => {
   const said = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
     cwd: ROOT,
     encoding: 'utf8',

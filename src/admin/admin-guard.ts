@@ -86,7 +86,7 @@ export class AdminGuard {
   refusal(context: Context): Response | undefined {
     // A page of another site cannot use what the visitor's browser knows.
     if (context.req.header('sec-fetch-site') === 'cross-site') {
-      return context.json({ error: 'not for other sites' }, 403);
+      return context.json({ error: 'requests from other sites are not allowed' }, 403);
     }
     const said = context.req.header('authorization');
     // Comparing digests of equal length takes constant time, so timing reveals nothing about the token.
@@ -107,7 +107,7 @@ export class AdminGuard {
     const isHere = this.#isLoopback && isLoopbackHost(context.req.header('host') ?? '');
     if (isHere && context.req.header('sec-fetch-site') !== 'cross-site') return undefined;
     if (this.#expected !== undefined) return this.refusal(context);
-    const error = 'only from a loopback address, or with the token: set apiToken or apiTokenFile';
+    const error = 'expected a client on a loopback address, or a token: set apiToken or apiTokenFile';
     return context.json({ error }, 403);
   }
 }

@@ -77,7 +77,8 @@ function listOf(value: unknown, key: string): readonly unknown[] {
 
 /** Converts `pinIdle: "4h"` to `--pin-idle=4h`, `label: {a: b}` to `--label=a=b`, `keep: true` to `--keep`. */
 function flagsOf(key: string, value: unknown): string[] {
-  if (!/^[a-z][A-Za-z]{0,40}$/.test(key) || RESERVED.has(key)) throw new BadRequest('expected flags in camelCase');
+  if (!/^[a-z][A-Za-z]{0,40}$/.test(key) || RESERVED.has(key))
+    throw new BadRequest('expected the flags of the command as keys in camelCase');
   const flag = `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
   if (value === true) return [flag];
   if (value === false || value === null) return [];
@@ -102,7 +103,7 @@ function toArgs(body: string): string[] {
     throw new BadRequest('expected JSON');
   }
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
-    throw new BadRequest('expected an object');
+    throw new BadRequest('expected a JSON object');
   const { arguments: positional = [], ...flags } = parsed as Record<string, unknown>;
   const values = listOf(positional, 'arguments').map((value) => textOf(value, 'arguments'));
   // Arguments after `--` are never read as flags.
@@ -136,7 +137,7 @@ function addVerbs(app: Hono, run: NonNullable<ApiOptions['run']>): void {
   app.post('/api/v1/:verb', async (context) => {
     const verb = context.req.param('verb');
     if (!(API_VERBS as readonly string[]).includes(verb)) {
-      return context.json({ error: `expected a verb of ${API_VERBS.join(', ')}` }, 404);
+      return context.json({ error: `expected one of ${API_VERBS.join(', ')}` }, 404);
     }
     const body = await readBody(context);
     if (body === undefined) return context.json({ error: `expected at most ${MAX_BODY_BYTES} bytes` }, 413);
@@ -147,7 +148,8 @@ function addVerbs(app: Hono, run: NonNullable<ApiOptions['run']>): void {
       if (error instanceof BadRequest) return context.json({ error: error.message }, 400);
       throw error;
     }
-    if (running >= MAX_VERBS_AT_ONCE) return context.json({ error: 'too many at once' }, 503, { 'retry-after': '1' });
+    if (running >= MAX_VERBS_AT_ONCE)
+      return context.json({ error: 'too many commands at once' }, 503, { 'retry-after': '1' });
     running++;
     try {
       return answer(context, await run(verb, args));

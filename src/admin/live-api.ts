@@ -72,7 +72,7 @@ function streamOf(state: LiveApiOptions['state'], bytes: ChangeBytes, ended: () 
           if ((controller.desiredSize ?? 0) <= 0) {
             if (++missed < MAX_MISSED) return;
             end();
-            controller.error(new Error('nobody reads'));
+            controller.error(new Error('the reader is too slow'));
           } else if (missed > 0) {
             missed = 0;
             snapshot(state.snapshot());
@@ -100,7 +100,8 @@ export function addLiveApi(app: Hono, { state, idsOf }: LiveApiOptions, guard: A
   app.get(
     '/api/v1/live/events',
     guarded((context) => {
-      if (streams >= MAX_STREAMS) return context.json({ error: 'too many at once' }, 503, { 'retry-after': '5' });
+      if (streams >= MAX_STREAMS)
+        return context.json({ error: 'too many readers at once' }, 503, { 'retry-after': '5' });
       streams++;
       let isOver = false;
       const stream = streamOf(state, bytes, () => {

@@ -47,7 +47,8 @@ function answerOf(context: Context, { end }: Way): Response {
 export function addPreviewApi(app: Hono, { trace, reload }: PreviewApiOptions): void {
   let running = 0;
   const answerTraced = async (context: Context, answer: (way: Way) => Response): Promise<Response> => {
-    if (running >= MAX_PREVIEWS) return context.json({ error: 'too many at once' }, 503, { 'retry-after': '1' });
+    if (running >= MAX_PREVIEWS)
+      return context.json({ error: 'too many requests at once' }, 503, { 'retry-after': '1' });
     running++;
     try {
       const { name, client } = askedOf(context);

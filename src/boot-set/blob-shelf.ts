@@ -179,7 +179,10 @@ export class BlobShelf {
       const isWrong = !stats.isFile() || stats.size !== file.size;
       if (!isWrong) return await use(handle, stats.dev);
       await handle.close();
-      return this.#damage(file, stats.isFile() ? `${stats.size} bytes instead of ${file.size}` : 'no regular file');
+      return this.#damage(
+        file,
+        stats.isFile() ? `expected ${file.size} bytes, got ${stats.size}` : 'not a regular file',
+      );
     } catch (error) {
       await handle.close().catch(() => undefined);
       if (error instanceof RangeError) return tooLarge(file.size, error);

@@ -152,7 +152,7 @@ export class BootSets implements Source {
     const { catalog, boots, onWarning } = this.#parts;
     if (this.#sharedAnswers++ === 0) {
       const detail = { client: request.client, channel };
-      onWarning('addresses of a shared network get the current version of a channel, file by file', detail);
+      onWarning('addresses of a shared network get the current version of a channel for each file', detail);
     }
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       const found = boots.current(channel, name);

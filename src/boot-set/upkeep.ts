@@ -101,7 +101,10 @@ export class Upkeep {
     this.#stock();
     if (pins.evicted > 0 && !this.#hasToldFull) {
       this.#hasToldFull = true;
-      onWarning('more nodes seem to boot than pins can be kept', { pins: pins.size, unanswered: pins.provisional });
+      onWarning('more nodes seem to boot than there is room for pins', {
+        pins: pins.size,
+        unanswered: pins.provisional,
+      });
     }
     await pins.flush(now);
   }

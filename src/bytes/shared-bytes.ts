@@ -101,6 +101,6 @@ export function shareBytes(bytes: Uint8Array): MemoryHandle {
  * @throws Error for a mapped file, which only an engine that maps files can send.
  */
 export function attachShared(handle: SharedHandle): BytesView {
-  if (!('buffer' in handle)) throw new Error('Expected content in shared memory, got a mapped file');
+  if (!('buffer' in handle)) throw new Error('Expected content in shared memory, got content in a mapped file');
   return { bytes: new Uint8Array(handle.buffer, 0, handle.length), length: handle.length };
 }

@@ -91,9 +91,9 @@ async function doubledAcks(context: CheckContext): Promise<Verdict> {
     const wrong = transfer.needs(DOUBLED_BLOCKS) ?? (await transfer.take(DOUBLED_BLOCKS - 1));
     if (wrong !== undefined) return wrong;
     ratio = transfer.seen / transfer.taken;
-    if (ratio <= MAX_RATIO) return pass(`${ratio.toFixed(2)} packets for each block`);
+    if (ratio <= MAX_RATIO) return pass(`${ratio.toFixed(2)} packets per block`);
   }
-  return fail(`with every ACK doubled each block was sent ${ratio.toFixed(2)} times`);
+  return fail(`with every ACK doubled, each block was sent ${ratio.toFixed(2)} times`);
 }
 
 /** Reads a file to its end, which must come after exactly `blocks` blocks. */
@@ -113,7 +113,7 @@ async function emptyFile(context: CheckContext): Promise<Verdict> {
 
 async function evenFile(context: CheckContext): Promise<Verdict> {
   const shape = evenShape(context.files, context.offers.blksize, (blocks) => blocks <= 10_000);
-  if (shape === undefined) return notTried(`needs a file of ${PLAIN_BLKSIZE} bytes, or a multiple of that`);
+  if (shape === undefined) return notTried(`needs a file of ${PLAIN_BLKSIZE} bytes or a multiple of it`);
   return await readAll(context, shape.file, shape.options, shape.blocks + 1);
 }
 
@@ -135,7 +135,7 @@ async function windowedEnds(context: CheckContext): Promise<Verdict> {
     context.offers.blksize,
     (blocks) => blocks <= 10_000 && windowOf(blocks) !== undefined,
   );
-  if (even === undefined) return notTried(`needs a file of ${2 * PLAIN_BLKSIZE} bytes, or a multiple of that`);
+  if (even === undefined) return notTried(`needs a file of ${2 * PLAIN_BLKSIZE} bytes or a multiple of it`);
   const asked = String(windowOf(even.blocks));
   const transfer = await Transfer.begin(context, {
     file: even.file,
@@ -166,7 +166,7 @@ async function firstNumber(context: CheckContext): Promise<Verdict> {
 export const BLOCK_CHECKS: readonly Check[] = [
   {
     number: 51,
-    title: 'ACK 0 again, with DATA 1 out, draws no second DATA 1',
+    title: 'A repeated ACK 0 draws no second DATA 1',
     clause: 'RFC 1123 §4.2.3.1',
     run: repeatedAckZero,
   },
@@ -178,7 +178,7 @@ export const BLOCK_CHECKS: readonly Check[] = [
   },
   {
     number: 59,
-    title: 'A file of full blocks alone ends with an empty one',
+    title: 'A file that consists of full blocks ends with an empty block',
     clause: 'RFC 1350 §6',
     run: evenFile,
   },
@@ -190,7 +190,7 @@ export const BLOCK_CHECKS: readonly Check[] = [
   },
   {
     number: 61,
-    title: 'The same three hold in windows, also for an empty block with a window of its own',
+    title: 'The same three statements hold with windows, even if the empty block has a window of its own',
     clause: 'RFC 7440 §4',
     run: windowedEnds,
   },
@@ -202,7 +202,7 @@ export const BLOCK_CHECKS: readonly Check[] = [
   },
   {
     number: 67,
-    title: 'An ACK that comes again, with the next block out, draws nothing',
+    title: 'A repeated ACK of the previous block draws no packet',
     clause: 'RFC 1123 §4.2.3.1',
     run: repeatedAck,
   },
@@ -220,7 +220,7 @@ export const BLOCK_CHECKS: readonly Check[] = [
   },
   {
     number: 75,
-    title: 'With every ACK doubled blocks are not sent twice',
+    title: 'Doubled ACKs do not double the blocks that are sent',
     clause: 'RFC 1123 §4.2.3.1',
     run: doubledAcks,
   },

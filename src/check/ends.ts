@@ -80,7 +80,7 @@ async function standsStill(context: CheckContext): Promise<Verdict> {
 export const END_CHECKS: readonly Check[] = [
   {
     number: 76,
-    title: 'A client that never answers is given up, in silence or with one ERROR',
+    title: 'A transfer ends if its client never answers, in silence or with one ERROR',
     clause: 'RFC 7440 §4',
     run: givesUp,
   },
@@ -98,14 +98,14 @@ export const END_CHECKS: readonly Check[] = [
   },
   {
     number: 82,
-    title: 'ACKs that are too short or too long do a transfer no harm',
-    clause: 'RFC 1350 §5; Windows sends a byte more',
+    title: 'ACKs that are too short or too long do not disturb a transfer',
+    clause: 'RFC 1350 §5; Windows sends one byte more',
     run: oddAcks,
   },
   {
     number: 83,
-    title: 'A client that stands still for ten seconds gets the rest afterwards',
-    clause: 'GRUB stops to work off what it has received',
+    title: 'A client that pauses for ten seconds gets the rest of the file afterwards',
+    clause: 'GRUB pauses to process what it has received',
     run: standsStill,
   },
 ];

@@ -64,13 +64,13 @@ export const NAME_CHECKS: readonly Check[] = [
   {
     number: 22,
     title: 'The bytes of a name in UTF-8 are kept',
-    clause: 'RFC 1350 §5 says nothing of bytes over 127',
+    clause: 'RFC 1350 §5 does not define bytes over 127',
     run: (context) => offeredName(context, (name) => /[^\0-\x7f]/.test(name), 'a character outside ASCII'),
   },
   {
     number: 23,
-    title: 'A name that is invalid UTF-8, and no file has, gets an ERROR',
-    clause: 'RFC 1350 §5 says nothing of bytes over 127: a file may be called so',
+    title: 'A name in invalid UTF-8 that no file has gets an ERROR',
+    clause: 'RFC 1350 §5 does not define bytes over 127: a file may have such a name',
     alone: true,
     run: (context) =>
       refused(context, Buffer.from('no-\xc3\x28-such-\xff\xfe-file', 'latin1'), 'a name in invalid UTF-8'),
@@ -78,7 +78,7 @@ export const NAME_CHECKS: readonly Check[] = [
   {
     number: 24,
     title: '`\\` in a name stands for `/`',
-    clause: 'Windows loaders ask so',
+    clause: 'Windows loaders send such names',
     run: async (context) => {
       const file = context.named((name) => name.includes('/'), 'in a folder');
       if (isVerdict(file)) return file;
@@ -87,8 +87,8 @@ export const NAME_CHECKS: readonly Check[] = [
   },
   {
     number: 25,
-    title: 'Repeated slashes in a name stand for one',
-    clause: 'GRUB and PXELINUX join names so',
+    title: 'Repeated slashes in a name count as one',
+    clause: 'GRUB and PXELINUX join names in this way',
     run: (context) => {
       const { name } = context.files.find((file) => file.name.includes('/')) ?? context.file;
       return otherSpelling(context, name.includes('/') ? name.replaceAll('/', '//') : `//${name}`, 'doubled slashes');
@@ -96,11 +96,15 @@ export const NAME_CHECKS: readonly Check[] = [
   },
   {
     number: 26,
-    title: 'A slash before a name makes no difference',
+    title: 'A leading slash makes no difference',
     clause: 'some loaders send it, some leave it out',
     run: (context) => {
       const { name } = context.file;
-      return otherSpelling(context, name.startsWith('/') ? name.slice(1) : `/${name}`, 'a slash more or less');
+      return otherSpelling(
+        context,
+        name.startsWith('/') ? name.slice(1) : `/${name}`,
+        'an added or removed leading slash',
+      );
     },
   },
   {
@@ -113,7 +117,7 @@ export const NAME_CHECKS: readonly Check[] = [
   {
     number: 28,
     title: 'The name of a folder gets an ERROR',
-    clause: 'a folder is no file',
+    clause: 'a folder is not a file',
     alone: true,
     run: folders,
   },

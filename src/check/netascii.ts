@@ -92,7 +92,7 @@ async function evenOnTheWire(context: CheckContext): Promise<Verdict> {
       if (length % blksize === 0 && length / blksize <= 10_000) return await readText(context, text, blksize);
     }
   }
-  return notTried('needs a file that makes full blocks alone when it is converted');
+  return notTried('needs a file that consists of full blocks after conversion');
 }
 
 async function splitsLines(context: CheckContext): Promise<Verdict> {
@@ -135,7 +135,7 @@ export const NETASCII_CHECKS: readonly Check[] = [
   {
     number: 85,
     title: 'A CR at the end of a block has its NUL at the beginning of the next',
-    clause: 'RFC 1350 §1; some servers have lost it',
+    clause: 'RFC 1350 §1; some servers have lost the NUL',
     run: splitsReturns,
   },
   {
@@ -146,7 +146,7 @@ export const NETASCII_CHECKS: readonly Check[] = [
   },
   {
     number: 87,
-    title: 'A netascii block that is sent again has the same bytes',
+    title: 'A retransmitted netascii block has the same bytes',
     clause: 'RFC 1350 §2',
     run: resendsTheSame,
   },

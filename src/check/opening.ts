@@ -125,7 +125,7 @@ function secondRequest(context: CheckContext): SecondRequest | undefined {
 
 async function anotherRequest(context: CheckContext): Promise<Verdict> {
   const second = secondRequest(context);
-  if (second === undefined) return notTried('needs two files that begin with other bytes');
+  if (second === undefined) return notTried('needs two files that begin with different bytes');
   const exchange = await context.exchange();
   const reply = await exchange.ask(request(context.file.name));
   if (!isServed(reply)) return fail(`expected the file, got ${describe(reply)}`);
@@ -142,7 +142,7 @@ async function anotherRequest(context: CheckContext): Promise<Verdict> {
     );
     if (data === undefined) return fail('expected DATA 1 of the second transfer, got silence');
   }
-  if (former.port === answer.from.port) return pass('both transfers speak from one port');
+  if (former.port === answer.from.port) return pass('both transfers use one port of the server');
   exchange.forget();
   const stray = await exchange.until(({ from }) => from.port === former.port, context.waits.closedMs);
   return stray === undefined
@@ -182,7 +182,7 @@ async function stranger(context: CheckContext): Promise<Verdict> {
   const toError = await other.next(context.waits.quietMs);
   if (toError !== undefined) return fail(`expected silence for an ERROR from another port, got ${describe(toError)}`);
   const wrong = await transfer.take(3);
-  return wrong ?? pass(answer === undefined ? 'strangers are met with silence' : 'strangers get ERROR 5');
+  return wrong ?? pass(answer === undefined ? 'strangers get silence' : 'strangers get ERROR 5');
 }
 
 async function sourceAddress(context: CheckContext): Promise<Verdict> {
@@ -207,55 +207,56 @@ export const OPENING_CHECKS: readonly Check[] = [
   },
   {
     number: 50,
-    title: 'An OACK that is not acknowledged is sent again, unchanged',
+    title: 'An OACK that is not acknowledged is retransmitted unchanged',
     clause: 'RFC 2347, RFC 1350 §2',
     run: lostOack,
   },
   {
     number: 52,
     title: 'An ERROR after the OACK ends the transfer, and nothing follows it',
-    clause: 'RFC 1350 §7; firmware asks for sizes so',
+    clause: 'RFC 1350 §7; firmware asks for sizes in this way',
     run: errorAfterOack,
   },
   {
     number: 53,
-    title: 'Before ACK 0 no other ACK counts',
+    title: 'Before ACK 0, other ACKs are ignored',
     clause: 'RFC 2347',
     run: otherAck,
   },
   {
     number: 54,
-    title: 'When ACK 0 was lost, the ACK of the OACK sent again starts the transfer',
+    title: 'If ACK 0 is lost, the ACK of the retransmitted OACK starts the transfer',
     clause: 'RFC 2347',
     run: lostAck,
   },
   {
     number: 55,
-    title: 'The same request twice from one port is one transfer',
+    title: 'Two equal requests from one port start one transfer',
     clause: 'RFC 1350 §4; networks copy datagrams',
     run: repeatedRequest,
   },
   {
     number: 56,
-    title: 'Another request from the port of a transfer ends that one and starts its own',
-    clause: 'loaders use one port for file after file',
+    title: 'A different request from the port of a transfer ends that transfer and starts a new one',
+    clause: 'some loaders fetch all files from one port',
     run: anotherRequest,
   },
   {
     number: 57,
-    title: 'Requests from two ports of one host are two transfers',
+    title: 'Requests from two ports of one host start two transfers',
     clause: 'RFC 1350 §4',
     run: twoPorts,
   },
   {
     number: 80,
-    title: 'Packets from other ports disturb no transfer: ERROR 5 or silence for them, silence for their ERRORs',
+    title:
+      'Packets from other ports do not disturb a transfer: they get ERROR 5 or silence, and their ERRORs get silence',
     clause: 'RFC 1350 §4',
     run: stranger,
   },
   {
     number: 88,
-    title: 'Replies come from the address that was asked',
+    title: 'Replies come from the address that the request was sent to',
     clause: 'RFC 1350 §4; clients compare it',
     run: sourceAddress,
   },

@@ -183,7 +183,7 @@ async function multicast(context: CheckContext): Promise<Verdict> {
   const reply = await context.read([['multicast', '']]);
   if (!isServed(reply)) return fail(`expected the file, got ${describe(reply)}`);
   const value = granted(reply!, 'multicast');
-  if (value === undefined) return notOffered('multicast is passed over');
+  if (value === undefined) return notOffered('multicast is ignored');
   return /^[0-9a-fA-F.:]*,[0-9]*,[01]$/.test(value) ? pass() : fail(`multicast was answered with ${describe(reply)}`);
 }
 
@@ -195,7 +195,7 @@ async function writing(context: CheckContext): Promise<Verdict> {
   ];
   const exchange = await context.exchange();
   const reply = await exchange.ask(request('reveille-check-no-such-folder/file', options, 'octet', 2));
-  if (reply?.kind === 'OACK' || reply?.kind === 'ACK') return notOffered('the server takes files');
+  if (reply?.kind === 'OACK' || reply?.kind === 'ACK') return notOffered('the server accepts uploads');
   if (reply?.kind !== 'ERROR') return fail(`expected ERROR for a write request, got ${describe(reply)}`);
   const more = await exchange.next(context.waits.quietMs);
   return more === undefined ? pass() : fail(`expected one ERROR and no more, got ${describe(more)} as well`);
@@ -204,7 +204,7 @@ async function writing(context: CheckContext): Promise<Verdict> {
 export const OPTION_CHECKS: readonly Check[] = [
   {
     number: 30,
-    title: 'A blksize below 8 is not granted, and one above 65464 not as it is',
+    title: 'A blksize below 8 is not granted, and one above 65464 is not granted unchanged',
     clause: 'RFC 2348',
     run: (context) =>
       context.offers.blksize
@@ -213,13 +213,13 @@ export const OPTION_CHECKS: readonly Check[] = [
   },
   {
     number: 31,
-    title: "A blksize above the server's limit is granted as less",
+    title: "A blksize above the server's limit is granted as a lower one",
     clause: 'RFC 2348',
     run: largeBlksize,
   },
   {
     number: 32,
-    title: 'No blksize is granted that is larger than the one asked for',
+    title: 'The granted blksize is never larger than the one asked for',
     clause: 'RFC 2348',
     run: (context) =>
       context.offers.blksize
@@ -240,14 +240,14 @@ export const OPTION_CHECKS: readonly Check[] = [
   },
   {
     number: 37,
-    title: 'tsize is answered with the exact size, whatever number was asked',
+    title: 'tsize is answered with the exact size, whatever value was sent',
     clause: 'RFC 2349',
     run: exactTsize,
   },
   {
     number: 39,
     title: 'With netascii tsize is left out, or counts the bytes as they are sent',
-    clause: 'RFC 2349; the size of the converted file is another',
+    clause: 'RFC 2349; the converted file has another size',
     run: netasciiTsize,
   },
   {
@@ -291,7 +291,7 @@ export const OPTION_CHECKS: readonly Check[] = [
   },
   {
     number: 47,
-    title: '`multicast` is passed over, or answered as RFC 2090 has it',
+    title: '`multicast` is ignored, or answered as RFC 2090 specifies',
     clause: 'RFC 2347, RFC 2090 §3',
     run: multicast,
   },

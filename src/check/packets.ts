@@ -109,6 +109,6 @@ export function describe(reply: Reply | undefined): string {
           .join(' '),
       )})`;
     case 'other':
-      return `${bytes.length} bytes that are no TFTP packet`;
+      return `${bytes.length} bytes that are not a TFTP packet`;
   }
 }

@@ -59,7 +59,7 @@ export function checkSummary(report: CheckReport): string {
   const silent = report.fell_silent_after;
   const ends = [
     ...(silent === null ? [] : [`; the server fell silent after check ${silent.join(' or ')}`]),
-    ...(report.cut_short === null ? [] : [`; cut short: ${report.cut_short}`]),
+    ...(report.cut_short === null ? [] : [`; stopped early: ${report.cut_short}`]),
   ];
   return `${report.server}: ${counts}, ${rest}${ends.join('')}\n`;
 }

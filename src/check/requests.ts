@@ -86,7 +86,7 @@ async function emptyValue(context: CheckContext): Promise<Verdict> {
     : ['tsize', ['blksize', '512']];
   const reply = await context.read([[empty, ''], later]);
   if (reply === undefined || granted(reply, later[0]) === undefined) {
-    return fail(`expected ${later[0]} in the OACK behind an empty ${empty}, got ${describe(reply)}`);
+    return fail(`expected ${later[0]} in the OACK after an empty ${empty}, got ${describe(reply)}`);
   }
   const value = granted(reply, empty);
   return value === undefined ? pass() : fail(`expected an empty ${empty} to be left out, got ${describe(reply)}`);
@@ -162,7 +162,7 @@ async function oddNumbers(context: CheckContext): Promise<Verdict> {
       const reply = await context.read([['blksize', value]]);
       // RFC 2347 allows the server an ERROR 8 where a value is invalid.
       if (reply?.kind === 'ERROR' && reply.number === 8) return pass();
-      return servedPlain(reply, `blksize "${value}", which is no decimal number`);
+      return servedPlain(reply, `blksize "${value}", which is not a decimal number`);
     }),
   );
   return worst(verdicts);
@@ -171,7 +171,7 @@ async function oddNumbers(context: CheckContext): Promise<Verdict> {
 async function ownNames(context: CheckContext): Promise<Verdict> {
   const names = ['__proto__', 'constructor', 'toString', 'retries', '%s%n'];
   const reply = await context.read(names.map((name) => [name, '1']));
-  return servedPlain(reply, 'options named like the insides of programs');
+  return servedPlain(reply, 'options with names such as __proto__');
 }
 
 export const REQUEST_CHECKS: readonly Check[] = [
@@ -203,7 +203,7 @@ export const REQUEST_CHECKS: readonly Check[] = [
   {
     number: 3,
     title: 'DATA, ACK, ERROR and OACK at the port for requests get no answer',
-    clause: 'answers to answers keep two servers busy for ever (CVE-2024-2169)',
+    clause: 'answers to answers keep two servers busy forever (CVE-2024-2169)',
     alone: true,
     run: (context) =>
       silence(context, [
@@ -236,7 +236,7 @@ export const REQUEST_CHECKS: readonly Check[] = [
   {
     number: 6,
     title: 'An empty file name gets an ERROR',
-    clause: 'there is no such file',
+    clause: 'no file has an empty name',
     alone: true,
     run: async (context) => {
       const reply = await context.read([], '');
@@ -245,7 +245,7 @@ export const REQUEST_CHECKS: readonly Check[] = [
   },
   {
     number: 7,
-    title: 'The mode is read in any case: `OcTeT` is octet',
+    title: 'The case of the mode does not matter: `OcTeT` is octet',
     clause: 'RFC 1350 §5',
     alone: true,
     run: async (context) => servedOr(await context.read([], context.file.name, 'OcTeT'), 'mode OcTeT'),
@@ -266,7 +266,7 @@ export const REQUEST_CHECKS: readonly Check[] = [
   },
   {
     number: 10,
-    title: 'Memory behind the mode, without a NUL in it, is passed over',
+    title: 'Bytes after the mode without a NUL among them are ignored',
     clause: 'PA-RISC firmware pads its requests to 516 bytes',
     alone: true,
     run: async (context) => servedPlain(await context.reply(padded(context, 516)), 'a request padded with memory'),
@@ -280,7 +280,7 @@ export const REQUEST_CHECKS: readonly Check[] = [
   },
   {
     number: 12,
-    title: 'An option name without a value is passed over',
+    title: 'An option name without a value is ignored',
     clause: 'RFC 2347',
     alone: true,
     run: async (context) => {
@@ -290,21 +290,21 @@ export const REQUEST_CHECKS: readonly Check[] = [
   },
   {
     number: 13,
-    title: 'An option with an empty value is passed over, and those behind it count',
+    title: 'An option with an empty value is ignored, and the options after it count',
     clause: 'RFC 2347; some telephones send empty values',
     alone: true,
     run: emptyValue,
   },
   {
     number: 14,
-    title: 'Of an option that is repeated the first counts, and the OACK has it once',
+    title: 'If an option is repeated, the first value counts, and the OACK has it once',
     clause: 'RFC 2347',
     alone: true,
     run: repeatedOption,
   },
   {
     number: 15,
-    title: 'Option names are read in any case of ASCII letters, and of no others',
+    title: 'The case of option names does not matter, for ASCII letters only',
     clause: 'RFC 2347',
     alone: true,
     run: optionCase,
@@ -318,7 +318,7 @@ export const REQUEST_CHECKS: readonly Check[] = [
   },
   {
     number: 17,
-    title: 'Where all options are unknown the transfer starts with DATA 1',
+    title: 'If all options are unknown, the transfer starts with DATA 1',
     clause: 'RFC 2347',
     alone: true,
     run: async (context) => {
@@ -337,7 +337,7 @@ export const REQUEST_CHECKS: readonly Check[] = [
   },
   {
     number: 19,
-    title: 'A value that is no decimal number is not granted',
+    title: 'A value that is not a decimal number is not granted',
     clause: 'RFC 2347',
     alone: true,
     run: oddNumbers,

@@ -172,7 +172,7 @@ export async function runChecks(options: CheckRunOptions): Promise<CheckReport> 
   setMaxListeners(0, stop.signal);
   const relay = (): void => stop.abort(options.signal?.reason);
   const timer = setTimeout(
-    () => stop.abort(new CutShort(`the time of ${options.timeoutMs / 1000} s was over`)),
+    () => stop.abort(new CutShort(`the time limit of ${options.timeoutMs / 1000} s was reached`)),
     options.timeoutMs,
   );
   options.signal?.addEventListener('abort', relay);
@@ -186,7 +186,7 @@ export async function runChecks(options: CheckRunOptions): Promise<CheckReport> 
       surveyed = await survey({ ...base, signal: stop.signal }, options.files);
     } catch (cause) {
       if (!stop.signal.aborted) throw cause;
-      surveyed = 'stopped before the server was known';
+      surveyed = 'stopped before the server had answered';
     }
     if (typeof surveyed !== 'string') {
       let done = 0;

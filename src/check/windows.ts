@@ -84,7 +84,7 @@ async function lastWindowLost(context: CheckContext): Promise<Verdict> {
   const transfer = await Transfer.begin(context, { file: shape.file, options });
   if (isVerdict(transfer)) return transfer;
   const { blocks } = transfer;
-  if (blocks === undefined || blocks < 2 || blocks > 20_000) return pass('in lockstep; no file has just a few windows');
+  if (blocks === undefined || blocks < 2 || blocks > 20_000) return pass('in lockstep; no file has only a few windows');
   const wrong = await transfer.take(blocks - 2);
   if (wrong !== undefined) return wrong;
   const { exchange } = transfer;
@@ -119,25 +119,25 @@ async function windowLost(context: CheckContext): Promise<Verdict> {
 export const WINDOW_CHECKS: readonly Check[] = [
   {
     number: 70,
-    title: 'After an ACK in mid-window a full window follows, from the block behind it',
+    title: 'After an ACK in mid-window, a full window follows, starting with the next block',
     clause: 'RFC 7440 §4',
     run: fullWindowAfterLoss,
   },
   {
     number: 71,
-    title: 'Equal ACKs in mid-window start the window again once, not once each',
+    title: 'Equal ACKs in mid-window restart the window once, not once each',
     clause: 'RFC 1123 §4.2.3.1; UEFI firmware sends them',
     run: repeatedEarlyAck,
   },
   {
     number: 72,
-    title: 'The last block is sent again when it was lost, in lockstep and in a window',
+    title: 'A lost last block is retransmitted, in lockstep and in a window',
     clause: 'RFC 1350 §2, §6',
     run: lastBlockLost,
   },
   {
     number: 73,
-    title: 'The first block of a window that was lost is sent again by itself',
+    title: 'The first block of a lost window is retransmitted without an ACK',
     clause: 'RFC 1350 §2, RFC 7440 §4',
     run: windowLost,
   },

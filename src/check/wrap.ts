@@ -55,18 +55,18 @@ export const WRAP_CHECKS: readonly Check[] = [
   {
     number: 63,
     title: 'Block 65535 is followed by block 0',
-    clause: 'what nearly all clients expect; RFC 1350 does not say',
+    clause: 'nearly all clients expect it; RFC 1350 does not specify it',
     run: (context) => past(context, TURN + 64),
   },
   {
     number: 64,
     title: 'Block numbers wrap a second and a third time',
-    clause: 'a server has been seen to pass the first wrap alone',
+    clause: 'one server was seen to fail after the first wrap',
     run: (context) => past(context, 3 * TURN + 64),
   },
   {
     number: 65,
-    title: 'ACKs of 65535 and 0 count exactly, and one from before the wrap is old',
+    title: 'ACKs of 65535 and 0 count exactly, and an ACK from before the wrap is ignored',
     clause: 'RFC 1350 §2',
     run: aroundTheWrap,
   },

@@ -41,7 +41,7 @@ export interface CheckContext extends CommandContext {
 
 function fileNames(flags: CheckFlags): readonly string[] {
   const names = flags.file ?? [];
-  if (names.length === 0) throw new UsageError('check: expected --file NAME, a file that the server has');
+  if (names.length === 0) throw new UsageError('check: expected --file NAME, the name of a file on the server');
   for (const name of names) {
     if (name === '' || name.includes('\0') || Buffer.byteLength(name) > NAME_BYTES) {
       throw new UsageError(`--file: expected a name of 1 to ${NAME_BYTES} bytes, got ${showValue(name)}`);
@@ -60,7 +60,7 @@ function typeOf(path: string): 'file' | 'folder' {
   } catch (error) {
     throw wrong(errorCode(error) === 'ENOENT' ? 'which does not exist' : (errorCode(error) ?? 'which cannot be read'));
   }
-  throw wrong('which is neither');
+  throw wrong('which is neither a file nor a folder');
 }
 
 async function readCopy(name: string, path: string): Promise<WantedFile> {
@@ -164,25 +164,29 @@ export function addCheckCommand(
   const timeout = duration(1000, 3_600_000, '90s or 10m');
   program
     .command('check')
-    .summary('ask a TFTP server whether it keeps to the protocol')
+    .summary('check whether a TFTP server follows the protocol')
     .description(
-      'Puts the statements of docs/statements.md to any TFTP server over UDP, one by one, and tells which hold. It only reads: nothing is written to the server.',
+      'Tests any TFTP server over UDP against the statements of docs/statements.md, one by one, and shows which hold. It only downloads: nothing is written to the server.',
     )
     .argument('<SERVER>', 'HOST[:PORT] (default port 69)')
     .option(
       '--file <NAME>',
-      'a file that the server has; again for more: some statements need certain sizes',
+      'a file on the server; repeatable, because some statements need files of certain sizes',
       (name: string, before: readonly string[] | undefined) => [...(before ?? []), name],
     )
-    .option('--against <PATH>', 'a copy of the first file to compare with, or a folder with copies of all')
-    .option('--timeout <D>', `for the whole run (default: ${TIMEOUT_MS / 60_000}m)`, flag('--timeout', timeout))
-    .option('--json <FILE>', 'write the report there as JSON, - for stdout instead of the table')
+    .option('--against <PATH>', 'a copy of the first file to compare with, or a folder with copies of all files')
+    .option(
+      '--timeout <D>',
+      `time limit for the whole run (default: ${TIMEOUT_MS / 60_000}m)`,
+      flag('--timeout', timeout),
+    )
+    .option('--json <FILE>', 'write the report as JSON; - writes it to stdout instead of the table')
     .addHelpText(
       'after',
       `
-A file of 2 MB lets nearly every statement be tried; add an empty one, and one of a multiple of 512 bytes.
-A run takes about half a minute, more where a server waits long before it sends again.
-Exit codes: 0 nothing failed, 1 a statement failed, or the server did not answer or fell silent, 2 wrong usage.
+With a file of 2 MB nearly every statement can be tried. Add an empty file, and one whose size is a multiple of 512 bytes.
+A run takes about half a minute, or longer if the server waits long before it retransmits.
+Exit codes: 0 no statement failed; 1 a statement failed, or the server did not answer or went silent; 2 wrong usage.
 `,
     )
     .action(async (server: string, flags: CheckFlags) => {

@@ -30,7 +30,7 @@ export interface GetFlags {
 export function failureOf(result: FetchResult, mode: TftpUri['mode']): string | undefined {
   const said = result.errorText === '' ? '' : `: ${escapeText(result.errorText)}`;
   const { tsize, bytes } = result;
-  if (result.violation !== undefined) return `the server broke the protocol: ${escapeText(result.violation)}`;
+  if (result.violation !== undefined) return `the server violated the protocol: ${escapeText(result.violation)}`;
   switch (result.outcome) {
     case 'complete':
     case 'completeUnconfirmed':
@@ -58,7 +58,7 @@ function checkLength(filename: string, mode: TftpUri['mode'], wish: Wish): void 
     encodeReadRequest(new Uint8Array(MAX_CONTROL), filename, mode, wishedOptions(wish));
   } catch (cause) {
     throw new UsageError(
-      `get: expected a name that fits a request of ${MAX_CONTROL} bytes, got ${filename.length} bytes`,
+      `get: expected a name that fits into a request of ${MAX_CONTROL} bytes, got a name of ${filename.length} bytes`,
       {
         cause,
       },
@@ -68,7 +68,10 @@ function checkLength(filename: string, mode: TftpUri['mode'], wish: Wish): void 
 
 function outputName(flags: GetFlags, filename: string): string {
   const name = flags.output ?? localName(filename);
-  if (name === undefined) throw new UsageError(`get: expected -o FILE, as "${escapeText(filename, 60)}" names no file`);
+  if (name === undefined)
+    throw new UsageError(
+      `get: expected -o FILE, because no file name can be derived from "${escapeText(filename, 60)}"`,
+    );
   if (name === '') throw new UsageError('-o: expected a file or -, got an empty name');
   return name;
 }
@@ -158,24 +161,24 @@ export function addGet(program: Command, context: CommandContext, done: (code: E
     .command('get')
     .summary('download a file over TFTP')
     .description(
-      'Downloads one file. Without options the request is plain RFC 1350: blocks of 512 bytes, one at a time.',
+      'Downloads one file. Without flags, the request has no options (plain RFC 1350): blocks of 512 bytes, one at a time.',
     )
-    .argument('<URL>', 'tftp://HOST[:PORT]/NAME, optionally with ;mode=octet or ;mode=netascii at its end')
-    .option('-o, --output <FILE>', 'where to write, - for stdout (default: the last part of NAME)')
+    .argument('<URL>', 'tftp://HOST[:PORT]/NAME, optionally followed by ;mode=octet or ;mode=netascii')
+    .option('-o, --output <FILE>', 'file to write to, - for stdout (default: the last part of NAME)')
     .option('--blksize <N>', `bytes per block to ask for, ${blksize.expected}`, flag('--blksize', blksize))
     .option(
       '--windowsize <N>',
       `blocks per acknowledgement to ask for, ${windowsize.expected} (RFC 7440)`,
       flag('--windowsize', windowsize),
     )
-    .option('--tsize', 'ask for the size first: shows how much is left')
-    .option('--netascii', 'convert line ends (RFC 1350 netascii)')
-    .option('--quiet', 'no progress bar')
+    .option('--tsize', 'ask for the size (tsize), to show how much is left')
+    .option('--netascii', 'convert line endings (RFC 1350 netascii)')
+    .option('--quiet', 'show no progress bar')
     .addHelpText(
       'after',
       `
-The bytes are in FILE.part until the download is complete. The progress bar is drawn when stderr is a terminal.
-Exit codes: 0 downloaded, 1 failed or stopped by a signal (nothing is left behind), 2 wrong usage.
+The bytes are written to FILE.part until the download is complete. The progress bar is shown if stderr is a terminal.
+Exit codes: 0 downloaded; 1 failed or stopped by a signal, no file is left behind; 2 wrong usage.
 `,
     )
     .action(async (url: string, flags: GetFlags) => {

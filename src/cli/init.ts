@@ -25,7 +25,9 @@ export function writeStarter(folder: string): string[] {
     .toSorted();
   const there = names.find((name) => existsSync(join(folder, name)));
   if (there !== undefined) {
-    throw new UsageError(`init: ${escapeText(join(folder, there))}: expected no such file, and overwrite none`);
+    throw new UsageError(
+      `init: ${escapeText(join(folder, there))}: expected no file of that name, and existing files are never overwritten`,
+    );
   }
   for (const name of names) {
     mkdirSync(dirname(join(folder, name)), { recursive: true });
@@ -55,7 +57,7 @@ function carriedBy({ fromTftpdHpa, map, fromDnsmasq }: InitFlags): CarriedConfig
   if (fromTftpdHpa !== undefined && fromDnsmasq !== undefined) {
     throw new UsageError('init: expected --from-tftpd-hpa or --from-dnsmasq, got both');
   }
-  if (map !== undefined && fromTftpdHpa === undefined) throw new UsageError('--map: expected --from-tftpd-hpa with it');
+  if (map !== undefined && fromTftpdHpa === undefined) throw new UsageError('--map: expected --from-tftpd-hpa as well');
   if (fromDnsmasq !== undefined) return readDnsmasqConf(readText('--from-dnsmasq', fromDnsmasq), fromDnsmasq);
   if (fromTftpdHpa === undefined) return undefined;
   return readTftpdHpa(readText('--from-tftpd-hpa', fromTftpdHpa), {
@@ -73,7 +75,10 @@ function writeCarried(folder: string, config: CarriedConfig): string[] {
     writeFileSync(file, carriedYaml(config), { flag: 'wx' });
   } catch (error) {
     if (errorCode(error) !== 'EEXIST') throw error;
-    throw new UsageError(`init: ${escapeText(file)}: expected no such file, and overwrite none`, { cause: error });
+    throw new UsageError(
+      `init: ${escapeText(file)}: expected no file of that name, and existing files are never overwritten`,
+      { cause: error },
+    );
   }
   return ['reveille.yaml'];
 }
@@ -82,12 +87,12 @@ function writeCarried(folder: string, config: CarriedConfig): string[] {
 export function addInit(program: Command, context: PreviewContext, done: (code: ExitCode) => void): void {
   program
     .command('init')
-    .summary('write a config to begin with')
+    .summary('write a starter config')
     .description('Writes a commented config, an inventory and templates for PXELINUX, GRUB and iPXE.')
-    .argument('[DIR]', 'where to', '.')
-    .option('--from-tftpd-hpa <FILE>', 'write what /etc/default/tftpd-hpa says instead')
-    .option('--map <FILE>', "with that, tftpd's map file (default: that of its options)")
-    .option('--from-dnsmasq <FILE>', "write what dnsmasq's TFTP options say instead")
+    .argument('[DIR]', 'folder to write to', '.')
+    .option('--from-tftpd-hpa <FILE>', 'convert /etc/default/tftpd-hpa instead')
+    .option('--map <FILE>', 'with --from-tftpd-hpa: its map file (default: the one that its options name)')
+    .option('--from-dnsmasq <FILE>', 'convert the TFTP options of a dnsmasq.conf instead')
     .action((folder: string, flags: InitFlags) => {
       const stdout = context.stdout ?? process.stdout;
       try {

@@ -28,10 +28,10 @@ Examples:
   reveille store rebuild --store /srv/boot
 
 Exit codes:
-  0  all is well
-  1  something failed: address in use, download failed, a storm missed its goals, a check failed, a disk is full
-  2  what was asked for is wrong: the command line, the config file, a boot set; one line on stderr says what and where
-  3  stopped before running transfers had finished (drain time over, or a second signal)
+  0  success
+  1  failure, such as: address in use, download failed, a storm missed its goals, a check failed, a disk is full
+  2  wrong input: the command line, the config file or a boot set; one line on stderr says what and where
+  3  the server stopped before its transfers had finished (end of the drain time, or a second signal)
 `;
 
 const require = createRequire(import.meta.url);

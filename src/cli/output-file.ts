@@ -59,7 +59,8 @@ export class OutputFile {
     if (file === '-') return new OutputFile(1, file, undefined);
     const target = OutputFile.#follow(file);
     const found = statSync(target, { throwIfNoEntry: false });
-    if (found?.isDirectory() === true) throw new UsageError(`-o: expected a file, got ${showValue(file)}, a directory`);
+    if (found?.isDirectory() === true)
+      throw new UsageError(`-o: expected a file, got the directory ${showValue(file)}`);
     // Renaming over /dev/null would replace it, for everyone.
     if (found !== undefined && !found.isFile()) return new OutputFile(openSync(target, 'w'), target, undefined);
     const part = `${target}.part`;

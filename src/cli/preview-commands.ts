@@ -104,29 +104,29 @@ async function runValidate(flags: PreviewFlags, context: PreviewContext): Promis
 function configured(program: Command, nameAndArguments: string): Command {
   return program
     .command(nameAndArguments)
-    .option('--config <FILE>', 'the config of the server', CONFIG)
+    .option('--config <FILE>', 'config file of the server', CONFIG)
     .option('--json', 'print one JSON document');
 }
 
 function asked(command: Command): Command {
   return command
-    .argument('<NAME>', 'the file name as the node asks for it')
-    .option('--mac <MAC>', "the node's MAC")
-    .option('--ip <ADDRESS>', 'its address (default: as the inventory has it)')
-    .option('--uuid <UUID>', 'its UUID')
-    .option('--serial <SERIAL>', 'its serial number')
-    .option('--local <ADDRESS>', "the server's address that it asks");
+    .argument('<NAME>', 'the file name that the node asks for')
+    .option('--mac <MAC>', 'MAC address of the node')
+    .option('--ip <ADDRESS>', 'IP address of the node (default: the one in the inventory)')
+    .option('--uuid <UUID>', 'UUID of the node')
+    .option('--serial <SERIAL>', 'serial number of the node')
+    .option('--local <ADDRESS>', 'address of the server that the node asks');
 }
 
 /** Adds the commands. @param done receives their exit code. */
 export function addPreviewCommands(program: Command, context: PreviewContext, done: (code: ExitCode) => void): void {
-  asked(configured(program, 'render').summary('print what a node would get')).action(
+  asked(configured(program, 'render').summary('print the bytes that a node would get')).action(
     async (name: string, flags: PreviewFlags) => done(await runRender(name, flags, context)),
   );
-  asked(configured(program, 'explain').summary('print the way of a name: routes, boot sets, files')).action(
+  asked(configured(program, 'explain').summary('print how a name is looked up: routes, boot sets, files')).action(
     async (name: string, flags: PreviewFlags) => done(await runExplain(name, flags, context)),
   );
   configured(program, 'validate')
-    .summary('check a config, its templates and handlers, and the inventory')
+    .summary('check a config with its templates, handlers and inventory')
     .action(async (flags: PreviewFlags) => done(await runValidate(flags, context)));
 }

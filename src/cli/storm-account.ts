@@ -38,7 +38,7 @@ export class StormAccount {
     const after = await read(this.#client);
     if ('problem' in after) return { admin, problem: after.problem, reasons: [] };
     const reasons = unansweredBetween(before, after);
-    const problem = reasons === undefined ? `${admin}: the server was started again during the storm` : null;
+    const problem = reasons === undefined ? `${admin}: the server was restarted during the storm` : null;
     return { admin, problem, reasons: reasons ?? [] };
   }
 }

@@ -60,7 +60,7 @@ function readPlanFile(file: string): BootPlan {
   try {
     text = readFileSync(file, 'utf8');
   } catch (cause) {
-    throw new UsageError(`--plan: expected a file that can be read, got ${escapeText(errorLine(cause))}`, { cause });
+    throw new UsageError(`--plan: expected a readable file, got ${escapeText(errorLine(cause))}`, { cause });
   }
   return readPlan(text, escapeText(file));
 }
@@ -75,9 +75,9 @@ function mixOf({ profile }: StormFlags): Profile[] {
 function planOf({ plan, profile, file }: StormFlags): BootPlan {
   if (plan !== undefined) {
     if (profile === undefined && file === undefined) return readPlanFile(plan);
-    throw new UsageError('--plan: expected no --profile and no --file beside it, the plan has its own');
+    throw new UsageError('--plan: expected neither --profile nor --file with it, because the plan has its own');
   }
-  if (file === undefined) throw new UsageError('storm: expected --file NAME, once or more, or --plan FILE');
+  if (file === undefined) throw new UsageError('storm: expected --file NAME at least once, or --plan FILE');
   const profiles = profile?.split(',') ?? [DEFAULT_PROFILE];
   // The options beside a name decide whether it fits into a request, so a plan is made with each profile to check all.
   return profiles.map((one) => planFromFiles({ profile: one, files: file }))[0]!;
@@ -103,7 +103,7 @@ function namesOf(plan: BootPlan, nodes: number): Set<string> {
 function expectedOf(flags: StormFlags, plan: BootPlan): ExpectedVersion[] | undefined {
   const { verify, versions, nodes } = flags;
   if (verify !== undefined && versions !== undefined) {
-    throw new UsageError('--verify: expected no --versions beside it');
+    throw new UsageError('--verify: expected no --versions with it');
   }
   const directory = verify ?? versions;
   if (directory === undefined) return undefined;
@@ -147,7 +147,7 @@ function openOutput(name: string, file: string | undefined): OutputFile | undefi
 
 function openOutputs({ json, html }: StormFlags): Outputs {
   if (json !== undefined && json === html) {
-    throw new UsageError(`--html: expected another place than --json has, got ${showValue(json)}`);
+    throw new UsageError(`--html: expected a file other than that of --json, got ${showValue(json)}`);
   }
   const first = openOutput('--json', json);
   try {
@@ -205,7 +205,9 @@ export async function runStormCommand(text: string, flags: StormFlags, context: 
   const outputs = openOutputs(flags);
   const account = admin === undefined ? undefined : await StormAccount.open(admin);
   if (account?.problem !== undefined) {
-    stderr.write(`reveille: storm: the report will not say what the server left unanswered: ${account.problem}\n`);
+    stderr.write(
+      `reveille: storm: the report will lack the requests that the server left unanswered: ${account.problem}\n`,
+    );
   }
   const abort = new AbortController();
   interrupts.on('signal', () => abort.abort());
@@ -261,29 +263,36 @@ export function addStorm(program: Command, context: CommandContext, done: (code:
   const threads = wholeNumber(1, 256);
   program
     .command('storm')
-    .summary('simulate racks of booting nodes against any TFTP server')
-    .description('Boots simulated nodes against a TFTP server, as firmware would, and reports how it held up.')
+    .summary('simulate racks of nodes that boot from any TFTP server')
+    .description('Boots simulated nodes from a TFTP server, as firmware would, and reports how the server performed.')
     .argument('<SERVER>', 'HOST[:PORT] (default port 69)')
     .requiredOption('--nodes <N>', `how many nodes boot, ${nodes.expected}`, flag('--nodes', nodes))
-    .option('--file <NAME>', 'a file that each node fetches; may be given several times, in order', collect)
+    .option('--file <NAME>', 'a file that each node fetches; repeatable, in order', collect)
     .option(
       '--profile <NAME>',
-      `firmware: ${[...PROFILES.keys()].join(', ')} (default: ${DEFAULT_PROFILE}); several with commas: nodes have them in turn`,
+      `firmware: ${[...PROFILES.keys()].join(', ')} (default: ${DEFAULT_PROFILE}); several, separated by commas, are assigned to the nodes in turn`,
     )
     .option('--plan <FILE>', 'YAML file with the stages of a boot, instead of --file and --profile')
     .option('--verify <DIR>', 'compare every byte with the files of this directory')
-    .option('--versions <DIR>', 'as --verify, each subdirectory one version: tells nodes that got a mix')
-    .option('--arrival <LAW>', 'burst[:TIME], ramp:TIME, poisson:N/s, waves:N@TIME', 'burst')
-    .option('--seed <N>', 'repeats a storm: its moments and faults', flag('--seed', seed), DEFAULT_SEED)
+    .option('--versions <DIR>', 'like --verify, with a subdirectory for each version: finds nodes that got a mixture')
+    .option('--arrival <LAW>', 'when nodes start: burst[:TIME], ramp:TIME, poisson:N/s, waves:N@TIME', 'burst')
+    .option('--seed <N>', 'seed of start times and faults, to repeat a storm', flag('--seed', seed), DEFAULT_SEED)
     .option('--loss <SHARE>', 'lose packets: 1%, in:1% (from the server), out:1%')
     .option('--duplicate <SHARE>', 'deliver packets twice')
-    .option('--reorder <SHARE>', 'let packets be overtaken')
+    .option('--reorder <SHARE>', 'reorder packets')
     .option('--delay <TIME>', 'delay packets: 5ms, 2ms..5ms, in:5ms')
-    .option('--lose <PACKET>', 'lose one packet of each transfer: "ack 100 x3", "data last"; may be repeated', collect)
-    .option('--vanish <SHARE>', 'nodes that fall silent in the middle')
-    .option('--crawl <SHARE:TIME>', 'nodes that wait before each ACK: 5%:100ms')
-    .option('--no-doubled-acks', 'send no ACK twice (one is, in each longer transfer, to see that nothing comes of it)')
-    .option('--threads <N>', `threads to simulate with (default: cores less one)`, flag('--threads', threads))
+    .option('--lose <PACKET>', 'lose one packet of each transfer: "ack 100 x3", "data last"; repeatable', collect)
+    .option('--vanish <SHARE>', 'share of nodes that go silent in the middle')
+    .option('--crawl <SHARE:TIME>', 'share of nodes that wait before each ACK: 5%:100ms')
+    .option(
+      '--no-doubled-acks',
+      'do not repeat an ACK in each longer transfer, which checks that the server ignores it',
+    )
+    .option(
+      '--threads <N>',
+      `number of threads that simulate nodes (default: cores less one)`,
+      flag('--threads', threads),
+    )
     .option(
       '--engine <KIND>',
       'auto, linux or portable',
@@ -292,17 +301,17 @@ export function addStorm(program: Command, context: CommandContext, done: (code:
     )
     .option(
       '--source <KIND>',
-      'address (each node its own, loopback only) or port (default: address where possible)',
+      'address (one for each node, loopback only) or port (default: address where possible)',
       flag('--source', oneOf(['address', 'port'])),
     )
     .option(
       '--admin <HOST[:PORT]>',
-      `a Reveille server's admin address (default port ${ADMIN_PORT}): report what it left unanswered, and which setting changes that`,
+      `admin address of a Reveille server (default port ${ADMIN_PORT}): report the requests that it left unanswered, and the settings that change that`,
     )
-    .option('--slo <TEXT>', 'what must hold (default: failed=0,wrong_bytes=0,mixed_versions=0)')
+    .option('--slo <TEXT>', 'objectives that must be met (default: failed=0,wrong_bytes=0,mixed_versions=0)')
     .option('--json <FILE>', 'write the report as JSON, - for stdout')
-    .option('--html <FILE>', 'write the report as a page, - for stdout')
-    .option('--quiet', 'no live view')
+    .option('--html <FILE>', 'write the report as an HTML page, - for stdout')
+    .option('--quiet', 'show no live view')
     .addHelpText(
       'after',
       `
@@ -312,7 +321,7 @@ Examples:
   reveille storm 192.0.2.1 --nodes 1000 --file linux --admin 192.0.2.1
   reveille storm 127.0.0.1:6969 --nodes 500 --file linux --loss 1% --slo 'failed=0,finish.p99<60s,violations=0'
 
-Exit codes: 0 what must hold held, 1 it did not (or the storm was stopped), 2 wrong usage: nothing was sent.
+Exit codes: 0 the objectives were met; 1 they were not, or the storm was stopped; 2 wrong usage, nothing was sent.
 `,
     )
     .action(async (server: string, flags: StormFlags) => {

@@ -73,7 +73,7 @@ async function clientOf(flags: AdminFlags): Promise<AdminClient> {
   const values = flags.config === undefined ? {} : readConfig(flags.config).values;
   const configured = values.admin ?? defaultOf(SETTINGS.admin);
   if (flags.admin === undefined && configured === false) {
-    throw new UsageError('--admin: expected an address, as the config says admin: false');
+    throw new UsageError('--admin: expected an address, because the config has admin: false');
   }
   const address =
     flags.admin === undefined ? reachable(configured as Address) : await findServer(flags.admin, '--admin', ADMIN_PORT);
@@ -106,7 +106,7 @@ async function lookOnce(client: AdminClient): Promise<LiveSnapshot> {
     seen.signal,
   );
   const { whole } = store;
-  if (whole === undefined) throw new AdminError(`${client.address}: the server has ended the connection`);
+  if (whole === undefined) throw new AdminError(`${client.address}: the server closed the connection`);
   return { ...whole, nodes: [...store.rows.values()].toSorted(compareRows) };
 }
 
@@ -155,7 +155,7 @@ class TopScreen {
   };
 
   lost(why: string): void {
-    this.#trouble = `${why}. Trying again; q ends.`;
+    this.#trouble = `${why}. Trying again … Press q to quit.`;
     this.draw();
   }
 
@@ -231,7 +231,7 @@ async function runTop(flags: TopFlags, context: WatchContext): Promise<ExitCode>
       try {
         // oxlint-disable-next-line no-await-in-loop -- connections follow one another.
         await client.follow(screen.followed, signal);
-        if (!signal.aborted) screen.lost('The server has ended the connection');
+        if (!signal.aborted) screen.lost('The server closed the connection');
       } catch (error) {
         if (!(error instanceof AdminError)) throw error;
         screen.lost(error.message);
@@ -266,9 +266,9 @@ async function runNode(text: string, flags: AdminFlags, context: WatchContext): 
 function adminCommand(program: Command, nameAndArguments: string): Command {
   return program
     .command(nameAndArguments)
-    .option('--admin <HOST[:PORT]>', `the server's admin address (default: 127.0.0.1:${ADMIN_PORT})`)
-    .option('--api-token-file <FILE>', 'file with its token, where the admin address is not this machine’s own')
-    .option('--config <FILE>', "take both from the server's config file")
+    .option('--admin <HOST[:PORT]>', `admin address of the server (default: 127.0.0.1:${ADMIN_PORT})`)
+    .option('--api-token-file <FILE>', 'file with the token, needed for a server on another machine')
+    .option('--config <FILE>', "read admin address and token from the server's config file")
     .option('--json', 'print one JSON document');
 }
 
@@ -278,21 +278,21 @@ export function addWatchCommands(program: Command, context: WatchContext, done: 
   adminCommand(program, 'top')
     .summary('watch what a running server is doing')
     .description(
-      'Shows which nodes boot, which need a look and why, as it changes. q ends it. Where stdout is no terminal: once.',
+      'Shows the nodes that boot, and those that need a look and why, as it changes. q quits. If stdout is not a terminal, prints once.',
     )
-    .option('--by <LABEL>', 'group nodes by this label of the inventory, or by subnet')
-    .option('--once', 'print it once')
-    .option('--width <N>', 'columns where stdout is no terminal (default: 120)', flag('--width', width))
+    .option('--by <LABEL>', 'group nodes by a label of the inventory, or by subnet')
+    .option('--once', 'print once and exit')
+    .option('--width <N>', 'columns if stdout is not a terminal (default: 120)', flag('--width', width))
     .action(async (flags: TopFlags) => done(await runTop(flags, context)));
   adminCommand(program, 'node')
-    .summary('tell why a node did not boot')
+    .summary('show why a node did not boot')
     .description(
-      'Prints the last boots of one node as a running server remembers them: what it asked for, what it got, where it stopped, and what that usually means.',
+      'Prints the last boots of one node as a running server remembers them: its requests, the answers, where it stopped, and what that usually means.',
     )
-    .argument('<NODE>', 'its MAC, address, UUID, serial number, or its name in the inventory')
+    .argument('<NODE>', 'MAC, IP address, UUID or serial number of the node, or its name in the inventory')
     .addHelpText(
       'after',
-      '\nExit codes: 0 something is remembered of it, 1 nothing is or the server did not answer, 2 wrong usage.\n',
+      '\nExit codes: 0 the server remembers the node; 1 it does not, or it did not answer; 2 wrong usage.\n',
     )
     .action(async (node: string, flags: AdminFlags) => done(await runNode(node, flags, context)));
 }

@@ -12,7 +12,7 @@ export function readToken(file: string): string {
   try {
     text = readFileSync(file, 'utf8').trim();
   } catch (error) {
-    throw new UsageError(`${origin}: expected a file with a token, got ${errorCode(error) ?? 'an unreadable one'}`, {
+    throw new UsageError(`${origin}: expected a file with a token, got ${errorCode(error) ?? 'an unreadable file'}`, {
       cause: error,
     });
   }

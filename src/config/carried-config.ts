@@ -29,8 +29,8 @@ export function carriedYaml(config: CarriedConfig): string {
   const { from, settings, routes } = config;
   const remarks = shownRemarks(config);
   const head = [
-    `Made by \`reveille init\` from ${from.map((file) => printableText(file, MAX_SHOWN)).join(' and ')}.`,
-    ...(remarks.length === 0 ? [] : ['What it does not say, or not quite:', ...remarks.map((remark) => `- ${remark}`)]),
+    `Written by \`reveille init\` from ${from.map((file) => printableText(file, MAX_SHOWN)).join(' and ')}.`,
+    ...(remarks.length === 0 ? [] : ['Not converted, or only in part:', ...remarks.map((remark) => `- ${remark}`)]),
   ];
   const body = stringify(routes.length === 0 ? settings : { ...settings, routes }, { lineWidth: 0 });
   return `${head.map((line) => `# ${line}\n`).join('')}\n${body}`;

@@ -42,7 +42,7 @@ function readText(file: string, shown: string): string {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    throw new UsageError(`${shown}: expected a config file, got ${errorCode(error) ?? 'an unreadable one'}`, {
+    throw new UsageError(`${shown}: expected a config file, got ${errorCode(error) ?? 'an unreadable file'}`, {
       cause: error,
     });
   }
@@ -86,7 +86,7 @@ function toPlain(document: Document, shown: string): Record<string, unknown> {
     const plain: unknown = document.toJS();
     return typeof plain === 'object' && plain !== null ? { ...plain } : {};
   } catch (cause) {
-    throw new UsageError(`${shown}: expected every alias after its anchor, got one that has none`, { cause });
+    throw new UsageError(`${shown}: expected every alias after its anchor, got an alias without an anchor`, { cause });
   }
 }
 
@@ -95,7 +95,7 @@ function parseYaml(text: string, counter: LineCounter, shown: string): Document 
     return parseDocument(text, { lineCounter: counter, prettyErrors: false });
   } catch (error) {
     // Only a file nested so deeply that the parser runs out of stack gets here.
-    throw new UsageError(`${shown}: expected YAML, got a file too deeply nested`, { cause: error });
+    throw new UsageError(`${shown}: expected YAML, got a file that is nested too deeply`, { cause: error });
   }
 }
 
@@ -106,7 +106,7 @@ function keyOffsets(document: Document, at: (offset: number) => string): Map<str
   // A file that contains only comments is a valid config: it changes nothing.
   if (root === null || (isScalar(root) && root.value === null)) return lines;
   if (!isMap(root)) {
-    throw new UsageError(`${at(root.range?.[0] ?? 0)}: expected settings such as "root: DIR", got no map of keys`);
+    throw new UsageError(`${at(root.range?.[0] ?? 0)}: expected settings such as "root: DIR", got no map`);
   }
   for (const { key } of root.items) {
     const offset = isNode(key) ? (key.range?.[0] ?? 0) : 0;

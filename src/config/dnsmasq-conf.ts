@@ -11,13 +11,13 @@ const PLAIN_BLKSIZE = 512;
 
 /** Options without a counterpart, with the reason. */
 const WHY: Readonly<Record<string, string>> = {
-  'tftp-unique-root': 'a root of its own for each client (see {client}, its address, in rewrites of routes)',
-  'tftp-secure': 'Reveille sends every file that its user may read, whoever owns it',
-  'tftp-single-port': 'Reveille answers each transfer from a port of its own (see dataPorts)',
-  interface: 'name the addresses of the interface under listen',
-  'except-interface': 'name the addresses of the others under listen',
-  'conf-file': 'another file: look there for more',
-  'conf-dir': 'more files: look there for more',
+  'tftp-unique-root': 'a separate root for each client (see {client}, its address, in rewrites of routes)',
+  'tftp-secure': 'Reveille sends every file that its user can read, whoever owns it',
+  'tftp-single-port': 'Reveille uses a separate port for each transfer (see dataPorts)',
+  interface: 'list the addresses of the interface under listen',
+  'except-interface': 'list the addresses of the other interfaces under listen',
+  'conf-file': 'a further file, which may have more options',
+  'conf-dir': 'further files, which may have more options',
 };
 
 interface Option {
@@ -56,20 +56,20 @@ export function readDnsmasqConf(text: string, file: string): CarriedConfig {
     const number = wholeNumber(value);
     const [first = '', second] = value.split(',');
     if (key === 'tftp-root' && second !== undefined)
-      remark(option, 'a root for one interface alone (see {interface} in rewrites of routes)');
+      remark(option, 'a root for one interface only (see {interface} in rewrites of routes)');
     else if (key === 'tftp-root') settings['root'] = value;
-    else if (key === 'enable-tftp' && value !== '') remark(option, 'name the addresses of the interface under listen');
+    else if (key === 'enable-tftp' && value !== '') remark(option, 'list the addresses of the interface under listen');
     else if (key === 'dhcp-leasefile' && value !== '') settings['leases'] = value;
     else if (key === 'tftp-lowercase') settings['caseInsensitive'] = true;
     else if (key === 'tftp-max' && number !== undefined) settings['sessions'] = number;
     else if (key === 'tftp-mtu' && number !== undefined) blksize = Math.min(blksize, number - HEADERS);
     else if (key === 'tftp-no-blocksize') {
       blksize = Math.min(blksize, PLAIN_BLKSIZE);
-      remark(option, `the option is granted, with blocks of ${PLAIN_BLKSIZE} bytes at most`);
+      remark(option, `Reveille still grants the option, with blocks of at most ${PLAIN_BLKSIZE} bytes`);
     } else if (key === 'tftp-port-range' && second !== undefined) settings['dataPorts'] = `${first}-${second}`;
     else if (key === 'listen-address') {
       for (const address of value.split(',').map((one) => one.trim())) {
-        if (isIP(address) === 0) remark({ ...option, value: address }, 'expected an address in numbers');
+        if (isIP(address) === 0) remark({ ...option, value: address }, 'expected a numeric address');
         else listen.push(isIP(address) === 6 ? `[${address}]:69` : `${address}:69`);
       }
     } else if (WHY[key] !== undefined) remark(option, WHY[key]);
@@ -80,7 +80,7 @@ export function readDnsmasqConf(text: string, file: string): CarriedConfig {
   }
   if (listen.length > 0) settings['listen'] = listen;
   if (blksize >= 8 && blksize <= 65_464) settings['maxBlksize'] = blksize;
-  remarks.push(`${file}: take enable-tftp out of it: only one program can have the port`);
+  remarks.push(`${file}: remove enable-tftp from it: only one program can use the port`);
   const prefix = root.replace(/\/+$/, '');
   return { from: [file], settings, routes: prefix === '' ? [] : [belowPrefix(prefix)], remarks };
 }

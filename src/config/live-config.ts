@@ -83,7 +83,7 @@ export class LiveConfig {
     this.#watch = new FileWatch({
       onChange: () => {
         // The change may already have been taken in by a requested reload.
-        if (fingerprint(this.#watch.files) !== this.#seen) void this.reload('a file has changed');
+        if (fingerprint(this.#watch.files) !== this.#seen) void this.reload('a file changed');
       },
       onFailure: (error) => options.onWarning('config files cannot be watched', { error: errorLine(error) }),
     });

@@ -86,10 +86,10 @@ function regexBehind(regex: string, characters: number): string {
 
 function checkFlags(flags: string): void {
   for (const flag of flags) {
-    if (flag === 's') throw new Unsupported('s: starting over with the first rule');
-    if (flag === '~') throw new Unsupported('~: names that do not match');
-    if (flag === '4' || flag === '6') throw new Unsupported(`${flag}: requests over IPv${flag} alone`);
-    if (!'rgieaGP'.includes(flag)) throw new Unsupported(`${flag}: an operation that tftpd(8) does not name`);
+    if (flag === 's') throw new Unsupported('s: start over with the first rule');
+    if (flag === '~') throw new Unsupported('~: names that do not match the regex');
+    if (flag === '4' || flag === '6') throw new Unsupported(`${flag}: requests over IPv${flag} only`);
+    if (!'rgieaGP'.includes(flag)) throw new Unsupported(`${flag}: an operation that tftpd(8) does not document`);
   }
 }
 
@@ -115,9 +115,7 @@ function withoutSlash(template: Template): Template {
 function checkCaptures(match: Template): void {
   if (/\}\{/.test(match) || match.split('{path*}').length > 2 || match.split('{name}').length > 2) {
     const isAnywhere = match.startsWith('{path*}') && match.endsWith('{path*}');
-    throw new Unsupported(
-      isAnywhere ? 'it is for a place anywhere in a name' : 'it has more captures than a pattern may',
-    );
+    throw new Unsupported(isAnywhere ? 'it may match anywhere in a name' : 'it has more captures than a pattern may');
   }
   try {
     parsePattern(match);
@@ -141,7 +139,7 @@ function formsOf({ tokens, groups }: MapPattern, { flags, replacement }: Rule): 
     const match = withoutSlash(whole);
     // A rule with a leading slash is not for all names, but here it would be.
     if (match === '{path*}' && whole.startsWith('/'))
-      throw new Unsupported('it is for names with a slash in front alone');
+      throw new Unsupported('it is only for names with a leading slash');
     const name = part === undefined ? '' : withoutSlash(before + part.join('') + after);
     // A name that becomes empty or a folder is no file, and is refused.
     return { match, becomes: name === '' || name.endsWith('/') ? undefined : name };
@@ -196,7 +194,7 @@ function carry(rule: Rule, pattern: MapPattern, later: readonly Form[]): Form[] 
   const leadsTo = (others: readonly Form[], own = forms): Form | undefined =>
     others.find(({ match }) => own.some(({ becomes }) => becomes !== undefined && mayBe(becomes, match)));
   if (flags.includes('g') && flags.includes('r') && leadsTo(forms) !== undefined) {
-    throw new Unsupported('g: a replacement that is repeated');
+    throw new Unsupported('g: a repeated replacement');
   }
   // tftpd shows a doubled slash to its later rules; routes see a single one.
   const changed = leadsTo(
@@ -204,10 +202,13 @@ function carry(rule: Rule, pattern: MapPattern, later: readonly Form[]): Form[] 
     forms.filter(({ becomes }) => becomes?.includes('//') === true),
   );
   if (changed !== undefined) {
-    throw new Unsupported(`the doubled slash that it makes would be one for the rules behind (${changed.match})`);
+    throw new Unsupported(
+      `later rules would see a single slash instead of the doubled slash that it makes (${changed.match})`,
+    );
   }
   const next = flags.includes('e') ? leadsTo(later) : undefined;
-  if (next !== undefined) throw new Unsupported(`e: the rules behind would go on with its names (${next.match})`);
+  if (next !== undefined)
+    throw new Unsupported(`e: later rules would still apply to the names that it makes (${next.match})`);
   return flags.includes('r') || flags.includes('a') ? forms : [];
 }
 
@@ -241,7 +242,7 @@ export function readMapFile(text: string, { file, prefix }: MapOptions): MapRule
       later.unshift(...forms);
       routes.unshift(...forms.flatMap((form) => routeOf(form, rule, file)));
       if (pattern.hasLooseDots && forms.length > 0) {
-        remarks.unshift(`${told}: a dot without a backslash is taken for a dot, not for any character`);
+        remarks.unshift(`${told}: a dot without a backslash matches only a dot, not any character`);
       }
     } catch (error) {
       if (!(error instanceof Unsupported)) throw error;

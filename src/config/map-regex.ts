@@ -24,7 +24,7 @@ const REPEATS = '*+?{';
 function textToken(character: string, next: string | undefined, ignoreCase: boolean): Token {
   if (next !== undefined && REPEATS.includes(next)) throw new Unsupported(`${character}${next}: a repetition`);
   if (ignoreCase && /[A-Za-z]/.test(character))
-    throw new Unsupported('i: letters of either case (see caseInsensitive)');
+    throw new Unsupported('i: letters in upper and lower case (see caseInsensitive)');
   if ('{}'.includes(character)) throw new Unsupported('a brace');
   return { text: character };
 }
@@ -63,7 +63,7 @@ export function parseMapRegex(regex: string, ignoreCase: boolean): MapPattern {
       if (group === undefined) throw new Unsupported('a ) without a (');
       groups[group]![1] = tokens.length;
       at++;
-      if (REPEATS.includes(regex[at] ?? ' ')) throw new Unsupported('a group that may be there or not');
+      if (REPEATS.includes(regex[at] ?? ' ')) throw new Unsupported('an optional or repeated group');
     } else if (character === '$' && at === regex.length - 1) {
       isEnd = true;
       at++;
@@ -92,12 +92,12 @@ export function parseReplacement(replacement: string): readonly (string | number
     if (escaped === undefined) parts.push(change(whole));
     else if (/[0-9]/.test(escaped)) parts.push(Number(escaped));
     else if (escaped === 'i') parts.push('{client}');
-    else if (escaped === 'x') throw new Unsupported(`${whole}: the address of the client in hexadecimal digits`);
+    else if (escaped === 'x') throw new Unsupported(`${whole}: the client address in hexadecimal digits`);
     else if (escaped === 'L') change = (text) => text.toLowerCase();
     else if (escaped === 'U') change = (text) => text.toUpperCase();
     else if (escaped === 'E') change = (text) => text;
     else parts.push(change(escaped));
   }
-  if (/\\[LU][^E]*\\[0-9]/.test(replacement)) throw new Unsupported('\\L or \\U of what was matched');
+  if (/\\[LU][^E]*\\[0-9]/.test(replacement)) throw new Unsupported('\\L or \\U of matched text');
   return parts;
 }

@@ -42,8 +42,8 @@ const LONG: Readonly<Record<string, string>> = {
 /** Options without a counterpart, with the reason. */
 const WHY: Readonly<Record<string, string>> = {
   c: 'uploads: Reveille only sends files',
-  T: 'Reveille finds the time to a resend by itself',
-  u: 'the user is that of the systemd unit (deploy/reveille.service)',
+  T: 'Reveille determines the retransmission timeout by itself',
+  u: 'the systemd unit sets the user (deploy/reveille.service)',
 };
 const REFUSED_ANYWAY = new Set(['timeout', 'utimeout']);
 
@@ -131,22 +131,23 @@ export function readTftpdHpa(text: string, { file, mapFile, readMap }: TftpdOpti
   const [root] = folders;
   if (root === undefined) throw new UsageError(`${file}: expected TFTP_DIRECTORY="DIR", got none`);
 
-  for (const word of unknown) remark(word, 'an option that tftpd(8) does not name');
+  for (const word of unknown) remark(word, 'an option that tftpd(8) does not document');
   for (const more of folders.slice(1)) remark(more, 'Reveille has one root');
   for (const { letter, value: name } of given) {
-    if (letter === 'r' && !REFUSED_ANYWAY.has(name)) remark(`--refuse ${name}`, 'Reveille grants what it knows');
+    if (letter === 'r' && !REFUSED_ANYWAY.has(name))
+      remark(`--refuse ${name}`, 'Reveille grants every option that it knows');
     else if (WHY[letter] !== undefined) remark(firstOf(letter), WHY[letter]);
   }
   if (last('p') === undefined) {
     remarks.push(
-      `${file}: tftpd sends files alone that everyone may read; Reveille sends those that its user may read`,
+      `${file}: tftpd sends only files that everyone can read; Reveille sends every file that its user can read`,
     );
   }
 
   const address = last('a') ?? said.get('TFTP_ADDRESS')?.value ?? ':69';
   const families = last('4') === undefined ? (last('6') === undefined ? '' : '6') : '4';
   const listen = listenOf(address, families);
-  if (listen === undefined) remark(address, 'expected an address and a port in numbers');
+  if (listen === undefined) remark(address, 'expected a numeric address and port');
   const blocksize = /^[0-9]+$/.exec(last('B') ?? '')?.[0];
   const ports = /^([0-9]+):([0-9]+)$/.exec(last('R') ?? '');
   // Without -s names are absolute, and may begin with the folder.
@@ -155,9 +156,7 @@ export function readTftpdHpa(text: string, { file, mapFile, readMap }: TftpdOpti
   const mapOrigin = mapFile === undefined && map !== undefined ? `${file}:${line}: ${firstOf('m')}` : undefined;
   const rules: MapRules = readMapFile(map === undefined ? '' : readMap(map, mapOrigin), { file: map ?? file, prefix });
   if (rules.routes.length > 0 && map !== undefined) {
-    remarks.push(
-      `${map}: a rule for names with a slash in front is for those without one too, and the other way round`,
-    );
+    remarks.push(`${map}: rules do not distinguish names with and without a leading slash`);
   }
   return {
     from: [file, ...(map === undefined ? [] : [map])],

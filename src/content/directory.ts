@@ -121,7 +121,10 @@ export class Directory implements Source {
     this.#clock = options.clock;
     this.#wallClock = options.wallClock ?? Date.now;
     const onCut = (folder: string, listed: number): void =>
-      options.onWarning?.('a folder has too many names: case matters for those beyond', { folder, listed });
+      options.onWarning?.('a folder has too many names: case matters for the names beyond the limit', {
+        folder,
+        listed,
+      });
     const folding = { clock: this.#clock, wallClock: this.#wallClock, onCut };
     this.#folding = options.caseInsensitive === true ? new CaseFolding(folding) : undefined;
   }
@@ -177,7 +180,7 @@ export class Directory implements Source {
       clock: this.#clock,
       onFailure: (failure, error) => {
         this.#forget(name, look);
-        const reason = failure === 'changed' ? 'it was changed while it was read for the first time' : String(error);
+        const reason = failure === 'changed' ? 'the file changed while it was read for the first time' : String(error);
         this.#onWarning?.('a file could not be read to its end', { file: asText(name), reason });
       },
     };
@@ -230,14 +233,14 @@ export class Directory implements Source {
     } catch (error) {
       // A missing root (not mounted, being switched) says nothing about its files: clients must ask again.
       const answer = answerToFailure(error);
-      return answer.kind === 'missing' ? { kind: 'busy', reason: `${asText(this.#root)} is not there` } : answer;
+      return answer.kind === 'missing' ? { kind: 'busy', reason: `${asText(this.#root)} does not exist` } : answer;
     }
     const found = await this.#findBelow(root, name);
     if (found.kind !== 'missing' && found.kind !== 'denied') return found;
     const folding = this.#folding;
     const step = folding === undefined ? join : (folder: string, part: string) => folding.find(folder, part);
     return (await this.#trustedRoots?.mayHold(root, name, step)) === true
-      ? { kind: 'busy', reason: 'a link leads nowhere, and a folder of trustedRoots is not there' }
+      ? { kind: 'busy', reason: 'the target of a link does not exist, and a folder of trustedRoots is missing' }
       : found;
   }
 

@@ -66,7 +66,7 @@ async function checkPlace(fd: number, file: FoundFile, platform: NodeJS.Platform
     // Blocks for no disk: the kernel has the path in memory.
     path = readlinkSync(`/proc/self/fd/${fd}`, { encoding: 'latin1' });
   } catch (error) {
-    return { kind: 'denied', reason: `can't tell where an open file lies without /proc: ${systemCode(error)}` };
+    return { kind: 'denied', reason: `/proc is needed to check the path of an open file: ${systemCode(error)}` };
   }
   return isInside(path, file.root)
     ? undefined

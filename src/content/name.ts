@@ -19,7 +19,7 @@ export type NameProblem = Missing | Denied;
 /** Longest path component of all known file systems (NAME_MAX). */
 const MAX_COMPONENT_BYTES = 255;
 
-const LEAVES: Denied = { kind: 'denied', reason: "the name leads out of the root by '..'" };
+const LEAVES: Denied = { kind: 'denied', reason: "the name leads out of the root with '..'" };
 
 /** Names that are paths already, apart from a leading slash: most names are, and need no parsing. */
 const PLAIN = /^\/?(?:[A-Za-z0-9_-][A-Za-z0-9_.-]*\/)*[A-Za-z0-9_-][A-Za-z0-9_.-]*$/;

@@ -29,7 +29,7 @@ export class ReadableRoot implements Source {
   #looking: Promise<string | undefined> | undefined;
   /** True while it has been reported as away, and not yet as back. */
   #isToldAway = false;
-  #away: string | undefined = 'the root has not been looked at yet';
+  #away: string | undefined = 'the root has not been checked yet';
   #readableAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: ReadableRootOptions) {

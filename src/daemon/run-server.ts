@@ -135,7 +135,7 @@ class ServerRun {
     try {
       this.#manager = this.#options.manager?.();
     } catch (error) {
-      this.#onWarning("can't tell the service manager when requests are answered: Type=notify won't do here", {
+      this.#onWarning('cannot notify the service manager: use Type=exec without WatchdogSec in the systemd unit', {
         error,
       });
     }
@@ -183,7 +183,7 @@ class ServerRun {
             api: {
               token,
               run: settings.store === undefined ? undefined : (verb, args) => this.#content.runVerb(verb, args),
-              reload: config && (async () => (await this.#live?.reload('asked over HTTP')) ?? NOT_STARTED),
+              reload: config && (async () => (await this.#live?.reload('requested over HTTP')) ?? NOT_STARTED),
               trace: (name, client) => this.#content.preview(name, client),
             },
           }),
@@ -197,7 +197,7 @@ class ServerRun {
   #notReady(): string | undefined {
     if (this.#stopsAsked > 0) return 'the server is stopping';
     if (this.#server === undefined) return this.#content.unreadable ?? 'the server is starting';
-    if (!this.#server.ready) return 'no address to listen on is there yet';
+    if (!this.#server.ready) return 'none of the addresses to listen on exists yet';
     return this.#content.unreadable;
   }
 
@@ -220,7 +220,7 @@ class ServerRun {
 
   readonly #onReloaded = ({ result, error, restart }: Reloaded, reason: string): void => {
     this.#metrics.events.reload(result);
-    if (result === 'failed') this.#log.error('reload failed, the former config goes on serving', { reason, error });
+    if (result === 'failed') this.#log.error('reload failed, the previous config remains in use', { reason, error });
     else {
       const { routes, inventory } = this.#live!.settings;
       const nodes = inventory === undefined ? {} : { nodes: this.#content.routes.inventory?.size ?? 0 };
@@ -333,11 +333,13 @@ class ServerRun {
     const { addresses, engine } = this.#server;
     const open = settings.clients.length === 0 ? publicAddress(addresses) : undefined;
     if (open !== undefined)
-      this.#onWarning('everybody may ask, at an address of the Internet: see clients', { address: open });
+      this.#onWarning('every client on the Internet can download files: restrict them with the setting clients', {
+        address: open,
+      });
     const admin = this.#admin?.address;
     const where = addresses.map(formatAddress);
     this.#manager?.ready(
-      where.length === 0 ? 'Waiting for addresses to answer at' : `Answering at ${where.join(', ')}`,
+      where.length === 0 ? 'Waiting for an address to listen on' : `Listening on ${where.join(', ')}`,
     );
     if (where.length === 0) return;
     this.#log.listening({

@@ -53,7 +53,10 @@ export class ServedRoutes implements Source {
     const next = await loadRoutes(config, { bootSets, stageZero, clock, onWarning, onRender });
     if (this.#routes === undefined) this.#routes = next;
     // The new routes answer from now on. Requests in progress may keep the old ones for a while.
-    else void this.#routes.replace(next).catch((error: unknown) => onWarning('former routes did not end', { error }));
+    else
+      void this.#routes
+        .replace(next)
+        .catch((error: unknown) => onWarning('the previous routes did not close', { error }));
   }
 
   open(request: BootRequest): Answer | Promise<Answer> {

@@ -10,11 +10,11 @@ export const ADMIN_FAILED = 'cannot start the admin address';
 export function adviceFor(what: string, error: unknown): string {
   switch (errorCode(error)) {
     case 'EACCES':
-      return ' (a port below 1024 needs root, or the capability CAP_NET_BIND_SERVICE)';
+      return ' (a port below 1024 needs root or the capability CAP_NET_BIND_SERVICE)';
     case 'EADDRINUSE':
       return what === ADMIN_FAILED
-        ? ' (is another server running? --admin ADDR:PORT takes another address, --no-admin none)'
-        : ' (is another server running?)';
+        ? ' (is another server running? Choose another address with --admin ADDR:PORT, or none with --no-admin)'
+        : ' (is another TFTP server running? Choose another address with --listen ADDR:PORT)';
     default:
       return '';
   }

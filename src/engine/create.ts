@@ -36,6 +36,6 @@ export async function resolveEngine(wanted: 'auto' | EngineKind): Promise<Engine
   if (wanted === 'portable') return { kind: 'portable', reason: undefined };
   const reason = await checkLinuxEngine();
   if (reason === undefined) return { kind: 'linux', reason };
-  if (wanted === 'linux') throw new Error(`The linux engine can't run here: ${reason}`);
+  if (wanted === 'linux') throw new Error(`The linux engine cannot run here: ${reason}`);
   return { kind: 'portable', reason };
 }

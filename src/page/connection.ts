@@ -78,7 +78,7 @@ export class Connection {
     while (!signal.aborted) {
       try {
         await this.#read(signal);
-        this.#events.state({ kind: 'lost', why: 'The server has ended the connection.' });
+        this.#events.state({ kind: 'lost', why: 'The server closed the connection.' });
       } catch (error) {
         if (signal.aborted) return;
         if (error instanceof Refused && [401, 403, 429].includes(error.status)) {

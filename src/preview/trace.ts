@@ -46,7 +46,7 @@ async function endOf(answer: Answer, from: 'boot sets' | 'files'): Promise<End |
           return { kind: 'content', from, bytes: Uint8Array.from(attachShared(answer.handle).bytes) };
         return {
           kind: 'silence',
-          reason: 'it is larger than memory, changes or cannot be read: its bytes are not shown',
+          reason: 'the file is larger than the memory limit, is changing or cannot be read, so its bytes are not shown',
         };
       } finally {
         answer.release();
@@ -142,15 +142,15 @@ export function wayToJson({ request, name, routes, bootSets, file, end }: Way): 
 
 const WHY: Readonly<Record<NonNullable<BootSetWay['reason']>, string>> = {
   explicit: 'the name says so',
-  pinned: "the node's boot began with it",
-  'by hand': 'a boot begins; chosen for this node by hand',
+  pinned: 'the boot of the node began with it',
+  'by hand': 'a boot begins; the node is pinned to it by hand',
   rollout: 'a boot begins; the node is in the rollout',
-  current: 'a boot begins; it is current',
-  'shared network': 'current; nodes are not told apart at this address',
+  current: 'a boot begins; it is the current version',
+  'shared network': 'the current version; nodes at this address cannot be told apart',
 };
 
 function bootSetLines({ asked, version, reason, pin, file }: BootSetWay): string[] {
-  if (asked === undefined) return ['boot sets   none has this name'];
+  if (asked === undefined) return ['boot sets   no channel or version has this name'];
   const what =
     asked.by === 'channel' ? `channel ${asked.channel}, file ${asked.file}` : `a version, file ${asked.file}`;
   return [
@@ -173,8 +173,8 @@ export function wayToText({ request, name, routes, bootSets, file, end }: Way): 
   const target = routes?.answer.kind === 'notMine' ? asText(routes.answer.filename) : undefined;
   const lines = [
     `asked       ${asText(request.filename)}, by ${request.client}`,
-    `name        ${name ?? 'none: no file can be called that'}`,
-    ...(routes === undefined ? ['routes      there are none'] : []),
+    `name        ${name ?? 'none: no file can have this name'}`,
+    ...(routes === undefined ? ['routes      none are configured'] : []),
     ...(routes?.routes ?? []).map(
       ({ route, match, kind, verdict, detail }) =>
         `route ${String(route).padEnd(5)} ${match} (${kind}): ${verdict}${detail === undefined ? '' : `, ${detail}`}`,
@@ -184,7 +184,7 @@ export function wayToText({ request, name, routes, bootSets, file, end }: Way): 
     ...(routes?.bootset === undefined
       ? []
       : [
-          `boot set    ${routes.bootset.name}, ${routes.pinned ? "the node's boot began with it" : 'as for a new boot'}`,
+          `boot set    ${routes.bootset.name}, ${routes.pinned ? 'the boot of the node began with it' : 'as for a new boot'}`,
         ]),
     ...(target === undefined || target === name ? [] : [`looked for  ${target}`]),
     ...(bootSets === undefined ? [] : bootSetLines(bootSets)),

@@ -98,12 +98,12 @@ async function tryRoute(
 ): Promise<RouteReport> {
   const { number, match, kind } = route;
   const about = { route: number, match, kind };
-  if (kind === 'upstream') return { ...about, result: 'untried', detail: 'asks another server' };
+  if (kind === 'upstream') return { ...about, result: 'untried', detail: 'not tried: it asks another server' };
   let tried = 0;
   let fitting = 0;
   let isStrangerFitting = false;
   let fits: RouteReport | undefined;
-  let last = 'no node has what the pattern captures';
+  let last = 'not tried: no node has the identity that the pattern captures';
   for (const node of candidates) {
     const name = nameFor(match, capturesOf(node));
     if (name === undefined) continue;
@@ -125,12 +125,12 @@ async function tryRoute(
     const taker = way.routes?.routes.at(-1);
     last =
       trial === undefined
-        ? `${name} is taken by route ${taker?.route ?? 0} before`
+        ? `${name} is already taken by route ${taker?.route ?? 0}`
         : `${name}: ${trial.verdict}${trial.detail === undefined ? '' : `, ${trial.detail}`}`;
   }
   if (fits === undefined) return { ...about, result: 'untried', detail: last };
   if (fitting === 0 || (fitting === 1 && !isStrangerFitting)) return fits;
-  const stranger = isStrangerFitting ? ' and an unknown one' : '';
+  const stranger = isStrangerFitting ? ' and an unknown node' : '';
   return { ...fits, detail: `${fits.detail}; ${counted(fitting, 'node')}${stranger} tried` };
 }
 

@@ -49,7 +49,7 @@ function resultOf(answer: unknown, maxBytes: number): JobResult {
   }
   const length = isText && answer.length <= maxBytes ? Buffer.byteLength(answer) : answer.length;
   if (length > maxBytes) {
-    return { kind: 'failed', failure: 'tooLarge', reason: `gave ${length} bytes, more than ${maxBytes}` };
+    return { kind: 'failed', failure: 'tooLarge', reason: `returned ${length} bytes, expected at most ${maxBytes}` };
   }
   // Copied, because transferring a view of a pooled buffer would detach memory that others use.
   return isText ? { kind: 'text', text: answer } : { kind: 'bytes', bytes: Uint8Array.from(answer) };

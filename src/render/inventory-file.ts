@@ -154,7 +154,7 @@ function merge(data: unknown, file: string): PackedInventory {
     ];
     for (const id of new Set(ids)) {
       const other = owners.get(id);
-      if (other !== undefined) throw new Wrong(at, `${id.replace(':', ' ')} is already that of ${other}`);
+      if (other !== undefined) throw new Wrong(at, `${id.replace(':', ' ')} already belongs to ${other}`);
       owners.set(id, name);
     }
     packed.push(JSON.stringify(full));

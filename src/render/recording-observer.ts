@@ -32,7 +32,7 @@ export class RecordingObserver implements RouteObserver {
   }
 
   made(route: Route, isStale: boolean): void {
-    this.#note(route, 'taken', isStale ? 'a stale copy' : undefined);
+    this.#note(route, 'taken', isStale ? 'a stale copy is served' : undefined);
   }
 
   notMine(route: Route): void {

@@ -161,11 +161,12 @@ export class RenderPool {
 
   /** Runs work and resolves with its result. Never rejects. */
   run(work: Work, { node, returns }: Asker): Promise<JobResult> {
-    if (this.waiting >= WAITING) return Promise.resolve(failed('queueFull', `${WAITING} others wait`));
+    if (this.waiting >= WAITING)
+      return Promise.resolve(failed('queueFull', `${WAITING} other configs are waiting to be rendered`));
     const others = node === undefined ? WAITING_EACH : (this.#perNode.get(node) ?? 0);
     const rank = others < WAITING_EACH ? 'known' : this.#rankOfStranger(returns);
     if (rank === undefined) {
-      return Promise.resolve(failed('strangers', `${STRANGERS_WAITING} others wait that nobody knows`));
+      return Promise.resolve(failed('strangers', `${STRANGERS_WAITING} other requests of unknown nodes are waiting`));
     }
     return new Promise((settle) => {
       this.#lastId = (this.#lastId % 0x7fffffff) + 1;
@@ -195,7 +196,7 @@ export class RenderPool {
     this.#cancelLook?.();
     const queues = Object.values(this.#queues).flatMap(({ templates, others }) => [templates, others]);
     const lists = [...queues, this.#aloneFirst, this.#aloneLast];
-    for (const { resolve } of lists.flat()) resolve(failed('crashed', 'the server stops'));
+    for (const { resolve } of lists.flat()) resolve(failed('crashed', 'the server is stopping'));
     for (const list of lists) list.length = 0;
     await Promise.all([...this.#threads, ...(this.#lone === undefined ? [] : [this.#lone])].map((one) => one.close()));
   }
@@ -226,7 +227,7 @@ export class RenderPool {
     const most = isKnown ? WAITING_ALONE : WAITING_ALONE * STRANGERS_ALONE;
     if (this.#aloneFirst.length + this.#aloneLast.length >= most) {
       const failure = isKnown ? 'queueFull' : 'strangers';
-      pending.resolve(failed(failure, `${most} others wait to run alone`));
+      pending.resolve(failed(failure, `${most} other configs are waiting to run alone`));
     } else list.push(pending);
   }
 
@@ -296,7 +297,7 @@ export class RenderPool {
     this.#replace(thread, error);
     for (const pending of batch) {
       if (pending.id === culprit) this.#blame(pending, error);
-      else if (this.#closed) pending.resolve(failed('crashed', 'the server stops'));
+      else if (this.#closed) pending.resolve(failed('crashed', 'the server is stopping'));
       else if (culprit === 0 || ++pending.tries >= MAX_TRIES) this.#putAlone(pending, this.#aloneFirst);
       else this.#queueOf(pending).unshift(pending);
     }
@@ -307,7 +308,7 @@ export class RenderPool {
     const hung = /terminat/i.test(reasonOf(error));
     resolve(
       hung
-        ? failed('timeout', `stood still for ${this.#stillMs} ms; its thread was ended`)
+        ? failed('timeout', `did not respond for ${this.#stillMs} ms; its thread was ended`)
         : failed('crashed', `ended its thread: ${reasonOf(error)}`),
     );
   }

@@ -246,7 +246,7 @@ export class RouteSet {
   #compareOrder(asked: string, { name, uuid }: InventoryNode): void {
     if (this.#isOrderTold || uuid !== inOtherOrder(asked)) return;
     this.#isOrderTold = true;
-    this.parts.onWarning('a node spells its UUID in the other byte order: both are taken for it', {
+    this.parts.onWarning('a node sends its UUID in the other byte order: both forms are accepted', {
       node: name,
       uuid,
       asked,

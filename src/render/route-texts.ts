@@ -32,7 +32,7 @@ export interface TextParts {
 
 /** Owner of the renderings for previews. */
 const REHEARSAL: Asker = { node: 'rehearsal', returns: false };
-const FULL: Failed = { kind: 'failed', failure: 'strangers', reason: 'too many others wait that nobody knows' };
+const FULL: Failed = { kind: 'failed', failure: 'strangers', reason: 'too many requests of unknown nodes are waiting' };
 
 /** State that outlives a set of routes. */
 export interface Lasting {

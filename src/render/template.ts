@@ -97,16 +97,16 @@ export class Templates {
     let length = 0;
     const output = new CountedOutput((characters) => {
       length += characters;
-      if (length > maxBytes) throw new TooLarge(`gave more than ${maxBytes} bytes`);
+      if (length > maxBytes) throw new TooLarge(`returned more than ${maxBytes} bytes`);
     });
     try {
       toValueSync(this.#liquid.renderer.renderTemplates(this.#parse(file), context, output));
     } catch (error) {
-      if (length > maxBytes) throw new TooLarge(`gave more than ${maxBytes} bytes`, { cause: error });
+      if (length > maxBytes) throw new TooLarge(`returned more than ${maxBytes} bytes`, { cause: error });
       throw new Error(this.#oneLine(error), { cause: error });
     }
     if (length * 3 > maxBytes && Buffer.byteLength(output.buffer) > maxBytes) {
-      throw new TooLarge(`gave more than ${maxBytes} bytes`);
+      throw new TooLarge(`returned more than ${maxBytes} bytes`);
     }
     return output.buffer;
   }

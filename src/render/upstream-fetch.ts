@@ -51,7 +51,7 @@ export class Fetcher {
     } catch (error) {
       if (signal.aborted) return failed(`did not answer within ${timeoutMs} ms`, 'timeout');
       const { code, message } = error as { code?: string; message?: string };
-      return failed(`can't be asked: ${[code, message].filter(Boolean).join(': ').split('\n')[0]}`);
+      return failed(`cannot be reached: ${[code, message].filter(Boolean).join(': ').split('\n')[0]}`);
     }
   }
 
@@ -78,7 +78,7 @@ export class Fetcher {
       const location = header(reply, 'location');
       if (left === 0 || location === undefined || !URL.canParse(location, target.href)) {
         return failed(
-          `answered ${statusCode}, a redirect, which ${redirects === 0 ? 'is not allowed' : 'leads nowhere'}`,
+          `answered ${statusCode}, a redirect, which ${redirects === 0 ? 'is not allowed' : 'names no location'}`,
         );
       }
       const next = new URL(location, target);
@@ -93,8 +93,8 @@ export class Fetcher {
     const bytes = announced > maxBytes || coding !== 'identity' ? undefined : await read(reply, maxBytes);
     if (bytes === undefined) {
       reply.body.destroy();
-      if (coding !== 'identity') return failed(`answered in ${coding}, which was not asked for`);
-      return failed(`gave more than ${maxBytes} bytes`, 'tooLarge');
+      if (coding !== 'identity') return failed(`answered with the content coding ${coding}, which was not requested`);
+      return failed(`returned more than ${maxBytes} bytes`, 'tooLarge');
     }
     const etag = header(reply, 'etag');
     return {

@@ -77,7 +77,7 @@ export class Upstreams {
     const kept = found !== undefined && this.#now() - found.confirmedAt <= UPSTREAM_STALE_MS ? found : undefined;
     const { origin } = new URL(job.url);
     if (kept !== undefined && this.#now() < (this.#pausedUntil.get(origin) ?? 0)) {
-      return { kind: 'fetched', bytes: kept.bytes, staleFor: 'it failed a moment ago' };
+      return { kind: 'fetched', bytes: kept.bytes, staleFor: 'the upstream failed a moment ago' };
     }
     const result = await run({ kind: 'fetch', ...job, etag: kept?.etag });
     switch (result.kind) {

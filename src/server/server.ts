@@ -293,7 +293,7 @@ export class TftpServer implements Server {
 
   readonly #receive = (bytes: Uint8Array, length: number, peer: Address, port: ListeningPort): void => {
     const isTransferPacket = length >= 2 && bytes[0] === 0 && bytes[1]! >= OPCODE.DATA && bytes[1]! <= OPCODE.OACK;
-    // Such a packet is never answered: answers to answers keep two servers busy for ever (CVE-2024-2169).
+    // Such a packet is never answered: answers to answers keep two servers busy forever (CVE-2024-2169).
     const request = isTransferPacket ? 'notRequest' : this.#reader.read(bytes, length);
     if (typeof request === 'string') {
       this.#malformed[request]++;

@@ -24,13 +24,16 @@ export interface Rule {
 }
 
 export const RULES: Readonly<Record<ViolationId, Rule>> = {
-  'window-exceeded': { what: 'sent blocks beyond the window agreed', clause: 'RFC 7440 §4, RFC 1350 §4' },
-  'acts-on-duplicate-ack': { what: 'sent a block again because an ACK came twice', clause: 'RFC 1123 §4.2.3.1' },
-  'tsize-wrong': { what: 'sent a file of another length than the tsize it announced', clause: 'RFC 2349' },
-  'bad-answer': { what: 'broke the agreement on options', clause: 'RFC 2347, 2348, 7440' },
-  'tid-changed': { what: 'went on from another port in the middle of a transfer', clause: 'RFC 1350 §4' },
+  'window-exceeded': { what: 'sent blocks beyond the negotiated window', clause: 'RFC 7440 §4, RFC 1350 §4' },
+  'acts-on-duplicate-ack': { what: 'retransmitted a block because of a duplicate ACK', clause: 'RFC 1123 §4.2.3.1' },
+  'tsize-wrong': { what: 'sent a file whose length differs from the announced tsize', clause: 'RFC 2349' },
+  'bad-answer': { what: 'violated the negotiated options', clause: 'RFC 2347, 2348, 7440' },
+  'tid-changed': { what: 'continued a transfer from another port', clause: 'RFC 1350 §4' },
   'duplicate-tid': { what: 'answered one request from two ports', clause: 'RFC 1350 §4' },
-  'wrong-bytes': { what: 'sent a file that is not the one expected, byte for byte', clause: 'RFC 1350 §1' },
-  'mixed-versions': { what: 'sent one node files of which no version has all', clause: 'of the boot, not of an RFC' },
-  'no-retransmission': { what: 'never sent a lost packet again', clause: 'RFC 1350 §2, RFC 1123 §4.2.3.2' },
+  'wrong-bytes': { what: 'sent a file with wrong bytes', clause: 'RFC 1350 §1' },
+  'mixed-versions': {
+    what: 'sent one node files that no single version contains',
+    clause: 'a rule of boot sets, not of an RFC',
+  },
+  'no-retransmission': { what: 'never retransmitted a lost packet', clause: 'RFC 1350 §2, RFC 1123 §4.2.3.2' },
 };

@@ -53,7 +53,7 @@ describe('the admin address', () => {
     expect((await fetch(`${url}/healthz`)).status).toBe(200);
   });
 
-  it('has an index in plain text for who takes no page, and nothing else', async () => {
+  it('serves a plain-text index to clients that do not accept HTML, and nothing else', async () => {
     const { url } = await admin();
     const index = await fetch(url);
     expect(index.headers.get('content-type')).toMatch(/^text\/plain/);
@@ -101,7 +101,7 @@ describe('the admin address', () => {
     }
   });
 
-  it('answers while the very address that asks holds all it may', async () => {
+  it('answers an address that already holds all the connections it may have', async () => {
     const { admin: started, url } = await admin();
     for (let times = 0; times < 64; times++) {
       const socket = connect(started.address.port, started.address.address);
@@ -155,7 +155,7 @@ async function watched(listen: string, token?: string): Promise<{ url: string; w
 const TELLING = ['/api/v1/live', '/api/v1/nodes/192.0.2.7'];
 
 describe('what names nodes', () => {
-  it('is told on the loopback address to who asks by a name of it', async () => {
+  it('is served on the loopback address to requests for a loopback name', async () => {
     const { url, world } = await watched('127.0.0.1');
     world.fetch('192.0.2.7', 'linux');
     const { port } = new URL(url);
@@ -169,14 +169,14 @@ describe('what names nodes', () => {
   });
 
   it.each(['evil.example', 'localhost.evil.example', '192.0.2.1', '127.0.0.1.evil.example:6970'])(
-    'is not told to a page that leads here by the name %s',
+    'is not served to a page that reaches the server by the name %s',
     async (host) => {
       const { url } = await watched('127.0.0.1');
       for (const path of [...TELLING, '/api/v1/live/events']) {
         // oxlint-disable-next-line no-await-in-loop -- one after the other.
         const refused = await ask(url, path, { host });
         expect(refused.status).toBe(403);
-        expect(refused.body).toContain('only from a loopback address, or with the token');
+        expect(refused.body).toContain('expected a client on a loopback address, or the token');
       }
       const { url: tokened } = await watched('127.0.0.1', TOKEN);
       expect((await ask(tokened, '/api/v1/live', { host })).status).toBe(401);
@@ -184,7 +184,7 @@ describe('what names nodes', () => {
     },
   );
 
-  it('is not told to other sites', async () => {
+  it('is not served to other sites', async () => {
     const { url } = await watched('127.0.0.1');
     for (const path of TELLING) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other.
@@ -192,7 +192,7 @@ describe('what names nodes', () => {
     }
   });
 
-  it('takes the token on every other address, and without one is told to nobody', async () => {
+  it('needs the token on every other address, and is served to nobody without one', async () => {
     const { url } = await watched(FIREWALLED, TOKEN);
     const { url: tokenless } = await watched(FIREWALLED);
     for (const path of [...TELLING, '/api/v1/live/events']) {
@@ -212,7 +212,7 @@ describe('what names nodes', () => {
     }
   });
 
-  it('turns away who guesses', async () => {
+  it('limits the rate of wrong tokens', async () => {
     const { url } = await watched(FIREWALLED, TOKEN);
     const statuses: number[] = [];
     for (let times = 0; times < 40; times++) {
@@ -224,7 +224,7 @@ describe('what names nodes', () => {
     expect((await ask(url, '/api/v1/live', { authorization: `Bearer ${TOKEN}` })).status).toBe(200);
   });
 
-  it('takes the token for what changes the state, on the loopback address too', async () => {
+  it('needs the token for changes of state, on the loopback address too', async () => {
     const { url } = await watched('127.0.0.1', TOKEN);
     const post = (headers: Record<string, string>): Promise<Response> =>
       fetch(`${url}/api/v1/reload`, { method: 'POST', headers });
@@ -233,7 +233,7 @@ describe('what names nodes', () => {
     expect((await post({ authorization: `Bearer ${TOKEN}` })).status).toBe(200);
   });
 
-  it('turns down what names no node, in one line', async () => {
+  it('rejects a text that names no node, in one line', async () => {
     const { url } = await watched('127.0.0.1');
     for (const [path, status] of [
       ['/api/v1/nodes/zz', 400],
@@ -249,7 +249,7 @@ describe('what names nodes', () => {
 });
 
 describe('every answer of the admin address', () => {
-  it('tells browsers to load nothing from elsewhere, to guess nothing and to frame nothing', async () => {
+  it('forbids browsers to load from other sites, to guess types and to frame pages', async () => {
     const { url } = await watched('127.0.0.1', TOKEN);
     for (const path of [
       '/',
@@ -276,7 +276,7 @@ describe('every answer of the admin address', () => {
     }
   });
 
-  it('is short for what is too long', async () => {
+  it('is short if the request is too long', async () => {
     const { url } = await watched('127.0.0.1', TOKEN);
     const body = 'x'.repeat(70_000);
     expect((await fetch(`${url}/api/v1/reload`, { method: 'POST', body })).status).toBe(413);
@@ -300,7 +300,7 @@ describe('events', () => {
     await reader.cancel();
   });
 
-  it('are told to 32 readers at once, and their places are free again when they go', async () => {
+  it('reach 32 readers at once, whose places are free again when they leave', async () => {
     const { url, world } = await watched('127.0.0.1');
     const leave = new AbortController();
     const readers = await Promise.all(
@@ -317,7 +317,7 @@ describe('events', () => {
     });
   });
 
-  it('make nothing wait for a reader that does not read: it is told everything anew when it does', async () => {
+  it('do not wait for a slow reader: it gets a new snapshot when it reads again', async () => {
     const { url, world } = await watched('127.0.0.1');
     for (let node = 0; node < 3000; node++)
       world.fetch(`10.${node >> 8}.${node & 255}.1`, `${'long/'.repeat(20)}linux`, {}, 0);

@@ -88,7 +88,7 @@ describe('the API', () => {
     ['publish', '{"label":{"release":1.10}}', 400],
     ['versions', { arguments: Array.from({ length: 257 }, () => 'x') }, 400],
     ['versions', `{"arguments":["${'x'.repeat(65_536)}"]}`, 413],
-  ])('turns down %s %j', async (verb, body, status) => {
+  ])('rejects %s %j', async (verb, body, status) => {
     const ask = await api(() => Promise.reject(new Error('ran')));
     const response = await ask(verb, body);
     expect([response.status, typeof ((await response.json()) as { error: string }).error]).toEqual([status, 'string']);
@@ -131,7 +131,7 @@ describe('the API', () => {
     expect(waiting).toHaveLength(4);
   });
 
-  it('is not there without a token', async () => {
+  it('does not exist without a token', async () => {
     const admin = await startAdmin({
       listen: { address: '127.0.0.1', port: 0 },
       notReady: () => undefined,

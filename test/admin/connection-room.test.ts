@@ -34,7 +34,7 @@ function open(callers: readonly Caller[]): number {
 }
 
 describe('a newcomer', () => {
-  it('takes the place of the longest idle of the address that has most', () => {
+  it('takes the place of the longest idle connection of the address with most connections', () => {
     const room = new ConnectionRoom<Caller>();
     const [scraper] = crowd(room, 'scraper', 1);
     const greedy = crowd(room, 'greedy', 64);
@@ -50,7 +50,7 @@ describe('a newcomer', () => {
     expect(greedy[0]!.isOpen).toBe(true);
   });
 
-  it('takes the place of one that is being answered where nobody is idle', () => {
+  it('takes the place of a connection in use if none is idle', () => {
     const room = new ConnectionRoom<Caller>();
     const few = crowd(room, 'few', 60, true);
     const many = crowd(room, 'many', 64, true);
@@ -59,7 +59,7 @@ describe('a newcomer', () => {
     expect([probe!.isOpen, open(few), open(many)]).toEqual([true, 60, 63]);
   });
 
-  it('costs its own address a place where that has all it may', () => {
+  it('costs its own address a place if that address has reached its limit', () => {
     const room = new ConnectionRoom<Caller>();
     const own = crowd(room, 'own', 70);
     const others = crowd(room, 'others', 10);
@@ -68,7 +68,7 @@ describe('a newcomer', () => {
   });
 });
 
-it('is never past its bounds, and forgets who has gone', () => {
+it('never exceeds its bounds, and forgets closed connections', () => {
   const seed = 20_261_130;
   const random = new Random(seed);
   const room = new ConnectionRoom<Caller>();

@@ -8,7 +8,7 @@ function kept(sample: Record<string, number | null>, server = 'reveille') {
 
 const BEFORE = kept({ failed: 0, violations: 0, finish_p50_s: 10, first_reply_p99_ms: 2, server_cpu_us_per_kib: 3 });
 
-it('finds nothing in the same figures, and in ones within the tolerance', () => {
+it('finds nothing in equal figures or in figures within the tolerance', () => {
   expect(worsened(BEFORE, BEFORE, 0.15)).toEqual([]);
   const slower = kept({
     failed: 0,
@@ -20,7 +20,7 @@ it('finds nothing in the same figures, and in ones within the tolerance', () => 
   expect(worsened(BEFORE, slower, 0.15)).toEqual([]);
 });
 
-it('names what became worse by more', () => {
+it('names the figures that became worse by more than the tolerance', () => {
   const slower = kept({
     failed: 0,
     violations: 0,
@@ -31,7 +31,7 @@ it('names what became worse by more', () => {
   expect(worsened(BEFORE, slower, 0.15)).toEqual(['rack-40, reveille: finish_p50_s was 10.00, is 11.60']);
 });
 
-it('takes figures too small to compare for equal, and counts at their word', () => {
+it('treats figures that are too small to compare as equal, and compares counts exactly', () => {
   const sample = { failed: 1, violations: 2, finish_p50_s: 10, first_reply_p99_ms: 4.9, server_cpu_us_per_kib: 3 };
   expect(worsened(BEFORE, kept(sample), 0.15)).toEqual([
     'rack-40, reveille: failed was 0.00, is 1.00',
@@ -39,7 +39,7 @@ it('takes figures too small to compare for equal, and counts at their word', () 
   ]);
 });
 
-it('misses a server that is not measured any more, and passes over figures that were never known', () => {
+it('reports a server that is no longer measured, and ignores figures that were never known', () => {
   expect(worsened(BEFORE, kept({}, 'another'), 0.15)).toEqual(['rack-40, reveille: not measured any more']);
   expect(worsened(BEFORE, kept({ failed: 0, finish_p50_s: null }), 0.15)).toEqual([]);
 });

@@ -18,7 +18,7 @@ function withConfigs(version: number): Record<string, string> {
 }
 
 describe('by explicit name', () => {
-  it('a file of the version that is named, whatever is current', async () => {
+  it('opens a file of the named version, whatever version is current', async () => {
     const serving = await Serving.start();
     await serving.publishSets('maas/install', 3);
     expect(
@@ -27,7 +27,7 @@ describe('by explicit name', () => {
     expect(serving.source.stats().pins).toBe(0);
   });
 
-  it('by the first digits of its digest', async () => {
+  it('opens a file by the first digits of the digest of its version', async () => {
     const serving = await Serving.start();
     await serving.publishSets('maas/install', 2);
     const [first] = serving.store.versions();
@@ -42,7 +42,7 @@ describe('by explicit name', () => {
     expect(await serving.read('maas/install@00000000/linux')).toBe('missing');
   });
 
-  it('nothing of a version that is not there, and of other names nothing at all', async () => {
+  it('finds nothing for a version that does not exist, or for other names', async () => {
     const serving = await Serving.start();
     await serving.publishSets('maas/install', 1);
     expect(await serving.read('maas/install-9/linux')).toBe('missing');
@@ -53,7 +53,7 @@ describe('by explicit name', () => {
     expect(await serving.read('../install-1/linux')).toBe('denied');
   });
 
-  it('what was published a moment ago', async () => {
+  it('opens a version that was published a moment ago', async () => {
     const serving = await Serving.start();
     await serving.publishSets('a', 1);
     expect(await serving.versions(CLIENT, 'a-1/linux')).toEqual(['1']);
@@ -61,7 +61,7 @@ describe('by explicit name', () => {
     expect(await serving.versions(CLIENT, 'b-1/linux', 'b/linux')).toEqual(['b1', 'b1']);
   });
 
-  it('a version that stays while it is asked for, and is collected later', async () => {
+  it('keeps a version while it is in use, and collects it later', async () => {
     const serving = await Serving.start();
     await serving.publishSets('rack', 6);
     expect(await serving.versions(CLIENT, 'rack-1/pxelinux.0')).toEqual(['1']);
@@ -77,7 +77,7 @@ describe('by explicit name', () => {
 });
 
 describe("by a channel's name", () => {
-  it('one version for the whole boot, and the new one for the next', async () => {
+  it('gives one version for the whole boot, and the new version for the next boot', async () => {
     const serving = await Serving.start();
     await serving.publishSets('rack', 1);
     expect(await serving.versions(CLIENT, 'rack/pxelinux.0', 'rack/pxelinux.cfg/default')).toEqual(['1', '1']);
@@ -94,7 +94,7 @@ describe("by a channel's name", () => {
     ]);
   });
 
-  it('has a pin in the store before the first reply', async () => {
+  it('has written its pin to the store before the first reply', async () => {
     const serving = await Serving.start();
     await serving.publishSets('rack', 1);
     const answer = await serving.ask('rack/pxelinux.0');
@@ -115,7 +115,7 @@ describe("by a channel's name", () => {
     expect(await serving.versions(CLIENT, 'rack/other.0', 'rack/new.img')).toEqual(['2', '2']);
   });
 
-  it('goes on with its version while a transfer is open, whatever is asked for', async () => {
+  it('keeps its version while a transfer is open, whatever the node asks for', async () => {
     const serving = await Serving.start();
     await serving.publishSets('rack', 1);
     await serving.versions(CLIENT, 'rack/pxelinux.0');
@@ -132,7 +132,7 @@ describe("by a channel's name", () => {
     expect(await serving.versions(CLIENT, 'rack/pxelinux.0')).toEqual(['2']);
   });
 
-  it('a transfer holds its bytes, though the version be collected meanwhile', async () => {
+  it('keeps the bytes of a running transfer although the version is collected meanwhile', async () => {
     const serving = await Serving.start();
     await serving.publishSets('rack', 1);
     const answer = await serving.ask('rack/linux');
@@ -144,7 +144,7 @@ describe("by a channel's name", () => {
     answer.release();
   });
 
-  it('late requests go on with the old version, and get nothing once it is gone', async () => {
+  it('gives late requests the old version, and nothing once it is collected', async () => {
     const serving = await Serving.start();
     await serving.publishSets('rack', 1);
     await serving.versions(CLIENT, 'rack/pxelinux.0', 'rack/pxelinux.cfg/default');
@@ -160,7 +160,7 @@ describe("by a channel's name", () => {
     expect(await serving.versions(CLIENT, 'rack/pxelinux.0', 'rack/initrd.img')).toEqual(['6', '6']);
   });
 
-  it('a set without a loader is booted anew after the idle time, or after a loader of elsewhere', async () => {
+  it('begins a new boot of a set without a loader after the idle time, or after a loader from elsewhere', async () => {
     const serving = await Serving.start();
     const files = (version: number) => ({ linux: `of version ${version}`, 'initrd.img': `of version ${version}` });
     await serving.publish('kernels', files(1));
@@ -177,7 +177,7 @@ describe("by a channel's name", () => {
     expect(await serving.versions(CLIENT, 'kernels/linux')).toEqual(['3']);
   });
 
-  it('boots over several channels begin together', async () => {
+  it('begins the boots of one node from several channels together', async () => {
     const serving = await Serving.start();
     for (const channel of ['loaders', 'kernels']) await serving.publishSets(channel, 1);
     const boot = ['loaders/pxelinux.0', 'loaders/pxelinux.cfg/default', 'kernels/linux', 'kernels/initrd.img'];
@@ -186,7 +186,7 @@ describe("by a channel's name", () => {
     expect(await serving.versions(CLIENT, ...boot.slice(3), ...boot)).toEqual(['1', '2', '2', '2', '2']);
   });
 
-  it('has empty files, and netascii where it is asked for', async () => {
+  it('serves empty files, and netascii on request', async () => {
     const serving = await Serving.start();
     await serving.publish('rack', { ...setOf(1), 'command.lst': '', motd: 'one\ntwo\n' });
     expect(await serving.read('rack/command.lst')).toBe('');
@@ -194,7 +194,7 @@ describe("by a channel's name", () => {
     expect(await serving.read('rack-1/command.lst', CLIENT, 'netascii')).toBe('');
   });
 
-  it('finds files whatever their capitals, where that is wanted', async () => {
+  it('ignores the case of names if it is configured to', async () => {
     const serving = await Serving.start({ caseInsensitive: true });
     await serving.publish('win', { 'Boot/BCD': 'of version 1' });
     expect(await serving.versions(CLIENT, 'win/boot/bcd', 'win/Boot/BCD')).toEqual(['1', '1']);
@@ -202,7 +202,7 @@ describe("by a channel's name", () => {
 });
 
 describe('a node', () => {
-  it('takes its pin along when it says who it is', async () => {
+  it('takes its pin along when a request identifies it', async () => {
     const serving = await Serving.start();
     await serving.publish('rack', withConfigs(1));
     expect(await serving.versions(CLIENT, 'rack/pxelinux.0')).toEqual(['1']);
@@ -213,7 +213,7 @@ describe('a node', () => {
     expect(await serving.versions('192.0.2.99', `rack/pxelinux.cfg/01-${MAC}`, 'rack/linux')).toEqual(['1', '1']);
   });
 
-  it('that takes over an address mid-boot gets its own boot, and the other keeps its own', async () => {
+  it('that takes over an address in mid-boot gets its own boot, and the previous node keeps its boot', async () => {
     const serving = await Serving.start();
     await serving.publish('rack', withConfigs(1));
     const boot = (mac: string) => ['rack/pxelinux.0', `rack/pxelinux.cfg/01-${mac}`, 'rack/linux'];
@@ -225,7 +225,7 @@ describe('a node', () => {
     expect(serving.store.pins().map(({ node, version }) => [node, version])).toContainEqual([NODE, 1]);
   });
 
-  it('at the address of one that was still at its beginning goes on with what it may have got from it', async () => {
+  it('at the address of a node that had just begun to boot continues that boot', async () => {
     const serving = await Serving.start();
     await serving.publish('rack', withConfigs(1));
     await serving.versions(CLIENT, 'rack/pxelinux.0', `rack/pxelinux.cfg/01-${MAC}`);
@@ -235,7 +235,7 @@ describe('a node', () => {
     expect(new Set(got).size).toBe(1);
   });
 
-  it('behind a shared address gets what is current, and is told of once', async () => {
+  it('behind a shared address gets the current version, which is logged once', async () => {
     const serving = await Serving.start({ sharedNetworks: ['198.51.100.0/24'] });
     await serving.publishSets('rack', 1);
     const nat = '198.51.100.7';
@@ -270,7 +270,7 @@ describe('a node', () => {
 });
 
 describe('the version of a new boot', () => {
-  it('is the one chosen for the node by hand', async () => {
+  it('is the one that the node is pinned to by hand', async () => {
     const serving = await Serving.start();
     await serving.publish('rack', withConfigs(1));
     await serving.publish('rack', withConfigs(2));
@@ -307,7 +307,7 @@ describe('the version of a new boot', () => {
     expect(await serving.versions('192.0.2.8', 'rack/pxelinux.0')).toEqual(['1']);
   });
 
-  it('is chosen anew when a person has dropped the pin, within a second', async () => {
+  it('is chosen again within a second after the pin was dropped by hand', async () => {
     const serving = await Serving.start();
     await serving.publish('rack', withConfigs(1));
     await serving.versions(CLIENT, 'rack/pxelinux.0', `rack/pxelinux.cfg/01-${MAC}`);
@@ -339,7 +339,7 @@ describe('after a restart', () => {
 });
 
 describe('a blob', () => {
-  it('that is lost, cut short or unreadable is told of once and never served', async () => {
+  it('that is lost, truncated or unreadable is reported once and never served', async () => {
     const serving = await Serving.start();
     await serving.publish('rack', setOf(1));
     const blob = (name: string): string => {
@@ -355,7 +355,7 @@ describe('a blob', () => {
     expect(serving.warnings).toHaveLength(2);
   });
 
-  it('is in memory once, though two versions have it, and read ahead for the next boots', async () => {
+  it('is in memory once even if two versions have it, and is read ahead for the next boots', async () => {
     const serving = await Serving.start({ prefetchBytes: 2 ** 20 });
     const inMemory = (): number => serving.cache.stats().entries;
     await serving.publish('rack', { ...setOf(1), big: 'same' });
@@ -373,7 +373,7 @@ describe('a blob', () => {
 });
 
 describe('more nodes than there is room for', () => {
-  it('cost those their pins that were not heard of for longest, and that is counted', async () => {
+  it('drop the pins of the nodes that were silent for longest, and count them', async () => {
     const serving = await Serving.start({ mostPins: 64 });
     await serving.publishSets('rack', 1);
     for (let node = 0; node < 80; node++) {

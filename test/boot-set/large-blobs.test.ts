@@ -7,7 +7,7 @@ import { whenWhole } from '../../src/content/when-whole.ts';
 import { CLIENT, Serving, setOf, textOf } from './serving.ts';
 
 describe('large files of a boot set', () => {
-  it('are there before all of them has been read, as they are and as netascii, and mapped as they come', async () => {
+  it('are served before they have been read completely, as octet, as netascii and mapped', async () => {
     const lines = 'a line\n'.repeat(50_000);
     const filled: number[] = [];
     const mapFile: MapFile = async (_, length) => ({
@@ -40,7 +40,7 @@ describe('large files of a boot set', () => {
     expect(filled.reduce((sum, length) => sum + length, 0)).toBe(lines.length);
   });
 
-  it('go round in a little memory where there is no more', async () => {
+  it('are read through a small ring if memory is short', async () => {
     const serving = await Serving.start({ cache: new BufferCache({ limitBytes: 300_000 }) });
     await serving.publish('rack', { ...setOf(1), initrd: 'x'.repeat(400_000) });
     const answer = await serving.ask('rack/initrd');
@@ -50,7 +50,7 @@ describe('large files of a boot set', () => {
     expect(serving.cache.stats().heldBytes).toBe(0);
   });
 
-  it('that are cut short while they are read are told of as damaged, and never whole', async () => {
+  it('that are truncated while they are read are reported as damaged, and never complete', async () => {
     const serving = await Serving.start();
     await serving.publish('rack', { ...setOf(1), initrd: 'x'.repeat(400_000) });
     const answer = await serving.ask('rack/initrd');

@@ -17,7 +17,7 @@ describe('a file of a boot set', () => {
     expect(answer.kind === 'content' ? textOf(answer) : answer.kind).toBe('linux of version 1\n');
   });
 
-  it('has no name that is not clean', async () => {
+  it('cannot be found by a name that is not clean', async () => {
     const serving = await Serving.start();
     await serving.publishSets('maas/install', 1);
     for (const name of ['maas/install-1/linux\xff', 'maas\\install-1\\linux']) {

@@ -32,7 +32,7 @@ async function lookFrom(
 }
 
 describe('the rehearsal of a request', () => {
-  it('tells what a boot would begin with, and leaves the store as it was', async () => {
+  it('shows the version that a boot would begin with, and does not change the store', async () => {
     const serving = await Serving.start();
     await serving.publishSets('rack', 2);
     const way = await look(serving, '//rack/pxelinux.0');
@@ -50,7 +50,7 @@ describe('the rehearsal of a request', () => {
     expect((await look(serving, 'rack/pxelinux.0')).version).toBe('rack-3');
   });
 
-  it('tells the version that a node has begun with', async () => {
+  it('shows the version that a node has begun with', async () => {
     const serving = await Serving.start();
     await serving.publishSets('rack', 1);
     expect(await serving.versions(CLIENT, 'rack/pxelinux.0')).toEqual(['1']);
@@ -61,7 +61,7 @@ describe('the rehearsal of a request', () => {
     expect(serving.store.pins()).toEqual(before);
   });
 
-  it('is of a node where it is, if nothing else is said; from elsewhere its pin stays as it is', async () => {
+  it('uses the address that the node has if none is given, and leaves its pin as it is', async () => {
     const serving = await Serving.start();
     serving.isAnswered = true;
     await serving.publishSets('rack', 1);
@@ -78,7 +78,7 @@ describe('the rehearsal of a request', () => {
     });
   });
 
-  it('is of the node that is told', async () => {
+  it('uses the node that is given', async () => {
     const serving = await Serving.start();
     await serving.publishSets('rack', 1);
     const mac = '52:54:00:00:00:07';
@@ -94,7 +94,7 @@ describe('the rehearsal of a request', () => {
     expect(await look(serving, 'rack/linux')).toMatchObject({ version: 'rack-2', pin: { node: `ip:${CLIENT}` } });
   });
 
-  it('tells a choice by hand, and a rollout', async () => {
+  it('shows a pin by hand and a rollout', async () => {
     const serving = await Serving.start();
     await serving.publishSets('rack', 2);
     await serving.change((tables) => pinNode(tables, `ip:${CLIENT}`, 'rack-1'));
@@ -105,7 +105,7 @@ describe('the rehearsal of a request', () => {
     expect(await look(serving, 'maas/pxelinux.0')).toMatchObject({ version: 'maas-2', reason: 'rollout' });
   });
 
-  it('tells what is asked for by number, and what is not there', async () => {
+  it('shows a version that is asked for by number, and a missing one', async () => {
     const serving = await Serving.start();
     await serving.publishSets('rack', 1);
     expect(await look(serving, 'rack-1/linux')).toMatchObject({

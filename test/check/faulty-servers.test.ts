@@ -44,7 +44,7 @@ const NOT_TRIED = [63, 64, 65];
 
 // The runs mostly wait, and each has a server of its own, so they run concurrently.
 describe.concurrent(`a check of a small server, seed ${SEED}`, () => {
-  it('fails nothing where the server keeps to the protocol', async () => {
+  it('fails no check if the server follows the protocol', async () => {
     const report = await check([]);
     expect(failures(report)).toEqual([]);
     expect(report).toMatchObject({ fault: null, fell_silent_after: null, cut_short: null, fail: 0 });
@@ -79,7 +79,7 @@ describe.concurrent(`a check of a small server, seed ${SEED}`, () => {
 });
 
 describe.concurrent('a server that falls silent', () => {
-  it('while it is asked alone ends the run after the check that silenced it', async () => {
+  it('during a single check ends the run after that check', async () => {
     const report = await check(['diesOfMode']);
     expect(report.fell_silent_after).toEqual([9]);
     expect(numbers(report, 'fail')).toEqual([9]);
@@ -88,7 +88,7 @@ describe.concurrent('a server that falls silent', () => {
     expect(checkSummary(report)).toMatch(/; the server fell silent after check 9\n$/);
   });
 
-  it('among many checks ends the run, names those that may have done it and blames none of the others', async () => {
+  it('during parallel checks ends the run, and names only the checks that may be the cause', async () => {
     const report = await check(['diesOfError8']);
     expect(report.fell_silent_after).toContain(52);
     expect(report.fell_silent_after!.length).toBeLessThanOrEqual(9);
@@ -98,17 +98,19 @@ describe.concurrent('a server that falls silent', () => {
 });
 
 describe.concurrent('a run', () => {
-  it('ends when its time is over, with what it has', async () => {
+  it('ends at its time limit with the results so far', async () => {
     const report = await check(['neverGivesUp'], 3000);
-    expect(report.cut_short).toBe('the time of 3 s was over');
+    expect(report.cut_short).toBe('the time limit of 3 s was reached');
     expect(report.fell_silent_after).toBeNull();
     expect(report.duration_s).toBeLessThan(10);
     expect(report.not_tried).toBeGreaterThan(0);
-    expect(report.checks.filter(({ detail }) => detail === 'the time of 3 s was over').length).toBeGreaterThan(0);
+    expect(report.checks.filter(({ detail }) => detail === 'the time limit of 3 s was reached').length).toBeGreaterThan(
+      0,
+    );
     expect(report.fail).toBe(0);
   });
 
-  it('reads the files of which it has no copy', async () => {
+  it('downloads the files that it has no copy of', async () => {
     const server = await FaultyServer.open(FILES, []);
     const report = await runChecks({
       server: server.address,
@@ -125,7 +127,7 @@ describe.concurrent('a run', () => {
     expect(report.pass).toBe(3);
   });
 
-  it('against a server without the file says so and tries nothing', async () => {
+  it('reports that the server does not have the file, and tries nothing', async () => {
     const server = await FaultyServer.open(FILES, []);
     const report = await runChecks({ server: server.address, files: [{ name: 'no' }], timeoutMs: 60_000 });
     server.close();

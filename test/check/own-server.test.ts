@@ -78,33 +78,33 @@ function others({ checks }: CheckReport): string[] {
 // The runs mostly wait, so they run concurrently.
 describe.concurrent(`Reveille, seed ${SEED}`, () => {
   it.each(FULL ? (['auto', 'portable'] as const) : (['auto'] as const))(
-    'keeps to every statement that can be seen from outside, with the engine %s',
+    'passes every statement that can be checked from outside, with the engine %s',
     { timeout: 180_000 },
     async (engine) => {
       const report = await withServer(engine, '127.0.0.1', {}, (server) => check(server));
       expect(others(report)).toEqual([
         '41 not offered: the server does not grant timeout',
         '42 not offered: the server does not grant timeout',
-        '47 not offered: multicast is passed over',
+        '47 not offered: multicast is ignored',
       ]);
       expect(report).toMatchObject({ fault: null, fell_silent_after: null, cut_short: null });
     },
   );
 
-  it('grants timeouts as they were asked for where it is set to grant them', async () => {
+  it('grants timeouts unchanged if it is configured to grant them', async () => {
     const limits = { acknowledgeTimeout: true };
     const report = await withServer('auto', '127.0.0.1', limits, (server) => check(server, [18, 41, 42]));
     expect(others(report)).toEqual([]);
   });
 
-  it.each(['::1', '127.0.0.2'])('answers from the address that was asked: %s', async (local) => {
+  it.each(['::1', '127.0.0.2'])('answers from the address that the request was sent to: %s', async (local) => {
     const report = await withServer('auto', local, {}, (server) => check(server, [7, 40, 80, 88]));
     expect(others(report)).toEqual([]);
     expect(report.server).toMatch(local === '::1' ? /^\[::1\]:[0-9]+$/ : /^127\.0\.0\.2:[0-9]+$/);
   });
 
   it.each(['auto', 'portable'] as const)(
-    'takes no IPv4 on a socket for IPv6, where a client would have an address in two forms: engine %s',
+    'accepts no IPv4 on an IPv6 socket, so that no client has an address in two forms: engine %s',
     async (engine) => {
       const report = await withServer(engine, '::', {}, async (server) => {
         const port = Math.max(...server.addresses.map((address) => address.port));

@@ -38,14 +38,14 @@ describe('docs/statements.md', () => {
     expect(rows().map(({ number }) => number)).toEqual(Array.from({ length: 96 }, (_, index) => index + 1));
   });
 
-  it('has exactly the checks that there are for what can be seen from outside, in the same words', () => {
+  it('lists exactly the existing checks for statements that can be checked from outside, in the same words', () => {
     const outside = rows().filter(({ shown }) => /^outside\b/.test(shown));
     expect(outside.map(({ number, statement, clause }) => ({ number, title: statement, clause }))).toEqual(
       CHECKS.map(({ number, title, clause }) => ({ number, title, clause })),
     );
   });
 
-  it('says of every statement where it is shown, in tests that exist', () => {
+  it('names an existing test for every statement', () => {
     for (const { number, shown } of rows()) {
       const places = shown.split('; ').map((part) => part.replace(/:.*$/, ''));
       expect(PLACES, `statement ${number}`).toEqual(expect.arrayContaining(places));
@@ -56,7 +56,7 @@ describe('docs/statements.md', () => {
     }
   });
 
-  it('leaves no number to two checks', () => {
+  it('assigns no number to two checks', () => {
     expect(new Set(CHECKS.map(({ number }) => number)).size).toBe(CHECKS.length);
   });
 });

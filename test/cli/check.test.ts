@@ -150,7 +150,7 @@ describe('reveille check', () => {
     expect(wrong.stdout).toContain('block 1 holds other bytes than the file\n');
   });
 
-  it('says in one line that nobody listens, and ends with 1', async () => {
+  it('reports in one line that nobody listens, and ends with 1', async () => {
     const port = await closedPort();
     expect(await run([`127.0.0.1:${port}`, '--file', 'linux'])).toEqual({
       code: 1,
@@ -180,13 +180,13 @@ describe('reveille check', () => {
     });
   });
 
-  it('tells of a server that fell silent, and ends with 1', async () => {
+  it('reports a server that went silent, and ends with 1', async () => {
     const { code, stdout } = await run([await serve('diesOfMode'), '--file', 'linux']);
     expect(code).toBe(1);
     expect(stdout).toMatch(/; the server fell silent after check 9\n$/);
   });
 
-  it('stopped by a signal reports what it has, and ends with 1', async () => {
+  it('reports the results so far when it is stopped by a signal, and ends with 1', async () => {
     const mute = createSocket('udp4').bind(0, '127.0.0.1');
     onTestFinished(() => void mute.close());
     await once(mute, 'listening');
@@ -204,7 +204,7 @@ describe('reveille check', () => {
     [[], "error: missing required argument 'SERVER'"],
     [['::1:x', '--file', 'x'], 'server: expected HOST, HOST:PORT or [IPv6]:PORT, got "::1:x"'],
     [['127.0.0.1:0', '--file', 'x'], 'server: expected HOST, HOST:PORT or [IPv6]:PORT, got "127.0.0.1:0"'],
-    [['127.0.0.1:69'], 'check: expected --file NAME, a file that the server has'],
+    [['127.0.0.1:69'], 'check: expected --file NAME, the name of a file on the server'],
     [['127.0.0.1:69', '--file', ''], '--file: expected a name of 1 to 255 bytes, got ""'],
     [['127.0.0.1:69', '--flie', 'x'], "error: unknown option '--flie'\n(Did you mean --file?)"],
     [
@@ -223,7 +223,7 @@ describe('reveille check', () => {
       ['127.0.0.1:69', '--file', 'x', '--json', '/nowhere/x'],
       '--json: expected a file that can be written or -, got "/nowhere/x" (ENOENT)',
     ],
-  ])('turns down %j with exit code 2, before the first packet', async (args, line) => {
+  ])('rejects %j with exit code 2, before the first packet', async (args, line) => {
     expect(await run(args)).toEqual({ code: 2, stdout: '', stderr: `${line}\n` });
     expect(existsSync('/nowhere')).toBe(false);
   });

@@ -35,19 +35,19 @@ describe('why a download failed', () => {
     [{ outcome: 'timeout' }, 'no more data after 5 bytes'],
     [{ outcome: 'unreachable' }, 'nobody listens on that port'],
     [{ outcome: 'aborted' }, 'stopped'],
-    [{ outcome: 'aborted', violation: 'tsize \n is odd' }, 'the server broke the protocol: tsize \\x0a is odd'],
+    [{ outcome: 'aborted', violation: 'tsize \n is odd' }, 'the server violated the protocol: tsize \\x0a is odd'],
     [{ outcome: 'complete', tsize: 6 }, 'the server announced 6 bytes and sent 5'],
   ] satisfies [Partial<FetchResult>, string][])('%j reads: %s', (change, text) => {
     expect(failureOf(result(change), 'octet')).toBe(text);
   });
 
-  it('is nothing when all bytes came', () => {
+  it('is undefined when all bytes arrived', () => {
     expect(failureOf(result({}), 'octet')).toBeUndefined();
     expect(failureOf(result({ tsize: 5 }), 'octet')).toBeUndefined();
     expect(failureOf(result({ tsize: 6 }), 'netascii')).toBeUndefined();
   });
 
-  it('is something for every outcome but completion', () => {
+  it('exists for every outcome but completion', () => {
     const failed = OUTCOMES.filter((outcome) => failureOf(result({ outcome }), 'octet') !== undefined);
     expect(OUTCOMES.filter((outcome) => !failed.includes(outcome))).toEqual(['complete', 'completeUnconfirmed']);
   });

@@ -8,7 +8,7 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 };
 
 describe('the reveille command', () => {
-  it('tells its version', async () => {
+  it('prints its version', async () => {
     expect(await new Reveille(['--version']).ended).toEqual({
       code: 0,
       signal: null,
@@ -17,7 +17,7 @@ describe('the reveille command', () => {
     });
   });
 
-  it('explains itself and its exit codes', async () => {
+  it('prints its help and its exit codes', async () => {
     const [help, serve, get, storm, check] = await Promise.all([
       new Reveille(['--help']).ended,
       new Reveille(['serve', '--help']).ended,
@@ -35,7 +35,7 @@ describe('the reveille command', () => {
     for (const flag of ['--blksize', '--windowsize', '--tsize', '--output']) expect(get.stdout).toContain(flag);
   });
 
-  it('without a command explains itself too, as a mistake', async () => {
+  it('prints its help without a command, as a usage error', async () => {
     const ended = await new Reveille([]).ended;
     expect(ended).toMatchObject({ code: 2, stdout: '' });
     expect(ended.stderr).toContain('Usage: reveille');
@@ -67,13 +67,13 @@ describe('the reveille command', () => {
       ['get', 'tftp://h/x', '--windowsize', '65536'],
       '--windowsize: expected a whole number from 1 to 65535, got "65536"',
     ],
-    [['get', 'tftp://h/dir/'], 'get: expected -o FILE, as "dir/" names no file'],
-    [['get', 'tftp://127.0.0.1/x', '-o', '/'], '-o: expected a file, got "/", a directory'],
+    [['get', 'tftp://h/dir/'], 'get: expected -o FILE, because no file name can be derived from "dir/"'],
+    [['get', 'tftp://127.0.0.1/x', '-o', '/'], '-o: expected a file, got the directory "/"'],
     [
       ['get', `tftp://127.0.0.1/${'x'.repeat(520)}`],
-      'get: expected a name that fits a request of 512 bytes, got 520 bytes',
+      'get: expected a name that fits into a request of 512 bytes, got a name of 520 bytes',
     ],
-  ])('turns down %j with one line and exit code 2', async (args, line) => {
+  ])('rejects %j with one line and exit code 2', async (args, line) => {
     expect(await new Reveille(args).ended).toEqual({
       code: 2,
       signal: null,
@@ -82,7 +82,7 @@ describe('the reveille command', () => {
     });
   });
 
-  it('turns down a bad config with its file and line', async () => {
+  it('rejects a bad config with its file and line', async () => {
     const root = folder();
     writeFileSync(join(root, 'c.yaml'), 'root: .\nworkers: many\n');
     const ended = await new Reveille(['serve', '--config', 'c.yaml'], { cwd: root }).ended;

@@ -42,7 +42,7 @@ describe('an output file', () => {
     expect(statSync(file).size).toBe(0);
   });
 
-  it('discarded leaves nothing, and leaves what was there', () => {
+  it('that is discarded leaves nothing, and keeps the previous file', () => {
     const root = folder();
     writeFileSync(join(root, 'old'), 'before');
     for (const name of ['old', 'new']) {
@@ -83,7 +83,7 @@ describe('an output file', () => {
     expect(readFileSync(join(root, 'victim'), 'utf8')).toBe('before');
   });
 
-  it('that is a directory is a mistake of usage; in a missing one, a failure', () => {
+  it('that is a directory is a usage error; in a missing directory, a failure', () => {
     const root = folder();
     expect(() => OutputFile.open(root)).toThrow(UsageError);
     expect(() => OutputFile.open(join(root, 'none', 'f'))).toThrow(/ENOENT/);

@@ -102,7 +102,7 @@ describe('serve and get', () => {
     );
   });
 
-  it('tell why there is no file, and leave nothing behind', async () => {
+  it('report why there is no file, and leave nothing behind', async () => {
     const here = folder();
     const { url } = await serve(folder());
     const ended = await new Reveille(['get', `${url}/none%1b`], { cwd: here }).ended;
@@ -124,7 +124,7 @@ describe('serve and get', () => {
 });
 
 describe('get', () => {
-  it('stopped by a signal leaves nothing and ends with 1', async () => {
+  it('leaves nothing and ends with 1 when it is stopped by a signal', async () => {
     const here = folder();
     // This server takes the request and never answers.
     const silent = createSocket('udp4');
@@ -165,7 +165,7 @@ describe('a stopping server', () => {
   it.each([
     ['when the drain time is over', '50ms', 1],
     ['at the second signal', '60m', 2],
-  ])('aborts what is left %s, and ends with 3', async (_when, drain, signals) => {
+  ])('aborts the remaining transfers %s, and ends with 3', async (_when, drain, signals) => {
     const root = folder();
     writeFileSync(join(root, 'f'), Buffer.alloc(100_000, 7));
     const { server, port } = await serve(root, ['--drain', drain]);
@@ -181,7 +181,7 @@ describe('a stopping server', () => {
     expect(stdout).toMatch(/"aborted":1,"msg":"stopped"\}\n$/);
   });
 
-  it('ends with 1, in order, after an error nobody caught', async () => {
+  it('ends in order with 1 after an uncaught error', async () => {
     const plant = 'data:text/javascript,process.on("SIGUSR2",()=>{throw new Error("planted")})';
     const { server } = await serve(folder(), [], ['--import', plant]);
     server.process.kill('SIGUSR2');
@@ -211,7 +211,7 @@ describe('a server whose log', () => {
     }
   }
 
-  it('nobody reads any more serves on and stops in order', async () => {
+  it('has lost its reader keeps serving, and stops in order', async () => {
     const root = folder();
     writeFileSync(join(root, 'f'), bytes);
     const { server, url } = await serve(root);
@@ -221,7 +221,7 @@ describe('a server whose log', () => {
     expect(await server.ended).toMatchObject({ code: 0, signal: null, stderr: '' });
   });
 
-  it.runIf(existsSync('/dev/full'))('goes to a full disk serves on and stops in order', async () => {
+  it.runIf(existsSync('/dev/full'))('goes to a full disk keeps serving, and stops in order', async () => {
     const root = folder();
     writeFileSync(join(root, 'f'), bytes);
     const args = ['serve', root, '--listen', '127.0.0.1:0', '--no-admin', '--workers', '1', '--hint'];

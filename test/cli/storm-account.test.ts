@@ -26,7 +26,7 @@ const BEHIND_ONE = ['--source', 'port', '--nodes', '4', '--arrival', 'ramp:600ms
 const NODES = [...BEHIND_ONE, '--profile', 'ipxe', '--file', 'linux'];
 
 describe('reveille storm and what the server left unanswered', { timeout: 60_000 }, () => {
-  it('names the limit that kept nodes out, how often, and the setting; a hint says how where nobody was asked', async () => {
+  it('names the limit that kept nodes out, the count and the setting, or hints at --admin', async () => {
     const { port, admin } = await serving('--sessions-per-address', '2');
     const html = join(folder(), 'report.html');
     const asked = await storm(port, [...NODES, '--admin', admin, '--html', html]);
@@ -45,7 +45,8 @@ describe('reveille storm and what the server left unanswered', { timeout: 60_000
     expect(count).toBeGreaterThan(0);
     // The nodes also count requests whose reply was late; the server does not.
     expect(seen).toBeGreaterThanOrEqual(count);
-    const words = 'addressFull: an address had as many transfers as it may have (--sessions-per-address, --shared-networks)';
+    const words =
+      'addressFull: an address had as many transfers as it may have (--sessions-per-address, --shared-networks)';
     expect(asked.stdout.replaceAll(/\n +/g, ' ')).toContain(`${count} × ${words}`);
     expect(asked.stdout).not.toContain(HINT);
     const page = readFileSync(html, 'utf8');
@@ -59,14 +60,14 @@ describe('reveille storm and what the server left unanswered', { timeout: 60_000
     expect(readFileSync(html, 'utf8')).toContain(HINT);
   });
 
-  it('says that nothing was left unanswered where that is so', async () => {
+  it('says when nothing was left unanswered', async () => {
     const { port, admin } = await serving();
     const { code, report, stdout } = await storm(port, [...NODES, '--admin', admin]);
     expect([code, report.left_unanswered]).toEqual([0, { admin, problem: null, reasons: [] }]);
-    expect(stdout).toContain(`the server left nothing unanswered, says ${admin}`);
+    expect(stdout).toContain(`according to ${admin}, the server left no request unanswered`);
   });
 
-  it('goes on where the server cannot be asked, and says so in one line and in the report', async () => {
+  it('continues if the server cannot be asked, and says so in one line and in the report', async () => {
     const server = await PlantedServer.start(FILES);
     onTestFinished(() => server.close());
     const other = createServer((_, response) => void response.end('up 1\n')).listen(0, '127.0.0.1');
@@ -79,9 +80,9 @@ describe('reveille storm and what the server left unanswered', { timeout: 60_000
     expect([code, report.completed, stderr]).toEqual([
       0,
       2,
-      `reveille: storm: the report will not say what the server left unanswered: ${said}\n`,
+      `reveille: storm: the report will lack the requests that the server left unanswered: ${said}\n`,
     ]);
     expect(report.left_unanswered).toEqual({ admin: `127.0.0.1:${port}`, problem: said, reasons: [] });
-    expect(stdout).toContain(`the server could not be asked why: ${said}`);
+    expect(stdout).toContain(`the reasons could not be read from the server: ${said}`);
   });
 });

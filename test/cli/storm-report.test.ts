@@ -21,7 +21,7 @@ async function serving(): Promise<number> {
 }
 
 describe('the report of reveille storm', { timeout: 60_000 }, () => {
-  it('is a table, JSON and a page that say the same, in whole files', async () => {
+  it('is a table, JSON and a page with the same content, in complete files', async () => {
     const to = folder();
     const [json, html] = [join(to, 'report.json'), join(to, 'report.html')];
     const { code, stdout } = await run(await serving(), ['--json', json, '--html', html]);
@@ -35,7 +35,7 @@ describe('the report of reveille storm', { timeout: 60_000 }, () => {
     expect(readReport(page)).toEqual(report);
   });
 
-  it('goes to stdout alone where a program is to read it, and the table to stderr', async () => {
+  it('goes to stdout alone for a program, and the table to stderr', async () => {
     const port = await serving();
     const json = await run(port, ['--quiet', '--json', '-']);
     expect((JSON.parse(json.stdout) as StormReport).completed).toBe(20);

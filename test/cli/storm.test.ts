@@ -24,7 +24,7 @@ import {
 } from './storm-fixture.ts';
 
 describe('reveille storm', { timeout: 60_000 }, () => {
-  it('finds nothing wrong with a server that does everything right', async () => {
+  it('finds no fault in a correct server', async () => {
     const { code, report } = await planted({}, [
       '--nodes',
       '20',
@@ -118,7 +118,7 @@ describe('reveille storm', { timeout: 60_000 }, () => {
     expect(code).toBe(1);
   });
 
-  it('gets over the same loss with a server that does resend', async () => {
+  it('boots in spite of the same loss from a server that retransmits', async () => {
     const args = ['--nodes', '2', '--profile', 'grub', '--file', 'linux', '--lose', 'data 20 x2'];
     const { code, report } = await planted({}, [
       ...args,
@@ -141,7 +141,7 @@ describe('reveille storm', { timeout: 60_000 }, () => {
     expect(without.code).toBe(0);
   });
 
-  it('names a tsize that is not the size', async () => {
+  it('names a wrong tsize', async () => {
     const args = ['--nodes', '1', '--profile', 'ipxe', '--file', 'linux', '--slo', 'violations=0'];
     const { code, report } = await planted({ tsizeOff: 1 }, args);
     expect(idsOf(report)).toEqual(['tsize-wrong']);
@@ -176,7 +176,7 @@ describe('reveille storm', { timeout: 60_000 }, () => {
     expect(code).toBe(1);
   });
 
-  it('leaves a report that was there as it is where the storm never begins', async () => {
+  it('keeps an existing report if the storm never begins', async () => {
     const json = join(folder(), 'report.json');
     writeFileSync(json, 'the last one');
     const args = ['--nodes', '1', '--file', 'linux', '--json', json, '--html', '/no/such/directory/x.html'];
@@ -208,7 +208,7 @@ describe('reveille storm', { timeout: 60_000 }, () => {
     [['--nodes', '5', '--file', 'x', '--json', '-', '--html', '-'], '--html'],
     // Regression: this used to end the storm without a report. The name fits only into the first profile's request.
     [['--nodes', '5', '--profile', 'bare,windows', '--file', 'n'.repeat(470)], '--file'],
-  ])('turns down %j in one line, before any packet', async (args, named) => {
+  ])('rejects %j in one line, before any packet', async (args, named) => {
     const heard: Buffer[] = [];
     const socket = createSocket('udp4');
     socket.on('message', (bytes) => heard.push(bytes));

@@ -44,7 +44,7 @@ async function visited(
 }
 
 describe('reveille node', () => {
-  it('tells what a node asked for, what it got, and where it stopped; by address, MAC and name', async () => {
+  it('shows what a node asked for, what it got, and where it stopped; by address, MAC and name', async () => {
     const { admin } = await visited();
     const found = await Promise.all(
       ['127.0.0.1', '52-54-00-00-00-01', 'front'].map((node) => reveille('node', node, '--admin', admin)),
@@ -65,7 +65,7 @@ describe('reveille node', () => {
     ]);
   });
 
-  it('finds a node by its name where the inventory is given by a flag, without a config file', async () => {
+  it('finds a node by its name if a flag gives the inventory, without a config file', async () => {
     const root = folder();
     writeFileSync(join(root, 'grub.cfg'), '');
     writeFileSync(join(root, 'nodes.yaml'), 'nodes:\n  - {name: front, address: 127.0.0.1, labels: {rack: "7"}}\n');
@@ -91,7 +91,7 @@ describe('reveille node', () => {
 });
 
 describe('reveille top', () => {
-  it('prints once where stdout is no terminal', async () => {
+  it('prints once if stdout is not a terminal', async () => {
     const { admin } = await visited();
     const { code, stdout, stderr } = await reveille('top', '--admin', admin);
     expect([code, stderr]).toEqual([0, '']);
@@ -105,7 +105,7 @@ describe('reveille top', () => {
     ]);
   });
 
-  it('takes the token from a file or from the config, and is told nothing without', async () => {
+  it('takes the token from a file or from the config, and is refused without one', async () => {
     const { admin, config, server } = await visited(['--admin', '0.0.0.0:0']);
     const refused = await reveille('top', '--admin', admin);
     expect(refused).toMatchObject({ code: 1, stdout: '' });
@@ -121,7 +121,7 @@ describe('reveille top', () => {
     expect(gone.stderr).toMatch(/ECONNREFUSED \(is the server running, and is this its admin address\?\)\n$/);
   });
 
-  it('turns down what is no address, in one line', async () => {
+  it('rejects an invalid address in one line', async () => {
     for (const args of [
       ['--admin', 'a b'],
       ['--api-token-file', '/nowhere'],
@@ -197,7 +197,7 @@ async function watch(
 }
 
 describe('the screen of reveille top', () => {
-  it('shows what changes as it changes, and gives the terminal back', async () => {
+  it('follows changes, and restores the terminal', async () => {
     const world = new ObservedWorld();
     for (let node = 1; node <= 5; node++) world.fetch(`10.0.0.${node}`, 'initrd.img');
     const { terminal, ended, code } = await watch(world);
@@ -221,7 +221,7 @@ describe('the screen of reveille top', () => {
     expect(terminal.written.endsWith('\x1b[?25h\x1b[?1049l')).toBe(true);
   });
 
-  it('ends when it is told to, after a collection too', async () => {
+  it('ends on request, even after a garbage collection', async () => {
     setFlagsFromString('--expose_gc');
     const collect = runInNewContext('gc') as () => void;
     const { terminal, ended } = await watch(new ObservedWorld());
@@ -235,7 +235,7 @@ describe('the screen of reveille top', () => {
     await ended;
   });
 
-  it('says that the server has gone', async () => {
+  it('reports that the server has gone', async () => {
     const { terminal, admin, ended } = await watch(new ObservedWorld());
     await vi.waitFor(() => expect(terminal.lines[0]).toMatch(/^Reveille/));
     await admin.close();
@@ -244,7 +244,7 @@ describe('the screen of reveille top', () => {
     await ended;
   });
 
-  it('lets nothing move the cursor or turn text around', () => {
+  it('lets no name move the cursor or reverse text', () => {
     expect(safeText('a\x1b[2Jb\u202ec\nd\u0085e “ä”')).toBe('a?[2Jb?c?d?e “ä”');
   });
 });

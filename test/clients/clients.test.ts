@@ -86,7 +86,7 @@ describe.each(REAL_CLIENTS.filter(({ name }) => !missing.includes(name)))(
       expect(transfer).toMatchObject({ outcome: 'complete', blksize, windowsize, size, local });
     });
 
-    it.concurrent.each(rows(true))('cannot be done: %s', { timeout: TIMEOUT_MS }, async (_title, row) => {
+    it.concurrent.each(rows(true))('are not possible: %s', { timeout: TIMEOUT_MS }, async (_title, row) => {
       const { code } = await download(row, join(folder, row.name));
       expect(code).not.toBe(0);
       const transfer = await live.transfer(({ file }) => file === row.name);
@@ -94,7 +94,7 @@ describe.each(REAL_CLIENTS.filter(({ name }) => !missing.includes(name)))(
     });
 
     // If a client learns these options, add them to its row in the table.
-    it('has no word for the options it is not asked with', async () => {
+    it('acknowledges no option that was not requested', async () => {
       const help = await helpOf(client);
       expect(help).toMatch(/tftp/i);
       expect(help).not.toMatch(client.hasNoWordFor);

@@ -39,7 +39,7 @@ async function finishAll(paused: readonly Paused[]): Promise<Buffer[]> {
 }
 
 describe('files below an immutable root', () => {
-  it('are mapped once for all who read them, and not when nobody does', async () => {
+  it('are mapped once for all readers, and unmapped without readers', async () => {
     expect(live.server.engine).toBe('linux');
     const first = await startPaused(live.at('127.0.0.1'), 'kernel', 3);
     expect(mappings()).toBe(1);
@@ -55,7 +55,7 @@ describe('files below an immutable root', () => {
     await expect.poll(mappings, { timeout: 5000 }).toBe(0);
   });
 
-  it('end their transfers with an error when they are cut short all the same, and nothing else', async () => {
+  it('end only their transfers with an error when they are truncated all the same', async () => {
     const client = await RawClient.open();
     const [other] = await startPaused(live.at('127.0.0.1'), 'kernel', 1);
     await writeFile(join(folder, 'other'), AFTER);

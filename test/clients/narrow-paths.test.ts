@@ -128,25 +128,22 @@ describe.runIf(canMakeNamespaces).each(['linux', 'portable'])('the %s engine', (
   it.each([
     ['192.0.2.53', 1468],
     ['2001:db8:53::53', 1448],
-  ])(
-    "grants a client what fits its route, where it granted by lo's MTU and sent 44 fragments: %s",
-    async (address, granted) => {
-      const { server, client } = serviceAddress();
-      const served = await new Served(server, engine, address).start();
-      expect(await served.curl(client, 65_464)).toBe(true);
-      expect(await served.completed()).toMatchObject({ blksize: granted });
-      expect(server.counter('Ip', 'FragCreates')).toBe(0);
-    },
-  );
+  ])('grants a client blocks that fit the MTU of its route, not that of lo: %s', async (address, granted) => {
+    const { server, client } = serviceAddress();
+    const served = await new Served(server, engine, address).start();
+    expect(await served.curl(client, 65_464)).toBe(true);
+    expect(await served.completed()).toMatchObject({ blksize: granted });
+    expect(server.counter('Ip', 'FragCreates')).toBe(0);
+  });
 
-  it('grants a client on the server itself what fits lo, by a service address', async () => {
+  it('grants a client on the server itself blocks that fit lo, through a service address', async () => {
     const { server } = serviceAddress();
     const served = await new Served(server, engine, '192.0.2.53').start();
     expect(await served.curl(server, 65_464)).toBe(true);
     expect(await served.completed()).toMatchObject({ blksize: 65_464 });
   });
 
-  it('grants blocks that arrive where the first ones vanished, because nobody says how long they may be: IPv6', async () => {
+  it('grants blocks that arrive after the first ones vanished without an MTU report: IPv6', async () => {
     const { server, client } = blackHole();
     const served = await new Served(server, engine, '2001:db8:1::1').start();
     expect(await served.curl(client, 1428, '--max-time', '5')).toBe(false);
@@ -156,7 +153,7 @@ describe.runIf(canMakeNamespaces).each(['linux', 'portable'])('the %s engine', (
     expect(await served.end(SMALLER)).toMatchObject([{ client: '2001:db8:2::2', blksize: 1428, granted: 1228 }]);
   });
 
-  it('grants a network that the operator has named no larger blocks than he said, so that the first ones arrive', async () => {
+  it('grants a network with its own limit no larger blocks, so that the first ones arrive', async () => {
     const { server, client } = blackHole();
     const rules = ['--max-blksize', '1400', '--max-blksize', '2001:db8:2::/64=1300'];
     const served = await new Served(server, engine, '2001:db8:1::1', ...rules).start();
@@ -167,7 +164,7 @@ describe.runIf(canMakeNamespaces).each(['linux', 'portable'])('the %s engine', (
 });
 
 describe.runIf(canMakeNamespaces)('over IPv4', () => {
-  it('the linux engine forbids no fragments: a router may cut up what is too long', async () => {
+  it('the linux engine allows routers to fragment packets', async () => {
     const { server, client } = blackHole();
     const served = await new Served(server, 'linux', '10.77.1.1').start();
     expect(await served.curl(client, 1468)).toBe(true);
@@ -175,7 +172,7 @@ describe.runIf(canMakeNamespaces)('over IPv4', () => {
     expect(await served.end(SMALLER)).toEqual([]);
   });
 
-  it('the portable engine, whose packets forbid fragments, grants blocks that arrive where the first ones vanished', async () => {
+  it('the portable engine, whose packets forbid fragments, grants blocks that arrive after the first ones vanished', async () => {
     const { server, client } = blackHole();
     const served = await new Served(server, 'portable', '10.77.1.1').start();
     expect(await served.curl(client, 1468, '--max-time', '5')).toBe(false);
@@ -183,7 +180,7 @@ describe.runIf(canMakeNamespaces)('over IPv4', () => {
     expect(await served.completed()).toMatchObject({ blksize: 1248 });
   });
 
-  it('the linux engine goes by the MTU of a route that is less than that of its interface', async () => {
+  it('the linux engine uses the MTU of a route that is lower than that of its interface', async () => {
     const { server, client } = serviceAddress();
     const served = await new Served(server, 'linux', '10.77.0.1').start();
     expect(await served.curl(client, 1468, '--interface', '10.77.5.2')).toBe(true);

@@ -41,7 +41,7 @@ async function download(server: ExampleServer, name: string, from = '127.0.0.1')
 const missing = await provideClients();
 
 describe.each(['linux', 'portable'])('a %s server', (engine) => {
-  it('serves files whose names are no UTF-8, and names that firmware has sent memory behind', async () => {
+  it('serves files whose names are not UTF-8, and names followed by memory of the firmware', async () => {
     const { server } = await serve(engine, ['loader.bin', 'gr\xf6\xdfe', 'b\xfcro/x', 'menu\xff']);
     for (const name of ['gr\xf6\xdfe', 'b\xfcro/x', 'menu\xff']) expect(await download(server, name)).toBe(name);
     for (const garbage of ['y\n;o\x1e', '\xff', '\xff\x42', '\x06\x04abc', '\xe9']) {
@@ -80,7 +80,7 @@ describe.each(['linux', 'portable'])('a %s server', (engine) => {
     },
   );
 
-  it('follows links out of its root into a folder that is trusted, and into no other', async () => {
+  it('follows links out of its root only into a trusted folder', async () => {
     const { server, root } = await serve(engine, ['x', '../mirror/linux', '../private/key'], 'trustedRoots: mirror\n');
     symlinkSync('../mirror', join(root, 'mirror'));
     symlinkSync('../private', join(root, 'private'));
@@ -88,7 +88,7 @@ describe.each(['linux', 'portable'])('a %s server', (engine) => {
     expect(await server.ask('private/key')).toBe('error 2');
   });
 
-  it('starts without a folder that is trusted, and serves what is in it when it is there', async () => {
+  it('starts without a trusted folder, and serves its files when it appears', async () => {
     const { server, root } = await serve(engine, ['x'], 'trustedRoots: mirror\n');
     symlinkSync('../mirror', join(root, 'mirror'));
     mkdirSync(join(root, '../mirror'));
@@ -96,7 +96,7 @@ describe.each(['linux', 'portable'])('a %s server', (engine) => {
     expect(await server.ask('mirror/linux')).toBe('the kernel');
   });
 
-  it('gives each client the files of its own folder, where routes say so', async () => {
+  it('gives each client the files of its own folder if routes say so', async () => {
     const files = ['127.0.0.2/x', '127.0.0.3/x', 'lo/127.0.0.1/y'];
     const { server } = await serve(
       engine,
@@ -116,7 +116,7 @@ describe.each(['linux', 'portable'])('a %s server', (engine) => {
     expect(await server.ask('ours/y')).toBe('lo/127.0.0.1/y');
   });
 
-  it('takes a name for a route in whatever case, where case is not to matter', async () => {
+  it('matches routes in any case if case is ignored', async () => {
     const routes = `routes:
   - {match: "efi/{name}/bootx64.efi", rewrite: "loaders/{name}.efi"}
   - {match: "private/{path*}", refuse: private}

@@ -63,32 +63,32 @@ const ofFile =
     file === name;
 
 describe('replies', () => {
-  it.each(['127.0.0.1', '127.0.0.2', '::1'])('come from the address that was asked: %s', async (local) => {
-    const asking = await RawClient.open(local === '::1' ? '::' : '0.0.0.0');
-    const download = new PacedDownload(asking, live.at(local), 'kernel');
-    await download.start();
-    expect(download.from.address).toBe(local);
-    expect(download.from.port).not.toBe(live.at(local).port);
-    expect((await download.finish()).equals(KERNEL)).toBe(true);
-    expect(await live.transfer(ofFile('kernel'))).toMatchObject({ outcome: 'complete', local });
-    await asking.close();
-  });
-
   it.each(['127.0.0.1', '127.0.0.2', '::1'])(
-    'that refuse come from the very port that was asked: %s',
+    'come from the address that the request was sent to: %s',
     async (local) => {
       const asking = await RawClient.open(local === '::1' ? '::' : '0.0.0.0');
-      await asking.send(readRequest('nothing'), live.at(local));
-      const reply = await asking.receive();
-      expect(opcode(reply)).toBe(ERROR);
-      expect(reply.from).toEqual(live.at(local));
+      const download = new PacedDownload(asking, live.at(local), 'kernel');
+      await download.start();
+      expect(download.from.address).toBe(local);
+      expect(download.from.port).not.toBe(live.at(local).port);
+      expect((await download.finish()).equals(KERNEL)).toBe(true);
+      expect(await live.transfer(ofFile('kernel'))).toMatchObject({ outcome: 'complete', local });
       await asking.close();
     },
   );
+
+  it.each(['127.0.0.1', '127.0.0.2', '::1'])('come from the listening port if they refuse: %s', async (local) => {
+    const asking = await RawClient.open(local === '::1' ? '::' : '0.0.0.0');
+    await asking.send(readRequest('nothing'), live.at(local));
+    const reply = await asking.receive();
+    expect(opcode(reply)).toBe(ERROR);
+    expect(reply.from).toEqual(live.at(local));
+    await asking.close();
+  });
 });
 
 describe('a client that asks for the size', () => {
-  it('and closes with ERROR 8 has made a probe, then reads from its next port', async () => {
+  it('and closes with ERROR 8 counts as a probe, and reads from its next port', async () => {
     await client.send(readRequest('kernel', ['tsize', '0']), live.at('127.0.0.1'));
     const oack = await client.receive();
     expect(opcode(oack)).toBe(OACK);
@@ -106,7 +106,7 @@ describe('a client that asks for the size', () => {
 });
 
 describe('requests from one port', () => {
-  it('that are copies of one another get one transfer', async () => {
+  it('start one transfer if they are copies of one another', async () => {
     const request = readRequest('kernel', ['blksize', '8192']);
     const server = live.at('127.0.0.1');
     await Promise.all([1, 2, 3].map(() => client.send(request, server)));
@@ -120,7 +120,7 @@ describe('requests from one port', () => {
     expect(live.server.stats()).toMatchObject({ requestsTotal: 3, transfersActive: 0, ignoredTotal: { repeated: 2 } });
   });
 
-  it('for another file end the first transfer and start one on another port', async () => {
+  it('end the first transfer if they ask for another file, and start a new one on another port', async () => {
     const server = live.at('127.0.0.1');
     const first = new PacedDownload(client, server, 'kernel');
     await first.start();
@@ -132,11 +132,14 @@ describe('requests from one port', () => {
     expect(opcode(oack)).toBe(OACK);
     expect(oack.from.port).not.toBe(first.from.port);
     expect((await takeAll(oack, 1024)).equals(INITRD)).toBe(true);
-    expect(await live.transfer(ofFile('kernel'))).toMatchObject({ outcome: 'aborted', fault: 'The client sent another request' });
+    expect(await live.transfer(ofFile('kernel'))).toMatchObject({
+      outcome: 'aborted',
+      fault: 'The client sent another request',
+    });
     expect(await live.transfer(ofFile('initrd'))).toMatchObject({ outcome: 'complete' });
   });
 
-  it('one right after the other: the later one is served', async () => {
+  it('are served in favor of the later one if they arrive together', async () => {
     const server = live.at('127.0.0.1');
     await client.send(readRequest('kernel', ['tsize', '0', 'blksize', '1024']), server);
     await client.send(readRequest('initrd', ['tsize', '0', 'blksize', '1024']), server);
@@ -146,7 +149,7 @@ describe('requests from one port', () => {
     expect(await live.transfer(ofFile('initrd'))).toMatchObject({ outcome: 'complete' });
   });
 
-  it('repeated in mid-transfer are old copies, but after a second of silence a node that was reset', async () => {
+  it('are old copies in mid-transfer, but a reset node after a second of silence', async () => {
     const server = live.at('127.0.0.1');
     const first = new PacedDownload(client, server, 'kernel');
     await first.start();
@@ -170,6 +173,9 @@ describe('requests from one port', () => {
     expect(data.bytes.subarray(4).equals(KERNEL.subarray(0, 512))).toBe(true);
     // The old transfer ends once the client has answered the new one.
     await client.send(ack(1), data.from);
-    expect(await live.transfer(ofFile('kernel'))).toMatchObject({ outcome: 'aborted', fault: 'The client sent another request' });
+    expect(await live.transfer(ofFile('kernel'))).toMatchObject({
+      outcome: 'aborted',
+      fault: 'The client sent another request',
+    });
   });
 });

@@ -90,7 +90,7 @@ const bytesOf = (datagrams: readonly Datagram[]): number =>
   datagrams.reduce((sum, { bytes }) => sum + bytes.length + HEADERS, 0);
 
 describe.skipIf(unavailable !== undefined)('the port of a transfer', () => {
-  it('is one of more than 10,000, and nothing answers who guesses wrong', async () => {
+  it('is one of more than 10,000, and other ports do not answer', async () => {
     const server = await serve();
     const victim = await RawClient.open('127.0.7.7');
     const request = readRequest('kernel', ['blksize', '1468', 'windowsize', '64']);
@@ -123,7 +123,7 @@ describe.skipIf(unavailable !== undefined)('the port of a transfer', () => {
     await victim.close();
   });
 
-  it('is not kept from others by a client that has just had all of them', async () => {
+  it('is available to others after one client has had all of them', async () => {
     const server = await serve({ dataPorts: fewPorts(2) });
     const greedy = await RawClient.open('127.0.7.9');
     for (let time = 1; time <= 2; time++) {
@@ -140,7 +140,7 @@ describe.skipIf(unavailable !== undefined)('the port of a transfer', () => {
     await Promise.all([greedy.close(), other.close()]);
   });
 
-  it('sends at most fifteen bytes for each of a request that nobody follows up', async () => {
+  it('sends at most fifteen bytes for each byte of a request without an ACK', async () => {
     // Three transfers fill more than half of this limit, so each ends after 10 s instead of 60 s, seconds after its
     // last send.
     const server = await serve({ limits: { halfOpen: { total: 4, perPrefix: 4, perAddress: 4 } } });
@@ -162,7 +162,7 @@ describe.skipIf(unavailable !== undefined)('the port of a transfer', () => {
     ]);
   }, 60_000);
 
-  it('looks closed to everybody but its client, before, during and after', async () => {
+  it('looks closed to everybody but its client before, during and after the transfer', async () => {
     const server = await serve({ limits: { sessions: 40 } });
     const idle = idlePorts();
     expect(idle.length).toBeGreaterThanOrEqual(40);
@@ -180,7 +180,7 @@ describe.skipIf(unavailable !== undefined)('the port of a transfer', () => {
     await client.close();
   });
 
-  it('is another one for the next transfer of the same client, so that no late ACK counts there', async () => {
+  it('changes with the next transfer of the same client, so that no late ACK counts there', async () => {
     // With only this many ports, each port comes round again.
     const server = await serve({ dataPorts: fewPorts(8) });
     const client = await RawClient.open();

@@ -41,11 +41,11 @@ describe('the config made from /etc/default/tftpd-hpa', () => {
       ],
     });
     expect(config.remarks).toEqual([
-      'f: tftpd sends files alone that everyone may read; Reveille sends those that its user may read',
+      'f: tftpd sends only files that everyone can read; Reveille sends every file that its user can read',
     ]);
   });
 
-  it('has what options say, in every spelling', () => {
+  it('has the settings of the options, in every spelling', () => {
     const options =
       '-4 -csp --create --blocksize 1468 -R49152:49999 --map-file=/etc/m -r timeout --verbose -T 500000 --refuse=tsize';
     const text = DEBIAN.replace('--secure', options).replace(':69', '192.0.2.1:1069');
@@ -59,14 +59,12 @@ describe('the config made from /etc/default/tftpd-hpa', () => {
     });
     expect(config.remarks).toEqual([
       'f:6: -c: not carried over: uploads: Reveille only sends files',
-      'f:6: -T: not carried over: Reveille finds the time to a resend by itself',
-      'f:6: --refuse tsize: not carried over: Reveille grants what it knows',
-      '/etc/m: a rule for names with a slash in front is for those without one too, and the other way round',
-      '/etc/m:2: r c d: not carried over: it is for a place anywhere in a name',
+      'f:6: -T: not carried over: Reveille determines the retransmission timeout by itself',
+      'f:6: --refuse tsize: not carried over: Reveille grants every option that it knows',
+      '/etc/m: rules do not distinguish names with and without a leading slash',
+      '/etc/m:2: r c d: not carried over: it may match anywhere in a name',
     ]);
-    expect(carriedYaml(config)).toContain(
-      '# - /etc/m:2: r c d: not carried over: it is for a place anywhere in a name\n',
-    );
+    expect(carriedYaml(config)).toContain('# - /etc/m:2: r c d: not carried over: it may match anywhere in a name\n');
   });
 
   it('names options as they are written, and the map file with the line that names it', () => {
@@ -78,12 +76,12 @@ describe('the config made from /etc/default/tftpd-hpa', () => {
     };
     const { remarks, routes } = readTftpdHpa(text, { file: 'f', readMap });
     expect(remarks.filter((remark) => remark.startsWith('f:6:'))).toEqual([
-      'f:6: --retransmit: not carried over: Reveille finds the time to a resend by itself',
+      'f:6: --retransmit: not carried over: Reveille determines the retransmission timeout by itself',
       'f:6: --create: not carried over: uploads: Reveille only sends files',
     ]);
     expect(routes).toEqual([{ match: 'own/{path*}', rewrite: '{client}/{path*}' }]);
     expect(remarks).toContain(
-      '/etc/m:2: r ^hex/ \\x/: not carried over: \\x: the address of the client in hexadecimal digits',
+      '/etc/m:2: r ^hex/ \\x/: not carried over: \\x: the client address in hexadecimal digits',
     );
     expect(remarks).toContain('/etc/m:3: r ^a$ {client}: not carried over: a brace');
     readTftpdHpa(text, { file: 'f', mapFile: 'own', readMap });
@@ -111,10 +109,10 @@ describe('the config made from /etc/default/tftpd-hpa', () => {
       routes: [{ match: 'var/lib/tftpboot/{path*}', rewrite: '{path*}' }],
     });
     expect(config.remarks).toContain('f:1: /srv/more: not carried over: Reveille has one root');
-    expect(config.remarks).toContain('f:1: -x: not carried over: an option that tftpd(8) does not name');
+    expect(config.remarks).toContain('f:1: -x: not carried over: an option that tftpd(8) does not document');
   });
 
-  it('is none without a folder', () => {
+  it('is rejected without a folder', () => {
     expect(() => tftpd('TFTP_ADDRESS=":69"\n')).toThrow('f: expected TFTP_DIRECTORY="DIR", got none');
   });
 });
@@ -139,7 +137,7 @@ tftp-root=/srv/other,eth2
 `;
 
 describe('the config made from dnsmasq.conf', () => {
-  it('has what its TFTP options say', () => {
+  it('has the settings of its TFTP options', () => {
     const config = readDnsmasqConf(DNSMASQ.replace('tftp-no-blocksize\n', ''), 'd');
     expect(taken(config)).toEqual({
       root: '/srv/tftp',
@@ -156,31 +154,31 @@ describe('the config made from dnsmasq.conf', () => {
     });
   });
 
-  it('says what they said besides', () => {
+  it('lists the options that were not converted', () => {
     const config = readDnsmasqConf(DNSMASQ, 'd');
     expect(taken(config)).toMatchObject({ maxBlksize: [{ network: undefined, blksize: 512 }] });
     expect(config.remarks).toEqual([
-      'd:2: interface=eth1: not carried over: name the addresses of the interface under listen',
-      'd:12: listen-address=host: not carried over: expected an address in numbers',
-      'd:13: tftp-secure: not carried over: Reveille sends every file that its user may read, whoever owns it',
-      'd:14: tftp-unique-root=mac: not carried over: a root of its own for each client (see {client}, its address, in rewrites of routes)',
-      'd:15: tftp-single-port: not carried over: Reveille answers each transfer from a port of its own (see dataPorts)',
-      'd:16: tftp-no-blocksize: not carried over: the option is granted, with blocks of 512 bytes at most',
-      'd:17: tftp-root=/srv/other,eth2: not carried over: a root for one interface alone (see {interface} in rewrites of routes)',
-      'd: take enable-tftp out of it: only one program can have the port',
+      'd:2: interface=eth1: not carried over: list the addresses of the interface under listen',
+      'd:12: listen-address=host: not carried over: expected a numeric address',
+      'd:13: tftp-secure: not carried over: Reveille sends every file that its user can read, whoever owns it',
+      'd:14: tftp-unique-root=mac: not carried over: a separate root for each client (see {client}, its address, in rewrites of routes)',
+      'd:15: tftp-single-port: not carried over: Reveille uses a separate port for each transfer (see dataPorts)',
+      'd:16: tftp-no-blocksize: not carried over: Reveille still grants the option, with blocks of at most 512 bytes',
+      'd:17: tftp-root=/srv/other,eth2: not carried over: a root for one interface only (see {interface} in rewrites of routes)',
+      'd: remove enable-tftp from it: only one program can use the port',
     ]);
   });
 
   it.each([
     ['tftp-root=/srv\n', 'd: expected enable-tftp, got none'],
     ['enable-tftp\n#tftp-root=/srv\n', 'd: expected tftp-root=DIR for all interfaces, got none'],
-  ])('is none of %j', (text, message) => {
+  ])('is rejected for %j', (text, message) => {
     expect(() => readDnsmasqConf(text, 'd')).toThrow(message);
   });
 });
 
 describe('reveille init', () => {
-  it('writes the config that tftpd-hpa and its map file make, and says what is not in it', async () => {
+  it('converts tftpd-hpa and its map file to a config, and says what was not converted', async () => {
     const top = folder();
     mkdirSync(join(top, 'root'));
     writeFileSync(join(top, 'tftpd-hpa'), DEBIAN.replace('/srv/tftp', join(top, 'root')));
@@ -210,10 +208,10 @@ describe('reveille init', () => {
   });
 
   it.each([
-    [['--map', 'm'], '--map: expected --from-tftpd-hpa with it'],
+    [['--map', 'm'], '--map: expected --from-tftpd-hpa as well'],
     [['--from-tftpd-hpa', 'a', '--from-dnsmasq', 'b'], 'init: expected --from-tftpd-hpa or --from-dnsmasq, got both'],
     [['--from-dnsmasq', '/nowhere'], '--from-dnsmasq: expected a file, got "/nowhere" (ENOENT)'],
-  ])('turns down %j in one line', async (args, line) => {
+  ])('rejects %j in one line', async (args, line) => {
     const top = folder();
     const ended = await new Reveille(['init', ...args], { cwd: top }).ended;
     expect(ended).toMatchObject({ code: 2, stdout: '', stderr: `reveille: ${line}\n` });

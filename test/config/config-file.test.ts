@@ -84,7 +84,7 @@ hint: false
 `;
 
 describe('a config file', () => {
-  it('holds every setting there is', () => {
+  it('holds every setting', () => {
     const root = folder();
     const file = join(root, 'c.yaml');
     writeFileSync(file, FULL);
@@ -176,8 +176,8 @@ describe('a config file', () => {
   it.each([
     ['', 'c.yaml:1: expected settings such as "root: DIR", got an empty file'],
     [' \n\n', 'c.yaml:1: expected settings such as "root: DIR", got an empty file'],
-    ['- a\n', 'c.yaml:1: expected settings such as "root: DIR", got no map of keys'],
-    ['\n\njust words\n', 'c.yaml:3: expected settings such as "root: DIR", got no map of keys'],
+    ['- a\n', 'c.yaml:1: expected settings such as "root: DIR", got no map'],
+    ['\n\njust words\n', 'c.yaml:3: expected settings such as "root: DIR", got no map'],
     ['root: .\nworker: 3\n', 'c.yaml:2: worker: expected a known key (did you mean workers?), got an unknown key'],
     ['cache_bytes: 3\n', 'c.yaml:1: cache_bytes: expected a known key (did you mean cacheBytes?), got an unknown key'],
     ['workers: 1\nworkers: 2\n', 'c.yaml:2: workers: expected once, got a second time'],
@@ -251,7 +251,7 @@ describe('a config file', () => {
     expect(mistake(text)).toBe(line);
   });
 
-  it('took label 00001234 for 1234: what names something is the text in the file', () => {
+  it('keeps label 00001234 as it is written: names are the text in the file', () => {
     const names = ['00001234', '100000e3', '1.10', '0x1F', '7', 'no'];
     const root = folder();
     const file = join(root, 'c.yaml');
@@ -284,7 +284,7 @@ describe('a config file', () => {
     expect(mistake(text)).toMatch(line);
   });
 
-  it('whose aliases multiply is turned down before it takes memory', () => {
+  it('whose aliases multiply is rejected before it takes memory', () => {
     const levels = Array.from({ length: 30 }, (_, n) => `k${n}: &a${n} [${`*a${n - 1},`.repeat(n === 0 ? 0 : 9)}]`);
     expect(mistake(`${levels.join('\n')}\nlisten: *a29\n`)).toBe('c.yaml: expected at most 16 aliases, got 262');
   });
@@ -314,14 +314,14 @@ describe('the settings of a run', () => {
     expect(resolveSettings({ root: join(root, 'b') }, join(root, 'c.yaml')).root).toBe(join(root, 'b'));
   });
 
-  it('have a store instead of a root, or beside it', () => {
+  it('may have a store instead of a root, or both', () => {
     const root = folder();
     expect(resolveSettings({ store: root }, undefined)).toMatchObject({ root: undefined, store: root });
     expect(resolveSettings({ store: join(root, 'x') }, undefined).store).toBe(join(root, 'x'));
     expect(() => resolveSettings({}, undefined)).toThrow(/got neither ROOT nor --store nor/);
   });
 
-  it('take folders that links may lead into, be they there or not, and say which is none', () => {
+  it('accept missing folders for links, and report a path that is not a folder', () => {
     const root = folder();
     mkdirSync(join(root, 'mirror'));
     symlinkSync('mirror', join(root, 'current'));
@@ -346,7 +346,7 @@ describe('the settings of a run', () => {
     expect(() => resolveSettings({ root, apiTokenFile: root }, undefined)).toThrow(/got EISDIR$/);
   });
 
-  it('need a root that is a directory, and say whose mistake it is', () => {
+  it('need a root that is a directory, and name the source of a mistake', () => {
     const root = folder();
     const file = join(root, 'c.yaml');
     writeFileSync(file, 'workers: 1\nroot: c.yaml\n');

@@ -56,7 +56,7 @@ describe('watched files', () => {
     expect(changes()).toBe(1);
   });
 
-  it('count as one change when they change together, and others in their folder as none', async () => {
+  it('count as one change when they change together, and ignore others in their folder', async () => {
     const { write, change, changes } = await watched('config.yaml', 'nodes.yaml');
     await change(() => {
       for (let blob = 0; blob < 200; blob++) write(`blob-${blob}`, 'bytes');

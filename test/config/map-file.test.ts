@@ -146,11 +146,11 @@ describe('rules of a map file that carry over', () => {
     expect(carried).toBeGreaterThan(RUNS);
   });
 
-  it('carry over no doubled slash that a rule behind would see as one', () => {
+  it('do not convert a doubled slash that a later rule would see as a single one', () => {
     const rules = 'r ^/ab/ /x/\\0\nr ^/x/([^/]+)/(.+)$ /\\2/\\1\nr ^/a /a';
     const { remarks } = readMapFile(rules, { file: 'map' });
     expect(remarks).toEqual([
-      'map:1: r ^/ab/ /x/\\0: not carried over: the doubled slash that it makes would be one for the rules behind (x/{name}/{path*})',
+      'map:1: r ^/ab/ /x/\\0: not carried over: later rules would see a single slash instead of the doubled slash that it makes (x/{name}/{path*})',
     ]);
     expect(readMapFile('r ^/ab/ /x/\\0', { file: 'map' }).remarks).toEqual([]);
   });
@@ -185,31 +185,31 @@ describe('rules of a map file that carry over', () => {
   });
 
   it.each([
-    ['r boot b', 'it is for a place anywhere in a name'],
-    ['rs ^a b', 's: starting over with the first rule'],
-    ['~a ^a', '~: names that do not match'],
+    ['r boot b', 'it may match anywhere in a name'],
+    ['rs ^a b', 's: start over with the first rule'],
+    ['~a ^a', '~: names that do not match the regex'],
     ['r4 ^a b', '4: requests over IPv4 alone'],
     ['r ^(a|b)/ c/', 'alternatives (write a rule for each)'],
     ['r ^[0-9]+$ x', 'a set of characters'],
-    ['ri ^A b', 'i: letters of either case (see caseInsensitive)'],
-    ['r ^a$ \\x', '\\x: the address of the client in hexadecimal digits'],
-    ['r ^a(.*)$ \\L\\1', '\\L or \\U of what was matched'],
+    ['ri ^A b', 'i: letters in upper and lower case (see caseInsensitive)'],
+    ['r ^a$ \\x', '\\x: the client address in hexadecimal digits'],
+    ['r ^a(.*)$ \\L\\1', '\\L or \\U of matched text'],
     ['r ^a* b', 'a*: a repetition'],
     ['r ^a$ ../b', 'it leads out of the root by ..'],
-    ['rg ^a aa', 'g: a replacement that is repeated'],
-    ['re ^a b\nr ^b c', 'e: the rules behind would go on with its names (b{path*})'],
+    ['rg ^a aa', 'g: a repeated replacement'],
+    ['re ^a b\nr ^b c', 'e: later rules would still apply to the names that it makes (b{path*})'],
     ['r', 'a rule without a regex'],
-    ['rq ^a b', 'q: an operation that tftpd(8) does not name'],
+    ['rq ^a b', 'q: an operation that tftpd(8) does not document'],
     [`r ${'.*'.repeat(40)} b`, 'it has more captures than a pattern may'],
-  ])('are not all: %j', (text, why) => {
+  ])('do not include %j', (text, why) => {
     const { remarks } = readMapFile(text, { file: 'map' });
     expect(remarks).toEqual([`map:1: ${text.split('\n', 1)[0]}: not carried over: ${why}`]);
   });
 
-  it('say that a dot without a backslash is taken for a dot', () => {
+  it('report that a dot without a backslash matches only a dot', () => {
     expect(readMapFile('r ^boot.0$ x', { file: 'map' })).toEqual({
       routes: [{ match: 'boot.0', rewrite: 'x' }],
-      remarks: ['map:1: r ^boot.0$ x: a dot without a backslash is taken for a dot, not for any character'],
+      remarks: ['map:1: r ^boot.0$ x: a dot without a backslash matches only a dot, not any character'],
     });
   });
 });

@@ -49,7 +49,7 @@ describe('settings', () => {
     expect(mistake(`${text}\n`)).toBe(`c.yaml:1: ${line}`);
   });
 
-  it('hold no memory limit that would keep every file from being sent', () => {
+  it('reject a memory limit that is too small to send any file', () => {
     const memoryLimit = SETTINGS.memoryLimitBytes.kind;
     expect(['0', '1', '1023KiB', '1048575', '-1'].map((text) => memoryLimit.read(text))).toEqual(
       Array.from({ length: 5 }, () => undefined),

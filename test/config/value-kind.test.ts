@@ -20,7 +20,7 @@ describe('sizes', () => {
   });
 
   it.each(['', '-1', '1e9', '0x10', '2GB', '2gib', '1 000', '0.1B', '9999999999999999GiB', 'GiB', '1KiB ', '１'])(
-    '%j is no size',
+    '%j is not a size',
     (text) => {
       expect(parseSize(text)).toBeUndefined();
     },
@@ -39,7 +39,7 @@ describe('durations', () => {
     expect(parseDuration(text)).toBe(ms);
   });
 
-  it.each(['', '30', '-1s', '1d', '1e3ms', 's', '1m30s'])('%j is no duration', (text) => {
+  it.each(['', '30', '-1s', '1d', '1e3ms', 's', '1m30s'])('%j is not a duration', (text) => {
     expect(parseDuration(text)).toBeUndefined();
   });
 });
@@ -66,11 +66,11 @@ describe('addresses', () => {
     '256.1.1.1:1',
     '1.2.3.4:65536',
     'localhost:69',
-  ])('%j is no address to listen on', (text) => {
+  ])('%j is not an address to listen on', (text) => {
     expect(parseAddress(text)).toBeUndefined();
   });
 
-  it('an empty list is no list of addresses', () => {
+  it('an empty list is not a list of addresses', () => {
     expect(addresses.read([])).toBeUndefined();
   });
 });

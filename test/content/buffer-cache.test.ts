@@ -27,7 +27,7 @@ async function has(cache: BufferCache, key: string): Promise<boolean> {
 }
 
 describe('BufferCache', () => {
-  it('loads once, however many ask at once, and again only when it must', async () => {
+  it('loads a file once for all concurrent readers, and again only when it must', async () => {
     const cache = new BufferCache();
     const { load, finish } = pendingLoad();
     const asks = Array.from({ length: 1000 }, async () => await cache.acquire('a', load));
@@ -43,7 +43,7 @@ describe('BufferCache', () => {
     expect(cache.stats()).toMatchObject({ loads: 1, hits: 1 });
   });
 
-  it('never holds more than its limit: what would is not loaded, and idle bytes make way', async () => {
+  it('never holds more than its limit: a larger load is refused, and idle bytes make way', async () => {
     const cache = new BufferCache({ maxBytes: 1000, limitBytes: 100 });
     const refuse = async (): Promise<never> => Promise.reject(new Error('Expected no load'));
     const one = await hold(cache, 'one', 60);
@@ -73,7 +73,7 @@ describe('BufferCache', () => {
     expect([(await first).kind, (await waiting).kind]).toEqual(['held', 'held']);
   });
 
-  it('keeps the bytes while one of those who waited for them has released and others have not yet run', async () => {
+  it('keeps the bytes while some of the waiting readers have not yet run', async () => {
     const cache = new BufferCache({ maxBytes: 0 });
     const handles = await Promise.all(
       [1, 2, 3].map(async () => {
@@ -86,7 +86,7 @@ describe('BufferCache', () => {
     expect(cache.stats()).toMatchObject({ heldBytes: 0, idleBytes: 0, entries: 0, loads: 1 });
   });
 
-  it('takes a second release of one held for nothing', async () => {
+  it('ignores a second release', async () => {
     const cache = new BufferCache({ maxBytes: 0 });
     const first = await hold(cache, 'a', 10);
     const second = await hold(cache, 'a', 10);
@@ -97,7 +97,7 @@ describe('BufferCache', () => {
     expect(cache.stats()).toMatchObject({ heldBytes: 0, entries: 0 });
   });
 
-  it('evicts what was read longest ago', async () => {
+  it('evicts the least recently read content', async () => {
     const cache = new BufferCache({ maxBytes: 30 });
     for (const key of ['a', 'b', 'c']) (await hold(cache, key, 10)).release();
     (await hold(cache, 'a', 10)).release();
@@ -109,7 +109,7 @@ describe('BufferCache', () => {
     expect(await has(cache, 'd')).toBe(true);
   });
 
-  it('never evicts what is being read, and keeps nothing else when that alone exceeds the budget', async () => {
+  it('never evicts content that is being read, and keeps nothing else if that exceeds the budget', async () => {
     const cache = new BufferCache({ maxBytes: 30 });
     (await hold(cache, 'idle', 5)).release();
     const held = [await hold(cache, 'a', 20), await hold(cache, 'b', 20)];
@@ -145,7 +145,7 @@ describe('BufferCache', () => {
     expect(cache.stats()).toMatchObject({ heldBytes: 0, entries: 0 });
   });
 
-  it('tells all who waited of a failed load, remembers nothing of it, and loads when asked again', async () => {
+  it('reports a failed load to all waiting readers, and loads again on the next request', async () => {
     const cache = new BufferCache();
     const missing: Unloaded = { kind: 'missing' };
     const failing = async () => missing;
@@ -185,7 +185,7 @@ describe('BufferCache', () => {
     expect(cache.stats()).toMatchObject({ idleBytes: 0, entries: 0, evictions: 0 });
   });
 
-  it('does not keep what was superseded while it was loading', async () => {
+  it('does not keep content that was superseded while it was loading', async () => {
     const cache = new BufferCache();
     const old = hold(cache, 'a', 10);
     cache.supersede('a');
@@ -212,13 +212,13 @@ describe('BufferCache', () => {
     expect(cache.stats()).toMatchObject({ loads: 2, heldBytes: 30 });
   });
 
-  it('refuses a budget that is no number of bytes', () => {
+  it('rejects a budget that is not a number of bytes', () => {
     for (const maxBytes of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY]) {
       expect(() => new BufferCache({ maxBytes })).toThrow(RangeError);
     }
   });
 
-  it('discards with the last reader what is not to be kept without one', async () => {
+  it('discards content with its last reader if it must not be kept', async () => {
     const cache = new BufferCache({ maxBytes: 1000 });
     const discarded: string[] = [];
     const load = (key: string) => async (): Promise<Loaded> => ({
@@ -239,7 +239,7 @@ describe('BufferCache', () => {
     expect(cache.stats()).toMatchObject({ loads: 3, idleBytes: 100 });
   });
 
-  it('gives back what nobody reads when it is closed, and the rest with its readers', async () => {
+  it('releases idle content when it is closed, and the rest with its readers', async () => {
     const cache = new BufferCache({ maxBytes: 1000 });
     const discarded: string[] = [];
     const acquire = async (key: string) => {
@@ -263,7 +263,7 @@ describe('BufferCache', () => {
     expect(discarded.toSorted()).toEqual(['idle', 'kept', 'read']);
   });
 
-  it('lets go of the memory of what it evicted and superseded', async () => {
+  it('releases the memory of evicted and superseded content', async () => {
     setFlagsFromString('--expose-gc');
     const collect: () => void = runInNewContext('gc');
     const cache = new BufferCache({ maxBytes: 1000 });
@@ -293,7 +293,7 @@ describe('what is to be kept', () => {
     (await hold(cache, key, bytes)).release();
   }
 
-  it('stays without a reader whatever the budget, until as many drops as keeps', async () => {
+  it('stays without a reader whatever the budget, until each keep has been dropped', async () => {
     const told: number[] = [];
     const cache = new BufferCache({ maxBytes: 100, onOverBudget: (bytes) => void told.push(bytes) });
     cache.keep('a');
@@ -310,7 +310,7 @@ describe('what is to be kept', () => {
     expect([cache.has('a'), cache.has('b')]).toEqual([false, true]);
   });
 
-  it('is kept from the moment it is said, also what was idle', async () => {
+  it('is kept from the call on, even if it was idle', async () => {
     const cache = new BufferCache({ maxBytes: 100 });
     await used(cache, 'a', 60);
     cache.keep('a');
@@ -319,7 +319,7 @@ describe('what is to be kept', () => {
     expect(cache.stats()).toMatchObject({ shelvedBytes: 60, hits: 1, loads: 1 });
   });
 
-  it('makes way for the limit alone', async () => {
+  it('makes way only for the limit', async () => {
     const cache = new BufferCache({ maxBytes: 100, limitBytes: 200 });
     for (const key of ['a', 'b']) {
       cache.keep(key);
@@ -330,7 +330,7 @@ describe('what is to be kept', () => {
     big.release();
   });
 
-  it('goes with what supersedes it', async () => {
+  it('goes when it is superseded', async () => {
     let discarded = 0;
     const cache = new BufferCache({ maxBytes: 100 });
     cache.keep('a');

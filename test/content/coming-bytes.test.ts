@@ -42,7 +42,7 @@ describe('the buffer cache', () => {
     return { supply, arrive, load, freed: () => freed };
   }
 
-  it('counts what is still being read as it comes: nothing idle goes before, and nothing more is promised than there is', async () => {
+  it('counts a file that is still being read by its size so far, and never promises more than there is', async () => {
     const cache = new BufferCache({ limitBytes: 200_000 });
     (await hold(cache, 'idle', 100_000)).release();
     const { supply, arrive, load } = coming(150_000);
@@ -60,7 +60,7 @@ describe('the buffer cache', () => {
     expect(again).toMatchObject({ supply: undefined, handle: { length: 150_000 } });
   });
 
-  it('reads no further, and keeps nothing, when nobody reads a file any more that is not whole', async () => {
+  it('stops reading and keeps nothing of an incomplete file when its last reader leaves', async () => {
     const cache = new BufferCache({ limitBytes: 200_000 });
     const { arrive, load, freed } = coming(150_000);
     const readers = await Promise.all([cache.acquire('large', load, 0, 150_000), cache.acquire('large', load)]);
@@ -73,7 +73,7 @@ describe('the buffer cache', () => {
     expect(await cache.acquire('other', () => loaded(175_000), 0, 175_000)).toMatchObject({ kind: 'held' });
   });
 
-  it('has an eighth of the limit for small files and rings alone, where one file of almost the limit kept all others out', async () => {
+  it('reserves an eighth of the limit for small files and rings, so that one large file does not keep others out', async () => {
     const cache = new BufferCache({ limitBytes: 200_000 });
     expect(await cache.acquire('too large', coming(180_000).load, 0, 180_000)).toMatchObject({ tooLarge: true });
     expect(await cache.acquire('large', coming(175_000).load, 0, 175_000)).toMatchObject({ kind: 'held' });

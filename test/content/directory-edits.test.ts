@@ -66,7 +66,7 @@ describe('Directory and files that change', () => {
     expect(cache.stats()).toMatchObject({ entries: 0, heldBytes: 0, idleBytes: 0 });
   });
 
-  it('sees a file that comes, or ceases to be denied, a second after it was asked for', async () => {
+  it('sees a file that appears or is no longer denied, a second after it was asked for', async () => {
     const root = temporaryFolder();
     symlinkSync('/dev/zero', join(root, 'y'));
     const { source, pass } = serve(root);
@@ -94,7 +94,7 @@ describe('Directory and files that change', () => {
     expect(cache.stats()).toMatchObject({ loads: 1, hits: 4, entries: 1 });
   });
 
-  it('reads what was not yet safe to remember once more: a file written an instant ago', async () => {
+  it('reads a file that was written an instant ago once more', async () => {
     const root = temporaryFolder();
     const path = put(root, 'x', 'fresh');
     // The time is not a whole second, which shows that the file system has fine timestamps.
@@ -169,7 +169,7 @@ describe('Directory and files that change', () => {
     expect((await ask(source, 'x')).kind).toBe('missing');
   });
 
-  it('looks and loads once for a thousand who ask at once: a hit, a miss, a file to look at again', async () => {
+  it('looks up and loads once for a thousand concurrent requests: a hit, a miss, and a file to check again', async () => {
     const root = temporaryFolder();
     const path = put(root, 'x', 'one');
     const { source, cache, pass } = serve(root);
@@ -209,7 +209,7 @@ describe('Directory and files that change', () => {
 
   // Files in sysfs claim the size of a page and return fewer bytes.
   const sysfs = '/sys/devices/system/cpu/online';
-  it.runIf(existsSync(sysfs))('never takes a short read for the end of the file', async () => {
+  it.runIf(existsSync(sysfs))('never takes a short read as the end of the file', async () => {
     const { source, cache } = serve('/sys/devices/system/cpu');
     expect(statSync(sysfs).size).toBeGreaterThan(100);
     expect((await ask(source, 'online')).kind).toBe('busy');

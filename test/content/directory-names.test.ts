@@ -51,7 +51,7 @@ describe('Directory', () => {
     expect(content.label).toBe('boot/linux');
   });
 
-  it('says missing for what is not there', async () => {
+  it('says missing for a name that does not exist', async () => {
     const { source } = serve(layOut().root);
     expect(
       await answeredOtherwise(source, 'missing', [
@@ -93,7 +93,7 @@ describe('Directory', () => {
     expect(await read(source, 'empty', 'netascii')).toBe('');
   });
 
-  it('says busy while the root is away, and serves when it has come', async () => {
+  it('says busy while the root is missing, and serves when it appears', async () => {
     const root = join(temporaryFolder(), 'later');
     const { source } = serve(root);
     expect((await ask(source, 'x')).kind).toBe('busy');
@@ -116,7 +116,7 @@ describe('Directory', () => {
     expect(cache.stats()).toMatchObject({ loads: 2, entries: 2 });
   });
 
-  it('has a file of which there is more than memory go round in a little of it', async () => {
+  it('sends a file that is larger than the memory limit through a small ring', async () => {
     const { root } = layOut();
     execFileSync('truncate', ['-s', '4T', join(root, 'huge')]);
     const { source, cache } = serve(root);
@@ -157,7 +157,7 @@ describe('Directory keeps its secrets', () => {
     expect((await ask(source, name)).kind).toBe('denied');
   });
 
-  it('does not take an absolute name for one', async () => {
+  it('does not treat a name as an absolute path', async () => {
     const { root, outside } = layOut();
     const { source } = serve(root);
     expect(
@@ -222,7 +222,7 @@ describe('Directory keeps its secrets', () => {
     expect(await answeredOtherwise(source, 'denied', ['fifo', 'link', 'socket'])).toEqual([]);
   });
 
-  it.runIf(process.platform === 'linux')('denies what the open descriptor shows to lie outside', async () => {
+  it.runIf(process.platform === 'linux')('denies a file whose open descriptor lies outside the root', async () => {
     const { root, outside } = layOut();
     // The effect is the same as if `boot` had been replaced by a link between the lookup and the open.
     rmSync(join(root, 'boot'), { recursive: true });
@@ -301,7 +301,7 @@ describe('Directory without regard to case', () => {
     expect(await read(source, 'AB')).toBe('file Ab');
   });
 
-  it('folds ASCII letters alone', async () => {
+  it('folds only ASCII letters', async () => {
     const root = temporaryFolder();
     put(root, 'k', 'a plain k');
     put(root, 'Ä', 'an umlaut');

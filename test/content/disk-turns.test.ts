@@ -24,7 +24,7 @@ describe('turns to read from a disk', () => {
 
   const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-  it('are two at once, in the order in which they came, also after one that failed', async () => {
+  it('are given to two at once, in the order of arrival, even after a failed one', async () => {
     const reads = new Reads();
     const all = ['a', 'b', 'c', 'd', 'e'].map((name) => reads.start(1, name));
     await settle();
@@ -42,7 +42,7 @@ describe('turns to read from a disk', () => {
     expect(await Promise.all(all.filter((_, index) => index !== 1))).toEqual(['a', 'c', 'd', 'e']);
   });
 
-  it('of a disk that hangs keep nobody from another, where all threads of the process hung with it', async () => {
+  it('of a disk that hangs do not block another disk', async () => {
     const reads = new Reads();
     for (const name of ['stuck 1', 'stuck 2', 'stuck 3', 'stuck 4', 'stuck 5']) void reads.start(1, name);
     const sound = reads.start(2, 'sound');

@@ -49,7 +49,7 @@ describe('a file that is sent while it is read', () => {
     return supply;
   }
 
-  it('is mapped or copied, no more than its beginning before somebody wants it, and given back at the end', async () => {
+  it('is mapped or copied, only its beginning before a reader needs more, and released at the end', async () => {
     const path = put(temporaryFolder(), 'x', 'x'.repeat(200_000));
     for (const kind of ['mapFile', 'allocateFile'] as const) {
       const { seen, ...ways } = memory();
@@ -63,7 +63,7 @@ describe('a file that is sent while it is read', () => {
     }
   });
 
-  it('is copied into shared memory where the system would not, and converted there', async () => {
+  it('is copied into shared memory if the system cannot map it, and is converted there', async () => {
     const lines = 'line\n'.repeat(30_000);
     const path = put(temporaryFolder(), 'x', lines);
     const refused = { mapFile: async () => undefined, allocateFile: () => undefined };
@@ -81,7 +81,7 @@ describe('a file that is sent while it is read', () => {
     ['written to', (path: string) => writeFileSync(path, 'y'.repeat(200_000))],
     ['appended to', (path: string) => appendFileSync(path, '!')],
     ['cut short', (path: string) => writeFileSync(path, 'x')],
-  ])('is never whole when it is %s meanwhile', async (_, edit) => {
+  ])('is never complete if it is %s meanwhile', async (_, edit) => {
     const path = put(temporaryFolder(), 'x', 'x'.repeat(200_000));
     const failures: string[] = [];
     const supply = await begun(path, 'octet', { onFailure: (why) => failures.push(why) });
@@ -95,7 +95,7 @@ describe('a file that is sent while it is read', () => {
   it.each([
     ['another file gets its name', (path: string, other: string) => renameSync(other, path)],
     ['it is removed', (path: string) => rmSync(path)],
-  ])('is whole though %s meanwhile, where its transfers ended with ERROR 0', async (_, change) => {
+  ])('is complete although %s meanwhile', async (_, change) => {
     for (const options of [{}, { mapFile: memory().mapFile }]) {
       const root = temporaryFolder();
       const path = put(root, 'x', 'x'.repeat(200_000));
@@ -107,7 +107,7 @@ describe('a file that is sent while it is read', () => {
     }
   });
 
-  it('is whole whatever becomes of its name and rights where files are immutable, also in a ring', async () => {
+  it('is complete whatever happens to its name and mode if files are immutable, also in a ring', async () => {
     const path = put(temporaryFolder(), 'x', 'x'.repeat(200_000));
     for (const mode of ['octet', 'netascii'] as const) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other.
@@ -123,7 +123,7 @@ describe('a file that is sent while it is read', () => {
     }
   });
 
-  it('is not whole when it was written to and removed then', async () => {
+  it('is not complete if it was written to and then removed', async () => {
     const path = put(temporaryFolder(), 'x', 'x'.repeat(200_000));
     const supply = await begun(path, 'octet');
     writeFileSync(path, 'y'.repeat(200_000));
@@ -131,7 +131,7 @@ describe('a file that is sent while it is read', () => {
     expect(await whenWhole(supply)).toBe(false);
   });
 
-  it('gives its memory back when the read under way has ended, not before', async () => {
+  it('releases its memory when the current read has ended, not before', async () => {
     const path = put(temporaryFolder(), 'x', 'x'.repeat(200_000));
     let goOn = (): void => {};
     let freed = 0;
@@ -147,7 +147,7 @@ describe('a file that is sent while it is read', () => {
     await vi.waitFor(() => expect(freed).toBe(1));
   });
 
-  it('tells of a disk that fails, and closes the file', async () => {
+  it('reports a failing disk, and closes the file', async () => {
     const path = put(temporaryFolder(), 'x', 'x'.repeat(200_000));
     const handles: fs.FileHandle[] = [];
     openedOnce((handle) => {
@@ -162,7 +162,7 @@ describe('a file that is sent while it is read', () => {
     await vi.waitFor(() => expect(handles[0]!.fd).toBe(-1));
   });
 
-  it('is not opened, or is closed again, when it is no longer what was found', async () => {
+  it('is not opened, or is closed again, if it is no longer the file that was found', async () => {
     const path = put(temporaryFolder(), 'x', 'x'.repeat(200_000));
     const handles: fs.FileHandle[] = [];
     openedOnce((handle) => handles.push(handle));

@@ -11,11 +11,11 @@ vi.mock('node:fs/promises', async (importOriginal) => {
 /** Default number of threads for file system calls. */
 const THREADS = 4;
 
-describe('a mount that hangs, where all threads for calls on files hung with it', () => {
+describe('a mount that hangs', () => {
   it.each([
     ['stat', vi.mocked(fs.stat)],
     ['open', vi.mocked(fs.open)],
-  ])('in %s keeps fewer of them than there are, and another folder is served', async (_name, call) => {
+  ])('in %s does not occupy all threads for file calls, and another folder is served', async (_name, call) => {
     const [stuck, sound] = [temporaryFolder(), temporaryFolder()];
     for (let file = 0; file < 50; file++) put(stuck, `file-${file}`, 'x');
     put(sound, 'file', 'the file');

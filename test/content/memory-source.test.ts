@@ -5,7 +5,7 @@ import { ask, askContent, onWire, read } from './fixture.ts';
 const bytes = (text: string) => new TextEncoder().encode(text);
 
 describe('MemorySource', () => {
-  it('serves what it is given, under clean names, in both modes', async () => {
+  it('serves the given bytes under clean names, in both modes', async () => {
     const source = new MemorySource(
       new Map([
         ['boot/x', bytes('a\n')],

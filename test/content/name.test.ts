@@ -74,7 +74,7 @@ describe('cleanName', () => {
     ['boot/\xed\xa0\x80', 'boot'],
     [`${onWire('menü')}\xc3`, 'menü'],
     [onWire('\uFFFD.cfg'), '\uFFFD.cfg'],
-  ])('leaves off what is behind the name: %j', (filename, path) => {
+  ])('drops the bytes after the name: %j', (filename, path) => {
     expect(cleanName(filename)).toBe(path);
   });
 
@@ -88,7 +88,7 @@ describe('cleanName', () => {
     ['the root with garbage behind it', 'boot/..\xff'],
     ['a part of 256 bytes', 'x'.repeat(256)],
     ['a part of 128 two-byte letters', onWire('ä'.repeat(128))],
-  ])('knows that no file is called %s', (_, filename) => {
+  ])('knows that no file can be named %s', (_, filename) => {
     expect(kindOf(filename)).toBe('missing');
   });
 
@@ -169,7 +169,7 @@ describe('readingsOf', () => {
 });
 
 describe('textPath', () => {
-  it('knows clean names alone', () => {
+  it('accepts only clean names', () => {
     expect(textPath(onWire('/büro//x'))).toBe('büro/x');
     for (const name of ['b\xfcro', 'a\\b', 'C:/x', 'x\n', 'x\xff', '']) {
       expect({ name, ...(textPath(name) as object) }).toEqual({ name, kind: 'missing' });

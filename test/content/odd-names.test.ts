@@ -16,7 +16,7 @@ function layOut(): { root: string; outside: string } {
 }
 
 describe('Directory and odd names', () => {
-  it('serves a file by its full path on the server, where no file is called so', async () => {
+  it('serves a file by its full path on the server if no file has that name', async () => {
     const { root, outside } = layOut();
     put(root, 'tftpboot/readme', 'in a folder of that name');
     symlinkSync('tftp', join(outside, 'current'));
@@ -53,7 +53,7 @@ describe('Directory and odd names', () => {
     expect(cache.stats().loads).toBe(1);
   });
 
-  it('serves the file whose name firmware has sent memory behind, with control bytes or bytes over 127', async () => {
+  it('serves a file whose name is followed by memory of the firmware, with control bytes or bytes over 127', async () => {
     const { root } = layOut();
     put(root, 'loader.bin', 'loader');
     const { source } = serve(root);

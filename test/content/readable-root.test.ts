@@ -23,7 +23,7 @@ function over(root: string, source = serve(root).source as ConstructorParameters
 }
 
 describe('a root that is away', () => {
-  it('sent nodes to their disks: what is not found gets no answer until it is there', async () => {
+  it('gets no answer for missing files until the root appears', async () => {
     const root = join(temporaryFolder(), 'later');
     const { files, warnings, pass } = over(root);
     expect((await ask(files, 'x')).kind).toBe('busy');
@@ -38,10 +38,10 @@ describe('a root that is away', () => {
     expect(warnings).toHaveLength(2);
   });
 
-  it('said nothing when it was there again: it says so once, and why it is away in between', async () => {
+  it('is reported once when it disappears, with the reason, and once when it is back', async () => {
     const root = join(temporaryFolder(), 'later');
     const { files, warnings, news } = over(root);
-    expect(files.away).toBe('the root has not been looked at yet');
+    expect(files.away).toBe('the root has not been checked yet');
     await files.look();
     await files.look();
     expect(files.away).toBe('the root cannot be read (ENOENT)');
@@ -54,14 +54,14 @@ describe('a root that is away', () => {
     expect(warnings).toHaveLength(1);
   });
 
-  it('is no news where it was there from the start', async () => {
+  it('is not reported if it was there from the start', async () => {
     const { files, news } = over(temporaryFolder());
     await files.look();
     expect(files.away).toBeUndefined();
     expect(news).toEqual([]);
   });
 
-  it('says nothing of what its source has all the same, nor of names that are refused', async () => {
+  it('does not affect content of another source, or refused names', async () => {
     const root = join(temporaryFolder(), 'loop');
     symlinkSync(root, root);
     const kept = new MemorySource(new Map([['x', Uint8Array.of(1)]]));
@@ -72,7 +72,7 @@ describe('a root that is away', () => {
     expect(warnings).toEqual([['the root cannot be read: waiting for it', { root, code: 'ELOOP' }]]);
   });
 
-  it('is looked at once for all who ask in one moment', async () => {
+  it('is checked once for all concurrent requests', async () => {
     const root = temporaryFolder();
     const { files } = over(root);
     expect(files.look()).toBe(files.look());

@@ -105,7 +105,7 @@ describe('Directory and system calls', () => {
     expect(await read(source, 'x')).toBe('text');
   });
 
-  it.each(['EMFILE', 'EIO', 'ESTALE'])('says busy on %s, and tries again for the next who asks', async (code) => {
+  it.each(['EMFILE', 'EIO', 'ESTALE'])('says busy on %s, and tries again for the next request', async (code) => {
     const root = temporaryFolder();
     put(root, 'x', 'text');
     const { source, cache } = serve(root);
@@ -180,7 +180,7 @@ describe('Directory and system calls', () => {
     expect([folder.listed(), folder.closed()]).toEqual([65_536, true]);
     expect(folder.rounds()).toBeGreaterThanOrEqual(65_536 / 512);
     expect(told).toEqual([
-      ['a folder has too many names: case matters for those beyond', { folder: root, listed: 65_536 }],
+      ['a folder has too many names: case matters for the names beyond the limit', { folder: root, listed: 65_536 }],
     ]);
     // Lookups by exact name find every file.
     expect(await read(source, 'Beyond')).toBe('text');
@@ -204,7 +204,7 @@ describe('Directory and system calls', () => {
 });
 
 describe('snapshot', () => {
-  it('takes a file for changed that is gone, replaced, or no file any more', async () => {
+  it('treats a file as changed if it is gone, replaced, or no longer a file', async () => {
     const root = temporaryFolder();
     const path = put(root, 'x', 'text');
     const before = found(root, 'x');
@@ -222,7 +222,7 @@ describe('snapshot', () => {
     expect(await snapshot(before, 'octet')).toBe(CHANGED);
   });
 
-  it('makes no room for a file that is another by now', async () => {
+  it('makes no room for a file that has been replaced', async () => {
     const root = temporaryFolder();
     put(root, 'x', 'text');
     expect(await snapshot(found(root, 'x', { identity: 'another', size: 2 ** 42 }), 'octet')).toBe(CHANGED);
@@ -232,7 +232,7 @@ describe('snapshot', () => {
     ['written to', (path: string) => writeFileSync(path, 'TEXT')],
     ['appended to', (path: string) => appendFileSync(path, '!')],
     ['emptied', (path: string) => writeFileSync(path, '')],
-  ])('takes a file for changed that is %s while it is read', async (_, edit) => {
+  ])('treats a file as changed if it is %s while it is read', async (_, edit) => {
     const root = temporaryFolder();
     const path = put(root, 'x', 'text');
     const before = found(root, 'x');
@@ -240,7 +240,7 @@ describe('snapshot', () => {
     expect(await snapshot(before, 'octet')).toBe(CHANGED);
   });
 
-  it('goes on after a read that gave less than it was asked for', async () => {
+  it('continues after a short read', async () => {
     const root = temporaryFolder();
     put(root, 'x', 'some text');
     openedOnce((handle) => {
@@ -252,7 +252,7 @@ describe('snapshot', () => {
     expect(Buffer.from(attachShared(bytes.handle).bytes).toString()).toBe('some text');
   });
 
-  it('closes what it opened, also when it fails', async () => {
+  it('closes the files that it opened, even when it fails', async () => {
     const root = temporaryFolder();
     put(root, 'x', 'text');
     const handles: fs.FileHandle[] = [];

@@ -18,13 +18,13 @@ describe('answerToFailure', () => {
     ['ENFILE', 'busy'],
     ['ESTALE', 'busy'],
     ['ETIMEDOUT', 'busy'],
-  ])('takes %s for %s', (code, kind) => {
+  ])('maps %s to %s', (code, kind) => {
     const answer = answerToFailure(failure(code));
     const reason = kind === 'missing' ? {} : { reason: `${code}: open '/srv/x'` };
     expect(answer).toEqual({ kind, ...reason });
   });
 
-  it('lets pass what is no failure of the system', () => {
+  it('rethrows an error that is not a system failure', () => {
     const fault = new TypeError('ours');
     expect(() => answerToFailure(fault)).toThrow(fault);
   });

@@ -47,14 +47,14 @@ describe('Directory with trusted folders', () => {
     expect(await read(source, 'MIRROR/Debian/LINUX')).toBe('the kernel');
   });
 
-  it('serves nothing in them but by a link', async () => {
+  it('serves nothing in them except through a link', async () => {
     const { root, mirror } = layOut();
     const { source } = serve(root, { trustedRoots: new TrustedRoots({ folders: [mirror] }) });
     expect(await answeredOtherwise(source, 'missing', [`${mirror}/debian/linux`, 'debian/linux'])).toEqual([]);
     expect((await ask(source, '../mirror/debian/linux')).kind).toBe('denied');
   });
 
-  it('follows no link out of them, nor to what is merely called like them', async () => {
+  it('follows no link out of them, or to a folder whose name only begins like theirs', async () => {
     const { base, root, mirror } = layOut();
     symlinkSync('../secret', join(mirror, 'out'));
     symlinkSync('..', join(mirror, 'up'));
@@ -88,7 +88,7 @@ describe('Directory with trusted folders', () => {
     expect((await ask(source, 'linux')).kind).toBe('denied');
   });
 
-  it('gives no answer below a link into one that is not there yet, and serves it when it is', async () => {
+  it('gives no answer below a link into a missing trusted folder, and serves it when it appears', async () => {
     const { base, root, mirror } = layOut();
     const given = join(base, 'given');
     symlinkSync('mirror', given);
@@ -120,7 +120,7 @@ describe('Directory with trusted folders', () => {
     expect(warnings).toHaveLength(1);
   });
 
-  it('trusts no file that takes the place of one that is not there yet', async () => {
+  it('trusts no file that takes the place of a missing folder', async () => {
     const { base, root } = layOut();
     const trustedRoots = new TrustedRoots({ folders: [join(base, 'later')] });
     symlinkSync('../later', join(root, 'link'));
@@ -134,7 +134,7 @@ describe('Directory with trusted folders', () => {
     expect(await read(source, 'link/x')).toBe('mirrored');
   });
 
-  it.runIf(process.platform === 'linux')('denies what the open descriptor shows to lie outside', async () => {
+  it.runIf(process.platform === 'linux')('denies a file whose open descriptor lies outside the root', async () => {
     const { base, mirror } = layOut();
     // The effect is the same as if `debian` had been replaced by a link between the lookup and the open.
     rmSync(join(mirror, 'debian'), { recursive: true });

@@ -2,11 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { maxBlksizeOf, mayAsk, publicAddress } from '../../src/daemon/client-networks.ts';
 
 describe('who may ask', () => {
-  it('is everybody where no network is named', () => {
+  it('is everybody if no network is configured', () => {
     expect(mayAsk([])('203.0.113.9')).toBe(true);
   });
 
-  it('is who has an address in one of the networks, whatever its interface', () => {
+  it('is every address in one of the networks, whatever its interface', () => {
     const may = mayAsk(['10.0.0.0/8', 'fe80::/10']);
     expect(['10.1.2.3', 'fe80::1%eth0', '11.0.0.1', '2001:db8::1'].map(may)).toEqual([true, true, false, false]);
   });

@@ -33,7 +33,7 @@ function setUp(change: Partial<CollectionScheduleOptions> = {}) {
 }
 
 describe('collections', () => {
-  it('come by schedule, and their results are counted', async () => {
+  it('run by schedule, and their results are counted', async () => {
     const { clock, runs, told, schedule } = setUp();
     await schedule.collectIfDue();
     clock.now = 599_999;
@@ -47,7 +47,7 @@ describe('collections', () => {
     expect(schedule.stats()).toEqual({ runs: 1, failures: 0, versions: 1, bytes: 7 });
   });
 
-  it('come when the disk gets full, but not one right after the other', async () => {
+  it('run when the disk gets full, but not one right after the other', async () => {
     const { clock, runs, schedule } = setUp({ everyMs: 0, freePercent: () => Promise.resolve(9) });
     clock.now = 299_999;
     await schedule.collectIfDue();
@@ -83,7 +83,7 @@ describe('collections', () => {
     [{ code: undefined, stdout: '', stderr: '' }, 'ended with a signal'],
     [{ code: 0, stdout: 'nonsense', stderr: '' }, 'ended with 0'],
     [{ code: 0, stdout: '{}', stderr: '' }, 'ended with 0'],
-  ])('that fail are told: %j', async (end, reason) => {
+  ])('that fail are reported: %j', async (end, reason) => {
     const { clock, failures, schedule } = setUp({ run: () => Promise.resolve(end) });
     clock.now = 600_000;
     await schedule.collectIfDue();

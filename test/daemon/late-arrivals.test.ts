@@ -15,9 +15,7 @@ const hasNetworks = process.getuid?.() === 0 && spawnSync('unshare', ['--net', '
 const OWN_NETWORK = ['unshare', '--net', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh'];
 
 describe.skipIf(!hasNetworks).concurrent.each(ENGINES)('the server with the %s engine', (engine) => {
-  it('did not start before its address was there: it serves the others, and that one when it has come', async ({
-    onTestFinished,
-  }) => {
+  it('serves the addresses that exist, and another one when it appears', async ({ onTestFinished }) => {
     const root = folder(onTestFinished);
     writeFileSync(join(root, 'x'), 'bytes');
     const listen = ['--listen', '192.0.2.77:69', '--listen', '127.0.0.1:69', '--admin', '192.0.2.77:6970'];
@@ -49,9 +47,7 @@ async function readiness(admin: string): Promise<string> {
 }
 
 describe.concurrent('a root that is not there yet', () => {
-  it('was called ready by the server: 503 and why, until it has come without anybody asking for it', async ({
-    onTestFinished,
-  }) => {
+  it('makes the server not ready (503, with the reason) until it appears', async ({ onTestFinished }) => {
     const top = folder(onTestFinished);
     const onFinished = onTestFinished;
     const root = join(top, 'later');
@@ -73,7 +69,7 @@ describe.concurrent('a root that is not there yet', () => {
 });
 
 describe('a store whose disk is not there yet', () => {
-  it('is waited for, said once, and taken when it has come', async () => {
+  it('is waited for, reported once, and opened when it appears', async () => {
     const parent = join(folder(), 'disk');
     const warnings: unknown[] = [];
     const store = join(parent, 'store');
@@ -92,7 +88,7 @@ describe('a store whose disk is not there yet', () => {
     expect(warnings).toHaveLength(2);
   });
 
-  it('lets the server be stopped, and holds up nothing else: exit code 0', async () => {
+  it('does not keep the server from stopping with exit code 0', async () => {
     const store = join(folder(), 'disk/store');
     const server = new Reveille(['serve', '--store', store, '--listen', '127.0.0.1:0', '--no-admin']);
     await server.saying(/the folder of the store cannot be reached/);
@@ -102,7 +98,7 @@ describe('a store whose disk is not there yet', () => {
 });
 
 describe('a store that nothing was published into yet', () => {
-  it('was refused by the server: it is made, and serves what is published then', async () => {
+  it('is created by the server, which serves the versions published later', async () => {
     const top = folder();
     const store = join(top, 'store');
     const server = new Reveille(['serve', '--store', store, '--listen', '127.0.0.1:0', '--no-admin', '--workers', '1']);

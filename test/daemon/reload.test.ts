@@ -127,7 +127,7 @@ describe('a reload', () => {
     expect(lines.filter(({ msg, level }) => level === 'warn' && msg !== 'transfer')).toEqual([]);
   }, 300_000);
 
-  it('comes with a changed file, and with SIGHUP', async () => {
+  it('follows a changed file, and SIGHUP', async () => {
     const files = new Versioned();
     files.write(1);
     const server = await ExampleServer.start(files.config);
@@ -138,7 +138,7 @@ describe('a reload', () => {
     expect(await server.ask('version')).toBe('template changed, inventory 1\n');
     // A broken config and then a good one; each must cause a reload.
     files.write(2, 'key');
-    const [line] = await server.saying(/^.*"msg":"reload failed, the former config goes on serving".*$/m);
+    const [line] = await server.saying(/^.*"msg":"reload failed, the previous config remains in use".*$/m);
     expect((JSON.parse(line) as LogLine)['error']).toMatch(
       /reveille\.yaml:3: inventori: expected a known key \(did you mean inventory\?\), got an unknown key$/,
     );

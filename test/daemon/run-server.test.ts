@@ -50,7 +50,7 @@ function run(change: Partial<Settings> = {}, start?: (server: FakeServer) => Pro
 }
 
 describe('a server run', () => {
-  it('says where it listens when it is ready, and ends with 0 after one signal', async () => {
+  it('logs its addresses when it is ready, and ends with 0 after one signal', async () => {
     const { log, interrupts, server, ended, stderr } = run();
     const line = await log.line('listening');
     expect(line).toMatchObject({ addresses: ['127.0.0.1:6969'], engine: 'portable', version: '1.2.3' });
@@ -68,7 +68,7 @@ describe('a server run', () => {
     expect(interrupts.listenerCount('signal') + interrupts.listenerCount('fault')).toBe(0);
   });
 
-  it('said that it listens when no address was there yet: it says so with the first one', async () => {
+  it('logs that it listens only when the first address exists', async () => {
     const { log, interrupts, server, ended, options } = run({}, (fake) => {
       fake.addresses = [];
       return Promise.resolve(fake);
@@ -89,7 +89,7 @@ describe('a server run', () => {
     ['the file of the token', 0o640, false],
     ['the config with the token', 0o644, true],
     ['the config with the token', 0o600, false],
-  ])('warns where every user can read %s: mode %o, %s', async (which, mode, warns) => {
+  ])('warns if every user can read %s: mode %o, %s', async (which, mode, warns) => {
     const file = join(folder(), 'token');
     writeFileSync(file, 'root: .\napiToken: 0123456789abcdef\n', { mode });
     const apiToken = '0123456789abcdef';
@@ -121,7 +121,7 @@ describe('a server run', () => {
     expect(log.lines.at(-1)).toMatchObject({ msg: 'stopped', aborted: 4 });
   });
 
-  it('tells a fault nobody caught, stops in order and ends with 1', async () => {
+  it('logs an uncaught error, stops in order and ends with 1', async () => {
     const { log, interrupts, server, ended } = run();
     await log.line('listening');
     interrupts.emit('fault', new TypeError('planted'));
@@ -167,13 +167,13 @@ describe('a server run', () => {
     );
     expect(await ended).toBe(1);
     expect(stderr()).toBe(
-      'reveille: cannot start the server: bind EADDRINUSE 0.0.0.0:69 (is another server running?)\n',
+      'reveille: cannot start the server: bind EADDRINUSE 0.0.0.0:69 (is another TFTP server running? Choose another address with --listen ADDR:PORT)\n',
     );
     expect(log.lines).toHaveLength(1);
     expect(log.lines[0]).toMatchObject({ level: 'fatal', code: 'EADDRINUSE' });
   });
 
-  it('refused connections to the admin address while it waited for its store: it is healthy, not ready, and says why', async () => {
+  it('is healthy but not ready while it waits for its store, and says why', async () => {
     const store = join(folder(), 'disk/store');
     const port = await lastingPort();
     const { log, interrupts, ended, options } = run({
@@ -208,7 +208,7 @@ describe('a server run', () => {
     expect(await ended).toBe(1);
     expect(options()).toBeUndefined();
     expect(stderr()).toMatch(
-      /^reveille: cannot start the admin address: .*EADDRINUSE.*--admin ADDR:PORT .*--no-admin [^\n]*\n$/,
+      /^reveille: cannot start the admin address: .*EADDRINUSE.*--admin ADDR:PORT.*--no-admin[^\n]*\n$/,
     );
   });
 
@@ -262,7 +262,7 @@ describe('a server run', () => {
     expect(await ended).toBe(0);
   });
 
-  it('logs and counts what the server tells', async () => {
+  it('logs and counts the events of the server', async () => {
     const { log, interrupts, server, ended, options } = run({ logLevel: 'debug' });
     const line = await log.line('listening');
     const { observer } = options();

@@ -58,7 +58,7 @@ class Rack {
 const canMount = process.getuid?.() === 0 && spawnSync('unshare', ['--mount', 'true']).status === 0;
 
 describe.runIf(canMount)('a store on a read-only disk', () => {
-  it('ended the server: it is served, with pins in memory, which is said once', async () => {
+  it('is served with pins in memory, which is logged once', async () => {
     const rack = new Rack();
     await rack.publish('1');
     // The mount is read-only only for the server; another machine may write to the disk that it exports.
@@ -84,7 +84,7 @@ describe.runIf(canMount)('a store on a read-only disk', () => {
 });
 
 describe('reveille serve --store', () => {
-  it('notices what is published, keeps to a version for a boot, and has the root behind it', async () => {
+  it('notices a publication, keeps a version for a boot, and falls back to the root', async () => {
     const rack = new Rack();
     await rack.server.start();
     expect(await rack.get('rack/linux')).toBe('refused 1');
@@ -119,7 +119,7 @@ describe('reveille serve --store', () => {
     expect(await rack.get('rack/pxelinux.0')).toBe('pxelinux.0 of version two');
   });
 
-  it('collects in a process of its own what nothing needs', async () => {
+  it('collects unneeded versions in a separate process', async () => {
     const rack = new Rack(['--gc-every', '200ms', '--gc-grace', '0', '--keep-versions', '0']);
     for (const version of ['one', 'two', 'three']) await rack.publish(version);
     await rack.server.start();
@@ -157,7 +157,7 @@ describe('reveille serve --store', () => {
     await store.close();
   });
 
-  it('ends with one line for what is no store', async () => {
+  it('ends with one line if the path is not a store', async () => {
     const path = folder();
     writeFileSync(join(path, 'something'), 'else');
     const { code, stderr } = await new Reveille(['serve', '--store', path, '--listen', '127.0.0.1:0', '--no-admin'])

@@ -33,7 +33,7 @@ describe.skipIf(unavailable !== undefined)('a service manager', () => {
     expect((await server.ended).code).toBe(0);
   });
 
-  it('hears nothing of a server that does not come up', async () => {
+  it('gets no message from a server that fails to start', async () => {
     const path = join(folder(), 'notify');
     const manager = new UnixDatagrams(path);
     const wrong = new Reveille([...args(), '--store', '/dev/null'], { env: { NOTIFY_SOCKET: path } });
@@ -45,7 +45,7 @@ describe.skipIf(unavailable !== undefined)('a service manager', () => {
     expect(ready).toContain((JSON.parse(line) as { addresses: string[] }).addresses[0]);
   });
 
-  it('that is not there stops nobody, and the log says what follows', async () => {
+  it('that is missing does not stop the server, and the log says what follows', async () => {
     const server = new Reveille(args(), { env: { NOTIFY_SOCKET: '/nowhere/notify', WATCHDOG_USEC: '200000' } });
     await server.saying(/"msg":"listening"/);
     server.process.kill('SIGTERM');

@@ -21,7 +21,7 @@ function installWithoutKoffi(): string {
   return join(place, 'dist', 'cli', 'main.js');
 }
 
-it('serves by the portable engine, and its log says so, where koffi is missing', async () => {
+it('uses the portable engine if koffi is missing, and logs it', async () => {
   const root = folder();
   const here = folder();
   const bytes = seededBytes(1, 300_001);

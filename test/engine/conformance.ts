@@ -14,7 +14,7 @@ export function describeEngine(row: EngineRow): void {
     const bench = useBench(row);
 
     describe('listening', () => {
-      test('a request tells who asks, and the reply leaves from the address and port that were asked', async () => {
+      test('a request carries its sender, and the reply leaves from the address and port that it was sent to', async () => {
         const server = await bench().listen();
         const client = await bench().peer();
         client.send(server.local, 0, 1, 7);
@@ -48,7 +48,7 @@ export function describeEngine(row: EngineRow): void {
         expect(server.inbox.contents).toEqual([[]]);
       });
 
-      test('a reply is what the buffer held when it was sent', async () => {
+      test('a reply holds the bytes of the buffer at the time of the call', async () => {
         const server = await bench().listen();
         const client = await bench().peer();
         const buffer = Uint8Array.of(0, 5, 1, 2, 99, 99);
@@ -78,7 +78,7 @@ export function describeEngine(row: EngineRow): void {
         expect(server.inbox.contents).toEqual([]);
       });
 
-      test('a reply to port 0, where nobody can be, is lost without a throw', async () => {
+      test('a reply to port 0 is lost without an exception', async () => {
         const server = await bench().listen();
         const client = await bench().peer();
         server.send({ address, port: 0 }, 1);
@@ -102,7 +102,7 @@ export function describeEngine(row: EngineRow): void {
         expect([server, fixed, learning].flatMap(({ inbox }) => inbox.contents)).toEqual([]);
       });
 
-      test('closes what is still being opened', async () => {
+      test('closes links that are still being opened', async () => {
         const peer = await bench().peer();
         const opening = [
           RawLink.open(bench().engine, { local: address, peer: peer.local, peerPort: 'fixed' }),
@@ -147,7 +147,7 @@ export function describeEngine(row: EngineRow): void {
         expect(woken.filter((inMs) => inMs > 3)).toEqual([9, 20]);
       });
 
-      test('does not wake for what was cancelled', async () => {
+      test('does not wake for a cancelled deadline', async () => {
         const woken: string[] = [];
         const cancel = bench().engine.clock.wake(bench().engine.clock.now() + 2, () => woken.push('cancelled'));
         cancel();

@@ -14,7 +14,7 @@ export function describeLinks(row: EngineRow): void {
     const bench = useBench(row);
 
     describe('a link to a fixed peer', () => {
-      test('speaks from a port of its own and hears its peer', async () => {
+      test('uses a separate port and receives from its peer', async () => {
         const peer = await bench().peer();
         const one = await bench().link(peer, 'fixed');
         const two = await bench().link(peer, 'fixed');
@@ -30,7 +30,7 @@ export function describeLinks(row: EngineRow): void {
         expect([one.inbox.contents, two.inbox.contents]).toEqual([[[3]], [[4]]]);
       });
 
-      test('neither hears strangers nor is disturbed by them, and answers none', async () => {
+      test('ignores strangers and answers none', async () => {
         const peer = await bench().peer();
         const link = await bench().link(peer, 'fixed');
         const strangers = [await bench().peer(), await bench().peer(second)];
@@ -57,7 +57,7 @@ export function describeLinks(row: EngineRow): void {
         expect(link.unreachable).toBeGreaterThan(0);
       });
 
-      test('hears what its peer sent before it left, and then that it has left', async () => {
+      test('receives the last packets of its peer, and then that the peer has gone', async () => {
         const peer = await bench().peer();
         const link = await bench().link(peer, 'fixed');
         const refused = link.refused();
@@ -72,7 +72,7 @@ export function describeLinks(row: EngineRow): void {
         expect(refusedBefore).toBe(false);
       });
 
-      test('to a port where nobody can be costs neither a throw nor a port', async () => {
+      test('to port 0 causes no exception and keeps no port', async () => {
         const open = RawLink.open(bench().engine, { local: address, peer: { address, port: 0 }, peerPort: 'fixed' });
         const link = await bench().until(open.catch(() => undefined));
         expect(() => link?.send(1)).not.toThrow();
@@ -96,7 +96,7 @@ export function describeLinks(row: EngineRow): void {
         expect(asked.inbox.contents).toEqual([[0, 1]]);
       });
 
-      test('then answers strangers with ERROR 5, once each, and goes on undisturbed', async () => {
+      test('then answers strangers with ERROR 5, once each, and continues undisturbed', async () => {
         const peer = await bench().peer();
         const stranger = await bench().peer();
         const link = await bench().link(peer, 'learn');
@@ -115,7 +115,7 @@ export function describeLinks(row: EngineRow): void {
         expect(stranger.inbox.contents[0]?.at(-1)).toBe(0);
       });
 
-      test('never answers a stranger’s ERROR, nor one that says nothing', async () => {
+      test('never answers a stranger’s ERROR or empty datagram', async () => {
         const peer = await bench().peer();
         const stranger = await bench().peer();
         const link = await bench().link(peer, 'learn');
@@ -207,7 +207,7 @@ export function describeLinks(row: EngineRow): void {
         expect(peer.inbox.contents).toEqual(Array.from({ length: 20 }, (_, n) => Array(n + 1).fill(n + 1)));
       });
 
-      test('still sends what it was told to send right before it was closed', async () => {
+      test('still sends the packets handed over before it was closed', async () => {
         const peer = await bench().peer();
         const link = await bench().link(peer, kind);
         link.link.data(5, bench().engine.attach(shareBytes(Uint8Array.of(1, 2, 3))), 1, 2);
@@ -240,7 +240,7 @@ export function describeLinks(row: EngineRow): void {
         expect(link.unreachable).toBe(0);
       });
 
-      test('closed by what it hears, does not hear what had arrived behind it', async () => {
+      test('that is closed by a packet does not receive the packets after it', async () => {
         const peer = await bench().peer();
         const link = await bench().link(peer, kind);
         link.onHeard = () => link.link.close();

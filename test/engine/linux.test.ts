@@ -24,10 +24,10 @@ let others: LinuxEngine;
 const isNewer = Number.parseInt(process.versions.node, 10) > NEWEST_NODE;
 
 describe.runIf(isNewer)('the linux engine on a Node newer than it knows', () => {
-  it('says so, and auto takes the portable engine', async () => {
+  it('reports it, and auto uses the portable engine', async () => {
     const { kind, reason } = await resolveEngine('auto');
     expect(kind).toBe('portable');
-    expect(reason).toContain(`it works up to Node.js ${NEWEST_NODE}`);
+    expect(reason).toContain(`it supports Node.js up to ${NEWEST_NODE}`);
   });
 });
 
@@ -42,13 +42,13 @@ describe.skipIf(isNewer)('the linux engine', () => {
     await others.close();
   });
 
-  it('works here, and is what auto stands for', async () => {
+  it('works here, and is the choice of auto', async () => {
     expect(await checkLinuxEngine()).toBeUndefined();
     expect(await resolveEngine('auto')).toEqual<EngineChoice>({ kind: 'linux', reason: undefined });
     expect(await resolveEngine('portable')).toEqual<EngineChoice>({ kind: 'portable', reason: undefined });
   });
 
-  it('knows what a route carries, by the address that packets are sent from, and that there is none', () => {
+  it('knows the MTU of a route from a source address, and that a route is missing', () => {
     const lo = Number(readFileSync('/sys/class/net/lo/mtu', 'utf8'));
     // An IPv4 packet has at most 65,535 bytes.
     expect(engine.routeMtu('127.0.0.1', { address: '127.0.0.2', port: 2000 })).toBe(Math.min(lo, 65_535));
@@ -81,7 +81,7 @@ describe.skipIf(isNewer)('the linux engine', () => {
     expect(order).toEqual(['tick', 'promise', 'immediate']);
   });
 
-  it('once closed opens nothing more: its memory is gone', async () => {
+  it('opens nothing more after it was closed', async () => {
     const closed = new LinuxEngine();
     await closed.close();
     const peer: Address = { address: '127.0.0.1', port: 9 };
@@ -132,7 +132,7 @@ describe.skipIf(isNewer)('the linux engine', () => {
     expect(engine.health()).toEqual(HEALTHY);
   });
 
-  it('counts what cannot be sent, by reason', async () => {
+  it('counts unsent packets by reason', async () => {
     // Without SO_BROADCAST, the system refuses to send to a broadcast address.
     const peer: Address = { address: '255.255.255.255', port: 9 };
     const link = await engine.link({ local: '127.0.0.1', peer, peerPort: 'learn' }, SILENT);
@@ -284,12 +284,12 @@ describe.skipIf(isNewer)('the linux engine', () => {
       copy.free();
     });
 
-    it('not, when there is no such memory', () => {
+    it('does not happen without such memory', () => {
       expect(engine.allocateFile(2 ** 50)).toBeUndefined();
     });
   });
 
-  it('bound to a wildcard answers from whichever address was asked', async () => {
+  it('bound to a wildcard answers from the address that the request was sent to', async () => {
     for (const [wildcard, addresses] of [
       ['0.0.0.0', ['127.0.0.1', '127.0.0.2', '127.9.8.7']],
       ['::', ['::1']],

@@ -109,7 +109,7 @@ describe.skipIf(unavailable !== undefined).each([
     // The stock is one of every eight descriptors, shared by two addresses.
     expect(readdirSync('/proc/self/fd').length - before).toBe(10);
     few.transferPorts.stock([LOCAL, '127.0.0.2'], 81);
-    expect(few.transferPorts.shortage).toBe('81 transfers may run at once, at most 80 have a port');
+    expect(few.transferPorts.shortage).toBe('81 transfers may run at once, but there are ports for 80 only');
   });
 
   it('leaves nothing open at addresses that were asked once, where there are few descriptors', async () => {
@@ -145,7 +145,7 @@ describe.skipIf(unavailable !== undefined).each([
     port.release();
   });
 
-  it('hears what its peer sent before it was adopted, and nothing that came before it was taken', async () => {
+  it('receives the packets of its peer from before its adoption, and nothing from before its peer was set', async () => {
     const peer = await RawPeer.open(others, LOCAL);
     const port = take(peer.local);
     peer.send(port.local, 0, 4, 0, 7);
@@ -173,7 +173,7 @@ describe.skipIf(unavailable !== undefined).each([
     for (const port of ports) port.release();
   });
 
-  it('is deaf to strangers, and looks closed to them', async () => {
+  it('ignores strangers, and looks closed to them', async () => {
     const peer = await RawPeer.open(others, LOCAL);
     const port = take(peer.local);
     const { link, heard } = adopt(port);
@@ -188,7 +188,7 @@ describe.skipIf(unavailable !== undefined).each([
     port.release();
   });
 
-  it('tells when nobody listens at its peer any more', async () => {
+  it('reports when nobody listens at its peer any more', async () => {
     const peer = await RawPeer.open(others, LOCAL);
     const port = take(peer.local);
     const { link, heard } = adopt(port);
@@ -235,7 +235,7 @@ describe.skipIf(unavailable !== undefined).each([
     }
   });
 
-  it('is given up in the middle of a transfer without a word to anybody else', async () => {
+  it('is released in the middle of a transfer without a packet to anybody else', async () => {
     const peer = await RawPeer.open(others, LOCAL);
     const port = take(peer.local);
     const { link, heard } = adopt(port);

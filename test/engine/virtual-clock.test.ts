@@ -47,7 +47,7 @@ describe('virtual time', () => {
     expect([ran, clock.now()]).toEqual([[5, 10, 11], 30]);
   });
 
-  test('never goes back: what is set for the past happens now', () => {
+  test('never goes back: an event set for the past happens now', () => {
     const clock = new VirtualClock();
     clock.run(100);
     const ran: number[] = [];
@@ -56,7 +56,7 @@ describe('virtual time', () => {
     expect(ran).toEqual([100]);
   });
 
-  test('reports a simulation that never comes to rest', async () => {
+  test('reports a simulation that never ends', async () => {
     const clock = new VirtualClock();
     const again = (): void => {
       clock.wake(clock.now() + 1, again);

@@ -109,7 +109,7 @@ const CASES: readonly Case[] = [
 
 describe('the search for a config', () => {
   it.each([...new Set(CASES.map(({ example }) => example))])(
-    'in examples/%s finds the right file after the right misses, told at debug only',
+    'in examples/%s finds the right file after the right misses, logged at debug only',
     async (example) => {
       const server = await ExampleServer.start(join(EXAMPLES, example, 'reveille.yaml'), '--log-level', 'debug');
       const missed: string[] = [];
@@ -128,7 +128,7 @@ describe('the search for a config', () => {
     120_000,
   );
 
-  it('says nothing of misses unless asked, and knows a MAC in any spelling', async () => {
+  it('logs misses at debug only, and knows a MAC in any spelling', async () => {
     const server = await ExampleServer.start(join(EXAMPLES, 'ipxe/reveille.yaml'));
     expect(await server.ask('ipxe/52-54-00-00-00-99.ipxe')).toBe('error 1');
     for (const spelling of [MAC, '52:54:00:00:00:01', '525400000001', MAC.toUpperCase()]) {

@@ -19,7 +19,7 @@ const alerts = (
 ).groups.flatMap(({ rules }) => rules);
 
 describe('the alerts', () => {
-  it('are there', () => {
+  it('exist for every condition', () => {
     expect(alerts.length).toBeGreaterThanOrEqual(8);
   });
 

@@ -10,7 +10,7 @@ const MIB = 1024 ** 2;
 const FILES = 30;
 const FILE_BYTES = 12 * MIB;
 
-it('of the portable engine is collected, where each file that was sent stayed for good: 5 GB after 250 files', async () => {
+it('of the portable engine is collected after files have been sent', async () => {
   const root = await mkdtemp(join(tmpdir(), 'reveille-contents-'));
   onTestFinished(() => rm(root, { recursive: true }));
   const names = Array.from({ length: FILES }, (_, index) => `file-${index}`);

@@ -42,7 +42,7 @@ async function transfersByWorker(): Promise<number[]> {
 }
 
 describe('each worker', () => {
-  it('tells how many transfers it runs, and what it takes of the processors', async () => {
+  it('reports the number of its transfers, and its processor time', async () => {
     expect(await transfersByWorker()).toEqual([DOWNLOADS / 2, DOWNLOADS / 2]);
     await expect
       .poll(async () => (await server.stats()).workers.every(({ cpuSeconds }) => cpuSeconds > 0), { timeout: 10_000 })
@@ -61,7 +61,7 @@ describe('each worker', () => {
 });
 
 describe('a throw inside a busy worker', () => {
-  it('costs that worker its transfers, and nobody else anything', async () => {
+  it('costs only the transfers of that worker', async () => {
     const sentBefore = (await server.stats()).packets.dataSent;
     const lost = await server.crash();
     expect(lost).toBeGreaterThan(0);
@@ -94,7 +94,7 @@ describe('a throw inside a busy worker', () => {
     expect(await server.exit).toEqual(CLEAN_EXIT);
   });
 
-  it('in every worker, one after the other, still leaves a server that serves and stops', async () => {
+  it('in every worker, one after the other, leaves a server that still serves and stops', async () => {
     for (let crashes = 1; crashes <= 4; crashes++) {
       await server.crash();
       await expect.poll(async () => (await server.stats()).workersLostTotal, { timeout: 10_000 }).toBe(crashes);
@@ -154,7 +154,7 @@ describe('stopping a busy server', () => {
     expect(await server.exit).toEqual(CLEAN_EXIT);
   });
 
-  it('in the moment of their last ACK does not count transfers as aborted that were not', async () => {
+  it('at the moment of their last ACK does not count completed transfers as aborted', async () => {
     await Promise.all(paused.map(({ download }) => download.advance(Number.POSITIVE_INFINITY)));
     const [aborted] = await Promise.all([server.stop(0), ...paused.map(({ download }) => download.finish())]);
     expect(aborted).toBe(server.transfers.filter(({ outcome }) => outcome === 'aborted').length);

@@ -20,7 +20,7 @@ function area(world: ObservedWorld, wanted: Area): { state: string; headline: st
 }
 
 describe('changes', () => {
-  it('bring a reader to where a snapshot would be, whatever happens meanwhile', () => {
+  it('bring a reader to the same state as a snapshot, whatever happens meanwhile', () => {
     const random = new Random(7);
     const world = new ObservedWorld();
     const store = new LiveStore();
@@ -60,7 +60,7 @@ describe('changes', () => {
     expect(changes).toBeGreaterThanOrEqual(200);
   });
 
-  it('say nothing of nodes that have not changed', () => {
+  it('omit nodes that have not changed', () => {
     const world = new ObservedWorld();
     for (let node = 0; node < 50; node++) world.fetch(`10.0.0.${node}`, 'linux');
     const moving = world.send('10.0.1.1', 'initrd.img');
@@ -99,7 +99,7 @@ describe('a node', () => {
     expect(row(world, '10.0.0.5')).toMatchObject({ state: 'loading', why: '', percent: 20 });
   });
 
-  it('shows its rate, its percent and what was sent again', () => {
+  it('shows its rate, its progress and its retransmissions', () => {
     const world = new ObservedWorld();
     world.state.follow(
       () => {},
@@ -177,7 +177,7 @@ describe('a node', () => {
 });
 
 describe('the places to look at', () => {
-  it('are quiet before anyone has asked', () => {
+  it('are quiet before the first request', () => {
     const world = new ObservedWorld();
     world.pass(2000);
     expect(world.state.snapshot().areas.map(({ area: name, state }) => [name, state])).toEqual([
@@ -191,7 +191,7 @@ describe('the places to look at', () => {
     expect(area(world, 'requests')).toMatchObject({ state: 'bad', headline: 'not listening' });
   });
 
-  it('say that nobody asks any more', () => {
+  it('report that requests have stopped', () => {
     const world = new ObservedWorld();
     world.fetch('10.0.0.1', 'linux');
     world.pass(90_000);
@@ -209,7 +209,7 @@ describe('the places to look at', () => {
       /^5 requests left unanswered$/,
     ],
     ['files that cannot be read', 'files', { ignoredTotal: { busy: 4 } }, 'bad', /^4 requests for unavailable files$/],
-  ])('tell of %s, for a minute', (_, where, change, state, headline) => {
+  ])('report %s for a minute', (_, where, change, state, headline) => {
     const world = new ObservedWorld();
     world.pass(3000);
     world.stats = serverStats(change);
@@ -223,7 +223,7 @@ describe('the places to look at', () => {
     [50, 'fine'],
     [300, 'watch'],
     [900, 'bad'],
-  ])('judge %i packets of 10,000 sent again as %s', (retransmits, state) => {
+  ])('judge %i retransmissions of 10,000 packets as %s', (retransmits, state) => {
     const world = new ObservedWorld();
     world.pass(2000);
     const { packets } = world.stats;
@@ -234,7 +234,7 @@ describe('the places to look at', () => {
     expect(area(world, 'network').state).toBe(state);
   });
 
-  it('tell first replies that are slower than the quickest loader waits', () => {
+  it('report first replies that are slower than the patience of the quickest loader', () => {
     const world = new ObservedWorld();
     for (let node = 0; node < 50; node++)
       world.end(world.send(`10.0.0.${node}`, 'grub.cfg'), 'complete', { firstReplyMs: 400 });
@@ -245,7 +245,7 @@ describe('the places to look at', () => {
     });
   });
 
-  it('tell the file at which nodes stop, and not those that loaders merely try', () => {
+  it('report the file at which nodes stop, not those that loaders merely try', () => {
     const world = new ObservedWorld();
     for (let node = 1; node <= 5; node++) {
       world.refuse(`10.0.0.${node}`, `pxelinux.cfg/01-52-54-00-00-00-0${node}`);
@@ -321,7 +321,7 @@ describe('words', () => {
     ['x/4c4c4544-0042-3510-8052-b4c04f4a3132', 'x/{uuid}'],
     ['by-ip/192.0.2.7/config', 'by-ip/{ip}/config'],
     ['boot/linux-6.1.0-18', 'boot/linux-6.1.0-18'],
-  ])('make of %s what it has in common: %s', (file, common) => {
+  ])('replace the parts of %s that differ between nodes: %s', (file, common) => {
     expect(withoutNode(file)).toBe(common);
   });
 

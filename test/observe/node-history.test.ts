@@ -37,7 +37,7 @@ function history(change: Partial<NodeHistoryOptions> = {}): {
 const CLIENT = { address: '192.0.2.7', port: 2070 };
 
 describe('the memory of a node', () => {
-  it('has one ask for a request and its repetitions, and the answer to it', () => {
+  it('has one entry for a request, its repetitions and its answer', () => {
     const { history: memory, ask, pass } = history();
     ask({ options: [option('blksize', '1468'), option('tsize', '0')] });
     pass(250);
@@ -56,7 +56,7 @@ describe('the memory of a node', () => {
     });
   });
 
-  it('gives each of two transfers from one port its own end, in whatever order they come', () => {
+  it('gives each of two transfers from one port its own end, in any order', () => {
     const { history: memory, ask } = history();
     ask({ transfer: 1 });
     ask({ transfer: 2, filename: 'boot/initrd.img' });
@@ -70,7 +70,7 @@ describe('the memory of a node', () => {
     ]);
   });
 
-  it('knows that a request is given up when another comes from its port, also where nobody tells of its end', () => {
+  it('knows that a request is abandoned when another one comes from its port, even without an end', () => {
     const { history: memory, ask } = history();
     ask();
     ask({ filename: 'boot/initrd.img' });
@@ -78,7 +78,7 @@ describe('the memory of a node', () => {
     expect(memory.node('192.0.2.7')!.asks.map(({ end }) => end?.kind)).toEqual(['replaced', 'refused']);
   });
 
-  it('makes one ask of a client that is left unanswered again and again', () => {
+  it('makes one entry for a client that is left unanswered again and again', () => {
     const { history: memory, ask } = history();
     for (let times = 0; times < 5; times++) ask({ done: 'queueFull', transfer: undefined });
     expect(memory.node('192.0.2.7')!.asks).toMatchObject([
@@ -86,7 +86,7 @@ describe('the memory of a node', () => {
     ]);
   });
 
-  it('learns from names who speaks from an address, and forgets when somebody else does', () => {
+  it('learns from names which node uses an address, and forgets it when another node does', () => {
     const { history: memory, ask } = history();
     ask({ filename: 'pxelinux.cfg/01-52-54-00-00-00-01' });
     ask({ filename: 'grub/grub.cfg-4c4c4544-0042-3510-8052-b4c04f4a3132' });
@@ -100,7 +100,7 @@ describe('the memory of a node', () => {
     expect(memory.addressesOf('mac:52:54:00:00:00:01')).toEqual([]);
   });
 
-  it('escapes and cuts what comes from the wire', () => {
+  it('escapes and cuts text from the network', () => {
     const { history: memory, ask } = history();
     ask({ filename: `\x1b[2J${'x'.repeat(60_000)}`, options: [option('blksize', '\n\r\x07')] });
     const [first] = memory.node('192.0.2.7')!.asks;
@@ -116,7 +116,7 @@ describe('the memory of a node', () => {
     expect(memory.size).toEqual({ nodes: 0, asks: 0 });
   });
 
-  it('stays within its bounds, and forgets first who was silent longest', () => {
+  it('stays within its bounds, and forgets the longest silent node first', () => {
     const { history: memory, ask, pass } = history({ mostNodes: 100, mostAsks: 300, mostAsksPerNode: 10 });
     for (let node = 0; node < 1000; node++) {
       pass(1);
@@ -133,7 +133,7 @@ describe('the memory of a node', () => {
     expect([...memory.nodes()].reduce((sum, { asks }) => sum + asks.length, 0)).toBe(memory.size.asks);
   });
 
-  it('holds no more of 10,000 nodes that each ask for twenty names of their own', () => {
+  it('stays within its memory bound for 10,000 nodes that each ask for twenty different names', () => {
     const world = new ObservedWorld();
     for (let node = 0; node < 10_000; node++) {
       for (let file = 0; file < 20; file++)

@@ -153,7 +153,7 @@ describe.skipIf(!hasBrowser)('the live page', () => {
   });
   afterAll(() => browser?.close());
 
-  it('shows nodes that move, charts that draw, and a node that falls silent within 5 s', async () => {
+  it('shows progress of nodes, charts, and a silent node within 5 s', async () => {
     const served = await serve();
     const { page, problems } = await open(browser, served.url);
     await page.locator('#headline', { hasText: 'All quiet: no node has asked yet' }).waitFor();
@@ -195,7 +195,7 @@ describe.skipIf(!hasBrowser)('the live page', () => {
     expect(problems).toEqual([]);
   });
 
-  it('tells of one node why it did not boot, by click, by keyboard and by address', async () => {
+  it('shows why one node did not boot, by click, by keyboard and by address', async () => {
     const served = await serve();
     await fallSilent(served, '127.0.0.99');
     const { page, problems } = await open(browser, served.url);
@@ -232,7 +232,7 @@ describe.skipIf(!hasBrowser)('the live page', () => {
     expect(problems).toEqual([]);
   });
 
-  it('can be read and used by everybody, light and dark, on a desk and on a phone', async () => {
+  it('is accessible, light and dark, on a desktop and on a phone', async () => {
     const served = await serve();
     // All pages look at one server; each page has its own browser context.
     const pages = await Promise.all(
@@ -264,7 +264,7 @@ describe.skipIf(!hasBrowser)('the live page', () => {
     expect(pages.flatMap(({ problems }) => problems)).toEqual([]);
   });
 
-  it('is gone through by arrow keys, one stop for the tabulator', async () => {
+  it('supports arrow keys, with one tab stop', async () => {
     const served = await serve();
     const { page } = await open(browser, served.url);
     const stormed = storm(served);
@@ -289,7 +289,7 @@ describe.skipIf(!hasBrowser)('the live page', () => {
     expect(await focused()).toBe(first);
   });
 
-  it('asks for the token where nodes are not told of to everybody, and keeps it for the tab', async () => {
+  it('asks for the token if nodes are not public, and keeps it for the tab', async () => {
     const served = await serve(['--admin', '0.0.0.0:0']);
     const { page } = await open(browser, served.url);
     await page.locator('#locked').waitFor();
@@ -305,7 +305,7 @@ describe.skipIf(!hasBrowser)('the live page', () => {
     await page.locator('#headline', { hasText: 'All quiet' }).waitFor();
   });
 
-  it('says when the server has gone, and goes on when it is back', async () => {
+  it('says when the server has gone, and continues when it is back', async () => {
     const served = await serve();
     const { page } = await open(browser, served.url);
     await page.locator('#connection.open').waitFor();

@@ -94,7 +94,7 @@ describe('a report', () => {
     ['without an ERROR', { errorCode: undefined, errorText: '' }],
     ['with the longest text', { errorText: 'x'.repeat(128) }],
     ['with ERROR 0', { errorCode: 0, errorText: '' }],
-  ])('comes out of a ring as it went in: %s', (_, change) => {
+  ])('leaves a ring as it entered it: %s', (_, change) => {
     const [writer, reader] = ends(REPORTS);
     const report = { ...REPORT, ...change };
     expect(writeReport(writer, 70_000, report)).toBe(true);
@@ -140,7 +140,7 @@ describe('an order', () => {
     ['whose first reply the worker sends', { openedAt: undefined }],
     ['of a file that is still being read', { plan: { ...order.plan, arrived: 0 } }],
     ['of a file that goes round in memory', { ringBytes: 262_144, plan: { ...order.plan, arrived: 2 ** 31 - 1 } }],
-  ])('comes out of a ring as it went in: %s', (_, change) => {
+  ])('leaves a ring as it entered it: %s', (_, change) => {
     const [writer, reader] = ends(ORDERS);
     const given = { ...order, ...change };
     expect(writeOrder(writer, { ...given, content }, place)).toBe(true);

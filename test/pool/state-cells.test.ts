@@ -49,7 +49,7 @@ describe('state cells', () => {
     expect(cells.silence(0, 2 ** 32 + 5)).toBe(15);
   });
 
-  it('keep a wish to end when giving up is wished as well: a file that had changed was forgotten', () => {
+  it('keep a wish to end when giving up is wished as well', () => {
     const cells = new StateCells(allocateCells(1));
     cells.end(0, WISH_TO_END.changed);
     cells.end(0, WISH_TO_END.giveUp);
@@ -58,7 +58,7 @@ describe('state cells', () => {
 });
 
 describe('rows of counters', () => {
-  it('belong to one thread at a time and are had again after its exit', () => {
+  it('belong to one thread at a time and are free again after its exit', () => {
     const owners = new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT);
     expect([claimRow(owners, 11), claimRow(owners, 12)]).toEqual([0, 1]);
     expect(() => claimRow(owners, 13)).toThrow('Expected one of 2 rows');

@@ -95,7 +95,7 @@ describe('a transfer that is to be given up', () => {
     expect(worker.cells.wishToEnd(0)).toBe(WISH_TO_END.none);
   });
 
-  it('was ended unread when its order was taken as the worker caught up', async () => {
+  it('reads a waiting answer even if the worker takes the order while it catches up', async () => {
     const worker = new Worker();
     worker.start(0);
     await worker.clock.runAsync(20);

@@ -57,7 +57,9 @@ describe('reveille init', () => {
     writeFileSync(config, 'mine\n');
     const again = await reveille(root, 'init', 'here/there');
     expect(again).toMatchObject({ code: 2, stdout: '' });
-    expect(again.stderr).toMatch(/^reveille: init: here\/there\/\S+: expected no such file, and overwrite none\n$/);
+    expect(again.stderr).toMatch(
+      /^reveille: init: here\/there\/\S+: expected no file of that name, and existing files are never overwritten\n$/,
+    );
     expect(readFileSync(config, 'utf8')).toBe('mine\n');
   });
 
@@ -73,7 +75,7 @@ describe('reveille init', () => {
 });
 
 describe('reveille validate', () => {
-  it('tries each route with a node that it is for', async () => {
+  it('tries each route with a node that it matches', async () => {
     const root = starter();
     const { code, stdout } = await reveille(root, 'validate', '--json');
     const report = JSON.parse(stdout) as { valid: boolean; nodes: number; routes: Record<string, unknown>[] };
@@ -96,7 +98,7 @@ describe('reveille validate', () => {
     expect(stdout).toMatch(/^route 2 {5}ok .* bytes; 2 nodes tried$/m);
   });
 
-  it('counts the nodes of the inventory, and tells one that it does not know from them', async () => {
+  it('counts the nodes of the inventory, and tells unknown nodes apart', async () => {
     const root = starter();
     writeFileSync(
       join(root, 'reveille.yaml'),
@@ -105,7 +107,7 @@ describe('reveille validate', () => {
     writeFileSync(join(root, 't.liquid'), 'x');
     const { stdout } = await reveille(root, 'validate');
     expect(stdout).toMatch(/^config {6}reveille\.yaml: 1 route, 1 node$/m);
-    expect(stdout).toMatch(/: 1 byte; 1 node and an unknown one tried$/m);
+    expect(stdout).toMatch(/: 1 byte; 1 node and an unknown node tried$/m);
   });
 
   it('finds a template that fails for a node', async () => {
@@ -139,7 +141,7 @@ describe('reveille validate', () => {
       (root) => writeFileSync(join(root, 'reveille.yaml'), 'routes:\n  - {match: "{macs}", empty: true}\n'),
       /reveille\.yaml:2: routes\[1\]\.match: expected one of \{mac\}/,
     ],
-  ])('tells of %s in one line, with where it is', async (_, spoil, line) => {
+  ])('reports %s in one line, with its place', async (_, spoil, line) => {
     const root = starter();
     spoil(root);
     const { code, stdout, stderr } = await reveille(root, 'validate');
@@ -163,7 +165,7 @@ describe('reveille render', () => {
     expect(fallback.stdout).toContain('LOCALBOOT 0');
   });
 
-  it('tells a refusal on stderr, with exit code 1', async () => {
+  it('prints a refusal on stderr, with exit code 1', async () => {
     const root = starter((config) =>
       config.replace('routes:\n', 'routes:\n  - {match: "secret/{name}", refuse: for nobody}\n'),
     );
@@ -185,7 +187,7 @@ describe('reveille render', () => {
 });
 
 describe('reveille explain', () => {
-  it('tells the way through the routes to a file', async () => {
+  it('shows the way through the routes to a file', async () => {
     const root = starter();
     const { code, stdout } = await reveille(root, 'explain', '\\pxelinux.cfg\\default', '--ip', '192.0.2.9');
     expect(code).toBe(0);
@@ -209,7 +211,7 @@ describe('reveille explain', () => {
     expect(unknown.stdout).toContain('answer      error 1: no such file\n');
   });
 
-  it('tells the version, the pin and why, and leaves no pin behind', async () => {
+  it('shows the version, the pin and the reason, and leaves no pin behind', async () => {
     const root = await withStore();
     const explain = async (name: string): Promise<Record<string, unknown>> =>
       JSON.parse((await reveille(root, 'explain', name, '--json', '--mac', NODE)).stdout) as Record<string, unknown>;
@@ -233,7 +235,7 @@ describe('reveille explain', () => {
     expect(explicit).toMatchObject({ boot_set: { version: 'rack/install-1', why: 'explicit' } });
     expect(rendered.stdout).toMatch(/^KERNEL ::rack\/install-2\/linux\nAPPEND console=ttyS0/);
     expect(text).toMatch(/^boot sets {3}channel rack\/install, file linux$/m);
-    expect(text).toMatch(/^version {5}rack\/install-2: a boot begins; it is current$/m);
+    expect(text).toMatch(/^version {5}rack\/install-2: a boot begins; it is the current version$/m);
     expect(text).toMatch(/^pin {9}mac:52:54:00:12:34:56, boot began /m);
     expect(text).toMatch(/^blob {8}\S+\/store\/blobs\/sha256\/[0-9a-f]{64}, 7 bytes$/m);
     const pins = JSON.parse((await reveille(root, 'pins', '--json', '--store', 'store')).stdout) as { pins: unknown[] };
@@ -242,7 +244,7 @@ describe('reveille explain', () => {
 });
 
 describe('the API of a running server', () => {
-  it('renders and explains for those who have the token', async () => {
+  it('renders and explains for clients with the token', async () => {
     const root = await withStore();
     const config = join(root, 'reveille.yaml');
     writeFileSync(config, `${readFileSync(config, 'utf8')}\napiToken: ${TOKEN}\n`);

@@ -68,7 +68,7 @@ test('bytes behind the block number of an ACK are passed over (msftwindow puts o
   expect(read(bytes(ack(7), new Uint8Array(65_000).fill(0xff)))).toMatchObject({ opcode: 4, block: 7 });
 });
 
-test('what lies behind the length given is not looked at', () => {
+test('bytes after the given length are not read', () => {
   const buffer = bytes(hex('0003 0001'), 'payload');
   expect(read(buffer, 1)).toBe('short');
   expect(read(buffer, 3)).toBe('truncated');

@@ -79,7 +79,7 @@ test('a read request is at most 512 bytes (RFC 2347)', () => {
   expect(() => encodeReadRequest(into, longest, 'octet', wishedOptions({ tsize: true }))).toThrow(RangeError);
 });
 
-test('a read request for a name that cannot travel is refused, not bent', () => {
+test('a read request for an unsendable name is refused, not altered', () => {
   const into = new Uint8Array(512);
   for (const name of ['a\0b', '\u{1F680}', 'K\u212a']) {
     expect(() => encodeReadRequest(into, name, 'octet', wishedOptions({}))).toThrow(RangeError);

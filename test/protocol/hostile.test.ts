@@ -78,7 +78,7 @@ test('decode and decodeRequest are total: any bytes give a packet or a reason', 
   );
 });
 
-test('any part of a datagram can be asked for, down to nothing', () => {
+test('any part of a datagram can be decoded, down to an empty one', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 64 }), fc.nat({ max: 7 }), fc.nat(), (raw, opcode, cut) => {
       if (raw.length > 1) raw.set([0, opcode]);

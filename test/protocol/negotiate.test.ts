@@ -213,7 +213,7 @@ test('blksize2 is a power of two below the limit, not the limit', () => {
   expect(granted({ blksize2: '8192' }, { limits: { ...ROOMY, maxBlksize: 1468 } })).toEqual(['blksize2=1024']);
 });
 
-test('blksize2 65536 never gave blocks that no datagram can carry, however large the MTU (RFC 2348)', () => {
+test('blksize2 65536 gives blocks that a datagram can carry, however large the MTU (RFC 2348)', () => {
   expect(granted({ blksize2: '65536' }, { limits: { ...ROOMY, maxBlksize: 99_968 } })).toEqual(['blksize2=32768']);
 });
 

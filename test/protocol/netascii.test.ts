@@ -79,7 +79,7 @@ test('statement 86: a block filled exactly by the conversion leaves nothing over
   expect(encoder.encode(bytes(), new Uint8Array(4))).toBe(0);
 });
 
-test('output without room takes no input', () => {
+test('a full output buffer consumes no input', () => {
   const encoder = new NetasciiEncoder();
   expect([encoder.encode(bytes('\n'), new Uint8Array(0)), encoder.read]).toEqual([0, 0]);
   encoder.encode(bytes('\n'), new Uint8Array(1));
@@ -122,7 +122,7 @@ test('a CR that is followed by neither LF nor NUL is kept', () => {
   expect(decodeInPieces(bytes('end\r'), [9])).toEqual(bytes('end\r'));
 });
 
-test('a decoder that was ended begins afresh', () => {
+test('a decoder that was ended starts over', () => {
   const decoder = new NetasciiDecoder();
   decoder.decode(bytes('\r'));
   expect(decoder.end()).toEqual(bytes('\r'));

@@ -50,7 +50,7 @@ const HOSTILE_TEMPLATES: readonly (readonly [string, string, string])[] = [
   [
     'gives more than it may',
     `{% capture a %}${'0123456789'.repeat(20_000)}{% endcapture %}${'{{ a }}'.repeat(6)}`,
-    'gave more than 1048576 bytes',
+    'returned more than 1048576 bytes',
   ],
   ['calls itself', "{% assign f = 'bad-5.liquid' %}{% include f %}", 'Maximum call stack|limit'],
   ['asks for a constructor', '{{ request.constructor.name }}', 'undefined variable: request.constructor'],
@@ -110,10 +110,15 @@ describe('a handler', () => {
     [
       'returns too much',
       'export default () => "x".repeat(2 ** 21);',
-      'gave 2097152 bytes, more than 1048576',
+      'returned 2097152 bytes, expected at most 1048576',
       'tooLarge',
     ],
-    ['returns bytes without end', 'export default () => new Uint8Array(2 ** 28);', 'gave 268435456 bytes', 'tooLarge'],
+    [
+      'returns bytes without end',
+      'export default () => new Uint8Array(2 ** 28);',
+      'returned 268435456 bytes',
+      'tooLarge',
+    ],
     [
       'returns what is no text',
       'export default () => ({});',
@@ -121,11 +126,11 @@ describe('a handler', () => {
       'failed',
     ],
     ['forgets to return', 'export default () => {};', 'returned undefined', 'failed'],
-    ['computes without end', 'export default () => { for (;;); };', 'stood still for 1000 ms', 'timeout'],
+    ['computes without end', 'export default () => { for (;;); };', 'did not respond for 1000 ms', 'timeout'],
     [
       'computes without end later',
       'export default async () => { await null; for (;;); };',
-      'stood still for 1000 ms',
+      'did not respond for 1000 ms',
       'timeout',
     ],
     ['ends its thread', 'export default () => process.exit(1);', 'ended its thread', 'crashed'],
@@ -141,7 +146,7 @@ describe('a handler', () => {
     const { result, isUndisturbed } = await withOthers(desk, 'bad');
     expect(result).toMatch(new RegExp(`^busy: route 1 \\(bad\\), bad\\.mjs: .*${message}`));
     expect(result).not.toContain('\n');
-    expect(isUndisturbed || !message.startsWith('stood still')).toBe(true);
+    expect(isUndisturbed || !message.startsWith('did not respond')).toBe(true);
     expect(await Promise.all(neighbours)).toEqual(Array.from({ length: 20 }, (__, at) => String(at)));
     const { failures } = desk.routes.stats();
     // A thread that is short of memory collects garbage until it counts as still, or fails before that.
@@ -160,11 +165,11 @@ describe('a handler', () => {
     });
     expect(await desk.read('good/1')).toBe('1');
     expect(isOver).toBe(false);
-    expect((await Promise.all(bad)).every((text) => text.includes('stood still'))).toBe(true);
+    expect((await Promise.all(bad)).every((text) => text.includes('did not respond'))).toBe(true);
     expect(desk.routes.stats().threadsLost).toBe(threadsLost + 2);
   });
 
-  it('that fails after its answer is told of, and harms nobody', async () => {
+  it('that fails after its answer is reported, and affects nobody', async () => {
     const desk = await Desk.open(
       ...handlers('export default async () => { setImmediate(() => { throw new Error("stray"); }); return "ok"; };'),
     );
@@ -174,7 +179,7 @@ describe('a handler', () => {
     expect(desk.routes.stats().threadsLost).toBe(0);
   });
 
-  it('is told when nobody waits any more', async () => {
+  it('is notified when nobody waits any more', async () => {
     const text = `let aborted = 0;
       export default ({ name }, { signal }) => name === 'seen' ? String(aborted)
         : new Promise(() => signal.addEventListener('abort', () => aborted++));`;

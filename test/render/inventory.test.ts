@@ -90,7 +90,7 @@ describe('an inventory', () => {
     expect(read('{"nodes":[{"name":"a","address":"10.0.0.1"}]}', 'nodes.json').find('ip:10.0.0.1')?.name).toBe('a');
   });
 
-  it('may have what it takes the full parser to read', () => {
+  it('may need the full parser', () => {
     const inventory = read(
       'base: &a { rack: r1 }\nnodes:\n  - name: "a"\n    labels: *a\n'.replace('base:', 'profiles:\n  x:\n    labels:'),
     );
@@ -112,7 +112,7 @@ describe('an inventory', () => {
     ['nodes:\n  - name: a\n    profile: x\n', ':3: profile: expected one of none'],
     [
       'nodes:\n  - name: a\n    address: 10.0.0.1\n  - name: b\n    address: 10.0.0.1\n',
-      ':4: ip 10.0.0.1 is already that of a',
+      ':4: ip 10.0.0.1 already belongs to a',
     ],
     ['nodes:\n  - name: a\n    args: "a\\nb"\n', ':3: args: expected one line'],
     ['nodes:\n  - name: a\n   x: [\n', ':3: '],
@@ -121,7 +121,7 @@ describe('an inventory', () => {
     expect(() => read(text)).toThrow(message);
   });
 
-  it('took serial 00001234 for 1234, and 100000e3 for 100000000: names are the text in the file', () => {
+  it('keeps serials 00001234 and 100000e3 as they are written: names are the text in the file', () => {
     const names = ['00001234', '100000e3', '0x1F', '0o17', '1.10', '1_000', 'no', 'on', 'Null', 'True', '2026-11-30'];
     const one = (name: string): string => `
   - name: ${name}
@@ -169,7 +169,7 @@ describe('an inventory', () => {
     expect(inventory.named('a')?.uuid).toBe(uuid.toLowerCase());
     expect(inventory.find('mac:00:02:c9:03:00:0b:8c:a1')?.name).toBe('a');
     const twice = `nodes:\n  - name: a\n    uuid: ${uuid}\n  - name: b\n    uuid: 65b6e97d-68ea-5a93-906f-433f867b7748\n`;
-    expect(() => read(twice)).toThrow(':4: uuid 65b6e97d-68ea-5a93-906f-433f867b7748 is already that of a');
+    expect(() => read(twice)).toThrow(':4: uuid 65b6e97d-68ea-5a93-906f-433f867b7748 already belongs to a');
   });
 
   it('gives a node by a MAC or an address that YAML takes for a number', () => {
@@ -240,7 +240,7 @@ describe('plain YAML', () => {
     ),
   );
 
-  it('means what the full parser says it means', () => {
+  it('has the same meaning as with the full parser', () => {
     assert(
       property(
         array(tuple(constantFrom('a', 'b', 'c-d', 'e_1', 'vars', 'null', 'True'), scalar), {
@@ -257,7 +257,7 @@ describe('plain YAML', () => {
     );
   });
 
-  it('means so in flow as well, and in maps within maps', () => {
+  it('has the same meaning in flow style and in nested maps', () => {
     assert(
       property(array(scalar, { maxLength: 3 }), boolean(), constantFrom('a', 'vars'), (values, isList, top) => {
         const text = isList
@@ -271,7 +271,7 @@ describe('plain YAML', () => {
     );
   });
 
-  it('is what is written by hand', () => {
+  it('covers files that are written by hand', () => {
     const node = {
       name: 'n1',
       mac: '52:54:00:00:00:01',

@@ -56,7 +56,7 @@ describe('a capture', () => {
     expect(match('a/{path*}', 'a/b/c')).toEqual({ path: 'b/c' });
   });
 
-  it('takes nothing by the way of what means something in expressions', () => {
+  it('treats regular expression syntax as plain text', () => {
     expect(match('a.b', 'axb')).toBeUndefined();
     expect(match('(a+)+$', '(a+)+$')).toEqual({});
   });
@@ -81,7 +81,7 @@ describe('a pattern', () => {
     },
   );
 
-  it('decides about the longest names at once', () => {
+  it('decides about the longest names quickly', () => {
     // Processor time: the machine may run other tests meanwhile.
     const before = process.cpuUsage();
     match('{name}-{serial}/x', `${'-a'.repeat(127)}/${'y'.repeat(255)}`);
@@ -95,7 +95,7 @@ describe('a pattern', () => {
     expect((user + system) / 1000).toBeLessThan(100);
   });
 
-  it('takes what an expression would', () => {
+  it('matches the same names as a regular expression', () => {
     const HEX = '[0-9A-Fa-f]';
     const sources: Readonly<Record<string, string>> = {
       hexip: `${HEX}{1,8}`,

@@ -49,7 +49,7 @@ describe('a template', () => {
     expect(await desk.read('default-AMD64')).toBe('192.0.2.7 192.0.2.1 amd64 amd64 n1 default-AMD64');
   });
 
-  it('has what it includes from beside it', async () => {
+  it('includes files from its folder', async () => {
     const desk = await Desk.open({ 'a.liquid': "a{% render 'parts/b.liquid', x: 1 %}", 'parts/b.liquid': 'b{{ x }}' }, [
       { match: 'a', template: 'a.liquid' },
     ]);
@@ -64,7 +64,7 @@ describe('a template', () => {
 });
 
 describe('routes', () => {
-  it('are tried in order, and pass on what is not theirs', async () => {
+  it('are tried in order, and pass on names that they do not match', async () => {
     const desk = await Desk.open(
       {
         'none.mjs': 'export default () => null;',
@@ -96,7 +96,7 @@ describe('routes', () => {
     expect(desk.routes.stats().outcomes).toMatchObject({ rendered: 1, notMine: 1, empty: 1, refused: 1 });
   });
 
-  it('did not know a node whose firmware spells its UUID in the other byte order: both are it, and that is said once', async () => {
+  it('know a node by both byte orders of its UUID, which is logged once', async () => {
     const uuid = '65b6e97d-68ea-5a93-906f-433f867b7748';
     const told: unknown[] = [];
     const desk = await Desk.open(
@@ -112,7 +112,7 @@ describe('routes', () => {
     expect(told).toEqual([{ node: 'n1', uuid, asked }]);
   });
 
-  it('rewrite names for the routes and sources behind', async () => {
+  it('rewrite names for later routes and sources', async () => {
     const desk = await Desk.open({ 'a.liquid': '{{ request.name }}' }, [
       { match: '{path*}/grubx64.efi', rewrite: 'boot/grubx64.efi' },
       { match: 'old/{name}', rewrite: 'new/{name}' },
@@ -173,7 +173,7 @@ describe('routes and names that are not clean', () => {
     };
   }
 
-  it('rewrite the bytes as they are, and then what the client meant', async () => {
+  it('rewrite the raw bytes first, and then the cleaned name', async () => {
     const read = await openDesk();
     expect(await read(`old/${LATIN1}`)).toBe(`new/${LATIN1}`);
     expect(await read('old/x\xff')).toBe('new/x\xff');
@@ -185,7 +185,7 @@ describe('routes and names that are not clean', () => {
     expect(await read('\\old\\x')).toBe('new/x');
   });
 
-  it('make nothing of what is behind a name', async () => {
+  it('ignore bytes after a name', async () => {
     const read = await openDesk();
     for (const name of ['cfg/x\xff', 'cfg/x\n{{ 1 }}', 'cfg\\x', 'C:/cfg/x']) {
       expect({ name, text: await read(name) }).toEqual({ name, text: 'made for x' });
@@ -202,7 +202,7 @@ describe('routes and names that are not clean', () => {
     expect(await read('/srv/tftpboot/cfg/x')).toBe('missing');
   });
 
-  it('refuse a name with garbage behind it as they refuse it without', async () => {
+  it('refuse a name with garbage after it like the plain name', async () => {
     const read = await openDesk();
     for (const name of ['secret/x', 'secret/x\xff', 'secret\\x', '/secret//x\n']) {
       expect({ name, text: await read(name) }).toEqual({ name, text: 'denied' });
@@ -275,7 +275,7 @@ describe('rewrites by place', () => {
     expect(seen.filter((name) => !name.startsWith('clients/192.0.2.7/'))).toEqual([]);
   });
 
-  it('may name nothing else', async () => {
+  it('accept no other placeholder', async () => {
     const desk = await Desk.open({}, []);
     await expect(desk.load([{ match: 'a', rewrite: '{clients}/a' }])).rejects.toThrow(
       'route 1 (a): expected a capture of the route, got {clients}',
@@ -286,7 +286,7 @@ describe('rewrites by place', () => {
 describe('what was made', () => {
   const counter = 'let n = 0; export default async () => String(++n);';
 
-  it('is made once for those who ask at the same time, and stays the same within a boot', async () => {
+  it('is made once for concurrent requests, and stays the same within a boot', async () => {
     const desk = await Desk.open({ 'n.mjs': counter }, [{ match: 'grub.cfg', handler: 'n.mjs' }], { threads: 1 });
     expect(await Promise.all(Array.from({ length: 20 }, () => desk.read('grub.cfg')))).toEqual(Array(20).fill('1'));
     expect(await desk.read('grub.cfg')).toBe('1');
@@ -294,7 +294,7 @@ describe('what was made', () => {
     expect(desk.routes.stats().outcomes).toMatchObject({ rendered: 2, shared: 20 });
   });
 
-  it('is made anew when the node asks for a loader, or has long been silent, or the config is replaced', async () => {
+  it('is made again when the node asks for a loader, has long been silent, or the config is replaced', async () => {
     let nowMs = 0;
     const clock = { now: () => nowMs, wake: (): (() => void) => () => {} };
     const desk = await Desk.open({ 'n.mjs': counter }, [{ match: 'grub.cfg', handler: 'n.mjs' }], {

@@ -75,7 +75,7 @@ describe('a flood of requests for configs of nodes that nobody knows', () => {
     expect(await overtaken(desk, new Flood(desk, 1000), 'cfg/52-54-00-00-00-07', '192.0.2.7')).toBeLessThan(100);
   });
 
-  it('does not hold up one that has acknowledged a file of a boot set, or a config, from there', async () => {
+  it('does not hold up a node that has acknowledged a file of a boot set or a config from its address', async () => {
     const serving = await Serving.start();
     await serving.publishSets('rack', 1);
     serving.isAnswered = true;
@@ -88,7 +88,7 @@ describe('a flood of requests for configs of nodes that nobody knows', () => {
     expect(await overtaken(desk, again, 'cfg/52-54-00-00-00-09', '192.0.2.8')).toBeLessThan(100);
   });
 
-  it('holds up the node of the inventory whose name it says at most, and not if that has answered', async () => {
+  it('holds up at most the node of the inventory whose name it uses, and not if that node has answered', async () => {
     const desk = await Desk.open(FILES, [TEMPLATE], { inventory: 'nodes.yaml' });
     expect(await overtaken(desk, new Flood(desk, 1000, () => ONE), TWO, '192.0.2.8')).toBeLessThan(100);
     const config = await desk.ask(ONE, { client: '192.0.2.7', local: '192.0.2.2' });
@@ -97,7 +97,7 @@ describe('a flood of requests for configs of nodes that nobody knows', () => {
     expect(await overtaken(desk, flood, ONE, '192.0.2.7')).toBeLessThan(100);
   });
 
-  it('has room again when those before it have gone, also where versions are pinned', async () => {
+  it('has room again when earlier requests are done, even with pinned versions', async () => {
     const serving = await Serving.start();
     await serving.publishSets('rack', 1);
     const desk = await Desk.open(FILES, [{ ...WAITS, channel: 'rack' }], {
@@ -117,7 +117,7 @@ describe('a flood of requests for configs of nodes that nobody knows', () => {
     expect([later.done, later.refused]).toEqual([10, 0]);
   });
 
-  it('keeps nobody waiting for long who asks again, where chance alone gave places: 12 s in a flood of 6,000 a second', async () => {
+  it('does not keep a repeating node waiting for long', async () => {
     const desk = await Desk.open(FILES, [WAITS]);
     const first = new Flood(desk, 4096);
     await expect.poll(() => desk.routes.stats().waiting).toBe(4096);
@@ -130,7 +130,7 @@ describe('a flood of requests for configs of nodes that nobody knows', () => {
     await Promise.all([first.over(), second.over()]);
   });
 
-  it('that asks again as well has a share of the places, and no known node waits for it', async () => {
+  it('that repeats its requests gets a share of the places, and no known node waits for it', async () => {
     const desk = await Desk.open(FILES, [WAITS], { inventory: 'nodes.yaml' });
     const first = new Flood(desk, 4096);
     await expect.poll(() => desk.routes.stats().waiting).toBe(4096);
@@ -148,7 +148,7 @@ describe('a flood of requests for configs of nodes that nobody knows', () => {
     await again;
   });
 
-  it('of more than may wait is turned down as busy: they ask again', async () => {
+  it('beyond the queue is refused as busy, so that the nodes ask again', async () => {
     const desk = await Desk.open(FILES, [WAITS], { inventory: 'nodes.yaml' });
     const flood = new Flood(desk, 5000);
     expect(await overtaken(desk, flood, ONE, '192.0.2.7')).toBeLessThan(800);

@@ -38,7 +38,7 @@ class Upstream {
 const NAME = '52-54-00-00-00-01.ipxe';
 
 describe('an upstream', () => {
-  it('is asked with the captures, and who asks for what, as parameters', async () => {
+  it('gets the captures, the client and the name as parameters', async () => {
     const upstream = await Upstream.start();
     const desk = await upstream.desk({}, '/boot?site=a');
     expect(await desk.read(NAME)).toBe('fine');
@@ -52,7 +52,7 @@ describe('an upstream', () => {
     });
   });
 
-  it('gets nothing of a request into its path or headers but what was meant', async () => {
+  it('gets only intended parts of a request in its path and headers', async () => {
     const upstream = await Upstream.start();
     const desk = await Desk.open({}, [{ match: 'x/{name}', upstream: `${upstream.origin}/{name}?n={name}` }]);
     expect(await desk.read('x/a?b#c%2f&d=e HTTP')).toBe('fine');
@@ -70,7 +70,7 @@ describe('an upstream', () => {
     expect(upstreamUrl('http://a/{name}', request)).toBe('http://a/..%0D%0AX%3A%201%40evil');
   });
 
-  it('that says 404 has nothing for this node: the next is asked', async () => {
+  it('that answers 404 has nothing for this node: the next route is asked', async () => {
     const upstream = await Upstream.start();
     upstream.answer = (_, response) => void response.writeHead(404).end('none');
     const desk = await upstream.desk();
@@ -81,14 +81,14 @@ describe('an upstream', () => {
     ['fails', (_, response) => void response.writeHead(500).end(), 'answered 500'],
     ['is slow to begin', (): void => {}, 'did not answer within 1000 ms'],
     ['is slow to end', (_, response) => void response.write('a'), 'did not answer within 1000 ms'],
-    ['closes the connection', (request) => void request.socket.destroy(), "can't be asked: UND_ERR_SOCKET"],
+    ['closes the connection', (request) => void request.socket.destroy(), 'cannot be reached: UND_ERR_SOCKET'],
     [
       'promises more than it gives',
       (request, response) => {
         response.writeHead(200, { 'content-length': '10' });
         response.write('abc', () => request.socket.end());
       },
-      "can't be asked",
+      'cannot be reached',
     ],
     [
       'gives more than it promised',
@@ -98,7 +98,7 @@ describe('an upstream', () => {
     [
       'announces too much',
       (_, response) => void response.writeHead(200, { 'content-length': String(2 ** 30) }).write('a'),
-      'gave more than 1048576 bytes',
+      'returned more than 1048576 bytes',
     ],
     [
       'gives too much',
@@ -106,7 +106,7 @@ describe('an upstream', () => {
         const more = (): void => void response.write('x'.repeat(65_536), more);
         more();
       },
-      'gave more than 1048576 bytes',
+      'returned more than 1048576 bytes',
     ],
     [
       'redirects',
@@ -116,9 +116,9 @@ describe('an upstream', () => {
     [
       'compresses',
       (_, response) => void response.writeHead(200, { 'content-encoding': 'gzip' }).end('x'),
-      'answered in gzip',
+      'answered with the content coding gzip',
     ],
-    ['speaks no HTTP', (request) => void request.socket.end('hello\r\n\r\n'), "can't be asked"],
+    ['speaks no HTTP', (request) => void request.socket.end('hello\r\n\r\n'), 'cannot be reached'],
   ])('that %s costs its request, or a stale copy is served', async (_, answer, message) => {
     const upstream = await Upstream.start();
     const desk = await upstream.desk({}, '/boot/{mac}');
@@ -126,14 +126,16 @@ describe('an upstream', () => {
     const first = await desk.read(NAME);
     // Bytes beyond the announced length are not part of the answer.
     const told = `busy: route 1 \\(\\{mac\\}\\.ipxe\\), http://.*: .*`;
-    expect(first).toMatch(new RegExp(message === 'never' ? `^(?:a|${told}can't be asked.*)$` : `^${told}${message}`));
+    expect(first).toMatch(
+      new RegExp(message === 'never' ? `^(?:a|${told}cannot be reached.*)$` : `^${told}${message}`),
+    );
     expect(first).not.toContain('\n');
     if (message === 'never') return;
 
     upstream.answer = (__, response) => void response.end('good');
     expect(await desk.read(NAME)).toBe('good');
     upstream.answer = answer;
-    const isTooLarge = message.startsWith('gave more');
+    const isTooLarge = message.startsWith('returned more');
     expect(await desk.read(NAME, { local: '192.0.2.2' })).toBe('good');
     expect(desk.warnings.at(-1)).toMatch(/^a stale copy is served: route 1/);
     expect(desk.routes.stats().outcomes.stale).toBe(1);
@@ -143,7 +145,7 @@ describe('an upstream', () => {
     expect(upstream.seen.length).toBe(isTooLarge ? before + 1 : before);
   });
 
-  it('that is not there costs its request', async () => {
+  it('that is down fails only its own request', async () => {
     const desk = await Desk.open({}, [{ match: 'a', upstream: 'http://127.0.0.1:1/' }]);
     expect(await desk.read('a')).toContain('ECONNREFUSED');
   });
@@ -158,11 +160,11 @@ describe('an upstream', () => {
     upstream.answer = (_, response) => void response.writeHead(302, { location: `${other.origin}/b` }).end();
     expect(await desk.read('52-54-00-00-00-02.ipxe')).toContain('a redirect to another origin');
     upstream.answer = (_, response) => void response.writeHead(302, { location: '/c' }).end();
-    expect(await desk.read('52-54-00-00-00-03.ipxe')).toContain('leads nowhere');
+    expect(await desk.read('52-54-00-00-00-03.ipxe')).toContain('names no location');
     expect(other.seen).toEqual([]);
   });
 
-  it('is asked once for one URL, whoever asks, and by ETag from then on', async () => {
+  it('is asked once for one URL, and with the ETag from then on', async () => {
     const upstream = await Upstream.start();
     let whole = 0;
     upstream.answer = ({ headers }, response) => {

@@ -6,7 +6,7 @@ import { SERVER, World, gatedSource } from './world.ts';
 const FILES = { small: seededBytes(1, 300), exact: seededBytes(1, 1024), big: seededBytes(1, 100_000) };
 
 describe('a request', () => {
-  it('is answered from another port than it was sent to, with DATA 1 (RFC 1350 §4)', async () => {
+  it('is answered from a new port, with DATA 1 (RFC 1350 §4)', async () => {
     const world = await World.start({ files: FILES });
     const client = world.client();
     client.ask('small');
@@ -42,7 +42,7 @@ describe('a request', () => {
     ['a write request', 'small', 'octet', 'write', 'ERROR 2 Read-only server'],
     ['mode mail (RFC 1123 §4.2.2.1)', 'small', 'mail', 'read', 'ERROR 4 Unknown transfer mode'],
     ['an unknown mode', 'small', 'binary', 'read', 'ERROR 4 Unknown transfer mode'],
-  ])('for %s is refused at once, once, from the port that was asked', async (_what, name, mode, operation, answer) => {
+  ])('for %s is refused once, at once, from the listening port', async (_what, name, mode, operation, answer) => {
     const world = await World.start({ files: FILES });
     const client = world.client();
     client.ask(name, {}, mode, operation);
@@ -54,7 +54,7 @@ describe('a request', () => {
     expect(world.transfers).toHaveLength(0);
   });
 
-  it('whose content cannot be read just now is met with silence', async () => {
+  it('whose content cannot be read now gets silence', async () => {
     const source: Source = { open: async () => ({ kind: 'busy', reason: 'disk' }) };
     const world = await World.start({ source });
     const client = world.client();
@@ -67,7 +67,7 @@ describe('a request', () => {
     expect(world.server.stats().ignoredTotal['busy']).toBe(1);
   });
 
-  it('to a source that throws is met with silence, and the next request is served', async () => {
+  it('to a source that throws gets silence, and the next request is served', async () => {
     let broken = true;
     const source: Source = {
       open: async () => {
@@ -94,7 +94,7 @@ describe('a request', () => {
   });
 });
 
-describe('what is no request, at the port for requests', () => {
+describe('a datagram at the listening port that is not a request', () => {
   it.each([
     ['nothing at all', []],
     ['one byte', [0]],
@@ -133,7 +133,7 @@ describe('a repeated request', () => {
     expect(client.texts).toEqual(['DATA 1 +300']);
   });
 
-  it('before the first ACK earns the first reply again, at most once per timeout, from the same port', async () => {
+  it('before the first ACK draws the first reply again, at most once per timeout, from the same port', async () => {
     const world = await World.start({ files: FILES });
     const client = world.client();
     client.ask('big', { blksize: 1468 });

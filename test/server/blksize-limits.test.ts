@@ -69,7 +69,7 @@ describe('a client whose first block vanishes', () => {
     expect(granted(await ask(world))).toBe('OACK blksize=1248');
   });
 
-  it('is granted them where the file is one block alone', async () => {
+  it('is granted them if the file is a single block', async () => {
     const world = await start();
     await stranded(world, 30_000, 'one');
     expect(granted(await ask(world))).toBe('OACK blksize=1248');
@@ -92,7 +92,7 @@ describe('a client whose first block vanishes', () => {
     expect(granted(await ask(world, 'small'))).toBe('OACK blksize=1468');
   });
 
-  it('is told of once more when smaller ones were granted again', async () => {
+  it('is logged once more when smaller blocks are granted again', async () => {
     const world = await start();
     const strand = async (): Promise<void> => {
       (await stranded(world, 4000)).error(0);

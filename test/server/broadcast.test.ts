@@ -74,7 +74,7 @@ describe.each(ENGINES)('a request to everybody, with the %s engine', (kind) => {
   });
 
   it.each(['127.0.0.1', '0.0.0.0'])(
-    'at %s got none where it was wanted: it is answered from there',
+    'at %s is answered from that address if broadcasts are enabled',
     async (address) => {
       const { port, heard, warnings, client } = await listenAs(kind, address, true);
       expect(await answerTo(client, port, EVERYBODY, 1)).toEqual([1, { address: '127.0.0.1', port }]);
@@ -123,7 +123,7 @@ describe('sockets for broadcasts', () => {
     return { open, answered, broadcasts, follow };
   }
 
-  it('answer to everybody from the address in the network of who asks, and nobody from elsewhere', async () => {
+  it('answer clients from the address in their network, and nobody from elsewhere', async () => {
     const { open, answered, follow } = planted();
     await follow(first, second);
     for (const address of ['198.51.100.9', '192.0.2.9', '203.0.113.9'])

@@ -36,7 +36,7 @@ async function download(world: World, client: RawClient): Promise<void> {
 }
 
 describe('a forged request from the port of a running transfer', () => {
-  it('ends nothing: the transfer goes on to its end', async () => {
+  it('does not end the transfer', async () => {
     const world = await World.start({ files: FILES });
     const client = world.client();
     client.ask('big');
@@ -59,7 +59,7 @@ describe('a forged request from the port of a running transfer', () => {
     expect(world.held).toBe(0);
   });
 
-  it('however often it comes leaves two transfers, and one when the other is over', async () => {
+  it('leaves at most two transfers however often it comes, and one when the other is over', async () => {
     const world = await World.start({ files: FILES });
     const client = world.client();
     client.ask('big');
@@ -127,7 +127,7 @@ describe('a flood of forged requests', () => {
     expect(world.server.stats().ignoredTotal['unanswered']).toBe(late.length);
   });
 
-  it('that was given up and has answered after all counts against its address', async () => {
+  it('counts a transfer that answers after all against its address', async () => {
     const limits = { ...LIMITS, halfOpen: { total: 1000, perPrefix: 1000, perAddress: 2 } };
     const world = await World.start({ files: FILES, limits });
     const ask = (port: number): RawClient => {
@@ -161,7 +161,7 @@ describe('a flood of forged requests', () => {
     expect(patient.map((client) => client.last.text)).toEqual(patient.map(() => 'DATA 2 +512'));
   });
 
-  it('that bears the address of a node which has booted costs that node nothing', async () => {
+  it('with the address of a node that has booted costs that node nothing', async () => {
     const world = await World.start({ files: FILES, limits: LIMITS });
     const client = world.client('10.0.0.9', 2000);
     client.ask('small');
@@ -192,7 +192,7 @@ describe('one address', () => {
     return clients;
   }
 
-  it('has so many transfers at once and no more, whatever it has completed', async () => {
+  it('has at most its limit of transfers at once, whatever it has completed', async () => {
     const world = await World.start({ files: FILES, limits: LIMITS });
     const first = world.client('10.0.0.9');
     first.ask('small');
@@ -207,7 +207,7 @@ describe('one address', () => {
     expect(world.server.stats().ignoredTotal['addressFull']).toBe(2);
   });
 
-  it('has no limit of its own where it stands for many nodes', async () => {
+  it('has no separate limit if it stands for many nodes', async () => {
     const world = await World.start({ files: FILES, limits: LIMITS, isShared: (address) => address === '10.0.0.9' });
     const clients = await running(
       world,
@@ -234,7 +234,7 @@ describe('one address', () => {
     expect(booted.last.text).toBe('DATA 1 +512');
   });
 
-  it('that may not ask gets nothing, and is counted', async () => {
+  it('outside the allowed networks gets nothing, and is counted', async () => {
     const world = await World.start({ files: FILES, mayAsk: (address) => address.startsWith('10.0.') });
     const [inside, outside] = [world.client('10.0.0.9'), world.client('10.1.0.9')];
     inside.ask('small');
@@ -261,7 +261,7 @@ describe('one address', () => {
   );
 });
 
-describe('where memory is short', () => {
+describe('when memory is short', () => {
   /** A source with memory for two files at once. */
   class Narrow implements Source {
     held = 0;
@@ -274,7 +274,7 @@ describe('where memory is short', () => {
     }
   }
 
-  it('whoever has not answered gives its memory back, and the node that needs it need not ask again', async () => {
+  it('clients that have not answered release their memory, and the waiting node need not ask again', async () => {
     const world = await World.start({ source: new Narrow() });
     forge(world, 2, (number) => `10.9.9.${number}`);
     await world.pass(400);
@@ -284,7 +284,7 @@ describe('where memory is short', () => {
     expect(client.texts).toEqual(['DATA 1 +300']);
   });
 
-  it('those that do answer keep theirs, and the others wait for it', async () => {
+  it('clients that answer keep their memory, and the others wait', async () => {
     const world = await World.start({ source: new Narrow() });
     const readers = [world.client('10.0.0.1'), world.client('10.0.0.2')];
     for (const reader of readers) reader.ask('first', { tsize: 0 });

@@ -51,7 +51,7 @@ describe('transfers that nobody has answered', () => {
     expect(flood.alive.size).toBeLessThanOrEqual(2 * LIMITS.total + 1);
   });
 
-  it('of known addresses are no more either, also of one that many nodes share', () => {
+  it('have the same limit for known addresses, even for a shared one', () => {
     const flood = new Flood();
     for (let number = 0; number < 20_000; number++) flood.enter(`10.0.0.${number % 250}`, 1, { isKnown: true });
     expect(flood.alive.size).toBeLessThanOrEqual(2 * LIMITS.total + 1);
@@ -60,7 +60,7 @@ describe('transfers that nobody has answered', () => {
     expect(shared.alive.size).toBeLessThanOrEqual(2 * LIMITS.total + 1);
   });
 
-  it('of strangers cost known addresses nothing, nor the other way round', () => {
+  it('of strangers cost known addresses nothing, and the reverse', () => {
     const flood = new Flood();
     const known = flood.enter('10.0.0.1', 1, { isKnown: true });
     for (let number = 0; number < 20_000; number++) flood.enter(`10.9.${number % 200}.1`, 5000);

@@ -7,7 +7,7 @@ function waiting(id: number, quick: boolean, local = '10.0.0.1'): Waiting {
   return { id, local, lastRequestAt: 0, quick };
 }
 
-it('a flood of quick ones keeps nobody else waiting: after eight of them one of the others goes', () => {
+it('a flood of quick transfers does not block the others: one of them starts after every eight', () => {
   const lanes = new Lanes<Waiting>();
   for (const id of [1, 2]) lanes.add(waiting(id, false));
   for (let id = 3; id < 40; id++) lanes.add(waiting(id, true));

@@ -59,7 +59,7 @@ function onNamed(code: string, isThere: () => boolean = () => false) {
 }
 
 describe('an address that is not there yet', () => {
-  it('ended the server: it is waited for, said once, and the others are served', async () => {
+  it('is waited for and reported once, while the others are served', async () => {
     let isThere = false;
     const { clock, listener, warnings, came } = onNamed('EADDRNOTAVAIL', () => isThere);
     await listener.start();
@@ -76,7 +76,7 @@ describe('an address that is not there yet', () => {
     expect(warnings).toHaveLength(1);
   });
 
-  it.each(['EADDRINUSE', 'EACCES'])('is not what %s means: the message names the address', async (code) => {
+  it.each(['EADDRINUSE', 'EACCES'])('is not assumed for %s: the message names the address', async (code) => {
     await expect(onNamed(code).listener.start()).rejects.toThrow(`192.0.2.77:69: ${code}`);
   });
 
@@ -123,7 +123,7 @@ async function start(
 }
 
 describe('a listener on the wildcards of both families', () => {
-  it('serves both where both are to be had', async () => {
+  it('serves both families if the machine has both', async () => {
     const { addresses, warnings } = await start({});
     expect(addresses.map(({ address }) => address)).toEqual(['0.0.0.0', '::']);
     expect(warnings).toEqual([]);

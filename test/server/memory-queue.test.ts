@@ -23,7 +23,7 @@ describe('MemoryQueue', () => {
     expect(taken.filter((name) => name === 'node').length).toBeGreaterThan(20);
   });
 
-  it('that is full lets a stranger go for the newest, and never a known node', () => {
+  it('that is full drops a stranger for the newest node, and never a known node', () => {
     const queue = new MemoryQueue<One>(new Jitter(1));
     for (let number = 0; number < 16; number++) queue.add({ name: 'node', known: true, lastRequestAt: 0 }, isKnown);
     const gone: One[] = [];
@@ -51,7 +51,7 @@ describe('MemoryQueue', () => {
     expect(late.length).toBeLessThan(88);
   });
 
-  it('forgets whoever has fallen silent', () => {
+  it('forgets clients that have gone silent', () => {
     const queue = new MemoryQueue<One>(new Jitter(1));
     for (let number = 0; number < 10; number++) queue.add(stranger(number, number), isKnown);
     expect(queue.takeSilent(4)).toHaveLength(4);

@@ -21,7 +21,7 @@ function byInterfaces(present: readonly LocalAddress[]): (local: string, client:
   return (local, client) => mtus.of(local, { address: client, port: 2000 });
 }
 
-it('is that of the interface that has the address asked', () => {
+it('is that of the interface with the address asked', () => {
   const mtu = byInterfaces([...LO, ...OTHERS]);
   expect(mtu('10.0.0.1', '10.0.0.9')).toBe(9000);
   expect(mtu('127.0.0.77', '127.0.0.1')).toBe(65_536);

@@ -28,7 +28,7 @@ describe('a transfer over a slow path', () => {
     expect(world.transfers).toMatchObject([{ outcome: 'complete', blocks: 196 }]);
   });
 
-  it('ends where others wait and the server has a least rate, and not before', async () => {
+  it('ends when others wait and the server has a minimum rate, not before', async () => {
     const world = await World.start({ files: FILES, limits: { sessions: 1, minRate: 1000 } });
     const slow = world.client('10.0.1.1');
     slow.ask('big');
@@ -42,7 +42,7 @@ describe('a transfer over a slow path', () => {
     expect(other.texts).toEqual(['DATA 1 +300']);
   });
 
-  it('goes on where others wait and there is no least rate', async () => {
+  it('continues while others wait if there is no minimum rate', async () => {
     const world = await World.start({ files: FILES, limits: { sessions: 1 } });
     const slow = world.client('10.0.1.1');
     slow.ask('big');
@@ -78,11 +78,11 @@ describe('a first ACK that comes 12 s after the OACK', () => {
     expect((await late(0)).last.text).toBe('DATA 1 +1024');
   });
 
-  it('finds its transfer while less than half of the half-open transfers there may be are there', async () => {
+  it('finds its transfer while less than half of the half-open limit is used', async () => {
     expect((await late(19)).last.text).toBe('DATA 1 +1024');
   });
 
-  it('does not find it beyond', async () => {
+  it('does not find its transfer beyond that', async () => {
     expect((await late(20)).last.text).toBe('OACK blksize=1024');
   });
 });

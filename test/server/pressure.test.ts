@@ -10,7 +10,7 @@ const FILES = {
 };
 
 describe('when every session is taken', () => {
-  it('quick ones go first, then whoever waited longest', async () => {
+  it('quick transfers go first, then the longest waiting ones', async () => {
     const world = await World.start({ files: FILES, limits: { sessions: 1 } });
     const first = world.client('10.0.1.1');
     first.ask('big');
@@ -75,7 +75,7 @@ describe('when every session is taken', () => {
     expect(silent.received).toEqual([]);
   });
 
-  it('newcomers beyond the queue are not answered, and counted', async () => {
+  it('requests beyond the queue are not answered, but counted', async () => {
     const world = await World.start({ files: FILES, limits: { sessions: 1, queue: 2 } });
     for (let node = 0; node < 5; node++) world.client(`10.0.2.${node}`).ask('big');
     await world.pass(1);
@@ -189,7 +189,7 @@ describe('stopping', () => {
     expect(await second).toBe(1);
   });
 
-  it('forgets whoever waits and whatever is still being looked for', async () => {
+  it('forgets waiting clients and files that are still being looked up', async () => {
     const source = gatedSource();
     const world = await World.start({ source });
     const client = world.client();

@@ -8,7 +8,7 @@ function bytesOf(text: string): Buffer {
 }
 
 describe('RequestReader', () => {
-  it('gives one object to all who send the same bytes, also from another buffer', () => {
+  it('returns one object for equal bytes, even from another buffer', () => {
     const reader = new RequestReader();
     const first = reader.read(bytesOf('\0\x01linux\0octet\0'), 14);
     expect(first).toMatchObject({ operation: 'read', filename: 'linux', mode: 'octet', text: 'linux\0octet' });

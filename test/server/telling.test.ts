@@ -41,7 +41,7 @@ const bootSetSource: Source = {
 };
 
 describe('of requests', () => {
-  it('every one is told, with what was done with it', async () => {
+  it('each one is reported, with its treatment', async () => {
     const { world, told } = await listeningWorld({ files: { f: FILE } });
     const client = world.client();
     client.ask('f', { blksize: 512 });
@@ -76,14 +76,14 @@ describe('of requests', () => {
     ['route', 2, { kind: 'denied', reason: 'not for you', by: 'route' }],
     ['render', 2, { kind: 'denied', reason: 'broken', by: 'render' }],
     ['not_found', 1, { kind: 'missing' }],
-  ] as const)('a refusal says what it is about: %s', async (kind, code, answer) => {
+  ] as const)('a refusal names its kind: %s', async (kind, code, answer) => {
     const world = await World.start({ source: { open: () => Promise.resolve(answer) } });
     world.client().ask('f');
     await world.pass(5);
     expect(world.refusals).toMatchObject([{ kind, code }]);
   });
 
-  it('one that gets no answer after all is told of as dropped', async () => {
+  it('one that gets no answer after all is reported as dropped', async () => {
     const source: Source = { open: () => Promise.resolve({ kind: 'busy', reason: 'disk away' }) };
     const { world, told } = await listeningWorld({ source });
     world.client().ask('f');
@@ -210,7 +210,7 @@ describe('what workers measure', () => {
     expect(latencies.roundTrip.sumMs).toBe(160);
   });
 
-  it('counts who stands still, and how many nodes boot', async () => {
+  it('counts stuck transfers and booting nodes', async () => {
     const { world } = await listeningWorld({ files: { f: FILE } });
     const [one, other] = [world.client('10.0.0.8'), world.client('10.0.0.9')];
     one.ask('f');
@@ -264,7 +264,7 @@ describe('of content that is given back', () => {
     expect(answered).toEqual([true, true]);
   });
 
-  it('nobody has who only sent requests, however many', async () => {
+  it('a client that only sent requests has not answered, however many it sent', async () => {
     const { source, answered } = noted(100);
     const world = await World.start({ source });
     const forged = world.client('10.0.0.8');

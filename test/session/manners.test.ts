@@ -29,7 +29,7 @@ test('a schedule doubles, adds, stops at its ceiling, and sums up to the patienc
   expect([1, 2, 3, 4].map((send) => waitAfter(capped, send))).toEqual([250, 500, 700, 700]);
 });
 
-test('it asks again by its schedule, and gives up after the last wait', () => {
+test('a client asks again by its schedule, and gives up after the last wait', () => {
   const stage = firmware();
   expect(stage.start()).toEqual(['opening']);
   const sends: number[] = [];
@@ -42,7 +42,7 @@ test('it asks again by its schedule, and gives up after the last wait', () => {
   expect(stage.session.answered).toBe(false);
 });
 
-test('in mid-file it repeats its ACK by the other schedule, and each new block starts that anew', () => {
+test('in mid-file a client repeats its ACK by the other schedule, which each new block restarts', () => {
   const stage = firmware();
   stage.start();
   stage.receive(data(1, FULL));
@@ -56,7 +56,7 @@ test('in mid-file it repeats its ACK by the other schedule, and each new block s
   expect(stage.session.answered).toBe(true);
 });
 
-test('one that never repeats an ACK waits in silence for the server (GRUB)', () => {
+test('a client that never repeats an ACK waits in silence for the server (GRUB)', () => {
   const stage = firmware({ repeatsAck: false });
   stage.start();
   stage.receive(data(1, FULL));
@@ -105,7 +105,7 @@ test('an old block confuses a Raspberry Pi for good: it says nothing more until 
   expect(stage.session.outcome).toBe('timeout');
 });
 
-test('one that needs an OACK makes nothing of DATA (GRUB, the probe of EDK2)', () => {
+test('a client that needs an OACK ignores DATA (GRUB, the probe of EDK2)', () => {
   const stage = firmware({ needsOack: true }, { wish: { blksize: 1024 } });
   stage.start();
   expect(stage.receive(data(1, FULL))).toEqual([]);
@@ -164,7 +164,7 @@ test('a doubled ACK shows whether the server acts on the second (RFC 1123 §4.2.
   expect([...wrong.session.breaches]).toEqual(['acts-on-duplicate-ack']);
 });
 
-test('of windows the first ACK from that block on is doubled, and every copy of the next window tells', () => {
+test('with windows the first ACK from that block on is doubled, and every copy in the next window counts', () => {
   const stage = firmware({}, { wish: { windowsize: 4 }, doubledAck: 3 });
   stage.start();
   stage.receive(oack({ windowsize: '4' }));
@@ -174,7 +174,7 @@ test('of windows the first ACK from that block on is doubled, and every copy of 
   expect([...stage.session.breaches]).toEqual(['acts-on-duplicate-ack']);
 });
 
-test('copies that follow a gap were blamed on the ACK that was sent twice: its ACK has drawn them (RFC 7440 §4)', () => {
+test('copies that follow a gap are not blamed on the duplicate ACK (RFC 7440 §4)', () => {
   const stage = firmware({ unexpected: 'always' }, { wish: { windowsize: 4 }, doubledAck: 3 });
   stage.start();
   stage.receive(oack({ windowsize: '4' }));

@@ -217,7 +217,7 @@ test.each([
   expect(stage.session.tally).toMatchObject({ errorCode: 1, errorText: 'File not found' });
 });
 
-test('patience: a server that falls silent, or sends nothing new, is given up', () => {
+test('a server that goes silent or sends nothing new is given up', () => {
   const stage = windowed();
   stage.receive(data(1, FULL));
   for (let turn = 0; turn < 70 && stage.session.outcome === undefined; turn++) {

@@ -245,7 +245,7 @@ test('aborting tells a proven client, once', () => {
   expect(stage.session.outcome).toBe('aborted');
 });
 
-test('a transfer whose client began anew ends without a word', () => {
+test('a transfer whose client sent another request ends without a packet', () => {
   const early = proven();
   early.take();
   early.session.supersede();

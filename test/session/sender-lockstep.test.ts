@@ -88,7 +88,7 @@ test.each([
   }
 });
 
-test('statement 67: the Sorcerer sleeps: an ACK that comes twice sends nothing and moves no timer (RFC 1123 §4.2.3.1)', () => {
+test('statement 67: a duplicate ACK sends nothing and moves no timer (RFC 1123 §4.2.3.1)', () => {
   const stage = sender({ size: FIVE });
   stage.start();
   const sent = [...stage.receive(ack(0))];
@@ -165,7 +165,7 @@ test('a round trip is not measured on a block that was sent twice (Karn)', () =>
   expect(stage.next().waited).toBeLessThanOrEqual(62);
 });
 
-test('a peer that has become slow is not sent every block twice to the end of the file', () => {
+test('a peer that has become slow does not get every block twice until the end of the file', () => {
   // Regression: after the round trip had grown from 1 to 200 ms, every block was resent (2.7 packets per block), so
   // that by Karn's rule no round trip could be measured any more.
   const stage = sender({ size: 100 * 512 });

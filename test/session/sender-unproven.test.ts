@@ -8,7 +8,7 @@ const FIVE = 4 * 512 + 100;
 test.each([
   [true, 'opening', 3],
   [false, 'data 1', 1],
-])('one request earns so many sends and no more, then the transfer ends (OACK: %s)', (oack, first, sends) => {
+])('one request draws a fixed number of sends, then the transfer ends (OACK: %s)', (oack, first, sends) => {
   const stage = sender({ size: FIVE, oack });
   const sent = [...stage.start(), ...stage.wait(59_999)];
   expect(sent).toEqual(Array.from({ length: sends }, () => first));
@@ -67,7 +67,7 @@ test('statement 55: a storm of equal requests draws at most one reply a timeout'
   expect(stage.session.outcome).toBeUndefined();
 });
 
-test('a repeated request earns three more sends and a minute more', () => {
+test('a repeated request draws three more sends and adds a minute', () => {
   const stage = sender({ size: FIVE });
   const sent = [...stage.start(), ...stage.wait(9000)];
   expect(sent).toHaveLength(3);

@@ -109,7 +109,7 @@ describe('an SLO', () => {
     expect(evaluate(parseSlo(), { ...calmReport, wrong_bytes: 1 })[1]).toMatchObject({ actual: 1, met: false });
   });
 
-  it('counts a figure that could not be known as a miss where it was asked for', () => {
+  it('counts an unknown figure that has an objective as missed', () => {
     const checks = evaluate(parseSlo(`${DEFAULT_SLO},finish.p99<1m,throughput>=0`), emptyReport);
     expect(checks.map(({ actual, met }) => [actual, met])).toEqual([
       [0, true],
@@ -120,7 +120,7 @@ describe('an SLO', () => {
     ]);
   });
 
-  it('knows no share of no nodes', () => {
+  it('has no share without nodes', () => {
     expect(evaluate(parseSlo('failed<1%'), { ...calmReport, nodes: 0 })).toMatchObject([{ actual: null, met: false }]);
   });
 
@@ -150,12 +150,12 @@ describe('an SLO', () => {
     ['stages.failed=0', /expected a metric/],
     ['stages..failed=0', /expected a metric/],
     ['stages.kernel.finish.p99<1s', /expected a metric/],
-  ])('turns down %j in one line', (text, message) => {
+  ])('rejects %j in one line', (text, message) => {
     expect(() => parseSlo(text)).toThrow(SloError);
     expect(() => parseSlo(text)).toThrow(message);
   });
 
-  it('turns down a stage that is not in the plan, where the plan is known', () => {
+  it('rejects a stage that is not in the plan, if the plan is known', () => {
     const stages = ['loader', 'kernel'];
     expect(parseSlo('stages.kernel.failed=0', stages)).toHaveLength(1);
     expect(() => parseSlo('stages.initrd.failed=0', stages)).toThrow(
@@ -163,7 +163,7 @@ describe('an SLO', () => {
     );
   });
 
-  it('turns down any text with a line of printable ASCII, or takes it', () => {
+  it('accepts any text or rejects it with a line of printable ASCII', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string({ unit: 'binary' }), fc.stringMatching(/^[a-z.]+[<>=]+.*$/)), (text) => {
         let message = 'taken';

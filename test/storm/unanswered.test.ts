@@ -43,7 +43,7 @@ describe('what a server left unanswered', () => {
     expect(SETTING_LIST.map(({ key }) => key)).toEqual(expect.arrayContaining(keys));
   });
 
-  it('is what came between the two readings, the most frequent reason first', () => {
+  it('is the difference between the two readings, the most frequent reason first', () => {
     const counts = (busy: number, client: number, expired: number): ServerCounts =>
       readCounts(
         [
@@ -74,7 +74,7 @@ describe('what a server left unanswered', () => {
   });
 
   it.each(['', 'up 1\n', 'reveille_requests_ignored_total{reason="busy"} NaN\n', '<html>'])(
-    'is not read from %j, which no server of ours says',
+    'is not read from %j, which no Reveille server sends',
     (text) => expect(readCounts(text)).toBeUndefined(),
   );
 });

@@ -10,7 +10,7 @@ afterEach(() => {
 });
 
 describe('the line of a finished transfer', () => {
-  it('tells who got what, how and how fast', () => {
+  it('says who got which file, how and how fast', () => {
     const kept = new KeptLog();
     new Log('info', kept).transfer(transferRecord({ origin: 'bootSet', set: { channel: 'compute', version: 7 } }));
     const { time, ...line } = kept.lines[0]!;
@@ -35,7 +35,7 @@ describe('the line of a finished transfer', () => {
     expect(time).toMatch(/^\d{4}-\d\d-\d\dT.*Z$/);
   });
 
-  it('tells the ERROR of the client and the fault of ours', () => {
+  it('names the ERROR of the client and the fault of the server', () => {
     const kept = new KeptLog();
     const log = new Log('info', kept);
     log.transfer(transferRecord({ outcome: 'clientError', errorCode: 3, errorText: 'Disk full' }));
@@ -46,7 +46,7 @@ describe('the line of a finished transfer', () => {
     expect(kept.lines[1]).not.toHaveProperty('errorCode');
   });
 
-  it('is a warning for failures, information for successes, and for debugging when it was a probe', () => {
+  it('has level warn for failures, info for successes and debug for probes', () => {
     const kept = new KeptLog();
     const log = new Log('debug', kept);
     for (const outcome of OUTCOMES) log.transfer(transferRecord({ outcome }));
@@ -70,7 +70,7 @@ describe('the line of a finished transfer', () => {
 });
 
 describe('refusals', () => {
-  it('of names that do not exist are for debugging only', () => {
+  it('of missing names are logged at debug only', () => {
     const kept = new KeptLog();
     new Log('info', kept).refusal(refusalRecord());
     expect(kept.lines).toEqual([]);
@@ -87,7 +87,7 @@ describe('refusals', () => {
     });
   });
 
-  it('that no boot makes are worth a line', () => {
+  it('that no normal boot causes are logged', () => {
     const kept = new KeptLog();
     const log = new Log('debug', kept);
     for (const kind of REFUSALS) log.refusal(refusalRecord({ kind }));
@@ -102,7 +102,7 @@ describe('refusals', () => {
     });
   });
 
-  it('in a flood are left out, counted, and told of as a number', () => {
+  it('in a flood are left out, counted, and reported as a number', () => {
     vi.useFakeTimers();
     let now = 0;
     const kept = new KeptLog();
@@ -125,7 +125,7 @@ describe('refusals', () => {
     expect(kept.lines.at(-1)).toMatchObject({ msg: 'log lines left out', suppressed: 5 });
   });
 
-  it('that are worth a line have room though names that do not exist have none left', () => {
+  it('have their own limit, apart from that of missing names', () => {
     const kept = new KeptLog();
     const log = new Log('debug', kept, () => 0);
     for (let n = 0; n < 500; n++) log.refusal(refusalRecord());
@@ -133,7 +133,7 @@ describe('refusals', () => {
     expect(kept.lines.filter((line) => line['kind'] === 'access').length).toBe(200);
   });
 
-  it('do not take the room of transfers', () => {
+  it('do not use up the limit of transfers', () => {
     const kept = new KeptLog();
     const log = new Log('debug', kept, () => 0);
     for (let n = 0; n < 500; n++) log.refusal(refusalRecord());
@@ -143,7 +143,7 @@ describe('refusals', () => {
 });
 
 describe('transfers that end well', () => {
-  it('are left out and counted when they are too many to be read', () => {
+  it('are left out and counted when there are too many', () => {
     const kept = new KeptLog();
     const log = new Log('info', kept, () => 0);
     for (let n = 0; n < 20_500; n++) log.transfer(transferRecord());
@@ -166,7 +166,7 @@ describe('the log for people', () => {
     expect(prettyLine('no JSON\n', false)).toBe('no JSON\n');
   });
 
-  it('goes to where the other would, and cannot be forged by a name', async () => {
+  it('has the same destination as JSON, and cannot be forged by a name', async () => {
     const texts: string[] = [];
     let closed = false;
     const target = {
@@ -186,7 +186,7 @@ describe('the log for people', () => {
 });
 
 describe('the log', () => {
-  it('tells what it left out before it closes', async () => {
+  it('reports the lines left out before it closes', async () => {
     const kept = new KeptLog();
     const log = new Log('info', kept, () => 0);
     for (let n = 0; n < 300; n++) log.warning('worker lost', { reason: 'x' });
@@ -195,7 +195,7 @@ describe('the log', () => {
     expect(kept.closed).toBe(true);
   });
 
-  it('shows errors by code and message, and the stack only to who debugs', () => {
+  it('shows errors by code and message, and the stack only at debug level', () => {
     const error = Object.assign(new Error('bind EADDRINUSE\n0.0.0.0:69'), { code: 'EADDRINUSE' });
     const kept = new KeptLog();
     new Log('info', kept).fatal('cannot start', error);
@@ -211,7 +211,7 @@ describe('the log', () => {
     expect(kept.lines[2]).toMatchObject({ error: 'thrown text' });
   });
 
-  it('escapes what comes with a warning', () => {
+  it('escapes the details of a warning', () => {
     const kept = new KeptLog();
     new Log('info', kept).warning('cannot read', { file: 'a\x1bb', error: new Error('x\ny') });
     expect(kept.lines[0]).toMatchObject({ msg: 'cannot read', file: 'a\\x1bb', error: 'x\\x0ay' });

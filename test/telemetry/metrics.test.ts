@@ -158,7 +158,7 @@ describe('a scrape', () => {
     expect(samples.get('reveille_warnings_total')).toBe(1);
   });
 
-  it('shows what the limits are, and whether the config on disk is the one that serves', async () => {
+  it('shows the limits, and whether the config on disk is in use', async () => {
     const metrics = metricsOf(new FakeServer());
     const samples = await scrape(metrics);
     expect(

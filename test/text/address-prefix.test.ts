@@ -8,7 +8,7 @@ it.each([
   ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::', '2001:db8:1:3::'],
   ['fe80::1%eth0', 'fe80::2%eth0', 'fe80::1%eth1'],
   ['::ffff:10.0.0.1', '::ffff:10.0.0.2', '::ffff:10.0.1.1'],
-])('%s is in one network with %s, and not with %s', (address, neighbour, stranger) => {
+])('%s is in the same network as %s, but not as %s', (address, neighbour, stranger) => {
   expect(prefixOf(address)).toBe(prefixOf(neighbour));
   expect(prefixOf(address)).not.toBe(prefixOf(stranger));
 });

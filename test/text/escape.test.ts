@@ -34,7 +34,7 @@ describe('foreign text', () => {
     );
   });
 
-  it('is cut when it is long, and says by how much', () => {
+  it('is cut when it is long, and gives the number of omitted characters', () => {
     expect(escapeText('x'.repeat(65_000), 10)).toBe('xxxxxxxxxx...(+64990)');
     expect(escapeText('\x00'.repeat(65_000)).length).toBeLessThan(2100);
   });

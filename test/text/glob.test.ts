@@ -71,7 +71,7 @@ describe('a pattern with stars', () => {
     expect([fitsGlob(pattern, text), reference(pattern, text)]).toEqual([fits, fits]);
   });
 
-  it('fits what the definition says, whatever both are', () => {
+  it('matches by its definition, whatever pattern and text are', () => {
     const random = new Random(SEED);
     let fitting = 0;
     for (let times = 0; times < 50_000; times++) {
@@ -93,13 +93,13 @@ describe('a pattern with stars', () => {
     }
   });
 
-  it('ignores capitals where it is told to', () => {
+  it('ignores case if it is told to', () => {
     expect([glob('Rack-*', { ignoreCase: true })('rACK-7'), glob('Rack-*')('rack-7')]).toEqual([true, false]);
   });
 });
 
 describe('patterns for names', () => {
-  it('are for the last part, or for as many as they have', () => {
+  it('match the last part, or as many parts as they have', () => {
     const fits = nameGlobs(['*.EFI', 'pxelinux.cfg/*', 'a*/b*/c']);
     const names = [
       'x.efi',
@@ -122,7 +122,7 @@ describe('patterns for names', () => {
     expect(nameGlobs([])('anything')).toBe(false);
   });
 
-  it('fit what their expressions fitted', () => {
+  it('match the same names as their former regular expressions', () => {
     const random = new Random(SEED);
     for (let times = 0; times < 20_000; times++) {
       const draw = (letters: string, from: number, most: number): string =>
@@ -139,12 +139,12 @@ describe('patterns for names', () => {
   });
 
   // A regular expression for these patterns takes from seconds to longer than anyone waits.
-  it('that an operator wrote without thought hold up nobody: stages of hostile names', () => {
+  it('that are badly written do not block the server: stages of hostile names', () => {
     for (const [pattern, text] of HOSTILE) expect(new BootStages([pattern]).of(`x/${text}`)).toBe('later');
   }, 2000);
 });
 
-it('nothing of the sources makes an expression of a text that is not its own', () => {
+it('no source builds a regular expression from foreign text', () => {
   const made = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts') && /\bRegExp\s*\(/.test(read(join('src', name))))
     .map((name) => name.replaceAll('\\', '/'));

@@ -111,7 +111,9 @@ class Blobs {
         throw new StoreError(`${path}: expected a blob that can be read: ${whatFailed(error)}`);
       }
       if (found.digest !== digest) {
-        throw new StoreError(`${path}: expected bytes with the digest that is their name, got sha256:${found.digest}`);
+        throw new StoreError(
+          `${path}: expected bytes whose digest is the name of the file, got sha256:${found.digest}`,
+        );
       }
       this.#checked.set(digest, found.size);
     }
@@ -132,7 +134,7 @@ async function readSet(layout: Layout, folders: StoreFolders, blobs: Blobs, dige
   if (typeof set === 'string') throw new StoreError(`${path}: expected the manifest of a boot set: ${set}`);
   const names = new Set<string>();
   for (const file of set.files) {
-    const problem = names.has(file.name) ? 'expected each name once' : checkFileName(file.name);
+    const problem = names.has(file.name) ? 'expected each name once, got it twice' : checkFileName(file.name);
     if (problem !== undefined) throw new StoreError(`${path}: file ${quote(file.name)}: ${problem}`);
     names.add(file.name);
     // One file after the other, so that a large one has the disk to itself.
@@ -159,7 +161,7 @@ interface Named {
 function named(layout: Layout, { mediaType, digest, annotations = {} }: Descriptor): Named {
   const ref = annotations[REF_NAME];
   const hex = digest.startsWith('sha256:') ? digest.slice(7) : '';
-  if (!isDigest(hex)) throw new StoreError(`${layout.index}: expected digests by sha256, got ${quote(digest)}`);
+  if (!isDigest(hex)) throw new StoreError(`${layout.index}: expected a sha256 digest, got ${quote(digest)}`);
   if (ref === undefined) {
     throw new StoreError(`${layout.index}: expected a name (${REF_NAME}) for each manifest, got none for ${digest}`);
   }

@@ -28,7 +28,8 @@ export interface Move {
 
 export function channelOf(tables: Tables, name: string): ChannelRecord {
   const channel = tables.channels.get(name);
-  if (channel === undefined) throw new StoreError(`channel ${quote(name)}: there is none of that name`);
+  if (channel === undefined)
+    throw new StoreError(`channel ${quote(name)}: expected an existing channel, found none of that name`);
   return channel;
 }
 
@@ -36,9 +37,10 @@ export function channelOf(tables: Tables, name: string): ChannelRecord {
 export function versionOf(tables: Tables, name: string, channel?: string): VersionRecord {
   const known = channel !== undefined && /^[1-9][0-9]{0,9}$/.test(name) ? versionName(channel, Number(name)) : name;
   const version = parseVersionName(known) === undefined ? undefined : tables.versions.get(known);
-  if (version === undefined) throw new StoreError(`version ${quote(name)}: there is none of that name`);
+  if (version === undefined)
+    throw new StoreError(`version ${quote(name)}: expected an existing version, found none of that name`);
   if (channel !== undefined && version.channel !== channel) {
-    throw new StoreError(`version ${quote(name)}: expected one of channel ${quote(channel)}`);
+    throw new StoreError(`version ${quote(name)}: expected a version of channel ${quote(channel)}`);
   }
   return version;
 }
@@ -63,7 +65,8 @@ export function rollback(tables: Tables, name: string, to?: string): Move {
     to === undefined
       ? channel.previous.find((one) => tables.versions.get(versionName(name, one)) !== undefined)
       : versionOf(tables, to, name).number;
-  if (number === undefined) throw new StoreError(`channel ${quote(name)}: there is no former version to go back to`);
+  if (number === undefined)
+    throw new StoreError(`channel ${quote(name)}: there is no previous version to roll back to`);
   tables.channels.put(name, withCurrent(channel, number));
   return { channel: name, from: channel.current, to: number };
 }
@@ -86,7 +89,7 @@ export function removeVersion(tables: Tables, name: string): VersionRecord {
   const channel = tables.channels.get(version.channel);
   const because = (why: string): StoreError => new StoreError(`version ${quote(name)}: cannot be removed: ${why}`);
   if (channel?.current === version.number) throw because('it is current: publish or roll back first');
-  if (channel?.rollout?.candidate === version.number) throw because('it is being rolled out: abort that first');
+  if (channel?.rollout?.candidate === version.number) throw because('it is being rolled out: abort the rollout first');
   const pinned = tables.overrides
     .entries()
     .find(([, override]) => override.channel === version.channel && override.version === version.number);
@@ -114,9 +117,11 @@ export function setRollout(
   const channel = channelOf(tables, name);
   const candidate = to === undefined ? channel.rollout?.candidate : versionOf(tables, to, name).number;
   if (candidate === undefined)
-    throw new StoreError(`channel ${quote(name)}: nothing is being rolled out: name a version`);
+    throw new StoreError(`channel ${quote(name)}: expected a version, because no rollout is running`);
   if (candidate === channel.current) {
-    throw new StoreError(`version ${quote(versionName(name, candidate))}: is current already`);
+    throw new StoreError(
+      `version ${quote(versionName(name, candidate))}: expected another version than the current one`,
+    );
   }
   const rollout: RolloutRecord = {
     candidate,
@@ -130,7 +135,7 @@ export function setRollout(
 
 function rolloutOf(channel: ChannelRecord): RolloutRecord {
   if (channel.rollout !== undefined) return channel.rollout;
-  throw new StoreError(`channel ${quote(channel.name)}: nothing is being rolled out`);
+  throw new StoreError(`channel ${quote(channel.name)}: expected a running rollout, found none`);
 }
 
 export function pauseRollout(tables: Tables, name: string, paused: boolean): RolloutRecord {
@@ -180,7 +185,7 @@ export function pinNode(tables: Tables, node: string, to: string): VersionRecord
 export function unpinNode(tables: Tables, node: string, channel: string): void {
   const key = pinKey(node, channel);
   if (tables.overrides.get(key) === undefined) {
-    throw new StoreError(`node ${quote(node)}: is not pinned in channel ${quote(channel)}`);
+    throw new StoreError(`node ${quote(node)}: expected a pin in channel ${quote(channel)}, found none`);
   }
   tables.overrides.remove(key);
 }

@@ -21,7 +21,9 @@ export function checkChannelName(name: string): void {
   }
   if (!CHANNEL.test(name)) throw new StoreError(`channel ${quote(name)}: expected ${EXPECTED}`);
   if (/-[0-9]+$/.test(name)) {
-    throw new StoreError(`channel ${quote(name)}: expected no number at its end: that is how versions are called`);
+    throw new StoreError(
+      `channel ${quote(name)}: expected a name that does not end in a hyphen and a number, as names of versions do`,
+    );
   }
 }
 

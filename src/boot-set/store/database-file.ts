@@ -135,14 +135,15 @@ function isComplete(fd: number, { pageSize, roots }: Meta, bytes: number): boole
 function faultOf(fd: number): string | undefined {
   for (let look = 1, before: bigint | undefined; ; look++) {
     const meta = newestMeta(fd);
-    if (meta === undefined) return 'expected the database of a store, got something else or a damaged one';
+    if (meta === undefined) return 'expected the database of a store, got another file or a damaged database';
     // Read after the meta record: another process may write, and it extends the file before updating the record.
     const { size } = fstatSync(fd);
     const says = (meta.lastPage + 1n) * BigInt(meta.pageSize);
     // LMDB does not write free pages at the end, so a shorter file can be complete.
     if (BigInt(size) >= says || isComplete(fd, meta, size)) return undefined;
     // Pages are reused two transactions later, so the check may have followed pages of another state.
-    if (meta.transaction === before || look === LOOKS) return `expected ${says} bytes, got ${size}: it is cut short`;
+    if (meta.transaction === before || look === LOOKS)
+      return `expected ${says} bytes, got ${size}: the file is truncated`;
     before = meta.transaction;
   }
 }
@@ -180,7 +181,7 @@ export async function surveyDatabase(path: string): Promise<Survey | undefined> 
 
 /** Returns the error for a damaged database. */
 export function damaged(path: string, what: string): StoreError {
-  return new StoreError(`${path}: ${what}: "reveille store rebuild" makes it anew from index.json`, false);
+  return new StoreError(`${path}: ${what}: "reveille store rebuild" rebuilds the database from index.json`, false);
 }
 
 /**

@@ -62,7 +62,7 @@ export async function ensureLayout(layout: Layout, create: boolean): Promise<boo
   const strange = (names ?? []).filter((name) => !name.startsWith(`oci-layout${NEW}`) && name !== 'lost+found');
   if (strange.length > 0) {
     throw new StoreError(
-      `${layout.root}: expected a store, an OCI image layout or an empty folder, got a folder with ${quote(strange[0]!)} in it`,
+      `${layout.root}: expected a store, an OCI image layout or an empty folder, got a folder that contains ${quote(strange[0]!)}`,
     );
   }
   if (!create)
@@ -85,7 +85,7 @@ export async function ensureLayout(layout: Layout, create: boolean): Promise<boo
     });
     return true;
   } catch (error) {
-    throw new StoreError(`${layout.root}: cannot be made a store: ${whatFailed(error)}`, false);
+    throw new StoreError(`${layout.root}: a store cannot be created here: ${whatFailed(error)}`, false);
   }
 }
 

@@ -138,7 +138,11 @@ export class OwnFolder {
       isOurs = false;
     }
     const made = this.folder(name);
-    if (made === undefined) throw new StoreError(`${join(this.path, name)}: expected the folder just made`, false);
+    if (made === undefined)
+      throw new StoreError(
+        `${join(this.path, name)}: expected the folder that was just created, got another one`,
+        false,
+      );
     // The umask may have removed bits from the mode.
     if (isOurs) fchmodSync(made.#fd, FOLDER_MODE);
     return made;

@@ -97,7 +97,7 @@ export function checkPlace(tables: Tables, channel: string): void {
     names.filter((name) => name !== channel),
   );
   if (tables.versions.entries().length >= MAX_VERSIONS) {
-    throw new StoreError(`expected at most ${MAX_VERSIONS} versions in a store: remove some`, false);
+    throw new StoreError(`expected at most ${MAX_VERSIONS} versions in a store: remove old ones first`, false);
   }
 }
 
@@ -108,7 +108,10 @@ async function makeRoom(store: Store, files: readonly FoundFile[]): Promise<void
   await collect(store);
   const { need, free } = await roomFor(files, store.path);
   if (need <= free) return;
-  throw new StoreError(`${store.path}: no space: expected ${need} bytes free, got ${free}; nothing was written`, false);
+  throw new StoreError(
+    `${store.path}: not enough space: expected ${need} bytes free, got ${free}; nothing was written`,
+    false,
+  );
 }
 
 /** Returns the bytes that the files need in the folder and the bytes free there. */

@@ -27,7 +27,7 @@ const MANIFEST = z.object({
 /** Returns the first error that zod found, as one line. */
 export function firstIssue(error: z.ZodError): string {
   const [issue] = error.issues;
-  return `${issue!.path.join('.') || 'the whole'}: ${issue!.message.replace(/\s+/g, ' ')}`;
+  return `${issue!.path.join('.') || 'the manifest'}: ${issue!.message.replace(/\s+/g, ' ')}`;
 }
 
 /** @returns the set, or why the text is not the manifest of one. */

@@ -46,7 +46,7 @@ async function holders(root: OwnFolder): Promise<string[]> {
     text = await readFile(LOCKS, 'utf8');
   } catch (error) {
     throw new StoreError(
-      `${LOCKS}: expected to read there whether a server has the store open: ${whatFailed(error)}`,
+      `${LOCKS}: expected a readable file, to see whether a server has the store open: ${whatFailed(error)}`,
       false,
     );
   }
@@ -63,7 +63,7 @@ async function expectNobody(layout: Layout, root: OwnFolder): Promise<void> {
   const pids = await holders(root);
   if (pids.length === 0) return;
   throw new StoreError(
-    `${layout.state}: expected nobody to have the database open, got ${pids.map((pid) => `process ${pid}`).join(', ')}: stop the server and other commands first`,
+    `${layout.state}: expected a database that no process has open, got ${pids.map((pid) => `process ${pid}`).join(', ')}: stop the server and other commands first`,
   );
 }
 
@@ -152,7 +152,7 @@ function takeBack(layout: Layout, root: OwnFolder, aside: string | undefined, er
     return error;
   }
   return new StoreError(
-    `${whatFailed(error)}; the former database is ${quote(`${layout.root}/${aside}`)}`,
+    `${whatFailed(error)}; the previous database is kept at ${quote(`${layout.root}/${aside}`)}`,
     error instanceof StoreError && error.isMistake,
   );
 }

@@ -33,7 +33,7 @@ class Scan {
     const before = this.#files.get(name);
     if (before !== undefined) {
       throw new StoreError(
-        `${quote(shown)}: expected each name once, got ${quote(name)} from ${quote(before.path)} too`,
+        `${quote(shown)}: expected each name once, got ${quote(name)} also from ${quote(before.path)}`,
       );
     }
     if (this.#files.size >= MAX_FILES) throw new StoreError(`${quote(shown)}: expected at most ${MAX_FILES} files`);
@@ -62,7 +62,9 @@ class Scan {
       if (!isFolder) {
         await this.addFile(`${prefix}${name}`, shown, real);
       } else if (above.includes(real)) {
-        throw new StoreError(`${quote(shown)}: expected links that come to an end, got one to a folder it is in`);
+        throw new StoreError(
+          `${quote(shown)}: expected a link without a cycle, got a link to a folder that contains it`,
+        );
       } else {
         await this.addFolder(`${prefix}${name}/`, real, root, [...above, real]);
       }
@@ -75,10 +77,10 @@ async function follow(link: string, root: string): Promise<string> {
   try {
     real = await realpath(link);
   } catch (error) {
-    throw new StoreError(`${quote(link)}: expected a link that leads somewhere: ${whatFailed(error)}`);
+    throw new StoreError(`${quote(link)}: expected a link to an existing file or folder: ${whatFailed(error)}`);
   }
   if (real !== root && !real.startsWith(root.endsWith(sep) ? root : `${root}${sep}`)) {
-    throw new StoreError(`${quote(link)}: expected links that stay in ${quote(root)}, got one to ${quote(real)}`);
+    throw new StoreError(`${quote(link)}: expected a link to a place in ${quote(root)}, got a link to ${quote(real)}`);
   }
   return real;
 }

@@ -117,7 +117,10 @@ async function copyFile(file: FoundFile, name: string, { folder, onStep, signal 
       onStep('file synced');
       const now = identityOf(await source.stat({ bigint: true }));
       if (now !== file.identity || hashed.size !== file.size) {
-        throw new StoreError(`${quote(file.path)}: expected files that do not change meanwhile: publish again`, false);
+        throw new StoreError(
+          `${quote(file.path)}: expected a file that does not change while it is published: publish again`,
+          false,
+        );
       }
       return { name: file.name, ...hashed };
     } finally {

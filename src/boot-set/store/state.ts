@@ -137,7 +137,7 @@ export class State {
       const format = meta.get('format');
       if (format !== undefined && format !== FORMAT) {
         throw new StoreError(
-          `${path}: expected a store of format ${FORMAT}, got ${quote(JSON.stringify(format))}: a newer one?`,
+          `${path}: expected a store of format ${FORMAT}, got ${quote(JSON.stringify(format))}: was it written by a newer version of Reveille?`,
         );
       }
       return new State(path, root, meta);
@@ -199,7 +199,7 @@ export class State {
       this.#hasFailed = true;
       const reason = error instanceof Error && 'commitError' in error ? await reasonOf(error.commitError) : error;
       // LMDB reports a write cut short by a full disk as an input/output error.
-      throw new StoreError(`${this.#path}: could not be written to, is the disk full? ${whatFailed(reason)}`, false);
+      throw new StoreError(`${this.#path}: could not be written to (is the disk full?): ${whatFailed(reason)}`, false);
     }
   }
 

@@ -58,7 +58,7 @@ async function openWithin(
 ): Promise<Store> {
   const isThere = await checkDatabase(folders.root);
   if (readOnly && !isThere)
-    throw new StoreError(`${layout.root}: expected a store, got an OCI image layout without one`);
+    throw new StoreError(`${layout.root}: expected a store, got an OCI image layout without a database`);
   // Checked before the database is created: a faulty layout must leave nothing behind.
   let adopted = isThere ? undefined : isNew ? NOTHING : await readForeign(layout, folders, now());
   if (!readOnly) {
@@ -77,7 +77,8 @@ async function openWithin(
     // A process that ended while creating the database left an empty one.
     if (!state.isSettled && adopted === undefined) adopted = await readForeign(layout, folders, now());
     if (!readOnly) await store.settle(adopted);
-    else if (!state.isSettled) throw new StoreError(`${layout.root}: expected a store, got one that is not yet made`);
+    else if (!state.isSettled)
+      throw new StoreError(`${layout.root}: expected a store, got one whose creation did not finish`);
     return store;
   } catch (error) {
     await state.close();

@@ -36,11 +36,11 @@ async function checkBlob(store: Store, digest: string): Promise<{ bytes: number;
     return { bytes: 0, problem: error instanceof StoreError ? error.message : `cannot be read: ${whatFailed(error)}` };
   }
   if (found.digest !== digest)
-    return { bytes: found.size, problem: `its bytes have another digest, sha256:${found.digest}` };
+    return { bytes: found.size, problem: `its bytes have a different digest, sha256:${found.digest}` };
   // Root can read it whatever its mode; a server of another user can't.
   if ((found.mode & BLOB_MODE) !== BLOB_MODE) {
     const mode = found.mode.toString(8).padStart(4, '0');
-    return { bytes: found.size, problem: `its mode is ${mode}, so that not every server can read it: expected 0444` };
+    return { bytes: found.size, problem: `expected mode 0444, which every server can read, got ${mode}` };
   }
   return { bytes: found.size };
 }
@@ -52,13 +52,13 @@ async function checkBlob(store: Store, digest: string): Promise<{ bytes: number;
  */
 async function compare(store: Store, version: VersionRecord): Promise<string | undefined> {
   const set = parseManifest(store.blobs.text(version.manifest, MAX_MANIFEST_BYTES) ?? '');
-  if (typeof set === 'string') return `its manifest is not that of a boot set: ${set}`;
+  if (typeof set === 'string') return `its manifest is not the manifest of a boot set: ${set}`;
   const inManifest = JSON.stringify([set.files.toSorted(byName), set.kernelArguments]);
   const inRecord = JSON.stringify([
     version.files.map(({ name, digest, size }) => ({ name, digest, size })).toSorted(byName),
     version.kernelArguments,
   ]);
-  return inManifest === inRecord ? undefined : 'its record says otherwise than its manifest';
+  return inManifest === inRecord ? undefined : 'its record differs from its manifest';
 }
 
 /** @param signal stops it between two blobs. */
@@ -109,13 +109,13 @@ async function checkRecords(store: Store): Promise<Damage[]> {
     for (const { name, current, rollout } of store.channels()) {
       for (const number of [current, rollout?.candidate]) {
         if (number === undefined || store.tables.versions.get(versionName(name, number)) !== undefined) continue;
-        damage.push({ what: name, problem: `there is no version ${number} of it`, versions: [] });
+        damage.push({ what: name, problem: `it refers to version ${number}, which does not exist`, versions: [] });
       }
     }
     if (!store.isIndexRight()) {
       damage.push({
         what: INDEX_FILE,
-        problem: 'is not what the records say: the next change writes it anew',
+        problem: 'differs from the database: the next change rewrites it',
         versions: [],
       });
     }

@@ -70,14 +70,15 @@ function standing(version: VersionRecord, channel: ChannelRecord | undefined): s
     channel?.rollout?.candidate === version.number ? 'candidate' : '',
     channel?.previous.includes(version.number) === true ? 'previous' : '',
     version.keep ? 'kept' : '',
-    version.unrootedAt === undefined ? '' : 'to be collected',
+    version.unrootedAt === undefined ? '' : 'will be collected',
   ];
   return words.filter((word) => word !== '').join(', ') || '-';
 }
 
 function listVersions(store: Store, name: string): VerbResult {
   const channel = store.channels().find((one) => one.name === name);
-  if (channel === undefined) throw new UsageError(`channel "${name}": there is none of that name`);
+  if (channel === undefined)
+    throw new UsageError(`channel "${name}": expected an existing channel, found none of that name`);
   // Newest first.
   const versions = store.versions(name).toReversed();
   return {
@@ -180,7 +181,7 @@ async function runChannel(name: string, flags: ChannelFlags, context: VerbContex
     const row = (key: keyof ChannelSettings, text: string): string[] => [
       text,
       key === 'keepVersions' ? String(holds[key]) : formatMs(holds[key]),
-      key in settings ? 'of its own' : 'as the server has it',
+      key in settings ? 'set for the channel' : 'setting of the server',
     ];
     return {
       json: { name, settings, effective: holds },
@@ -209,34 +210,34 @@ export function addChannelCommands(program: Command, context: VerbContext, done:
       done(await runVerb(context, flags, 'read', async (store) => listChannels(store)));
     });
   storeCommand(program, 'versions')
-    .summary('list the versions of a channel, the newest first')
-    .argument('<CHANNEL>', 'its name')
+    .summary('list the versions of a channel, newest first')
+    .argument('<CHANNEL>', 'name of the channel')
     .action(async (name: string, flags: StoreFlags) => {
       done(await runVerb(context, flags, 'read', async (store) => listVersions(store, name)));
     });
   storeCommand(program, 'rollback')
-    .summary('send new boots to a former version')
+    .summary('make a previous version current again')
     .description(
-      'Makes the version current that was so before, or the one named, and prints its name. Boots under way finish on theirs. Twice without a name is where it began.',
+      'Makes the previous version of a channel current, or the version named, and prints its name. Boots under way finish with their version. Two rollbacks without a name cancel out.',
     )
-    .argument('<CHANNEL>', 'its name')
-    .argument('[VERSION]', 'such as install-3, or 3')
+    .argument('<CHANNEL>', 'name of the channel')
+    .argument('[VERSION]', 'version to make current, such as install-3 or 3')
     .action(async (name: string, to: string | undefined, flags: StoreFlags) => {
       done(await runRollback(name, to, flags, context));
     });
   storeCommand(program, 'remove')
-    .summary('give up a channel or a version')
+    .summary('give up a channel or a version, so that it is collected')
     .description(
-      'Takes every reason away to keep a version, or all of a channel, but for boots that are under way: the next collections remove them.',
+      'Removes every reason to keep a version, or all versions of a channel, except boots under way. The next collections remove them.',
     )
-    .argument('<NAME>', 'a channel, or a version such as maas/amd64/precise/install-3')
+    .argument('<NAME>', 'channel, or version such as maas/amd64/precise/install-3')
     .action(async (name: string, flags: StoreFlags) => {
       done(await runRemove(name, flags, context));
     });
   storeCommand(program, 'keep')
     .summary('never collect a version')
-    .argument('<VERSION>', 'such as maas/amd64/precise/install-3')
-    .option('--drop', 'collect it again when nothing needs it')
+    .argument('<VERSION>', 'version such as maas/amd64/precise/install-3')
+    .option('--drop', 'undo keep: collect the version once nothing needs it')
     .action(async (name: string, flags: StoreFlags & { drop?: boolean }) => {
       done(await runKeep(name, flags.drop !== true, flags, context));
     });
@@ -244,12 +245,16 @@ export function addChannelCommands(program: Command, context: VerbContext, done:
   const keep = wholeNumber(0, 100);
   storeCommand(program, 'channel')
     .summary('show or change the settings of one channel')
-    .argument('<CHANNEL>', 'its name')
-    .option('--pin-idle <D>', 'silence after which a pin ends, or default', orDefault(flag('--pin-idle', idle)))
-    .option('--pin-cap <D>', 'age after which a pin ends, or default', orDefault(flag('--pin-cap', idle)))
+    .argument('<CHANNEL>', 'name of the channel')
+    .option(
+      '--pin-idle <D>',
+      'silence after which a pin ends, or the word default',
+      orDefault(flag('--pin-idle', idle)),
+    )
+    .option('--pin-cap <D>', 'age after which a pin ends, or the word default', orDefault(flag('--pin-cap', idle)))
     .option(
       '--keep-versions <N>',
-      'former versions kept for a rollback, or default',
+      'previous versions kept for a rollback, or the word default',
       orDefault(flag('--keep-versions', keep)),
     )
     .action(async (name: string, flags: ChannelFlags) => {

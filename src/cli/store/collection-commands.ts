@@ -3,7 +3,7 @@
  */
 import type { Command } from 'commander';
 import type { Collected } from '../../boot-set/store/collect.ts';
-import { formatBytes, formatCount, formatMany } from '../../text/figures.ts';
+import { formatBytes, formatMany } from '../../text/figures.ts';
 import { flag } from '../../config/flag.ts';
 import { runVerb, type StoreFlags, storeCommand, type VerbContext, type VerbResult } from './store-verb.ts';
 import { isoTime } from '../../text/iso-time.ts';
@@ -20,7 +20,7 @@ interface CollectFlags extends StoreFlags {
 
 function collected({ dryRun, versions, channels, waiting, blobs, leftovers, bytes }: Collected): VerbResult {
   const rows = [
-    ...versions.map(({ name, bytes: size }) => [name, formatBytes(size), dryRun ? 'would go' : 'removed']),
+    ...versions.map(({ name, bytes: size }) => [name, formatBytes(size), dryRun ? 'would be removed' : 'removed']),
     ...waiting.map(({ name, until }) => [name, '', `not before ${isoTime(until)}`]),
   ];
   const parts = [
@@ -64,7 +64,7 @@ async function runVerify(flags: StoreFlags, context: VerbContext): Promise<ExitC
     const { versions, blobs, bytes, damage, leftovers } = await verify(store, signal);
     const rows = damage.map(({ what, problem, versions: names }) => [what, problem, names.join(' ') || '-']);
     const counted = [formatMany(versions, 'version'), formatMany(blobs, 'blob'), formatBytes(bytes)].join(', ');
-    const left = leftovers === 0 ? '' : `; ${formatCount(leftovers)} left over, for the next gc`;
+    const left = leftovers === 0 ? '' : `; ${formatMany(leftovers, 'leftover folder')} for the next gc`;
     const result = damage.length === 0 ? 'whole' : `${formatMany(damage.length, 'damage')}: publish the files again`;
     return {
       json: { whole: damage.length === 0, versions, blobs, bytes, damage, leftovers },
@@ -81,22 +81,22 @@ async function runVerify(flags: StoreFlags, context: VerbContext): Promise<ExitC
 export function addCollectionCommands(program: Command, context: VerbContext, done: (code: ExitCode) => void): void {
   const grace = duration(0, MAX_GRACE_MS, '10m');
   storeCommand(program, 'gc')
-    .summary('remove what nothing needs')
+    .summary('remove versions and files that nothing needs')
     .description(
-      'Removes versions that no channel, rollout, pin, running boot or rendered config needs, and what interrupted work has left.',
+      'Removes versions that no channel, rollout, pin, running boot or rendered config needs, and the leftovers of interrupted commands.',
     )
-    .option('--dry-run', 'only tell')
+    .option('--dry-run', 'only show what would be removed')
     .option(
       '--grace <D>',
-      'how long a version stays after it was first found unneeded (default: 10m)',
+      'how long a version stays after nothing needs it any more (default: 10m)',
       flag('--grace', grace),
     )
     .action(async (flags: CollectFlags) => {
       done(await runCollect(flags, context));
     });
   storeCommand(program, 'verify')
-    .summary('read everything in a store and compare it with its digests')
-    .addHelpText('after', '\nExit codes: 0 whole, 1 damaged.\n')
+    .summary('read all files of a store and compare them with their digests')
+    .addHelpText('after', '\nExit codes: 0 the store is whole; 1 it is damaged.\n')
     .action(async (flags: StoreFlags) => {
       done(await runVerify(flags, context));
     });

@@ -79,7 +79,7 @@ async function runPin(
     else await store.change((tables) => pinNode(tables, node, name));
     await store.flushed();
     return drop
-      ? { json: { node, channel: name, version: null }, text: [`${node}: as channel ${name} says`] }
+      ? { json: { node, channel: name, version: null }, text: [`${node}: the version of channel ${name}`] }
       : { json: { node, version: name }, text: [`${node}: ${name}`] };
   });
 }
@@ -105,11 +105,11 @@ async function runRollout(
   const begins = to !== undefined || flags.percent !== undefined || flags.select !== undefined;
   if (steering.length + (begins ? 1 : 0) !== 1) {
     throw new UsageError(
-      'rollout: expected a version or a share (--percent, --select), or one of --pause, --resume, --promote, --abort',
+      'rollout: expected a version with --percent or --select, or one of --pause, --resume, --promote, --abort',
     );
   }
   if (to !== undefined && flags.percent === undefined && flags.select === undefined) {
-    throw new UsageError('rollout: expected --percent N or --select K=V: whom the version is for');
+    throw new UsageError('rollout: expected --percent N or --select K=V, to say which nodes get the version');
   }
   const { abortRollout, pauseRollout, promoteRollout, setRollout } = await import(
     '../../boot-set/store/channel-changes.ts'
@@ -138,7 +138,7 @@ async function runRollout(
       rollout === undefined
         ? current === candidate
           ? 'current'
-          : 'given up'
+          : 'aborted'
         : [
             ...(rollout.percent === undefined ? [] : [`for ${rollout.percent} % of the nodes`]),
             ...Object.entries(rollout.select ?? {}).map(([key, value]) => `where ${key} is ${value}`),
@@ -154,33 +154,29 @@ async function runRollout(
 /** Adds the commands. @param done receives their exit code. */
 export function addPinCommands(program: Command, context: VerbContext, done: (code: ExitCode) => void): void {
   storeCommand(program, 'pins')
-    .summary('list which node boots which version')
-    .option('--drop <NODE>', 'forget where the boots of a node stand: its next request begins anew')
+    .summary('list the nodes and the versions that they boot')
+    .option('--drop <NODE>', 'drop the pins of a node: its next request begins a new boot')
     .action(async (flags: StoreFlags & { drop?: string }) => {
       done(await (flags.drop === undefined ? listPins(flags, context) : runDropPins(flags.drop, flags, context)));
     });
   storeCommand(program, 'pin')
-    .summary('send a node to one version, whatever the channel says')
-    .argument('<NODE>', 'MAC, UUID, serial number or address')
-    .argument('<VERSION>', 'such as maas/amd64/precise/install-3; with --drop the channel')
-    .option('--drop', 'let the channel decide again')
+    .summary('pin a node to one version, whatever the current one is')
+    .argument('<NODE>', 'MAC, UUID, serial number or IP address of the node')
+    .argument('<VERSION>', 'version such as maas/amd64/precise/install-3; with --drop, the channel')
+    .option('--drop', 'remove the pin: the node boots the version of the channel again')
     .action(async (node: string, name: string, flags: StoreFlags & { drop?: boolean }) => {
       done(await runPin(node, name, flags.drop === true, flags, context));
     });
   storeCommand(program, 'rollout')
-    .summary('send some nodes to a candidate')
-    .argument('<CHANNEL>', 'its name')
-    .argument('[VERSION]', 'the candidate (default: the one being rolled out)')
+    .summary('give a candidate to some of the nodes')
+    .argument('<CHANNEL>', 'name of the channel')
+    .argument('[VERSION]', 'candidate (default: the one being rolled out)')
     .option('--percent <N>', 'share of the nodes, 0 to 100', flag('--percent', wholeNumber(0, 100)))
-    .option(
-      '--select <K=V>',
-      'nodes of which that is true (mac, uuid, serial, ip, or a label), repeatable',
-      addPair('--select'),
-    )
-    .option('--pause', 'no further node gets it')
-    .option('--resume', 'go on')
-    .option('--promote', 'make it current')
-    .option('--abort', 'give it up')
+    .option('--select <K=V>', 'nodes whose mac, uuid, serial, ip or label K is V; repeatable', addPair('--select'))
+    .option('--pause', 'give the candidate to no further node')
+    .option('--resume', 'continue a paused rollout')
+    .option('--promote', 'make the candidate current')
+    .option('--abort', 'give the candidate up')
     .action(async (name: string, to: string | undefined, flags: RolloutFlags) => {
       done(await runRollout(name, to, flags, context));
     });

@@ -37,7 +37,7 @@ async function runPublish(
   const work = async (store: Store, signal: AbortSignal): Promise<VerbResult> => {
     const { name, number, manifest, files, bytes, isNew, before } = await publish(store, { ...request, signal });
     if (context.stderr.isTTY === true && flags.json !== true) {
-      const what = isNew ? 'new' : 'there already';
+      const what = isNew ? 'new' : 'unchanged';
       const moved = flags.candidate === true || before === number ? '' : `, ${channel} was at ${before ?? 'nothing'}`;
       context.stderr.write(`${escapeLine(`${what}: ${formatMany(files, 'file')}, ${formatBytes(bytes)}${moved}`)}\n`);
     }
@@ -62,22 +62,22 @@ async function runPublish(
 /** Adds the command. @param done receives its exit code. */
 export function addPublish(program: Command, context: VerbContext, done: (code: ExitCode) => void): void {
   storeCommand(program, 'publish')
-    .summary('put a boot set into a store, as the version that new boots get')
+    .summary('publish a boot set: new boots get this version')
     .description(
-      'Copies files into a store as a new version of a channel, moves the channel to it, and prints its name. The same content twice is the same version.',
+      'Copies files into a store as a new version of a channel, makes it current, and prints its name. Publishing the same content again makes no new version.',
     )
-    .argument('<CHANNEL>', 'such as maas/amd64/precise/install')
-    .argument('<PATH...>', 'a folder, for what is in it, or files')
-    .option('--label <K=V>', 'a note on the version, repeatable', addPair('--label'))
+    .argument('<CHANNEL>', 'channel such as maas/amd64/precise/install')
+    .argument('<PATH...>', 'files, or a folder whose content is published')
+    .option('--label <K=V>', 'label of the version, repeatable', addPair('--label'))
     .option('--keep', 'never collect the version')
-    .option('--candidate', 'leave the channel where it is: the version is for `reveille rollout`')
+    .option('--candidate', 'do not make the version current: `reveille rollout` gives it to nodes')
     .option('--kernel-args <TEXT>', 'kernel arguments that belong to the version')
     .option('--os <K=V>', 'name, version or arch of the operating system, repeatable', addPair('--os'))
     .addHelpText(
       'after',
       `
-Nothing is visible before everything is on the disk; whatever ends it before leaves the store as it was.
-Exit codes: 0 published, 1 failed (no space, say), 2 something that can't be published; nothing was written.
+Nothing is visible before all files are on the disk. A publication that is interrupted leaves the store as it was.
+Exit codes: 0 published; 1 failed, for example because the disk is full; 2 wrong input, nothing was written.
 `,
     )
     .action(async (channel: string, paths: string[], flags: PublishFlags) => {

@@ -33,7 +33,7 @@ export interface VerbContext extends CommandContext {
 export function storeCommand(program: Command, nameAndArguments: string): Command {
   return program
     .command(nameAndArguments)
-    .option('--store <DIR>', 'the store of boot sets')
+    .option('--store <DIR>', 'folder of the store of boot sets')
     .option('--json', 'print one JSON document');
 }
 

@@ -202,7 +202,7 @@ export class LinuxEngine implements Engine {
 
   get advice(): string | undefined {
     const cut = [...this.#listening].some(({ receiveBufferCut }) => receiveBufferCut);
-    return cut ? 'the kernel grants small receive buffers: raise net.core.rmem_max to 16777216 or more' : undefined;
+    return cut ? 'the kernel limits receive buffers: raise net.core.rmem_max to at least 16777216' : undefined;
   }
 
   health(): EngineHealth {

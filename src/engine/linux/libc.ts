@@ -120,12 +120,12 @@ export function loadLibc(): Libc {
 }
 
 function load(): Libc {
-  if (process.platform !== 'linux') throw new Error(`it needs Linux, this is ${process.platform}`);
-  if (process.arch !== 'x64' && process.arch !== 'arm64') throw new Error(`it knows no layouts for ${process.arch}`);
+  if (process.platform !== 'linux') throw new Error(`it needs Linux, got ${process.platform}`);
+  if (process.arch !== 'x64' && process.arch !== 'arm64')
+    throw new Error(`it does not support the architecture ${process.arch}`);
   const { node } = process.versions;
-  if (Number.parseInt(node, 10) > NEWEST_NODE)
-    throw new Error(`it works up to Node.js ${NEWEST_NODE}, this is ${node}`);
-  if (endianness() !== 'LE') throw new Error('it knows little-endian layouts only');
+  if (Number.parseInt(node, 10) > NEWEST_NODE) throw new Error(`it supports Node.js up to ${NEWEST_NODE}, got ${node}`);
+  if (endianness() !== 'LE') throw new Error('it supports only little-endian machines');
   const require = createRequire(import.meta.url);
   const koffi = require('koffi') as typeof import('koffi');
   const library = koffi.load('libc.so.6');

@@ -32,7 +32,7 @@ export async function mapFile(libc: Libc, fd: number, length: number): Promise<F
       if (populated === 0) return wanted;
       // The call can't distinguish a truncated file from a failing disk; a read can.
       const count = await readByte(fd, at);
-      if (count > 0) throw Object.assign(new Error('EIO: the system would not read a mapped file'), IO_ERROR);
+      if (count > 0) throw Object.assign(new Error('EIO: the system could not read a mapped file'), IO_ERROR);
       return 0;
     },
     free: () => void libc.munmap(address, length),

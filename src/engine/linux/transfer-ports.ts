@@ -62,7 +62,8 @@ export class LinuxTransferPorts implements TransferPorts {
 
   stock(locals: readonly string[], transfers: number): void {
     const most = Math.min(this.#choice.size, this.#descriptors);
-    if (transfers > most) this.shortage ??= `${transfers} transfers may run at once, at most ${most} have a port`;
+    if (transfers > most)
+      this.shortage ??= `${transfers} transfers may run at once, but there are ports for ${most} only`;
     const each = Math.min(
       Math.ceil(transfers / locals.length),
       this.#choice.size / STOCK_DIVISOR,

@@ -19,7 +19,7 @@ export type ArrivalLaw =
   | { readonly kind: 'poisson'; readonly perSecond: number }
   | { readonly kind: 'waves'; readonly nodes: number; readonly everyMs: number };
 
-const EXPECTED = 'burst, burst:50ms, ramp:10s, poisson:100/s or waves:40@5s (40 nodes each 5 s)';
+const EXPECTED = 'burst, burst:50ms, ramp:10s, poisson:100/s or waves:40@5s (40 nodes every 5 s)';
 
 function parseRate(text: string): number | undefined {
   const match = /^([0-9]{1,7}(?:\.[0-9]{1,3})?)\/s$/.exec(text);

@@ -33,7 +33,7 @@ export interface FaultPlan {
   /** Faults on the way from the nodes to the server. */
   readonly out: DirectionFaults;
   readonly lose: readonly ExactLoss[];
-  /** Share of nodes that fall silent in the middle of a file. */
+  /** Share of nodes that go silent in the middle of a file. */
   readonly vanish: number;
   /** Share of nodes that wait before each ACK, and the wait in milliseconds. */
   readonly crawl: { readonly share: number; readonly ms: number };

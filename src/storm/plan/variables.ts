@@ -54,7 +54,7 @@ function hexipOf(address: string): string {
 
 const SHORTENED = [7, 6, 5, 4, 3, 2, 1].map((digits): readonly [string, Variable] => [
   `hexip${digits}`,
-  { about: `the first ${digits} of its digits`, of: (_, address) => hexipOf(address).slice(0, digits) },
+  { about: `the first ${digits} digits of the address in hex`, of: (_, address) => hexipOf(address).slice(0, digits) },
 ]);
 
 export const VARIABLES: ReadonlyMap<string, Variable> = new Map<string, Variable>([

@@ -151,7 +151,7 @@ function harnessOf(facts: StormFacts, threads: readonly ThreadHealth[]): Harness
   const percent = Math.round(100 * busiest);
   const reasons = [
     judged && busiest > BUSY
-      ? `a thread of the storm was busy ${percent} % of the time: more threads or cores show more`
+      ? `a thread of the storm was busy ${percent} % of the time: use more threads or cores`
       : '',
     judged && late > LATE_MS ? `the storm's event loop was ${Math.round(late)} ms late at the 99th percentile` : '',
     drops !== null && drops > 0 ? `${drops} datagrams were lost in the storm's own socket buffers` : '',

@@ -43,10 +43,11 @@ export function pathOf(filename: string): string {
 function readInto(path: string, into: Uint8Array): void {
   const fd = openSync(path, 'r');
   try {
-    if (fstatSync(fd).size !== into.length) throw new ExpectedError(`${path} changed while it was read`);
+    if (fstatSync(fd).size !== into.length)
+      throw new ExpectedError(`${path}: expected a file that does not change while it is read`);
     for (let at = 0; at < into.length; ) {
       const count = readSync(fd, into, at, into.length - at, at);
-      if (count === 0) throw new ExpectedError(`${path} changed while it was read`);
+      if (count === 0) throw new ExpectedError(`${path}: expected a file that does not change while it is read`);
       at += count;
     }
   } finally {

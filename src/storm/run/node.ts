@@ -204,7 +204,7 @@ export class BootingNode {
         if (report.errorCode === ERROR_CODE.FILE_NOT_FOUND) return false;
         return failed(`the server refused with ERROR ${report.errorCode} ${report.errorText}`);
       case 'clientError':
-        return failed(`the server ended it in the middle with ERROR ${report.errorCode} ${report.errorText}`);
+        return failed(`the server ended the transfer in the middle with ERROR ${report.errorCode} ${report.errorText}`);
       case 'unreachable':
         return failed(`nobody listens on the server's port`);
       case 'timeout': {
@@ -217,7 +217,7 @@ export class BootingNode {
           return failed(`the file took longer than ${inSeconds(manners.fileMs ?? 0)}`);
         }
         const silence = { from: lastHeard, example: where };
-        return failed(`the server fell silent in the middle for ${inSeconds(patienceOf(manners.data))}`, silence);
+        return failed(`the server went silent in the middle for ${inSeconds(patienceOf(manners.data))}`, silence);
       }
       case 'aborted':
         return this.#setting.stopping() ? { kind: 'unfinished' } : failed(report.fault ?? 'aborted');
@@ -322,8 +322,9 @@ export class BootingNode {
     if (versions === 0) tell.wrongFile(wrongAt(where, check!));
     const sized = stage.size === undefined || stage.size === length;
     const digested = hash === undefined || hash.digest('hex') === stage.sha256;
-    if (check === undefined && !sized) tell.wrongFile(`${where}: ${length} bytes instead of ${stage.size}`);
-    else if (check === undefined && !digested) tell.wrongFile(`${where}: another sha256 than the plan's`);
+    if (check === undefined && !sized) tell.wrongFile(`${where}: expected ${stage.size} bytes, got ${length}`);
+    else if (check === undefined && !digested)
+      tell.wrongFile(`${where}: expected the sha256 of the plan, got another one`);
     // A size alone does not count as a comparison.
     if (check === undefined && hash === undefined) tell.uncompared();
     return versions;

@@ -64,7 +64,7 @@ export function renderLines(progress: StormProgress, width: number): string[] {
   const drawn = cells >= 8 ? `${bar(progress, cells)}${share}${figures}` : figures.trim();
   return [
     cut(drawn, width),
-    fitting(places(progress).length === 0 ? ['no node under way'] : places(progress), width),
+    fitting(places(progress).length === 0 ? ['no node is under way'] : places(progress), width),
     fitting(
       [
         formatRate(bytesPerS),

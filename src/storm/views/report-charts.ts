@@ -41,7 +41,7 @@ function completionChart({ curve, nodes, completed, failed }: StormReport): Char
   const done = times.map((_, index) => (index === 0 ? 0 : curve.completed[index - 1]!));
   const lost = times.map((_, index) => (index === 0 ? 0 : curve.failed[index - 1]!));
   const half = times[done.findIndex((count) => count > 0 && count * 2 >= completed)];
-  const middle = half === undefined ? '' : ` Half of those that booted had done so after ${formatMs(half * 1000)}.`;
+  const middle = half === undefined ? '' : ` Half of the booted nodes had finished after ${formatMs(half * 1000)}.`;
   return {
     id: 'completion',
     title: 'Nodes booted and failed',
@@ -60,7 +60,7 @@ function completionChart({ curve, nodes, completed, failed }: StormReport): Char
       (time, index) => `${time} s: ${formatCount(done[index]!)} booted, ${formatCount(lost[index]!)} failed`,
     ),
     table: {
-      caption: 'Nodes booted and failed by the time since the start',
+      caption: 'Nodes booted and failed, by time since the start',
       columns: ['time', 'booted', 'failed'],
       rows: sampled(times.length).map((index) => [
         `${times[index]} s`,
@@ -97,7 +97,7 @@ function throughputChart({ curve, bytes, duration_s }: StormReport): Chart {
     whole: false,
     readings: times.map((time, index) => `${time} s: ${formatRate(rates[index]!)}`),
     table: {
-      caption: 'Payload received by the time since the start',
+      caption: 'Payload received, by time since the start',
       columns: ['time', 'rate', 'received so far'],
       rows: sampled(times.length).map((index) => [
         `${times[index]} s`,
@@ -140,7 +140,7 @@ function histogramChart(
     summary:
       sum === 0
         ? 'Nothing was measured.'
-        : `${formatCount(sum)} ${things} from ${names[0]} to ${names.at(-1)}; the fullest bucket, ${spans[fullest]}, has ${formatCount(counts[fullest]!)} of them.`,
+        : `${formatCount(sum)} ${things} from ${names[0]} to ${names.at(-1)}; the fullest bucket, ${spans[fullest]}, holds ${formatCount(counts[fullest]!)} of them.`,
     kind: 'bars',
     series: [{ label: things, tone: 'accent' }],
     data: [counts.map((_, index) => round((places[index]! + places[index + 1]!) / 2)), [...counts]],
@@ -150,7 +150,7 @@ function histogramChart(
     whole: true,
     readings: counts.map((count, index) => `${spans[index]}: ${formatCount(count)} ${things}`),
     table: {
-      caption: `${title} in buckets, empty ones left out`,
+      caption: `${title} in buckets, without empty ones`,
       columns: ['from', 'to', things, 'share'],
       rows: counts.flatMap((count, index) =>
         count === 0

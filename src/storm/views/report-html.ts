@@ -72,8 +72,8 @@ ${harnessWarning(report)}
 ${verdict(report)}
 ${keyFigures(report)}
 ${objectives(report)}
-<h2>Course</h2>
-<noscript><p class="hint">The charts are drawn by a script. Without it the tables under them say the same.</p></noscript>
+<h2>Progress</h2>
+<noscript><p class="hint">The charts need JavaScript. The tables below them show the same data without it.</p></noscript>
 <div class="charts">
 ${charts.map(chartFigure).join('\n')}
 </div>
@@ -85,7 +85,7 @@ ${packets(report)}
 ${unanswered(report)}
 ${harness(report)}
 <footer>
-<p>Made by reveille ${escapeHtml(report.version)}. The whole report is in this page. <button type="button" id="save" hidden>Save as JSON</button></p>
+<p>Made by reveille ${escapeHtml(report.version)}. This page contains the whole report. <button type="button" id="save" hidden>Save as JSON</button></p>
 </footer>
 </main>
 ${embed('report', report)}
@@ -125,7 +125,7 @@ ${terms([
 function harnessWarning({ harness: own }: StormReport): Html {
   if (!own.bottleneck) return '';
   return `<div class="loud" role="note">
-<strong class="bad">The storm itself was the bottleneck.</strong> These figures say more about it than about the server.
+<strong class="bad">The storm itself was the bottleneck.</strong> These figures describe the storm rather than the server.
 <ul>${own.reasons.map((reason) => `<li>${escapeHtml(reason)}</li>`).join('')}</ul>
 </div>`;
 }
@@ -222,7 +222,7 @@ function objectives({ slo }: StormReport): Html {
     met ? 'met' : '<strong class="bad">missed</strong>',
   ]);
   return `<h2>Objectives</h2>
-${table('What was asked of the server, and what was found', [wordsColumn('objective'), figureColumn('was'), figureColumn('verdict')], rows, 'scroll narrow')}`;
+${table('Objectives and measured values', [wordsColumn('objective'), figureColumn('was'), figureColumn('verdict')], rows, 'scroll narrow')}`;
 }
 
 function chartFigure({ id, title, summary, series, readings, table: own }: Chart): Html {
@@ -259,7 +259,7 @@ function stages({ stages: all }: StormReport): Html {
     ...['through', 'failed', 'files', 'misses', 'bytes', 'resent by nodes', 'by the server'].map(figureColumn),
   ];
   return `<h2>Stages</h2>
-${table('Nodes that got through each stage of the boot, and what they fetched', columns, rows)}`;
+${table('Nodes that completed each stage of the boot, and what they fetched', columns, rows)}`;
 }
 
 function latency(report: StormReport): Html {
@@ -269,14 +269,14 @@ function latency(report: StormReport): Html {
     return [what, ...[p50, p90, p99, max].map((value) => formatMs(value * unitMs))];
   };
   const rows = [
-    row('Boot, from due to done', report.finish_s, 1000),
+    row('Boot, from scheduled start to end', report.finish_s, 1000),
     row('First reply, all stages', report.first_reply_ms),
     ...report.stages.map((stage) => row(`First reply in ${escapeHtml(stage.name)}`, stage.first_reply_ms)),
     ...report.stages.map((stage) => row(`Duration of ${escapeHtml(stage.name)}`, stage.duration_ms)),
   ];
   const columns = [wordsColumn('time'), ...['p50', 'p90', 'p99', 'max'].map(figureColumn)];
   return `<h2>Latency</h2>
-${table('Percentiles, by nearest rank; – where nothing was measured', columns, rows, 'scroll narrow')}`;
+${table('Percentiles by nearest rank; – means that nothing was measured', columns, rows, 'scroll narrow')}`;
 }
 
 function failures({ failures: all }: StormReport): Html {
@@ -291,14 +291,14 @@ ${table('Why nodes did not boot', [wordsColumn('reason'), nameColumn('stage'), f
 }
 
 function violations({ violations: all }: StormReport): Html {
-  if (all.length === 0) return '<h2>Violations</h2>\n<p>None: the server kept to the rules that were looked at.</p>';
+  if (all.length === 0) return '<h2>Violations</h2>\n<p>None: the server followed all rules that were checked.</p>';
   const rows = all.map(({ id, what, clause, count, example }) => [
     `<code>${escapeHtml(id)}</code>`,
     `${escapeHtml(what)}<small>first: ${escapeHtml(example)}</small>`,
     escapeHtml(clause),
     formatCount(count),
   ]);
-  const columns = [nameColumn('rule'), wordsColumn('what was seen'), nameColumn('clause'), figureColumn('count')];
+  const columns = [nameColumn('rule'), wordsColumn('violation'), nameColumn('clause'), figureColumn('count')];
   return `<h2>Violations</h2>
 ${table('Rules that the server broke', columns, rows)}`;
 }
@@ -324,18 +324,19 @@ function unanswered({ unanswered_requests: count, left_unanswered: left }: Storm
   if (left === null && count === 0) return '';
   const seen = `<h2>Unanswered</h2>\n<p>${formatMany(count, 'request')} had no answer in time.</p>`;
   if (left === null) return `${seen}\n<p class="hint">${escapeHtml(ADMIN_HINT)}</p>`;
-  if (left.problem !== null) return `${seen}\n<p>The server could not be asked why: ${escapeHtml(left.problem)}</p>`;
+  if (left.problem !== null)
+    return `${seen}\n<p>The reasons could not be read from the server: ${escapeHtml(left.problem)}</p>`;
   if (left.reasons.length === 0)
-    return `${seen}\n<p>The server left nothing unanswered, says ${escapeHtml(left.admin)}.</p>`;
+    return `${seen}\n<p>According to ${escapeHtml(left.admin)}, the server left no request unanswered.</p>`;
   const rows = left.reasons.map(({ reason, count: of, what, settings }) => [
     `<code>${escapeHtml(reason)}</code>`,
     what === null ? '–' : escapeHtml(what),
     settings.length === 0 ? '–' : settings.map((setting) => `<code>${escapeHtml(setting)}</code>`).join(', '),
     formatCount(of),
   ]);
-  const columns = [nameColumn('reason'), wordsColumn('what it means'), wordsColumn('settings'), figureColumn('count')];
+  const columns = [nameColumn('reason'), wordsColumn('meaning'), wordsColumn('settings'), figureColumn('count')];
   return `${seen}
-${table(`What the server left unanswered in that time, whoever asked, says ${left.admin}`, columns, rows)}`;
+${table(`Requests of all clients that the server left unanswered in that time, according to ${left.admin}`, columns, rows)}`;
 }
 
 function facts(pairs: readonly (readonly [term: string, description: Html])[]): Html {
@@ -353,7 +354,7 @@ ${facts([
   ['Event loop delay', `p50 ${formatMs(delay.p50)}, p99 ${formatMs(delay.p99)}, max ${formatMs(delay.max)}`],
   [
     'Own share',
-    `of each time above, ${formatMs(delay.p50)} (p50) to ${formatMs(delay.p99)} (p99) may be the storm’s own`,
+    `the storm itself may account for ${formatMs(delay.p50)} (p50) to ${formatMs(delay.p99)} (p99) of each time above`,
   ],
   ['Dropped', own.drops === null ? 'not known' : formatMany(own.drops, 'datagram')],
   ['Engine', escapeHtml(own.engine)],

@@ -113,7 +113,7 @@ function latency(report: StormReport, width: number, paint: Paint): string[] {
   return table(
     ['Latency', 'p50', 'p90', 'p99', 'max'],
     [
-      row('finish, from due to booted', report.finish_s, 1000),
+      row('boot, from scheduled start', report.finish_s, 1000),
       row('first reply', report.first_reply_ms),
       ...report.stages.map((stage) => row(`  in ${stage.name}`, stage.first_reply_ms)),
       ...report.stages.map((stage) => row(`duration of ${stage.name}`, stage.duration_ms)),
@@ -148,14 +148,17 @@ function unanswered(
   if (left === null && count === 0) return [];
   const seen = `Requests that had no answer in time: ${formatCount(count)}`;
   if (left === null) return [seen, ...wrap(ADMIN_HINT, width, '  ')];
-  if (left.problem !== null) return [seen, ...wrap(`the server could not be asked why: ${left.problem}`, width, '  ')];
+  if (left.problem !== null)
+    return [seen, ...wrap(`the reasons could not be read from the server: ${left.problem}`, width, '  ')];
   if (left.reasons.length === 0)
-    return [seen, ...wrap(`the server left nothing unanswered, says ${left.admin}`, width, '  ')];
+    return [seen, ...wrap(`according to ${left.admin}, the server left no request unanswered`, width, '  ')];
   return [
     seen,
-    ...wrap(`left unanswered by the server in that time, whoever asked, says ${left.admin}`, width, '  ').map((line) =>
-      paint('bad', line),
-    ),
+    ...wrap(
+      `requests of all clients that the server left unanswered in that time, according to ${left.admin}`,
+      width,
+      '  ',
+    ).map((line) => paint('bad', line)),
     ...left.reasons.flatMap((reason) =>
       wrap(`${formatCount(reason.count)} × ${reasonText(reason)}`, width, '  ', '      '),
     ),
@@ -192,7 +195,7 @@ function failures({ failures: all }: StormReport, width: number, paint: Paint): 
 
 /** A packet that has arrived waits for the storm's event loop, so each measured time includes that delay. */
 function ownShare({ event_loop_delay_ms: { p50, p99 } }: HarnessReport): string {
-  return `of each time above, ${formatMs(p50)} (p50) to ${formatMs(p99)} (p99) may be the storm's own`;
+  return `the storm itself may account for ${formatMs(p50)} (p50) to ${formatMs(p99)} (p99) of each time above`;
 }
 
 function harness({ harness: own, machine, duration_s }: StormReport, width: number, paint: Paint): string[] {
@@ -211,11 +214,11 @@ function harness({ harness: own, machine, duration_s }: StormReport, width: numb
     ...wrap(`${cpu}, ${formatMany(cores, 'core')}, Node.js ${node}, ${kernel}`, width, '  '),
     ...wrap(ownShare(own), width, '  '),
     ...(duration_s < 1
-      ? wrap('so short a storm is measured with the start of its own threads in it', width, '  ')
+      ? wrap('the storm is so short that its times include the start of its own threads', width, '  ')
       : []),
   ];
   if (!own.bottleneck) return lines;
-  const loud = '!!! THE STORM ITSELF WAS THE BOTTLENECK: these figures say more about it than about the server';
+  const loud = '!!! THE STORM ITSELF WAS THE BOTTLENECK: these figures describe the storm rather than the server';
   return [
     ...wrap(loud, width, '', '    ').map((line) => paint('loud', line)),
     ...own.reasons.flatMap((reason) => wrap(`!!! ${reason}`, width, '', '    ')),

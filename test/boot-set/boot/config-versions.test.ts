@@ -21,7 +21,7 @@ describe('the version that a config names', () => {
     expect(await chosen(serving)).toBe('ubuntu-2');
   });
 
-  it('is that of the files that the node gets by the channel itself', async () => {
+  it('is the version of the files that the node gets from the channel', async () => {
     const serving = await Serving.start();
     await serving.publishSets('ubuntu', 1);
     expect(await serving.versions(CLIENT, 'ubuntu/pxelinux.0')).toEqual(['1']);
@@ -30,7 +30,7 @@ describe('the version that a config names', () => {
     expect(await serving.versions(CLIENT, 'ubuntu/linux')).toEqual(['1']);
   });
 
-  it('has another mark for each boot', async () => {
+  it('has a different mark for each boot', async () => {
     const serving = await Serving.start();
     await serving.publishSets('ubuntu', 1);
     const first = await serving.source.choose('ubuntu', CONFIG);
@@ -41,7 +41,7 @@ describe('the version that a config names', () => {
     expect((await serving.source.choose('ubuntu', CONFIG))?.boot).not.toBe(first?.boot);
   });
 
-  it('is kept for a day before anyone is told of it', async () => {
+  it('is kept for a day before the config is sent', async () => {
     const serving = await Serving.start();
     await serving.store.setDefaults({ ...POLICY, keepVersions: 0 });
     await serving.publishSets('ubuntu', 1);
@@ -54,7 +54,7 @@ describe('the version that a config names', () => {
     expect(await serving.collect()).toContain('ubuntu-1');
   });
 
-  it('is shown beforehand without a trace', async () => {
+  it('can be previewed without a change', async () => {
     const serving = await Serving.start();
     await serving.publishSets('ubuntu', 1);
     const preview = serving.source.preview('ubuntu', CONFIG);
@@ -66,14 +66,14 @@ describe('the version that a config names', () => {
     expect(serving.source.preview('ubuntu', CONFIG)).toMatchObject({ version: { name: 'ubuntu-1' }, pinned: true });
   });
 
-  it('is none where the channel has nothing', async () => {
+  it('is undefined for a channel without a version', async () => {
     const serving = await Serving.start();
     expect(await chosen(serving)).toBeUndefined();
     await serving.publishSets('ubuntu', 1);
     expect(await chosen(serving)).toBe('ubuntu-1');
   });
 
-  it('is the current one, without a pin, for whoever is behind a shared address', async () => {
+  it('is the current one, without a pin, for every node behind a shared address', async () => {
     const serving = await Serving.start({ sharedNetworks: ['192.0.2.0/24'] });
     await serving.publishSets('ubuntu', 1);
     expect(await chosen(serving, { ids: [] })).toBe('ubuntu-1');

@@ -76,7 +76,7 @@ describe('a request', () => {
     expect(judge(before, { ...QUIET, ...situation }, T0 + after, POLICY)).toBe(decision);
   });
 
-  it('moves the stage: later names forward, beginnings back, others not at all', () => {
+  it('moves the stage forward for later names, back for beginnings, and not for others', () => {
     expect([stageAfter(0, 'later'), stageAfter(0, 'neutral'), stageAfter(0, 'zero')]).toEqual([1, 0, 0]);
     expect([stageAfter(1, 'later'), stageAfter(1, 'neutral'), stageAfter(1, 'zero')]).toEqual([1, 1, 0]);
   });
@@ -122,7 +122,7 @@ describe('stages', () => {
     expect(names.map((name) => stages.of(name))).toEqual(names.map(() => stage));
   });
 
-  it('go by patterns of the operator', () => {
+  it('follow the patterns of the operator', () => {
     const own = new BootStages(['*.bin', 'first/*']);
     expect(['a/loader.BIN', 'x/first/y', 'first/a/b', 'pxelinux.0'].map((name) => own.of(name))).toEqual([
       'zero',

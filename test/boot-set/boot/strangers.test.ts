@@ -87,7 +87,7 @@ describe("a request in a node's name from another address", () => {
   it.each([
     ['at once', 1000],
     ['past the cap', POLICY.pinCapMs / 200],
-  ])('gets it also where only the loader asks by no name, boot after boot: %s', async (_, rest) => {
+  ])('gets it even if only the loader asks without a name of the node, boot after boot: %s', async (_, rest) => {
     const serving = await Serving.start();
     await serving.publish('rack', setOf(1));
     for (let boot = 0; boot < 210; boot++) {
@@ -137,7 +137,7 @@ describe("a request in a node's name from another address", () => {
     expect(await answered(serving, KERNEL, INITRD)).toEqual(['1', '1']);
   });
 
-  it('does not hold a node that it was faster than, unless it has answered', async () => {
+  it('does not hold back a slower node unless the stranger has answered', async () => {
     const serving = await Serving.start();
     await serving.publishSets('rack', 1);
     await serving.versions(ATTACKER, LOADER, KERNEL);
@@ -148,7 +148,7 @@ describe("a request in a node's name from another address", () => {
     expect(await answered(serving, KERNEL, INITRD)).toEqual(['2', '2']);
   });
 
-  it('does not take over what a node has under another of its names', async () => {
+  it('does not take over the pin that a node has under another of its names', async () => {
     const uuid = '4c4c4544-0043-4a10-8054-b7c04f4d3232';
     const serving = await Serving.start();
     await serving.publishSets('rack', 1);
@@ -158,7 +158,7 @@ describe("a request in a node's name from another address", () => {
     expect(await answered(serving, `rack/${uuid}/initrd.img`)).toEqual(['1']);
   });
 
-  it('for a config that is made for it moves nothing either', async () => {
+  it('changes nothing for a config that is rendered for it', async () => {
     const serving = await midBoot([LOADER, CONFIG, KERNEL]);
     const request = { path: `pxelinux.cfg/01-${MAC}`, ids: [NODE] };
     const forged = { ...request, client: ATTACKER };
@@ -188,7 +188,7 @@ describe('a flood of invented names', () => {
   it.each([
     ['192.0.2.', 2048],
     ['2001:db8::', 8192],
-  ])('from one network (%s) has room for some alone', async (network, most) => {
+  ])('from one network (%s) has room for a limited number', async (network, most) => {
     const serving = await midBoot([LOADER, CONFIG, KERNEL]);
     for (let at = 0; at < most + 512; at += 512) {
       await Promise.all(
@@ -215,7 +215,7 @@ describe('a wall clock that is set', () => {
     expect(serving.source.stats().latePins).toBe(0);
   });
 
-  it('does not have those who collect take the boot for an ended one', async () => {
+  it('does not make the collector consider the boot ended', async () => {
     const serving = await Serving.start();
     await serving.store.setDefaults({ ...POLICY, keepVersions: 0 });
     await serving.publishSets('rack', 1);
@@ -244,7 +244,7 @@ describe('a wall clock that is set', () => {
     expect(serving.source.stats().latePins).toBe(0);
   });
 
-  it('on a machine that was started anew is what is left to go by', async () => {
+  it('is used for boots after a restart of the machine', async () => {
     const serving = await midBoot([LOADER]);
     await serving.close();
     serving.now += 5000;

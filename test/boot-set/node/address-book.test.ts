@@ -16,7 +16,7 @@ describe('the address book', () => {
     expect(book.find('192.0.2.8', 1)).toBeUndefined();
   });
 
-  it('takes ids of other kinds for more names of one machine, and calls it by the best', () => {
+  it('treats ids of other kinds as further names of one machine, and uses the best of them', () => {
     const book = new AddressBook();
     book.learn(A, [UUID], true, 0);
     expect(book.learn(A, [MAC], true, 1)).toMatchObject({ node: MAC, former: undefined, renamed: UUID });
@@ -43,7 +43,7 @@ describe('the address book', () => {
     expect(book.find(A, 3)).toMatchObject({ node: OTHER, bySelf: false });
   });
 
-  it('forgets after two hours of silence, and for want of room', () => {
+  it('forgets after two hours of silence, and to make room', () => {
     const book = new AddressBook(2);
     book.learn(A, [MAC], true, 0);
     expect(book.find(A, 7_200_000)?.node).toBe(MAC);

@@ -51,7 +51,7 @@ describe('a lease file', () => {
     ]);
   });
 
-  it('is read again when it has changed, and may go away', async () => {
+  it('is read again when it has changed, and may disappear', async () => {
     const path = join(temporaryFolder(), 'leases');
     writeFileSync(path, '0 52:54:00:00:00:01 192.0.2.10 * *\n');
     const file = new DhcpLeases(path, () => NOW_S * 1000);
@@ -92,7 +92,7 @@ describe('the table of neighbours', () => {
     ] as const,
   };
 
-  it('counts only what is complete, Ethernet and on the link', () => {
+  it('counts only complete Ethernet entries on the link', () => {
     const text = [
       'IP address       HW type     Flags       HW address            Mask     Device',
       '192.0.2.10       0x1         0x2         52:54:00:00:00:01     *        eth0',
@@ -135,7 +135,7 @@ describe('tables', () => {
     expect(tables.find('192.0.2.12')).toBeUndefined();
   });
 
-  it('are read once a second, and nobody waits for it who is known', async () => {
+  it('are read once a second, and no known node waits for it', async () => {
     let reads = 0;
     const { clock, tables } = setUp({
       read: () => Promise.resolve(new Map([['192.0.2.10', reads++ === 0 ? MAC1 : MAC2]])),
@@ -156,7 +156,7 @@ describe('tables', () => {
     expect(await answer).toBeUndefined();
   });
 
-  it('tell once that one cannot be read, and go on with what was known', async () => {
+  it('report once that a table cannot be read, and keep the previous entries', async () => {
     let fails = false;
     const table = {
       read: () => (fails ? Promise.reject(new Error('no')) : Promise.resolve(new Map([['192.0.2.10', MAC1]]))),

@@ -8,7 +8,7 @@ function own(address: string, prefix: number, internal = false): NonNullable<Int
 }
 
 describe('the interface of an address of ours', () => {
-  it('is the one that has it, whatever networks others are in', () => {
+  it('is the one that has the address, whatever the networks of the others', () => {
     const interfaces: Interfaces = {
       lo: [own('127.0.0.1', 8, true), own('::1', 128, true)],
       eth0: [own('192.0.2.1', 24), own('2001:db8::1', 64)],
@@ -29,7 +29,7 @@ describe('the interface of an address of ours', () => {
     ]);
   });
 
-  it('is looked for once a second at most, and found when it has come', () => {
+  it('is looked up at most once a second, and found when it appears', () => {
     let [now, reads] = [0, 0];
     let interfaces: Interfaces = {};
     const names = new InterfaceNames(

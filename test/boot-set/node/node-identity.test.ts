@@ -71,7 +71,7 @@ describe('a name', () => {
     expect(uuidNode(other.toUpperCase())).toBe(uuidNode(uuid));
   });
 
-  it('names one machine in either order, and no two: whatever the UUID', () => {
+  it('names one machine in either byte order, and never two, whatever the UUID', () => {
     const hex = fc.integer({ min: 0, max: 255 }).map((byte) => byte.toString(16).padStart(2, '0'));
     fc.assert(
       fc.property(fc.array(hex, { minLength: 16, maxLength: 16 }), (bytes) => {
@@ -113,7 +113,7 @@ describe('a name', () => {
     );
   });
 
-  it('is looked at without a throw and quickly, whatever it is', () => {
+  it('is parsed quickly and without an exception, whatever it holds', () => {
     fc.assert(
       fc.property(fc.string({ maxLength: 480 }), fc.constantFrom('', '0-', 'aa:', '0123456789ab-'), (text, filler) => {
         const path = text + filler.repeat(100);

@@ -61,7 +61,7 @@ function putBlob(layout: string, text: string): string {
 }
 
 describe('a folder becomes a store', () => {
-  it('when there is nothing in it, or it is not there', async () => {
+  it('when it is empty or does not exist', async () => {
     for (const path of [folder(), join(folder(), 'a/b')]) {
       const store = await openFor(path);
       expect([
@@ -94,7 +94,7 @@ describe('a folder becomes a store', () => {
     expect(await publishFiles(store, CHANNEL, { linux: 'next' })).toMatchObject({ number: 3 });
   });
 
-  it('with the channel at the version that has its manifest, else at the last', async () => {
+  it('with each channel at the version that has its manifest, or otherwise at its last version', async () => {
     const path = await copiedLayout();
     editIndex(path, (index) => {
       const [channel, first] = index.manifests;
@@ -262,7 +262,7 @@ describe('what is no store', () => {
         chmodSync(blob, 0o644);
         appendFileSync(blob, 'more');
       },
-      /expected bytes with the digest that is their name, got sha256:/,
+      /expected bytes whose digest is the name of the file, got sha256:/,
     ],
     [
       'a missing blob',
@@ -293,12 +293,12 @@ describe('what is no store', () => {
   it('a folder with something else in it', async () => {
     const path = filesIn({ 'notes.txt': 'x' });
     expect(await messageOf(() => openStore({ path }))).toMatch(
-      /expected a store, .* got a folder with "notes\.txt" in it/,
+      /expected a store, .* got a folder that contains "notes\.txt"/,
     );
     expect(readdirSync(path)).toEqual(['notes.txt']);
   });
 
-  it('nothing at all, for one who only looks', async () => {
+  it('does not exist, for a command that only reads', async () => {
     const path = join(folder(), 'nothing');
     expect(await messageOf(() => openStore({ path, readOnly: true }))).toMatch(/expected a store, got nothing/);
     expect(await messageOf(() => openStore({ path, create: false }))).toMatch(/expected a store, got nothing/);
@@ -307,7 +307,7 @@ describe('what is no store', () => {
     expect(readdirSync(path)).toEqual([]);
     const layout = await copiedLayout();
     expect(await messageOf(() => openStore({ path: layout, readOnly: true }))).toMatch(
-      /got an OCI image layout without one/,
+      /got an OCI image layout without a database/,
     );
   });
 
@@ -329,7 +329,7 @@ describe('a store', () => {
     const bytes = sha256(readFileSync(store.layout.state));
     for (const readOnly of [true, false]) {
       expect(await messageOf(() => openStore({ path: store.path, readOnly }))).toMatch(
-        /state\.lmdb: expected a store of format 1, got "2": a newer one\?$/,
+        /state\.lmdb: expected a store of format 1, got "2": was it written by a newer version of Reveille\?$/,
       );
     }
     expect(sha256(readFileSync(store.layout.state))).toBe(bytes);
@@ -358,7 +358,7 @@ describe('a store', () => {
     }
   });
 
-  it('undoes what throws', async () => {
+  it('undoes a change that throws', async () => {
     const store = await newStore();
     await publishFiles(store, 'a', { linux: 'x' });
     const [before, generation] = [photograph(store.path), store.generation];
@@ -371,7 +371,7 @@ describe('a store', () => {
     expect(store.channels()).toMatchObject([{ name: 'a', current: 1 }]);
   });
 
-  it('notes pins without telling the servers', async () => {
+  it('records pins without a new generation for servers', async () => {
     const store = await newStore();
     const [before, generation] = [photograph(store.path), store.generation];
     const pin = {

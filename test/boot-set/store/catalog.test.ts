@@ -95,7 +95,7 @@ describe('a name', () => {
 });
 
 describe('a refresh', () => {
-  it('reads what is new and nothing else', () => {
+  it('reads only what is new', () => {
     const { store, catalog, asked } = catalogOf(['rack', 1], ['rack', 2]);
     expect(catalog.refresh()).toBe(false);
     store.reads = 0;

@@ -224,7 +224,7 @@ class Pair {
 }
 
 describe('garbage collection', () => {
-  it(`frees what nothing needs and nothing else, over ${RUNS} random histories`, async () => {
+  it(`removes exactly what nothing needs, over ${RUNS} random histories`, async () => {
     const folders = SETS.map((files) => filesIn(files));
     let collections = 0;
     let freed = 0;

@@ -46,7 +46,7 @@ function pagesOf(path: string): { size: number; count: number } {
 }
 
 describe('a database that is cut short', () => {
-  it('is turned down with one line, and does not end the process', { timeout: 180_000 }, async () => {
+  it('is rejected with one line, and does not end the process', { timeout: 180_000 }, async () => {
     const path = await store();
     const state = join(path, 'state.lmdb');
     const whole = `${state}.whole`;
@@ -73,7 +73,7 @@ describe('a database that is cut short', () => {
     expect([code, signal, stdout + stderr]).toEqual([1, null, expect.stringContaining('it is cut short')]);
   });
 
-  it('but only by free pages at its end, as LMDB leaves them, is whole', async () => {
+  it('is accepted if only free pages at its end are missing, as LMDB leaves them', async () => {
     const path = await store();
     const state = join(path, 'state.lmdb');
     const file = readFileSync(state);
@@ -103,7 +103,7 @@ describe('what the database says', () => {
     ['a channel of another name', 'channels', 'a', (record: object) => ({ ...record, name: '../a' })],
     ['a rollout that is text', 'channels', 'a', (record: object) => ({ ...record, rollout: 'all' })],
     ['a choice without a node', 'overrides', 'n\0a', () => ({ channel: 'a', version: 1 })],
-  ] as const)('%s, is not believed', async (_, table, key, edit) => {
+  ] as const)('is rejected if %s', async (_, table, key, edit) => {
     const path = await store();
     await write(path, table, key, edit);
     const opened = await openFor(path, { readOnly: true });
@@ -117,7 +117,7 @@ describe('what the database says', () => {
     expect([code, signal, stderr]).toEqual([1, null, expect.stringMatching(CLEAR)]);
   });
 
-  it('of a digest that is a path makes no path of it, and is served to nobody', async () => {
+  it('about a digest that is a path never becomes a path, and is never served', async () => {
     const path = await store();
     const passwd = { name: 'linux', digest: '../../../../../../../../etc/passwd', size: statSync('/etc/passwd').size };
     await write(path, 'versions', 'a-3', (record: VersionRecord) => ({ ...record, files: [passwd] }));
@@ -128,7 +128,7 @@ describe('what the database says', () => {
     expect(await messageOf(() => opened.blobPath(passwd.digest))).toMatch(/expected digests of 64 hex digits/);
   });
 
-  it('is damaged later, keeps no server from what it knows, and is told once', async () => {
+  it('may be damaged later: the server keeps serving what it knows, and reports it once', async () => {
     const path = await store();
     const opened = await openFor(path);
     const catalog = new Catalog(opened);
@@ -141,7 +141,7 @@ describe('what the database says', () => {
     expect(catalog.takeTrouble()).toBeUndefined();
   });
 
-  it('of a boot that is no pin is as if it were not there', async () => {
+  it('about a boot that is not a valid pin is ignored', async () => {
     const path = await store();
     await write(path, 'pins', 'node-0\0a', (pin: PinRecord) => ({ ...pin, version: '../1' }));
     const opened = await openStore({ path, readOnly: true });

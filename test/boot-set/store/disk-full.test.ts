@@ -44,12 +44,14 @@ describe.runIf(canMount)('on a small disk', () => {
     await publishFiles(store, 'a', { linux: randomBytes(2 * 2 ** 20) });
     const before = photograph(store.path);
     const message = await messageOf(() => publishFiles(store, 'a', { linux: randomBytes(6 * 2 ** 20) }));
-    expect(message).toMatch(/^StoreError: .*: no space: expected \d+ bytes free, got \d+; nothing was written$/);
+    expect(message).toMatch(
+      /^StoreError: .*: not enough space: expected \d+ bytes free, got \d+; nothing was written$/,
+    );
     expect([photograph(store.path), store.channels()]).toMatchObject([before, [{ current: 1 }]]);
     await store.close();
   });
 
-  it('makes room by collecting what nothing needs', async () => {
+  it('makes room by collecting versions that nothing needs', async () => {
     const disk = mounted(8 * 2 ** 20)!;
     let now = 1_000_000_000_000;
     const store = await openStore({ path: join(disk, 'store'), now: () => now });

@@ -184,7 +184,7 @@ describe('the store itself', () => {
 });
 
 describe('the staging area', () => {
-  it('loses nothing but what processes have left', async () => {
+  it('loses only folders that dead processes have left', async () => {
     const path = await layout(false);
     const { staging } = (await openFor(path)).layout;
     const names = ['notes', '0-ab', `${DEAD}.bak`, '12', 'x-12', `-${DEAD}`, '4194305-xyz'];

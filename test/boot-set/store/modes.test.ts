@@ -60,7 +60,7 @@ describe('a blob that not every server can read', () => {
     expect([code, stdout]).toEqual([1, expect.stringContaining(sha256('shared'))]);
     const shown = mode.toString(8).padStart(4, '0');
     // A user other than root can't read a file that its owner may not read.
-    const problem = `its mode is ${shown}, so that not every server can read it: expected 0444`;
+    const problem = `expected mode 0444, which every server can read, got ${shown}`;
     expect(stdout).toMatch(process.getuid?.() === 0 ? problem : /cannot be read|its mode is/);
     await publishWith(0o077, path, { linux: 'one', initrd: 'shared' });
     expect([existsSync(blob), modeOf(blob)]).toEqual([true, '444']);

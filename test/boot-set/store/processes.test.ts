@@ -23,7 +23,7 @@ describe('processes on one store', () => {
     expect(await verify(store)).toMatchObject({ damage: [], leftovers: 0 });
   });
 
-  it('publish and collect at once, and nothing that is needed goes', async () => {
+  it('publish and collect at once, and no needed version is removed', async () => {
     const path = join(folder(), 'store');
     const store = await openFor(path);
     await store.setDefaults({ keepVersions: 0 });
@@ -40,7 +40,7 @@ describe('processes on one store', () => {
     expect(store.versions()).toHaveLength(1);
   });
 
-  it('see what others change, with a generation that grows', async () => {
+  it('see the changes of other processes, with a growing generation', async () => {
     const path = join(folder(), 'store');
     const store = await openFor(path);
     const before = store.generation;
@@ -49,7 +49,7 @@ describe('processes on one store', () => {
     expect(store.channels()).toMatchObject([{ name: 'a', current: 1 }]);
   });
 
-  it('wait for one that holds the lock, and go on when it is killed', async () => {
+  it('wait for the process that holds the lock, and continue when it is killed', async () => {
     const path = join(folder(), 'store');
     const store = await openFor(path);
     await publishFiles(store, 'a', { linux: 'old' });
@@ -84,7 +84,7 @@ describe('processes on one store', () => {
     expect(await verify(store)).toMatchObject({ damage: [], leftovers: 0 });
   });
 
-  it('do not lose the staging area of one that still works', async () => {
+  it('do not lose the staging area of a running process', async () => {
     const path = join(folder(), 'store');
     const store = await openFor(path);
     const holder = new StoreProcess({

@@ -65,7 +65,7 @@ describe('publishing', () => {
     expect(store.versions()[1]).toMatchObject({ kernelArguments: 'console=ttyS0' });
   });
 
-  it('never gives a number twice, not even after all of a channel is gone', async () => {
+  it('never assigns a number twice, not even after all versions of a channel are gone', async () => {
     const store = await newStore();
     await publishFiles(store, 'a', { linux: 'one' });
     await publishFiles(store, 'a', { linux: 'two' });
@@ -78,7 +78,7 @@ describe('publishing', () => {
     expect(await publishFiles(store, 'a', { linux: 'one' })).toMatchObject({ name: 'a-3', isNew: true });
   });
 
-  it('keeps a candidate from nodes until it is rolled out', async () => {
+  it('does not serve a candidate until it is rolled out', async () => {
     const store = await newStore();
     await publishFiles(store, 'a', { linux: 'one' });
     await publishFiles(store, 'a', { linux: 'two' }, { candidate: true });
@@ -119,7 +119,7 @@ describe('publishing', () => {
     });
   });
 
-  it('heals a blob that a disk has lost', async () => {
+  it('restores a lost blob', async () => {
     const store = await newStore();
     const { manifest } = await publishFiles(store, 'a', { linux: 'one' });
     damage(store, sha256('one'), 'eno');
@@ -131,7 +131,7 @@ describe('publishing', () => {
     expect(await verify(store)).toMatchObject({ damage: [] });
   });
 
-  it('leaves the old state when it is told to stop', async () => {
+  it('leaves the old state when it is stopped', async () => {
     const abort = new AbortController();
     const store = await newStore({
       onStep: (step) => {
@@ -144,7 +144,7 @@ describe('publishing', () => {
     expect([photograph(store.path), store.versions(), readdirSync(store.layout.staging)]).toEqual([before, [], []]);
   });
 
-  it('does not say that it is done when the database has lost it', async () => {
+  it('fails when the database has lost the version', async () => {
     const store = await newStore();
     const change = store.change.bind(store);
     store.change = async (work) => {
@@ -169,14 +169,14 @@ describe('publishing', () => {
     const before = photograph(store.path);
     set = filesIn({ linux: 'one' });
     expect(await messageOf(() => publish(store, { channel: 'a', paths: [set] }))).toMatch(
-      /linux.*do not change meanwhile/,
+      /linux.*does not change while it is published/,
     );
     expect([photograph(store.path), store.versions()]).toEqual([before, []]);
   });
 });
 
 describe('rolling back', () => {
-  it('goes to what was current before, and twice is where it began', async () => {
+  it('makes the previous version current, and two rollbacks cancel out', async () => {
     const store = await newStore();
     for (const linux of ['one', 'two', 'three']) await publishFiles(store, 'a', { linux });
     expect(await store.change((tables) => rollback(tables, 'a'))).toEqual({ channel: 'a', from: 3, to: 2 });
@@ -185,7 +185,7 @@ describe('rolling back', () => {
     expect(await store.change((tables) => rollback(tables, 'a', '1'))).toMatchObject({ to: 1 });
     expect(await store.change((tables) => rollback(tables, 'a', 'a-2'))).toMatchObject({ to: 2 });
     expect(await messageOf(() => store.change((tables) => rollback(tables, 'a', 'a-9')))).toContain(
-      '"a-9": there is none',
+      '"a-9": expected an existing version',
     );
     expect(store.channels()).toMatchObject([{ current: 2 }]);
   });
@@ -212,7 +212,7 @@ describe('what cannot be published', () => {
         symlinkSync(join(outside(), 'secret'), join(set, 'initrd'));
         return set;
       },
-      /initrd.*expected links that stay in/,
+      /initrd.*expected a link to a place in/,
     ],
     [
       'a link to a folder outside',
@@ -221,7 +221,7 @@ describe('what cannot be published', () => {
         symlinkSync(outside(), join(set, 'more'));
         return set;
       },
-      /more.*expected links that stay in/,
+      /more.*expected a link to a place in/,
     ],
     [
       'a link that leads nowhere',
@@ -230,7 +230,7 @@ describe('what cannot be published', () => {
         symlinkSync('gone', join(set, 'initrd'));
         return set;
       },
-      /initrd.*expected a link that leads somewhere.*ENOENT/,
+      /initrd.*expected a link to an existing file or folder.*ENOENT/,
     ],
     [
       'a link to a folder above it',
@@ -239,7 +239,7 @@ describe('what cannot be published', () => {
         symlinkSync('..', join(set, 'a/up'));
         return set;
       },
-      /up.*expected links that come to an end/,
+      /up.*expected a link without a cycle/,
     ],
     [
       'a pipe',
@@ -290,8 +290,8 @@ describe('what cannot be published', () => {
     ['a:b', /expected a channel name/],
     ['a b', /expected a channel name/],
     ['ä', /expected a channel name/],
-    ['a-1', /expected no number at its end/],
-    ['a/b-007', /expected no number at its end/],
+    ['a-1', /expected a name that does not end in a hyphen and a number/],
+    ['a/b-007', /expected a name that does not end in a hyphen and a number/],
     ['a'.repeat(201), /expected at most 200 characters, got 201/],
   ])('a channel called %j', async (channel, expected) => {
     const store = await newStore();
@@ -320,7 +320,7 @@ describe('what cannot be published', () => {
     );
   });
 
-  it('labels and kernel arguments that are no single line', async () => {
+  it('labels and kernel arguments of several lines', async () => {
     const store = await newStore();
     const tries = [
       { labels: { 'a b': 'x' } },

@@ -33,7 +33,7 @@ async function store(): Promise<string> {
 }
 
 describe('reveille store rebuild', () => {
-  it('makes the database anew, keeps the former one and lists what is lost', async () => {
+  it('rebuilds the database, keeps the previous one and lists what is lost', async () => {
     const path = await store();
     const before = photograph(path);
     const bytes = sha256(readFileSync(join(path, 'state.lmdb')));
@@ -43,13 +43,13 @@ describe('reveille store rebuild', () => {
     expect([more, sha256(readFileSync(join(path, aside!)))]).toEqual([[], bytes]);
     const lines = stdout.split('\n');
     expect(lines[0]).toBe(`${path}: 4 versions of 2 channels, from index.json`);
-    expect(lines[1]).toBe(`The damaged database is kept: ${join(path, aside!)}`);
+    expect(lines[1]).toBe(`The damaged database is kept as ${join(path, aside!)}`);
     expect(stdout).toMatch(/^Lost: 5 records\nWHAT +OF +VERSION\n/m);
     expect(stdout).toMatch(/^pin by hand +52:54:00:12:34:56 +a-1$/m);
     expect(stdout).toMatch(/^rollout +a +a-3$/m);
     expect(stdout).toMatch(/^rollout +b +b-1$/m);
     expect(stdout).toMatch(/^pin of a boot +n +a-2$/m);
-    expect(stdout).toMatch(/^note of use +- +a-2$/m);
+    expect(stdout).toMatch(/^note of a version in use +- +a-2$/m);
     expect(stdout).toMatch(/^Nodes in the middle of a boot may get the current version/m);
     const opened = await openFor(path);
     expect(opened.channels()).toEqual([
@@ -62,7 +62,7 @@ describe('reveille store rebuild', () => {
     expect(await verify(opened)).toMatchObject({ damage: [], leftovers: 0 });
   });
 
-  it('does so for one that is cut short, garbage or lost, and says that nobody can list what was in it', async () => {
+  it('rebuilds a truncated, garbage or lost database, and says that its losses cannot be listed', async () => {
     for (const spoil of [
       (state: string) => truncateSync(state, 20_000),
       (state: string) => writeFileSync(state, 'garbage\n'.repeat(4096)),
@@ -91,7 +91,7 @@ describe('reveille store rebuild', () => {
       2,
       '',
       expect.stringMatching(
-        /^reveille: \S+state\.lmdb: expected nobody to have the database open, got process [0-9]+: stop the server [^\n]+\n$/,
+        /^reveille: \S+state\.lmdb: expected a database that no process has open, got process [0-9]+: stop the server [^\n]+\n$/,
       ),
     ]);
     expect(stderr).toContain(`process ${server.process.pid}:`);
@@ -105,7 +105,7 @@ describe('reveille store rebuild', () => {
     ['index.json is lost', (path: string) => unlinkSync(join(path, 'index.json')), /expected an OCI image index/],
     ['index.json is damaged', (path: string) => truncateSync(join(path, 'index.json'), 50), /an OCI image index/],
     ['it is no store', (path: string) => unlinkSync(join(path, 'oci-layout')), /expected a store/],
-  ])('leaves everything as it is where %s', async (_, spoil, expected) => {
+  ])('changes nothing if %s', async (_, spoil, expected) => {
     const path = await store();
     spoil(path);
     const before = [photograph(path), readdirSync(path).toSorted(), sha256(readFileSync(join(path, 'state.lmdb')))];
@@ -117,12 +117,12 @@ describe('reveille store rebuild', () => {
     );
   });
 
-  it('leaves everything as it is where a blob is damaged, and makes no store of nothing', async () => {
+  it('changes nothing if a blob is damaged, and creates no store', async () => {
     const path = await store();
     const opened = await openFor(path);
     damage(opened, sha256('one'), 'other');
     await opened.close();
-    expect(await messageOf(() => rebuild({ path }))).toMatch(/expected bytes with the digest that is their name/);
+    expect(await messageOf(() => rebuild({ path }))).toMatch(/expected bytes whose digest is the name of the file/);
     expect(readdirSync(path).filter((name) => name.includes('damaged'))).toEqual([]);
     const nothing = join(folder(), 'nothing');
     expect(await messageOf(() => rebuild({ path: nothing }))).toMatch(/expected a store, got nothing/);

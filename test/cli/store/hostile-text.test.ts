@@ -80,7 +80,7 @@ const COMMANDS: readonly (readonly string[])[] = [
 ];
 
 describe('a store whose labels, names and reasons are hostile', () => {
-  it('sends no control character to the terminal by any command, and forges no line', {
+  it('sends no control character to the terminal with any command, and forges no line', {
     timeout: 180_000,
   }, async () => {
     for (const form of [[], ['--json']]) {
@@ -101,13 +101,13 @@ describe('a store whose labels, names and reasons are hostile', () => {
     }
   });
 
-  it('has them whole in JSON', async () => {
+  it('has them unchanged in JSON', async () => {
     const store = await hostileStore();
     const { stdout } = await new Reveille(['versions', 'a', '--store', store, '--json']).ended;
     expect(JSON.parse(stdout)).toMatchObject([{ number: 2 }, { number: 1, kernel_arguments: HOSTILE }]);
   });
 
-  it('is explained and rendered by its names without a control character', async () => {
+  it('is explained and rendered without a control character', async () => {
     const store = await hostileStore();
     const config = join(store, '../reveille.yaml');
     writeFileSync(config, `store: ${store}\n`);
@@ -126,7 +126,7 @@ describe('a store whose labels, names and reasons are hostile', () => {
 });
 
 describe('text on a terminal', () => {
-  it('keeps what is plain, and what has been escaped before', () => {
+  it('keeps plain and already escaped text', () => {
     expect(escapeLine('a\\x1b "b" {c} 50 %')).toBe('a\\x1b "b" {c} 50 %');
     expect(escapeLine(escapeLine(HOSTILE))).toBe(escapeLine(HOSTILE));
     expect(escapeLine('\x1bä\u202e\n')).toBe('\\x1b\\xe4\\xe2\\x80\\xae\\x0a');

@@ -102,7 +102,7 @@ describe('reveille publish', () => {
     ]);
   });
 
-  it('turns down what cannot be published with one line, and makes no store for it', async () => {
+  it('rejects unpublishable input with one line, and creates no store', async () => {
     const { store, set } = place();
     put(set, {});
     put(join(set, '../outside'), { secret: 'x' });
@@ -110,7 +110,7 @@ describe('reveille publish', () => {
       [['publish', CHANNEL, set], /set": expected at least one file, got none/],
       [['publish', CHANNEL, join(set, 'gone')], /gone".*ENOENT/],
       [['publish', 'no good', set], /channel "no good": expected a channel name/],
-      [['publish', 'install-1', set], /expected no number at its end/],
+      [['publish', 'install-1', set], /expected a name that does not end in a hyphen and a number/],
       [['publish', CHANNEL, set, '--label', 'x'], /--label: expected NAME=VALUE, got "x"/],
       [['publish', CHANNEL, set, '--os', 'colour=red'], /--os: expected name, version, arch, got "colour"/],
     ];
@@ -118,11 +118,11 @@ describe('reveille publish', () => {
     expect(answers).toEqual(tries.map(([, expected]) => [2, expect.stringMatching(expected)]));
     symlinkSync('../outside/secret', join(set, 'linux'));
     const [code, line] = await refused(['publish', CHANNEL, set, '--store', store]);
-    expect([code, line]).toEqual([2, expect.stringMatching(/linux": expected links that stay in/)]);
+    expect([code, line]).toEqual([2, expect.stringMatching(/linux": expected a link to a place in/)]);
     expect(readdirSync(join(set, '..')).toSorted()).toEqual(['outside', 'set']);
   });
 
-  it('wants a store', async () => {
+  it('needs a store', async () => {
     const { set } = place();
     put(set, { linux: 'x' });
     expect(await refused(['publish', CHANNEL, set])).toEqual([
@@ -137,7 +137,7 @@ describe('reveille publish', () => {
     expect(readdirSync(set)).toEqual(['linux']);
   });
 
-  it.runIf(process.getuid?.() === 0)('turns down files that may not be read', async () => {
+  it.runIf(process.getuid?.() === 0)('rejects unreadable files', async () => {
     const { set, store } = place();
     put(set, { linux: 'x' });
     chmodSync(join(set, 'linux'), 0);
@@ -224,7 +224,7 @@ describe('the verbs on channels and versions', () => {
       effective: { pinIdleMs: 14_400_000, pinCapMs: 7_200_000, keepVersions: 1 },
     });
     expect(await said(['channel', CHANNEL, '--pin-idle', 'default', '--store', store])).toMatch(
-      /pin-idle +15 min 00 s +as the server has it/,
+      /pin-idle +15 min 00 s +setting of the server/,
     );
   });
 
@@ -245,7 +245,7 @@ describe('the verbs on channels and versions', () => {
     ]);
     expect(await said(['rollout', CHANNEL, '--promote', '--store', store])).toBe(`${CHANNEL}-2: current\n`);
     await said(['rollout', CHANNEL, '1', '--percent', '50', '--store', store]);
-    expect(await said(['rollout', CHANNEL, '--abort', '--store', store])).toBe(`${CHANNEL}-1: given up\n`);
+    expect(await said(['rollout', CHANNEL, '--abort', '--store', store])).toBe(`${CHANNEL}-1: aborted\n`);
     const tries = [[], ['2'], ['--pause', '--abort'], ['2', '--percent', '101'], ['--pause']];
     const codes = await Promise.all(
       tries.map(async (args) => [args, (await refused(['rollout', CHANNEL, ...args, '--store', store]))[0]]),
@@ -286,11 +286,11 @@ describe('the verbs on channels and versions', () => {
     await said(['pin', 'aabbcc001122', CHANNEL, '--drop', '--store', store]);
     expect(await refused(['pin', 'aabbcc001122', CHANNEL, '--drop', '--store', store])).toEqual([
       2,
-      expect.stringMatching(/is not pinned in channel/),
+      expect.stringMatching(/expected a pin in channel/),
     ]);
   });
 
-  it('end with 2 for what is not there, and make nothing', async () => {
+  it('end with 2 for missing things, and create nothing', async () => {
     const { publish, store } = place(said);
     const missing = join(folder(), 'store');
     const line = `reveille: ${missing}: expected a store, got nothing`;
@@ -314,7 +314,7 @@ describe('the verbs on channels and versions', () => {
     expect(codes).toEqual(tries.map((args) => [args, 2]));
   });
 
-  it('tell damage with exit code 1', async () => {
+  it('report damage with exit code 1', async () => {
     const { publish, store } = place(said);
     await publish('one');
     const [version] = await json<{ files: { name: string; digest: string }[] }[]>([
@@ -330,7 +330,7 @@ describe('the verbs on channels and versions', () => {
     const { code, stdout } = await new Reveille(['verify', '--store', store]).ended;
     expect(code).toBe(1);
     expect(stdout).toMatch(
-      new RegExp(`^WHAT +PROBLEM +VERSIONS\n${digest} +its bytes have another digest.*${CHANNEL}-1\n`),
+      new RegExp(`^WHAT +PROBLEM +VERSIONS\n${digest} +its bytes have a different digest.*${CHANNEL}-1\n`),
     );
     await publish('one');
     expect(await said(['verify', '--store', store])).toMatch(/^1 version, 4 blobs, .*: whole\n$/);

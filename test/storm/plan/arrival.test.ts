@@ -10,11 +10,11 @@ function due(text: string, nodes: number, seed = SEED): number[] {
 }
 
 describe('arrival', () => {
-  it('as a burst is everybody at once', () => {
+  it('as a burst starts all nodes at once', () => {
     expect(due('burst', 1000)).toEqual(Array.from({ length: 1000 }, () => 0));
   });
 
-  it('as a burst with jitter is everybody within it, at different moments', () => {
+  it('as a burst with jitter starts all nodes within it, at different moments', () => {
     const times = due('burst:50ms', 1000);
     expect(times[0]).toBeLessThan(2);
     expect(times.at(-1)).toBeLessThan(50);
@@ -22,17 +22,17 @@ describe('arrival', () => {
     expect(new Set(times).size).toBeGreaterThan(990);
   });
 
-  it('as a ramp is evenly spread', () => {
+  it('as a ramp is spread evenly', () => {
     expect(due('ramp:10s', 5)).toEqual([0, 2000, 4000, 6000, 8000]);
     expect(due('ramp:0', 3)).toEqual([0, 0, 0]);
   });
 
-  it('in waves is rack after rack', () => {
+  it('in waves starts rack after rack', () => {
     expect(due('waves:3@5s', 7)).toEqual([0, 0, 0, 5000, 5000, 5000, 10_000]);
     expect(due('waves:40@250ms', 40)).toEqual(Array.from({ length: 40 }, () => 0));
   });
 
-  it('by Poisson has the asked rate, and gaps that are spread exponentially', () => {
+  it('by Poisson has the requested rate and exponentially distributed gaps', () => {
     const times = due('poisson:100/s', 20_000);
     const gaps = times.map((at, node) => at - (times[node - 1] ?? 0));
     const mean = times.at(-1)! / times.length;
@@ -45,7 +45,7 @@ describe('arrival', () => {
     expect(due('poisson:0.5/s', 1)[0]).toBeGreaterThan(0);
   });
 
-  it.each(['burst:50ms', 'poisson:100/s'])('by the same seed is the same, by another is not: %s', (law) => {
+  it.each(['burst:50ms', 'poisson:100/s'])('is the same for the same seed, and differs for another: %s', (law) => {
     expect(due(law, 50)).toEqual(due(law, 50));
     expect(due(law, 50)).not.toEqual(due(law, 50, SEED + 1));
   });
@@ -73,7 +73,7 @@ describe('arrival', () => {
     'waves:40@',
     'ramp:1s:2s',
     'burst:2000m',
-  ])('that is none of these is turned down in one line: "%s"', (text) => {
+  ])('that is none of these is rejected in one line: "%s"', (text) => {
     let thrown: unknown;
     try {
       parseArrival(text);
@@ -82,7 +82,7 @@ describe('arrival', () => {
     }
     expect(thrown).toBeInstanceOf(InputMistake);
     expect((thrown as Error).message).toBe(
-      `--arrival: expected burst, burst:50ms, ramp:10s, poisson:100/s or waves:40@5s (40 nodes each 5 s), got "${text}"`,
+      `--arrival: expected burst, burst:50ms, ramp:10s, poisson:100/s or waves:40@5s (40 nodes every 5 s), got "${text}"`,
     );
   });
 });
@@ -122,7 +122,7 @@ describe('seeded chance', () => {
     }
   });
 
-  it.each([-1, 0.5, Number.NaN, 2 ** 53])('does not take %d for a seed', (seed) => {
+  it.each([-1, 0.5, Number.NaN, 2 ** 53])('rejects %d as a seed', (seed) => {
     expect(() => new Random(seed)).toThrow(RangeError);
   });
 });

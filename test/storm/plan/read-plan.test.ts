@@ -178,16 +178,16 @@ describe('a plan', () => {
     ['name: *nobody', /^plan\.yaml(:1:\d+)?: expected /],
     ['a'.repeat(300_000), 'plan.yaml: expected at most 262144 characters, got 300000'],
     ['['.repeat(100_000), /^plan\.yaml(:1:\d+)?: expected YAML, got /],
-  ])('that is wrong is turned down in one line (%#)', (yaml, expected) => {
+  ])('that is wrong is rejected in one line (%#)', (yaml, expected) => {
     expect(refusal(yaml)).toMatch(typeof expected === 'string' ? exactly(expected) : expected);
   });
 
-  it('with several mistakes is told of the first', () => {
+  it('with several mistakes reports the first one', () => {
     expect(refusal(stage('repeat: 0\n    size: -1\n    colour: red'))).toMatch(/^plan\.yaml:5:5: stages\[1\]\.repeat/);
     expect(refusal(stage('colour: red\n    repeat: 0'))).toMatch(/^plan\.yaml:5:5: stages\[1\]: expected a key of/);
   });
 
-  it('shows what a user wrote without control characters', () => {
+  it('shows user input without control characters', () => {
     expect(refusal(stage('think: "\\e[31m\\u202e"'))).toMatch(/got "\\u001b\[31m\\u202e"$/);
   });
 });
@@ -209,7 +209,7 @@ describe('a plan of files alone', () => {
     [{ profile: 'ipxe', files: ['a', ''] }, '--file: expected a file name, got ""'],
     [{ profile: 'ipxe', files: ['{x}'] }, /^--file: expected a variable of .* for \{x\}, got "\{x\}"$/],
     [{ profile: 'ipxe', files: ['x'.repeat(500)] }, /^--file: expected a name that fits into a request/],
-  ])('that is wrong is turned down in one line (%#)', (options, expected) => {
+  ])('that is wrong is rejected in one line (%#)', (options, expected) => {
     const message = messageOf(() => planFromFiles(options));
     expect(message).toMatch(typeof expected === 'string' ? exactly(expected) : expected);
   });

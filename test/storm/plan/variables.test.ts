@@ -63,7 +63,7 @@ describe('variables', () => {
     );
   });
 
-  it('have no room for more nodes than MACs', () => {
+  it('support no more nodes than there are MACs', () => {
     expect(nodeVariables(MAX_NODES - 1, '127.0.0.1').get('mac')).toBe('52-54-00-ff-ff-ff');
     for (const number of [-1, 1.5, MAX_NODES]) expect(() => nodeVariables(number, '127.0.0.1')).toThrow(RangeError);
   });

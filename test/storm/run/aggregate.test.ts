@@ -55,7 +55,7 @@ function harness(threads: readonly Partial<ThreadHealth>[], facts: Partial<Storm
 it('the storm was the bottleneck when one of its threads was busy, late, or lost datagrams', () => {
   expect(harness([{}, {}])).toMatchObject({ bottleneck: false, reasons: [], drops: 0 });
   expect(harness([{}, { busy: 0.93 }]).reasons).toEqual([
-    'a thread of the storm was busy 93 % of the time: more threads or cores show more',
+    'a thread of the storm was busy 93 % of the time: use more threads or cores',
   ]);
   expect(harness([{ delayP99: 21 }, {}]).reasons).toEqual([
     "the storm's event loop was 21 ms late at the 99th percentile",
@@ -67,13 +67,13 @@ it('the storm was the bottleneck when one of its threads was busy, late, or lost
   });
 });
 
-it('a storm of milliseconds was called a bottleneck for its own start', () => {
+it('a storm of milliseconds is not called a bottleneck because of its own start', () => {
   const short = harness([{ busy: 0.97, delayP99: 35 }], { durationMs: 57 });
   expect(short).toMatchObject({ bottleneck: false, reasons: [] });
   expect(harness([{ drops: 1 }], { durationMs: 57 }).bottleneck).toBe(true);
 });
 
-it('drops of an engine that cannot know them were reported as none', () => {
+it('drops of an engine that cannot count them are reported as unknown', () => {
   expect(harness([{ drops: null }, { drops: null }], { engine: 'portable' })).toMatchObject({
     drops: null,
     bottleneck: false,

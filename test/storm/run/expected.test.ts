@@ -62,7 +62,7 @@ it('of versions those are told that the whole download is equal to', () => {
   expect(compare(expectation, 'initrd', 'third')![0]).toBe(0);
 });
 
-it('a directory that cannot serve is turned down in one line', () => {
+it('an unusable directory is rejected in one line', () => {
   const load = (directory: string, kind: 'verify' | 'versions') => () => loadExpected(directory, kind, new Set(['x']));
   const many = tree(Object.fromEntries(Array.from({ length: MAX_VERSIONS + 1 }, (_, index) => [`v${index}/x`, ''])));
   expect(load(join(many, 'none'), 'verify')).toThrow(ExpectedError);

@@ -77,7 +77,7 @@ describe('the text of faults', () => {
     [{ crawl: '5%' }, '--crawl'],
     [{ crawl: '5%:0' }, '--crawl'],
     [{ crawl: '5%:1s:2s' }, '--crawl'],
-  ])('that is wrong is turned down in one line: %j', (flags, flag) => {
+  ])('that is wrong is rejected in one line: %j', (flags, flag) => {
     let thrown: unknown;
     try {
       parseFaults(flags);

@@ -144,7 +144,7 @@ describe('a recorder of values', () => {
     expect(recorded([1e12]).toHistogram(4).counts).toEqual([1]);
   });
 
-  it.each([-1, Number.NaN, Number.POSITIVE_INFINITY])('turns down %d', (value) => {
+  it.each([-1, Number.NaN, Number.POSITIVE_INFINITY])('rejects %d', (value) => {
     expect(() => new ValueRecorder().record(value)).toThrow(RangeError);
   });
 });

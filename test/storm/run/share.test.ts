@@ -98,7 +98,7 @@ describe('a share of a storm', { timeout: 60_000 }, () => {
     expect(wrong.violations[0]!.example).toContain('node 1, linux: linux');
   });
 
-  it('took copies that its own reordering had drawn for a server that acts on second ACKs', async () => {
+  it('does not blame the server for copies that its own reordering caused', async () => {
     for (const profile of ['edk2', 'shim', 'windows']) {
       const report = await storm({ profile, nodes: 10, faults: { reorder: '5%' } });
       expect(report, `${profile}, seed 5`).toMatchObject({ completed: 10, violations: [] });
@@ -106,7 +106,7 @@ describe('a share of a storm', { timeout: 60_000 }, () => {
     }
   });
 
-  it('counted a node as of one version when it failed after it had got two', async () => {
+  it('counts a node that failed after it had got two versions as mixed', async () => {
     const other = new Map(FILES).set('initrd.img', seededBytes(SEED + 9, 150_000));
     const strange = new Map(FILES).set('linux', seededBytes(SEED + 8, 60_000));
     const versions = [version('1', other), version('2', strange)];
@@ -121,20 +121,20 @@ describe('a share of a storm', { timeout: 60_000 }, () => {
     expect(await storm()).toMatchObject({ files_not_compared: 0 });
   });
 
-  it('passed over wrong bytes of a file that it left before its end', async () => {
+  it('reports wrong bytes of a file that it left before its end', async () => {
     const strange = new Map(FILES).set('linux', seededBytes(SEED + 8, 60_000));
     const report = await storm({ expected: [version('', strange)], nodes: 10, faults: { vanish: '100%' } });
     expect(report.stages[0]!.files).toBeLessThan(10);
     expect(report.wrong_bytes).toBe(10);
   });
 
-  it('showed resends only when a transfer was over', async () => {
+  it('shows retransmissions while a transfer is running', async () => {
     const seen: number[] = [];
     await storm({ nodes: 3, faults: { loss: '100%' }, profile: 'ipxe', watch: ({ client }) => seen.push(client) });
     expect(seen.filter((count) => count > 0 && count < 15).length).toBeGreaterThan(2);
   });
 
-  it('ends where it is stopped, and nobody has failed', async () => {
+  it('ends when it is stopped, without failed nodes', async () => {
     const report = await storm({ nodes: 10, everyMs: 1000, stopAt: 3050 });
     expect(report).toMatchObject({ failed: 0, failures: [] });
     expect(report.completed).toBe(3);

@@ -96,7 +96,7 @@ describe('the lines of a live view', () => {
     ]);
   });
 
-  it('knew no ETA of a burst until its end: nodes that began together end together, and bytes tell', () => {
+  it('estimate the ETA of a burst from the bytes', () => {
     const burst = progress({ completed: 0, failed: 0, bytes: 10e9, bytesInAll: 40e9, elapsedMs: 30_000 });
     expect(renderLines(burst, 100)[2]).toContain('ETA 90.0 s');
     // The half of the nodes that has failed fetches no more.
@@ -110,7 +110,7 @@ describe('the lines of a live view', () => {
     const all = progress({ completed: 990, failed: 10, waiting: 0, inStage: [] });
     expect(renderLines(all, 100)).toEqual([
       expect.stringMatching(/^\[=+x\] 100 % 990 of 1,000 booted, 10 failed$/),
-      'no node under way',
+      'no node is under way',
       expect.stringContaining('all ended'),
     ]);
   });

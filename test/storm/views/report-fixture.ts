@@ -136,7 +136,7 @@ export const roughReport: StormReport = {
   violations: [
     {
       id: 'tid-changed',
-      what: 'The server went on from another port in the middle of a transfer.',
+      what: 'The server continued a transfer from another port.',
       clause: 'RFC 1350 §4',
       count: 3,
       example: `node 412, ${NASTY}, file "boot/grub.cfg-01-52-54-00-12-34-56"`,

@@ -55,12 +55,12 @@ describe('the charts of a report', () => {
 
   it('say in words what they show', () => {
     expect(chartsOf(roughReport).map(({ summary }) => summary)).toEqual([
-      '985 of 1,000 nodes booted, 14 failed. Half of those that booted had done so after 38.0 s.',
+      '985 of 1,000 nodes booted, 14 failed. Half of the booted nodes had finished after 38.0 s.',
       expect.stringMatching(/^14\.5 GB of payload in 63\.2 s: 230 MB\/s on average, \d+ MB\/s at most\.$/),
       expect.stringMatching(
-        /^3,000 requests from \S+ µs to \S+ s; the fullest bucket, \S+ ms to \S+ ms, has \d+ of them\.$/,
+        /^3,000 requests from \S+ µs to \S+ s; the fullest bucket, \S+ ms to \S+ ms, holds \d+ of them\.$/,
       ),
-      expect.stringMatching(/^985 nodes from \d+ s to \d+ s; the fullest bucket, \d+ s to \d+ s, has \d+ of them\.$/),
+      expect.stringMatching(/^985 nodes from \d+ s to \d+ s; the fullest bucket, \d+ s to \d+ s, holds \d+ of them\.$/),
     ]);
   });
 
@@ -171,7 +171,7 @@ describe.skipIf(!hasBrowser)("a report's page in a browser", () => {
     expect(problems).toEqual([]);
   });
 
-  it('cut its tables off on paper, where nobody can scroll', async () => {
+  it('shows whole tables on paper', async () => {
     const { page } = await openPage(browser, renderHtml(roughReport));
     await page.emulateMedia({ media: 'print' });
     const boxes = await page.evaluate(
@@ -242,7 +242,7 @@ describe.skipIf(!hasBrowser)("a report's page in a browser", () => {
     expect(await page.locator('h1').count()).toBe(1);
     expect(await page.locator('h2').allTextContents()).toEqual([
       'Objectives',
-      'Course',
+      'Progress',
       'Stages',
       'Latency',
       'Failures',
@@ -264,7 +264,7 @@ describe.skipIf(!hasBrowser)("a report's page in a browser", () => {
     }
   });
 
-  it('tells the verdict and warns of a storm that was too weak', async () => {
+  it('shows the verdict and warns of a storm that was too weak', async () => {
     const rough = await openPage(browser, renderHtml(roughReport));
     expect(await rough.page.locator('.verdict').textContent()).toBe('SLO missed: 2 of 4 objectives');
     expect(await rough.page.locator('[role=note]').textContent()).toContain('The storm itself was the bottleneck.');
@@ -278,7 +278,7 @@ describe.skipIf(!hasBrowser)("a report's page in a browser", () => {
     expect(await stopped.page.locator('.key').textContent()).toContain('12 files not compared');
   });
 
-  it('has no charts when nothing happened, and says so', async () => {
+  it('says so instead of drawing charts when nothing happened', async () => {
     const { page, problems } = await openPage(browser, renderHtml(emptyReport));
     expect(await page.locator('canvas, .plot').count()).toBe(0);
     await expect(page.locator('main').innerText()).resolves.toContain('Nothing was measured.');
@@ -286,12 +286,12 @@ describe.skipIf(!hasBrowser)("a report's page in a browser", () => {
     expect(problems).toEqual([]);
   });
 
-  it('says the same in tables where no script may run', async () => {
+  it('has the same data in tables without scripts', async () => {
     const { page, problems } = await openPage(browser, renderHtml(roughReport), { javaScriptEnabled: false });
     const figure = page.locator('figure').first();
     await figure.locator('summary').click();
     await expect(figure.locator('table').innerText()).resolves.toContain('63 s');
-    await expect(page.locator('main').innerText()).resolves.toContain('The charts are drawn by a script.');
+    await expect(page.locator('main').innerText()).resolves.toContain('The charts need JavaScript.');
     expect(await page.locator('#save').isVisible()).toBe(false);
     expect(problems).toEqual([]);
   });

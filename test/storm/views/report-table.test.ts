@@ -13,7 +13,7 @@ function section(text: string, head: string): string[] {
 }
 
 describe('the report of a storm as text', () => {
-  it('says first which server, which plan and how the nodes came', () => {
+  it('begins with the server, the plan and the arrival of nodes', () => {
     expect(renderTable(roughReport).split('\n').slice(0, 3)).toEqual([
       'Boot storm against [2001:db8::53]:6969',
       '  plan mixed rack <b>"A&B"</b> · 1,000 nodes · arrival poisson at 40 nodes/s · seed 20260314',
@@ -44,7 +44,7 @@ describe('the report of a storm as text', () => {
   it('has the percentiles of the storm and of each stage, each in a unit that suits it', () => {
     expect(section(renderTable(roughReport), 'Latency')).toEqual([
       'Latency                                                      p50      p90      p99     max',
-      'finish, from due to booted                                37.9 s   46.8 s   58.7 s  63.0 s',
+      'boot, from scheduled start                                37.9 s   46.8 s   58.7 s  63.0 s',
       'first reply                                              2.42 ms  11.1 ms   109 ms  3.26 s',
       '  in loader                                              2.20 ms  9.71 ms   108 ms  3.26 s',
       `  in ${NASTY}          418 µs  1.02 ms  3.77 ms  403 ms`,
@@ -55,7 +55,7 @@ describe('the report of a storm as text', () => {
     ]);
   });
 
-  it('tells what was resent and what the storm did to packets on purpose', () => {
+  it('shows retransmissions and injected faults', () => {
     expect(section(renderTable(roughReport), 'Retransmits')).toEqual([
       'Retransmits: 1,742 by nodes, 96 by the server',
       'Injected faults: 12,204 lost, 311 duplicated, 908 reordered, 2 nodes vanished',
@@ -66,7 +66,7 @@ describe('the report of a storm as text', () => {
   it('says what the server left unanswered and which settings change that, or how that can be learned', () => {
     expect(section(renderTable(roughReport, { width: 120 }), 'Requests')).toEqual([
       'Requests that had no answer in time: 931',
-      '  left unanswered by the server in that time, whoever asked, says [2001:db8::53]:6970',
+      '  requests of all clients that the server left unanswered in that time, according to [2001:db8::53]:6970',
       '  912 × prefixFull: a network had as many transfers as it may have (--sessions-per-network4, --sessions-per-network6)',
       '  4 × tired',
     ]);
@@ -75,7 +75,7 @@ describe('the report of a storm as text', () => {
     const problem = { admin: '192.0.2.1:6970', problem: '192.0.2.1:6970: no answer', reasons: [] };
     expect(section(renderTable({ ...calmReport, left_unanswered: problem }), 'Requests')).toEqual([
       'Requests that had no answer in time: 0',
-      '  the server could not be asked why: 192.0.2.1:6970: no answer',
+      '  the reasons could not be read from the server: 192.0.2.1:6970: no answer',
     ]);
     expect(renderTable(calmReport)).not.toContain('Requests');
   });
@@ -83,7 +83,7 @@ describe('the report of a storm as text', () => {
   it('names each violation with its clause, how often it was seen, and where first', () => {
     expect(section(renderTable(roughReport, { width: 120 }), 'Violations')).toEqual([
       'Violations: 1,187',
-      '  3 × tid-changed (RFC 1350 §4): The server went on from another port in the middle of a transfer.',
+      '  3 × tid-changed (RFC 1350 §4): The server continued a transfer from another port.',
       `      first: node 412, ${NASTY}, file "boot/grub.cfg-01-52-54-00-12-34-56"`,
       '  1,184 × option-not-asked (RFC 2347): An OACK granted an option that the request did not have.',
       '      first: node 0, loader, file "</script><img src=http://192.0.2.1/x onerror=alert(2)>"',
@@ -100,9 +100,9 @@ describe('the report of a storm as text', () => {
     expect(renderTable(calmReport)).not.toContain('Failures');
   });
 
-  it('is loud when the storm itself was the bottleneck, and only then', () => {
+  it('warns loudly only if the storm itself was the bottleneck', () => {
     expect(section(renderTable(roughReport), '!!!').slice(0, 3)).toEqual([
-      '!!! THE STORM ITSELF WAS THE BOTTLENECK: these figures say more about it than about the server',
+      '!!! THE STORM ITSELF WAS THE BOTTLENECK: these figures describe the storm rather than the server',
       "!!! the busiest thread worked 97 % of the time, so answers waited in the storm's own queue",
       '!!! 211 datagrams were lost in receive buffers of the storm',
     ]);
@@ -121,7 +121,7 @@ describe('the report of a storm as text', () => {
     expect(renderTable(calmReport)).toMatch(/\nSLO met\n$/);
   });
 
-  it('praised a storm that was stopped for having met its SLO', () => {
+  it('does not report success for a storm that was stopped', () => {
     expect(renderTable({ ...calmReport, unfinished: 3 })).toMatch(
       /\nSLO met, but the storm was stopped with 3 nodes unfinished\n$/,
     );
@@ -131,7 +131,7 @@ describe('the report of a storm as text', () => {
     expect(renderTable({ ...calmReport, files_not_compared: 12 })).toContain('wrong bytes: 0 files (12 not compared)');
   });
 
-  it('says of a storm of less than a second that its own start is in the figures', () => {
+  it('says for a storm of less than a second that its figures include its own start', () => {
     expect(renderTable({ ...calmReport, duration_s: 0.4 })).toContain('with the start of its own threads in it');
     expect(renderTable(calmReport)).not.toContain('the start of its own threads');
   });
@@ -160,7 +160,7 @@ describe('the report of a storm as text', () => {
       'Harness: linux engine · 2 threads · CPU 41.4 s · busiest thread 97 % ·',
       '  event loop delay p99 4.82 ms, max 19.4 ms · 211 datagrams dropped',
       '  AMD EPYC 7B13, 2 cores, Node.js v20.20.2, Linux 6.1.0-28-amd64',
-      "  of each time above, 1.09 ms (p50) to 4.82 ms (p99) may be the storm's own",
+      '  the storm itself may account for 1.09 ms (p50) to 4.82 ms (p99) of each time above',
     ]);
   });
 
