@@ -176,7 +176,7 @@ describe('what names nodes', () => {
         // oxlint-disable-next-line no-await-in-loop -- one after the other.
         const refused = await ask(url, path, { host });
         expect(refused.status).toBe(403);
-        expect(refused.body).toContain('expected a client on a loopback address, or the token');
+        expect(refused.body).toContain('expected a client on a loopback address, or a token');
       }
       const { url: tokened } = await watched('127.0.0.1', TOKEN);
       expect((await ask(tokened, '/api/v1/live', { host })).status).toBe(401);
