@@ -188,7 +188,7 @@ describe('rules of a map file that carry over', () => {
     ['r boot b', 'it may match anywhere in a name'],
     ['rs ^a b', 's: start over with the first rule'],
     ['~a ^a', '~: names that do not match the regex'],
-    ['r4 ^a b', '4: requests over IPv4 alone'],
+    ['r4 ^a b', '4: requests over IPv4 only'],
     ['r ^(a|b)/ c/', 'alternatives (write a rule for each)'],
     ['r ^[0-9]+$ x', 'a set of characters'],
     ['ri ^A b', 'i: letters in upper and lower case (see caseInsensitive)'],

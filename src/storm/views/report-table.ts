@@ -195,7 +195,7 @@ function failures({ failures: all }: StormReport, width: number, paint: Paint): 
 
 /** A packet that has arrived waits for the storm's event loop, so each measured time includes that delay. */
 function ownShare({ event_loop_delay_ms: { p50, p99 } }: HarnessReport): string {
-  return `the storm itself may account for ${formatMs(p50)} (p50) to ${formatMs(p99)} (p99) of each time above`;
+  return `the storm's own share of each time above: ${formatMs(p50)} (p50) to ${formatMs(p99)} (p99)`;
 }
 
 function harness({ harness: own, machine, duration_s }: StormReport, width: number, paint: Paint): string[] {

@@ -132,7 +132,7 @@ describe('the report of a storm as text', () => {
   });
 
   it('says for a storm of less than a second that its figures include its own start', () => {
-    expect(renderTable({ ...calmReport, duration_s: 0.4 })).toContain('with the start of its own threads in it');
+    expect(renderTable({ ...calmReport, duration_s: 0.4 })).toContain('its times include the start of its own threads');
     expect(renderTable(calmReport)).not.toContain('the start of its own threads');
   });
 
@@ -160,7 +160,7 @@ describe('the report of a storm as text', () => {
       'Harness: linux engine · 2 threads · CPU 41.4 s · busiest thread 97 % ·',
       '  event loop delay p99 4.82 ms, max 19.4 ms · 211 datagrams dropped',
       '  AMD EPYC 7B13, 2 cores, Node.js v20.20.2, Linux 6.1.0-28-amd64',
-      '  the storm itself may account for 1.09 ms (p50) to 4.82 ms (p99) of each time above',
+      "  the storm's own share of each time above: 1.09 ms (p50) to 4.82 ms (p99)",
     ]);
   });
 
