@@ -54,7 +54,9 @@ describe('reveille node', () => {
       expect(stdout).toMatch(
         /^front {2}127\.0\.0\.1 {2}mac:52:54:00:00:00:01 {2}rack=7\n\nboot\/linux does not exist here/,
       );
-      expect(stdout).toMatch(/^ +\+0\.0 s ✓ grub\.cfg: 17 B in \d+ ms, tsize=0 blksize=1408$/m);
+      expect(stdout).toMatch(
+        /^ +\+\d\.\d s ✓ grub\.cfg: 17 B in \d+ ms,(?: first reply after \d+ ms,)? tsize=0 blksize=1408$/m,
+      );
       expect(stdout).toMatch(/^ +\+\d\.\d s ✕ boot\/linux: no such file, /m);
     }
     const { stdout } = await reveille('node', 'front', '--admin', admin, '--json');
@@ -239,7 +241,7 @@ describe('the screen of reveille top', () => {
     const { terminal, admin, ended } = await watch(new ObservedWorld());
     await vi.waitFor(() => expect(terminal.lines[0]).toMatch(/^Reveille/));
     await admin.close();
-    await vi.waitFor(() => expect(terminal.lines[0]).toMatch(/Trying again; q ends\.$/));
+    await vi.waitFor(() => expect(terminal.lines[0]).toMatch(/Trying again … Press q to quit\.$/));
     terminal.press('\x03');
     await ended;
   });

@@ -23,7 +23,7 @@ describe.skipIf(unavailable !== undefined)('a service manager', () => {
     const path = place();
     const manager = new UnixDatagrams(path);
     const server = new Reveille(args(), { env: { NOTIFY_SOCKET: path, WATCHDOG_USEC: '200000' } });
-    expect(await manager.next()).toMatch(/^READY=1\nSTATUS=Answering at 127\.0\.0\.1:[0-9]+$/);
+    expect(await manager.next()).toMatch(/^READY=1\nSTATUS=Listening on 127\.0\.0\.1:[0-9]+$/);
     await server.saying(/"msg":"listening"/);
     expect([await manager.next(), await manager.next(), await manager.next()]).toEqual(
       Array.from({ length: 3 }, () => 'WATCHDOG=1'),
@@ -51,7 +51,7 @@ describe.skipIf(unavailable !== undefined)('a service manager', () => {
     server.process.kill('SIGTERM');
     expect((await server.ended).code).toBe(0);
     const wrong = new Reveille(args(), { env: { NOTIFY_SOCKET: 'vsock:2:1234' } });
-    await wrong.saying(/"level":"warn".*Type=notify won't do here/);
+    await wrong.saying(/"level":"warn".*cannot notify the service manager/);
   });
 });
 

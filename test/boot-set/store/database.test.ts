@@ -9,7 +9,7 @@ import { openStore } from '../../../src/boot-set/store/store.ts';
 import { Reveille } from '../../support/reveille.ts';
 import { messageOf, newStore, openFor, publishFiles } from '../fixture.ts';
 
-const CLEAR = /^reveille: \S+state\.lmdb: expected [^\n]+: "reveille store rebuild" makes it anew from index\.json\n$/;
+const CLEAR = /^reveille: \S+state\.lmdb: expected [^\n]+: "reveille store rebuild" rebuilds the database from index\.json\n$/;
 
 /** A store of three versions and many pins, so that its database has pages at every depth. @returns its path. */
 async function store(): Promise<string> {
@@ -70,7 +70,7 @@ describe('a database that is cut short', () => {
     }
     const serve = ['serve', '--store', path, '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0'];
     const { code, signal, stdout, stderr } = await new Reveille(serve).ended;
-    expect([code, signal, stdout + stderr]).toEqual([1, null, expect.stringContaining('it is cut short')]);
+    expect([code, signal, stdout + stderr]).toEqual([1, null, expect.stringContaining('the file is truncated')]);
   });
 
   it('is accepted if only free pages at its end are missing, as LMDB leaves them', async () => {
