@@ -32,3 +32,5 @@ export interface Profile {
   /** Names requested to find the config, in this order; templates, see variables.ts. */
   readonly configSearch?: readonly string[];
 }
+
+export type TftpProfile = Profile;

@@ -2,11 +2,10 @@
  * Records the outcomes of one thread's nodes and makes the share's result from them. Knows neither when a node is due
  * nor how it boots; a function tells the time.
  */
-import type { TransferReport } from '../../engine/report.ts';
 import type { BootPlan } from '../plan/plan.ts';
 import type { ViolationId } from '../violations.ts';
 import { ValueRecorder } from './histogram.ts';
-import type { NodeEnd, NodeObserver, Silence } from './node.ts';
+import type { NodeEnd, NodeObserver, Silence, TransferCounts } from './node-setting.ts';
 import type { ShareProgress } from './share-progress.ts';
 import { type Counted, type ShareResult, STEP_MS } from './share-result.ts';
 import { StageRecording } from './stage-recording.ts';
@@ -87,9 +86,9 @@ export class ShareRecording implements NodeObserver {
     this.#progress.serverResends(copies);
   }
 
-  transfer(stage: number, report: TransferReport, end: 'file' | 'miss' | 'other', unheard: number): void {
+  transfer(stage: number, counts: TransferCounts, end: 'file' | 'miss' | 'other', unheard: number): void {
     this.#unheard += unheard;
-    this.#stages[stage]!.transfer(report, end);
+    this.#stages[stage]!.transfer(counts, end);
   }
 
   stageDone(stage: number, ms: number): void {

@@ -4,7 +4,7 @@
  */
 import type { ViolationId } from '../violations.ts';
 import type { RecordedValues } from './histogram.ts';
-import type { Silence } from './node.ts';
+import type { Silence } from './node-setting.ts';
 
 /** The step of the curve, in milliseconds. */
 export const STEP_MS = 100;

@@ -1,5 +1,5 @@
 /** Totals of one thread's nodes in one stage of a plan. Knows no nodes, no threads and no clock. */
-import type { TransferReport } from '../../engine/report.ts';
+import type { TransferCounts } from './node-setting.ts';
 import { ValueRecorder } from './histogram.ts';
 import type { StageResult } from './share-result.ts';
 
@@ -22,7 +22,7 @@ export class StageRecording {
     this.#serverResends += count;
   }
 
-  transfer({ bytes, retransmits }: TransferReport, end: 'file' | 'miss' | 'other'): void {
+  transfer({ bytes, retransmits }: TransferCounts, end: 'file' | 'miss' | 'other'): void {
     this.#bytes += bytes;
     this.#clientResends += retransmits;
     if (end === 'file') this.#files++;
