@@ -20,7 +20,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { median, range } from '../bench/statistics.ts';
-import { PROFILES } from '../src/storm/plan/profiles.ts';
+import { TFTP_PROFILES } from '../src/storm/plan/profiles.ts';
 import { built } from './support/built.ts';
 import { PacedStorage, sharedFiles } from './support/paced-storage.ts';
 
@@ -149,7 +149,7 @@ async function oneLargeFile(bytes: number): Promise<boolean> {
   const server = await SlowServer.start(root, SLOW_BYTES_PER_S);
   try {
     const readS = bytes / SLOW_BYTES_PER_S;
-    const patient = [...PROFILES.values()].filter(({ manners }) => 1000 * readS < (manners.fileMs ?? Infinity));
+    const patient = [...TFTP_PROFILES.values()].filter(({ manners }) => 1000 * readS < (manners.fileMs ?? Infinity));
     const profiles = patient.map(({ name }) => name).join(',');
     const report = join(root, 'report.json');
     const args = [

@@ -18,6 +18,7 @@ import { renderHtml } from '../storm/views/report-html.ts';
 import { renderTable } from '../storm/views/report-table.ts';
 import { runStorm } from '../storm/run/run-storm.ts';
 import { parseSlo, SloError } from '../storm/slo.ts';
+import { HTTP_PORT } from '../storm/plan/request-target.ts';
 import { expand, hasVariables, nodeVariables } from '../storm/plan/variables.ts';
 import { loopbackAddress } from '../storm/run/loopback-address.ts';
 import { escapeText, showValue } from '../text/escape.ts';
@@ -38,6 +39,7 @@ export interface StormFlags extends FaultFlags {
   readonly file?: readonly string[];
   readonly verify?: string;
   readonly versions?: string;
+  readonly http?: string;
   readonly arrival: string;
   readonly seed: number;
   readonly threads?: number;
@@ -116,9 +118,25 @@ function expectedOf(flags: StormFlags, plan: BootPlan): ExpectedVersion[] | unde
   return expected;
 }
 
+/** @returns where stages over HTTP ask: `--http`, or port 80 of the server. @throws UsageError. */
+async function httpOf(
+  { http }: StormFlags,
+  plan: BootPlan,
+  mix: readonly Profile[],
+  server: Address,
+): Promise<Address> {
+  if (http === undefined) return { address: server.address, port: HTTP_PORT };
+  const profiles = mix.length === 0 ? plan.stages.map(({ profile }) => profile) : mix;
+  if (profiles.some(({ via }) => via === 'http')) return await findServer(http, '--http', HTTP_PORT);
+  const names = [...PROFILES.values()].filter(({ via }) => via === 'http').map(({ name }) => name);
+  throw new UsageError(
+    `--http: expected a profile that asks over HTTP: ${names.join(', ')}; here all nodes ask over TFTP`,
+  );
+}
+
 /** A node has an address of its own where that costs nothing: on the loopback, with the Linux engine. */
-function sourceOf(flags: StormFlags, engine: 'linux' | 'portable', server: Address): 'address' | 'port' {
-  const possible = engine === 'linux' && server.address.startsWith('127.');
+function sourceOf(flags: StormFlags, engine: 'linux' | 'portable', servers: readonly Address[]): 'address' | 'port' {
+  const possible = engine === 'linux' && servers.every(({ address }) => address.startsWith('127.'));
   if (flags.source === 'address' && !possible) {
     throw new UsageError('--source address: expected a server on 127.0.0.0/8 and the linux engine; use --source port');
   }
@@ -200,7 +218,8 @@ export async function runStormCommand(text: string, flags: StormFlags, context: 
   const expected = expectedOf(flags, plan);
   const server = await findServer(text);
   const { kind: engine } = await resolveEngine(flags.engine);
-  const source = sourceOf(flags, engine, server);
+  const http = await httpOf(flags, plan, mix, server);
+  const source = sourceOf(flags, engine, [server, http]);
   const admin = flags.admin === undefined ? undefined : await findServer(flags.admin, '--admin', ADMIN_PORT);
   const outputs = openOutputs(flags);
   const account = admin === undefined ? undefined : await StormAccount.open(admin);
@@ -221,6 +240,7 @@ export async function runStormCommand(text: string, flags: StormFlags, context: 
   try {
     report = await runStorm({
       server,
+      http,
       plan,
       mix,
       nodes: flags.nodes,
@@ -263,8 +283,10 @@ export function addStorm(program: Command, context: CommandContext, done: (code:
   const threads = wholeNumber(1, 256);
   program
     .command('storm')
-    .summary('simulate racks of nodes that boot from any TFTP server')
-    .description('Boots simulated nodes from a TFTP server, as firmware would, and reports how the server performed.')
+    .summary('simulate racks of nodes that boot from any TFTP or HTTP server')
+    .description(
+      'Boots simulated nodes from a TFTP or HTTP server, as firmware would, and reports how the server performed.',
+    )
     .argument('<SERVER>', 'HOST[:PORT] (default port 69)')
     .requiredOption('--nodes <N>', `how many nodes boot, ${nodes.expected}`, flag('--nodes', nodes))
     .option('--file <NAME>', 'a file that each node fetches; repeatable, in order', collect)
@@ -273,6 +295,10 @@ export function addStorm(program: Command, context: CommandContext, done: (code:
       `firmware: ${[...PROFILES.keys()].join(', ')} (default: ${DEFAULT_PROFILE}); several, separated by commas, are assigned to the nodes in turn`,
     )
     .option('--plan <FILE>', 'YAML file with the stages of a boot, instead of --file and --profile')
+    .option(
+      '--http <HOST[:PORT]>',
+      `the HTTP server that stages over HTTP ask (default: the SERVER's host; default port ${HTTP_PORT})`,
+    )
     .option('--verify <DIR>', 'compare every byte with the files of this directory')
     .option('--versions <DIR>', 'like --verify, with a subdirectory for each version: finds nodes that got a mixture')
     .option('--arrival <LAW>', 'when nodes start: burst[:TIME], ramp:TIME, poisson:N/s, waves:N@TIME', 'burst')
@@ -319,6 +345,7 @@ Examples:
   reveille storm 127.0.0.1:6969 --nodes 1000 --profile ipxe --file linux --file initrd.img --verify DIR
   reveille storm 192.0.2.1 --nodes 40 --plan examples/storm/uefi-grub.yaml --arrival ramp:10s --html report.html
   reveille storm 192.0.2.1 --nodes 1000 --file linux --admin 192.0.2.1
+  reveille storm 192.0.2.1 --nodes 1000 --plan examples/storm/ipxe-http.yaml --http 192.0.2.1:8080
   reveille storm 127.0.0.1:6969 --nodes 500 --file linux --loss 1% --slo 'failed=0,finish.p99<60s,violations=0'
 
 Exit codes: 0 the objectives were met; 1 they were not, or the storm was stopped; 2 wrong usage, nothing was sent.

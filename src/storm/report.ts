@@ -18,6 +18,8 @@ export interface Percentiles {
 export interface StageReport {
   readonly name: string;
   readonly profile: string;
+  /** The protocol; `mixed` where nodes of several profiles speak different ones. */
+  readonly via: 'tftp' | 'http' | 'mixed';
   /** Nodes that completed this stage, and nodes that failed in it. */
   readonly completed: number;
   readonly failed: number;
@@ -114,6 +116,8 @@ export interface StormReport {
   readonly started_at: string;
   /** Address of the server: `127.0.0.1:6969`, `[::1]:69`. */
   readonly server: string;
+  /** Address of the HTTP server; null when no stage was fetched over HTTP. */
+  readonly http: string | null;
   readonly seed: number;
   readonly plan: { readonly name: string; readonly stages: readonly string[]; readonly profiles: readonly string[] };
   readonly arrival: string;

@@ -16,7 +16,15 @@ export type ViolationId =
   | 'no-retransmission'
   /** The content received was not the content expected. */
   | 'wrong-bytes'
-  | 'mixed-versions';
+  | 'mixed-versions'
+  /** The head of an HTTP response could not be read. */
+  | 'malformed-response'
+  /** Bytes followed a response on the same connection. */
+  | 'surplus-bytes'
+  /** HEAD and GET gave one file different lengths. */
+  | 'head-length-wrong'
+  /** A 206 was not for the range that was asked for, or of a file of another length. */
+  | 'range-wrong';
 
 export interface Rule {
   readonly what: string;
@@ -36,4 +44,8 @@ export const RULES: Readonly<Record<ViolationId, Rule>> = {
     clause: 'a rule of boot sets, not of an RFC',
   },
   'no-retransmission': { what: 'never retransmitted a lost packet', clause: 'RFC 1350 §2, RFC 1123 §4.2.3.2' },
+  'malformed-response': { what: 'sent a response whose head cannot be read', clause: 'RFC 9112 §4, §5, §6.3' },
+  'surplus-bytes': { what: 'sent bytes after the end of a response', clause: 'RFC 9112 §6.3' },
+  'head-length-wrong': { what: 'gave a file different lengths in HEAD and GET', clause: 'RFC 9110 §9.3.2' },
+  'range-wrong': { what: 'sent a range other than the requested one', clause: 'RFC 9110 §14.4, §15.3.7' },
 };

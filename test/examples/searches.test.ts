@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { PROFILES } from '../../src/storm/plan/profiles.ts';
+import { TFTP_PROFILES } from '../../src/storm/plan/profiles.ts';
 import { expand, nodeVariables } from '../../src/storm/plan/variables.ts';
 import { EXAMPLES, ExampleServer } from './fixture.ts';
 
@@ -14,7 +14,7 @@ const UNKNOWN = 4711;
 /** Names that a node with an address of its own would request. */
 function searchOf(profile: string, node: number): string[] {
   const variables = nodeVariables(node, '192.168.5.10');
-  return PROFILES.get(profile)!.configSearch!.map((template) => expand(template, variables));
+  return TFTP_PROFILES.get(profile)!.configSearch!.map((template) => expand(template, variables));
 }
 
 /** Requests one name after the other until one exists. */

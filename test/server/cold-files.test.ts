@@ -5,8 +5,8 @@ import { Driver } from '../../src/engine/driver.ts';
 import { encodeReadRequest, MAX_CONTROL } from '../../src/protocol/encode.ts';
 import { Receiver } from '../../src/session/receiver.ts';
 import type { Outcome } from '../../src/session/session.ts';
-import type { Profile } from '../../src/storm/plan/profile.ts';
-import { PROFILES } from '../../src/storm/plan/profiles.ts';
+import type { TftpProfile } from '../../src/storm/plan/profile.ts';
+import { TFTP_PROFILES } from '../../src/storm/plan/profiles.ts';
 import { seededBytes } from '../support/content.ts';
 import { SlowDisk, type SlowDiskOptions } from './slow-disk.ts';
 import { SERVER, World, type WorldOptions } from './world.ts';
@@ -34,7 +34,7 @@ interface Got {
 }
 
 /** A node that sends one request, with the options and the patience of its firmware. */
-async function download({ world }: Cold, local: string, filename: string, profile: Profile): Promise<Got> {
+async function download({ world }: Cold, local: string, filename: string, profile: TftpProfile): Promise<Got> {
   const engine = world.network.engine();
   const driver = new Driver(engine, counterRow(allocateCounters(1), 0));
   const opening = new Uint8Array(MAX_CONTROL);
@@ -63,8 +63,8 @@ function against(content: Uint8Array, { outcome, bytes }: Got): { outcome: Outco
 
 const WHOLE = { outcome: 'complete', isSame: true };
 
-const PROFILE_LIST = [...PROFILES.values()];
-const IPXE = PROFILES.get('ipxe')!;
+const PROFILE_LIST = [...TFTP_PROFILES.values()];
+const IPXE = TFTP_PROFILES.get('ipxe')!;
 
 describe('a cold file', () => {
   it('of 200 MiB at 8 MB/s is answered at once, and so are 200 others', async () => {
@@ -154,7 +154,7 @@ describe('a cold file', () => {
     rack.disk.files.set('stuck', seededBytes(1, MIB));
     rack.disk.files.set('sound', seededBytes(2, MIB));
     rack.disk.hung.add('stuck');
-    const patient: Profile = { ...IPXE, manners: { ...IPXE.manners, data: { ...IPXE.manners.data, sends: 1000 } } };
+    const patient: TftpProfile = { ...IPXE, manners: { ...IPXE.manners, data: { ...IPXE.manners.data, sends: 1000 } } };
     const stuck = download(rack, '10.0.1.1', 'stuck', patient);
     const sound = download(rack, '10.0.1.2', 'sound', IPXE);
     await rack.world.pass(5000);
@@ -248,7 +248,7 @@ describe('files without enough memory', () => {
     const rack = await cold({ bytesPerS: 2_000_000, limitBytes: 300_000 }, { seed: 7, faults });
     const content = seededBytes(9, MIB);
     rack.disk.files.set('kernel', content);
-    const windowed: Profile = { ...IPXE, options: [...IPXE.options, { name: 'windowsize', value: '64' }] };
+    const windowed: TftpProfile = { ...IPXE, options: [...IPXE.options, { name: 'windowsize', value: '64' }] };
     const node = download(rack, '10.0.1.1', 'kernel', windowed);
     await rack.world.pass(120_000);
     expect(against(content, await node)).toEqual(WHOLE);

@@ -53,6 +53,7 @@ export async function virtualStorm(storm: VirtualStorm): Promise<Omit<StormRepor
     {
       thread: 0,
       server,
+      http: server,
       plan,
       seed,
       nodes: Array.from({ length: nodes }, (_, index) => index + 1),
@@ -84,6 +85,7 @@ export async function virtualStorm(storm: VirtualStorm): Promise<Omit<StormRepor
       startedAt: new Date(0),
       durationMs: clock.now(),
       server: 'memory',
+      http: 'none',
       seed,
       plan,
       mix: [],

@@ -1,11 +1,12 @@
 /**
- * Known facts of firmware and boot loaders, as data: the options each sends, when it asks again, when it gives up, and
+ * Known facts of firmware and boot loaders that speak TFTP, as data: the options each sends, when it asks again, when it gives up, and
  * the names it looks for. docs/storm-profiles.md shows the same facts as tables. Where a fact is not known, that of the
  * nearest relative stands in and `source` says so.
  */
 import type { ErrorCode } from '../../protocol/opcode.ts';
 import type { Manners, Schedule } from '../../session/manners.ts';
-import type { Profile, RequestOption } from './profile.ts';
+import { HTTP_PROFILES } from './http-profiles.ts';
+import type { Profile, RequestOption, TftpProfile } from './profile.ts';
 
 function option(name: string, value: string | number): RequestOption {
   return { name, value: String(value) };
@@ -36,7 +37,8 @@ const EDK2_CLOSE: { readonly code: ErrorCode; readonly message: string } = {
   message: 'User aborted the transfer',
 };
 
-const BARE: Profile = {
+const BARE: TftpProfile = {
+  via: 'tftp',
   name: 'bare',
   title: 'RFC 1350 alone: no options, exponential back-off, stays to repeat its last ACK',
   source: 'RFC 1350; RFC 1123 §4.2.3.2 for the back-off. No firmware behaves so well.',
@@ -53,7 +55,8 @@ const BARE: Profile = {
   lingerMs: 250,
 };
 
-const PXE_ROM: Profile = {
+const PXE_ROM: TftpProfile = {
+  via: 'tftp',
   name: 'pxe-rom',
   title: 'PXE ROM of a BIOS machine (Intel Boot Agent and its like)',
   source:
@@ -67,7 +70,8 @@ const PXE_ROM: Profile = {
   lingerMs: 0,
 };
 
-const EDK2: Profile = {
+const EDK2: TftpProfile = {
+  via: 'tftp',
   name: 'edk2',
   title: 'UEFI PXE over IPv4 (EDK2, OVMF and most vendors)',
   source:
@@ -82,7 +86,8 @@ const EDK2: Profile = {
   lingerMs: 0,
 };
 
-const SHIM: Profile = {
+const SHIM: TftpProfile = {
+  via: 'tftp',
   name: 'shim',
   title: 'shim, reading the second stage through UEFI',
   source: "rhboot/shim netboot.c and issue 618: blocks of 512, no probe. The rest is EDK2's, which does the reading.",
@@ -96,7 +101,8 @@ const SHIM: Profile = {
 /** A table of 31 steps, each a fifth longer than the one before, from 2 to 255 ticks of 18.2 Hz; 2382 ticks in all. */
 const PXELINUX_SCHEDULE: Schedule = { firstMs: 110, factor: 1.2, addMs: 0, ceilingMs: 14_006, sends: 31 };
 
-const PXELINUX: Profile = {
+const PXELINUX: TftpProfile = {
+  via: 'tftp',
   name: 'pxelinux',
   title: 'PXELINUX (SYSLINUX over the network)',
   source:
@@ -121,7 +127,7 @@ const PXELINUX: Profile = {
   ],
 };
 
-const LPXELINUX: Profile = {
+const LPXELINUX: TftpProfile = {
   ...PXELINUX,
   name: 'lpxelinux',
   title: 'lpxelinux: PXELINUX that asks for all files from one port',
@@ -129,7 +135,8 @@ const LPXELINUX: Profile = {
   ports: 'same',
 };
 
-const GRUB: Profile = {
+const GRUB: TftpProfile = {
+  via: 'tftp',
   name: 'grub',
   title: 'GRUB 2',
   source:
@@ -155,7 +162,8 @@ const GRUB: Profile = {
   ],
 };
 
-const IPXE: Profile = {
+const IPXE: TftpProfile = {
+  via: 'tftp',
   name: 'ipxe',
   title: 'iPXE',
   source:
@@ -175,7 +183,8 @@ const IPXE: Profile = {
   configSearch: ['ipxe/autoexec.ipxe', 'autoexec.ipxe'],
 };
 
-const U_BOOT: Profile = {
+const U_BOOT: TftpProfile = {
+  via: 'tftp',
   name: 'u-boot',
   title: 'U-Boot with its own network stack',
   source:
@@ -204,7 +213,8 @@ const U_BOOT: Profile = {
   ],
 };
 
-const RASPBERRY_PI: Profile = {
+const RASPBERRY_PI: TftpProfile = {
+  via: 'tftp',
   name: 'raspberry-pi',
   title: 'Raspberry Pi 4 and 5 EEPROM',
   source:
@@ -225,7 +235,8 @@ const RASPBERRY_PI: Profile = {
   configSearch: ['{serial}/config.txt', 'config.txt'],
 };
 
-const WINDOWS: Profile = {
+const WINDOWS: TftpProfile = {
+  via: 'tftp',
   name: 'windows',
   title: 'Windows boot manager (WDS)',
   source:
@@ -239,10 +250,16 @@ const WINDOWS: Profile = {
   configSearch: ['\\Boot\\BCD'],
 };
 
-/** The profiles by name, in the order of the help text. */
-export const PROFILES: ReadonlyMap<string, Profile> = new Map(
+/** The profiles that speak TFTP, by name. */
+export const TFTP_PROFILES: ReadonlyMap<string, TftpProfile> = new Map(
   [PXE_ROM, EDK2, SHIM, PXELINUX, LPXELINUX, GRUB, IPXE, U_BOOT, RASPBERRY_PI, WINDOWS, BARE].map((profile) => [
     profile.name,
     profile,
   ]),
 );
+
+/** All profiles by name, in the order of the help text. */
+export const PROFILES: ReadonlyMap<string, Profile> = new Map<string, Profile>([
+  ...TFTP_PROFILES,
+  ...HTTP_PROFILES.map((profile) => [profile.name, profile] as const),
+]);

@@ -10,6 +10,7 @@ import { InputMistake, mistake } from '../input-mistake.ts';
 import type { BootPlan, Span, Stage } from './plan.ts';
 import type { Profile } from './profile.ts';
 import { PROFILES } from './profiles.ts';
+import { MAX_TARGET, requestTarget } from './request-target.ts';
 import { parseSpan } from './quantity.ts';
 import { checkTemplate, expand, hasVariables, MAX_NODES, nodeVariables } from './variables.ts';
 import { offsetOf, type Path, spell, valueAt } from '../../text/yaml-place.ts';
@@ -27,6 +28,7 @@ const EXPECTED = {
   file: 'a file name (one with { in it needs quotes)',
   search: `a list of 1 to ${MAX_NAMES} file names (those with { in them need quotes), or the word profile`,
   profile: `a profile of ${[...PROFILES.keys()].join(', ')}`,
+  via: 'tftp or http',
   think: 'a time such as 100ms, or a span such as 100ms..300ms',
   sha256: '64 hex digits in quotes',
   stages: `a list of 1 to ${MAX_STAGES} stages`,
@@ -81,6 +83,7 @@ const THINK = z.unknown().transform((value, context): Span => {
 const STAGE = z.strictObject({
   name: NAME,
   profile: PROFILE.optional(),
+  via: z.enum(['tftp', 'http'], { error: EXPECTED.via }).optional(),
   file: FILE.optional(),
   search: SEARCH.optional(),
   optional: z.boolean({ error: EXPECTED.flag }).optional(),
@@ -104,12 +107,20 @@ const PLAN = z.strictObject({
 /** Throws the mistake for one place in the plan. @param owner path that the message names; default: `path`. */
 type Refuse = (path: Path, expected: string, found: unknown, owner?: Path) => never;
 
-/** A node whose variables have their greatest length: names and options share 512 bytes of a request (RFC 2347). */
+/** A node whose variables have their greatest length. */
 const LONGEST = nodeVariables(MAX_NODES - 1, 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff');
-function requestBytes(name: string, profile: Profile): number {
+
+/** @returns what is wrong with the length of a name, as the end of "expected"; undefined: nothing. */
+function tooLong(template: string, profile: Profile): string | undefined {
+  const name = expand(template, LONGEST);
+  if (profile.via === 'http') {
+    return requestTarget(name).length > MAX_TARGET ? `a name of at most ${MAX_TARGET} bytes in a URL` : undefined;
+  }
+  // Names and options share the bytes of a request (RFC 2347).
   const options = [...profile.options, ...(profile.probe?.options ?? [])];
-  const strings = [expand(name, LONGEST), 'octet', ...options.flatMap((option) => [option.name, option.value])];
-  return strings.reduce((sum, string) => sum + Buffer.byteLength(string) + 1, 2);
+  const strings = [name, 'octet', ...options.flatMap((option) => [option.name, option.value])];
+  const bytes = strings.reduce((sum, string) => sum + Buffer.byteLength(string) + 1, 2);
+  return bytes > MAX_CONTROL ? `a name that fits into a request of ${MAX_CONTROL} bytes` : undefined;
 }
 
 function searchOf(stage: StageText, profile: Profile, path: Path, refuse: Refuse): readonly string[] {
@@ -124,8 +135,18 @@ function searchOf(stage: StageText, profile: Profile, path: Path, refuse: Refuse
   return refuse([...path, 'search'], `a list: only ${names} search by themselves`, search);
 }
 
-function checkEnd(stage: StageText, path: Path, refuse: Refuse): void {
+function checkVia({ via }: StageText, profile: Profile, path: Path, refuse: Refuse): void {
+  if (via === undefined || via === profile.via) return;
+  const speaking = [...PROFILES.values()].filter((other) => other.via === via);
+  const names = speaking.map(({ name }) => name).join(', ');
+  refuse([...path, 'via'], `${profile.via}, which ${profile.name} speaks, or a profile of ${names}`, via);
+}
+
+function checkEnd(stage: StageText, profile: Profile, path: Path, refuse: Refuse): void {
   if (stage.closeAfterBlocks === undefined) return;
+  if (profile.via === 'http') {
+    refuse([...path, 'closeAfterBlocks'], 'none in a stage over HTTP, which has no blocks', stage.closeAfterBlocks);
+  }
   for (const key of ['size', 'sha256'] as const) {
     if (stage[key] !== undefined) refuse([...path, key], 'none where closeAfterBlocks leaves the file', stage[key]);
   }
@@ -133,13 +154,14 @@ function checkEnd(stage: StageText, path: Path, refuse: Refuse): void {
 
 function toStage(stage: StageText, general: Profile | undefined, path: Path, refuse: Refuse): Stage {
   const profile = stage.profile ?? general ?? refuse(path, 'a stage with a profile, or one for the plan', stage.name);
+  checkVia(stage, profile, path, refuse);
   const search = searchOf(stage, profile, path, refuse);
   for (const [index, name] of search.entries()) {
-    if (requestBytes(name, profile) <= MAX_CONTROL) continue;
-    const where = stage.file === undefined ? [...path, 'search', index] : [...path, 'file'];
-    refuse(where, `a name that fits into a request of ${MAX_CONTROL} bytes`, name);
+    const wrong = tooLong(name, profile);
+    if (wrong === undefined) continue;
+    refuse(stage.file === undefined ? [...path, 'search', index] : [...path, 'file'], wrong, name);
   }
-  checkEnd(stage, path, refuse);
+  checkEnd(stage, profile, path, refuse);
   const { closeAfterBlocks, size, sha256 } = stage;
   return {
     name: stage.name,

@@ -1,6 +1,6 @@
 /** Combines the results of a storm's threads into one report. Pure: the same results give the same report. */
 import { type RecordedValues, ValueRecorder } from './histogram.ts';
-import type { BootPlan } from '../plan/plan.ts';
+import type { BootPlan, Stage } from '../plan/plan.ts';
 import type { Profile } from '../plan/profile.ts';
 import {
   type Curve,
@@ -21,6 +21,8 @@ export interface StormFacts {
   readonly startedAt: Date;
   readonly durationMs: number;
   readonly server: string;
+  /** Where stages over HTTP asked, whether or not there were any. */
+  readonly http: string;
   readonly seed: number;
   readonly plan: BootPlan;
   /** Same as ShareOrder.mix. */
@@ -96,12 +98,20 @@ function failuresOf(shares: readonly ShareResult[]): Failure[] {
     .toSorted((a, b) => b.nodes - a.nodes);
 }
 
+/** @returns what nodes speak in a stage: the firmware of a mix, whatever the plan says. */
+function viaOf(stage: Stage, mix: readonly Profile[]): StageReport['via'] {
+  const all = new Set((mix.length === 0 ? [stage.profile] : mix).map(({ via }) => via));
+  return all.size > 1 ? 'mixed' : [...all][0]!;
+}
+
 function stagesOf({ plan, mix }: StormFacts, shares: readonly ShareResult[]): StageReport[] {
-  return plan.stages.map(({ name, profile }, index) => {
+  return plan.stages.map((stage, index) => {
+    const { name, profile } = stage;
     const parts = shares.map(({ stages }) => stages[index]!);
     return {
       name,
       profile: mix.length === 0 ? profile.name : 'mixed',
+      via: viaOf(stage, mix),
       completed: sum(parts, ({ completed }) => completed),
       failed: sum(parts, ({ failed }) => failed),
       files: sum(parts, ({ files }) => files),
@@ -201,6 +211,7 @@ export function aggregate(facts: StormFacts, workers: readonly WorkerResult[]): 
     schema: REPORT_SCHEMA,
     started_at: facts.startedAt.toISOString(),
     server: facts.server,
+    http: stages.some(({ via }) => via !== 'tftp') ? facts.http : null,
     seed: facts.seed,
     plan: {
       name: plan.name,

@@ -6,6 +6,7 @@ import type { Driver } from '../../engine/driver.ts';
 import type { TransferReport } from '../../engine/report.ts';
 import type { Address } from '../../engine/types.ts';
 import type { Expectation } from './expected.ts';
+import type { HttpWire } from './http-connection.ts';
 import type { NodeFate } from '../plan/fault-plan.ts';
 import type { BootPlan, Stage } from '../plan/plan.ts';
 import type { Profile } from '../plan/profile.ts';
@@ -28,6 +29,8 @@ export interface Fetch {
 export interface NodeSetting {
   readonly driver: Driver;
   readonly server: Address;
+  /** The thread's HTTP connections. */
+  readonly wire: HttpWire;
   readonly plan: BootPlan;
   readonly expectation: Expectation | undefined;
   /** True: each longer transfer sends one ACK twice, to test the server's reaction. */

@@ -4,6 +4,7 @@
  */
 import type { Stage } from '../plan/plan.ts';
 import { expand } from '../plan/variables.ts';
+import { HttpReader } from './http-reader.ts';
 import type { NodeEnd, NodeIdentity, NodeSetting } from './node-setting.ts';
 import { ReceivedFiles } from './received-files.ts';
 import { TftpReader } from './tftp-reader.ts';
@@ -12,15 +13,24 @@ export class BootingNode {
   readonly #setting: NodeSetting;
   readonly #identity: NodeIdentity;
   readonly #tftp: TftpReader;
+  readonly #http: HttpReader;
 
   constructor(setting: NodeSetting, identity: NodeIdentity) {
     this.#setting = setting;
     this.#identity = identity;
     const files = new ReceivedFiles(setting.expectation, setting.tell);
     this.#tftp = new TftpReader(setting, identity, files);
+    this.#http = new HttpReader(setting, identity, files);
   }
 
   async boot(): Promise<NodeEnd> {
+    const end = await this.#passAll();
+    // A node that has vanished says nothing any more, not even that its connection is over.
+    if (end.kind !== 'vanished') this.#http.close();
+    return end;
+  }
+
+  async #passAll(): Promise<NodeEnd> {
     const { plan, tell, time, pause, stopping } = this.#setting;
     const { number, random } = this.#identity;
     for (const [index, stage] of plan.stages.entries()) {
@@ -58,6 +68,8 @@ export class BootingNode {
   /** Fetches one name. @returns whether the file exists, or how the boot ended. */
   async #read(stage: Stage, index: number, name: string): Promise<boolean | NodeEnd> {
     const where = `node ${this.#identity.number}, ${stage.name}: ${name}`;
-    return await this.#tftp.read({ stage, index, name, where }, this.#identity.profile ?? stage.profile);
+    const fetch = { stage, index, name, where };
+    const profile = this.#identity.profile ?? stage.profile;
+    return await (profile.via === 'tftp' ? this.#tftp.read(fetch, profile) : this.#http.read(fetch, profile));
   }
 }

@@ -17,6 +17,8 @@ import { formatAddress } from '../../text/address-text.ts';
 export interface StormOptions {
   /** An IP address in text, and the port. */
   readonly server: Address;
+  /** Where stages over HTTP ask. */
+  readonly http: Address;
   readonly plan: BootPlan;
   /** Same as ShareOrder.mix. */
   readonly mix?: readonly Profile[];
@@ -48,7 +50,7 @@ export interface StormOptions {
 
 export async function runStorm(options: StormOptions): Promise<StormReport> {
   const { server, plan, nodes, arrival, seed, faults, expected, source, engine, threads, doubledAcks, slo } = options;
-  const { mix = [] } = options;
+  const { mix = [], http } = options;
   const startedAt = new Date();
   const before = process.cpuUsage();
   const due = dueTimes(arrival, nodes, new Random(seed).fork('arrival'));
@@ -56,7 +58,7 @@ export async function runStorm(options: StormOptions): Promise<StormReport> {
   const workers = await runCrew({
     threads: Math.min(threads, nodes),
     engine,
-    common: { server, plan, mix, seed, source, faults, expected, doubledAcks },
+    common: { server, http, plan, mix, seed, source, faults, expected, doubledAcks },
     due,
     onProgress: (progress) => {
       durationMs = progress.elapsedMs;
@@ -71,6 +73,7 @@ export async function runStorm(options: StormOptions): Promise<StormReport> {
       startedAt,
       durationMs,
       server: formatAddress(server),
+      http: formatAddress(http),
       seed,
       plan,
       mix,

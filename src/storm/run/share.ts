@@ -13,6 +13,7 @@ import { Random } from '../plan/random.ts';
 import { nodeVariables } from '../plan/variables.ts';
 import { StormCells } from './cells.ts';
 import { type ExpectedVersion, Expectation } from './expected.ts';
+import { HttpWire } from './http-connection.ts';
 import { loopbackAddress } from './loopback-address.ts';
 import { BootingNode } from './node.ts';
 import type { NodeIdentity, NodeSetting } from './node-setting.ts';
@@ -28,6 +29,8 @@ const LOOK_MS = 50;
 export interface ShareOrder {
   readonly thread: number;
   readonly server: Address;
+  /** Where stages over HTTP ask. */
+  readonly http: Address;
   readonly plan: BootPlan;
   readonly seed: number;
   /** Node numbers, from 1, and the moment when each is due: milliseconds after `startAt`, ascending. */
@@ -52,6 +55,7 @@ class Share {
   readonly #counters = counterRow(allocateCounters(1), 0);
   readonly #driver: Driver;
   readonly #pauses: Pauses;
+  readonly #wire: HttpWire;
   readonly #sinceStart: () => number;
   readonly #progress: ShareProgress;
   readonly #recording: ShareRecording;
@@ -65,6 +69,7 @@ class Share {
     this.#cells = StormCells.attach(order.cells, plan.stages.length);
     this.#driver = new Driver(engine, this.#counters);
     this.#pauses = new Pauses(engine.clock);
+    this.#wire = new HttpWire(order.http, engine.clock);
     // The start, converted to the clock of `time`.
     const startedAt = time() + (order.startAt - engine.clock.now());
     this.#sinceStart = () => time() - startedAt;
@@ -82,6 +87,8 @@ class Share {
       await booted;
     } finally {
       stopLooking();
+      // Those of nodes that have vanished are still open.
+      this.#wire.abortAll();
     }
     this.#showResends();
     return this.#recording.result(this.#counters[COUNTER.dataReceived]!);
@@ -107,6 +114,7 @@ class Share {
       if (this.#cells.stopping) {
         this.#pauses.end();
         this.#driver.abortAll();
+        this.#wire.abortAll();
       }
       cancel = clock.wake(clock.now() + LOOK_MS, look);
     };
@@ -115,7 +123,7 @@ class Share {
   }
 
   #showResends(): void {
-    this.#progress.clientResends(this.#counters[COUNTER.retransmits]!);
+    this.#progress.clientResends(this.#counters[COUNTER.retransmits]! + this.#wire.askedAgain);
   }
 
   #nodeSetting(): NodeSetting {
@@ -123,6 +131,7 @@ class Share {
     return {
       driver: this.#driver,
       server,
+      wire: this.#wire,
       plan,
       expectation: expected === undefined ? undefined : new Expectation(expected),
       // Where the faults duplicate packets, or delay them so that they arrive together, a copy proves nothing about the

@@ -109,11 +109,12 @@ function terms(pairs: readonly (readonly [term: string, description: Html])[]): 
   return pairs.map(([term, description]) => `<div><dt>${term}</dt><dd>${description}</dd></div>`).join('\n');
 }
 
-function about({ plan, nodes, arrival, seed, started_at }: StormReport): Html {
+function about({ plan, http, nodes, arrival, seed, started_at }: StormReport): Html {
   const readable = started_at.replace(/^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z$/, '$1 $2 UTC');
   return `<dl class="about">
 ${terms([
   ['Plan', escapeHtml(plan.name)],
+  ...(http === null ? [] : ([['HTTP server', escapeHtml(http)]] as const)),
   ['Nodes', formatCount(nodes)],
   ['Arrival', escapeHtml(arrival)],
   ['Seed', String(seed)],
@@ -244,10 +245,13 @@ ${drawing}
 </figure>`;
 }
 
-function stages({ stages: all }: StormReport): Html {
+function stages({ stages: all, http }: StormReport): Html {
+  // Without a stage over HTTP the protocol says nothing.
+  const via = <Item>(item: Item): Item[] => (http === null ? [] : [item]);
   const rows = all.map((stage) => [
     escapeHtml(stage.name),
     escapeHtml(stage.profile),
+    ...via(stage.via),
     ...[stage.completed, stage.failed, stage.files, stage.misses].map(formatCount),
     formatBytes(stage.bytes),
     formatCount(stage.retransmits.client),
@@ -256,6 +260,7 @@ function stages({ stages: all }: StormReport): Html {
   const columns = [
     nameColumn('stage'),
     labelColumn('profile'),
+    ...via(labelColumn('via')),
     ...['through', 'failed', 'files', 'misses', 'bytes', 'resent by nodes', 'by the server'].map(figureColumn),
   ];
   return `<h2>Stages</h2>

@@ -42,12 +42,14 @@ export function renderTable(report: StormReport, options: TableOptions = {}): st
 }
 
 function head(
-  { server, plan, nodes, arrival, seed, started_at, version }: StormReport,
+  { server, http, plan, nodes, arrival, seed, started_at, version }: StormReport,
   width: number,
   paint: Paint,
 ): string[] {
   return [
-    ...wrap(`Boot storm against ${server}`, width, '').map((line) => paint('bold', line)),
+    ...wrap(`Boot storm against ${server}${http === null ? '' : `, over HTTP against ${http}`}`, width, '').map(
+      (line) => paint('bold', line),
+    ),
     ...wrap(
       [`plan ${plan.name}`, formatMany(nodes, 'node'), `arrival ${arrival}`, `seed ${seed}`].join(' · '),
       width,
@@ -88,10 +90,13 @@ function known(count: number | null, one: string): string {
   return count === null ? 'not checked' : formatMany(count, one);
 }
 
-function stages({ stages: all }: StormReport, width: number, paint: Paint): string[] {
+function stages({ stages: all, http }: StormReport, width: number, paint: Paint): string[] {
+  // Without a stage over HTTP the protocol says nothing.
+  const via = (text: string): string[] => (http === null ? [] : [text]);
   const rows = all.map((stage) => [
     stage.name,
     stage.profile,
+    ...via(stage.via),
     formatCount(stage.completed),
     formatCount(stage.failed),
     formatCount(stage.files),
@@ -100,8 +105,19 @@ function stages({ stages: all }: StormReport, width: number, paint: Paint): stri
     formatCount(stage.retransmits.client),
     formatCount(stage.retransmits.server),
   ]);
-  const header = ['Stage', 'profile', 'done', 'failed', 'files', 'misses', 'bytes', 'resent', 'by server'];
-  return table(header, rows, 2, width, paint);
+  const header = [
+    'Stage',
+    'profile',
+    ...via('via'),
+    'done',
+    'failed',
+    'files',
+    'misses',
+    'bytes',
+    'resent',
+    'by server',
+  ];
+  return table(header, rows, http === null ? 2 : 3, width, paint);
 }
 
 function latency(report: StormReport, width: number, paint: Paint): string[] {

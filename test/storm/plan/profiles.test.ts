@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { MAX_CONTROL } from '../../../src/protocol/encode.ts';
 import { patienceOf, type Schedule, type UnexpectedBlock, waitAfter } from '../../../src/session/manners.ts';
-import type { Profile, RequestOption } from '../../../src/storm/plan/profile.ts';
-import { PROFILES } from '../../../src/storm/plan/profiles.ts';
+import type { TftpProfile, RequestOption } from '../../../src/storm/plan/profile.ts';
+import { TFTP_PROFILES } from '../../../src/storm/plan/profiles.ts';
 import { checkTemplate, expand, nodeVariables } from '../../../src/storm/plan/variables.ts';
 
 const PAGE = readFileSync(join(import.meta.dirname, '../../../docs/storm-profiles.md'), 'utf8');
@@ -21,10 +21,10 @@ function table(heading: string): string[][] {
   return rows;
 }
 
-const all = [...PROFILES.values()];
+const all = [...TFTP_PROFILES.values()];
 
-function profile(name: string): Profile {
-  const found = PROFILES.get(name);
+function profile(name: string): TftpProfile {
+  const found = TFTP_PROFILES.get(name);
   if (found === undefined) throw new Error(`Expected a profile ${name}`);
   return found;
 }
@@ -98,7 +98,7 @@ describe('the page of profiles', () => {
 
 describe('profiles', () => {
   it('are called by the names that plans use', () => {
-    expect([...PROFILES.keys()]).toEqual([
+    expect([...TFTP_PROFILES.keys()]).toEqual([
       'pxe-rom',
       'edk2',
       'shim',
@@ -111,7 +111,7 @@ describe('profiles', () => {
       'windows',
       'bare',
     ]);
-    for (const [name, { name: own }] of PROFILES) expect(own).toBe(name);
+    for (const [name, { name: own }] of TFTP_PROFILES) expect(own).toBe(name);
   });
 
   // Values from the sources of each loader, in milliseconds: the first wait, and the sum of all waits.

@@ -35,6 +35,7 @@ function harness(threads: readonly Partial<ThreadHealth>[], facts: Partial<Storm
       startedAt: new Date(0),
       durationMs: 10_000,
       server: '127.0.0.1:69',
+      http: '127.0.0.1:80',
       seed: 1,
       plan: { ...planFromFiles({ profile: 'bare', files: ['linux'] }), stages: [] },
       mix: [],

@@ -4,7 +4,7 @@ import { MemoryNetwork } from '../../../src/engine/memory.ts';
 import { VirtualClock } from '../../../src/engine/virtual-clock.ts';
 import type { ExpectedVersion } from '../../../src/storm/run/expected.ts';
 import type { FaultFlags } from '../../../src/storm/plan/fault-plan.ts';
-import { PROFILES } from '../../../src/storm/plan/profiles.ts';
+import { TFTP_PROFILES } from '../../../src/storm/plan/profiles.ts';
 import { planFromFiles } from '../../../src/storm/plan/read-plan.ts';
 import type { StormReport } from '../../../src/storm/report.ts';
 import { SEED, seededBytes } from '../../support/content.ts';
@@ -41,7 +41,7 @@ async function storm(world: World = {}): Promise<Omit<StormReport, 'slo'>> {
 }
 
 describe('a share of a storm', { timeout: 60_000 }, () => {
-  it.each([...PROFILES.keys()])('boots nodes with the manners of %s, every byte compared', async (profile) => {
+  it.each([...TFTP_PROFILES.keys()])('boots nodes with the manners of %s, every byte compared', async (profile) => {
     const report = await storm({ profile, nodes: 5 });
     expect(report.failures).toEqual([]);
     expect(report).toMatchObject({ completed: 5, failed: 0, unfinished: 0, wrong_bytes: 0, violations: [] });
@@ -70,7 +70,7 @@ describe('a share of a storm', { timeout: 60_000 }, () => {
     const lost = await storm({ nodes: 3, files: ['linux'], faults: { lose: ['rrq x2'] } });
     expect(lost).toMatchObject({ completed: 3, failed: 0, unanswered_requests: 6 });
     const silent = await storm({ nodes: 3, files: ['linux'], faults: { lose: ['rrq x99'] } });
-    const sends = PROFILES.get('ipxe')!.manners.request.sends;
+    const sends = TFTP_PROFILES.get('ipxe')!.manners.request.sends;
     expect(silent).toMatchObject({ completed: 0, failed: 3, unanswered_requests: 3 * sends });
     // A node that waits for data has had an answer to its request.
     const gap = await storm({ nodes: 3, files: ['linux'], faults: { lose: ['ack 5'] } });

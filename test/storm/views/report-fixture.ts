@@ -59,6 +59,7 @@ export const roughReport: StormReport = {
   schema: REPORT_SCHEMA,
   started_at: '2026-03-14T09:26:53.589Z',
   server: '[2001:db8::53]:6969',
+  http: null,
   seed: 20_260_314,
   plan: {
     name: 'mixed rack <b>"A&B"</b>',
@@ -99,6 +100,7 @@ export const roughReport: StormReport = {
     {
       name: 'loader',
       profile: 'pxelinux',
+      via: 'tftp',
       completed: 998,
       failed: 2,
       files: 1996,
@@ -111,6 +113,7 @@ export const roughReport: StormReport = {
     {
       name: NASTY,
       profile: 'grub',
+      via: 'tftp',
       completed: 996,
       failed: 2,
       files: 1992,
@@ -123,6 +126,7 @@ export const roughReport: StormReport = {
     {
       name: 'kernel',
       profile: 'ipxe',
+      via: 'tftp',
       completed: 985,
       failed: 10,
       files: 985,
