@@ -221,7 +221,7 @@ export class HttpConnection {
     return false;
   }
 
-  /** @returns where the body begins in the wire's buffer. */
+  /** @returns where the rest begins in the wire's buffer: a body, or what should not be there. */
   #takeHead(order: ExchangeOrder, count: number): number {
     if (this.#text === '') order.onFirst();
     const before = this.#text.length;
@@ -233,18 +233,22 @@ export class HttpConnection {
       return count;
     }
     const head = parseHead(this.#text.slice(0, end));
-    if ('wrong' in head) this.#break(head.wrong);
-    else this.#begin(order, head);
-    return end + HEAD_END.length - before;
+    if ('wrong' in head) {
+      this.#break(head.wrong);
+      return count;
+    }
+    return this.#begin(order, head) ? end + HEAD_END.length - before : count;
   }
 
-  #begin(order: ExchangeOrder, head: ResponseHead): void {
+  /** @returns false when nothing after the head is read. */
+  #begin(order: ExchangeOrder, head: ResponseHead): boolean {
     this.#head = head;
     this.#wanted = order.onHead(head);
     this.#remaining = order.bodiless ? 0 : (head.length ?? Number.POSITIVE_INFINITY);
     const dropped = !this.#wanted && this.#remaining > MAX_DROPPED_BYTES;
     if (this.#remaining === 0 || dropped) this.#complete(dropped ? { ...head, keepAlive: false } : head);
     else this.#wait('silent', order.bodyMs);
+    return !dropped;
   }
 
   #complete(head: ResponseHead): void {
