@@ -26,8 +26,8 @@ export interface Answer {
   readonly length?: number | false;
   /** Name of the length's field. Default `Content-Length`. */
   readonly lengthName?: string;
-  /** What happens after the body. Default `keep`. */
-  readonly then?: 'keep' | 'close' | 'reset';
+  /** The connection's fate after the body. Default `keep`. */
+  readonly afterwards?: 'keep' | 'close' | 'reset';
 }
 
 /** @returns the answer, `silence`, `close` for none, `raw` bytes, or undefined: the file as a good server sends it. */
@@ -115,14 +115,20 @@ export class UnrulyHttp {
   }
 
   #send(socket: Socket, bodiless: boolean, answer: Answer): void {
-    const { status = 200, fields = [], body = new Uint8Array(), lengthName = 'Content-Length', then = 'keep' } = answer;
+    const {
+      status = 200,
+      fields = [],
+      body = new Uint8Array(),
+      lengthName = 'Content-Length',
+      afterwards = 'keep',
+    } = answer;
     const length = answer.length ?? body.length;
     const lines = [`HTTP/1.1 ${status} Some Reason`, ...fields];
     if (length !== false) lines.push(`${lengthName}: ${length}`);
     socket.write(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
     const done = (): void => {
-      if (then === 'close') socket.end();
-      else if (then === 'reset') socket.resetAndDestroy();
+      if (afterwards === 'close') socket.end();
+      else if (afterwards === 'reset') socket.resetAndDestroy();
     };
     if (bodiless || body.length === 0) done();
     else socket.write(body, done);

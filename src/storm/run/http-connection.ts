@@ -8,7 +8,10 @@ import { MAX_HEAD_BYTES, parseHead, type ResponseHead } from './response-head.ts
 
 /** Bytes read at a time. One buffer serves all connections of a thread: each read is used up before the next one. */
 const READ_BYTES = 65_536;
-/** The body of an error is read to its end when it is no longer than this, so that the connection can be kept. */
+/**
+ * The body of an error is read to its end when it is no longer than this, so that the connection can be kept.
+ * @limit Body of an HTTP error that is read, in bytes. Shows: nothing: the connection is closed.
+ */
 const MAX_DROPPED_BYTES = 65_536;
 const HEAD_END = '\r\n\r\n';
 /** Errors of this machine: it has no descriptor, port or memory for another connection. */
@@ -45,7 +48,7 @@ export type ExchangeEnd =
 export interface Exchange {
   readonly end: ExchangeEnd;
   readonly head: ResponseHead | undefined;
-  /** What is wrong with the head, or the system's error code; empty: nothing is known. */
+  /** The fault of the head, or the system's error code; empty: nothing is known. */
   readonly detail: string;
 }
 
@@ -107,7 +110,7 @@ export class HttpConnection {
   /** The exchange under way, or the last one, until its surplus has been reported. */
   #order: ExchangeOrder | undefined;
   #resolve: ((exchange: Exchange) => void) | undefined;
-  /** What is being waited for, until when, and how to end the wait. */
+  /** The end of the exchange when the wait runs out, the wait's own end, and a function that cancels it. */
   #waitingFor: ExchangeEnd = 'unconnected';
   #until = 0;
   #cancel: (() => void) | undefined;

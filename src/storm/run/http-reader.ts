@@ -30,13 +30,13 @@ interface Progress {
   condition: string | undefined;
 }
 
-/** What an exchange means for the file. */
+/** The meaning of an exchange for the file. */
 type Verdict =
   | { readonly kind: 'file' | 'miss' | 'vanished' | 'unfinished' }
   | {
       readonly kind: 'trouble';
       readonly reason: string;
-      /** What the client may ask again after; undefined: it gives up. */
+      /** Trouble after which a client may ask again; undefined: every client gives up. */
       readonly trouble: HttpTrouble | undefined;
       /** Wait that the server asked for, ms; undefined: the client's own. */
       readonly waitMs?: number | undefined;
@@ -50,7 +50,7 @@ function statusText(status: number): string {
   return `${status} ${STATUS_CODES[status] ?? ''}`.trim();
 }
 
-/** What a client that reads to the letter makes of a head, and what any makes of one without a length. */
+/** @returns why a client cannot read the file that follows a head; undefined: it can. */
 function unreadable(head: ResponseHead, profile: HttpProfile): string | undefined {
   if (head.encoding !== undefined) return 'the server sent the file in a transfer encoding and without its length';
   if (head.length === undefined) return 'the server gave no length for the file';
@@ -65,6 +65,8 @@ export class HttpReader {
   readonly #files: ReceivedFiles;
   readonly #wire: HttpWire;
   #connection: HttpConnection | undefined;
+  /** The client that opened the connection. Firmware, loader and initrd do not take over each other's. */
+  #client: HttpProfile | undefined;
 
   constructor(setting: NodeSetting, identity: NodeIdentity, files: ReceivedFiles) {
     this.#setting = setting;
@@ -266,7 +268,7 @@ export class HttpReader {
     },
   ): Promise<Exchange> {
     const { tell, time } = this.#setting;
-    const connection = this.#connect();
+    const connection = this.#connect(profile);
     const reused = connection.exchanges > 0;
     const begun = time();
     const exchange = await connection.exchange({
@@ -289,7 +291,9 @@ export class HttpReader {
     return await this.#exchange(fetch, profile, request);
   }
 
-  #connect(): HttpConnection {
+  #connect(profile: HttpProfile): HttpConnection {
+    if (this.#client !== profile) this.#connection?.close('orderly');
+    this.#client = profile;
     if (this.#connection?.usable !== true) {
       const { shared, local } = this.#identity;
       this.#connection = this.#wire.connection(shared ? local : undefined);

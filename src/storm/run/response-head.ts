@@ -3,7 +3,10 @@
  * node acts on. Pure: no sockets, no waiting.
  */
 
-/** A longer head is an error of the server, in bytes: firmware gives far less room. */
+/**
+ * A longer head is an error of the server, in bytes: firmware gives far less room.
+ * @limit Head of an HTTP response, in bytes. Shows: `malformed-response` in the report.
+ */
 export const MAX_HEAD_BYTES = 16_384;
 
 export interface ResponseHead {
@@ -27,7 +30,7 @@ export interface ResponseHead {
 
 /** A head that breaks the grammar. */
 export interface MalformedHead {
-  /** What is wrong, as the end of "the head has": `a line without a colon`. */
+  /** The fault, as the end of "the head has": `a line without a colon`. */
   readonly wrong: string;
 }
 

@@ -4,8 +4,10 @@ import { describe, expect, it } from 'vitest';
 import { MAX_CONTROL } from '../../../src/protocol/encode.ts';
 import { patienceOf, type Schedule, type UnexpectedBlock, waitAfter } from '../../../src/session/manners.ts';
 import type { TftpProfile, RequestOption } from '../../../src/storm/plan/profile.ts';
-import { TFTP_PROFILES } from '../../../src/storm/plan/profiles.ts';
+import { HTTP_PROFILES } from '../../../src/storm/plan/http-profiles.ts';
+import { PROFILES, TFTP_PROFILES } from '../../../src/storm/plan/profiles.ts';
 import { checkTemplate, expand, nodeVariables } from '../../../src/storm/plan/variables.ts';
+import { httpPatience, httpRequests } from './http-tables.ts';
 
 const PAGE = readFileSync(join(import.meta.dirname, '../../../docs/storm-profiles.md'), 'utf8');
 
@@ -87,6 +89,14 @@ describe('the page of profiles', () => {
     );
   });
 
+  it('shows what each HTTP client sends, and how it uses connections', () => {
+    expect(table('Requests over HTTP')).toEqual(httpRequests(HTTP_PROFILES));
+  });
+
+  it('shows when each HTTP client gives up and asks again', () => {
+    expect(table('Patience over HTTP')).toEqual(httpPatience(HTTP_PROFILES));
+  });
+
   it('shows what each looks for, in its order', () => {
     expect(table('Search lists')).toEqual(
       all
@@ -98,7 +108,7 @@ describe('the page of profiles', () => {
 
 describe('profiles', () => {
   it('are called by the names that plans use', () => {
-    expect([...TFTP_PROFILES.keys()]).toEqual([
+    expect([...PROFILES.keys()]).toEqual([
       'pxe-rom',
       'edk2',
       'shim',
@@ -110,8 +120,12 @@ describe('profiles', () => {
       'raspberry-pi',
       'windows',
       'bare',
+      'ipxe-http',
+      'uefi-http',
+      'grub-http',
+      'curl',
     ]);
-    for (const [name, { name: own }] of TFTP_PROFILES) expect(own).toBe(name);
+    for (const [name, { name: own }] of PROFILES) expect(own).toBe(name);
   });
 
   // Values from the sources of each loader, in milliseconds: the first wait, and the sum of all waits.
@@ -186,6 +200,18 @@ describe('profiles', () => {
     expect(profile('grub').configSearch).toHaveLength(11);
     expect(profile('u-boot').configSearch).toHaveLength(14);
   });
+
+  // Values from the sources of each client, in milliseconds.
+  it.each([
+    ['ipxe-http', 10_000, 120_000, 120_000],
+    ['uefi-http', 3_600_000, 5000, 5000],
+    ['grub-http', 0, 30_000, 32_400],
+  ])(
+    '%s keeps a connection for %i ms, waits %i ms for a head and %i ms for a byte',
+    (name, keepAliveMs, headMs, bodyMs) => {
+      expect(PROFILES.get(name)).toMatchObject({ keepAliveMs, headMs, bodyMs });
+    },
+  );
 
   it('have search lists of known variables, and requests that fit', () => {
     const variables = nodeVariables(1, '127.255.255.254');

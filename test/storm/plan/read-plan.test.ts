@@ -106,11 +106,11 @@ describe('a plan', () => {
     ],
     [
       'name: p\nprofile: efi\nstages:\n  - {name: a, file: b}',
-      /^plan\.yaml:2:1: profile: expected a profile of pxe-rom, edk2, .*, bare, got "efi"$/,
+      /^plan\.yaml:2:1: profile: expected a profile of pxe-rom, edk2, .*, bare, ipxe-http, uefi-http, grub-http, curl, got "efi"$/,
     ],
     [
       stage('fiel: boot/linux'),
-      'plan.yaml:5:5: stages[1]: expected a key of name, profile, file, search, optional, repeat, closeAfterBlocks, ' +
+      'plan.yaml:5:5: stages[1]: expected a key of name, profile, via, file, search, optional, repeat, closeAfterBlocks, ' +
         'think, size, sha256, got "fiel"',
     ],
     ['name: p\nstage: []', /^plan\.yaml:1:1: stages: expected a list of 1 to 64 stages, got nothing$/],
@@ -173,6 +173,28 @@ describe('a plan', () => {
       stage(`file: ${'x'.repeat(600)}`),
       `plan.yaml:5:5: stages[1].file: expected a name that fits into a request of 512 bytes, got "${'x'.repeat(60)}..."`,
     ],
+    [stage('file: a\n    via: ftp'), 'plan.yaml:6:5: stages[1].via: expected tftp or http, got "ftp"'],
+    [
+      stage('file: a\n    via: http'),
+      'plan.yaml:6:5: stages[1].via: expected tftp, which bare speaks, or a profile of ipxe-http, uefi-http, grub-http, ' +
+        'curl, got "http"',
+    ],
+    [
+      stage('file: a\n    profile: curl\n    via: tftp'),
+      /^plan\.yaml:7:5: stages\[1\]\.via: expected http, which curl speaks, or a profile of pxe-rom, .*, got "tftp"$/,
+    ],
+    [
+      stage('file: a\n    profile: curl\n    closeAfterBlocks: 1'),
+      'plan.yaml:7:5: stages[1].closeAfterBlocks: expected none in a stage over HTTP, which has no blocks, got 1',
+    ],
+    [
+      stage('search: profile\n    profile: curl'),
+      /^plan\.yaml:5:5: stages\[1\]\.search: expected a list: only pxelinux/,
+    ],
+    [
+      stage(`file: ${'ü'.repeat(700)}\n    profile: curl`),
+      /^plan\.yaml:5:5: stages\[1\]\.file: expected a name of at most 4096 bytes in a URL, got /,
+    ],
     ['name: [', /^plan\.yaml:1:\d+: expected YAML, got a mistake: /],
     ['name: a\nname: b', /^plan\.yaml:2:1: expected YAML, got a mistake: /],
     ['name: *nobody', /^plan\.yaml(:1:\d+)?: expected /],
@@ -180,6 +202,23 @@ describe('a plan', () => {
     ['['.repeat(100_000), /^plan\.yaml(:1:\d+)?: expected YAML, got /],
   ])('that is wrong is rejected in one line (%#)', (yaml, expected) => {
     expect(refusal(yaml)).toMatch(typeof expected === 'string' ? exactly(expected) : expected);
+  });
+
+  it('may mix stages over TFTP and HTTP', () => {
+    const yaml = [
+      'name: mixed',
+      'profile: ipxe-http',
+      'stages:',
+      '  - { name: loader, via: tftp, profile: edk2, file: ipxe.efi }',
+      '  - { name: kernel, via: http, file: linux }',
+      `  - { name: initrd, file: ${'n'.repeat(2000)} }`,
+    ].join('\n');
+    const { stages } = readPlan(yaml, 'plan.yaml');
+    expect(stages.map(({ profile: { name, via } }) => [name, via])).toEqual([
+      ['edk2', 'tftp'],
+      ['ipxe-http', 'http'],
+      ['ipxe-http', 'http'],
+    ]);
   });
 
   it('with several mistakes reports the first one', () => {
@@ -241,7 +280,7 @@ describe('the example plans', () => {
   const plans = readdirSync(join(EXAMPLES, 'storm')).toSorted();
 
   it('are these', () => {
-    expect(plans).toEqual(['bios-pxelinux.yaml', 'ipxe.yaml', 'uefi-grub.yaml']);
+    expect(plans).toEqual(['bios-pxelinux.yaml', 'ipxe-http.yaml', 'ipxe.yaml', 'uefi-grub.yaml', 'uefi-http.yaml']);
   });
 
   it.each(plans)('%s goes from a loader over a config to kernel and initrd', (file) => {

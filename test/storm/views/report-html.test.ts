@@ -32,6 +32,15 @@ describe("the text of a report's page", () => {
     expect([...markup.matchAll(/\bhref="([^"]*)"/g)].map(([, href]) => href)).toEqual(['data:,']);
   });
 
+  it('shows the protocol of each stage where one is fetched over HTTP', () => {
+    const stages = roughReport.stages.map((stage) => ({ ...stage, via: 'http' as const }));
+    const page = renderHtml({ ...roughReport, http: '192.0.2.1:8080', stages });
+    expect(page).toContain('<dt>HTTP server</dt><dd>192.0.2.1:8080</dd>');
+    expect(page.match(/<th scope="col" class="label">via<\/th>/g)).toHaveLength(1);
+    expect(page.match(/<td class="label">http<\/td>/g)).toHaveLength(stages.length);
+    for (const text of ['HTTP server', '>via<']) expect(renderHtml(roughReport)).not.toContain(text);
+  });
+
   it('carries the licence of the code in it', () => {
     expect(renderHtml(calmReport)).toContain('Permission is hereby granted, free of charge');
   });

@@ -41,6 +41,19 @@ describe('the report of a storm as text', () => {
     ]);
   });
 
+  it('shows the protocol of each stage where one is fetched over HTTP', () => {
+    const [loader, config, kernel] = roughReport.stages;
+    const stages = [loader!, { ...config!, via: 'mixed' as const }, { ...kernel!, via: 'http' as const }];
+    const text = renderTable({ ...roughReport, http: '192.0.2.1:8080', stages }, { width: 80 });
+    expect(text.split('\n')[0]).toBe('Boot storm against [2001:db8::53]:6969, over HTTP against 192.0.2.1:8080');
+    expect(section(text, 'Stage ')).toEqual([
+      'Stage     profile   via       done  failed  files  misses    bytes  resent  by server',
+      'loader    pxelinux  tftp       998       2  1,996       0  84.2 MB     911         40',
+      'grub "c…  grub      mixed      996       2  1,992   8,964  1.39 MB      12          0',
+      'kernel    ipxe      http       985      10    985       0  14.5 GB     819         56',
+    ]);
+  });
+
   it('has the percentiles of the storm and of each stage, each in a unit that suits it', () => {
     expect(section(renderTable(roughReport), 'Latency')).toEqual([
       'Latency                                                      p50      p90      p99     max',
