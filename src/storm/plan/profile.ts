@@ -37,8 +37,10 @@ export interface TftpProfile extends AnyProfile {
   readonly lingerMs: number;
 }
 
-/** A field of a request's head, in the spelling in which it is sent. `{host}` stands for the server's host, `{port}`
- * for its port with a colon before it where it is not 80. */
+/**
+ * A field of a request's head, in the spelling in which it is sent. `{host}` stands for the server's host, `{port}` for
+ * a colon and its port, or for nothing where the port is 80.
+ */
 export interface RequestField {
   readonly name: string;
   readonly value: string;
