@@ -18,7 +18,7 @@ async function servers(misbehave?: Misbehave): Promise<{ tftp: PlantedServer; ht
 const PLAN = `name: mixed
 profile: ipxe-http
 stages:
-  - { name: loader, via: tftp, profile: ipxe, file: linux }
+  - { name: loader, via: tftp, profile: u-boot, file: linux }
   - { name: kernel, via: http, file: linux }
   - { name: initrd, via: http, file: initrd.img }
 `;
@@ -46,7 +46,7 @@ describe('reveille storm over HTTP', { timeout: 60_000 }, () => {
       bytes: 20 * (2 * KERNEL.length + INITRD.length),
     });
     expect(report.stages.map(({ name, profile, via, files }) => [name, profile, via, files])).toEqual([
-      ['loader', 'ipxe', 'tftp', 20],
+      ['loader', 'u-boot', 'tftp', 20],
       ['kernel', 'ipxe-http', 'http', 20],
       ['initrd', 'ipxe-http', 'http', 20],
     ]);

@@ -116,7 +116,7 @@ describe('an HTTP response', { timeout: 30_000 }, () => {
         profile: client('ipxe-http', impatient),
         names: [['linux']],
       });
-      expect(reasons(report)).toEqual(['the server fell silent in the middle for 0.3 s']);
+      expect(reasons(report)).toEqual(['the server went silent in the middle for 0.3 s']);
       expect(report).toMatchObject({ unanswered_requests: 0, violations: [], bytes: 70_000 });
     });
 
