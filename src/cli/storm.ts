@@ -297,7 +297,7 @@ export function addStorm(program: Command, context: CommandContext, done: (code:
     .option('--plan <FILE>', 'YAML file with the stages of a boot, instead of --file and --profile')
     .option(
       '--http <HOST[:PORT]>',
-      `the HTTP server that stages over HTTP ask (default: the SERVER's host; default port ${HTTP_PORT})`,
+      `address of the HTTP server for stages over HTTP (default: host of SERVER; default port ${HTTP_PORT})`,
     )
     .option('--verify <DIR>', 'compare every byte with the files of this directory')
     .option('--versions <DIR>', 'like --verify, with a subdirectory for each version: finds nodes that got a mixture')

@@ -1,4 +1,4 @@
-/** What nodes make of HTTP responses that are wrong, late, cut or in pieces. */
+/** Reactions of nodes to HTTP responses that are wrong, late, cut or in pieces. */
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
