@@ -12,6 +12,7 @@ export {
   shareBytes,
 } from './bytes/shared-bytes.ts';
 export type { Address } from './engine/types.ts';
+export type { HttpAddress, HttpFigures, HttpOptions } from './http/types.ts';
 export { createServer, type CreateServerOptions } from './library/create-server.ts';
 export {
   bootSets,
@@ -30,6 +31,8 @@ export {
   type DropRecord,
   IGNORED,
   type Ignored,
+  type Protocol,
+  PROTOCOLS,
   type Refusal,
   type RefusalRecord,
   REFUSALS,

@@ -5,7 +5,7 @@
  */
 import { textPath } from '../content/name.ts';
 import type { HeldBytes, Unloaded } from '../content/buffer-cache-types.ts';
-import { type Answer, type BootRequest, MISSING, NOT_MINE, type Source } from '../content/types.ts';
+import { type Answer, type BootRequest, MISSING, NOT_MINE, type Source, type Validators } from '../content/types.ts';
 import { whenReady } from '../content/when-ready.ts';
 import { type BootSetParts, type BootSetsOptions, makeParts } from './boot-set-parts.ts';
 import { ATTEMPTS, type Found } from './boot/boots.ts';
@@ -211,7 +211,9 @@ export class BootSets implements Source {
       };
       const { name, set } = version;
       const { handle, supply } = held;
-      return { kind: 'content', handle, supply, label: `${name}/${file.name}`, origin: 'bootSet', set, release };
+      const label = `${name}/${file.name}`;
+      const validators = mode === 'octet' ? (): Validators => ({ etag: file.digest }) : undefined;
+      return { kind: 'content', handle, supply, label, origin: 'bootSet', set, validators, release };
     };
     const fail = (error: unknown): never => {
       end();

@@ -7,6 +7,7 @@
  * result holds, including that there is no file. Bytes are cached per version, so an edit creates a second entry beside
  * the one that running transfers still read.
  */
+import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { LRUCache } from 'lru-cache';
@@ -32,7 +33,7 @@ import { asBytes, asText, exactPath } from './name.ts';
 import { answerToFailure } from './system-failure.ts';
 import { realPathOf, systemPath } from './system-path.ts';
 import type { TrustedRoots } from './trusted-roots.ts';
-import type { Answer, BootRequest, Busy, Denied, Missing, Source, TransferMode } from './types.ts';
+import type { Answer, BootRequest, Busy, Denied, Missing, Source, TransferMode, Validators } from './types.ts';
 import { whenReady } from './when-ready.ts';
 
 export interface DirectoryOptions {
@@ -74,6 +75,9 @@ const MAX_NAMES = 8192;
  * @limit Attempts to read a file that keeps changing. Shows: `reveille_requests_ignored_total{reason="busy"}`.
  */
 const ATTEMPTS = 4;
+
+/** Hexadecimal digits of a hash that are enough to tell versions of a file apart. */
+const ETAG_DIGITS = 32;
 
 /**
  * A file and the cache keys of its bytes: one key per version, whatever names lead to it. A file written a moment ago
@@ -190,7 +194,9 @@ export class Directory implements Source {
     const { name, attempt } = asked;
     if (loaded.kind === 'held') {
       const { handle, supply, release } = loaded;
-      return { kind: 'content', handle, supply, label: asText(name), release };
+      const { found } = look;
+      const validators = found.kind === 'file' ? (): Validators => this.#validators(found, asked.mode) : undefined;
+      return { kind: 'content', handle, supply, label: asText(name), validators, release };
     }
     if (loaded === CHANGED) {
       this.#forget(name, look);
@@ -199,6 +205,13 @@ export class Directory implements Source {
       this.#looks.set(name, { at: look.at, found: loaded });
     }
     return loaded;
+  }
+
+  #validators({ keys, modifiedMs }: KeyedFile, mode: TransferMode): Validators {
+    const etag = createHash('sha256').update(keys[mode], 'latin1').digest('hex').slice(0, ETAG_DIGITS);
+    // HTTP's dates have whole seconds: a later write within this one would have the same.
+    const isSettled = this.#wallClock() - modifiedMs >= 1000;
+    return isSettled ? { etag, modifiedMs } : { etag };
   }
 
   /**
@@ -268,7 +281,9 @@ export class Directory implements Source {
     const key = (mode: TransferMode): string => `${this.#root}\0${mode}\0${identity}\0${look}`;
     const keys = { octet: key('octet'), netascii: key('netascii') };
     const { dev: device, nlink: links } = stats;
-    return { kind: 'file', root: place, path: real, size: Number(stats.size), device, identity, links, fresh, keys };
+    const size = Number(stats.size);
+    const modifiedMs = Number(stats.mtimeNs / 1_000_000n);
+    return { kind: 'file', root: place, path: real, size, device, identity, modifiedMs, links, fresh, keys };
   }
 
   /**

@@ -2,18 +2,19 @@
  * A source of names and bytes in memory, for embedding and simulations. Does no IO and never waits, so on virtual time
  * an answer takes no time.
  */
-import { type SharedHandle, shareBytes } from '../bytes/shared-bytes.ts';
+import { type MemoryHandle, shareBytes } from '../bytes/shared-bytes.ts';
+import { etagOf } from './etag.ts';
 import { textPath } from './name.ts';
 import { shareNetascii } from './shared-netascii.ts';
-import type { Answer, BootRequest, Source } from './types.ts';
+import type { Answer, BootRequest, Source, Validators } from './types.ts';
 
 export class MemorySource implements Source {
   readonly #files: ReadonlyMap<string, Uint8Array>;
   // Keyed by array, not by name: a replaced array is new content, and the copies of a removed one are collected with
   // it.
   readonly #copies = {
-    octet: new WeakMap<Uint8Array, SharedHandle>(),
-    netascii: new WeakMap<Uint8Array, SharedHandle>(),
+    octet: new WeakMap<Uint8Array, MemoryHandle>(),
+    netascii: new WeakMap<Uint8Array, MemoryHandle>(),
   };
 
   /**
@@ -29,10 +30,12 @@ export class MemorySource implements Source {
     if (typeof name !== 'string') return name;
     const bytes = this.#files.get(name);
     if (bytes === undefined) return { kind: 'missing' };
-    return { kind: 'content', handle: this.#share(bytes, request.mode), label: name, release: () => {} };
+    const handle = this.#share(bytes, request.mode);
+    const validators = (): Validators => ({ etag: etagOf(handle) });
+    return { kind: 'content', handle, label: name, validators, release: () => {} };
   }
 
-  #share(bytes: Uint8Array, mode: BootRequest['mode']): SharedHandle {
+  #share(bytes: Uint8Array, mode: BootRequest['mode']): MemoryHandle {
     const copies = this.#copies[mode];
     let handle = copies.get(bytes);
     if (handle === undefined) {

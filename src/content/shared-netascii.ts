@@ -1,5 +1,5 @@
 /** Converts whole files to netascii, in shared memory. Knows no files. */
-import { allocateShared, type SharedHandle } from '../bytes/shared-bytes.ts';
+import { allocateShared, type MemoryHandle } from '../bytes/shared-bytes.ts';
 import { NetasciiEncoder, netasciiLength } from '../protocol/netascii.ts';
 
 /**
@@ -8,7 +8,7 @@ import { NetasciiEncoder, netasciiLength } from '../protocol/netascii.ts';
  *
  * @throws RangeError when there is not enough memory.
  */
-export function shareNetascii(bytes: Uint8Array): SharedHandle {
+export function shareNetascii(bytes: Uint8Array): MemoryHandle {
   const shared = allocateShared(netasciiLength(bytes));
   new NetasciiEncoder().encode(bytes, shared.bytes);
   return shared.handle;

@@ -61,6 +61,14 @@ export interface Supply {
   watch(tell: () => void): () => void;
 }
 
+/** What tells one content of a name from another, for clients that keep copies (RFC 9110 §8.8). */
+export interface Validators {
+  /** Opaque text without quotes, printable ASCII: equal texts mean equal bytes. */
+  readonly etag?: string | undefined;
+  /** Time of the last change, ms since the epoch. Left out for a change so recent that another may share its second. */
+  readonly modifiedMs?: number | undefined;
+}
+
 /** Bytes that do not change until they are released, whatever happens to their file. */
 export interface Content {
   readonly kind: 'content';
@@ -73,6 +81,8 @@ export interface Content {
   readonly origin?: Origin;
   /** Version of the boot set that the file belongs to. */
   readonly set?: SetVersion;
+  /** Returns the validators; a function, because only HTTP needs them, and some are computed. Default: none are known. */
+  readonly validators?: (() => Validators) | undefined;
   /** How long the transfer may make no progress, in milliseconds. Default: the server's limit. */
   readonly patienceMs?: number;
   /**

@@ -7,7 +7,7 @@ import { DEFAULT_LIMITS, startServer } from '../server/server.ts';
 import type { Server, ServerLimits, ServerObserver, ServerOptions } from '../server/types.ts';
 import type { OpenPart, Part, Surroundings } from './sources.ts';
 
-export interface CreateServerOptions extends Pick<ServerOptions, 'listen' | 'mayAsk' | 'isShared'> {
+export interface CreateServerOptions extends Pick<ServerOptions, 'listen' | 'mayAsk' | 'isShared' | 'http'> {
   /** Parts to serve; the first that has a name answers. */
   readonly serve: readonly Part[];
   /** Default: `auto`. */
@@ -63,6 +63,7 @@ export async function createServer(options: CreateServerOptions): Promise<Server
       workers,
       limits: { ...DEFAULT_LIMITS, ...limits },
       observer,
+      ...(options.http === undefined ? {} : { http: options.http }),
       ...(options.mayAsk === undefined ? {} : { mayAsk: options.mayAsk }),
       ...(options.isShared === undefined ? {} : { isShared: options.isShared }),
       sources: async (parts) => {
@@ -78,6 +79,9 @@ export async function createServer(options: CreateServerOptions): Promise<Server
   return {
     get addresses() {
       return server.addresses;
+    },
+    get httpAddresses() {
+      return server.httpAddresses;
     },
     get engine() {
       return server.engine;

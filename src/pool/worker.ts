@@ -3,7 +3,6 @@
  * the worker has closed its sockets. Orders and reports go through the seat; a broadcast channel tells all workers to
  * close.
  */
-import { constants, getPriority, setPriority } from 'node:os';
 import { BroadcastChannel, type MessagePort, threadId, workerData } from 'node:worker_threads';
 import { counterRow } from '../engine/counters.ts';
 import { createEngine } from '../engine/create.ts';
@@ -21,6 +20,7 @@ import {
 } from './thread-messages.ts';
 import { noteVitals } from './thread-vitals.ts';
 import { TransferRunner } from './transfer-runner.ts';
+import { yieldToMain } from './yield-to-main.ts';
 
 const setup = workerData as WorkerSetup;
 const row = counterRow(setup.counters, claimRow(setup.rowOwners, threadId));
@@ -28,23 +28,7 @@ const engine = createEngine(setup.engine, setup.engineOptions);
 const runner = new TransferRunner(engine, new StateCells(setup.cells), row);
 const forgetVitals = noteVitals(row);
 
-/** Added niceness of workers over the main thread. Between threads that share a processor, 5 is a ratio of 3 to 1. */
-const NICER = 5;
-
-/**
- * Lowers this thread's priority. Where there are fewer processors than threads, first replies go before blocks: a node
- * without a reply gives up, and one that waits for a block does not. On Linux the call affects the thread, elsewhere it
- * would affect the process.
- */
-function yieldToMain(): void {
-  try {
-    setPriority(Math.min(constants.priority.PRIORITY_LOW, getPriority() + NICER));
-  } catch {
-    // A sandbox may forbid this; then all threads are equal.
-  }
-}
-
-if (process.platform === 'linux') yieldToMain();
+yieldToMain();
 
 interface Way {
   /** Identifier for waking this thread; -1 for none. */

@@ -4,19 +4,19 @@
  */
 import { LRUCache } from 'lru-cache';
 import { shareNetascii } from '../content/shared-netascii.ts';
-import { attachShared, type MemoryHandle, type SharedHandle } from '../bytes/shared-bytes.ts';
+import { attachShared, type MemoryHandle } from '../bytes/shared-bytes.ts';
 import type { Failed } from './jobs.ts';
 import { ENTRY_BYTES, KEPT_BYTES, KEPT_IDLE_MS, KEPT_MS } from './limits.ts';
 
 export class Text {
   readonly octet: MemoryHandle;
-  #netascii: SharedHandle | undefined;
+  #netascii: MemoryHandle | undefined;
 
   constructor(octet: MemoryHandle) {
     this.octet = octet;
   }
 
-  get netascii(): SharedHandle {
+  get netascii(): MemoryHandle {
     this.#netascii ??= shareNetascii(attachShared(this.octet).bytes);
     return this.#netascii;
   }

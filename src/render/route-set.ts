@@ -5,6 +5,7 @@
  */
 import { InterfaceNames } from '../boot-set/node/interface-names.ts';
 import { inOtherOrder } from '../boot-set/node/node-identity.ts';
+import { etagOf } from '../content/etag.ts';
 import { asBytes, asText, cleanName, exactPath, filledPath, textPath } from '../content/name.ts';
 import {
   type Answer,
@@ -14,6 +15,7 @@ import {
   type Missing,
   MISSING,
   NOT_MINE,
+  type Validators,
 } from '../content/types.ts';
 import { shareBytes } from '../bytes/shared-bytes.ts';
 import { type Captures, fill, idsOf } from './pattern.ts';
@@ -288,7 +290,14 @@ function renamedTo(filename: string, patienceMs: number | undefined): Answer {
 function fixedAnswer({ kind, config }: Route, label: string): Answer {
   return kind === 'refuse'
     ? { kind: 'denied', reason: config.refuse!, by: 'route' }
-    : { kind: 'content', handle: EMPTY, label, origin: 'rendered', release: () => {} };
+    : {
+        kind: 'content',
+        handle: EMPTY,
+        label,
+        origin: 'rendered',
+        validators: () => ({ etag: etagOf(EMPTY) }),
+        release: () => {},
+      };
 }
 
 function contentOf(
@@ -301,7 +310,8 @@ function contentOf(
   const release = (isAnswered = false): void => {
     if (isAnswered) onAnswered(client);
   };
-  return { kind: 'content', handle, label, origin: 'rendered', release };
+  const validators = (): Validators => ({ etag: etagOf(handle) });
+  return { kind: 'content', handle, label, origin: 'rendered', validators, release };
 }
 
 /** @returns undefined when the next route must be asked. */

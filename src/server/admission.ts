@@ -37,13 +37,15 @@ export class Admission {
   readonly #active = new Set<Transfer>();
   readonly #launcher: Launcher;
   readonly #refuser: Refuser;
-  readonly #crowd: Crowd<Transfer>;
+  /** Who asks, over every protocol. */
+  readonly crowd: Crowd<Transfer>;
   readonly #succession: Succession<Transfer>;
   readonly #thirsty: MemoryQueue<Transfer>;
   readonly #sweep: Sweep;
   #tookMemoryAt = Number.NEGATIVE_INFINITY;
   readonly #tally: RequestTally;
   #lastId = 0;
+  readonly nextId = (): number => ++this.#lastId;
   #draining = false;
   #cancelled = false;
   #aborted = 0;
@@ -56,7 +58,7 @@ export class Admission {
     this.#thirsty = new MemoryQueue(new Jitter(seed));
     this.#refuser = new Refuser(options.observer);
     this.#tally = new RequestTally(options.observer);
-    this.#crowd = new Crowd({ limits, isShared, hasAnswered: this.#hasAnswered, seed });
+    this.crowd = new Crowd({ limits, isShared, hasAnswered: this.#hasAnswered, seed });
     this.#succession = new Succession({
       clock: options.clock,
       hasAnswered: this.#hasAnswered,
@@ -64,7 +66,7 @@ export class Admission {
     });
     this.#sweep = new Sweep({
       clock: options.clock,
-      isNeeded: () => (this.#draining ? this.#active.size > 0 : this.#someWait || this.#crowd.isCrowded),
+      isNeeded: () => (this.#draining ? this.#active.size > 0 : this.#someWait || this.crowd.isCrowded),
       search: () => this.#endHopeless(),
     });
     this.#launcher = new Launcher(options, (transfer, report) => this.#ended(transfer, report));
@@ -124,12 +126,12 @@ export class Admission {
         return this.#tally.ignore('repeated', arrival, known);
       default:
     }
-    const full = this.#crowd.refusal(peer.address, now);
+    const full = this.crowd.refusal(peer.address, now);
     if (full !== undefined) return this.#tally.ignoreFull(full, arrival);
     const slot = this.#gate.takeSlot();
     if (slot === undefined) return this.#tally.ignore('queueFull', arrival);
     const predecessor = known === undefined ? undefined : this.#giveWay(known, now);
-    const transfer = new Transfer(++this.#lastId, key, slot, arrival, mode, now);
+    const transfer = new Transfer(this.nextId(), key, slot, arrival, mode, now);
     this.#options.pool.cells.reset(slot, TRANSFER_STATE.resolving, now);
     this.#gate.enter(transfer);
     if (predecessor !== undefined) this.#succession.enter(transfer, predecessor);
@@ -167,7 +169,7 @@ export class Admission {
     return this.#active.has(transfer) && !transfer.abandoned;
   }
 
-  readonly #isKnown = ({ peer }: Transfer): boolean => this.#crowd.isKnown(peer.address, this.#options.clock.now());
+  readonly #isKnown = ({ peer }: Transfer): boolean => this.crowd.isKnown(peer.address, this.#options.clock.now());
 
   readonly #hasAnswered = ({ slot }: Transfer): boolean =>
     this.#options.pool.cells.state(slot) >= TRANSFER_STATE.running;
@@ -210,7 +212,7 @@ export class Admission {
   #abandon(transfer: Transfer): void {
     transfer.abandoned = true;
     this.#gate.leave(transfer);
-    this.#crowd.leave(transfer);
+    this.crowd.leave(transfer);
     const { cells } = this.#options.pool;
     if (this.#active.has(transfer)) cells.end(transfer.slot, WISH_TO_END.supersede);
     // A transfer being resolved is dropped when its source has answered.
@@ -228,7 +230,7 @@ export class Admission {
     this.#gate.leave(transfer);
     transfer.content?.release(isAnswered);
     this.#gate.freeSlot(transfer.slot);
-    this.#crowd.leave(transfer);
+    this.crowd.leave(transfer);
     const predecessor = this.#succession.take(transfer);
     // The new transfer ended unanswered: requests from that port belong to the former transfer again.
     if (predecessor !== undefined && this.#isRunning(predecessor) && this.#gate.find(transfer.key) === undefined) {
@@ -311,7 +313,7 @@ export class Admission {
     transfer.queuedAt = this.#options.clock.now();
     this.#options.pool.cells.setState(transfer.slot, TRANSFER_STATE.queued);
     this.#lanes.add(transfer);
-    const surplus = this.#crowd.enter(transfer, transfer.queuedAt);
+    const surplus = this.crowd.enter(transfer, transfer.queuedAt);
     if (surplus !== undefined) this.#giveUp(surplus);
     this.#pump();
     this.#sweep.schedule();
@@ -359,7 +361,7 @@ export class Admission {
 
   /** The client has confirmed the last block: its address is proven, and its former transfer is no longer wanted. */
   #onComplete(transfer: Transfer): void {
-    this.#crowd.completed(transfer, this.#options.clock.now());
+    this.crowd.completed(transfer, this.#options.clock.now());
     const former = this.#succession.take(transfer);
     if (former !== undefined && this.#isRunning(former)) this.#abandon(former);
   }
@@ -388,7 +390,7 @@ export class Admission {
     // A port in quarantine, or one used by another program, may be free by now.
     this.#launcher.tryAgain();
     this.#pump();
-    const isCrowded = this.#crowd.lookWhetherCrowded();
+    const isCrowded = this.crowd.lookWhetherCrowded();
     const pressure = { someWait: this.#someWait, isCrowded, isDraining: this.#draining, minRate: limits.minRate };
     for (const transfer of underPressure(this.#active, pressure, pool.cells, now)) {
       if (this.#hasAnswered(transfer)) pool.cells.end(transfer.slot, WISH_TO_END.abort);

@@ -33,6 +33,7 @@ export function startRecord({
   const { label, origin = 'file', set } = content!;
   const { blksize, windowsize } = settled!;
   return {
+    protocol: 'tftp',
     id,
     client: peer,
     local: port.local.address,
@@ -57,6 +58,7 @@ export function startRecord({
 export function transferRecord(transfer: Transfer, report: TransferReport, superseded: boolean): TransferRecord {
   const start = startRecord(transfer);
   return {
+    protocol: start.protocol,
     id: start.id,
     client: start.client,
     local: start.local,
@@ -102,6 +104,7 @@ export function transferView(
   const { blksize = 0, windowsize = 0 } = settled ?? {};
   const size = content === undefined ? 0 : contentBytes(content);
   return {
+    protocol: 'tftp',
     id,
     client: peer,
     local: port.local.address,

@@ -46,6 +46,14 @@ export class Refuser {
     const { peer, port } = asked;
     const code = REFUSAL_CODES[kind];
     port.reply(this.#packet, encodeError(this.#packet, code, MESSAGES[kind]), peer);
-    this.#observer.onRefusal({ client: peer, local: port.local.address, filename, kind, code, reason });
+    this.#observer.onRefusal({
+      protocol: 'tftp',
+      client: peer,
+      local: port.local.address,
+      filename,
+      kind,
+      code,
+      reason,
+    });
   }
 }

@@ -31,7 +31,17 @@ export class RequestTally {
     if (this.#observer.onRequest === undefined) return;
     const { operation, filename, mode, options } = request;
     const local = port.local.address;
-    this.#observer.onRequest({ client: peer, local, operation, filename, mode, options, done, transfer: transfer?.id });
+    this.#observer.onRequest({
+      protocol: 'tftp',
+      client: peer,
+      local,
+      operation,
+      filename,
+      mode,
+      options,
+      done,
+      transfer: transfer?.id,
+    });
   }
 
   /** Warns that the content can't be read or made now. The name is unescaped, as in every call of an observer. */
@@ -43,6 +53,6 @@ export class RequestTally {
   drop({ id, peer, port, filename }: Transfer, reason: Ignored, detail?: string): void {
     this.ignored[reason]++;
     const local = port.local.address;
-    this.#observer.onDrop?.({ transfer: id, client: peer, local, filename, reason, detail });
+    this.#observer.onDrop?.({ protocol: 'tftp', transfer: id, client: peer, local, filename, reason, detail });
   }
 }

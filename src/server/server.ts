@@ -4,6 +4,8 @@ import type { Source } from '../content/types.ts';
 import { createEngine, resolveEngine } from '../engine/create.ts';
 import { noSendErrors, SEND_ERRNOS, type SendErrno } from '../engine/send-errors.ts';
 import type { Address, Engine, ListeningPort } from '../engine/types.ts';
+import { HttpService } from '../http/service.ts';
+import type { HttpAddress, HttpHost, HttpOptions } from '../http/types.ts';
 import type { Pool } from '../pool/pool.ts';
 import { ThreadPool } from '../pool/thread-pool.ts';
 import { OPCODE } from '../protocol/opcode.ts';
@@ -11,6 +13,7 @@ import { MALFORMED, type Malformed } from '../protocol/packet.ts';
 import type { LocalAddress } from './addresses.ts';
 import { Admission } from './admission.ts';
 import { BlksizeLimits } from './blksize-limits.ts';
+import { httpHost, httpView } from './http-host.ts';
 import { Listener } from './listener.ts';
 import { PathMtus } from './path-mtu.ts';
 import { RequestReader } from './request-reader.ts';
@@ -71,7 +74,7 @@ export const DEFAULT_LIMITS: ServerLimits = {
 
 /** The parts of a server: startServer builds them, tests on virtual time build others. */
 export interface ServerParts
-  extends Pick<ServerOptions, 'listen' | 'limits' | 'observer' | 'mayAsk' | 'isShared' | 'maxBlksizeOf'> {
+  extends Pick<ServerOptions, 'listen' | 'limits' | 'observer' | 'mayAsk' | 'isShared' | 'maxBlksizeOf' | 'http'> {
   readonly sources: readonly Source[];
   readonly engine: Engine;
   readonly pool: Pool;
@@ -120,6 +123,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     ...(options.mayAsk === undefined ? {} : { mayAsk: options.mayAsk }),
     ...(options.isShared === undefined ? {} : { isShared: options.isShared }),
     ...(options.maxBlksizeOf === undefined ? {} : { maxBlksizeOf: options.maxBlksizeOf }),
+    ...(options.http === undefined ? {} : { http: options.http }),
     listenOnEachAddress: options.listenOnEachAddress ?? false,
     answerBroadcast: options.answerBroadcast ?? false,
     engine,
@@ -154,6 +158,9 @@ export class TftpServer implements Server {
   readonly #reader = new RequestReader();
   readonly #onWarning: ServerObserver['onWarning'];
   readonly #admission: Admission;
+  readonly #httpHost: HttpHost;
+  readonly #httpOptions: HttpOptions | undefined;
+  #http: HttpService | undefined;
   readonly #malformed = Object.fromEntries([...MALFORMED, 'notRequest'].map((reason) => [reason, 0])) as Record<
     MalformedRequest,
     number
@@ -185,15 +192,17 @@ export class TftpServer implements Server {
       onListening: observer.onListening?.bind(observer),
       ...(localAddresses === undefined ? {} : { localAddresses }),
     });
+    const resolver = new Resolver(sources);
+    const mayAsk = parts.mayAsk ?? ((): boolean => true);
     this.#admission = new Admission({
       clock: engine.clock,
       pool,
       ports: engine.transferPorts,
       attach: (handle) => engine.attach(handle),
-      resolver: new Resolver(sources),
+      resolver,
       limits,
       observer,
-      mayAsk: parts.mayAsk ?? (() => true),
+      mayAsk,
       isShared: parts.isShared ?? (() => false),
       blksizes: new BlksizeLimits({
         clock: engine.clock,
@@ -205,10 +214,16 @@ export class TftpServer implements Server {
       }),
       seed,
     });
+    this.#httpOptions = parts.http;
+    this.#httpHost = httpHost({ clock: engine.clock, admission: this.#admission, resolver, observer, mayAsk });
   }
 
   get addresses(): readonly Address[] {
     return this.#listener.addresses;
+  }
+
+  get httpAddresses(): readonly HttpAddress[] {
+    return this.#http?.addresses ?? [];
   }
 
   get engine(): Engine['name'] {
@@ -221,6 +236,9 @@ export class TftpServer implements Server {
 
   async start(): Promise<void> {
     await this.#listener.start();
+    if (this.#httpOptions !== undefined) {
+      this.#http = await HttpService.start(this.#httpHost, this.#httpOptions, this.#engine.name === 'linux');
+    }
     this.#stockPorts();
     const { advice } = this.#engine;
     if (advice !== undefined) this.#onWarning(advice, {});
@@ -240,12 +258,14 @@ export class TftpServer implements Server {
     const { packets, latencies, sendErrors, workers } = this.#pool.figures();
     const health = this.#engine.health();
     const { stuck, nodes } = this.#admission.running();
+    const http = this.#http?.figures();
     return {
-      transfersActive: this.#admission.active,
+      http,
+      transfersActive: this.#admission.active + (http?.sending ?? 0),
       transfersStuck: stuck,
       nodesBooting: nodes,
       transfersQueued: this.#admission.queued,
-      requestsTotal: this.#requests,
+      requestsTotal: this.#requests + (http?.requestsTotal ?? 0),
       ignoredTotal: this.#admission.ignored,
       malformedTotal: this.#malformed,
       requestDropsTotal: health.receiveDrops,
@@ -258,7 +278,8 @@ export class TftpServer implements Server {
   }
 
   transfers(): TransferView[] {
-    return this.#admission.views();
+    const now = this.#engine.clock.now();
+    return [...this.#admission.views(), ...(this.#http?.views() ?? []).map((view) => httpView(view, now))];
   }
 
   stop(drainMs: number): Promise<number> {
@@ -271,12 +292,13 @@ export class TftpServer implements Server {
   async #stop(): Promise<number> {
     // The listening ports stay open meanwhile: a closed one would answer with ICMP, and EDK2 gives up on that.
     this.#admission.drain();
-    await this.#admission.idle();
+    await Promise.all([this.#admission.idle(), this.#http?.drain()]);
     this.#cancelCut?.();
+    await this.#http?.close();
     await this.#pool.close();
     await this.#listener.close();
     await this.#engine.close();
-    return this.#admission.aborted;
+    return this.#admission.aborted + (this.#http?.aborted ?? 0);
   }
 
   /** Ends what still runs after `drainMs`, unless an earlier end is already set. */
@@ -288,6 +310,7 @@ export class TftpServer implements Server {
     this.#cancelCut?.();
     this.#cancelCut = clock.wake(at, () => {
       this.#admission.cancelAll();
+      this.#http?.cut();
     });
   }
 

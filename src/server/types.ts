@@ -5,6 +5,7 @@ import type { Latency, LatencyCounts } from '../engine/latencies.ts';
 import type { TransferReport } from '../engine/report.ts';
 import type { SendErrno } from '../engine/send-errors.ts';
 import type { Address, Engine } from '../engine/types.ts';
+import type { HttpAddress, HttpFigures, HttpOptions } from '../http/types.ts';
 import type { WorkerFigures } from '../pool/figures.ts';
 import type { TRANSFER_STATE } from '../pool/state-cells.ts';
 import type { CrowdLimits } from './clients/crowd.ts';
@@ -65,6 +66,8 @@ export interface ServerOptions {
    */
   readonly maxBlksizeOf?: (address: string) => number | undefined;
   readonly observer: ServerObserver;
+  /** Serves the same sources over HTTP and HTTPS. Default: TFTP alone. */
+  readonly http?: HttpOptions | undefined;
   /** The entry of the worker threads, for tests that plant faults in it. */
   readonly worker?: URL;
 }
@@ -100,8 +103,14 @@ export const REFUSAL_CODES: Readonly<Record<Refusal, ErrorCode>> = {
   render: ERROR_CODE.ACCESS_VIOLATION,
 };
 
+/** Protocols that a server answers; also the labels of a metric. */
+export const PROTOCOLS = ['tftp', 'http'] as const;
+/** HTTPS counts as `http`. */
+export type Protocol = (typeof PROTOCOLS)[number];
+
 /** A readable request, and what was done with it at once. */
 export interface RequestRecord {
+  readonly protocol: Protocol;
   readonly client: Address;
   readonly local: string;
   readonly operation: 'read' | 'write';
@@ -117,6 +126,7 @@ export interface RequestRecord {
 
 /** An admitted request that gets no answer after all: its client asks again, or has given up. */
 export interface DropRecord {
+  readonly protocol: Protocol;
   readonly transfer: number;
   readonly client: Address;
   readonly local: string;
@@ -129,6 +139,7 @@ export interface DropRecord {
 
 /** The facts about a transfer when a worker takes it. */
 export interface StartRecord {
+  readonly protocol: Protocol;
   /** Sequence number of the transfer, never reused. */
   readonly id: number;
   readonly client: Address;
@@ -138,9 +149,10 @@ export interface StartRecord {
   readonly origin: Origin;
   /** The version of a boot set that the file belongs to. */
   readonly set?: SetVersion | undefined;
-  /** Bytes to send. */
+  /** Bytes of the whole content. */
   readonly size: number;
   readonly mode: TransferMode;
+  /** Agreed block and window size; 0 over HTTP. */
   readonly blksize: number;
   readonly windowsize: number;
   /** Time from the first request to the worker taking the transfer, ms: resolving and waiting. */
@@ -157,6 +169,7 @@ export interface TransferRecord extends StartRecord, TransferReport {
 
 /** Snapshot of a transfer. Its worker's counts may be 64 ms old. */
 export interface TransferView {
+  readonly protocol: Protocol;
   readonly id: number;
   readonly client: Address;
   readonly local: string;
@@ -171,7 +184,7 @@ export interface TransferView {
   /** Bytes acknowledged so far. */
   readonly bytes: number;
   readonly retransmits: number;
-  /** Agreed block and window size; 0 until agreed. */
+  /** Agreed block and window size; 0 until agreed, and over HTTP. */
   readonly blksize: number;
   readonly windowsize: number;
   /** Time since its first request, ms. */
@@ -182,12 +195,13 @@ export interface TransferView {
 
 /** The record of one refused request. */
 export interface RefusalRecord {
+  readonly protocol: Protocol;
   readonly client: Address;
   readonly local: string;
   /** The requested name, one character per byte, as received: escape before showing it. */
   readonly filename: string;
   readonly kind: Refusal;
-  /** The TFTP error code sent. */
+  /** The TFTP error code sent, or the status of the HTTP answer. */
   readonly code: number;
   /** The reason, for our side only. */
   readonly reason: string;
@@ -216,6 +230,8 @@ export const STUCK_MS = 5000;
 
 /** Figures at this moment. Names ending in `Total` only grow. */
 export interface ServerStats {
+  /** Undefined: the server does not speak HTTP. */
+  readonly http?: HttpFigures | undefined;
   readonly transfersActive: number;
   readonly transfersQueued: number;
   /** Running transfers without progress for STUCK_MS. */
@@ -242,6 +258,8 @@ export interface ServerStats {
 export interface Server {
   /** The addresses being listened on now. */
   readonly addresses: readonly Address[];
+  /** The addresses of HTTP and HTTPS. */
+  readonly httpAddresses: readonly HttpAddress[];
   /** The engine that moves packets. */
   readonly engine: 'linux' | 'portable' | 'memory';
   /** False before start has finished, while every address is waited for, and once stop has been called. */
@@ -251,7 +269,7 @@ export interface Server {
   transfers(): TransferView[];
   /**
    * Stops in order: new requests are ignored, running transfers may finish for `drainMs`, then the rest are aborted
-   * (their clients get an ERROR). A second call with a shorter time shortens the first.
+   * (their clients get an ERROR, or over HTTP the end of their connection). A second call with a shorter time shortens the first.
    *
    * @returns how many transfers were aborted.
    */

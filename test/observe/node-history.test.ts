@@ -21,6 +21,7 @@ function history(change: Partial<NodeHistoryOptions> = {}): {
     },
     ask: (record = {}) =>
       memory.request({
+        protocol: 'tftp',
         client: { address: '192.0.2.7', port: 2070 },
         local: '192.0.2.1',
         operation: 'read',

@@ -84,6 +84,7 @@ export class ObservedWorld {
     const id = ++this.#id;
     this.stats = { ...this.stats, requestsTotal: this.stats.requestsTotal + 1 };
     this.state.observer.onRequest({
+      protocol: 'tftp',
       client: { address, port: own },
       local: LOCAL,
       operation: 'read',
@@ -101,6 +102,7 @@ export class ObservedWorld {
     const port = (this.#ports.get(address) ?? 2000) + 1;
     this.#ports.set(address, port);
     this.state.observer.onRequest({
+      protocol: 'tftp',
       client: { address, port },
       local: LOCAL,
       operation: 'read',
@@ -115,6 +117,7 @@ export class ObservedWorld {
   repeat(address: string, filename: string, transfer: number): void {
     const port = this.#ports.get(address)!;
     this.state.observer.onRequest({
+      protocol: 'tftp',
       client: { address, port },
       local: LOCAL,
       operation: 'read',
@@ -129,7 +132,15 @@ export class ObservedWorld {
   refuse(address: string, filename: string, code = 1, reason = 'no such file'): void {
     this.ask(address, filename);
     const client = { address, port: this.#ports.get(address)! };
-    this.state.onRefusal({ client, local: LOCAL, filename, kind: code === 1 ? 'not_found' : 'access', code, reason });
+    this.state.onRefusal({
+      protocol: 'tftp',
+      client,
+      local: LOCAL,
+      filename,
+      kind: code === 1 ? 'not_found' : 'access',
+      code,
+      reason,
+    });
   }
 
   send(
@@ -140,6 +151,7 @@ export class ObservedWorld {
     const { options, ...rest } = change;
     const id = this.ask(address, filename, options);
     const start: StartRecord = {
+      protocol: 'tftp',
       id,
       client: { address, port: this.#ports.get(address)! },
       local: LOCAL,

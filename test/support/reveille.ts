@@ -9,6 +9,7 @@ import { onTestFinished } from 'vitest';
 import { allocateCounters, sumLatencies } from '../../src/engine/counters.ts';
 import type { Address } from '../../src/engine/types.ts';
 import { noSendErrors } from '../../src/engine/send-errors.ts';
+import type { HttpAddress } from '../../src/http/types.ts';
 import type { LogTarget } from '../../src/telemetry/log.ts';
 import type { RefusalRecord, Server, ServerStats, TransferRecord, TransferView } from '../../src/server/types.ts';
 
@@ -24,6 +25,7 @@ export function folder(onFinished: OnTestFinished = onTestFinished): string {
 
 export function transferRecord(change: Partial<TransferRecord> = {}): TransferRecord {
   return {
+    protocol: 'tftp',
     id: 1,
     client: { address: '192.0.2.7', port: 2070 },
     local: '192.0.2.1',
@@ -53,6 +55,7 @@ export function transferRecord(change: Partial<TransferRecord> = {}): TransferRe
 
 export function refusalRecord(change: Partial<RefusalRecord> = {}): RefusalRecord {
   return {
+    protocol: 'tftp',
     client: { address: '2001:db8::7', port: 1024 },
     local: '2001:db8::1',
     filename: 'pxelinux.cfg/01-aa',
@@ -98,6 +101,7 @@ export function serverStats(change: Partial<ServerStats> = {}): ServerStats {
 /** A Server whose stop() resolves when the test says so. */
 export class FakeServer implements Server {
   addresses: readonly Address[] = [{ address: '127.0.0.1', port: 6969 }];
+  httpAddresses: readonly HttpAddress[] = [];
   readonly engine = 'portable';
   ready = true;
   /** Drain times that stop() was called with. */

@@ -1,5 +1,13 @@
 /** A server on threads that serves a folder and records transfers and refusals. */
-import type { Address, RefusalRecord, Server, ServerLimits, TransferRecord } from '../../src/index.ts';
+import type {
+  Address,
+  HttpOptions,
+  RefusalRecord,
+  Server,
+  ServerLimits,
+  Source,
+  TransferRecord,
+} from '../../src/index.ts';
 import { built } from './built.ts';
 
 const LOOPBACK: readonly Address[] = [
@@ -14,6 +22,7 @@ export interface LiveServer {
   /** Finished transfers, oldest first. */
   readonly transfers: readonly TransferRecord[];
   readonly refusals: readonly RefusalRecord[];
+  readonly warnings: readonly string[];
   /** Resolves with the first transfer, past or future, that `wanted` accepts. */
   transfer(wanted: (record: TransferRecord) => boolean): Promise<TransferRecord>;
 }
@@ -28,16 +37,24 @@ export interface FolderOptions {
   readonly immutable?: boolean;
   /** Range of ports for transfers; Linux engine only. */
   readonly dataPorts?: { readonly from: number; readonly to: number };
+  /** Default: TFTP alone. */
+  readonly http?: HttpOptions;
+  readonly engine?: 'auto' | 'linux' | 'portable';
+  /** Sources asked before the folder. */
+  readonly before?: readonly Source[];
+  readonly mayAsk?: (address: string) => boolean;
 }
 
 export async function serveFolder(root: string, options: FolderOptions = {}): Promise<LiveServer> {
   const { BufferCache, DEFAULT_LIMITS, Directory, startServer } = built;
   const transfers: TransferRecord[] = [];
   const refusals: RefusalRecord[] = [];
+  const warnings: string[] = [];
   const waiting = new Set<(record: TransferRecord) => void>();
   const server = await startServer({
     listen: options.listen ?? LOOPBACK,
     sources: ({ mapFile, allocateFile }) => [
+      ...(options.before ?? []),
       new Directory({
         root,
         cache: new BufferCache(),
@@ -46,7 +63,9 @@ export async function serveFolder(root: string, options: FolderOptions = {}): Pr
         allocateFile,
       }),
     ],
-    engine: 'auto',
+    engine: options.engine ?? 'auto',
+    ...(options.http === undefined ? {} : { http: options.http }),
+    ...(options.mayAsk === undefined ? {} : { mayAsk: options.mayAsk }),
     workers: options.workers ?? 1,
     ...(options.dataPorts === undefined ? {} : { dataPorts: options.dataPorts }),
     limits: { ...DEFAULT_LIMITS, ...options.limits },
@@ -56,13 +75,14 @@ export async function serveFolder(root: string, options: FolderOptions = {}): Pr
         for (const tell of waiting) tell(record);
       },
       onRefusal: (record) => void refusals.push(record),
-      onWarning: () => {},
+      onWarning: (message, detail) => void warnings.push(`${message} ${JSON.stringify(detail)}`),
     },
   });
   return {
     server,
     transfers,
     refusals,
+    warnings,
     at(local) {
       const found = server.addresses.find(({ address }) => address === local);
       if (found === undefined) throw new Error(`Expected the server to listen on ${local}`);

@@ -20,6 +20,17 @@ export interface Libc {
   readonly getsockopt: (fd: number, level: number, name: number, value: Uint8Array, length: Uint8Array) => number;
   readonly getrlimit: (resource: number, into: Uint8Array) => number;
   readonly close: (fd: number) => number;
+  readonly listen: (fd: number, backlog: number) => number;
+  readonly fcntl: (fd: number, command: number, value: number) => number;
+  /** Reads memory of a process, this one too: fails with EFAULT where a load would raise SIGBUS. */
+  readonly process_vm_readv: (
+    pid: number,
+    local: Uint8Array,
+    locals: number,
+    remote: Uint8Array,
+    remotes: number,
+    flags: number,
+  ) => number;
   readonly eventfd: (initial: number, flags: number) => number;
   readonly read: (fd: number, into: Uint8Array, length: number) => number;
   readonly write: (fd: number, from: Uint8Array, length: number) => number;
@@ -86,6 +97,9 @@ const SIGNATURES = {
   getsockopt: 'int getsockopt(int, int, int, void *, void *)',
   getrlimit: 'int getrlimit(int, void *)',
   close: 'int close(int)',
+  listen: 'int listen(int, int)',
+  fcntl: 'int fcntl(int, int, int)',
+  process_vm_readv: 'int64_t process_vm_readv(int, void *, size_t, void *, size_t, size_t)',
   eventfd: 'int eventfd(unsigned int, int)',
   read: 'int64_t read(int, void *, size_t)',
   write: 'int64_t write(int, void *, size_t)',
@@ -165,6 +179,7 @@ function aside(call: KoffiFunc<(...args: unknown[]) => number>, ...args: readonl
 export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
+export const SOCK_STREAM = 1;
 export const SOCK_DGRAM = 2;
 export const SOCK_NONBLOCK = 0o4000;
 export const SOCK_CLOEXEC = 0o2000000;
@@ -175,6 +190,7 @@ export const EFD_CLOEXEC = 0o2000000;
 export const RLIMIT_NOFILE = 7;
 
 export const SOL_SOCKET = 1;
+export const SO_REUSEADDR = 2;
 export const SO_ERROR = 4;
 export const SO_SNDBUF = 7;
 export const SO_RCVBUF = 8;
@@ -189,6 +205,7 @@ export const IP_PKTINFO = 8;
 export const IP_MTU_DISCOVER = 10;
 export const IP_RECVERR = 11;
 export const IP_MTU = 14;
+export const IP_FREEBIND = 15;
 export const SOL_IPV6 = 41;
 export const IPV6_MTU_DISCOVER = 23;
 export const IPV6_MTU = 24;
@@ -201,6 +218,10 @@ export const IPV6_PKTINFO = 50;
  * size.
  */
 export const PMTUDISC_DONT = 0;
+export const IPV6_FREEBIND = 78;
+export const SOL_TCP = 6;
+export const TCP_NOTSENT_LOWAT = 25;
+export const F_DUPFD_CLOEXEC = 1030;
 export const SOL_UDP = 17;
 export const UDP_SEGMENT = 103;
 

@@ -4,7 +4,7 @@
  * requests can't lock out a rack. Decides; ends nothing itself.
  */
 import { Jitter } from '../../session/jitter.ts';
-import { ClientAddresses } from './client-addresses.ts';
+import { type ClientAddress, ClientAddresses } from './client-addresses.ts';
 import { HalfOpen, type HalfOpenLimits, type HalfOpenMember, type HalfOpenOptions } from './half-open.ts';
 
 export interface CrowdLimits {
@@ -82,6 +82,22 @@ export class Crowd<T extends CrowdMember<T>> {
     this.#halfOpen.leave(member);
     this.#addresses.leave(client);
     member.client = undefined;
+  }
+
+  /** Counts one more transfer of an address that is proven from its first byte, as TCP's are. @returns see part(). */
+  join(address: string): ClientAddress<T> {
+    return this.#addresses.enter(address);
+  }
+
+  /** Ends what join() began. Call once. */
+  part(client: ClientAddress<T>): void {
+    this.#addresses.leave(client);
+  }
+
+  /** Call when an address of join() has taken a whole file: it is then known to all protocols. */
+  served(address: string, now: number): void {
+    const client = this.#addresses.find(address);
+    if (client !== undefined) this.#addresses.completed(client, now);
   }
 
   /**

@@ -1,0 +1,143 @@
+/**
+ * What TCP needs of Linux that Node.js does not offer: a listening socket that several threads accept from, send buffers
+ * with a bound, and the bytes of shared content in place. Knows no HTTP.
+ */
+import type { SharedHandle } from '../bytes/shared-bytes.ts';
+import {
+  AF_INET,
+  F_DUPFD_CLOEXEC,
+  IP_FREEBIND,
+  IPV6_FREEBIND,
+  IPV6_V6ONLY,
+  type Libc,
+  loadLibc,
+  SO_REUSEADDR,
+  SO_SNDBUF,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  SOCKADDR_ROOM,
+  SOL_IP,
+  SOL_IPV6,
+  SOL_SOCKET,
+  SOL_TCP,
+  systemError,
+  TCP_NOTSENT_LOWAT,
+} from './linux/libc.ts';
+import { attachAddress } from './linux/linux-view.ts';
+import { familyOf, fromSockaddr, sockaddrLength, toSockaddr } from './linux/socket-address.ts';
+import type { Address } from './types.ts';
+
+/** Connections that the kernel keeps until a thread accepts them; net.core.somaxconn may be less. */
+const BACKLOG = 4096;
+/**
+ * Bytes in the kernel that TCP has not sent yet, for each connection: a thousand readers that do not read pin 64 MiB
+ * and not gigabytes. Accepted sockets inherit both bounds from the listening one.
+ */
+const UNSENT_BYTES = 64 * 1024;
+/** The kernel doubles this. It limits what is sent and not acknowledged: 10 Gbit/s at 0.4 ms. */
+const SEND_BUFFER_BYTES = 256 * 1024;
+
+/** A socket that listens on its own: the threads accept from duplicates of its descriptor. */
+export interface ListeningStream {
+  readonly fd: number;
+  readonly local: Address;
+  /** True if the machine does not have the address yet: connections come once it has. */
+  readonly isAhead: boolean;
+}
+
+export class StreamSystem {
+  readonly #libc: Libc;
+  readonly #iovs = [new BigUint64Array(2), new BigUint64Array(2)] as const;
+
+  /** @throws Error with the reason why this machine can't provide it. */
+  constructor() {
+    this.#libc = loadLibc();
+  }
+
+  /**
+   * Listens on an address; IPv6 addresses do not stand for IPv4. The caller closes the descriptor. A dead thread closes
+   * its duplicate alone, so connections that wait for it go to the others.
+   *
+   * @throws Error with the system's code (EADDRINUSE, EACCES).
+   */
+  listen(wanted: Address): ListeningStream {
+    const libc = this.#libc;
+    const family = familyOf(wanted.address);
+    const sockaddr = toSockaddr(libc, wanted);
+    const fd = libc.socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) throw systemError('socket', libc.errno());
+    try {
+      this.#set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+      if (family !== AF_INET) this.#set(fd, SOL_IPV6, IPV6_V6ONLY, 1);
+      this.#set(fd, SOL_SOCKET, SO_SNDBUF, SEND_BUFFER_BYTES);
+      this.#set(fd, SOL_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES);
+      const bind = (): boolean => libc.bind(fd, sockaddr, sockaddrLength(family)) === 0;
+      let isAhead = false;
+      if (!bind()) {
+        const error = systemError('bind', libc.errno());
+        if (error.code !== 'EADDRNOTAVAIL') throw error;
+        isAhead = true;
+        this.#set(fd, family === AF_INET ? SOL_IP : SOL_IPV6, family === AF_INET ? IP_FREEBIND : IPV6_FREEBIND, 1);
+        if (!bind()) throw error;
+      }
+      if (libc.listen(fd, BACKLOG) !== 0) throw systemError('listen', libc.errno());
+      return { fd, local: this.#localOf(fd), isAhead };
+    } catch (cause) {
+      libc.close(fd);
+      throw cause;
+    }
+  }
+
+  /** Returns another descriptor of the same open socket. @throws Error with the system's code (EMFILE). */
+  duplicate(fd: number): number {
+    const other = this.#libc.fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (other < 0) throw systemError('fcntl', this.#libc.errno());
+    return other;
+  }
+
+  close(fd: number): void {
+    this.#libc.close(fd);
+  }
+
+  /** Returns where shared content lies, for other threads; its owner keeps it alive. */
+  addressOf(handle: SharedHandle): bigint {
+    const { low, high } = attachAddress(this.#libc, handle);
+    return (BigInt(high) << 32n) | BigInt(low);
+  }
+
+  /**
+   * Returns `length` bytes at an address, not copied. A file under a mapping may be cut short: the bytes are for system
+   * calls alone, which fail with EFAULT where a load would end the process.
+   */
+  view(address: bigint, length: number): Uint8Array {
+    return new Uint8Array(this.#libc.view(address, length));
+  }
+
+  /** Returns a copy of the bytes, safe for a file that is cut short. @returns undefined when they are no longer there. */
+  copy(address: bigint, length: number): Uint8Array | undefined {
+    const into = Buffer.allocUnsafeSlow(length);
+    const [local, remote] = this.#iovs;
+    local[0] = this.#libc.address(into);
+    local[1] = BigInt(length);
+    remote[0] = address;
+    remote[1] = BigInt(length);
+    const count = this.#libc.process_vm_readv(process.pid, bytesOf(local), 1, bytesOf(remote), 1, 0);
+    return count === length ? into : undefined;
+  }
+
+  #set(fd: number, level: number, name: number, value: number): void {
+    this.#libc.setsockopt(fd, level, name, new Uint8Array(new Int32Array([value]).buffer), 4);
+  }
+
+  #localOf(fd: number): Address {
+    const bytes = new Uint8Array(SOCKADDR_ROOM);
+    const length = new Uint8Array(new Uint32Array([SOCKADDR_ROOM]).buffer);
+    if (this.#libc.getsockname(fd, bytes, length) !== 0) throw systemError('getsockname', this.#libc.errno());
+    return fromSockaddr(this.#libc, bytes, 0);
+  }
+}
+
+function bytesOf(words: BigUint64Array): Uint8Array {
+  return new Uint8Array(words.buffer);
+}

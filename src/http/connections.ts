@@ -1,0 +1,353 @@
+/**
+ * The connections of one thread: accepts them, reads requests by Node.js's parser, and answers one request after
+ * another on each. Has limits on the size and time of heads, and on how long nothing may move.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer, type Server as SecureServer } from 'node:https';
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { Address } from '../engine/types.ts';
+import type { StreamSystem } from '../engine/stream-system.ts';
+import type { Conditions } from './conditions.ts';
+import type { Body, Ending, Listening, ThreadSetup, ToMain, ToThread } from './messages.ts';
+import type { Head } from './head.ts';
+import { Sending } from './sending.ts';
+
+/** Bytes of a request's head. The longest names of TFTP have 512. */
+const MAX_HEAD_BYTES = 8 * 1024;
+/** Requests of a connection that wait for the one before. No client of ours sends a second one unasked. */
+const MAX_PIPELINED = 16;
+/** Interval of the checks for heads that take too long, ms. */
+const CHECK_MS = 1000;
+/** Interval of reports about answers that go on, ms. */
+const PROGRESS_MS = 1000;
+/** How long a client may take to read a 400 before its connection is destroyed, ms. */
+const LINGER_MS = 1000;
+
+export interface ConnectionsOptions {
+  readonly setup: ThreadSetup;
+  /** Reads contents by their addresses; undefined: they come as shared memory. */
+  readonly system: StreamSystem | undefined;
+  readonly tell: (message: ToMain) => void;
+}
+
+interface Connection {
+  readonly id: number;
+  readonly isSecure: boolean;
+  /** The socket that requests are read from: of TLS, once it has begun. */
+  socket: Socket;
+  /** Requests that have been read and not yet been asked for. */
+  readonly waiting: (readonly [IncomingMessage, ServerResponse])[];
+  current: Exchange | undefined;
+  ending: Ending | undefined;
+}
+
+/** A request that is being answered. */
+interface Exchange {
+  readonly id: number;
+  readonly connection: Connection;
+  readonly response: ServerResponse;
+  /** True if the connection ends with the answer. */
+  readonly endsConnection: boolean;
+  sending: Sending | undefined;
+  /** Bytes last reported. */
+  reported: number;
+}
+
+export class Connections {
+  readonly #options: ConnectionsOptions;
+  readonly #servers: (Server | SecureServer)[];
+  readonly #open = new Map<number, Connection>();
+  readonly #bySocket = new WeakMap<Socket, Connection>();
+  /** Connections by the addresses of their ends, until their TLS has begun. */
+  readonly #byEnds = new Map<string, Connection>();
+  readonly #exchanges = new Map<number, Exchange>();
+  #connections = 0;
+  #requests = 0;
+  #isDraining = false;
+
+  constructor(options: ConnectionsOptions) {
+    this.#options = options;
+    this.#servers = options.setup.listening.map((listening) => this.#create(listening));
+    setInterval(() => this.#report(), PROGRESS_MS).unref();
+  }
+
+  /** Listens on every address, and tells the main thread when done. Never rejects. */
+  async listen(): Promise<void> {
+    const { setup, tell } = this.#options;
+    try {
+      const listening = this.#servers.map((server, index) => listen(server, setup.listening[index]!));
+      tell({ kind: 'ready', locals: await Promise.all(listening) });
+    } catch (error) {
+      const { message, code } = error as NodeJS.ErrnoException;
+      tell({ kind: 'failed', message, code });
+    }
+  }
+
+  take(message: Exclude<ToThread, { kind: 'collect' | 'close' }>): void {
+    switch (message.kind) {
+      case 'refuse':
+        this.#open.get(message.connection)?.socket.destroy();
+        break;
+      case 'answer':
+        this.#answer(message.request, message.head, message.body);
+        break;
+      case 'arrived':
+        this.#exchanges.get(message.request)?.sending?.arrive(message.bytes);
+        break;
+      case 'lost':
+        this.#end(this.#exchanges.get(message.request)?.connection, 'unreadable');
+        break;
+      case 'keyPair':
+        for (const server of this.#servers) if ('setSecureContext' in server) server.setSecureContext(message.keyPair);
+        break;
+      case 'drain':
+        this.#drain();
+        break;
+      case 'cut':
+        for (const connection of this.#open.values()) this.#end(connection, 'cut');
+        break;
+    }
+  }
+
+  #create({ isSecure }: Listening): Server | SecureServer {
+    const { keyPair, timeouts } = this.#options.setup;
+    const { headMs, keepAliveMs, stallMs } = timeouts;
+    const options: ServerOptions = {
+      requireHostHeader: false,
+      maxHeaderSize: MAX_HEAD_BYTES,
+      headersTimeout: headMs,
+      requestTimeout: headMs,
+      keepAliveTimeout: keepAliveMs,
+      connectionsCheckingInterval: Math.min(CHECK_MS, headMs),
+    };
+    const server = isSecure
+      ? createSecureServer({
+          ...options,
+          ...keyPair,
+          minVersion: 'TLSv1.2',
+          maxVersion: 'TLSv1.3',
+          handshakeTimeout: headMs,
+        })
+      : createServer(options);
+    server.timeout = stallMs;
+    server.on('connection', (socket: Socket) => this.#accept(socket, isSecure));
+    if (isSecure) {
+      server.on('secureConnection', (socket: TLSSocket) => this.#begin(socket));
+      server.on('tlsClientError', (_, socket: Socket) => {
+        this.#options.tell({ kind: 'malformed' });
+        socket.destroy();
+      });
+    }
+    const onRequest = (request: IncomingMessage, response: ServerResponse): void => this.#read(request, response);
+    server.on('request', onRequest);
+    // Without these, Node.js answers by itself, or not at all.
+    server.on('checkContinue', onRequest);
+    server.on('checkExpectation', onRequest);
+    server.on('connect', (_: IncomingMessage, socket: Socket) => this.#refuseHead(socket, '405 Method Not Allowed'));
+    server.on('timeout', (socket: Socket) => {
+      const connection = this.#bySocket.get(socket);
+      if (connection === undefined) socket.destroy();
+      else this.#end(connection, 'stalled');
+    });
+    server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => this.#onError(error, socket));
+    return server;
+  }
+
+  #accept(socket: Socket, isSecure: boolean): void {
+    const { remoteAddress: address, remotePort: port, localAddress: local } = socket;
+    // The client has gone already.
+    if (address === undefined || port === undefined || local === undefined || this.#isDraining) {
+      socket.destroy();
+      return;
+    }
+    const id = ++this.#connections;
+    const connection: Connection = { id, isSecure, socket, waiting: [], current: undefined, ending: undefined };
+    const ends = endsOf(socket);
+    this.#open.set(id, connection);
+    if (isSecure) this.#byEnds.set(ends, connection);
+    else this.#bySocket.set(socket, connection);
+    this.#options.tell({ kind: 'opened', connection: id, client: { address, port }, local });
+    socket.once('close', () => {
+      if (this.#byEnds.get(ends) === connection) this.#byEnds.delete(ends);
+      this.#open.delete(id);
+      this.#options.tell({ kind: 'closed', connection: id });
+      this.#restIfDrained();
+    });
+  }
+
+  /** Requests of a connection with TLS are read from another socket than the one that was accepted. */
+  #begin(socket: TLSSocket): void {
+    const ends = endsOf(socket);
+    const connection = this.#byEnds.get(ends);
+    if (connection === undefined) {
+      socket.destroy();
+      return;
+    }
+    this.#byEnds.delete(ends);
+    connection.socket = socket;
+    this.#bySocket.set(socket, connection);
+  }
+
+  #read(request: IncomingMessage, response: ServerResponse): void {
+    const connection = this.#bySocket.get(request.socket);
+    if (connection === undefined || connection.waiting.push([request, response]) > MAX_PIPELINED) {
+      request.socket.destroy();
+      return;
+    }
+    this.#next(connection);
+  }
+
+  /** Asks for the next request of a connection, if there is one and the one before has been answered. */
+  #next(connection: Connection): void {
+    if (connection.current !== undefined) return;
+    const next = connection.waiting.shift();
+    if (next === undefined) {
+      if (this.#isDraining) connection.socket.destroySoon();
+      return;
+    }
+    const [request, response] = next;
+    const id = ++this.#requests;
+    const exchange = { id, connection, response, endsConnection: isLast(request), sending: undefined, reported: 0 };
+    connection.current = exchange;
+    this.#exchanges.set(id, exchange);
+    response.once('close', () => this.#finish(exchange));
+    if (response.destroyed || request.socket.destroyed) return this.#finish(exchange);
+    const { method = '', url: target = '' } = request;
+    const conditions = conditionsOf(request);
+    this.#options.tell({ kind: 'asked', request: id, connection: connection.id, method, target, conditions });
+  }
+
+  #answer(request: number, { status, fields }: Head, body: Body | undefined): void {
+    const exchange = this.#exchanges.get(request);
+    if (exchange === undefined) return;
+    const { connection, response, endsConnection } = exchange;
+    const isEnd = endsConnection || this.#isDraining;
+    response.writeHead(status, [...fields, ...(isEnd ? ['Connection', 'close'] : [])]);
+    if (body === undefined) {
+      response.end();
+      return;
+    }
+    exchange.sending = new Sending({
+      response,
+      body,
+      system: this.#options.system,
+      isCopied: connection.isSecure,
+      onNeeds: (passed, arrived) => this.#options.tell({ kind: 'needs', request, passed, arrived }),
+      onUnreadable: () => this.#end(connection, 'unreadable'),
+    });
+    // The head leaves also where the first bytes are still to come.
+    if (body.arrived <= body.from && body.to > body.from) response.flushHeaders();
+    exchange.sending.go();
+  }
+
+  /** Called when nothing refers to the content any more: all is written, or the socket is closed. */
+  #finish(exchange: Exchange): void {
+    const { id, connection, sending, response } = exchange;
+    if (!this.#exchanges.delete(id)) return;
+    connection.current = undefined;
+    const isWhole = response.writableFinished && (sending?.isWhole ?? true);
+    const ending = isWhole ? 'whole' : (connection.ending ?? 'closed');
+    this.#options.tell({ kind: 'ended', request: id, sent: sending?.sent ?? 0, ending });
+    if (!connection.socket.destroyed) this.#next(connection);
+  }
+
+  #end(connection: Connection | undefined, ending: Ending): void {
+    if (connection === undefined) return;
+    connection.ending ??= ending;
+    connection.socket.destroy();
+  }
+
+  #onError(error: NodeJS.ErrnoException, socket: Socket): void {
+    const connection = this.#bySocket.get(socket);
+    // A write that can't read its file any more: the connection is lost, and nothing else.
+    if (error.code === 'EFAULT' && connection !== undefined) return this.#end(connection, 'unreadable');
+    if (error.code?.startsWith('HPE_') !== true && error.code !== 'ERR_HTTP_REQUEST_TIMEOUT') {
+      socket.destroy();
+      return;
+    }
+    this.#options.tell({ kind: 'malformed' });
+    // An answer in the middle of another one would be taken for its bytes.
+    if (connection === undefined || connection.current !== undefined) {
+      socket.destroy();
+      return;
+    }
+    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') this.#refuseHead(socket, '408 Request Timeout');
+    else if (error.code === 'HPE_HEADER_OVERFLOW') this.#refuseHead(socket, '431 Request Header Fields Too Large');
+    else this.#refuseHead(socket, '400 Bad Request');
+  }
+
+  #refuseHead(socket: Socket, status: string): void {
+    const allow = status.startsWith('405') ? 'Allow: GET, HEAD\r\n' : '';
+    if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nContent-Length: 0\r\n${allow}Connection: close\r\n\r\n`);
+    setTimeout(() => socket.destroy(), LINGER_MS).unref();
+  }
+
+  #drain(): void {
+    if (this.#isDraining) return;
+    this.#isDraining = true;
+    for (const server of this.#servers) server.close();
+    for (const { current, waiting, socket } of this.#open.values()) {
+      if (current === undefined && waiting.length === 0) socket.destroy();
+    }
+    this.#restIfDrained();
+  }
+
+  #restIfDrained(): void {
+    if (this.#isDraining && this.#open.size === 0) this.#options.tell({ kind: 'drained' });
+  }
+
+  #report(): void {
+    const sent: [number, number][] = [];
+    for (const exchange of this.#exchanges.values()) {
+      const bytes = exchange.sending?.sent ?? 0;
+      if (bytes === exchange.reported) continue;
+      exchange.reported = bytes;
+      sent.push([exchange.id, bytes]);
+    }
+    if (sent.length > 0) this.#options.tell({ kind: 'progress', sent });
+  }
+}
+
+function endsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
+}
+
+/**
+ * Tells whether the connection ends with the answer: of HTTP/1.0, whose clients take our close for the end of the file,
+ * and of requests with a body, which is not read.
+ */
+function isLast({ httpVersion, headers }: IncomingMessage): boolean {
+  const { 'transfer-encoding': encoding, 'content-length': length = '0' } = headers;
+  return httpVersion !== '1.1' || encoding !== undefined || length !== '0';
+}
+
+function conditionsOf({ headers }: IncomingMessage): Conditions {
+  const { range, 'if-match': ifMatch, 'if-none-match': ifNoneMatch } = headers;
+  const { 'if-modified-since': ifModifiedSince, 'if-unmodified-since': ifUnmodifiedSince } = headers;
+  const ifRange = headers['if-range'];
+  return {
+    ...(range === undefined ? {} : { range }),
+    ...(ifMatch === undefined ? {} : { ifMatch }),
+    ...(ifNoneMatch === undefined ? {} : { ifNoneMatch }),
+    ...(ifModifiedSince === undefined ? {} : { ifModifiedSince }),
+    ...(ifUnmodifiedSince === undefined ? {} : { ifUnmodifiedSince }),
+    ...(typeof ifRange === 'string' ? { ifRange } : {}),
+  };
+}
+
+/** @returns the address, with its port. Rejects with the system's error. */
+function listen(server: Server | SecureServer, { fd, local }: Listening): Promise<Address> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    const listening = (): void => {
+      server.off('error', reject);
+      // Accepting may fail for want of descriptors; connections then wait.
+      server.on('error', () => {});
+      const at = server.address() as { readonly address: string; readonly port: number };
+      resolve({ address: at.address, port: at.port });
+    };
+    if (fd === undefined) server.listen({ host: local.address, port: local.port, ipv6Only: true }, listening);
+    else server.listen({ fd }, listening);
+  });
+}

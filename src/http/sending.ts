@@ -1,0 +1,108 @@
+/**
+ * Sends the bytes of one answer: slice after slice of shared content, the next one when the kernel has taken the last.
+ * Runs in a thread; knows a response and a place in memory, no names.
+ */
+import type { ServerResponse } from 'node:http';
+import type { StreamSystem } from '../engine/stream-system.ts';
+import type { Body } from './messages.ts';
+
+/** Bytes of one write. Node.js and the kernel keep a reference to the content until they have taken all of them. */
+const SLICE_BYTES = 1024 * 1024;
+/** TLS encrypts a whole write into memory. */
+const COPIED_BYTES = 64 * 1024;
+
+export interface SendingOptions {
+  readonly response: ServerResponse;
+  readonly body: Body;
+  /** Reads places that are addresses. */
+  readonly system: StreamSystem | undefined;
+  /**
+   * True copies each slice before it is written: TLS reads it in user space, where a load from a file that was cut short
+   * ends the process.
+   */
+  readonly isCopied: boolean;
+  /** Called when more than `arrived` bytes are needed. @param passed bytes of the content that are needed no more. */
+  readonly onNeeds: (passed: number, arrived: number) => void;
+  /** Called when the content can no longer be read. */
+  readonly onUnreadable: () => void;
+}
+
+export class Sending {
+  readonly #options: SendingOptions;
+  /** Next byte to write. */
+  #at: number;
+  #arrived: number;
+  /** Bytes that the kernel, or TLS, has taken. */
+  sent = 0;
+  #needed = -1;
+
+  constructor(options: SendingOptions) {
+    this.#options = options;
+    const { body, response } = options;
+    this.#at = body.from;
+    this.#arrived = body.arrived;
+    response.on('drain', () => this.go());
+  }
+
+  /** True when everything has been handed over. */
+  get isWhole(): boolean {
+    const { from, to } = this.#options.body;
+    return this.sent === to - from;
+  }
+
+  /** @param bytes of the content that are there now. */
+  arrive(bytes: number): void {
+    this.#arrived = Math.max(this.#arrived, bytes);
+    this.go();
+  }
+
+  /** Writes until the kernel takes no more, or more bytes must arrive. */
+  go(): void {
+    const { response, body } = this.#options;
+    if (response.destroyed) return;
+    while (this.#at < body.to) {
+      if (!this.#isThere()) return;
+      const slice = this.#slice();
+      if (slice === undefined) return this.#options.onUnreadable();
+      this.#at += slice.length;
+      if (!this.#write(slice)) return;
+    }
+    response.end();
+  }
+
+  /** Asks for more where nothing is left to write. The bytes before the range, and those written, are passed. */
+  #isThere(): boolean {
+    const { body, onNeeds } = this.#options;
+    if (this.#at < this.#arrived) return true;
+    if (this.#needed !== this.#arrived) {
+      this.#needed = this.#arrived;
+      // Of a ring only the bytes before the range may be passed that have arrived.
+      onNeeds(this.sent === 0 ? Math.min(body.from, this.#arrived) : body.from + this.sent, this.#arrived);
+    }
+    return false;
+  }
+
+  #slice(): Uint8Array | undefined {
+    const { body, system, isCopied } = this.#options;
+    const { place, ringBytes } = body;
+    const offset = ringBytes === 0 ? this.#at : this.#at % ringBytes;
+    const most = Math.min(isCopied ? COPIED_BYTES : SLICE_BYTES, Math.min(this.#arrived, body.to) - this.#at);
+    const length = ringBytes === 0 ? most : Math.min(most, ringBytes - offset);
+    if ('memory' in place) return new Uint8Array(place.memory.buffer, offset, length);
+    const address = place.address + BigInt(offset);
+    return isCopied ? system!.copy(address, length) : system!.view(address, length);
+  }
+
+  /** @returns false when the next slice must wait for `drain`. */
+  #write(slice: Uint8Array): boolean {
+    const { response, body } = this.#options;
+    return response.write(slice, (error) => {
+      if (error !== null && error !== undefined) return;
+      this.sent += slice.length;
+      if (body.ringBytes === 0 || this.#at < this.#arrived) return;
+      // The place of these bytes in the ring is free: more can be read.
+      this.#needed = -1;
+      this.go();
+    });
+  }
+}

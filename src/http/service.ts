@@ -1,0 +1,255 @@
+/**
+ * Serves HTTP: listens, keeps its threads alive, counts connections, and stops them. Runs in the main thread; every
+ * request goes to the server around it.
+ */
+import { availableParallelism } from 'node:os';
+import { onSharedGivenUp } from '../bytes/shared-bytes.ts';
+import type { Content } from '../content/types.ts';
+import { StreamSystem } from '../engine/stream-system.ts';
+import type { Address } from '../engine/types.ts';
+import { formatAddress } from '../text/address-text.ts';
+import { HttpThread } from './http-thread.ts';
+import { KeyFiles } from './key-files.ts';
+import type { HttpTimeouts, Listening, Place } from './messages.ts';
+import type { HttpAddress, HttpFigures, HttpHost, HttpOptions, HttpView } from './types.ts';
+
+export const DEFAULT_TIMEOUTS: HttpTimeouts = { headMs: 20_000, keepAliveMs: 75_000, stallMs: 120_000, waitMs: 3000 };
+const DEFAULT_CONNECTIONS = 10_000;
+/** Wait before a thread that died at its start is replaced, ms. */
+const START_AGAIN_MS = 1000;
+/** So many bytes of shared buffers given up are worth some 10 ms of collection in each thread. */
+const COLLECTED_BYTES = 64 * 1024 ** 2;
+
+export function defaultHttpThreads(): number {
+  return Math.min(2, availableParallelism());
+}
+
+export class HttpService {
+  readonly #host: HttpHost;
+  readonly #options: HttpOptions;
+  readonly #timeouts: HttpTimeouts;
+  /** undefined: Node.js alone listens, in one thread, and contents are shared memory. */
+  readonly #system: StreamSystem | undefined;
+  readonly #listening: Listening[] = [];
+  readonly #threads = new Set<HttpThread>();
+  #keys: KeyFiles | undefined;
+  #connections = 0;
+  #requests = 0;
+  #malformed = 0;
+  #refused = 0;
+  #overloaded = 0;
+  #lost = 0;
+  #aborted = 0;
+  #isStopping = false;
+  #givenUpBytes = 0;
+  #forgetGivenUp: () => void = () => {};
+  #cancelStarts = new Set<() => void>();
+
+  private constructor(host: HttpHost, options: HttpOptions, hasSystem: boolean) {
+    this.#host = host;
+    this.#options = options;
+    this.#timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
+    this.#system = hasSystem ? new StreamSystem() : undefined;
+  }
+
+  /**
+   * Listens and starts the threads.
+   *
+   * @param hasSystem true where the Linux engine runs.
+   * @throws Error with a one-line message: an address can't be listened on, a certificate does not go with its key.
+   */
+  static async start(host: HttpHost, options: HttpOptions, hasSystem: boolean): Promise<HttpService> {
+    const service = new HttpService(host, options, hasSystem);
+    try {
+      await service.#start();
+    } catch (cause) {
+      void service.drain();
+      service.cut();
+      await service.close();
+      throw cause;
+    }
+    return service;
+  }
+
+  /** The addresses that are listened on, with their ports. */
+  get addresses(): readonly HttpAddress[] {
+    return this.#listening.map(({ isSecure, local }) => ({ ...local, isSecure }));
+  }
+
+  /** Requests that were ended by cut(), so far. */
+  get aborted(): number {
+    return this.#aborted;
+  }
+
+  figures(): HttpFigures {
+    const threads = [...this.#threads];
+    const sum = (count: (thread: HttpThread) => number): number =>
+      threads.reduce((total, thread) => total + count(thread), 0);
+    const sending = sum((thread) => thread.sending);
+    return {
+      connections: this.#connections,
+      waiting: sum((thread) => thread.requests) - sending,
+      sending,
+      requestsTotal: this.#requests,
+      malformedTotal: this.#malformed,
+      refusedTotal: this.#refused,
+      overloadedTotal: this.#overloaded,
+      threadsLostTotal: this.#lost,
+    };
+  }
+
+  views(): HttpView[] {
+    return [...this.#threads].flatMap((thread) => thread.views());
+  }
+
+  /** Accepts nothing more. Idle connections end, the others after their answer. @returns when none is left. */
+  async drain(): Promise<void> {
+    this.#isStopping = true;
+    for (const cancel of this.#cancelStarts) cancel();
+    this.#forgetGivenUp();
+    this.#keys?.close();
+    for (const { fd } of this.#listening.splice(0)) if (fd !== undefined) this.#system!.close(fd);
+    for (const thread of this.#threads) thread.drain();
+    await Promise.all([...this.#threads].map(({ drained }) => drained));
+  }
+
+  /** Ends every connection. Call after drain(). */
+  cut(): void {
+    for (const thread of this.#threads) {
+      this.#aborted += thread.sending;
+      thread.cut();
+    }
+  }
+
+  /** Ends the threads. Call when drain() has resolved. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#threads].map((thread) => thread.close()));
+  }
+
+  async #start(): Promise<void> {
+    const { listen, listenSecure = [], tls, threads = defaultHttpThreads() } = this.#options;
+    if (listenSecure.length > 0) {
+      if (tls === undefined) throw new Error('HTTPS needs a certificate and its key: tlsCertificate and tlsKey');
+      this.#keys = await KeyFiles.open(tls, {
+        onChanged: (keyPair) => {
+          for (const thread of this.#threads) thread.useKeyPair(keyPair);
+        },
+        onWarning: this.#host.onWarning.bind(this.#host),
+      });
+    }
+    for (const local of listen) this.#listen(local, false);
+    for (const local of listenSecure) this.#listen(local, true);
+    // One listening socket of Node.js's own can't be shared.
+    const count = this.#system === undefined ? 1 : threads;
+    const started = Array.from({ length: count }, () => this.#startThread());
+    const [locals] = await Promise.all(started.map(({ ready }) => ready));
+    // A replacement takes the port that the first thread got.
+    for (const [index, local] of locals!.entries()) {
+      this.#listening[index] = { ...this.#listening[index]!, local };
+    }
+    // Elsewhere threads see addresses, and keep nothing alive.
+    if (this.#system === undefined) this.#forgetGivenUp = onSharedGivenUp((bytes) => this.#onGivenUp(bytes));
+  }
+
+  /** @throws Error with the address in its message. */
+  #listen(local: Address, isSecure: boolean): void {
+    if (this.#system === undefined) {
+      this.#listening.push({ isSecure, local, fd: undefined });
+      return;
+    }
+    try {
+      const stream = this.#system.listen(local);
+      this.#listening.push({ isSecure, local: stream.local, fd: stream.fd });
+      if (stream.isAhead) {
+        this.#host.onWarning('waiting for an address that this machine does not have yet', { ...local, for: 'http' });
+      }
+    } catch (cause) {
+      throw withAddress(cause, local);
+    }
+  }
+
+  #startThread(): HttpThread {
+    let isReady = false;
+    const thread: HttpThread = new HttpThread({
+      host: this.#host,
+      setup: {
+        // The thread closes its descriptors, whether it ends or dies.
+        listening: this.#listening.map((listening) => ({
+          ...listening,
+          fd: listening.fd === undefined ? undefined : this.#system!.duplicate(listening.fd),
+        })),
+        keyPair: this.#keys?.keyPair,
+        timeouts: this.#timeouts,
+      },
+      entry: this.#options.thread,
+      placeOf: this.#placeOf,
+      onConnection: this.#admit,
+      onRequest: () => {
+        this.#requests++;
+      },
+      onMalformed: () => {
+        this.#malformed++;
+      },
+      onOverload: () => {
+        this.#overloaded++;
+      },
+      onExit: (reason) => {
+        this.#threads.delete(thread);
+        if (reason === undefined || this.#isStopping) return;
+        this.#lost++;
+        this.#host.onWarning('HTTP thread lost', { reason });
+        if (isReady) this.#startThread();
+        else this.#startLater();
+      },
+    });
+    this.#threads.add(thread);
+    thread.ready.then(
+      () => {
+        isReady = true;
+      },
+      () => {},
+    );
+    return thread;
+  }
+
+  #startLater(): void {
+    const { clock } = this.#host;
+    const cancel = clock.wake(clock.now() + START_AGAIN_MS, () => {
+      this.#cancelStarts.delete(cancel);
+      if (!this.#isStopping) this.#startThread();
+    });
+    this.#cancelStarts.add(cancel);
+  }
+
+  readonly #placeOf = ({ handle }: Content): Place => {
+    if (this.#system !== undefined) return { address: this.#system.addressOf(handle) };
+    if (!('buffer' in handle)) throw new Error('Expected content in shared memory, got a mapped file');
+    return { memory: handle };
+  };
+
+  readonly #admit = (client: Address): (() => void) | undefined => {
+    const { connections = DEFAULT_CONNECTIONS } = this.#options;
+    const leave = this.#connections < connections ? this.#host.admit(client) : undefined;
+    if (leave === undefined) {
+      this.#refused++;
+      return undefined;
+    }
+    this.#connections++;
+    return () => {
+      this.#connections--;
+      leave();
+    };
+  };
+
+  #onGivenUp(bytes: number): void {
+    this.#givenUpBytes += bytes;
+    if (this.#givenUpBytes < COLLECTED_BYTES) return;
+    this.#givenUpBytes = 0;
+    for (const thread of this.#threads) thread.collect();
+  }
+}
+
+function withAddress(cause: unknown, local: Address): unknown {
+  if (cause instanceof Error) cause.message = `${formatAddress(local)}: ${cause.message}`;
+  return cause;
+}
