@@ -36,6 +36,21 @@ function checkDirectory(directory: string, origin: string): string {
   return path;
 }
 
+/** Checks that HTTPS has its files. @returns their absolute paths. */
+function checkTls(
+  { https, tlsCertificate, tlsKey }: Settings,
+  originOf: (name: keyof Settings) => string,
+): Pick<Settings, 'tlsCertificate' | 'tlsKey'> {
+  const pathOf = (name: 'tlsCertificate' | 'tlsKey', file: string | undefined): string | undefined => {
+    if (file === undefined && https !== undefined) {
+      throw new UsageError(`${originOf('https')}: expected ${SETTINGS[name].key} with it, got none`);
+    }
+    if (file !== undefined) checkFile(resolve(file), file, () => originOf(name));
+    return file === undefined ? undefined : resolve(file);
+  };
+  return { tlsCertificate: pathOf('tlsCertificate', tlsCertificate), tlsKey: pathOf('tlsKey', tlsKey) };
+}
+
 /**
  * Resolves all settings.
  *
@@ -66,7 +81,7 @@ export function resolveSettings(flags: Flags, configFile: string | undefined): S
   if (inventory !== undefined) checkFile(inventory, given.inventory!, () => originOf('inventory'));
   if (config !== undefined) checkRouteFiles(given.routes, dirname(configFile!), (path) => config.origin(path));
   const trustedRoots = given.trustedRoots.map((directory) => checkDirectory(directory, originOf('trustedRoots')));
-  const settings = { ...given, root, store, trustedRoots, inventory };
+  const settings = { ...given, root, store, trustedRoots, inventory, ...checkTls(given, originOf) };
   const { apiToken, apiTokenFile } = settings;
   // A token given directly wins over a token file.
   if (apiToken !== undefined) return { ...settings, apiTokenFile: undefined };

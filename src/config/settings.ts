@@ -3,6 +3,7 @@
  * of docs/configuration.md all come from this table. Starts nothing.
  */
 import { BOOT_CONFIGS, BOOT_SETS, FILES, MEMORY } from './content-settings.ts';
+import { HTTP_BOOT } from './http-settings.ts';
 import { ADDRESSES, LIMITS, OPTIONS } from './network-settings.ts';
 import { defaultOf, section, type Setting, setting } from './setting.ts';
 import { duration, file, oneOf, token, yesOrNo } from './value-kind.ts';
@@ -58,6 +59,7 @@ const PROCESS = section('Log and shutdown', {
 export const SETTINGS = {
   ...FILES,
   ...ADDRESSES,
+  ...HTTP_BOOT,
   ...MEMORY,
   ...LIMITS,
   ...OPTIONS,

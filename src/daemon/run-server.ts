@@ -7,13 +7,14 @@ import { BufferCache } from '../content/buffer-cache.ts';
 import { startServer } from '../server/server.ts';
 import type { Address } from '../engine/types.ts';
 import type { Server, ServerOptions } from '../server/types.ts';
+import { httpUrlAt, urlOf } from '../http/http-url.ts';
 import { formatAddress } from '../text/address-text.ts';
 import { escapeText, printableText } from '../text/escape.ts';
 import { errorLine } from '../text/error-text.ts';
 import { firstFetch } from './first-fetch.ts';
 import { NetworkList } from '../boot-set/node/network-list.ts';
 import { maxBlksizeOf, mayAsk, publicAddress } from './client-networks.ts';
-import { serverLimits } from './server-limits.ts';
+import { httpOptions, serverLimits } from './server-limits.ts';
 import type { CommandContext } from './interrupts.ts';
 import { Log, type LogTarget } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
@@ -78,6 +79,7 @@ class ServerRun {
       settings,
       base: options.config === undefined ? undefined : dirname(options.config.file),
       cache: this.#cache,
+      httpUrl: (local) => httpUrlAt(local, this.#server?.httpAddresses ?? []),
       onWarning: this.#onWarning,
       onInfo: (message, detail) => this.#log.info(message, detail),
       onRender: (render) => this.#metrics.events.render(render),
@@ -258,6 +260,7 @@ class ServerRun {
       mayAsk: mayAsk(settings.clients),
       isShared: (address) => shared.has(address),
       maxBlksizeOf: maxBlksizeOf(settings.maxBlksize),
+      http: httpOptions(settings),
       observer: {
         ...(watched === undefined ? {} : watched.observer),
         onStart: (record) => {
@@ -330,8 +333,8 @@ class ServerRun {
   #tellAddresses(): void {
     if (this.#stopsAsked > 0 || this.#server === undefined) return;
     const { settings, version } = this.#options;
-    const { addresses, engine } = this.#server;
-    const open = settings.clients.length === 0 ? publicAddress(addresses) : undefined;
+    const { addresses, httpAddresses, engine } = this.#server;
+    const open = settings.clients.length === 0 ? publicAddress([...addresses, ...httpAddresses]) : undefined;
     if (open !== undefined)
       this.#onWarning('every client on the Internet can download files: restrict them with the setting clients', {
         address: open,
@@ -344,6 +347,7 @@ class ServerRun {
     if (where.length === 0) return;
     this.#log.listening({
       addresses: where,
+      ...(httpAddresses.length === 0 ? {} : { http: httpAddresses.map(urlOf) }),
       admin: admin === undefined ? false : formatAddress(admin),
       engine,
       workers: settings.workers,

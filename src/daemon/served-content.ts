@@ -35,6 +35,8 @@ export interface ServedContentOptions {
    */
   readonly base: string | undefined;
   readonly cache: BufferCache;
+  /** Returns the server's HTTP URL at a local address. */
+  readonly httpUrl: (local: string) => string | undefined;
   readonly onWarning: Told;
   readonly onRender?: (render: RenderRecord) => void;
   readonly onInfo: Told;
@@ -50,9 +52,9 @@ export class ServedContent {
   #engine: Pick<Engine, 'mapFile' | 'allocateFile' | 'clock'> | undefined;
 
   constructor(options: ServedContentOptions) {
-    const { settings, onWarning, onRender } = options;
+    const { settings, httpUrl, onWarning, onRender } = options;
     this.#options = options;
-    this.routes = new ServedRoutes({ stageZero: settings.stageZero, onWarning, onRender });
+    this.routes = new ServedRoutes({ stageZero: settings.stageZero, httpUrl, onWarning, onRender });
   }
 
   get store(): ServedStore | undefined {

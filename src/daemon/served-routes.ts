@@ -13,6 +13,8 @@ const require = createRequire(import.meta.url);
 
 export interface ServedRoutesOptions {
   readonly stageZero: readonly string[] | undefined;
+  /** Returns the server's HTTP URL at a local address. */
+  readonly httpUrl: (local: string) => string | undefined;
   readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
   readonly onRender?: ((render: RenderRecord) => void) | undefined;
 }
@@ -45,12 +47,12 @@ export class ServedRoutes implements Source {
   async replace(config: RenderConfig): Promise<void> {
     if (this.#routes === undefined && config.routes.length === 0 && config.inventory === undefined) return;
     const { bootSets, clock } = this.#surroundings!;
-    const { stageZero, onWarning, onRender } = this.#options;
+    const { stageZero, httpUrl, onWarning, onRender } = this.#options;
     const { loadRoutes } = await oneByOne(
       () => require('../render/index.js') as typeof import('../render/index.ts'),
       () => import('../render/index.ts'),
     );
-    const next = await loadRoutes(config, { bootSets, stageZero, clock, onWarning, onRender });
+    const next = await loadRoutes(config, { bootSets, stageZero, httpUrl, clock, onWarning, onRender });
     if (this.#routes === undefined) this.#routes = next;
     // The new routes answer from now on. Requests in progress may keep the old ones for a while.
     else

@@ -1,5 +1,6 @@
-/** Converts settings to the limits of a server. */
+/** Converts settings to the limits of a server, and to its options for HTTP. */
 import type { Settings } from '../config/settings.ts';
+import type { HttpOptions } from '../http/types.ts';
 import { DEFAULT_LIMITS } from '../server/server.ts';
 import type { ServerLimits } from '../server/types.ts';
 
@@ -21,5 +22,19 @@ export function serverLimits(settings: Settings): ServerLimits {
     sessionsPerAddress: settings.sessionsPerAddress,
     sessionsPerPrefix4: settings.sessionsPerNetwork4,
     sessionsPerPrefix6: settings.sessionsPerNetwork6,
+  };
+}
+
+/** @returns undefined when the server speaks TFTP alone. */
+export function httpOptions(settings: Settings): HttpOptions | undefined {
+  const { http = [], https = [], tlsCertificate, tlsKey, httpThreads, httpConnections } = settings;
+  if (http.length + https.length === 0) return undefined;
+  return {
+    listen: http,
+    listenSecure: https,
+    tls:
+      tlsCertificate === undefined || tlsKey === undefined ? undefined : { certificate: tlsCertificate, key: tlsKey },
+    threads: httpThreads,
+    connections: httpConnections,
   };
 }

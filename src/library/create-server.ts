@@ -3,6 +3,7 @@
  * startServer, which knows no folders and no stores.
  */
 import { BufferCache } from '../content/buffer-cache.ts';
+import { httpUrlAt } from '../http/http-url.ts';
 import { DEFAULT_LIMITS, startServer } from '../server/server.ts';
 import type { Server, ServerLimits, ServerObserver, ServerOptions } from '../server/types.ts';
 import type { OpenPart, Part, Surroundings } from './sources.ts';
@@ -55,7 +56,7 @@ export async function createServer(options: CreateServerOptions): Promise<Server
   const observer = { ...NOBODY, ...options.observer };
   const cache = new BufferCache(cacheBytes === undefined ? {} : { maxBytes: cacheBytes });
   let opened: readonly OpenPart[] = [];
-  let server: Server;
+  let server: Server | undefined;
   try {
     server = await startServer({
       listen,
@@ -67,7 +68,12 @@ export async function createServer(options: CreateServerOptions): Promise<Server
       ...(options.mayAsk === undefined ? {} : { mayAsk: options.mayAsk }),
       ...(options.isShared === undefined ? {} : { isShared: options.isShared }),
       sources: async (parts) => {
-        opened = await openAll(serve, { engine: parts, cache, onWarning: observer.onWarning });
+        opened = await openAll(serve, {
+          engine: parts,
+          cache,
+          httpUrl: (local) => httpUrlAt(local, server?.httpAddresses ?? []),
+          onWarning: observer.onWarning,
+        });
         return opened.map((part) => part.source);
       },
     });
@@ -75,24 +81,25 @@ export async function createServer(options: CreateServerOptions): Promise<Server
     await closeAll(opened);
     throw error;
   }
+  const started = server;
   let closing: Promise<void> | undefined;
   return {
     get addresses() {
-      return server.addresses;
+      return started.addresses;
     },
     get httpAddresses() {
-      return server.httpAddresses;
+      return started.httpAddresses;
     },
     get engine() {
-      return server.engine;
+      return started.engine;
     },
     get ready() {
-      return server.ready;
+      return started.ready;
     },
-    stats: () => server.stats(),
-    transfers: () => server.transfers(),
+    stats: () => started.stats(),
+    transfers: () => started.transfers(),
     async stop(drainMs) {
-      const aborted = await server.stop(drainMs);
+      const aborted = await started.stop(drainMs);
       closing ??= closeAll(opened).finally(() => cache.close());
       await closing;
       return aborted;

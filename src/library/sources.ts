@@ -17,6 +17,8 @@ export interface Surroundings {
   readonly engine: Pick<Engine, 'mapFile' | 'allocateFile' | 'clock'>;
   readonly cache: BufferCache;
   readonly onWarning: ServerObserver['onWarning'];
+  /** Returns the server's HTTP URL at a local address. */
+  readonly httpUrl: (local: string) => string | undefined;
   /** The nearest boot sets among the parts after this one. */
   readonly bootSets: BootSets | undefined;
 }
@@ -122,11 +124,11 @@ export interface TemplatesPartOptions extends Omit<RenderConfig, 'base' | 'route
  */
 export function templates(routes: readonly RouteConfig[], options: TemplatesPartOptions = {}): Part {
   return {
-    async open({ engine, bootSets: sets, onWarning }) {
+    async open({ engine, bootSets: sets, httpUrl, onWarning }) {
       const { loadRoutes } = await import('../render/index.ts');
       const { base = '.', ...rest } = options;
       const config = { ...rest, routes, base: isAbsolute(base) ? base : resolve(base) };
-      const source = await loadRoutes(config, { bootSets: sets, clock: engine.clock, onWarning });
+      const source = await loadRoutes(config, { bootSets: sets, httpUrl, clock: engine.clock, onWarning });
       return { source, close: () => source.close() };
     },
   };

@@ -2,6 +2,7 @@
  * The routes, boot sets and files of a server that is not running, opened from its settings to be examined. They are
  * only read, and a server may use the same store meanwhile. Knows the parts and how each is opened.
  */
+import { httpUrlAt } from '../http/http-url.ts';
 import { BufferCache } from '../content/buffer-cache.ts';
 import { TrustedRoots } from '../content/trusted-roots.ts';
 import type { Rehearsal, RehearsalOptions, Store } from '../boot-set/index.ts';
@@ -87,6 +88,11 @@ export class Preview {
     this.#routes = await loadRoutes(renderConfig(settings, base), {
       bootSets,
       stageZero,
+      httpUrl: (local) =>
+        httpUrlAt(
+          local,
+          (settings.http ?? []).map((address) => ({ ...address, isSecure: false })),
+        ),
       clock: this.#clock,
       onWarning,
     });

@@ -8,6 +8,8 @@ import { reasonOf } from './jobs.ts';
 import type { BootSetView, InventoryNode, Json, RenderRequest } from './types.ts';
 
 export interface HandlerContext {
+  /** `http`: this server's HTTP URL as the node reaches it, without a slash at its end. */
+  readonly server: { readonly http?: string };
   /** undefined when the inventory does not have the node, or there is no inventory. */
   readonly node: InventoryNode | undefined;
   readonly bootset: BootSetView | undefined;

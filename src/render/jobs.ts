@@ -26,6 +26,8 @@ export interface Scope {
   /** Node as JSON: text is copied faster than an object, and parsed where it is used. */
   readonly node: string | undefined;
   readonly bootset: string | undefined;
+  /** This server's HTTP URL, as the node reaches it; undefined: it speaks TFTP alone. */
+  readonly http: string | undefined;
 }
 
 export interface Limits {

@@ -25,6 +25,8 @@ export interface TextParts {
   /** Threads for handlers, which can block or crash a thread; undefined when there are none. */
   readonly handlers: RenderPool | undefined;
   readonly bootSets: BootSets | undefined;
+  /** Returns this server's HTTP URL at a local address. */
+  readonly httpUrl: (local: string) => string | undefined;
   readonly now: () => number;
   readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
   readonly onRender: (render: RenderRecord) => void;
@@ -196,6 +198,7 @@ export class RouteTexts {
       request,
       node: node === undefined ? undefined : inventory!.packed(node),
       bootset: version === undefined ? undefined : packedView(version),
+      http: this.#parts.httpUrl(request.local),
     };
     const job = { kind: kind as 'template' | 'handler', route: index, scope, limits };
     return madeOf(await this.#poolOf(route).run(job, asker));

@@ -30,6 +30,8 @@ export interface RoutesParts {
   readonly bootSets?: BootSets | undefined;
   /** Patterns for names that begin a boot, as for boot sets. */
   readonly stageZero?: readonly string[] | undefined;
+  /** Returns this server's HTTP URL at a local address. Default: it speaks TFTP alone. */
+  readonly httpUrl?: ((local: string) => string | undefined) | undefined;
   readonly clock: TablesClock;
   readonly onWarning?: ((message: string, detail: Readonly<Record<string, unknown>>) => void) | undefined;
   /** Called for every rendering that was run, except previews. */
@@ -177,6 +179,7 @@ export async function loadRoutes(config: RenderConfig, parts: RoutesParts): Prom
         templates: forTemplates,
         handlers: forHandlers,
         bootSets: parts.bootSets,
+        httpUrl: parts.httpUrl ?? (() => undefined),
         stageZero: parts.stageZero,
         now,
         onWarning,

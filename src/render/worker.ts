@@ -112,7 +112,8 @@ function bootsetOf(text: string | undefined): BootSetView | undefined {
   return lastBootset.view;
 }
 
-function contextOf({ node: json, bootset: text }: Scope): {
+function contextOf({ node: json, bootset: text, http }: Scope): {
+  server: { readonly http?: string };
   node: InventoryNode | undefined;
   bootset: BootSetView | undefined;
   labels: InventoryNode['labels'];
@@ -122,7 +123,8 @@ function contextOf({ node: json, bootset: text }: Scope): {
   const node = json === undefined ? undefined : (JSON.parse(json) as InventoryNode);
   const bootset = bootsetOf(text);
   const args = [bootset?.args, node?.args].filter(Boolean).join(' ');
-  return { node, bootset, labels: node?.labels ?? {}, vars: node?.vars ?? {}, args };
+  const server = http === undefined ? {} : { http };
+  return { server, node, bootset, labels: node?.labels ?? {}, vars: node?.vars ?? {}, args };
 }
 
 async function render(job: RenderJob & { readonly id: number }): Promise<JobResult> {

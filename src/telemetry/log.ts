@@ -107,6 +107,8 @@ export function stdoutTarget(): LogTarget {
 
 export interface Listening {
   readonly addresses: readonly string[];
+  /** URLs of HTTP and HTTPS. */
+  readonly http?: readonly string[];
   /** `ADDR:PORT`, or false. */
   readonly admin: string | false;
   readonly engine: string;

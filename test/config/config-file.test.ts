@@ -33,6 +33,12 @@ engine: portable
 dataPorts: 49152-49999
 listenOnEachAddress: true
 answerBroadcast: true
+http: ["0.0.0.0:80", "[::]:80"]
+https: "0.0.0.0:443"
+tlsCertificate: cert.pem
+tlsKey: /etc/key.pem
+httpThreads: 3
+httpConnections: 500
 cacheBytes: 512MiB
 memoryLimit: 4GiB
 sessions: 100
@@ -101,6 +107,15 @@ describe('a config file', () => {
       dataPorts: { from: 49152, to: 49999 },
       listenOnEachAddress: true,
       answerBroadcast: true,
+      http: [
+        { address: '0.0.0.0', port: 80 },
+        { address: '::', port: 80 },
+      ],
+      https: [{ address: '0.0.0.0', port: 443 }],
+      tlsCertificate: join(root, 'cert.pem'),
+      tlsKey: '/etc/key.pem',
+      httpThreads: 3,
+      httpConnections: 500,
       cacheBytes: 512 * 2 ** 20,
       memoryLimitBytes: 4 * 2 ** 30,
       sessions: 100,

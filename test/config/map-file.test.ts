@@ -36,6 +36,7 @@ function byRoutes(configs: readonly RouteConfig[]): (name: string) => string | u
       handlers: undefined,
       bootSets: undefined,
       stageZero: undefined,
+      httpUrl: () => undefined,
       now,
       onWarning: () => {},
       onRender: () => {},

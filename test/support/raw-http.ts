@@ -15,7 +15,7 @@ export interface RawAnswer {
 
 export class RawHttp {
   readonly socket: Socket;
-  #bytes = Buffer.alloc(0);
+  #bytes: Buffer = Buffer.alloc(0);
   #isClosed = false;
   #stirred: () => void = () => {};
 
