@@ -333,8 +333,8 @@ class ServerRun {
   #tellAddresses(): void {
     if (this.#stopsAsked > 0 || this.#server === undefined) return;
     const { settings, version } = this.#options;
-    const { addresses, httpAddresses, engine } = this.#server;
-    const open = settings.clients.length === 0 ? publicAddress([...addresses, ...httpAddresses]) : undefined;
+    const { addresses, httpAddresses: http, engine } = this.#server;
+    const open = settings.clients.length === 0 ? publicAddress([...addresses, ...http]) : undefined;
     if (open !== undefined)
       this.#onWarning('every client on the Internet can download files: restrict them with the setting clients', {
         address: open,
@@ -347,7 +347,7 @@ class ServerRun {
     if (where.length === 0) return;
     this.#log.listening({
       addresses: where,
-      ...(httpAddresses.length === 0 ? {} : { http: httpAddresses.map(urlOf) }),
+      ...(http.length === 0 ? {} : { http: http.map(urlOf) }),
       admin: admin === undefined ? false : formatAddress(admin),
       engine,
       workers: settings.workers,

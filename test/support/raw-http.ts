@@ -15,7 +15,7 @@ export interface RawAnswer {
 
 export class RawHttp {
   readonly socket: Socket;
-  #bytes: Buffer = Buffer.alloc(0);
+  #chunks: Buffer[] = [];
   #isClosed = false;
   #stirred: () => void = () => {};
 
@@ -24,7 +24,7 @@ export class RawHttp {
     const where = { host: to.address, port: to.port, ...(local === undefined ? {} : { localAddress: local }) };
     this.socket = tls === undefined ? connect(where) : connectSecurely({ ...where, ...tls });
     this.socket.on('data', (bytes: Buffer) => {
-      this.#bytes = Buffer.concat([this.#bytes, bytes]);
+      this.#chunks.push(bytes);
       this.#stirred();
     });
     this.socket.on('error', () => {});
@@ -39,25 +39,39 @@ export class RawHttp {
     return this;
   }
 
-  /** Number of bytes that have come and not been taken. */
-  get pending(): number {
-    return this.#bytes.length;
+  /** What has come and not been taken, as one buffer. */
+  get #bytes(): Buffer {
+    if (this.#chunks.length !== 1) this.#chunks = [Buffer.concat(this.#chunks)];
+    return this.#chunks[0]!;
+  }
+
+  get #length(): number {
+    return this.#chunks.reduce((sum, { length }) => sum + length, 0);
   }
 
   /** Waits for `enough`; ends also when the connection has closed. */
   async until(enough: (bytes: Buffer) => boolean): Promise<Buffer> {
-    while (!this.#isClosed && !enough(this.#bytes)) {
-      // oxlint-disable-next-line no-await-in-loop -- each turn waits for the next event.
-      await new Promise<void>((resolve) => {
-        this.#stirred = resolve;
-      });
-    }
+    // oxlint-disable-next-line no-await-in-loop -- each turn waits for the next event.
+    while (!this.#isClosed && !enough(this.#bytes)) await this.#next();
     return this.#bytes;
+  }
+
+  /** Waits for bytes without putting together those that have come. */
+  async #atLeast(length: number): Promise<Buffer> {
+    // oxlint-disable-next-line no-await-in-loop -- each turn waits for the next event.
+    while (!this.#isClosed && this.#length < length) await this.#next();
+    return this.#bytes;
+  }
+
+  #next(): Promise<void> {
+    return new Promise<void>((resolve) => {
+      this.#stirred = resolve;
+    });
   }
 
   /** Everything that comes until the server closes the connection. */
   async all(): Promise<Buffer> {
-    return await this.until(() => false);
+    return await this.#atLeast(Number.POSITIVE_INFINITY);
   }
 
   /** Takes one answer. @param isHead of a HEAD, whose length is that of no body. */
@@ -68,8 +82,8 @@ export class RawHttp {
     const head = begun.subarray(0, end).toString('latin1');
     const status = Number(head.split(' ')[1]);
     const length = isHead || status === 304 ? 0 : Number(/^Content-Length: (\d+)\r$/m.exec(head)?.[1]);
-    const whole = await this.until((bytes) => bytes.length >= end + length);
-    this.#bytes = whole.subarray(end + length);
+    const whole = await this.#atLeast(end + length);
+    this.#chunks = [whole.subarray(end + length)];
     const body = Buffer.from(whole.subarray(end, end + length));
     if (body.length !== length) throw new Error(`Expected ${length} bytes, got ${body.length}`);
     return { head: head.replaceAll(DATE, 'Date: -\r\n'), status, body };

@@ -1,0 +1,258 @@
+/** Limits, slow and broken clients, threads that die, and the end of the server. */
+import { EventEmitter, once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { Address, HttpOptions, Source } from '../../src/index.ts';
+import { temporaryFolder } from '../content/fixture.ts';
+import { CAMPAIGN, SEED, seededBytes } from '../support/content.ts';
+import { Random } from '../support/random.ts';
+import { RawHttp, rawGet } from '../support/raw-http.ts';
+import { type FolderOptions, type LiveServer, serveFolder } from '../support/server.ts';
+
+/** More than the kernel and both ends keep for a client that does not read. */
+const LARGE = seededBytes(1, 24 * 1024 * 1024);
+const SMALL = 'default linux\n';
+
+interface Served {
+  readonly live: LiveServer;
+  readonly at: Address;
+}
+
+async function serve(http: Partial<HttpOptions> = {}, options: FolderOptions = {}): Promise<Served> {
+  const root = temporaryFolder();
+  writeFileSync(join(root, 'large'), LARGE);
+  writeFileSync(join(root, 'small'), SMALL);
+  const listen = [{ address: '127.0.0.1', port: 0 }];
+  const live = await serveFolder(root, { ...options, http: { listen, threads: 2, ...http } });
+  onTestFinished(async () => void (await live.server.stop(0)));
+  return { live, at: live.server.httpAddresses[0]! };
+}
+
+/** Begins a download and reads no more than its head. */
+async function beginLarge(at: Address): Promise<RawHttp> {
+  const client = new RawHttp(at);
+  client.send('GET /large HTTP/1.1\r\n\r\n');
+  await client.until((bytes) => bytes.length > 0);
+  client.socket.pause();
+  return client;
+}
+
+const ENGINES = ['linux', 'portable'] as const;
+
+describe('limits', () => {
+  it('closes connections above the number for all, without an answer', async () => {
+    const { live, at } = await serve({ connections: 3 });
+    const open = await Promise.all([beginLarge(at), beginLarge(at), beginLarge(at)]);
+    expect((await new RawHttp(at).send('GET /small HTTP/1.1\r\n\r\n').all()).length).toBe(0);
+    expect(live.server.stats().http).toMatchObject({ connections: 3, refusedTotal: 1, sending: 3 });
+    for (const client of open) client.close();
+    await Promise.all([1, 2, 3].map(() => live.transfer(({ outcome }) => outcome === 'clientError')));
+    expect((await rawGet(at, '/small')).body.toString()).toBe(SMALL);
+  });
+
+  it('counts connections of an address with its transfers, and leaves those of others alone', async () => {
+    const { live, at } = await serve({}, { limits: { sessionsPerAddress: 2 } });
+    const open = await Promise.all([beginLarge(at), beginLarge(at)]);
+    expect((await new RawHttp(at).send('GET /small HTTP/1.1\r\n\r\n').all()).length).toBe(0);
+    expect(live.warnings.join('\n')).toContain('an address has its share of transfers');
+    const other = await new RawHttp(at, { local: '127.0.0.2' }).send('GET /small HTTP/1.1\r\n\r\n').answer();
+    expect(other.status).toBe(200);
+    for (const client of open) client.close();
+  });
+
+  it('closes connections of addresses that may not ask, whatever their requests say', async () => {
+    const { at } = await serve({}, { mayAsk: (address) => address !== '127.0.0.1' });
+    const forged = 'GET /small HTTP/1.1\r\nX-Forwarded-For: 127.0.0.2\r\nForwarded: for=127.0.0.2\r\n\r\n';
+    expect((await new RawHttp(at).send(forged).all()).length).toBe(0);
+    const other = await new RawHttp(at, { local: '127.0.0.2' }).send('GET /small HTTP/1.1\r\n\r\n').answer();
+    expect(other.status).toBe(200);
+  });
+
+  it('refuses heads above 8 KiB, and names above what TFTP takes find nothing', async () => {
+    const { at } = await serve();
+    expect((await rawGet(at, '/small', [`X: ${'x'.repeat(9000)}`])).status).toBe(431);
+    expect((await rawGet(at, `/${'x'.repeat(4000)}`)).status).toBe(404);
+  });
+
+  it('ends a connection with more requests under way than a client sends', async () => {
+    const { at } = await serve();
+    const all = await new RawHttp(at).send('GET /small HTTP/1.1\r\n\r\n'.repeat(500)).all();
+    expect(all.toString('latin1').split('HTTP/1.1 200 OK').length).toBeLessThan(20);
+    expect((await rawGet(at, '/small')).status).toBe(200);
+  });
+});
+
+describe('slow clients', () => {
+  it('have a limited time for a head, a handful of bytes at a time or none', async () => {
+    const { live, at } = await serve({ timeouts: { headMs: 300 } });
+    const silent = new RawHttp(at);
+    const dripping = new RawHttp(at).send('GET /sm');
+    const timer = setInterval(() => dripping.socket.writable && dripping.send('a'), 40);
+    onTestFinished(() => clearInterval(timer));
+    for (const client of [silent, dripping]) {
+      // oxlint-disable-next-line no-await-in-loop -- both are closed by the server.
+      expect((await client.all()).toString('latin1')).toMatch(/^$|^HTTP\/1\.1 408 Request Timeout\r\n/);
+    }
+    // Both are counted out by the time that a connection made after them is counted.
+    await expect.poll(() => live.server.stats().http!.connections).toBe(0);
+  });
+
+  it('lose their connection when they take nothing for too long, and it counts as a timeout', async () => {
+    const { live, at } = await serve({ timeouts: { stallMs: 300 } });
+    const client = await beginLarge(at);
+    expect(await live.transfer(({ file }) => file === 'large')).toMatchObject({ outcome: 'timeout', protocol: 'http' });
+    client.close();
+  });
+
+  it('keep it while they take something', async () => {
+    const { live, at } = await serve({ timeouts: { stallMs: 600 } });
+    const client = await beginLarge(at);
+    let isSlow = true;
+    client.socket.on('data', () => {
+      if (!isSlow) return;
+      client.socket.pause();
+      setTimeout(() => client.socket.resume(), 5);
+    });
+    client.socket.resume();
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    expect(live.transfers).toEqual([]);
+    isSlow = false;
+    expect((await client.answer()).body.equals(LARGE)).toBe(true);
+    client.close();
+  });
+
+  it('are not waited for between requests for longer than keep-alive lasts', async () => {
+    const { at } = await serve({ timeouts: { keepAliveMs: 200 } });
+    const client = new RawHttp(at).send('GET /small HTTP/1.1\r\n\r\n');
+    const all = await client.all();
+    expect(all.toString('latin1').endsWith(SMALL)).toBe(true);
+  });
+});
+
+describe('content that can not be had now', () => {
+  function busyUntil(ready: () => boolean): Source {
+    return {
+      open: ({ filename }) =>
+        filename === 'later' && !ready() ? { kind: 'busy', reason: 'not yet' } : { kind: 'notMine' },
+    };
+  }
+
+  it('is waited for, and then served', async () => {
+    let asked = 0;
+    const { at } = await serve({}, { before: [busyUntil(() => ++asked > 3)] });
+    expect((await rawGet(at, '/later')).status).toBe(404);
+    expect(asked).toBe(4);
+  });
+
+  it('gets a 503 that says when to ask again', async () => {
+    const { live, at } = await serve({ timeouts: { waitMs: 200 } }, { before: [busyUntil(() => false)] });
+    const { head } = await rawGet(at, '/later');
+    expect(head).toBe(
+      'HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nDate: -\r\nConnection: keep-alive\r\n' +
+        'Keep-Alive: timeout=75\r\n\r\n',
+    );
+    expect(live.server.stats().http!.overloadedTotal).toBe(1);
+    expect(live.warnings.join('\n')).toContain('not yet');
+  });
+
+  it('is released when the client has gone before it came', async () => {
+    const signals = new EventEmitter();
+    const [asked, late, released] = ['asked', 'late', 'released'].map((name) => once(signals, name));
+    const source: Source = {
+      open: async () => {
+        signals.emit('asked');
+        await late;
+        const handle = { buffer: new SharedArrayBuffer(4), length: 4 };
+        return { kind: 'content', handle, label: 'late', release: () => void signals.emit('released') };
+      },
+    };
+    const { at } = await serve({}, { before: [source] });
+    const client = new RawHttp(at).send('GET /x HTTP/1.1\r\n\r\n');
+    await asked;
+    client.close();
+    signals.emit('late');
+    expect(await released).toEqual([]);
+  });
+});
+
+describe('heads that are no HTTP', () => {
+  const COUNT = CAMPAIGN ? 100_000 : 400;
+
+  it(`do nothing but get a 400, however they are made (REVEILLE_SEED=${SEED})`, { timeout: 600_000 }, async () => {
+    const { live, at } = await serve();
+    const random = new Random(SEED);
+    const valid =
+      'GET /../small HTTP/1.1\r\nHost: x\r\nRange: bytes=0-\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n';
+    const one = async (): Promise<string> => {
+      const bytes = Buffer.from(valid, 'latin1');
+      for (let changes = random.between(1, 6); changes > 0; changes--)
+        bytes[random.between(0, bytes.length - 1)] = random.between(0, 255);
+      const cut = random.chance(0.25) ? bytes.subarray(0, random.between(0, bytes.length - 1)) : bytes;
+      const client = new RawHttp(at);
+      client.socket.end(cut);
+      return (await client.all()).toString('latin1');
+    };
+    for (let made = 0; made < COUNT; made += 20) {
+      // oxlint-disable-next-line no-await-in-loop -- twenty at a time, in the order of the seed.
+      const answers = await Promise.all(Array.from({ length: 20 }, one));
+      for (const text of answers) expect(text).toMatch(/^$|^HTTP\/1\.1 (?:[34]\d\d|200) /);
+      for (const text of answers) expect(text).not.toContain('root:');
+    }
+    expect((await rawGet(at, '/small')).body.toString()).toBe(SMALL);
+    expect(live.server.stats().http).toMatchObject({ threadsLostTotal: 0 });
+  });
+});
+
+describe('a thread that throws', () => {
+  it('costs its own transfers, and is replaced', async () => {
+    const thread = new URL('../support/faulty-http-thread.mjs', import.meta.url);
+    const { live, at } = await serve({ thread });
+    const downloads = await Promise.all(Array.from({ length: 8 }, () => beginLarge(at)));
+    expect((await new RawHttp(at).send('GET /throw HTTP/1.1\r\n\r\n').all()).length).toBe(0);
+    const bodies = await Promise.allSettled(
+      downloads.map((client) => {
+        client.socket.resume();
+        return client.answer();
+      }),
+    );
+    const whole = bodies.filter((body) => body.status === 'fulfilled');
+    expect(whole.every(({ value }) => value.body.equals(LARGE))).toBe(true);
+    const lost = live.transfers.filter(({ outcome }) => outcome === 'aborted');
+    expect(lost.length + whole.length).toBe(8);
+    for (const { fault } of lost) expect(fault).toBe('Its thread was lost');
+    expect(live.warnings.join('\n')).toContain('Planted fault');
+    // Connections that come meanwhile wait for a thread.
+    const after = await Promise.all(Array.from({ length: 20 }, () => rawGet(at, '/small')));
+    expect(after.map(({ status }) => status)).toEqual(Array.from({ length: 20 }, () => 200));
+    expect(live.server.stats().http).toMatchObject({ threadsLostTotal: 1 });
+    for (const client of downloads) client.close();
+  });
+});
+
+describe.each(ENGINES)('stopping with the %s engine', (engine) => {
+  it('lets bodies finish, ends idle connections, and accepts no more', async () => {
+    const { live, at } = await serve({}, { engine });
+    const idle = new RawHttp(at).send('GET /small HTTP/1.1\r\n\r\n');
+    await idle.answer();
+    const download = await beginLarge(at);
+    const stopped = live.server.stop(60_000);
+    await once(idle.socket, 'close');
+    const late = connect(at.port, at.address);
+    const [error] = (await once(late, 'error')) as [NodeJS.ErrnoException];
+    expect(error.code).toMatch(/^ECONNRE/);
+    download.socket.resume();
+    expect((await download.answer()).body.equals(LARGE)).toBe(true);
+    await once(download.socket, 'close');
+    expect(await stopped).toBe(0);
+  });
+
+  it('ends after the drain what has not finished, and says so', async () => {
+    const { live, at } = await serve({}, { engine });
+    const download = await beginLarge(at);
+    expect(await live.server.stop(50)).toBe(1);
+    expect(live.transfers).toMatchObject([{ outcome: 'aborted', fault: 'The server stopped' }]);
+    download.close();
+  });
+});
