@@ -12,9 +12,8 @@ import { formatAddress } from '../text/address-text.ts';
 import { escapeText, printableText } from '../text/escape.ts';
 import { errorLine } from '../text/error-text.ts';
 import { firstFetch } from './first-fetch.ts';
-import { NetworkList } from '../boot-set/node/network-list.ts';
-import { maxBlksizeOf, mayAsk, publicAddress } from './client-networks.ts';
-import { httpOptions, serverLimits } from './server-limits.ts';
+import { publicAddress } from './client-networks.ts';
+import { networkOptions } from './server-options.ts';
 import type { CommandContext } from './interrupts.ts';
 import { Log, type LogTarget } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
@@ -247,20 +246,9 @@ class ServerRun {
     const { settings } = this.#options;
     // Without an admin address nobody can ask for the live state.
     const watched = this.#admin === undefined ? undefined : this.#state;
-    const shared = new NetworkList(settings.sharedNetworks);
     return {
-      listen: settings.listen,
+      ...networkOptions(settings),
       sources: (engine) => this.#content.sources(engine),
-      engine: settings.engine,
-      ...(settings.dataPorts === undefined ? {} : { dataPorts: settings.dataPorts }),
-      listenOnEachAddress: settings.listenOnEachAddress,
-      answerBroadcast: settings.answerBroadcast,
-      workers: settings.workers,
-      limits: serverLimits(settings),
-      mayAsk: mayAsk(settings.clients),
-      isShared: (address) => shared.has(address),
-      maxBlksizeOf: maxBlksizeOf(settings.maxBlksize),
-      http: httpOptions(settings),
       observer: {
         ...(watched === undefined ? {} : watched.observer),
         onStart: (record) => {

@@ -1,8 +1,10 @@
-/** Converts settings to the limits of a server, and to its options for HTTP. */
+/** Converts settings to the options of a server: its addresses, threads and limits. Starts nothing. */
+import { NetworkList } from '../boot-set/node/network-list.ts';
 import type { Settings } from '../config/settings.ts';
 import type { HttpOptions } from '../http/types.ts';
 import { DEFAULT_LIMITS } from '../server/server.ts';
-import type { ServerLimits } from '../server/types.ts';
+import type { ServerLimits, ServerOptions } from '../server/types.ts';
+import { maxBlksizeOf, mayAsk } from './client-networks.ts';
 
 export function serverLimits(settings: Settings): ServerLimits {
   return {
@@ -26,7 +28,7 @@ export function serverLimits(settings: Settings): ServerLimits {
 }
 
 /** @returns undefined when the server speaks TFTP alone. */
-export function httpOptions(settings: Settings): HttpOptions | undefined {
+function httpOptions(settings: Settings): HttpOptions | undefined {
   const { http = [], https = [], tlsCertificate, tlsKey, httpThreads, httpConnections } = settings;
   if (http.length + https.length === 0) return undefined;
   return {
@@ -36,5 +38,22 @@ export function httpOptions(settings: Settings): HttpOptions | undefined {
       tlsCertificate === undefined || tlsKey === undefined ? undefined : { certificate: tlsCertificate, key: tlsKey },
     threads: httpThreads,
     connections: httpConnections,
+  };
+}
+
+export function networkOptions(settings: Settings): Omit<ServerOptions, 'sources' | 'observer'> {
+  const shared = new NetworkList(settings.sharedNetworks);
+  return {
+    listen: settings.listen,
+    engine: settings.engine,
+    ...(settings.dataPorts === undefined ? {} : { dataPorts: settings.dataPorts }),
+    listenOnEachAddress: settings.listenOnEachAddress,
+    answerBroadcast: settings.answerBroadcast,
+    workers: settings.workers,
+    limits: serverLimits(settings),
+    mayAsk: mayAsk(settings.clients),
+    isShared: (address) => shared.has(address),
+    maxBlksizeOf: maxBlksizeOf(settings.maxBlksize),
+    http: httpOptions(settings),
   };
 }
