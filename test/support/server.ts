@@ -1,6 +1,8 @@
 /** A server on threads that serves a folder and records transfers and refusals. */
 import type {
   Address,
+  AllocateFile,
+  BufferCache,
   HttpOptions,
   RefusalRecord,
   Server,
@@ -43,10 +45,13 @@ export interface FolderOptions {
   /** Sources asked before the folder. */
   readonly before?: readonly Source[];
   readonly mayAsk?: (address: string) => boolean;
+  readonly cache?: BufferCache;
+  /** Slows the reading of files down. */
+  readonly pace?: (allocate: AllocateFile | undefined) => AllocateFile | undefined;
 }
 
 export async function serveFolder(root: string, options: FolderOptions = {}): Promise<LiveServer> {
-  const { BufferCache, DEFAULT_LIMITS, Directory, startServer } = built;
+  const { DEFAULT_LIMITS, Directory, startServer } = built;
   const transfers: TransferRecord[] = [];
   const refusals: RefusalRecord[] = [];
   const warnings: string[] = [];
@@ -57,10 +62,10 @@ export async function serveFolder(root: string, options: FolderOptions = {}): Pr
       ...(options.before ?? []),
       new Directory({
         root,
-        cache: new BufferCache(),
+        cache: options.cache ?? new built.BufferCache(),
         clock: () => performance.now(),
         mapFile: options.immutable === true ? mapFile : undefined,
-        allocateFile,
+        allocateFile: options.pace === undefined ? allocateFile : options.pace(allocateFile),
       }),
     ],
     engine: options.engine ?? 'auto',
