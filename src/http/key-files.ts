@@ -9,14 +9,11 @@ import { errorLine } from '../text/error-text.ts';
 import type { KeyPair } from './messages.ts';
 import type { TlsFiles } from './types.ts';
 
-/** Interval of the looks at the files, ms: certificates are renewed days before they end. */
-const LOOK_MS = 5000;
-
 export interface KeyFilesOptions {
   readonly onChanged: (keyPair: KeyPair) => void;
   readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
-  /** For tests. Default 5,000 ms. */
-  readonly lookMs?: number;
+  /** Interval of the looks at the files, ms. */
+  readonly lookMs: number;
 }
 
 export class KeyFiles {
@@ -32,7 +29,7 @@ export class KeyFiles {
     this.#options = options;
     this.keyPair = keyPair;
     this.#stamp = stamp;
-    this.#timer = setInterval(() => void this.look(), options.lookMs ?? LOOK_MS).unref();
+    this.#timer = setInterval(() => void this.look(), options.lookMs).unref();
   }
 
   /** @throws Error with a one-line message that names the file. */

@@ -13,6 +13,8 @@ export interface HttpTimeouts {
   readonly stallMs: number;
   /** How long a request may wait for its content before its head, which is then a 503. Default 3,000 ms. */
   readonly waitMs: number;
+  /** Interval of the looks at the files of HTTPS. Default 5,000 ms: certificates are renewed days before they end. */
+  readonly keyFilesMs: number;
 }
 
 /** A certificate chain and its key, in PEM. */

@@ -13,7 +13,13 @@ import { KeyFiles } from './key-files.ts';
 import type { HttpTimeouts, Listening, Place } from './messages.ts';
 import type { HttpAddress, HttpFigures, HttpHost, HttpOptions, HttpView } from './types.ts';
 
-export const DEFAULT_TIMEOUTS: HttpTimeouts = { headMs: 20_000, keepAliveMs: 75_000, stallMs: 120_000, waitMs: 3000 };
+const DEFAULT_TIMEOUTS: HttpTimeouts = {
+  headMs: 20_000,
+  keepAliveMs: 75_000,
+  stallMs: 120_000,
+  waitMs: 3000,
+  keyFilesMs: 5000,
+};
 const DEFAULT_CONNECTIONS = 10_000;
 /** Wait before a thread that died at its start is replaced, ms. */
 const START_AGAIN_MS = 1000;
@@ -135,6 +141,7 @@ export class HttpService {
           for (const thread of this.#threads) thread.useKeyPair(keyPair);
         },
         onWarning: this.#host.onWarning.bind(this.#host),
+        lookMs: this.#timeouts.keyFilesMs,
       });
     }
     for (const local of listen) this.#listen(local, false);

@@ -65,13 +65,14 @@ describe.each(['auto', 'portable'] as const)('a file, %s engine', (engine) => {
   });
 
   it('may change while it is read: the connection ends, and the answer is not whole', async () => {
-    const { server, path, transfer } = await serve({ engine, bytesPerS: 1_500_000 });
+    const live = await serve({ engine, bytesPerS: 1_500_000 });
+    const { server, path } = live;
     const client = new RawHttp(server.httpAddresses[0]!).send('GET /kernel HTTP/1.1\r\n\r\n');
     await client.until((bytes) => bytes.length > 70_000);
     truncateSync(path, 1_000_000);
     const all = await client.all();
     expect(all.length).toBeLessThan(LARGE.length);
-    expect(await transfer(({ file }) => file === 'kernel')).toMatchObject({ outcome: 'aborted' });
+    expect(await live.transfer(({ file }) => file === 'kernel')).toMatchObject({ outcome: 'aborted' });
     expect((await rawGet(server.httpAddresses[0]!, '/kernel')).body.length).toBe(1_000_000);
   });
 });
