@@ -9,6 +9,7 @@ const LONG_ROUNDS = [
   'config/map-file',
   'daemon/reload',
   'engine/virtual-network',
+  'http/overload',
   'load/downloads',
   'load/hostile',
   'render/inventory',
@@ -21,7 +22,7 @@ const RUNS = [
     env: { REVEILLE_SEEDS: '2000' },
   },
   {
-    what: 'the long rounds of tests: 100 reloads, 16,000 worlds, 1,000 histories of a store, 200 of boots with strangers, 4,000 map files, 100,000 hostile datagrams, 500 downloads of 16 MiB at once',
+    what: 'the long rounds of tests: 100 reloads, 16,000 worlds, 1,000 histories of a store, 200 of boots with strangers, 4,000 map files, 100,000 hostile datagrams, 100,000 broken heads of HTTP, 500 downloads of 16 MiB at once',
     command: `npx vitest run ${LONG_ROUNDS.join(' ')}`,
     env: { REVEILLE_CAMPAIGN: '1' },
   },

@@ -10,6 +10,8 @@ export type EngineKind = 'linux' | 'portable';
 export interface EngineOptions {
   /** Linux engine: ports of transfers. Default: the system's ephemeral ports. */
   readonly dataPorts?: PortRange;
+  /** Linux engine: descriptors that others use, and that ports of transfers must leave. */
+  readonly reserved?: number;
 }
 
 export function createEngine(kind: EngineKind, options: EngineOptions = {}): Engine {

@@ -6,8 +6,11 @@ import type { ServerResponse } from 'node:http';
 import type { StreamSystem } from '../engine/stream-system.ts';
 import type { Body } from './messages.ts';
 
-/** Bytes of one write. Node.js and the kernel keep a reference to the content until they have taken all of them. */
-const SLICE_BYTES = 1024 * 1024;
+/**
+ * Bytes of one write. Larger ones cost no less processor time; a client that takes one within five seconds does not count
+ * as stuck.
+ */
+const SLICE_BYTES = 256 * 1024;
 /** TLS encrypts a whole write into memory. */
 const COPIED_BYTES = 64 * 1024;
 

@@ -20,7 +20,7 @@ const DEFAULT_TIMEOUTS: HttpTimeouts = {
   waitMs: 3000,
   keyFilesMs: 5000,
 };
-const DEFAULT_CONNECTIONS = 10_000;
+export const DEFAULT_CONNECTIONS = 10_000;
 /** Wait before a thread that died at its start is replaced, ms. */
 const START_AGAIN_MS = 1000;
 /** So many bytes of shared buffers given up are worth some 10 ms of collection in each thread. */

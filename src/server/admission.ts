@@ -85,8 +85,8 @@ export class Admission {
     return this.#tally.ignored;
   }
 
-  /** Counts stuck transfers and nodes over all running transfers. */
-  running(): { readonly stuck: number; readonly nodes: number } {
+  /** See runningOf(). */
+  running(): { readonly stuck: number; readonly nodes: Set<string> } {
     const { clock, pool } = this.#options;
     return runningOf(this.#active, pool.cells, clock.now());
   }

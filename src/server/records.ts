@@ -122,19 +122,19 @@ export function transferView(
   };
 }
 
-/** Counts the stuck ones among running transfers, and the addresses they serve. */
+/** Counts the stuck ones among running transfers. @returns also the addresses they serve. */
 export function runningOf(
   active: Iterable<Transfer>,
   cells: StateCells,
   now: number,
-): { readonly stuck: number; readonly nodes: number } {
+): { readonly stuck: number; readonly nodes: Set<string> } {
   const nodes = new Set<string>();
   let stuck = 0;
   for (const { slot, peer } of active) {
     nodes.add(peer.address);
     if (cells.state(slot) === TRANSFER_STATE.running && cells.silence(slot, now) >= STUCK_MS) stuck++;
   }
-  return { stuck, nodes: nodes.size };
+  return { stuck, nodes };
 }
 
 /** Returns the time to the first reply, ms. The clocks of two threads agree to a millisecond. */

@@ -4,7 +4,7 @@ import type { Source } from '../content/types.ts';
 import { createEngine, resolveEngine } from '../engine/create.ts';
 import { noSendErrors, SEND_ERRNOS, type SendErrno } from '../engine/send-errors.ts';
 import type { Address, Engine, ListeningPort } from '../engine/types.ts';
-import { HttpService } from '../http/service.ts';
+import { DEFAULT_CONNECTIONS, HttpService } from '../http/service.ts';
 import type { HttpAddress, HttpHost, HttpOptions } from '../http/types.ts';
 import type { Pool } from '../pool/pool.ts';
 import { ThreadPool } from '../pool/thread-pool.ts';
@@ -13,7 +13,7 @@ import { MALFORMED, type Malformed } from '../protocol/packet.ts';
 import type { LocalAddress } from './addresses.ts';
 import { Admission } from './admission.ts';
 import { BlksizeLimits } from './blksize-limits.ts';
-import { httpHost, httpView } from './http-host.ts';
+import { httpHost, httpView, isStuck } from './http-host.ts';
 import { Listener } from './listener.ts';
 import { PathMtus } from './path-mtu.ts';
 import { RequestReader } from './request-reader.ts';
@@ -101,7 +101,10 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const choice = await resolveEngine(options.engine);
   if (choice.reason !== undefined) observer.onWarning('the portable engine is used', { reason: choice.reason });
   const { dataPorts } = options;
-  const engineOptions = dataPorts === undefined ? {} : { dataPorts };
+  const engineOptions = {
+    ...(dataPorts === undefined ? {} : { dataPorts }),
+    ...(options.http === undefined ? {} : { reserved: options.http.connections ?? DEFAULT_CONNECTIONS }),
+  };
   const engine = createEngine(choice.kind, engineOptions);
   const pool = await ThreadPool.start({
     workers,
@@ -272,11 +275,14 @@ export class TftpServer implements Server {
     const health = this.#engine.health();
     const { stuck, nodes } = this.#admission.running();
     const http = this.#http?.figures();
+    const views = this.#http?.views() ?? [];
+    const now = this.#engine.clock.now();
+    for (const { transfer } of views) if (transfer !== undefined) nodes.add(transfer.client.address);
     return {
       http,
       transfersActive: this.#admission.active + (http?.sending ?? 0),
-      transfersStuck: stuck,
-      nodesBooting: nodes,
+      transfersStuck: stuck + views.filter((view) => isStuck(view, now)).length,
+      nodesBooting: nodes.size,
       transfersQueued: this.#admission.queued,
       requestsTotal: this.#requests + (http?.requestsTotal ?? 0),
       ignoredTotal: withBusy(this.#admission.ignored, http?.overloadedTotal ?? 0),

@@ -123,6 +123,15 @@ describe('slow clients', () => {
     client.close();
   });
 
+  it('may be silent between requests for longer than a head may take', async () => {
+    const { at } = await serve({ timeouts: { headMs: 200 } });
+    const client = new RawHttp(at).send('GET /small HTTP/1.1\r\n\r\n');
+    await client.answer();
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    expect((await client.send('GET /small HTTP/1.1\r\n\r\n').answer()).body.toString()).toBe(SMALL);
+    client.close();
+  });
+
   it('are not waited for between requests for longer than keep-alive lasts', async () => {
     const { at } = await serve({ timeouts: { keepAliveMs: 200 } });
     const client = new RawHttp(at).send('GET /small HTTP/1.1\r\n\r\n');

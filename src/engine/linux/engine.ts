@@ -46,6 +46,8 @@ const SOMEBODYS: Address = { address: '', port: 0 };
 export interface LinuxEngineOptions {
   /** Ports of transfers. Default: the system's ephemeral ports. */
   readonly dataPorts?: PortRange;
+  /** Descriptors that others use. Default 0. */
+  readonly reserved?: number;
   /** Maximum of sockets that transferPorts opens. Default: the process's limit, less some for other uses. */
   readonly descriptors?: number;
   /** True reads and writes adopted ports by io_uring where available, false by a call for each. Default true. */
@@ -80,7 +82,7 @@ export class LinuxEngine implements Engine {
     this.#io = new ThreadIo(loadLibc(), this.#maxLinks, this.clock);
     this.#mayUring = options.uring ?? true;
     this.#choice = new PortChoice(options.dataPorts);
-    this.transferPorts = new LinuxTransferPorts(this.#io, this.#choice, options.descriptors);
+    this.transferPorts = new LinuxTransferPorts(this.#io, this.#choice, options.descriptors, options.reserved);
   }
 
   async listen(local: Address, receive: RequestReceiver): Promise<ListeningPort> {

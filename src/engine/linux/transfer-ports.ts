@@ -52,11 +52,14 @@ export class LinuxTransferPorts implements TransferPorts {
   /** The system's error when no more sockets could be opened. */
   shortage: string | undefined;
 
-  /** @param descriptors maximum of sockets over all local addresses; undefined: what the process may open. */
-  constructor(io: ThreadIo, choice: PortChoice, descriptors: number | undefined) {
+  /**
+   * @param descriptors maximum of sockets over all local addresses; undefined: what the process may open, less
+   *   `reserved`.
+   */
+  constructor(io: ThreadIo, choice: PortChoice, descriptors: number | undefined, reserved = 0) {
     this.#io = io;
     this.#choice = choice;
-    this.#descriptors = descriptors ?? descriptorsForTransfers(io.libc);
+    this.#descriptors = descriptors ?? descriptorsForTransfers(io.libc, reserved);
     this.#budget = { left: this.#descriptors };
   }
 
@@ -167,12 +170,12 @@ export class LinuxTransferPorts implements TransferPorts {
   }
 }
 
-function descriptorsForTransfers(libc: Libc): number {
+function descriptorsForTransfers(libc: Libc, reserved: number): number {
   const limits = new BigUint64Array(2);
   if (libc.getrlimit(RLIMIT_NOFILE, new Uint8Array(limits.buffer)) !== 0) return Number.POSITIVE_INFINITY;
   const most = Number(limits[0]);
   // With a low limit, a quarter goes to transfers: an idle server has some 35 open.
-  return Math.max(most - OTHER_DESCRIPTORS, Math.floor(most / 4));
+  return Math.max(most - OTHER_DESCRIPTORS - reserved, Math.floor(most / 4));
 }
 
 class LinuxTransferPort implements TransferPort, Outlet, Destination {
