@@ -8,6 +8,7 @@ const ROOT = join(import.meta.dirname, '..');
 /** Sections of the page, and the rooms of `src` whose limits they list. */
 const AREAS: readonly (readonly [title: string, ...rooms: string[]])[] = [
   ['Requests and transfers', 'src/protocol', 'src/server', 'src/session'],
+  ['HTTP boot', 'src/http'],
   ['Threads and sockets', 'src/engine', 'src/pool'],
   ['Files', 'src/content'],
   ['Boot sets', 'src/boot-set'],

@@ -28,14 +28,23 @@ import { attachAddress } from './linux/linux-view.ts';
 import { familyOf, fromSockaddr, sockaddrLength, toSockaddr } from './linux/socket-address.ts';
 import type { Address } from './types.ts';
 
-/** Connections that the kernel keeps until a thread accepts them; net.core.somaxconn may be less. */
+/**
+ * @limit Connections that wait for an HTTP thread to accept them; the system's net.core.somaxconn may be less. Shows: the
+ *   system's `ListenOverflows`.
+ */
 const BACKLOG = 4096;
 /**
  * Bytes that TCP has not sent yet, for each connection; the kernel adds at most one packet of 64 KiB. A thousand clients
  * that do not read pin 60 MiB and not gigabytes. Accepted sockets inherit both bounds from the listening one.
+ *
+ * @limit Bytes of a connection that the kernel holds and has not sent.
  */
 const UNSENT_BYTES = 32 * 1024;
-/** The kernel doubles this. It limits what is sent and not acknowledged: 10 Gbit/s at 0.4 ms. */
+/**
+ * The kernel doubles this: enough for 10 Gbit/s at 0.4 ms.
+ *
+ * @limit Half of the bytes of a connection that may be sent and not acknowledged.
+ */
 const SEND_BUFFER_BYTES = 256 * 1024;
 
 /** A socket that listens on its own: the threads accept from duplicates of its descriptor. */

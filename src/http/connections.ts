@@ -13,9 +13,9 @@ import type { Body, Ending, Listening, ThreadSetup, ToMain, ToThread } from './m
 import type { Head } from './head.ts';
 import { Sending } from './sending.ts';
 
-/** Bytes of a request's head. The longest names of TFTP have 512. */
+/** @limit Size of the head of a request over HTTP. Shows: status 431. */
 const MAX_HEAD_BYTES = 8 * 1024;
-/** Requests of a connection that wait for the one before. No client of ours sends a second one unasked. */
+/** @limit Requests of a connection that wait for the one before. Shows: nothing: the connection ends. */
 const MAX_PIPELINED = 16;
 /** Interval of the checks for heads that take too long, ms. */
 const CHECK_MS = 1000;

@@ -14,12 +14,23 @@ import type { HttpTimeouts, Listening, Place } from './messages.ts';
 import type { HttpAddress, HttpFigures, HttpHost, HttpOptions, HttpView } from './types.ts';
 
 const DEFAULT_TIMEOUTS: HttpTimeouts = {
+  /** @limit Time for the head of a request, and for a TLS handshake. Setting: library only. Shows: status 408. */
   headMs: 20_000,
+  /** @limit Silence after which an idle connection ends. Setting: library only. */
   keepAliveMs: 75_000,
+  /**
+   * @limit Time without progress after which an answer ends. Setting: library only. Shows:
+   *   `reveille_transfers_total{outcome="timeout"}`.
+   */
   stallMs: 120_000,
+  /**
+   * @limit Time for which a request waits for its content. Setting: library only. Shows: status 503, and
+   *   `reveille_requests_ignored_total{reason="busy"}`.
+   */
   waitMs: 3000,
   keyFilesMs: 5000,
 };
+/** @limit HTTP connections at once. Setting: `httpConnections`. Shows: nothing: further connections are closed. */
 export const DEFAULT_CONNECTIONS = 10_000;
 /** Wait before a thread that died at its start is replaced, ms. */
 const START_AGAIN_MS = 1000;
