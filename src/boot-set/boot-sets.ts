@@ -14,8 +14,21 @@ import type { Requester } from './boot/node-finder.ts';
 import { behindNodeFolder, nodesInPath } from './node/node-identity.ts';
 import { type BootSetsStats, channelStats } from './stats.ts';
 import type { CatalogVersion } from './store/catalog.ts';
+import type { FileRecord } from './store/records.ts';
 
 export type { BootSetsOptions } from './boot-set-parts.ts';
+
+/** All contents of a file share one function, because a running transfer keeps its content. */
+const VALIDATORS = new WeakMap<FileRecord, () => Validators>();
+
+function validatorsOf(file: FileRecord): () => Validators {
+  let validators = VALIDATORS.get(file);
+  if (validators === undefined) {
+    validators = () => ({ etag: file.digest });
+    VALIDATORS.set(file, validators);
+  }
+  return validators;
+}
 
 export class BootSets implements Source {
   readonly #parts: BootSetParts;
@@ -212,7 +225,7 @@ export class BootSets implements Source {
       const { name, set } = version;
       const { handle, supply } = held;
       const label = `${name}/${file.name}`;
-      const validators = mode === 'octet' ? (): Validators => ({ etag: file.digest }) : undefined;
+      const validators = mode === 'octet' ? validatorsOf(file) : undefined;
       return { kind: 'content', handle, supply, label, origin: 'bootSet', set, validators, release };
     };
     const fail = (error: unknown): never => {

@@ -85,6 +85,8 @@ const ETAG_DIGITS = 32;
  */
 interface KeyedFile extends FoundFile {
   readonly keys: Readonly<Record<TransferMode, string>>;
+  /** Those of its bytes as octets. */
+  readonly validators: () => Validators;
 }
 
 interface Look {
@@ -191,11 +193,11 @@ export class Directory implements Source {
   }
 
   #answer(asked: Asked, look: Look, loaded: HeldBytes | Unloaded): Answer | Promise<Answer> {
-    const { name, attempt } = asked;
+    const { name, mode, attempt } = asked;
     if (loaded.kind === 'held') {
       const { handle, supply, release } = loaded;
       const { found } = look;
-      const validators = found.kind === 'file' ? (): Validators => this.#validators(found, asked.mode) : undefined;
+      const validators = found.kind === 'file' && mode === 'octet' ? found.validators : undefined;
       return { kind: 'content', handle, supply, label: asText(name), validators, release };
     }
     if (loaded === CHANGED) {
@@ -207,11 +209,15 @@ export class Directory implements Source {
     return loaded;
   }
 
-  #validators({ keys, modifiedMs }: KeyedFile, mode: TransferMode): Validators {
-    const etag = createHash('sha256').update(keys[mode], 'latin1').digest('hex').slice(0, ETAG_DIGITS);
-    // HTTP's dates have whole seconds: a later write within this one would have the same.
-    const isSettled = this.#wallClock() - modifiedMs >= 1000;
-    return isSettled ? { etag, modifiedMs } : { etag };
+  /** All contents of the file share the function, because a running transfer keeps its content. */
+  #validatorsOf(key: string, modifiedMs: number): () => Validators {
+    let etag: string | undefined;
+    return () => {
+      etag ??= createHash('sha256').update(key, 'latin1').digest('hex').slice(0, ETAG_DIGITS);
+      // HTTP's dates have whole seconds: a later write within this one would have the same.
+      const isSettled = this.#wallClock() - modifiedMs >= 1000;
+      return isSettled ? { etag, modifiedMs } : { etag };
+    };
   }
 
   /**
@@ -283,7 +289,8 @@ export class Directory implements Source {
     const { dev: device, nlink: links } = stats;
     const size = Number(stats.size);
     const modifiedMs = Number(stats.mtimeNs / 1_000_000n);
-    return { kind: 'file', root: place, path: real, size, device, identity, modifiedMs, links, fresh, keys };
+    const validators = this.#validatorsOf(keys.octet, modifiedMs);
+    return { kind: 'file', root: place, path: real, size, device, identity, links, fresh, keys, validators };
   }
 
   /**

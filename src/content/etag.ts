@@ -1,16 +1,21 @@
-/** The entity tag of bytes in shared memory (RFC 9110 §8.8.3). */
+/** The validators of bytes in shared memory: their entity tag (RFC 9110 §8.8.3). */
 import { createHash } from 'node:crypto';
 import { attachShared, type MemoryHandle } from '../bytes/shared-bytes.ts';
+import type { Validators } from './types.ts';
 
-/** Handles share one tag: a text is asked for again and again, and its bytes do not change. */
-const TAGS = new WeakMap<MemoryHandle, string>();
+/** All contents of a handle share one function, because a running transfer keeps its content. */
+const KNOWN = new WeakMap<MemoryHandle, () => Validators>();
 
-/** Returns the SHA-256 of the bytes in hexadecimal digits. Computed once for each handle. */
-export function etagOf(handle: MemoryHandle): string {
-  let tag = TAGS.get(handle);
-  if (tag === undefined) {
-    tag = createHash('sha256').update(attachShared(handle).bytes).digest('hex');
-    TAGS.set(handle, tag);
+/** Returns a function for Content.validators. Its first call computes the SHA-256 of the bytes. */
+export function validatorsOf(handle: MemoryHandle): () => Validators {
+  let validators = KNOWN.get(handle);
+  if (validators === undefined) {
+    let etag: string | undefined;
+    validators = () => {
+      etag ??= createHash('sha256').update(attachShared(handle).bytes).digest('hex');
+      return { etag };
+    };
+    KNOWN.set(handle, validators);
   }
-  return tag;
+  return validators;
 }

@@ -32,8 +32,6 @@ export interface FoundFile {
   readonly device: bigint;
   /** See identityOf(). */
   readonly identity: string;
-  /** Time of the last write, ms since the epoch. */
-  readonly modifiedMs: number;
   /** Number of hard links. A file that loses a name keeps its bytes. */
   readonly links: bigint;
   /** True when the file was written a moment ago: an equal identity later does not prove equal bytes. */

@@ -3,10 +3,10 @@
  * an answer takes no time.
  */
 import { type MemoryHandle, shareBytes } from '../bytes/shared-bytes.ts';
-import { etagOf } from './etag.ts';
+import { validatorsOf } from './etag.ts';
 import { textPath } from './name.ts';
 import { shareNetascii } from './shared-netascii.ts';
-import type { Answer, BootRequest, Source, Validators } from './types.ts';
+import type { Answer, BootRequest, Source } from './types.ts';
 
 export class MemorySource implements Source {
   readonly #files: ReadonlyMap<string, Uint8Array>;
@@ -31,8 +31,7 @@ export class MemorySource implements Source {
     const bytes = this.#files.get(name);
     if (bytes === undefined) return { kind: 'missing' };
     const handle = this.#share(bytes, request.mode);
-    const validators = (): Validators => ({ etag: etagOf(handle) });
-    return { kind: 'content', handle, label: name, validators, release: () => {} };
+    return { kind: 'content', handle, label: name, validators: validatorsOf(handle), release: () => {} };
   }
 
   #share(bytes: Uint8Array, mode: BootRequest['mode']): MemoryHandle {

@@ -135,6 +135,12 @@ export class StreamSystem {
     return count === length ? into : undefined;
   }
 
+  /** Returns false where a sandbox forbids copy(). */
+  canCopy(): boolean {
+    const bytes = Uint8Array.of(1, 2, 3);
+    return this.copy(this.#libc.address(bytes), bytes.length)?.[2] === 3;
+  }
+
   #set(fd: number, level: number, name: number, value: number): void {
     this.#libc.setsockopt(fd, level, name, new Uint8Array(new Int32Array([value]).buffer), 4);
   }

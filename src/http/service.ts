@@ -155,6 +155,9 @@ export class HttpService {
         lookMs: this.#timeouts.keyFilesMs,
       });
     }
+    if (listenSecure.length > 0 && this.#system?.canCopy() === false) {
+      throw new Error('HTTPS needs the system call process_vm_readv, which is forbidden here');
+    }
     for (const local of listen) this.#listen(local, false);
     for (const local of listenSecure) this.#listen(local, true);
     // One listening socket of Node.js's own can't be shared.

@@ -5,7 +5,7 @@
  */
 import { InterfaceNames } from '../boot-set/node/interface-names.ts';
 import { inOtherOrder } from '../boot-set/node/node-identity.ts';
-import { etagOf } from '../content/etag.ts';
+import { validatorsOf } from '../content/etag.ts';
 import { asBytes, asText, cleanName, exactPath, filledPath, textPath } from '../content/name.ts';
 import {
   type Answer,
@@ -15,7 +15,6 @@ import {
   type Missing,
   MISSING,
   NOT_MINE,
-  type Validators,
 } from '../content/types.ts';
 import { shareBytes } from '../bytes/shared-bytes.ts';
 import { type Captures, fill, idsOf } from './pattern.ts';
@@ -295,7 +294,7 @@ function fixedAnswer({ kind, config }: Route, label: string): Answer {
         handle: EMPTY,
         label,
         origin: 'rendered',
-        validators: () => ({ etag: etagOf(EMPTY) }),
+        validators: validatorsOf(EMPTY),
         release: () => {},
       };
 }
@@ -310,7 +309,7 @@ function contentOf(
   const release = (isAnswered = false): void => {
     if (isAnswered) onAnswered(client);
   };
-  const validators = (): Validators => ({ etag: etagOf(handle) });
+  const validators = validatorsOf(handle);
   return { kind: 'content', handle, label, origin: 'rendered', validators, release };
 }
 

@@ -100,7 +100,7 @@ export function foundFile(path: string, as: Partial<FoundFile> = {}): FoundFile 
   const stats = statSync(path, { bigint: true });
   const { dev: device, nlink: links } = stats;
   const found = { kind: 'file' as const, root: dirname(path), path, size: Number(stats.size), device, links };
-  return { ...found, identity: identityOf(stats), modifiedMs: Number(stats.mtimeMs), fresh: false, ...as };
+  return { ...found, identity: identityOf(stats), fresh: false, ...as };
 }
 
 /** Applies `change` to the handle of the next file that the mock opens. */
