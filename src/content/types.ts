@@ -61,7 +61,7 @@ export interface Supply {
   watch(tell: () => void): () => void;
 }
 
-/** What tells one content of a name from another, for clients that keep copies (RFC 9110 §8.8). */
+/** Validators distinguish the contents of a name, for clients that keep copies (RFC 9110 §8.8). */
 export interface Validators {
   /** Opaque text without quotes, printable ASCII: equal texts mean equal bytes. */
   readonly etag?: string | undefined;

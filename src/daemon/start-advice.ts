@@ -12,6 +12,9 @@ export function adviceFor(what: string, error: unknown): string {
     case 'EACCES':
       return ' (a port below 1024 needs root or the capability CAP_NET_BIND_SERVICE)';
     case 'EADDRINUSE':
+      if (error instanceof Error && 'isHttp' in error) {
+        return ' (is another HTTP server running? Choose another address with --http or --https ADDR:PORT)';
+      }
       return what === ADMIN_FAILED
         ? ' (is another server running? Choose another address with --admin ADDR:PORT, or none with --no-admin)'
         : ' (is another TFTP server running? Choose another address with --listen ADDR:PORT)';

@@ -1,6 +1,6 @@
 /**
- * What TCP needs of Linux that Node.js does not offer: a listening socket that several threads accept from, send buffers
- * with a bound, and the bytes of shared content in place. Knows no HTTP.
+ * System calls for TCP that Node.js does not offer: a listening socket that several threads accept from, bounded send
+ * buffers, and views of shared content without a copy. Knows no HTTP.
  */
 import type { SharedHandle } from '../bytes/shared-bytes.ts';
 import {

@@ -1,6 +1,6 @@
 /**
- * Which part of a content a GET or HEAD gets: all, one range, or only the news that nothing has changed. Follows RFC
- * 9110 §13.2.2 and §14. Pure; knows header fields and validators, no bytes.
+ * Selects the part of a content that a GET or HEAD gets: all, one range, or nothing because the client has it. Follows
+ * RFC 9110 §13.2.2 and §14. Pure; knows header fields and validators, no bytes.
  */
 
 /** The header fields that decide, as received; a field that was not sent is missing. */
@@ -13,7 +13,7 @@ export interface Conditions {
   readonly range?: string;
 }
 
-/** A content as conditions see it. */
+/** The properties of a content that conditions refer to. */
 export interface Represented {
   /** Size in bytes. */
   readonly size: number;
@@ -23,7 +23,7 @@ export interface Represented {
   readonly modifiedMs?: number | undefined;
 }
 
-/** What is sent; `from` is the first byte, `to` the one after the last. */
+/** The selected status and bytes: `from` is the first byte, `to` the one after the last. */
 export type Selection =
   | { readonly status: 200 | 206; readonly from: number; readonly to: number }
   | { readonly status: 304 | 412 | 416 };
@@ -80,7 +80,7 @@ function part(range: string, size: number): Selection | undefined {
   return { status: 206, from, to: last === '' ? size : Math.min(Number(last) + 1, size) };
 }
 
-/** Decides what a request gets of a content. A range counts for GET alone (RFC 9110 §14.2). */
+/** Evaluates the conditions of a request. A range applies to GET alone (RFC 9110 §14.2). */
 export function select(method: 'GET' | 'HEAD', conditions: Conditions, content: Represented): Selection {
   const { ifMatch, ifNoneMatch, ifModifiedSince, ifUnmodifiedSince, ifRange, range } = conditions;
   const { size, etag, modifiedMs } = content;

@@ -54,7 +54,7 @@ export class HttpThread {
       this.#onReady = resolve;
       this.#onFailed = reject;
     });
-    // Whoever does not wait for it hears of it by onExit.
+    // A replacement's failure is reported by onExit.
     this.ready.catch(() => {});
     this.drained = new Promise((resolve) => {
       this.#onDrained = resolve;

@@ -79,7 +79,7 @@ export class Sending {
     if (this.#at < this.#arrived) return true;
     if (this.#needed !== this.#arrived) {
       this.#needed = this.#arrived;
-      // Of a ring only the bytes before the range may be passed that have arrived.
+      // Before the range begins, only bytes that have arrived can be passed over.
       onNeeds(this.sent === 0 ? Math.min(body.from, this.#arrived) : body.from + this.sent, this.#arrived);
     }
     return false;

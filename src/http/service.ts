@@ -83,7 +83,8 @@ export class HttpService {
       void service.drain();
       service.cut();
       await service.close();
-      throw cause;
+      // The advice for the operator depends on the protocol whose port failed.
+      throw cause instanceof Error ? Object.assign(cause, { isHttp: true }) : cause;
     }
     return service;
   }

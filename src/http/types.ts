@@ -1,4 +1,4 @@
-/** What serving HTTP needs from the server around it, and what it reports. Knows no records and no limits of clients. */
+/** The interface between HTTP and the server around it: options, requests, events. Knows no records. */
 import type { BootRequest, Busy, Content, Denied, Missing } from '../content/types.ts';
 import type { Address, Clock } from '../engine/types.ts';
 import type { HttpTimeouts } from './messages.ts';

@@ -37,7 +37,7 @@ export class Admission {
   readonly #active = new Set<Transfer>();
   readonly #launcher: Launcher;
   readonly #refuser: Refuser;
-  /** Who asks, over every protocol. */
+  /** The clients of all protocols. */
   readonly crowd: Crowd<Transfer>;
   readonly #succession: Succession<Transfer>;
   readonly #thirsty: MemoryQueue<Transfer>;

@@ -1,6 +1,6 @@
 /**
- * What the clients of a boot send, and every byte of what they get. Firmware looks for letters: a field spelled
- * otherwise, a redirect or a missing length ends a boot without a message.
+ * The requests of boot clients, and every byte of the answers. Firmware compares letters: another spelling of a field, a
+ * redirect or a missing length ends a boot without a message.
  */
 import { mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -38,8 +38,8 @@ class Rack {
   }
 
   async overTftp(filename: string): Promise<string> {
-    let text = '';
-    const sink = { write: (bytes: Uint8Array) => void (text += Buffer.from(bytes).toString()) };
+    const parts: Uint8Array[] = [];
+    const sink = { write: (bytes: Uint8Array) => void parts.push(bytes.slice()) };
     const { outcome } = await built.fetchFile({
       server: this.tftp,
       filename,
@@ -52,7 +52,7 @@ class Rack {
     await this.server!.saying(
       new RegExp(`"client":"127.0.0.1:\\d+"[^\n]*${filename.split('/').at(-1)}"[^\n]*"windowsize":[1-9]`),
     );
-    return outcome === 'complete' ? text.trim() : outcome;
+    return outcome === 'complete' ? Buffer.concat(parts).toString().trim() : outcome;
   }
 
   async ask(method: string, name: string, fields: readonly string[] = [], local = '127.0.0.1'): Promise<RawHttpAnswer> {

@@ -155,7 +155,9 @@ describe('the files of HTTPS', () => {
     expect(await serve('--http', `127.0.0.1:${port}`)).toEqual({
       code: 1,
       stderr: expect.stringMatching(
-        new RegExp(`^reveille: cannot start the server: 127\\.0\\.0\\.1:${port}: bind: EADDRINUSE[^\\n]*\\n$`),
+        new RegExp(
+          `^reveille: cannot start the server: 127\\.0\\.0\\.1:${port}: bind: EADDRINUSE \\(is another HTTP server running\\? [^\\n]*\\n$`,
+        ),
       ) as string,
     });
   });

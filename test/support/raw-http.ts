@@ -39,7 +39,7 @@ export class RawHttp {
     return this;
   }
 
-  /** What has come and not been taken, as one buffer. */
+  /** The bytes that have arrived and have not been taken, as one buffer. */
   get #bytes(): Buffer {
     if (this.#chunks.length !== 1) this.#chunks = [Buffer.concat(this.#chunks)];
     return this.#chunks[0]!;

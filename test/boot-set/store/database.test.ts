@@ -9,7 +9,8 @@ import { openStore } from '../../../src/boot-set/store/store.ts';
 import { Reveille } from '../../support/reveille.ts';
 import { messageOf, newStore, openFor, publishFiles } from '../fixture.ts';
 
-const CLEAR = /^reveille: \S+state\.lmdb: expected [^\n]+: "reveille store rebuild" rebuilds the database from index\.json\n$/;
+const CLEAR =
+  /^reveille: \S+state\.lmdb: expected [^\n]+: "reveille store rebuild" rebuilds the database from index\.json\n$/;
 
 /** A store of three versions and many pins, so that its database has pages at every depth. @returns its path. */
 async function store(): Promise<string> {
