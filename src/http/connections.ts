@@ -1,6 +1,6 @@
 /**
- * The connections of one thread: accepts them, reads requests by Node.js's parser, and answers one request after
- * another on each. Has limits on the size and time of heads, and on how long nothing may move.
+ * The connections of one thread: accepts them, lets Node.js parse their requests, and answers one request after another
+ * on each. Bounds the size of heads, the time for them, and the time without progress.
  */
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer, type Server as SecureServer } from 'node:https';
@@ -34,9 +34,9 @@ export interface ConnectionsOptions {
 interface Connection {
   readonly id: number;
   readonly isSecure: boolean;
-  /** The socket that requests are read from: of TLS, once it has begun. */
+  /** The socket that requests are read from; the TLS socket once the handshake is done. */
   socket: Socket;
-  /** Requests that have been read and not yet been asked for. */
+  /** Parsed requests that wait for the answer to the one before. */
   readonly waiting: (readonly [IncomingMessage, ServerResponse])[];
   current: Exchange | undefined;
   ending: Ending | undefined;
@@ -59,7 +59,7 @@ export class Connections {
   readonly #servers: (Server | SecureServer)[];
   readonly #open = new Map<number, Connection>();
   readonly #bySocket = new WeakMap<Socket, Connection>();
-  /** Connections by the addresses of their ends, until their TLS has begun. */
+  /** Connections in their TLS handshake, by the addresses of both ends. */
   readonly #byEnds = new Map<string, Connection>();
   readonly #exchanges = new Map<number, Exchange>();
   #connections = 0;
@@ -141,7 +141,7 @@ export class Connections {
     }
     const onRequest = (request: IncomingMessage, response: ServerResponse): void => this.#read(request, response);
     server.on('request', onRequest);
-    // Without these, Node.js answers by itself, or not at all.
+    // Without these listeners Node.js would answer by itself, or not at all.
     server.on('checkContinue', onRequest);
     server.on('checkExpectation', onRequest);
     server.on('connect', (_: IncomingMessage, socket: Socket) => this.#refuseHead(socket, '405 Method Not Allowed'));
@@ -198,7 +198,7 @@ export class Connections {
     this.#next(connection);
   }
 
-  /** Asks for the next request of a connection, if there is one and the one before has been answered. */
+  /** Passes the next request of a connection to the main thread, unless another one is being answered. */
   #next(connection: Connection): void {
     if (connection.current !== undefined) return;
     const next = connection.waiting.shift();
@@ -236,7 +236,7 @@ export class Connections {
       onNeeds: (passed, arrived) => this.#options.tell({ kind: 'needs', request, passed, arrived }),
       onUnreadable: () => this.#end(connection, 'unreadable'),
     });
-    // The head leaves also where the first bytes are still to come.
+    // The head is sent even if the first bytes have not arrived yet.
     if (body.arrived <= body.from && body.to > body.from) response.flushHeaders();
     exchange.sending.go();
   }
@@ -260,14 +260,14 @@ export class Connections {
 
   #onError(error: NodeJS.ErrnoException, socket: Socket): void {
     const connection = this.#bySocket.get(socket);
-    // A write that can't read its file any more: the connection is lost, and nothing else.
+    // A mapped file was cut short: that costs this connection and nothing else.
     if (error.code === 'EFAULT' && connection !== undefined) return this.#end(connection, 'unreadable');
     if (error.code?.startsWith('HPE_') !== true && error.code !== 'ERR_HTTP_REQUEST_TIMEOUT') {
       socket.destroy();
       return;
     }
     this.#options.tell({ kind: 'malformed' });
-    // An answer in the middle of another one would be taken for its bytes.
+    // The client would take the second answer for bytes of the first.
     if (connection === undefined || connection.current !== undefined) {
       socket.destroy();
       return;
@@ -314,8 +314,8 @@ function endsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket):
 }
 
 /**
- * Tells whether the connection ends with the answer: of HTTP/1.0, whose clients take our close for the end of the file,
- * and of requests with a body, which is not read.
+ * Tells whether the connection ends with the answer: for HTTP/1.0, whose clients take our close for the end of the file,
+ * and for a request with a body, which is not read.
  */
 function isLast({ httpVersion, headers }: IncomingMessage): boolean {
   const { 'transfer-encoding': encoding, 'content-length': length = '0' } = headers;

@@ -1,6 +1,6 @@
 /**
- * One request in the main thread: its name is resolved, its content held until nothing sends it any more. Waits for
- * content that can't be had at once, up to the limit; knows no sockets.
+ * One request in the main thread: resolves its name and holds its content until no thread refers to it. Waits for a busy
+ * source up to a limit; knows no sockets.
  */
 import type { BootRequest, Content, Supply } from '../content/types.ts';
 import { type Conditions, type Represented, select } from './conditions.ts';
@@ -51,7 +51,7 @@ export class Exchange {
   #transfer: HttpTransfer | undefined;
   #isAnswered = false;
   #isOver = false;
-  /** Why the content can't be had yet. */
+  /** The reason of the last busy answer. */
   #reason: string | undefined;
   /** Bytes that the thread knows to have arrived, while it waits for more. */
   #awaited: number | undefined;
@@ -101,7 +101,7 @@ export class Exchange {
     this.#progressAt = this.#options.host.clock.now();
   }
 
-  /** The thread refers to the content no more. */
+  /** Call when the thread no longer refers to the content. */
   end(sent: number, ending: Ending, fault?: string): void {
     if (this.#isOver) return;
     const { host } = this.#options;
@@ -154,7 +154,7 @@ export class Exchange {
     this.#cancelLook = clock.wake(clock.now() + LOOK_AGAIN_MS, () => this.#look());
   }
 
-  /** Waits for the first byte of a file that is being read: what fails by then can be looked up again. */
+  /** Waits for the first byte of a file that is being read: if the reading fails by then, the name is looked up again. */
   #whenBegun(content: Content): void {
     const { supply } = content;
     supply?.cut(1);
@@ -198,7 +198,7 @@ export class Exchange {
 
   #giveUpWaiting(): void {
     const content = this.#content;
-    // Its head can be sent: reading it takes longer than clients wait for a head, not than they wait for a body.
+    // The size is known, so the head can be sent: clients wait longer for a body than for a head.
     if (content !== undefined) return this.#begin(content);
     const { host, onOverload } = this.#options;
     onOverload();
@@ -234,7 +234,7 @@ function bodyOf({ supply }: Content, { from, to }: { from: number; to: number },
   return { place, from, to, arrived: supply?.arrived ?? to, ringBytes: supply?.ringBytes ?? 0 };
 }
 
-/** HEAD, and answers that say only what the client has already. */
+/** HEAD, 304, 412 and 416 send no bytes of the content: they count as probes. */
 function wholeOutcome({ status, bodyBytes, size }: HttpTransfer): HttpOutcome {
   return bodyBytes > 0 || (status === 200 && size === 0) ? 'complete' : 'probe';
 }

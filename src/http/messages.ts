@@ -1,4 +1,4 @@
-/** Messages between the main thread and the threads that speak HTTP, and where bytes are for both. Plain data. */
+/** Messages between the main thread and HTTP threads, and the place of bytes in both. Plain data. */
 import type { MemoryHandle } from '../bytes/shared-bytes.ts';
 import type { Address } from '../engine/types.ts';
 import type { Conditions } from './conditions.ts';
@@ -37,7 +37,7 @@ export interface ThreadSetup {
   readonly timeouts: HttpTimeouts;
 }
 
-/** Where a content's bytes are: an address of this process, or shared memory where there are no addresses. */
+/** The place of a content's bytes: an address in this process, or shared memory with the portable engine. */
 export type Place = { readonly address: bigint } | { readonly memory: MemoryHandle };
 
 /** The bytes that follow a head. */
@@ -71,7 +71,7 @@ export type ToMain =
   | { readonly kind: 'failed'; readonly message: string; readonly code: string | undefined }
   | { readonly kind: 'opened'; readonly connection: number; readonly client: Address; readonly local: string }
   | { readonly kind: 'closed'; readonly connection: number }
-  /** A head that is no HTTP, or too large or too slow, and TLS that is none. */
+  /** A head was malformed, too large or too slow, or a TLS handshake failed. */
   | { readonly kind: 'malformed' }
   | {
       readonly kind: 'asked';
@@ -82,19 +82,19 @@ export type ToMain =
       readonly target: string;
       readonly conditions: Conditions;
     }
-  /** More than `arrived` bytes are needed; `passed` bytes of the content are no longer. */
+  /** The thread needs more than `arrived` bytes, and no longer needs the first `passed` bytes. */
   | { readonly kind: 'needs'; readonly request: number; readonly passed: number; readonly arrived: number }
-  /** Bytes sent so far of answers that go on. */
+  /** Bytes sent so far by running answers. */
   | { readonly kind: 'progress'; readonly sent: readonly (readonly [request: number, bytes: number])[] }
   | { readonly kind: 'ended'; readonly request: number; readonly sent: number; readonly ending: Ending }
-  /** After `drain`: no connection is left. */
+  /** No connection is left after `drain`. */
   | { readonly kind: 'drained' };
 
 export type ToThread =
   | { readonly kind: 'refuse'; readonly connection: number }
   | { readonly kind: 'answer'; readonly request: number; readonly head: Head; readonly body: Body | undefined }
   | { readonly kind: 'arrived'; readonly request: number; readonly bytes: number }
-  /** No more bytes come. */
+  /** The rest of the content can't be read. */
   | { readonly kind: 'lost'; readonly request: number }
   | { readonly kind: 'keyPair'; readonly keyPair: KeyPair }
   /** Frees shared buffers that the thread no longer refers to. */

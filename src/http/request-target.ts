@@ -1,4 +1,4 @@
-/** From the target of an HTTP request to a name as a TFTP request has it. Knows no headers and no files. */
+/** Converts the target of an HTTP request to a name, as a TFTP request has it. Knows no headers and no files. */
 
 /** The scheme and authority of a target in absolute form (RFC 9112 §3.2.2), which proxies and some clients send. */
 const ABSOLUTE = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/[^/?]*/;

@@ -17,7 +17,7 @@ const COPIED_BYTES = 64 * 1024;
 export interface SendingOptions {
   readonly response: ServerResponse;
   readonly body: Body;
-  /** Reads places that are addresses. */
+  /** Reads bytes at addresses; undefined with the portable engine. */
   readonly system: StreamSystem | undefined;
   /**
    * True copies each slice before it is written: TLS reads it in user space, where a load from a file that was cut short
@@ -73,7 +73,7 @@ export class Sending {
     response.end();
   }
 
-  /** Asks for more where nothing is left to write. The bytes before the range, and those written, are passed. */
+  /** Returns whether the next byte has arrived; otherwise asks for more. */
   #isThere(): boolean {
     const { body, onNeeds } = this.#options;
     if (this.#at < this.#arrived) return true;

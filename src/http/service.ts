@@ -161,7 +161,7 @@ export class HttpService {
     }
     for (const local of listen) this.#listen(local, false);
     for (const local of listenSecure) this.#listen(local, true);
-    // One listening socket of Node.js's own can't be shared.
+    // Threads cannot share a listening socket of Node.js.
     const count = this.#system === undefined ? 1 : threads;
     const started = Array.from({ length: count }, () => this.#startThread());
     const [locals] = await Promise.all(started.map(({ ready }) => ready));
@@ -169,7 +169,7 @@ export class HttpService {
     for (const [index, local] of locals!.entries()) {
       this.#listening[index] = { ...this.#listening[index]!, local };
     }
-    // Elsewhere threads see addresses, and keep nothing alive.
+    // With addresses, threads keep no shared buffer alive.
     if (this.#system === undefined) this.#forgetGivenUp = onSharedGivenUp((bytes) => this.#onGivenUp(bytes));
   }
 

@@ -99,11 +99,11 @@ export interface HttpFigures {
   readonly waiting: number;
   readonly sending: number;
   readonly requestsTotal: number;
-  /** Heads that were no HTTP, too large or too slow; and TLS that was none. */
+  /** Heads that were malformed, too large or too slow, and failed TLS handshakes. */
   readonly malformedTotal: number;
   /** Connections closed at once, because of `connections` or a limit of their address. */
   readonly refusedTotal: number;
-  /** 503. */
+  /** Requests answered with 503. */
   readonly overloadedTotal: number;
   readonly threadsLostTotal: number;
 }
