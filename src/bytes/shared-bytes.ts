@@ -21,6 +21,8 @@ export interface MappingHandle {
   readonly address: bigint;
   /** Size of the content in bytes, at least 1. */
   readonly length: number;
+  /** Descriptor of the mapped file, open as long as the mapping; undefined: a copy, or no descriptor was free. */
+  readonly fd?: number;
 }
 
 /**

@@ -57,6 +57,8 @@ export interface ListeningStream {
 
 export class StreamSystem {
   readonly #libc: Libc;
+  readonly #offset = new BigInt64Array(1);
+  readonly #offsetBytes = new Uint8Array(this.#offset.buffer);
   readonly #iovs = [new BigUint64Array(2), new BigUint64Array(2)] as const;
 
   /** @throws Error with the reason why this machine can't provide it. */
@@ -139,6 +141,16 @@ export class StreamSystem {
   canCopy(): boolean {
     const bytes = Uint8Array.of(1, 2, 3);
     return this.copy(this.#libc.address(bytes), bytes.length)?.[2] === 3;
+  }
+
+  /**
+   * Sends bytes of a file from the page cache, not copied, to a socket that does not block.
+   *
+   * @returns how many; 0: the file ends there; -1: the socket takes no more, or has failed.
+   */
+  sendFile(socket: number, fd: number, from: number, length: number): number {
+    this.#offset[0] = BigInt(from);
+    return this.#libc.sendfile(socket, fd, this.#offsetBytes, length);
   }
 
   #set(fd: number, level: number, name: number, value: number): void {

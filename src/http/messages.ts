@@ -38,7 +38,13 @@ export interface ThreadSetup {
 }
 
 /** The place of a content's bytes: an address in this process, or shared memory with the portable engine. */
-export type Place = { readonly address: bigint } | { readonly memory: MemoryHandle };
+export type Place =
+  | {
+      readonly address: bigint;
+      /** Descriptor of the file that is mapped there, if there is one. */
+      readonly fd?: number | undefined;
+    }
+  | { readonly memory: MemoryHandle };
 
 /** The bytes that follow a head. */
 export interface Body {

@@ -244,7 +244,9 @@ export class HttpService {
   }
 
   readonly #placeOf = ({ handle }: Content): Place => {
-    if (this.#system !== undefined) return { address: this.#system.addressOf(handle) };
+    if (this.#system !== undefined) {
+      return { address: this.#system.addressOf(handle), fd: 'fd' in handle ? handle.fd : undefined };
+    }
     if (!('buffer' in handle)) throw new Error('Expected content in shared memory, got a mapped file');
     return { memory: handle };
   };

@@ -22,6 +22,7 @@ export interface Libc {
   readonly close: (fd: number) => number;
   readonly listen: (fd: number, backlog: number) => number;
   readonly fcntl: (fd: number, command: number, value: number) => number;
+  readonly sendfile: (to: number, from: number, offset: Uint8Array, count: number) => number;
   /** Reads memory of a process, this one too: fails with EFAULT where a load would raise SIGBUS. */
   readonly process_vm_readv: (
     pid: number,
@@ -99,6 +100,7 @@ const SIGNATURES = {
   close: 'int close(int)',
   listen: 'int listen(int, int)',
   fcntl: 'int fcntl(int, int, int)',
+  sendfile: 'int64_t sendfile(int, int, void *, size_t)',
   process_vm_readv: 'int64_t process_vm_readv(int, void *, size_t, void *, size_t, size_t)',
   eventfd: 'int eventfd(unsigned int, int)',
   read: 'int64_t read(int, void *, size_t)',

@@ -3,6 +3,7 @@ import { read } from 'node:fs';
 import type { FileMemory } from '../../bytes/shared-bytes.ts';
 import { isMapFailed } from './arena.ts';
 import {
+  F_DUPFD_CLOEXEC,
   type Libc,
   MADV_POPULATE_READ,
   MAP_ANONYMOUS,
@@ -24,8 +25,10 @@ export async function mapFile(libc: Libc, fd: number, length: number): Promise<F
   if (!(await canPopulate(libc))) return undefined;
   const address = libc.mmap(null, length, PROT_READ, MAP_SHARED, fd, 0);
   if (isMapFailed(address)) return undefined;
+  // For sendfile(2); without it the mapping is enough.
+  const own = libc.fcntl(fd, F_DUPFD_CLOEXEC, 0);
   return {
-    handle: { address, length },
+    handle: own < 0 ? { address, length } : { address, length, fd: own },
     fill: async (_, at, wanted) => {
       const from = at - (at % PAGE_BYTES);
       const populated = await libc.madviseAside(address + BigInt(from), at + wanted - from, MADV_POPULATE_READ);
@@ -35,7 +38,10 @@ export async function mapFile(libc: Libc, fd: number, length: number): Promise<F
       if (count > 0) throw Object.assign(new Error('EIO: the system could not read a mapped file'), IO_ERROR);
       return 0;
     },
-    free: () => void libc.munmap(address, length),
+    free: () => {
+      libc.munmap(address, length);
+      if (own >= 0) libc.close(own);
+    },
   };
 }
 
