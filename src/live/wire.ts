@@ -218,6 +218,9 @@ export type BootStep =
     }
   | { readonly step: 'gap'; readonly at: number; readonly tookMs: number };
 
+/** One request of a boot, with its answer. */
+export type Ask = Extract<BootStep, { step: 'ask' }>;
+
 export interface Boot {
   /** Milliseconds since the epoch. */
   readonly at: number;

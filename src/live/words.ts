@@ -2,10 +2,11 @@
  * Plain words for the states of nodes, the same on the page, in a terminal and in a report; and the order in which
  * nodes are listed. Pure text: runs in a browser as well.
  */
-import { formatCount, formatMany, formatMs } from '../text/figures.ts';
+import { formatBytes, formatCount, formatMany, formatMs, formatRate } from '../text/figures.ts';
 import {
   type Area,
   type AreaState,
+  type Ask,
   type FileKind,
   type LiveSnapshot,
   NODE_STATES,
@@ -116,6 +117,27 @@ export function about(ms: number): string {
 
 export function ago(ms: number): string {
   return ms < 5000 ? 'just now' : `${about(ms)} ago`;
+}
+
+/** Formats a time since the beginning of a boot: `+0.0 s`, `+12.4 s`, `+2 min 05 s`. */
+export function offset(ms: number): string {
+  return ms < 60_000 ? `+${(ms / 1000).toFixed(1)} s` : `+${formatMs(ms)}`;
+}
+
+/** @returns what is known about a request and its answer, without the outcome: one short text for each fact. */
+export function factsOf(step: Ask): string[] {
+  const rate = step.answer === 'sent' && step.tookMs >= 50 ? ` (${formatRate((step.bytes / step.tookMs) * 1000)})` : '';
+  return [
+    step.answer === 'sending' && step.size > 0 ? `${formatBytes(step.bytes)} of ${formatBytes(step.size)}` : '',
+    step.answer === 'sent' ? `${formatBytes(step.size)} in ${about(Math.max(1, step.tookMs))}${rate}` : '',
+    step.answer === 'failed' && step.size > 0 ? `${formatBytes(step.bytes)} of ${formatBytes(step.size)} arrived` : '',
+    step.version === '' ? '' : `version ${step.version}`,
+    step.origin === 'rendered' ? 'rendered for this node' : '',
+    step.repeats > 0 ? `asked ${formatMany(step.repeats + 1, 'time')}` : '',
+    step.retransmits > 0 ? `${formatMany(step.retransmits, 'packet')} retransmitted` : '',
+    step.firstReplyMs !== null && step.firstReplyMs >= 100 ? `first reply after ${about(step.firstReplyMs)}` : '',
+    step.options,
+  ].filter((text) => text !== '');
 }
 
 /** @returns one sentence on the current state. @param now milliseconds since the epoch. */

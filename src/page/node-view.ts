@@ -1,14 +1,12 @@
 /** One node: its name, where its last boot stopped and what that usually means, and its last boots as timelines. */
-import { about, AREA_WORDS, stateWords } from '../live/words.ts';
-import { type Boot, type BootStep, type NodeReport, TROUBLE } from '../live/wire.ts';
-import { formatBytes, formatMany, formatMs, formatRate } from '../text/figures.ts';
+import { about, AREA_WORDS, factsOf, offset, stateWords } from '../live/words.ts';
+import { type Ask, type Boot, type BootStep, type NodeReport, TROUBLE } from '../live/wire.ts';
+import { formatBytes, formatMany } from '../text/figures.ts';
 import type { Connection } from './connection.ts';
 import { byId, el, ofKind, setText } from './dom.ts';
 
 /** Interval of updates while the view is open, in milliseconds. */
 const AGAIN_MS = 2000;
-
-type Ask = Extract<BootStep, { step: 'ask' }>;
 
 const ANSWER_MARKS: Readonly<Record<Ask['answer'], readonly [mark: string, tone: string]>> = {
   sending: ['▸', 'on'],
@@ -28,28 +26,6 @@ function day(ms: number, now: number): string {
   return date.toDateString() === new Date(now).toDateString()
     ? clock(ms)
     : `${date.toLocaleDateString(undefined, { weekday: 'short', day: 'numeric', month: 'short' })}, ${clock(ms)}`;
-}
-
-/** `+0.0 s`, `+12.4 s`, `+2 min 05 s`. */
-function offset(ms: number): string {
-  return ms < 60_000 ? `+${(ms / 1000).toFixed(1)} s` : `+${formatMs(ms)}`;
-}
-
-function factsOf(step: Ask): string {
-  const rate = step.answer === 'sent' && step.tookMs >= 50 ? ` (${formatRate((step.bytes / step.tookMs) * 1000)})` : '';
-  return [
-    step.answer === 'sending' && step.size > 0 ? `${formatBytes(step.bytes)} of ${formatBytes(step.size)}` : '',
-    step.answer === 'sent' ? `${formatBytes(step.size)} in ${about(Math.max(1, step.tookMs))}${rate}` : '',
-    step.answer === 'failed' && step.size > 0 ? `${formatBytes(step.bytes)} of ${formatBytes(step.size)} arrived` : '',
-    step.version === '' ? '' : `version ${step.version}`,
-    step.origin === 'rendered' ? 'rendered for this node' : '',
-    step.repeats > 0 ? `asked ${formatMany(step.repeats + 1, 'time')}` : '',
-    step.retransmits > 0 ? `${formatMany(step.retransmits, 'packet')} retransmitted` : '',
-    step.firstReplyMs !== null && step.firstReplyMs >= 100 ? `first reply after ${about(step.firstReplyMs)}` : '',
-    step.options === '' ? '' : step.options,
-  ]
-    .filter((text) => text !== '')
-    .join(' · ');
 }
 
 function stepElement(step: BootStep, boot: Boot): HTMLElement {
@@ -83,7 +59,7 @@ function stepElement(step: BootStep, boot: Boot): HTMLElement {
         step.answer === 'sent' || step.answer === 'sending' ? '' : step.what,
         step.answer === 'sending' ? step.what : '',
       ),
-      el('p', { class: 'muted' }, factsOf(step)),
+      el('p', { class: 'muted' }, factsOf(step).join(' · ')),
     ),
     el('span', { class: 'track', 'aria-hidden': 'true' }, bar),
   );

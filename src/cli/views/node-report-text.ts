@@ -1,12 +1,10 @@
 /**
  * The output of `reveille node`: where a node's boot stopped, what that usually means, and its last boots line by line.
  */
-import { about, AREA_WORDS, stateWords } from '../../live/words.ts';
-import { type Boot, type BootStep, type NodeReport, TROUBLE, type Verdict } from '../../live/wire.ts';
+import { about, AREA_WORDS, factsOf, offset, stateWords } from '../../live/words.ts';
+import { type Ask, type Boot, type BootStep, type NodeReport, TROUBLE, type Verdict } from '../../live/wire.ts';
 import { safeText } from '../../text/escape.ts';
-import { formatBytes, formatMany, formatMs } from '../../text/figures.ts';
-
-type Ask = Extract<BootStep, { step: 'ask' }>;
+import { formatBytes, formatMany } from '../../text/figures.ts';
 
 const MARKS: Readonly<Record<Ask['answer'], string>> = {
   sending: '>',
@@ -30,29 +28,15 @@ function wrap(text: string, width: number): string[] {
   return [...lines, current];
 }
 
-function offset(ms: number): string {
-  return ms < 60_000 ? `+${(ms / 1000).toFixed(1)} s` : `+${formatMs(ms)}`;
-}
-
-function factsOf(step: Ask): string {
-  return [
-    step.answer === 'sent' ? `${formatBytes(step.size)} in ${about(Math.max(1, step.tookMs))}` : step.what,
-    step.answer === 'sending' && step.size > 0 ? `${formatBytes(step.bytes)} of ${formatBytes(step.size)}` : '',
-    step.version === '' ? '' : `version ${step.version}`,
-    step.origin === 'rendered' ? 'rendered for this node' : '',
-    step.repeats > 0 ? `asked ${formatMany(step.repeats + 1, 'time')}` : '',
-    step.retransmits > 0 ? `${formatMany(step.retransmits, 'packet')} retransmitted` : '',
-    step.firstReplyMs !== null && step.firstReplyMs >= 100 ? `first reply after ${about(step.firstReplyMs)}` : '',
-    step.options,
-  ]
-    .filter((text) => text !== '')
-    .join(', ');
+/** The outcome of a request, then its facts. A complete transfer needs no outcome: its facts tell it. */
+function outcomeAndFacts(step: Ask): string {
+  return [...(step.answer === 'sent' ? [] : [step.what]), ...factsOf(step)].join(', ');
 }
 
 function stepLine(step: BootStep, boot: Boot): string {
   const at = offset(step.at - boot.at).padStart(11);
   if (step.step === 'gap') return `${at}   … no request for ${about(step.tookMs)}`;
-  return `${at} ${MARKS[step.answer]} ${step.file}: ${factsOf(step)}`;
+  return `${at} ${MARKS[step.answer]} ${step.file}: ${outcomeAndFacts(step)}`;
 }
 
 function verdictLines({ state, area, headline, meaning }: Verdict, width: number): string[] {

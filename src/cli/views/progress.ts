@@ -1,21 +1,10 @@
 /** A download's progress as one line of text. Knows how figures are written for people; time is an argument. */
+import { formatBytes, formatRate } from '../../text/figures.ts';
 import { CLEAR_TO_END, NARROWEST, type Terminal } from '../../text/terminal.ts';
 
-const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
 const BAR_WIDTH = 24;
 /** Least time between redraws: at most ten a second. */
 const REDRAW_MS = 100;
-
-/** Formats `512 B`, `1.5 KiB`, `40.0 MiB`. */
-export function formatBytes(bytes: number): string {
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1024 && unit < UNITS.length - 1) {
-    value /= 1024;
-    unit++;
-  }
-  return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit]}`;
-}
 
 /** Formats `0:07`, `12:30`, `1:00:00`. */
 export function formatSeconds(seconds: number): string {
@@ -34,7 +23,7 @@ export interface ProgressFigures {
 /** @returns one line of at most `columns` characters. */
 export function progressLine(label: string, { bytes, total, elapsedMs }: ProgressFigures, columns: number): string {
   const perSecond = elapsedMs > 0 ? (bytes / elapsedMs) * 1000 : 0;
-  const rate = `${formatBytes(Math.round(perSecond))}/s`;
+  const rate = formatRate(perSecond);
   const parts = [label];
   if (total === undefined || total === 0) parts.push(formatBytes(bytes), rate);
   else {
