@@ -5,6 +5,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { fetchFile } from '../src/client/fetch.ts';
+import { openStore } from '../src/boot-set/index.ts';
 import { folder, Reveille } from './support/reveille.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
@@ -75,5 +76,25 @@ describe('examples/embedding', () => {
     expect(await ask(port, 'status/0.0.0.0')).toBe('refused 1');
     expect(await ask(port, 'motd')).toBe('A file for all.\n');
     expect(await end()).toBe(0);
+  });
+});
+
+describe('bootSets()', () => {
+  it('tells the store how long its pins hold, so that `reveille gc` collects no version of a boot under way', async () => {
+    const path = join(folder(), 'store');
+    const before = await openStore({ path });
+    await before.setDefaults({ keepVersions: 7 });
+    await before.close();
+    // Worker threads run the built output.
+    const built = join(ROOT, 'dist/index.js');
+    const { bootSets, createServer } = (await import(built)) as typeof import('../src/index.ts');
+    const server = await createServer({
+      listen: [{ address: '127.0.0.1', port: 0 }],
+      serve: [bootSets(path, { pinIdleMs: 3_600_000 })],
+    });
+    await server.stop(0);
+    const after = await openStore({ path });
+    onTestFinished(() => after.close());
+    expect(after.defaults()).toEqual({ pinIdleMs: 3_600_000, pinCapMs: 7_200_000, keepVersions: 7 });
   });
 });

@@ -87,6 +87,8 @@ export function bootSets(store: string, options: BootSetsPartOptions = {}): Part
       const { pinIdleMs = usual.pinIdleMs, pinCapMs = usual.pinCapMs, ...rest } = options;
       const opened = await openStore({ path: store });
       try {
+        // Collections by other processes must keep what this server promises its nodes.
+        await opened.setDefaults({ ...opened.defaults(), pinIdleMs, pinCapMs });
         const source = new BootSets({
           ...rest,
           store: opened,
