@@ -1,5 +1,6 @@
 /** Settings for what is served: files, boot sets and configs made for nodes, and the memory for them. */
 import { totalmem } from 'node:os';
+import { DEFAULT_CHANNEL_SETTINGS, GRACE_MS } from '../boot-set/store/records.ts';
 import { routeList } from './route-list.ts';
 import { section, setting } from './setting.ts';
 import {
@@ -115,20 +116,20 @@ export const BOOT_SETS = section('Boot sets', {
   pinIdleMs: setting({
     key: 'pinIdle',
     kind: duration(1000, DAY_MS, '15m'),
-    default: 15 * 60_000,
+    default: DEFAULT_CHANNEL_SETTINGS.pinIdleMs,
     help: "silence after which a node's boot is over, and its next one may get a new version",
     docs: ['How long a node must be silent before its boot counts as over.', 'A channel may have its own value.'],
   }),
   pinCapMs: setting({
     key: 'pinCap',
     kind: duration(1000, 30 * DAY_MS, '2h'),
-    default: 2 * 3_600_000,
+    default: DEFAULT_CHANNEL_SETTINGS.pinCapMs,
     help: "age at which a node's boot is over",
     docs: ["The age at which a node's boot counts as over.", 'A channel may have its own value.'],
   }),
   keepVersions: setting({
     kind: wholeNumber(0, 100),
-    default: 3,
+    default: DEFAULT_CHANNEL_SETTINGS.keepVersions,
     help: 'former versions of each channel that are kept from collection',
   }),
   stageZero: setting({
@@ -177,7 +178,7 @@ export const BOOT_SETS = section('Boot sets', {
   gcGraceMs: setting({
     key: 'gcGrace',
     kind: duration(0, 30 * DAY_MS, '10m'),
-    default: 10 * 60_000,
+    default: GRACE_MS,
     help: 'how long a version stays after a collection first found it unneeded',
   }),
 });

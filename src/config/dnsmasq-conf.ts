@@ -1,5 +1,6 @@
 /** Converts the TFTP options of a dnsmasq.conf to a config. Knows dnsmasq(8); DHCP and DNS are left to dnsmasq. */
 import { isIP } from 'node:net';
+import { formatAddress } from '../text/address-text.ts';
 import type { CarriedConfig } from './carried-config.ts';
 import { belowPrefix } from './map-file.ts';
 import { UsageError } from './usage-error.ts';
@@ -70,7 +71,7 @@ export function readDnsmasqConf(text: string, file: string): CarriedConfig {
     else if (key === 'listen-address') {
       for (const address of value.split(',').map((one) => one.trim())) {
         if (isIP(address) === 0) remark({ ...option, value: address }, 'expected a numeric address');
-        else listen.push(isIP(address) === 6 ? `[${address}]:69` : `${address}:69`);
+        else listen.push(formatAddress({ address, port: 69 }));
       }
     } else if (WHY[key] !== undefined) remark(option, WHY[key]);
   }

@@ -2,6 +2,7 @@
  * Converts Debian's /etc/default/tftpd-hpa, with the in.tftpd options in it, to a config. Knows the file and tftpd(8);
  * map-file.ts reads the map file.
  */
+import { formatAddress } from '../text/address-text.ts';
 import type { CarriedConfig } from './carried-config.ts';
 import { type MapRules, readMapFile } from './map-file.ts';
 import { UsageError } from './usage-error.ts';
@@ -107,10 +108,11 @@ function optionsOf(words: readonly string[]): {
 function listenOf(address: string, families: string): string[] | undefined {
   const match = /^(?:\[([0-9A-Fa-f:.%a-z]+)\]|([0-9.]*))(?::([0-9]+))?$/.exec(address);
   if (match === null) return undefined;
-  const [, six, four, port = '69'] = match;
-  if (six !== undefined) return [`[${six}]:${port}`];
-  if (four !== '') return [`${four}:${port}`];
-  return [...(families === '6' ? [] : [`0.0.0.0:${port}`]), ...(families === '4' ? [] : [`[::]:${port}`])];
+  const [, six, four = '', port = '69'] = match;
+  const given = six ?? four;
+  const addresses =
+    given === '' ? [...(families === '6' ? [] : ['0.0.0.0']), ...(families === '4' ? [] : ['::'])] : [given];
+  return addresses.map((one) => formatAddress({ address: one, port: Number(port) }));
 }
 
 /** @param text contents of the file. @throws UsageError when it names no folder. */

@@ -5,17 +5,12 @@
  */
 import { isDigest } from './layout.ts';
 import { EMPTY_DIGEST } from './manifest.ts';
-import { type VersionRecord, versionName } from './records.ts';
+import { GRACE_MS, type VersionRecord, versionName } from './records.ts';
 import { isPinLive, type Needs, rootsOf } from './roots.ts';
 import { abandonedFolders, bytesIn, StagingFolder } from './staging-folder.ts';
 import type { Tables } from './state.ts';
 import type { Store } from './store.ts';
 
-/**
- * Grace time of a version, from the first collection that finds it unneeded.
- * @limit Grace time of a version that nothing needs. Setting: `gcGrace`. Shows: `reveille gc`.
- */
-export const GRACE_MS = 10 * 60_000;
 /**
  * How long an ended pin is remembered, so that a node that comes back late can be told from a new one.
  * @limit Time for which an ended pin is remembered.

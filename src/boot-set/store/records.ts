@@ -54,6 +54,12 @@ export const DEFAULT_CHANNEL_SETTINGS: Required<ChannelSettings> = {
   keepVersions: 3,
 };
 
+/**
+ * Grace time of a version, from the first collection that finds it unneeded.
+ * @limit Grace time of a version that nothing needs. Setting: `gcGrace`. Shows: `reveille gc`.
+ */
+export const GRACE_MS = 10 * 60_000;
+
 /** How long pins of a channel hold. */
 export type PinPolicy = Required<Pick<ChannelSettings, 'pinIdleMs' | 'pinCapMs'>>;
 

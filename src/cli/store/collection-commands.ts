@@ -3,13 +3,14 @@
  */
 import type { Command } from 'commander';
 import type { Collected } from '../../boot-set/store/collect.ts';
+import { GRACE_MS } from '../../boot-set/store/records.ts';
 import { formatBytes, formatMany } from '../../text/figures.ts';
 import { flag } from '../../config/flag.ts';
 import { runVerb, type StoreFlags, storeCommand, type VerbContext, type VerbResult } from './store-verb.ts';
 import { isoTime } from '../../text/iso-time.ts';
 import { textTable } from '../../text/text-table.ts';
 import { EXIT, type ExitCode } from '../../config/usage-error.ts';
-import { duration } from '../../config/value-kind.ts';
+import { duration, formatDuration } from '../../config/value-kind.ts';
 
 const MAX_GRACE_MS = 30 * 24 * 3_600_000;
 
@@ -88,7 +89,7 @@ export function addCollectionCommands(program: Command, context: VerbContext, do
     .option('--dry-run', 'only show what would be removed')
     .option(
       '--grace <D>',
-      'how long a version stays after nothing needs it any more (default: 10m)',
+      `how long a version stays after nothing needs it any more (default: ${formatDuration(GRACE_MS)})`,
       flag('--grace', grace),
     )
     .action(async (flags: CollectFlags) => {
