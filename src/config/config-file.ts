@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { escapeText, showValue } from '../text/escape.ts';
 import { errorCode } from '../text/error-text.ts';
 import { keepText, offsetOf, type Path, spell, valueAt } from '../text/yaml-place.ts';
-import { closestWord } from '../text/closest-word.ts';
+import { expectedKey } from '../text/closest-word.ts';
 import { ROUTE_KEYS } from './route-list.ts';
 import { SETTING_LIST, type Settings } from './settings.ts';
 import { UsageError } from './usage-error.ts';
@@ -128,11 +128,10 @@ interface Mistake {
 function mistakesIn(issue: z.core.$ZodIssue, plain: Record<string, unknown>): Mistake[] {
   if (issue.code === 'unrecognized_keys') {
     const keys = issue.path.length === 0 ? KEYS : ROUTE_KEYS;
-    return issue.keys.map((key) => {
-      const meant = closestWord(key, keys);
-      const known = meant === undefined ? `one of ${keys.join(', ')}` : `a known key (did you mean ${meant}?)`;
-      return { path: [...issue.path, key], text: `expected ${known}, got an unknown key` };
-    });
+    return issue.keys.map((key) => ({
+      path: [...issue.path, key],
+      text: `expected ${expectedKey(key, keys)}, got an unknown key`,
+    }));
   }
   const got: unknown = issue.code === 'custom' ? issue.params?.['got'] : undefined;
   const found = typeof got === 'string' ? got : showValue(valueAt(plain, issue.path));

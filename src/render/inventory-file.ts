@@ -3,15 +3,21 @@
  * and groups. Reports faults with file and line. Knows no requests.
  */
 import { readFileSync, statSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
+import { expectedKey } from '../text/closest-word.ts';
+import { showValue } from '../text/escape.ts';
 import { glob } from '../text/glob.ts';
-import { isSameKey, keepText } from '../text/yaml-place.ts';
+import { isSameKey, keepText, type Path, spell, valueAt } from '../text/yaml-place.ts';
 import { anyMacNode, ipNode, serialNode, uuidNode } from '../boot-set/node/node-identity.ts';
 import type { PackedInventory } from './jobs.ts';
 import { INVENTORY_BYTES } from './limits.ts';
 import { readPlainMap } from './plain-yaml.ts';
 import type { InventoryNode, Json } from './types.ts';
+
+/** Cap on the MACs, and on the addresses, of one node. */
+const MAX_IDS = 64;
 
 // A JSON number has lost its spelling, so identifiers must be strings.
 const identifier = z.string('expected text in quotes');
@@ -20,16 +26,37 @@ const line = identifier.regex(/^\P{Cc}{0,4096}$/u, 'expected one line');
 // Both parsers produce nothing but JSON values.
 const json = z.unknown();
 
+/** A map with any words as keys. */
+function mapOf<T extends z.ZodType>(value: T): z.ZodRecord<typeof word, T> {
+  return z.record(word, value, {
+    error: ({ code }) => (code === 'invalid_key' ? 'expected words as keys' : 'expected a map'),
+  });
+}
+
+/** A map with these keys. */
+function mapWith<T extends z.ZodRawShape>(shape: T): z.ZodObject<T, z.core.$strict> {
+  return z.strictObject(shape, {
+    error: (issue) =>
+      issue.code === 'unrecognized_keys'
+        ? `expected ${expectedKey(issue.keys[0]!, Object.keys(shape))}, got an unknown key`
+        : 'expected a map',
+  });
+}
+
+function listOf<T extends z.ZodType>(item: T): z.ZodArray<T> {
+  return z.array(item, 'expected a list');
+}
+
 const given = {
   channel: word.optional(),
   arch: word.optional(),
   args: line.optional(),
-  labels: z.record(word, line).optional(),
-  vars: z.record(word, json).optional(),
+  labels: mapOf(line).optional(),
+  vars: mapOf(json).optional(),
 };
 
 function oneOrMore<T extends z.ZodType>(item: T): z.ZodUnion<[T, z.ZodArray<T>]> {
-  return z.union([item, z.array(item).max(64)]);
+  return z.union([item, listOf(item).max(MAX_IDS, `expected at most ${MAX_IDS} in the list`)]);
 }
 
 const mac = identifier.transform((written, context) => {
@@ -42,10 +69,12 @@ const uuid = identifier.transform((written, context) => {
   if (node === undefined) context.addIssue(`expected the UUID of one machine, got ${JSON.stringify(written)}`);
   return written.toLowerCase();
 });
-const address = z.union([z.ipv4('expected an address'), z.ipv6('expected an address')]);
+const address = z
+  .string('expected an address')
+  .refine((text) => isIP(text) !== 0 && !text.includes('%'), 'expected an address');
 const serial = word.transform((digits) => digits.toLowerCase());
 
-const nodeSchema = z.strictObject({
+const nodeSchema = mapWith({
   name: word,
   mac: oneOrMore(mac).optional(),
   uuid: uuid.optional(),
@@ -54,15 +83,14 @@ const nodeSchema = z.strictObject({
   profile: word.optional(),
   ...given,
 });
-const fileSchema = z.strictObject({
-  profiles: z.record(word, z.strictObject(given)).optional(),
-  groups: z.array(z.strictObject({ name: word, select: z.record(word, line), ...given })).optional(),
-  nodes: z.array(z.unknown()).optional(),
+const fileSchema = mapWith({
+  profiles: mapOf(mapWith(given)).optional(),
+  groups: listOf(mapWith({ name: word, select: mapOf(line), ...given })).optional(),
+  nodes: listOf(z.unknown()).optional(),
 });
 
 type Given = { readonly [K in keyof typeof given]?: z.output<(typeof given)[K]> | undefined };
 type NodeEntry = z.output<typeof nodeSchema>;
-type Path = readonly PropertyKey[];
 
 /** A fault and its place in the data. */
 class Wrong extends Error {
@@ -90,7 +118,9 @@ function checked<T extends z.ZodType>(schema: T, value: unknown, at: Path): z.ou
     issue = inner[0];
     path = [...path, ...issue.path];
   }
-  throw new Wrong([...at, ...path], [...path, issue.message].join(': '));
+  if (issue.code === 'unrecognized_keys') path = [...path, issue.keys[0]!];
+  const got = issue.message.includes(', got ') ? '' : `, got ${showValue(valueAt(value, path))}`;
+  throw new Wrong([...at, ...path], `${spell(path, spell(at, 'inventory'))}: ${issue.message}${got}`);
 }
 
 function matcher(select: Readonly<Record<string, string>>): (values: Readonly<Record<string, string>>) => boolean {
@@ -130,7 +160,9 @@ function merge(data: unknown, file: string): PackedInventory {
     const node = checked(nodeSchema, entry, at);
     const { name, profile } = node;
     if (profile !== undefined && !Object.hasOwn(profiles, profile)) {
-      throw new Wrong([...at, 'profile'], `profile: expected one of ${Object.keys(profiles).join(', ') || 'none'}`);
+      const known = Object.keys(profiles).join(', ');
+      const expected = known === '' ? 'none, since the inventory declares no profiles' : `one of ${known}`;
+      throw new Wrong([...at, 'profile'], `profile: expected ${expected}, got ${showValue(profile)}`);
     }
     const own = profile === undefined ? undefined : profiles[profile]!;
     const labels: Record<string, string> = {

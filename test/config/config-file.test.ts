@@ -194,6 +194,7 @@ describe('a config file', () => {
     ['- a\n', 'c.yaml:1: expected settings such as "root: DIR", got no map'],
     ['\n\njust words\n', 'c.yaml:3: expected settings such as "root: DIR", got no map'],
     ['root: .\nworker: 3\n', 'c.yaml:2: worker: expected a known key (did you mean workers?), got an unknown key'],
+    ['drian: 5s\n', 'c.yaml:1: drian: expected a known key (did you mean drain?), got an unknown key'],
     ['cache_bytes: 3\n', 'c.yaml:1: cache_bytes: expected a known key (did you mean cacheBytes?), got an unknown key'],
     ['workers: 1\nworkers: 2\n', 'c.yaml:2: workers: expected once, got a second time'],
     ['workers: many\n', 'c.yaml:1: workers: expected a whole number from 1 to 256, got "many"'],
@@ -284,7 +285,7 @@ describe('a config file', () => {
   });
 
   it.each([
-    ['__proto__: {workers: 3}\n', /^c\.yaml:1: __proto__: expected one of .*, got an unknown key$/],
+    ['__proto__: {workers: 3}\n', /^c\.yaml:1: __proto__: expected a key of .*, got an unknown key$/],
     ['a: [1\n', /^c\.yaml:2: expected YAML, got /],
     ['\tworkers: 1\n', /^c\.yaml:1: expected YAML, got .*Tabs/],
     ['workers: 1\n---\nworkers: 2\n', /^c\.yaml:2: expected YAML, got a second document/],

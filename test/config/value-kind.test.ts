@@ -168,11 +168,13 @@ describe('a range of ports', () => {
 });
 
 describe('the closest word', () => {
-  const words = ['cacheBytes', 'workers', 'listen'];
+  const words = ['cacheBytes', 'workers', 'listen', 'drain'];
   it.each([
     ['cache-bytes', 'cacheBytes'],
     ['worker', 'workers'],
     ['lisen', 'listen'],
+    ['drian', 'drain'],
+    ['nadir', undefined],
     ['tftp', undefined],
     ['x'.repeat(100_000), undefined],
   ])('%.20s is meant as %s', (word, meant) => {

@@ -103,20 +103,35 @@ describe('an inventory', () => {
       'nodes:\n  - name: a\n  - name: b\n    mac: 52-54-00-00-00\n',
       ':4: mac: expected the MAC of one machine, got "52-54-00-00-00"',
     ],
-    ['nodes:\n  - name: a\n    mca: x\n', ':2: Unrecognized key: "mca"'],
-    ['nodes:\n  - mac: 52-54-00-00-00-01\n', ':2: name: '],
+    ['nodes:\n  - name: a\n    mca: x\n', ':3: mca: expected a known key (did you mean mac?), got an unknown key'],
+    ['nodes:\n  - mac: 52-54-00-00-00-01\n', ':2: name: expected text in quotes, got nothing'],
     [
       'nodes:\n  - name: a\n    uuid: 03000200-0400-0500-0006-000700080009\n',
       ':3: uuid: expected the UUID of one machine',
     ],
-    ['nodes:\n  - name: a\n    profile: x\n', ':3: profile: expected one of none'],
+    [
+      'nodes:\n  - name: a\n    profile: x\n',
+      ':3: profile: expected none, since the inventory declares no profiles, got "x"',
+    ],
     [
       'nodes:\n  - name: a\n    address: 10.0.0.1\n  - name: b\n    address: 10.0.0.1\n',
       ':4: ip 10.0.0.1 already belongs to a',
     ],
-    ['nodes:\n  - name: a\n    args: "a\\nb"\n', ':3: args: expected one line'],
+    ['nodes:\n  - name: a\n    args: "a\\nb"\n', ':3: args: expected one line, got "a'],
     ['nodes:\n  - name: a\n   x: [\n', ':3: '],
-    ['node: []\n', ':1: Unrecognized key: "node"'],
+    ['node: []\n', ':1: node: expected a known key (did you mean nodes?), got an unknown key'],
+    ['nodes:\n  - name: a\n    colour: red\n', ':3: colour: expected a key of name, mac, uuid, '],
+    ['nodes: { name: a }\n', ':1: nodes: expected a list, got a map'],
+    ['- name: a\n', ':1: inventory: expected a map, got [a map]'],
+    ['nodes:\n  - a\n', ':2: nodes[1]: expected a map, got "a"'],
+    ['profiles: [a]\n', ':1: profiles: expected a map, got ["a"]'],
+    ['profiles:\n  "a b": {}\n', ':2: profiles.a b: expected words as keys, got a map'],
+    ['groups:\n  - name: a\n    select: rack\n', ':3: groups[1].select: expected a map, got "rack"'],
+    ['nodes:\n  - name: a\n    mac: { b: c }\n', ':3: mac: expected text in quotes, got a map'],
+    [
+      `nodes:\n  - name: a\n    address: [${Array.from({ length: 65 }, (_, at) => `10.0.0.${at}`).join(', ')}]\n`,
+      ':3: address: expected at most 64 in the list, got a list of 65',
+    ],
   ])('says where it is wrong: %j', (text, message) => {
     expect(() => read(text)).toThrow(message);
   });

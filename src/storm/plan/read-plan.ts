@@ -13,6 +13,7 @@ import { PROFILES } from './profiles.ts';
 import { MAX_TARGET, requestTarget } from './request-target.ts';
 import { parseSpan } from './quantity.ts';
 import { checkTemplate, expand, hasVariables, MAX_NODES, nodeVariables } from './variables.ts';
+import { expectedKey } from '../../text/closest-word.ts';
 import { offsetOf, type Path, spell, valueAt } from '../../text/yaml-place.ts';
 
 /** Far more than any plan needs. The limit keeps a mistaken file from costing memory in the parser. */
@@ -215,10 +216,10 @@ function firstMistake(
       const expected = issue.code === 'invalid_type' && issue.expected === 'object' ? 'a map of keys' : issue.message;
       return [{ path: issue.path, expected, unknownKey: false }];
     }
-    const known = Object.keys(issue.path.length === 0 ? PLAN.shape : STAGE.shape).join(', ');
+    const known = Object.keys(issue.path.length === 0 ? PLAN.shape : STAGE.shape);
     return issue.keys.map((key) => ({
       path: [...issue.path, key],
-      expected: `a key of ${known}`,
+      expected: expectedKey(key, known),
       unknownKey: true,
     }));
   });

@@ -108,10 +108,11 @@ describe('a plan', () => {
       'name: p\nprofile: efi\nstages:\n  - {name: a, file: b}',
       /^plan\.yaml:2:1: profile: expected a profile of pxe-rom, edk2, .*, bare, ipxe-http, uefi-http, grub-http, curl, got "efi"$/,
     ],
+    [stage('fiel: boot/linux'), 'plan.yaml:5:5: stages[1]: expected a known key (did you mean file?), got "fiel"'],
     [
-      stage('fiel: boot/linux'),
+      stage('loader: boot/linux'),
       'plan.yaml:5:5: stages[1]: expected a key of name, profile, via, file, search, optional, repeat, closeAfterBlocks, ' +
-        'think, size, sha256, got "fiel"',
+        'think, size, sha256, got "loader"',
     ],
     ['name: p\nstage: []', /^plan\.yaml:1:1: stages: expected a list of 1 to 64 stages, got nothing$/],
     [
