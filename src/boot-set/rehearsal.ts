@@ -1,6 +1,6 @@
 /**
- * Previews what a request would get from a store, and why, without leaving a trace: runs the real source on a store
- * that ignores writes and on pins in memory. Knows no packets.
+ * Previews what a request would get from a store, and why, without changing it: runs the real source on a store that
+ * ignores writes and on pins in memory. Knows no packets.
  */
 import type { Answer, BootRequest } from '../content/types.ts';
 import { textPath } from '../content/name.ts';
@@ -18,11 +18,11 @@ export type VersionReason =
   | 'explicit'
   /** The node began its boot with this version. */
   | 'pinned'
-  /** A new boot; someone has chosen the version for this node. */
+  /** A new boot of a node for which an operator has chosen the version. */
   | 'by hand'
-  /** A new boot; the node is part of a rollout. */
+  /** A new boot of a node that is part of a rollout. */
   | 'rollout'
-  /** A new boot; the channel's current version. */
+  /** A new boot, which gets the channel's current version. */
   | 'current'
   /** The address is in a shared network, where boots can't be told apart. */
   | 'shared network';

@@ -21,9 +21,12 @@ export interface Waits {
   readonly resendMs: number;
   /** A transfer without a packet for this long is over. Longer than servers' retransmission timeouts. */
   readonly closedMs: number;
-  /** How long a client stands still before it goes on. */
+  /** How long a check lets its client pause in mid-transfer. */
   readonly stallMs: number;
-  /** When a server must have given up on a silent client; `capQuietMs` of silence show that it has. */
+  /**
+   * Time after which a server must have given up on a silent client; then `capQuietMs` without a packet show that it
+   * has.
+   */
   readonly capMs: number;
   readonly capQuietMs: number;
   /** Pause between repeated ACKs. */
@@ -48,7 +51,7 @@ export const DEFAULT_WAITS: Waits = {
 
 /** Room for a window of large blocks, bytes; the system may grant less. */
 const RECEIVE_BYTES = 4 * 1024 * 1024;
-/** Most datagrams kept: a server that floods is judged by those. */
+/** Cap on the datagrams kept; a server that sends more is judged by the first ones. */
 const MAX_ARRIVED = 100_000;
 
 /** When the server was last heard, by performance.now(); shared by all exchanges of a run. */
@@ -77,7 +80,7 @@ export class Exchange {
   /** Ports that sent packets of a transfer that we have not ended. */
   readonly #open = new Map<number, Address>();
   #tid: Address | undefined;
-  /** Why the system did not accept a datagram, if that has happened. */
+  /** The error with which the system last refused to send or receive; undefined if it never did. */
   sendFailure: NodeJS.ErrnoException | undefined;
 
   private constructor(options: ExchangeOptions, socket: Socket) {
@@ -192,7 +195,7 @@ export class Exchange {
     return replies;
   }
 
-  /** Forgets the datagrams that have arrived. */
+  /** Discards the datagrams that have arrived but have not been read. */
   forget(): void {
     this.#arrived = [];
     this.#read = 0;

@@ -17,7 +17,7 @@ import { Transfer } from './transfer.ts';
 import { fail, isVerdict, notOffered, notTried, pass, type Verdict, worst } from './verdict.ts';
 
 const NUL = 0x00;
-/** Files are converted whole: larger ones would prove nothing more. */
+/** Limit on the size of a file to convert, because it is converted in memory; a larger one would prove nothing more. */
 const MAX_CONVERTED_BYTES = 4 * 1024 * 1024;
 
 interface Text {

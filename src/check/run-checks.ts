@@ -146,7 +146,8 @@ class Run {
 }
 
 /**
- * Returns the result of each check. If the server went silent during several checks, a failure of one proves nothing.
+ * Returns the result of each check. If the server went silent while several checks ran, a failure of one of these is no
+ * proof.
  */
 function resultsOf(checks: readonly Check[], run: Run | undefined, unstarted: string): CheckResult[] {
   const suspects = run === undefined || !run.silent ? [] : run.suspects();

@@ -8,16 +8,16 @@ import { type OfferedFile, PLAIN_BLKSIZE, toNetascii } from './files.ts';
 import { describe, granted, type Options, payloadOf, type Reply, request } from './packets.ts';
 import { fail, isVerdict, notTried, type Verdict } from './verdict.ts';
 
-/** How often a lost packet is asked for again by repeating the last ACK, ms. */
+/** Silence after which the last ACK is repeated to draw a lost packet again, ms. */
 const NUDGE_MS = 1500;
 
 export interface TransferOptions {
   readonly file: OfferedFile;
   readonly options?: Options;
   readonly mode?: 'octet' | 'netascii';
-  /** Copies of every ACK. Default 1. */
+  /** How many copies of each ACK are sent. Default 1. */
   readonly ackCopies?: number;
-  /** True if silence draws the last ACK again. Default true; false where the server must go on by itself. */
+  /** True if the last ACK is repeated after silence. Default true; false where the server must resend without one. */
   readonly nudges?: boolean;
   /** Gets every block's payload, in order. */
   readonly keep?: (payload: Buffer) => void;
@@ -41,7 +41,7 @@ export class Transfer {
   acked = 0;
   /** DATA packets seen, including copies. */
   seen = 0;
-  /** Payload bytes taken. */
+  /** Payload bytes of the blocks taken. */
   bytes = 0;
   /** True if the last block has been taken. */
   over = false;

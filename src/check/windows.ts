@@ -9,7 +9,10 @@ import { fail, isVerdict, notOffered, notTried, pass, type Verdict } from './ver
 const WINDOW = 8;
 /** The last block taken before a simulated loss, in the second window. */
 const LOSS_AT = WINDOW + 3;
-/** Windows' worth of blocks that repeated early ACKs may draw: the rest of the current one, the new one, a timer's. */
+/**
+ * Limit on the blocks sent in reply to repeated early ACKs, in windows: the rest of the current one, the next one, and
+ * one from the timer.
+ */
 const MAX_WINDOWS = 3;
 
 /** Begins a transfer in windows, up to a simulated loss in mid-window: the blocks before it have been taken. */
@@ -28,7 +31,7 @@ async function fullWindowAfterLoss(context: CheckContext): Promise<Verdict> {
   const transfer = await untilLoss(context);
   if (isVerdict(transfer)) return transfer;
   await transfer.acknowledge();
-  // A whole window has arrived without another ACK.
+  // The server sends a whole window for this one ACK.
   const wrong = await transfer.take(transfer.windowsize);
   return wrong === undefined ? pass() : fail(`after ACK ${LOSS_AT} in mid-window: ${wrong.detail}`);
 }

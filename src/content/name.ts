@@ -111,8 +111,8 @@ export function filledPath(filename: string): string | NameProblem {
 }
 
 /**
- * Like exactPath(), but returns text; for sources whose names are text. A name that is not clean is `missing`: one that
- * is not UTF-8, or has a drive letter, backslashes or control bytes. Other interpretations of it are other readings.
+ * Like exactPath(), but returns text; for sources whose names are text. A name that is not UTF-8, or has a drive
+ * letter, backslashes or control bytes, is `missing`: its other interpretations are separate readings.
  */
 export function textPath(filename: string): string | NameProblem {
   const isClean = !DRIVE.test(filename) && !filename.includes('\\') && controlAt(filename) < 0;

@@ -159,7 +159,7 @@ class ServerRun {
     }
     try {
       this.#server = await start(this.#serverOptions());
-      // Routes can be exchanged once they are there.
+      // Live changes start only now: before this, there are no routes to replace.
       if (config !== undefined) this.#live = this.#liveConfig(config);
       await this.#live?.start();
       return undefined;
@@ -244,7 +244,7 @@ class ServerRun {
 
   #serverOptions(): ServerOptions {
     const { settings } = this.#options;
-    // Without an admin address nobody can ask for the live state.
+    // Without an admin address the live state has no readers.
     const watched = this.#admin === undefined ? undefined : this.#state;
     return {
       ...networkOptions(settings),

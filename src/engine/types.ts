@@ -170,7 +170,7 @@ export interface Engine {
    * system does not know. Engines without it can't ask.
    */
   routeMtu?(local: string, peer: Address): number | undefined;
-  /** Ports for transfers, owned by the thread that listens. undefined: links open ports of their own. */
+  /** Ports for transfers, owned by the thread that listens; undefined when each link opens its own port. */
   readonly transferPorts?: TransferPorts | undefined;
   /** Wakes other threads; undefined: threads can only be sent messages. */
   readonly wakes?: Wakes | undefined;

@@ -25,7 +25,7 @@ export const MAX_ROWS = 5000;
 const FRESH = 0.5;
 /** Time in milliseconds for which a node's inventory data is reused. */
 const WHO_MS = 5000;
-/** Number of asks from which the last boot is determined, where that is needed. */
+/** Number of a node's latest requests that are searched for the beginning of its last boot. */
 const ASKS_OF_A_BOOT = 64;
 
 /** A node's entry in the inventory. */
@@ -118,7 +118,7 @@ export class RowList {
     for (const { id, bytes } of views) {
       const before = this.#moved.get(id);
       const passedS = before === undefined ? 0 : (now - before.at) / 1000;
-      // The list was made a moment ago for another reader, so the rate stays.
+      // The previous list is too recent to compute a rate from, so the rate stays.
       if (before !== undefined && passedS < 0.2) moved.set(id, before);
       else {
         const fresh = before === undefined ? 0 : Math.max(0, bytes - before.bytes) / passedS;
@@ -180,7 +180,7 @@ export class RowList {
     const node = this.#parts.known([...ids, `ip:${address.toLowerCase()}`]);
     // The object stays the same while nothing has changed, so that its contents need no comparison.
     const who = before?.ids === ids && before.node === node ? before.who : this.#look(address, ids, node);
-    // Entries of nodes that are no longer listed are removed by clearing the map now and then.
+    // Clearing the whole map now and then also drops the entries of nodes that are no longer listed.
     if (this.#whos.size > 2 * MAX_ROWS) this.#whos.clear();
     this.#whos.set(address, { ids, node, at: now, who });
     return who;

@@ -12,7 +12,7 @@ import type { Latency, LatencyCounts } from '../engine/latencies.ts';
 import type { SendErrno } from '../engine/send-errors.ts';
 
 export interface WorkerFigures {
-  /** A small number; a thread that replaces a lost one may have another. */
+  /** The worker's number, from 0. A thread that replaces a lost one may get another number. */
   readonly worker: number;
   /** Transfers running now. */
   readonly transfers: number;

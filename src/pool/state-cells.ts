@@ -200,7 +200,7 @@ export class StateCells {
     Atomics.add(this.#cells, DOORBELL, 1);
   }
 
-  /** Count of the doorbell's rings: it has rung if the number differs from the one remembered. */
+  /** How often the doorbell has rung. A reader remembers the count; a different one means that it has rung since. */
   get rings(): number {
     return Atomics.load(this.#cells, DOORBELL);
   }

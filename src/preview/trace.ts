@@ -1,6 +1,6 @@
 /**
  * The path of one request through routes, boot sets and files, as data and as text: which parts were tried, why each
- * passed it on, and the answer that would be sent. Knows the parts by their interfaces; leaves no trace in any of them.
+ * passed it on, and the answer that would be sent. Knows the parts by their interfaces, and changes none of them.
  */
 import type { BootSetWay } from '../boot-set/index.ts';
 import type { Answer, BootRequest, Source } from '../content/types.ts';
@@ -27,13 +27,13 @@ export type End =
 
 export interface Way {
   readonly request: BootRequest;
-  /** The cleaned name; undefined: no file can have it. */
+  /** The cleaned name; undefined when no file can have the requested name. */
   readonly name: string | undefined;
-  /** The routes that were tried; undefined: there are no routes. */
+  /** The routes that were tried; undefined when there are no routes. */
   readonly routes: Explanation | undefined;
   /** undefined: boot sets were not asked. */
   readonly bootSets: BootSetWay | undefined;
-  /** The path where files were searched; undefined: they were not. */
+  /** The path at which a file was looked up; undefined when files were not asked. */
   readonly file: string | undefined;
   readonly end: End;
 }
@@ -73,7 +73,7 @@ export async function trace(parts: TraceParts, request: BootRequest): Promise<Wa
   const ways: Way[] = [];
   const follow = async (names: readonly string[]): Promise<Way | undefined> => {
     for (const filename of names) {
-      // oxlint-disable-next-line no-await-in-loop -- the next name is tried only where this one leads nowhere.
+      // oxlint-disable-next-line no-await-in-loop -- the next reading is tried only if this one gives no answer.
       const way = await traceReading(parts, { ...request, filename });
       if (way.end.kind !== 'error' || way.end.code !== 1) return way;
       ways.push(way);
@@ -83,7 +83,7 @@ export async function trace(parts: TraceParts, request: BootRequest): Promise<Wa
   const found =
     (await follow(readings)) ??
     (await follow(readingsBehind(readings, parts.files === undefined ? [] : [parts.files.source])));
-  // Where no reading leads anywhere, the clean one is the most useful to show.
+  // If no reading of the name gives an answer, shows the reading with the clean name: it helps most.
   const shown = found ?? ways.find((way) => typeof textPath(way.request.filename) === 'string') ?? ways[0]!;
   return { ...shown, request };
 }

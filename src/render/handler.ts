@@ -17,7 +17,7 @@ export interface HandlerContext {
   readonly vars: Readonly<Record<string, Json>>;
   /** Kernel arguments of boot set and node, in this order. */
   readonly args: string;
-  /** Aborted when the answer is no longer awaited. */
+  /** Aborts when nobody waits for the answer any longer. */
   readonly signal: AbortSignal;
 }
 

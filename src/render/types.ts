@@ -141,9 +141,9 @@ export interface RouteTrial {
   readonly detail?: string;
 }
 
-/** The walk of a request through the routes. Nothing is pinned, noted or kept for it. */
+/** The path of a request through the routes. Computing it pins, notes and stores nothing. */
 export interface Explanation {
-  /** The cleaned name; undefined when no file can have it. */
+  /** The cleaned name; undefined when no file can have the requested name. */
   readonly name: string | undefined;
   readonly node: InventoryNode | undefined;
   readonly captures: Readonly<Record<string, string>>;

@@ -174,7 +174,7 @@ export class Admission {
   readonly #hasAnswered = ({ slot }: Transfer): boolean =>
     this.#options.pool.cells.state(slot) >= TRANSFER_STATE.running;
 
-  /** Stops admitting and forgets waiting requests: clients ask another server, or this one's successor. */
+  /** Stops admitting and drops waiting requests: their clients will ask another server, or this one's successor. */
   drain(): void {
     this.#draining = true;
     this.#sweep.cancel();
@@ -203,7 +203,7 @@ export class Admission {
     for (const { slot } of this.#active) this.#options.pool.cells.end(slot, WISH_TO_END.abort);
   }
 
-  /** Transfers aborted by cancelAll so far: some end on their own before it reaches them. */
+  /** Number of transfers aborted by cancelAll; some end on their own before it reaches them. */
   get aborted(): number {
     return this.#aborted;
   }
@@ -215,7 +215,7 @@ export class Admission {
     this.crowd.leave(transfer);
     const { cells } = this.#options.pool;
     if (this.#active.has(transfer)) cells.end(transfer.slot, WISH_TO_END.supersede);
-    // A transfer being resolved is dropped when its source has answered.
+    // A transfer that is still being resolved is dropped once its source has answered.
     else if (this.#thirsty.delete(transfer)) this.#release(transfer);
     else if (cells.state(transfer.slot) === TRANSFER_STATE.queued) {
       this.#lanes.delete(transfer);
@@ -232,7 +232,7 @@ export class Admission {
     this.#gate.freeSlot(transfer.slot);
     this.crowd.leave(transfer);
     const predecessor = this.#succession.take(transfer);
-    // The new transfer ended unanswered: requests from that port belong to the former transfer again.
+    // The client answered nothing of the new transfer: requests from its port belong to the former one again.
     if (predecessor !== undefined && this.#isRunning(predecessor) && this.#gate.find(transfer.key) === undefined) {
       this.#gate.enter(predecessor);
     }
@@ -337,7 +337,7 @@ export class Admission {
       this.#options.observer.onStart?.(startRecord(transfer));
       transfer.opening = undefined;
     } else {
-      // It must not wait: at the head of its lane it would block the transfers behind it.
+      // The transfer must not stay: at the head of its lane it would block those behind it.
       this.#drop(transfer, launch === 'stale' ? 'busy' : launch);
     }
     return true;

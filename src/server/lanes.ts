@@ -33,7 +33,7 @@ interface Pair<T> {
 export class Lanes<T extends Waiting> {
   readonly #byLocal = new Map<string, Pair<T>>();
   #size = 0;
-  /** Quick transfers that have left their lane since the last one of the other lane. */
+  /** Number of quick transfers that have left their lane since a bulk transfer last left its own. */
   #quickInARow = 0;
 
   get size(): number {

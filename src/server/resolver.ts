@@ -86,7 +86,7 @@ function renamed(asked: BootRequest, { filename, patienceMs = asked.patienceMs }
   return patienceMs === undefined ? { ...asked, filename } : { ...asked, filename, patienceMs };
 }
 
-/** Applies the patience of the source that renamed the request, unless the content has its own. */
+/** Applies the patience set by the source that renamed the request, unless the content brings its own. */
 function withPatience(answer: Resolved, { patienceMs }: BootRequest): Resolved {
   if (patienceMs === undefined || answer.kind !== 'content') return answer;
   return {

@@ -5,7 +5,7 @@
 import { shown } from './input-mistake.ts';
 import type { Percentiles, SloCheck, StageReport, StormReport } from './report.ts';
 
-/** Objectives used when none are given. Here a figure that could not be known is no miss: see parseSlo. */
+/** Objectives used when none are given. For these, a figure that could not be measured counts as met: see parseSlo. */
 export const DEFAULT_SLO = 'failed=0,wrong_bytes=0,mixed_versions=0';
 
 /** A report that has not been checked against objectives yet. */

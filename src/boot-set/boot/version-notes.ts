@@ -1,14 +1,14 @@
 /**
- * Notes in the store which versions must stay although no pin records it: those in use by explicit name, and those that
- * rendered configs name, possibly to be read a day later. A version is noted before the first reply, and then as rarely
- * as collection allows. Knows names of versions; no nodes, files and configs.
+ * Notes in the store which versions must stay although no pin refers to them: versions requested by explicit name, and
+ * versions named in rendered configs, which a node may read a day later. Writes the first note before the first reply,
+ * and later ones as rarely as collection allows. Knows names of versions; no nodes, files or configs.
  */
 import type { UseNote } from '../store/records.ts';
 import type { Store } from '../store/store.ts';
 import type { PinPolicies } from './pin-policies.ts';
 import type { SteadyTime } from './steady-time.ts';
 
-/** A version is noted again after this time, or after a quarter of the time that a note holds, if that is shorter. */
+/** Interval between two notes of a version; a quarter of the time that a note holds, if that is shorter. */
 const NOTE_AGAIN_MS = 60_000;
 /**
  * A reply waits for the new note of a rendered config when the last one is older than this: a note holds for a day
@@ -64,7 +64,7 @@ export class VersionNotes {
     }
     use.usedAt = now;
     if (now - use.notedAt > this.#everyMs(use)) void this.#note(name, 'usedAt', use, now);
-    // A note younger than half the time it holds protects the version until the next one is written.
+    // The reply need not wait for the next note while the last one still holds for at least half its time.
     return settled(use, now, this.#holdsMs(channel) / 2);
   }
 

@@ -33,7 +33,7 @@ export interface Collected {
   readonly channels: readonly string[];
   /** Versions that nothing needs but whose grace time is not over. */
   readonly waiting: readonly { readonly name: string; readonly until: number }[];
-  /** Number of removed blobs, and of removed folders of dead processes. */
+  /** Number of removed blobs; `leftovers` counts removed folders of dead processes. */
   readonly blobs: number;
   readonly leftovers: number;
   /** Bytes freed on disk. */
@@ -153,8 +153,8 @@ async function sweepBlobs(store: Store, signal?: AbortSignal): Promise<{ count: 
   const bytes = blobBytes(store, orphans);
   const trash = new StagingFolder(store.staging);
   store.onStep('trash made');
-  // Renamed under the lock, so that a publisher finds each blob either present or absent; unlinking large files takes
-  // longer.
+  // Blobs are renamed under the lock, so that a publisher finds each one either present or absent; unlinking large
+  // files would hold the lock too long.
   const moved = await store.note((tables) => {
     const now = referenced(versionsIn(tables));
     return orphans.filter((digest) => {
@@ -212,7 +212,7 @@ export async function collect(store: Store, options: CollectOptions = {}): Promi
   await store.repairIndex();
   let done = makePlan(store.tables);
   if (done.remove.length > 0 || done.channels.length > 0) {
-    // Planned again under the lock: a node may have been given one of the versions since.
+    // The plan is made again under the lock: a node may have received one of the versions since.
     done = await store.change((tables) => {
       const again = makePlan(tables);
       apply(tables, again);

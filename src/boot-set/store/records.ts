@@ -44,7 +44,7 @@ export interface ChannelSettings {
   readonly keepVersions?: number;
 }
 
-/** Settings where neither the channel nor the server has its own. */
+/** Defaults, which apply unless the channel or the server sets its own values. */
 export const DEFAULT_CHANNEL_SETTINGS: Required<ChannelSettings> = {
   /** @limit Silence after which a pin ends. Setting: `pinIdle`. Shows: `reveille pins`. */
   pinIdleMs: 15 * 60_000,

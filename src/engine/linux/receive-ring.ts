@@ -60,7 +60,7 @@ export class ReceiveRing {
 
   /** Receives pending datagrams, at most `slots`. @returns how many. */
   receive(fd: number, flags = 0): number {
-    // The kernel has overwritten the lengths of the slots filled last.
+    // Resets the lengths of the slots last filled, which the kernel has overwritten.
     for (let slot = 0; slot < this.#used; slot++) {
       const header = (this.#headersAt + slot * MMSGHDR.size) >> 2;
       this.words[header + (MMSGHDR.nameLength >> 2)] = SOCKADDR_ROOM;

@@ -90,7 +90,7 @@ export class LinuxTransferPorts implements TransferPorts {
       sockets = this.#at(local);
       writeSockaddr(libc, peer, this.#sockaddr);
     } catch {
-      // The scope's interface is gone.
+      // The interface named by the peer's scope no longer exists.
       queue.dropped(1, ENETUNREACH);
       return 'unreachable';
     }

@@ -34,9 +34,9 @@ import { familyOf, sockaddrLength, toSockaddr } from './socket-address.ts';
  * @limit Time after a transfer in which its client does not get the same port.
  */
 const QUARANTINE_MS = 5000;
-/** Idle sockets tried to find one that the peer did not just have. */
+/** Number of idle sockets tried before giving up, to find one whose port this peer has not just used. */
 const MAX_TRIES = 8;
-/** Sockets tried to find one that connects: no more than two, because a forged sender makes each of them fail. */
+/** Number of sockets tried to find one that connects: at most two, because all fail for a forged sender. */
 const MAX_CONNECTS = 2;
 /** Bytes in flight at most with common windows; larger windows need a larger send buffer. */
 const USUAL_SEND_BYTES = 128 * 1024;
@@ -53,7 +53,7 @@ export interface TransferSocket {
 }
 
 interface Idle extends TransferSocket {
-  /** Its port's last peer, which must not get it yet. */
+  /** The last peer of its port, which must not get this port again yet. */
   readonly rest: Rest | undefined;
 }
 
@@ -203,7 +203,7 @@ export class TransferSockets {
     }
     const isV4 = this.#family === AF_INET;
     this.#libc.setsockopt(fd, isV4 ? SOL_IP : SOL_IPV6, isV4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER, MTU, 4);
-    // Connected to itself, so that datagrams of strangers find no socket.
+    // The socket is connected to itself, so that datagrams of strangers find none.
     this.#libc.connect(fd, this.#sockaddr, this.#length);
     return { fd, local: { address: this.local, port }, rest: this.#restOf(port) };
   }

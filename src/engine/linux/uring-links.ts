@@ -63,7 +63,7 @@ export class UringLinks implements Readable, UringHandler {
       try {
         received = this.#uring.deliver();
       } finally {
-        // Replies to the batch leave here, in the same call that takes in the next one.
+        // Sends the replies to this batch in the same system call that receives the next one.
         io.endBatch(received);
       }
       if (this.#unreadable.length > 0) this.#reportUnreadable();

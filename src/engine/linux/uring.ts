@@ -20,7 +20,7 @@ const SYS_SETUP = 425;
 const SYS_ENTER = 426;
 const SYS_REGISTER = 427;
 const SETUP_CQSIZE = 1 << 3;
-/** Keeps a submission that fails at once from holding up those behind it. Since Linux 5.18. */
+/** Submits the rest of a batch although one of its entries fails at once. Since Linux 5.18. */
 const SETUP_SUBMIT_ALL = 1 << 7;
 const SETUP_SINGLE_ISSUER = 1 << 12;
 /** Completions are made when this thread asks for them, not whenever a packet arrives. Since Linux 6.1. */

@@ -24,16 +24,19 @@ export interface TftpProfile extends AnyProfile {
   /** Options of a read request, in the order sent. An OACK may grant no others. */
   readonly options: readonly RequestOption[];
   /**
-   * The probe that asks for the size first: it sends these options, ends with this ERROR right after the OACK, and the
-   * read follows from the next port. Undefined: no probe.
+   * The request that asks for the size before the read: it sends these options and answers the OACK with this ERROR;
+   * the read follows from the next port. Undefined when the firmware sends none.
    */
   readonly probe?: { readonly options: readonly RequestOption[]; readonly code: ErrorCode; readonly message: string };
-  /** The ERROR sent when the firmware closes a file in the middle. */
+  /** The ERROR that the firmware sends when it closes a file before its end. */
   readonly close: { readonly code: ErrorCode; readonly message: string };
   readonly manners: Manners;
   /** `new`: each request comes from a port of its own; `same`: all requests of a node come from one port. */
   readonly ports: 'new' | 'same';
-  /** Time in milliseconds that the node stays after the last ACK in order to repeat it. Firmware does not: 0. */
+  /**
+   * Time for which the node listens after the last ACK, to repeat it if needed, in milliseconds. 0 for firmware that
+   * does not.
+   */
   readonly lingerMs: number;
 }
 

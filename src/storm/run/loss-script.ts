@@ -16,7 +16,7 @@ const PACKET_NAMES: Readonly<Record<number, ExactLoss['packet']>> = {
   [OPCODE.ERROR]: 'error',
 };
 
-/** Filled and read within one call. */
+/** Scratch packet: one call both fills and reads it. */
 const PACKET = createPacket();
 
 /** Sees every packet of a link first, and decides which of them are lost. */
