@@ -1,5 +1,6 @@
-// A server in a program of your own: configs made for nodes, then boot sets, then files. In a clone: `npm run build`,
-// then `node examples/embedding/server.js STORE`, where STORE is made by `reveille publish rack/install DIR --store STORE`.
+// A server in a program of your own, with configs made for nodes, boot sets and files. To run it in a clone:
+// `npm run build`, then `node examples/embedding/server.js STORE`, with a STORE made by
+// `reveille publish rack/install DIR --store STORE`.
 import { fileURLToPath } from 'node:url';
 import { bootSets, createServer, directory, templates } from 'reveille';
 
@@ -7,9 +8,9 @@ const folder = fileURLToPath(new URL('.', import.meta.url));
 const [store] = process.argv.slice(2);
 
 const routes = [
-  // The version that a node boots is settled here: the template names its kernel and initrd.
+  // This route chooses the version that a node boots: the template names its kernel and initrd.
   { match: 'pxelinux.cfg/01-{mac}', template: 'pxelinux.liquid', ...(store ? { channel: 'rack/install' } : {}) },
-  // A function of your own, in a module that each render thread loads.
+  // A handler is your own function, in a module that each render thread loads.
   { match: 'status/{ip}', handler: 'status.js' },
 ];
 
