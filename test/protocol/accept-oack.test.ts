@@ -10,14 +10,14 @@ function accept(wish: Wish, options: Options) {
 
 const WISH: Wish = { blksize: 1468, windowsize: 4, tsize: true };
 
-test('what was asked for and acknowledged holds (RFC 2347)', () => {
+test('an option that was asked for and acknowledged applies (RFC 2347)', () => {
   expect(accept(WISH, { tsize: '33553920', blksize: '1468', windowsize: '4' })).toEqual({
     settled: { blksize: 1468, windowsize: 4, rollover: 0, timeoutMs: 0 },
     tsize: 33_553_920,
   });
 });
 
-test('what the server left out has its default (RFC 2347)', () => {
+test('an option that the server left out has its default (RFC 2347)', () => {
   expect(accept(WISH, { tsize: '0' })).toMatchObject({ settled: { blksize: 512, windowsize: 1 }, tsize: 0 });
   expect(accept(WISH, { blksize: '8' })).toMatchObject({ settled: { blksize: 8, windowsize: 1 }, tsize: undefined });
   expect(accept(WISH, {})).toMatchObject({ settled: { blksize: 512, windowsize: 1 }, tsize: undefined });
@@ -29,7 +29,7 @@ test('the server may grant less (RFC 2348, 7440)', () => {
   });
 });
 
-test('option names of the server compare without case (RFC 2347)', () => {
+test('option names in an OACK match in any case (RFC 2347)', () => {
   expect(accept(WISH, { BLKSIZE: '1024' })).toMatchObject({ settled: { blksize: 1024 } });
 });
 
@@ -52,6 +52,6 @@ test.each(VIOLATIONS)('a server that acknowledges %s breaks RFC 2347', (_name, w
   expect(accept(wish, options)).toBe(sentence);
 });
 
-test('a sentence about a server holds no words of that server', () => {
+test('a message about a server contains no text from that server', () => {
   expect(accept(WISH, { blksize: '\x1b[31m' })).toBe('blksize 1468 was asked for, no such number acknowledged');
 });

@@ -41,17 +41,20 @@ const by = fc.oneof(
   fc.integer({ min: -32_767, max: 32_767 }),
 );
 
-test.each(ROLLOVERS)('statement 65: a number read from the wire with rollover %i is the block meant', (rollover) => {
-  fc.assert(
-    fc.property(near, by, (base, distance) => {
-      const block = base + distance;
-      // No block lies below the first one. Block 0 occurs only near the start.
-      fc.pre(block >= 1 || (block === 0 && rollover === 0));
-      expect(fromWire(toWire(block, rollover), base, rollover)).toBe(block);
-    }),
-    { numRuns: 4000 },
-  );
-});
+test.each(ROLLOVERS)(
+  'statement 65: a number from the wire gives the block that it stands for, rollover %i',
+  (rollover) => {
+    fc.assert(
+      fc.property(near, by, (base, distance) => {
+        const block = base + distance;
+        // No block lies below the first one. Block 0 occurs only near the start.
+        fc.pre(block >= 1 || (block === 0 && rollover === 0));
+        expect(fromWire(toWire(block, rollover), base, rollover)).toBe(block);
+      }),
+      { numRuns: 4000 },
+    );
+  },
+);
 
 test.each(ROLLOVERS)(
   'statement 65: around each wrap all distances of a window are read right, rollover %i',
@@ -78,11 +81,11 @@ test('statement 65: an ACK from before the wrap is old, not new (RFC 1350 §2)',
   expect(fromWire(65_535, 65_540, 1)).toBe(65_535);
 });
 
-test('with rollover 1 the number 0 is the block before the first and no other', () => {
+test('with rollover 1 the number 0 stands only for the block before the first', () => {
   for (const base of [0, 1, 65_535, 65_536, 200_000]) expect(fromWire(0, base, 1)).toBe(0);
 });
 
-test('any number of a wire gives a block within half a round of the one expected, rollover 0', () => {
+test('any number from the wire gives a block within half a round of the expected one, rollover 0', () => {
   fc.assert(
     fc.property(fc.nat({ max: 65_535 }), near, (wire, base) => {
       const block = fromWire(wire, base, 0);

@@ -51,7 +51,7 @@ const MALFORMED: readonly (readonly [name: string, datagram: Uint8Array, reason:
   ['ACK of three bytes', hex('0004 00'), 'truncated'],
 ];
 
-test.each(MALFORMED)('%s is no packet (RFC 1350 §5)', (_name, datagram, reason) => {
+test.each(MALFORMED)('%s is not a packet (RFC 1350 §5)', (_name, datagram, reason) => {
   expect(read(datagram)).toBe(reason);
 });
 
@@ -63,7 +63,7 @@ test('every opcode from 7 to 65535 is refused (RFC 1350 §5)', () => {
   expect(accepted).toEqual([1, 2, 3, 4, 5, 6]);
 });
 
-test('bytes behind the block number of an ACK are passed over (msftwindow puts one there)', () => {
+test('bytes after the block number of an ACK are ignored (msftwindow puts one there)', () => {
   expect(read(bytes(ack(7), [9]))).toMatchObject({ opcode: 4, block: 7 });
   expect(read(bytes(ack(7), new Uint8Array(65_000).fill(0xff)))).toMatchObject({ opcode: 4, block: 7 });
 });
@@ -76,7 +76,7 @@ test('bytes after the given length are not read', () => {
   expect(read(hex('0005 0002 6162'), 3)).toEqual({ opcode: 5, block: 0, code: 0, rest: [] });
 });
 
-test('a packet record holds nothing of the packet read before', () => {
+test('a packet record keeps nothing of the previous packet', () => {
   const packet = createPacket();
   expect(decode(error(5, 'stranger'), 13, packet)).toBeUndefined();
   expect(decode(ack(9), 4, packet)).toBeUndefined();

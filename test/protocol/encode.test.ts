@@ -18,12 +18,15 @@ function written(encode: (into: Uint8Array) => number): Uint8Array {
   return into.subarray(0, length);
 }
 
-test.each([0, 1, 255, 256, 32_767, 32_768, 65_534, 65_535])('DATA and ACK %i (RFC 1350 §5)', (block) => {
-  expect(written((into) => encodeDataHeader(into, block))).toEqual(data(block));
-  expect(written((into) => encodeAck(into, block))).toEqual(ack(block));
-});
+test.each([0, 1, 255, 256, 32_767, 32_768, 65_534, 65_535])(
+  'DATA and ACK of block %i have the bytes of RFC 1350 §5',
+  (block) => {
+    expect(written((into) => encodeDataHeader(into, block))).toEqual(data(block));
+    expect(written((into) => encodeAck(into, block))).toEqual(ack(block));
+  },
+);
 
-test('headers are the bytes that RFC 1350 §5 draws', () => {
+test('headers have the bytes of the figures in RFC 1350 §5', () => {
   expect(toHex(written((into) => encodeDataHeader(into, 0x0102)))).toBe('00030102');
   expect(toHex(written((into) => encodeAck(into, 0xfffe)))).toBe('0004fffe');
   expect(toHex(written((into) => encodeError(into, 8, 'no')))).toBe('000500086e6f00');
@@ -61,7 +64,7 @@ test('a read request without options is the one of RFC 1350', () => {
   ).toEqual(rrq('a'));
 });
 
-test('a read request asks for what is wished (RFC 2347, 2348, 2349, 7440)', () => {
+test('a read request has the wished options (RFC 2347, 2348, 2349, 7440)', () => {
   const wish = { blksize: 1468, windowsize: 4, tsize: true };
   expect(written((into) => encodeReadRequest(into, 'x y/\xff', 'octet', wishedOptions(wish)))).toEqual(
     rrq('x y/\xff', 'octet', { tsize: '0', blksize: '1468', windowsize: '4' }),
@@ -79,7 +82,7 @@ test('a read request is at most 512 bytes (RFC 2347)', () => {
   expect(() => encodeReadRequest(into, longest, 'octet', wishedOptions({ tsize: true }))).toThrow(RangeError);
 });
 
-test('a read request for an unsendable name is refused, not altered', () => {
+test('a read request for a name that cannot be sent is refused, and the name is not altered', () => {
   const into = new Uint8Array(512);
   for (const name of ['a\0b', '\u{1F680}', 'K\u212a']) {
     expect(() => encodeReadRequest(into, name, 'octet', wishedOptions({}))).toThrow(RangeError);

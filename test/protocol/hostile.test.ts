@@ -45,7 +45,7 @@ function place(buffer: Uint8Array, { datagram }: Hostile, older: Uint8Array): vo
   buffer.set(older.subarray(0, buffer.length - datagram.length), datagram.length);
 }
 
-test(`${DATAGRAMS} hostile datagrams, seed ${SEED}: no exception, and nothing read from behind their end`, () => {
+test(`${DATAGRAMS} hostile datagrams, seed ${SEED}: no exception, and no byte read past their end`, () => {
   const zeros = new Uint8Array(700);
   const older = bytes('older', [0], 'octet', [0], 'tsize', [0], '0', [0], 'blksize', [0], '8', [0]);
   const buffers = [new Uint8Array(66_500), new Uint8Array(66_500)] as const;

@@ -25,7 +25,7 @@ function ask(options: Options, more: Circumstances = {}) {
 
 const granted = (options: Options, more: Circumstances = {}) => ask(options, more).oack;
 
-test('without options nothing is acknowledged and RFC 1350 holds', () => {
+test('without options there is no OACK, and RFC 1350 applies', () => {
   expect(ask({})).toEqual({
     settled: { blksize: 512, windowsize: 1, rollover: 0, timeoutMs: 0 },
     oack: [],
@@ -33,11 +33,11 @@ test('without options nothing is acknowledged and RFC 1350 holds', () => {
   });
 });
 
-test('statement 17: of unknown options alone none is acknowledged: the transfer starts with DATA 1 (RFC 2347)', () => {
+test('statement 17: if all options are unknown, the transfer starts with DATA 1 (RFC 2347)', () => {
   expect(ask({ multicast: '1', msftwindow: '31416' })).toEqual({ settled: UNNEGOTIATED, oack: [], refused: [] });
 });
 
-test('what EDK2 asks for is acknowledged in its order and spelling (RFC 2347)', () => {
+test('the options of EDK2 are acknowledged in their order and spelling (RFC 2347)', () => {
   expect(ask({ tsize: '0', blksize: '1468', windowsize: '4' })).toEqual({
     settled: { blksize: 1468, windowsize: 4, rollover: 0, timeoutMs: 0 },
     oack: ['tsize=1000000', 'blksize=1468', 'windowsize=4'],
@@ -67,7 +67,7 @@ test.each(['blksize', 'blksize2', 'tsize', 'timeout', 'utimeout', 'windowsize', 
   },
 );
 
-test('statement 19: leading zeros are a number, and the answer has none (GRUB would read them as octal)', () => {
+test('statement 19: a number may have leading zeros, and the answer has none (GRUB would read them as octal)', () => {
   expect(granted({ blksize: '0512', windowsize: '0004', timeout: '005', tsize: '00' })).toEqual([
     'blksize=512',
     'windowsize=4',
@@ -76,7 +76,7 @@ test('statement 19: leading zeros are a number, and the answer has none (GRUB wo
   ]);
 });
 
-test('statement 19: more than ten digits are no number of ours (RFC 2347)', () => {
+test('statement 19: a value of more than ten digits is not granted (RFC 2347)', () => {
   expect(granted({ blksize: '00000001468' })).toEqual([]);
   expect(granted({ blksize: '0000001468' })).toEqual(['blksize=1468']);
 });
@@ -92,7 +92,7 @@ test.each([
   expect(granted({ blksize: value })).toEqual(expected);
 });
 
-test('statements 31 to 34: blksize is cut to what leaves unfragmented, never raised (RFC 2348)', () => {
+test('statements 31 to 34: blksize is lowered to what fits one packet, and never raised (RFC 2348)', () => {
   const limits = { ...ROOMY, maxBlksize: 1468 };
   expect(ask({ blksize: '65464' }, { limits })).toMatchObject({ oack: ['blksize=1468'], settled: { blksize: 1468 } });
   expect(ask({ blksize: '1469' }, { limits })).toMatchObject({ oack: ['blksize=1468'], settled: { blksize: 1468 } });
@@ -225,7 +225,7 @@ test.each([
   expect(ask({ rollover: value })).toMatchObject({ oack, settled: { rollover } });
 });
 
-test('of two names for one thing the first that can be granted holds, the other is left out', () => {
+test('of two names for one option the first that can be granted counts, and the other is left out', () => {
   expect(ask({ blksize: '1468', blksize2: '1024' })).toMatchObject({ oack: ['blksize=1468'], refused: ['blksize2'] });
   expect(ask({ blksize2: '1024', blksize: '1468' })).toMatchObject({
     oack: ['blksize2=1024'],

@@ -63,7 +63,7 @@ test('statement 85: CR as the last byte of a block has its NUL as the first of t
   expect(block.subarray(0, 2)).toEqual(bytes('\0d'));
 });
 
-test('statement 86: CR LF is split across blocks, and what is owed is sent although the input has ended', () => {
+test('statement 86: CR LF is split across blocks, and its second byte is sent although the input has ended', () => {
   const encoder = new NetasciiEncoder();
   const block = new Uint8Array(2);
   expect([encoder.encode(bytes('a\n'), block), encoder.read]).toEqual([2, 2]);
@@ -73,7 +73,7 @@ test('statement 86: CR LF is split across blocks, and what is owed is sent altho
   expect(encoder.encode(bytes(), block)).toBe(0);
 });
 
-test('statement 86: a block filled exactly by the conversion leaves nothing over', () => {
+test('statement 86: a block that the conversion fills exactly leaves no byte for the next', () => {
   const encoder = new NetasciiEncoder();
   expect(encoder.encode(bytes('a\nb'), new Uint8Array(4))).toBe(4);
   expect(encoder.encode(bytes(), new Uint8Array(4))).toBe(0);
@@ -98,7 +98,7 @@ test('statements 86 and 87: wherever input and output are cut, the bytes are the
   );
 });
 
-test('what was encoded decodes to itself, wherever it is cut', () => {
+test('encoding and decoding gives the original text, wherever it is cut', () => {
   fc.assert(
     fc.property(texts, cuts, (text, pieces) => {
       expect(toHex(decodeInPieces(byRule(text), pieces))).toBe(toHex(text));
@@ -122,7 +122,7 @@ test('a CR that is followed by neither LF nor NUL is kept', () => {
   expect(decodeInPieces(bytes('end\r'), [9])).toEqual(bytes('end\r'));
 });
 
-test('a decoder that was ended starts over', () => {
+test('an ended decoder starts over', () => {
   const decoder = new NetasciiDecoder();
   decoder.decode(bytes('\r'));
   expect(decoder.end()).toEqual(bytes('\r'));

@@ -13,7 +13,7 @@ function options(datagram: Uint8Array): string[] {
   return read(datagram).options.map(({ name, value }) => `${name}=${value}`);
 }
 
-test('an RRQ is read: name, mode, options in their order (RFC 1350 §5, RFC 2347)', () => {
+test('an RRQ gives name, mode, and options in their order (RFC 1350 §5, RFC 2347)', () => {
   const datagram = hex('0001 612f62 00 6f63746574 00 7473697a65 00 30 00 626c6b73697a65 00 31343638 00');
   expect(decodeRequest(datagram, datagram.length)).toEqual({
     operation: 'read',
@@ -26,7 +26,7 @@ test('an RRQ is read: name, mode, options in their order (RFC 1350 §5, RFC 2347
   });
 });
 
-test('a WRQ is told apart from an RRQ (RFC 1350 §5)', () => {
+test('a WRQ is distinguished from an RRQ (RFC 1350 §5)', () => {
   expect(read(wrq('core', 'netascii', { tsize: '5' }))).toEqual({
     operation: 'write',
     filename: 'core',
@@ -53,11 +53,11 @@ const MALFORMED: readonly (readonly [name: string, datagram: Uint8Array, reason:
   ['5: a mode without its NUL', bytes(word(1), text('vmlinuz'), 'octet'), 'mode'],
 ];
 
-test.each(MALFORMED)('statement %s is no request (RFC 1350 §5)', (_name, datagram, reason) => {
+test.each(MALFORMED)('statement %s is not a request (RFC 1350 §5)', (_name, datagram, reason) => {
   expect(decodeRequest(datagram, datagram.length)).toBe(reason);
 });
 
-test('statements 4 and 5: a NUL behind the datagram, left there by an earlier one, ends no string (RFC 1350 §5)', () => {
+test('statements 4 and 5: a NUL after the datagram, left by an earlier one, ends no string (RFC 1350 §5)', () => {
   const buffer = rrq('vmlinuz', 'octet', { blksize: '1468' });
   expect(decodeRequest(buffer, 6)).toBe('filename');
   expect(decodeRequest(buffer, 9)).toBe('filename');
@@ -68,7 +68,7 @@ test('statements 4 and 5: a NUL behind the datagram, left there by an earlier on
   expect(decodeRequest(buffer, 29)).toMatchObject({ options: [{ name: 'blksize', value: '1468' }] });
 });
 
-test('statement 6: an empty file name is a request; what it means is not decided here (RFC 1350 §5)', () => {
+test('statement 6: a request may have an empty file name, which the sources then refuse (RFC 1350 §5)', () => {
   expect(read(rrq(''))).toMatchObject({ filename: '', mode: 'octet' });
 });
 
@@ -88,24 +88,24 @@ test.each([
   expect(read(rrq('a', spelled)).mode).toBe(mode);
 });
 
-test('statement 10: memory that PA-RISC firmware leaves behind the mode is passed over (RFC 1350 §5)', () => {
+test('statement 10: bytes that PA-RISC firmware sends after the mode are ignored (RFC 1350 §5)', () => {
   const padding = Uint8Array.from({ length: 516 }, (_, at) => 1 + ((at * 37) % 255));
   const padded = bytes(rrq('vmlinux'), padding).subarray(0, 516);
   expect(read(padded)).toEqual({ operation: 'read', filename: 'vmlinux', mode: 'octet', options: [] });
   expect(options(bytes(rrq('vmlinux', 'octet', { blksize: '1024' }), padding))).toEqual(['blksize=1024']);
 });
 
-test('statement 11: a request of more than 512 octets is served by the part that parses (RFC 2347)', () => {
+test('statement 11: of a request of more than 512 octets the part that parses counts (RFC 2347)', () => {
   const name = 'd/'.repeat(400);
   expect(read(rrq(name, 'octet', { tsize: '0' }))).toMatchObject({ filename: name, options: [{ name: 'tsize' }] });
 });
 
-test('statement 12: an option without its value is passed over, those before it count (RFC 2347)', () => {
+test('statement 12: an option without a value is ignored, and those before it count (RFC 2347)', () => {
   expect(options(bytes(rrq('a', 'octet', { tsize: '0' }), text('blksize')))).toEqual(['tsize=0']);
   expect(options(bytes(rrq('a', 'octet', { tsize: '0' }), text('blksize'), '1468'))).toEqual(['tsize=0']);
 });
 
-test('statement 13: an empty value is passed over, the pairs behind it count (RFC 2347)', () => {
+test('statement 13: an option with an empty value is ignored, and those after it count (RFC 2347)', () => {
   expect(options(rrq('a', 'octet', { multicast: '', blksize: '', tsize: '0' }))).toEqual(['tsize=0']);
   const twice = [
     ['blksize', ''],
@@ -123,32 +123,32 @@ test('statement 14: of a repeated option the first counts, however it is spelled
   expect(options(rrq('a', 'octet', twice))).toEqual(['blksize=1024', 'tsize=0']);
 });
 
-test('statement 15: option names compare without case, and their spelling is kept (RFC 2347)', () => {
+test('statement 15: option names match in any case, and keep their spelling (RFC 2347)', () => {
   expect(read(rrq('a', 'octet', { BlkSize: '8', WINDOWSIZE: '4' })).options).toEqual([
     { name: 'blksize', spelling: 'BlkSize', value: '8' },
     { name: 'windowsize', spelling: 'WINDOWSIZE', value: '4' },
   ]);
 });
 
-test('statement 15: only the letters A to Z fold (RFC 2347)', () => {
+test('statement 15: only the letters A to Z match in either case (RFC 2347)', () => {
   // U+212A, the Kelvin sign, in UTF-8 and truncated to one byte; a dotted I in latin1; an accented letter.
   for (const name of ['bl\xe2\x84\xaasize', 'bl*size', 'ts\xcdze', 'ts\xeeze']) {
     expect(options(rrq('a', 'octet', { [name]: '8' }))).toEqual([]);
   }
 });
 
-test('statements 16 and 47: unknown options are passed over (RFC 2347)', () => {
+test('statements 16 and 47: unknown options are ignored (RFC 2347)', () => {
   const asked = { multicast: '1', msftwindow: '31416', blksize: '1456', 'x-vendor': 'y', blksize3: '9' };
   expect(options(rrq('bootmgr.exe', 'octet', asked))).toEqual(['blksize=1456']);
 });
 
-test('statement 20: option names that objects have of their own are unknown options (RFC 2347)', () => {
+test('statement 20: names of built-in object properties are unknown options (RFC 2347)', () => {
   const names = ['__proto__', 'constructor', 'toString', 'hasOwnProperty', 'length', 'retries'];
   const pairs = names.map((name) => [name, '1'] as const);
   expect(options(rrq('a', 'octet', pairs))).toEqual([]);
 });
 
-test('statements 21 to 26: the file name is handed on byte for byte (RFC 1350 §5)', () => {
+test('statements 21 to 26: the file name is passed on byte for byte (RFC 1350 §5)', () => {
   const every = String.fromCharCode(...Array.from({ length: 255 }, (_, at) => at + 1));
   for (const name of ['two words.cfg', 'caf\xc3\xa9', '\xff\xfe\x80', '\\Boot\\BCD', '//boot///x', '/../etc', every]) {
     expect(read(rrq(name)).filename).toBe(name);
@@ -168,7 +168,7 @@ test('all seven options are read, in any case and order (RFC 2348, 2349, 7440; t
   expect(read(rrq('a', 'octet', asked)).options.map(({ name }) => name)).toEqual(Object.keys(asked));
 });
 
-test('the options of an OACK are read from behind its opcode (RFC 2347)', () => {
+test('the options of an OACK follow its opcode (RFC 2347)', () => {
   const datagram = oack({ tsize: '4096', blksize: '1468' });
   expect(decodeOptions(datagram, 2, datagram.length)).toEqual([
     { name: 'tsize', spelling: 'tsize', value: '4096' },
@@ -178,7 +178,7 @@ test('the options of an OACK are read from behind its opcode (RFC 2347)', () => 
   expect(decodeOptions(datagram, 2, datagram.length - 1).map(({ name }) => name)).toEqual(['tsize']);
 });
 
-test('options are read from 512 bytes behind the mode and no further (RFC 2347)', () => {
+test('options are read from the first 512 bytes after the mode (RFC 2347)', () => {
   const filler = (length: number) => ['x'.repeat(length - 3), '1'] as const;
   expect(options(rrq('a', 'octet', [filler(504), ['tsize', '0']]))).toEqual(['tsize=0']);
   expect(options(rrq('a', 'octet', [filler(505), ['tsize', '0']]))).toEqual([]);

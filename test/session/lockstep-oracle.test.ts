@@ -137,7 +137,7 @@ test.each([true, false])(
   },
 );
 
-test('whatever ACKs and timeouts come in whatever order, it sends what the plain sender sends', () => {
+test('with any ACKs and timeouts in any order, it sends what the plain sender sends', () => {
   const event = fc.oneof(
     fc.record({ kind: fc.constant('ack' as const), by: fc.integer({ min: -3, max: 3 }) }),
     fc.constant({ kind: 'timeout' as const, by: 0 }),

@@ -21,7 +21,7 @@ function firmware(manners: Partial<Manners> = {}, plan: Partial<ReceiverPlan> = 
   return receiver({ lingerMs: 0, manners: { ...MANNERS, ...manners }, ...plan });
 }
 
-test('a schedule doubles, adds, stops at its ceiling, and sums up to the patience', () => {
+test('a schedule doubles and adds up to its ceiling, and its waits sum up to the patience', () => {
   expect([1, 2, 3, 4, 5, 6].map((send) => waitAfter(DOUBLING, send))).toEqual([250, 500, 1000, 2000, 4000, 8000]);
   expect(patienceOf(DOUBLING)).toBe(15_750);
   expect([1, 2, 3].map((send) => waitAfter(MANNERS.data, send))).toEqual([1000, 1100, 1200]);
@@ -29,7 +29,7 @@ test('a schedule doubles, adds, stops at its ceiling, and sums up to the patienc
   expect([1, 2, 3, 4].map((send) => waitAfter(capped, send))).toEqual([250, 500, 700, 700]);
 });
 
-test('a client asks again by its schedule, and gives up after the last wait', () => {
+test('a client repeats its request by its schedule, and gives up after the last wait', () => {
   const stage = firmware();
   expect(stage.start()).toEqual(['opening']);
   const sends: number[] = [];
@@ -42,7 +42,7 @@ test('a client asks again by its schedule, and gives up after the last wait', ()
   expect(stage.session.answered).toBe(false);
 });
 
-test('in mid-file a client repeats its ACK by the other schedule, which each new block restarts', () => {
+test('in mid-file a client repeats its ACK by the data schedule, which each new block restarts', () => {
   const stage = firmware();
   stage.start();
   stage.receive(data(1, FULL));
@@ -67,7 +67,7 @@ test('a client that never repeats an ACK waits in silence for the server (GRUB)'
   expect(stage.session.outcome).toBe('timeout');
 });
 
-test('a file that takes longer than its limit is given up, however lively (Raspberry Pi)', () => {
+test('a client gives up a file that takes longer than its limit, although blocks arrive (Raspberry Pi)', () => {
   const stage = firmware({ fileMs: 2500 });
   stage.start();
   for (let block = 1; stage.session.outcome === undefined; block++) {
@@ -97,7 +97,7 @@ test.each([
   expect(stage.receive(data(3, 'end'))).toEqual(['keep 1024', 'ack 3']);
 });
 
-test('an old block confuses a Raspberry Pi for good: it says nothing more until it gives up', () => {
+test('a Raspberry Pi sends nothing more after an old block, until it gives up', () => {
   const stage = firmware({ unexpected: 'hang', fileMs: 30_000 });
   stage.start();
   stage.receive(data(1, FULL), data(1, FULL));
@@ -121,7 +121,7 @@ test('a probe ends with its ERROR right after the OACK, and is no failure', () =
   expect(stage.session).toMatchObject({ outcome: 'probe', tsize: 9000 });
 });
 
-test('a file is closed in the middle, with a word or without; one that is over before is complete', () => {
+test('a client closes a file early, with an ERROR or without; a file that ends before is complete', () => {
   const closing = firmware({}, { stop: { afterBlocks: 2, code: 0, message: 'closed' } });
   closing.start();
   closing.receive(data(1, FULL));
@@ -137,7 +137,7 @@ test('a file is closed in the middle, with a word or without; one that is over b
   expect(short.session.outcome).toBe('complete');
 });
 
-test('a client that crawls waits before each ACK', () => {
+test('a crawling client waits before each ACK', () => {
   const stage = firmware({}, { ackDelayMs: 100 });
   stage.start();
   expect(stage.receive(data(1, FULL))).toEqual(['keep 0']);
@@ -186,7 +186,7 @@ test('copies that follow a gap are not blamed on the duplicate ACK (RFC 7440 §4
   expect([...stage.session.breaches]).toEqual([]);
 });
 
-test('no ACK is sent twice after a block out of turn: copies would say nothing', () => {
+test('no ACK is doubled after a block out of order, because copies would prove nothing', () => {
   const stage = firmware({}, { wish: { windowsize: 2 }, doubledAck: 3 });
   stage.start();
   stage.receive(oack({ windowsize: '2' }));
@@ -194,7 +194,7 @@ test('no ACK is sent twice after a block out of turn: copies would say nothing',
   expect(stage.receive(data(3, FULL), data(4, FULL))).toEqual(['keep 1024', 'keep 1536', 'ack 4']);
 });
 
-test('a copy that a late client finds beside the original is a timer’s', () => {
+test('a client that reads late takes a copy beside the original for a resend by a timer', () => {
   const stage = firmware({}, { doubledAck: 1 });
   stage.start();
   stage.receive(data(1, FULL));
@@ -213,7 +213,7 @@ test('blocks beyond the window and a false tsize are noticed (RFC 7440 §4, RFC 
   expect([...stage.session.breaches]).toEqual(['window-exceeded', 'tsize-wrong']);
 });
 
-test('timeout is taken as it was asked for, or not at all (RFC 2349)', () => {
+test('a client accepts the timeout that it asked for, and no other (RFC 2349)', () => {
   const granted = firmware({}, { wish: { timeout: 5 } });
   granted.start();
   expect(granted.receive(oack({ timeout: '5' }))).toEqual(['ack 0']);
@@ -224,7 +224,7 @@ test('timeout is taken as it was asked for, or not at all (RFC 2349)', () => {
   expect(other.session.violation).toBe('timeout 5 was asked for, 4 acknowledged');
 });
 
-test('an ACK is no answer to a request, an ERROR is', () => {
+test('an ERROR answers a request, an ACK does not', () => {
   const stage = firmware();
   stage.start();
   expect(stage.receive(ack(1))).toEqual([]);

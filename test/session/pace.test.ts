@@ -41,7 +41,7 @@ test('loss never stops a transfer: a burst is at least one block', () => {
   expect(small.burst).toBe(4);
 });
 
-test('windows that arrive whole let the burst grow back to the window and no further', () => {
+test('the burst grows back with each window that arrives whole, up to the window', () => {
   const pace = new Pace(64, 1024);
   for (let turn = 0; turn < 3; turn++) pace.shrink();
   const bursts = [];
@@ -62,14 +62,14 @@ test('a window leaves in bursts a millisecond apart', () => {
   expect(stage.wait(10)).toEqual([]);
 });
 
-test('the ACK of an OACK is no window that arrived: the first burst is 64 KiB and not more', () => {
+test('the ACK of an OACK does not count as a window: the first burst is 64 KiB', () => {
   const stage = sender({ size: 1024 * 500, blksize: 1024, windowsize: 128 });
   stage.start();
   // 64 KiB are 64 blocks. Regression: this ACK used to count as a whole window, and 81 blocks left at once.
   expect(stage.receive(ack(0))).toEqual(dataLines(1, 64));
 });
 
-test('loss halves what leaves at once, windows that arrive let it grow again', () => {
+test('loss halves the burst, and windows that arrive whole let it grow again', () => {
   const stage = sender({ size: 1024 * 2000, blksize: 1024, windowsize: 64 });
   stage.start();
   stage.receive(ack(0));
@@ -82,7 +82,7 @@ test('loss halves what leaves at once, windows that arrive let it grow again', (
   expect(stage.receive(ack(138))).toEqual(dataLines(139, 179));
 });
 
-test('a window that went on behind a needless restart proves nothing about the burst either', () => {
+test('a window that continued after a needless restart does not change the burst', () => {
   const stage = sender({ size: 1024 * 2000, blksize: 1024, windowsize: 64 });
   stage.start();
   stage.receive(ack(0), ack(10));
@@ -102,7 +102,7 @@ test('a timeout halves the burst as well', () => {
   expect(stage.receive(ack(64))).toEqual(dataLines(65, 96));
 });
 
-test('an ACK that comes between two bursts moves the window at once', () => {
+test('an ACK between two bursts moves the window at once', () => {
   const stage = sender({ size: 1468 * 300, blksize: 1468, windowsize: 64 });
   stage.start();
   stage.receive(ack(0));
@@ -112,7 +112,7 @@ test('an ACK that comes between two bursts moves the window at once', () => {
   expect(stage.wait(10)).toEqual([]);
 });
 
-test('a clock that was late in the middle of a window sends the rest, and takes it for no loss', () => {
+test('after a late timer in the middle of a window the rest is sent, and it does not count as loss', () => {
   const stage = sender({ size: 1468 * 300, blksize: 1468, windowsize: 64 });
   stage.start();
   stage.receive(ack(0));

@@ -43,7 +43,7 @@ test('a file of exactly one block ends with an empty one (RFC 1350 §6)', () => 
   expect(stage.session.outcome).toBe('complete');
 });
 
-test('an OACK is answered with ACK 0 and holds (RFC 2347)', () => {
+test('an OACK is answered with ACK 0, and its values apply (RFC 2347)', () => {
   const stage = receiver({ wish: WISH });
   stage.start();
   expect(stage.receive(oack({ tsize: '9000', blksize: '500', windowsize: '2' }))).toEqual(['ack 0']);
@@ -53,7 +53,7 @@ test('an OACK is answered with ACK 0 and holds (RFC 2347)', () => {
   expect(stage.receive(data(2, 'x'.repeat(500)))).toEqual(['keep 500', 'ack 2']);
 });
 
-test('a server that answers with DATA 1 has passed over the options, which it may (RFC 2347)', () => {
+test('a server that answers with DATA 1 has ignored the options, which RFC 2347 allows', () => {
   const stage = receiver({ wish: { blksize: 1468, windowsize: 4 } });
   stage.start();
   expect(stage.receive(data(1, FULL))).toEqual(['keep 0', 'ack 1']);
@@ -62,7 +62,7 @@ test('a server that answers with DATA 1 has passed over the options, which it ma
   expect(stage.receive(data(2, 'x'))).toEqual(['keep 512', 'ack 2']);
 });
 
-test('a request that is not answered is sent again, with growing gaps, as long as patience lasts', () => {
+test('an unanswered request is sent again with growing gaps until the patience ends', () => {
   const stage = receiver({ patienceMs: 10_000 });
   stage.start();
   for (const ms of [400, 800, 1600, 3200]) {
@@ -111,7 +111,7 @@ test('a second copy of an old block draws no ACK in mid-window, which would rest
   expect(stage.receive(data(3, FULL), data(4, FULL))).toEqual(['keep 1024', 'keep 1536', 'ack 4']);
 });
 
-test('an old block that comes late enough to be a resend is answered: the sender has lost our ACK', () => {
+test('an old block that arrives late enough to be a resend draws an ACK, because ours was lost', () => {
   const stage = windowed();
   stage.receive(data(1, FULL), data(2, FULL), data(3, FULL), data(4, FULL));
   stage.now += 19;
@@ -121,14 +121,14 @@ test('an old block that comes late enough to be a resend is answered: the sender
   expect(stage.session.tally).toMatchObject({ retransmits: 1, stale: 3 });
 });
 
-test('an old block that comes late in mid-window is answered with what has arrived: the rest was lost', () => {
+test('a late old block in mid-window draws an ACK of the blocks that have arrived, because the rest was lost', () => {
   const stage = windowed();
   stage.receive(data(1, FULL), data(2, FULL));
   stage.now += 45;
   expect(stage.receive(data(1, FULL))).toEqual(['ack 2']);
 });
 
-test('silence in mid-window draws an ACK of what has arrived', () => {
+test('silence in mid-window draws an ACK of the blocks that have arrived', () => {
   const stage = windowed();
   stage.receive(data(1, FULL), data(2, FULL));
   const { waited, said } = stage.next();
@@ -136,7 +136,7 @@ test('silence in mid-window draws an ACK of what has arrived', () => {
   expect(waited).toBeGreaterThanOrEqual(50);
 });
 
-test('statement 54: an OACK again, its ACK 0 having been lost, is acknowledged again (RFC 2347)', () => {
+test('statement 54: a repeated OACK, whose ACK 0 was lost, is acknowledged again (RFC 2347)', () => {
   const stage = windowed();
   stage.now += 30;
   expect(stage.receive(oack({ blksize: '512', windowsize: '4' }))).toEqual(['ack 0']);
@@ -146,7 +146,7 @@ test('statement 54: an OACK again, its ACK 0 having been lost, is acknowledged a
   expect(stage.session.settled).toMatchObject({ windowsize: 4 });
 });
 
-test('the last block again, its ACK having been lost, is acknowledged again while the receiver lingers (RFC 1350 §6)', () => {
+test('a repeated last block, whose ACK was lost, is acknowledged again while the receiver lingers (RFC 1350 §6)', () => {
   const stage = receiver({ lingerMs: 1000 });
   stage.start();
   stage.receive(data(1, 'end'));
@@ -157,7 +157,7 @@ test('the last block again, its ACK having been lost, is acknowledged again whil
   expect(stage.session.tally).toMatchObject({ blocks: 1, bytes: 3 });
 });
 
-test('after the last block nothing is kept, whatever number follows', () => {
+test('no block after the last one is kept, whatever its number', () => {
   const stage = receiver({ lingerMs: 1000 });
   stage.start();
   stage.receive(data(1, 'end'));
@@ -195,7 +195,7 @@ test('a block larger than agreed ends it with ERROR 4, and is not kept (RFC 2348
   }
 });
 
-test('an OACK with what was not asked for ends it with ERROR 8 (RFC 2347)', () => {
+test('an OACK with an option that was not asked for ends it with ERROR 8 (RFC 2347)', () => {
   const stage = receiver({ wish: { blksize: 512 } });
   stage.start();
   expect(stage.receive(oack({ tsize: '1' }))).toEqual(['error 8 Bad option acknowledgement']);
@@ -217,7 +217,7 @@ test.each([
   expect(stage.session.tally).toMatchObject({ errorCode: 1, errorText: 'File not found' });
 });
 
-test('a server that goes silent or sends nothing new is given up', () => {
+test('the receiver gives up a server that falls silent or sends nothing new', () => {
   const stage = windowed();
   stage.receive(data(1, FULL));
   for (let turn = 0; turn < 70 && stage.session.outcome === undefined; turn++) {
@@ -240,7 +240,7 @@ test('patience is renewed by each new block', () => {
   expect(stage.session.outcome).toBe('timeout');
 });
 
-test('a server that is gone: a failure before the last block, no matter after it', () => {
+test('a closed server port is a failure before the last block, and makes no difference after it', () => {
   const early = windowed();
   early.session.onUnreachable(0);
   expect(early.session.outcome).toBe('unreachable');
@@ -250,7 +250,7 @@ test('a server that is gone: a failure before the last block, no matter after it
   expect(late.session.outcome).toBe('complete');
 });
 
-test('aborting tells the server, unless the file is there already', () => {
+test('aborting sends an ERROR, unless the file is complete', () => {
   const early = windowed();
   early.session.abort(early.script);
   expect([early.take(), early.session.outcome]).toEqual([['error 0 Client is stopping'], 'aborted']);

@@ -12,7 +12,7 @@ const SESSIONS = 10_000;
 /** In records of test/support/heap-record.ts: 1,017 bytes where one takes 370. */
 const MAX_RECORDS = 2.75;
 
-it(`a session takes at most the heap of ${MAX_RECORDS} records, its plan included, in the middle of a transfer`, () => {
+it(`in mid-transfer a session with its plan takes at most as much heap as ${MAX_RECORDS} records`, () => {
   setFlagsFromString('--expose-gc');
   const collect: () => void = runInNewContext('gc');
   const ackOf = [0, 8, 16].map((block) => packetOf(ack(block)));

@@ -137,7 +137,7 @@ test('statement 75: with every ACK duplicated by the network nothing is sent twi
   }
 });
 
-test('every hundredth DATA duplicated: at most a third more is sent', () => {
+test('with every hundredth DATA duplicated at most a third more is sent', () => {
   for (const make of Object.values(CLIENTS)) {
     for (const windowsize of [4, 16]) {
       const sent = run(windowsize, make(windowsize), (turn) => (turn % 100 === 0 ? [0, 0] : [0]));
@@ -146,7 +146,7 @@ test('every hundredth DATA duplicated: at most a third more is sent', () => {
   }
 });
 
-test('every fiftieth DATA lost: at most half as much again is sent', () => {
+test('with every fiftieth DATA lost at most half as much again is sent', () => {
   for (const make of Object.values(CLIENTS)) {
     for (const windowsize of [4, 16]) {
       const sent = run(windowsize, make(windowsize), (turn) => (turn % 50 === 49 ? [] : [0]));

@@ -20,7 +20,7 @@ function after(...samples: number[]): [number, number] {
   return range(timer);
 }
 
-test('before anything was measured the timer is 400 ms, up to a quarter longer', () => {
+test('before the first measurement the timer is 400 ms, up to a quarter longer', () => {
   expect(range(new Retransmission(1, 0))).toEqual([400, 500]);
 });
 
@@ -41,12 +41,12 @@ test('the timer is never below 50 ms, not even on a loopback where a round trip 
   expect(after(1, 1, 0, 1)).toEqual([50, 62]);
 });
 
-test('the timer is never above 4 s, but for the jitter', () => {
+test('the timer without its jitter is never above 4 s', () => {
   expect(after(3000)).toEqual([4000, 5000]);
   expect(after(1_000_000)).toEqual([4000, 5000]);
 });
 
-test('the timer is never below twice the smoothed round trip, nor below twice the one last seen', () => {
+test('the timer is never below twice the smoothed round trip, nor below twice the latest one', () => {
   // The variance has decayed: SRTT is 100, and RTO alone would be little more.
   const steady = Array.from({ length: 60 }, () => 100);
   expect(after(...steady)[0]).toBe(200);
@@ -93,7 +93,7 @@ test('each timeout doubles the wait, up to 4 s; progress goes back to the estima
   expect(range(timer)).toEqual([60, 75]);
 });
 
-test('an interval agreed by the timeout option holds: no jitter, no doubling, no adapting (RFC 2349)', () => {
+test('an interval agreed by the timeout option never changes: no jitter, no doubling, no adapting (RFC 2349)', () => {
   const timer = new Retransmission(1, 2000);
   timer.sample(5);
   timer.progress();

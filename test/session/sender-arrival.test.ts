@@ -16,7 +16,7 @@ const arrive = (stage: Stage<Sender>, block: number, size?: number): string[] =>
 };
 
 describe('a sender whose file is still being read', () => {
-  it('sends the OACK before anything has arrived, and each block when it has', () => {
+  it('sends the OACK before any block has arrived, and each block once it has arrived', () => {
     const stage = sender({ size: 2048, arrived: 0 });
     expect(stage.start()).toEqual(['opening']);
     expect(stage.receive(ack(0))).toEqual([]);
@@ -32,7 +32,7 @@ describe('a sender whose file is still being read', () => {
     expect(stage.session.tally).toMatchObject({ retransmits: 0, timeouts: 0, bytes: 2048 });
   });
 
-  it('sends nothing again because the disk is slow, whatever the client repeats', () => {
+  it('retransmits nothing because the disk is slow, whatever the client repeats', () => {
     const stage = sender({ size: 5120, arrived: 2 });
     stage.start();
     stage.receive(ack(0));
@@ -46,7 +46,7 @@ describe('a sender whose file is still being read', () => {
     expect(stage.session.tally).toMatchObject({ retransmits: 0, timeouts: 0, stale: 5 });
   });
 
-  it('sends a block again that the client has not acknowledged, also while a later one is being read', () => {
+  it('retransmits an unacknowledged block, also while a later one is being read', () => {
     const stage = sender({ size: 5120, arrived: 1 });
     stage.start();
     stage.receive(ack(0));
@@ -67,7 +67,7 @@ describe('a sender whose file is still being read', () => {
     expect(stage.session.tally.retransmits).toBe(0);
   });
 
-  it('sends at once what was lost of a window, though the next one is still being read', () => {
+  it('retransmits the lost blocks of a window at once, although the next window is still being read', () => {
     const stage = sender({ size: 512 * 20, windowsize: 8, arrived: 8 });
     stage.start();
     stage.receive(ack(0));
@@ -75,7 +75,7 @@ describe('a sender whose file is still being read', () => {
     expect(arrive(stage, 13)).toEqual(dataLines(9, 13));
   });
 
-  it('does not take the silence of a client that waits for the disk for its end, for as long as something comes', () => {
+  it('does not give up a client that waits for the disk while content keeps arriving', () => {
     const stage = sender({ size: 512 * 20, arrived: 0, patienceMs: 60_000 });
     stage.start();
     stage.receive(ack(0));
@@ -88,7 +88,7 @@ describe('a sender whose file is still being read', () => {
     expect(stage.session.outcome).toBe('timeout');
   });
 
-  it('counts the silence of a client that has something to acknowledge, however much arrives', () => {
+  it('gives up a client that acknowledges nothing, however much content arrives', () => {
     const stage = sender({ size: 512 * 200, arrived: 1, patienceMs: 10_000 });
     stage.start();
     stage.receive(ack(0));
@@ -194,7 +194,7 @@ function simulate(seed: number): Told & { readonly size: number } {
   return { seed, size, wrong, needless, kept, outcome: server.session.outcome };
 }
 
-it('whatever arrives when, and whatever is lost, the client gets each block, and none twice because the disk was slow', () => {
+it('with any arrivals and any losses, the client gets each block, and none twice because the disk was slow', () => {
   for (let seed = 1; seed <= 300; seed++) {
     const { size, ...told } = simulate(seed);
     const whole: Told = { seed, wrong: [], needless: 0, kept: blockCount(size, 512), outcome: 'complete' };

@@ -17,7 +17,7 @@ test.each([
   ['8 after the OACK (EDK2)', 8, 'User aborted the transfer', 'probe'],
   ['4 after the OACK (EDK2, an OACK it cannot use)', 4, 'Malformatted OACK packet', 'clientError'],
   ['3 after the OACK (EDK2, a file that grew)', 3, 'too small', 'clientError'],
-])('statement 52: ERROR %s ends it, silently (RFC 1350 §7)', (_name, code, message, outcome) => {
+])('statement 52: ERROR %s ends the transfer without a reply (RFC 1350 §7)', (_name, code, message, outcome) => {
   const stage = sender({ size: FIVE });
   stage.start();
   expect(stage.receive(error(code, message))).toEqual([]);
@@ -26,7 +26,7 @@ test.each([
   expect(stage.wait(60_000)).toEqual([]);
 });
 
-test.each([0, 8])('ERROR %i after DATA 1 is a probe, with an OACK before it or without', (code) => {
+test.each([0, 8])('ERROR %i after DATA 1 ends a probe, with or without an OACK', (code) => {
   const without = sender({ size: FIVE, oack: false });
   without.start();
   without.receive(error(code));
@@ -36,7 +36,7 @@ test.each([0, 8])('ERROR %i after DATA 1 is a probe, with an OACK before it or w
   expect(withOack.session.outcome).toBe('probe');
 });
 
-test('ERROR 0 once a block was acknowledged is no probe', () => {
+test('ERROR 0 after an acknowledged block is not a probe', () => {
   const stage = proven();
   stage.receive(ack(1), error(0, 'TFTP Aborted'));
   expect(stage.session.outcome).toBe('clientError');
@@ -53,7 +53,7 @@ test('statement 79: an ERROR is not answered, acknowledged or repeated, even one
   }
 });
 
-test('statement 76: patience: a client silent for 60 s in mid-file gets one ERROR, and it is a timeout', () => {
+test('statement 76: a client that is silent for 60 s in mid-file gets one ERROR, and the outcome is timeout', () => {
   const stage = proven();
   stage.receive(ack(1));
   expect(stage.wait(59_999).filter((line) => line !== 'data 2')).toEqual([]);
@@ -62,7 +62,7 @@ test('statement 76: patience: a client silent for 60 s in mid-file gets one ERRO
   expect(stage.session.outcome).toBe('timeout');
 });
 
-test('statement 76: within its patience a sender resends with growing gaps: a bounded number', () => {
+test('statement 76: within its patience a sender resends a bounded number of times, with growing gaps', () => {
   const stage = proven();
   stage.receive(ack(1));
   stage.wait(60_000);
@@ -88,7 +88,7 @@ test('an ACK that advances renews the patience, a stale one does not', () => {
   expect(stage.now).toBe(110_000);
 });
 
-test('stale packets move neither the resends nor the end: a session bombarded acts as one left alone', () => {
+test('stale packets delay neither the resends nor the end', () => {
   const times = (bombarded: boolean) => {
     const stage = proven({ windowsize: 4 });
     stage.receive(ack(2));
@@ -104,7 +104,7 @@ test('stale packets move neither the resends nor the end: a session bombarded ac
   expect(times(true)).toEqual(times(false));
 });
 
-test('a client that repeats its last ACK still wants the last block: it is not taken for one that has it', () => {
+test('a client that repeats its last ACK does not count as having the last block', () => {
   const stage = proven({ windowsize: 4 });
   stage.receive(ack(2));
   for (let second = 0; second < 20; second++) {
@@ -116,7 +116,7 @@ test('a client that repeats its last ACK still wants the last block: it is not t
   expect(stage.session.outcome).toBe('completeUnconfirmed');
 });
 
-test('a slow path: 20 MiB at one block in 20 s goes on for days, as long as there is progress', () => {
+test('a transfer over a slow path goes on for days while it makes progress: 20 MiB at one block in 20 s', () => {
   const stage = sender({ size: 20 * 2 ** 20, blksize: 1024, windowsize: 1 }, 5000);
   stage.start();
   stage.receive(ack(0));
@@ -129,7 +129,7 @@ test('a slow path: 20 MiB at one block in 20 s goes on for days, as long as ther
   expect(stage.session.outcome).toBe('complete');
 });
 
-test('a transfer ends after 24 days, whatever its client does', () => {
+test('a transfer ends after 24 days even if its client goes on', () => {
   const stage = sender({ size: 2 ** 30, blksize: 512, windowsize: 1 }, 5000);
   stage.start();
   stage.receive(ack(0));
@@ -143,14 +143,14 @@ test('a transfer ends after 24 days, whatever its client does', () => {
   expect(stage.session.outcome).toBe('timeout');
 });
 
-test('the first ACK comes 12 s after the OACK, as from firmware that shows a menu first', () => {
+test('the first ACK may come 12 s after the OACK, as from firmware that shows a menu first', () => {
   const stage = sender({ size: 1024 });
   stage.start();
   stage.wait(12_000);
   expect(stage.receive(ack(0))).toEqual(['data 1']);
 });
 
-test('statement 77: the final ACK never comes: five sends and ten seconds, then it counts as arrived', () => {
+test('statement 77: without the final ACK, the last block counts as arrived after five sends and ten seconds', () => {
   const stage = proven();
   for (let block = 1; block <= 4; block++) {
     stage.now += 1;
@@ -166,7 +166,7 @@ test('statement 77: the final ACK never comes: five sends and ten seconds, then 
   expect(stage.now).toBe(sentAt + 10_000);
 });
 
-test('statement 77: with slow timers ten seconds are not enough: the last block must have been sent five times', () => {
+test('statement 77: with slow timers the last block must have been sent five times, which takes longer than ten seconds', () => {
   const stage = proven({ timeoutMs: 4000 });
   stage.receive(ack(1), ack(2), ack(3), ack(4));
   const said = stage.wait(15_999);
@@ -176,7 +176,7 @@ test('statement 77: with slow timers ten seconds are not enough: the last block 
   expect(stage.session.outcome).toBe('completeUnconfirmed');
 });
 
-test('statement 77: a client that answers late, within the ten seconds, makes it complete', () => {
+test('statement 77: a late ACK within the ten seconds makes the transfer complete', () => {
   const stage = proven();
   stage.receive(ack(1), ack(2), ack(3), ack(4));
   stage.wait(9000);
@@ -184,7 +184,7 @@ test('statement 77: a client that answers late, within the ten seconds, makes it
   expect(stage.session.outcome).toBe('complete');
 });
 
-test('statement 77: with a window, an ACK inside the last one starts the count of sends anew', () => {
+test('statement 77: an ACK inside the last window restarts the count of sends', () => {
   const stage = proven({ windowsize: 4, size: 7 * 512 + 1 });
   stage.receive(ack(4));
   stage.wait(9000);
@@ -195,7 +195,7 @@ test('statement 77: with a window, an ACK inside the last one starts the count o
   expect(stage.session.outcome).toBe('completeUnconfirmed');
 });
 
-test('statement 77: silence with patience gone before five sends still counts as arrived', () => {
+test('statement 77: if the patience ends before five sends, the last block still counts as arrived', () => {
   const stage = proven({ timeoutMs: 255_000 });
   stage.receive(ack(1), ack(2), ack(3), ack(4));
   expect(stage.wait(60_000)).toEqual([]);
@@ -209,7 +209,7 @@ test('silence before the last block has left is a timeout, not a success', () =>
   expect(stage.session.outcome).toBe('timeout');
 });
 
-test('statement 78: a port that nobody listens on ends it: a failure before the last block, a success after', () => {
+test('statement 78: a closed port is a failure before the last block, and a success after it', () => {
   const early = proven();
   early.receive(ack(1));
   early.session.onUnreachable(early.now);
@@ -229,7 +229,7 @@ test('statement 78: a port that nobody listens on ends it: a failure before the 
   expect(unproven.session.outcome).toBe('unreachable');
 });
 
-test('a report that nobody listens is forgotten when the peer is heard', () => {
+test('a report of a closed port has no effect once the peer sends again', () => {
   const stage = proven();
   stage.session.onUnreachable(stage.now);
   expect(stage.receive(ack(1))).toEqual(['data 2']);
@@ -237,7 +237,7 @@ test('a report that nobody listens is forgotten when the peer is heard', () => {
   expect(stage.session.outcome).toBeUndefined();
 });
 
-test('aborting tells a proven client, once', () => {
+test('aborting sends one ERROR to a proven client', () => {
   const stage = proven();
   stage.session.abort(stage.script);
   stage.session.abort(stage.script);
@@ -245,7 +245,7 @@ test('aborting tells a proven client, once', () => {
   expect(stage.session.outcome).toBe('aborted');
 });
 
-test('a transfer whose client sent another request ends without a packet', () => {
+test('a superseded transfer ends without a packet', () => {
   const early = proven();
   early.take();
   early.session.supersede();

@@ -23,7 +23,7 @@ test('statement 50: a lost OACK is sent again, 400 ms later at the earliest (RFC
   expect(stage.session.tally).toMatchObject({ retransmits: 1, timeouts: 1 });
 });
 
-test('statement 51: ACK 0 again, after DATA 1 has left, sends nothing (RFC 1123 §4.2.3.1)', () => {
+test('statement 51: a repeated ACK 0 after DATA 1 draws nothing (RFC 1123 §4.2.3.1)', () => {
   const stage = sender({ size: FIVE });
   stage.start();
   stage.receive(ack(0));
@@ -34,7 +34,7 @@ test('statement 51: ACK 0 again, after DATA 1 has left, sends nothing (RFC 1123 
   expect(stage.session.tally.stale).toBe(3);
 });
 
-test.each([1, 2, 5, 32_768, 65_535])('statement 53: while ACK 0 is awaited, ACK %i draws nothing', (block) => {
+test.each([1, 2, 5, 32_768, 65_535])('statement 53: before ACK 0, ACK %i draws nothing', (block) => {
   const stage = sender({ size: FIVE });
   stage.start();
   stage.now = 20;
@@ -45,7 +45,7 @@ test.each([1, 2, 5, 32_768, 65_535])('statement 53: while ACK 0 is awaited, ACK 
   expect(stage.receive(ack(0))).toEqual([]);
 });
 
-test('an ACK for a block that was never sent does not touch a proven transfer', () => {
+test('an ACK for a block that was never sent has no effect on a proven transfer', () => {
   const stage = sender({ size: FIVE });
   stage.start();
   stage.receive(ack(0));
@@ -54,7 +54,7 @@ test('an ACK for a block that was never sent does not touch a proven transfer', 
   expect(stage.receive(ack(1))).toEqual(['data 2']);
 });
 
-test('statement 54: when ACK 0 was lost, the OACK sent again draws another (RFC 2347)', () => {
+test('statement 54: after a lost ACK 0, the retransmitted OACK draws another (RFC 2347)', () => {
   const stage = sender({ size: FIVE });
   stage.start();
   expect(stage.next().said).toEqual(['opening']);
@@ -135,7 +135,7 @@ test('a lost block or a lost ACK costs one block sent again (RFC 1350 §2)', () 
   expect(stage.session.tally).toMatchObject({ retransmits: 1, timeouts: 1, stale: 0 });
 });
 
-test('the timer doubles from timeout to timeout, and an ACK that advances sets it back (RFC 6298 §5)', () => {
+test('the timer doubles with each timeout, and an ACK that advances resets it (RFC 6298 §5)', () => {
   const stage = sender({ size: FIVE });
   stage.start();
   stage.receive(ack(0));
@@ -185,7 +185,7 @@ test('a peer that has become slow does not get every block twice until the end o
   expect(stage.session.tally.retransmits).toBeLessThan(8);
 });
 
-test('an interval agreed by the timeout option is kept to (RFC 2349)', () => {
+test('the sender keeps to an interval agreed by the timeout option (RFC 2349)', () => {
   const stage = sender({ size: FIVE, timeoutMs: 1000 });
   stage.start();
   expect(stage.next()).toEqual({ waited: 1000, said: ['opening'] });
@@ -207,14 +207,14 @@ test('statement 81: DATA, OACK and requests at the port of a transfer are counte
   expect(stage.session.tally.stale).toBe(3);
 });
 
-test('statement 82: bytes behind the block number of an ACK make no difference (msftwindow)', () => {
+test('statement 82: bytes after the block number of an ACK make no difference (msftwindow)', () => {
   const stage = sender({ size: FIVE });
   stage.start();
   stage.receive(ack(0));
   expect(stage.receive(bytes(ack(1), [8]))).toEqual(['data 2']);
 });
 
-test('statement 83: a client that stands still for ten seconds and goes on gets the rest', () => {
+test('statement 83: a client that pauses for ten seconds gets the rest of the file afterwards', () => {
   const stage = sender({ size: FIVE });
   stage.start();
   stage.receive(ack(0), ack(1));
@@ -224,7 +224,7 @@ test('statement 83: a client that stands still for ten seconds and goes on gets 
   expect(stage.session.outcome).toBe('complete');
 });
 
-test('a finished session says nothing more, whatever comes', () => {
+test('a finished session sends nothing, whatever arrives', () => {
   const stage = sender({ size: 0 });
   stage.start();
   stage.receive(ack(0), ack(1));

@@ -29,12 +29,12 @@ test('the three sends leave 400 and 800 ms apart, each up to a quarter longer', 
   expect(waits[1]).toBeLessThanOrEqual(1000);
 });
 
-test('DATA 1 alone leaves to an unproven address, also with a window', () => {
+test('only DATA 1 is sent to an unproven address, also with a window', () => {
   const stage = sender({ size: 100 * 512, windowsize: 8, oack: false });
   expect([...stage.start(), ...stage.wait(60_000)]).toEqual(['data 1']);
 });
 
-test('a repeated request is answered at once when the last reply is 400 ms old, and not before', () => {
+test('a repeated request draws a reply once the last one is 400 ms old, and not before', () => {
   const stage = sender({ size: FIVE, seed: 3 });
   stage.start();
   const repeat = () => {
@@ -54,7 +54,7 @@ test('a repeated request is answered at once when the last reply is 400 ms old, 
   expect(repeat()).toEqual(['opening']);
 });
 
-test('statement 55: a storm of equal requests draws at most one reply a timeout', () => {
+test('statement 55: a storm of equal requests draws at most one reply per timeout', () => {
   const stage = sender({ size: FIVE });
   const sent = [...stage.start()];
   for (let turn = 0; turn < 500; turn++) {
@@ -93,7 +93,7 @@ test('a request repeated just after the last allowed send is answered when that 
   expect(stage.now).toBe(last + 400);
 });
 
-test('an OACK that a repeated request drew is counted as sent again, like any other', () => {
+test('an OACK drawn by a repeated request counts as retransmitted', () => {
   for (const oack of [true, false]) {
     const stage = sender({ size: FIVE, oack });
     stage.start();
@@ -127,7 +127,7 @@ test('old ACKs neither prove an address nor keep its transfer alive', () => {
   expect(stage.session.outcome).toBe('timeout');
 });
 
-test('an address that never answered gets no ERROR from us', () => {
+test('an address that never answered gets no ERROR', () => {
   const ended = sender({ size: FIVE });
   ended.start();
   expect(ended.wait(20_000).filter((line) => line.startsWith('error'))).toEqual([]);

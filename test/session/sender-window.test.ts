@@ -67,7 +67,7 @@ test.each([
   expect(stage.session.tally).toMatchObject({ blocks: last, bytes: size });
 });
 
-test('statement 70: after an ACK in mid-window a full window follows from the block behind it (RFC 7440 §4)', () => {
+test('statement 70: after an ACK in mid-window a full window follows, starting with the next block (RFC 7440 §4)', () => {
   const stage = running(8);
   expect(stage.receive(ack(3))).toEqual(dataLines(4, 11));
   expect(stage.session.tally).toMatchObject({ blocks: 3, retransmits: 5 });
@@ -86,7 +86,7 @@ test('statement 71: EDK2 acknowledges each unexpected block: W - 1 equal ACKs re
   }
 });
 
-test('statement 71: repeats that come late, in the restarted window, change nothing and move no timer', () => {
+test('statement 71: late repeats in the restarted window change nothing and move no timer', () => {
   const stage = running(4);
   stage.receive(ack(1));
   const { deadline } = stage.session;
@@ -95,7 +95,7 @@ test('statement 71: repeats that come late, in the restarted window, change noth
   expect(stage.session.deadline).toBe(deadline);
 });
 
-test('statement 72: a loss in the last window, also of the final short block', () => {
+test('statement 72: a loss in the last window is retransmitted, also that of the final short block', () => {
   const stage = running(8);
   stage.receive(ack(8), ack(16));
   stage.take();
@@ -116,7 +116,7 @@ test('statement 73: a timeout resends the first unacknowledged block and no othe
   expect(stage.receive(ack(9))).toEqual(dataLines(10, 17));
 });
 
-test('statement 73: after a timeout an ACK of the whole window goes on behind it', () => {
+test('statement 73: after a timeout an ACK of the whole window starts the next window', () => {
   const stage = running(8);
   stage.next();
   expect(stage.receive(ack(8))).toEqual(dataLines(9, 16));
@@ -128,7 +128,7 @@ test('statement 68: an ACK past the window is ignored', () => {
   expect(stage.receive(ack(8))).toEqual(dataLines(9, 16));
 });
 
-test('an ACK of blocks sent before the restart is taken, though they are about to be sent again', () => {
+test('an ACK of blocks that were sent before the restart counts, although they are about to be sent again', () => {
   const stage = sender({ size: 1000 * 1024, blksize: 1024, windowsize: 64 });
   stage.start();
   stage.receive(ack(0));
@@ -137,7 +137,7 @@ test('an ACK of blocks sent before the restart is taken, though they are about t
   expect(stage.receive(ack(60))).toEqual(dataLines(61, 76));
 });
 
-test('never is more than a window in flight, whatever ACKs come', () => {
+test('at most one window is in flight, whatever ACKs arrive', () => {
   for (const windowsize of [1, 2, 5, 8]) {
     const stage = running(windowsize);
     const outside: string[] = [];
@@ -158,7 +158,7 @@ test('never is more than a window in flight, whatever ACKs come', () => {
   }
 });
 
-test('statement 65: the window goes across the wrap, and ACKs of 65535 and 0 are exact', () => {
+test('statement 65: a window crosses the wrap, and ACKs of 65535 and 0 are exact', () => {
   const stage = sender({ size: 70_000 * 8, blksize: 8, windowsize: 4 });
   stage.start();
   stage.receive(ack(0));
@@ -173,7 +173,7 @@ test('statement 65: the window goes across the wrap, and ACKs of 65535 and 0 are
   expect(stage.receive(ack(4))).toEqual(dataLines(65_541, 65_544));
 });
 
-test('statement 65: with rollover 1 block 65536 is number 1, and there is no number 0 but the first', () => {
+test('statement 65: with rollover 1 block 65536 has number 1, and only the block before the first has number 0', () => {
   const stage = sender({ size: 70_000 * 8, blksize: 8, windowsize: 4, rollover: 1 });
   stage.start();
   stage.receive(ack(0));
