@@ -5,7 +5,7 @@ import { expect, it, onTestFinished } from 'vitest';
 import { Exchange } from '../../src/check/exchange.ts';
 import { QUICK_WAITS } from './waits.ts';
 
-it('does not take a late ERROR of an earlier exchange on its port for an answer', async () => {
+it('a late ERROR of an earlier exchange on the same port does not count as an answer', async () => {
   const server = createSocket('udp4');
   onTestFinished(() => void server.close());
   server.bind(0, '127.0.0.1');

@@ -150,7 +150,7 @@ describe('reveille check', () => {
     expect(wrong.stdout).toContain('block 1 holds other bytes than the file\n');
   });
 
-  it('reports in one line that nobody listens, and ends with 1', async () => {
+  it('reports in one line that the port is closed, and ends with 1', async () => {
     const port = await closedPort();
     expect(await run([`127.0.0.1:${port}`, '--file', 'linux'])).toEqual({
       code: 1,

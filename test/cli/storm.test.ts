@@ -148,7 +148,7 @@ describe('reveille storm', { timeout: 60_000 }, () => {
     expect(code).toBe(1);
   });
 
-  it('ends in a report when nobody listens', async () => {
+  it('ends with a report when the server port is closed', async () => {
     const socket = createSocket('udp4');
     socket.bind(0, '127.0.0.1');
     await once(socket, 'listening');

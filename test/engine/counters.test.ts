@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { COUNTER, PACKET_COUNTERS, allocateCounters, counterRow, sumCounters } from '../../src/engine/counters.ts';
 
-test('every counter has a cell of its own in each row, and the sums are over all rows', () => {
+test('every counter has its own cell in each row, and sums are over all rows', () => {
   const buffer = allocateCounters(3);
   expect(sumCounters(buffer)).toEqual(Object.fromEntries(PACKET_COUNTERS.map((name) => [name, 0])));
   for (let row = 0; row < 3; row++) {

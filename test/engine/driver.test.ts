@@ -68,7 +68,7 @@ describe('a driver', () => {
     };
   }
 
-  test('wakes a session at its deadline, not before, and at the new one when it moves either way', async () => {
+  test('wakes a session at its deadline and not before, also when the deadline has moved', async () => {
     const sessions = [500, 20_000, 3].map((deadline) => Object.assign(new ScriptedSession(), { deadline }));
     const reports = sessions.map((session) => driver.run(job(session)));
     await clock.runAsync(2);
@@ -81,7 +81,7 @@ describe('a driver', () => {
     expect((await Promise.all(reports)).map(({ outcome }) => outcome)).toEqual(['timeout', 'timeout', 'timeout']);
   });
 
-  test('hears of an earlier deadline after any packet', async () => {
+  test('follows a deadline that any packet has moved earlier', async () => {
     const session = Object.assign(new ScriptedSession(), { deadline: 10_000 });
     session.onPacket = () => {
       session.deadline = clock.now() + 7;
@@ -147,7 +147,7 @@ describe('a driver', () => {
     },
   );
 
-  test('a throw in a supervision, or where a session tells its state, costs that transfer alone too', async () => {
+  test('a throw in a supervision, or in a getter of a session, also ends only that transfer', async () => {
     const fail = (): never => {
       throw new Error('a bug of ours');
     };
@@ -173,7 +173,7 @@ describe('a driver', () => {
     expect(good.woken).toEqual([300]);
   });
 
-  test('lets supervisions speak within ten milliseconds of the bell, and only then', async () => {
+  test('asks supervisions within ten milliseconds after the doorbell has rung, and only then', async () => {
     let rung = false;
     driver = new Driver(engine, counters, {
       doorbell: () => {
@@ -210,7 +210,7 @@ describe('a driver', () => {
     expect(clock.step()).toBe(false);
   });
 
-  test('tells supervisions of progress now and then, of a new phase at once, and counts the time of a transfer until its last', async () => {
+  test('reports progress to supervisions now and then, and a new phase at once, and counts the time of a transfer until its last', async () => {
     const progress: number[] = [];
     const session = Object.assign(new ScriptedSession(), { deadline: 9000 });
     session.onPacket = ({ block }) => {
@@ -279,7 +279,7 @@ describe('a driver', () => {
     expect(counters[COUNTER.dataReceived]).toBe(2);
   });
 
-  test('notes each round trip that a session has measured, once', async () => {
+  test('records each measured round trip once', async () => {
     const roundTrips = new LatencyHistogram([1, 10, 100]);
     driver = new Driver(engine, counters, { roundTrips });
     const session = Object.assign(new ScriptedSession(), { deadline: 1000 });

@@ -15,13 +15,13 @@ import { LATENCIES, LATENCY_BOUNDS, LatencyHistogram } from '../../src/engine/la
 import { SEND_ERRNOS, sendErrno } from '../../src/engine/send-errors.ts';
 
 describe('a histogram of latencies', () => {
-  it('has each value in the first bucket whose bound is above it, and what is longer than all in the last', () => {
+  it('counts each value in the first bucket whose bound is above it, and longer ones in the last', () => {
     const histogram = new LatencyHistogram([1, 10, 100]);
     for (const ms of [0, 0.5, 1, 9.9, 10, 99, 100, 5000]) histogram.observe(ms, 1);
     expect(histogram.counts()).toEqual({ boundsMs: [1, 10, 100], counts: [2, 2, 2, 2], sumMs: 5220.4 });
   });
 
-  it('counts what stands for several so often', () => {
+  it('counts a value that stands for several as often as that', () => {
     const histogram = new LatencyHistogram([1, 10]);
     histogram.observe(5, 64);
     expect(histogram.counts()).toEqual({ boundsMs: [1, 10], counts: [0, 64, 0], sumMs: 320 });
@@ -36,7 +36,7 @@ describe('a histogram of latencies', () => {
 });
 
 describe('a row', () => {
-  it('has cells of their own for everything in it, and sums are over all rows', () => {
+  it('has separate cells for everything in it, and sums are over all rows', () => {
     const buffer = allocateCounters(3);
     for (let index = 0; index < 3; index++) {
       const row = counterRow(buffer, index);

@@ -63,7 +63,7 @@ describe.skipIf(isNewer)('the linux engine', () => {
     }
   });
 
-  it('lets promises go on in the turn of the event loop that a datagram arrived in', async () => {
+  it('continues promises in the turn of the event loop in which a datagram arrived', async () => {
     const peer = await RawPeer.open(others, '127.0.0.1');
     const order: string[] = [];
     await new Promise<void>((resolve) => {
@@ -94,7 +94,7 @@ describe.skipIf(isNewer)('the linux engine', () => {
     }
   });
 
-  it('gives each of many transfers a port of its own, and tells their peers apart', async () => {
+  it('gives each of many transfers its own port, and distinguishes their peers', async () => {
     const peers = await Promise.all(Array.from({ length: 40 }, () => RawPeer.open(others, '127.0.0.1')));
     const links = await Promise.all(
       peers.map((peer) => RawLink.open(engine, { local: '127.0.0.1', peer: peer.local, peerPort: 'fixed' })),
@@ -255,7 +255,7 @@ describe.skipIf(isNewer)('the linux engine', () => {
       return Buffer.from(peer.inbox.datagrams[0]!.bytes.subarray(4)).toString();
     }
 
-    it('to memory that shows no later change, in several reads, and that is the system’s again at once', async () => {
+    it('to memory that shows no later change, in several reads, and returns the memory to the system at once', async () => {
       const copy = engine.allocateFile(SIZE);
       if (copy === undefined) throw new Error('Not reserved');
       expect(await filled(copy)).toBe(SIZE);
@@ -311,7 +311,7 @@ describe.skipIf(isNewer)('the linux engine', () => {
     }
   });
 
-  it('does not hear what was sent to a broadcast address', async () => {
+  it('does not receive datagrams that were sent to a broadcast address', async () => {
     const heard: number[] = [];
     let told = (): void => {};
     const last = new Promise<void>((resolve) => {

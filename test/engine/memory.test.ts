@@ -44,21 +44,21 @@ describe('the network in memory', () => {
     expect(clock.now()).toBe(0);
   });
 
-  test.each([0.01, 0.1, 0.5])('loses about as many as told: %f', (loss) => {
+  test.each([0.01, 0.1, 0.5])('loses about the configured share: %f', (loss) => {
     send({ loss });
     expect(fates.lost / SENDS).toBeCloseTo(loss, 1);
     expect(fates.lost).toBeGreaterThan((SENDS * loss) / 2);
     expect(fates.delivered + fates.lost).toBe(SENDS);
   });
 
-  test('duplicates about as many as told, and loses copies one by one', () => {
+  test('duplicates about the configured share, and loses copies one by one', () => {
     send({ duplicate: 0.3, loss: 0.1 });
     expect(fates.sent).toBe(SENDS);
     expect((fates.delivered + fates.lost) / SENDS).toBeCloseTo(1.3, 1);
     expect(fates.lost / (fates.delivered + fates.lost)).toBeCloseTo(0.1, 1);
   });
 
-  test('reorders: what is held back arrives up to reorderMs later, after what was sent behind it', () => {
+  test('delivers a reordered datagram up to reorderMs later, after datagrams that were sent after it', () => {
     send({ reorder: 0.2, reorderMs: 10, delayMs: 3 });
     expect(Math.min(...arrivedAt)).toBe(3);
     expect(Math.max(...arrivedAt)).toBe(13);
@@ -90,7 +90,7 @@ describe('the network in memory', () => {
     expect(unlike.length / 2000).toBeCloseTo(0.5, 1);
   });
 
-  test('reports a closed port to whoever sent there, unless told not to', () => {
+  test('reports a closed port to the sender, unless this is turned off', () => {
     for (const unreachable of [true, false]) {
       const network = new MemoryNetwork(clock, 1, { unreachable });
       const reported: Address[] = [];

@@ -53,14 +53,14 @@ function wake(ready: readonly boolean[], options: { expected: number; pwait2: bo
 }
 
 describe('a poller', () => {
-  it('looks until nothing is there', () => {
+  it('polls until no event is left', () => {
     expect(wake([true, true], { expected: 0, pwait2: true })).toEqual({
       calls: ['look 0', 'look 0', 'look 0'],
       reads: 2,
     });
   });
 
-  it('stays a fifth of a millisecond for more while packets are expected, after the first look', () => {
+  it('waits a fifth of a millisecond for more after the first poll, while packets are expected', () => {
     expect(wake([true, true], { expected: 1, pwait2: true })).toEqual({
       calls: ['look 0', 'stay 0 200000', 'stay 0 200000'],
       reads: 2,
@@ -68,11 +68,11 @@ describe('a poller', () => {
     expect(wake([], { expected: 1, pwait2: true })).toEqual({ calls: ['look 0'], reads: 0 });
   });
 
-  it('only looks where the system cannot wait so short', () => {
+  it('polls without waiting if the system cannot wait for so short a time', () => {
     expect(wake([true], { expected: 1, pwait2: false })).toEqual({ calls: ['look 0', 'look 0'], reads: 1 });
   });
 
-  it('gives the event loop its turn after eight looks, whatever comes', () => {
+  it('returns to the event loop after eight polls, whatever arrives', () => {
     const { calls, reads } = wake(
       Array.from({ length: 20 }, () => true),
       { expected: 5, pwait2: true },

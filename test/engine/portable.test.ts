@@ -63,7 +63,7 @@ describe('the portable engine', () => {
     }
   });
 
-  test('carries a download to its end while both its ports and the listening one are pelted', async () => {
+  test('completes a download while both its ports and the listening port are flooded', async () => {
     const seed = 77;
     const random = new Random(seed);
     const content = random.bytes(400_000);
@@ -100,7 +100,7 @@ describe('the portable engine', () => {
     expect(stranger.inbox.datagrams.length).toBeLessThanOrEqual(8);
   });
 
-  test('a sender survives what a hostile peer of its own sends, and still completes', async () => {
+  test('a sender survives the packets of its own hostile peer, and still completes', async () => {
     const random = new Random(5);
     const server = new MiniServer(engine, new Map([['file', random.bytes(5000)]]));
     const at = await server.listen(HERE);
@@ -123,7 +123,7 @@ describe('the portable engine', () => {
     expect(await server.reports.get('file')).toMatchObject({ outcome: 'complete', bytes: 5000, fault: undefined });
   });
 
-  test('knows a peer by whatever text its IPv6 address is written in', async () => {
+  test('recognizes a peer by any spelling of its IPv6 address', async () => {
     const peer = await RawPeer.open(engine, '::1');
     for (const address of ['::1', '0:0:0:0:0:0:0:1', '::0001']) {
       for (const peerPort of ['fixed', 'learn'] as const) {
@@ -142,7 +142,7 @@ describe('the portable engine', () => {
     await expect(RawLink.open(engine, options)).rejects.toMatchObject({ code: 'EADDRNOTAVAIL' });
   });
 
-  test('counts what cannot be sent, by reason, and times one datagram in eight', async () => {
+  test('counts unsent datagrams by reason, and times one datagram in eight', async () => {
     // Without SO_BROADCAST, the system refuses to send to a broadcast address.
     const nobody = await RawLink.open(engine, {
       local: HERE,

@@ -81,7 +81,7 @@ describe.skipIf(unavailable !== undefined).each([
     ['to a network that its address does not reach', { address: '203.0.113.9', port: 2000 }],
     ['to a broadcast address', { address: '255.255.255.255', port: 2000 }],
     ['by an interface that is gone', { address: 'fe80::1%nosuch0', port: 2000 }],
-  ])('is not to be had %s, counts as an error, and the next peer gets one', async (_what, nobody) => {
+  ])('is unavailable %s, which counts as an error, and the next peer gets one', async (_what, nobody) => {
     main.transferPorts.stock([LOCAL], 4);
     for (let time = 0; time < 20; time++) expect(main.transferPorts.take(LOCAL, nobody, 1468)).toBe('unreachable');
     expect(main.health().sendDrops).toBe(20);
@@ -89,7 +89,7 @@ describe.skipIf(unavailable !== undefined).each([
     take(peer.local).release();
   });
 
-  it('is not to be had once the descriptors for transfers are used up, and is again when one has been closed', async () => {
+  it('is unavailable while all descriptors for transfers are in use, and available when one has been closed', async () => {
     const few = new LinuxEngine({ descriptors: 2 });
     onTestFinished(() => few.close());
     const peer = { address: LOCAL, port: 2000 };
@@ -100,7 +100,7 @@ describe.skipIf(unavailable !== undefined).each([
     expect(few.transferPorts.take('127.0.0.2', peer, 1468)).toMatchObject({ local: { address: '127.0.0.2' } });
   });
 
-  it('is in stock at each address alike, however few descriptors there are, and what is missing is said', async () => {
+  it('is in stock at each address alike, however few descriptors there are, and a shortage is reported', async () => {
     const few = new LinuxEngine({ descriptors: 80 });
     onTestFinished(() => few.close());
     const before = readdirSync('/proc/self/fd').length;
@@ -122,7 +122,7 @@ describe.skipIf(unavailable !== undefined).each([
     }
   });
 
-  it('carries the first reply of one thread, and everything else of the other', async () => {
+  it('carries the first reply of one thread, and all later packets of the other', async () => {
     const peer = await RawPeer.open(others, LOCAL);
     const port = take(peer.local);
     port.control(Uint8Array.of(0, 6), 2);
@@ -145,7 +145,7 @@ describe.skipIf(unavailable !== undefined).each([
     port.release();
   });
 
-  it('receives the packets of its peer from before its adoption, and nothing from before its peer was set', async () => {
+  it('receives packets that its peer sent before the adoption, and none from before its peer was set', async () => {
     const peer = await RawPeer.open(others, LOCAL);
     const port = take(peer.local);
     peer.send(port.local, 0, 4, 0, 7);
@@ -160,7 +160,7 @@ describe.skipIf(unavailable !== undefined).each([
     port.release();
   });
 
-  it('is read at once with all others when the thread catches up, however many have something', async () => {
+  it('is read at once with all others when the thread catches up, however many have datagrams', async () => {
     const peer = await RawPeer.open(others, LOCAL);
     const ports = Array.from({ length: 200 }, () => take(peer.local));
     const adopted = ports.map(adopt);
@@ -188,7 +188,7 @@ describe.skipIf(unavailable !== undefined).each([
     port.release();
   });
 
-  it('reports when nobody listens at its peer any more', async () => {
+  it('reports that the port of its peer is closed', async () => {
     const peer = await RawPeer.open(others, LOCAL);
     const port = take(peer.local);
     const { link, heard } = adopt(port);
@@ -200,7 +200,7 @@ describe.skipIf(unavailable !== undefined).each([
     port.release();
   });
 
-  it('takes a burst of more datagrams than there are buffers, without a loss that the socket did not have', async () => {
+  it('receives a burst of more datagrams than there are buffers, and loses none that the socket held', async () => {
     const peer = await RawPeer.open(others, LOCAL);
     const port = take(peer.local);
     const { link, heard } = adopt(port);
@@ -256,7 +256,7 @@ describe.skipIf(unavailable !== undefined).each([
 });
 
 describe.skipIf(unavailable !== undefined)('where the range of ports cannot be read', () => {
-  it('the system draws, each port another one, of its own range and without those that are reserved', () => {
+  it('the system chooses different ports, from its own range and without reserved ones', () => {
     // With ProcSubset=pid, a service reads nothing from /proc/sys.
     const choice = new PortChoice(undefined, () => '');
     expect(choice.isSystems).toBe(true);
@@ -276,7 +276,7 @@ describe.skipIf(unavailable !== undefined)('where the range of ports cannot be r
     expect(ports.filter((port) => !known.has(port))).toEqual([]);
   });
 
-  it('is not where the operator has given one', () => {
+  it('does not apply if the operator has given a range', () => {
     const choice = new PortChoice({ from: 40_000, to: 40_007 }, () => '');
     expect([choice.isSystems, new Set(choice.draw())]).toEqual([
       false,

@@ -3,7 +3,7 @@ import { VirtualClock } from '../../src/engine/virtual-clock.ts';
 import { Random } from '../support/random.ts';
 
 describe('virtual time', () => {
-  test('runs events in the order of their moments, and those of one moment in the order they were set', () => {
+  test('runs events in the order of their times, and events of one time in the order in which they were set', () => {
     for (let seed = 1; seed <= 50; seed++) {
       const random = new Random(seed);
       const clock = new VirtualClock();
@@ -36,7 +36,7 @@ describe('virtual time', () => {
     }
   });
 
-  test('stops at the moment asked for, with later events still to come', () => {
+  test('stops at the requested time, and keeps later events', () => {
     const clock = new VirtualClock();
     const ran: number[] = [];
     for (const at of [5, 10, 11]) clock.wake(at, () => ran.push(at));
@@ -47,7 +47,7 @@ describe('virtual time', () => {
     expect([ran, clock.now()]).toEqual([[5, 10, 11], 30]);
   });
 
-  test('never goes back: an event set for the past happens now', () => {
+  test('never goes back: an event set for the past runs now', () => {
     const clock = new VirtualClock();
     clock.run(100);
     const ran: number[] = [];

@@ -47,7 +47,7 @@ describe('a sender and a receiver on a virtual network', { timeout: CAMPAIGN ? 6
     expect(await exploreAll('faults')).toEqual([]);
   });
 
-  test('come to an end soon after a blackout is over, and lose no transfer that was under way', async () => {
+  test('end soon after a blackout, and no transfer under way is lost', async () => {
     expect(await exploreAll('blackout')).toEqual([]);
   });
 
@@ -99,7 +99,7 @@ describe.skipIf(process.env['REVEILLE_SEED'] !== undefined)('on a virtual networ
     expect(played.sendings[0]?.report?.stale).toBeGreaterThan(100);
   });
 
-  test('block numbers wrap inside a lossy window, twice, without a byte out of place', async () => {
+  test('block numbers wrap twice inside a lossy window, and every byte is in its place', async () => {
     const draw = quietWorld(
       { loss: 0.002, reorder: 0.001, reorderMs: 3, delayMs: 1 },
       { wish: { blksize: 8, windowsize: 64 }, size: 1_048_576 },

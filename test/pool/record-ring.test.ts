@@ -57,7 +57,7 @@ describe('a ring of records', () => {
     expect([...heldWhenEmpty]).toEqual([0]);
   });
 
-  it('shows nothing that was claimed and not published', () => {
+  it('shows no record that was claimed but not published', () => {
     const [writer, reader] = ends();
     writer.claim();
     expect(reader.peek()).toBe(-1);
@@ -65,7 +65,7 @@ describe('a ring of records', () => {
     expect(reader.peek()).toBeGreaterThanOrEqual(0);
   });
 
-  it('has its reader woken once, and again after it has taken note', () => {
+  it('wakes its reader once, and again after the reader has acknowledged that', () => {
     const [writer, reader] = ends();
     expect([writer.wakes(), writer.wakes(), writer.wakes()]).toEqual([true, false, false]);
     reader.awake();
@@ -147,7 +147,7 @@ describe('an order', () => {
     expect(readOrder(reader, reader.peek())).toEqual({ ...given, place });
   });
 
-  it('finds a full ring after so many that nobody has read', () => {
+  it('finds the ring full after as many unread orders as it has records', () => {
     const [writer] = ends(ORDERS);
     for (let count = 0; count < ORDERS.records; count++) {
       expect(writeOrder(writer, { ...order, content }, place)).toBe(true);

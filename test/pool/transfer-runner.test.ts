@@ -73,7 +73,7 @@ class Worker {
 }
 
 describe('a transfer that is to be given up', () => {
-  it('ends in silence when nobody has answered', async () => {
+  it('ends without an ERROR if no client has answered', async () => {
     const worker = new Worker();
     worker.start(0);
     await worker.clock.runAsync(20);
@@ -83,7 +83,7 @@ describe('a transfer that is to be given up', () => {
     expect(worker.cells.wishToEnd(0)).toBe(WISH_TO_END.giveUp);
   });
 
-  it('goes on when its answer had come and was not read', async () => {
+  it('continues if its answer had arrived but was unread', async () => {
     const worker = new Worker();
     worker.start(0);
     await worker.clock.runAsync(20);

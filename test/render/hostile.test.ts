@@ -179,7 +179,7 @@ describe('a handler', () => {
     expect(desk.routes.stats().threadsLost).toBe(0);
   });
 
-  it('is notified when nobody waits any more', async () => {
+  it('is notified when no request waits for it any longer', async () => {
     const text = `let aborted = 0;
       export default ({ name }, { signal }) => name === 'seen' ? String(aborted)
         : new Promise(() => signal.addEventListener('abort', () => aborted++));`;

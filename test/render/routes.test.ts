@@ -36,7 +36,7 @@ describe('a template', () => {
     expect(await desk.read('../x')).toMatch(/^denied/);
   });
 
-  it('knows the request, its captures, and who has the address where the name names nobody', async () => {
+  it('has the request, its captures, and the node with the client address if the name identifies none', async () => {
     const desk = await Desk.open(
       {
         'a.liquid':
@@ -193,7 +193,7 @@ describe('routes and names that are not clean', () => {
     expect(await read('empty/52-54-00-00-00-01\xff')).toBe('');
   });
 
-  it('take a name behind the folder that clients were told of, where nothing has it whole', async () => {
+  it('match the rest of a name after a usual root folder, if nothing has the whole name', async () => {
     const read = await openDesk();
     // PXELINUX requests its config from its own folder.
     expect(await read('/tftpboot/cfg/x')).toBe('made for x');

@@ -144,7 +144,7 @@ describe('a client is granted large blocks', () => {
     expect(granted(await ask(world))).toBe('OACK blksize=1468');
   });
 
-  it('when it never took the OACK: small packets did not arrive either', async () => {
+  it('when it never acknowledged the OACK, because small packets did not arrive either', async () => {
     const world = await start();
     await ask(world);
     await world.pass(4000);
@@ -153,7 +153,7 @@ describe('a client is granted large blocks', () => {
     expect(granted(await ask(world))).toBe('OACK blksize=1468');
   });
 
-  it('when what vanished was no large block', async () => {
+  it('when the lost block was not large', async () => {
     const world = await start();
     await stranded(world, 30_000, 'small');
     await stranded(world, 4000, 'big', 1248);
@@ -192,8 +192,8 @@ describe('a client is granted large blocks', () => {
   });
 });
 
-describe('the operator’s word', () => {
-  it('for an address wins over that for all, and both over the MTU', async () => {
+describe('the limit of the operator', () => {
+  it('for an address takes precedence over that for all, and both over the MTU', async () => {
     const world = await start({
       limits: { maxBlksize: 4000 },
       maxBlksizeOf: (address) => (address === '10.0.0.9' ? 1300 : undefined),

@@ -12,7 +12,7 @@ function ways(open: () => Answer): readonly Source[] {
 }
 
 describe('Resolver', () => {
-  it('answers at once where no source waits', () => {
+  it('answers synchronously if no source waits', () => {
     expect(new Resolver([{ open: () => ({ kind: 'notMine' }) }, FILES]).resolve(REQUEST)).toEqual({ kind: 'missing' });
   });
 

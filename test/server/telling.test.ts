@@ -41,7 +41,7 @@ const bootSetSource: Source = {
 };
 
 describe('of requests', () => {
-  it('each one is reported, with its treatment', async () => {
+  it('each one is reported, with the action that it got', async () => {
     const { world, told } = await listeningWorld({ files: { f: FILE } });
     const client = world.client();
     client.ask('f', { blksize: 512 });
@@ -137,7 +137,7 @@ describe('of transfers', () => {
     expect(world.transfers[0]!.firstReplyMs).toBe(30);
   });
 
-  it('each is seen as it goes on', async () => {
+  it('each is visible with its progress', async () => {
     const source = gatedSource();
     const asks = {
       open: (request: Parameters<Source['open']>[0]) =>
@@ -172,7 +172,7 @@ describe('of transfers', () => {
     expect(world.transfers).toMatchObject([{ bytes: 5000, outcome: 'complete' }]);
   });
 
-  it('a superseded one is seen until its worker has ended it', async () => {
+  it('a superseded one is visible until its worker has ended it', async () => {
     const { world } = await listeningWorld({ source: bootSetSource });
     const client = world.client();
     client.ask('kernel');
@@ -192,7 +192,7 @@ describe('of transfers', () => {
 });
 
 describe('what workers measure', () => {
-  it('is how long first replies and round trips take', async () => {
+  it('includes the times of first replies and round trips', async () => {
     const { world } = await listeningWorld({ files: { f: FILE }, faults: { delayMs: 15 } });
     const client = world.client();
     client.ask('f', { blksize: 1024 });

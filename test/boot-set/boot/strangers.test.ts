@@ -137,7 +137,7 @@ describe("a request in a node's name from another address", () => {
     expect(await answered(serving, KERNEL, INITRD)).toEqual(['1', '1']);
   });
 
-  it('does not hold back a slower node unless the stranger has answered', async () => {
+  it('does not delay a slower node unless the stranger has answered', async () => {
     const serving = await Serving.start();
     await serving.publishSets('rack', 1);
     await serving.versions(ATTACKER, LOADER, KERNEL);

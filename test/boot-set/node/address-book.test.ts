@@ -8,7 +8,7 @@ const OTHER = 'mac:52:54:00:00:00:02';
 const UUID = 'uuid:65b6e97d-68ea-5a93-906f-433f867b7748';
 
 describe('the address book', () => {
-  it('remembers who said who they are', () => {
+  it('remembers the node that named itself at an address', () => {
     const book = new AddressBook();
     expect(book.find(A, 0)).toBeUndefined();
     expect(book.learn(A, [MAC], true, 0)).toMatchObject({ node: MAC, former: undefined, renamed: undefined });
@@ -24,7 +24,7 @@ describe('the address book', () => {
     expect(book.find(A, 3)?.ids).toEqual([MAC, UUID]);
   });
 
-  it('says who had the address before when another machine speaks from it', () => {
+  it('names the previous node when another machine sends from its address', () => {
     const book = new AddressBook();
     book.learn(A, [MAC, UUID], true, 0);
     expect(book.learn(A, [OTHER], true, 1)).toMatchObject({ node: OTHER, ids: [OTHER], former: MAC });
@@ -32,7 +32,7 @@ describe('the address book', () => {
     expect(book.find(A, 2)?.ids).toEqual([OTHER]);
   });
 
-  it('keeps apart what a machine said and what a table says', () => {
+  it('distinguishes the name that a machine sent from the entry of a table', () => {
     const book = new AddressBook();
     book.learn(A, [MAC], false, 0);
     expect(book.find(A, 0)?.bySelf).toBe(false);
@@ -53,7 +53,7 @@ describe('the address book', () => {
     expect(book.find('192.0.2.3', 20_000_000)?.node).toBe(MAC);
   });
 
-  it('keeps a guess of who had an address that is in doubt, until somebody says who they are', () => {
+  it('keeps a guess for an address in doubt, until a machine there names itself', () => {
     const book = new AddressBook();
     book.learn(A, [MAC], true, 0);
     expect(book.presumed(A)).toEqual([]);

@@ -149,7 +149,7 @@ describe('tables', () => {
     expect(tables.find('192.0.2.10')).toBe(MAC2);
   });
 
-  it('hold up no reply for longer than a few milliseconds', async () => {
+  it('delay no reply for longer than a few milliseconds', async () => {
     const { clock, tables } = setUp({ read: () => new Promise(() => {}) });
     const answer = tables.find('192.0.2.10');
     clock.run(5);

@@ -88,7 +88,7 @@ describe('arrival', () => {
 });
 
 describe('seeded chance', () => {
-  it('gives a fork the same numbers, whatever else was drawn', () => {
+  it('gives a fork the same numbers, however many were drawn elsewhere', () => {
     const drawn = new Random(SEED);
     for (let draw = 0; draw < 10; draw++) drawn.next();
     const numbers = (random: Random): number[] => Array.from({ length: 8 }, () => random.word());
@@ -96,7 +96,7 @@ describe('seeded chance', () => {
     expect(numbers(new Random(drawn.fork(3).seed))).toEqual(numbers(drawn.fork(3)));
   });
 
-  it('gives each of many forks numbers of its own', () => {
+  it('gives each of many forks different numbers', () => {
     const parent = new Random(SEED);
     const first = new Set<number>();
     const seeds = new Set<number>();
@@ -110,7 +110,7 @@ describe('seeded chance', () => {
     expect(parent.fork('1').seed).not.toBe(parent.fork(1).seed);
   });
 
-  it('is even over its range and over the first draws of neighbouring seeds', () => {
+  it('is even over its range, and over the first draws of neighboring seeds', () => {
     for (const draw of [
       (n: number) => new Random(n).between(0, 9),
       (n: number) => new Random(1).fork(n).between(0, 9),

@@ -65,7 +65,7 @@ describe('the page of profiles', () => {
     );
   });
 
-  it('shows when each asks again and gives up', () => {
+  it('shows when each profile asks again and gives up', () => {
     expect(table('Patience')).toEqual(
       all.map(({ name, manners, lingerMs }) => [
         `\`${name}\``,
@@ -78,7 +78,7 @@ describe('the page of profiles', () => {
     );
   });
 
-  it('shows how each takes what it did not expect, and how it closes', () => {
+  it('shows how each profile reacts to an unexpected block, and how it closes a file', () => {
     expect(table('Manners')).toEqual(
       all.map(({ name, manners, close }) => [
         `\`${name}\``,
@@ -97,7 +97,7 @@ describe('the page of profiles', () => {
     expect(table('Patience over HTTP')).toEqual(httpPatience(HTTP_PROFILES));
   });
 
-  it('shows what each looks for, in its order', () => {
+  it('shows the search list of each profile, in its order', () => {
     expect(table('Search lists')).toEqual(
       all
         .filter(({ configSearch }) => configSearch !== undefined)
@@ -143,7 +143,7 @@ describe('profiles', () => {
     expect(patienceOf(request)).toBe(patienceMs);
   });
 
-  it('PXELINUX waits 2 ticks of 18.2 Hz at first, 255 at last and 2382 in all, in 31 steps', () => {
+  it('PXELINUX waits 31 times, from 2 to 255 ticks of 18.2 Hz, and 2382 in all', () => {
     const tickMs = 1000 / 18.2065;
     for (const schedule of [profile('pxelinux').manners.request, profile('pxelinux').manners.data]) {
       expect(schedule.sends).toBe(31);
@@ -160,7 +160,7 @@ describe('profiles', () => {
     expect(waits('grub')).toEqual([400, 420, 440, 460]);
   });
 
-  it('GRUB waits 32.4 s for data without a word', () => {
+  it('GRUB waits 32.4 s for data and sends nothing', () => {
     const { data, repeatsAck, unexpected, needsOack } = profile('grub').manners;
     expect(patienceOf(data)).toBe(32_400);
     expect({ repeatsAck, unexpected, needsOack }).toEqual({ repeatsAck: false, unexpected: 'old', needsOack: true });

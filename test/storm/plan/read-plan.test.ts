@@ -28,7 +28,7 @@ function refusal(yaml: string): string {
 }
 
 describe('a plan', () => {
-  it('has everything that its stages say, and defaults for the rest', () => {
+  it('has the values of its stages, and defaults for the rest', () => {
     const plan = readPlan(
       [
         'name: two',
@@ -256,7 +256,7 @@ describe('a plan of files alone', () => {
 });
 
 describe('the files of a plan', () => {
-  it('are those whose names hold no variables, and whether a node can do without', () => {
+  it('are those whose names have no variables, each marked as required or optional', () => {
     const plan = readPlan(
       [
         'name: p',

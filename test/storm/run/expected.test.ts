@@ -33,11 +33,11 @@ function compare(expectation: Expectation, name: string, content: string): [numb
   return [check.end(content.length), check.wrongAt];
 }
 
-it('a name is a path whatever slashes it is written with', () => {
+it('a name with any kind of slashes gives the same path', () => {
   expect(['\\Boot\\BCD', '//boot//./x', '/linux', 'a/b'].map(pathOf)).toEqual(['Boot/BCD', 'boot/x', 'linux', 'a/b']);
 });
 
-it('a download is equal, or wrong from a block on, or too short, or too long', () => {
+it('a download is equal, wrong from some block on, too short, or too long', () => {
   const root = tree({ 'boot/linux': 'abcdefghij', empty: '' });
   const names = new Set(['/boot/linux', 'empty', 'gone', '../secret']);
   const expectation = new Expectation(loadExpected(root, 'verify', names));
@@ -50,7 +50,7 @@ it('a download is equal, or wrong from a block on, or too short, or too long', (
   expect(compare(expectation, '../secret', 'x')).toBeUndefined();
 });
 
-it('of versions those are told that the whole download is equal to', () => {
+it('the result names the versions that the whole download is equal to', () => {
   const root = tree({ 'v1/linux': 'same', 'v1/initrd': 'first', 'v2/linux': 'same', 'v2/initrd': 'second', note: '' });
   const versions = loadExpected(root, 'versions', new Set(['linux', 'initrd']));
   const expectation = new Expectation(versions);

@@ -97,7 +97,7 @@ describe('the fate of a node', () => {
   const fates = (flags: FaultFlags) =>
     Array.from({ length: 10_000 }, (_, node) => nodeFate(parseFaults(flags), new Random(SEED).fork('node').fork(node)));
 
-  it('is to vanish for the asked share, early and late', () => {
+  it('is to vanish for the configured share, early and late', () => {
     const blocks = fates({ vanish: '5%' }).flatMap(({ vanishAtBlock }) => vanishAtBlock ?? []);
     expect(blocks.length).toBeGreaterThan(420);
     expect(blocks.length).toBeLessThan(580);
@@ -107,7 +107,7 @@ describe('the fate of a node', () => {
     expect(blocks.every((block) => Number.isInteger(block))).toBe(true);
   });
 
-  it('is to crawl for the asked share, whether others vanish or not', () => {
+  it('is to crawl for the configured share, whether or not others vanish', () => {
     const crawling = (flags: FaultFlags): boolean[] => fates(flags).map(({ crawlMs }) => crawlMs === 100);
     const alone = crawling({ crawl: '10%:100ms' });
     expect(alone.filter(Boolean).length).toBeGreaterThan(900);
@@ -115,7 +115,7 @@ describe('the fate of a node', () => {
     expect(crawling({ crawl: '10%:100ms', vanish: '50%' })).toEqual(alone);
   });
 
-  it('is the same by the same seed, and takes nothing from the node itself', () => {
+  it('is the same with the same seed, and draws no random number of the node', () => {
     const random = new Random(SEED).fork('node').fork(3);
     const plan = parseFaults({ vanish: '100%', crawl: '50%:1s' });
     const fate = nodeFate(plan, random);
@@ -171,7 +171,7 @@ async function flood(way: 'in' | 'out', flags: FaultFlags, seed = SEED): Promise
 describe.each(['in', 'out'] as const)('packets on their way %s', (way) => {
   const back = way === 'in' ? 'out' : 'in';
 
-  it('are lost as often as told, and counted', async () => {
+  it('are lost in the configured share, and counted', async () => {
     const { numbers, wire: made } = await flood(way, { loss: `${way}:5%` });
     expect(made.counts).toEqual({ ...NOTHING, lost: SENDS - numbers.length });
     expect(made.counts.lost / SENDS).toBeGreaterThan(0.045);
@@ -179,7 +179,7 @@ describe.each(['in', 'out'] as const)('packets on their way %s', (way) => {
     expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
   });
 
-  it('are doubled as often as told, each copy right after its original', async () => {
+  it('are doubled in the configured share, each copy right after its original', async () => {
     const { numbers, wire: made } = await flood(way, { duplicate: `${way}:5%` });
     expect(made.counts).toEqual({ ...NOTHING, duplicated: numbers.length - SENDS });
     expect(made.counts.duplicated / SENDS).toBeGreaterThan(0.045);
@@ -187,7 +187,7 @@ describe.each(['in', 'out'] as const)('packets on their way %s', (way) => {
     expect(numbers.filter((number, at) => number === numbers[at - 1])).toHaveLength(made.counts.duplicated);
   });
 
-  it('are overtaken by the next as often as told, and none gets lost', async () => {
+  it('are overtaken by the next one in the configured share, and none is lost', async () => {
     const { numbers, wire: made } = await flood(way, { reorder: `${way}:5%` });
     const overtaken = numbers.filter((number, at) => number < (numbers[at - 1] ?? 0));
     expect(made.counts).toEqual({ ...NOTHING, reordered: overtaken.length });
@@ -197,7 +197,7 @@ describe.each(['in', 'out'] as const)('packets on their way %s', (way) => {
     expect(made.clock.now()).toBe(0);
   });
 
-  it('are not kept for ever where none comes to overtake them', async () => {
+  it('are not held back forever if no packet comes to overtake them', async () => {
     const made = await wire({ reorder: `${way}:100%` });
     if (way === 'out') made.raw.link.control(numbered(7), 4);
     else made.peer.send(made.raw.local, ...numbered(7));
@@ -208,7 +208,7 @@ describe.each(['in', 'out'] as const)('packets on their way %s', (way) => {
     expect(numbersIn(inbox.contents)).toEqual([7]);
   });
 
-  it('are not touched by what is told of the other way', async () => {
+  it('are not affected by the faults of the other direction', async () => {
     const { numbers, wire: made } = await flood(way, { loss: `${back}:50%`, delay: `${back}:5ms` });
     expect(numbers).toHaveLength(SENDS);
     expect(made.counts).toEqual(NOTHING);
@@ -234,13 +234,13 @@ describe.each(['in', 'out'] as const)('packets on their way %s', (way) => {
     expect(made.counts).toEqual({ ...NOTHING, delayed: 500 });
   });
 
-  it('past a thousand on their way are lost: memory has an end', async () => {
+  it('are lost when a thousand are already on their way, so that memory is bounded', async () => {
     const { numbers, wire: made } = await flood(way, { delay: `${way}:5ms` });
     expect(numbers).toHaveLength(1024);
     expect(made.counts).toEqual({ ...NOTHING, delayed: 1024, lost: SENDS - 1024 });
   });
 
-  it('have the same fate by the same seed, and another by another', async () => {
+  it('have the same fate with the same seed, and a different one with another seed', async () => {
     const flags: FaultFlags = { loss: '3%', duplicate: '3%', reorder: '3%' };
     const first = await flood(way, flags);
     const again = await flood(way, flags);
@@ -252,7 +252,7 @@ describe.each(['in', 'out'] as const)('packets on their way %s', (way) => {
 });
 
 describe('an engine with faults', () => {
-  it('is the engine itself where packets have none', () => {
+  it('is the plain engine if packets have no faults', () => {
     const engine = new MemoryNetwork(new VirtualClock(), 1).engine();
     for (const flags of [{}, { vanish: '5%', crawl: '5%:1s' }, { loss: '0%', delay: '0' }]) {
       const plan = parseFaults(flags);
@@ -262,7 +262,7 @@ describe('an engine with faults', () => {
     expect(withFaults(engine, parseFaults({ lose: ['oack'] }), new Random(1))).not.toBe(engine);
   });
 
-  it('hands on what it does not touch without a copy', async () => {
+  it('passes on untouched packets without a copy', async () => {
     const { clock, network, engine } = bare({ loss: '0.000001%', lose: ['ack 9'] });
     const peer = await network.engine().listen({ address: 'server', port: 1 }, () => {});
     const heard: Uint8Array[] = [];
@@ -278,7 +278,7 @@ describe('an engine with faults', () => {
     expect(heard[0]).toBe(bytes);
   });
 
-  it('gives each node its own faults, whatever its neighbours do', async () => {
+  it('gives each node its own faults, independent of its neighbors', async () => {
     const alone = await lostOf(['a', 'a']);
     const among = await lostOf(['b', 'a', 'c', 'b', 'a']);
     expect(among['a']).toEqual(alone['a']);
@@ -286,7 +286,7 @@ describe('an engine with faults', () => {
     expect(alone['a']![0]).not.toEqual(alone['a']![1]);
   });
 
-  it('tells of strangers and closed ports as the engine does', async () => {
+  it('reports strangers and closed ports as the engine does', async () => {
     const { clock, network, engine } = bare({ loss: 'out:0.001%' });
     const peer = await network.engine().listen({ address: 'server', port: 1 }, () => {});
     const strange: number[] = [];
@@ -310,7 +310,7 @@ describe('an engine with faults', () => {
     expect(unreachable).toBe(1);
   });
 
-  it('drops what is on its way to a link that closes, and lets go what is on its way from it', async () => {
+  it('drops packets on their way to a link that closes, and delivers those on their way from it', async () => {
     const { clock, peer, raw, counts } = await wire({ delay: '5ms' });
     raw.link.control(numbered(1), 4);
     peer.send(raw.local, ...numbered(2));
@@ -374,7 +374,7 @@ async function lostOf(locals: readonly string[]): Promise<Record<string, number[
 }
 
 describe('packets that are lost by name', () => {
-  it('are lost in each transfer anew, on the same link too', async () => {
+  it('are lost in each transfer, also on the same link', async () => {
     const { clock, peer, raw, counts } = await wire({ lose: ['ack 1', 'data last'] });
     const request = Uint8Array.of(0, OPCODE.RRQ, 0x61, 0, 0x6f, 0);
     const transfer = (): void => {

@@ -114,7 +114,7 @@ describe('transfers', () => {
     }
   });
 
-  it('survive everything together', async () => {
+  it('survive all faults together', async () => {
     const { results, right, counts } = await fetchAll(
       { loss: '3%', duplicate: '3%', reorder: '3%', delay: '0..10ms', lose: ['ack 3', 'data last', 'oack', 'rrq'] },
       { nodes: 10, wish: { blksize: 1024, windowsize: 4, tsize: true } },
@@ -137,7 +137,7 @@ describe('transfers', () => {
     expect(out).toEqual(['rrq', ...Array.from({ length: 11 }, (_, block) => `ack ${block}`)]);
   });
 
-  it('have the same packets at the same moments by the same seed, and others by another', async () => {
+  it('have the same packets at the same times with the same seed, and others with another seed', async () => {
     const flags: FaultFlags = { loss: '4%', duplicate: '4%', reorder: '4%', delay: '0..9ms' };
     const settings = { nodes: 5, wish: { blksize: 1024, windowsize: 4 } };
     const first = await fetchAll(flags, settings);
@@ -151,7 +151,7 @@ describe('transfers', () => {
 });
 
 describe('packets that are lost by name', () => {
-  it('are lost as many times as told, and let through after that', async () => {
+  it('are lost the configured number of times, and then delivered', async () => {
     const { counts, right, out, in: incoming } = await fetchAll({ lose: ['ack 5 x3'] });
     expect(right).toBe(true);
     expect(counts).toEqual({ ...NOTHING, lost: 3 });
@@ -161,7 +161,7 @@ describe('packets that are lost by name', () => {
     expect(timesOf(incoming, 'data 4')).toBe(1);
   });
 
-  it('are lost in each transfer anew', async () => {
+  it('are lost in each transfer', async () => {
     const { counts, right, reports } = await fetchAll({ lose: ['data 2 x2'] }, { nodes: 3, times: 2 });
     expect(right).toBe(true);
     expect(counts).toEqual({ ...NOTHING, lost: 12, lostData: 12 });
@@ -215,7 +215,7 @@ describe('packets that are lost by name', () => {
     expect(reports.map(({ outcome }) => outcome)).toEqual(['complete']);
   });
 
-  it('may be whichever comes first of a kind', async () => {
+  it('may be the first packet of a kind', async () => {
     const { counts, right, out } = await fetchAll({ lose: ['ack x2'] });
     expect(right).toBe(true);
     expect(counts.lost).toBe(2);

@@ -33,7 +33,7 @@ function through(port: MessagePort, other: MessagePort, message: RecordedValues)
 }
 
 describe('a recorder of values', () => {
-  it('knows nothing before the first value', () => {
+  it('has no figures before the first value', () => {
     const recorder = new ValueRecorder();
     expect(recorder.percentiles()).toBeNull();
     expect(recorder.toHistogram(20)).toEqual({ edges: [], counts: [] });
@@ -77,7 +77,7 @@ describe('a recorder of values', () => {
     port1.close();
   });
 
-  it('goes on recording after a copy of it was handed over', () => {
+  it('continues to record after a copy of it was handed over', () => {
     const recorder = recorded([1, 2]);
     const { port1, port2 } = new MessageChannel();
     through(port1, port2, recorder.toTransferable());
@@ -109,7 +109,7 @@ describe('a recorder of values', () => {
     expect(recorded([0.8999999999999999, 1]).toHistogram(3).counts[0]).toBeGreaterThan(0);
   });
 
-  it('takes edges that read well: logarithmic over a wide range', () => {
+  it('chooses round edges: logarithmic over a wide range', () => {
     const values = [0.8, 1.5, 3, 12, 40, 90, 700];
     expect(recorded(values).toHistogram(12)).toEqual({
       edges: [0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000],
@@ -117,7 +117,7 @@ describe('a recorder of values', () => {
     });
   });
 
-  it('takes edges that read well: linear over a narrow one', () => {
+  it('chooses round edges: linear over a narrow one', () => {
     expect(recorded([52, 55.5, 61.2, 61.4, 67]).toHistogram(10).edges).toEqual([52, 54, 56, 58, 60, 62, 64, 66, 68]);
   });
 
@@ -139,7 +139,7 @@ describe('a recorder of values', () => {
     expect(many.percentiles()).toEqual({ p50: 10.03, p90: 10.03, p99: 10.03, max: 500 });
   });
 
-  it('takes values beyond its range for the largest one', () => {
+  it('counts values beyond its range as the largest one', () => {
     expect(recorded([1e12]).percentiles()).toEqual({ p50: 1e12, p90: 1e12, p99: 1e12, max: 1e12 });
     expect(recorded([1e12]).toHistogram(4).counts).toEqual([1]);
   });

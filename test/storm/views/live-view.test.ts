@@ -104,7 +104,7 @@ describe('the lines of a live view', () => {
     expect(renderLine({ ...burst, bytes: 0 })).toContain('ETA –');
   });
 
-  it('know no ETA before the first node has ended, and need none after the last one', () => {
+  it('show no ETA before the first node has ended, and none after the last one', () => {
     const nobody = progress({ completed: 0, failed: 0, waiting: 1000, inStage: [] });
     expect(renderLines(nobody, 100)[2]).toContain('ETA –');
     const all = progress({ completed: 990, failed: 10, waiting: 0, inStage: [] });
@@ -129,7 +129,7 @@ describe('the lines of a live view', () => {
     );
   });
 
-  it('say it all in one line for a log', () => {
+  it('are one line with all of this in a log', () => {
     expect(renderLine(progress())).toBe(
       'after 31.4 s: 620 of 1,000 booted, 3 failed, waiting 120, loader 30, kernel 227, 287 MB/s, ' +
         'retransmits 1,742 by nodes, 96 by the server, ETA 19.0 s',
@@ -157,7 +157,7 @@ describe('a live view on a terminal', () => {
     expect(terminal.cursorShown).toBe(true);
   });
 
-  it('leaves nothing behind of a longer line', () => {
+  it('leaves nothing of a longer line', () => {
     const terminal = new Terminal(100);
     const view = new LiveView(terminal);
     const later = progress({ elapsedMs: 60_000, waiting: 0, completed: 997, inStage: [] });
@@ -208,7 +208,7 @@ describe('a live view elsewhere', () => {
     expect(written.join('')).not.toContain('\x1b');
   });
 
-  it('does not say the last line twice', () => {
+  it('does not print the last line twice', () => {
     const written: string[] = [];
     const view = new LiveView({ write: (text) => written.push(text) });
     view.update(progress());

@@ -17,7 +17,7 @@ describe("the text of a report's page", () => {
     expect(readReport(renderHtml(report))).toEqual(report);
   });
 
-  it('is turned down by the reader when there is no report in it', () => {
+  it('is rejected if it contains no report', () => {
     expect(() => readReport('<!doctype html>')).toThrow('Expected a page with a storm report in it, found none');
   });
 
@@ -128,7 +128,7 @@ describe.skipIf(!hasBrowser)("a report's page in a browser", () => {
   });
   afterAll(() => browser?.close());
 
-  it('draws all its charts, complains of nothing and asks nobody for anything', async () => {
+  it('draws all its charts, logs no error and sends no request', async () => {
     const { page, problems } = await openPage(browser, renderHtml(roughReport));
     await expectCharts(page, LIGHT_ACCENT);
     expect(await page.title()).toBe('Boot storm against [2001:db8::53]:6969: 985 of 1,000 booted');
@@ -218,7 +218,7 @@ describe.skipIf(!hasBrowser)("a report's page in a browser", () => {
     expect(problems).toEqual([expect.stringContaining('script-src'), expect.stringContaining('style-src')]);
   });
 
-  it('reads its charts out by keyboard', async () => {
+  it('gives the values of its charts by keyboard', async () => {
     const { page, problems } = await openPage(browser, renderHtml(roughReport));
     const chart = page.locator('figure').first();
     const readout = chart.locator('output');
@@ -239,7 +239,7 @@ describe.skipIf(!hasBrowser)("a report's page in a browser", () => {
     expect(problems).toEqual([]);
   });
 
-  it('says which bar the pointer is at', async () => {
+  it('names the bar at the pointer', async () => {
     const { page } = await openPage(browser, renderHtml(roughReport));
     const chart = page.locator('figure').nth(3);
     await chart.locator('.u-over').hover();
@@ -287,7 +287,7 @@ describe.skipIf(!hasBrowser)("a report's page in a browser", () => {
     expect(await stopped.page.locator('.key').textContent()).toContain('12 files not compared');
   });
 
-  it('says so instead of drawing charts when nothing happened', async () => {
+  it('has a sentence instead of charts if nothing happened', async () => {
     const { page, problems } = await openPage(browser, renderHtml(emptyReport));
     expect(await page.locator('canvas, .plot').count()).toBe(0);
     await expect(page.locator('main').innerText()).resolves.toContain('Nothing was measured.');
