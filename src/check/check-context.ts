@@ -93,7 +93,7 @@ export class CheckContext {
     return this.offers.windowsize ? [['windowsize', '1']] : undefined;
   }
 
-  /** Returns a file whose name meets a check's need. @param what the need, for the verdict. */
+  /** Returns a file whose name a check can use. @param what the wanted kind of name, for the verdict. */
   named(wanted: (name: string) => boolean, what: string): OfferedFile | Verdict {
     return this.files.find(({ name }) => wanted(name)) ?? notTried(`needs a file ${what}`);
   }

@@ -1,4 +1,4 @@
-/** The files that the operator offers: what is known of them, and which of them a check can use. */
+/** The files that the operator offers: their known sizes and bytes, and the choice of a file for a check. */
 import type { Options } from './packets.ts';
 import { notTried, type Verdict } from './verdict.ts';
 

@@ -26,7 +26,7 @@ interface Text {
   readonly wire: Buffer;
 }
 
-/** Returns the files that are known whole, as they are sent; smallest first. */
+/** Returns the files whose bytes are fully known, converted to netascii, the smallest first. */
 function texts(context: CheckContext): Text[] {
   return bySize(context.files)
     .filter((file) => isWhole(file) && file.bytes.length > 0 && file.bytes.length <= MAX_CONVERTED_BYTES)
@@ -69,8 +69,8 @@ function splittingBlksize(wire: Buffer, second: number, blksizes: boolean): numb
 }
 
 /**
- * Reads a file split in mid-pair. For LF, files without a CR of their own go first: a server may mishandle only one of
- * the two.
+ * Reads a file whose blocks split a pair. For a pair made from LF, prefers files without CR, because a server may
+ * mishandle only one of the two.
  */
 async function splits(context: CheckContext, second: number, what: string): Promise<Verdict> {
   const all = texts(context);

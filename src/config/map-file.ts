@@ -141,7 +141,7 @@ function formsOf({ tokens, groups }: MapPattern, { flags, replacement }: Rule): 
     if (match === '{path*}' && whole.startsWith('/'))
       throw new Unsupported('it is only for names with a leading slash');
     const name = part === undefined ? '' : withoutSlash(before + part.join('') + after);
-    // A name that becomes empty or a folder is no file, and is refused.
+    // A rewritten name that is empty or names a folder is not a file, so the route refuses it.
     return { match, becomes: name === '' || name.endsWith('/') ? undefined : name };
   });
   // No name is empty or ends with a slash.
@@ -231,7 +231,7 @@ export function readMapFile(text: string, { file, prefix }: MapOptions): MapRule
   // Starts with the last rule, because the meaning of a rule that ends the others depends on the rules after it.
   for (const rule of rules.toReversed()) {
     const { flags, regex, replacement, line } = rule;
-    // Skipped: rules for uploads, which Reveille does not accept, and cleaning that is built in.
+    // Skips rules for uploads, which Reveille does not accept, and rules for cleaning that is built in.
     if (flags.includes('P') || (flags.includes('r') && !/[ae]/.test(flags) && isBuiltIn(rule))) continue;
     const told = `${file}:${line}: ${[flags, regex, replacement].join(' ').trim()}`;
     try {

@@ -19,7 +19,7 @@ export interface BootRequest {
   /** The client's address and the server's address that was asked: text without port or brackets. */
   readonly client: string;
   readonly local: string;
-  /** How long the transfer may make no progress, in milliseconds; set when a source has said so. */
+  /** How long the transfer may make no progress, in milliseconds; unset if the server's value applies. */
   readonly patienceMs?: number;
 }
 

@@ -20,7 +20,7 @@ export const SEND_ERRNOS = [
 ] as const;
 export type SendErrno = (typeof SEND_ERRNOS)[number];
 
-/** Linux's numbers for them. */
+/** Linux's errno for each name. */
 const NUMBERS: Readonly<Record<number, SendErrno>> = {
   1: 'EPERM',
   11: 'EAGAIN',

@@ -32,7 +32,7 @@ function introduce(): void {
 }
 introduce();
 
-// An error that a handler leaves behind must not end the thread's other work.
+// An unhandled error of a handler must not end the thread's other work.
 process.on('unhandledRejection', (reason) => parentPort?.postMessage({ stray: reasonOf(reason) }));
 process.on('uncaughtException', (error) => parentPort?.postMessage({ stray: reasonOf(error) }));
 

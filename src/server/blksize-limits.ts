@@ -1,6 +1,6 @@
 /**
- * The largest blksize granted to a client: the operator's setting, otherwise what reaches it unfragmented; and less for
- * a client that large blocks have not reached. Negotiates nothing.
+ * The largest blksize granted to a client: the operator's setting, otherwise the largest that reaches the client
+ * unfragmented, and less for a client that large blocks did not reach. Negotiates nothing.
  */
 import type { TransferReport } from '../engine/report.ts';
 import type { Clock } from '../engine/types.ts';
@@ -47,7 +47,7 @@ export interface BlksizeLimitsOptions {
 /** A client whose large blocks have vanished. */
 interface Narrow {
   readonly since: number;
-  /** The blksize granted when they vanished, bytes. */
+  /** The blksize of the blocks that vanished, bytes. */
   readonly blksize: number;
   told: boolean;
 }

@@ -1,6 +1,6 @@
 /**
- * Transfers that wait for memory: their files do not fit beside what is being read. Where too many wait, and when
- * memory becomes free, strangers are chosen at random, so that forged requests can't all get ahead.
+ * Transfers that wait for memory because their files do not fit beside the contents being read. When the queue is full,
+ * and when memory becomes free, strangers are chosen at random, so that forged requests can't all get ahead.
  */
 import type { Jitter } from '../session/jitter.ts';
 import type { Waiting } from './lanes.ts';
@@ -38,7 +38,10 @@ export class MemoryQueue<T extends Pick<Waiting, 'lastRequestAt'>> {
     return true;
   }
 
-  /** Takes a random transfer: three times out of four a known one, whose file may not fit for long. */
+  /**
+   * Takes a random transfer: three times out of four one of a known client, otherwise any, since the files of known
+   * clients may not fit for a long time.
+   */
   take(isKnown: (waiting: T) => boolean): T | undefined {
     return this.#takeRandom(this.#random.next(4) > 0 ? isKnown : () => true);
   }

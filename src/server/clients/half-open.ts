@@ -1,15 +1,16 @@
 /**
- * Transfers that are still unanswered. A forged sender never answers, and can send thousands of requests, so their
- * number is limited. Above a limit, one is given up at random among those of the address, or else of the network, that
- * has more than its share, or else of all. Knows counts and ages; the owner knows who has answered.
+ * Half-open transfers: their clients have not answered yet. A forged sender never answers and can send thousands of
+ * requests, so their number is limited. Above a limit, one of them is given up at random: one of an address above its
+ * share, otherwise one of a network above its share, otherwise any. Knows counts and ages; the owner knows which
+ * clients have answered.
  */
 import type { Jitter } from '../../session/jitter.ts';
 import type { ClientAddress, ClientNetwork } from './client-addresses.ts';
 
 export interface HalfOpenLimits {
   /**
-   * Above these limits, members that have had a second to answer are given up. Default 2,048, 512 of a network, 64 of
-   * an address.
+   * Above these limits, members that have had a second to answer are given up. Default 2,048 in total, 512 for a
+   * network, 64 for an address.
    */
   readonly total: number;
   readonly perPrefix: number;
@@ -39,12 +40,18 @@ const TRIES = 4;
 export interface HalfOpenMember<T> {
   /** When its first reply was sent, ms; 0 before. */
   readonly startedAt: number;
-  /** Given up unless its answer has arrived unread: it counts until then, and is not picked again. */
+  /**
+   * True when it is to be given up, unless an answer has arrived unread. It counts until its worker ends it, and is not
+   * picked again.
+   */
   givenUp: boolean;
   client: ClientAddress<T> | undefined;
   inAll: number;
   inAddress: number;
-  /** Index in the network's list; also -1 where the address is known: requests of others do not cost it its session. */
+  /**
+   * Index in the network's list. Also -1 for a known address, so that requests of its neighbors can't end its
+   * transfers.
+   */
   inNetwork: number;
 }
 
@@ -60,7 +67,10 @@ export interface HalfOpenOptions<T> {
 
 export class HalfOpen<T extends HalfOpenMember<T>> {
   readonly #options: HalfOpenOptions<T>;
-  /** Members of unknown and of known addresses, apart: neither costs the other its session. */
+  /**
+   * Members with unknown and with known addresses, in separate lists: a member of one list never displaces one of the
+   * other.
+   */
   readonly #strangers: T[] = [];
   readonly #known: T[] = [];
 
@@ -104,7 +114,7 @@ export class HalfOpen<T extends HalfOpenMember<T>> {
     const { address, halfOpen, network } = member.client!;
     const isLimited = halfOpen!.length > perAddress && !this.#options.isShared(address);
     const isKnown = member.inNetwork < 0;
-    // A flood that bears a node's address must not lock the node out: there, the newest is always served.
+    // A flood with a node's address must not lock the node out, so the newest member of an address is always served.
     return (
       (isLimited ? this.#pick(halfOpen!, perAddress, member, now, 0) : undefined) ??
       (isKnown ? undefined : this.#pick(network.halfOpen!, perPrefix, member, now, SHORT_GRACE_MS)) ??

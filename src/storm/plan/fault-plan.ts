@@ -64,7 +64,7 @@ const DELAY = 'a delay such as 5ms or 2ms..5ms, for one way in:5ms, or in:5ms,ou
 const LOSE = 'a packet such as "ack 100 x3", "data 5", "data last", "ack last", "oack x1", "rrq x2" or "error"';
 const VANISH = 'a share of nodes such as 5%';
 const CRAWL = 'a share of nodes and their wait before each ACK such as 5%:100ms';
-/** More losses than this end any transfer. */
+/** Limit on `times`: every transfer fails after fewer losses of one packet. */
 const MAX_TIMES = 1000;
 
 interface BothWays<T> {
@@ -161,7 +161,7 @@ export function isFaultless(plan: FaultPlan): boolean {
   return !touches(plan.in) && !touches(plan.out) && plan.lose.length === 0;
 }
 
-/** The faults of one node. */
+/** The faults that one node gets. */
 export interface NodeFate {
   /** Number of blocks, over all its files, after which the node falls silent; undefined: it never does. */
   readonly vanishAtBlock: number | undefined;
@@ -191,7 +191,7 @@ export function nodeFate({ vanish, crawl }: FaultPlan, random: Random): NodeFate
 /** Faults applied to packets, counted in datagrams. */
 export interface FaultCounts {
   lost: number;
-  /** DATA packets; `lost` includes them. */
+  /** Lost DATA packets, which `lost` includes. */
   lostData: number;
   duplicated: number;
   reordered: number;

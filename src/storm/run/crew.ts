@@ -12,7 +12,7 @@ import type { WorkerOrder, WorkerResult } from './worker.ts';
 const ENTRY = new URL('./worker.js', import.meta.url);
 const WAIT_MS = 5;
 const PROGRESS_EVERY_MS = 200;
-/** The rate shown is the average over this many looks, about a second. */
+/** Number of looks, together about a second, over which the shown rate is averaged. */
 const RATE_LOOKS = 5;
 
 export interface CrewOptions {
