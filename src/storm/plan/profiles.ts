@@ -41,7 +41,7 @@ const BARE: TftpProfile = {
   via: 'tftp',
   name: 'bare',
   title: 'RFC 1350 alone: no options, exponential back-off, stays to repeat its last ACK',
-  source: 'RFC 1350; RFC 1123 §4.2.3.2 for the back-off. No firmware behaves so well.',
+  source: 'RFC 1350, and the back-off of RFC 1123 §4.2.3.2. No real firmware behaves so well.',
   options: [],
   close: { code: 0, message: 'Closed' },
   manners: {
@@ -60,8 +60,9 @@ const PXE_ROM: TftpProfile = {
   name: 'pxe-rom',
   title: 'PXE ROM of a BIOS machine (Intel Boot Agent and its like)',
   source:
-    'Capture in the ISPsystem knowledge base: tsize from one port, blksize from the next. Known of its timers: several ' +
-    "seconds at first, then less, then fatal. Timers, the answer to odd blocks and the ERROR are EDK2's, its successor.",
+    'Capture in the ISPsystem knowledge base: tsize from one port, blksize from the next, several seconds until ' +
+    'the first repetition, shorter waits later, then a fatal error. The exact waits, the reaction to unexpected ' +
+    'blocks and the ERROR are those of EDK2, its successor.',
   options: [option('blksize', 1456)],
   probe: { options: [option('tsize', 0)], ...EDK2_CLOSE },
   close: EDK2_CLOSE,
@@ -75,8 +76,8 @@ const EDK2: TftpProfile = {
   name: 'edk2',
   title: 'UEFI PXE over IPv4 (EDK2, OVMF and most vendors)',
   source:
-    'tianocore/edk2 NetworkPkg/UefiPxeBcDxe and Mtftp4Dxe; seen with OVMF. An ACK for every odd block: EDK2 discussion ' +
-    '95392361.',
+    'tianocore/edk2 NetworkPkg/UefiPxeBcDxe and Mtftp4Dxe; seen with OVMF. EDK2 discussion 95392361: an ACK for ' +
+    'every unexpected block.',
   options: [option('blksize', 1468), option('windowsize', 4)],
   probe: { options: [option('tsize', 0), option('blksize', 1468), option('windowsize', 4)], ...EDK2_CLOSE },
   close: EDK2_CLOSE,
@@ -90,7 +91,9 @@ const SHIM: TftpProfile = {
   via: 'tftp',
   name: 'shim',
   title: 'shim, reading the second stage through UEFI',
-  source: "rhboot/shim netboot.c and issue 618: blocks of 512, no probe. The rest is EDK2's, which does the reading.",
+  source:
+    'rhboot/shim netboot.c and issue 618: blocks of 512, no probe. The rest is that of EDK2, whose code reads the' +
+    ' file.',
   options: [option('blksize', 512), option('windowsize', 4)],
   close: EDK2_CLOSE,
   manners: EDK2_MANNERS,
@@ -106,8 +109,8 @@ const PXELINUX: TftpProfile = {
   name: 'pxelinux',
   title: 'PXELINUX (SYSLINUX over the network)',
   source:
-    'geneC/syslinux core/fs/pxe/tftp.c and doc/pxelinux.txt; seen with PXELINUX in QEMU. Its ERROR for closing also ' +
-    'follows the last ACK of a whole file; here it does not.',
+    'geneC/syslinux core/fs/pxe/tftp.c and doc/pxelinux.txt; seen with PXELINUX in QEMU. PXELINUX also sends its ' +
+    'closing ERROR after the last ACK of a whole file; this profile does not.',
   options: [option('tsize', 0), option('blksize', 1408)],
   close: { code: 0, message: 'No error, file close' },
   manners: {
@@ -131,7 +134,9 @@ const LPXELINUX: TftpProfile = {
   ...PXELINUX,
   name: 'lpxelinux',
   title: 'lpxelinux: PXELINUX that asks for all files from one port',
-  source: 'As pxelinux; seen with lpxelinux in QEMU: modules, config, kernel and initrd from one port, back to back.',
+  source:
+    'The same as pxelinux; seen with lpxelinux in QEMU, which loads modules, config, kernel and initrd from one ' +
+    'port without a pause.',
   ports: 'same',
 };
 
@@ -140,8 +145,8 @@ const GRUB: TftpProfile = {
   name: 'grub',
   title: 'GRUB 2',
   source:
-    'rhboot/grub2 grub-core/net/tftp.c and net.c, normal/main.c; seen with GRUB in QEMU. It acknowledges an old block by ' +
-    "that block's number; here it repeats its last ACK.",
+    'rhboot/grub2 grub-core/net/tftp.c and net.c, normal/main.c; seen with GRUB in QEMU. GRUB acknowledges an old' +
+    ' block by the number of that block; this profile repeats its last ACK.',
   options: [option('blksize', 1024), option('tsize', 0)],
   close: { code: 0, message: 'closed' },
   manners: {
@@ -167,8 +172,9 @@ const IPXE: TftpProfile = {
   name: 'ipxe',
   title: 'iPXE',
   source:
-    'ipxe/ipxe src/net/udp/tftp.c, src/net/retry.c and src/interface/efi/efi_autoexec.c. It keeps blocks that come ' +
-    'out of order and acknowledges up to the first gap, for every block that comes; without a window none does.',
+    'ipxe/ipxe src/net/udp/tftp.c, src/net/retry.c and src/interface/efi/efi_autoexec.c. iPXE keeps blocks that ' +
+    'arrive out of order, and acknowledges up to the first gap for every block; without a window, no block ' +
+    'arrives out of order.',
   options: [option('blksize', 1432), option('tsize', 0)],
   close: { code: 0, message: 'TFTP Aborted' },
   manners: {
@@ -188,9 +194,10 @@ const U_BOOT: TftpProfile = {
   name: 'u-boot',
   title: 'U-Boot with its own network stack',
   source:
-    'u-boot/u-boot net/tftp.c and cmd/pxe.c, built without TSIZE and with a window of 1, the defaults. It starts over ' +
-    'after 55 s, and counts timeouts over the whole file where we count them for each wait. It has no ERROR for closing: ' +
-    "GRUB's stands in. The board in the last names is a Raspberry Pi.",
+    'u-boot/u-boot net/tftp.c and cmd/pxe.c, built without TSIZE and with a window of 1, the defaults. U-Boot ' +
+    'starts over after 55 s, and counts timeouts over the whole file; this profile counts them for each wait. ' +
+    'U-Boot sends no closing ERROR; the profile sends that of GRUB. The board in the last names is a Raspberry ' +
+    'Pi.',
   options: [option('timeout', 5), option('blksize', 1468)],
   close: { code: 0, message: 'closed' },
   manners: {
@@ -218,8 +225,9 @@ const RASPBERRY_PI: TftpProfile = {
   name: 'raspberry-pi',
   title: 'Raspberry Pi 4 and 5 EEPROM',
   source:
-    'Raspberry Pi documentation (TFTP_FILE_TIMEOUT 30 s); raspberrypi/firmware issues 1631 (hangs on a repeated block) ' +
-    "and 1700; rpi-eeprom releases (blocks of 1468 since 2022-10, 1024 before). Its interval is not documented: U-Boot's.",
+    'Raspberry Pi documentation (TFTP_FILE_TIMEOUT 30 s); raspberrypi/firmware issues 1631 (hangs on a repeated ' +
+    'block) and 1700; rpi-eeprom releases (blocks of 1468 since 2022-10, 1024 before). The interval is not ' +
+    'documented; the profile uses that of U-Boot.',
   options: [option('tsize', 0), option('blksize', 1468)],
   close: { code: 0, message: 'Early terminate' },
   manners: {
@@ -240,8 +248,8 @@ const WINDOWS: TftpProfile = {
   name: 'windows',
   title: 'Windows boot manager (WDS)',
   source:
-    "Wireshark's dissector for msftwindow, captures of WDS. Its timers and its ERROR are not documented: EDK2's; odd " +
-    'blocks as RFC 7440 has it.',
+    "Wireshark's dissector for msftwindow, captures of WDS. Timers and ERROR are not documented; the profile uses" +
+    ' those of EDK2. The reaction to unexpected blocks follows RFC 7440.',
   options: [option('tsize', 0), option('blksize', 1456), option('windowsize', 4), option('msftwindow', 31_416)],
   close: EDK2_CLOSE,
   manners: { ...EDK2_MANNERS, unexpected: 'once' },

@@ -45,11 +45,11 @@ function spell(schedule: Schedule): string {
 }
 
 const ANSWERS: Readonly<Record<UnexpectedBlock, string>> = {
-  once: 'last ACK, once a gap',
+  once: 'last ACK, once per gap',
   always: 'last ACK, each time',
-  old: 'last ACK to old ones',
+  old: 'last ACK, only for old blocks',
   ignore: 'none',
-  hang: 'none ever again',
+  hang: 'none, and hangs',
 };
 
 describe('the page of profiles', () => {
