@@ -14,8 +14,9 @@ const IPXE_HTTP: HttpProfile = {
   name: 'ipxe-http',
   title: 'iPXE over HTTP',
   source:
-    'ipxe/ipxe src/net/tcp/httpcore.c, httpconn.c and src/core/pool.c. It waits 120 s for a byte, asks again without ' +
-    "limit after an error that has a Retry-After (60 times here), and HEAD and ranges are for SAN disks alone. Connecting is TCP's: as in `ipxe`.",
+    'ipxe/ipxe src/net/tcp/httpcore.c, httpconn.c and src/core/pool.c. iPXE waits 120 s for a byte, and repeats ' +
+    'its request without limit after an error with Retry-After (this profile at most 60 times). It uses HEAD and ' +
+    'ranges only for SAN disks. TCP limits the wait for a connection, as in `ipxe`.',
   fields: [field('Host', '{host}{port}'), field('User-Agent', 'iPXE/1.21.1'), field('Connection', 'keep-alive')],
   head: false,
   keepAliveMs: 10_000,
@@ -26,7 +27,7 @@ const IPXE_HTTP: HttpProfile = {
   headMs: 120_000,
   bodyMs: 120_000,
   asksAgainAfter: ['retry-after'],
-  // Retry-After is the wait; 5 s stand in for one that is a date.
+  // iPXE waits as long as Retry-After says. The schedule applies to a Retry-After that is a date.
   schedule: { firstMs: 5000, factor: 1, addMs: 0, ceilingMs: 5000, sends: 60 },
   resumes: false,
 };
@@ -36,11 +37,12 @@ const UEFI_HTTP: HttpProfile = {
   name: 'uefi-http',
   title: 'UEFI HTTP boot (EDK2 and most vendors)',
   source:
-    'tianocore/edk2 NetworkPkg/HttpBootDxe and HttpIoLib: HEAD, then GET whatever HEAD gave; 5 s for each step; a file ' +
-    'that breaks off is resumed, in newer releases. The number of its attempts and the 2 s between them are build settings: the defaults.',
+    'tianocore/edk2 NetworkPkg/HttpBootDxe and HttpIoLib: HEAD, then GET whatever the answer to HEAD; 5 s for ' +
+    'each step. Newer releases resume a file that breaks off. The number of attempts and the 2 s between them are' +
+    ' build settings; the profile has the defaults.',
   fields: [field('Host', '{host}'), field('Accept', '*/*'), field('User-Agent', 'UefiHttpBoot/1.0')],
   head: true,
-  // The connection is its driver's for as long as the driver runs.
+  // The driver keeps its connection for as long as it runs, which is until the end of the boot.
   keepAliveMs: 3_600_000,
   reopens: false,
   resets: false,
@@ -58,8 +60,9 @@ const GRUB_HTTP: HttpProfile = {
   name: 'grub-http',
   title: 'GRUB 2 over HTTP',
   source:
-    'rhboot/grub2 grub-core/net/http.c and net.c: a connection for each open, closed by reset; 100 polls of 300 ms for ' +
-    "the head, connecting included; then as patient as over TFTP. Its Range is for seeking, which reading a kernel or an initrd doesn't do.",
+    'rhboot/grub2 grub-core/net/http.c and net.c: GRUB opens a connection for each file and closes it by reset. ' +
+    'It polls 100 times for 300 ms until the head arrives, connecting included, and is then as patient as over ' +
+    'TFTP. It sends Range only to seek, which it does not do in a kernel or an initrd.',
   fields: [field('Host', '{host}'), field('User-Agent', 'GRUB 2.12')],
   head: false,
   keepAliveMs: 0,
@@ -79,11 +82,12 @@ const CURL: HttpProfile = {
   name: 'curl',
   title: 'curl as dracut runs it in an initrd',
   source:
-    'dracut modules.d/45url-lib (--retry 3 --retry-connrefused --fail); curl 7.88 by its manual, seen on the wire. A file ' +
-    'that breaks off is not asked for again. It waits 300 s for a connection and without limit for an answer: 300 s here.',
+    'dracut modules.d/45url-lib (--retry 3 --retry-connrefused --fail); curl 7.88 by its manual, seen on the ' +
+    'wire. curl does not repeat the request for a file that breaks off. It waits 300 s for a connection, and ' +
+    'without limit for an answer (this profile 300 s).',
   fields: [field('Host', '{host}{port}'), field('User-Agent', 'curl/7.88.1'), field('Accept', '*/*')],
   head: false,
-  // A process for each file.
+  // dracut starts one curl process for each file.
   keepAliveMs: 0,
   reopens: false,
   resets: false,

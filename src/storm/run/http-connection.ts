@@ -9,7 +9,7 @@ import { MAX_HEAD_BYTES, parseHead, type ResponseHead } from './response-head.ts
 /** Bytes read at a time. One buffer serves all connections of a thread: each read is used up before the next one. */
 const READ_BYTES = 65_536;
 /**
- * The body of an error is read to its end when it is no longer than this, so that the connection can be kept.
+ * The body of an error is read to its end if it has at most this length, so that the connection can be kept.
  * @limit Body of an HTTP error that is read, in bytes. Shows: nothing: the connection is closed.
  */
 const MAX_DROPPED_BYTES = 65_536;
@@ -27,10 +27,10 @@ const OWN_ERRORS: ReadonlySet<string> = new Set([
 export type ExchangeEnd =
   /** The response is complete, or its body was not wanted. */
   | 'complete'
-  /** `onBody` wanted no more: the connection stays open, and nothing is read from it. */
+  /** `onBody` refused the rest of the body: the connection stays open, and nothing more is read from it. */
   | 'left'
   | 'refused'
-  /** There was no connection in time, or the network reported an error. */
+  /** No connection was made in time, or the network reported an error. */
   | 'unconnected'
   /** The head did not arrive in time. */
   | 'unanswered'
@@ -48,7 +48,7 @@ export type ExchangeEnd =
 export interface Exchange {
   readonly end: ExchangeEnd;
   readonly head: ResponseHead | undefined;
-  /** The fault of the head, or the system's error code; empty: nothing is known. */
+  /** The fault in the head, or the system's error code; empty when neither is known. */
   readonly detail: string;
 }
 
@@ -94,7 +94,7 @@ export class HttpWire {
     return connection;
   }
 
-  /** Ends all exchanges as `aborted` and closes all connections, those that were left as well. */
+  /** Ends all exchanges as `aborted` and closes all connections, including those whose exchange ended as `left`. */
   abortAll(): void {
     for (const connection of this.#open) connection.close('reset');
   }

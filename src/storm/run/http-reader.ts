@@ -1,6 +1,6 @@
 /**
- * A node's requests over HTTP: asks for one name with the habits of its client, asks again where that client would, and
- * says what came of it. Knows neither stages nor search lists, and no sockets.
+ * A node's requests over HTTP: asks for one name as its client does, repeats the request when that client would, and
+ * reports the outcome. Knows no stages, search lists or sockets.
  */
 import { STATUS_CODES } from 'node:http';
 import { waitAfter } from '../../session/manners.ts';
@@ -14,9 +14,9 @@ import type { ResponseHead } from './response-head.ts';
 
 /** Bytes of a body that count as a block, for nodes that fall silent after so many: a full TCP segment on Ethernet. */
 const BLOCK_BYTES = 1460;
-/** RFC 9110 §15: what may be over in a moment. */
+/** Status codes for conditions that may be over in a moment (RFC 9110 §15). */
 const BUSY: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504]);
-/** One day: a longer Retry-After is not waited for. */
+/** One day. After a longer Retry-After the client gives up. */
 const MAX_RETRY_AFTER_S = 86_400;
 
 /** A file while it is fetched, over all requests for it. */
@@ -24,13 +24,13 @@ interface Progress {
   file: ReceivedFile;
   /** Bytes received of the file: a request that resumes begins here. */
   offset: number;
-  /** Length of the whole file; undefined: no response has said it. */
+  /** Length of the whole file; undefined until a response contains it. */
   total: number | undefined;
   /** Fields that make a range conditional on the same file; undefined: the server gave no validator. */
   condition: string | undefined;
 }
 
-/** The meaning of an exchange for the file. */
+/** The result of an exchange for the file. */
 type Verdict =
   | { readonly kind: 'file' | 'miss' | 'vanished' | 'unfinished' }
   | {
@@ -65,7 +65,7 @@ export class HttpReader {
   readonly #files: ReceivedFiles;
   readonly #wire: HttpWire;
   #connection: HttpConnection | undefined;
-  /** The client that opened the connection. Firmware, loader and initrd do not take over each other's. */
+  /** The client that opened the connection. Firmware, loader and initrd do not reuse each other's connections. */
   #client: HttpProfile | undefined;
 
   constructor(setting: NodeSetting, identity: NodeIdentity, files: ReceivedFiles) {
@@ -113,7 +113,7 @@ export class HttpReader {
     this.#connection?.close('orderly');
   }
 
-  /** @returns the file's length as HEAD gives it. Whatever HEAD gives, the file is asked for. */
+  /** @returns the file's length from HEAD. The client sends GET whatever the answer to HEAD is. */
   async #probe(fetch: Fetch, profile: HttpProfile): Promise<number | undefined> {
     const { end, head } = await this.#exchange(fetch, profile, {
       method: 'HEAD',
@@ -158,7 +158,7 @@ export class HttpReader {
     return verdict;
   }
 
-  /** A client that got an error closes the connection, unless it waits in order to ask again. */
+  /** After an error a client closes the connection, unless it is about to repeat the request. */
   #mayKeep(verdict: Verdict): boolean {
     return verdict.kind === 'file' || (verdict.kind === 'trouble' && verdict.trouble === 'retry-after');
   }
@@ -168,13 +168,13 @@ export class HttpReader {
     return offset === 0 ? '' : `Range: bytes=${offset}-${(total ?? 0) - 1}\r\n${condition ?? ''}`;
   }
 
-  /** @returns whether the body belongs to the file; it is fed at `progress.offset` then. */
+  /** @returns whether the body belongs to the file; if so, its bytes are fed at `progress.offset`. */
   #accepts(head: ResponseHead, profile: HttpProfile, progress: Progress, { stage, name, where }: Fetch): boolean {
     if (unreadable(head, profile) !== undefined) return false;
     if (head.status === 206) return progress.offset > 0 && this.#continues(head, progress, where);
     if (head.status !== 200) return false;
     if (progress.offset > 0) {
-      // The server passes over the range: the file begins again.
+      // The server ignored the range, so the file starts over.
       progress.file.cut();
       progress.file = this.#files.begin(stage, name, where);
       progress.offset = 0;

@@ -1,6 +1,6 @@
 /**
- * The surroundings of a simulated node: what it shares with the others of its thread, who it is, whom it tells, and how
- * its boot can end.
+ * The context of a simulated node: the settings shared by the nodes of its thread, its identity, its observer, and the
+ * ways in which its boot can end.
  */
 import type { Driver } from '../../engine/driver.ts';
 import type { TransferReport } from '../../engine/report.ts';
@@ -19,7 +19,7 @@ export interface Fetch {
   readonly stage: Stage;
   /** The stage's place in the plan. */
   readonly index: number;
-  /** The name as it is asked for. */
+  /** The requested name. */
   readonly name: string;
   /** Node, stage and name, for messages. */
   readonly where: string;
@@ -66,7 +66,7 @@ export interface NodeObserver {
   wrongFile(example: string): void;
   /** A file was read that could not be compared with anything. */
   uncompared(): void;
-  /** From here on no version matches all the files that the node has received. Called once. */
+  /** Called once, when no version matches all the files that the node has received. */
   mixed(example: string): void;
 }
 
@@ -77,7 +77,7 @@ export interface NodeIdentity {
   readonly shared: boolean;
   readonly variables: Variables;
   readonly fate: NodeFate;
-  /** The node's firmware in all stages, whatever the plan says; undefined: the plan's. */
+  /** The node's firmware in all stages, instead of the plan's; undefined to use the plan's. */
   readonly profile: Profile | undefined;
   readonly random: Random;
 }

@@ -1,6 +1,6 @@
 /**
- * The files that one node has received: each is compared while it arrives with the content expected, and all of them
- * together with each version. Knows neither how a file was fetched nor what a wrong one means for the boot.
+ * The files that one node has received. Compares each file, while it arrives, with its expected content, and all files
+ * together with each version. Knows neither how a file was fetched nor what a wrong file means for the boot.
  */
 import { createHash, type Hash } from 'node:crypto';
 import type { Stage } from '../plan/plan.ts';
@@ -8,7 +8,7 @@ import type { Expectation, FileCheck } from './expected.ts';
 import type { NodeObserver } from './node-setting.ts';
 
 export class ReceivedFiles {
-  /** Blocks of all files so far, those of files that ended early included. */
+  /** Blocks of all files so far, including files that ended early. */
   blocks = 0;
   readonly #expectation: Expectation | undefined;
   readonly #tell: NodeObserver;
@@ -30,7 +30,7 @@ export class ReceivedFiles {
   }
 
   #compare(versions: number, where: string): void {
-    // A wrong file says nothing about versions.
+    // A wrong file matches no version, so it does not count as a mixture.
     if (versions === 0 || this.#mixed) return;
     this.#versions &= versions;
     if (this.#versions !== 0) return;

@@ -1,10 +1,10 @@
 /**
- * Heads of HTTP responses, as strictly as RFC 9112 allows: what the status line and the fields say that a simulated
- * node acts on. Pure: no sockets, no waiting.
+ * Parses heads of HTTP responses as strictly as RFC 9112 allows, and keeps the parts that a simulated node acts on.
+ * Pure: no sockets, no waiting.
  */
 
 /**
- * A longer head is an error of the server, in bytes: firmware gives far less room.
+ * Limit on a head, in bytes. A longer head counts as a fault of the server, because firmware has far less room.
  * @limit Head of an HTTP response, in bytes. Shows: `malformed-response` in the report.
  */
 export const MAX_HEAD_BYTES = 16_384;
@@ -22,9 +22,9 @@ export interface ResponseHead {
   /** A strong validator for If-Match; undefined: none. */
   readonly etag: string | undefined;
   readonly lastModified: string | undefined;
-  /** Value of Retry-After: in seconds, or `date` where it is no number; undefined: none. */
+  /** Value of Retry-After in seconds, or `date` if it is not a number; undefined if the field is missing. */
   readonly retryAfter: number | 'date' | undefined;
-  /** Value of Content-Range: the bytes `from` to `to` of `total`; undefined: none that is whole. */
+  /** Value of Content-Range, bytes `from` to `to` of `total`; undefined if the field is missing or incomplete. */
   readonly range: { readonly from: number; readonly to: number; readonly total: number } | undefined;
 }
 

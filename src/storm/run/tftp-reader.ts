@@ -1,5 +1,5 @@
 /**
- * A node's requests over TFTP: probes and reads one name with the manners of its firmware, and says what came of it.
+ * A node's requests over TFTP: probes and reads one name with the manners of its firmware, and reports the outcome.
  * Knows neither stages nor search lists.
  */
 import { encodeReadRequest, MAX_CONTROL } from '../../protocol/encode.ts';
@@ -48,7 +48,7 @@ export class TftpReader {
   readonly #setting: NodeSetting;
   readonly #identity: NodeIdentity;
   readonly #files: ReceivedFiles;
-  /** Number of the node's current port; nodes do not all begin at the same one. */
+  /** Number of the node's current port. Nodes begin at different ones. */
   #turn: number;
 
   constructor(setting: NodeSetting, identity: NodeIdentity, files: ReceivedFiles) {
@@ -189,7 +189,7 @@ function strangerIn(bytes: Uint8Array, length: number, settled: Settled | undefi
   return first && settled !== undefined ? 'duplicate-tid' : 'tid-changed';
 }
 
-/** Times of a transfer's first and last packets, and the number of packets that came again. */
+/** Times of a transfer's first and last packets, and the number of repeated packets. */
 class Heard {
   readonly #receiver: Receiver;
   readonly #time: () => number;
@@ -233,7 +233,7 @@ class Heard {
 
   attend(): void {}
 
-  /** Records the first reply of a transfer that the same reply ended. */
+  /** Records the first reply if it also ended the transfer. */
   end(): void {
     if (!this.#first && this.#receiver.answered) this.onProgress();
     this.#tellCopies();
