@@ -157,7 +157,7 @@ export class Exchange {
     return reply;
   }
 
-  /** Returns the oldest unread datagram, or the next to arrive within the time; undefined when none does. */
+  /** Returns the oldest unread datagram, or the next to arrive within the time; undefined when none arrives. */
   async next(withinMs: number): Promise<Reply | undefined> {
     const { signal } = this.#options;
     signal.throwIfAborted();

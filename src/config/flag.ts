@@ -7,7 +7,7 @@ export function flag<T>(name: string, kind: ValueKind<T>): (text: string) => T {
   return (text) => readFlag(name, kind, text);
 }
 
-/** @returns a parser for a flag that may be repeated: what it has been given so far is one list. */
+/** @returns a parser for a flag that may be repeated: all its values so far form one list. */
 export function repeatedFlag<T>(name: string, kind: ValueKind<T>): (text: string) => T {
   const words: string[] = [];
   return (text) => {

@@ -127,7 +127,7 @@ export function readTftpdHpa(text: string, { file, mapFile, readMap }: TftpdOpti
   };
   const { given, rest, unknown } = optionsOf(value.split(/\s+/).filter((word) => word !== ''));
   const last = (letter: string): string | undefined => given.findLast((one) => one.letter === letter)?.value;
-  // Under whatever name it was given first.
+  // Messages use the spelling that came first: `-T` or `--retransmit`.
   const firstOf = (letter: string): string => given.find((one) => one.letter === letter)!.said;
   const folders = [...(said.get('TFTP_DIRECTORY')?.value.split(/\s+/) ?? []), ...rest].filter((word) => word !== '');
   const [root] = folders;

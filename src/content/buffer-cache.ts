@@ -352,7 +352,7 @@ export class BufferCache {
     if (!entry.superseded) this.#held.delete(entry.key);
     this.#promise(entry, 0);
     const { supply, discard: giveBack, idles = giveBack === undefined } = entry.loaded;
-    // Bytes that nobody sends are read no further.
+    // Reading stops when no transfer needs the bytes any longer.
     if (entry.superseded || !idles || supply !== undefined) discard(entry);
     else if (this.#keeps.has(entry.key)) this.#shelve(entry);
     else this.#letIdle(entry);

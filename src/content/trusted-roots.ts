@@ -55,7 +55,8 @@ export class TrustedRoots {
   /**
    * Finds the folder that a file lies in; looks again for those that were away.
    *
-   * @param real the file's path without symbolic links. @returns undefined when it lies in none that is there.
+   * @param real the file's path without symbolic links.
+   * @returns undefined when the file lies in none of the folders that exist.
    */
   async folderOf(real: string): Promise<string | undefined> {
     const known = this.#known(real);

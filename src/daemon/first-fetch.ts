@@ -1,6 +1,6 @@
 /**
- * Suggests a command to whoever has just started a server: fetch this file and see that it works. Knows the root's
- * files.
+ * Suggests a command to the user who has just started a server: it fetches a file, which shows that the server works.
+ * Knows the root's files.
  */
 import type { Dirent } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';

@@ -146,7 +146,7 @@ class ServerRun {
   async #start(): Promise<ExitCode | undefined> {
     const { settings, config, start = startServer } = this.#options;
     this.#warnOfToken();
-    // First, because it tells what the server waits for.
+    // The admin address opens first, because it shows what the server waits for.
     try {
       if (settings.admin !== false) await this.#startAdmin(settings.admin);
     } catch (error) {
@@ -276,7 +276,7 @@ class ServerRun {
     this.#log.warning(message, detail);
   };
 
-  /** Warns when other users can read the token: whoever has it can change the store, and so what nodes run. */
+  /** Warns when other users can read the token: its holder can change the store, and so what nodes run. */
   #warnOfToken(): void {
     const { settings, config } = this.#options;
     const file = settings.apiTokenFile ?? config?.file;

@@ -1,4 +1,4 @@
-/** The interface between the main thread, which decides what is served, and whatever runs the transfers. */
+/** The interface between the main thread, which decides what is served, and the threads that run the transfers. */
 import type { TransferReport } from '../engine/report.ts';
 import type { SharedHandle } from '../bytes/shared-bytes.ts';
 import type { Address, BorrowedPort } from '../engine/types.ts';

@@ -56,7 +56,7 @@ function hexOf(address: string): string | undefined {
     .toUpperCase();
 }
 
-/** @returns the captures for a node. @param node undefined for a node that nobody knows. */
+/** @returns the captures for a node. @param node undefined for an unknown node. */
 function capturesOf(node: InventoryNode | undefined): Example {
   const address = node === undefined ? SOMEBODY.address : node.address[0];
   const mac = node === undefined ? SOMEBODY.mac : node.mac[0];

@@ -24,7 +24,7 @@ function arrivedBlocks({ isWhole, size, arrived }: Supply, blksize: number): num
 /**
  * Waits for the content of the first reply: DATA 1, where there is no OACK.
  *
- * @returns undefined when it is there; otherwise a promise that resolves when it has arrived or has failed.
+ * @returns undefined when the content has arrived; otherwise a promise that resolves when it has arrived or has failed.
  */
 export function firstBlock({ opening, content, settled }: Transfer): Promise<void> | undefined {
   const supply = content?.supply;

@@ -27,7 +27,7 @@ export interface Pressure {
   readonly isCrowded: boolean;
   /** True while the server waits for running transfers to end. */
   readonly isDraining: boolean;
-  /** Slower transfers end while others wait, bytes per second; 0: none does. */
+  /** Transfers slower than this end while others wait, bytes per second; 0 disables this. */
   readonly minRate: number;
 }
 

@@ -1,4 +1,4 @@
-/** Suggests the known word closest to an unknown one, and says so in a message. */
+/** Suggests the known word closest to an unknown one, also as part of a message about an unknown key. */
 
 /**
  * Returns the number of edits (insert, delete, replace, swap two neighbors) that turn `a` into `b`, changing no place

@@ -98,7 +98,7 @@ function failuresOf(shares: readonly ShareResult[]): Failure[] {
     .toSorted((a, b) => b.nodes - a.nodes);
 }
 
-/** @returns what nodes speak in a stage: the firmware of a mix, whatever the plan says. */
+/** @returns the profiles that nodes use in a stage. A mix of firmware replaces those of the plan. */
 function viaOf(stage: Stage, mix: readonly Profile[]): StageReport['via'] {
   const all = new Set((mix.length === 0 ? [stage.profile] : mix).map(({ via }) => via));
   return all.size > 1 ? 'mixed' : [...all][0]!;
