@@ -55,9 +55,9 @@ export const bootSetsBoard: Board = {
         isTrend: true,
       }),
       figure({
-        title: '… from another version',
+        title: 'Boots of other versions',
         question:
-          'How many of them boot a version that is not current? Causes: a rollout, a pin set by hand, or boots that began before the channel moved.',
+          'How many nodes boot a version that is not current? Causes: a rollout, a pin set by hand, or boots that began before the channel moved.',
         width: 4,
         unit: UNIT.count,
         expr: orNone(pinsElsewhere()),
