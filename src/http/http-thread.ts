@@ -163,7 +163,7 @@ export class HttpThread {
   #ask({ request, connection, method, target, conditions }: Extract<ToMain, { kind: 'asked' }>): void {
     const { host, setup, placeOf, onOverload, onRequest } = this.#options;
     const from = this.#connections.get(connection);
-    // Refused: it is being closed, and gets no answer.
+    // The connection was refused: it is being closed, so its request gets no answer.
     if (from === undefined) return;
     onRequest();
     const exchange = new Exchange({

@@ -11,7 +11,7 @@ import type { Body } from './messages.ts';
  * as stuck.
  */
 const SLICE_BYTES = 256 * 1024;
-/** TLS encrypts a whole write into memory. */
+/** Bytes of one write over TLS, which encrypts a whole write into memory. */
 const COPIED_BYTES = 64 * 1024;
 /**
  * Bytes of a write between two runs of sendfile(2): Node.js reports when a write is done, and so when the socket takes

@@ -34,7 +34,7 @@ const DEFAULT_TIMEOUTS: HttpTimeouts = {
 export const DEFAULT_CONNECTIONS = 10_000;
 /** Wait before a thread that died at its start is replaced, ms. */
 const START_AGAIN_MS = 1000;
-/** So many bytes of shared buffers given up are worth some 10 ms of collection in each thread. */
+/** Bytes of given-up shared buffers at which each thread collects garbage, for some 10 ms. */
 const COLLECTED_BYTES = 64 * 1024 ** 2;
 
 export function defaultHttpThreads(): number {
@@ -45,7 +45,10 @@ export class HttpService {
   readonly #host: HttpHost;
   readonly #options: HttpOptions;
   readonly #timeouts: HttpTimeouts;
-  /** undefined: Node.js alone listens, in one thread, and contents are shared memory. */
+  /**
+   * System calls for listening and sending; undefined if Node.js listens by itself, in one thread, and contents are
+   * shared memory.
+   */
   readonly #system: StreamSystem | undefined;
   readonly #listening: Listening[] = [];
   readonly #threads = new Set<HttpThread>();

@@ -44,7 +44,7 @@ export interface HttpRequest {
   readonly local: string;
   /** The name, one character per byte; the target as received where it has none. Escape it before showing it. */
   readonly name: string;
-  /** When it was read, ms by the engine's clock. */
+  /** Time at which the request was read, ms by the engine's clock. */
   readonly askedAt: number;
 }
 
@@ -64,7 +64,7 @@ export interface HttpTransferEnd {
   readonly outcome: HttpOutcome;
   readonly bytes: number;
   readonly durationMs: number;
-  /** Our reason where the outcome is `aborted`, the client's deed where it is `clientError`. */
+  /** The server's reason if the outcome is `aborted`; what the client did if it is `clientError`. */
   readonly fault: string | undefined;
 }
 
@@ -76,7 +76,7 @@ export interface HttpView extends HttpRequest {
   readonly progressAt: number;
 }
 
-/** The server around it. No call may throw. */
+/** The server around HTTP. No call may throw. */
 export interface HttpHost {
   readonly clock: Clock;
   /** Sources answer; never throws or rejects. */
