@@ -135,7 +135,7 @@ describe('to the letter', () => {
     );
   });
 
-  it('a proxy: the absolute form, whatever the host', async () => {
+  it('a proxy: the absolute form, with any host', async () => {
     expect((await rawGet(at, 'http://example.org//boot/vmlinuz?x=1', ['Host: y'])).status).toBe(200);
   });
 
@@ -148,7 +148,7 @@ describe('to the letter', () => {
     );
   });
 
-  it('what changes files is refused, and its body is not read as a request', async () => {
+  it('methods that change files are refused, and their bodies are not read as requests', async () => {
     for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS', 'TRACE', 'PATCH']) {
       const client = new RawHttp(at);
       const hidden = 'GET /boot/vmlinuz HTTP/1.1\r\n\r\n';
@@ -168,7 +168,7 @@ describe('to the letter', () => {
     '/%2e%2e/%2e%2e/etc/passwd',
     '/boot/..%5c..%5c..%5cetc/passwd',
     '/boot/%2e./../../etc',
-  ])('a name that escapes gets nothing: %s', async (target) => {
+  ])('a name that leads out of the root gets no content: %s', async (target) => {
     const { head } = await rawGet(at, target, ['Host: x']);
     expect(head).toBe(`HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n${KEPT}`);
   });
@@ -189,7 +189,7 @@ describe('to the letter', () => {
     client.close();
   });
 
-  it('requests that come at once are answered in their order', async () => {
+  it('pipelined requests are answered in their order', async () => {
     const client = new RawHttp(at);
     client.send('GET /boot/vmlinuz HTTP/1.1\r\n\r\nGET /none HTTP/1.1\r\n\r\nHEAD /boot/boot.img HTTP/1.1\r\n\r\n');
     expect((await client.answer()).body.length).toBe(70_000);
@@ -199,8 +199,8 @@ describe('to the letter', () => {
   });
 });
 
-describe('what is told of it', () => {
-  it('has its protocol, and the same outcomes as over TFTP', async () => {
+describe('the records of a request', () => {
+  it('have the protocol, and the same outcomes as over TFTP', async () => {
     const client = new RawHttp(at);
     await client.send('HEAD /boot/vmlinuz HTTP/1.1\r\nUser-Agent: told\r\n\r\n').answer(true);
     const { port } = client.socket.address() as { port: number };

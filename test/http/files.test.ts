@@ -49,7 +49,7 @@ describe.each(['auto', 'portable'] as const)('a file, %s engine', (engine) => {
     client.close();
   });
 
-  it('that fits into no memory goes round in a ring, also in parts', async () => {
+  it('that does not fit into memory is sent through a ring, also in parts', async () => {
     const { server } = await serve({ engine, limitBytes: 1_500_000, bytesPerS: 50_000_000 });
     const [at] = server.httpAddresses;
     expect((await rawGet(at!, '/kernel')).body.equals(LARGE)).toBe(true);
@@ -81,7 +81,7 @@ describe('a mapped file that is cut short under its readers', () => {
   it.each([
     ['HTTP', false],
     ['HTTPS', true],
-  ])('ends their answers, and not the process: %s', async (_, isSecure) => {
+  ])('ends their answers, but not the process: %s', async (_, isSecure) => {
     const root = temporaryFolder();
     const path = join(root, 'kernel');
     const content = seededBytes(SEED, 24 * 1024 * 1024);

@@ -16,7 +16,7 @@ describe('the head of an answer', () => {
     ]);
   });
 
-  it('says which range it is', () => {
+  it('names the range', () => {
     expect(lines(contentHead('linux', { status: 206, from: 10, to: 20 }, { size: 1000 }))).toEqual([
       'Content-Length: 10',
       'Content-Range: bytes 10-19/1000',
@@ -45,7 +45,7 @@ describe('the head of an answer', () => {
     ]);
   });
 
-  it('says what else may be asked, and when to ask again', () => {
+  it('names the allowed methods, and the time after which to ask again', () => {
     expect(lines(plainHead(405))).toEqual(['Content-Length: 0', 'Allow: GET, HEAD']);
     expect(lines(plainHead(503))).toEqual(['Content-Length: 0', 'Retry-After: 1']);
     for (const status of [400, 403, 404] as const) expect(lines(plainHead(status))).toEqual(['Content-Length: 0']);

@@ -92,7 +92,7 @@ describe('a boot over two protocols', () => {
     expect(await rack.overHttp('rack/a-1/vmlinuz')).toBe('vmlinuz of 1');
   });
 
-  it('gets in GET what HEAD has told, and the parts of one file in ranges', async () => {
+  it('gets by GET the size that HEAD announced, and by ranges the parts of one file', async () => {
     const rack = new Rack();
     await rack.publish(1);
     await rack.start();

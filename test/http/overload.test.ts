@@ -42,7 +42,7 @@ async function beginLarge(at: Address): Promise<RawHttp> {
 const ENGINES = ['linux', 'portable'] as const;
 
 describe('limits', () => {
-  it('closes connections above the number for all, without an answer', async () => {
+  it('closes connections above the total limit, without an answer', async () => {
     const { live, at } = await serve({ connections: 3 });
     const open = await Promise.all([beginLarge(at), beginLarge(at), beginLarge(at)]);
     expect((await new RawHttp(at).send('GET /small HTTP/1.1\r\n\r\n').all()).length).toBe(0);
@@ -99,14 +99,14 @@ describe('slow clients', () => {
     await expect.poll(() => live.server.stats().http!.connections).toBe(0);
   });
 
-  it('lose their connection when they take nothing for too long, and it counts as a timeout', async () => {
+  it('lose their connection when they accept no byte for too long, which counts as a timeout', async () => {
     const { live, at } = await serve({ timeouts: { stallMs: 300 } });
     const client = await beginLarge(at);
     expect(await live.transfer(({ file }) => file === 'large')).toMatchObject({ outcome: 'timeout', protocol: 'http' });
     client.close();
   });
 
-  it('keep it while they take something', async () => {
+  it('keep it while they accept bytes', async () => {
     const { live, at } = await serve({ timeouts: { stallMs: 600 } });
     const client = await beginLarge(at);
     let isSlow = true;
@@ -140,7 +140,7 @@ describe('slow clients', () => {
   });
 });
 
-describe('content that can not be had now', () => {
+describe('content that is not available now', () => {
   function busyUntil(ready: () => boolean): Source {
     return {
       open: ({ filename }) =>
@@ -166,7 +166,7 @@ describe('content that can not be had now', () => {
     expect(live.warnings.join('\n')).toContain('not yet');
   });
 
-  it('is released when the client has gone before it came', async () => {
+  it('is released when the client disconnects before it arrives', async () => {
     const signals = new EventEmitter();
     const [asked, late, released] = ['asked', 'late', 'released'].map((name) => once(signals, name));
     const source: Source = {
@@ -186,10 +186,10 @@ describe('content that can not be had now', () => {
   });
 });
 
-describe('heads that are no HTTP', () => {
+describe('heads that are not HTTP', () => {
   const COUNT = CAMPAIGN ? 100_000 : 400;
 
-  it(`do nothing but get a 400, however they are made (REVEILLE_SEED=${SEED})`, { timeout: 600_000 }, async () => {
+  it(`only get a 400, whatever their bytes (REVEILLE_SEED=${SEED})`, { timeout: 600_000 }, async () => {
     const { live, at } = await serve();
     const random = new Random(SEED);
     const valid =
@@ -215,7 +215,7 @@ describe('heads that are no HTTP', () => {
 });
 
 describe('a thread that throws', () => {
-  it('costs its own transfers, and is replaced', async () => {
+  it('ends only its own transfers, and is replaced', async () => {
     const thread = new URL('../support/faulty-http-thread.mjs', import.meta.url);
     const { live, at } = await serve({ thread });
     const downloads = await Promise.all(Array.from({ length: 8 }, () => beginLarge(at)));
@@ -257,7 +257,7 @@ describe.each(ENGINES)('stopping with the %s engine', (engine) => {
     expect(await stopped).toBe(0);
   });
 
-  it('ends after the drain what has not finished, and says so', async () => {
+  it('ends unfinished answers after the drain, and reports this', async () => {
     const { live, at } = await serve({}, { engine });
     const download = await beginLarge(at);
     expect(await live.server.stop(50)).toBe(1);

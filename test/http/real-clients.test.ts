@@ -71,7 +71,7 @@ describe('curl', () => {
     expect(stdout.equals(Buffer.concat(Array.from({ length: times }, () => INITRD)))).toBe(true);
   });
 
-  it('takes a range, and goes on with a file that was cut off', async () => {
+  it('gets a range, and resumes a file that was cut off', async () => {
     expect((await curl('--range', '1000-1999', plain)).stdout.equals(INITRD.subarray(1000, 2000))).toBe(true);
     expect((await curl('--range', '-10', secure, '--insecure')).stdout.equals(INITRD.subarray(-10))).toBe(true);
     writeFileSync(join(folder, 'cut'), INITRD.subarray(0, 1_234_567));
@@ -83,7 +83,7 @@ describe('curl', () => {
     expect(past.stderr).toContain('416');
   });
 
-  it('is not sent what it has', async () => {
+  it('gets no content that it already has', async () => {
     const first = await curl('--etag-save', 'tag', '--output', 'whole', plain);
     expect(first.code).toBe(0);
     const status = ['--write-out', '%{http_code} %{size_download}', '--output', 'again'];
@@ -96,7 +96,7 @@ describe('curl', () => {
     );
   });
 
-  it('asks for the head alone', async () => {
+  it('asks for the head only', async () => {
     const { stdout } = await curl('--head', plain);
     expect(stdout.toString()).toContain('\r\nLast-Modified: Sun, 09 Sep 2001 01:46:40 GMT\r\n');
     expect(stdout.toString()).toContain(`\r\nContent-Length: ${INITRD.length}\r\n`);
@@ -104,7 +104,7 @@ describe('curl', () => {
 });
 
 describe('wget', () => {
-  it('takes the whole file, goes on with one that was cut off, and asks whether it is there', async () => {
+  it('gets the whole file, resumes one that was cut off, and checks whether a file exists', async () => {
     const whole = await run('wget', '--quiet', '--output-document', 'w', plain);
     expect({ code: whole.code, is: readFileSync(join(folder, 'w')).equals(INITRD) }).toEqual({ code: 0, is: true });
     writeFileSync(join(folder, 'initrd.img'), INITRD.subarray(0, 4_000_001));

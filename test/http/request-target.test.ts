@@ -29,7 +29,7 @@ describe('the name in a request target', () => {
     expect(nameOfTarget(target)).toBe(undefined);
   });
 
-  it('comes back from any encoding of it', () => {
+  it('is the same for any encoding of it', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 1, max: 255 }), { minLength: 1 }), (codes) => {
         const name = String.fromCharCode(...codes);
