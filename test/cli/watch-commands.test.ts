@@ -55,7 +55,7 @@ describe('reveille node', () => {
         /^front {2}127\.0\.0\.1 {2}mac:52:54:00:00:00:01 {2}rack=7\n\nboot\/linux does not exist here/,
       );
       expect(stdout).toMatch(
-        /^ +\+\d\.\d s ✓ grub\.cfg: 17 B in \d+ ms,(?: first reply after \d+ ms,)? tsize=0 blksize=1408$/m,
+        /^ +\+\d\.\d s ✓ grub\.cfg: 17 B in \d+ ms(?: \(\S+ B\/s\))?,(?: first reply after \d+ ms,)? tsize=0 blksize=1408$/m,
       );
       expect(stdout).toMatch(/^ +\+\d\.\d s ✕ boot\/linux: no such file, /m);
     }
