@@ -35,6 +35,7 @@ const RUNS = [
     command: 'npm run --silent test:disk',
     env: {},
   },
+  { what: 'real firmware boots in virtual machines', command: 'npm run --silent test:firmware', env: {} },
 ];
 
 let failed = 0;
