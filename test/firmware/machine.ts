@@ -1,4 +1,4 @@
-/** A virtual machine without a disk, which boots from the network under QEMU's translator and ends when it is off. */
+/** A virtual machine without a disk under QEMU. It boots from the network, and its process ends when it is off. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { copyFileSync } from 'node:fs';
@@ -13,7 +13,7 @@ import { OVMF_CODE, OVMF_VARIABLES } from './tools.ts';
  */
 export type Firmware = 'uefi-pxe' | 'uefi-http' | 'ipxe';
 
-/** Text that boot scripts print on the console between the kernel and the initrd, before they wait for a few seconds. */
+/** Text that boot scripts print on the console between kernel and initrd. They then wait for a few seconds. */
 export const KERNEL_LOADED = 'The kernel is loaded';
 
 export interface MachineOptions {
@@ -51,7 +51,7 @@ function firmwareArguments({ firmware, folder }: MachineOptions): string[] {
 }
 
 export class Machine {
-  /** False if the machine had to be ended after `timeoutMs`. */
+  /** Resolves when the machine has ended: with true if it was switched off, with false if it was ended. */
   readonly switchedOff: Promise<boolean>;
   readonly #process: ChildProcess;
   readonly #printed = new EventEmitter();
@@ -99,7 +99,7 @@ export class Machine {
     return true;
   }
 
-  /** Stops the machine's processor, and its clocks with it, until {@link resume}. */
+  /** Stops the machine until {@link resume}. Its clocks go on. */
   pause(): void {
     this.#process.kill('SIGSTOP');
   }

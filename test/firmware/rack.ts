@@ -1,6 +1,6 @@
 /**
- * What a rack has beside its nodes: a DHCP server, and Reveille with a store of boot sets. Works in a network namespace
- * of its own, in which its addresses and ports are always free.
+ * The servers of a rack: DHCP, and Reveille with a store of boot sets. Each rack needs a network namespace of its own, in
+ * which its addresses and ports are always free.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,6 +16,7 @@ const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const TAP = 'tap0';
 /** The server's address (RFC 5737), at the tap device itself: the network has no other link. */
 const SERVER = '192.0.2.1';
+/** Channel of the boot set that nodes load. */
 const CHANNEL = 'rack/install';
 const ARGUMENTS = 'console=ttyS0 panic=-1 quiet';
 
@@ -26,16 +27,55 @@ initrd /${CHANNEL}/initrd
 boot
 `;
 
+/** iPXE looks for names without a folder beside the script, by the protocol that the script came by. */
+const IPXE_SCRIPT = `#!ipxe
+kernel vmlinuz ${ARGUMENTS}
+echo ${KERNEL_LOADED}
+sleep 3
+initrd initrd
+boot
+`;
+
+/** Script that iPXE loads by TFTP and that leads to HTTP. */
+const IPXE_TO_HTTP = `#!ipxe
+chain http://${SERVER}/${CHANNEL}/boot.ipxe
+`;
+
+/** Config inside the GRUB image for HTTP. This GRUB requests an address itself; it can't take over the firmware's. */
+const GRUB_TO_HTTP = `net_bootp
+set root=(http,${SERVER})
+configfile /grub/grub.cfg
+`;
+const GRUB_HTTP_MODULES = 'configfile echo efinet http linux net normal sleep'.split(' ');
+
 const DHCP_ARGUMENTS = [
   '--no-daemon --conf-file=/dev/null --pid-file= --port=0 --log-facility=- --log-dhcp --no-ping',
   `--interface=${TAP} --bind-interfaces --dhcp-range=192.0.2.10,192.0.2.99,1h`,
+  // UEFI HTTP boot sends this architecture (option 93) and requires its class (option 60) in the offer.
+  '--dhcp-match=set:http,option:client-arch,16 --dhcp-option-force=tag:http,60,HTTPClient',
 ].flatMap((line) => line.split(' '));
 
 export interface RackOptions {
   readonly folder: string;
   readonly distribution: Distribution;
+  /** Boot file that DHCP names: a file of the boot set. */
+  readonly bootFile: string;
+  /** True if DHCP names the boot file by its URL. */
+  readonly bootFileByHttp: boolean;
   /** Arguments of `reveille serve` beside those that all racks have. */
   readonly serve: readonly string[];
+}
+
+/** Flags of the server, as its help lists them. */
+export function serveHelp(): string {
+  return execFileSync(process.execPath, [MAIN, 'serve', '--help'], { encoding: 'utf8' });
+}
+
+function makeHttpGrub(folder: string, path: string): void {
+  const config = join(folder, 'grub-to-http.cfg');
+  writeFileSync(config, GRUB_TO_HTTP);
+  const image = ['--format=x86_64-efi', '--prefix=/grub', `--config=${config}`, `--output=${path}`];
+  execFileSync('grub-mkimage', [...image, ...GRUB_HTTP_MODULES]);
 }
 
 export class Rack {
@@ -85,6 +125,9 @@ export class Rack {
     writeFileSync(join(set, 'vmlinuz'), markedKernel(distribution.kernel, this.mark));
     writeFileSync(join(set, 'initrd'), initrdFor(distribution.busybox, this.mark));
     copyFileSync(GRUB_NET, join(set, 'grubnetx64.efi'));
+    writeFileSync(join(set, 'boot.ipxe'), IPXE_SCRIPT);
+    writeFileSync(join(set, 'http.ipxe'), IPXE_TO_HTTP);
+    makeHttpGrub(folder, join(set, 'grubhttpx64.efi'));
     execFileSync(process.execPath, [MAIN, 'publish', CHANNEL, set, '--store', join(folder, 'store')], {
       stdio: 'pipe',
     });
@@ -111,10 +154,12 @@ export class Rack {
   }
 
   async #startDhcp(): Promise<void> {
+    const { folder, bootFile, bootFileByHttp } = this.#options;
+    const name = `${CHANNEL}/${bootFile}`;
     const args = [
       ...DHCP_ARGUMENTS,
-      `--dhcp-leasefile=${join(this.#options.folder, 'leases')}`,
-      `--dhcp-boot=${CHANNEL}/grubnetx64.efi,,${SERVER}`,
+      `--dhcp-leasefile=${join(folder, 'leases')}`,
+      bootFileByHttp ? `--dhcp-boot=tag:http,http://${SERVER}/${name}` : `--dhcp-boot=${name},,${SERVER}`,
     ];
     await this.#start('dnsmasq', args, 'DHCP, IP range');
   }

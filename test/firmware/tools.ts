@@ -1,4 +1,4 @@
-/** The programs and files of Debian that the test bed needs: which are missing, and a kernel that is not installed. */
+/** Debian's programs and files that the test bed needs, and the download of a kernel that is not installed. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
   existsSync,
@@ -52,12 +52,12 @@ export interface Distribution {
 
 const cached = (name: string): string => join(CACHE, name);
 
-/** Downloads the kernel and busybox, unless a former run has: in the test's own network there is nobody to ask. */
+/** Downloads the kernel and busybox, unless a former run has. Must run outside the test's namespace, which has no route. */
 export function provideDistribution(): void {
   if (!existsSync(cached('busybox')) || !existsSync(cached('vmlinuz'))) download();
 }
 
-/** What {@link provideDistribution} has provided. */
+/** Reads the files that {@link provideDistribution} has provided. */
 export function distribution(): Distribution {
   return { kernel: readFileSync(cached('vmlinuz')), busybox: readFileSync(cached('busybox')) };
 }
