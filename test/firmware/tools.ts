@@ -63,20 +63,15 @@ export function distribution(): Distribution {
 }
 
 function download(): void {
-  // apt's own user may write in neither place; apt then downloads as root and says so.
   const folder = mkdtempSync(join(tmpdir(), 'reveille-packages-'));
   try {
-    if (spawnSync('apt-cache', ['show', KERNEL_PACKAGE]).status !== 0) {
-      execFileSync('apt-get', ['update', '--quiet=2'], { stdio: ['ignore', 'ignore', 'inherit'] });
-    }
+    // Archives keep the latest kernel only, so an old list of packages names one that is gone.
+    execFileSync('apt-get', ['update', '--quiet=2'], { stdio: 'pipe', encoding: 'utf8' });
     const depends = execFileSync('apt-cache', ['depends', '--important', KERNEL_PACKAGE], { encoding: 'utf8' });
     const kernelPackage = /^ *Depends: (linux-image-\S+)$/m.exec(depends)?.[1];
     if (kernelPackage === undefined) throw new Error(`Expected ${KERNEL_PACKAGE} to depend on a kernel:\n${depends}`);
     const packages = [kernelPackage, BUSYBOX_PACKAGE];
-    execFileSync('apt-get', ['download', '--quiet=2', ...packages], {
-      cwd: folder,
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
+    execFileSync('apt-get', ['download', '--quiet=2', ...packages], { cwd: folder, stdio: 'pipe', encoding: 'utf8' });
     mkdirSync(CACHE, { recursive: true });
     keep(folder, kernelPackage, /^\.\/boot\/vmlinuz-/, 'vmlinuz');
     keep(folder, BUSYBOX_PACKAGE, /^\.\/bin\/busybox$/, 'busybox');
