@@ -66,11 +66,6 @@ export interface RackOptions {
   readonly serve: readonly string[];
 }
 
-/** Flags of the server, as its help lists them. */
-export function serveHelp(): string {
-  return execFileSync(process.execPath, [MAIN, 'serve', '--help'], { encoding: 'utf8' });
-}
-
 function makeHttpGrub(folder: string, path: string): void {
   const config = join(folder, 'grub-to-http.cfg');
   writeFileSync(config, GRUB_TO_HTTP);
