@@ -106,7 +106,16 @@ const CASES: readonly Case[] = [
     amount: 200 * SHARE_MIB,
     command: (url) => {
       const part = ['--range', `${100 * MIB}-${(100 + SHARE_MIB) * MIB - 1}`];
-      return [...CURL, '--parallel', '--no-progress-meter', '--parallel-immediate', '--parallel-max', '200', ...part, `${url}image?[1-200]`];
+      return [
+        ...CURL,
+        '--parallel',
+        '--no-progress-meter',
+        '--parallel-immediate',
+        '--parallel-max',
+        '200',
+        ...part,
+        `${url}image?[1-200]`,
+      ];
     },
   },
   {

@@ -86,7 +86,13 @@ export class Sending {
   /** True where sendfile(2) can send the next bytes: it saves the copy to the kernel. */
   #mayRun(): boolean {
     const { place, ringBytes } = this.#options.body;
-    return !this.#options.isCopied && ringBytes === 0 && 'fd' in place && place.fd !== undefined && this.#ready >= LEAST_RUN_BYTES;
+    return (
+      !this.#options.isCopied &&
+      ringBytes === 0 &&
+      'fd' in place &&
+      place.fd !== undefined &&
+      this.#ready >= LEAST_RUN_BYTES
+    );
   }
 
   /** Bytes that can be sent now. */
@@ -114,7 +120,7 @@ export class Sending {
     while (left > 0 && this.#ready >= LEAST_RUN_BYTES) {
       const count = system!.sendFile(socket!, fd, this.#at, Math.min(left, this.#ready));
       if (count === 0) return onUnreadable();
-      // Whether the socket is full or has failed, the next write finds out.
+      // The socket is full or has failed; the next write finds out which.
       if (count < 0) break;
       this.#at += count;
       this.sent += count;
