@@ -48,9 +48,18 @@ function reveille(name: string, ...flags: readonly string[]): Contender {
   return {
     name,
     command: (_, root, port) => [
-      ...[process.execPath, '--max-semi-space-size=4', REVEILLE, 'serve', root],
-      ...['--listen', '127.0.0.1:0', '--http', `127.0.0.1:${port}`],
-      ...['--no-admin', '--no-hint', '--workers', '1', '--log-level', 'error', ...flags],
+      process.execPath,
+      '--max-semi-space-size=4',
+      REVEILLE,
+      'serve',
+      root,
+      '--listen=127.0.0.1:0',
+      `--http=127.0.0.1:${port}`,
+      '--no-admin',
+      '--no-hint',
+      '--workers=1',
+      '--log-level=error',
+      ...flags,
     ],
   };
 }
@@ -181,11 +190,11 @@ class RunningServer {
   }
 
   /** Runs the clients. @returns units for each CPU second of the server. */
-  measure({ amount, command }: Case): number {
+  measure(test: Case): number {
     const before = this.#cpuUs;
-    const [program, ...args] = command(this.url);
+    const [program, ...args] = test.command(this.url);
     execFileSync('taskset', ['-c', '1', program!, ...args], { stdio: ['ignore', 'ignore', 'inherit'] });
-    return (amount * 1e6) / (this.#cpuUs - before);
+    return (test.amount * 1e6) / (this.#cpuUs - before);
   }
 
   get #cpuUs(): number {

@@ -169,6 +169,7 @@ export class Sending {
 
 /** Descriptor of the response's socket: Node.js has it on a handle that it does not document. */
 function descriptorOf({ socket }: ServerResponse): number | undefined {
+  // oxlint-disable-next-line no-underscore-dangle -- Node.js calls it so.
   const fd = (socket as { readonly _handle?: { readonly fd?: number } } | null)?._handle?.fd;
   return fd !== undefined && fd >= 0 ? fd : undefined;
 }
