@@ -21,7 +21,7 @@ export interface MappingHandle {
   readonly address: bigint;
   /** Size of the content in bytes, at least 1. */
   readonly length: number;
-  /** Descriptor of the mapped file, open as long as the mapping; undefined: a copy, or no descriptor was free. */
+  /** Descriptor of the same bytes, open as long as the mapping; undefined: there is none. */
   readonly fd?: number;
 }
 

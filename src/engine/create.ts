@@ -12,6 +12,8 @@ export interface EngineOptions {
   readonly dataPorts?: PortRange;
   /** Linux engine: descriptors that others use, and that ports of transfers must leave. */
   readonly reserved?: number;
+  /** Linux engine: files are sent by sendfile(2) too. */
+  readonly sendsFiles?: boolean;
 }
 
 export function createEngine(kind: EngineKind, options: EngineOptions = {}): Engine {

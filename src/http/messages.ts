@@ -41,7 +41,7 @@ export interface ThreadSetup {
 export type Place =
   | {
       readonly address: bigint;
-      /** Descriptor of the file that is mapped there, if there is one. */
+      /** Descriptor of the same bytes, if there is one. */
       readonly fd?: number | undefined;
     }
   | { readonly memory: MemoryHandle };

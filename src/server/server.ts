@@ -103,7 +103,9 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const { dataPorts } = options;
   const engineOptions = {
     ...(dataPorts === undefined ? {} : { dataPorts }),
-    ...(options.http === undefined ? {} : { reserved: options.http.connections ?? DEFAULT_CONNECTIONS }),
+    ...(options.http === undefined
+      ? {}
+      : { reserved: options.http.connections ?? DEFAULT_CONNECTIONS, sendsFiles: true }),
   };
   const engine = createEngine(choice.kind, engineOptions);
   const pool = await ThreadPool.start({

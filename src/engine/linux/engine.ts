@@ -48,6 +48,8 @@ export interface LinuxEngineOptions {
   readonly dataPorts?: PortRange;
   /** Descriptors that others use. Default 0. */
   readonly reserved?: number;
+  /** True where files are sent by sendfile(2) too, which needs descriptors of them. Default false. */
+  readonly sendsFiles?: boolean;
   /** Maximum of sockets that transferPorts opens. Default: the process's limit, less some for other uses. */
   readonly descriptors?: number;
   /** True reads and writes adopted ports by io_uring where available, false by a call for each. Default true. */
@@ -57,6 +59,7 @@ export interface LinuxEngineOptions {
 }
 
 export class LinuxEngine implements Engine {
+  readonly #sendsFiles: boolean;
   readonly clock = new MonotonicClock();
   readonly name = 'linux';
   readonly wildcards = true;
@@ -78,6 +81,7 @@ export class LinuxEngine implements Engine {
 
   /** @throws Error when this machine can't run it: see loadLibc. */
   constructor(options: LinuxEngineOptions = {}) {
+    this.#sendsFiles = options.sendsFiles ?? false;
     this.#maxLinks = options.links ?? MAX_LINKS;
     this.#io = new ThreadIo(loadLibc(), this.#maxLinks, this.clock);
     this.#mayUring = options.uring ?? true;
@@ -218,9 +222,9 @@ export class LinuxEngine implements Engine {
     this.#io.turnaround = histogram;
   }
 
-  readonly mapFile: MapFile = (fd, length) => mapFile(this.#io.libc, fd, length);
+  readonly mapFile: MapFile = (fd, length) => mapFile(this.#io.libc, fd, length, this.#sendsFiles);
 
-  readonly allocateFile: AllocateFile = (length) => allocateFile(this.#io.libc, length);
+  readonly allocateFile: AllocateFile = (length) => allocateFile(this.#io.libc, length, this.#sendsFiles);
 
   attach(handle: SharedHandle): SharedView {
     return attachAddress(this.#io.libc, handle);

@@ -22,6 +22,8 @@ export interface Libc {
   readonly close: (fd: number) => number;
   readonly listen: (fd: number, backlog: number) => number;
   readonly fcntl: (fd: number, command: number, value: number) => number;
+  readonly memfd_create: (name: string, flags: number) => number;
+  readonly ftruncate: (fd: number, length: number) => number;
   readonly sendfile: (to: number, from: number, offset: Uint8Array, count: number) => number;
   /** Reads memory of a process, this one too: fails with EFAULT where a load would raise SIGBUS. */
   readonly process_vm_readv: (
@@ -100,6 +102,8 @@ const SIGNATURES = {
   close: 'int close(int)',
   listen: 'int listen(int, int)',
   fcntl: 'int fcntl(int, int, int)',
+  memfd_create: 'int memfd_create(const char *, unsigned int)',
+  ftruncate: 'int ftruncate(int, int64_t)',
   sendfile: 'int64_t sendfile(int, int, void *, size_t)',
   process_vm_readv: 'int64_t process_vm_readv(int, void *, size_t, void *, size_t, size_t)',
   eventfd: 'int eventfd(unsigned int, int)',
@@ -224,6 +228,7 @@ export const IPV6_FREEBIND = 78;
 export const SOL_TCP = 6;
 export const TCP_NOTSENT_LOWAT = 25;
 export const F_DUPFD_CLOEXEC = 1030;
+export const MFD_CLOEXEC = 1;
 export const SOL_UDP = 17;
 export const UDP_SEGMENT = 103;
 
