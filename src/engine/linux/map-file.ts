@@ -94,21 +94,21 @@ function canPopulate(libc: Libc): Promise<boolean> {
  * @param hasDescriptor true to give a large copy a descriptor for sendfile(2), if one is free.
  */
 export function allocateFile(libc: Libc, length: number, hasDescriptor: boolean): FileMemory | undefined {
-  const fd = hasDescriptor && length >= DESCRIPTOR_FROM_BYTES ? memoryFile(libc, length) : -1;
-  const flags = MAP_NORESERVE | (fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED);
-  const address = libc.mmap(null, length, PROT_READ | PROT_WRITE, flags, fd, 0);
+  const own = hasDescriptor && length >= DESCRIPTOR_FROM_BYTES ? memoryFile(libc, length) : -1;
+  const flags = MAP_NORESERVE | (own < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED);
+  const address = libc.mmap(null, length, PROT_READ | PROT_WRITE, flags, own, 0);
   if (isMapFailed(address)) {
-    if (fd >= 0) libc.close(fd);
+    if (own >= 0) libc.close(own);
     return undefined;
   }
   return {
-    handle: handleOf(address, length, fd),
+    handle: handleOf(address, length, own),
     fill: async (fd, at, wanted, position) => {
       const count = await libc.preadAside(fd, address + BigInt(at), wanted, position);
       // The call's errno is in another thread: a read by Node.js fails with the same one.
       return count < 0 ? await readInstead(libc, fd, address + BigInt(at), position) : count;
     },
-    free: () => free(libc, address, length, fd),
+    free: () => free(libc, address, length, own),
   };
 }
 
