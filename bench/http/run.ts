@@ -1,11 +1,11 @@
 /**
- * Files over HTTP from Reveille and from nginx, in turns: server on one core, clients (curl and ab, both in C) on the
+ * Files over HTTP from Reveille and from nginx, in turns: server on one core, clients (curl and wrk, both in C) on the
  * other. Prints what a CPU second of the server's whole process tree sends, as medians with their range, and ratios to
  * nginx from pairs of neighboring runs.
  *
  *   npm run bench:http -- [--rounds 9] [--case TEXT] [--json FILE]
  *
- * Needs Linux with two cores, root, curl, nginx and ab (Debian: nginx-light, apache2-utils). Traffic stays on loopback.
+ * Needs Linux with two cores, root, curl, nginx and wrk (Debian: nginx-light, wrk). Traffic stays on loopback.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
@@ -36,8 +36,8 @@ interface Contender {
 interface Case {
   readonly name: string;
   readonly unit: 'MiB' | 'requests';
-  /** How much one run sends, in units. */
-  readonly amount: number;
+  /** How much one run has sent, in units. @param output of the command. */
+  amount(output: string): number;
   /** @param url of the server, with a slash at its end. */
   command(url: string): readonly string[];
 }
@@ -106,13 +106,13 @@ const CASES: readonly Case[] = [
   {
     name: '1 GiB, 1 client',
     unit: 'MiB',
-    amount: 2 * IMAGE_MIB,
+    amount: () => 2 * IMAGE_MIB,
     command: (url) => [...CURL, `${url}image?[1-2]`],
   },
   {
     name: `${SHARE_MIB} MiB of 1 GiB, 200 clients`,
     unit: 'MiB',
-    amount: 200 * SHARE_MIB,
+    amount: () => 200 * SHARE_MIB,
     command: (url) => {
       const part = ['--range', `${100 * MIB}-${(100 + SHARE_MIB) * MIB - 1}`];
       return [
@@ -130,8 +130,8 @@ const CASES: readonly Case[] = [
   {
     name: '4 KiB, 50 clients, keep-alive',
     unit: 'requests',
-    amount: 40_000,
-    command: (url) => ['ab', '-k', '-q', '-n', '40000', '-c', '50', `${url}small`],
+    amount: (output) => Number(/(\d+) requests in/.exec(output)![1]),
+    command: (url) => ['wrk', '--threads', '1', '--connections', '50', '--duration', '4s', `${url}small`],
   },
 ];
 
@@ -193,8 +193,8 @@ class RunningServer {
   measure(test: Case): number {
     const before = this.#cpuUs;
     const [program, ...args] = test.command(this.url);
-    execFileSync('taskset', ['-c', '1', program!, ...args], { stdio: ['ignore', 'ignore', 'inherit'] });
-    return (test.amount * 1e6) / (this.#cpuUs - before);
+    const output = execFileSync('taskset', ['-c', '1', program!, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+    return (test.amount(output.toString()) * 1e6) / (this.#cpuUs - before);
   }
 
   get #cpuUs(): number {
