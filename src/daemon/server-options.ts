@@ -28,7 +28,7 @@ export function serverLimits(settings: Settings): ServerLimits {
 }
 
 /** @returns undefined when the server speaks TFTP alone. */
-function httpOptions(settings: Settings): HttpOptions | undefined {
+export function httpOptions(settings: Settings): HttpOptions | undefined {
   const { http = [], https = [], tlsCertificate, tlsKey, httpThreads, httpConnections } = settings;
   if (http.length + https.length === 0) return undefined;
   return {

@@ -42,6 +42,8 @@ export interface ExchangeOptions {
   readonly placeOf: (content: Content) => Place;
   /** Called for each 503. */
   readonly onOverload: () => void;
+  /** Called with the bytes of the body that have been sent since the last call. */
+  readonly onSent: (bytes: number) => void;
 }
 
 export class Exchange {
@@ -97,6 +99,7 @@ export class Exchange {
   }
 
   progress(bytes: number): void {
+    this.#options.onSent(bytes - this.#bytes);
     this.#bytes = bytes;
     this.#progressAt = this.#options.host.clock.now();
   }
@@ -117,6 +120,7 @@ export class Exchange {
     }
     const [outcome, told] = ending === 'whole' ? [wholeOutcome(transfer), undefined] : OUTCOMES[ending];
     const durationMs = host.clock.now() - transfer.startedAt;
+    this.#options.onSent(Math.max(0, sent - this.#bytes));
     host.onEnd(transfer, { outcome, bytes: sent, durationMs, fault: fault ?? told });
   }
 

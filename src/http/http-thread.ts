@@ -20,6 +20,7 @@ export interface HttpThreadOptions {
   readonly placeOf: (content: Content) => Place;
   readonly onConnection: (client: Address) => (() => void) | undefined;
   readonly onRequest: () => void;
+  readonly onSent: (bytes: number) => void;
   readonly onMalformed: () => void;
   readonly onOverload: () => void;
   /** Called once when the thread has exited. @param reason of a thread that was not told to close. */
@@ -161,7 +162,7 @@ export class HttpThread {
   }
 
   #ask({ request, connection, method, target, conditions }: Extract<ToMain, { kind: 'asked' }>): void {
-    const { host, setup, placeOf, onOverload, onRequest } = this.#options;
+    const { host, setup, placeOf, onOverload, onRequest, onSent } = this.#options;
     const from = this.#connections.get(connection);
     // The connection was refused: it is being closed, so its request gets no answer.
     if (from === undefined) return;
@@ -177,6 +178,7 @@ export class HttpThread {
       waitMs: setup.timeouts.waitMs,
       placeOf,
       onOverload,
+      onSent,
     });
     this.#exchanges.set(request, exchange);
   }

@@ -25,12 +25,12 @@ const DEFAULT_TIMEOUTS: HttpTimeouts = {
   stallMs: 120_000,
   /**
    * @limit Time for which a request waits for its content. Setting: library only. Shows: status 503, and
-   *   `reveille_requests_ignored_total{reason="busy"}`.
+   *   `reveille_http_overloaded_total`.
    */
   waitMs: 3000,
   keyFilesMs: 5000,
 };
-/** @limit HTTP connections at once. Setting: `httpConnections`. Shows: nothing: further connections are closed. */
+/** @limit HTTP connections at once. Setting: `httpConnections`. Shows: `reveille_http_connections_refused_total`. */
 export const DEFAULT_CONNECTIONS = 10_000;
 /** Wait before a thread that died at its start is replaced, ms. */
 const START_AGAIN_MS = 1000;
@@ -55,6 +55,7 @@ export class HttpService {
   #keys: KeyFiles | undefined;
   #connections = 0;
   #requests = 0;
+  #sentBytes = 0;
   #malformed = 0;
   #refused = 0;
   #overloaded = 0;
@@ -112,6 +113,7 @@ export class HttpService {
       waiting: sum((thread) => thread.requests) - sending,
       sending,
       requestsTotal: this.#requests,
+      sentBytesTotal: this.#sentBytes,
       malformedTotal: this.#malformed,
       refusedTotal: this.#refused,
       overloadedTotal: this.#overloaded,
@@ -211,6 +213,9 @@ export class HttpService {
       onConnection: this.#admit,
       onRequest: () => {
         this.#requests++;
+      },
+      onSent: (bytes) => {
+        this.#sentBytes += bytes;
       },
       onMalformed: () => {
         this.#malformed++;

@@ -99,6 +99,8 @@ export interface HttpFigures {
   readonly waiting: number;
   readonly sending: number;
   readonly requestsTotal: number;
+  /** Bytes of bodies. */
+  readonly sentBytesTotal: number;
   /** Heads that were malformed, too large or too slow, and failed TLS handshakes. */
   readonly malformedTotal: number;
   /** Connections closed at once, because of `connections` or a limit of their address. */

@@ -40,17 +40,17 @@ const NOTHING: Counts = {
 const KEYS = Object.keys(NOTHING) as (keyof Counts)[];
 
 export function countsOf(stats: ServerStats): Counts {
-  const { packets, ignoredTotal } = stats;
+  const { packets, ignoredTotal, http } = stats;
   return {
     requests: stats.requestsTotal,
     dataSent: packets.dataSent,
-    bytesSent: packets.dataBytesSent,
+    bytesSent: packets.dataBytesSent + (http?.sentBytesTotal ?? 0),
     retransmits: packets.dataRetransmitted,
     receiveDrops: packets.receiveDrops + stats.requestDropsTotal,
     sendDrops: packets.sendDrops,
     overload: (ignoredTotal['queueFull'] ?? 0) + (ignoredTotal['expired'] ?? 0),
-    unreadable: ignoredTotal['busy'] ?? 0,
-    workersLost: stats.workersLostTotal,
+    unreadable: (ignoredTotal['busy'] ?? 0) + (http?.overloadedTotal ?? 0),
+    workersLost: stats.workersLostTotal + (http?.threadsLostTotal ?? 0),
   };
 }
 

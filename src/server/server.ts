@@ -18,15 +18,7 @@ import { Listener } from './listener.ts';
 import { PathMtus } from './path-mtu.ts';
 import { RequestReader } from './request-reader.ts';
 import { Resolver } from './resolver.ts';
-import type {
-  Ignored,
-  Server,
-  ServerLimits,
-  ServerObserver,
-  ServerOptions,
-  ServerStats,
-  TransferView,
-} from './types.ts';
+import type { Server, ServerLimits, ServerObserver, ServerOptions, ServerStats, TransferView } from './types.ts';
 
 export const DEFAULT_LIMITS: ServerLimits = {
   /**
@@ -161,11 +153,6 @@ function addErrors(
   return sum;
 }
 
-/** A 503 over HTTP is what silence is over TFTP. */
-function withBusy(ignored: Readonly<Record<Ignored, number>>, more: number): Readonly<Record<Ignored, number>> {
-  return more === 0 ? ignored : { ...ignored, busy: ignored.busy + more };
-}
-
 type MalformedRequest = Malformed | 'notRequest';
 
 export class TftpServer implements Server {
@@ -287,7 +274,7 @@ export class TftpServer implements Server {
       nodesBooting: nodes.size,
       transfersQueued: this.#admission.queued,
       requestsTotal: this.#requests + (http?.requestsTotal ?? 0),
-      ignoredTotal: withBusy(this.#admission.ignored, http?.overloadedTotal ?? 0),
+      ignoredTotal: this.#admission.ignored,
       malformedTotal: this.#malformed,
       requestDropsTotal: health.receiveDrops,
       packets: { ...packets, sendDrops: packets.sendDrops + health.sendDrops },

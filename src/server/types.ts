@@ -232,14 +232,16 @@ export const STUCK_MS = 5000;
 export interface ServerStats {
   /** Undefined: the server does not speak HTTP. */
   readonly http?: HttpFigures | undefined;
+  /** Over both protocols. */
   readonly transfersActive: number;
   readonly transfersQueued: number;
   /** Running transfers without progress for STUCK_MS. */
   readonly transfersStuck: number;
   /** Client addresses with a running transfer. */
   readonly nodesBooting: number;
+  /** Over both protocols. */
   readonly requestsTotal: number;
-  /** Requests not acted on, by reason (see IGNORED). */
+  /** Requests over TFTP not acted on, by reason (see IGNORED). */
   readonly ignoredTotal: Readonly<Record<string, number>>;
   /** Datagrams at the listening ports that are not requests, by reason (see MALFORMED, and `notRequest`). */
   readonly malformedTotal: Readonly<Record<string, number>>;

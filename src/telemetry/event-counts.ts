@@ -5,7 +5,16 @@
 import { ORIGINS } from '../content/types.ts';
 import { LatencyHistogram } from '../engine/latencies.ts';
 import type { RenderRecord, RouteConfig } from '../render/types.ts';
-import { REFUSALS, type RefusalRecord, type StartRecord, type TransferRecord } from '../server/types.ts';
+import {
+  PROTOCOLS,
+  type Protocol,
+  type Refusal,
+  REFUSAL_CODES,
+  REFUSALS,
+  type RefusalRecord,
+  type StartRecord,
+  type TransferRecord,
+} from '../server/types.ts';
 import { OUTCOMES } from '../session/session.ts';
 import { RELOAD_RESULTS } from '../config/live-config.ts';
 
@@ -31,6 +40,17 @@ class RouteFigures {
   readonly duration = new LatencyHistogram(RENDER_MS);
 }
 
+/** The statuses of HTTP for each refusal. */
+const REFUSAL_STATUSES: Readonly<Record<Refusal, readonly number[]>> = {
+  not_found: [404, 400],
+  access: [403],
+  too_large: [403],
+  write: [405],
+  mode: [],
+  route: [403],
+  render: [403],
+};
+
 function zeros<T extends string>(names: readonly T[]): Record<T, number> {
   return Object.fromEntries(names.map((name) => [name, 0])) as Record<T, number>;
 }
@@ -39,36 +59,54 @@ function routeLabel(place: number, kind: string): string {
   return place > MAX_ROUTES ? OTHERS : `${place}:${kind}`;
 }
 
-export class EventCounts {
+function forEach<T extends string, V>(names: readonly T[], make: (name: T) => V): Readonly<Record<T, V>> {
+  return Object.fromEntries(names.map((name) => [name, make(name)])) as Record<T, V>;
+}
+
+/** Counts of one protocol. */
+class ProtocolFigures {
   readonly started = zeros(ORIGINS);
-  readonly ended = Object.fromEntries(OUTCOMES.map((outcome) => [outcome, zeros(ORIGINS)])) as Record<
-    (typeof OUTCOMES)[number],
-    Record<(typeof ORIGINS)[number], number>
-  >;
-  readonly refusals = zeros(REFUSALS);
+  readonly ended = forEach(OUTCOMES, () => zeros(ORIGINS));
+  /** By reason, and then by the code of the answer: a closed set. */
+  readonly refusals: Readonly<Record<Refusal, Map<number, number>>>;
+  readonly duration = new LatencyHistogram(DURATION_MS);
+  readonly waited = new LatencyHistogram(DURATION_MS);
+
+  constructor(protocol: Protocol) {
+    this.refusals = forEach(REFUSALS, (kind) => {
+      const codes = protocol === 'http' ? REFUSAL_STATUSES[kind] : [REFUSAL_CODES[kind]];
+      return new Map(codes.map((code) => [code, 0]));
+    });
+  }
+}
+
+export class EventCounts {
+  readonly by = forEach(PROTOCOLS, (protocol) => new ProtocolFigures(protocol));
   readonly reloads = zeros(RELOAD_RESULTS);
   /** 0 while the server runs with an older config than the one on disk. */
   reloadOk: 0 | 1 = 1;
-  readonly duration = new LatencyHistogram(DURATION_MS);
-  readonly waited = new LatencyHistogram(DURATION_MS);
+  /** TFTP alone: HTTP has no sessions to wait for. */
   readonly queued = new LatencyHistogram(DURATION_MS);
   /** The routes by label, in the order of the config. */
   routes = new Map<string, RouteFigures>();
   warnings = 0;
 
-  start(record: StartRecord): void {
-    this.started[record.origin]++;
-    this.waited.observe(record.waitedMs, 1);
-    this.queued.observe(record.queuedMs, 1);
+  start({ protocol, origin, waitedMs, queuedMs }: StartRecord): void {
+    const figures = this.by[protocol];
+    figures.started[origin]++;
+    figures.waited.observe(waitedMs, 1);
+    if (protocol === 'tftp') this.queued.observe(queuedMs, 1);
   }
 
-  transfer({ outcome, origin, durationMs }: TransferRecord): void {
-    this.ended[outcome][origin]++;
-    if (outcome === 'complete' || outcome === 'completeUnconfirmed') this.duration.observe(durationMs, 1);
+  transfer({ protocol, outcome, origin, durationMs }: TransferRecord): void {
+    const figures = this.by[protocol];
+    figures.ended[outcome][origin]++;
+    if (outcome === 'complete' || outcome === 'completeUnconfirmed') figures.duration.observe(durationMs, 1);
   }
 
-  refusal({ kind }: RefusalRecord): void {
-    this.refusals[kind]++;
+  refusal({ protocol, kind, code }: RefusalRecord): void {
+    const counts = this.by[protocol].refusals[kind];
+    counts.set(code, (counts.get(code) ?? 0) + 1);
   }
 
   reload(result: (typeof RELOAD_RESULTS)[number]): void {

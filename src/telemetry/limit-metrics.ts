@@ -11,11 +11,13 @@ export interface ConfiguredLimits {
   readonly memoryLimitBytes: number;
   /** Maximum number of transfers at once. */
   readonly sessions: number;
+  /** Maximum number of HTTP connections at once; 0: HTTP is off. */
+  readonly httpConnections: number;
 }
 
 export function declareLimits(
   declare: Declarations,
-  { cacheBytes, memoryLimitBytes, sessions }: ConfiguredLimits,
+  { cacheBytes, memoryLimitBytes, sessions, httpConnections }: ConfiguredLimits,
 ): void {
   declare.gauge('reveille_cache_budget_bytes', 'Memory budget for contents (cacheBytes).', () => cacheBytes);
   declare.gauge(
@@ -23,5 +25,14 @@ export function declareLimits(
     'Memory that contents never exceed (memoryLimit).',
     () => memoryLimitBytes,
   );
-  declare.gauge('reveille_sessions_limit', 'Maximum number of concurrent transfers (sessions).', () => sessions);
+  declare.gauge(
+    'reveille_sessions_limit',
+    'Maximum number of concurrent transfers over TFTP (sessions).',
+    () => sessions,
+  );
+  declare.gauge(
+    'reveille_http_connections_limit',
+    'Maximum number of HTTP connections (httpConnections); 0: HTTP is off.',
+    () => httpConnections,
+  );
 }

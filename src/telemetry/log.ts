@@ -178,6 +178,7 @@ export class Log {
       {
         client: formatAddress(record.client),
         local: record.local,
+        protocol: record.protocol,
         file: escapeText(record.file),
         origin: record.origin,
         ...(record.set === undefined ? {} : { set: `${record.set.channel}-${record.set.version}` }),
@@ -186,9 +187,9 @@ export class Log {
         durationMs: record.durationMs,
         waitedMs: record.waitedMs,
         ...(record.firstReplyMs === undefined ? {} : { firstReplyMs: record.firstReplyMs }),
-        blksize: record.blksize,
-        windowsize: record.windowsize,
-        retransmits: record.retransmits,
+        ...(record.protocol === 'http'
+          ? {}
+          : { blksize: record.blksize, windowsize: record.windowsize, retransmits: record.retransmits }),
         outcome: record.outcome,
         ...(record.errorCode === undefined
           ? {}
@@ -206,9 +207,10 @@ export class Log {
       {
         client: formatAddress(record.client),
         local: record.local,
+        protocol: record.protocol,
         file: escapeText(record.filename),
         kind: record.kind,
-        errorCode: record.code,
+        ...(record.protocol === 'http' ? { status: record.code } : { errorCode: record.code }),
         reason: escapeText(record.reason),
       },
       'refused',

@@ -35,6 +35,14 @@ export function closed<T extends string>(
   return names.map((name) => [name, figures?.[name] ?? 0]);
 }
 
+/** Makes a sample for each protocol. @param both the figure of both together. @param http HTTP's share of it. */
+export function byProtocol(both = 0, http = 0): Sample[] {
+  return [
+    ['tftp', both - http],
+    ['http', http],
+  ];
+}
+
 function labelled(names: readonly string[], sample: readonly unknown[]): Record<string, string | number> {
   return Object.fromEntries(names.map((name, index) => [name, sample[index] as string | number]));
 }

@@ -11,6 +11,7 @@ import type { ServerStats } from '../server/types.ts';
 import { declareCache } from './cache-metrics.ts';
 import { type DaemonFigures, declareDaemon } from './daemon-metrics.ts';
 import { EventCounts } from './event-counts.ts';
+import { declareHttp } from './http-metrics.ts';
 import { type ConfiguredLimits, declareLimits } from './limit-metrics.ts';
 import { Declarations, onceAScrape } from './metric-kinds.ts';
 import { declarePackets } from './packet-metrics.ts';
@@ -47,6 +48,7 @@ export class Metrics {
     declareTransfers(declare, server, this.events);
     declareRequests(declare, server, this.events);
     declarePackets(declare, server);
+    declareHttp(declare, server);
     declareWorkers(declare, server, sources.workers);
     declareCache(declare, onceAScrape(sources.cache));
     declareLimits(declare, sources);

@@ -7,7 +7,15 @@ export function declarePackets(declare: Declarations, server: () => ServerStats 
   const packets = (name: string, help: string, counter: keyof ServerStats['packets']): void =>
     declare.counter(name, help, () => server()?.packets[counter]);
   packets('reveille_data_packets_sent_total', 'DATA packets sent, including retransmitted ones.', 'dataSent');
-  packets('reveille_data_sent_bytes_total', 'Payload bytes of the DATA packets sent.', 'dataBytesSent');
+  declare.counters(
+    'reveille_data_sent_bytes_total',
+    'Bytes of files sent, by protocol: payload of the DATA packets, and bodies over HTTP.',
+    ['protocol'],
+    () => [
+      ['tftp', server()?.packets.dataBytesSent ?? 0],
+      ['http', server()?.http?.sentBytesTotal ?? 0],
+    ],
+  );
   packets('reveille_data_packets_retransmitted_total', 'DATA packets retransmitted.', 'dataRetransmitted');
   packets('reveille_retransmits_total', 'Packets retransmitted: DATA and OACK.', 'retransmits');
   packets('reveille_packets_received_total', 'Packets received in transfers.', 'received');

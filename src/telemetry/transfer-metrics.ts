@@ -1,10 +1,10 @@
 /** Metrics of transfers: how many start, run, wait and end, and how long they take. Knows no worker and no packet. */
 import { ORIGINS } from '../content/types.ts';
 import { LATENCY_BOUNDS, type Latency, LatencyHistogram } from '../engine/latencies.ts';
-import type { ServerStats } from '../server/types.ts';
+import { PROTOCOLS, type ServerStats } from '../server/types.ts';
 import { OUTCOMES } from '../session/session.ts';
 import type { EventCounts } from './event-counts.ts';
-import { closed, type Declarations, type Sample } from './metric-kinds.ts';
+import { byProtocol, type Declarations, type Sample } from './metric-kinds.ts';
 
 export function declareTransfers(
   declare: Declarations,
@@ -13,36 +13,52 @@ export function declareTransfers(
 ): void {
   declare.counters(
     'reveille_transfers_started_total',
-    'Transfers that a worker started, by origin: rendered (a config rendered for its node), bootSet, file.',
-    ['origin'],
-    () => closed(ORIGINS, events.started),
+    'Transfers that have started, by protocol and origin: rendered (a config rendered for its node), bootSet, file.',
+    ['origin', 'protocol'],
+    () =>
+      PROTOCOLS.flatMap((protocol) =>
+        ORIGINS.map((origin): Sample => [origin, protocol, events.by[protocol].started[origin]]),
+      ),
   );
   declare.counters(
     'reveille_transfers_total',
-    'Finished transfers, by outcome and origin. complete, completeUnconfirmed and probe are successes.',
-    ['outcome', 'origin'],
+    'Finished transfers, by outcome, origin and protocol. complete, completeUnconfirmed and probe are successes.',
+    ['outcome', 'origin', 'protocol'],
     () =>
-      OUTCOMES.flatMap((outcome) => ORIGINS.map((origin): Sample => [outcome, origin, events.ended[outcome][origin]])),
+      PROTOCOLS.flatMap((protocol) => {
+        const { ended } = events.by[protocol];
+        return OUTCOMES.flatMap((outcome) =>
+          ORIGINS.map((origin): Sample => [outcome, origin, protocol, ended[outcome][origin]]),
+        );
+      }),
   );
-  declare.gauge('reveille_transfers_active', 'Transfers running now.', () => server()?.transfersActive);
-  declare.gauge('reveille_transfers_queued', 'Requests waiting for a session.', () => server()?.transfersQueued);
+  declare.gauges('reveille_transfers_active', 'Transfers running now, by protocol.', ['protocol'], () =>
+    byProtocol(server()?.transfersActive, server()?.http?.sending),
+  );
+  declare.gauge(
+    'reveille_transfers_queued',
+    'Requests over TFTP waiting for a session.',
+    () => server()?.transfersQueued,
+  );
   declare.gauge(
     'reveille_transfers_stuck',
     'Transfers that started and then made no progress for 5 seconds or longer.',
     () => server()?.transfersStuck,
   );
   declare.gauge('reveille_nodes_booting', 'Clients that have a transfer running.', () => server()?.nodesBooting);
-  declare.latency(
+  declare.latencies(
     'reveille_transfer_duration_seconds',
-    'Time from first to last packet of transfers that ended well (complete, completeUnconfirmed).',
-    () => events.duration.counts(),
+    'Time from first to last packet of transfers that ended well (complete, completeUnconfirmed), by protocol. Over HTTP: from the head until the kernel has the last byte.',
+    ['protocol'],
+    () => PROTOCOLS.map((protocol) => [protocol, events.by[protocol].duration.counts()] as const),
   );
-  declare.latency(
+  declare.latencies(
     'reveille_transfer_wait_seconds',
-    'Time from the first request until a worker takes the transfer: finding the file and waiting for a session.',
-    () => events.waited.counts(),
+    'Time from the first request until the transfer starts, by protocol: finding the file, and waiting for a session. Over HTTP: until the head is sent.',
+    ['protocol'],
+    () => PROTOCOLS.map((protocol) => [protocol, events.by[protocol].waited.counts()] as const),
   );
-  declare.latency('reveille_queue_wait_seconds', 'Time that a request waits for a session.', () =>
+  declare.latency('reveille_queue_wait_seconds', 'Time that a request over TFTP waits for a session.', () =>
     events.queued.counts(),
   );
   const measured = (name: string, help: string, latency: Latency): void =>
@@ -53,7 +69,7 @@ export function declareTransfers(
     );
   measured(
     'reveille_first_reply_seconds',
-    'Time from the first request to the first reply, in whole milliseconds. PXELINUX asks again after 0.11 s.',
+    'Time from the first request over TFTP to the first reply, in whole milliseconds. PXELINUX asks again after 0.11 s.',
     'firstReply',
   );
   measured(

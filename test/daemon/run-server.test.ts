@@ -271,8 +271,8 @@ describe('a server run', () => {
     observer.onWarning('worker lost', { reason: 'planted' });
     expect(log.lines.slice(-3).map(({ msg }) => msg)).toEqual(['transfer', 'refused', 'worker lost']);
     const metrics = await (await fetch(`http://${String(line['admin'])}/metrics`)).text();
-    expect(metrics).toContain('reveille_transfers_total{outcome="complete",origin="file"} 1\n');
-    expect(metrics).toContain('reveille_refusals_total{reason="not_found",code="1"} 1\n');
+    expect(metrics).toContain('reveille_transfers_total{outcome="complete",origin="file",protocol="tftp"} 1\n');
+    expect(metrics).toContain('reveille_refusals_total{reason="not_found",code="1",protocol="tftp"} 1\n');
     expect(metrics).toContain('reveille_warnings_total 1\n');
     interrupts.emit('signal', 'SIGTERM');
     server.settle(0);

@@ -115,7 +115,7 @@ describe('reveille serve --store', () => {
     expect(await rack.get('rack/initrd.img')).toBe('initrd.img of version one');
     // A loader requested while a transfer is open starts no new boot, and the last ACK reaches the server a little
     // later.
-    await expect.poll(() => rack.server.metric('reveille_transfers_active')).toBe(0);
+    await expect.poll(() => rack.server.metric('reveille_transfers_active{protocol="tftp"}')).toBe(0);
     expect(await rack.get('rack/pxelinux.0')).toBe('pxelinux.0 of version two');
   });
 

@@ -113,7 +113,7 @@ describe('the counters of a server', { timeout: 60_000 }, () => {
     const files = report.stages.reduce((sum, stage) => sum + stage.files, 0);
     expect((ended['complete'] ?? 0) + (ended['completeUnconfirmed'] ?? 0)).toBeGreaterThanOrEqual(files);
     const sum = Object.values(ended).reduce((total, count) => total + count, 0);
-    expect(sum).toBe(samples.get('reveille_transfers_started_total{origin="file"}'));
-    expect(samples.get('reveille_transfers_active')).toBe(0);
+    expect(sum).toBe(samples.get('reveille_transfers_started_total{origin="file",protocol="tftp"}'));
+    expect(samples.get('reveille_transfers_active{protocol="tftp"}')).toBe(0);
   });
 });

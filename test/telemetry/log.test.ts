@@ -19,6 +19,7 @@ describe('the line of a finished transfer', () => {
       msg: 'transfer',
       client: '192.0.2.7:2070',
       local: '192.0.2.1',
+      protocol: 'tftp',
       file: 'boot/linux',
       origin: 'bootSet',
       set: 'compute-7',
@@ -33,6 +34,17 @@ describe('the line of a finished transfer', () => {
       outcome: 'complete',
     });
     expect(time).toMatch(/^\d{4}-\d\d-\d\dT.*Z$/);
+  });
+
+  it('over HTTP has nothing that only TFTP has', () => {
+    const kept = new KeptLog();
+    const log = new Log('debug', kept);
+    log.transfer(transferRecord({ protocol: 'http', blksize: 0, windowsize: 0, retransmits: 0 }));
+    log.refusal(refusalRecord({ protocol: 'http', code: 404 }));
+    expect(kept.lines[0]).toMatchObject({ protocol: 'http', file: 'boot/linux', bytes: 5000, outcome: 'complete' });
+    for (const key of ['blksize', 'windowsize', 'retransmits']) expect(kept.lines[0]).not.toHaveProperty(key);
+    expect(kept.lines[1]).toMatchObject({ protocol: 'http', kind: 'not_found', status: 404 });
+    expect(kept.lines[1]).not.toHaveProperty('errorCode');
   });
 
   it('names the ERROR of the client and the fault of the server', () => {
@@ -180,7 +192,7 @@ describe('the log for people', () => {
     await log.close();
     expect(texts).toHaveLength(1);
     expect(texts[0]).toMatch(/^[\x20-\x7e]+\n$/);
-    expect(texts[0]).toMatch(/ INFO {2}transfer client=192\.0\.2\.7:2070 local=192\.0\.2\.1 file="a/);
+    expect(texts[0]).toMatch(/ INFO {2}transfer client=192\.0\.2\.7:2070 local=192\.0\.2\.1 protocol=tftp file="a/);
     expect(closed).toBe(true);
   });
 });

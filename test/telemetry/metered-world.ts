@@ -20,6 +20,7 @@ export class MeteredWorld {
       cacheBytes: 2 ** 30,
       memoryLimitBytes: 2 ** 31,
       sessions: 10_000,
+      httpConnections: 0,
       store: () => undefined,
       routes: () => undefined,
       suppressedLines: () => ({}),

@@ -26,6 +26,7 @@ function metricsOf(server: FakeServer | undefined, store?: StoreStats, routes?: 
     cacheBytes: 1000,
     memoryLimitBytes: 2001,
     sessions: 3001,
+    httpConnections: 3002,
     store: () => store,
     routes: () => routes,
     suppressedLines: () => ({ refusal: 12 }),
@@ -88,13 +89,13 @@ describe('a scrape', () => {
         ),
       );
       expect(shown).toEqual({
-        reveille_transfers_active: 10 * factor,
+        'reveille_transfers_active{protocol="tftp"}': 10 * factor,
         reveille_transfers_queued: 20 * factor,
-        reveille_requests_total: 30 * factor,
+        'reveille_requests_total{protocol="tftp"}': 30 * factor,
         'reveille_requests_ignored_total{reason="repeated"}': 40 * factor,
         'reveille_requests_malformed_total{reason="short"}': 50 * factor,
         reveille_data_packets_sent_total: 60 * factor,
-        reveille_data_sent_bytes_total: 70 * factor,
+        'reveille_data_sent_bytes_total{protocol="tftp"}': 70 * factor,
         reveille_packets_received_total: 80 * factor,
         reveille_packets_malformed_total: 90 * factor,
         reveille_retransmits_total: 100 * factor,
@@ -127,6 +128,69 @@ describe('a scrape', () => {
     expect(samples.get('process_start_time_seconds')).toBeGreaterThan(0);
   });
 
+  it('shows the figures of HTTP, and what of the sums is which protocol', async () => {
+    const server = new FakeServer();
+    const off = await scrape(metricsOf(server));
+    const { packets } = serverStats();
+    server.current = serverStats({
+      transfersActive: 12,
+      requestsTotal: 25,
+      packets: { ...packets, dataBytesSent: 70 },
+      http: {
+        connections: 1,
+        waiting: 2,
+        sending: 3,
+        requestsTotal: 4,
+        sentBytesTotal: 5,
+        malformedTotal: 6,
+        refusedTotal: 7,
+        overloadedTotal: 8,
+        threadsLostTotal: 9,
+      },
+    });
+    const samples = await scrape(metricsOf(server));
+    const changed = [...samples].filter(([name, value]) => name.startsWith('reveille_') && off.get(name) !== value);
+    expect(Object.fromEntries(changed)).toEqual({
+      'reveille_transfers_active{protocol="tftp"}': 9,
+      'reveille_transfers_active{protocol="http"}': 3,
+      'reveille_requests_total{protocol="tftp"}': 21,
+      'reveille_requests_total{protocol="http"}': 4,
+      'reveille_data_sent_bytes_total{protocol="tftp"}': 70,
+      'reveille_data_sent_bytes_total{protocol="http"}': 5,
+      reveille_http_connections: 1,
+      reveille_http_requests_waiting: 2,
+      reveille_http_malformed_total: 6,
+      reveille_http_connections_refused_total: 7,
+      reveille_http_overloaded_total: 8,
+      reveille_http_threads_lost_total: 9,
+    });
+    expect(samples.get('reveille_http_connections_limit')).toBe(3002);
+  });
+
+  it('counts the events of HTTP apart, with the statuses of its refusals', async () => {
+    const metrics = metricsOf(new FakeServer());
+    const record = transferRecord({ protocol: 'http', durationMs: 500, waitedMs: 250 });
+    metrics.events.start(record);
+    metrics.events.transfer(record);
+    for (const code of [404, 404, 400]) metrics.events.refusal(refusalRecord({ protocol: 'http', code }));
+    metrics.events.refusal(refusalRecord({ protocol: 'http', kind: 'write', code: 405 }));
+    const before = await scrape(metricsOf(new FakeServer()));
+    const samples = await scrape(metrics);
+    const changed = [...samples].filter(([name, value]) => name.startsWith('reveille_') && before.get(name) !== value);
+    expect(Object.fromEntries(changed.filter(([name]) => !name.includes('_bucket{')))).toEqual({
+      'reveille_transfers_started_total{origin="file",protocol="http"}': 1,
+      'reveille_transfers_total{outcome="complete",origin="file",protocol="http"}': 1,
+      'reveille_refusals_total{reason="not_found",code="404",protocol="http"}': 2,
+      'reveille_refusals_total{reason="not_found",code="400",protocol="http"}': 1,
+      'reveille_refusals_total{reason="write",code="405",protocol="http"}': 1,
+      'reveille_transfer_duration_seconds_sum{protocol="http"}': 0.5,
+      'reveille_transfer_duration_seconds_count{protocol="http"}': 1,
+      'reveille_transfer_wait_seconds_sum{protocol="http"}': 0.25,
+      'reveille_transfer_wait_seconds_count{protocol="http"}': 1,
+    });
+    expect([...samples.keys()]).toEqual([...before.keys()]);
+  });
+
   it('counts transfers by outcome, and times those that ended well', async () => {
     const metrics = metricsOf(new FakeServer());
     for (const outcome of OUTCOMES) {
@@ -136,15 +200,15 @@ describe('a scrape', () => {
     }
     const samples = await scrape(metrics);
     for (const outcome of OUTCOMES) {
-      expect(samples.get(`reveille_transfers_total{outcome="${outcome}",origin="bootSet"}`)).toBe(1);
-      expect(samples.get(`reveille_transfers_total{outcome="${outcome}",origin="file"}`)).toBe(0);
+      expect(samples.get(`reveille_transfers_total{outcome="${outcome}",origin="bootSet",protocol="tftp"}`)).toBe(1);
+      expect(samples.get(`reveille_transfers_total{outcome="${outcome}",origin="file",protocol="tftp"}`)).toBe(0);
     }
-    expect(samples.get('reveille_transfers_started_total{origin="bootSet"}')).toBe(OUTCOMES.length);
-    expect(samples.get('reveille_transfers_started_total{origin="rendered"}')).toBe(0);
+    expect(samples.get('reveille_transfers_started_total{origin="bootSet",protocol="tftp"}')).toBe(OUTCOMES.length);
+    expect(samples.get('reveille_transfers_started_total{origin="rendered",protocol="tftp"}')).toBe(0);
     expect(samples.get('reveille_queue_wait_seconds_sum')).toBeCloseTo(0.6 * OUTCOMES.length);
-    expect(samples.get('reveille_transfer_duration_seconds_count')).toBe(2);
-    expect(samples.get('reveille_transfer_duration_seconds_sum')).toBeCloseTo(0.5);
-    expect(samples.get('reveille_transfer_wait_seconds_sum')).toBeCloseTo(OUTCOMES.length);
+    expect(samples.get('reveille_transfer_duration_seconds_count{protocol="tftp"}')).toBe(2);
+    expect(samples.get('reveille_transfer_duration_seconds_sum{protocol="tftp"}')).toBeCloseTo(0.5);
+    expect(samples.get('reveille_transfer_wait_seconds_sum{protocol="tftp"}')).toBeCloseTo(OUTCOMES.length);
   });
 
   it('counts refusals by reason and code, and warnings', async () => {
@@ -152,9 +216,9 @@ describe('a scrape', () => {
     metrics.events.refusal(refusalRecord({ kind: 'write', code: 2 }));
     metrics.events.warning();
     const samples = await scrape(metrics);
-    expect(samples.get('reveille_refusals_total{reason="write",code="2"}')).toBe(1);
-    expect(samples.get('reveille_refusals_total{reason="access",code="2"}')).toBe(0);
-    expect(samples.get('reveille_refusals_total{reason="not_found",code="1"}')).toBe(0);
+    expect(samples.get('reveille_refusals_total{reason="write",code="2",protocol="tftp"}')).toBe(1);
+    expect(samples.get('reveille_refusals_total{reason="access",code="2",protocol="tftp"}')).toBe(0);
+    expect(samples.get('reveille_refusals_total{reason="not_found",code="1",protocol="tftp"}')).toBe(0);
     expect(samples.get('reveille_warnings_total')).toBe(1);
   });
 
@@ -173,7 +237,7 @@ describe('a scrape', () => {
 
   it('works before the server has started', async () => {
     const samples = await scrape(metricsOf(undefined));
-    expect(samples.get('reveille_transfers_active')).toBe(0);
+    expect(samples.get('reveille_transfers_active{protocol="tftp"}')).toBe(0);
   });
 
   it('never names a client or a file', async () => {

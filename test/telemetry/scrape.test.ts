@@ -33,10 +33,14 @@ describe('a scrape', { timeout: 60_000 }, () => {
     }
     await world.pass(20_000);
     const samples = await world.scrape();
-    expect(samples.get('reveille_requests_total')).toBe(11_100);
-    expect(samples.get('reveille_refusals_total{reason="not_found",code="1"}')).toBeGreaterThan(8000);
-    expect(samples.get('reveille_transfers_total{outcome="clientError",origin="file"}')).toBeGreaterThan(100);
-    expect(samples.get('reveille_transfers_total{outcome="complete",origin="file"}')).toBeGreaterThan(100);
+    expect(samples.get('reveille_requests_total{protocol="tftp"}')).toBe(11_100);
+    expect(samples.get('reveille_refusals_total{reason="not_found",code="1",protocol="tftp"}')).toBeGreaterThan(8000);
+    expect(
+      samples.get('reveille_transfers_total{outcome="clientError",origin="file",protocol="tftp"}'),
+    ).toBeGreaterThan(100);
+    expect(samples.get('reveille_transfers_total{outcome="complete",origin="file",protocol="tftp"}')).toBeGreaterThan(
+      100,
+    );
     expect([...samples.keys()].filter((name) => name.startsWith('reveille_'))).toEqual(before);
   });
 
@@ -51,7 +55,7 @@ describe('a scrape', { timeout: 60_000 }, () => {
     // The transfers stand still long enough to count as stuck.
     await world.pass(5500);
     const samples = await world.scrape();
-    expect(samples.get('reveille_transfers_active')).toBe(TRANSFERS);
+    expect(samples.get('reveille_transfers_active{protocol="tftp"}')).toBe(TRANSFERS);
     expect(samples.get('reveille_nodes_booting')).toBe(TRANSFERS);
     expect(samples.get('reveille_transfers_stuck')).toBe(TRANSFERS);
     const costs: number[] = [];

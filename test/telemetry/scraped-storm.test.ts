@@ -26,19 +26,20 @@ it('the metrics of a server agree with the storm that it went through', { timeou
   // Each node fails at the last file, which does not exist.
   expect(report).toMatchObject({ failed: NODES, bytes: NODES * (KERNEL.length + INITRD.length) });
   // The reports of the last transfers may still be on their way to the main thread.
-  await expect.poll(async () => (await scrape()).get('reveille_transfers_active')).toBe(0);
+  await expect.poll(async () => (await scrape()).get('reveille_transfers_active{protocol="tftp"}')).toBe(0);
   const samples = await scrape();
   const count = (name: string): number => samples.get(`reveille_${name}`)!;
-  const ended = (outcome: string): number => count(`transfers_total{outcome="${outcome}",origin="file"}`);
+  const ended = (outcome: string): number =>
+    count(`transfers_total{outcome="${outcome}",origin="file",protocol="tftp"}`);
   const [sent, again] = [count('data_packets_sent_total'), count('data_packets_retransmitted_total')];
   expect(sent - again).toBe(NODES * (blockCount(KERNEL.length, BLKSIZE) + blockCount(INITRD.length, BLKSIZE)));
   // On a busy machine timers may have run out. Copies of last blocks no longer reach an open port.
   expect(sent - report.data_packets).toBeGreaterThanOrEqual(0);
   expect(sent - report.data_packets).toBeLessThanOrEqual(again);
-  expect(again > 0 || count('data_sent_bytes_total') === report.bytes).toBe(true);
+  expect(again > 0 || count('data_sent_bytes_total{protocol="tftp"}') === report.bytes).toBe(true);
   expect(ended('complete') + ended('completeUnconfirmed')).toBe(2 * NODES);
-  expect(count('refusals_total{reason="not_found",code="1"}')).toBe(NODES);
-  expect(count('transfers_started_total{origin="file"}')).toBe(2 * NODES);
+  expect(count('refusals_total{reason="not_found",code="1",protocol="tftp"}')).toBe(NODES);
+  expect(count('transfers_started_total{origin="file",protocol="tftp"}')).toBe(2 * NODES);
   expect(count('first_reply_seconds_count')).toBe(2 * NODES);
   expect(count('block_turnaround_seconds_count')).toBeGreaterThan(0);
   expect(count('round_trip_seconds_count')).toBeGreaterThan(0);
