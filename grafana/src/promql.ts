@@ -32,10 +32,13 @@ export function grown(counter: string, labels = '', matchers = ''): string {
   return `${by(labels)} (increase(${of(counter, matchers)}[$__range]))`;
 }
 
-/** A quantile of a histogram over the selected servers. @param labels labels by which the result is grouped. */
-export function quantile(q: number, histogram: string, labels = ''): string {
+/**
+ * A quantile of a histogram over the selected servers. @param labels labels by which the result is grouped.
+ * @param matchers further matchers.
+ */
+export function quantile(q: number, histogram: string, labels = '', matchers = ''): string {
   const apart = labels === '' ? 'le' : `le, ${labels}`;
-  return `histogram_quantile(${q}, ${rate(`${histogram}_bucket`, apart)})`;
+  return `histogram_quantile(${q}, ${rate(`${histogram}_bucket`, apart, matchers)})`;
 }
 
 /** The buckets of a histogram, for a heatmap. */

@@ -13,11 +13,11 @@ export const servingBoard: Board = {
     Utilization: [
       figure({
         title: 'Sessions in use',
-        question: 'How close are the servers to their limit of concurrent transfers? At 100 % requests wait.',
+        question: 'How close are the servers to their limit of concurrent transfers over TFTP? At 100 % requests wait.',
         width: 4,
         unit: UNIT.share,
         decimals: 1,
-        expr: `${sum('reveille_transfers_active')} / ${sum('reveille_sessions_limit')}`,
+        expr: `${sum('reveille_transfers_active', '', 'protocol="tftp"')} / ${sum('reveille_sessions_limit')}`,
         thresholds: ['green', [0.7, 'orange'], [0.95, 'red']],
         isTrend: true,
       }),
@@ -64,7 +64,7 @@ export const servingBoard: Board = {
       }),
       figure({
         title: 'CPU per block',
-        question: 'How much CPU time does a DATA packet cost, all threads together?',
+        question: 'How much CPU time does a DATA packet cost, all threads together? Serving over HTTP is included.',
         width: 4,
         unit: UNIT.seconds,
         expr: share(rate('process_cpu_seconds_total'), rate('reveille_data_packets_sent_total')),
@@ -179,6 +179,53 @@ export const servingBoard: Board = {
         unit: UNIT.perSecond,
         stacked: true,
         queries: [{ expr: rate('reveille_send_errors_total', 'errno'), legend: '{{errno}}' }],
+      }),
+    ],
+    HTTP: [
+      series({
+        title: 'HTTP connections',
+        question:
+          'How many HTTP connections are open, and how many of them wait for content? At the limit further ones are closed.',
+        width: 6,
+        unit: UNIT.count,
+        queries: [
+          { expr: sum('reveille_http_connections'), legend: 'open' },
+          { expr: sum('reveille_http_requests_waiting'), legend: 'waiting for content' },
+          { expr: sum('reveille_transfers_active', '', 'protocol="http"'), legend: 'sending' },
+          { expr: sum('reveille_http_connections_limit'), legend: 'limit' },
+        ],
+        colours: { limit: 'red' },
+      }),
+      series({
+        title: 'HTTP, time to the head',
+        question: 'How long does an HTTP client wait for the first bytes of its answer? After 3 s it gets a 503.',
+        width: 6,
+        unit: UNIT.seconds,
+        queries: [
+          { expr: quantile(0.5, 'reveille_transfer_wait_seconds', '', 'protocol="http"'), legend: 'p50' },
+          { expr: quantile(0.99, 'reveille_transfer_wait_seconds', '', 'protocol="http"'), legend: 'p99' },
+        ],
+      }),
+      series({
+        title: 'HTTP without a file',
+        question:
+          'Which HTTP clients get nothing? 503 means overload, refused connections a limit or a foreign address, malformed heads something that is no boot loader.',
+        width: 6,
+        unit: UNIT.perSecond,
+        queries: [
+          { expr: rate('reveille_http_overloaded_total'), legend: '503' },
+          { expr: rate('reveille_http_connections_refused_total'), legend: 'refused connections' },
+          { expr: rate('reveille_http_malformed_total'), legend: 'malformed heads' },
+        ],
+        colours: { '503': 'red' },
+      }),
+      series({
+        title: 'HTTP threads lost',
+        question: 'Have HTTP threads died? Their connections were closed.',
+        width: 6,
+        unit: UNIT.count,
+        bars: true,
+        queries: [{ expr: counted('reveille_http_threads_lost_total', 'instance'), legend: '{{instance}}' }],
       }),
     ],
     'File contents in memory': [

@@ -112,8 +112,11 @@ export const stormBoard: Board = {
         width: 8,
         unit: UNIT.perSecond,
         queries: [
-          { expr: rate('reveille_requests_total'), legend: 'received' },
-          { expr: rate('reveille_requests_ignored_total', '', 'reason="repeated"'), legend: 'repeated among these' },
+          { expr: rate('reveille_requests_total', 'protocol'), legend: 'received over {{protocol}}' },
+          {
+            expr: rate('reveille_requests_ignored_total', '', 'reason="repeated"'),
+            legend: 'repeated among those over tftp',
+          },
           { expr: rate('reveille_transfers_started_total'), legend: 'transfers started' },
         ],
       }),
@@ -123,20 +126,28 @@ export const stormBoard: Board = {
         width: 8,
         unit: UNIT.count,
         queries: [
-          { expr: sum('reveille_transfers_active'), legend: 'active' },
+          { expr: sum('reveille_transfers_active', 'protocol'), legend: 'active over {{protocol}}' },
           { expr: sum('reveille_transfers_queued'), legend: 'waiting' },
           { expr: sum('reveille_transfers_stuck'), legend: 'stuck' },
           { expr: sum('reveille_nodes_booting'), legend: 'nodes' },
         ],
-        colours: { active: 'green', waiting: 'yellow', stuck: 'red', nodes: 'blue' },
+        colours: {
+          'active over tftp': 'green',
+          'active over http': 'semi-dark-green',
+          waiting: 'yellow',
+          stuck: 'red',
+          nodes: 'blue',
+        },
       }),
       series({
-        title: 'Throughput by server',
-        question: 'Is a link full, or does one server carry more than its share?',
+        title: 'Throughput by server and protocol',
+        question: 'Is a link full, does one server carry more than its share, and how much of it is HTTP?',
         width: 8,
         unit: UNIT.bytesPerSecond,
         stacked: true,
-        queries: [{ expr: rate('reveille_data_sent_bytes_total', 'instance'), legend: '{{instance}}' }],
+        queries: [
+          { expr: rate('reveille_data_sent_bytes_total', 'instance, protocol'), legend: '{{instance}} {{protocol}}' },
+        ],
       }),
       series({
         title: 'Transfers started, by kind',
@@ -161,7 +172,7 @@ export const stormBoard: Board = {
       series({
         title: 'First reply',
         question:
-          'How long does a node wait for the first packet? Dashed lines: PXELINUX, iPXE and GRUB repeat their request.',
+          'How long does a node wait for the first packet over TFTP? Dashed lines: PXELINUX, iPXE and GRUB repeat their request.',
         width: 12,
         unit: UNIT.seconds,
         thresholds: ASKS_AGAIN,
@@ -181,13 +192,12 @@ export const stormBoard: Board = {
       }),
       series({
         title: 'Duration of transfers',
-        question: 'How long do successful transfers take?',
+        question: 'How long do successful transfers take, over each protocol?',
         width: 12,
         unit: UNIT.seconds,
         queries: [
-          { expr: quantile(0.5, 'reveille_transfer_duration_seconds'), legend: 'p50' },
-          { expr: quantile(0.9, 'reveille_transfer_duration_seconds'), legend: 'p90' },
-          { expr: quantile(0.99, 'reveille_transfer_duration_seconds'), legend: 'p99' },
+          { expr: quantile(0.5, 'reveille_transfer_duration_seconds', 'protocol'), legend: 'p50 {{protocol}}' },
+          { expr: quantile(0.99, 'reveille_transfer_duration_seconds', 'protocol'), legend: 'p99 {{protocol}}' },
         ],
       }),
       series({

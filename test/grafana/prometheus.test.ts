@@ -1,6 +1,6 @@
 /**
  * A real Prometheus watches a server while a thousand nodes boot from it: rendered configs, a boot set whose channel
- * moves meanwhile, a plain file, one packet in a hundred lost. Every query of every panel, and every rule, finds its
+ * moves meanwhile, a plain file, one packet in a hundred lost; and a client reads files over HTTP. Every query of every panel, and every rule, finds its
  * data.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -38,7 +38,7 @@ routes:
  * that have vanished keep the bytes they were reading in memory.
  */
 const ZERO_IS_FINE =
-  /drops|ignored|idle|send_errors|restarts|failures|evict|late_pins|shared_answers|gc_|over_budget|warnings|suppressed|queued|ALERTS|outcome=~"timeout|min by \(job, channel\)/;
+  /http_(?!connections)|connections_refused|threads_lost|drops|ignored|idle|send_errors|restarts|failures|evict|late_pins|shared_answers|gc_|over_budget|warnings|suppressed|queued|ALERTS|outcome=~"timeout|min by \(job, channel\)/;
 
 interface Asked {
   readonly where: string;
@@ -180,6 +180,8 @@ async function startServer(): Promise<{ server: ServedStoreProcess; store: strin
     '1',
     '--gc-every',
     '2s',
+    '--http',
+    '127.0.0.1:0',
   ]);
   await server.start();
   onTestFinished(() => server.end('SIGKILL'));
@@ -197,6 +199,11 @@ describe.skipIf(!hasPrometheus)(`a real Prometheus and a storm of ${NODES} nodes
     writeFileSync(plan, PLAN);
     const flags = ['--nodes', `${NODES}`, '--plan', plan, '--arrival', 'ramp:8s', '--loss', '1%', '--vanish', '1%'];
     const stormed = storm(server.address.port, flags);
+    const reading = setInterval(
+      () => void fetch(`${server.http}/loader.efi`).then((answer) => answer.arrayBuffer()),
+      100,
+    );
+    onTestFinished(() => clearInterval(reading));
     // Half of the nodes begin with one version, the others with the next.
     await Promise.race([prometheus.until('sum(reveille_channel_pins) > 300'), stormed]);
     await publish(store, { linux: 100_001, 'initrd.img': 200_001 });
@@ -207,6 +214,7 @@ describe.skipIf(!hasPrometheus)(`a real Prometheus and a storm of ${NODES} nodes
     // Waits for a scrape after the last packet, and for the rules to process it.
     await prometheus.until(`timestamp(up) > ${Date.now() / 1000 + 1}`);
     await prometheus.until(`timestamp(instance:reveille_transfers_started:rate1m) > ${Date.now() / 1000}`);
+    clearInterval(reading);
     const end = Date.now() / 1000;
 
     const watch = new Watch(prometheus, start, end);

@@ -13,6 +13,8 @@ export class ServedStoreProcess {
   readonly complaints: string[] = [];
   readonly #args: readonly string[];
   admin = '';
+  /** URL of HTTP; empty where it is off. */
+  http = '';
   #process: ChildProcess | undefined;
 
   constructor(args: readonly string[]) {
@@ -37,9 +39,14 @@ export class ServedStoreProcess {
         rest = lines.pop()!;
         for (const line of lines) {
           if (line.includes('"msg":"listening"')) {
-            const { addresses, admin } = JSON.parse(line) as { addresses: string[]; admin: string };
+            const { addresses, admin, http } = JSON.parse(line) as {
+              addresses: string[];
+              admin: string;
+              http?: string[];
+            };
             this.address = { address: '127.0.0.1', port: Number(addresses[0]!.split(':')[1]) };
             this.admin = `http://${admin}`;
+            this.http = http?.[0] ?? '';
             resolve();
           } else if (/^\{"level":"(?:warn|error|fatal)"/.test(line) && !line.includes('"msg":"transfer"')) {
             this.complaints.push(line);
