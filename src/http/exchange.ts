@@ -7,7 +7,15 @@ import { type Conditions, type Represented, select } from './conditions.ts';
 import { contentHead, type Head, type PlainStatus, plainHead } from './head.ts';
 import type { Body, Ending, Place } from './messages.ts';
 import { nameOfTarget } from './request-target.ts';
-import type { HttpAnswer, HttpHost, HttpOutcome, HttpRequest, HttpTransfer, HttpView } from './types.ts';
+import {
+  HTTP_FAULTS,
+  type HttpAnswer,
+  type HttpHost,
+  type HttpOutcome,
+  type HttpRequest,
+  type HttpTransfer,
+  type HttpView,
+} from './types.ts';
 
 /** Interval between two lookups of a content that can't be had now, ms. */
 const LOOK_AGAIN_MS = 50;
@@ -15,8 +23,8 @@ const LOOK_AGAIN_MS = 50;
 const OUTCOMES: Readonly<Record<Exclude<Ending, 'whole'>, readonly [HttpOutcome, string | undefined]>> = {
   closed: ['clientError', 'The client closed the connection'],
   stalled: ['timeout', undefined],
-  unreadable: ['aborted', 'The content became unreadable'],
-  cut: ['aborted', 'The server stopped'],
+  unreadable: ['aborted', HTTP_FAULTS.unreadable],
+  cut: ['aborted', HTTP_FAULTS.stopped],
 };
 
 export interface Asked {
@@ -115,7 +123,7 @@ export class Exchange {
     const transfer = this.#transfer;
     this.#content?.release(this.#isAnswered);
     if (transfer === undefined) {
-      if (!this.#isAnswered) host.onDrop(this.#request, 'the client closed the connection');
+      if (!this.#isAnswered) host.onDrop(this.#request, undefined);
       return;
     }
     const [outcome, told] = ending === 'whole' ? [wholeOutcome(transfer), undefined] : OUTCOMES[ending];

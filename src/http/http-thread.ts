@@ -7,7 +7,7 @@ import type { Content } from '../content/types.ts';
 import type { Address } from '../engine/types.ts';
 import { Exchange } from './exchange.ts';
 import type { KeyPair, Place, ThreadSetup, ToMain, ToThread } from './messages.ts';
-import type { HttpHost, HttpView } from './types.ts';
+import { HTTP_FAULTS, type HttpHost, type HttpView } from './types.ts';
 
 const ENTRY = new URL('./thread.js', import.meta.url);
 /** Heads and strings are short-lived; see YOUNG_GENERATION_MIB of the packet threads. */
@@ -184,7 +184,7 @@ export class HttpThread {
   }
 
   #lose(): void {
-    for (const exchange of this.#exchanges.values()) exchange.end(0, 'cut', 'Its thread was lost');
+    for (const exchange of this.#exchanges.values()) exchange.end(0, 'cut', HTTP_FAULTS.threadLost);
     this.#exchanges.clear();
     for (const { leave } of this.#connections.values()) leave();
     this.#connections.clear();

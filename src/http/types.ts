@@ -60,6 +60,13 @@ export interface HttpTransfer extends HttpRequest {
   readonly startedAt: number;
 }
 
+/** Texts for the fault of a transfer that the server ended. */
+export const HTTP_FAULTS = {
+  unreadable: 'The content became unreadable',
+  stopped: 'The server stopped',
+  threadLost: 'Its thread was lost',
+} as const;
+
 export interface HttpTransferEnd {
   readonly outcome: HttpOutcome;
   readonly bytes: number;

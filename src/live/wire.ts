@@ -3,6 +3,9 @@
  * a node has been escaped. Knows no server and no browser.
  */
 
+/** HTTPS counts as `http`. */
+export type Protocol = 'tftp' | 'http';
+
 /** States of a node, in the order of every list: those that need attention come first. */
 export const NODE_STATES = [
   /** Its transfer has made no progress for 5 s. */
@@ -143,6 +146,8 @@ export interface ServerFacts {
   readonly engine: string;
   readonly ready: boolean;
   readonly addresses: readonly string[];
+  /** URLs of HTTP and HTTPS. */
+  readonly http: readonly string[];
   readonly workers: number;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
@@ -181,7 +186,7 @@ export interface LiveChange extends Partial<Whole> {
 /** Where a boot stopped, and why. */
 export interface Verdict {
   readonly state: NodeState;
-  /** The area to look at; `after`: TFTP has done its part. */
+  /** The area to look at; `after`: this server has done its part. */
   readonly area: Area | 'after';
   /** One sentence that says what was seen. */
   readonly headline: string;
@@ -193,11 +198,12 @@ export interface Verdict {
 export type BootStep =
   | {
       readonly step: 'ask';
+      readonly protocol: Protocol;
       /** Milliseconds since the epoch. */
       readonly at: number;
       readonly file: string;
       readonly kind: FileKind;
-      /** `blksize=1468 windowsize=4`. */
+      /** `blksize=1468 windowsize=4`; empty over HTTP. */
       readonly options: string;
       /** Number of repetitions of the request. */
       readonly repeats: number;

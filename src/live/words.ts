@@ -12,6 +12,7 @@ import {
   NODE_STATES,
   type NodeRow,
   type NodeState,
+  type Protocol,
 } from './wire.ts';
 
 const STATE_WORDS: Readonly<Record<NodeState, string>> = {
@@ -36,7 +37,7 @@ export const AREA_WORDS: Readonly<Record<Area | 'after', string>> = {
   network: 'The network',
   files: 'The files',
   nodes: 'The nodes',
-  after: 'After TFTP',
+  after: 'After this server',
 };
 
 export const AREA_MARKS: Readonly<Record<AreaState, readonly [mark: string, word: string]>> = {
@@ -65,6 +66,13 @@ export function kindOfFile(file: string): FileKind {
   return KINDS.find(([, pattern]) => pattern.test(file))?.[0] ?? 'file';
 }
 
+/** Over HTTP, some outcomes mean something else. */
+const HTTP_OUTCOME_WORDS: Readonly<Record<string, string>> = {
+  probe: 'only the head of the answer was asked for, or a newer file',
+  clientError: 'the node closed the connection',
+  timeout: 'the node took no more bytes',
+};
+
 const OUTCOME_WORDS: Readonly<Record<string, string>> = {
   complete: 'sent completely',
   completeUnconfirmed: 'sent completely, the last block unconfirmed',
@@ -76,8 +84,8 @@ const OUTCOME_WORDS: Readonly<Record<string, string>> = {
   refused: 'refused by the node',
 };
 
-export function outcomeWords(outcome: string): string {
-  return OUTCOME_WORDS[outcome] ?? outcome;
+export function outcomeWords(outcome: string, protocol: Protocol): string {
+  return (protocol === 'http' ? HTTP_OUTCOME_WORDS[outcome] : undefined) ?? OUTCOME_WORDS[outcome] ?? outcome;
 }
 
 /** Usual meanings of the error codes that nodes send. */
@@ -97,14 +105,26 @@ export function nodeErrorWords(code: number | undefined): string {
   return NODE_ERRORS[code ?? 0] ?? `error ${code}`;
 }
 
+/** @param code TFTP error code, or status of HTTP; no status is as small as a code. */
+export function isMissing(code: number): boolean {
+  return code === 1 || code === 404;
+}
+
 /**
- * @returns why a request was answered with an error. @param code TFTP error code. @param reason the server's reason.
+ * @returns why a request was answered with an error. @param code see isMissing. @param reason the server's reason.
  */
 export function refusalWords(code: number, reason: string): string {
-  if (code === 1) return 'no such file';
+  if (code === 400) return 'the request has no valid path';
+  if (code === 405) return 'only GET and HEAD are allowed; this server is read-only';
+  if (isMissing(code)) return 'no such file';
   if (code === 4) return 'the transfer mode is not supported';
   if (code === 0) return `not served: ${reason}`;
   return reason === 'write request' ? 'the node tried to upload; this server is read-only' : `not allowed: ${reason}`;
+}
+
+/** @returns the bytes that were sent: over HTTP a client may ask for a part of a file. */
+function sentBytes({ bytes, size }: Ask): string {
+  return bytes < size ? `${formatBytes(bytes)} of ${formatBytes(size)}` : formatBytes(size);
 }
 
 /** Formats a time as people say it: `7 ms`, `1.4 s`, `37 s`, `2 min 05 s`. */
@@ -129,8 +149,11 @@ export function factsOf(step: Ask): string[] {
   const rate = step.answer === 'sent' && step.tookMs >= 50 ? ` (${formatRate((step.bytes / step.tookMs) * 1000)})` : '';
   return [
     step.answer === 'sending' && step.size > 0 ? `${formatBytes(step.bytes)} of ${formatBytes(step.size)}` : '',
-    step.answer === 'sent' ? `${formatBytes(step.size)} in ${about(Math.max(1, step.tookMs))}${rate}` : '',
-    step.answer === 'failed' && step.size > 0 ? `${formatBytes(step.bytes)} of ${formatBytes(step.size)} arrived` : '',
+    step.answer === 'sent' ? `${sentBytes(step)} in ${about(Math.max(1, step.tookMs))}${rate}` : '',
+    step.answer === 'failed' && step.size > 0
+      ? `${formatBytes(step.bytes)} of ${formatBytes(step.size)} ${step.protocol === 'http' ? 'sent' : 'arrived'}`
+      : '',
+    step.protocol === 'http' ? 'HTTP' : '',
     step.version === '' ? '' : `version ${step.version}`,
     step.origin === 'rendered' ? 'rendered for this node' : '',
     step.repeats > 0 ? `asked ${formatMany(step.repeats + 1, 'time')}` : '',

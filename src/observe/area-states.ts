@@ -66,7 +66,7 @@ function requests({ now, ready, lastRequestAt, requestsPerS, minute }: AreaFigur
       'requests',
       'quiet',
       `none for ${about(silence)}`,
-      'No requests arrive. If nodes are being switched on, they do not find this server: check DHCP, then UDP port 69.',
+      'No requests arrive. If nodes are being switched on, they do not find this server: check DHCP, then the path to the ports that it listens on (UDP 69 for TFTP).',
     );
   }
   const rate =
@@ -77,12 +77,12 @@ function requests({ now, ready, lastRequestAt, requestsPerS, minute }: AreaFigur
 }
 
 function server({ minute, queued, firstReplyP99 }: AreaFigures): AreaReport {
-  if (minute.workersLost > 0) {
+  if (minute.threadsLost > 0) {
     return report(
       'server',
       'bad',
-      `${formatMany(minute.workersLost, 'worker')} lost`,
-      'A worker thread died, and its transfers were aborted. A new thread has replaced it. The log says why it died.',
+      `${formatMany(minute.threadsLost, 'thread')} lost`,
+      'A thread that sends died, and its transfers were aborted. A new thread has replaced it. The log says why it died.',
     );
   }
   if (minute.overload > 0) {

@@ -2,7 +2,7 @@
 import type { Origin } from '../content/types.ts';
 import type { Outcome } from '../session/session.ts';
 import type { FileKind } from '../live/wire.ts';
-import type { Ignored } from '../server/types.ts';
+import type { Ignored, Protocol } from '../server/types.ts';
 
 export type AskEnd =
   | {
@@ -18,6 +18,7 @@ export type AskEnd =
       /** The server's reason, escaped; undefined where there is none. */
       readonly fault: string | undefined;
     }
+  /** `code`: the TFTP error code, or the status of the HTTP answer. */
   | { readonly kind: 'refused'; readonly code: number; readonly reason: string }
   | { readonly kind: 'unanswered'; readonly reason: Ignored }
   /** Another request came from the same port, so the client has abandoned this one. */
@@ -39,6 +40,7 @@ export interface Ask {
   readonly transfer: number;
   /** Time of the first request, in milliseconds since the epoch. */
   readonly at: number;
+  readonly protocol: Protocol;
   readonly port: number;
   readonly local: string;
   /** The requested name, escaped and cut. */

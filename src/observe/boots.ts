@@ -97,22 +97,23 @@ export function endWords(ask: Ask): string {
   const { end } = ask;
   if (end === undefined) return ask.started === undefined ? 'being looked up or waiting' : 'being sent';
   if (end.kind === 'refused') return refusalWords(end.code, end.reason);
-  if (end.kind === 'unanswered') return unansweredWords(end.reason);
+  if (end.kind === 'unanswered') return unansweredWords(ask.protocol, end.reason);
   if (end.kind === 'replaced' || isReplaced(ask)) return 'abandoned: the node asked for something else';
-  if (end.outcome === 'clientError') {
+  if (end.outcome === 'clientError' && ask.protocol === 'tftp') {
     const said = end.errorText === '' ? '' : `, “${end.errorText}”`;
     return `the node gave up with error ${end.errorCode ?? 0}: ${nodeErrorWords(end.errorCode)}${said}`;
   }
   return end.outcome === 'aborted' && end.fault !== undefined
     ? `ended by the server: ${end.fault}`
-    : outcomeWords(end.outcome);
+    : outcomeWords(end.outcome, ask.protocol);
 }
 
 function stepOf(ask: Ask, now: number): BootStep {
-  const { at, file, options, repeats, started, end, port, local } = ask;
+  const { protocol, at, file, options, repeats, started, end, port, local } = ask;
   const sent = end?.kind === 'sent' ? end : undefined;
   return {
     step: 'ask',
+    protocol,
     at,
     file,
     kind: kindOfFile(file),

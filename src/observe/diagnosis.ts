@@ -1,5 +1,5 @@
 /**
- * The reason why a node did not boot, as far as a TFTP server can see it: what was seen last, where that points, and
+ * The reason why a node did not boot, as far as this server can see it: what was seen last, where that points, and
  * what it usually means. Rules over one boot; pure. States only what was seen, and marks what it usually means as such.
  */
 import { formatBytes, formatMany } from '../text/figures.ts';
@@ -9,9 +9,10 @@ import { STUCK_MS, type TransferView } from '../server/types.ts';
 import { UNPROVEN_MS } from '../session/sender.ts';
 import type { Ask } from './ask.ts';
 import { isReplaced, isWell, isWhole, movedAt } from './boots.ts';
-import { about, kindOfFile, nodeErrorWords, refusalWords } from '../live/words.ts';
+import { about, isMissing, kindOfFile, nodeErrorWords, refusalWords } from '../live/words.ts';
 import type { Area, NodeState, Verdict } from '../live/wire.ts';
-import { UNANSWERED, unansweredWords } from './unanswered.ts';
+import { causeOverHttp, closed, type Found, onlyHead, takesNothing } from './http-diagnosis.ts';
+import { UNANSWERED, unansweredOver, unansweredWords } from './unanswered.ts';
 
 /**
  * A transfer without progress for this long is worth a look: longer than any client waits before it repeats a lost
@@ -28,8 +29,6 @@ export type Moving = Pick<
   TransferView,
   'state' | 'size' | 'bytes' | 'retransmits' | 'silentMs' | 'blksize' | 'windowsize' | 'sinceMs'
 >;
-
-type Found = Omit<Verdict, 'state'>;
 
 export interface Circumstances {
   readonly now: number;
@@ -90,7 +89,7 @@ export function neverHeard(asked: string): Verdict {
     area: 'requests',
     headline: `No request from ${asked} is remembered.`,
     meaning:
-      'If it was switched on, it got no address, or DHCP named another server or no file, or the path to UDP port 69 is blocked. First look for its MAC in the DHCP log, then check whether its requests reach the server (tcpdump -ni any udp port 69). The server also forgets a node when it is restarted, or when many other nodes have asked since.',
+      'If it was switched on, it got no address, or DHCP named another server or no file, or the path to the port of the server is blocked (UDP 69 for TFTP). First look for its MAC in the DHCP log, then check whether its requests reach the server (for TFTP: tcpdump -ni any udp port 69). The server also forgets a node when it is restarted, or when many other nodes have asked since.',
   };
 }
 
@@ -109,7 +108,7 @@ function whileMoving(boot: readonly Ask[], ask: Ask, moving: Moving, state: Node
           meaning:
             moving.sinceMs < 1000
               ? 'Nothing is wrong so far.'
-              : 'A template, a handler, an upstream or a disk is slow. Loaders ask again after a fraction of a second, and some give up after a few seconds.',
+              : `A template, a handler, an upstream or a disk is slow. ${ask.protocol === 'http' ? 'After 3 s the node gets a 503.' : 'Loaders ask again after a fraction of a second, and some give up after a few seconds.'}`,
         }
       : {
           area: 'server',
@@ -141,6 +140,8 @@ function whileMoving(boot: readonly Ask[], ask: Ask, moving: Moving, state: Node
       meaning: LOST_ANSWER,
     };
   }
+  if (moving.bytes === 0 && ask.protocol === 'http')
+    return takesNothing(`For ${silence} it has taken no part of ${file}.`);
   if (moving.bytes === 0) return firstBlockLost(boot, file, silence, moving.blksize);
   return {
     area: 'nodes',
@@ -178,12 +179,10 @@ function afterwards(boot: readonly Ask[], last: Ask, state: NodeState): Found {
   }
   if (end.kind === 'refused') return refused(boot, last, state);
   if (end.kind === 'unanswered') {
-    return {
-      area: UNANSWERED[end.reason].area,
-      headline: `Its request for ${file} was ${unansweredWords(end.reason)}.`,
-      meaning: UNANSWERED[end.reason].meaning,
-    };
+    const { area, meaning } = unansweredOver(last.protocol, end.reason);
+    return { area, headline: `Its request for ${file} was ${unansweredWords(last.protocol, end.reason)}.`, meaning };
   }
+  if (end.outcome === 'probe' && last.protocol === 'http') return onlyHead(last.file, state);
   if (end.outcome === 'probe') {
     return {
       area: 'nodes',
@@ -200,7 +199,7 @@ function afterwards(boot: readonly Ask[], last: Ask, state: NodeState): Found {
 
 function refused(boot: readonly Ask[], last: Ask, state: NodeState): Found {
   const end = last.end as Extract<Ask['end'], { kind: 'refused' }>;
-  if (end.code !== 1) {
+  if (!isMissing(end.code)) {
     return {
       area: 'files',
       headline: `${last.file} was refused: ${refusalWords(end.code, end.reason)}.`,
@@ -230,23 +229,30 @@ const NEXT: Readonly<Record<ReturnType<typeof kindOfFile>, readonly [area: Area 
   ],
   config: [
     'files',
-    'The config may intend this (local disk, a menu that waits for a key, files over HTTP). If not, it names nothing that the loader could fetch: `reveille render` shows what the node got.',
+    'The config may intend this (local disk, a menu that waits for a key, files from another server). If not, it names nothing that the loader could fetch: `reveille render` shows what the node got.',
   ],
   kernel: [
     'after',
-    'If an initrd should follow, the config does not name it. Otherwise TFTP has done its part: check the console of the node and the kernel arguments.',
+    'If an initrd should follow, the config does not name it. Otherwise this server has done its part: check the console of the node and the kernel arguments.',
   ],
   initrd: [
     'after',
-    'TFTP has done its part. If the node did not come up, check its console and the kernel arguments (console=, root=, the URL of the installer).',
+    'This server has done its part. If the node did not come up, check its console and the kernel arguments (console=, root=, the URL of the installer).',
   ],
-  module: ['after', 'The last file was a part of a loader: the node waits at a menu, or continued without TFTP.'],
-  file: ['after', 'TFTP has done its part. If the node did not come up, check its console.'],
+  module: [
+    'after',
+    'The last file was a part of a loader: the node waits at a menu, or continued without this server.',
+  ],
+  file: ['after', 'This server has done its part. If the node did not come up, check its console.'],
 };
 
 function wellEnded(boot: readonly Ask[], last: Ask, state: NodeState): Found {
   const files = boot.filter(isWhole).length;
-  const got = `${last.file}${files > 1 ? `, the last of ${formatMany(files, 'file')},` : ''} was sent completely`;
+  const { bytes } = last.end as Extract<Ask['end'], { kind: 'sent' }>;
+  const { size = 0 } = last.started ?? {};
+  // Over HTTP a client may resume, or read a part.
+  const how = bytes < size ? `was sent in part (${formatBytes(bytes)} of ${formatBytes(size)})` : 'was sent completely';
+  const got = `${last.file}${files > 1 ? `, the last of ${formatMany(files, 'file')},` : ''} ${how}`;
   if (state === 'between') {
     return {
       area: 'nodes',
@@ -268,6 +274,7 @@ function badlyEnded(boot: readonly Ask[], last: Ask, outcome: string): Found {
   const { file } = last;
   const how = size === 0 ? '' : ` after ${formatBytes(end.bytes)} of ${formatBytes(size)}`;
   const silence = about(Math.max(0, last.lastAt - movedAt(last)));
+  if (last.protocol === 'http' && outcome === 'clientError') return closed(file, how);
   if (outcome === 'clientError') {
     const said = end.errorText === '' ? '' : ` (“${end.errorText}”)`;
     return {
@@ -287,13 +294,14 @@ function badlyEnded(boot: readonly Ask[], last: Ask, outcome: string): Found {
     };
   }
   if (outcome === 'aborted') {
-    const [area, meaning] = causeOf(end);
+    const [area, meaning] = (last.protocol === 'http' ? causeOverHttp(end.fault) : undefined) ?? causeOf(end);
     return {
       area,
       headline: `The server ended ${file}${how}${end.fault === undefined ? '' : `: ${end.fault}`}.`,
       meaning,
     };
   }
+  if (end.bytes === 0 && last.protocol === 'http') return takesNothing(`It took no part of ${file}.`);
   if (end.bytes === 0) {
     // A transfer whose first reply is never acknowledged ends sooner than one that stalls after it.
     const wasAcknowledged = last.options !== '' && last.lastAt - last.askedAt > 1.2 * UNPROVEN_MS;

@@ -12,6 +12,7 @@ import type {
   StartRecord,
   TransferRecord,
 } from '../server/types.ts';
+import { urlOf } from '../http/http-url.ts';
 import { formatAddress } from '../text/address-text.ts';
 import { TimeSeries, countsOf } from './time-series.ts';
 import { NodeHistory } from './node-history.ts';
@@ -39,7 +40,9 @@ const FRESH_MS = 500;
 
 export interface LiveStateParts {
   /** undefined while the server has not started. */
-  readonly server: () => Pick<Server, 'transfers' | 'stats' | 'ready' | 'addresses' | 'engine'> | undefined;
+  readonly server: () =>
+    | Pick<Server, 'transfers' | 'stats' | 'ready' | 'addresses' | 'httpAddresses' | 'engine'>
+    | undefined;
   readonly channels: () => readonly ChannelRow[];
   readonly cache: () => CacheRow;
   /** @returns the inventory's entry for the first of these ids that it knows. */
@@ -242,6 +245,7 @@ export class LiveState {
       engine: server?.engine ?? '',
       ready: server?.ready ?? false,
       addresses: addresses.map(formatAddress),
+      http: (server?.httpAddresses ?? []).map(urlOf),
       workers,
       startedAt: this.#startedAt,
     };

@@ -5,7 +5,14 @@
 import { areOfTwoMachines, kindOf, nodesInPath, type NodeId } from '../boot-set/node/node-identity.ts';
 import { cleanName } from '../content/name.ts';
 import type { Address } from '../engine/types.ts';
-import type { DropRecord, RefusalRecord, RequestRecord, StartRecord, TransferRecord } from '../server/types.ts';
+import type {
+  DropRecord,
+  Protocol,
+  RefusalRecord,
+  RequestRecord,
+  StartRecord,
+  TransferRecord,
+} from '../server/types.ts';
 import type { Ask, AskEnd, AskStart } from './ask.ts';
 import type { FileKind } from '../live/wire.ts';
 
@@ -65,6 +72,7 @@ const EPOCH = Date.now();
  */
 class Remembered implements Ask {
   readonly transfer: number;
+  readonly protocol: Protocol;
   readonly port: number;
   readonly local: string;
   readonly file: string;
@@ -77,8 +85,9 @@ class Remembered implements Ask {
   #askedAt: number;
   #lastAt: number;
 
-  constructor(asked: Pick<Ask, 'transfer' | 'at' | 'port' | 'local' | 'file' | 'options' | 'end'>) {
+  constructor(asked: Pick<Ask, 'transfer' | 'protocol' | 'at' | 'port' | 'local' | 'file' | 'options' | 'end'>) {
     this.transfer = asked.transfer;
+    this.protocol = asked.protocol;
     this.port = asked.port;
     this.local = asked.local;
     this.file = asked.file;
@@ -122,6 +131,9 @@ class Shared {
     return text;
   }
 }
+
+/** Where a request came from: ports of UDP and TCP are apart. */
+type Place = Pick<Ask, 'protocol' | 'port' | 'local'>;
 
 class Memory implements NodeMemory {
   readonly address: string;
@@ -185,15 +197,17 @@ export class NodeHistory {
     return this.#nodes.values();
   }
 
-  request({ client, local, filename, options, done, transfer }: RequestRecord): void {
+  request({ protocol, client, local, filename, options, done, transfer }: RequestRecord): void {
     const memory = this.#heardAgain(client.address) ?? this.#enter(client.address);
-    const former = this.#find(memory, done === 'repeated' ? (transfer ?? 0) : 0, client.port, local);
+    const place: Place = { protocol, port: client.port, local };
+    const former = this.#find(memory, done === 'repeated' ? (transfer ?? 0) : 0, place);
     if (done === 'repeated' && former !== undefined) {
       former.asked(this.#now());
       return;
     }
-    // A client that asks again from this port has abandoned its earlier request.
-    if (former !== undefined && former.end === undefined) this.#end(former, { kind: 'replaced' });
+    // A client that asks again from this port has abandoned its earlier request; over HTTP, it waits for both.
+    if (former !== undefined && former.end === undefined && protocol === 'tftp')
+      this.#end(former, { kind: 'replaced' });
     const unanswered = done === 'admitted' || done === 'refused' || done === 'repeated' ? undefined : done;
     const file = this.#shown(filename, MAX_SHOWN);
     if (unanswered !== undefined && isSameSilence(former, file, unanswered)) {
@@ -205,8 +219,7 @@ export class NodeHistory {
       new Remembered({
         transfer: transfer ?? 0,
         at: memory.lastAt,
-        port: client.port,
-        local,
+        ...place,
         file,
         options:
           options.length === 0
@@ -219,8 +232,8 @@ export class NodeHistory {
     this.#bound(memory);
   }
 
-  start({ id, client, local, origin, set, size, blksize, windowsize }: StartRecord): void {
-    const ask = this.#findAt(client, id, local);
+  start({ id, protocol, client, local, origin, set, size, blksize, windowsize }: StartRecord): void {
+    const ask = this.#findAt(client, id, { protocol, local });
     if (ask === undefined) return;
     ask.started = this.#start({ origin, channel: set?.channel ?? '', size, blksize, windowsize }, set?.version);
   }
@@ -244,19 +257,20 @@ export class NodeHistory {
     return made;
   }
 
-  refusal({ client, local, code, reason }: RefusalRecord): void {
-    const ask = this.#findAt(client, 0, local);
+  refusal({ protocol, client, local, code, reason }: RefusalRecord): void {
+    const ask = this.#findAt(client, 0, { protocol, local });
     if (ask !== undefined) this.#end(ask, { kind: 'refused', code, reason: this.#shown(reason, MAX_SHOWN) });
   }
 
-  drop({ transfer, client, local, reason }: DropRecord): void {
-    const ask = this.#findAt(client, transfer, local);
+  drop({ transfer, protocol, client, local, reason }: DropRecord): void {
+    const ask = this.#findAt(client, transfer, { protocol, local });
     if (ask !== undefined) this.#end(ask, { kind: 'unanswered', reason });
   }
 
   transfer(record: TransferRecord): void {
-    const { id, client, local, outcome, bytes, retransmits, durationMs, firstReplyMs, errorCode, fault } = record;
-    const ask = this.#findAt(client, id, local);
+    const { id, protocol, client, local, outcome, bytes, retransmits, durationMs, firstReplyMs, errorCode, fault } =
+      record;
+    const ask = this.#findAt(client, id, { protocol, local });
     if (ask === undefined) return;
     this.#end(ask, {
       kind: 'sent',
@@ -297,15 +311,17 @@ export class NodeHistory {
   }
 
   /** @returns the ask that was made from there; undefined: it is forgotten. */
-  #findAt({ address, port }: Address, transfer: number, local: string): Remembered | undefined {
+  #findAt({ address, port }: Address, transfer: number, place: Omit<Place, 'port'>): Remembered | undefined {
     const memory = this.#heardAgain(address);
-    return memory === undefined ? undefined : this.#find(memory, transfer, port, local);
+    return memory === undefined ? undefined : this.#find(memory, transfer, { ...place, port });
   }
 
   /** @param transfer 0 stands for the last ask from that port. */
-  #find({ asks }: Memory, transfer: number, port: number, local: string): Remembered | undefined {
+  #find({ asks }: Memory, transfer: number, { protocol, port, local }: Place): Remembered | undefined {
     return asks.findLast((ask) =>
-      transfer === 0 ? ask.port === port && ask.local === local : ask.transfer === transfer,
+      transfer === 0
+        ? ask.port === port && ask.protocol === protocol && ask.local === local
+        : ask.transfer === transfer,
     );
   }
 

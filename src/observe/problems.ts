@@ -68,17 +68,19 @@ export class Problems {
     this.#met(client.address, refusalWords(code, this.#show(reason, MAX_FILE_SHOWN)), filename);
   }
 
-  drop({ client, filename, reason }: DropRecord): void {
-    this.#met(client.address, unansweredWords(reason), filename);
+  drop({ protocol, client, filename, reason }: DropRecord): void {
+    this.#met(client.address, unansweredWords(protocol, reason), filename);
   }
 
-  transfer({ client, file, outcome, errorCode, fault }: TransferRecord): void {
+  transfer({ protocol, client, file, outcome, errorCode, fault }: TransferRecord): void {
     if (outcome === 'complete' || outcome === 'completeUnconfirmed' || outcome === 'probe') return;
     if (fault === FAULTS.beganAnew) return;
     const what =
-      outcome === 'clientError'
-        ? `the node gave up with error ${errorCode ?? 0}: ${nodeErrorWords(errorCode)}`
-        : `${outcomeWords(outcome)}${fault === undefined ? '' : `: ${this.#show(fault, MAX_FILE_SHOWN)}`}`;
+      outcome === 'clientError' && protocol === 'http'
+        ? outcomeWords(outcome, protocol)
+        : outcome === 'clientError'
+          ? `the node gave up with error ${errorCode ?? 0}: ${nodeErrorWords(errorCode)}`
+          : `${outcomeWords(outcome, protocol)}${fault === undefined ? '' : `: ${this.#show(fault, MAX_FILE_SHOWN)}`}`;
     this.#met(client.address, what, file, true);
   }
 

@@ -23,7 +23,7 @@ export interface Counts {
   readonly sendDrops: number;
   readonly overload: number;
   readonly unreadable: number;
-  readonly workersLost: number;
+  readonly threadsLost: number;
 }
 
 const NOTHING: Counts = {
@@ -35,7 +35,7 @@ const NOTHING: Counts = {
   sendDrops: 0,
   overload: 0,
   unreadable: 0,
-  workersLost: 0,
+  threadsLost: 0,
 };
 const KEYS = Object.keys(NOTHING) as (keyof Counts)[];
 
@@ -50,7 +50,7 @@ export function countsOf(stats: ServerStats): Counts {
     sendDrops: packets.sendDrops,
     overload: (ignoredTotal['queueFull'] ?? 0) + (ignoredTotal['expired'] ?? 0),
     unreadable: (ignoredTotal['busy'] ?? 0) + (http?.overloadedTotal ?? 0),
-    workersLost: stats.workersLostTotal + (http?.threadsLostTotal ?? 0),
+    threadsLost: stats.workersLostTotal + (http?.threadsLostTotal ?? 0),
   };
 }
 

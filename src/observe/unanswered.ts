@@ -4,9 +4,9 @@
  * settings of both together.
  */
 import type { Area } from '../live/wire.ts';
-import type { Ignored } from '../server/types.ts';
+import type { Ignored, Protocol } from '../server/types.ts';
 
-interface UnansweredWords {
+export interface UnansweredWords {
   /** Ends a sentence that begins with the request. */
   readonly what: string;
   readonly area: Area;
@@ -79,6 +79,27 @@ export const UNANSWERED: Readonly<Record<Ignored, UnansweredWords>> = {
   },
 };
 
-export function unansweredWords(reason: Ignored): string {
-  return `left unanswered: ${UNANSWERED[reason].what}`;
+const BUSY_OVER_HTTP: UnansweredWords = {
+  ...UNANSWERED.busy,
+  meaning:
+    'The file could not be read or rendered within 3 s, or there was not enough memory for it (memoryLimit). The log says why. Some clients ask again after a 503 (iPXE, curl with --retry); most firmware gives up.',
+};
+
+const GONE_OVER_HTTP: UnansweredWords = {
+  what: 'its connection ended before the answer began',
+  area: 'nodes',
+  meaning:
+    'The node was reset, or lost its patience with a file that is slow to read or to render; or an HTTP thread of the server died, which the log says.',
+};
+
+/** @returns what a reason means over that protocol. HTTP has two: `busy`, and `unanswered` for a client that has gone. */
+export function unansweredOver(protocol: Protocol, reason: Ignored): UnansweredWords {
+  if (protocol === 'tftp') return UNANSWERED[reason];
+  return reason === 'busy' ? BUSY_OVER_HTTP : GONE_OVER_HTTP;
+}
+
+/** Ends a sentence that begins with the request. */
+export function unansweredWords(protocol: Protocol, reason: Ignored): string {
+  const how = protocol === 'http' && reason === 'busy' ? 'answered with 503' : 'left unanswered';
+  return `${how}: ${unansweredOver(protocol, reason).what}`;
 }

@@ -1,7 +1,8 @@
 /** Metrics of HTTP that TFTP has no like of: connections, and threads. All are 0 where HTTP is off. Knows no request. */
-import type { HttpFigures } from '../http/types.ts';
 import type { ServerStats } from '../server/types.ts';
 import type { Declarations } from './metric-kinds.ts';
+
+type HttpFigures = NonNullable<ServerStats['http']>;
 
 export function declareHttp(declare: Declarations, server: () => ServerStats | undefined): void {
   const gauge = (name: string, help: string, figure: keyof HttpFigures): void =>

@@ -7,7 +7,7 @@ import { withoutNode } from '../../src/observe/problems.ts';
 import { subnetOf } from '../../src/observe/subnet.ts';
 import type { Area, LiveChange, NodeRow } from '../../src/live/wire.ts';
 import { kindOfFile } from '../../src/live/words.ts';
-import { serverStats } from '../support/reveille.ts';
+import { httpFigures, serverStats } from '../support/reveille.ts';
 import { Random } from '../support/random.ts';
 import { ObservedWorld, type Sending } from './world.ts';
 
@@ -200,13 +200,21 @@ describe('the places to look at', () => {
 
   it.each<[string, Area, Parameters<typeof serverStats>[0], string, RegExp]>([
     ['requests lost on arrival', 'requests', { requestDropsTotal: 12 }, 'bad', /^12 packets dropped on arrival$/],
-    ['a worker lost', 'server', { workersLostTotal: 1 }, 'bad', /^1 worker lost$/],
+    ['a worker lost', 'server', { workersLostTotal: 1 }, 'bad', /^1 thread lost$/],
+    ['a thread of HTTP lost', 'server', { http: httpFigures({ threadsLostTotal: 1 }) }, 'bad', /^1 thread lost$/],
     [
       'requests given up',
       'server',
       { ignoredTotal: { expired: 3, queueFull: 2 } },
       'bad',
       /^5 requests left unanswered$/,
+    ],
+    [
+      'files that HTTP clients wait for in vain',
+      'files',
+      { http: httpFigures({ overloadedTotal: 3 }) },
+      'bad',
+      /^3 requests for unavailable files$/,
     ],
     ['files that cannot be read', 'files', { ignoredTotal: { busy: 4 } }, 'bad', /^4 requests for unavailable files$/],
   ])('report %s for a minute', (_, where, change, state, headline) => {

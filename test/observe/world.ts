@@ -2,6 +2,7 @@
  * A simulated server with its own clock: nodes ask, download, fall silent. The live state receives what a server would
  * report.
  */
+import type { HttpAddress } from '../../src/http/types.ts';
 import { escapeText } from '../../src/text/escape.ts';
 import { LiveState, type LiveStateParts } from '../../src/observe/live-state.ts';
 import type {
@@ -34,6 +35,7 @@ export class ObservedWorld {
   readonly sending = new Map<number, Sending>();
   stats: ServerStats = serverStats();
   ready = true;
+  http: readonly HttpAddress[] = [];
   #id = 0;
   #ports = new Map<string, number>();
 
@@ -45,6 +47,7 @@ export class ObservedWorld {
           return isReady();
         },
         addresses: [{ address: '0.0.0.0', port: 69 }],
+        httpAddresses: this.http,
         engine: 'linux',
         stats: () => ({ ...this.stats, transfersActive: this.sending.size }),
         transfers: () => [...this.sending.values()].map((one) => this.#viewOf(one)),
@@ -95,6 +98,55 @@ export class ObservedWorld {
       transfer: id,
     });
     return id;
+  }
+
+  /** A request over HTTP. @returns the number of the transfer. */
+  get(address: string, filename: string, port = 40_000): number {
+    const id = ++this.#id;
+    this.state.observer.onRequest({
+      protocol: 'http',
+      client: { address, port },
+      local: LOCAL,
+      operation: 'read',
+      filename,
+      mode: 'octet',
+      options: [],
+      done: 'admitted',
+      transfer: id,
+    });
+    return id;
+  }
+
+  /** A request over HTTP that gets an error. */
+  answer(address: string, filename: string, code: number, reason = 'no such file', port = 40_000): void {
+    this.get(address, filename, port);
+    const client = { address, port };
+    const kind = code === 403 ? 'access' : 'not_found';
+    this.state.onRefusal({ protocol: 'http', client, local: LOCAL, filename, kind, code, reason });
+  }
+
+  /** A request over HTTP that gets a 503, or whose client has gone before. */
+  drop(address: string, filename: string, reason: 'busy' | 'unanswered'): void {
+    const transfer = this.get(address, filename);
+    const client = { address, port: 40_000 };
+    this.state.observer.onDrop({
+      protocol: 'http',
+      transfer,
+      client,
+      local: LOCAL,
+      filename,
+      reason,
+      detail: undefined,
+    });
+  }
+
+  /** A request over HTTP whose head has been sent. */
+  sendHttp(address: string, filename: string, port = 40_000): Sending {
+    return this.#begin(this.get(address, filename, port), address, port, filename, {
+      protocol: 'http',
+      blksize: 0,
+      windowsize: 0,
+    });
   }
 
   /** A request that is not acted on. */
@@ -150,10 +202,14 @@ export class ObservedWorld {
   ): Sending {
     const { options, ...rest } = change;
     const id = this.ask(address, filename, options);
+    return this.#begin(id, address, this.#ports.get(address)!, filename, rest);
+  }
+
+  #begin(id: number, address: string, port: number, filename: string, change: Partial<StartRecord>): Sending {
     const start: StartRecord = {
       protocol: 'tftp',
       id,
-      client: { address, port: this.#ports.get(address)! },
+      client: { address, port },
       local: LOCAL,
       file: filename,
       origin: 'file',
@@ -163,7 +219,7 @@ export class ObservedWorld {
       windowsize: 4,
       waitedMs: 1,
       queuedMs: 0,
-      ...rest,
+      ...change,
     };
     this.state.onStart(start);
     const view: TransferView = { ...start, state: 'running', bytes: 0, retransmits: 0, silentMs: 0, sinceMs: 0 };

@@ -9,7 +9,7 @@ import { onTestFinished } from 'vitest';
 import { allocateCounters, sumLatencies } from '../../src/engine/counters.ts';
 import type { Address } from '../../src/engine/types.ts';
 import { noSendErrors } from '../../src/engine/send-errors.ts';
-import type { HttpAddress } from '../../src/http/types.ts';
+import type { HttpAddress, HttpFigures } from '../../src/http/types.ts';
 import type { LogTarget } from '../../src/telemetry/log.ts';
 import type { RefusalRecord, Server, ServerStats, TransferRecord, TransferView } from '../../src/server/types.ts';
 
@@ -62,6 +62,21 @@ export function refusalRecord(change: Partial<RefusalRecord> = {}): RefusalRecor
     kind: 'not_found',
     code: 1,
     reason: 'no such file',
+    ...change,
+  };
+}
+
+export function httpFigures(change: Partial<HttpFigures> = {}): HttpFigures {
+  return {
+    connections: 0,
+    waiting: 0,
+    sending: 0,
+    requestsTotal: 0,
+    sentBytesTotal: 0,
+    malformedTotal: 0,
+    refusedTotal: 0,
+    overloadedTotal: 0,
+    threadsLostTotal: 0,
     ...change,
   };
 }
