@@ -110,7 +110,7 @@ function configured(program: Command, nameAndArguments: string): Command {
 
 function asked(command: Command): Command {
   return command
-    .argument('<NAME>', 'the file name that the node asks for')
+    .argument('<NAME>', 'the file name that the node asks for, or its http:// URL')
     .option('--mac <MAC>', 'MAC address of the node')
     .option('--ip <ADDRESS>', 'IP address of the node (default: the one in the inventory)')
     .option('--uuid <UUID>', 'UUID of the node')

@@ -6,6 +6,8 @@ import type { Dirent } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Address } from '../engine/types.ts';
+import { urlOf } from '../http/http-url.ts';
+import type { HttpAddress } from '../http/types.ts';
 import { formatHost } from '../text/address-text.ts';
 
 /** Caps on directories read, and on entries looked at in each: a quick look, not a search. */
@@ -67,9 +69,9 @@ const STAND_INS: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** Returns the address by which a person on this machine reaches the server; 127.0.0.1 if possible. */
-function nearestAddress(addresses: readonly Address[]): Address | undefined {
+function nearestAddress<T extends Address>(addresses: readonly T[]): T | undefined {
   const reachable = addresses
-    .map(({ address, port }) => ({ address: STAND_INS.get(address) ?? address, port }))
+    .map((one) => ({ ...one, address: STAND_INS.get(one.address) ?? one.address }))
     .filter(({ address }) => !address.includes('%'));
   return (
     reachable.find(({ address }) => address === '127.0.0.1') ??
@@ -78,11 +80,21 @@ function nearestAddress(addresses: readonly Address[]): Address | undefined {
   );
 }
 
-/** @returns `Try: curl …`; undefined when there is nothing to try. */
-export async function firstFetch(addresses: readonly Address[], root: string): Promise<string | undefined> {
+/**
+ * @param http addresses of HTTP and HTTPS; plain HTTP is suggested, as its certificate needs no trust.
+ * @returns `Try: curl …`, with a second line for HTTP; undefined when there is nothing to try.
+ */
+export async function firstFetch(
+  addresses: readonly Address[],
+  http: readonly HttpAddress[],
+  root: string,
+): Promise<string | undefined> {
   const at = nearestAddress(addresses);
   const name = at === undefined ? undefined : await exampleFile(root);
   if (at === undefined || name === undefined) return undefined;
   const port = at.port === 69 ? '' : `:${at.port}`;
-  return `Try: curl -o ${name.slice(name.lastIndexOf('/') + 1)} tftp://${formatHost(at.address)}${port}/${name}`;
+  const to = name.slice(name.lastIndexOf('/') + 1);
+  const plain = nearestAddress(http.filter(({ isSecure }) => !isSecure));
+  const second = plain === undefined ? '' : `\n or: curl -o ${to} ${urlOf(plain)}/${name}`;
+  return `Try: curl -o ${to} tftp://${formatHost(at.address)}${port}/${name}${second}`;
 }

@@ -310,7 +310,7 @@ class ServerRun {
     this.#tellAddresses();
     if (settings.root === undefined || !(settings.hint ?? stderr.isTTY === true)) return;
     // Not awaited: the search for an example on a disk that hangs must not delay a stop.
-    firstFetch(this.#server?.addresses ?? [], settings.root).then(
+    firstFetch(this.#server?.addresses ?? [], this.#server?.httpAddresses ?? [], settings.root).then(
       (hint) => {
         if (hint !== undefined && this.#stopsAsked === 0) stderr.write(`${hint}\n`);
       },
@@ -330,13 +330,14 @@ class ServerRun {
       });
     const admin = this.#admin?.address;
     const where = addresses.map(formatAddress);
+    const urls = http.map(urlOf);
     this.#manager?.ready(
-      where.length === 0 ? 'Waiting for an address to listen on' : `Listening on ${where.join(', ')}`,
+      where.length === 0 ? 'Waiting for an address to listen on' : `Listening on ${[...where, ...urls].join(', ')}`,
     );
     if (where.length === 0) return;
     this.#log.listening({
       addresses: where,
-      ...(http.length === 0 ? {} : { http: http.map(urlOf) }),
+      ...(http.length === 0 ? {} : { http: urls }),
       admin: admin === undefined ? false : formatAddress(admin),
       engine,
       workers: settings.workers,

@@ -68,7 +68,7 @@ export function kindOfFile(file: string): FileKind {
 
 /** Over HTTP, some outcomes mean something else. */
 const HTTP_OUTCOME_WORDS: Readonly<Record<string, string>> = {
-  probe: 'only the head of the answer was asked for, or a newer file',
+  probe: 'answered without its bytes (HEAD, or the node has a current copy)',
   clientError: 'the node closed the connection',
   timeout: 'the node took no more bytes',
 };

@@ -4,6 +4,7 @@
  */
 import { isIP } from 'node:net';
 import { anyMacNode, type NodeId, serialNode, uuidNode } from '../boot-set/node/node-identity.ts';
+import { nameOfTarget } from '../http/request-target.ts';
 import { showValue } from '../text/escape.ts';
 import { UsageError } from '../config/usage-error.ts';
 
@@ -17,6 +18,21 @@ export interface PreviewClient {
 }
 
 export const PREVIEW_CLIENT_KEYS = ['ip', 'local', 'mac', 'uuid', 'serial'] as const;
+
+/**
+ * @param text a name as TFTP has it, or an `http://` or `https://` URL of this server.
+ * @returns the name that the server receives, one character per byte.
+ * @throws UsageError for a URL that a server answers with 400.
+ */
+export function receivedName(text: string): string {
+  const bytes = Buffer.from(text, 'utf8').toString('latin1');
+  if (!/^https?:\/\//i.test(text)) return bytes;
+  const name = nameOfTarget(bytes);
+  if (name === undefined || name === '') {
+    throw new UsageError(`expected a URL with a path and two hexadecimal digits after every %, got ${showValue(text)}`);
+  }
+  return name;
+}
 
 /** @returns the ids of the client, the best first. */
 export function idsOf({ mac, uuid, serial }: PreviewClient): readonly NodeId[] {

@@ -9,7 +9,7 @@ import { Directory } from '../content/directory.ts';
 import type { TrustedRoots } from '../content/trusted-roots.ts';
 import type { BootRequest } from '../content/types.ts';
 import type { Explanation, Inventory } from '../render/types.ts';
-import { type PreviewClient, idsOf } from './preview-client.ts';
+import { type PreviewClient, idsOf, receivedName } from './preview-client.ts';
 import type { Settings } from '../config/settings.ts';
 import { trace, type Way } from './trace.ts';
 
@@ -55,8 +55,7 @@ export async function previewRequest(
           : { source: new Directory({ root, cache, caseInsensitive, trustedRoots, clock }), root },
     },
     {
-      // The server receives a name as bytes, so UTF-8 is passed on as latin1.
-      filename: Buffer.from(name, 'utf8').toString('latin1'),
+      filename: receivedName(name),
       mode: 'octet',
       client: address,
       local: client.local ?? NOWHERE,

@@ -10,13 +10,24 @@ const LOOPBACK = [{ address: '127.0.0.1', port: 6969 }];
 describe('the command to try', () => {
   it('fetches the kernel of the example rack', async () => {
     const rack = fileURLToPath(new URL('../../examples/rack', import.meta.url));
-    expect(await firstFetch(LOOPBACK, rack)).toBe('Try: curl -o linux tftp://127.0.0.1:6969/boot/linux');
+    expect(await firstFetch(LOOPBACK, [], rack)).toBe('Try: curl -o linux tftp://127.0.0.1:6969/boot/linux');
+  });
+
+  it('has a second line for HTTP, which needs no certificate to be trusted', async () => {
+    const root = folder();
+    writeFileSync(join(root, 'a'), 'x');
+    const plain = { address: '0.0.0.0', port: 8080, isSecure: false };
+    const secure = { address: '127.0.0.1', port: 443, isSecure: true };
+    expect(await firstFetch(LOOPBACK, [secure, plain], root)).toBe(
+      'Try: curl -o a tftp://127.0.0.1:6969/a\n or: curl -o a http://127.0.0.1:8080/a',
+    );
+    expect(await firstFetch(LOOPBACK, [secure], root)).toBe('Try: curl -o a tftp://127.0.0.1:6969/a');
   });
 
   it('leaves out the port that is the default', async () => {
     const root = folder();
     writeFileSync(join(root, 'a'), 'x');
-    expect(await firstFetch([{ address: '192.0.2.1', port: 69 }], root)).toBe('Try: curl -o a tftp://192.0.2.1/a');
+    expect(await firstFetch([{ address: '192.0.2.1', port: 69 }], [], root)).toBe('Try: curl -o a tftp://192.0.2.1/a');
   });
 
   it.each([
@@ -29,7 +40,7 @@ describe('the command to try', () => {
     const root = folder();
     writeFileSync(join(root, 'a'), 'x');
     const listening = addresses.map((address) => ({ address, port: 69 }));
-    expect(await firstFetch(listening, root)).toBe(`Try: curl -o a tftp://${host}/a`);
+    expect(await firstFetch(listening, [], root)).toBe(`Try: curl -o a tftp://${host}/a`);
   });
 
   it('is not given when there is nothing to fetch', async () => {
@@ -41,7 +52,7 @@ describe('the command to try', () => {
     symlinkSync('/etc/passwd', join(root, 'link'));
     expect(await exampleFile(root)).toBeUndefined();
     expect(await exampleFile(join(root, 'none'))).toBeUndefined();
-    expect(await firstFetch(LOOPBACK, root)).toBeUndefined();
-    expect(await firstFetch([], root)).toBeUndefined();
+    expect(await firstFetch(LOOPBACK, [], root)).toBeUndefined();
+    expect(await firstFetch([], [], root)).toBeUndefined();
   });
 });

@@ -33,6 +33,15 @@ describe.skipIf(unavailable !== undefined)('a service manager', () => {
     expect((await server.ended).code).toBe(0);
   });
 
+  it('is told of the addresses of HTTP', async () => {
+    const path = join(folder(), 'notify');
+    const manager = new UnixDatagrams(path);
+    const server = new Reveille([...args(), '--http', '127.0.0.1:0'], { env: { NOTIFY_SOCKET: path } });
+    expect(await manager.next()).toMatch(/STATUS=Listening on 127\.0\.0\.1:[0-9]+, http:\/\/127\.0\.0\.1:[0-9]+$/);
+    server.process.kill('SIGTERM');
+    expect((await server.ended).code).toBe(0);
+  });
+
   it('gets no message from a server that fails to start', async () => {
     const path = join(folder(), 'notify');
     const manager = new UnixDatagrams(path);

@@ -42,6 +42,8 @@ function nameOf(number: number): string {
 interface Served {
   readonly url: string;
   readonly port: number;
+  /** URL of HTTP; undefined where it is off. */
+  readonly http: string | undefined;
 }
 
 /** Starts a server of a folder, with an inventory of racks. */
@@ -65,8 +67,16 @@ async function serve(flags: readonly string[] = ['--admin', '127.0.0.1:0']): Pro
   const args = ['serve', '--config', join(root, 'reveille.yaml'), '--listen', '127.0.0.1:0', '--no-hint', ...flags];
   const server = new Reveille(args);
   const [line] = await server.saying(/^\{.*"msg":"listening"\}$/m);
-  const { addresses, admin } = JSON.parse(line) as LogLine & { addresses: string[]; admin: string };
-  return { url: `http://${admin.replace('0.0.0.0', '127.0.0.1')}/`, port: Number(addresses[0]!.split(':')[1]) };
+  const { addresses, admin, http } = JSON.parse(line) as LogLine & {
+    addresses: string[];
+    admin: string;
+    http?: string[];
+  };
+  return {
+    url: `http://${admin.replace('0.0.0.0', '127.0.0.1')}/`,
+    port: Number(addresses[0]!.split(':')[1]),
+    http: http?.[0],
+  };
 }
 
 /** Slow nodes, so that the page has something to show. */
@@ -235,6 +245,27 @@ describe.skipIf(!hasBrowser)('the live page', () => {
 
     const { page: second } = await open(browser, `${served.url}#node=127.0.0.99`);
     await second.locator('dialog .verdict-head', { hasText: 'It went silent' }).waitFor();
+    expect(problems).toEqual([]);
+  });
+
+  it('shows a boot that began over TFTP and went on over HTTP', async () => {
+    const served = await serve(['--admin', '127.0.0.1:0', '--http', '127.0.0.1:0']);
+    const client = await RawClient.open('127.0.0.1');
+    onTestFinished(() => client.close());
+    await client.send(readRequest('grub/nothing', []), { address: '127.0.0.1', port: served.port });
+    expect(opcode(await client.receive())).toBe(5);
+    await fetch(`${served.http!}/boot/missing`);
+    await (await fetch(`${served.http!}/boot/linux`)).arrayBuffer();
+    const { page, problems } = await open(browser, served.url);
+    await page.evaluate("location.hash = 'node=127.0.0.1'");
+    await page.locator('dialog .verdict-head', { hasText: /^boot\/linux was sent completely/ }).waitFor();
+    const steps = await page.locator('dialog .steps > li').allInnerTexts();
+    expect(steps.length).toBe(3);
+    expect(steps.map((text) => text.includes('HTTP'))).toEqual([false, true, true]);
+    expect(steps[2]).toMatch(/boot\/linux\s+400 kB in .* · HTTP/);
+    expect(await page.locator('#foot').textContent()).toContain(`, ${served.http!}; running`);
+    expect(await pageProblems(page)).toEqual([]);
+    await page.screenshot({ path: join(folder(), 'http.png') });
     expect(problems).toEqual([]);
   });
 

@@ -211,6 +211,21 @@ describe('reveille explain', () => {
     expect(unknown.stdout).toContain('answer      error 1: no such file\n');
   });
 
+  it('takes the URL that a node asks for over HTTP', async () => {
+    const root = starter();
+    const url = 'http://192.0.2.1:8080//pxelinux.cfg/%64efault?mac=1';
+    const { stdout } = await reveille(root, 'explain', url, '--ip', '192.0.2.9');
+    expect(stdout).toContain('\nname        pxelinux.cfg/default\n');
+    expect(stdout).toContain(`\nfile        ${root}/files/pxelinux.cfg/default\n`);
+    expect(stdout).toContain('\nanswer      86 bytes, from files\n');
+    const wrong = await reveille(root, 'explain', 'http://192.0.2.1/a%2');
+    expect(wrong).toMatchObject({
+      code: 2,
+      stderr:
+        'reveille: expected a URL with a path and two hexadecimal digits after every %, got "http://192.0.2.1/a%2"\n',
+    });
+  });
+
   it('shows the version, the pin and the reason, and leaves no pin behind', async () => {
     const root = await withStore();
     const explain = async (name: string): Promise<Record<string, unknown>> =>
