@@ -9,6 +9,7 @@ function linesOf(changes: readonly Partial<Ask>[]): string[] {
   const steps = changes.map(
     (change, index): Ask => ({
       step: 'ask',
+      protocol: 'tftp',
       at: 1000 * index,
       file: `file${index}`,
       kind: 'file',
