@@ -53,19 +53,19 @@ describe('the counters of a server', { timeout: 60_000 }, () => {
     const count = (name: string): number | undefined => samples.get(`reveille_${name}`);
     expect(count('data_packets_sent_total')).toBe(NODES * BLOCKS);
     expect(report.data_packets).toBe(NODES * BLOCKS);
-    expect(count('data_sent_bytes_total')).toBe(report.bytes);
+    expect(count('data_sent_bytes_total{protocol="tftp"}')).toBe(report.bytes);
     expect(count('data_packets_retransmitted_total')).toBe(0);
     const files = report.stages.reduce((sum, stage) => sum + stage.files, 0);
     const misses = report.stages.reduce((sum, stage) => sum + stage.misses, 0);
     // The UEFI of each node asks for the size first.
     expect(outcomesOf(samples)).toEqual({ complete: files, probe: NODES });
-    expect(count('transfers_started_total{origin="file"}')).toBe(files + NODES);
-    expect(count('refusals_total{reason="not_found",code="1"}')).toBe(misses);
+    expect(count('transfers_started_total{origin="file",protocol="tftp"}')).toBe(files + NODES);
+    expect(count('refusals_total{reason="not_found",code="1",protocol="tftp"}')).toBe(misses);
     expect(misses).toBe(2 * NODES);
-    expect(count('requests_total')).toBe(files + NODES + misses);
+    expect(count('requests_total{protocol="tftp"}')).toBe(files + NODES + misses);
     expect(count('first_reply_seconds_count')).toBe(files + NODES);
-    expect(count('transfer_duration_seconds_count')).toBe(files);
-    expect(count('transfers_active')).toBe(0);
+    expect(count('transfer_duration_seconds_count{protocol="tftp"}')).toBe(files);
+    expect(count('transfers_active{protocol="tftp"}')).toBe(0);
     expect(count('nodes_booting')).toBe(0);
   });
 
