@@ -1,6 +1,6 @@
 /**
- * What diagnosis.ts says of transfers over HTTP where TFTP's causes do not fit: there are no packets to look at, a
- * connection proves the path, and clients may ask for a part of a file, or for none of it. Pure.
+ * The verdicts on transfers over HTTP, where the causes known from TFTP do not apply: there are no packets to look at, a
+ * connection proves the path, and a client may ask for a part of a file, or for its size alone. Pure.
  */
 import { HTTP_FAULTS } from '../http/types.ts';
 import type { Area, NodeState, Verdict } from '../live/wire.ts';

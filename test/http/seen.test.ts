@@ -1,4 +1,4 @@
-/** What a server tells of HTTP: its figures, over whole, partial and broken-off answers. */
+/** The figures of a server that answers HTTP: bytes of whole, partial and aborted answers. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';

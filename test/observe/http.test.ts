@@ -1,4 +1,4 @@
-/** What the live state says of nodes that load over HTTP, or over both protocols. */
+/** Verdicts, timelines and lists of nodes that load over HTTP, or over both protocols. */
 import { describe, expect, it } from 'vitest';
 import { reportText } from '../../src/cli/views/node-report-text.ts';
 import type { BootStep, NodeReport } from '../../src/live/wire.ts';
