@@ -1,4 +1,4 @@
-/** Metrics of HTTP that TFTP has no like of: connections, and threads. All are 0 where HTTP is off. Knows no request. */
+/** Metrics of HTTP without a counterpart in TFTP: connections and threads. All are 0 where HTTP is off. Knows no request. */
 import type { ServerStats } from '../server/types.ts';
 import type { Declarations } from './metric-kinds.ts';
 
