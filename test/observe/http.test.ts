@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { reportText } from '../../src/cli/views/node-report-text.ts';
 import type { BootStep, NodeReport } from '../../src/live/wire.ts';
-import { ObservedWorld } from './world.ts';
+import { LOCAL, ObservedWorld } from './world.ts';
 
 const NODE = '10.0.0.5';
 /** Words that only make sense for TFTP. */
@@ -205,14 +205,17 @@ describe('a boot over both protocols', () => {
 
   it('keeps requests apart that come from one port of UDP and of TCP', () => {
     const report = reportOf((world) => {
-      const sending = world.send(NODE, 'grub.cfg');
       // The world counts ports from 2001 on.
-      world.answer(NODE, 'linux', 404, 'no such file', 2001);
+      const client = { address: NODE, port: 2001 };
+      world.get(NODE, 'linux', client.port);
+      const sending = world.send(NODE, 'grub.cfg');
+      const answer = { kind: 'not_found', code: 404, reason: 'no such file' } as const;
+      world.state.onRefusal({ protocol: 'http', client, local: LOCAL, filename: 'linux', ...answer });
       world.end(sending);
     });
     expect(asksOf(report).map(({ file, answer }) => [file, answer])).toEqual([
-      ['grub.cfg', 'sent'],
       ['linux', 'refused'],
+      ['grub.cfg', 'sent'],
     ]);
   });
 
