@@ -1,5 +1,5 @@
 /** Promises of the Linux engine beyond the conformance suite: shared ports, shared addresses, mappings of layouts. */
-import { fstatSync, readFileSync, readSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { type FileHandle, open, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -282,26 +282,6 @@ describe.skipIf(isNewer)('the linux engine', () => {
       await expect(copy.fill(folder.fd, 0, 4, 0)).rejects.toMatchObject({ code: 'EISDIR' });
       await folder.close();
       copy.free();
-    });
-
-    it('to memory with a descriptor where files are sent by sendfile(2), until it is freed', async () => {
-      const sending = new LinuxEngine({ sendsFiles: true });
-      try {
-        const copy = sending.allocateFile(1024 * 1024)!;
-        await copy.fill(file.fd, 0, 1024 * 1024, 0);
-        const { fd } = copy.handle as MappingHandle;
-        expect(readSync(fd!, Buffer.alloc(8), 0, 8, 0)).toBe(8);
-        expect(fstatSync(fd!).size).toBe(1024 * 1024);
-        copy.free();
-        expect(() => fstatSync(fd!)).toThrow('EBADF');
-        // Descriptors are for sockets first: small copies have none, nor has any copy where nobody sends files.
-        for (const plain of [sending.allocateFile(1024)!, engine.allocateFile(1024 * 1024)!]) {
-          expect(plain.handle).not.toHaveProperty('fd');
-          plain.free();
-        }
-      } finally {
-        await sending.close();
-      }
     });
 
     it('does not happen without such memory', () => {
