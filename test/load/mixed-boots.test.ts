@@ -6,17 +6,21 @@ import { type GotFile, judgeBoot } from '../support/boot-judge.ts';
 import { BootLoop } from '../support/boot-loop.ts';
 import { SEED } from '../support/content.ts';
 import { MovingStore } from '../support/moving-store.ts';
+import { lastingPort } from '../support/ports.ts';
 import { ServedStoreProcess } from '../support/served-store.ts';
 
 const NODES = 100;
 const LENGTH_MS = 8000;
 const PIN_IDLE_MS = 6000;
 
-it(`no mixed boot: ${NODES} nodes while the channel moves (seed ${SEED})`, async () => {
+it(`no mixed boot over both protocols: ${NODES} nodes while the channel moves (seed ${SEED})`, async () => {
   const folder = await mkdtemp(join(tmpdir(), 'reveille-mixed-'));
   onTestFinished(() => rm(folder, { recursive: true }));
   const moving = await MovingStore.create({ folder, pinIdleMs: PIN_IDLE_MS, everyMs: 200, collectEveryMs: 1000 });
-  const server = new ServedStoreProcess(['--store', moving.path, '--workers', '1', '--gc-every', '0']);
+  const http = { address: '127.0.0.1', port: await lastingPort() };
+  // All connections and transfers together fit into the descriptors of a CI machine.
+  const overHttp = ['--http', `127.0.0.1:${http.port}`, '--http-connections', '1000'];
+  const server = new ServedStoreProcess(['--store', moving.path, ...overHttp, '--workers', '1', '--gc-every', '0']);
   await server.start();
   onTestFinished(() => server.end('SIGKILL'));
   const loop = new BootLoop({
@@ -25,6 +29,7 @@ it(`no mixed boot: ${NODES} nodes while the channel moves (seed ${SEED})`, async
     pauseMs: 500,
     restMs: 500,
     server: () => server.address,
+    http,
     current: () => moving.state.current,
     pinIdleMs: PIN_IDLE_MS,
   });
@@ -32,7 +37,7 @@ it(`no mixed boot: ${NODES} nodes while the channel moves (seed ${SEED})`, async
   const isEnough = (): boolean =>
     loop.total.boots > NODES &&
     moving.state.moves > 10 &&
-    Object.values(loop.counts).every((counts) => counts.boots > 0);
+    Object.values(loop.counts).every((counts) => counts.boots > 0 && counts.overHttp > 0);
   await loop.run(LENGTH_MS, isEnough);
   await moving.stop();
   const { boots, mixed, silent, missing, wrong, failed } = loop.total;

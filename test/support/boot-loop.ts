@@ -1,31 +1,16 @@
 /**
  * Nodes that boot again and again from a channel that moves, each in its own way. The loop detects boots that got files
- * of two versions. Nodes use addresses in 127.0.0.0/8 and Reveille's own client code.
+ * of two versions. Nodes use addresses in 127.0.0.0/8. They load over TFTP; every other node fetches kernel and initrd over
+ * HTTP, as racks do.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { Driver } from '../../src/engine/driver.ts';
-import { allocateCounters, counterRow } from '../../src/engine/counters.ts';
-import { createEngine } from '../../src/engine/create.ts';
-import type { Address, Engine } from '../../src/engine/types.ts';
-import { encodeReadRequest, MAX_CONTROL, wishedOptions } from '../../src/protocol/encode.ts';
-import type { Wish } from '../../src/protocol/negotiate.ts';
-import { ERROR_CODE } from '../../src/protocol/opcode.ts';
-import type { Manners, Stop } from '../../src/session/manners.ts';
-import { Receiver } from '../../src/session/receiver.ts';
+import type { Address } from '../../src/engine/types.ts';
+import type { Stop } from '../../src/session/manners.ts';
 import { type GotFile, judgeBoot, mayHaveLapsed, storyOf } from './boot-judge.ts';
+import { BootRequests, type HttpWay, type Reply } from './boot-requests.ts';
 import { CHANNEL, versionIn } from './moving-store.ts';
 import { Random } from './random.ts';
 
-/** Short resend intervals, so that a restart of the server costs little time. */
-const SCHEDULE = { firstMs: 250, factor: 1.5, addMs: 0, ceilingMs: 1000, sends: 6 };
-const MANNERS: Manners = {
-  request: SCHEDULE,
-  data: SCHEDULE,
-  repeatsAck: true,
-  unexpected: 'once',
-  needsOack: false,
-};
-const WISH: Wish = { blksize: 1408, windowsize: 4, tsize: true };
 /** Number of tries for a file before the node counts as failed. */
 const TRIES = 40;
 const TRY_AGAIN_MS = 200;
@@ -54,6 +39,8 @@ export interface BootLoopOptions {
   readonly restMs: number;
   /** Current address of the server. */
   readonly server: () => Address;
+  /** The server's address for HTTP. */
+  readonly http: Address;
   /** Number of the version that a config rendered now would name. */
   readonly current: () => number;
   /** The server's `pinIdle`, ms. */
@@ -66,6 +53,8 @@ export interface BootCounts {
   /** Boots that were deliberately cut short. */
   cut: number;
   files: number;
+  /** Files among them that came over HTTP. */
+  overHttp: number;
   retries: number;
   mixed: number;
   /** Boots that changed their version, or lost it, where the node had been silent for longer than `pinIdle`. */
@@ -81,6 +70,7 @@ const NONE: BootCounts = {
   boots: 0,
   cut: 0,
   files: 0,
+  overHttp: 0,
   retries: 0,
   mixed: 0,
   silent: 0,
@@ -91,9 +81,7 @@ const NONE: BootCounts = {
 };
 
 /** An answer to a request, with the times of the attempt that was answered. */
-interface Answer {
-  /** Undefined if the server has no such file. */
-  readonly bytes: Buffer | undefined;
+interface Answer extends Reply {
   readonly askedMs: number;
   readonly doneMs: number;
 }
@@ -105,14 +93,11 @@ export class BootLoop {
   readonly counts: Record<Way, BootCounts>;
   readonly examples: string[] = [];
   readonly #options: BootLoopOptions;
-  readonly #engine: Engine = createEngine('linux');
-  readonly #driver: Driver;
-  #turn = 0;
+  readonly #requests = new BootRequests();
   #isOver: () => boolean = () => false;
 
   constructor(options: BootLoopOptions) {
     this.#options = options;
-    this.#driver = new Driver(this.#engine, counterRow(allocateCounters(1), 0));
     this.counts = Object.fromEntries(WAYS.map((way) => [way, { ...NONE }])) as Record<Way, BootCounts>;
   }
 
@@ -137,7 +122,7 @@ export class BootLoop {
         Array.from({ length: nodes }, (_, index) => this.#live(index + 1, new Random(seed * 100_003 + index))),
       );
     } finally {
-      await this.#engine.close();
+      await this.#requests.close();
     }
   }
 
@@ -174,42 +159,25 @@ export class BootLoop {
     return this.#options;
   }
 
-  /** Requests a file until an answer arrives. */
-  async fetch(way: Way, local: string, name: string, stop?: Stop): Promise<Answer> {
+  /** Requests a file over TFTP until an answer arrives. */
+  fetch(way: Way, local: string, name: string, stop?: Stop): Promise<Answer> {
+    return this.#persist(way, name, () => this.#requests.overTftp(this.#options.server(), local, name, stop));
+  }
+
+  /** Requests a file over HTTP until an answer arrives. */
+  fetchOverHttp(way: Way, local: string, name: string, how: HttpWay): Promise<Answer> {
+    return this.#persist(way, name, () => this.#requests.overHttp(this.#options.http, local, name, how));
+  }
+
+  async #persist(way: Way, name: string, ask: () => Promise<Reply | string>): Promise<Answer> {
     for (let attempt = 1; ; attempt++) {
       const askedMs = performance.now();
-      const parts: Buffer[] = [];
-      const receiver = new Receiver({
-        wish: WISH,
-        seed: ++this.#turn,
-        patienceMs: 0,
-        lingerMs: 0,
-        manners: MANNERS,
-        stop,
-      });
-      const opening = new Uint8Array(MAX_CONTROL);
-      const length = encodeReadRequest(opening, name, 'octet', wishedOptions(WISH));
-      const report = await this.#driver.run({
-        session: receiver,
-        link: { local, peer: this.#options.server(), peerPort: 'learn' },
-        opening: opening.subarray(0, length),
-        keep: (bytes, start, end) => void parts.push(Buffer.from(bytes.subarray(start, end))),
-        supervision: { onProgress: () => {}, attend: () => {} },
-      });
-      const doneMs = performance.now();
-      switch (report.outcome) {
-        case 'complete':
-        case 'completeUnconfirmed':
-        case 'probe':
-          return { bytes: Buffer.concat(parts), askedMs, doneMs };
-        case 'refused':
-          if (report.errorCode === ERROR_CODE.FILE_NOT_FOUND) return { bytes: undefined, askedMs, doneMs };
-          break;
-        default:
-          break;
-      }
-      if (attempt === TRIES) throw new NodeFailure(`${name}: ${report.outcome} ${report.errorText}`);
+      // oxlint-disable-next-line no-await-in-loop -- one attempt after the other.
+      const reply = await ask();
+      if (typeof reply !== 'string') return { ...reply, askedMs, doneMs: performance.now() };
+      if (attempt === TRIES) throw new NodeFailure(`${name}: ${reply}`);
       this.counts[way].retries++;
+      // oxlint-disable-next-line no-await-in-loop -- the next attempt comes later.
       await delay(TRY_AGAIN_MS);
     }
   }
@@ -217,12 +185,18 @@ export class BootLoop {
   /** Fetches a file that must exist. @param name file name within the boot set. @returns its version. */
   async file(node: SimulatedNode, prefix: string, name: string): Promise<number> {
     const counts = this.counts[node.way];
-    const { bytes, askedMs, doneMs } = await this.fetch(node.way, node.address, `${prefix}/${name}`);
+    const path = `${prefix}/${name}`;
+    const isOverHttp = node.fetchesOverHttp(name);
+    // Firmware probes the size with HEAD first.
+    const probed = isOverHttp ? await this.fetchOverHttp(node.way, node.address, path, 'head') : undefined;
+    const { bytes, etag, askedMs, doneMs } = isOverHttp
+      ? await this.fetchOverHttp(node.way, node.address, path, 'get')
+      : await this.fetch(node.way, node.address, path);
     const { files } = node;
     if (bytes === undefined) {
       // The version of a node that is silent for longer than `pinIdle` may be collected.
       if (mayHaveLapsed(files.at(-1), doneMs, this.#options.pinIdleMs)) counts.silent++;
-      else this.#tell(counts, 'missing', `${node.way} node ${node.number}: ${prefix}/${name} after ${storyOf(files)}`);
+      else this.#tell(counts, 'missing', `${node.way} node ${node.number}: ${path} after ${storyOf(files)}`);
       throw new PowerCut();
     }
     const version = versionIn(name, bytes);
@@ -230,11 +204,18 @@ export class BootLoop {
       this.#tell(counts, 'wrong', `${node.way} node ${node.number}: ${name}, ${bytes.length} bytes`);
       throw new PowerCut();
     }
+    if (probed !== undefined && probed.etag !== etag && doneMs - probed.askedMs < this.#options.pinIdleMs) {
+      this.#tell(counts, 'mixed', `${node.way} node ${node.number}: ${path}: HEAD ${probed.etag}, GET ${etag}`);
+    }
     counts.files++;
+    if (isOverHttp) counts.overHttp++;
     files.push({ name, version, askedMs, doneMs });
     return version;
   }
 }
+
+/** Files that nodes fetch over HTTP. */
+const LARGE = new Set(['linux', 'initrd.img']);
 
 class SimulatedNode {
   readonly number: number;
@@ -256,6 +237,11 @@ class SimulatedNode {
     // Three machines take turns at one address.
     const machine = way === 'shared-address' ? number * 4 + random.between(0, 2) : number * 4 + 3;
     this.#mac = `52-54-00-${[16, 8, 0].map((shift) => ((machine >> shift) & 255).toString(16).padStart(2, '0')).join('-')}`;
+  }
+
+  /** True for kernel and initrd of every other node. Each way to boot has nodes of both kinds. */
+  fetchesOverHttp(name: string): boolean {
+    return this.number % 2 === 0 && LARGE.has(name);
   }
 
   async boot(): Promise<void> {
@@ -338,7 +324,9 @@ class SimulatedNode {
     await delay(this.#random.unit() * 100);
     if (this.way === 'reset' && this.#random.chance(0.5)) {
       // The power is cut during the kernel download; the node boots again at once.
-      await this.#loop.fetch(this.way, this.address, `${prefix}/linux`, { afterBlocks: 4, code: 0 });
+      const path = `${prefix}/linux`;
+      if (this.fetchesOverHttp('linux')) await this.#loop.fetchOverHttp(this.way, this.address, path, 'cut');
+      else await this.#loop.fetch(this.way, this.address, path, { afterBlocks: 4, code: 0 });
       throw new PowerCut();
     }
     await this.#get(prefix, 'linux');
@@ -348,7 +336,7 @@ class SimulatedNode {
 
   async #get(prefix: string, name: string): Promise<number> {
     this.#mayDie();
-    if (this.way === 'new-port' && this.#random.chance(0.5)) {
+    if (this.way === 'new-port' && !this.fetchesOverHttp(name) && this.#random.chance(0.5)) {
       // The node has lost the first replies, and repeats its request from another port.
       await this.#loop.fetch(this.way, this.address, `${prefix}/${name}`, { afterBlocks: 1, code: 0 });
     }
