@@ -300,8 +300,8 @@ export class Connections {
   #report(): void {
     const sent: [number, number][] = [];
     for (const exchange of this.#exchanges.values()) {
-      const bytes = exchange.sending?.sent ?? 0;
-      if (bytes === exchange.reported) continue;
+      const bytes = exchange.sending?.taken ?? 0;
+      if (bytes <= exchange.reported) continue;
       exchange.reported = bytes;
       sent.push([exchange.id, bytes]);
     }

@@ -6,10 +6,7 @@ import type { ServerResponse } from 'node:http';
 import type { StreamSystem } from '../engine/stream-system.ts';
 import type { Body } from './messages.ts';
 
-/**
- * Bytes of one write. Larger ones cost no less processor time; a client that takes one within five seconds does not count
- * as stuck.
- */
+/** Bytes of one write. Larger ones cost no less processor time. */
 const SLICE_BYTES = 256 * 1024;
 /** Bytes of one write over TLS, which encrypts a whole write into memory. */
 const COPIED_BYTES = 64 * 1024;
@@ -60,6 +57,16 @@ export class Sending {
   get isWhole(): boolean {
     const { from, to } = this.#options.body;
     return this.sent === to - from;
+  }
+
+  /**
+   * Bytes that the kernel, or TLS, has taken, also those of a slice that it has not taken whole. May exceed `sent` by no
+   * more than what has been written. For reports about slow clients: takes no part in sending.
+   */
+  get taken(): number {
+    const written = this.#at - this.#options.body.from;
+    const left = handleOf(this.#options.response)?.writeQueueSize;
+    return left === undefined ? this.sent : Math.max(this.sent, written - left);
   }
 
   /** @param bytes of the content that are there now. */
@@ -167,9 +174,20 @@ export class Sending {
   }
 }
 
-/** Descriptor of the response's socket: Node.js has it on a handle that it does not document. */
-function descriptorOf({ socket }: ServerResponse): number | undefined {
+/** The part of Node.js's handle of a socket that is used here; it is not documented. */
+interface Handle {
+  readonly fd?: number;
+  /** Bytes of the last write that the kernel has not taken; `bytesWritten` counts a write at its beginning. */
+  readonly writeQueueSize?: number;
+}
+
+function handleOf({ socket }: ServerResponse): Handle | undefined {
   // oxlint-disable-next-line no-underscore-dangle -- Node.js calls it so.
-  const fd = (socket as { readonly _handle?: { readonly fd?: number } } | null)?._handle?.fd;
+  return (socket as { readonly _handle?: Handle } | null)?._handle;
+}
+
+/** Descriptor of the response's socket. */
+function descriptorOf(response: ServerResponse): number | undefined {
+  const fd = handleOf(response)?.fd;
   return fd !== undefined && fd >= 0 ? fd : undefined;
 }
