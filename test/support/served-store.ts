@@ -56,6 +56,11 @@ export class ServedStoreProcess {
     });
   }
 
+  /** The number of the running process. */
+  get pid(): number {
+    return this.#process!.pid!;
+  }
+
   async end(signal: NodeJS.Signals): Promise<void> {
     const child = this.#process;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
