@@ -149,6 +149,7 @@ async function slowReaders(): Promise<void> {
     // oxlint-disable-next-line no-await-in-loop -- see above.
     withThem.push(await firstReply());
     grown = Math.max(grown, growth(before));
+    process.stdout.write(`    ${(crowd.bytes / readers / 1024).toFixed(1)} KiB read by each\n`);
     lost += crowd.stop();
   }
   const kept = memory().resident - begun.resident;
