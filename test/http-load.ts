@@ -256,7 +256,7 @@ const PARTS = new Map([
 
 try {
   await server.start();
-  // What the first requests cost once does not count.
+  // The cost of the first requests, which occurs once, does not count.
   await IdleClients.start(http, '/large', 20).then((clients) => clients.stop());
   await inTurns(WARM_REQUESTS, async () => void (await getOne('/small')), 50);
   await firstReply();
