@@ -44,6 +44,8 @@ export class Sending {
   /** Bytes that the kernel, or TLS, has taken. */
   sent = 0;
   #needed = -1;
+  /** True while a write before a run waits for its callback: what is written meanwhile would arrive behind the run. */
+  #isBetween = false;
 
   constructor(options: SendingOptions) {
     this.#options = options;
@@ -78,7 +80,7 @@ export class Sending {
   /** Writes until the kernel takes no more, or more bytes must arrive. */
   go(): void {
     const { response, body } = this.#options;
-    if (response.destroyed) return;
+    if (response.destroyed || this.#isBetween) return;
     while (this.#at < body.to) {
       if (!this.#isThere()) return;
       if (this.#mayRun()) return this.#beginRun();
@@ -112,8 +114,10 @@ export class Sending {
     const { response } = this.#options;
     const slice = this.#slice(BETWEEN_BYTES)!;
     this.#at += slice.length;
+    this.#isBetween = true;
     response.write(slice, (error) => {
       if (error !== null && error !== undefined) return;
+      this.#isBetween = false;
       this.sent += slice.length;
       if (!response.destroyed) this.#run();
     });
