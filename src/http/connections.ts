@@ -131,6 +131,8 @@ export class Connections {
         })
       : createServer(options);
     server.timeout = stallMs;
+    // Simple clients send FIN after their request and then read. @types/node does not have this property.
+    Object.assign(server, { httpAllowHalfOpen: true });
     server.on('connection', (socket: Socket) => this.#accept(socket, isSecure));
     if (isSecure) {
       server.on('secureConnection', (socket: TLSSocket) => this.#begin(socket));
@@ -144,7 +146,7 @@ export class Connections {
     // Without these listeners Node.js would answer by itself, or not at all.
     server.on('checkContinue', onRequest);
     server.on('checkExpectation', onRequest);
-    server.on('connect', (_: IncomingMessage, socket: Socket) => this.#refuseHead(socket, '405 Method Not Allowed'));
+    server.on('connect', (_: IncomingMessage, socket: Socket) => this.#refuseTunnel(socket));
     server.on('timeout', (socket: Socket) => {
       const connection = this.#bySocket.get(socket);
       if (connection === undefined) socket.destroy();
@@ -171,6 +173,8 @@ export class Connections {
     socket.once('close', () => {
       if (this.#byEnds.get(ends) === connection) this.#byEnds.delete(ends);
       this.#open.delete(id);
+      // Node.js reports the end of a response only where it has given it the socket.
+      if (connection.current !== undefined) this.#finish(connection.current);
       this.#options.tell({ kind: 'closed', connection: id });
       this.#restIfDrained();
     });
@@ -200,7 +204,8 @@ export class Connections {
 
   /** Passes the next request of a connection to the main thread, unless another one is being answered. */
   #next(connection: Connection): void {
-    if (connection.current !== undefined) return;
+    // After the last answer of a connection, requests behind it are ignored.
+    if (connection.current !== undefined || !connection.socket.writable) return;
     const next = connection.waiting.shift();
     if (next === undefined) {
       if (this.#isDraining) connection.socket.destroySoon();
@@ -249,7 +254,7 @@ export class Connections {
     const isWhole = response.writableFinished && (sending?.isWhole ?? true);
     const ending = isWhole ? 'whole' : (connection.ending ?? 'closed');
     this.#options.tell({ kind: 'ended', request: id, sent: sending?.sent ?? 0, ending });
-    if (!connection.socket.destroyed) this.#next(connection);
+    this.#next(connection);
   }
 
   #end(connection: Connection | undefined, ending: Ending): void {
@@ -275,6 +280,14 @@ export class Connections {
     if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') this.#refuseHead(socket, '408 Request Timeout');
     else if (error.code === 'HPE_HEADER_OVERFLOW') this.#refuseHead(socket, '431 Request Header Fields Too Large');
     else this.#refuseHead(socket, '400 Bad Request');
+  }
+
+  /** Node.js gives up a connection with CONNECT, and handles its errors no more: unhandled, one would end the thread. */
+  #refuseTunnel(socket: Socket): void {
+    socket.on('error', () => socket.destroy());
+    // The client would take the second answer for bytes of the first.
+    if (this.#bySocket.get(socket)?.current !== undefined) socket.destroy();
+    else this.#refuseHead(socket, '405 Method Not Allowed');
   }
 
   #refuseHead(socket: Socket, status: string): void {
