@@ -3,11 +3,17 @@
  * and PEM; no sockets.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open, stat } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { errorLine } from '../text/error-text.ts';
 import type { KeyPair } from './messages.ts';
 import type { TlsFiles } from './types.ts';
+
+/** O_NONBLOCK: opening a FIFO must not wait for a writer. Windows lacks it, and it then counts as 0. */
+const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK;
+/** @limit Size of a certificate chain and of a key. Shows: a message at the start, or a warning after a change. */
+const MAX_FILE_BYTES = 1024 * 1024;
 
 export interface KeyFilesOptions {
   readonly onChanged: (keyPair: KeyPair) => void;
@@ -78,7 +84,15 @@ async function stampOf({ certificate, key }: TlsFiles): Promise<string> {
 
 async function read(setting: string, file: string): Promise<string> {
   try {
-    return await readFile(file, 'utf8');
+    const handle = await open(file, FLAGS);
+    try {
+      const stats = await handle.stat();
+      if (!stats.isFile()) throw new Error(`expected a file, got something else: ${file}`);
+      if (stats.size > MAX_FILE_BYTES) throw new Error(`expected at most ${MAX_FILE_BYTES} bytes, got ${file}`);
+      return await handle.readFile('utf8');
+    } finally {
+      await handle.close();
+    }
   } catch (error) {
     throw new Error(`${setting}: ${errorLine(error)}`, { cause: error });
   }

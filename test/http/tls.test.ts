@@ -1,6 +1,7 @@
 /** HTTPS: its versions, its files and what is said of wrong ones. */
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -130,6 +131,32 @@ describe('the files of HTTPS', () => {
       `tlsKey: expected a private key in PEM without a passphrase, got ${first.certificate}`,
     );
     expect(await mistake(join(folder, 'none'), first.key)).toMatch(/^tlsCertificate: ENOENT: no such file[^\n]*none'$/);
+  });
+
+  it.each([
+    ['a pipe', 'expected a file', (path: string) => execFileSync('mkfifo', [path])],
+    ['a folder', 'expected a file', (path: string) => mkdirSync(path)],
+    ['a device', 'expected a file', (path: string) => symlinkSync('/dev/zero', path)],
+    ['a file of another kind', 'expected at most', (path: string) => writeFileSync(path, Buffer.alloc(2_000_000))],
+  ])('do not block the server, and the former ones go on, when %s takes their place', async (_, expected, replace) => {
+    const folder = temporaryFolder();
+    const used = await keyPairFiles(folder);
+    const good = readFileSync(used.key);
+    const told: unknown[] = [];
+    const files = await KeyFiles.open(used, {
+      onChanged: () => void told.push('changed'),
+      onWarning: (_message, detail) => void told.push(detail['error']),
+      lookMs: 3_600_000,
+    });
+    onTestFinished(() => files.close());
+    rmSync(used.key);
+    replace(used.key);
+    await files.look();
+    expect(told).toEqual([expect.stringContaining(`tlsKey: ${expected}`)]);
+    rmSync(used.key, { recursive: true });
+    writeFileSync(used.key, good);
+    await files.look();
+    expect(told.slice(1)).toEqual(['changed']);
   });
 
   it('stop the start of a server where they are wrong, as does a port that is taken', async () => {
