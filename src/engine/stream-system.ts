@@ -32,7 +32,7 @@ import type { Address } from './types.ts';
  * @limit Connections that wait for an HTTP thread to accept them; the system's net.core.somaxconn may be less. Shows: the
  *   system's `ListenOverflows`.
  */
-const BACKLOG = 4096;
+export const BACKLOG = 4096;
 /**
  * Bytes that TCP has not sent yet, for each connection; the kernel adds at most one packet of 64 KiB. A thousand clients
  * that do not read pin 60 MiB and not gigabytes. Accepted sockets inherit both bounds from the listening one.

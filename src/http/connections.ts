@@ -7,7 +7,7 @@ import { createServer as createSecureServer, type Server as SecureServer } from 
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Address } from '../engine/types.ts';
-import type { StreamSystem } from '../engine/stream-system.ts';
+import { BACKLOG, type StreamSystem } from '../engine/stream-system.ts';
 import type { Conditions } from './conditions.ts';
 import type { Body, Ending, Listening, ThreadSetup, ToMain, ToThread } from './messages.ts';
 import type { Head } from './head.ts';
@@ -357,10 +357,12 @@ function listen(server: Server | SecureServer, { fd, local }: Listening): Promis
       server.off('error', reject);
       // Accepting may fail for want of descriptors; connections then wait.
       server.on('error', () => {});
-      const at = server.address() as { readonly address: string; readonly port: number };
-      resolve({ address: at.address, port: at.port });
+      const own = server.address() as { readonly address: string; readonly port: number };
+      resolve({ address: own.address, port: own.port });
     };
-    if (fd === undefined) server.listen({ host: local.address, port: local.port, ipv6Only: true }, listening);
-    else server.listen({ fd }, listening);
+    const at = { host: local.address, port: local.port, ipv6Only: true, backlog: BACKLOG };
+    if (fd === undefined) server.listen(at, listening);
+    // Node.js listens again, and takes the length of the queue for a descriptor from here alone.
+    else server.listen({ fd }, BACKLOG, listening);
   });
 }

@@ -1,6 +1,7 @@
 /** Clients that break off, ask in an unusual order, or misuse the protocol: none may cost another one anything. */
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Address, HttpOptions } from '../../src/index.ts';
@@ -66,5 +67,14 @@ describe('a request behind the last one of its connection', () => {
     const client = new RawHttp(at).send(`${body}GET /large HTTP/1.1\r\n\r\n`.repeat(4));
     await client.all();
     await expect.poll(() => live.server.stats().http).toMatchObject({ connections: 0, sending: 0, waiting: 0 });
+  });
+});
+
+describe.each(['linux', 'portable'] as const)('a storm of connections, %s engine', (engine) => {
+  it('finds room to wait for 4,096, or what the system allows', async () => {
+    const { at } = await serve({}, { engine });
+    const line = execFileSync('ss', ['-ltnH', `sport = :${at.port}`]).toString();
+    const most = Number(readFileSync('/proc/sys/net/core/somaxconn', 'utf8'));
+    expect(Number(line.trim().split(/\s+/)[2])).toBe(Math.min(4096, most));
   });
 });
