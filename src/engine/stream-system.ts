@@ -26,6 +26,7 @@ import {
 } from './linux/libc.ts';
 import { attachAddress } from './linux/linux-view.ts';
 import { familyOf, fromSockaddr, sockaddrLength, toSockaddr } from './linux/socket-address.ts';
+import { reservedDescriptors } from './linux/transfer-ports.ts';
 import type { Address } from './types.ts';
 
 /**
@@ -105,6 +106,11 @@ export class StreamSystem {
     const other = this.#libc.fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (other < 0) throw systemError('fcntl', this.#libc.errno());
     return other;
+  }
+
+  /** Returns how many of `wanted` connections may be open without taking descriptors from transfers over UDP and files. */
+  roomFor(wanted: number): number {
+    return reservedDescriptors(this.#libc, wanted);
   }
 
   close(fd: number): void {

@@ -50,6 +50,8 @@ export class HttpService {
    * shared memory.
    */
   readonly #system: StreamSystem | undefined;
+  /** Connections at once. */
+  readonly #most: number;
   readonly #listening: Listening[] = [];
   readonly #threads = new Set<HttpThread>();
   #keys: KeyFiles | undefined;
@@ -71,6 +73,12 @@ export class HttpService {
     this.#options = options;
     this.#timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
     this.#system = hasSystem ? new StreamSystem() : undefined;
+    const { connections = DEFAULT_CONNECTIONS } = options;
+    this.#most = this.#system?.roomFor(connections) ?? connections;
+    if (this.#most < connections) {
+      const reason = `${connections} connections may be open at once, but there are descriptors for ${this.#most} only`;
+      host.onWarning('fewer descriptors than HTTP connections', { reason });
+    }
   }
 
   /**
@@ -260,8 +268,7 @@ export class HttpService {
   };
 
   readonly #admit = (client: Address): (() => void) | undefined => {
-    const { connections = DEFAULT_CONNECTIONS } = this.#options;
-    const leave = this.#connections < connections ? this.#host.admit(client) : undefined;
+    const leave = this.#connections < this.#most ? this.#host.admit(client) : undefined;
     if (leave === undefined) {
       this.#refused++;
       return undefined;

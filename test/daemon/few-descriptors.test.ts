@@ -1,8 +1,9 @@
 /** The command with a low limit on descriptors: it starts with all its features and serves. */
 import { cpSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { folder, Reveille } from '../support/reveille.ts';
 
 const EXAMPLE = fileURLToPath(new URL('../../examples/pxelinux', import.meta.url));
@@ -38,4 +39,35 @@ it.each(['linux', 'portable'])('starts and serves with 64 descriptors (%s)', asy
   }
   server.process.kill('SIGTERM');
   expect((await server.ended).code).toBe(0);
+});
+
+it('leaves descriptors for TFTP and files, however many clients connect over HTTP', async () => {
+  const here = folder();
+  writeFileSync(join(here, 'linux'), 'kernel');
+  const any = '127.0.0.1:0';
+  const args = ['serve', here, '--listen', any, '--http', any, '--no-admin'];
+  const server = new Reveille(args, { descriptors: 1024 });
+  const [line] = await server.saying(/^.*"msg":"listening".*$/m);
+  const { addresses, http } = JSON.parse(line) as { addresses: string[]; http: string[] };
+  const { hostname: host, port } = new URL(http[0]!);
+  const clients = Array.from({ length: 1100 }, (_, index) =>
+    connect({ host, port: Number(port), localAddress: `127.0.0.${2 + Math.floor(index / 200)}` }),
+  );
+  onTestFinished(() => {
+    for (const client of clients) client.destroy();
+  });
+  let ended = 0;
+  for (const client of clients) {
+    client.on('close', () => ended++);
+    client.on('error', () => {});
+    client.resume();
+  }
+  // Those above the limit are closed at once.
+  await expect.poll(() => ended, { timeout: 10_000 }).toBe(1100 - 512);
+  const get = new Reveille(['get', `tftp://${addresses[0]}/linux`, '--quiet', '--output', '-'], { cwd: here });
+  expect(await get.ended).toMatchObject({ code: 0, stdout: 'kernel' });
+  server.process.kill('SIGTERM');
+  const { code, stdout } = await server.ended;
+  expect(code).toBe(0);
+  expect(stdout).toContain('10000 connections may be open at once, but there are descriptors for 512 only');
 });

@@ -170,12 +170,24 @@ export class LinuxTransferPorts implements TransferPorts {
   }
 }
 
-function descriptorsForTransfers(libc: Libc, reserved: number): number {
+function mostDescriptors(libc: Libc): number {
   const limits = new BigUint64Array(2);
   if (libc.getrlimit(RLIMIT_NOFILE, new Uint8Array(limits.buffer)) !== 0) return Number.POSITIVE_INFINITY;
-  const most = Number(limits[0]);
+  return Number(limits[0]);
+}
+
+function descriptorsForTransfers(libc: Libc, reserved: number): number {
+  const most = mostDescriptors(libc);
   // With a low limit, a quarter goes to transfers: an idle server has some 35 open.
   return Math.max(most - OTHER_DESCRIPTORS - reserved, Math.floor(most / 4));
+}
+
+/** Returns how many of `reserved` descriptors there are when transfers and files have theirs. */
+export function reservedDescriptors(libc: Libc, reserved: number): number {
+  const most = mostDescriptors(libc);
+  if (most === Number.POSITIVE_INFINITY) return reserved;
+  const left = most - OTHER_DESCRIPTORS - descriptorsForTransfers(libc, reserved);
+  return Math.min(reserved, Math.max(left, Math.floor(most / 4)));
 }
 
 class LinuxTransferPort implements TransferPort, Outlet, Destination {
