@@ -173,9 +173,9 @@ export class Connections {
     socket.once('close', () => {
       if (this.#byEnds.get(ends) === connection) this.#byEnds.delete(ends);
       this.#open.delete(id);
+      this.#options.tell({ kind: 'closed', connection: id });
       // Node.js reports the end of a response only where it has given it the socket.
       if (connection.current !== undefined) this.#finish(connection.current);
-      this.#options.tell({ kind: 'closed', connection: id });
       this.#restIfDrained();
     });
   }
