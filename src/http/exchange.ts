@@ -17,8 +17,12 @@ import {
   type HttpView,
 } from './types.ts';
 
-/** Interval between two lookups of a content that can't be had now, ms. */
+/**
+ * Interval between the first two lookups of a content that can't be had now, ms. It doubles up to the second value: a
+ * thousand waiting clients must not keep the main thread from the requests of others.
+ */
 const LOOK_AGAIN_MS = 50;
+const LONGEST_LOOK_AGAIN_MS = 400;
 
 const OUTCOMES: Readonly<Record<Exclude<Ending, 'whole'>, readonly [HttpOutcome, string | undefined]>> = {
   closed: ['clientError', 'The client closed the connection'],
@@ -59,6 +63,7 @@ export class Exchange {
   readonly #request: HttpRequest;
   #content: Content | undefined;
   #transfer: HttpTransfer | undefined;
+  #lookAgainMs = LOOK_AGAIN_MS;
   #isAnswered = false;
   #isOver = false;
   /** The reason of the last busy answer. */
@@ -163,7 +168,8 @@ export class Exchange {
   #lookLater(reason: string): void {
     const { clock } = this.#options.host;
     this.#reason = reason;
-    this.#cancelLook = clock.wake(clock.now() + LOOK_AGAIN_MS, () => this.#look());
+    this.#cancelLook = clock.wake(clock.now() + this.#lookAgainMs, () => this.#look());
+    this.#lookAgainMs = Math.min(2 * this.#lookAgainMs, LONGEST_LOOK_AGAIN_MS);
   }
 
   /** Waits for the first byte of a file that is being read: if the reading fails by then, the name is looked up again. */

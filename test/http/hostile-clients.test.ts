@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { Address, HttpOptions } from '../../src/index.ts';
+import type { Address, HttpOptions, Source } from '../../src/index.ts';
 import { temporaryFolder } from '../content/fixture.ts';
 import { seededBytes } from '../support/content.ts';
 import { RawHttp, rawGet } from '../support/raw-http.ts';
@@ -76,5 +76,20 @@ describe.each(['linux', 'portable'] as const)('a storm of connections, %s engine
     const line = execFileSync('ss', ['-ltnH', `sport = :${at.port}`]).toString();
     const most = Number(readFileSync('/proc/sys/net/core/somaxconn', 'utf8'));
     expect(Number(line.trim().split(/\s+/)[2])).toBe(Math.min(4096, most));
+  });
+});
+
+describe('clients that wait for a content', () => {
+  it('cost a handful of lookups each, not one every 50 ms', async () => {
+    let lookups = 0;
+    const source: Source = {
+      open: () => {
+        lookups++;
+        return { kind: 'busy', reason: 'not yet' };
+      },
+    };
+    const { at } = await serve({ timeouts: { waitMs: 1500 } }, { before: [source] });
+    expect((await rawGet(at, '/later')).status).toBe(503);
+    expect(lookups).toBeLessThanOrEqual(6);
   });
 });
