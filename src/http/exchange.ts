@@ -48,6 +48,8 @@ export interface Answering {
 
 export interface ExchangeOptions {
   readonly host: HttpHost;
+  /** The thread's number of the connection. */
+  readonly connection: number;
   readonly asked: Asked;
   readonly thread: Answering;
   readonly waitMs: number;
@@ -91,6 +93,10 @@ export class Exchange {
       this.#cancelDeadline = host.clock.wake(askedAt + options.waitMs, () => this.#giveUpWaiting());
       this.#look();
     }
+  }
+
+  get connection(): number {
+    return this.#options.connection;
   }
 
   get view(): HttpView {

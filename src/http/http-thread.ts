@@ -37,6 +37,8 @@ export class HttpThread {
   readonly #options: HttpThreadOptions;
   readonly #worker: Worker;
   readonly #connections = new Map<number, Connection>();
+  /** Connections without a request, the longest idle one first. */
+  readonly #idle = new Set<number>();
   readonly #exchanges = new Map<number, Exchange>();
   readonly #exited: Promise<void>;
   #isClosing = false;
@@ -91,6 +93,15 @@ export class HttpThread {
     return this.#connections.size;
   }
 
+  /** Closes the connection that has been without a request for longest. @returns false when none is. */
+  closeIdle(): boolean {
+    const [connection] = this.#idle;
+    if (connection === undefined) return false;
+    this.#tell({ kind: 'refuse', connection });
+    this.#close(connection);
+    return true;
+  }
+
   views(): HttpView[] {
     return [...this.#exchanges.values()].map(({ view }) => view);
   }
@@ -134,9 +145,7 @@ export class HttpThread {
       case 'opened':
         return this.#open(message);
       case 'closed':
-        this.#connections.get(message.connection)?.leave();
-        this.#connections.delete(message.connection);
-        return;
+        return this.#close(message.connection);
       case 'malformed':
         return this.#options.onMalformed();
       case 'asked':
@@ -147,9 +156,7 @@ export class HttpThread {
         for (const [request, bytes] of message.sent) this.#exchanges.get(request)?.progress(bytes);
         return;
       case 'ended':
-        this.#exchanges.get(message.request)?.end(message.sent, message.ending);
-        this.#exchanges.delete(message.request);
-        return;
+        return this.#end(message);
       case 'drained':
         return this.#onDrained();
     }
@@ -157,8 +164,26 @@ export class HttpThread {
 
   #open({ connection, client, local }: Extract<ToMain, { kind: 'opened' }>): void {
     const leave = this.#options.onConnection(client);
-    if (leave === undefined) this.#tell({ kind: 'refuse', connection });
-    else this.#connections.set(connection, { client, local, leave });
+    if (leave === undefined) {
+      this.#tell({ kind: 'refuse', connection });
+      return;
+    }
+    this.#connections.set(connection, { client, local, leave });
+    this.#idle.add(connection);
+  }
+
+  #close(connection: number): void {
+    this.#connections.get(connection)?.leave();
+    this.#connections.delete(connection);
+    this.#idle.delete(connection);
+  }
+
+  #end({ request, sent, ending }: Extract<ToMain, { kind: 'ended' }>): void {
+    const exchange = this.#exchanges.get(request);
+    if (exchange === undefined) return;
+    exchange.end(sent, ending);
+    this.#exchanges.delete(request);
+    if (this.#connections.has(exchange.connection)) this.#idle.add(exchange.connection);
   }
 
   #ask({ request, connection, method, target, conditions }: Extract<ToMain, { kind: 'asked' }>): void {
@@ -167,8 +192,10 @@ export class HttpThread {
     // The connection was refused: it is being closed, so its request gets no answer.
     if (from === undefined) return;
     onRequest();
+    this.#idle.delete(connection);
     const exchange = new Exchange({
       host,
+      connection,
       asked: { method, target, conditions, client: from.client, local: from.local },
       thread: {
         answer: (head, body) => this.#tell({ kind: 'answer', request, head, body }),
@@ -188,6 +215,7 @@ export class HttpThread {
     this.#exchanges.clear();
     for (const { leave } of this.#connections.values()) leave();
     this.#connections.clear();
+    this.#idle.clear();
     this.#onFailed(new Error(this.#reason));
     this.#onDrained();
     this.#options.onExit(this.#isClosing ? undefined : this.#reason);

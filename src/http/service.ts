@@ -268,8 +268,10 @@ export class HttpService {
   };
 
   readonly #admit = (client: Address): (() => void) | undefined => {
-    const leave = this.#connections < this.#most ? this.#host.admit(client) : undefined;
-    if (leave === undefined) {
+    const leave = this.#host.admit(client);
+    // Idle connections, which anybody can open, must not keep others out.
+    if (leave === undefined || (this.#connections >= this.#most && !this.#closeIdle())) {
+      leave?.();
       this.#refused++;
       return undefined;
     }
@@ -279,6 +281,11 @@ export class HttpService {
       leave();
     };
   };
+
+  #closeIdle(): boolean {
+    for (const thread of this.#threads) if (thread.closeIdle()) return true;
+    return false;
+  }
 
   #onGivenUp(bytes: number): void {
     this.#givenUpBytes += bytes;

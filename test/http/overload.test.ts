@@ -55,6 +55,19 @@ describe('limits', () => {
     expect((await rawGet(at, '/small')).body.toString()).toBe(SMALL);
   });
 
+  it('closes the connection that has been idle for longest when another one needs its place', async () => {
+    const { live, at } = await serve({ connections: 2, threads: 1 });
+    const get = 'GET /small HTTP/1.1\r\n\r\n';
+    const [first, second] = [new RawHttp(at), new RawHttp(at)];
+    await first.send(get).answer();
+    await second.send(get).answer();
+    await first.send(get).answer();
+    expect((await rawGet(at, '/small')).status).toBe(200);
+    expect((await second.all()).length).toBe(0);
+    expect((await first.send(get).answer()).status).toBe(200);
+    expect(live.server.stats().http).toMatchObject({ refusedTotal: 0 });
+  });
+
   it('counts connections of an address with its transfers, and leaves those of others alone', async () => {
     const { live, at } = await serve({}, { limits: { sessionsPerAddress: 2 } });
     const open = await Promise.all([beginLarge(at), beginLarge(at)]);
