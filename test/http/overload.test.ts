@@ -137,13 +137,17 @@ describe('slow clients', () => {
     const { live, at } = await serve({ timeouts: { stallMs: 600 } });
     const client = await beginLarge(at);
     let isSlow = true;
+    let pauses = 0;
+    const stirred = new EventEmitter();
     client.socket.on('data', () => {
       if (!isSlow) return;
       client.socket.pause();
       setTimeout(() => client.socket.resume(), 5);
+      if (++pauses === 240) stirred.emit('slow');
     });
     client.socket.resume();
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    // 240 pauses of 5 ms take twice the time that a client may stall.
+    await once(stirred, 'slow');
     expect(live.transfers).toEqual([]);
     isSlow = false;
     expect((await client.answer()).body.equals(LARGE)).toBe(true);
@@ -154,7 +158,8 @@ describe('slow clients', () => {
     const { at } = await serve({ timeouts: { headMs: 200 } });
     const client = new RawHttp(at).send('GET /small HTTP/1.1\r\n\r\n');
     await client.answer();
-    await new Promise((resolve) => setTimeout(resolve, 1000));
+    // A head that begins now has taken too long when its connection is closed.
+    await new RawHttp(at).send('GET /small').all();
     expect((await client.send('GET /small HTTP/1.1\r\n\r\n').answer()).body.toString()).toBe(SMALL);
     client.close();
   });
