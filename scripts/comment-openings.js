@@ -10,7 +10,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
-const FOLDERS = ['src', 'bench', 'test', 'scripts'];
+const FOLDERS = ['src', 'bench', 'test', 'packaging', 'scripts'];
 const OPENING = /^(?:Of|Who|Whoever|What|Whether|That|Which|From whom|For whom)\b/;
 /** Matches strings and templates too, so that no `//` inside them counts as a comment. */
 const TOKEN = /'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`|\/\*[\s\S]*?\*\/|\/\/.*(?:\n[ \t]*\/\/.*)*/g;

@@ -31,10 +31,18 @@ const PAGES = ['src/page', 'src/storm/page'];
 const MAX_LINES = 400;
 const MAX_FILES_IN_FOLDER = 25;
 /** Folders of files that people read and change; TEXT_FILES matches the names of such files. */
-const HANDWRITTEN = ['src', 'test', 'bench', 'grafana/src', 'scripts'];
+const HANDWRITTEN = ['src', 'test', 'bench', 'grafana/src', 'packaging', 'scripts'];
 const TEXT_FILES = /\.(?:ts|mjs|js|css|html|c)$/;
 /** Folders of tests that mirror no folder of src. */
-const OTHER_TESTS = ['test', 'test/bench', 'test/clients', 'test/examples', 'test/grafana', 'test/load'];
+const OTHER_TESTS = [
+  'test',
+  'test/bench',
+  'test/clients',
+  'test/examples',
+  'test/grafana',
+  'test/load',
+  'test/packaging',
+];
 /** The only file that loads user modules, whose names are not known here. */
 const LOADS_HANDLERS = 'src/render/handler.ts';
 
@@ -190,7 +198,7 @@ function loadedByPages(files: readonly SourceFile[]): SourceFile[] {
 describe('the map of folders', () => {
   it('names every folder of the project', () => {
     const folders = readdirSync(ROOT, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory() && !/^(?:\..*|node_modules|dist|coverage)$/.test(entry.name))
+      .filter((entry) => entry.isDirectory() && !/^(?:\..*|node_modules|dist|build|coverage)$/.test(entry.name))
       .map(({ name }) => name);
     const documented = documentedRows('| [').flatMap(([cell]) => /^\[([a-z]+)\]\(/.exec(cell!)?.[1] ?? []);
     expect(documented.toSorted()).toEqual(folders.toSorted());
