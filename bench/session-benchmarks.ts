@@ -18,6 +18,7 @@ class CountingSteps implements Steps {
     this.sent++;
   }
   ack(): void {}
+  acknowledged(): void {}
   error(): void {}
   keep(): void {}
 }

@@ -55,7 +55,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
   'src/observe/node-history.ts': 'MAX_NODES MAX_ASKS ASKS_PER_NODE',
   'src/observe/problems.ts': 'MAX_PROBLEMS',
   'src/observe/row-list.ts': 'MAX_ROWS',
-  'src/pool/order-record.ts': 'records',
+  'src/pool/report-record.ts': 'records',
   'src/pool/thread-pool.ts': 'COLLECTED_BYTES',
   'src/preview/validate.ts': 'MAX_TRIED',
   'src/protocol/request.ts': 'MAX_REQUEST_BYTES',

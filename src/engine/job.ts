@@ -12,6 +12,8 @@ export type Keep = (bytes: Uint8Array, start: number, end: number, offset: numbe
 export interface Supervision {
   /** Called when the session's phase has changed, and otherwise within SUPERVISED_EVERY_MS of a packet. */
   onProgress(now: number): void;
+  /** Called for each ACK that advances, before the packets that it lets out. See Steps.acknowledged. */
+  onAcknowledged?(block: number): void;
   /**
    * True if it has news; cheap to read, because it is read for every transfer when the doorbell has rung. Default: it
    * may have news.

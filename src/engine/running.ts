@@ -171,6 +171,10 @@ export class Running implements Steps, LinkReceiver {
     this.#link!.control(CONTROL, encodeAck(CONTROL, toWire(block, this.#session.rollover)));
   }
 
+  acknowledged(block: number): void {
+    this.#supervision?.onAcknowledged?.(block);
+  }
+
   error(code: ErrorCode, message: string): void {
     this.#link!.control(CONTROL, encodeError(CONTROL, code, message));
   }

@@ -41,6 +41,16 @@ export class CellSupervision implements Supervision {
     this.#arrived = order.plan.arrived ?? -1;
   }
 
+  onAcknowledged(block: number): void {
+    this.#cells.setBlocks(this.#slot, block);
+    if (this.#state === TRANSFER_STATE.unproven) this.#setState(TRANSFER_STATE.running);
+  }
+
+  #setState(state: TransferState): void {
+    this.#state = state;
+    this.#cells.setState(this.#slot, state);
+  }
+
   onProgress(progressAt: number): void {
     const state = this.#sender.proven
       ? this.#sender.lastBlockSent
@@ -54,10 +64,7 @@ export class CellSupervision implements Supervision {
       this.#progressAt = progressAt;
       this.#cells.setProgress(this.#slot, progressAt);
     }
-    if (state !== this.#state) {
-      this.#state = state;
-      this.#cells.setState(this.#slot, state);
-    }
+    if (state !== this.#state) this.#setState(state);
     const { waiting } = this.#sender;
     if (waiting === this.#isWaiting) return;
     this.#isWaiting = waiting;

@@ -4,7 +4,8 @@ import type { TransferReport } from '../engine/report.ts';
 import type { Engine } from '../engine/types.ts';
 import { type PoolFigures, poolFigures } from './figures.ts';
 import type { Pool, TransferOrder } from './pool.ts';
-import { StateCells, allocateCells } from './state-cells.ts';
+import { StateCells } from './state-cells.ts';
+import { allocateTable } from './table-region.ts';
 import { TransferRunner } from './transfer-runner.ts';
 
 export class InlinePool implements Pool {
@@ -19,7 +20,7 @@ export class InlinePool implements Pool {
 
   constructor(engine: Engine, slots: number) {
     this.#engine = engine;
-    this.cells = new StateCells(allocateCells(slots));
+    this.cells = new StateCells(allocateTable(slots));
     this.#runner = new TransferRunner(engine, this.cells, counterRow(this.#counters, 0));
   }
 

@@ -1,9 +1,12 @@
 /**
  * The state of each transfer in memory shared by the main thread and the workers: one cell per transfer slot. The
- * worker that runs a transfer writes its state and the time of its last progress; the main thread writes wishes (repeat
- * the first reply, end the transfer) and how much of the content has arrived, and rings the doorbell, which workers
- * check every few milliseconds.
+ * worker that runs a transfer writes its state, each block that its client acknowledges, and the time of its last
+ * progress; the main thread writes wishes (repeat the first reply, end the transfer) and how much of the content has
+ * arrived, and rings the doorbell, which workers check every few milliseconds. Every word is valid by itself, so that
+ * another worker can go on with the transfer whenever its worker dies.
  */
+import { type Outcome, OUTCOMES } from '../session/session.ts';
+import { cellAt, HEADER, slotsOf } from './table-region.ts';
 
 export const TRANSFER_STATE = {
   /** No transfer has this slot. */
@@ -36,8 +39,12 @@ const WAITING = 7;
 const ARRIVED = 8;
 const LAST = 9;
 const LAST_BYTES = 10;
-/** Int32 words in a cell: a cache line, so that neighbors on different workers do not share one. */
-const CELL = 16;
+/** The number of the thread that runs the transfer; 0: none does. */
+const OWNER = 11;
+/** The smoothed round trip in ms, plus 1; 0: not measured. */
+const ROUND_TRIP = 12;
+/** The outcome of an ended transfer, by its place in OUTCOMES, plus 1. */
+const OUTCOME = 13;
 /** How the main thread wants a transfer to end. */
 export const WISH_TO_END = {
   none: 0,
@@ -57,31 +64,41 @@ export const WISH_TO_END = {
 } as const;
 export type WishToEnd = (typeof WISH_TO_END)[keyof typeof WISH_TO_END];
 
-/** Offset of the doorbell, in cell 0, which belongs to no transfer. */
-const DOORBELL = 0;
-
-export function allocateCells(slots: number): SharedArrayBuffer {
-  return new SharedArrayBuffer((slots + 1) * CELL * Int32Array.BYTES_PER_ELEMENT);
-}
-
 interface CellTally {
-  readonly blocks: number;
   readonly retransmits: number;
   readonly dataRetransmits: number;
 }
 
-const NOTHING: CellTally = { blocks: 0, retransmits: 0, dataRetransmits: 0 };
+const NOTHING: CellTally = { retransmits: 0, dataRetransmits: 0 };
 
 export class StateCells {
   readonly #cells: Int32Array;
 
-  /** @param buffer from allocateCells, shared by all threads. Slots are numbered from 0. */
-  constructor(buffer: SharedArrayBuffer) {
-    this.#cells = new Int32Array(buffer);
+  /** Number of slots, which are numbered from 0. */
+  readonly slots: number;
+
+  /** @param region a formatted table: see table-region.ts. */
+  constructor(region: ArrayBufferLike) {
+    this.#cells = new Int32Array(region);
+    this.slots = slotsOf(this.#cells);
   }
 
-  get slots(): number {
-    return this.#cells.length / CELL - 1;
+  /**
+   * Takes a transfer that nobody has, before it is served. @param owner the thread's number, from
+   * TransferTable.newOwner. @returns false when another thread has it.
+   */
+  take(slot: number, owner: number): boolean {
+    return Atomics.compareExchange(this.#cells, at(slot, OWNER), 0, owner) === 0;
+  }
+
+  /** Frees a transfer for a thread that no longer serves it, or has died. @returns false when it did not have it. */
+  release(slot: number, owner: number): boolean {
+    return Atomics.compareExchange(this.#cells, at(slot, OWNER), owner, 0) === owner;
+  }
+
+  /** Returns the number of the thread that has the transfer; 0: none has. */
+  owner(slot: number): number {
+    return Atomics.load(this.#cells, at(slot, OWNER));
   }
 
   state(slot: number): TransferState {
@@ -101,11 +118,42 @@ export class StateCells {
     Atomics.store(this.#cells, at(slot, PROGRESS), now | 0);
   }
 
-  /** Blocks acknowledged and packets sent again, as last reported by the worker. */
+  /** The last block that the client has acknowledged; 0 if it has acknowledged the OACK or nothing. */
   blocks(slot: number): number {
     return Atomics.load(this.#cells, at(slot, BLOCKS));
   }
 
+  /**
+   * Notes an ACK that advances. Call it before sending what the ACK lets out: no client then acknowledges more than a
+   * window beyond the cell. @param block below 2^31: a transfer of 4 GiB in blocks of 8 bytes has a quarter of that.
+   */
+  setBlocks(slot: number, block: number): void {
+    // A plain store costs less, and each thread sees it soon enough; after the worker's death at once.
+    this.#cells[at(slot, BLOCKS)] = block;
+  }
+
+  /** Returns the smoothed round trip as last reported by the worker, ms; undefined before the first measurement. */
+  roundTripMs(slot: number): number | undefined {
+    const stored = Atomics.load(this.#cells, at(slot, ROUND_TRIP));
+    return stored === 0 ? undefined : stored - 1;
+  }
+
+  setRoundTrip(slot: number, ms: number | undefined): void {
+    Atomics.store(this.#cells, at(slot, ROUND_TRIP), ms === undefined ? 0 : ms + 1);
+  }
+
+  /** Returns the outcome of a transfer that has ended; undefined before its end. */
+  outcome(slot: number): Outcome | undefined {
+    return OUTCOMES[Atomics.load(this.#cells, at(slot, OUTCOME)) - 1];
+  }
+
+  /** Notes the end of a transfer. Call it before the report leaves, which may be lost with its thread. */
+  setEnded(slot: number, outcome: Outcome): void {
+    Atomics.store(this.#cells, at(slot, OUTCOME), OUTCOMES.indexOf(outcome) + 1);
+    this.setState(slot, TRANSFER_STATE.ended);
+  }
+
+  /** Packets sent again, as last reported by the worker. */
   retransmits(slot: number): number {
     return Atomics.load(this.#cells, at(slot, RETRANSMITS));
   }
@@ -115,9 +163,7 @@ export class StateCells {
     return Atomics.load(this.#cells, at(slot, DATA_RETRANSMITS));
   }
 
-  /** @param tally blocks below 2^31: a transfer of 4 GiB in blocks of 8 bytes has a quarter of that. */
-  setTally(slot: number, { blocks, retransmits, dataRetransmits }: CellTally): void {
-    Atomics.store(this.#cells, at(slot, BLOCKS), blocks);
+  setTally(slot: number, { retransmits, dataRetransmits }: CellTally): void {
     Atomics.store(this.#cells, at(slot, RETRANSMITS), retransmits);
     Atomics.store(this.#cells, at(slot, DATA_RETRANSMITS), dataRetransmits);
   }
@@ -161,6 +207,10 @@ export class StateCells {
   /** Prepares a slot for a new transfer. */
   reset(slot: number, state: TransferState, now: number): void {
     this.setTally(slot, NOTHING);
+    this.setBlocks(slot, 0);
+    this.setRoundTrip(slot, undefined);
+    Atomics.store(this.#cells, at(slot, OUTCOME), 0);
+    Atomics.store(this.#cells, at(slot, OWNER), 0);
     this.setWaiting(slot, false);
     this.setLastBlock(slot, 0, 0);
     this.setArrived(slot, 0);
@@ -197,15 +247,15 @@ export class StateCells {
   }
 
   ring(): void {
-    Atomics.add(this.#cells, DOORBELL, 1);
+    Atomics.add(this.#cells, HEADER.doorbell, 1);
   }
 
   /** How often the doorbell has rung. A reader remembers the count; a different one means that it has rung since. */
   get rings(): number {
-    return Atomics.load(this.#cells, DOORBELL);
+    return Atomics.load(this.#cells, HEADER.doorbell);
   }
 }
 
 function at(slot: number, field: number): number {
-  return (slot + 1) * CELL + field;
+  return cellAt(slot) + field;
 }

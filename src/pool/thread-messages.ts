@@ -8,7 +8,8 @@ import type { TransferOrder } from './pool.ts';
 export interface WorkerSetup {
   readonly engine: EngineKind;
   readonly engineOptions: EngineOptions;
-  readonly cells: SharedArrayBuffer;
+  /** The region of the table of transfers. */
+  readonly table: SharedArrayBuffer;
   readonly counters: SharedArrayBuffer;
   /** Int32 per row of counters: the id of the thread that writes it, 0 for none. */
   readonly rowOwners: SharedArrayBuffer;

@@ -14,8 +14,10 @@ import type { Engine } from '../engine/types.ts';
 import { collectGarbage } from './collect-garbage.ts';
 import { type PoolFigures, poolFigures } from './figures.ts';
 import type { Pool, TransferOrder } from './pool.ts';
-import { StateCells, allocateCells } from './state-cells.ts';
+import type { StateCells } from './state-cells.ts';
+import { allocateTable } from './table-region.ts';
 import { type Seat, type WorkerMessage, type WorkerSetup, releaseRow } from './thread-messages.ts';
+import { TransferTable } from './transfer-table.ts';
 import { WorkerSeat } from './worker-seats.ts';
 
 export interface ThreadPoolOptions {
@@ -55,6 +57,7 @@ export class ThreadPool implements Pool {
   readonly cells: StateCells;
   workersLost = 0;
   readonly #engine: Engine;
+  readonly #table: TransferTable;
   readonly #workers: number;
   readonly #counters: SharedArrayBuffer;
   readonly #rowOwners: SharedArrayBuffer;
@@ -88,12 +91,13 @@ export class ThreadPool implements Pool {
     const setup: WorkerSetup = {
       engine: kind,
       engineOptions: options.engineOptions ?? {},
-      cells: allocateCells(slots),
+      table: allocateTable(slots, monotonicMs() - engine.clock.now()),
       counters: allocateCounters(rows),
       rowOwners: new SharedArrayBuffer(rows * Int32Array.BYTES_PER_ELEMENT),
       channel: `reveille-${process.pid}-${++pools}`,
     };
-    this.cells = new StateCells(setup.cells);
+    this.#table = new TransferTable(setup.table);
+    this.cells = this.#table.cells;
     this.#workers = workers;
     this.#counters = setup.counters;
     this.#rowOwners = setup.rowOwners;
@@ -118,8 +122,11 @@ export class ThreadPool implements Pool {
     // A thread may fail while it has no task: its exit counts it as lost.
     this.#piscina.on('error', () => {});
     this.#trackThreads();
-    const ended = (slot: number, report: TransferReport): void => this.onEnded(slot, report);
-    this.#seats = Array.from({ length: workers }, (_, number) => new WorkerSeat(number, engine, ended));
+    const ended = (slot: number, report: TransferReport): void => {
+      this.#table.clear(slot);
+      this.onEnded(slot, report);
+    };
+    this.#seats = Array.from({ length: workers }, (_, number) => new WorkerSeat(number, engine, this.#table, ended));
     this.#wake = engine.wakes?.listen(() => this.#collect());
     for (const seat of this.#seats) this.#fill(seat);
   }
@@ -279,4 +286,9 @@ export class ThreadPool implements Pool {
     this.#stirred = (): void => {};
     this.#channel.unref();
   }
+}
+
+/** Returns the time that all processes of the machine share, ms. */
+function monotonicMs(): number {
+  return Number(process.hrtime.bigint() / 1_000_000n);
 }

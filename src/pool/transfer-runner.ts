@@ -10,7 +10,7 @@ import type { Engine } from '../engine/types.ts';
 import { Sender } from '../session/sender.ts';
 import type { TransferOrder } from './pool.ts';
 import { CellSupervision } from './cell-supervision.ts';
-import { type StateCells, TRANSFER_STATE } from './state-cells.ts';
+import type { StateCells } from './state-cells.ts';
 
 const HEALTH_EVERY_MS = 250;
 const TRANSFERS = vitalColumn('transfers');
@@ -70,7 +70,7 @@ export class TransferRunner {
     };
     this.#driver.start(job, (report) => {
       this.#counters[TRANSFERS]!--;
-      this.#cells.setState(slot, TRANSFER_STATE.ended);
+      this.#cells.setEnded(slot, report.outcome);
       this.#noteHealth();
       ended(slot, report);
     });

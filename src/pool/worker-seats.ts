@@ -6,10 +6,11 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { TransferReport } from '../engine/report.ts';
 import { throwLater } from '../engine/throw-later.ts';
 import type { Engine } from '../engine/types.ts';
-import { ORDERS, readReport, REPORTS, slotOfReport, writeOrder } from './order-record.ts';
 import { faultReport, type TransferOrder } from './pool.ts';
 import { allocateRing, RecordRing } from './record-ring.ts';
+import { ORDERS, readReport, REPORTS, slotOfReport, writeOrder } from './report-record.ts';
 import type { ReportMessage, Seat } from './thread-messages.ts';
+import type { TransferTable } from './transfer-table.ts';
 
 type OnEnded = (slot: number, report: TransferReport) => void;
 
@@ -19,14 +20,16 @@ export class WorkerSeat {
   /** Slots of the transfers the worker has. */
   readonly #slots = new Set<number>();
   readonly #engine: Engine;
+  readonly #table: TransferTable;
   readonly #onEnded: OnEnded;
   #way: RingWay | MessageWay | undefined;
   /** True if a worker is present and takes orders. */
   #isReady = false;
 
-  constructor(number: number, engine: Engine, onEnded: OnEnded) {
+  constructor(number: number, engine: Engine, table: TransferTable, onEnded: OnEnded) {
     this.number = number;
     this.#engine = engine;
+    this.#table = table;
     this.#onEnded = onEnded;
   }
 
@@ -44,7 +47,7 @@ export class WorkerSeat {
       this.#way = way;
       return { task: { seat: this.number, port: way.far }, transfer: [way.far] };
     }
-    const way = new RingWay(this.#engine);
+    const way = new RingWay(this.#engine, this.#table);
     this.#way = way;
     return { task: { seat: this.number, rings: { ...way.buffers, wake } }, transfer: [] };
   }
@@ -110,12 +113,14 @@ class RingWay {
   readonly buffers = { orders: allocateRing(ORDERS), reports: allocateRing(REPORTS) };
   worker = -1;
   readonly #engine: Engine;
+  readonly #table: TransferTable;
   readonly #orders = new RecordRing(this.buffers.orders, ORDERS);
   readonly #reports = new RecordRing(this.buffers.reports, REPORTS);
   #posted = false;
 
-  constructor(engine: Engine) {
+  constructor(engine: Engine, table: TransferTable) {
     this.#engine = engine;
+    this.#table = table;
   }
 
   get hasRoom(): boolean {
@@ -123,7 +128,9 @@ class RingWay {
   }
 
   post(order: TransferOrder): boolean {
-    if (!writeOrder(this.#orders, order, this.#engine.locate!(order.content))) return false;
+    if (!this.hasRoom) return false;
+    this.#table.write(order, this.#engine.locate!(order.content));
+    writeOrder(this.#orders, order.slot);
     this.#posted = true;
     return true;
   }

@@ -7,9 +7,8 @@ import { BroadcastChannel, type MessagePort, threadId, workerData } from 'node:w
 import { counterRow } from '../engine/counters.ts';
 import { createEngine } from '../engine/create.ts';
 import { collectGarbage } from './collect-garbage.ts';
-import { readOrder, writeReport, ORDERS, REPORTS } from './order-record.ts';
 import { RecordRing } from './record-ring.ts';
-import { StateCells } from './state-cells.ts';
+import { ORDERS, REPORTS, slotOfOrder, writeReport } from './report-record.ts';
 import {
   type OrderMessage,
   type ReportMessage,
@@ -20,12 +19,15 @@ import {
 } from './thread-messages.ts';
 import { noteVitals } from './thread-vitals.ts';
 import { TransferRunner } from './transfer-runner.ts';
+import { TransferTable } from './transfer-table.ts';
 import { yieldToMain } from './yield-to-main.ts';
 
 const setup = workerData as WorkerSetup;
 const row = counterRow(setup.counters, claimRow(setup.rowOwners, threadId));
 const engine = createEngine(setup.engine, setup.engineOptions);
-const runner = new TransferRunner(engine, new StateCells(setup.cells), row);
+const table = new TransferTable(setup.table);
+const owner = table.newOwner();
+const runner = new TransferRunner(engine, table.cells, row);
 const forgetVitals = noteVitals(row);
 
 yieldToMain();
@@ -67,8 +69,11 @@ function useRings({ orders, reports, wake }: NonNullable<Seat['rings']>): Way {
   const takeOrders = (): void => {
     from.awake();
     for (let at = from.peek(); at >= 0; at = from.peek()) {
-      const order = readOrder(from, at);
+      const slot = slotOfOrder(from, at);
       from.release();
+      const order = table.read(slot);
+      // A transfer is served by the thread that has taken it, and by no other.
+      if (order === undefined || !table.cells.take(slot, owner)) continue;
       runner.start(order, engine.viewAt!(order.place), ended);
     }
   };

@@ -109,6 +109,7 @@ export class Launcher {
     return {
       slot,
       local,
+      localPort: dataPort?.local.port,
       peer,
       port: dataPort,
       openedAt: dataPort === undefined ? undefined : transfer.startedAt,

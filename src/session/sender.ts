@@ -251,6 +251,7 @@ export class Sender implements Session {
     }
     this.#proven = true;
     this.#count(block);
+    out.acknowledged(block);
     if (block === this.#lastBlock) {
       this.#outcome = 'complete';
       return;

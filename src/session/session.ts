@@ -35,6 +35,11 @@ export interface Steps {
   /** Sends DATA `block` with file[offset, offset + length). */
   data(block: number, offset: number, length: number): void;
   ack(block: number): void;
+  /**
+   * Notes that the peer has acknowledged every block up to `block` (sender; 0: the OACK). Called before the packets that
+   * the ACK lets out.
+   */
+  acknowledged(block: number): void;
   /** Sends one ERROR. It is never repeated and never answered (RFC 1350 §7). */
   error(code: ErrorCode, message: string): void;
   /** Keeps the payload of the current packet: it belongs at `offset` in the file. */

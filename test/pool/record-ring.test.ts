@@ -4,17 +4,16 @@
  */
 import { describe, expect, it } from 'vitest';
 import type { TransferReport } from '../../src/engine/report.ts';
+import { allocateRing, RecordRing } from '../../src/pool/record-ring.ts';
 import {
   ORDERS,
-  readOrder,
   readReport,
   REPORTS,
+  slotOfOrder,
   slotOfReport,
   writeOrder,
   writeReport,
-} from '../../src/pool/order-record.ts';
-import type { TransferOrder } from '../../src/pool/pool.ts';
-import { allocateRing, RecordRing } from '../../src/pool/record-ring.ts';
+} from '../../src/pool/report-record.ts';
 import { Random } from '../support/random.ts';
 
 const SHAPE = { records: 8, words: 4 };
@@ -111,47 +110,14 @@ describe('a report', () => {
 });
 
 describe('an order', () => {
-  const order: Omit<TransferOrder, 'content'> = {
-    slot: 3,
-    local: '',
-    peer: { address: '', port: 0 },
-    port: { fd: 17, peerWord: 0x12340002, addressWord: -1 },
-    requestedAt: 3_000_000_001,
-    openedAt: 3_000_000_002,
-    ringBytes: 0,
-    plan: {
-      size: 6_000_000_000,
-      blksize: 65_464,
-      windowsize: 65_535,
-      rollover: 1,
-      timeoutMs: 255_000,
-      oack: true,
-      seed: 0x7fffffff,
-      patienceMs: 1_530_000,
-    },
-    opening: Uint8Array.from({ length: 512 }, (_, index) => index & 0xff),
-  };
-  const place = { low: 0xfffff000, high: 0x7fff, length: order.plan.size };
-  const content = { buffer: new SharedArrayBuffer(0), length: 0 };
-
-  it.each<[string, Partial<TransferOrder>]>([
-    ['as it is', {}],
-    ['without an OACK', { opening: undefined, plan: { ...order.plan, oack: false } }],
-    ['whose first reply the worker sends', { openedAt: undefined }],
-    ['of a file that is still being read', { plan: { ...order.plan, arrived: 0 } }],
-    ['of a file that goes round in memory', { ringBytes: 262_144, plan: { ...order.plan, arrived: 2 ** 31 - 1 } }],
-  ])('leaves a ring as it entered it: %s', (_, change) => {
-    const [writer, reader] = ends(ORDERS);
-    const given = { ...order, ...change };
-    expect(writeOrder(writer, { ...given, content }, place)).toBe(true);
-    expect(readOrder(reader, reader.peek())).toEqual({ ...given, place });
-  });
-
   it('finds the ring full after as many unread orders as it has records', () => {
-    const [writer] = ends(ORDERS);
-    for (let count = 0; count < ORDERS.records; count++) {
-      expect(writeOrder(writer, { ...order, content }, place)).toBe(true);
+    const [writer, reader] = ends(ORDERS);
+    for (let slot = 0; slot < ORDERS.records; slot++) expect(writeOrder(writer, slot)).toBe(true);
+    expect(writeOrder(writer, 0)).toBe(false);
+    for (let slot = 0; slot < ORDERS.records; slot++) {
+      expect(slotOfOrder(reader, reader.peek())).toBe(slot);
+      reader.release();
     }
-    expect(writeOrder(writer, { ...order, content }, place)).toBe(false);
+    expect(reader.peek()).toBe(-1);
   });
 });

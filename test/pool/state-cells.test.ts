@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { StateCells, TRANSFER_STATE, WISH_TO_END, allocateCells } from '../../src/pool/state-cells.ts';
+import { StateCells, TRANSFER_STATE, WISH_TO_END } from '../../src/pool/state-cells.ts';
+import { allocateTable } from '../../src/pool/table-region.ts';
 import { claimRow, releaseRow } from '../../src/pool/thread-messages.ts';
 
 describe('state cells', () => {
   it('are one memory seen from both sides, and neighbours do not touch', () => {
-    const buffer = allocateCells(3);
+    const buffer = allocateTable(3);
     const [main, worker] = [new StateCells(buffer), new StateCells(buffer)];
     expect(main.slots).toBe(3);
     for (let slot = 0; slot < 3; slot++) main.reset(slot, TRANSFER_STATE.queued, 100 + slot);
@@ -21,7 +22,7 @@ describe('state cells', () => {
   });
 
   it('ring the doorbell for wishes, and only for them', () => {
-    const cells = new StateCells(allocateCells(2));
+    const cells = new StateCells(allocateTable(2));
     const quiet = cells.rings;
     cells.setState(0, TRANSFER_STATE.running);
     cells.setProgress(0, 1);
@@ -34,7 +35,7 @@ describe('state cells', () => {
   });
 
   it('start a new transfer without the wishes of the one before', () => {
-    const cells = new StateCells(allocateCells(1));
+    const cells = new StateCells(allocateTable(1));
     cells.repeat(0);
     cells.end(0, WISH_TO_END.supersede);
     cells.reset(0, TRANSFER_STATE.resolving, 7);
@@ -42,7 +43,7 @@ describe('state cells', () => {
   });
 
   it('measure silence across the end of 32 bits', () => {
-    const cells = new StateCells(allocateCells(1));
+    const cells = new StateCells(allocateTable(1));
     cells.setProgress(0, 2 ** 31 - 10);
     expect(cells.silence(0, 2 ** 31 + 90)).toBe(100);
     cells.setProgress(0, 2 ** 32 - 10);
@@ -50,7 +51,7 @@ describe('state cells', () => {
   });
 
   it('keep a wish to end when giving up is wished as well', () => {
-    const cells = new StateCells(allocateCells(1));
+    const cells = new StateCells(allocateTable(1));
     cells.end(0, WISH_TO_END.changed);
     cells.end(0, WISH_TO_END.giveUp);
     expect(cells.wishToEnd(0)).toBe(WISH_TO_END.changed);

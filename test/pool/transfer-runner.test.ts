@@ -6,7 +6,8 @@ import { MemoryNetwork } from '../../src/engine/memory.ts';
 import type { TransferReport } from '../../src/engine/report.ts';
 import type { Engine, LinkReceiver } from '../../src/engine/types.ts';
 import { VirtualClock } from '../../src/engine/virtual-clock.ts';
-import { allocateCells, StateCells, TRANSFER_STATE, WISH_TO_END } from '../../src/pool/state-cells.ts';
+import { StateCells, TRANSFER_STATE, WISH_TO_END } from '../../src/pool/state-cells.ts';
+import { allocateTable } from '../../src/pool/table-region.ts';
 import { TransferRunner } from '../../src/pool/transfer-runner.ts';
 
 const CONTENT = shareBytes(new Uint8Array(5000));
@@ -15,7 +16,7 @@ const ACK = Uint8Array.of(0, 4, 0, 1);
 /** A worker that reads its sockets only when it catches up. */
 class Worker {
   readonly clock = new VirtualClock();
-  readonly cells = new StateCells(allocateCells(2));
+  readonly cells = new StateCells(allocateTable(2));
   readonly reports: (TransferReport | undefined)[] = [];
   /** Called when the worker catches up. */
   onCatchUp = (): void => {};
@@ -44,6 +45,7 @@ class Worker {
         local: '10.0.0.1',
         peer: { address: '10.0.0.2', port: 2000 + slot },
         port: undefined,
+        localPort: undefined,
         openedAt: undefined,
         ringBytes: 0,
         requestedAt: this.clock.now(),

@@ -2,7 +2,8 @@ import { expect, it } from 'vitest';
 import { shareBytes } from '../../src/bytes/shared-bytes.ts';
 import type { NoPort, TransferPort } from '../../src/engine/types.ts';
 import { faultReport } from '../../src/pool/pool.ts';
-import { allocateCells, StateCells } from '../../src/pool/state-cells.ts';
+import { StateCells } from '../../src/pool/state-cells.ts';
+import { allocateTable } from '../../src/pool/table-region.ts';
 import { UNNEGOTIATED } from '../../src/protocol/negotiate.ts';
 import { Launcher } from '../../src/server/launcher.ts';
 import { DEFAULT_LIMITS } from '../../src/server/server.ts';
@@ -24,7 +25,7 @@ function transferAt(local: string, slot: number): Transfer {
 
 /** A launcher whose engine gives the answers one after the other. */
 function launcherWith(answers: (NoPort | 'port')[]) {
-  const cells = new StateCells(allocateCells(8));
+  const cells = new StateCells(allocateTable(8));
   const pool = acceptingPool(cells);
   const port: TransferPort = {
     fd: 9,

@@ -4,7 +4,8 @@
  */
 import { shareBytes } from '../../src/bytes/shared-bytes.ts';
 import type { Source } from '../../src/content/types.ts';
-import { allocateCells, StateCells } from '../../src/pool/state-cells.ts';
+import { StateCells } from '../../src/pool/state-cells.ts';
+import { allocateTable } from '../../src/pool/table-region.ts';
 import { Admission } from '../../src/server/admission.ts';
 import { RequestReader } from '../../src/server/request-reader.ts';
 import { Resolver } from '../../src/server/resolver.ts';
@@ -17,7 +18,7 @@ const WARM_UP = 20_000;
 
 const PORT = { local: { address: '10.0.0.1', port: 69 }, reply: () => {}, close: async () => {} };
 const handle = shareBytes(new Uint8Array(100_000));
-const cells = new StateCells(allocateCells(16));
+const cells = new StateCells(allocateTable(16));
 const pool = acceptingPool(cells);
 const source: Source = {
   open: ({ filename }) =>

@@ -7,7 +7,8 @@ import { allocateCounters, counterRow } from '../../src/engine/counters.ts';
 import { shareBytes } from '../../src/bytes/shared-bytes.ts';
 import { type Engine, HEALTHY, type Link } from '../../src/engine/types.ts';
 import type { TransferOrder } from '../../src/pool/pool.ts';
-import { allocateCells, StateCells } from '../../src/pool/state-cells.ts';
+import { StateCells } from '../../src/pool/state-cells.ts';
+import { allocateTable } from '../../src/pool/table-region.ts';
 import { TransferRunner } from '../../src/pool/transfer-runner.ts';
 import { Admission } from '../../src/server/admission.ts';
 import { type ReadRequest, RequestReader } from '../../src/server/request-reader.ts';
@@ -59,7 +60,7 @@ async function bytesEach(begin: (number: number) => void): Promise<number> {
 }
 
 it(`a running transfer takes at most ${MAX_RECORDS.main} records of the main thread's heap`, async () => {
-  const cells = new StateCells(allocateCells(2 * TRANSFERS));
+  const cells = new StateCells(allocateTable(2 * TRANSFERS));
   const pool = acceptingPool(cells);
   const source: Source = { open: async () => ({ kind: 'content', handle, label: 'vmlinuz', release: () => {} }) };
   const admission = new Admission({
@@ -98,7 +99,7 @@ it(`a running transfer takes at most ${MAX_RECORDS.worker} records of its worker
     advice: undefined,
     close: async () => {},
   } satisfies Engine;
-  const cells = new StateCells(allocateCells(2 * TRANSFERS));
+  const cells = new StateCells(allocateTable(2 * TRANSFERS));
   const runner = new TransferRunner(engine, cells, counterRow(allocateCounters(1), 0));
   let running = 0;
   const each = await recordsEach((slot) => {
@@ -107,6 +108,7 @@ it(`a running transfer takes at most ${MAX_RECORDS.worker} records of its worker
       local: '10.0.0.1',
       peer: peer(slot),
       port: undefined,
+      localPort: undefined,
       openedAt: undefined,
       requestedAt: 12_345,
       content: handle,

@@ -32,6 +32,10 @@ class Ledger implements Steps {
     this.fault ||= 'an ACK from a sender';
   }
 
+  acknowledged(block: number): void {
+    if (block >= this.next) this.fault ||= `an ACK for block ${block}, which was not sent`;
+  }
+
   error(): void {
     this.fault ||= 'an ERROR';
   }

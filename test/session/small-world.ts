@@ -88,6 +88,7 @@ export function runWorld(plan: WorldPlan): WorldReport {
       fly(`s data ${block}`, toReceiver(packetOf(data(block, new Uint8Array(length).fill(block)))));
     },
     ack: () => expect.fail('an ACK from the sender'),
+    acknowledged: () => {},
     keep: () => expect.fail('a payload kept by the sender'),
     error: (code) => fly(`s error ${code}`, () => {}),
   };
@@ -109,6 +110,7 @@ export function runWorld(plan: WorldPlan): WorldReport {
       kept.push(`${offset}+${end - start}: ${[...new Set(bytes.subarray(start, end))].join()}`);
     },
     data: () => expect.fail('DATA from the receiver'),
+    acknowledged: () => expect.fail('an ACK at the receiver'),
     error: (code: ErrorCode) => fly(`r error ${code}`, () => {}),
   };
 

@@ -36,6 +36,9 @@ export class Script implements Steps {
     this.lines.push(`ack ${block}`);
   }
 
+  /** Not a packet: the packets that follow show it. */
+  acknowledged(): void {}
+
   error(code: ErrorCode, message: string): void {
     this.lines.push(`error ${code} ${message}`);
   }

@@ -1,23 +1,16 @@
 /**
- * Orders and reports as records of a ring (record-ring.ts): the meaning of each word. A worker gets numbers alone: the
- * address of the content in the memory of the process, and the descriptor to use.
+ * Orders and reports as records of a ring (record-ring.ts): the meaning of each word. An order is a slot: everything
+ * else is in the table of transfers.
  */
 import type { TransferReport } from '../engine/report.ts';
-import type { Place } from '../engine/types.ts';
-import { MAX_CONTROL } from '../protocol/encode.ts';
-import type { Rollover } from '../protocol/block.ts';
 import { OUTCOMES } from '../session/session.ts';
-import type { TransferOrder } from './pool.ts';
 import type { RecordRing, RingShape } from './record-ring.ts';
 
-/** Times are 64-bit numbers: a server runs for more milliseconds than 31 bits hold. */
-const REQUESTED_AT = 18;
-const OPENED_AT = 20;
-const OPENING_AT = 22;
+/** An order on its way to a worker: the slot of a transfer, whose record is in the table. */
 export const ORDERS: RingShape = {
   /** @limit Orders on their way to one worker. Shows: `reveille_transfers_queued`. */
   records: 4096,
-  words: OPENING_AT + MAX_CONTROL / 4,
+  words: 2,
 };
 
 const STARTED_AT = 12;
@@ -32,74 +25,22 @@ export const REPORTS: RingShape = { records: 4096, words: FAULT_AT + MAX_FAULT_B
 const TWO_32 = 0x1_0000_0000;
 const NONE = -1;
 
-/** An order as a worker reads it: its content is an address in memory. */
-export type PlacedOrder = Omit<TransferOrder, 'content'> & { readonly place: Place };
-
-/** Writes an order. @param place address of the order's content. @returns false when the ring is full. */
-export function writeOrder(ring: RecordRing, order: TransferOrder, place: Place): boolean {
+/** Writes an order. @returns false when the ring is full. */
+export function writeOrder(ring: RecordRing, slot: number): boolean {
   const at = ring.claim();
   if (at < 0) return false;
-  const { words } = ring;
-  const { plan, port, opening } = order;
-  words[at] = order.slot;
-  words[at + 1] = port?.fd ?? NONE;
-  words[at + 2] = port?.peerWord ?? 0;
-  words[at + 3] = port?.addressWord ?? 0;
-  ring.floats[(at + REQUESTED_AT) >> 1] = order.requestedAt;
-  ring.floats[(at + OPENED_AT) >> 1] = order.openedAt ?? Number.NaN;
-  words[at + 4] = plan.arrived ?? NONE;
-  words[at + 5] = order.ringBytes;
-  words[at + 6] = place.low;
-  words[at + 7] = place.high;
-  words[at + 8] = plan.size % TWO_32;
-  words[at + 9] = Math.floor(plan.size / TWO_32);
-  words[at + 10] = plan.blksize;
-  words[at + 11] = plan.windowsize;
-  words[at + 12] = plan.rollover;
-  words[at + 13] = plan.timeoutMs;
-  words[at + 14] = plan.seed;
-  words[at + 15] = plan.patienceMs;
-  words[at + 16] = opening?.length ?? NONE;
-  if (opening !== undefined) ring.bytes.set(opening, (at + OPENING_AT) * 4);
+  ring.words[at] = slot;
   ring.publish();
   return true;
 }
 
-function orNothing(time: number): number | undefined {
-  return Number.isNaN(time) ? undefined : time;
+/** Reads an order. @param at index from ring.peek(). @returns its slot. */
+export function slotOfOrder({ words }: RecordRing, at: number): number {
+  return words[at]!;
 }
 
-const NOBODY = { address: '', port: 0 };
-
-/** Reads an order. @param at index from ring.peek(). */
-export function readOrder({ words, bytes, floats }: RecordRing, at: number): PlacedOrder {
-  const word = (index: number): number => words[at + index]!;
-  const openingLength = word(16);
-  const opening = (at + OPENING_AT) * 4;
-  const size = (word(8) >>> 0) + word(9) * TWO_32;
-  return {
-    slot: word(0),
-    // The port knows both ends.
-    local: '',
-    peer: NOBODY,
-    port: { fd: word(1), peerWord: word(2), addressWord: word(3) },
-    requestedAt: floats[(at + REQUESTED_AT) >> 1]!,
-    openedAt: orNothing(floats[(at + OPENED_AT) >> 1]!),
-    ringBytes: word(5),
-    place: { low: word(6) >>> 0, high: word(7) >>> 0, length: size },
-    plan: {
-      size,
-      blksize: word(10),
-      windowsize: word(11),
-      rollover: word(12) as Rollover,
-      timeoutMs: word(13),
-      oack: openingLength !== NONE,
-      seed: word(14),
-      patienceMs: word(15),
-      arrived: word(4) === NONE ? undefined : word(4),
-    },
-    opening: openingLength === NONE ? undefined : bytes.slice(opening, opening + openingLength),
-  };
+function orNothing(time: number): number | undefined {
+  return Number.isNaN(time) ? undefined : time;
 }
 
 /** Writes a report. @returns false when the ring is full. */
