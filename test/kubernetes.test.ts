@@ -160,7 +160,7 @@ describe.each(OVERLAYS)('the %s', (overlay) => {
   });
 });
 
-/** What the image has inside. Its description comes with the image's own sources. */
+/** The description of the container image, once its sources are here. */
 const IMAGE = join(ROOT, 'packaging/image/description.ts');
 
 interface ImageDescription {
