@@ -3,14 +3,17 @@ import { type StateCells, TRANSFER_STATE } from '../pool/state-cells.ts';
 import type { Transfer } from './transfer.ts';
 
 /**
- * While others wait, or the server is to end, an unproven transfer keeps its session no longer than this.
+ * While others wait, or the server is to end, an unproven transfer keeps its session no longer than this. By then the
+ * server has sent the OACK three times, and its client has had three chances to answer.
  * @limit Life of a half-open transfer after its last request, while others wait for a session or the server stops.
  * Shows: `reveille_transfers_total{outcome="aborted"}`.
  */
 const UNPROVEN_WHILE_SOME_WAIT_MS = 3000;
 /**
- * The same while half-open transfers have more than half of their limit.
- * @limit Life of a half-open transfer after its last request, while half-open transfers exceed half their limit. Shows:
+ * The same where the server has sent its first reply once: after a lost ACK only the client can send again, and firmware
+ * does so after up to five seconds. Also while half-open transfers have more than half of their limit.
+ * @limit Life of a half-open transfer after its last request, while half-open transfers exceed half their limit; also
+ * while others wait or the server stops, where the first reply was DATA 1 or `timeout` was agreed. Shows:
  * `reveille_transfers_total{outcome="aborted"}`.
  */
 const UNPROVEN_IN_A_CROWD_MS = 10_000;
@@ -38,11 +41,12 @@ export function* underPressure(
   now: number,
 ): Iterable<Transfer> {
   if (!someWait && !isCrowded && !isDraining) return;
-  const unprovenMs = someWait || isDraining ? UNPROVEN_WHILE_SOME_WAIT_MS : UNPROVEN_IN_A_CROWD_MS;
+  const isPressing = someWait || isDraining;
   for (const transfer of active) {
     const { slot, startedAt, lastRequestAt, settled } = transfer;
     const state = cells.state(slot);
     if (state === TRANSFER_STATE.unproven) {
+      const unprovenMs = isPressing && repeatsReply(transfer) ? UNPROVEN_WHILE_SOME_WAIT_MS : UNPROVEN_IN_A_CROWD_MS;
       // A client that waited long has had our reply only since the start.
       if (now - Math.max(startedAt, lastRequestAt) >= unprovenMs) yield transfer;
     } else if (state === TRANSFER_STATE.running && someWait && minRate > 0) {
@@ -51,6 +55,11 @@ export function* underPressure(
       if (now - startedAt >= RATE_AFTER_MS && bytes < minRate * seconds) yield transfer;
     }
   }
+}
+
+/** Tells whether the server soon sends the first reply again: an OACK, unless its interval is the client's choice. */
+function repeatsReply({ hasOack, settled }: Transfer): boolean {
+  return hasOack && settled!.timeoutMs === 0;
 }
 
 /** Where memory is short, a transfer still unproven after this time gives up its memory. */

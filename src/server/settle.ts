@@ -32,6 +32,7 @@ export function settle(transfer: Transfer, content: Content, limits: ServerLimit
   }
   transfer.options = NO_OPTIONS;
   transfer.settled = settled;
-  if (oack.length > 0) transfer.opening = packet.slice(0, encodeOack(packet, oack));
+  transfer.hasOack = oack.length > 0;
+  if (transfer.hasOack) transfer.opening = packet.slice(0, encodeOack(packet, oack));
   transfer.quick = size <= QUICK_BYTES || mayBeProbe(options);
 }

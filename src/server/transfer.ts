@@ -56,6 +56,8 @@ export class Transfer implements CrowdMember<Transfer> {
   settled: Settled | undefined;
   /** The OACK, if there is one, from the negotiation until a worker has it. */
   opening: Uint8Array | undefined;
+  /** True if the first reply is an OACK, false if it is DATA 1. */
+  hasOack = false;
   /** When it was ready to run, ms. */
   queuedAt = 0;
   startedAt = 0;

@@ -106,8 +106,8 @@ describe('when every session is taken', () => {
 
   it('an address that never answers makes room after three seconds', async () => {
     const world = await World.start({ files: FILES, limits: { sessions: 2 } });
-    world.client('10.0.3.1').ask('big');
-    world.client('10.0.3.2').ask('big');
+    world.client('10.0.3.1').ask('big', { tsize: 0 });
+    world.client('10.0.3.2').ask('big', { tsize: 0 });
     await world.pass(1);
     const honest = world.client('10.0.3.3');
     honest.ask('big');
@@ -116,6 +116,43 @@ describe('when every session is taken', () => {
     await world.pass(1200);
     expect(honest.texts[0]).toBe('DATA 1 +512');
   });
+
+  it('an address that never answers makes room after ten seconds where the reply was sent once', async () => {
+    const world = await World.start({ files: FILES, limits: { sessions: 1 } });
+    world.client('10.0.3.1').ask('big');
+    await world.pass(1);
+    const honest = world.client('10.0.3.3');
+    for (let second = 0; second < 11; second++) {
+      honest.ask('big');
+      await world.pass(1000);
+    }
+    await world.pass(200);
+    expect(honest.texts[0]).toBe('DATA 1 +512');
+  });
+
+  it.each<[string, Readonly<Record<string, number>>, number]>([
+    ['without options', {}, 1],
+    ['with an interval of its own', { timeout: 5 }, 0],
+  ])(
+    'a client %s whose first ACK was lost still has its transfer when it repeats the ACK after 5 s',
+    async (_, options, block) => {
+      const world = await World.start({ files: FILES, limits: { sessions: 1, acknowledgeTimeout: true } });
+      const client = world.client('10.0.4.1');
+      client.ask('big', options);
+      await world.pass(1);
+      const reply = client.last.from;
+      const waiting = world.client('10.0.4.2');
+      waiting.ask('big');
+      await world.pass(2500);
+      waiting.ask('big');
+      await world.pass(2499);
+      client.ack(block, reply);
+      await world.pass(1);
+      expect(client.unreachable).toEqual([]);
+      expect(client.last.text).toBe(`DATA ${block + 1} +512`);
+      expect(waiting.received).toEqual([]);
+    },
+  );
 });
 
 describe('stopping', () => {
