@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { runCommand } from '../support/command.ts';
 import { folder, Reveille } from '../support/reveille.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -19,11 +20,11 @@ describe('the reveille command', () => {
 
   it('prints its help and its exit codes', async () => {
     const [help, serve, get, storm, check] = await Promise.all([
-      new Reveille(['--help']).ended,
-      new Reveille(['serve', '--help']).ended,
-      new Reveille(['get', '--help']).ended,
-      new Reveille(['storm', '--help']).ended,
-      new Reveille(['check', '--help']).ended,
+      runCommand(['--help']),
+      runCommand(['serve', '--help']),
+      runCommand(['get', '--help']),
+      runCommand(['storm', '--help']),
+      runCommand(['check', '--help']),
     ]);
     expect([help.code, serve.code, get.code, storm.code, check.code]).toEqual([0, 0, 0, 0, 0]);
     for (const flag of ['--nodes', '--plan', '--verify', '--slo']) expect(storm.stdout).toContain(flag);
@@ -74,9 +75,8 @@ describe('the reveille command', () => {
       'get: expected a name that fits into a request of 512 bytes, got a name of 520 bytes',
     ],
   ])('rejects %j with one line and exit code 2', async (args, line) => {
-    expect(await new Reveille(args).ended).toEqual({
+    expect(await runCommand(args)).toEqual({
       code: 2,
-      signal: null,
       stdout: '',
       stderr: `reveille: ${line}\n`,
     });

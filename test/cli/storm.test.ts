@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { StormReport } from '../../src/storm/report.ts';
 import { PlantedServer } from '../support/planted-server.ts';
+import { runCommand } from '../support/command.ts';
 import { folder, Reveille } from '../support/reveille.ts';
 import {
   BOOT,
@@ -215,8 +216,7 @@ describe('reveille storm', { timeout: 60_000 }, () => {
     socket.bind(0, '127.0.0.1');
     await once(socket, 'listening');
     onTestFinished(() => void socket.close());
-    const command = new Reveille(['storm', `127.0.0.1:${socket.address().port}`, ...args]);
-    const { code, stderr, stdout } = await command.ended;
+    const { code, stderr, stdout } = await runCommand(['storm', `127.0.0.1:${socket.address().port}`, ...args]);
     expect(stderr.split('\n')).toHaveLength(2);
     expect(stderr).toContain(named);
     expect([code, stdout, heard]).toEqual([2, '', []]);

@@ -15,12 +15,13 @@ import { addWatchCommands, type Keys, type Screen } from '../../src/cli/watch-co
 import type { LiveSnapshot, NodeReport } from '../../src/live/wire.ts';
 import { ExampleServer } from '../examples/fixture.ts';
 import { ObservedWorld } from '../observe/world.ts';
-import { type Ended, folder, Reveille } from '../support/reveille.ts';
+import { runCommand, type Said } from '../support/command.ts';
+import { folder, Reveille } from '../support/reveille.ts';
 
 const TOKEN = '0123456789abcdef';
 
-function reveille(...args: string[]): Promise<Ended> {
-  return new Reveille(args).ended;
+function reveille(...args: string[]): Promise<Said> {
+  return runCommand(args);
 }
 
 /** A server with a config file, and one node that has read that file and requested a missing name. */

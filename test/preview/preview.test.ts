@@ -1,21 +1,22 @@
 /** `reveille init`, `validate`, `render` and `explain`, and the same over HTTP: what a node would get, and why. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { openStore } from '../../src/boot-set/store/store.ts';
 import { writeStarter } from '../../src/cli/init.ts';
 import { publishFiles } from '../boot-set/fixture.ts';
 import { ExampleServer } from '../examples/fixture.ts';
-import { type Ended, folder, Reveille } from '../support/reveille.ts';
-
-// Each preview is a separate process.
-vi.setConfig({ testTimeout: 170_000 });
+import { runBuilt, type Said } from '../support/command.ts';
+import { folder } from '../support/reveille.ts';
 
 const NODE = '52-54-00-12-34-56';
 const TOKEN = '0123456789abcdef';
 
-function reveille(root: string, ...args: string[]): Promise<Ended> {
-  return new Reveille(args, { cwd: root }).ended;
+/** Runs a command in a folder. Commands that run at the same time need the same folder. */
+function reveille(root: string, ...args: string[]): Promise<Said> {
+  process.chdir(root);
+  onTestFinished(() => process.chdir(import.meta.dirname));
+  return runBuilt(args);
 }
 
 /** A folder with the files that `reveille init` writes, with its config changed by `change`. */

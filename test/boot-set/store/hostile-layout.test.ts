@@ -25,7 +25,8 @@ import { sha256 } from '../../../src/boot-set/store/manifest.ts';
 import { openStore } from '../../../src/boot-set/store/store.ts';
 import { FULL } from '../../support/content.ts';
 import { Reveille } from '../../support/reveille.ts';
-import { everyCommand, runCommand } from '../../support/store-commands.ts';
+import { runCommand } from '../../support/command.ts';
+import { everyCommand } from '../../support/store-commands.ts';
 import { filesIn, folder, newStore, openFor, publishFiles } from '../fixture.ts';
 
 const KERNEL = sha256('kernel');

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { sha256 } from '../../../src/boot-set/store/manifest.ts';
 import { Reveille } from '../../support/reveille.ts';
-import { runCommand } from '../../support/store-commands.ts';
+import { runCommand } from '../../support/command.ts';
 import { filesIn, folder } from '../fixture.ts';
 
 /** Publishes like a shell with that umask. */

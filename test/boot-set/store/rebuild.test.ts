@@ -7,7 +7,7 @@ import { sha256 } from '../../../src/boot-set/store/manifest.ts';
 import { rebuild } from '../../../src/boot-set/store/rebuild.ts';
 import { verify } from '../../../src/boot-set/store/verify.ts';
 import { Reveille } from '../../support/reveille.ts';
-import { runCommand } from '../../support/store-commands.ts';
+import { runCommand } from '../../support/command.ts';
 import { damage, folder, messageOf, newStore, openFor, photograph, publishFiles } from '../fixture.ts';
 
 const NODE = '52:54:00:12:34:56';

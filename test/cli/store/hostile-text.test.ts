@@ -5,7 +5,8 @@ import { describe, expect, it } from 'vitest';
 import { pinKey, type VersionRecord } from '../../../src/boot-set/store/records.ts';
 import { openStore } from '../../../src/boot-set/store/store.ts';
 import { escapeJson, escapeLine } from '../../../src/text/escape.ts';
-import { folder, Reveille } from '../../support/reveille.ts';
+import { runCommand } from '../../support/command.ts';
+import { folder } from '../../support/reveille.ts';
 
 /**
  * Clears the screen, sets the title, ends the line, reverses text, hides text; 8-bit ESC, DEL, Unicode line separator.
@@ -87,7 +88,7 @@ describe('a store whose labels, names and reasons are hostile', () => {
       const store = await hostileStore();
       for (const args of COMMANDS) {
         // If a hostile argument is taken for a flag without a value, the command still keeps the flags that follow.
-        const { stdout, stderr } = await new Reveille([...args, '--store', store, ...form]).ended;
+        const { stdout, stderr } = await runCommand([...args, '--store', store, ...form]);
         const told = args.map(escapeLine);
         expect([told, /[^\x20-\x7e\n]/.exec(stderr)]).toEqual([told, null]);
         const unsafe = form.length === 0 ? /[^\x20-\x7e\n]/u : /[^\P{Cc}\n]|[\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
@@ -103,7 +104,7 @@ describe('a store whose labels, names and reasons are hostile', () => {
 
   it('has them unchanged in JSON', async () => {
     const store = await hostileStore();
-    const { stdout } = await new Reveille(['versions', 'a', '--store', store, '--json']).ended;
+    const { stdout } = await runCommand(['versions', 'a', '--store', store, '--json']);
     expect(JSON.parse(stdout)).toMatchObject([{ number: 2 }, { number: 1, kernel_arguments: HOSTILE }]);
   });
 
@@ -118,7 +119,7 @@ describe('a store whose labels, names and reasons are hostile', () => {
       ['render', `${EVIL}/${HOSTILE}`],
       ['validate'],
     ]) {
-      const { stdout, stderr } = await new Reveille([...args, '--config', config]).ended;
+      const { stdout, stderr } = await runCommand([...args, '--config', config]);
       const told = args.map(escapeLine);
       expect([told, /[^\P{Cc}\n]|[\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u.exec(stdout + stderr)]).toEqual([told, null]);
     }

@@ -18,7 +18,7 @@ import { describe, expect, it } from 'vitest';
 import { openStore } from '../../../src/boot-set/store/store.ts';
 import { pinKey } from '../../../src/boot-set/store/records.ts';
 import { folder, Reveille } from '../../support/reveille.ts';
-import { runCommand } from '../../support/store-commands.ts';
+import { runCommand } from '../../support/command.ts';
 
 const CHANNEL = 'maas/amd64/precise/install';
 
