@@ -6,11 +6,19 @@ import { spawnSync } from 'node:child_process';
 const LONG_ROUNDS = [
   'boot-set/boot/strangers',
   'boot-set/store/collect-model',
+  'boot-set/store/hostile-layout',
+  'boot-set/store/kill',
+  'check/own-server',
+  'cli/storm-silence',
+  'clients/clients',
   'config/map-file',
   'daemon/reload',
   'engine/virtual-network',
+  'grafana/prometheus',
   'load/downloads',
   'load/hostile',
+  'page/page',
+  'protocol/hostile',
   'render/inventory',
 ].map((name) => `test/${name}.test.ts`);
 
@@ -21,7 +29,7 @@ const RUNS = [
     env: { REVEILLE_SEEDS: '2000' },
   },
   {
-    what: 'the long rounds of tests: 100 reloads, 16,000 worlds, 1,000 histories of a store, 200 of boots with strangers, 4,000 map files, 100,000 hostile datagrams, 500 downloads of 16 MiB at once',
+    what: 'the long rounds of tests: 100 reloads, 16,000 worlds, 1,000 histories of a store, 200 of boots with strangers, 4,000 map files, 100,000 hostile datagrams, 500 downloads of 16 MiB at once, files of 40 MB for every client, every step of a store killed, every layout planted',
     command: `npx vitest run ${LONG_ROUNDS.join(' ')}`,
     env: { REVEILLE_CAMPAIGN: '1' },
   },

@@ -11,7 +11,7 @@ import { DEFAULT_WAITS, type Waits } from '../../src/check/exchange.ts';
 import type { CheckReport } from '../../src/check/report.ts';
 import { runChecks } from '../../src/check/run-checks.ts';
 import { built } from '../support/built.ts';
-import { FULL, SEED, seededBytes } from '../support/content.ts';
+import { CAMPAIGN, SEED, seededBytes } from '../support/content.ts';
 
 /** Our server's pauses between sends to an address that never answered grow to 1.5 seconds. */
 const WAITS: Waits = { ...DEFAULT_WAITS, quietMs: 500, closedMs: 3000, capQuietMs: 5000 };
@@ -77,7 +77,7 @@ function others({ checks }: CheckReport): string[] {
 
 // The runs mostly wait, so they run concurrently.
 describe.concurrent(`Reveille, seed ${SEED}`, () => {
-  it.each(FULL ? (['auto', 'portable'] as const) : (['auto'] as const))(
+  it.each(CAMPAIGN ? (['auto', 'portable'] as const) : (['auto'] as const))(
     'passes every statement that can be checked from outside, with the engine %s',
     { timeout: 180_000 },
     async (engine) => {

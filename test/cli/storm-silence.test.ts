@@ -2,12 +2,12 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { FULL } from '../support/content.ts';
+import { CAMPAIGN } from '../support/content.ts';
 import { folder } from '../support/reveille.ts';
 import { BOOT, idsOf, planted } from './storm-fixture.ts';
 
 describe.concurrent('reveille storm against a server that falls silent', { timeout: 60_000 }, () => {
-  it.runIf(FULL)('names a server that never sends a lost packet again', async ({ onTestFinished }) => {
+  it.runIf(CAMPAIGN)('names a server that never sends a lost packet again', async ({ onTestFinished }) => {
     const plan = join(folder(onTestFinished), 'plan.yaml');
     writeFileSync(plan, 'name: lossy\nstages:\n  - { name: kernel, profile: ipxe, file: linux }\n');
     const args = ['--nodes', '2', '--plan', plan, '--lose', 'data 20', '--arrival', 'waves:1@3s'];

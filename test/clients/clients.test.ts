@@ -11,17 +11,17 @@ import {
   provideClients,
   run,
 } from '../support/clients.ts';
-import { FULL, SEED, seededBytes } from '../support/content.ts';
+import { CAMPAIGN, SEED, seededBytes } from '../support/content.ts';
 import { type LiveServer, serveFolder } from '../support/server.ts';
 
 const SMALL = [0, 1, 511, 512, 513, 14_680];
 /** 65,535 full blocks of 512 bytes plus an empty one, and a size well past the wrap of the block number. */
 const LARGE = [33_553_920, 40_000_000];
-const SIZES = FULL ? [...SMALL, ...LARGE] : SMALL;
+const SIZES = CAMPAIGN ? [...SMALL, ...LARGE] : SMALL;
 /** Small files are fetched at both addresses. Large files take seconds each, so each is fetched at one address. */
 const WHERE = [
   ...SMALL.flatMap((size) => [[size, '127.0.0.1'] as const, [size, '::1'] as const]),
-  ...(FULL ? [[LARGE[0]!, '127.0.0.1'] as const, [LARGE[1]!, '::1'] as const] : []),
+  ...(CAMPAIGN ? [[LARGE[0]!, '127.0.0.1'] as const, [LARGE[1]!, '::1'] as const] : []),
 ];
 const TIMEOUT_MS = 120_000;
 

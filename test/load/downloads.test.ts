@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { CAMPAIGN, FULL, SEED, seededBytes } from '../support/content.ts';
+import { CAMPAIGN, SEED, seededBytes } from '../support/content.ts';
 import { ForkedServer } from '../support/forked-server.ts';
 
 const MIB = 1024 * 1024;
-const DOWNLOADS = FULL ? 500 : 100;
+const DOWNLOADS = CAMPAIGN ? 500 : 100;
 const SIZE = (CAMPAIGN ? 16 : 2) * MIB;
 const WISH = { blksize: 8192, windowsize: 8 };
 const SCRIPT = fileURLToPath(new URL('../support/download-process.mjs', import.meta.url));

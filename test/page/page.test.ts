@@ -3,7 +3,7 @@ import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { FULL } from '../support/content.ts';
+import { CAMPAIGN } from '../support/content.ts';
 import { folder, type LogLine, Reveille } from '../support/reveille.ts';
 import { hasBrowser, launchBrowser } from '../support/browser.ts';
 import { pageProblems } from '../support/page-checks.ts';
@@ -20,7 +20,7 @@ const PHONE = { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile:
 const LOOKS: readonly (readonly [string, BrowserContextOptions])[] = [
   ['light, on a desk', { colorScheme: 'light' }],
   ['dark, on a phone', { colorScheme: 'dark', ...PHONE }],
-  ...(FULL
+  ...(CAMPAIGN
     ? ([
         ['dark, on a desk', { colorScheme: 'dark' }],
         ['light, on a phone', { colorScheme: 'light', ...PHONE }],

@@ -6,10 +6,10 @@ import { type NegotiationLimits, negotiate } from '../../src/protocol/negotiate.
 import { createPacket, decode, errorMessage } from '../../src/protocol/packet.ts';
 import { OPTION_NAMES, decodeOptions, decodeRequest } from '../../src/protocol/request.ts';
 import { bytes, toHex } from '../support/bytes.ts';
-import { FULL, SEED } from '../support/content.ts';
+import { CAMPAIGN, SEED } from '../support/content.ts';
 import { type Hostile, hostileDatagrams } from './hostile-datagrams.ts';
 
-const DATAGRAMS = FULL ? 100_000 : 20_000;
+const DATAGRAMS = CAMPAIGN ? 100_000 : 20_000;
 const LIMITS: NegotiationLimits = { maxBlksize: 65_464, maxWindowsize: 64, acknowledgeTimeout: true };
 const OACK = new Uint8Array(512);
 

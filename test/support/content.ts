@@ -3,12 +3,9 @@ import { Random } from './random.ts';
 
 /**
  * True if the tests that take minutes run in their long version (`npm run campaign`): 100,000 datagrams, 1,000
- * histories.
+ * histories, large files.
  */
 export const CAMPAIGN = process.env['REVEILLE_CAMPAIGN'] === '1';
-
-/** True if the long versions of the tests run: large files, hundreds of downloads, every engine. */
-export const FULL = CAMPAIGN || process.env['REVEILLE_FULL'] === '1';
 
 /** Seed of this run: random unless REVEILLE_SEED sets it. Tests that use it show it in their name. */
 export const SEED = Number(process.env['REVEILLE_SEED'] ?? 1 + Math.floor(Math.random() * 0x7ffffffe));

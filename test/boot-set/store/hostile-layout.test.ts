@@ -23,7 +23,7 @@ import { describe, expect, it } from 'vitest';
 import { collect } from '../../../src/boot-set/store/collect.ts';
 import { sha256 } from '../../../src/boot-set/store/manifest.ts';
 import { openStore } from '../../../src/boot-set/store/store.ts';
-import { FULL } from '../../support/content.ts';
+import { CAMPAIGN } from '../../support/content.ts';
 import { Reveille } from '../../support/reveille.ts';
 import { runCommand } from '../../support/command.ts';
 import { everyCommand } from '../../support/store-commands.ts';
@@ -104,8 +104,8 @@ const KINDS: readonly (readonly [kind: string, plant: (path: string, outside: st
     : []),
 ];
 
-/** Kinds in another tool's layout: one that a program follows, and one that it waits at; with REVEILLE_FULL all. */
-const FOREIGN_KINDS = FULL ? KINDS : KINDS.filter(([kind]) => ['a link to a folder', 'a pipe'].includes(kind));
+/** Kinds in another tool's layout: one that a program follows, and one that it waits at; in a campaign all. */
+const FOREIGN_KINDS = CAMPAIGN ? KINDS : KINDS.filter(([kind]) => ['a link to a folder', 'a pipe'].includes(kind));
 
 const cases = [false, true].flatMap((foreign) =>
   (foreign ? FOREIGN_KINDS : KINDS).map(

@@ -9,13 +9,13 @@ import { collect, referenced } from '../../../src/boot-set/store/collect.ts';
 import { versionName } from '../../../src/boot-set/store/records.ts';
 import { openStore, type Store } from '../../../src/boot-set/store/store.ts';
 import { verify } from '../../../src/boot-set/store/verify.ts';
-import { FULL } from '../../support/content.ts';
+import { CAMPAIGN } from '../../support/content.ts';
 import { blobsOf, contentOf, filesIn, folder, publishFiles } from '../fixture.ts';
 import { type Work, workOf } from './store-process.ts';
 
 const CHANNEL = 'rack/install';
-/** In a full run every step is tried, otherwise every third. */
-const STRIDE = FULL ? 1 : 3;
+/** In a campaign every step is tried, otherwise every third. */
+const STRIDE = CAMPAIGN ? 1 : 3;
 
 /** A store with three versions, of which 2 and 3 are served; `served` maps their files to the contents. */
 async function seeded(): Promise<{ path: string; served: Map<string, string> }> {
