@@ -340,10 +340,13 @@ describe('events', () => {
       text += piece;
     });
     socket.resume();
-    await vi.waitFor(() => {
-      world.pass(1000);
-      expect(text.split('event: snapshot')).toHaveLength(3);
-    });
+    await vi.waitFor(
+      () => {
+        world.pass(1000);
+        expect(text.split('event: snapshot')).toHaveLength(3);
+      },
+      { timeout: 20_000 },
+    );
     expect(text.split('event: change').length).toBeLessThan(25);
   });
 });

@@ -126,23 +126,23 @@ describe('a first reply that was answered just before its place is needed', () =
   it('keeps its transfer, whether its answer has been read or not', async () => {
     const world = await World.start({ files: FILES, limits: { sessions: 1 } });
     const first = world.client('10.0.1.1');
-    first.ask('big');
+    first.ask('big', { tsize: 0 });
     await world.pass(2500);
     const other = world.client('10.0.1.2');
     other.ask('small');
     // From here on the server checks each second which transfers hold sessions. At the next check the first reply is
     // over 3 s old.
     await world.pass(999);
-    first.ack(1);
+    first.ack(0);
     await world.pass(50);
-    expect(first.last.text).toBe('DATA 2 +512');
+    expect(first.last.text).toBe('DATA 1 +512');
     expect(world.transfers).toEqual([]);
     expect(world.server.stats().ignoredTotal['unanswered']).toBe(0);
   });
 
   it('keeps no transfer that was not answered, and that is counted', async () => {
     const world = await World.start({ files: FILES, limits: { sessions: 1 } });
-    world.client('10.0.1.1').ask('big');
+    world.client('10.0.1.1').ask('big', { tsize: 0 });
     await world.pass(2500);
     const other = world.client('10.0.1.2');
     other.ask('small');

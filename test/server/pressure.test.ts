@@ -93,15 +93,15 @@ describe('when every session is taken', () => {
     await world.pass(1);
     first.ack(1);
     const [waiting, crowd] = [world.client('10.0.1.2'), world.client('10.0.1.3')];
-    waiting.ask('big');
+    waiting.ask('big', { tsize: 0 });
     await world.pass(6000);
     crowd.ask('big');
     first.error(0);
     await world.pass(2500);
-    expect(waiting.texts[0]).toBe('DATA 1 +512');
-    waiting.ack(1);
+    expect(waiting.texts[0]).toBe('OACK tsize=100000');
+    waiting.ack(0);
     await world.pass(1);
-    expect(waiting.last.text).toBe('DATA 2 +512');
+    expect(waiting.last.text).toBe('DATA 1 +512');
   });
 
   it('an address that never answers makes room after three seconds', async () => {
