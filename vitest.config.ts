@@ -42,8 +42,9 @@ const SHARED = [
   'telemetry',
   'observe',
   'boot-set',
-  'storm/plan',
-  'storm/run',
+  'server',
+  'admin',
+  'storm',
 ];
 /** Replaces a module, which a process that has loaded it would not notice. */
 const MOCKING = 'added-setting';
