@@ -1,6 +1,7 @@
 /** Schema of `routes` in the config, and the routes made ready to match. Reads no files. */
 import { z } from 'zod';
 import { glob } from '../text/glob.ts';
+import { schemaMistake } from '../text/schema-mistake.ts';
 import { ROUTES, MAX_BYTES } from './limits.ts';
 import { fill, type Pattern, parsePattern } from './pattern.ts';
 import { FAILURE_POLICIES, RenderConfigError, ROUTE_KINDS, type RouteConfig, type RouteKind } from './types.ts';
@@ -83,8 +84,8 @@ export function readRoutes(routes: readonly RouteConfig[], caseInsensitive = fal
     const where = `route ${index + 1}`;
     const parsed = routeSchema.safeParse(config);
     if (!parsed.success) {
-      const { path, message } = parsed.error.issues[0]!;
-      throw new RenderConfigError(`${where}: ${[...path, message].join(': ')}`);
+      const mistake = schemaMistake(parsed.error, config, 'the route', Object.keys(routeSchema.shape));
+      throw new RenderConfigError(`${where}: ${mistake}`);
     }
     try {
       return readRoute(config, index, caseInsensitive);

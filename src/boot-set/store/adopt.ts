@@ -18,7 +18,8 @@ import {
 } from './layout.ts';
 import type { StoreFolders } from './make-layout.ts';
 import { type BootSet, checkFileName, MAX_MANIFEST_BYTES } from './manifest.ts';
-import { firstIssue, parseManifest } from './read-manifest.ts';
+import { parseManifest } from './read-manifest.ts';
+import { schemaMistake } from '../../text/schema-mistake.ts';
 import { type ChannelRecord, type VersionRecord, versionName } from './records.ts';
 import { quote, StoreError, whatFailed } from './store-error.ts';
 
@@ -65,7 +66,7 @@ async function readIndex(layout: Layout, folders: StoreFolders): Promise<readonl
   const parsed = INDEX.safeParse(json);
   if (!parsed.success) {
     throw new StoreError(
-      `${layout.index}: expected an OCI image index, got something else at ${firstIssue(parsed.error)}`,
+      `${layout.index}: expected an OCI image index: ${schemaMistake(parsed.error, json, 'the index')}`,
     );
   }
   return parsed.data.manifests;

@@ -1,11 +1,12 @@
 /** Parses the manifest of a boot set from text that another tool may have written. Knows its schema, no files. */
 import { z } from 'zod';
+import { schemaMistake } from '../../text/schema-mistake.ts';
 import { isDigest, MEDIA_TYPE } from './layout.ts';
 import { type BootSet, MAX_FILES, KERNEL_ARGUMENTS, TITLE } from './manifest.ts';
 
 const DIGEST = z
   .string()
-  .refine((text) => text.startsWith('sha256:') && isDigest(text.slice(7)), 'expected sha256: and 64 hex digits')
+  .refine((text) => text.startsWith('sha256:') && isDigest(text.slice(7)), 'sha256: and 64 hex digits')
   .transform((text) => text.slice(7));
 
 const MANIFEST = z.object({
@@ -24,12 +25,6 @@ const MANIFEST = z.object({
   annotations: z.record(z.string(), z.string()).optional(),
 });
 
-/** Returns the first error that zod found, as one line. */
-export function firstIssue(error: z.ZodError): string {
-  const [issue] = error.issues;
-  return `${issue!.path.join('.') || 'the manifest'}: ${issue!.message.replace(/\s+/g, ' ')}`;
-}
-
 /** @returns the set, or why the text is not the manifest of one. */
 export function parseManifest(text: string): BootSet | string {
   let json: unknown;
@@ -39,7 +34,7 @@ export function parseManifest(text: string): BootSet | string {
     return 'not JSON';
   }
   const parsed = MANIFEST.safeParse(json);
-  if (!parsed.success) return firstIssue(parsed.error);
+  if (!parsed.success) return schemaMistake(parsed.error, json, 'the manifest');
   const { layers, annotations = {} } = parsed.data;
   const kernelArguments = annotations[KERNEL_ARGUMENTS];
   const files = layers.map(({ digest, size, annotations: { [TITLE]: name } }) => ({ name, digest, size }));

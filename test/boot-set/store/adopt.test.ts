@@ -203,7 +203,7 @@ describe('what is no store', () => {
           ];
         });
       },
-      /expected the manifest of a boot set: layers\.0\.mediaType/,
+      /expected the manifest of a boot set: layers\[1\]\.mediaType: expected application\/x-netboot-file, got/,
     ],
     [
       'an image for several machines',
