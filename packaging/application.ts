@@ -2,12 +2,13 @@
  * Lays the program that all packages run into a folder: the built output, package.json, and the production modules for
  * one platform. Neither the modules installed here nor files outside git get in. Needs a build (`npm run build`).
  */
-import { copyFileSync, cpSync, mkdirSync, readFileSync, readdirSync, rmSync, rmdirSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, rmdirSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import { npm, withTemporaryFolder } from './download.ts';
-import { type Package, npmPurl } from './sbom.ts';
+import { ROOT, lockedPackages } from './locked-packages.ts';
+import type { Package } from './sbom.ts';
 
-export const ROOT = join(import.meta.dirname, '..');
+export { ROOT } from './locked-packages.ts';
 
 /** The git-ignored folder that every package is written to. */
 export const BUILD = join(ROOT, 'build');
@@ -17,7 +18,7 @@ export interface Platform {
   readonly libc: 'glibc' | 'musl';
 }
 
-/** Origin of a build. scripts/build.js writes it to dist/build.json. */
+/** Origin of a build, from scripts/build-record.js. The build writes it to dist/build.json. */
 export interface BuildRecord {
   readonly version: string;
   /** Seven digits of the commit, followed by `-dirty` if the tree differed from it; `unknown` without git. */
@@ -29,12 +30,6 @@ export interface BuildRecord {
 export interface Application extends BuildRecord {
   /** The modules in the folder, sorted by path. */
   readonly packages: readonly Package[];
-}
-
-interface LockedPackage {
-  readonly version: string;
-  readonly license?: string;
-  readonly integrity?: string;
 }
 
 /** Files that Node.js or a browser loads. Sources, types, maps and documents of modules stay out. */
@@ -92,16 +87,5 @@ export function isNeeded(path: string, { libc }: Platform): boolean {
 }
 
 function installedIn(folder: string): Package[] {
-  const lock = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
-    packages: Readonly<Record<string, LockedPackage>>;
-  };
-  const present = new Set(
-    readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((path) => basename(path) === 'package.json'),
-  );
-  return Object.entries(lock.packages)
-    .filter(([path]) => path !== '' && present.has(join(path, 'package.json')))
-    .map(([path, { version, license, integrity }]) => {
-      const name = path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length);
-      return { name, version, license, integrity, purl: npmPurl(name) };
-    });
+  return lockedPackages().filter(({ path }) => existsSync(join(folder, path, 'package.json')));
 }

@@ -15,7 +15,7 @@ import { readVersion } from './version.ts';
 if (Number(process.versions.node.split('.')[0]) >= 24) process.env['UV_THREADPOOL_SIZE'] ??= '16';
 
 const interrupts = new Interrupts();
-const context: CommandContext = { interrupts, stderr: process.stderr, version: readVersion() };
+const context: CommandContext = { interrupts, stderr: process.stderr, version: readVersion().version };
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => interrupts.emit('signal', signal));
 // A `serve` that cannot reload ends on SIGHUP as on any other signal. Other commands do not handle SIGHUP: the system

@@ -9,6 +9,7 @@ import type { CommandContext } from '../daemon/interrupts.ts';
 import { oneByOne } from '../load/one-by-one.ts';
 import { errorLine } from '../text/error-text.ts';
 import { escapeLine } from '../text/escape.ts';
+import { versionText } from './version.ts';
 
 export interface ProgramContext extends CommandContext {
   /** Receives the results. Default: the process's stdout. */
@@ -88,8 +89,8 @@ export async function runCommand(args: readonly string[], context: ProgramContex
     code = result;
   };
   const program = new Command('reveille')
-    .description('A TFTP server for booting whole racks at once.')
-    .version(context.version, '--version', 'print the version')
+    .description('A TFTP and HTTP boot server for whole racks at once.')
+    .version(versionText(), '--version', 'print the version and the commit that it was built from')
     .helpOption('-h, --help', 'print this help')
     .helpCommand(false)
     .addHelpText('after', AFTER_HELP)

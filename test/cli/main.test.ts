@@ -4,16 +4,15 @@ import { describe, expect, it } from 'vitest';
 import { runCommand } from '../support/command.ts';
 import { folder, Reveille } from '../support/reveille.ts';
 
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
+const BUILT = new URL('../../dist/build.json', import.meta.url);
 
 describe('the reveille command', () => {
-  it('prints its version', async () => {
+  it('prints its version and the commit', async () => {
+    const { version, commit } = JSON.parse(readFileSync(BUILT, 'utf8')) as { version: string; commit: string };
     expect(await new Reveille(['--version']).ended).toEqual({
       code: 0,
       signal: null,
-      stdout: `${version}\n`,
+      stdout: `${version} (${commit})\n`,
       stderr: '',
     });
   });

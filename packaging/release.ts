@@ -1,0 +1,48 @@
+/**
+ * `npm run release`: writes everything that is published for a version into build/release, with an SBOM and the
+ * checksums. Two runs from the same commit give the same bytes.
+ */
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { BUILD, readBuild } from './application.ts';
+import { changelogFaults } from './changelog.ts';
+import { npm } from './download.ts';
+import { ROOT, lockedPackages } from './locked-packages.ts';
+import { sbomOf } from './sbom.ts';
+
+const release = join(BUILD, 'release');
+
+function releaseAll(): void {
+  rmSync(release, { recursive: true, force: true });
+  mkdirSync(release, { recursive: true });
+  // npm pack also builds.
+  npm(ROOT, 'pack', '--pack-destination', release, '--loglevel=error');
+  const { version, commit, date } = readBuild();
+  const subject = { name: 'reveille', version, date, packages: lockedPackages() };
+  writeFileSync(join(release, `reveille-${version}.spdx.json`), sbomOf(subject));
+  writeChecksums();
+  process.stdout.write(`${release}: version ${version}, commit ${commit}\n`);
+}
+
+/** Writes SHA256SUMS, which `sha256sum --check` reads. */
+function writeChecksums(): void {
+  const lines = readdirSync(release)
+    .toSorted()
+    .map(
+      (name) =>
+        `${createHash('sha256')
+          .update(readFileSync(join(release, name)))
+          .digest('hex')}  ${name}\n`,
+    );
+  writeFileSync(join(release, 'SHA256SUMS'), lines.join(''));
+}
+
+const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
+const faults = changelogFaults(readFileSync(join(ROOT, 'CHANGELOG.md'), 'utf8'), version);
+if (faults.length === 0) {
+  releaseAll();
+} else {
+  process.stderr.write(`${faults.join('\n')}\n`);
+  process.exitCode = 1;
+}
