@@ -2,27 +2,41 @@
  * `npm run release`: writes everything that is published for a version into build/release, with an SBOM and the
  * checksums. Two runs from the same commit give the same bytes.
  */
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BUILD, readBuild } from './application.ts';
 import { changelogFaults } from './changelog.ts';
-import { npm } from './download.ts';
+import { npm, withTemporaryFolder } from './download.ts';
 import { ROOT, lockedPackages } from './locked-packages.ts';
 import { sbomOf } from './sbom.ts';
+import { entriesBelow, gzip, writeTar } from './tar.ts';
 
 const release = join(BUILD, 'release');
 
 function releaseAll(): void {
   rmSync(release, { recursive: true, force: true });
   mkdirSync(release, { recursive: true });
-  // npm pack also builds.
-  npm(ROOT, 'pack', '--pack-destination', release, '--loglevel=error');
+  packNpm();
   const { version, commit, date } = readBuild();
   const subject = { name: 'reveille', version, date, packages: lockedPackages() };
   writeFileSync(join(release, `reveille-${version}.spdx.json`), sbomOf(subject));
   writeChecksums();
   process.stdout.write(`${release}: version ${version}, commit ${commit}\n`);
+}
+
+/** Builds, and packs the npm package. npm keeps the modes of files, which follow the umask, so it is packed once more. */
+function packNpm(): void {
+  withTemporaryFolder((folder) => {
+    npm(ROOT, 'pack', '--pack-destination', folder, '--loglevel=error');
+    const { version, date } = readBuild();
+    const name = `reveille-${version}`;
+    execFileSync('tar', ['--extract', '--gzip', '--file', `${name}.tgz`], { cwd: folder });
+    const tar = join(folder, `${name}.tar`);
+    writeTar(tar, entriesBelow(join(folder, 'package'), 'package'), date);
+    copyFileSync(gzip(tar), join(release, `${name}.tgz`));
+  });
 }
 
 /** Writes SHA256SUMS, which `sha256sum --check` reads. */
