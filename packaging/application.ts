@@ -1,6 +1,6 @@
 /**
- * Lays the program that all packages run into a folder: the built output, package.json, and the production modules for
- * one platform. Neither the modules installed here nor files outside git get in. Needs a build (`npm run build`).
+ * Lays the program that all packages run into a folder: the built output, package.json, the files that `reveille init`
+ * copies, and the production modules for one platform, never those installed here. Needs a build (`npm run build`).
  */
 import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, rmdirSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
@@ -62,6 +62,7 @@ export function layApplication(folder: string, platform: Platform): Application 
   for (const name of ['.bin', '.package-lock.json'])
     rmSync(join(folder, 'node_modules', name), { recursive: true, force: true });
   prune(folder, (path) => isNeeded(relative(folder, path), platform));
+  cpSync(join(ROOT, 'examples/starter'), join(folder, 'examples/starter'), { recursive: true });
   return { ...build, packages: installedIn(folder) };
 }
 

@@ -20,5 +20,7 @@ it('the package contains the documents, the unit and the security policy', () =>
   ];
   expect(wanted.every((path) => existsSync(join(ROOT, path)))).toBe(true);
   expect(wanted.filter((path) => !paths.has(path))).toEqual([]);
-  expect([...paths].filter((path) => /^(?:test|bench|src|scripts|\.ci)\//.test(path))).toEqual([]);
+  expect([...paths].filter((path) => /^(?:test|bench|src|scripts|packaging|build|\.ci)\/|\.map$/.test(path))).toEqual(
+    [],
+  );
 });

@@ -17,5 +17,5 @@ export function readVersion(): ProgramVersion {
 /** @returns such as `0.1.0 (abc1234)`. */
 export function versionText(): string {
   const { version, commit } = readVersion();
-  return commit === undefined ? version : `${version} (${commit === 'unknown' ? 'commit unknown' : commit})`;
+  return commit === undefined ? version : `${version} (${commit})`;
 }

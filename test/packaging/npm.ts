@@ -4,7 +4,7 @@
  * and checks that every native module has its file for each platform. Needs npm's registry, curl and atftp.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Platform, layApplication } from '../../packaging/application.ts';
@@ -123,6 +123,7 @@ function nativeModules(folder: string, { arch, libc }: Platform): void {
     demand(machine === MACHINE[arch], `${path}: expected a file for ${arch}, got one for machine ${machine}`);
     demand(isGlibc === (libc === 'glibc'), `${path}: expected a file for ${libc}`);
   }
+  demand(existsSync(join(folder, 'examples/starter/reveille.yaml')), 'no files for reveille init');
   const names = files.map((path) => path.slice(path.lastIndexOf('/') + 1));
   const missing = NATIVE.filter((start) => !names.some((name) => name.startsWith(start)));
   demand(missing.length === 0, `${arch}, ${libc}: no ${missing.join(', ')}`);
@@ -139,6 +140,9 @@ try {
   const scratch = join(folder, 'scratch');
   writeFiles(files);
   const reveille = install(archive, join(folder, 'app'));
+  const rack = join(folder, 'rack');
+  execFileSync(reveille, ['init', rack]);
+  execFileSync(reveille, ['validate', '--config', join(rack, 'reveille.yaml')]);
   await withNpx(archive, files, scratch);
   await installed(reveille, files, scratch);
 } finally {
