@@ -15,13 +15,21 @@ import { entriesBelow, gzip, writeTar } from './tar.ts';
 
 const release = join(BUILD, 'release');
 
+/** Scripts of package.json that write packages into the build folder. */
+const SCRIPTS = ['image', 'deb'];
+
 function releaseAll(): void {
-  rmSync(release, { recursive: true, force: true });
+  // Packages of another version or commit may lie there.
+  rmSync(BUILD, { recursive: true, force: true });
   mkdirSync(release, { recursive: true });
   packNpm();
   const { version, commit, date } = readBuild();
   const subject = { name: 'reveille', version, date, packages: lockedPackages() };
   writeFileSync(join(release, `reveille-${version}.spdx.json`), sbomOf(subject));
+  for (const script of SCRIPTS) npm(ROOT, 'run', '--if-present', '--silent', script);
+  for (const entry of readdirSync(BUILD, { withFileTypes: true })) {
+    if (entry.isFile()) copyFileSync(join(BUILD, entry.name), join(release, entry.name));
+  }
   writeChecksums();
   process.stdout.write(`${release}: version ${version}, commit ${commit}\n`);
 }
