@@ -29,6 +29,17 @@ export class AdminError extends Error {
   }
 }
 
+/** The reason in the body of a refusal: `error` of a JSON object, or a plain line such as that of /readyz. */
+function reasonIn(body: string): string | undefined {
+  let reason: unknown;
+  try {
+    reason = (JSON.parse(body) as { error?: unknown } | null)?.error;
+  } catch {
+    reason = /^.+$/.exec(body.trimEnd())?.[0];
+  }
+  return typeof reason === 'string' ? escapeText(reason) : undefined;
+}
+
 function isOurs(signal: AbortSignal | undefined): boolean {
   return signal?.aborted === true;
 }
@@ -54,6 +65,12 @@ export class AdminClient {
   /** @throws AdminError */
   async node(text: string): Promise<NodeReport> {
     return (await this.#json(`/api/v1/nodes/${encodeURIComponent(text)}`)) as NodeReport;
+  }
+
+  /** @returns the server's word for it. @throws AdminError with the server's reason if it does not answer requests. */
+  async ready(): Promise<string> {
+    const said = await this.#read('/readyz', (response) => response.text());
+    return escapeText(said.trimEnd());
   }
 
   /** @returns metrics in Prometheus' text format. @throws AdminError */
@@ -125,8 +142,7 @@ export class AdminClient {
       throw this.#unheard(error);
     }
     if (response.ok) return response;
-    const said = (await response.json().catch(() => undefined)) as { error?: unknown } | undefined;
-    const why = typeof said?.error === 'string' ? escapeText(said.error) : `status ${response.status}`;
+    const why = reasonIn(await response.text().catch(() => '')) ?? `status ${response.status}`;
     const hint = response.status === 401 && this.#token === undefined ? ' (use --api-token-file or --config)' : '';
     throw new AdminError(`${this.address}: ${why}${hint}`, response.status);
   }

@@ -27,6 +27,7 @@ Examples:
   reveille explain pxelinux.cfg/01-52-54-00-12-34-56 --config /etc/reveille/reveille.yaml
   reveille top
   reveille node 52:54:00:12:34:56
+  reveille health
   reveille publish maas/amd64/precise/install ./install --store /srv/boot
   reveille rollback maas/amd64/precise/install --store /srv/boot
   reveille store rebuild --store /srv/boot
@@ -70,6 +71,7 @@ const GROUPS: readonly { readonly commands: readonly string[]; readonly load: ()
     load: async () => (await import('./preview-commands.ts')).addPreviewCommands,
   },
   { commands: ['top', 'node'], load: async () => (await import('./watch-commands.ts')).addWatchCommands },
+  { commands: ['health'], load: async () => (await import('./health.ts')).addHealth },
   { commands: ['init'], load: async () => (await import('./init.ts')).addInit },
   {
     commands: ['gc', 'verify'],

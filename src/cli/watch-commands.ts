@@ -3,20 +3,15 @@
  * Knows flags and screens.
  */
 import type { Command } from 'commander';
-import type { Address } from '../engine/types.ts';
 import { LiveStore } from '../live/live-store.ts';
 import { compareRows } from '../live/words.ts';
 import type { LiveSnapshot } from '../live/wire.ts';
 import { AdminClient, AdminError } from './admin-client.ts';
+import { adminAddress, adminCommand, configuredAdmin } from './admin-command.ts';
 import { readToken } from '../config/api-token.ts';
-import { readConfig } from '../config/config-file.ts';
 import { flag } from '../config/flag.ts';
-import { findServer } from './host-port.ts';
 import type { CommandContext } from '../daemon/interrupts.ts';
 import { reportText } from './views/node-report-text.ts';
-import { ADMIN_PORT } from '../config/network-settings.ts';
-import { defaultOf } from '../config/setting.ts';
-import { SETTINGS } from '../config/settings.ts';
 import { escapeJson, safeText } from '../text/escape.ts';
 import { CLEAR_BELOW, CLEAR_TO_END, HIDE_CURSOR, NARROWEST, SHOW_CURSOR, type Terminal } from '../text/terminal.ts';
 import { renderTop, type TopOptions } from './views/top-view.ts';
@@ -63,20 +58,10 @@ interface TopFlags extends AdminFlags {
   readonly width?: number;
 }
 
-/** A server that listens on every address is reached on the loopback address. */
-function reachable({ address, port }: Address): Address {
-  return { address: address === '0.0.0.0' ? '127.0.0.1' : address === '::' ? '::1' : address, port };
-}
-
 /** Flags take precedence over the server's config, and that over the default. @throws UsageError */
 async function clientOf(flags: AdminFlags): Promise<AdminClient> {
-  const values = flags.config === undefined ? {} : readConfig(flags.config).values;
-  const configured = values.admin ?? defaultOf(SETTINGS.admin);
-  if (flags.admin === undefined && configured === false) {
-    throw new UsageError('--admin: expected an address, because the config has admin: false');
-  }
-  const address =
-    flags.admin === undefined ? reachable(configured as Address) : await findServer(flags.admin, '--admin', ADMIN_PORT);
+  const values = configuredAdmin(flags.config);
+  const address = await adminAddress(flags.admin, values);
   const file = flags.apiTokenFile ?? values.apiTokenFile;
   const token = flags.apiTokenFile === undefined && values.apiToken !== undefined ? values.apiToken : undefined;
   return new AdminClient(address, token ?? (file === undefined ? undefined : readToken(file)));
@@ -263,19 +248,16 @@ async function runNode(text: string, flags: AdminFlags, context: WatchContext): 
   return report.boots.length > 0 ? EXIT.fine : EXIT.failed;
 }
 
-function adminCommand(program: Command, nameAndArguments: string): Command {
-  return program
-    .command(nameAndArguments)
-    .option('--admin <HOST[:PORT]>', `admin address of the server (default: 127.0.0.1:${ADMIN_PORT})`)
+function watchCommand(program: Command, nameAndArguments: string): Command {
+  return adminCommand(program, nameAndArguments)
     .option('--api-token-file <FILE>', 'file with the token, needed for a server on another machine')
-    .option('--config <FILE>', "read admin address and token from the server's config file")
     .option('--json', 'print one JSON document');
 }
 
 /** Adds the commands. @param done receives their exit code. */
 export function addWatchCommands(program: Command, context: WatchContext, done: (code: ExitCode) => void): void {
   const width = wholeNumber(NARROWEST, 1000);
-  adminCommand(program, 'top')
+  watchCommand(program, 'top')
     .summary('watch what a running server is doing')
     .description(
       'Shows the nodes that boot, and those that need a look and why, as it changes. q quits. If stdout is not a terminal, prints once.',
@@ -284,7 +266,7 @@ export function addWatchCommands(program: Command, context: WatchContext, done: 
     .option('--once', 'print once and exit')
     .option('--width <N>', 'columns if stdout is not a terminal (default: 120)', flag('--width', width))
     .action(async (flags: TopFlags) => done(await runTop(flags, context)));
-  adminCommand(program, 'node')
+  watchCommand(program, 'node')
     .summary('show why a node did not boot')
     .description(
       'Prints the last boots of one node as a running server remembers them: its requests, the answers, where it stopped, and what that usually means.',
