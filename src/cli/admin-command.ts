@@ -1,6 +1,6 @@
 /**
- * What commands that ask a running server have in common: the flags that name its admin address, and their meaning.
- * Knows the server's config file; sends nothing.
+ * The flags that name the admin address of a running server, for all commands that ask it. Knows the server's config
+ * file; sends nothing.
  */
 import type { Command } from 'commander';
 import type { Address } from '../engine/types.ts';

@@ -197,6 +197,7 @@ export class Reveille {
 
   /**
    * @param options.stdout file that receives stdout. @param options.main another copy of the command.
+   * @param options.program another command line than that of the build; the arguments follow it.
    * @param options.descriptors limit on open descriptors. @param options.env additional environment variables.
    * @param options.prefix command that runs it. @param options.onFinished hook of a test that runs concurrently with
    * others.
@@ -208,20 +209,18 @@ export class Reveille {
       nodeArgs?: readonly string[];
       stdout?: string;
       main?: string;
+      program?: readonly string[];
       descriptors?: number;
       prefix?: readonly string[];
       env?: Readonly<Record<string, string>>;
       onFinished?: OnTestFinished;
     } = {},
   ) {
-    if (!existsSync(MAIN)) throw new Error('dist/cli/main.js is missing: run `npm run build` first');
-    const command = [
-      ...(options.prefix ?? []),
-      process.execPath,
-      ...(options.nodeArgs ?? []),
-      options.main ?? MAIN,
-      ...args,
-    ];
+    const built = [process.execPath, ...(options.nodeArgs ?? []), options.main ?? MAIN];
+    if (options.program === undefined && !existsSync(MAIN)) {
+      throw new Error('dist/cli/main.js is missing: run `npm run build` first');
+    }
+    const command = [...(options.prefix ?? []), ...(options.program ?? built), ...args];
     const redirect = options.stdout === undefined ? '' : ` > ${options.stdout}`;
     const limit = options.descriptors === undefined ? '' : `ulimit -n ${options.descriptors}; `;
     this.process = spawn('/bin/sh', ['-c', `${limit}exec "$@"${redirect}`, 'sh', ...command], {
