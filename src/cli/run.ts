@@ -84,38 +84,52 @@ export function complain({ stderr }: CommandContext, text: string): void {
   stderr.write(`reveille: ${escapeLine(text)}\n`);
 }
 
+/**
+ * Adds help, version and commands to a program. Commands inherit how it prints and exits, so set that before.
+ *
+ * @param done receives the exit code of the command that ran.
+ * @param asked the command that will run: only its group is loaded. Help, and messages about mistakes, need all groups;
+ *   any other text and undefined load them.
+ */
+export async function addCommands(
+  program: Command,
+  context: ProgramContext,
+  done: (code: ExitCode) => void,
+  asked?: string,
+): Promise<void> {
+  program
+    .description('A TFTP and HTTP boot server for whole racks at once.')
+    .version(versionText(), '--version', 'print the version and the commit that it was built from')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand(false)
+    .addHelpText('after', AFTER_HELP);
+  const wanted = GROUPS.filter(({ commands }) => commands.includes(asked ?? ''));
+  const adders = await Promise.all((wanted.length > 0 ? wanted : GROUPS).map(({ load }) => load()));
+  for (const add of adders) add(program, context, done);
+}
+
 /** @param args the command line behind `reveille`. @returns the exit code. */
 export async function runCommand(args: readonly string[], context: ProgramContext): Promise<ExitCode> {
   let code: ExitCode = EXIT.fine;
   const done = (result: ExitCode): void => {
     code = result;
   };
-  const program = new Command('reveille')
-    .description('A TFTP and HTTP boot server for whole racks at once.')
-    .version(versionText(), '--version', 'print the version and the commit that it was built from')
-    .helpOption('-h, --help', 'print this help')
-    .helpCommand(false)
-    .addHelpText('after', AFTER_HELP)
-    .exitOverride()
-    .configureOutput({
-      writeOut(text) {
-        // The reader may leave early (`reveille --help | head -1`).
-        if (context.stdout === undefined) process.stdout.on('error', () => {});
-        (context.stdout ?? process.stdout).write(text);
-      },
-      outputError: (text) =>
-        complain(
-          context,
-          text
-            .replace(/^error: /, '')
-            .trim()
-            .replace(/\s*\n\s*/g, ' '),
-        ),
-    });
-  const asked = GROUPS.filter(({ commands }) => commands.includes(args[0] ?? ''));
-  // Help and messages about mistakes need all groups.
-  const adders = await Promise.all((asked.length > 0 ? asked : GROUPS).map(({ load }) => load()));
-  for (const add of adders) add(program, context, done);
+  const program = new Command('reveille').exitOverride().configureOutput({
+    writeOut(text) {
+      // The reader may leave early (`reveille --help | head -1`).
+      if (context.stdout === undefined) process.stdout.on('error', () => {});
+      (context.stdout ?? process.stdout).write(text);
+    },
+    outputError: (text) =>
+      complain(
+        context,
+        text
+          .replace(/^error: /, '')
+          .trim()
+          .replace(/\s*\n\s*/g, ' '),
+      ),
+  });
+  await addCommands(program, context, done, args[0]);
   try {
     await program.parseAsync(args, { from: 'user' });
     return code;
