@@ -13,7 +13,8 @@ const END = '<!-- end -->';
 /** Draft 7 is what editors know best. */
 const DRAFT = 'http://json-schema.org/draft-07/schema#';
 
-function withoutLinks(markdown: string): string {
+/** @returns the text with the words of its links in their place. */
+export function withoutLinks(markdown: string): string {
   return markdown.replace(/\[([^\]]+)\]\([^)]+\)/g, '$1');
 }
 
@@ -51,7 +52,8 @@ function code(text: string): string {
   return `\`${text}\``;
 }
 
-function shownDefault(setting: Setting<unknown>): string {
+/** @returns the default in Markdown; `none` when there is no default. */
+export function shownDefault(setting: Setting<unknown>): string {
   const written = writtenDefault(setting);
   if (setting.defaultText !== undefined || written === undefined) return setting.defaultText ?? 'none';
   return code(typeof written === 'string' ? written : JSON.stringify(written).replaceAll('","', '", "'));

@@ -2,18 +2,25 @@
 import { UsageError } from './usage-error.ts';
 import { mistakeIn, type ValueKind } from './value-kind.ts';
 
-/** @returns a parser for commander, which passes a UsageError through. */
-export function flag<T>(name: string, kind: ValueKind<T>): (text: string) => T {
-  return (text) => readFlag(name, kind, text);
+/** A parser for commander, which passes a UsageError through. Completions are generated from its kind of value. */
+export interface FlagParser<T> {
+  (text: string): T;
+  readonly kind: ValueKind<T>;
+}
+
+/** @returns a parser for a flag that is given once. */
+export function flag<T>(name: string, kind: ValueKind<T>): FlagParser<T> {
+  return Object.assign((text: string) => readFlag(name, kind, text), { kind });
 }
 
 /** @returns a parser for a flag that may be repeated: all its values so far form one list. */
-export function repeatedFlag<T>(name: string, kind: ValueKind<T>): (text: string) => T {
+export function repeatedFlag<T>(name: string, kind: ValueKind<T>): FlagParser<T> {
   const words: string[] = [];
-  return (text) => {
+  const parse = (text: string): T => {
     words.push(text);
     return readFlag(name, kind, words.length === 1 ? text : words);
   };
+  return Object.assign(parse, { kind });
 }
 
 function readFlag<T>(name: string, kind: ValueKind<T>, given: unknown): T {

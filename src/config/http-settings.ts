@@ -6,7 +6,7 @@ import { addresses, file, wholeNumber } from './value-kind.ts';
 export const HTTP_BOOT = section('HTTP boot', {
   http: setting({
     kind: addresses,
-    help: 'address on which to serve the same over HTTP, repeatable; without one there is no HTTP',
+    help: 'address on which to serve the same over HTTP; without one there is no HTTP',
     docs: [
       'The addresses on which the server gives [the same boot sets, configs and files over HTTP](http-boot.md).',
       'Without one it speaks TFTP alone.',
@@ -14,7 +14,7 @@ export const HTTP_BOOT = section('HTTP boot', {
   }),
   https: setting({
     kind: addresses,
-    help: 'address on which to serve the same over HTTPS, repeatable',
+    help: 'address on which to serve the same over HTTPS',
     docs: ['The addresses for HTTPS (TLS 1.2 and 1.3).', 'Requires `tlsCertificate` and `tlsKey`.'],
   }),
   tlsCertificate: setting({
