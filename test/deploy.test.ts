@@ -16,6 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
+import { packagedUnit } from '../packaging/deb/unit.ts';
 import { read, ROOT } from './support/pages.ts';
 import { folder, Reveille } from './support/reveille.ts';
 import { UnixDatagrams } from './support/unix-datagrams.ts';
@@ -79,7 +80,10 @@ describe.skipIf(!hasSystemd)('the unit', () => {
   const place = mkdtempSync(join(tmpdir(), 'reveille-unit-'));
   afterAll(() => rmSync(place, { recursive: true, force: true }));
 
-  it('is exposed by no more than 1.5, and by less where networks are named', () => {
+  it.each([
+    ['of deploy', (text: string) => text],
+    ['of the Debian package', packagedUnit],
+  ])('%s is exposed by no more than 1.5, and by less where networks are named', (_, made) => {
     const exposure = (text: string): number => {
       const file = join(place, 'reveille.service');
       writeFileSync(file, text);
@@ -88,7 +92,7 @@ describe.skipIf(!hasSystemd)('the unit', () => {
       });
       return Number(/exposure level for reveille\.service: ([0-9.]+)/.exec(stdout)![1]);
     };
-    const text = readFileSync(UNIT, 'utf8');
+    const text = made(readFileSync(UNIT, 'utf8'));
     expect(exposure(text)).toBeLessThanOrEqual(1.5);
     expect(text).toContain('#IPAddressDeny=');
     expect(exposure(text.replaceAll('#IPAddress', 'IPAddress'))).toBeLessThanOrEqual(1.4);
