@@ -53,6 +53,7 @@ describe('metrics', () => {
     }),
     suppressedLines: () => new Log('info', { write: () => {}, close: () => Promise.resolve() }).suppressed,
     version: '0.0.0',
+    singlePort: false,
     workers: 1,
   });
 

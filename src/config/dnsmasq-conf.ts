@@ -14,7 +14,7 @@ const PLAIN_BLKSIZE = 512;
 const WHY: Readonly<Record<string, string>> = {
   'tftp-unique-root': 'a separate root for each client (see {client}, its address, in rewrites of routes)',
   'tftp-secure': 'Reveille sends every file that its user can read, whoever owns it',
-  'tftp-single-port': 'Reveille uses a separate port for each transfer (see dataPorts)',
+  'tftp-single-port': 'set singlePort, which needs the list clients',
   interface: 'list the addresses of the interface under listen',
   'except-interface': 'list the addresses of the other interfaces under listen',
   'conf-file': 'a further file, which may have more options',

@@ -71,6 +71,16 @@ export const ADDRESSES = section('Addresses and threads', {
       "The system's ports are those of `net.ipv4.ip_local_port_range` without `ip_local_reserved_ports`.",
     ],
   }),
+  singlePort: setting({
+    kind: yesOrNo,
+    default: false,
+    help: 'run all transfers at the port that was asked, for NAT and load balancers; needs clients',
+    docs: [
+      'Run every transfer at the port that was asked (69), for networks that let only this port pass: NAT, Kubernetes Services, Docker, firewalls; see [one port](single-port.md).',
+      'The setting needs `clients`, because [it weakens the protection against forged packets](security.md#one-port).',
+      'An address is granted windows larger than 4 blocks only within an hour of a transfer that it has completed.',
+    ],
+  }),
   listenOnEachAddress: setting({
     kind: yesOrNo,
     default: false,

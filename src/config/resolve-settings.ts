@@ -51,6 +51,24 @@ function checkTls(
   return { tlsCertificate: pathOf('tlsCertificate', tlsCertificate), tlsKey: pathOf('tlsKey', tlsKey) };
 }
 
+/** Checks that a server with one port says whom it serves, and names no other ports. */
+function checkSinglePort(
+  { singlePort, clients, dataPorts }: Settings,
+  originOf: (name: keyof Settings) => string,
+): void {
+  if (!singlePort) return;
+  if (clients.length === 0) {
+    throw new UsageError(
+      `${originOf('singlePort')}: expected ${SETTINGS.clients.key}, a list of networks, with it, got none`,
+    );
+  }
+  if (dataPorts !== undefined) {
+    throw new UsageError(
+      `${originOf('dataPorts')}: expected none with ${SETTINGS.singlePort.key}, got ${dataPorts.from}-${dataPorts.to}`,
+    );
+  }
+}
+
 /**
  * Resolves all settings.
  *
@@ -77,6 +95,7 @@ export function resolveSettings(flags: Flags, configFile: string | undefined): S
       'serve: expected a directory to serve, got neither ROOT nor --store nor "root", "store" or "routes" in a config file',
     );
   }
+  checkSinglePort(given, originOf);
   const inventory = given.inventory === undefined ? undefined : resolve(given.inventory);
   if (inventory !== undefined) checkFile(inventory, given.inventory!, () => originOf('inventory'));
   if (config !== undefined) checkRouteFiles(given.routes, dirname(configFile!), (path) => config.origin(path));

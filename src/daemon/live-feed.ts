@@ -23,6 +23,7 @@ export interface LiveFeedParts {
   readonly cache: BufferCache;
   readonly version: string;
   readonly workers: number;
+  readonly singlePort: boolean;
 }
 
 function knownNode(content: ServedContent, ids: readonly NodeId[]): KnownNode | undefined {
@@ -49,7 +50,7 @@ function cacheRow(cache: BufferCache): CacheRow {
   return { heldBytes, idleBytes, shelvedBytes, entries, hits, misses, evictions };
 }
 
-export function liveStateOf({ server, content, cache, version, workers }: LiveFeedParts): LiveState {
+export function liveStateOf({ server, content, cache, version, workers, singlePort }: LiveFeedParts): LiveState {
   return new LiveState({
     server,
     channels: () => channelRows(content),
@@ -58,6 +59,7 @@ export function liveStateOf({ server, content, cache, version, workers }: LiveFe
     show: escapeText,
     version,
     workers,
+    singlePort,
   });
 }
 

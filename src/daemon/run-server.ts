@@ -95,6 +95,7 @@ class ServerRun {
       suppressedLines: () => this.#log.suppressed,
       version,
       workers: settings.workers,
+      singlePort: settings.singlePort,
     });
     this.#metrics.events.setRoutes(settings.routes);
     this.#state = liveStateOf({
@@ -103,6 +104,7 @@ class ServerRun {
       cache: this.#cache,
       version,
       workers: settings.workers,
+      singlePort: settings.singlePort,
     });
   }
 
@@ -340,6 +342,7 @@ class ServerRun {
       ...(http.length === 0 ? {} : { http: urls }),
       admin: admin === undefined ? false : formatAddress(admin),
       engine,
+      ...(settings.singlePort ? { singlePort: true } : {}),
       workers: settings.workers,
       ...(settings.root === undefined ? {} : { root: escapeText(settings.root) }),
       ...(settings.store === undefined ? {} : { store: escapeText(settings.store) }),

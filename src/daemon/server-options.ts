@@ -47,6 +47,7 @@ export function networkOptions(settings: Settings): Omit<ServerOptions, 'sources
     listen: settings.listen,
     engine: settings.engine,
     ...(settings.dataPorts === undefined ? {} : { dataPorts: settings.dataPorts }),
+    singlePort: settings.singlePort,
     listenOnEachAddress: settings.listenOnEachAddress,
     answerBroadcast: settings.answerBroadcast,
     workers: settings.workers,

@@ -10,6 +10,8 @@ export type EngineKind = 'linux' | 'portable';
 export interface EngineOptions {
   /** Linux engine: ports of transfers. Default: the system's ephemeral ports. */
   readonly dataPorts?: PortRange;
+  /** Transfers share the listening port. Linux engine: the number of workers. */
+  readonly singlePort?: number;
   /** Linux engine: descriptors that others use, and that ports of transfers must leave. */
   readonly reserved?: number;
   /** Linux engine: files are sent by sendfile(2) too. */
@@ -21,7 +23,7 @@ export function createEngine(kind: EngineKind, options: EngineOptions = {}): Eng
     case 'linux':
       return new LinuxEngine(options);
     case 'portable':
-      return new PortableEngine();
+      return new PortableEngine({ singlePort: options.singlePort !== undefined });
   }
 }
 

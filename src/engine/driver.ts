@@ -59,7 +59,7 @@ export class Driver implements Loop {
     const aborts = this.#aborts;
     if (job.port !== undefined) {
       try {
-        this.#begin(running, this.#engine.adopt!(job.port, running), aborts);
+        this.#begin(running, this.#engine.adopt!(job.port, job.link, running), aborts);
       } catch (cause) {
         running.unlinked(cause);
       }

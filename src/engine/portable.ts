@@ -6,6 +6,7 @@
 import { createSocket, type Socket, type SocketOptions } from 'node:dgram';
 import { isIPv6, SocketAddress } from 'node:net';
 import { DATA_HEADER, encodeDataHeader } from '../protocol/encode.ts';
+import { OPCODE } from '../protocol/opcode.ts';
 import { MonotonicClock } from './clock.ts';
 import type { LatencyHistogram } from './latencies.ts';
 import { noSendErrors, sendErrno } from './send-errors.ts';
@@ -121,7 +122,13 @@ export class PortableEngine implements Engine {
   #delivered = 0;
   readonly #links = new Set<PortableLink>();
   readonly #listening = new Set<PortableListening>();
+  readonly #singlePort: boolean;
   #closed = false;
+
+  /** @param options.singlePort true if links to a fixed peer use the port that was asked. Default false. */
+  constructor({ singlePort = false }: { readonly singlePort?: boolean } = {}) {
+    this.#singlePort = singlePort;
+  }
 
   async listen(local: Address, receive: RequestReceiver): Promise<ListeningPort> {
     const socket = await openSocket(local.address, local.port, { recvBufferSize: RECEIVE_BUFFER_BYTES });
@@ -133,6 +140,7 @@ export class PortableEngine implements Engine {
 
   async link(options: LinkOptions, receiver: LinkReceiver): Promise<Link> {
     const learn = options.peerPort === 'learn';
+    if (this.#singlePort && !learn) return this.#openShared(options, receiver);
     const socket = await openSocket(options.local, 0, learn ? { recvBufferSize: RECEIVE_BUFFER_BYTES } : {});
     if (!learn) {
       try {
@@ -146,6 +154,14 @@ export class PortableEngine implements Engine {
     const link = new PortableLink(socket, this, options, receiver, () => this.#links.delete(link));
     this.#links.add(link);
     return link;
+  }
+
+  #openShared({ local, localPort, peer }: LinkOptions, receiver: LinkReceiver): Link {
+    for (const port of this.#listening) {
+      if (port.local.address === local && port.local.port === localPort) return port.open(peer, receiver);
+    }
+    // The address has gone since the request.
+    throw Object.assign(new Error(`Expected a port to listen at ${local}, got none`), { code: 'EADDRNOTAVAIL' });
   }
 
   health(): EngineHealth {
@@ -193,6 +209,8 @@ class PortableListening implements ListeningPort {
   readonly #socket: Socket;
   readonly #engine: PortableEngine;
   readonly #forget: () => void;
+  /** Links that share the port, by peer. */
+  readonly #links = new Map<string, SharedPortableLink>();
   #closing: Promise<void> | undefined;
 
   constructor(socket: Socket, engine: PortableEngine, receive: RequestReceiver, forget: () => void) {
@@ -200,7 +218,12 @@ class PortableListening implements ListeningPort {
     this.#engine = engine;
     this.#forget = forget;
     this.local = boundTo(socket);
-    socket.on('message', (bytes, { address, port }) => receive(bytes, bytes.length, { address, port }, this));
+    socket.on('message', (bytes, { address, port }) => {
+      const isRequest = bytes[1] === OPCODE.RRQ || bytes[1] === OPCODE.WRQ;
+      const link = isRequest ? undefined : this.#links.get(`${address}|${port}`);
+      if (link !== undefined) engine.deliver(link.receiver, bytes);
+      else receive(bytes, bytes.length, { address, port }, this);
+    });
     // Errors of single datagrams (an unreachable client, say) say nothing about the port.
     socket.on('error', () => {});
   }
@@ -210,11 +233,54 @@ class PortableListening implements ListeningPort {
     if (this.#closing === undefined) sendTo(this.#socket, bytes.slice(0, length), peer, this.#sent);
   }
 
+  /** Opens a link at this port. One to the same peer falls silent: its client has begun another transfer. */
+  open({ address, port }: Address, receiver: LinkReceiver): Link {
+    const key = `${canonical(address)}|${port}`;
+    const send = (parts: Uint8Array[]): void => {
+      if (this.#closing === undefined && this.#links.get(key) === link)
+        sendTo(this.#socket, parts, { address, port }, this.#sent);
+    };
+    const link = new SharedPortableLink(this.local, receiver, send, () => {
+      if (this.#links.get(key) === link) this.#links.delete(key);
+    });
+    this.#links.set(key, link);
+    return link;
+  }
+
   readonly #sent = (error: Error | null): void => this.#engine.noteError(error);
 
   close(): Promise<void> {
     this.#closing ??= closed(this.#socket).finally(this.#forget);
     return this.#closing;
+  }
+}
+
+/** The two parts of a DATA packet. */
+function dataParts(wireBlock: number, view: SharedView, offset: number, length: number): Uint8Array[] {
+  const at = wireBlock * DATA_HEADER;
+  return [HEADERS.subarray(at, at + DATA_HEADER), (view as BytesView).bytes.subarray(offset, offset + length)];
+}
+
+/** A link at the port that was asked. The system reports no closed ports of peers to such a socket. */
+class SharedPortableLink implements Link {
+  readonly local: Address;
+  readonly receiver: LinkReceiver;
+  readonly close: () => void;
+  readonly #send: (parts: Uint8Array[]) => void;
+
+  constructor(local: Address, receiver: LinkReceiver, send: (parts: Uint8Array[]) => void, close: () => void) {
+    this.local = local;
+    this.receiver = receiver;
+    this.close = close;
+    this.#send = send;
+  }
+
+  data(wireBlock: number, view: SharedView, offset: number, length: number): void {
+    this.#send(dataParts(wireBlock, view, offset, length));
+  }
+
+  control(bytes: Uint8Array, length: number): void {
+    this.#send([bytes.slice(0, length)]);
   }
 }
 
@@ -287,8 +353,7 @@ class PortableLink implements Link {
   readonly #sent = (error: Error | null): void => this.#engine.noteError(error);
 
   data(wireBlock: number, view: SharedView, offset: number, length: number): void {
-    const at = wireBlock * DATA_HEADER;
-    this.#send([HEADERS.subarray(at, at + DATA_HEADER), (view as BytesView).bytes.subarray(offset, offset + length)]);
+    this.#send(dataParts(wireBlock, view, offset, length));
   }
 
   control(bytes: Uint8Array, length: number): void {

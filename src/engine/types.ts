@@ -49,6 +49,8 @@ export interface Link {
 export interface LinkOptions {
   /** The address to send from; the engine chooses a random port. */
   readonly local: string;
+  /** The port that was asked, for engines whose links share it. */
+  readonly localPort?: number | undefined;
   readonly peer: Address;
   /**
    * `fixed`: only packets from `peer` count. `learn`: the port of the first reply from peer.address becomes the peer's
@@ -70,6 +72,13 @@ export interface BorrowedPort {
   /** The first 32-bit words of the peer's sockaddr: family and port, and for IPv4 the address. */
   readonly peerWord: number;
   readonly addressWord: number;
+  /** The worker that must run the transfer, because its packets come to that thread's socket; undefined: any. */
+  readonly worker?: number | undefined;
+  /**
+   * Set if many transfers share the socket, and packets are told apart by both ends: `bound` to our address, or to a
+   * `wildcard`. undefined: the socket is the transfer's alone.
+   */
+  readonly shared?: 'bound' | 'wildcard' | undefined;
 }
 
 /** A port for one transfer: taken and freed by the main thread, used by the worker in between. */
@@ -96,10 +105,26 @@ export interface TransferPorts {
    * Opens ports ahead of time, for `transfers` at once over all these local addresses, or as many as the engine allows.
    */
   stock(locals: readonly string[], transfers: number): void;
-  /** Takes a port. @param windowBytes bytes that may be in flight at once. */
-  take(local: string, peer: Address, windowBytes: number): TransferPort | NoPort;
+  /**
+   * Takes a port. @param local the address and port that were asked. @param windowBytes bytes that may be in flight at
+   * once. @param tag identifies the transfer to `strays`.
+   */
+  take(local: Address, peer: Address, windowBytes: number, tag: number): TransferPort | NoPort;
+  /** Set by the owner; used only where transfers share ports. */
+  strays?: Strays | undefined;
   /** Why fewer ports could be opened than were wanted; undefined while none was missing. */
   readonly shortage: string | undefined;
+}
+
+/**
+ * Receives what reaches the thread that listens, but belongs to a transfer that another thread runs. Transfers are
+ * named by the tags of TransferPorts.take().
+ */
+export interface Strays {
+  /** @param opcode ACK or ERROR. @param number the block of the ACK, or the code of the ERROR, as sent. */
+  onPacket(tag: number, opcode: number, number: number): void;
+  /** Called when the peer's host reports that the peer's port is closed. */
+  onUnreachable(tag: number): void;
 }
 
 /** Wakes threads of this process, whose engines must be of the same kind. */
@@ -159,7 +184,13 @@ export interface Engine {
    * Opens a link over a port that another thread has taken, at once: the first reply has been sent, and its answer may
    * have arrived. @throws Error when the thread has no room for one more.
    */
-  adopt?(port: BorrowedPort, receiver: LinkReceiver): Link;
+  adopt?(port: BorrowedPort, ends: Pick<LinkOptions, 'local' | 'peer'>, receiver: LinkReceiver): Link;
+  /**
+   * Set by the owner: called when datagrams of adopted ports have been read, before they are delivered. Opens the links
+   * of transfers that other threads have announced: a datagram may be for one of them. Only ports that many transfers
+   * share need it; others keep their datagrams.
+   */
+  beforeDelivery?: (() => void) | undefined;
   /** Returns the content's address in the memory of the process, for engines whose threads exchange it as numbers. */
   locate?(handle: SharedHandle): Place;
   /** Returns the view of content located by another thread. */

@@ -149,6 +149,8 @@ export interface ServerFacts {
   /** URLs of HTTP and HTTPS. */
   readonly http: readonly string[];
   readonly workers: number;
+  /** True if all transfers run at the port that was asked. */
+  readonly singlePort: boolean;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
 }

@@ -51,6 +51,7 @@ export interface LiveStateParts {
   readonly show: (text: string, most: number) => string;
   readonly version: string;
   readonly workers: number;
+  readonly singlePort: boolean;
   /** Milliseconds since the epoch. Default Date.now. */
   readonly now?: () => number;
 }
@@ -238,7 +239,7 @@ export class LiveState {
   }
 
   #facts(server: ReturnType<LiveStateParts['server']>): ServerFacts {
-    const { version, workers } = this.#parts;
+    const { version, workers, singlePort } = this.#parts;
     const addresses = server?.addresses ?? [];
     return {
       version,
@@ -247,6 +248,7 @@ export class LiveState {
       addresses: addresses.map(formatAddress),
       http: (server?.httpAddresses ?? []).map(urlOf),
       workers,
+      singlePort,
       startedAt: this.#startedAt,
     };
   }

@@ -259,7 +259,7 @@ export class Panels {
     setText(byId('where'), location.host);
     setText(
       byId('foot'),
-      `Reveille ${server.version}, ${server.engine} engine, ${formatMany(server.workers, 'worker')}, listening on ${[...server.addresses, ...server.http].join(', ') || 'nothing yet'}; running for ${about(Math.max(1000, now - server.startedAt))}.`,
+      `Reveille ${server.version}, ${server.engine} engine, ${formatMany(server.workers, 'worker')}${server.singlePort ? ', one port for all transfers' : ''}, listening on ${[...server.addresses, ...server.http].join(', ') || 'nothing yet'}; running for ${about(Math.max(1000, now - server.startedAt))}.`,
     );
   }
 }

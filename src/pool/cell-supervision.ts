@@ -4,12 +4,23 @@
  */
 import type { Supervision } from '../engine/job.ts';
 import type { LatencyHistogram } from '../engine/latencies.ts';
+import { createPacket } from '../protocol/packet.ts';
 import type { Sender } from '../session/sender.ts';
 import type { Steps } from '../session/session.ts';
 import type { TransferOrder } from './pool.ts';
-import { type StateCells, TRANSFER_STATE, type TransferState, WISH_TO_END } from './state-cells.ts';
+import {
+  type StateCells,
+  STRAY_UNREACHABLE,
+  strayNumber,
+  strayOpcode,
+  TRANSFER_STATE,
+  type TransferState,
+  WISH_TO_END,
+} from './state-cells.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
+/** A packet without a message; one for each thread. */
+const PACKET = createPacket();
 
 export class CellSupervision implements Supervision {
   readonly #cells: StateCells;
@@ -25,6 +36,7 @@ export class CellSupervision implements Supervision {
   /** Last block the sender knows to have arrived; -1 once all have. */
   #arrived: number;
   #isWaiting = false;
+  #stray = 0;
 
   constructor(
     cells: StateCells,
@@ -75,6 +87,7 @@ export class CellSupervision implements Supervision {
     return (
       this.#cells.wishToEnd(this.#slot) !== WISH_TO_END.none ||
       this.#cells.repeats(this.#slot) !== this.#repeats ||
+      this.#cells.stray(this.#slot) !== this.#stray ||
       this.#hasArrived
     );
   }
@@ -117,9 +130,20 @@ export class CellSupervision implements Supervision {
         break;
     }
     if (this.#hasArrived) this.#takeArrived(now, out);
+    this.#takeStray(now, out);
     for (const repeats = this.#cells.repeats(this.#slot); this.#repeats < repeats; this.#repeats++) {
       this.#sender.onRequestRepeated(now, out);
     }
+  }
+
+  #takeStray(now: number, out: Steps): void {
+    const stray = this.#cells.stray(this.#slot);
+    if (stray === this.#stray) return;
+    this.#stray = stray;
+    if (strayOpcode(stray) === STRAY_UNREACHABLE) return this.#sender.onUnreachable(now);
+    PACKET.opcode = strayOpcode(stray);
+    PACKET.block = PACKET.code = strayNumber(stray);
+    this.#sender.onPacket(PACKET, now, out);
   }
 
   #takeArrived(now: number, out: Steps): void {

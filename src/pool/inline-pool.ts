@@ -1,4 +1,7 @@
-/** A pool without threads, for tests on virtual time, where admission, driver and sessions run together. */
+/**
+ * A pool without threads: admission, driver and sessions run together. For engines whose threads can't share a port, and
+ * for tests on virtual time.
+ */
 import { allocateCounters, counterRow } from '../engine/counters.ts';
 import type { TransferReport } from '../engine/report.ts';
 import type { Engine } from '../engine/types.ts';

@@ -12,7 +12,7 @@ export interface TransferOrder {
   readonly slot: number;
   /** The address that was asked; the reply leaves from it. */
   readonly local: string;
-  /** The port that the first reply left from; undefined: the worker opens one. */
+  /** The port of our end; undefined: the worker opens one. */
   readonly localPort: number | undefined;
   readonly peer: Address;
   /** The port to use; undefined: the worker opens one. */

@@ -45,6 +45,7 @@ const OWNER = 11;
 const ROUND_TRIP = 12;
 /** The outcome of an ended transfer, by its place in OUTCOMES, plus 1. */
 const OUTCOME = 13;
+const STRAY = 14;
 /** How the main thread wants a transfer to end. */
 export const WISH_TO_END = {
   none: 0,
@@ -63,6 +64,12 @@ export const WISH_TO_END = {
   unreadable: 5,
 } as const;
 export type WishToEnd = (typeof WISH_TO_END)[keyof typeof WISH_TO_END];
+
+/** The opcode of a stray that stands for no packet: the peer's host reports that the peer's port is closed. */
+export const STRAY_UNREACHABLE = 0;
+/** A stray's 32 bits: its number in the low 16, its opcode in 4, and a count that tells two of the same kind apart. */
+const STRAY_OPCODE_SHIFT = 16;
+const STRAY_COUNT_SHIFT = 20;
 
 interface CellTally {
   readonly retransmits: number;
@@ -215,6 +222,7 @@ export class StateCells {
     this.setLastBlock(slot, 0, 0);
     this.setArrived(slot, 0);
     Atomics.store(this.#cells, at(slot, REPEATS), 0);
+    Atomics.store(this.#cells, at(slot, STRAY), 0);
     Atomics.store(this.#cells, at(slot, WISH), WISH_TO_END.none);
     this.setProgress(slot, now);
     this.setState(slot, state);
@@ -241,6 +249,24 @@ export class StateCells {
     return Atomics.load(this.#cells, at(slot, WISH)) as WishToEnd;
   }
 
+  /**
+   * Passes on what belongs to the transfer but reached the main thread. One that the worker has not seen yet is
+   * replaced: it counts as lost.
+   *
+   * @param opcode STRAY_UNREACHABLE, or that of a packet with only a number. @param number 0..65535.
+   */
+  passStray(slot: number, opcode: number, number: number): void {
+    const count = (this.stray(slot) >>> STRAY_COUNT_SHIFT) + 1;
+    const word = (count << STRAY_COUNT_SHIFT) | (opcode << STRAY_OPCODE_SHIFT) | number;
+    Atomics.store(this.#cells, at(slot, STRAY), word);
+    this.ring();
+  }
+
+  /** Returns the last stray, for strayOpcode() and strayNumber(); 0 before the first one. */
+  stray(slot: number): number {
+    return Atomics.load(this.#cells, at(slot, STRAY));
+  }
+
   /** Called by the worker: the transfer goes on, unless another wish to end it has been set since. */
   refuseGivingUp(slot: number): void {
     Atomics.compareExchange(this.#cells, at(slot, WISH), WISH_TO_END.giveUp, WISH_TO_END.none);
@@ -254,6 +280,14 @@ export class StateCells {
   get rings(): number {
     return Atomics.load(this.#cells, HEADER.doorbell);
   }
+}
+
+export function strayOpcode(stray: number): number {
+  return (stray >>> STRAY_OPCODE_SHIFT) & 0xf;
+}
+
+export function strayNumber(stray: number): number {
+  return stray & 0xffff;
 }
 
 function at(slot: number, field: number): number {

@@ -163,8 +163,15 @@ export class ThreadPool implements Pool {
     return pool;
   }
 
-  /** Gives the order to the worker with the fewest transfers. */
+  /** Gives the order to the worker that its port names, otherwise to the one with the fewest transfers. */
   start(order: TransferOrder): boolean {
+    const worker = order.port?.worker;
+    if (worker !== undefined) {
+      const isTaken = this.#seats[worker]!.keep(order);
+      this.#isWanted ||= !isTaken;
+      this.#flushSoon();
+      return isTaken;
+    }
     let [chosen] = this.#seats;
     for (const seat of this.#seats) if (seat.transfers < chosen!.transfers) chosen = seat;
     // Its thread may be starting or its ring full: then another worker takes the order.

@@ -55,12 +55,12 @@ export class TransferRunner {
     content: SharedView,
     ended: (slot: number, report: TransferReport) => void,
   ): void {
-    const { slot, local, peer, port, openedAt } = order;
+    const { slot, local, localPort, peer, port, openedAt } = order;
     const sender = new Sender(order.plan);
     this.#counters[TRANSFERS]!++;
     const job: Job = {
       session: sender,
-      link: { local, peer, peerPort: 'fixed' },
+      link: { local, localPort, peer, peerPort: 'fixed' },
       port,
       opening: order.opening ?? NO_OPENING,
       openedAt,

@@ -4,7 +4,7 @@
  * transfer over reads the same record. A record is whole at every instant: its serial number is cleared before it is
  * written and set after it.
  */
-import type { Place } from '../engine/types.ts';
+import type { BorrowedPort, Place } from '../engine/types.ts';
 import type { Rollover } from '../protocol/block.ts';
 import type { TransferOrder } from './pool.ts';
 import { StateCells } from './state-cells.ts';
@@ -37,11 +37,17 @@ const FIELD = {
   peerPort: 21,
   /** Port of our end; 0: not known to the main thread. */
   localPort: 22,
+  flags: 23,
   /** Addresses as text: one byte for its length, then the text. */
   local: 24,
   peer: 40,
   opening: 56,
 } as const;
+
+/** Bits of the flags. */
+const IS_SHARED = 1;
+const IS_WILDCARD = 2;
+const MAY_MEET_OLD_ACKS = 4;
 
 /** A text with a scope is at most 45 + 1 + 15 characters long. */
 const TEXT_ROOM = 63;
@@ -107,6 +113,7 @@ export class TransferTable {
     this.#floats[(at + FIELD.openedAt) >> 1] = order.openedAt ?? Number.NaN;
     words[at + FIELD.peerPort] = peer.port;
     words[at + FIELD.localPort] = order.localPort ?? 0;
+    words[at + FIELD.flags] = flagsOf(order);
     this.#putText(at + FIELD.local, order.local);
     this.#putText(at + FIELD.peer, peer.address);
     words[at + FIELD.openingLength] = opening?.length ?? NONE;
@@ -135,7 +142,12 @@ export class TransferTable {
       port:
         word(FIELD.fd) === NONE
           ? undefined
-          : { fd: word(FIELD.fd), peerWord: word(FIELD.peerWord), addressWord: word(FIELD.addressWord) },
+          : {
+              fd: word(FIELD.fd),
+              peerWord: word(FIELD.peerWord),
+              addressWord: word(FIELD.addressWord),
+              shared: sharedOf(word(FIELD.flags)),
+            },
       requestedAt: this.#floats[(at + FIELD.requestedAt) >> 1]!,
       openedAt: Number.isNaN(openedAt) ? undefined : openedAt,
       ringBytes: word(FIELD.ringBytes),
@@ -147,6 +159,7 @@ export class TransferTable {
         rollover: word(FIELD.rollover) as Rollover,
         timeoutMs: word(FIELD.timeoutMs),
         oack: openingLength !== NONE,
+        mayMeetOldAcks: (word(FIELD.flags) & MAY_MEET_OLD_ACKS) !== 0,
         seed: word(FIELD.seed),
         patienceMs: word(FIELD.patienceMs),
         arrived: word(FIELD.arrived) === NONE ? undefined : word(FIELD.arrived),
@@ -187,4 +200,14 @@ export class TransferTable {
     for (let index = 1; index <= bytes[at * 4]!; index++) text += String.fromCharCode(bytes[at * 4 + index]!);
     return text;
   }
+}
+
+function flagsOf({ port, plan }: TransferOrder): number {
+  const shared = port?.shared === undefined ? 0 : IS_SHARED | (port.shared === 'wildcard' ? IS_WILDCARD : 0);
+  return shared | (plan.mayMeetOldAcks === true ? MAY_MEET_OLD_ACKS : 0);
+}
+
+function sharedOf(flags: number): BorrowedPort['shared'] {
+  if ((flags & IS_SHARED) === 0) return undefined;
+  return (flags & IS_WILDCARD) === 0 ? 'bound' : 'wildcard';
 }

@@ -25,6 +25,8 @@ export class WorkerSeat {
   #way: RingWay | MessageWay | undefined;
   /** True if a worker is present and takes orders. */
   #isReady = false;
+  /** Orders that no other worker can take, while this seat's worker is being replaced. */
+  #kept: TransferOrder[] = [];
 
   constructor(number: number, engine: Engine, table: TransferTable, onEnded: OnEnded) {
     this.number = number;
@@ -56,6 +58,9 @@ export class WorkerSeat {
   ready(wake: number): void {
     this.#isReady = true;
     if (this.#way instanceof RingWay) this.#way.worker = wake;
+    // A ring holds all that were kept.
+    for (const order of this.#kept.splice(0)) this.#way!.post(order);
+    this.flush();
   }
 
   /** True if the worker can take one more order now. */
@@ -66,6 +71,18 @@ export class WorkerSeat {
   /** Gives the worker an order. @returns false when it can't take one more now. */
   post(order: TransferOrder): boolean {
     if (!this.#isReady || this.#way === undefined || !this.#way.post(order)) return false;
+    this.#slots.add(order.slot);
+    return true;
+  }
+
+  /**
+   * Gives the seat an order that no other worker can take. While its worker is being replaced the order is kept: the
+   * packets of its client wait in the socket, which the next worker reads.
+   */
+  keep(order: TransferOrder): boolean {
+    if (this.#isReady) return this.post(order);
+    if (this.#kept.length >= ORDERS.records) return false;
+    this.#kept.push(order);
     this.#slots.add(order.slot);
     return true;
   }
@@ -91,11 +108,13 @@ export class WorkerSeat {
     this.#isReady = false;
     this.#way?.close();
     this.#way = undefined;
-    for (const slot of this.#slots) this.#ended(slot, faultReport(fault));
+    const kept = new Set(this.#kept.map(({ slot }) => slot));
+    for (const slot of this.#slots) if (!kept.has(slot)) this.#ended(slot, faultReport(fault));
   }
 
   close(): void {
     this.collect();
+    for (const { slot } of this.#kept.splice(0)) this.#ended(slot, faultReport('The server has stopped'));
     this.#way?.close();
   }
 

@@ -77,6 +77,9 @@ function useRings({ orders, reports, wake }: NonNullable<Seat['rings']>): Way {
       runner.start(order, engine.viewAt!(order.place), ended);
     }
   };
+  engine.beforeDelivery = (): void => {
+    if (from.unread > 0) takeOrders();
+  };
   return {
     name: wakes!.listen(takeOrders),
     emptied: () =>

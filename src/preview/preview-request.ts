@@ -14,7 +14,7 @@ import type { Settings } from '../config/settings.ts';
 import { trace, type Way } from './trace.ts';
 
 export interface PreviewParts {
-  readonly settings: Pick<Settings, 'root' | 'caseInsensitive' | 'memoryLimitBytes'>;
+  readonly settings: Pick<Settings, 'root' | 'caseInsensitive' | 'memoryLimitBytes' | 'singlePort'>;
   /** Folders that links in the root may lead into. */
   readonly trustedRoots: TrustedRoots;
   readonly routes: {
@@ -42,7 +42,7 @@ export async function previewRequest(
   const address = addressOf(client, routes.inventory);
   const cache = new BufferCache({ maxBytes: 0, limitBytes: memoryLimitBytes });
   const clock = (): number => performance.now();
-  return await trace(
+  const way = await trace(
     {
       routes: (request) => routes.explain(request),
       bootSets:
@@ -61,4 +61,5 @@ export async function previewRequest(
       local: client.local ?? NOWHERE,
     },
   );
+  return { ...way, singlePort: settings.singlePort };
 }

@@ -36,6 +36,8 @@ export interface Way {
   /** The path at which a file was looked up; undefined when files were not asked. */
   readonly file: string | undefined;
   readonly end: End;
+  /** True if the server runs all transfers at the port that was asked. */
+  readonly singlePort?: boolean;
 }
 
 async function endOf(answer: Answer, from: 'boot sets' | 'files'): Promise<End | undefined> {
@@ -112,7 +114,7 @@ async function traceReading(parts: TraceParts, request: BootRequest): Promise<Wa
 }
 
 /** @returns the trace for JSON, without the content's bytes. */
-export function wayToJson({ request, name, routes, bootSets, file, end }: Way): unknown {
+export function wayToJson({ request, name, routes, bootSets, file, end, singlePort }: Way): unknown {
   const { bootset } = routes ?? {};
   return {
     asked: asText(request.filename),
@@ -133,6 +135,7 @@ export function wayToJson({ request, name, routes, bootSets, file, end }: Way): 
             blob: bootSets.file?.blob ?? null,
           },
     path: file ?? null,
+    ...(singlePort === true ? { single_port: true } : {}),
     answer:
       end.kind === 'content'
         ? { kind: 'content', from: end.from, bytes: end.bytes.length }
@@ -168,7 +171,7 @@ function endLine(end: End): string {
 }
 
 /** @returns the trace for a person: a line for each step. */
-export function wayToText({ request, name, routes, bootSets, file, end }: Way): string {
+export function wayToText({ request, name, routes, bootSets, file, end, singlePort }: Way): string {
   const captures = Object.entries(routes?.captures ?? {}).map(([key, value]) => `${key} ${value}`);
   const target = routes?.answer.kind === 'notMine' ? asText(routes.answer.filename) : undefined;
   const lines = [
@@ -189,6 +192,9 @@ export function wayToText({ request, name, routes, bootSets, file, end }: Way): 
     ...(target === undefined || target === name ? [] : [`looked for  ${target}`]),
     ...(bootSets === undefined ? [] : bootSetLines(bootSets)),
     ...(file === undefined ? [] : [`file        ${file}`]),
+    ...(singlePort === true
+      ? ['port        over TFTP the one that was asked, for the whole transfer (singlePort)']
+      : []),
     endLine(end),
   ];
   return lines.map((line) => `${escapeText(line, 4096)}\n`).join('');

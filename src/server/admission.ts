@@ -53,12 +53,11 @@ export class Admission {
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
-    const { limits, isShared, seed } = options;
     this.#gate = new Gate(options.pool.cells);
-    this.#thirsty = new MemoryQueue(new Jitter(seed));
+    this.#thirsty = new MemoryQueue(new Jitter(options.seed));
     this.#refuser = new Refuser(options.observer);
     this.#tally = new RequestTally(options.observer);
-    this.crowd = new Crowd({ limits, isShared, hasAnswered: this.#hasAnswered, seed });
+    this.crowd = new Crowd({ ...options, hasAnswered: this.#hasAnswered });
     this.#succession = new Succession({
       clock: options.clock,
       hasAnswered: this.#hasAnswered,
@@ -98,7 +97,6 @@ export class Admission {
     return [...all].map((transfer) => transferView(transfer, pool.cells, clock.now()));
   }
 
-  /** Admits one request. */
   admit(arrival: Arrival): void {
     const { request, peer, port } = arrival;
     if (isNobodysPort(peer.port)) return this.#tally.ignore('source', arrival);
@@ -154,8 +152,9 @@ export class Admission {
    * @returns the transfer that goes on until the new one has been answered: the new request may be forged.
    */
   #giveWay(known: Transfer, now: number): Transfer | undefined {
-    // A stalled transfer would resend its block into the middle of the new one, so it ends.
-    if (this.#active.has(known) && this.#hasAnswered(known) && this.#gate.isAlive(known, now)) {
+    // A stalled transfer would resend its block into the middle of the new one; on a shared port any other would too.
+    const isAlive = this.#active.has(known) && this.#hasAnswered(known) && this.#gate.isAlive(known, now);
+    if (isAlive && this.#options.singlePort !== true) {
       this.#gate.leave(known);
       return known;
     }
@@ -203,7 +202,7 @@ export class Admission {
     for (const { slot } of this.#active) this.#options.pool.cells.end(slot, WISH_TO_END.abort);
   }
 
-  /** Number of transfers aborted by cancelAll; some end on their own before it reaches them. */
+  /** Transfers aborted by cancelAll. */
   get aborted(): number {
     return this.#aborted;
   }
@@ -295,8 +294,9 @@ export class Admission {
   }
 
   #enqueue(transfer: Transfer, content: Content): void {
-    const { limits, blksizes } = this.#options;
-    settle(transfer, content, limits, blksizes.of(transfer));
+    const { limits, blksizes, clock } = this.#options;
+    const maxWindowsize = this.crowd.maxWindowsize(transfer.peer.address, clock.now());
+    settle(transfer, content, { ...limits, maxWindowsize, maxBlksize: blksizes.of(transfer) });
     const late = firstBlock(transfer);
     if (late === undefined) this.#queue(transfer);
     else void late.then(() => !this.#isUnwanted(transfer) && this.#queue(transfer));

@@ -6,7 +6,7 @@ import type { SharedHandle, SharedView } from '../bytes/shared-bytes.ts';
 import type { TransferReport } from '../engine/report.ts';
 import type { Clock, NoPort, TransferPorts } from '../engine/types.ts';
 import type { Pool, TransferOrder } from '../pool/pool.ts';
-import { TRANSFER_STATE } from '../pool/state-cells.ts';
+import { STRAY_UNREACHABLE, TRANSFER_STATE } from '../pool/state-cells.ts';
 import { Jitter } from '../session/jitter.ts';
 import type { BlksizeLimits } from './blksize-limits.ts';
 import { contentBytes, Feeder } from './feeder.ts';
@@ -23,6 +23,8 @@ export interface LauncherOptions {
   /** Attaches content to this thread's engine, for first replies. */
   readonly attach: (handle: SharedHandle) => SharedView;
   readonly limits: ServerLimits;
+  /** True if transfers run at the port that was asked: those of one client port can't be told apart. Default false. */
+  readonly singlePort?: boolean | undefined;
   /** Seeds the transfers' jitter. */
   readonly seed: number;
 }
@@ -50,7 +52,14 @@ export class Launcher {
   constructor(options: LauncherOptions, onEnded: (transfer: Transfer, report: TransferReport) => void) {
     this.#options = options;
     this.#seeds = new Jitter(options.seed);
-    this.#feeder = new Feeder(options.clock, options.pool.cells);
+    const { clock, pool, ports } = options;
+    this.#feeder = new Feeder(clock, pool.cells);
+    if (ports !== undefined) {
+      ports.strays = {
+        onPacket: (slot, opcode, number) => pool.cells.passStray(slot, opcode, number),
+        onUnreachable: (slot) => pool.cells.passStray(slot, STRAY_UNREACHABLE, 0),
+      };
+    }
     options.pool.onEnded = (slot, report) => {
       const transfer = this.#bySlot[slot];
       if (transfer === undefined) return;
@@ -72,12 +81,12 @@ export class Launcher {
 
   launch(transfer: Transfer): Launch {
     const { clock, pool, ports } = this.#options;
-    const { slot, local, peer } = transfer;
+    const { slot, local, peer, port: asked } = transfer;
     const { blksize, windowsize } = transfer.settled!;
     if (transfer.content?.supply?.failure !== undefined) return 'stale';
     if (!pool.hasRoom) return 'noRoom';
     if (ports !== undefined) {
-      const port = ports.take(local, peer, blksize * windowsize);
+      const port = ports.take(asked.local, peer, blksize * windowsize, slot);
       if (port === 'unreachable') return port;
       if (port === 'usedUp' || port === 'noDescriptor') {
         (port === 'usedUp' ? this.#exhausted : this.#waiting).add(local);
@@ -102,14 +111,14 @@ export class Launcher {
   }
 
   #order(transfer: Transfer): TransferOrder {
-    const { peer, local, slot, opening, dataPort } = transfer;
+    const { peer, local, port, slot, opening, dataPort } = transfer;
     const settled = transfer.settled!;
     const content = transfer.content!;
     const { handle, supply, patienceMs = this.#options.limits.patienceMs } = content;
     return {
       slot,
       local,
-      localPort: dataPort?.local.port,
+      localPort: dataPort?.local.port ?? (this.#options.singlePort === true ? port.local.port : undefined),
       peer,
       port: dataPort,
       openedAt: dataPort === undefined ? undefined : transfer.startedAt,
@@ -121,6 +130,7 @@ export class Launcher {
         size: contentBytes(content),
         ...settled,
         oack: opening !== undefined,
+        mayMeetOldAcks: this.#options.singlePort === true,
         seed: this.#seeds.next(0x7fffffff),
         // An agreed interval must pass a few times before the peer counts as silent.
         patienceMs: Math.max(patienceMs, 6 * settled.timeoutMs),

@@ -6,6 +6,7 @@ import { noSendErrors, SEND_ERRNOS, type SendErrno } from '../engine/send-errors
 import type { Address, Engine, ListeningPort } from '../engine/types.ts';
 import { DEFAULT_CONNECTIONS, HttpService } from '../http/service.ts';
 import type { HttpAddress, HttpHost, HttpOptions } from '../http/types.ts';
+import { InlinePool } from '../pool/inline-pool.ts';
 import type { Pool } from '../pool/pool.ts';
 import { ThreadPool } from '../pool/thread-pool.ts';
 import { OPCODE } from '../protocol/opcode.ts';
@@ -81,6 +82,7 @@ export interface ServerParts
   readonly seed: number;
   readonly listenOnEachAddress?: boolean;
   readonly answerBroadcast?: boolean;
+  readonly singlePort?: boolean;
   readonly localAddresses?: () => LocalAddress[];
 }
 
@@ -92,26 +94,33 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const { listen, limits, observer, workers } = options;
   const choice = await resolveEngine(options.engine);
   if (choice.reason !== undefined) observer.onWarning('the portable engine is used', { reason: choice.reason });
-  const { dataPorts } = options;
+  const { dataPorts, singlePort = false } = options;
   const engineOptions = {
     ...(dataPorts === undefined ? {} : { dataPorts }),
+    ...(singlePort ? { singlePort: workers } : {}),
     ...(options.http === undefined
       ? {}
       : { reserved: options.http.connections ?? DEFAULT_CONNECTIONS, sendsFiles: true }),
   };
   const engine = createEngine(choice.kind, engineOptions);
-  const pool = await ThreadPool.start({
-    workers,
-    slots: limits.sessions + limits.queue,
-    engine,
-    kind: choice.kind,
-    engineOptions,
-    onWorkerLost: (reason) => observer.onWarning('worker lost', { reason }),
-    ...(options.worker === undefined ? {} : { worker: options.worker }),
-  }).catch(async (cause: unknown) => {
-    await engine.close();
-    throw cause;
-  });
+  const slots = limits.sessions + limits.queue;
+  // Node.js lets no two threads use one socket.
+  const isOneThread = singlePort && choice.kind === 'portable';
+  if (isOneThread) observer.onWarning('with singlePort the portable engine runs all transfers on one thread', {});
+  const pool = isOneThread
+    ? new InlinePool(engine, slots)
+    : await ThreadPool.start({
+        workers,
+        slots,
+        engine,
+        kind: choice.kind,
+        engineOptions,
+        onWorkerLost: (reason) => observer.onWarning('worker lost', { reason }),
+        ...(options.worker === undefined ? {} : { worker: options.worker }),
+      }).catch(async (cause: unknown) => {
+        await engine.close();
+        throw cause;
+      });
   let sources: readonly Source[];
   try {
     sources = await (typeof options.sources === 'function' ? options.sources(engine) : options.sources);
@@ -131,6 +140,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     ...(options.http === undefined ? {} : { http: options.http }),
     listenOnEachAddress: options.listenOnEachAddress ?? false,
     answerBroadcast: options.answerBroadcast ?? false,
+    singlePort,
     engine,
     pool,
     seed: randomInt(1, 0x7fffffff),
@@ -209,6 +219,7 @@ export class TftpServer implements Server {
       observer,
       mayAsk,
       isShared: parts.isShared ?? (() => false),
+      singlePort: parts.singlePort,
       blksizes: new BlksizeLimits({
         clock: engine.clock,
         cells: pool.cells,

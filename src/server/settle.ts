@@ -4,10 +4,9 @@
  */
 import type { Content } from '../content/types.ts';
 import { MAX_CONTROL, encodeOack } from '../protocol/encode.ts';
-import { negotiate } from '../protocol/negotiate.ts';
+import { negotiate, type NegotiationLimits } from '../protocol/negotiate.ts';
 import type { AskedOption } from '../protocol/request.ts';
 import { type Transfer, mayBeProbe } from './transfer.ts';
-import type { ServerLimits } from './types.ts';
 import { contentBytes } from './feeder.ts';
 
 /** Files of at most this size go in the quick lane: configs, scripts, small loaders. */
@@ -16,11 +15,9 @@ const QUICK_BYTES = 64 * 1024;
 const NO_OPTIONS: readonly AskedOption[] = [];
 const packet = new Uint8Array(MAX_CONTROL);
 
-/** @param maxBlksize the largest blksize for the client, bytes. */
-export function settle(transfer: Transfer, content: Content, limits: ServerLimits, maxBlksize: number): void {
+/** @param allowed the limits for this client. */
+export function settle(transfer: Transfer, content: Content, allowed: NegotiationLimits): void {
   const { options, mode } = transfer;
-  const { maxWindowsize, acknowledgeTimeout } = limits;
-  const allowed = { maxBlksize, maxWindowsize, acknowledgeTimeout };
   const { supply } = content;
   const size = contentBytes(content);
   let { settled, oack } = negotiate(options, allowed, size, mode);

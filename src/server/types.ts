@@ -19,8 +19,6 @@ export interface ServerLimits extends CrowdLimits {
   readonly queue: number;
   /** A waiting request is dropped when its client has not repeated it for this long. Default 10,000 ms. */
   readonly laneExpiryMs: number;
-  /** Largest windowsize granted, in blocks, 1..32767. Default 64. */
-  readonly maxWindowsize: number;
   /** Largest blksize granted, bytes; undefined: what reaches the client unfragmented, as far as the machine knows. */
   readonly maxBlksize: number | undefined;
   /** True if `timeout` and `utimeout` are acknowledged. Default false: it would forbid adaptive retransmission. */
@@ -47,6 +45,11 @@ export interface ServerOptions {
   readonly engine: 'auto' | 'linux' | 'portable';
   /** Linux engine: ports of transfers, both ends included. Default: the system's ephemeral ports. */
   readonly dataPorts?: { readonly from: number; readonly to: number };
+  /**
+   * Runs every transfer at the port that was asked. Windows larger than 4 blocks are then granted only to addresses that
+   * have completed a transfer in the last hour. With the portable engine one thread does everything. Default false.
+   */
+  readonly singlePort?: boolean;
   /** Linux engine: opens a listening socket for each local address instead of one for all. Default false. */
   readonly listenOnEachAddress?: boolean;
   /** Answers requests sent to broadcast addresses; each address then has a listening socket. Default false. */

@@ -11,6 +11,11 @@ export interface SenderPlan {
   readonly timeoutMs: number;
   /** True if the transfer opens with an OACK; otherwise it opens with DATA 1. */
   readonly oack: boolean;
+  /**
+   * True if the client's former transfer may have had the same pair of ports: its late ACKs then reach this one, and an
+   * ACK of a block that was not sent is no sign of a forger.
+   */
+  readonly mayMeetOldAcks?: boolean | undefined;
   /** Seeds the jitter of retransmissions. */
   readonly seed: number;
   /** How long to wait for an ACK that advances, or for content to arrive, ms. */

@@ -246,7 +246,7 @@ export class Sender implements Session {
     if (block <= this.#base || block > this.#highest) {
       this.tally.stale++;
       if (block === this.#base) this.#onRepeatedAck(now);
-      else if (!this.#proven) this.#onImpossibleAck();
+      else if (!this.#proven && this.#plan.mayMeetOldAcks !== true) this.#onImpossibleAck();
       return;
     }
     this.#proven = true;

@@ -11,11 +11,12 @@ export interface DaemonFigures {
   /** The number of log lines that were left out, by kind. */
   readonly suppressedLines: () => Readonly<Record<string, number>>;
   readonly version: string;
+  readonly singlePort: boolean;
 }
 
 export function declareDaemon(
   declare: Declarations,
-  { suppressedLines, version }: DaemonFigures,
+  { suppressedLines, version, singlePort }: DaemonFigures,
   events: EventCounts,
 ): void {
   declare.counter('reveille_warnings_total', 'Warnings, whether or not the log wrote them.', () => events.warnings);
@@ -37,5 +38,8 @@ export function declareDaemon(
     'Always 1; the labels give the version of Reveille and of Node.js.',
     ['version', 'node'],
     () => [[version, process.versions.node, 1]],
+  );
+  declare.gauge('reveille_single_port', '1 if all transfers run at the port that was asked, otherwise 0.', () =>
+    singlePort ? 1 : 0,
   );
 }

@@ -112,6 +112,8 @@ export interface Listening {
   /** `ADDR:PORT`, or false. */
   readonly admin: string | false;
   readonly engine: string;
+  /** True if all transfers run at the port that was asked. */
+  readonly singlePort?: true;
   readonly workers: number;
   readonly root?: string;
   readonly store?: string;

@@ -162,7 +162,7 @@ describe('the config made from dnsmasq.conf', () => {
       'd:12: listen-address=host: not carried over: expected a numeric address',
       'd:13: tftp-secure: not carried over: Reveille sends every file that its user can read, whoever owns it',
       'd:14: tftp-unique-root=mac: not carried over: a separate root for each client (see {client}, its address, in rewrites of routes)',
-      'd:15: tftp-single-port: not carried over: Reveille uses a separate port for each transfer (see dataPorts)',
+      'd:15: tftp-single-port: not carried over: set singlePort, which needs the list clients',
       'd:16: tftp-no-blocksize: not carried over: Reveille still grants the option, with blocks of at most 512 bytes',
       'd:17: tftp-root=/srv/other,eth2: not carried over: a root for one interface only (see {interface} in rewrites of routes)',
       'd: remove enable-tftp from it: only one program can use the port',

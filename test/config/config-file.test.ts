@@ -31,6 +31,7 @@ admin: "127.0.0.1:0"
 workers: 3
 engine: portable
 dataPorts: 49152-49999
+singlePort: false
 listenOnEachAddress: true
 answerBroadcast: true
 http: ["0.0.0.0:80", "[::]:80"]
@@ -105,6 +106,7 @@ describe('a config file', () => {
       workers: 3,
       engine: 'portable',
       dataPorts: { from: 49152, to: 49999 },
+      singlePort: false,
       listenOnEachAddress: true,
       answerBroadcast: true,
       http: [
@@ -360,6 +362,22 @@ describe('the settings of a run', () => {
     writeFileSync(file, 'short\n');
     expect(() => resolveSettings({ root, apiTokenFile: file }, undefined)).toThrow(/expected a token of 16 to 256/);
     expect(() => resolveSettings({ root, apiTokenFile: root }, undefined)).toThrow(/got EISDIR$/);
+  });
+
+  it('need a list of clients, and no other ports, for a server with one port', () => {
+    const root = folder();
+    const file = join(root, 'c.yaml');
+    writeFileSync(file, 'root: .\nsinglePort: true\n');
+    expect(() => resolveSettings({}, file)).toThrow(
+      /c\.yaml:2: singlePort: expected clients, a list of networks, with it, got none$/,
+    );
+    expect(() => resolveSettings({ root, singlePort: true }, undefined)).toThrow(/^--single-port: expected clients/);
+    const clients = ['192.0.2.0/24'];
+    expect(resolveSettings({ clients }, file)).toMatchObject({ singlePort: true, clients });
+    const dataPorts = { from: 2000, to: 2999 };
+    expect(() => resolveSettings({ clients, dataPorts }, file)).toThrow(
+      /^--data-ports: expected none with singlePort, got 2000-2999$/,
+    );
   });
 
   it('need a root that is a directory, and name the source of a mistake', () => {

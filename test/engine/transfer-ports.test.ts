@@ -15,6 +15,8 @@ import type { Address, Link, LinkReceiver, TransferPort } from '../../src/engine
 import { RawPeer } from '../support/datagrams.ts';
 
 const LOCAL = '127.0.0.1';
+/** A socket of its own knows its ends. */
+const NO_ENDS = { local: '', peer: { address: '', port: 0 } };
 const unavailable = await checkLinuxEngine();
 
 /** Records the events of a link, and waits for them. */
@@ -67,14 +69,14 @@ describe.skipIf(unavailable !== undefined).each([
   });
 
   function take(peer: Address): TransferPort {
-    const port = main.transferPorts.take(LOCAL, peer, 1468);
+    const port = main.transferPorts.take({ address: LOCAL, port: 69 }, peer, 1468, 0);
     if (typeof port === 'string') throw new Error(`Expected a port, got ${port}`);
     return port;
   }
 
   function adopt(port: TransferPort): { link: Link; heard: Heard } {
     const heard = new Heard();
-    return { link: worker.adopt(port, heard), heard };
+    return { link: worker.adopt(port, NO_ENDS, heard), heard };
   }
 
   it.each<[string, Address]>([
@@ -83,7 +85,8 @@ describe.skipIf(unavailable !== undefined).each([
     ['by an interface that is gone', { address: 'fe80::1%nosuch0', port: 2000 }],
   ])('is unavailable %s, which counts as an error, and the next peer gets one', async (_what, nobody) => {
     main.transferPorts.stock([LOCAL], 4);
-    for (let time = 0; time < 20; time++) expect(main.transferPorts.take(LOCAL, nobody, 1468)).toBe('unreachable');
+    for (let time = 0; time < 20; time++)
+      expect(main.transferPorts.take({ address: LOCAL, port: 69 }, nobody, 1468, 0)).toBe('unreachable');
     expect(main.health().sendDrops).toBe(20);
     const peer = await RawPeer.open(others, LOCAL);
     take(peer.local).release();
@@ -93,11 +96,13 @@ describe.skipIf(unavailable !== undefined).each([
     const few = new LinuxEngine({ descriptors: 2 });
     onTestFinished(() => few.close());
     const peer = { address: LOCAL, port: 2000 };
-    const ports = [1, 2, 3].map(() => few.transferPorts.take(LOCAL, peer, 1468));
+    const ports = [1, 2, 3].map(() => few.transferPorts.take({ address: LOCAL, port: 69 }, peer, 1468, 0));
     expect(ports.map((port) => (typeof port === 'string' ? port : 'port'))).toEqual(['port', 'port', 'noDescriptor']);
-    expect(few.transferPorts.take('127.0.0.2', peer, 1468)).toBe('noDescriptor');
+    expect(few.transferPorts.take({ address: '127.0.0.2', port: 69 }, peer, 1468, 0)).toBe('noDescriptor');
     (ports[0] as TransferPort).release();
-    expect(few.transferPorts.take('127.0.0.2', peer, 1468)).toMatchObject({ local: { address: '127.0.0.2' } });
+    expect(few.transferPorts.take({ address: '127.0.0.2', port: 69 }, peer, 1468, 0)).toMatchObject({
+      local: { address: '127.0.0.2' },
+    });
   });
 
   it('is in stock at each address alike, however few descriptors there are, and a shortage is reported', async () => {
@@ -116,7 +121,12 @@ describe.skipIf(unavailable !== undefined).each([
     const few = new LinuxEngine({ descriptors: 20 });
     onTestFinished(() => few.close());
     for (let last = 1; last <= 50; last++) {
-      const port = few.transferPorts.take(`127.0.1.${last}`, { address: LOCAL, port: 2000 }, 1468);
+      const port = few.transferPorts.take(
+        { address: `127.0.1.${last}`, port: 69 },
+        { address: LOCAL, port: 2000 },
+        1468,
+        0,
+      );
       expect(port).toMatchObject({ local: { address: `127.0.1.${last}` } });
       (port as TransferPort).release();
     }

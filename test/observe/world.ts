@@ -58,6 +58,7 @@ export class ObservedWorld {
       show: escapeText,
       version: '1.2.3',
       workers: 2,
+      singlePort: false,
       now: () => this.now,
       ...parts,
     });

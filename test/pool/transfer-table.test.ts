@@ -22,6 +22,7 @@ const order: Omit<TransferOrder, 'content'> = {
     timeoutMs: 255_000,
     oack: true,
     seed: 0x7fffffff,
+    mayMeetOldAcks: false,
     patienceMs: 1_530_000,
     arrived: undefined,
   },
@@ -36,6 +37,9 @@ describe('a record of the table', () => {
     ['without an OACK', { opening: undefined, plan: { ...order.plan, oack: false } }],
     ['whose first reply the worker sends', { openedAt: undefined }],
     ['without a port', { port: undefined, localPort: undefined }],
+    ['at a port that many share', { port: { ...order.port!, shared: 'wildcard' } }],
+    ['at a port that many share, bound to one address', { port: { ...order.port!, shared: 'bound' } }],
+    ['whose client may have had the port before', { plan: { ...order.plan, mayMeetOldAcks: true } }],
     ['of a file that is still being read', { plan: { ...order.plan, arrived: 0 } }],
     ['of a file that goes round in memory', { ringBytes: 262_144, plan: { ...order.plan, arrived: 2 ** 31 - 1 } }],
   ])('is read as it was written, by another view of the region: %s', (_, change) => {

@@ -27,6 +27,7 @@ async function reading(ignored: number, drops = 0): Promise<ServerCounts> {
     routes: () => undefined,
     suppressedLines: () => ({}),
     version: '1.2.3',
+    singlePort: false,
     workers: 1,
   });
   return readCounts(await metrics.registry.metrics())!;

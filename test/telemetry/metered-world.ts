@@ -25,6 +25,7 @@ export class MeteredWorld {
       routes: () => undefined,
       suppressedLines: () => ({}),
       version: '0',
+      singlePort: false,
       workers: 1,
     });
   }

@@ -31,6 +31,7 @@ function metricsOf(server: FakeServer | undefined, store?: StoreStats, routes?: 
     routes: () => routes,
     suppressedLines: () => ({ refusal: 12 }),
     version: '1.2.3',
+    singlePort: false,
     workers: 3,
   });
 }
@@ -125,6 +126,7 @@ describe('a scrape', () => {
     expect(samples.get('reveille_workers')).toBe(3);
     expect(samples.get('reveille_log_lines_suppressed_total{kind="refusal"}')).toBe(12);
     expect(samples.get(`reveille_build_info{version="1.2.3",node="${process.versions.node}"}`)).toBe(1);
+    expect(samples.get('reveille_single_port')).toBe(0);
     expect(samples.get('process_start_time_seconds')).toBeGreaterThan(0);
   });
 

@@ -17,6 +17,7 @@ import type {
   ListeningPort,
   Place,
   RequestReceiver,
+  TransferPorts,
   Wakes,
 } from '../types.ts';
 import { LearningLink } from './learning-link.ts';
@@ -30,6 +31,9 @@ import { PortChoice, type PortRange } from './port-range.ts';
 import { toSockaddr } from './socket-address.ts';
 import { ThreadIo } from './thread-io.ts';
 import { TransferLink } from './transfer-link.ts';
+import { Ends } from './single-port/ends.ts';
+import { SharedSocket } from './single-port/shared-socket.ts';
+import { SinglePorts } from './single-port/single-ports.ts';
 import { LinuxTransferPorts } from './transfer-ports.ts';
 import { TransferSockets } from './transfer-sockets.ts';
 import { routeMtu } from './udp-socket.ts';
@@ -46,6 +50,8 @@ const SOMEBODYS: Address = { address: '', port: 0 };
 export interface LinuxEngineOptions {
   /** Ports of transfers. Default: the system's ephemeral ports. */
   readonly dataPorts?: PortRange;
+  /** Number of workers whose transfers share the listening port. Default: each transfer has a port of its own. */
+  readonly singlePort?: number;
   /** Descriptors that others use. Default 0. */
   readonly reserved?: number;
   /** True where files are sent by sendfile(2) too, which needs descriptors of them. Default false. */
@@ -66,7 +72,11 @@ export class LinuxEngine implements Engine {
   readonly #io: ThreadIo;
   readonly #maxLinks: number;
   readonly #choice: PortChoice;
-  readonly transferPorts: LinuxTransferPorts;
+  readonly transferPorts: TransferPorts & { close(): void };
+  readonly #singlePorts: SinglePorts | undefined;
+  /** Ports of other threads that this thread's transfers share, by descriptor. */
+  readonly #shared = new Map<number, SharedSocket>();
+  beforeDelivery: (() => void) | undefined;
   /** Ports of links that this thread opens itself, by local address. */
   readonly #sockets = new Map<string, TransferSockets>();
   readonly #links = new Set<TransferLink>();
@@ -86,12 +96,19 @@ export class LinuxEngine implements Engine {
     this.#io = new ThreadIo(loadLibc(), this.#maxLinks, this.clock);
     this.#mayUring = options.uring ?? true;
     this.#choice = new PortChoice(options.dataPorts);
-    this.transferPorts = new LinuxTransferPorts(this.#io, this.#choice, options.descriptors, options.reserved);
+    this.#singlePorts = options.singlePort === undefined ? undefined : new SinglePorts(this.#io, options.singlePort);
+    this.transferPorts =
+      this.#singlePorts ?? new LinuxTransferPorts(this.#io, this.#choice, options.descriptors, options.reserved);
   }
 
   async listen(local: Address, receive: RequestReceiver): Promise<ListeningPort> {
     this.#expectOpen();
-    const listening = new LinuxListening(this.#io, local, receive, () => this.#listening.delete(listening));
+    const forget = (): void => void this.#listening.delete(listening);
+    const shared = this.#singlePorts?.open(local);
+    const listening =
+      shared === undefined
+        ? LinuxListening.open(this.#io, local, receive, forget)
+        : new LinuxListening(this.#io, shared.group.main, receive, forget, shared);
     this.#listening.add(listening);
     return listening;
   }
@@ -109,11 +126,24 @@ export class LinuxEngine implements Engine {
     return this.#openOwn(options.local, options.peer, sockaddr, receiver);
   }
 
-  adopt(port: BorrowedPort, receiver: LinkReceiver): Link {
+  adopt(port: BorrowedPort, { local, peer }: Pick<LinkOptions, 'local' | 'peer'>, receiver: LinkReceiver): Link {
     this.#expectOpen();
+    if (port.shared !== undefined) {
+      const ends = new Ends(this.#io.libc, local, peer, port.shared === 'wildcard');
+      return this.#sharedSocket(port.fd, ends).open(ends, receiver);
+    }
     const uring = this.#useUring();
     if (uring !== undefined) return uring.open(port.fd, SOMEBODYS, receiver, () => {});
     return this.#openLink(port.fd, SOMEBODYS, port, receiver, this.#forget);
+  }
+
+  #sharedSocket(fd: number, { family }: Ends): SharedSocket {
+    let socket = this.#shared.get(fd);
+    if (socket === undefined) {
+      socket = new SharedSocket(this.#io, fd, family, () => this.beforeDelivery?.());
+      this.#shared.set(fd, socket);
+    }
+    return socket;
   }
 
   /** Creates io_uring for the first adopted port; where the system has none, each socket is read by itself. */
@@ -212,7 +242,7 @@ export class LinuxEngine implements Engine {
   }
 
   health(): EngineHealth {
-    const sockets = [...this.#listening, ...this.#multiAddress];
+    const sockets = [...this.#listening, ...this.#multiAddress, ...this.#shared.values()];
     const { segmentFallbacks, dropped, errors } = this.#io.queue.counts;
     const open = sockets.reduce((sum, { drops }) => sum + drops, 0);
     return { receiveDrops: open, sendDrops: dropped, segmentFallbacks, sendErrors: { ...errors } };
@@ -242,6 +272,7 @@ export class LinuxEngine implements Engine {
     for (const link of this.#links) link.close();
     this.#uringLinks?.close();
     for (const socket of this.#multiAddress) socket.close();
+    for (const socket of this.#shared.values()) socket.close();
     for (const wake of this.#wakes) wake.close();
     for (const sockets of this.#sockets.values()) sockets.close();
     this.transferPorts.close();

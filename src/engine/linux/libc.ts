@@ -201,7 +201,9 @@ export const SO_ERROR = 4;
 export const SO_SNDBUF = 7;
 export const SO_RCVBUF = 8;
 export const SO_SNDBUFFORCE = 32;
+export const SO_REUSEPORT = 15;
 export const SO_RCVBUFFORCE = 33;
+export const SO_ATTACH_REUSEPORT_CBPF = 51;
 export const SO_MEMINFO = 55;
 /** The word of SO_MEMINFO that counts datagrams dropped for lack of buffer. */
 export const MEMINFO_DROPS = 8;
@@ -239,6 +241,7 @@ export const MSG_ERRQUEUE = 0x2000;
 export const EPOLL_CLOEXEC = 0o2000000;
 export const EPOLL_CTL_ADD = 1;
 export const EPOLL_CTL_DEL = 2;
+export const EPOLL_CTL_MOD = 3;
 export const EPOLLIN = 1;
 export const EPOLLERR = 8;
 export const EPOLLET = 1 << 31;

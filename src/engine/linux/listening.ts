@@ -25,6 +25,14 @@ const MAX_PORTS = 4096;
 const MAX_REPLY_BYTES = 1024;
 const NO_CONTROL = new Uint8Array(0);
 
+/** Sockets that other threads use at the same address. */
+export interface Sharing {
+  /** Takes a datagram of a transfer that another thread runs. @returns false for any other datagram. */
+  forward(bytes: Uint8Array, length: number, words: Int32Array, at: number, local: string): boolean;
+  /** Reads the error queue, which may hold reports about other threads' transfers. */
+  drainErrors(): void;
+}
+
 export class LinuxListening implements Readable, ListeningPort {
   readonly fd: number;
   readonly local: Address;
@@ -36,18 +44,26 @@ export class LinuxListening implements Readable, ListeningPort {
   readonly #replyName: Uint8Array;
   readonly #receive: RequestReceiver;
   readonly #onClosed: () => void;
+  readonly #sharing: Sharing | undefined;
   /** One port per local address that was asked. */
   readonly #ports = new Map<string, ListeningPort>();
   /** The IPv4 ports, by the address as a word. */
   readonly #portsV4 = new Map<number, ListeningPort>();
   #closed = false;
 
-  /** @throws Error with the system's code. */
-  constructor(io: ThreadIo, local: Address, receive: RequestReceiver, onClosed: () => void) {
+  /** @param sharing undefined: the socket is closed with the port. */
+  constructor(
+    io: ThreadIo,
+    socket: UdpSocket,
+    receive: RequestReceiver,
+    onClosed: () => void,
+    sharing: Sharing | undefined,
+  ) {
     this.#io = io;
     this.#receive = receive;
     this.#onClosed = onClosed;
-    this.#socket = new UdpSocket(io.libc, { local, receiveBufferBytes: RECEIVE_BUFFER_BYTES, packetInfo: true });
+    this.#sharing = sharing;
+    this.#socket = socket;
     this.fd = this.#socket.fd;
     this.local = this.#socket.local;
     this.receiveBufferCut = this.#socket.receiveBufferCut;
@@ -55,6 +71,12 @@ export class LinuxListening implements Readable, ListeningPort {
     this.#reply = new Arena(io.libc, REPLY.data + MAX_REPLY_BYTES);
     this.#replyName = this.#reply.bytes.subarray(REPLY.name, REPLY.name + SOCKADDR_ROOM);
     io.poller.add(this);
+  }
+
+  /** Opens a port of one thread. @throws Error with the system's code. */
+  static open(io: ThreadIo, local: Address, receive: RequestReceiver, onClosed: () => void): LinuxListening {
+    const socket = new UdpSocket(io.libc, { local, receiveBufferBytes: RECEIVE_BUFFER_BYTES, packetInfo: true });
+    return new LinuxListening(io, socket, receive, onClosed, undefined);
   }
 
   get drops(): number {
@@ -70,8 +92,9 @@ export class LinuxListening implements Readable, ListeningPort {
   }
 
   drainErrors(): void {
-    // The client left before its refusal arrived: nothing needs to be done.
-    this.#io.drainErrors(this.#socket, () => {});
+    // A client that left before its refusal arrived needs nothing.
+    if (this.#sharing === undefined) this.#io.drainErrors(this.#socket, () => {});
+    else this.#sharing.drainErrors();
   }
 
   reply(bytes: Uint8Array, length: number, peer: Address): void {
@@ -105,7 +128,7 @@ export class LinuxListening implements Readable, ListeningPort {
     if (this.#closed) return;
     this.#closed = true;
     this.#io.poller.remove(this);
-    this.#socket.close();
+    if (this.#sharing === undefined) this.#socket.close();
     this.#reply.free();
     this.#onClosed();
   }
@@ -116,8 +139,12 @@ export class LinuxListening implements Readable, ListeningPort {
     const peer = fromSockaddr(libc, this.#ring.bytes, this.#ring.peerWord(slot) << 2);
     const port = this.#socket.family === AF_INET ? this.#portV4(slot) : this.#portV6(slot);
     if (port === undefined) return;
+    const bytes = this.#ring.datagrams[slot]!;
+    const length = this.#ring.length(slot);
     try {
-      this.#receive(this.#ring.datagrams[slot]!, this.#ring.length(slot), peer, port);
+      const { words } = this.#ring;
+      if (this.#sharing?.forward(bytes, length, words, this.#ring.peerWord(slot), port.local.address) === true) return;
+      this.#receive(bytes, length, peer, port);
     } catch (error) {
       throwLater(error);
     }

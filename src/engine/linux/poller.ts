@@ -14,6 +14,7 @@ import {
   EPOLL_CLOEXEC,
   EPOLL_CTL_ADD,
   EPOLL_CTL_DEL,
+  EPOLL_CTL_MOD,
   EPOLL_EVENT,
   type Libc,
   type Watch,
@@ -40,6 +41,8 @@ export interface Readable {
   readonly fd: number;
   /** True if called once each time the socket becomes readable, even if it is not read. Default false. */
   readonly isEdge?: boolean;
+  /** True if another thread reads its datagrams: only the error queue is watched. Default false. */
+  readonly readsOnlyErrors?: boolean;
   onReadable(): void;
   /** Reads the error queue. */
   drainErrors(): void;
@@ -79,13 +82,25 @@ export class Poller {
 
   /** Watches a socket. The event loop stays alive while one is watched. @throws Error with the system's code. */
   add(socket: Readable): void {
-    this.#newView.setUint32(EPOLL_EVENT.events, socket.isEdge === true ? (EPOLLIN | EPOLLET) >>> 0 : EPOLLIN, true);
-    this.#newView.setInt32(EPOLL_EVENT.data, socket.fd, true);
-    if (this.#libc.epoll_ctl(this.#epoll, EPOLL_CTL_ADD, socket.fd, this.#newEvent) < 0) {
-      throw systemError('epoll_ctl', this.#libc.errno());
-    }
+    this.#watchFor(socket, EPOLL_CTL_ADD);
     this.#sockets[socket.fd] = socket;
     if (++this.#count === 1) this.#watch.ref();
+  }
+
+  /** Calls an `isEdge` socket once more if it is still readable: it has not read everything. */
+  rearm(socket: Readable): void {
+    this.#watchFor(socket, EPOLL_CTL_MOD);
+  }
+
+  #watchFor(socket: Readable, operation: number): void {
+    const { fd, isEdge, readsOnlyErrors } = socket;
+    // Errors are always watched.
+    const events = readsOnlyErrors === true ? 0 : EPOLLIN;
+    this.#newView.setUint32(EPOLL_EVENT.events, isEdge === true ? (events | EPOLLET) >>> 0 : events, true);
+    this.#newView.setInt32(EPOLL_EVENT.data, fd, true);
+    if (this.#libc.epoll_ctl(this.#epoll, operation, fd, this.#newEvent) < 0) {
+      throw systemError('epoll_ctl', this.#libc.errno());
+    }
   }
 
   /** Stops watching a socket. Call before its descriptor is closed. */

@@ -40,11 +40,15 @@ const PATIENCE_TURNS = 5;
 /** Calls to hand over a batch when the kernel takes only a part of it. */
 const MAX_SUBMITS = 8;
 
+/** The control message that gives the segment length, bytes. */
+const SEGMENT_CONTROL = CMSGHDR.size + 8;
 /**
- * Room per destination: its sockaddr, then a control message. The message either gives the segment length, for entries
- * of several segments, or is the destination's own (packet info), for every entry.
+ * Room per destination: its sockaddr, its own control message (packet info) if it has one, which goes with every entry,
+ * and the message that gives the segment length, which goes with entries of several segments.
  */
-export const DESTINATION_ROOM = SOCKADDR_ROOM + 64;
+export const DESTINATION_ROOM = SOCKADDR_ROOM + 40 + SEGMENT_CONTROL;
+/** Sends of one entry on a shared socket that may fail with the error of an earlier one. */
+const SHARED_TRIES = 4;
 
 /** A segmentLimit above the length of any segment. */
 export const UNLIMITED = 0x10000;
@@ -59,6 +63,8 @@ export interface Outlet {
   segmentLimit: number;
   /** Length of the segments last queued here, bytes; 0: none were. */
   segmented: number;
+  /** True if its packets go to many peers: a pending error belongs to any of them. Default false. */
+  readonly isShared?: boolean;
   /** Reads the error queue: a pending error makes an unrelated send fail. */
   drainErrors(): void;
 }
@@ -68,9 +74,7 @@ export interface Destination {
   readonly outlet: Outlet;
   /** Offset of this destination's record in the queue's destinations arena. */
   readonly at: number;
-  /**
-   * Bytes of its own control message, which goes with every entry; 0: none. Destinations with one are not segmented.
-   */
+  /** Bytes of its own control message, which goes with every entry; 0: none. A multiple of 8, at most 40. */
   readonly controlLength: number;
   /** The batch in which something was last queued for it. */
   queuedIn: number;
@@ -141,11 +145,8 @@ export class SendQueue {
   describe(at: number, sockaddr: Uint8Array, own?: Uint8Array): void {
     const { bytes, i32 } = this.destinations;
     bytes.set(sockaddr.subarray(0, SOCKADDR_ROOM), at);
-    if (own !== undefined) {
-      bytes.set(own, at + SOCKADDR_ROOM);
-      return;
-    }
-    const control = (at + SOCKADDR_ROOM) >> 2;
+    if (own !== undefined) bytes.set(own, at + SOCKADDR_ROOM);
+    const control = (at + SOCKADDR_ROOM + (own?.length ?? 0)) >> 2;
     i32[control] = CMSGHDR.size + 2;
     i32[control + 1] = 0;
     i32[control + (CMSGHDR.level >> 2)] = SOL_UDP;
@@ -229,17 +230,23 @@ export class SendQueue {
 
   #sendAll(outlet: Outlet, count: number): void {
     let turns = 0;
+    let tries = 0;
     for (let entry = 0; entry < count; ) {
       const sent = this.#libc.sendmmsg(outlet.fd, this.#entryAddress[entry]!, count - entry, 0);
       if (sent > 0) {
         entry += sent;
+        tries = 0;
         continue;
       }
       const errno = this.#libc.errno();
       if (errno === EINTR) continue;
       if (errno === EAGAIN && turns++ < PATIENCE_TURNS) this.#awaitRoom(outlet.fd);
       else if (errno === ECONNREFUSED && turns++ < ENTRIES) outlet.drainErrors();
-      else this.#refused(outlet, entry++, errno);
+      else if (outlet.isShared === true && tries++ < SHARED_TRIES) outlet.drainErrors();
+      else {
+        this.#refused(outlet, entry++, errno);
+        tries = 0;
+      }
     }
   }
 
@@ -305,9 +312,9 @@ export class SendQueue {
   #segmented(to: Destination, header: number): void {
     const control = to.at + SOCKADDR_ROOM;
     to.outlet.segmented = this.#segmentLength;
-    this.destinations.u16[(control + CMSGHDR.size) >> 1] = this.#segmentLength;
+    this.destinations.u16[(control + to.controlLength + CMSGHDR.size) >> 1] = this.#segmentLength;
     this.destinations.pointFrom(this.#arena, (header << 2) + MMSGHDR.control, control);
-    this.#words[header + (MMSGHDR.controlLength >> 2)] = CMSGHDR.size + 8;
+    this.#words[header + (MMSGHDR.controlLength >> 2)] = to.controlLength + SEGMENT_CONTROL;
   }
 
   #awaitRoom(fd: number): void {
@@ -321,7 +328,8 @@ export class SendQueue {
   #refused(outlet: Outlet, entry: number, errno: number): void {
     const header = (entry * MMSGHDR.size) >> 2;
     const segments = this.#words[header + (MMSGHDR.iovLength >> 2)]! >> 1;
-    const segmented = this.#words[header + (MMSGHDR.controlLength >> 2)]! > 0;
+    const own = this.#owners[entry]?.controlLength ?? 0;
+    const segmented = this.#words[header + (MMSGHDR.controlLength >> 2)]! > own;
     if (segmented && (errno === EINVAL || errno === EMSGSIZE || errno === EIO)) {
       this.counts.segmentFallbacks++;
       const iovec = (entry * MMSGHDR.size + MMSGHDR.iov) >> 2;
@@ -330,7 +338,7 @@ export class SendQueue {
       const length = DATA_HEADER + this.#words[at + (IOVEC.length >> 2)]!;
       // EIO: the socket or its device can't segment at all; otherwise segments this long do not fit the path.
       outlet.segmentLimit = errno === EIO ? 0 : Math.min(outlet.segmentLimit, length);
-      this.#sendSingly(outlet, entry, segments);
+      this.#sendSingly(outlet, entry, segments, own);
       return;
     }
     this.dropped(Math.max(1, segments), errno);
@@ -346,7 +354,8 @@ export class SendQueue {
     this.flush();
   }
 
-  #sendSingly(outlet: Outlet, entry: number, segments: number): void {
+  /** @param own length of the destination's own control message. */
+  #sendSingly(outlet: Outlet, entry: number, segments: number, own: number): void {
     const words = this.#words;
     const source = (entry * MMSGHDR.size) >> 2;
     for (let segment = 0; segment < segments; segment++) {
@@ -355,9 +364,11 @@ export class SendQueue {
       // An arena lies within 4 GiB, so only the lower half of the pointer changes.
       words[single + (MMSGHDR.iov >> 2)] = (words[source + (MMSGHDR.iov >> 2)]! + segment * 2 * IOVEC.size) | 0;
       words[single + (MMSGHDR.iovLength >> 2)] = 2;
-      words[single + (MMSGHDR.control >> 2)] = 0;
-      words[single + (MMSGHDR.control >> 2) + 1] = 0;
-      words[single + (MMSGHDR.controlLength >> 2)] = 0;
+      if (own === 0) {
+        words[single + (MMSGHDR.control >> 2)] = 0;
+        words[single + (MMSGHDR.control >> 2) + 1] = 0;
+      }
+      words[single + (MMSGHDR.controlLength >> 2)] = own;
     }
     const sent = this.#libc.sendmmsg(outlet.fd, this.#singlesAddress, segments, 0);
     if (sent < segments) this.dropped(segments - Math.max(0, sent), this.#libc.errno());

@@ -8,7 +8,7 @@ import type { LinuxView } from './linux-view.ts';
 import { Poller } from './poller.ts';
 import { ReceiveRing } from './receive-ring.ts';
 import { DESTINATION_ROOM, type Destination, SendQueue } from './send-queue.ts';
-import type { UdpSocket } from './udp-socket.ts';
+import { clearError, type UdpSocket } from './udp-socket.ts';
 
 /** Datagrams per receive call. */
 const RING_SLOTS = 64;
@@ -145,6 +145,8 @@ export class ThreadIo {
         if (at >= 0) onError(ring.words[at >> 2]!, ring.words, ring.peerWord(slot));
       }
     }
+    // An error may be pending that found the queue full: the socket would count as ready until it is cleared.
+    clearError(this.libc, socket.fd);
   }
 
   close(): void {

@@ -83,7 +83,7 @@ export class LinuxTransferPorts implements TransferPorts {
     }
   }
 
-  take(local: string, peer: Address, windowBytes: number): TransferPort | NoPort {
+  take({ address: local }: Address, peer: Address, windowBytes: number): TransferPort | NoPort {
     const { clock, libc, queue } = this.#io;
     let sockets: TransferSockets;
     try {

@@ -25,6 +25,7 @@ import {
   SO_MEMINFO,
   SO_RCVBUF,
   SO_RCVBUFFORCE,
+  SO_REUSEPORT,
   SO_SNDBUF,
   SO_SNDBUFFORCE,
   systemError,
@@ -37,6 +38,8 @@ export interface UdpSocketOptions {
   readonly receiveBufferBytes: number;
   /** True if each datagram is to come with the address it was sent to. */
   readonly packetInfo: boolean;
+  /** True if it joins the sockets that share its address and port. Default false. */
+  readonly sharesPort?: boolean;
 }
 
 const SEND_BUFFER_BYTES = 32 * 1024 * 1024;
@@ -58,6 +61,7 @@ export class UdpSocket {
     if (this.fd < 0) throw systemError('socket', libc.errno());
     try {
       this.#configure(options.packetInfo);
+      if (options.sharesPort === true) this.sharePort();
       this.receiveBufferCut = !this.#setBuffers(options.receiveBufferBytes);
       const sockaddr = toSockaddr(libc, options.local);
       if (libc.bind(this.fd, sockaddr, sockaddrLength(this.family)) < 0) throw systemError('bind', libc.errno());
@@ -72,16 +76,12 @@ export class UdpSocket {
 
   /** Datagrams dropped so far because the receive buffer was full. */
   get drops(): number {
-    if (this.#closed) return 0;
-    const info = new Int32Array(16);
-    const ok = this.#libc.getsockopt(
-      this.fd,
-      SOL_SOCKET,
-      SO_MEMINFO,
-      new Uint8Array(info.buffer),
-      int32(info.byteLength),
-    );
-    return ok < 0 ? 0 : info[MEMINFO_DROPS]!;
+    return this.#closed ? 0 : dropsOf(this.#libc, this.fd);
+  }
+
+  /** Lets later sockets of this user bind the same address and port. @throws Error with the system's code. */
+  sharePort(): void {
+    if (!this.#set(SOL_SOCKET, SO_REUSEPORT, 1)) throw systemError('setsockopt', this.#libc.errno());
   }
 
   close(): void {
@@ -144,6 +144,13 @@ export function routeMtu(libc: Libc, local: string, peer: Address): number | und
   } finally {
     libc.close(fd);
   }
+}
+
+/** Returns how many datagrams a socket has dropped because its receive buffer was full. */
+export function dropsOf(libc: Libc, fd: number): number {
+  const info = new Int32Array(16);
+  const status = libc.getsockopt(fd, SOL_SOCKET, SO_MEMINFO, new Uint8Array(info.buffer), int32(info.byteLength));
+  return status < 0 ? 0 : info[MEMINFO_DROPS]!;
 }
 
 /** Clears the pending error of a socket, such as the one that a closed port at the peer leaves. */

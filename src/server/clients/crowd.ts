@@ -7,6 +7,14 @@ import { Jitter } from '../../session/jitter.ts';
 import { type ClientAddress, ClientAddresses } from './client-addresses.ts';
 import { HalfOpen, type HalfOpenLimits, type HalfOpenMember, type HalfOpenOptions } from './half-open.ts';
 
+/**
+ * ACKs are easy to forge at a port that everybody knows, and each one draws a whole window to the address it bears.
+ * @limit Largest `windowsize` with `singlePort`, blocks, for an address that has completed no transfer in the last
+ * hour. Setting: `singlePort`. Shows: `windowsize` in the log.
+ */
+const MAX_UNKNOWN_WINDOWSIZE = 4;
+const KNOWN_FOR_WINDOWS_MS = 3_600_000;
+
 export interface CrowdLimits {
   readonly halfOpen: HalfOpenLimits;
   /** Transfers of one address, without its half-open ones. Default 256. */
@@ -14,6 +22,8 @@ export interface CrowdLimits {
   /** The same for a /24 of IPv4, and for a /64 of IPv6. Default 2,048 and 8,192. */
   readonly sessionsPerPrefix4: number;
   readonly sessionsPerPrefix6: number;
+  /** Largest windowsize granted, in blocks, 1..32767. Default 64. */
+  readonly maxWindowsize: number;
 }
 
 export interface CrowdMember<T> extends HalfOpenMember<T> {
@@ -23,6 +33,8 @@ export interface CrowdMember<T> extends HalfOpenMember<T> {
 export interface CrowdOptions<T> extends Pick<HalfOpenOptions<T>, 'hasAnswered' | 'isShared'> {
   readonly limits: CrowdLimits;
   readonly seed: number;
+  /** See LauncherOptions. */
+  readonly singlePort?: boolean | undefined;
 }
 
 export class Crowd<T extends CrowdMember<T>> {
@@ -38,6 +50,14 @@ export class Crowd<T extends CrowdMember<T>> {
 
   isKnown(address: string, now: number): boolean {
     return this.#addresses.isKnown(this.#addresses.find(address), now);
+  }
+
+  /** Returns the largest windowsize for an address, in blocks. */
+  maxWindowsize(address: string, now: number): number {
+    const { maxWindowsize } = this.#options.limits;
+    if (this.#options.singlePort !== true) return maxWindowsize;
+    const completedAt = this.#addresses.find(address)?.completedAt ?? Number.NEGATIVE_INFINITY;
+    return now - completedAt < KNOWN_FOR_WINDOWS_MS ? maxWindowsize : Math.min(maxWindowsize, MAX_UNKNOWN_WINDOWSIZE);
   }
 
   /** Returns why the address may not have one more transfer now. */

@@ -1,0 +1,179 @@
+/**
+ * A worker's socket at a shared port: one socket for all its transfers of a listening address. A transfer is found by
+ * both ends of its packets, and each packet it sends carries the peer's address. The main thread owns the descriptor,
+ * and reads the reports of closed ports.
+ */
+import type { SharedView } from '../../../bytes/shared-bytes.ts';
+import { OPCODE } from '../../../protocol/opcode.ts';
+import type { Address, Link, LinkReceiver } from '../../types.ts';
+import { AF_INET, IP_PKTINFO, IPV6_PKTINFO, SOL_IP, SOL_IPV6 } from '../libc.ts';
+import { IN6_PKTINFO, IN_PKTINFO } from '../packet-info.ts';
+import type { Readable } from '../poller.ts';
+import { QueuedLink } from '../queued-link.ts';
+import { type Outlet, UNLIMITED } from '../send-queue.ts';
+import { type Family, sockaddrLength } from '../socket-address.ts';
+import type { ThreadIo } from '../thread-io.ts';
+import { clearError, dropsOf } from '../udp-socket.ts';
+import { EndTable, LOCAL_WORDS } from './end-table.ts';
+import type { Ends } from './ends.ts';
+
+/** Receive rounds before timers and other sockets get their turn. */
+const ROUNDS = 16;
+/** The local address of every packet at a socket that is bound to one. */
+const BOUND = new Int32Array(LOCAL_WORDS);
+/** Only the main thread knows it as text. */
+const SOMEBODYS: Address = { address: '', port: 0 };
+
+export class SharedSocket implements Readable, Outlet {
+  readonly fd: number;
+  /** The main thread reads the error queue: a pending error must not wake this thread again and again meanwhile. */
+  readonly isEdge = true;
+  readonly isShared = true;
+  readonly sockaddrLength: number;
+  readonly ringId = -1;
+  segmented = 0;
+  segmentLimit = UNLIMITED;
+  readonly #io: ThreadIo;
+  readonly #family: Family;
+  readonly #links: EndTable<SharedLink>;
+  /** Every open link, silent ones too. */
+  readonly #open = new Set<SharedLink>();
+  /** Room for an IPv6 address, which may lie across words in the ring. */
+  readonly #local = new Int32Array(LOCAL_WORDS);
+  readonly #localBytes = new Uint8Array(this.#local.buffer);
+  readonly #beforeDelivery: () => void;
+  /** Datagrams dropped before this thread has had the socket. */
+  readonly #dropsBefore: number;
+  #closed = false;
+
+  /** @param beforeDelivery called when datagrams have been read, before any is delivered. */
+  constructor(io: ThreadIo, fd: number, family: Family, beforeDelivery: () => void) {
+    this.#io = io;
+    this.fd = fd;
+    this.#family = family;
+    this.sockaddrLength = sockaddrLength(family);
+    this.#links = new EndTable(family);
+    this.#beforeDelivery = beforeDelivery;
+    this.#dropsBefore = dropsOf(io.libc, fd);
+    io.poller.add(this);
+  }
+
+  get drops(): number {
+    return dropsOf(this.#io.libc, this.fd) - this.#dropsBefore;
+  }
+
+  /** Opens a link. One with the same ends falls silent: its client has begun another transfer. */
+  open({ peer, peerWords, local, control }: Ends, receiver: LinkReceiver): Link {
+    const former = this.#links.find(peerWords, 0, local, 0);
+    const at = this.#io.takeDestination(peer, control);
+    const link = new SharedLink(this.#io, this, at, control.length, receiver, former, (closed) => {
+      this.#io.poller.expected--;
+      this.#open.delete(closed as SharedLink);
+      this.#links.delete(peerWords, 0, local, 0, closed as SharedLink);
+    });
+    former?.fallSilent();
+    this.#links.set(peerWords, 0, local, 0, link);
+    this.#open.add(link);
+    this.#io.poller.expected++;
+    return link;
+  }
+
+  onReadable(): void {
+    const io = this.#io;
+    const ring = io.infoRing;
+    for (let round = 0; round < ROUNDS && !this.#closed; round++) {
+      const count = ring.receive(this.fd);
+      if (count === 0) return;
+      io.beginBatch();
+      try {
+        // A first reply's ACK may be here before this thread has looked at the order for its transfer.
+        this.#beforeDelivery();
+        for (let slot = 0; slot < count && !this.#closed; slot++) this.#deliver(slot);
+      } finally {
+        io.endBatch(count);
+      }
+      if (count < ring.slots) return;
+    }
+    if (!this.#closed) io.poller.rearm(this);
+  }
+
+  /** The pending error has made a send fail. The report itself stays in the queue, for the main thread. */
+  drainErrors(): void {
+    clearError(this.#io.libc, this.fd);
+  }
+
+  /** Closes all links. The socket itself stays open. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const link of this.#open) link.close();
+    this.#io.poller.remove(this);
+  }
+
+  /** Packets of nobody's transfer are dropped without an answer: two servers could answer each other forever. */
+  #deliver(slot: number): void {
+    const ring = this.#io.infoRing;
+    const from = ring.peerWord(slot);
+    const isV4 = this.#family === AF_INET;
+    const info = isV4 ? ring.control(slot, SOL_IP, IP_PKTINFO) : ring.control(slot, SOL_IPV6, IPV6_PKTINFO);
+    let link: SharedLink | undefined;
+    if (info < 0) {
+      link = this.#links.find(ring.words, from, BOUND, 0);
+    } else {
+      const to = info + (isV4 ? IN_PKTINFO.to : IN6_PKTINFO.to);
+      for (let byte = 0; byte < (isV4 ? 4 : 16); byte++) this.#localBytes[byte] = ring.bytes[to + byte]!;
+      link = this.#links.find(ring.words, from, this.#local, 0);
+    }
+    link?.onDatagram(ring.datagrams[slot]!, ring.length(slot));
+  }
+}
+
+class SharedLink extends QueuedLink {
+  readonly local = SOMEBODYS;
+  readonly outlet: SharedSocket;
+  /** The link with the same ends that was still open when this one was opened. */
+  #former: SharedLink | undefined;
+  #isSilent = false;
+
+  constructor(
+    io: ThreadIo,
+    outlet: SharedSocket,
+    at: number,
+    controlLength: number,
+    receiver: LinkReceiver,
+    former: SharedLink | undefined,
+    onClosed: (link: QueuedLink) => void,
+  ) {
+    super(io, at, controlLength, receiver, onClosed);
+    this.outlet = outlet;
+    this.#former = former;
+  }
+
+  /** Ends all sending: to the client it would look like a packet of its new transfer. The owner closes the link. */
+  fallSilent(): void {
+    this.#isSilent = true;
+    this.#former = undefined;
+  }
+
+  onDatagram(bytes: Uint8Array, length: number): void {
+    const former = this.#former;
+    if (former !== undefined) {
+      this.#former = undefined;
+      // A client that ends one transfer and begins another sends an ERROR and a request. They come to two threads, so
+      // the request may be seen first.
+      if (bytes[1] === OPCODE.ERROR) {
+        if (!former.closed) former.receiver.onDatagram(bytes, length);
+        return;
+      }
+    }
+    this.receiver.onDatagram(bytes, length);
+  }
+
+  override data(wireBlock: number, view: SharedView, offset: number, length: number): void {
+    if (!this.#isSilent) super.data(wireBlock, view, offset, length);
+  }
+
+  override control(bytes: Uint8Array, length: number): void {
+    if (!this.#isSilent) super.control(bytes, length);
+  }
+}
