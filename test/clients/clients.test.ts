@@ -11,6 +11,7 @@ import {
   provideClients,
   run,
 } from '../support/clients.ts';
+import { built } from '../support/built.ts';
 import { CAMPAIGN, SEED, seededBytes } from '../support/content.ts';
 import { type LiveServer, serveFolder } from '../support/server.ts';
 
@@ -46,62 +47,78 @@ function rowsOf(client: RealClient): Row[] {
 
 const missing = await provideClients();
 const contents = new Map(SIZES.map((size) => [size, seededBytes(SEED, size)]));
+/** Servers by whether they run all transfers at one port. */
+const MODES = [
+  ['a port for each transfer', false],
+  ['one port', true],
+] as const;
+const lives = new Map<boolean, LiveServer>();
 let folder: string;
-let live: LiveServer;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'reveille-clients-'));
   const root = await mkdtemp(join(folder, 'root-'));
   for (const [size, content] of contents) await writeFile(join(root, `size-${size}`), content);
   for (const { name, size } of REAL_CLIENTS.flatMap(rowsOf)) await symlink(`size-${size}`, join(root, name));
-  live = await serveFolder(root);
+  lives.set(false, await serveFolder(root));
+  const single = await serveFolder(root, { singlePort: true, workers: 2 });
+  lives.set(true, single);
+  // An address gets large windows at one port once it has completed a transfer.
+  for (const { address, port } of single.server.addresses) {
+    const server = { address, port };
+    // oxlint-disable-next-line no-await-in-loop -- there are two.
+    await built.fetchFile({ server, filename: 'size-1', mode: 'octet', wish: {}, sink: { write: () => {} } });
+  }
 });
 
 afterAll(async () => {
-  await live.server.stop(0);
+  await Promise.all([...lives.values()].map(({ server }) => server.stop(0)));
   await rm(folder, { recursive: true });
 });
 
-describe.each(REAL_CLIENTS.filter(({ name }) => !missing.includes(name)))(
-  `$name (content of REVEILLE_SEED=${SEED})`,
-  (client) => {
-    const isRefused = ({ asking, size }: Row): boolean => client.refuses?.(asking, size) === true;
-    // `$title` would truncate the titles.
-    const rows = (refused: boolean): [string, Row][] =>
-      rowsOf(client).flatMap((row) => (isRefused(row) === refused ? [[row.title, row]] : []));
-    const download = ({ asking, local, name }: Row, path: string): ReturnType<typeof run> =>
-      run(client.command(asking, live.at(local), name, path), TIMEOUT_MS);
+const INSTALLED = REAL_CLIENTS.filter(({ name }) => !missing.includes(name));
 
-    it.concurrent.each(rows(false))('byte for byte: %s', { timeout: TIMEOUT_MS }, async (_title, row) => {
-      const { size, asking, local, name } = row;
-      const path = join(folder, name);
-      const { code, output } = await download(row, path);
-      const transfer = await live.transfer(({ file }) => file === name);
-      // Where the client fails, the server's record says more than its output.
-      expect({ code, output, transfer }).toEqual({ code: 0, output, transfer });
-      const bytes = await readFile(path);
-      await rm(path);
-      expect(bytes.length).toBe(size);
-      expect(bytes.equals(contents.get(size)!)).toBe(true);
-      const { blksize = 512, windowsize = 1 } = asking;
-      expect(transfer).toMatchObject({ outcome: 'complete', blksize, windowsize, size, local });
-    });
+describe.each(
+  INSTALLED.flatMap((client) => MODES.map(([mode, isSingle]) => [client.name, mode, client, isSingle] as const)),
+)(`%s, %s (content of REVEILLE_SEED=${SEED})`, (_name, _mode, client, isSingle) => {
+  const server = (): LiveServer => lives.get(isSingle)!;
+  const isRefused = ({ asking, size }: Row): boolean => client.refuses?.(asking, size) === true;
+  // `$title` would truncate the titles.
+  const rows = (refused: boolean): [string, Row][] =>
+    rowsOf(client).flatMap((row) => (isRefused(row) === refused ? [[row.title, row]] : []));
+  const pathOf = (name: string): string => join(folder, `${name}${isSingle ? '-single' : ''}`);
+  const download = ({ asking, local, name }: Row, path: string): ReturnType<typeof run> =>
+    run(client.command(asking, server().at(local), name, path), TIMEOUT_MS);
 
-    it.concurrent.each(rows(true))('are not possible: %s', { timeout: TIMEOUT_MS }, async (_title, row) => {
-      const { code } = await download(row, join(folder, row.name));
-      expect(code).not.toBe(0);
-      const transfer = await live.transfer(({ file }) => file === row.name);
-      expect(transfer.outcome).not.toBe('complete');
-    });
+  it.concurrent.each(rows(false))('byte for byte: %s', { timeout: TIMEOUT_MS }, async (_title, row) => {
+    const { size, asking, local, name } = row;
+    const path = pathOf(name);
+    const { code, output } = await download(row, path);
+    const transfer = await server().transfer(({ file }) => file === name);
+    // Where the client fails, the server's record says more than its output.
+    expect({ code, output, transfer }).toEqual({ code: 0, output, transfer });
+    const bytes = await readFile(path);
+    await rm(path);
+    expect(bytes.length).toBe(size);
+    expect(bytes.equals(contents.get(size)!)).toBe(true);
+    const { blksize = 512, windowsize = 1 } = asking;
+    expect(transfer).toMatchObject({ outcome: 'complete', blksize, windowsize, size, local });
+  });
 
-    // If a client learns these options, add them to its row in the table.
-    it('acknowledges no option that was not requested', async () => {
-      const help = await helpOf(client);
-      expect(help).toMatch(/tftp/i);
-      expect(help).not.toMatch(client.hasNoWordFor);
-    });
-  },
-);
+  it.concurrent.each(rows(true))('are not possible: %s', { timeout: TIMEOUT_MS }, async (_title, row) => {
+    const { code } = await download(row, pathOf(row.name));
+    expect(code).not.toBe(0);
+    const transfer = await server().transfer(({ file }) => file === row.name);
+    expect(transfer.outcome).not.toBe('complete');
+  });
+
+  // If a client learns these options, add them to its row in the table.
+  it('acknowledges no option that was not requested', async () => {
+    const help = await helpOf(client);
+    expect(help).toMatch(/tftp/i);
+    expect(help).not.toMatch(client.hasNoWordFor);
+  });
+});
 
 describe.runIf(missing.length > 0)('clients that are not installed', () => {
   it.for(missing)('NOT TESTED: %s', (name, { skip }) => {

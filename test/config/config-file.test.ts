@@ -374,10 +374,8 @@ describe('the settings of a run', () => {
     expect(() => resolveSettings({ root, singlePort: true }, undefined)).toThrow(/^--single-port: expected clients/);
     const clients = ['192.0.2.0/24'];
     expect(resolveSettings({ clients }, file)).toMatchObject({ singlePort: true, clients });
-    const dataPorts = { from: 2000, to: 2999 };
-    expect(() => resolveSettings({ clients, dataPorts }, file)).toThrow(
-      /^--data-ports: expected none with singlePort, got 2000-2999$/,
-    );
+    const both = (): unknown => resolveSettings({ clients, dataPorts: { from: 2000, to: 2999 } }, file);
+    expect(both).toThrow(/^--data-ports: expected none with singlePort, got 2000-2999$/);
   });
 
   it('need a root that is a directory, and name the source of a mistake', () => {

@@ -41,6 +41,7 @@ export interface FolderOptions {
   readonly dataPorts?: { readonly from: number; readonly to: number };
   /** Default: TFTP alone. */
   readonly http?: HttpOptions;
+  readonly singlePort?: boolean;
   readonly engine?: 'auto' | 'linux' | 'portable';
   /** Sources asked before the folder. */
   readonly before?: readonly Source[];
@@ -70,6 +71,7 @@ export async function serveFolder(root: string, options: FolderOptions = {}): Pr
     ],
     engine: options.engine ?? 'auto',
     ...(options.http === undefined ? {} : { http: options.http }),
+    singlePort: options.singlePort ?? false,
     ...(options.mayAsk === undefined ? {} : { mayAsk: options.mayAsk }),
     workers: options.workers ?? 1,
     ...(options.dataPorts === undefined ? {} : { dataPorts: options.dataPorts }),
