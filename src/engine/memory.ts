@@ -2,6 +2,8 @@
  * A network that exists only in memory, on virtual time: hosts, ports, and between them loss, duplication, reordering,
  * delay and corruption, all from one seed. The same seed and the same programs give the same packets.
  */
+import { OPCODE } from '../protocol/opcode.ts';
+import { SharedLinks } from './shared-links.ts';
 import { DATA_HEADER, encodeDataHeader } from '../protocol/encode.ts';
 import { Jitter } from '../session/jitter.ts';
 import { attachShared, type BytesView, type SharedHandle, type SharedView } from '../bytes/shared-bytes.ts';
@@ -75,9 +77,12 @@ export class MemoryNetwork {
     this.#random = new Jitter(seed);
   }
 
-  /** Returns an engine for one host; its addresses are those it listens on and sends from. */
-  engine(): Engine {
-    return new MemoryEngine(this);
+  /**
+   * Returns an engine for one host; its addresses are those it listens on and sends from. @param options.singlePort true
+   * if links to a fixed peer use the port that was asked. Default false.
+   */
+  engine({ singlePort = false }: { readonly singlePort?: boolean } = {}): Engine {
+    return new MemoryEngine(this, singlePort);
   }
 
   bind(address: Address, endpoint: Endpoint): void {
@@ -148,8 +153,11 @@ class MemoryEngine implements Engine {
   readonly #network: MemoryNetwork;
   readonly #open = new Set<MemoryLink | MemoryListening>();
 
-  constructor(network: MemoryNetwork) {
+  readonly #singlePort: boolean;
+
+  constructor(network: MemoryNetwork, singlePort: boolean) {
     this.#network = network;
+    this.#singlePort = singlePort;
   }
 
   get clock(): VirtualClock {
@@ -164,9 +172,18 @@ class MemoryEngine implements Engine {
   }
 
   async link(options: LinkOptions, receiver: LinkReceiver): Promise<Link> {
+    if (this.#singlePort && options.peerPort === 'fixed') return this.#openShared(options, receiver);
     const link = new MemoryLink(this.#network, options, receiver, this.#open);
     this.#open.add(link);
     return link;
+  }
+
+  #openShared({ local, localPort, peer }: LinkOptions, receiver: LinkReceiver): Link {
+    for (const port of this.#open) {
+      const isAsked = port.local.address === local && port.local.port === localPort;
+      if (isAsked && port instanceof MemoryListening) return port.open(peer, receiver);
+    }
+    throw Object.assign(new Error(`Expected a port to listen at ${local}, got none`), { code: 'EADDRNOTAVAIL' });
   }
 
   health(): EngineHealth {
@@ -187,6 +204,7 @@ class MemoryListening implements ListeningPort, Endpoint {
   readonly #network: MemoryNetwork;
   readonly #receive: RequestReceiver;
   readonly #open: Set<unknown>;
+  readonly #links = new SharedLinks();
 
   constructor(network: MemoryNetwork, local: Address, receive: RequestReceiver, open: Set<unknown>) {
     this.#network = network;
@@ -197,10 +215,23 @@ class MemoryListening implements ListeningPort, Endpoint {
   }
 
   receive(bytes: Uint8Array, from: Address): void {
-    this.#receive(bytes, bytes.length, from, this);
+    const isRequest = bytes[1] === OPCODE.RRQ || bytes[1] === OPCODE.WRQ;
+    const receiver = isRequest ? undefined : this.#links.find(from);
+    if (receiver === undefined) this.#receive(bytes, bytes.length, from, this);
+    else receiver.onDatagram(bytes, bytes.length);
   }
 
-  unreachable(): void {}
+  unreachable(from: Address): void {
+    this.#links.find(from)?.onUnreachable();
+  }
+
+  /** Opens a link at this port. */
+  open(peer: Address, receiver: LinkReceiver): Link {
+    return this.#links.open(this.local, peer, receiver, {
+      data: (...packet) => this.#network.send(dataPacket(...packet), this.local, peer),
+      control: (bytes, length) => this.#network.send(bytes.slice(0, length), this.local, peer),
+    });
+  }
 
   reply(bytes: Uint8Array, length: number, peer: Address): void {
     if (this.#open.has(this)) this.#network.send(bytes.slice(0, length), this.local, peer);
@@ -211,6 +242,13 @@ class MemoryListening implements ListeningPort, Endpoint {
     if (!this.#open.delete(this)) return;
     this.#network.unbind(this.local);
   }
+}
+
+function dataPacket(wireBlock: number, view: SharedView, offset: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(DATA_HEADER + length);
+  encodeDataHeader(bytes, wireBlock);
+  bytes.set((view as BytesView).bytes.subarray(offset, offset + length), DATA_HEADER);
+  return bytes;
 }
 
 class MemoryLink implements Link, Endpoint {
@@ -259,11 +297,7 @@ class MemoryLink implements Link, Endpoint {
   }
 
   data(wireBlock: number, view: SharedView, offset: number, length: number): void {
-    if (this.#closed) return;
-    const bytes = new Uint8Array(DATA_HEADER + length);
-    encodeDataHeader(bytes, wireBlock);
-    bytes.set((view as BytesView).bytes.subarray(offset, offset + length), DATA_HEADER);
-    this.#network.send(bytes, this.local, this.#peer);
+    if (!this.#closed) this.#network.send(dataPacket(wireBlock, view, offset, length), this.local, this.#peer);
   }
 
   control(bytes: Uint8Array, length: number): void {

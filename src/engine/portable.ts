@@ -11,6 +11,7 @@ import { MonotonicClock } from './clock.ts';
 import type { LatencyHistogram } from './latencies.ts';
 import { noSendErrors, sendErrno } from './send-errors.ts';
 import { attachShared, type BytesView, type SharedHandle, type SharedView } from '../bytes/shared-bytes.ts';
+import { SharedLinks } from './shared-links.ts';
 import { isAnswerable, STRANGER_ANSWERS, UNKNOWN_TID } from './stranger.ts';
 import type {
   Address,
@@ -209,8 +210,8 @@ class PortableListening implements ListeningPort {
   readonly #socket: Socket;
   readonly #engine: PortableEngine;
   readonly #forget: () => void;
-  /** Links that share the port, by peer. */
-  readonly #links = new Map<string, SharedPortableLink>();
+  /** Links that share the port. The system reports no closed ports of peers to such a socket. */
+  readonly #links = new SharedLinks();
   #closing: Promise<void> | undefined;
 
   constructor(socket: Socket, engine: PortableEngine, receive: RequestReceiver, forget: () => void) {
@@ -220,8 +221,8 @@ class PortableListening implements ListeningPort {
     this.local = boundTo(socket);
     socket.on('message', (bytes, { address, port }) => {
       const isRequest = bytes[1] === OPCODE.RRQ || bytes[1] === OPCODE.WRQ;
-      const link = isRequest ? undefined : this.#links.get(`${address}|${port}`);
-      if (link !== undefined) engine.deliver(link.receiver, bytes);
+      const receiver = isRequest ? undefined : this.#links.find({ address, port });
+      if (receiver !== undefined) engine.deliver(receiver, bytes);
       else receive(bytes, bytes.length, { address, port }, this);
     });
     // Errors of single datagrams (an unreachable client, say) say nothing about the port.
@@ -233,18 +234,16 @@ class PortableListening implements ListeningPort {
     if (this.#closing === undefined) sendTo(this.#socket, bytes.slice(0, length), peer, this.#sent);
   }
 
-  /** Opens a link at this port. One to the same peer falls silent: its client has begun another transfer. */
+  /** Opens a link at this port. */
   open({ address, port }: Address, receiver: LinkReceiver): Link {
-    const key = `${canonical(address)}|${port}`;
+    const peer = { address: canonical(address), port };
     const send = (parts: Uint8Array[]): void => {
-      if (this.#closing === undefined && this.#links.get(key) === link)
-        sendTo(this.#socket, parts, { address, port }, this.#sent);
+      if (this.#closing === undefined) sendTo(this.#socket, parts, peer, this.#sent);
     };
-    const link = new SharedPortableLink(this.local, receiver, send, () => {
-      if (this.#links.get(key) === link) this.#links.delete(key);
+    return this.#links.open(this.local, peer, receiver, {
+      data: (wireBlock, view, offset, length) => send(dataParts(wireBlock, view, offset, length)),
+      control: (bytes, length) => send([bytes.slice(0, length)]),
     });
-    this.#links.set(key, link);
-    return link;
   }
 
   readonly #sent = (error: Error | null): void => this.#engine.noteError(error);
@@ -259,29 +258,6 @@ class PortableListening implements ListeningPort {
 function dataParts(wireBlock: number, view: SharedView, offset: number, length: number): Uint8Array[] {
   const at = wireBlock * DATA_HEADER;
   return [HEADERS.subarray(at, at + DATA_HEADER), (view as BytesView).bytes.subarray(offset, offset + length)];
-}
-
-/** A link at the port that was asked. The system reports no closed ports of peers to such a socket. */
-class SharedPortableLink implements Link {
-  readonly local: Address;
-  readonly receiver: LinkReceiver;
-  readonly close: () => void;
-  readonly #send: (parts: Uint8Array[]) => void;
-
-  constructor(local: Address, receiver: LinkReceiver, send: (parts: Uint8Array[]) => void, close: () => void) {
-    this.local = local;
-    this.receiver = receiver;
-    this.close = close;
-    this.#send = send;
-  }
-
-  data(wireBlock: number, view: SharedView, offset: number, length: number): void {
-    this.#send(dataParts(wireBlock, view, offset, length));
-  }
-
-  control(bytes: Uint8Array, length: number): void {
-    this.#send([bytes.slice(0, length)]);
-  }
 }
 
 class PortableLink implements Link {

@@ -32,6 +32,7 @@ async function bootRack(seed: number): Promise<number> {
     seed,
     files: FILES,
     limits: { sessions: 1 + random.next(12) },
+    singlePort: seed % 2 === 0,
     faults: {
       loss: random.next(8) / 100,
       duplicate: random.next(10) / 100,

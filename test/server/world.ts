@@ -28,6 +28,8 @@ export interface WorldOptions {
   readonly mayAsk?: (address: string) => boolean;
   readonly isShared?: (address: string) => boolean;
   readonly maxBlksizeOf?: (address: string) => number | undefined;
+  /** Default false. */
+  readonly singlePort?: boolean;
 }
 
 export class World {
@@ -45,7 +47,10 @@ export class World {
   private constructor(options: WorldOptions) {
     const limits: ServerLimits = { ...DEFAULT_LIMITS, queue: 1000, sessions: 100, ...options.limits };
     this.network = new MemoryNetwork(this.clock, options.seed ?? 1, options.faults);
-    this.pool = new InlinePool(this.network.engine(), limits.sessions + limits.queue);
+    const { singlePort = false } = options;
+    // One engine, because transfers at one port use the socket that listens.
+    const engine = this.network.engine({ singlePort });
+    this.pool = new InlinePool(singlePort ? engine : this.network.engine(), limits.sessions + limits.queue);
     const files = new MemorySource(new Map(Object.entries(options.files ?? {})));
     const sources = options.source === undefined ? [files] : [options.source, files];
     this.server = new TftpServer({
@@ -61,8 +66,9 @@ export class World {
         },
         ...options.observer,
       },
-      engine: this.network.engine(),
+      engine,
       pool: this.pool,
+      singlePort,
       seed: options.seed ?? 1,
       ...(options.mayAsk === undefined ? {} : { mayAsk: options.mayAsk }),
       ...(options.isShared === undefined ? {} : { isShared: options.isShared }),

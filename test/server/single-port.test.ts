@@ -1,0 +1,103 @@
+/** A server that runs all transfers at the port that was asked, on virtual time. */
+import { describe, expect, it } from 'vitest';
+import { seededBytes } from '../support/content.ts';
+import { type RawClient, SERVER, World } from './world.ts';
+
+const FILES = { small: seededBytes(1, 300), big: seededBytes(1, 100_000), other: seededBytes(2, 100_000) };
+
+async function start(): Promise<{ world: World; client: RawClient }> {
+  const world = await World.start({ files: FILES, singlePort: true });
+  return { world, client: world.client() };
+}
+
+/** Sends each ACK in turn. @returns what has come after the last one. */
+async function acknowledge(world: World, client: RawClient, ...blocks: readonly number[]): Promise<string[]> {
+  let before = 0;
+  for (const block of blocks) {
+    before = client.received.length;
+    client.ack(block, SERVER);
+    // oxlint-disable-next-line no-await-in-loop -- lockstep.
+    await world.pass(1);
+  }
+  return client.received.slice(before).map(({ text }) => text);
+}
+
+describe('a transfer at the port that was asked', () => {
+  it('comes from there, to its end', async () => {
+    const { world, client } = await start();
+    client.ask('big');
+    await world.pass(1);
+    await acknowledge(world, client, ...Array.from({ length: 196 }, (_, index) => index + 1));
+    expect(client.received.map(({ from }) => from)).toEqual(Array(196).fill(SERVER));
+    expect(world.transfers).toMatchObject([{ file: 'big', outcome: 'complete', retransmits: 0 }]);
+    expect(world.held).toBe(0);
+    // Its last ACK may come once more.
+    expect(await acknowledge(world, client, 196)).toEqual([]);
+  });
+
+  it('is ended by the next request from its port, and its late ACKs count for nothing', async () => {
+    const { world, client } = await start();
+    client.ask('big');
+    await world.pass(1);
+    expect(await acknowledge(world, client, 1, 2)).toEqual(['DATA 3 +512']);
+    client.ask('other', { blksize: 1024 });
+    await world.pass(1);
+    expect(client.last.text).toBe('OACK blksize=1024');
+    expect(await acknowledge(world, client, 3, 2, 1, 4, 40_000)).toEqual([]);
+    // Nothing of the former file comes any more, by no timer.
+    const { length } = client.received;
+    await world.pass(30_000);
+    expect(new Set(client.received.slice(length).map(({ text }) => text))).toEqual(new Set(['OACK blksize=1024']));
+    expect(await acknowledge(world, client, 0)).toEqual(['DATA 1 +1024']);
+    expect(client.last.bytes.subarray(4)).toEqual(new Uint8Array(FILES.other.subarray(0, 1024)));
+    expect(world.transfers).toMatchObject([{ file: 'big', outcome: 'aborted' }]);
+    expect(world.held).toBe(1);
+  });
+
+  it('takes its own request, sent again, for no ACK', async () => {
+    const { world, client } = await start();
+    client.ask('big');
+    await world.pass(1);
+    await acknowledge(world, client, 1);
+    const { length } = client.received;
+    client.ask('big');
+    await world.pass(10);
+    expect(client.received.length).toBe(length);
+    expect(await acknowledge(world, client, 2)).toEqual(['DATA 3 +512']);
+    expect(world.server.stats()).toMatchObject({ ignoredTotal: { repeated: 1 } });
+  });
+
+  it('has windows of at most 4 blocks, until its address has completed a transfer within the last hour', async () => {
+    const { world, client } = await start();
+    const granted = async (from: RawClient): Promise<string> => {
+      from.ask('big', { windowsize: 16 });
+      await world.pass(1);
+      const { text } = from.last;
+      from.error(0, SERVER);
+      await world.pass(20);
+      return text;
+    };
+    expect(await granted(client)).toBe('OACK windowsize=4');
+    client.ask('small');
+    await world.pass(1);
+    await acknowledge(world, client, 1);
+    expect(world.transfers.at(-1)).toMatchObject({ file: 'small', outcome: 'complete' });
+    expect(await granted(client)).toBe('OACK windowsize=16');
+    expect(await granted(world.client('10.0.0.10'))).toBe('OACK windowsize=4');
+    await world.pass(3_500_000);
+    expect(await granted(world.client('10.0.0.9', 2001))).toBe('OACK windowsize=16');
+    await world.pass(100_000);
+    expect(await granted(client)).toBe('OACK windowsize=4');
+  });
+
+  it('ends after silence when its client reports a closed port', async () => {
+    const { world, client } = await start();
+    client.ask('big');
+    await world.pass(1);
+    await acknowledge(world, client, 1);
+    client.close();
+    world.network.faults = { ...world.network.faults, unreachable: true };
+    await world.pass(5000);
+    expect(world.transfers).toMatchObject([{ file: 'big', outcome: 'unreachable' }]);
+  });
+});
