@@ -49,8 +49,8 @@ export class ForkedServer {
   #addresses: readonly Address[] = [];
   #ready: () => void = () => {};
 
-  private constructor(root: string, workers: number, engine: ServerOptions['engine']) {
-    this.#process = fork(SCRIPT, [JSON.stringify({ root, workers, engine })], { execArgv: EXEC_ARGV });
+  private constructor(root: string, workers: number, engine: ServerOptions['engine'], singlePort: boolean) {
+    this.#process = fork(SCRIPT, [JSON.stringify({ root, workers, engine, singlePort })], { execArgv: EXEC_ARGV });
     this.#process.on('message', (message) => this.#onMessage(message as Message));
     this.exit = once(this.#process, 'exit').then(([code, signal]) => ({
       code: code as number | null,
@@ -59,8 +59,13 @@ export class ForkedServer {
   }
 
   /** Serves a folder on a free port of 127.0.0.1. */
-  static async start(root: string, workers: number, engine: ServerOptions['engine'] = 'auto'): Promise<ForkedServer> {
-    const server = new ForkedServer(root, workers, engine);
+  static async start(
+    root: string,
+    workers: number,
+    engine: ServerOptions['engine'] = 'auto',
+    singlePort = false,
+  ): Promise<ForkedServer> {
+    const server = new ForkedServer(root, workers, engine, singlePort);
     const ready = new Promise<void>((resolve) => {
       server.#ready = resolve;
     });

@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs';
 import { BroadcastChannel } from 'node:worker_threads';
 import { BufferCache, DEFAULT_LIMITS, Directory, startServer } from '../../dist/index.js';
 
-const { root, workers, engine } = JSON.parse(process.argv[2]);
+const { root, workers, engine, singlePort } = JSON.parse(process.argv[2]);
 const tell = (message) => process.send?.(message);
 
 const server = await startServer({
@@ -18,6 +18,7 @@ const server = await startServer({
     }),
   ],
   engine,
+  singlePort,
   workers,
   limits: DEFAULT_LIMITS,
   // Hundreds of concurrent downloads come from one loopback address.
