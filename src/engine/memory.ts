@@ -217,7 +217,7 @@ class MemoryListening implements ListeningPort, Endpoint {
   receive(bytes: Uint8Array, from: Address): void {
     const isRequest = bytes[1] === OPCODE.RRQ || bytes[1] === OPCODE.WRQ;
     const receiver = isRequest ? undefined : this.#links.find(from);
-    if (receiver === undefined) this.#receive(bytes, bytes.length, from, this);
+    if (receiver === undefined) this.#receive(bytes, bytes.length, from, this, this.#network.clock.now());
     else receiver.onDatagram(bytes, bytes.length);
   }
 

@@ -223,7 +223,7 @@ class PortableListening implements ListeningPort {
       const isRequest = bytes[1] === OPCODE.RRQ || bytes[1] === OPCODE.WRQ;
       const receiver = isRequest ? undefined : this.#links.find({ address, port });
       if (receiver !== undefined) engine.deliver(receiver, bytes);
-      else receive(bytes, bytes.length, { address, port }, this);
+      else receive(bytes, bytes.length, { address, port }, this, engine.clock.now());
     });
     // Errors of single datagrams (an unreachable client, say) say nothing about the port.
     socket.on('error', () => {});

@@ -134,8 +134,19 @@ export interface Wakes {
   ring(name: number): void;
 }
 
-/** Receives requests that arrive at a listening address. */
-export type RequestReceiver = (bytes: Uint8Array, length: number, peer: Address, port: ListeningPort) => void;
+/**
+ * Receives requests that arrive at a listening address.
+ *
+ * @param arrivedAt when the system received it, ms of the engine's clock: requests may wait before they are read. Now
+ *   where the engine does not know.
+ */
+export type RequestReceiver = (
+  bytes: Uint8Array,
+  length: number,
+  peer: Address,
+  port: ListeningPort,
+  arrivedAt: number,
+) => void;
 
 export interface ListeningPort {
   readonly local: Address;

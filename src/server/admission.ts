@@ -8,6 +8,7 @@ import { Jitter } from '../session/jitter.ts';
 import { TRANSFER_STATE, WISH_TO_END } from '../pool/state-cells.ts';
 import type { AdmissionOptions } from './admission-options.ts';
 import { Crowd } from './clients/crowd.ts';
+import { JustEnded } from './clients/just-ended.ts';
 import { firstBlock } from './feeder.ts';
 import { Gate, isNobodysPort, transferKey } from './gate.ts';
 import { Lanes } from './lanes.ts';
@@ -53,7 +54,7 @@ export class Admission {
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
-    this.#gate = new Gate(options.pool.cells);
+    this.#gate = new Gate(options.pool.cells, options.singlePort === true ? new JustEnded() : undefined);
     this.#thirsty = new MemoryQueue(new Jitter(options.seed));
     this.#refuser = new Refuser(options.observer);
     this.#tally = new RequestTally(options.observer);
@@ -98,7 +99,7 @@ export class Admission {
   }
 
   admit(arrival: Arrival): void {
-    const { request, peer, port } = arrival;
+    const { request, peer, port, arrivedAt } = arrival;
     if (isNobodysPort(peer.port)) return this.#tally.ignore('source', arrival);
     if (!this.#options.mayAsk(peer.address)) return this.#tally.ignore('client', arrival);
     if (this.#draining) return this.#tally.ignore('draining', arrival);
@@ -110,7 +111,7 @@ export class Admission {
     const now = this.#options.clock.now();
     const key = transferKey(peer, port.local.address);
     const known = this.#gate.find(key);
-    switch (this.#gate.judge(known, request.text, now)) {
+    switch (this.#gate.judge(key, request.text, arrivedAt)) {
       case 'refresh':
         known!.lastRequestAt = now;
         return this.#tally.ignore('repeated', arrival, known);
@@ -120,7 +121,7 @@ export class Admission {
         known!.hold(arrival, now);
         return this.#tally.ignore('repeated', arrival, known);
       case 'ignore':
-        known!.hold(arrival, now);
+        known?.hold(arrival, now);
         return this.#tally.ignore('repeated', arrival, known);
       default:
     }
@@ -202,7 +203,6 @@ export class Admission {
     for (const { slot } of this.#active) this.#options.pool.cells.end(slot, WISH_TO_END.abort);
   }
 
-  /** Transfers aborted by cancelAll. */
   get aborted(): number {
     return this.#aborted;
   }
@@ -226,7 +226,7 @@ export class Admission {
   #release(transfer: Transfer, isAnswered = false): void {
     if (transfer.released) return;
     transfer.released = true;
-    this.#gate.leave(transfer);
+    this.#gate.end(transfer, this.#options.clock.now());
     transfer.content?.release(isAnswered);
     this.#gate.freeSlot(transfer.slot);
     this.crowd.leave(transfer);

@@ -64,9 +64,9 @@ export class Broadcasts {
     if (this.#closed || this.#open.has(key)) return;
     const { engine, receive, onWarning } = this.#options;
     try {
-      const port = await engine.listen(asked, (bytes, length, peer) => {
+      const port = await engine.listen(asked, (bytes, length, peer, _port, arrivedAt) => {
         const home = this.#homeOf(asked, peer);
-        if (home !== undefined) receive(bytes, length, peer, home);
+        if (home !== undefined) receive(bytes, length, peer, home, arrivedAt);
       });
       if (this.#closed) await port.close();
       else this.#open.set(key, port);

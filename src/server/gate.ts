@@ -5,6 +5,7 @@
  */
 import { type StateCells, TRANSFER_STATE } from '../pool/state-cells.ts';
 import type { Address } from '../engine/types.ts';
+import type { JustEnded } from './clients/just-ended.ts';
 
 /** A running transfer with progress this recent is alive: its request is an old copy. */
 const ALIVE_MS = 1000;
@@ -24,7 +25,7 @@ export type Verdict =
   | 'refresh'
   /** The first reply was lost or has not been sent: repeat it. */
   | 'repeat'
-  /** The request is an old copy, and its transfer is well under way. */
+  /** The request is an old copy: its transfer is well under way, or has ended since the copy arrived. */
   | 'ignore'
   /** The client has started over: end its former transfer, start a new one. */
   | 'replace';
@@ -46,9 +47,12 @@ export class Gate<T extends Guarded> {
   readonly #byKey = new Map<string, T>();
   readonly #freeSlots: number[] = [];
   #nextSlot = 0;
+  readonly #justEnded: JustEnded | undefined;
 
-  constructor(cells: StateCells) {
+  /** @param justEnded undefined: copies of requests that have been answered count as new requests. */
+  constructor(cells: StateCells, justEnded?: JustEnded) {
     this.#cells = cells;
+    this.#justEnded = justEnded;
   }
 
   /** The transfers that requests are judged by; superseded ones are not among them. */
@@ -60,9 +64,13 @@ export class Gate<T extends Guarded> {
     return this.#byKey.get(key);
   }
 
-  judge(known: T | undefined, requestText: string, now: number): Verdict {
-    if (known === undefined) return 'new';
-    if (known.requestText !== requestText) return 'replace';
+  /** @param arrivedAt when the request arrived, ms: it may have waited long. */
+  judge(key: string, requestText: string, arrivedAt: number): Verdict {
+    const known = this.find(key);
+    if (known?.requestText !== requestText) {
+      if (this.#justEnded?.covers(key, requestText, arrivedAt) === true) return 'ignore';
+      return known === undefined ? 'new' : 'replace';
+    }
     switch (this.#cells.state(known.slot)) {
       case TRANSFER_STATE.resolving:
       case TRANSFER_STATE.queued:
@@ -72,15 +80,15 @@ export class Gate<T extends Guarded> {
       case TRANSFER_STATE.running:
       // A small file is sent whole with its first window: that alone does not mean its client is done.
       case TRANSFER_STATE.lastBlockSent:
-        return this.isAlive(known, now) ? 'ignore' : 'replace';
+        return this.isAlive(known, arrivedAt) ? 'ignore' : 'replace';
       default:
-        return 'replace';
+        return this.#justEnded !== undefined && this.#cells.silence(known.slot, arrivedAt) <= 0 ? 'ignore' : 'replace';
     }
   }
 
-  /** Tells whether the transfer's client has made progress recently. */
-  isAlive({ slot }: T, now: number): boolean {
-    return this.#cells.silence(slot, now) < ALIVE_MS;
+  /** Tells whether the transfer's client had made progress shortly before `at`, or has since. */
+  isAlive({ slot }: T, at: number): boolean {
+    return this.#cells.silence(slot, at) < ALIVE_MS;
   }
 
   /** Returns a slot for a new transfer, or undefined when all are taken. */
@@ -98,6 +106,13 @@ export class Gate<T extends Guarded> {
   /** Forgets a transfer that is over or superseded; its slot stays taken until freeSlot. */
   leave(transfer: T): void {
     if (this.#byKey.get(transfer.key) === transfer) this.#byKey.delete(transfer.key);
+  }
+
+  /** Forgets a transfer that is over, except for late copies of its request. Call before freeSlot. */
+  end(transfer: T, now: number): void {
+    this.leave(transfer);
+    const { key, slot, requestText } = transfer;
+    this.#justEnded?.note(key, requestText, now - this.#cells.silence(slot, now), now);
   }
 
   /** Frees a slot. Call only when no worker can write to its cell any more. */

@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto';
 import type { Source } from '../content/types.ts';
 import { createEngine, resolveEngine } from '../engine/create.ts';
 import { noSendErrors, SEND_ERRNOS, type SendErrno } from '../engine/send-errors.ts';
-import type { Address, Engine, ListeningPort } from '../engine/types.ts';
+import type { Address, Engine, RequestReceiver } from '../engine/types.ts';
 import { DEFAULT_CONNECTIONS, HttpService } from '../http/service.ts';
 import type { HttpAddress, HttpHost, HttpOptions } from '../http/types.ts';
 import { InlinePool } from '../pool/inline-pool.ts';
@@ -333,7 +333,7 @@ export class TftpServer implements Server {
     });
   }
 
-  readonly #receive = (bytes: Uint8Array, length: number, peer: Address, port: ListeningPort): void => {
+  readonly #receive: RequestReceiver = (bytes, length, peer, port, arrivedAt) => {
     const isTransferPacket = length >= 2 && bytes[0] === 0 && bytes[1]! >= OPCODE.DATA && bytes[1]! <= OPCODE.OACK;
     // Such a packet is never answered: answers to answers keep two servers busy forever (CVE-2024-2169).
     const request = isTransferPacket ? 'notRequest' : this.#reader.read(bytes, length);
@@ -342,6 +342,6 @@ export class TftpServer implements Server {
       return;
     }
     this.#requests++;
-    this.#admission.admit({ request, peer, port });
+    this.#admission.admit({ request, peer, port, arrivedAt });
   };
 }

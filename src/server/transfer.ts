@@ -12,6 +12,8 @@ export interface Arrival {
   readonly request: ReadRequest;
   readonly peer: Address;
   readonly port: ListeningPort;
+  /** When the system received it, ms. */
+  readonly arrivedAt: number;
 }
 
 /**

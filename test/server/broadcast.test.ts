@@ -107,7 +107,7 @@ describe('sockets for broadcasts', () => {
       engine: {
         listen: (local, receive) => {
           const port = { local, reply: () => {}, close: () => Promise.resolve(void open.delete(local.address)) };
-          open.set(local.address, (peer) => receive(new Uint8Array(0), 0, peer, port));
+          open.set(local.address, (peer) => receive(new Uint8Array(0), 0, peer, port, 0));
           return Promise.resolve(port);
         },
       },

@@ -16,7 +16,7 @@ const OTHER = '10.0.0.2';
 function transferAt(local: string, slot: number): Transfer {
   const request = { operation: 'read', filename: 'x', mode: 'octet', options: [], text: 'x\0octet' } as const;
   const port = { local: { address: local, port: 69 }, reply: () => {}, close: async () => {} };
-  const arrival = { request, peer: { address: '10.0.1.1', port: 2000 + slot }, port };
+  const arrival = { request, peer: { address: '10.0.1.1', port: 2000 + slot }, port, arrivedAt: 0 };
   const transfer = new Transfer(slot, `${slot}`, slot, arrival, 'octet', 0);
   transfer.content = { kind: 'content', handle: shareBytes(new Uint8Array(10)), label: 'x', release: () => {} };
   transfer.settled = UNNEGOTIATED;

@@ -44,7 +44,7 @@ const reader = new RequestReader();
 function ask(bytes: Uint8Array): void {
   const request = reader.read(bytes, bytes.length);
   if (typeof request === 'string') throw new Error(request);
-  admission.admit({ request, peer, port: PORT });
+  admission.admit({ request, peer, port: PORT, arrivedAt: 0 });
 }
 
 /** Heap in bytes that each call allocates. */

@@ -77,7 +77,7 @@ it(`a running transfer takes at most ${MAX_RECORDS.main} records of the main thr
   });
   const each = await recordsEach((number) => {
     const request = new RequestReader().read(REQUEST, REQUEST.length) as ReadRequest;
-    admission.admit({ request, peer: peer(number), port: PORT });
+    admission.admit({ request, peer: peer(number), port: PORT, arrivedAt: 0 });
   });
   expect(admission.active).toBe(WARM_UP + TRANSFERS);
   expect(each).toBeGreaterThan(1.6);

@@ -203,6 +203,7 @@ export const SO_RCVBUF = 8;
 export const SO_SNDBUFFORCE = 32;
 export const SO_REUSEPORT = 15;
 export const SO_RCVBUFFORCE = 33;
+export const SO_TIMESTAMPNS = 35;
 export const SO_ATTACH_REUSEPORT_CBPF = 51;
 export const SO_MEMINFO = 55;
 /** The word of SO_MEMINFO that counts datagrams dropped for lack of buffer. */

@@ -6,7 +6,18 @@
 import { throwLater } from '../throw-later.ts';
 import type { Address, ListeningPort, RequestReceiver } from '../types.ts';
 import { Arena } from './arena.ts';
-import { AF_INET, IOVEC, IPV6_PKTINFO, IP_PKTINFO, MMSGHDR, SOCKADDR_ROOM, SOL_IP, SOL_IPV6 } from './libc.ts';
+import {
+  AF_INET,
+  IOVEC,
+  IPV6_PKTINFO,
+  IP_PKTINFO,
+  MMSGHDR,
+  SO_TIMESTAMPNS,
+  SOCKADDR_ROOM,
+  SOL_IP,
+  SOL_IPV6,
+  SOL_SOCKET,
+} from './libc.ts';
 import type { Readable } from './poller.ts';
 import { IN6_PKTINFO, IN_PKTINFO, controlMessage } from './packet-info.ts';
 import type { ReceiveRing } from './receive-ring.ts';
@@ -20,6 +31,8 @@ import { UdpSocket } from './udp-socket.ts';
  */
 const RECEIVE_BUFFER_BYTES = 16 * 1024 * 1024;
 const ROUNDS = 16;
+/** A request has not waited longer than this to be read. */
+const MAX_WAIT_MS = 10_000;
 /** Local addresses remembered; beyond that the table is cleared. */
 const MAX_PORTS = 4096;
 const MAX_REPLY_BYTES = 1024;
@@ -75,7 +88,8 @@ export class LinuxListening implements Readable, ListeningPort {
 
   /** Opens a port of one thread. @throws Error with the system's code. */
   static open(io: ThreadIo, local: Address, receive: RequestReceiver, onClosed: () => void): LinuxListening {
-    const socket = new UdpSocket(io.libc, { local, receiveBufferBytes: RECEIVE_BUFFER_BYTES, packetInfo: true });
+    const receiveBufferBytes = RECEIVE_BUFFER_BYTES;
+    const socket = new UdpSocket(io.libc, { local, receiveBufferBytes, packetInfo: true, timestamps: true });
     return new LinuxListening(io, socket, receive, onClosed, undefined);
   }
 
@@ -144,10 +158,21 @@ export class LinuxListening implements Readable, ListeningPort {
     try {
       const { words } = this.#ring;
       if (this.#sharing?.forward(bytes, length, words, this.#ring.peerWord(slot), port.local.address) === true) return;
-      this.#receive(bytes, length, peer, port);
+      this.#receive(bytes, length, peer, port, this.#arrivedAt(slot));
     } catch (error) {
       throwLater(error);
     }
+  }
+
+  #arrivedAt(slot: number): number {
+    const now = this.#io.clock.now();
+    const at = this.#ring.control(slot, SOL_SOCKET, SO_TIMESTAMPNS) >> 2;
+    if (at < 0) return now;
+    // A struct timespec: seconds and nanoseconds, 64 bits each.
+    const { words } = this.#ring;
+    const stampMs = ((words[at]! >>> 0) + words[at + 1]! * 0x1_0000_0000) * 1000 + words[at + 2]! / 1_000_000;
+    // The stamp is by another clock, of which only differences count; it may be set while a request waits.
+    return now - Math.min(MAX_WAIT_MS, Math.max(0, Math.floor(Date.now() - stampMs)));
   }
 
   #portV4(slot: number): ListeningPort | undefined {

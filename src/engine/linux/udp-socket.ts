@@ -28,6 +28,7 @@ import {
   SO_REUSEPORT,
   SO_SNDBUF,
   SO_SNDBUFFORCE,
+  SO_TIMESTAMPNS,
   systemError,
 } from './libc.ts';
 import { type Family, familyOf, fromSockaddr, sockaddrLength, toSockaddr } from './socket-address.ts';
@@ -38,6 +39,8 @@ export interface UdpSocketOptions {
   readonly receiveBufferBytes: number;
   /** True if each datagram is to come with the address it was sent to. */
   readonly packetInfo: boolean;
+  /** True if each datagram is to come with the time of its arrival, by the system's clock. Default false. */
+  readonly timestamps?: boolean;
   /** True if it joins the sockets that share its address and port. Default false. */
   readonly sharesPort?: boolean;
 }
@@ -62,6 +65,7 @@ export class UdpSocket {
     try {
       this.#configure(options.packetInfo);
       if (options.sharesPort === true) this.sharePort();
+      if (options.timestamps === true) this.#set(SOL_SOCKET, SO_TIMESTAMPNS, 1);
       this.receiveBufferCut = !this.#setBuffers(options.receiveBufferBytes);
       const sockaddr = toSockaddr(libc, options.local);
       if (libc.bind(this.fd, sockaddr, sockaddrLength(this.family)) < 0) throw systemError('bind', libc.errno());

@@ -31,7 +31,7 @@ export class PortGroup {
   constructor(libc: Libc, local: Address, workers: number) {
     this.isWildcard = local.address === '0.0.0.0' || local.address === '::';
     const receiveBufferBytes = RECEIVE_BUFFER_BYTES;
-    this.main = new UdpSocket(libc, { local, receiveBufferBytes, packetInfo: true });
+    this.main = new UdpSocket(libc, { local, receiveBufferBytes, packetInfo: true, timestamps: true });
     const others: UdpSocket[] = [];
     this.workers = others;
     try {
