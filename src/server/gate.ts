@@ -76,7 +76,8 @@ export class Gate<T extends Guarded> {
       case TRANSFER_STATE.queued:
         return 'refresh';
       case TRANSFER_STATE.unproven:
-        return 'repeat';
+        // The first reply answers what arrived before it. At a shared port another one could reach the next transfer.
+        return this.#justEnded !== undefined && this.#cells.silence(known.slot, arrivedAt) < 0 ? 'refresh' : 'repeat';
       case TRANSFER_STATE.running:
       // A small file is sent whole with its first window: that alone does not mean its client is done.
       case TRANSFER_STATE.lastBlockSent:

@@ -23,6 +23,8 @@ import {
 import { throwLater } from '../throw-later.ts';
 
 const EVENTS = 64;
+/** Looks of catchUp() at sockets that had more than they are read at once. */
+const REREADS = 32;
 /** Maximum of looks at the sockets before timers and other threads' messages get their turn. */
 const ROUNDS = 8;
 /**
@@ -66,6 +68,7 @@ export class Poller {
   readonly #stay = new Uint8Array(new BigInt64Array([0n, BigInt(STAY_NS)]).buffer);
   /** Number of transfers whose next packet is worth waiting for. */
   expected = 0;
+  #hasRearmed = false;
   #closed = false;
 
   /** @param afterBatch called when everything that was readable has been read. */
@@ -89,6 +92,7 @@ export class Poller {
 
   /** Calls an `isEdge` socket once more if it is still readable: it has not read everything. */
   rearm(socket: Readable): void {
+    this.#hasRearmed = true;
     this.#watchFor(socket, EPOLL_CTL_MOD);
   }
 
@@ -114,10 +118,11 @@ export class Poller {
   /** Reads every socket that is readable now, however many. */
   catchUp(): void {
     // The kernel moves sockets that have been read to the end of its list, so this many looks see all of them.
-    for (let left = this.#count; left > 0 && !this.#closed; left -= EVENTS) {
+    for (let looks = Math.ceil(this.#count / EVENTS) + REREADS; looks > 0 && !this.#closed; looks--) {
+      this.#hasRearmed = false;
       const count = this.#readReady(0);
       this.#afterBatch();
-      if (count < EVENTS) return;
+      if (count < EVENTS && !this.#hasRearmed) return;
     }
   }
 

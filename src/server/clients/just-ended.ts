@@ -15,6 +15,12 @@ const KEPT_MS = 10_000;
  */
 const MAX_KEPT = 65_536;
 
+/**
+ * How much later a copy may seem to have arrived than it has: a late client sends a copy and its first ACK in one
+ * millisecond, two threads read them, and a batch of packets has the time of its beginning.
+ */
+const SLACK_MS = 5;
+
 interface Ended {
   readonly requestText: string;
   /** When the client was last heard from, ms. */
@@ -38,6 +44,6 @@ export class JustEnded {
   /** Tells whether a request is a copy of one that has been answered since the copy arrived. */
   covers(key: string, requestText: string, arrivedAt: number): boolean {
     const ended = this.#byKey.get(key);
-    return ended !== undefined && ended.requestText === requestText && arrivedAt <= ended.at;
+    return ended !== undefined && ended.requestText === requestText && arrivedAt <= ended.at + SLACK_MS;
   }
 }
