@@ -1,0 +1,35 @@
+// Downloads files in lockstep, all from one port, as some firmware does, and writes their bytes to stdout. Repeats what
+// is not answered until its time is over, then exits with 1.
+//
+//   node one-port-client.mjs SERVER PORT MS FILE...
+import { createSocket } from 'node:dgram';
+
+const [server, port, ms, ...files] = process.argv.slice(2);
+const AGAIN_MS = 200;
+const BLOCK = 516;
+const socket = createSocket('udp4');
+setTimeout(() => process.exit(1), Number(ms));
+let expected = 1;
+let last = Buffer.alloc(0);
+
+function send(packet) {
+  last = packet;
+  socket.send(packet, 69, server);
+}
+
+function ask() {
+  const name = files.shift();
+  if (name === undefined) process.exit(0);
+  expected = 1;
+  send(Buffer.from(`\0\x01${name}\0octet\0`, 'latin1'));
+}
+
+socket.on('message', (bytes) => {
+  if (bytes.readUInt16BE(0) !== 3 || bytes.readUInt16BE(2) !== expected) return;
+  process.stdout.write(bytes.subarray(4));
+  send(Buffer.of(0, 4, bytes[2], bytes[3]));
+  expected = (expected + 1) & 0xffff;
+  if (bytes.length < BLOCK) ask();
+});
+setInterval(() => socket.send(last, 69, server), AGAIN_MS);
+socket.bind(Number(port), ask);
