@@ -47,6 +47,11 @@ const RUNS = [
     command: 'npm run --silent test:disk',
     env: {},
   },
+  {
+    what: 'all transfers at one port: storms, DNAT, IPVS, stale connection tracking, workers that die',
+    command: 'npm run --silent test:port',
+    env: {},
+  },
   { what: 'real firmware boots in virtual machines', command: 'npm run --silent test:firmware', env: {} },
 ];
 

@@ -185,6 +185,25 @@ describe.skipIf(!existsSync(IMAGE))('the image', () => {
   });
 });
 
+describe.each(OVERLAYS)('the component single-port with the %s', (overlay) => {
+  it('gives port 69 to a Service that keeps the addresses of clients, and leaves the host’s network', () => {
+    const resources = kustomized(site(overlay, ['single-port', 'monitoring']));
+    expect(resources.flatMap((resource) => schemaFaults(resource))).toEqual([]);
+    const { pod } = workloadOf(resources);
+    const [container] = pod.containers;
+    expect([pod['hostNetwork'], pod['dnsPolicy']]).toEqual([false, 'ClusterFirst']);
+    const probes = ['startupProbe', 'livenessProbe', 'readinessProbe'];
+    expect(probes.map((probe) => at(container, probe, 'httpGet', 'host'))).toEqual([undefined, undefined, undefined]);
+    expect(container!.args).toEqual(expect.arrayContaining(['--single-port', '--admin=[::]:6970']));
+    const service = only(resources, 'Service', 'reveille-tftp');
+    expect(at(service, 'spec')).toMatchObject({
+      externalTrafficPolicy: 'Local',
+      selector: NAMES,
+      ports: [{ port: 69, targetPort: container!.ports[0]!.name, protocol: 'UDP' }],
+    });
+  });
+});
+
 describe('the component monitoring', () => {
   const resources = (): Resource[] => kustomized(site('deployment', ['monitoring']));
 
