@@ -165,6 +165,7 @@ describe.skipIf(unavailable !== undefined).each([
   let port: ListeningPort;
   let asked: Address;
   let requests: Address[];
+  let arrivals: number[];
   let strays: [tag: number, opcode: number, number: number][];
   let onStray: () => void;
 
@@ -185,7 +186,11 @@ describe.skipIf(unavailable !== undefined).each([
         onStray();
       },
     };
-    port = await main.listen({ address: wildcard, port: 0 }, (_bytes, _length, peer) => requests.push(peer));
+    arrivals = [];
+    port = await main.listen({ address: wildcard, port: 0 }, (_bytes, _length, peer, _port, arrivedAt) => {
+      requests.push(peer);
+      arrivals.push(arrivedAt);
+    });
     asked = { address: LOCAL, port: port.local.port };
   });
 
@@ -344,6 +349,18 @@ describe.skipIf(unavailable !== undefined).each([
     // The rest is for the server to count.
     expect(requests).toEqual([peer.local, peer.local]);
     link.close();
+  });
+
+  it('knows when a request arrived that has waited to be read', async () => {
+    const peer = await peerAt();
+    const before = main.clock.now();
+    peer.send(asked, ...RRQ);
+    await Promise.resolve();
+    while (main.clock.now() < before + 50);
+    main.catchUp();
+    expect(requests).toEqual([peer.local]);
+    expect(arrivals[0]).toBeGreaterThanOrEqual(before - 1);
+    expect(arrivals[0]).toBeLessThan(before + 40);
   });
 
   it('keeps its sockets when nobody listens for a while', async () => {

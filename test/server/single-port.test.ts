@@ -1,5 +1,9 @@
 /** A server that runs all transfers at the port that was asked, on virtual time. */
 import { describe, expect, it } from 'vitest';
+import { StateCells, TRANSFER_STATE, type TransferState } from '../../src/pool/state-cells.ts';
+import { allocateTable } from '../../src/pool/table-region.ts';
+import { JustEnded } from '../../src/server/clients/just-ended.ts';
+import { Gate } from '../../src/server/gate.ts';
 import { seededBytes } from '../support/content.ts';
 import { type RawClient, SERVER, World } from './world.ts';
 
@@ -99,5 +103,47 @@ describe('a transfer at the port that was asked', () => {
     world.network.faults = { ...world.network.faults, unreachable: true };
     await world.pass(5000);
     expect(world.transfers).toMatchObject([{ file: 'big', outcome: 'unreachable' }]);
+  });
+});
+
+describe('a request at the port that was asked, read later than it arrived', () => {
+  const guarded = { key: 'a client', slot: 3, requestText: 'loader' };
+
+  function gateAt(state: TransferState, progressAt: number): Gate<typeof guarded> {
+    const cells = new StateCells(allocateTable(8));
+    const gate = new Gate<typeof guarded>(cells, new JustEnded());
+    cells.reset(guarded.slot, state, progressAt);
+    gate.enter(guarded);
+    return gate;
+  }
+
+  it('is a copy where the client has been heard since', () => {
+    expect(gateAt(TRANSFER_STATE.unproven, 1000).judge('a client', 'loader', 999)).toBe('refresh');
+    expect(gateAt(TRANSFER_STATE.unproven, 1000).judge('a client', 'loader', 1000)).toBe('repeat');
+    // A stalled transfer is not replaced for a request that its client sent before its last ACK.
+    expect(gateAt(TRANSFER_STATE.running, 1000).judge('a client', 'loader', 500)).toBe('ignore');
+    expect(gateAt(TRANSFER_STATE.running, 1000).judge('a client', 'loader', 2000)).toBe('replace');
+    expect(gateAt(TRANSFER_STATE.ended, 1000).judge('a client', 'loader', 999)).toBe('ignore');
+    expect(gateAt(TRANSFER_STATE.ended, 1000).judge('a client', 'loader', 1001)).toBe('replace');
+  });
+
+  it('is a copy where its transfer has ended since, also when another one runs', () => {
+    const gate = gateAt(TRANSFER_STATE.ended, 1000);
+    gate.end(guarded, 1200);
+    const judged = (): string[] => [1000, 1100].map((arrivedAt) => gate.judge('a client', 'loader', arrivedAt));
+    expect(judged()).toEqual(['ignore', 'new']);
+    expect(gate.judge('another client', 'loader', 1000)).toBe('new');
+    expect(gate.judge('a client', 'kernel', 1000)).toBe('new');
+    gate.enter({ ...guarded, slot: 4, requestText: 'kernel' });
+    expect(judged()).toEqual(['ignore', 'replace']);
+  });
+
+  it('counts as new ten seconds later, and when there are too many to remember', () => {
+    const ended = new JustEnded();
+    ended.note('old', 'loader', 1000, 1000);
+    ended.note('new', 'loader', 11_000, 11_000);
+    expect([ended.covers('old', 'loader', 900), ended.covers('new', 'loader', 900)]).toEqual([false, true]);
+    for (let count = 0; count < 65_536; count++) ended.note(`client ${count}`, 'loader', 11_000, 11_000);
+    expect([ended.covers('new', 'loader', 900), ended.covers('client 0', 'loader', 900)]).toEqual([false, true]);
   });
 });

@@ -88,8 +88,7 @@ export class LinuxListening implements Readable, ListeningPort {
 
   /** Opens a port of one thread. @throws Error with the system's code. */
   static open(io: ThreadIo, local: Address, receive: RequestReceiver, onClosed: () => void): LinuxListening {
-    const receiveBufferBytes = RECEIVE_BUFFER_BYTES;
-    const socket = new UdpSocket(io.libc, { local, receiveBufferBytes, packetInfo: true, timestamps: true });
+    const socket = new UdpSocket(io.libc, { local, receiveBufferBytes: RECEIVE_BUFFER_BYTES, packetInfo: true });
     return new LinuxListening(io, socket, receive, onClosed, undefined);
   }
 

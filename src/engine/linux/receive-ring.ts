@@ -7,8 +7,8 @@ import { CMSGHDR, EAGAIN, IOVEC, type Libc, MMSGHDR, MSG_DONTWAIT, SOCKADDR_ROOM
 
 /** Room for the largest datagram: 65,507 bytes over IPv4, a little more over IPv6. */
 const DATA_ROOM = 65_536;
-/** Larger than a multiple of the page, so that the slots' first bytes do not compete for the same cache lines. */
-const DATA_STRIDE = DATA_ROOM + 192;
+/** More than a multiple of the page between two slots: their first bytes do not compete for the same cache lines. */
+const GAP = 192;
 
 const ATTEMPTS = 3;
 
@@ -29,8 +29,11 @@ export class ReceiveRing {
   /** Slots whose length fields no longer hold the room available. */
   #used: number;
 
-  /** @param controlRoom bytes for control messages per slot, a multiple of 8; 0 for none. */
-  constructor(libc: Libc, slots: number, controlRoom: number) {
+  /**
+   * @param controlRoom bytes for control messages per slot, a multiple of 8; 0 for none.
+   * @param dataRoom bytes for a datagram, a multiple of 64; longer ones are cut.
+   */
+  constructor(libc: Libc, slots: number, controlRoom: number, dataRoom = DATA_ROOM) {
     this.#libc = libc;
     this.slots = slots;
     this.#used = slots;
@@ -39,21 +42,21 @@ export class ReceiveRing {
     this.#peersAt = iovecsAt + slots * IOVEC.size;
     this.#controlsAt = this.#peersAt + slots * SOCKADDR_ROOM;
     const dataAt = this.#controlsAt + slots * controlRoom;
-    this.#arena = new Arena(libc, dataAt + slots * DATA_STRIDE);
+    this.#arena = new Arena(libc, dataAt + slots * (dataRoom + GAP));
     this.words = this.#arena.i32;
     this.bytes = this.#arena.bytes;
     const datagrams: Uint8Array[] = [];
     for (let slot = 0; slot < slots; slot++) {
       const header = slot * MMSGHDR.size;
       const iovec = iovecsAt + slot * IOVEC.size;
-      const data = dataAt + slot * DATA_STRIDE;
+      const data = dataAt + slot * (dataRoom + GAP);
       this.#arena.point(header + MMSGHDR.name, this.#peersAt + slot * SOCKADDR_ROOM);
       this.#arena.point(header + MMSGHDR.iov, iovec);
       this.words[(header + MMSGHDR.iovLength) >> 2] = 1;
       if (controlRoom > 0) this.#arena.point(header + MMSGHDR.control, this.#controlsAt + slot * controlRoom);
       this.#arena.point(iovec + IOVEC.base, data);
-      this.words[(iovec + IOVEC.length) >> 2] = DATA_ROOM;
-      datagrams.push(this.bytes.subarray(data, data + DATA_ROOM));
+      this.words[(iovec + IOVEC.length) >> 2] = dataRoom;
+      datagrams.push(this.bytes.subarray(data, data + dataRoom));
     }
     this.datagrams = datagrams;
   }

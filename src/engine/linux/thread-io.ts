@@ -19,6 +19,8 @@ const ERROR_SLOTS = 8;
 const MEASURED_BATCH = 8;
 /** Room for an IP_PKTINFO or IPV6_PKTINFO control message, and a time. */
 const INFO_CONTROL_ROOM = 80;
+/** ACKs have 4 bytes, an ERROR some hundred. Small slots share pages, which saves misses of the TLB. */
+const ACK_ROOM = 512;
 
 export class ThreadIo {
   readonly libc: Libc;
@@ -28,6 +30,8 @@ export class ThreadIo {
   readonly poller: Poller;
   /** The ring for sockets whose datagrams come with the address they were sent to; created when the first one opens. */
   #infoRing: ReceiveRing | undefined;
+  /** The ring for sockets that many transfers share, for ACKs and ERRORs; created when the first one opens. */
+  #sharedRing: ReceiveRing | undefined;
   readonly #errors: ReceiveRing;
   readonly #destinations: DestinationSlots;
   /** Histogram of the time from reading datagrams to handing the replies to the kernel. */
@@ -62,6 +66,11 @@ export class ThreadIo {
   get infoRing(): ReceiveRing {
     this.#infoRing ??= new ReceiveRing(this.libc, RING_SLOTS, INFO_CONTROL_ROOM);
     return this.#infoRing;
+  }
+
+  get sharedRing(): ReceiveRing {
+    this.#sharedRing ??= new ReceiveRing(this.libc, RING_SLOTS, INFO_CONTROL_ROOM, ACK_ROOM);
+    return this.#sharedRing;
   }
 
   /** Reserves a destination's record. @returns its offset. @throws Error when all records are taken. */
@@ -154,6 +163,7 @@ export class ThreadIo {
     this.queue.free();
     this.ring.free();
     this.#infoRing?.free();
+    this.#sharedRing?.free();
     this.#errors.free();
   }
 }

@@ -80,7 +80,7 @@ export class SharedSocket implements Readable, Outlet {
 
   onReadable(): void {
     const io = this.#io;
-    const ring = io.infoRing;
+    const ring = io.sharedRing;
     for (let round = 0; round < ROUNDS && !this.#closed; round++) {
       const count = ring.receive(this.fd);
       if (count === 0) return;
@@ -112,7 +112,7 @@ export class SharedSocket implements Readable, Outlet {
 
   /** Packets of nobody's transfer are dropped without an answer: two servers could answer each other forever. */
   #deliver(slot: number): void {
-    const ring = this.#io.infoRing;
+    const ring = this.#io.sharedRing;
     const from = ring.peerWord(slot);
     const isV4 = this.#family === AF_INET;
     const info = isV4 ? ring.control(slot, SOL_IP, IP_PKTINFO) : ring.control(slot, SOL_IPV6, IPV6_PKTINFO);
