@@ -26,7 +26,7 @@ const PADDING = Uint8Array.of(0, 0, 1, 4, 0, 0, 0, 0);
 
 /** A transfer's port, and the thread that must use it. */
 interface SinglePort {
-  readonly port: TransferPort;
+  readonly taken: TransferPort;
   readonly peer: Address;
   readonly worker: LinuxEngine;
 }
@@ -204,11 +204,11 @@ describe.skipIf(unavailable !== undefined).each([
   function take(peer: Address, tag = 0): SinglePort {
     const taken = main.transferPorts.take(asked, peer, 1468, tag);
     if (typeof taken === 'string') throw new Error(`Expected a port, got ${taken}`);
-    return { port: taken, peer, worker: workers[taken.worker!]! };
+    return { taken, peer, worker: workers[taken.worker!]! };
   }
 
-  function adopt({ port, peer, worker }: SinglePort, heard = new Heard()): { link: Link; heard: Heard } {
-    return { link: worker.adopt(port, { local: LOCAL, peer }, heard), heard };
+  function adopt({ taken, peer, worker }: SinglePort, heard = new Heard()): { link: Link; heard: Heard } {
+    return { link: worker.adopt(taken, { local: LOCAL, peer }, heard), heard };
   }
 
   it('carries first replies, blocks and ACKs of many peers, each between the right ends', async () => {
@@ -217,7 +217,7 @@ describe.skipIf(unavailable !== undefined).each([
     const links = peers.map((peer) => {
       const taken = take(peer.local);
       const { link, heard } = adopt(taken);
-      taken.port.control(Uint8Array.of(0, 6), 2);
+      taken.taken.control(Uint8Array.of(0, 6), 2);
       return { peer, taken, link, heard };
     });
     await Promise.all(
@@ -236,7 +236,7 @@ describe.skipIf(unavailable !== undefined).each([
         expect(blocks.map(({ from }) => from)).toEqual([asked, asked, asked]);
         expect(Uint8Array.from(blocks.flatMap(({ bytes }) => [...bytes.subarray(4)]))).toEqual(content);
         link.close();
-        taken.port.release();
+        taken.taken.release();
       }),
     );
     expect(new Set(links.map(({ taken }) => taken.worker)).size).toBe(WORKERS);

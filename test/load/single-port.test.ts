@@ -51,7 +51,8 @@ describe.skipIf(unavailable !== undefined)('workers that share a port', () => {
 
   it('run the transfers of their clients, and one that dies costs no other a transfer or a packet', async () => {
     const bySeat = [0, 1].map((seat) => paused.filter(({ client }) => seatOf(client.port) === seat));
-    expect((await server.running()).toSorted()).toEqual(bySeat.map(({ length }) => length).toSorted());
+    const sorted = (counts: readonly number[]): number[] => counts.toSorted((one, other) => one - other);
+    expect(sorted(await server.running())).toEqual(sorted(bySeat.map(({ length }) => length)));
     const lost = await server.crash();
     // The clients of the dead worker begin again at once, from the same ports, before another worker has its place.
     await expect.poll(() => server.transfers.length).toBe(lost);
@@ -80,11 +81,12 @@ describe.skipIf(unavailable !== undefined)('workers that share a port', () => {
 });
 
 it('has one thread with the portable engine, and says so', async () => {
-  const { server, warnings, at } = await serveFolder(folder, { engine: 'portable', singlePort: true, workers: 2 });
+  const live = await serveFolder(folder, { engine: 'portable', singlePort: true, workers: 2 });
+  const { server, warnings } = live;
   onTestFinished(() => void server.stop(0));
   expect(warnings).toEqual(['with singlePort the portable engine runs all transfers on one thread {}']);
   expect(server.stats().workers).toHaveLength(1);
-  const paused = await startPaused(at('127.0.0.1'), 'kernel', 10);
+  const paused = await startPaused(live.at('127.0.0.1'), 'kernel', 10);
   await finish(paused.map(({ download }) => download));
   await closeAll(paused);
 });

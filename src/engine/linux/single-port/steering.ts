@@ -1,5 +1,5 @@
 /**
- * Which thread a datagram at a shared port belongs to: a filter for the kernel, and the same formula in JavaScript.
+ * The choice of the thread that gets a datagram at a shared port: a filter for the kernel, and its formula in JavaScript.
  * Requests go to the main thread's socket, all other datagrams to the worker that the client's address and port name.
  */
 import { AF_INET } from '../libc.ts';
