@@ -18,8 +18,6 @@ export interface DriverOptions {
 
 /** The longest interval between looks at the doorbell. */
 const ATTEND_EVERY_MS = 10;
-/** A loop that is later than this was busy: ACKs may have arrived meanwhile that make a resend needless. */
-const LATE_MS = 2;
 
 export class Driver implements Loop {
   readonly #engine: Engine;
@@ -127,10 +125,10 @@ export class Driver implements Loop {
   }
 
   readonly #tick = (): void => {
-    const isLate = this.now() - this.#wakeAt > LATE_MS;
     this.#cancelWake = undefined;
     this.#wakeAt = Number.POSITIVE_INFINITY;
-    if (isLate) this.#engine.catchUp?.();
+    // ACKs may have arrived that make a resend needless.
+    if (this.#wheel.next() <= this.now()) this.#engine.catchUp?.();
     const now = this.now();
     if (this.#doorbell?.() === true) for (const running of this.#running) running?.attend(now);
     this.#wheel.advance(now, this.#onDue);
