@@ -40,6 +40,8 @@ interface Connection {
   readonly waiting: (readonly [IncomingMessage, ServerResponse])[];
   current: Exchange | undefined;
   ending: Ending | undefined;
+  /** Status of the answer to a malformed head, which comes after the answers to the requests before it. */
+  refusal: string | undefined;
 }
 
 /** A request that is being answered. */
@@ -164,7 +166,15 @@ export class Connections {
       return;
     }
     const id = ++this.#connections;
-    const connection: Connection = { id, isSecure, socket, waiting: [], current: undefined, ending: undefined };
+    const connection: Connection = {
+      id,
+      isSecure,
+      socket,
+      waiting: [],
+      current: undefined,
+      ending: undefined,
+      refusal: undefined,
+    };
     const ends = endsOf(socket);
     this.#open.set(id, connection);
     if (isSecure) this.#byEnds.set(ends, connection);
@@ -195,6 +205,8 @@ export class Connections {
 
   #read(request: IncomingMessage, response: ServerResponse): void {
     const connection = this.#bySocket.get(request.socket);
+    // A head that was too slow may still end.
+    if (connection?.refusal !== undefined) return;
     if (connection === undefined || connection.waiting.push([request, response]) > MAX_PIPELINED) {
       request.socket.destroy();
       return;
@@ -208,7 +220,8 @@ export class Connections {
     if (connection.current !== undefined || !connection.socket.writable) return;
     const next = connection.waiting.shift();
     if (next === undefined) {
-      if (this.#isDraining) connection.socket.destroySoon();
+      if (connection.refusal !== undefined) this.#refuseHead(connection.socket, connection.refusal);
+      else if (this.#isDraining) connection.socket.destroySoon();
       return;
     }
     const [request, response] = next;
@@ -271,15 +284,16 @@ export class Connections {
       socket.destroy();
       return;
     }
-    this.#options.tell({ kind: 'malformed' });
-    // The client would take the second answer for bytes of the first.
-    if (connection === undefined || connection.current !== undefined) {
+    if (connection === undefined) {
+      this.#options.tell({ kind: 'malformed' });
       socket.destroy();
       return;
     }
-    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') this.#refuseHead(socket, '408 Request Timeout');
-    else if (error.code === 'HPE_HEADER_OVERFLOW') this.#refuseHead(socket, '431 Request Header Fields Too Large');
-    else this.#refuseHead(socket, '400 Bad Request');
+    // Everything behind a malformed head is malformed too: it is read and ignored.
+    if (connection.refusal !== undefined) return;
+    this.#options.tell({ kind: 'malformed' });
+    connection.refusal = statusOf(error);
+    this.#next(connection);
   }
 
   /** Node.js gives up a connection with CONNECT, and handles its errors no more: unhandled, one would end the thread. */
@@ -320,6 +334,11 @@ export class Connections {
     }
     if (sent.length > 0) this.#options.tell({ kind: 'progress', sent });
   }
+}
+
+function statusOf({ code }: NodeJS.ErrnoException): string {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return '408 Request Timeout';
+  return code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request';
 }
 
 function endsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {

@@ -49,6 +49,26 @@ describe('CONNECT', () => {
   });
 });
 
+describe('what is not HTTP behind good requests', () => {
+  it.each([
+    ['garbage', '\0\r\n\r\n', 400],
+    ['a head that is too large', `GET / HTTP/1.1\r\nX: ${'x'.repeat(9000)}\r\n\r\n`, 431],
+    ['a head that never ends', 'GET / HTTP/1.1\r\nX', 408],
+  ])('gets its status after their whole answers: %s', async (_, text, status) => {
+    const { live, at } = await serve({ timeouts: { headMs: 300 } });
+    const client = new RawHttp(at).send(`GET /large HTTP/1.1\r\n\r\nGET /small HTTP/1.1\r\n\r\n${text}`);
+    // Reading waits until the malformed head has been noticed.
+    client.socket.pause();
+    await expect.poll(() => live.server.stats().http?.malformedTotal, { timeout: 10_000 }).toBe(1);
+    client.socket.resume();
+    expect((await client.answer()).body.equals(LARGE)).toBe(true);
+    expect((await client.answer()).body.toString()).toBe(SMALL);
+    expect(await client.answer()).toMatchObject({ status });
+    expect(await client.all()).toHaveLength(0);
+    expect(live.server.stats().http).toMatchObject({ malformedTotal: 1 });
+  });
+});
+
 describe('a client that sends no more after its request', () => {
   it.each(['GET /large HTTP/1.0\r\n\r\n', 'GET /large HTTP/1.1\r\n\r\n'])('gets its answer: %j', async (request) => {
     const { at } = await serve();
