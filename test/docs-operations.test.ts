@@ -30,7 +30,6 @@ describe('metrics', () => {
     cacheBytes: 0,
     memoryLimitBytes: 0,
     sessions: 0,
-    httpConnections: 0,
     store: () => ({
       channels: [{ name: 'rack', current: 1, pins: 0, byVersion: [] }],
       versions: 0,

@@ -13,7 +13,7 @@ import { escapeText, printableText } from '../text/escape.ts';
 import { errorLine } from '../text/error-text.ts';
 import { firstFetch } from './first-fetch.ts';
 import { publicAddress } from './client-networks.ts';
-import { httpOptions, networkOptions } from './server-options.ts';
+import { networkOptions } from './server-options.ts';
 import type { CommandContext } from './interrupts.ts';
 import { Log, type LogTarget } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
@@ -89,7 +89,6 @@ class ServerRun {
       cacheBytes: settings.cacheBytes,
       memoryLimitBytes: settings.memoryLimitBytes,
       sessions: settings.sessions,
-      httpConnections: httpOptions(settings)?.connections ?? 0,
       store: () => this.#content.store?.stats(),
       routes: () => this.#content.routes.stats(),
       suppressedLines: () => this.#log.suppressed,

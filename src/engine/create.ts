@@ -12,7 +12,7 @@ export interface EngineOptions {
   readonly dataPorts?: PortRange;
   /** Transfers share the listening port. Linux engine: the number of workers. */
   readonly singlePort?: number;
-  /** Linux engine: descriptors that others use, and that ports of transfers must leave. */
+  /** Linux engine: descriptors for HTTP connections, which ports of transfers must leave. */
   readonly reserved?: number;
   /** Linux engine: files are sent by sendfile(2) too. */
   readonly sendsFiles?: boolean;

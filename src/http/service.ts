@@ -118,6 +118,7 @@ export class HttpService {
     const sending = sum((thread) => thread.sending);
     return {
       connections: this.#connections,
+      connectionsLimit: this.#most,
       waiting: sum((thread) => thread.requests) - sending,
       sending,
       requestsTotal: this.#requests,

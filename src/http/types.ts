@@ -102,6 +102,8 @@ export interface HttpHost {
 
 export interface HttpFigures {
   readonly connections: number;
+  /** Maximum of connections at once: `connections`, or fewer where the process may open few descriptors. */
+  readonly connectionsLimit: number;
   /** Requests whose head has not been sent, and answers under way. */
   readonly waiting: number;
   readonly sending: number;

@@ -10,6 +10,11 @@ export function declareHttp(declare: Declarations, server: () => ServerStats | u
   const counter = (name: string, help: string, figure: keyof HttpFigures): void =>
     declare.counter(name, help, () => server()?.http?.[figure]);
   gauge('reveille_http_connections', 'HTTP connections open now, including idle ones.', 'connections');
+  gauge(
+    'reveille_http_connections_limit',
+    'Maximum number of HTTP connections: httpConnections, or fewer where the process may open few descriptors; 0: HTTP is off.',
+    'connectionsLimit',
+  );
   gauge('reveille_http_requests_waiting', 'HTTP requests whose head has not been sent.', 'waiting');
   counter(
     'reveille_http_connections_refused_total',

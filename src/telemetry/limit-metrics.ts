@@ -11,13 +11,11 @@ export interface ConfiguredLimits {
   readonly memoryLimitBytes: number;
   /** Maximum number of transfers at once. */
   readonly sessions: number;
-  /** Maximum number of HTTP connections at once; 0: HTTP is off. */
-  readonly httpConnections: number;
 }
 
 export function declareLimits(
   declare: Declarations,
-  { cacheBytes, memoryLimitBytes, sessions, httpConnections }: ConfiguredLimits,
+  { cacheBytes, memoryLimitBytes, sessions }: ConfiguredLimits,
 ): void {
   declare.gauge('reveille_cache_budget_bytes', 'Memory budget for contents (cacheBytes).', () => cacheBytes);
   declare.gauge(
@@ -29,10 +27,5 @@ export function declareLimits(
     'reveille_sessions_limit',
     'Maximum number of concurrent transfers over TFTP (sessions).',
     () => sessions,
-  );
-  declare.gauge(
-    'reveille_http_connections_limit',
-    'Maximum number of HTTP connections (httpConnections); 0: HTTP is off.',
-    () => httpConnections,
   );
 }

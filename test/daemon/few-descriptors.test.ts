@@ -45,10 +45,11 @@ it('leaves descriptors for TFTP and files, however many clients connect over HTT
   const here = folder();
   writeFileSync(join(here, 'linux'), 'kernel');
   const any = '127.0.0.1:0';
-  const args = ['serve', here, '--listen', any, '--http', any, '--no-admin'];
+  const args = ['serve', here, '--listen', any, '--http', any, '--admin', any];
   const server = new Reveille(args, { descriptors: 1024 });
   const [line] = await server.saying(/^.*"msg":"listening".*$/m);
-  const { addresses, http } = JSON.parse(line) as { addresses: string[]; http: string[] };
+  const { addresses, http, admin } = JSON.parse(line) as { addresses: string[]; http: string[]; admin: string };
+  expect(await (await fetch(`http://${admin}/metrics`)).text()).toContain('\nreveille_http_connections_limit 512\n');
   const { hostname: host, port } = new URL(http[0]!);
   const clients = Array.from({ length: 1100 }, (_, index) =>
     connect({ host, port: Number(port), localAddress: `127.0.0.${2 + Math.floor(index / 200)}` }),
@@ -70,4 +71,7 @@ it('leaves descriptors for TFTP and files, however many clients connect over HTT
   const { code, stdout } = await server.ended;
   expect(code).toBe(0);
   expect(stdout).toContain('10000 connections may be open at once, but there are descriptors for 512 only');
+  expect(stdout).toContain(
+    '10000 transfers may run at once, but there are descriptors for 256 only: the process may open 1024, and keeps 512 for HTTP connections',
+  );
 });

@@ -22,7 +22,6 @@ async function reading(ignored: number, drops = 0): Promise<ServerCounts> {
     cacheBytes: 1,
     memoryLimitBytes: 1,
     sessions: 1,
-    httpConnections: 0,
     store: () => undefined,
     routes: () => undefined,
     suppressedLines: () => ({}),

@@ -69,6 +69,7 @@ export function refusalRecord(change: Partial<RefusalRecord> = {}): RefusalRecor
 export function httpFigures(change: Partial<HttpFigures> = {}): HttpFigures {
   return {
     connections: 0,
+    connectionsLimit: 0,
     waiting: 0,
     sending: 0,
     requestsTotal: 0,

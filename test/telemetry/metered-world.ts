@@ -20,7 +20,6 @@ export class MeteredWorld {
       cacheBytes: 2 ** 30,
       memoryLimitBytes: 2 ** 31,
       sessions: 10_000,
-      httpConnections: 0,
       store: () => undefined,
       routes: () => undefined,
       suppressedLines: () => ({}),

@@ -52,7 +52,7 @@ export interface LinuxEngineOptions {
   readonly dataPorts?: PortRange;
   /** Number of workers whose transfers share the listening port. Default: each transfer has a port of its own. */
   readonly singlePort?: number;
-  /** Descriptors that others use. Default 0. */
+  /** Descriptors for HTTP connections, which ports of transfers must leave. Default 0. */
   readonly reserved?: number;
   /** True where files are sent by sendfile(2) too, which needs descriptors of them. Default false. */
   readonly sendsFiles?: boolean;

@@ -42,6 +42,7 @@ export class LinuxTransferPorts implements TransferPorts {
   readonly #io: ThreadIo;
   readonly #choice: PortChoice;
   readonly #descriptors: number;
+  readonly #reserved: number;
   readonly #budget: SocketBudget;
   readonly #byLocal = new Map<string, TransferSockets>();
   readonly #sockaddr = new Uint8Array(SOCKADDR_ROOM);
@@ -59,14 +60,15 @@ export class LinuxTransferPorts implements TransferPorts {
   constructor(io: ThreadIo, choice: PortChoice, descriptors: number | undefined, reserved = 0) {
     this.#io = io;
     this.#choice = choice;
+    this.#reserved = reserved;
     this.#descriptors = descriptors ?? descriptorsForTransfers(io.libc, reserved);
     this.#budget = { left: this.#descriptors };
   }
 
   stock(locals: readonly string[], transfers: number): void {
-    const most = Math.min(this.#choice.size, this.#descriptors);
-    if (transfers > most)
-      this.shortage ??= `${transfers} transfers may run at once, but there are ports for ${most} only`;
+    if (transfers > Math.min(this.#choice.size, this.#descriptors)) {
+      this.shortage ??= `${transfers} transfers may run at once, but there are ${this.#scarce()}`;
+    }
     const each = Math.min(
       Math.ceil(transfers / locals.length),
       this.#choice.size / STOCK_DIVISOR,
@@ -135,6 +137,15 @@ export class LinuxTransferPorts implements TransferPorts {
     sockets.spare = Math.floor(Math.min(SLICE, this.#descriptors / STOCK_DIVISOR / MAX_LOCALS));
     this.#byLocal.set(local, sockets);
     return sockets;
+  }
+
+  /** Returns what limits transfers: the ports of the range, or the descriptors. */
+  #scarce(): string {
+    if (this.#choice.size <= this.#descriptors) return `ports for ${this.#choice.size} only`;
+    const { libc } = this.#io;
+    const kept = reservedDescriptors(libc, this.#reserved);
+    const others = kept === 0 ? '' : `, and keeps ${kept} for HTTP connections`;
+    return `descriptors for ${this.#descriptors} only: the process may open ${mostDescriptors(libc)}${others}`;
   }
 
   #note(cause: unknown): void {
