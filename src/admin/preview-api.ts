@@ -6,7 +6,7 @@ import type { Context, Hono } from 'hono';
 import { PREVIEW_CLIENT_KEYS, type PreviewClient, checkPreviewClient } from '../preview/preview-client.ts';
 import { errorLine } from '../text/error-text.ts';
 import type { Reloaded } from '../config/live-config.ts';
-import { type Way, wayToJson } from '../preview/trace.ts';
+import { refusalCode, type Way, wayToJson } from '../preview/trace.ts';
 import { UsageError } from '../config/usage-error.ts';
 
 export interface PreviewApiOptions {
@@ -34,14 +34,15 @@ function askedOf(context: Context): { name: string; client: PreviewClient } {
   return { name, client: checkPreviewClient(rest, (key) => key) };
 }
 
-/** Translates the answer that a TFTP client would get to HTTP. */
-function answerOf(context: Context, { end }: Way): Response {
+/** Answers with what the node would get; a refusal has a status of this API, and the node's in its body. */
+function answerOf(context: Context, way: Way): Response {
+  const { end } = way;
   if (end.kind === 'content') {
     // A response needs a copy with a buffer of its own.
     return context.body(Uint8Array.from(end.bytes), 200, { 'content-type': 'application/octet-stream' });
   }
   if (end.kind === 'silence') return context.json({ error: `no answer: ${end.reason}` }, 503);
-  return context.json({ error: end.reason, code: end.code }, STATUS_OF_ERROR[end.code]);
+  return context.json({ error: end.reason, ...refusalCode(way) }, STATUS_OF_ERROR[end.code]);
 }
 
 export function addPreviewApi(app: Hono, { trace, reload }: PreviewApiOptions): void {

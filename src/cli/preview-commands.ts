@@ -8,7 +8,7 @@ import { escapeJson, escapeText, printableText, showValue } from '../text/escape
 import type { CommandContext } from '../daemon/interrupts.ts';
 import { Preview } from '../preview/preview.ts';
 import { resolveSettings } from '../config/resolve-settings.ts';
-import { type Way, wayToJson, wayToText } from '../preview/trace.ts';
+import { refusalText, wayToJson, wayToText } from '../preview/trace.ts';
 import { EXIT, type ExitCode, UsageError } from '../config/usage-error.ts';
 import { reportToText, validate } from '../preview/validate.ts';
 
@@ -65,12 +65,6 @@ function checkName(name: string): string {
   return name;
 }
 
-/** @returns why there is no content, as one line. */
-function refusalOf({ end }: Way): string | undefined {
-  if (end.kind === 'content') return undefined;
-  return end.kind === 'error' ? `error ${end.code}: ${end.reason}` : `no answer: ${end.reason}`;
-}
-
 async function runRender(name: string, flags: PreviewFlags, context: PreviewContext): Promise<ExitCode> {
   const way = await withPreview(flags, context, (preview) => preview.request(checkName(name)));
   const { end } = way;
@@ -80,7 +74,7 @@ async function runRender(name: string, flags: PreviewFlags, context: PreviewCont
       `${escapeJson(JSON.stringify({ ...(wayToJson(way) as object), ...bytes }, undefined, 2))}\n`,
     );
   } else if (end.kind === 'content') writerOf(context).write(end.bytes);
-  const refusal = refusalOf(way);
+  const refusal = refusalText(way);
   if (refusal === undefined) return EXIT.fine;
   context.stderr.write(`reveille: ${escapeText(name)}: ${escapeText(refusal, 2000)}\n`);
   return EXIT.failed;

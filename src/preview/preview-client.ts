@@ -19,6 +19,11 @@ export interface PreviewClient {
 
 export const PREVIEW_CLIENT_KEYS = ['ip', 'local', 'mac', 'uuid', 'serial'] as const;
 
+/** Returns true for a URL, which a node asks for over HTTP. */
+export function isUrl(text: string): boolean {
+  return /^https?:\/\//i.test(text);
+}
+
 /**
  * @param text a name as TFTP has it, or an `http://` or `https://` URL of this server.
  * @returns the name that the server receives, one character per byte.
@@ -26,7 +31,7 @@ export const PREVIEW_CLIENT_KEYS = ['ip', 'local', 'mac', 'uuid', 'serial'] as c
  */
 export function receivedName(text: string): string {
   const bytes = Buffer.from(text, 'utf8').toString('latin1');
-  if (!/^https?:\/\//i.test(text)) return bytes;
+  if (!isUrl(text)) return bytes;
   const name = nameOfTarget(bytes);
   if (name === undefined || name === '') {
     throw new UsageError(`expected a URL with a path and two hexadecimal digits after every %, got ${showValue(text)}`);

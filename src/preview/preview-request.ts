@@ -9,7 +9,7 @@ import { Directory } from '../content/directory.ts';
 import type { TrustedRoots } from '../content/trusted-roots.ts';
 import type { BootRequest } from '../content/types.ts';
 import type { Explanation, Inventory } from '../render/types.ts';
-import { type PreviewClient, idsOf, receivedName } from './preview-client.ts';
+import { type PreviewClient, idsOf, isUrl, receivedName } from './preview-client.ts';
 import type { Settings } from '../config/settings.ts';
 import { trace, type Way } from './trace.ts';
 
@@ -60,6 +60,7 @@ export async function previewRequest(
       client: address,
       local: client.local ?? NOWHERE,
     },
+    isUrl(name) ? 'http' : 'tftp',
   );
   return { ...way, singlePort: settings.singlePort };
 }

@@ -19,6 +19,9 @@ export interface TraceParts {
   readonly files: { readonly source: Source; readonly root: string } | undefined;
 }
 
+/** The protocol that the client asks by, which decides how it sees a refusal. */
+export type Protocol = 'tftp' | 'http';
+
 /** The answer that the client would see. */
 export type End =
   | { readonly kind: 'content'; readonly from: 'routes' | 'boot sets' | 'files'; readonly bytes: Uint8Array }
@@ -27,6 +30,7 @@ export type End =
 
 export interface Way {
   readonly request: BootRequest;
+  readonly protocol: Protocol;
   /** The cleaned name; undefined when no file can have the requested name. */
   readonly name: string | undefined;
   /** The routes that were tried; undefined when there are no routes. */
@@ -38,6 +42,34 @@ export interface Way {
   readonly end: End;
   /** True if the server runs all transfers at the port that was asked. */
   readonly singlePort?: boolean;
+}
+
+/** The way of one reading of the name. */
+type Reading = Omit<Way, 'protocol'>;
+
+/** HTTP status for each TFTP error code, as src/http answers. */
+const STATUS_OF_ERROR = { 0: 403, 1: 404, 2: 403 } as const;
+/** HTTP status of an answer that would not come in time. */
+const BUSY_STATUS = 503;
+
+/**
+ * Returns what the client sees of a request without content: a TFTP error code or an HTTP status; nothing for a TFTP
+ * client that gets no answer.
+ */
+export function refusalCode({ end, protocol }: Way): { readonly code?: number; readonly status?: number } {
+  if (end.kind === 'error') return protocol === 'tftp' ? { code: end.code } : { status: STATUS_OF_ERROR[end.code] };
+  return end.kind === 'silence' && protocol === 'http' ? { status: BUSY_STATUS } : {};
+}
+
+/** Returns the refusal in words; undefined for content. */
+export function refusalText(way: Way): string | undefined {
+  const { end } = way;
+  if (end.kind === 'content') return undefined;
+  const { code, status } = refusalCode(way);
+  if (end.kind === 'error') return `${status === undefined ? `error ${code}` : `status ${status}`}: ${end.reason}`;
+  return status === undefined
+    ? `no answer, the client asks again: ${end.reason}`
+    : `status ${status}, unless this passes in time: ${end.reason}`;
 }
 
 async function endOf(answer: Answer, from: 'boot sets' | 'files'): Promise<End | undefined> {
@@ -69,11 +101,15 @@ async function endOf(answer: Answer, from: 'boot sets' | 'files'): Promise<End |
  * Traces a request as a server with these parts would answer it: by the first reading of the name that leads to an
  * answer.
  */
-export async function trace(parts: TraceParts, request: BootRequest): Promise<Way> {
+export async function trace(parts: TraceParts, request: BootRequest, protocol: Protocol): Promise<Way> {
+  return { ...(await traceReadings(parts, request)), request, protocol };
+}
+
+async function traceReadings(parts: TraceParts, request: BootRequest): Promise<Reading> {
   const readings = readingsOf(request.filename);
-  if ('kind' in readings) return { ...(await traceReading(parts, request)), request };
-  const ways: Way[] = [];
-  const follow = async (names: readonly string[]): Promise<Way | undefined> => {
+  if ('kind' in readings) return await traceReading(parts, request);
+  const ways: Reading[] = [];
+  const follow = async (names: readonly string[]): Promise<Reading | undefined> => {
     for (const filename of names) {
       // oxlint-disable-next-line no-await-in-loop -- the next reading is tried only if this one gives no answer.
       const way = await traceReading(parts, { ...request, filename });
@@ -86,11 +122,10 @@ export async function trace(parts: TraceParts, request: BootRequest): Promise<Wa
     (await follow(readings)) ??
     (await follow(readingsBehind(readings, parts.files === undefined ? [] : [parts.files.source])));
   // If no reading of the name gives an answer, shows the reading with the clean name: it helps most.
-  const shown = found ?? ways.find((way) => typeof textPath(way.request.filename) === 'string') ?? ways[0]!;
-  return { ...shown, request };
+  return found ?? ways.find((way) => typeof textPath(way.request.filename) === 'string') ?? ways[0]!;
 }
 
-async function traceReading(parts: TraceParts, request: BootRequest): Promise<Way> {
+async function traceReading(parts: TraceParts, request: BootRequest): Promise<Reading> {
   const clean = cleanName(request.filename);
   const routes = await parts.routes?.(request);
   const begun = { request, name: typeof clean === 'string' ? clean : undefined, routes };
@@ -114,7 +149,8 @@ async function traceReading(parts: TraceParts, request: BootRequest): Promise<Wa
 }
 
 /** @returns the trace for JSON, without the content's bytes. */
-export function wayToJson({ request, name, routes, bootSets, file, end, singlePort }: Way): unknown {
+export function wayToJson(way: Way): unknown {
+  const { request, name, routes, bootSets, file, end, singlePort } = way;
   const { bootset } = routes ?? {};
   return {
     asked: asText(request.filename),
@@ -139,7 +175,7 @@ export function wayToJson({ request, name, routes, bootSets, file, end, singlePo
     answer:
       end.kind === 'content'
         ? { kind: 'content', from: end.from, bytes: end.bytes.length }
-        : { kind: end.kind, ...(end.kind === 'error' ? { code: end.code } : {}), reason: end.reason },
+        : { kind: end.kind, ...refusalCode(way), reason: end.reason },
   };
 }
 
@@ -164,14 +200,15 @@ function bootSetLines({ asked, version, reason, pin, file }: BootSetWay): string
   ];
 }
 
-function endLine(end: End): string {
+function endLine(way: Way): string {
+  const { end } = way;
   if (end.kind === 'content') return `answer      ${counted(end.bytes.length, 'byte')}, from ${end.from}`;
-  if (end.kind === 'silence') return `answer      none, the client asks again: ${end.reason}`;
-  return `answer      error ${end.code}: ${end.reason}`;
+  return `answer      ${refusalText(way)}`;
 }
 
 /** @returns the trace for a person: a line for each step. */
-export function wayToText({ request, name, routes, bootSets, file, end, singlePort }: Way): string {
+export function wayToText(way: Way): string {
+  const { request, name, routes, bootSets, file, singlePort } = way;
   const captures = Object.entries(routes?.captures ?? {}).map(([key, value]) => `${key} ${value}`);
   const target = routes?.answer.kind === 'notMine' ? asText(routes.answer.filename) : undefined;
   const lines = [
@@ -195,7 +232,7 @@ export function wayToText({ request, name, routes, bootSets, file, end, singlePo
     ...(singlePort === true
       ? ['port        over TFTP the one that was asked, for the whole transfer (singlePort)']
       : []),
-    endLine(end),
+    endLine(way),
   ];
   return lines.map((line) => `${escapeText(line, 4096)}\n`).join('');
 }

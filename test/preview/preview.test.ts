@@ -219,6 +219,11 @@ describe('reveille explain', () => {
     expect(stdout).toContain('\nname        pxelinux.cfg/default\n');
     expect(stdout).toContain(`\nfile        ${root}/files/pxelinux.cfg/default\n`);
     expect(stdout).toContain('\nanswer      86 bytes, from files\n');
+    const missing = await reveille(root, 'explain', 'http://192.0.2.1/none');
+    expect(missing.stdout).toContain('\nanswer      status 404: no such file\n');
+    const outside = await reveille(root, 'explain', 'https://192.0.2.1/%2e%2e/x', '--json');
+    expect(JSON.parse(outside.stdout)).toMatchObject({ answer: { kind: 'error', status: 403 } });
+    expect((await reveille(root, 'render', 'http://192.0.2.1/none')).stderr).toMatch(/: status 404: no such file\n$/);
     const wrong = await reveille(root, 'explain', 'http://192.0.2.1/a%2');
     expect(wrong).toMatchObject({
       code: 2,
