@@ -1,4 +1,5 @@
 /** Small stores and boot sets for tests, in temporary folders. */
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -20,6 +21,19 @@ import { openStore, type Store, type StoreOptions } from '../../src/boot-set/sto
 export function folder(parent = tmpdir()): string {
   const path = mkdtempSync(join(parent, 'reveille-store-'));
   onTestFinished(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+export const canMount = process.getuid?.() === 0 && spawnSync('unshare', ['--mount', 'true']).status === 0;
+
+/** Mounts a file system in memory until the end of the test. @returns its folder; undefined where that is not allowed. */
+export function mounted(bytes: number): string | undefined {
+  const path = folder();
+  if (process.getuid?.() !== 0) return undefined;
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'none', path]).status !== 0) return undefined;
+  onTestFinished(() => {
+    execFileSync('umount', ['--lazy', path]);
+  });
   return path;
 }
 

@@ -4,7 +4,7 @@
  */
 import { closeSync, writeFileSync } from 'node:fs';
 import { mkdir, readdir, realpath } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { Layout, LOCK_FILE, NEW, OCI_LAYOUT, OCI_LAYOUT_FILE, STATE_FILE, TEXT_MODE } from './layout.ts';
 import { OwnFolder } from './own-folder.ts';
 import { quote, StoreError, whatFailed } from './store-error.ts';
@@ -43,7 +43,7 @@ function within<T>(layout: Layout, work: (root: OwnFolder) => T): T {
 }
 
 /**
- * Makes sure that the layout exists; creates an empty one in an empty or missing folder.
+ * Makes sure that the layout exists; creates an empty one in an empty folder, or in a missing one whose parent exists.
  *
  * @param create true if it may be created.
  * @returns true when it was created and is therefore empty.
@@ -70,9 +70,9 @@ export async function ensureLayout(layout: Layout, create: boolean): Promise<boo
       `${layout.root}: expected a store, got ${names === undefined ? 'nothing' : 'an empty folder'}`,
     );
   try {
-    const made = await mkdir(layout.root, { recursive: true });
+    const isOurs = names === undefined && (await makeFolder(layout.root));
     within(layout, (root) => {
-      if (made !== undefined) root.openToAll();
+      if (isOurs) root.openToAll();
       // A unique name: there is no lock yet, and two processes may create the same store at once.
       const name = `${OCI_LAYOUT_FILE}${NEW}-${process.pid}`;
       const fd = root.replaceSync(name, TEXT_MODE);
@@ -85,7 +85,26 @@ export async function ensureLayout(layout: Layout, create: boolean): Promise<boo
     });
     return true;
   } catch (error) {
+    if (error instanceof StoreError) throw error;
     throw new StoreError(`${layout.root}: a store cannot be created here: ${whatFailed(error)}`, false);
+  }
+}
+
+/**
+ * Creates the folder of a store, but no folder above it: those are missing where the path has a typing error, or where
+ * a disk is not mounted yet.
+ *
+ * @returns false when another process has created it meanwhile.
+ */
+async function makeFolder(path: string): Promise<boolean> {
+  try {
+    await mkdir(path);
+    return true;
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'EEXIST') return false;
+    if (code !== 'ENOENT') throw error;
+    throw new StoreError(`${path}: a store is created only in a folder that exists, got no ${dirname(path)}`);
   }
 }
 

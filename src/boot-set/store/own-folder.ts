@@ -93,6 +93,12 @@ function wayTo(fd: number, path: string): string {
   return found?.ino === held.ino && found.dev === held.dev ? way : path;
 }
 
+/** Tells files apart on a machine. */
+export interface FileId {
+  readonly dev: bigint;
+  readonly ino: bigint;
+}
+
 export class OwnFolder {
   readonly path: string;
   readonly #fd: number;
@@ -172,9 +178,9 @@ export class OwnFolder {
     return found === undefined ? undefined : identityOf(found);
   }
 
-  /** Returns the entry's inode number. @returns undefined when nothing has that name. */
-  inode(name: string): bigint | undefined {
-    return told(() => lstatSync(this.#at(name), { bigint: true, throwIfNoEntry: false }))?.ino;
+  /** Returns the entry's device and inode. @returns undefined when nothing has that name. */
+  fileId(name: string): FileId | undefined {
+    return told(() => lstatSync(this.#at(name), { bigint: true, throwIfNoEntry: false }));
   }
 
   /** @returns true when the file exists. @throws StoreError when the name is not that of a file. */

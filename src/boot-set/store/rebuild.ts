@@ -3,13 +3,14 @@
  * and reports what only it contained: pins, rollouts, notes of use. Knows which processes have the database open;
  * nothing of commands.
  */
+import { readdirSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { readLayout } from './adopt.ts';
 import { MAX_PREVIOUS } from './channel-changes.ts';
 import { type Survey, surveyDatabase } from './database-file.ts';
 import { type Layout, LOCK_FILE, STATE_FILE } from './layout.ts';
 import { ensureLayout, layoutAt, StoreFolders } from './make-layout.ts';
-import type { OwnFolder } from './own-folder.ts';
+import type { FileId, OwnFolder } from './own-folder.ts';
 import type { ChannelRecord } from './records.ts';
 import { State } from './state.ts';
 import { Store } from './store.ts';
@@ -39,7 +40,7 @@ const LOCKS = '/proc/locks';
  * @throws StoreError when the list of locks can't be read.
  */
 async function holders(root: OwnFolder): Promise<string[]> {
-  const lock = root.inode(LOCK_FILE);
+  const lock = root.fileId(LOCK_FILE);
   if (lock === undefined) return [];
   let text: string;
   try {
@@ -50,13 +51,27 @@ async function holders(root: OwnFolder): Promise<string[]> {
       false,
     );
   }
-  // A line reads `1: POSIX  ADVISORY  READ  4711 fe:00:2302081 0 0`. Only the inode is compared: device numbers can
-  // differ between file systems.
+  // A line reads `1: POSIX  ADVISORY  READ  4711 fe:00:2302081 0 0`. Its device is not compared: stat(2) shows other ones
+  // on btrfs and overlayfs.
   const pids = text.split('\n').flatMap((line) => {
     const [, pid, inode] = /POSIX\s+\S+\s+\S+\s+(-?[0-9]+)\s+[0-9a-f]+:[0-9a-f]+:([0-9]+)\s/.exec(line) ?? [];
-    return inode === String(lock) && pid !== String(process.pid) ? [pid!] : [];
+    return inode === String(lock.ino) && pid !== String(process.pid) ? [pid!] : [];
   });
-  return [...new Set(pids)];
+  return [...new Set(pids)].filter((pid) => mayHold(pid, lock));
+}
+
+/** Returns false when the process has the file closed: its lock is on a file of another device with the same inode. */
+function mayHold(pid: string, lock: FileId): boolean {
+  const folder = `/proc/${pid}/fd`;
+  try {
+    return readdirSync(folder).some((fd) => {
+      const found = statSync(`${folder}/${fd}`, { bigint: true, throwIfNoEntry: false });
+      return found?.ino === lock.ino && found.dev === lock.dev;
+    });
+  } catch {
+    // The process belongs to another user.
+    return true;
+  }
 }
 
 async function expectNobody(layout: Layout, root: OwnFolder): Promise<void> {

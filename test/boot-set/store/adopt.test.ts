@@ -62,7 +62,7 @@ function putBlob(layout: string, text: string): string {
 
 describe('a folder becomes a store', () => {
   it('when it is empty or does not exist', async () => {
-    for (const path of [folder(), join(folder(), 'a/b')]) {
+    for (const path of [folder(), join(folder(), 'new')]) {
       const store = await openFor(path);
       expect([
         store.channels(),

@@ -1,24 +1,13 @@
 /** A full disk: the store refuses before it writes if it can foresee the error, and undoes its work otherwise. */
-import { execFileSync, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, statfsSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { collect } from '../../../src/boot-set/store/collect.ts';
 import { publish } from '../../../src/boot-set/store/publish.ts';
 import { openStore, type Store } from '../../../src/boot-set/store/store.ts';
 import { verify } from '../../../src/boot-set/store/verify.ts';
-import { filesIn, folder, messageOf, newStore, photograph, publishFiles } from '../fixture.ts';
-
-function mounted(bytes: number): string | undefined {
-  const path = folder();
-  if (process.getuid?.() !== 0) return undefined;
-  if (spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'none', path]).status !== 0) return undefined;
-  onTestFinished(() => {
-    execFileSync('umount', ['--lazy', path]);
-  });
-  return path;
-}
+import { canMount, filesIn, messageOf, mounted, newStore, photograph, publishFiles } from '../fixture.ts';
 
 /** Fills the file system. @returns the file that fills it. */
 function fill(path: string): string {
@@ -34,8 +23,6 @@ function fill(path: string): string {
   }
   return file;
 }
-
-const canMount = process.getuid?.() === 0 && spawnSync('unshare', ['--mount', 'true']).status === 0;
 
 describe.runIf(canMount)('on a small disk', () => {
   it('a set that does not fit is refused before anything is written', async () => {

@@ -1,14 +1,34 @@
 /** `reveille store rebuild`: a new database from the layout, and the records that only the old database had. */
-import { existsSync, readdirSync, readFileSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { pinNode, setRollout } from '../../../src/boot-set/store/channel-changes.ts';
 import { sha256 } from '../../../src/boot-set/store/manifest.ts';
 import { rebuild } from '../../../src/boot-set/store/rebuild.ts';
+import { openStore } from '../../../src/boot-set/store/store.ts';
 import { verify } from '../../../src/boot-set/store/verify.ts';
 import { Reveille } from '../../support/reveille.ts';
 import { runCommand } from '../../support/command.ts';
-import { damage, folder, messageOf, newStore, openFor, photograph, publishFiles } from '../fixture.ts';
+import {
+  canMount,
+  damage,
+  folder,
+  messageOf,
+  mounted,
+  newStore,
+  openFor,
+  photograph,
+  publishFiles,
+} from '../fixture.ts';
 
 const NODE = '52:54:00:12:34:56';
 
@@ -99,6 +119,27 @@ describe('reveille store rebuild', () => {
     server.process.kill('SIGTERM');
     expect(await server.ended).toMatchObject({ code: 0 });
     expect(await runCommand(['store', 'rebuild', '--store', path])).toMatchObject({ code: 0 });
+  });
+
+  it.runIf(canMount)('is not refused because of a file with the same inode on another device', async () => {
+    const [here, there] = [mounted(2 ** 25)!, mounted(2 ** 25)!];
+    const path = join(here, 'store');
+    await (await openStore({ path })).close();
+    const { ino } = statSync(join(path, 'state.lmdb-lock'));
+    // tmpfs counts its inodes up.
+    const made = Array.from({ length: ino + 1 }, (_, number) => join(there, String(number)));
+    for (const name of made) writeFileSync(name, '');
+    const twin = made.find((name) => statSync(name).ino === ino);
+    const other = join(there, 'store');
+    await (await openStore({ path: other })).close();
+    renameSync(twin!, join(other, 'state.lmdb-lock'));
+    const server = new Reveille(['serve', '--store', other, '--listen', '127.0.0.1:0', '--no-admin']);
+    await server.saying(/listening/);
+    expect(readFileSync('/proc/locks', 'utf8')).toMatch(new RegExp(` ${server.process.pid} \\S+:${ino} `));
+    expect(await rebuild({ path })).toMatchObject({ path, channels: 0 });
+    await expect(rebuild({ path: other })).rejects.toThrow(/process/);
+    server.process.kill('SIGTERM');
+    await server.ended;
   });
 
   it.each([

@@ -125,6 +125,12 @@ describe('reveille publish', () => {
   it('needs a store', async () => {
     const { set } = place();
     put(set, { linux: 'x' });
+    const top = join(set, '..');
+    expect(await refused(['publish', CHANNEL, set, '--store', join(top, 'typo/store')])).toEqual([
+      2,
+      `reveille: ${top}/typo/store: a store is created only in a folder that exists, got no ${top}/typo`,
+    ]);
+    expect(readdirSync(top)).toEqual(['set']);
     expect(await refused(['publish', CHANNEL, set])).toEqual([
       2,
       'reveille: --store: expected the folder of a store, got nothing',
