@@ -4,6 +4,7 @@
  */
 import { readdirSync, statSync } from 'node:fs';
 import { dirname, extname, join, resolve } from 'node:path';
+import { identityOf, isFresh } from '../content/file-identity.ts';
 import { errorLine } from '../text/error-text.ts';
 import { FileWatch } from './file-watch.ts';
 import { SETTING_LIST, type Settings } from './settings.ts';
@@ -58,18 +59,25 @@ export function configFiles(file: string, { routes, inventory }: Pick<Settings, 
   return new Set([resolve(file), ...(inventory === undefined ? [] : [inventory]), ...named, ...named.flatMap(beside)]);
 }
 
-/** Returns a text that changes when any of the files is written or replaced. */
-function fingerprint(files: Iterable<string>): string {
+/**
+ * Returns a text that changes when any of the files is written or replaced; undefined where that is not certain, because
+ * one of them was written a moment ago.
+ */
+function fingerprint(files: Iterable<string>): string | undefined {
+  const wallMs = Date.now();
+  let isFreshOne = false;
   const stats = [...files].map((file) => {
-    const { mtimeNs, ctimeNs, size, ino } = statSync(file, { throwIfNoEntry: false, bigint: true }) ?? {};
-    return `${file}\0${mtimeNs}\0${ctimeNs}\0${size}\0${ino}`;
+    const found = statSync(file, { throwIfNoEntry: false, bigint: true });
+    if (found === undefined) return file;
+    isFreshOne ||= isFresh(found, wallMs);
+    return `${file}\0${identityOf(found)}`;
   });
-  return stats.toSorted().join('\n');
+  return isFreshOne ? undefined : stats.toSorted().join('\n');
 }
 
 export class LiveConfig {
-  /** Fingerprint of the files when they were last read; it also changes with the set of files. */
-  #seen = '';
+  /** Fingerprint of the files before they were last read; it also changes with the set of files. */
+  #seen: string | undefined;
   readonly #options: LiveConfigOptions;
   readonly #watch: FileWatch;
   #current: Settings;
@@ -83,7 +91,9 @@ export class LiveConfig {
     this.#watch = new FileWatch({
       onChange: () => {
         // The change may already have been taken in by a requested reload.
-        if (fingerprint(this.#watch.files) !== this.#seen) void this.reload('a file changed');
+        if (this.#seen === undefined || fingerprint(this.#watch.files) !== this.#seen) {
+          void this.reload('a file changed');
+        }
       },
       onFailure: (error) => options.onWarning('config files cannot be watched', { error: errorLine(error) }),
     });
@@ -130,6 +140,8 @@ export class LiveConfig {
     const { started, read, apply } = this.#options;
     let restart: Reloaded['restart'] = [];
     if (this.#closed) return { result: 'failed', error: 'the server is stopping', restart };
+    // Taken before the files are read: what changes from here on is not in the settings yet.
+    this.#seen = fingerprint(this.#watch.files);
     try {
       const found = read();
       const live = SETTING_LIST.filter(({ isLive }) => isLive === true).map(({ name }) => [name, found[name]]);
@@ -139,7 +151,6 @@ export class LiveConfig {
       ).map(({ key }) => key);
       // Files named by the new settings are watched even before they apply: a fault may be fixed in one of them.
       await this.#watchFiles(found);
-      this.#seen = fingerprint(this.#watch.files);
       await apply(wanted);
       this.#current = wanted;
       return { result: 'ok', restart };
