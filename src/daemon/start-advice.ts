@@ -18,11 +18,6 @@ export function adviceFor(what: string, error: unknown): string {
       return what === ADMIN_FAILED
         ? ' (is another server running? Choose another address with --admin ADDR:PORT, or none with --no-admin)'
         : ' (is another TFTP server running? Choose another address with --listen ADDR:PORT)';
-    case 'EADDRNOTAVAIL':
-      // Other addresses are waited for: see Listener and StreamSystem.listen.
-      return error instanceof Error && 'isHttp' in error
-        ? ' (this machine does not have the address. The portable engine does not wait for addresses of HTTP: choose 0.0.0.0 or [::], or the Linux engine)'
-        : '';
     default:
       return '';
   }

@@ -7,8 +7,9 @@ import { createServer as createSecureServer, type Server as SecureServer } from 
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Address } from '../engine/types.ts';
-import { BACKLOG, type StreamSystem } from '../engine/stream-system.ts';
+import type { StreamSystem } from '../engine/stream-system.ts';
 import type { Conditions } from './conditions.ts';
+import { listen } from './listen.ts';
 import type { Body, Ending, Listening, ThreadSetup, ToMain, ToThread } from './messages.ts';
 import type { Head } from './head.ts';
 import { Sending } from './sending.ts';
@@ -74,11 +75,18 @@ export class Connections {
     setInterval(() => this.#report(), PROGRESS_MS).unref();
   }
 
-  /** Listens on every address, and tells the main thread when done. Never rejects. */
+  /**
+   * Listens on every address, and tells the main thread when done; addresses that the machine does not have yet follow
+   * when they appear. Never rejects.
+   */
   async listen(): Promise<void> {
     const { setup, tell } = this.#options;
+    const waiting = {
+      onAhead: (local: Address) => tell({ kind: 'ahead', local }),
+      isOver: () => this.#isDraining,
+    };
     try {
-      const listening = this.#servers.map((server, index) => listen(server, setup.listening[index]!));
+      const listening = this.#servers.map((server, index) => listen(server, setup.listening[index]!, waiting));
       tell({ kind: 'ready', locals: await Promise.all(listening) });
     } catch (error) {
       const { message, code } = error as NodeJS.ErrnoException;
@@ -366,22 +374,4 @@ function conditionsOf({ headers }: IncomingMessage): Conditions {
     ...(ifUnmodifiedSince === undefined ? {} : { ifUnmodifiedSince }),
     ...(typeof ifRange === 'string' ? { ifRange } : {}),
   };
-}
-
-/** @returns the address, with its port. Rejects with the system's error. */
-function listen(server: Server | SecureServer, { fd, local }: Listening): Promise<Address> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    const listening = (): void => {
-      server.off('error', reject);
-      // Accepting may fail for want of descriptors; connections then wait.
-      server.on('error', () => {});
-      const own = server.address() as { readonly address: string; readonly port: number };
-      resolve({ address: own.address, port: own.port });
-    };
-    const at = { host: local.address, port: local.port, ipv6Only: true, backlog: BACKLOG };
-    if (fd === undefined) server.listen(at, listening);
-    // Node.js listens again, and takes the length of the queue for a descriptor from here alone.
-    else server.listen({ fd }, BACKLOG, listening);
-  });
 }

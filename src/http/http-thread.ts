@@ -21,6 +21,8 @@ export interface HttpThreadOptions {
   readonly onConnection: (client: Address) => (() => void) | undefined;
   readonly onRequest: () => void;
   readonly onSent: (bytes: number) => void;
+  /** Called for an address that the machine does not have yet, and that the thread waits for. */
+  readonly onAhead: (local: Address) => void;
   readonly onMalformed: () => void;
   readonly onOverload: () => void;
   /** Called once when the thread has exited. @param reason of a thread that was not told to close. */
@@ -140,6 +142,8 @@ export class HttpThread {
     switch (message.kind) {
       case 'ready':
         return this.#onReady(message.locals);
+      case 'ahead':
+        return this.#options.onAhead(message.local);
       case 'failed':
         return this.#onFailed(Object.assign(new Error(message.message), { code: message.code }));
       case 'opened':

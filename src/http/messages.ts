@@ -74,6 +74,8 @@ export type Ending =
 /** Numbers of connections and requests are the thread's own. */
 export type ToMain =
   | { readonly kind: 'ready'; readonly locals: readonly Address[] }
+  /** The machine does not have the address yet: it is tried again until it appears. */
+  | { readonly kind: 'ahead'; readonly local: Address }
   | { readonly kind: 'failed'; readonly message: string; readonly code: string | undefined }
   | { readonly kind: 'opened'; readonly connection: number; readonly client: Address; readonly local: string }
   | { readonly kind: 'closed'; readonly connection: number }

@@ -196,9 +196,7 @@ export class HttpService {
     try {
       const stream = this.#system.listen(local);
       this.#listening.push({ isSecure, local: stream.local, fd: stream.fd });
-      if (stream.isAhead) {
-        this.#host.onWarning('waiting for an address that this machine does not have yet', { ...local, for: 'http' });
-      }
+      if (stream.isAhead) this.#onAhead(local);
     } catch (cause) {
       throw withAddress(cause, local);
     }
@@ -226,6 +224,7 @@ export class HttpService {
       onSent: (bytes) => {
         this.#sentBytes += bytes;
       },
+      onAhead: this.#onAhead,
       onMalformed: () => {
         this.#malformed++;
       },
@@ -259,6 +258,10 @@ export class HttpService {
     });
     this.#cancelStarts.add(cancel);
   }
+
+  readonly #onAhead = (local: Address): void => {
+    this.#host.onWarning('waiting for an address that this machine does not have yet', { ...local, for: 'http' });
+  };
 
   readonly #placeOf = ({ handle }: Content): Place => {
     if (this.#system !== undefined) {

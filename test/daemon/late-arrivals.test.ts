@@ -18,7 +18,16 @@ describe.skipIf(!hasNetworks).concurrent.each(ENGINES)('the server with the %s e
   it('serves the addresses that exist, and another one when it appears', async ({ onTestFinished }) => {
     const root = folder(onTestFinished);
     writeFileSync(join(root, 'x'), 'bytes');
-    const listen = ['--listen', '192.0.2.77:69', '--listen', '127.0.0.1:69', '--admin', '192.0.2.77:6970'];
+    const listen = [
+      '--listen',
+      '192.0.2.77:69',
+      '--listen',
+      '127.0.0.1:69',
+      '--admin',
+      '192.0.2.77:6970',
+      '--http',
+      '192.0.2.77:80',
+    ];
     const args = ['serve', root, ...listen, '--workers', '1', '--engine', engine];
     const server = new Reveille(args, { prefix: OWN_NETWORK, onFinished: onTestFinished });
     const [first] = await server.saying(/^.*"msg":"listening".*$/m);
@@ -34,10 +43,12 @@ describe.skipIf(!hasNetworks).concurrent.each(ENGINES)('the server with the %s e
     await server.saying(/"addresses":\["127.0.0.1:69","192.0.2.77:69"\]/);
     await server.saying(/"admin":"192.0.2.77:6970"/);
     expect(await get('192.0.2.77')).toBe('bytes');
+    const curl = [...inside.slice(1), 'curl', '--silent', '--retry', '20', '--retry-connrefused', '--retry-delay', '1'];
+    expect(execFileSync(inside[0]!, [...curl, 'http://192.0.2.77/x'], { encoding: 'utf8' })).toBe('bytes');
     server.process.kill('SIGTERM');
     const { code, stdout } = await server.ended;
     expect(code).toBe(0);
-    expect(stdout.match(/waiting for an address that this machine does not have yet/g)).toHaveLength(2);
+    expect(stdout.match(/waiting for an address that this machine does not have yet/g)).toHaveLength(3);
   });
 });
 

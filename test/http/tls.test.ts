@@ -176,12 +176,6 @@ describe('the files of HTTPS', () => {
       code: 2,
       stderr: expect.stringMatching(/^reveille: --https: expected tlsCertificate with it, got none\n/) as string,
     });
-    expect(await serve('--engine', 'portable', '--http', '192.0.2.1:80')).toEqual({
-      code: 1,
-      stderr: expect.stringMatching(
-        /^reveille: cannot start the server: [^\n]*EADDRNOTAVAIL[^\n]* 192\.0\.2\.1:80 \(this machine does not have the address\. [^\n]*\n$/,
-      ) as string,
-    });
     const live = await serveFolder(folder, { http: { listen: ANY } });
     onTestFinished(async () => void (await live.server.stop(0)));
     const { port } = live.server.httpAddresses[0]!;
