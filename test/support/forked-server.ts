@@ -48,6 +48,7 @@ export class ForkedServer {
   #calls = 0;
   #addresses: readonly Address[] = [];
   #ready: () => void = () => {};
+  #onTransfer: () => void = () => {};
 
   private constructor(root: string, workers: number, engine: ServerOptions['engine'], singlePort: boolean) {
     this.#process = fork(SCRIPT, [JSON.stringify({ root, workers, engine, singlePort })], { execArgv: EXEC_ARGV });
@@ -79,6 +80,19 @@ export class ForkedServer {
 
   stats(): Promise<ServerStats> {
     return this.#call('stats');
+  }
+
+  /** Resolves when no transfer runs. */
+  async idle(): Promise<void> {
+    for (;;) {
+      const ended = new Promise<void>((resolve) => {
+        this.#onTransfer = resolve;
+      });
+      // oxlint-disable-next-line no-await-in-loop -- each turn waits for the end of a transfer.
+      if ((await this.stats()).transfersActive === 0) return;
+      // oxlint-disable-next-line no-await-in-loop -- as above.
+      await Promise.race([ended, this.#failure()]);
+    }
   }
 
   usage(): Promise<Usage> {
@@ -129,6 +143,7 @@ export class ForkedServer {
         break;
       case 'transfer':
         this.transfers.push(message.record);
+        this.#onTransfer();
         break;
       case 'warning':
         this.warnings.push(message);
