@@ -34,6 +34,9 @@ export interface Application extends BuildRecord {
 
 /** Files that Node.js or a browser loads. Sources, types, maps and documents of modules stay out. */
 const LOADED = /\.(?:js|cjs|mjs|json|node|wasm|css|html|svg|txt)$/;
+/** Folders of modules for their own developers: tests, measurements, examples, and hidden ones. */
+const DEVELOPMENT =
+  /(?:^|\/)node_modules\/(?:@[^/]+\/)?[^/@]+\/(?:\.[^/]+|tests?(?:-[^/]+)?|bench(?:mark)?s?|examples|fixtures)\//;
 const LICENSE = /^(?:licen[cs]e|copying|copyright|notice)\b/i;
 
 export function readBuild(): BuildRecord {
@@ -81,6 +84,7 @@ function prune(folder: string, needed: (path: string) => boolean): boolean {
 /** @param path relative to the program's folder. @returns whether the platform needs the file. */
 export function isNeeded(path: string, { libc }: Platform): boolean {
   const name = basename(path);
+  if (DEVELOPMENT.test(path)) return false;
   if (!name.endsWith('.node')) return LOADED.test(name) || LICENSE.test(name);
   // `abi115` and `abi127` are Node.js 20 and 22. Node.js 24 loads `napi`.
   if (/\.abi\d+\./.test(name)) return false;

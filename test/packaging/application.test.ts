@@ -43,3 +43,21 @@ it('keeps scripts, pages and licenses, and leaves out sources, types, maps and d
   const kept = Object.keys(files).map((path) => [path, isNeeded(path, { arch: 'x64', libc: 'glibc' })]);
   expect(Object.fromEntries(kept)).toEqual(files);
 });
+
+it('leaves out what only the developers of a module use, such as records with paths of their machines', () => {
+  const files = {
+    'node_modules/ordered-binary/.nyc_output/processinfo/5b6bd808.json': false,
+    'node_modules/ordered-binary/.claude/worktrees/a/package-lock.json': false,
+    'node_modules/pino/test/basic.test.js': false,
+    'node_modules/pino/benchmarks/basic.bench.js': false,
+    'node_modules/piscina/test-jest/jest.config.js': false,
+    'node_modules/@pinojs/redact/examples/a.js': false,
+    'node_modules/a/node_modules/b/fixtures/a.js': false,
+    'node_modules/hono/dist/helper/testing/index.js': true,
+    'node_modules/yaml/dist/test/index.js': true,
+    'node_modules/test/index.js': true,
+    'dist/test/index.js': true,
+  };
+  const kept = Object.keys(files).map((path) => [path, isNeeded(path, { arch: 'x64', libc: 'glibc' })]);
+  expect(Object.fromEntries(kept)).toEqual(files);
+});
