@@ -22,6 +22,9 @@ interface Manifest {
 
 const TYPE = 'application/vnd.oci.image';
 
+/** Time of all files in layers: a layer whose files stay the same is the same layer in the next version. */
+const LAYER_DATE = 0;
+
 function sha256(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
@@ -47,7 +50,7 @@ export function writeLayout(folder: string, contents: ImageContents): void {
     'org.opencontainers.image.revision': commit,
     'org.opencontainers.image.version': version,
   };
-  const written = layers.map((layer) => writeLayer(folder, layer, date));
+  const written = layers.map((layer) => writeLayer(folder, layer));
   const config = addBlob(folder, `${TYPE}.config.v1+json`, {
     architecture: 'amd64',
     os: 'linux',
@@ -78,9 +81,9 @@ export function writeLayout(folder: string, contents: ImageContents): void {
   writeFileSync(join(folder, 'oci-layout'), JSON.stringify({ imageLayoutVersion: '1.0.0' }));
 }
 
-function writeLayer(folder: string, layer: Layer, date: number): { descriptor: Descriptor; diffId: string } {
+function writeLayer(folder: string, layer: Layer): { descriptor: Descriptor; diffId: string } {
   const tar = join(folder, 'layer.tar');
-  writeTar(tar, layer.entries, date);
+  writeTar(tar, layer.entries, LAYER_DATE);
   const diffId = `sha256:${sha256(readFileSync(tar))}`;
   const packed = gzip(tar);
   const bytes = readFileSync(packed);

@@ -2,7 +2,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { BIND_SERVICE, RUN_CONFIG } from '../../packaging/image/description.ts';
@@ -20,11 +20,11 @@ const CONTENTS = {
   ],
 };
 
-function written(): { readonly layout: string; readonly archive: string } {
+function written(contents = CONTENTS): { readonly layout: string; readonly archive: string } {
   const place = folder();
   const [layout, archive] = [join(place, 'image'), join(place, 'image.tar')];
-  writeLayout(layout, CONTENTS);
-  writeArchive(archive, layout, CONTENTS);
+  writeLayout(layout, contents);
+  writeArchive(archive, layout, contents);
   return { layout, archive };
 }
 
@@ -52,6 +52,13 @@ it('gives the same bytes each time', () => {
   const [one, two] = [written(), written()];
   expect(sha256(readFileSync(one.archive))).toBe(sha256(readFileSync(two.archive)));
   expect(execFileSync('diff', ['--recursive', one.layout, two.layout], { encoding: 'utf8' })).toBe('');
+});
+
+it('gives the same layers for the same files in another version, so that an engine fetches only what has changed', () => {
+  const { layout } = written();
+  const next = written({ ...CONTENTS, version: '1.2.4', commit: 'abc1235', date: CONTENTS.date + 3600 }).layout;
+  const names = (of: string): string[] => layerFiles(of).map((file) => basename(file));
+  expect(names(next)).toEqual(names(layout));
 });
 
 const skopeo = spawnSync('skopeo', ['--version']).status === 0;
