@@ -6,6 +6,9 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
+/** A header of tar has 11 octal digits for a time. */
+const MAX_SECONDS = 0o77777777777;
+
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 function git(...args) {
@@ -29,9 +32,9 @@ function commitOf() {
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
 const { commit, date } = commitOf();
 const wished = process.env['SOURCE_DATE_EPOCH'];
-if (wished === undefined || /^\d{1,10}$/.test(wished)) {
+if (wished === undefined || (/^\d{1,10}$/.test(wished) && Number(wished) <= MAX_SECONDS)) {
   process.stdout.write(`${JSON.stringify({ version, commit, date: Number(wished ?? date) })}\n`);
 } else {
-  process.stderr.write(`SOURCE_DATE_EPOCH: expected seconds since 1970, got ${wished}\n`);
+  process.stderr.write(`SOURCE_DATE_EPOCH: expected seconds since 1970, at most ${MAX_SECONDS}, got ${wished}\n`);
   process.exitCode = 2;
 }

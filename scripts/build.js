@@ -1,5 +1,5 @@
 // Builds src into dist. Deletes dist first, so that a file deleted from src does not remain there.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
@@ -14,6 +14,12 @@ function compile(...options) {
   execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', ...options], { cwd: root, stdio: 'inherit' });
 }
 
+// It says itself what is wrong.
+const record = spawnSync(process.execPath, ['scripts/build-record.js'], {
+  cwd: root,
+  stdio: ['ignore', 'pipe', 'inherit'],
+});
+if (record.status !== 0) process.exit(record.status ?? 1);
 rmSync(new URL('../dist', import.meta.url), { recursive: true, force: true });
 compile('-p', 'tsconfig.build.json');
 for (const page of PAGES) {
@@ -26,5 +32,4 @@ for (const page of PAGES) {
   }
 }
 chmodSync(new URL('../dist/cli/main.js', import.meta.url), 0o755);
-const record = execFileSync(process.execPath, ['scripts/build-record.js'], { cwd: root });
-writeFileSync(new URL('../dist/build.json', import.meta.url), record);
+writeFileSync(new URL('../dist/build.json', import.meta.url), record.stdout);

@@ -74,15 +74,18 @@ it('is not the commit of a repository around the tree', () => {
   expect(recordOf(root)).toEqual({ version: '9.8.7', commit: 'unknown', date: 0 });
 });
 
-it('takes the date from SOURCE_DATE_EPOCH, and refuses one that is no number', () => {
+it.each(['86400', '8589934591'])('takes the date from SOURCE_DATE_EPOCH: %s', (SOURCE_DATE_EPOCH) => {
+  expect(recordOf(tree(), { SOURCE_DATE_EPOCH })).toMatchObject({ date: Number(SOURCE_DATE_EPOCH) });
+});
+
+it.each(['today', '', '-1', '1e3', '8589934592'])('refuses a date that no archive can have: "%s"', (wished) => {
   const root = tree();
-  expect(recordOf(root, { SOURCE_DATE_EPOCH: '86400' })).toMatchObject({ date: 86_400 });
   const { status, stderr } = spawnSync(process.execPath, [join(root, 'scripts/build-record.js')], {
     encoding: 'utf8',
-    env: { ...ENV, SOURCE_DATE_EPOCH: 'today' },
+    env: { ...ENV, SOURCE_DATE_EPOCH: wished },
   });
   expect({ status, stderr }).toEqual({
     status: 2,
-    stderr: 'SOURCE_DATE_EPOCH: expected seconds since 1970, got today\n',
+    stderr: `SOURCE_DATE_EPOCH: expected seconds since 1970, at most 8589934591, got ${wished}\n`,
   });
 });
