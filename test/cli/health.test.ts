@@ -35,6 +35,10 @@ describe('reveille health', () => {
     const fine = { code: 0, stdout: `${address}: ready\n`, stderr: '' };
     expect(await health('--admin', address)).toEqual(fine);
     expect(await health('--config', config)).toEqual(fine);
+    // The server keeps running with what it has read before.
+    writeFileSync(config, 'rot: .\n');
+    const mistake = `reveille: ${config}:1: rot: expected a known key (did you mean root?), got an unknown key\n`;
+    expect(await health('--admin', address, '--config', config)).toEqual({ ...fine, stderr: mistake });
   });
 
   it('fails if nobody listens', async () => {
