@@ -78,15 +78,16 @@ export class ServedStore {
       () => import('../boot-set/index.ts'),
     );
     const isReadOnly = await isOnReadOnlyDisk(path);
+    // Before the store is opened: an empty folder becomes a store on every other disk, so this explains why it does not.
+    if (isReadOnly) {
+      options.onWarning('the store is on a read-only disk: pins are kept in memory, and a restart forgets them', {
+        store: path,
+      });
+    }
     const store = await parts.openStore({ path, readOnly: isReadOnly });
     try {
       const { pinIdleMs, pinCapMs, keepVersions } = settings;
-      if (isReadOnly) {
-        options.onWarning('the store is on a read-only disk: pins are kept in memory, and a restart forgets them', {
-          store: path,
-        });
-        return new ServedStore(options, store, parts, parts.unwrittenStore(store));
-      }
+      if (isReadOnly) return new ServedStore(options, store, parts, parts.unwrittenStore(store));
       // Collections by other processes must keep what this server promises its nodes.
       await store.setDefaults({ pinIdleMs, pinCapMs, keepVersions });
       return new ServedStore(options, store, parts);

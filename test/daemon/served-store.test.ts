@@ -58,6 +58,17 @@ class Rack {
 const canMount = process.getuid?.() === 0 && spawnSync('unshare', ['--mount', 'true']).status === 0;
 
 describe.runIf(canMount)('a store on a read-only disk', () => {
+  it('explains why an empty folder there does not become a store', async () => {
+    const path = folder();
+    const script = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"';
+    const args = ['serve', '--store', path, '--listen', '127.0.0.1:0', '--no-admin', '--workers', '1'];
+    const server = new Reveille(args, { prefix: ['unshare', '--mount', 'sh', '-c', script, path] });
+    const { code, stdout, stderr } = await server.ended;
+    expect(code).toBe(1);
+    expect(stdout).toContain('the store is on a read-only disk');
+    expect(stderr).toContain('expected a store, got an empty folder');
+  });
+
   it('is served with pins in memory, which is logged once', async () => {
     const rack = new Rack();
     await rack.publish('1');
