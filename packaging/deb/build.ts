@@ -3,7 +3,17 @@
  * package is run, so any architecture can be built on any other. The same commit gives the same bytes.
  */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { BUILD, layApplication, readBuild, ROOT } from '../application.ts';
@@ -77,12 +87,17 @@ function layDocuments(root: string): void {
   gzip(join(root, DOC, 'changelog'));
 }
 
-/** Sets all modes: dpkg-deb keeps them, and they depend on the umask of whoever cloned the repository. */
-function setModes(root: string): void {
+/**
+ * Sets all modes and times: dpkg-deb keeps modes, which depend on the umask of whoever cloned the repository, and times
+ * before the build's, which a clock that is behind gives.
+ */
+function setModesAndTimes(root: string, date: number): void {
   const entries = readdirSync(root, { recursive: true, withFileTypes: true });
   for (const entry of entries) chmodSync(join(entry.parentPath, entry.name), entry.isDirectory() ? 0o755 : 0o644);
   for (const path of EXECUTABLE) chmodSync(join(root, path), 0o755);
   chmodSync(root, 0o755);
+  for (const entry of entries) utimesSync(join(entry.parentPath, entry.name), date, date);
+  utimesSync(root, date, date);
 }
 
 /** Builds the package. @returns the path of the file. */
@@ -132,11 +147,11 @@ export async function buildDeb(arch: Architecture): Promise<string> {
     const dependencies = libraryDependencies(binaries(program));
     const control = { version, architecture, maintainer: maintainer(), dependencies, installedKiB: measureKiB(root) };
     write(root, 'DEBIAN/control', controlText(control));
-    setModes(root);
+    setModesAndTimes(root, date);
 
     mkdirSync(BUILD, { recursive: true });
     const file = join(BUILD, `reveille_${debianVersion(version)}_${architecture}.deb`);
-    // dpkg-deb gives files newer than this date this date. Level 1 takes a sixth of the time of the usual level and a
+    // The archive itself has this date. Level 1 takes a sixth of the time of the usual level and a
     // fifth more space; Debian's tools accept no zstd.
     const env = { ...process.env, SOURCE_DATE_EPOCH: String(date) };
     execFileSync('dpkg-deb', ['--root-owner-group', '-Zxz', '-z1', '--build', root, file], {
