@@ -172,6 +172,11 @@ describe.skipIf(BUILT === undefined)('a container with a read-only root', () => 
       cmp ${got}/atftp ${files}/boot/linux
     `);
     expect(await health()).toMatchObject({ code: 0, stdout: '127.0.0.1:6970: ready\n' });
+    // The server keeps running with what it has read before.
+    writeFileSync(join(files, 'mistake.yaml'), 'rot: .\n');
+    const mistaken = await exec('health', '--config', '/srv/tftp/mistake.yaml');
+    expect(mistaken).toMatchObject({ code: 0, stdout: '127.0.0.1:6970: ready\n' });
+    expect(mistaken.stderr).toContain('/srv/tftp/mistake.yaml:1: rot: expected a known key');
     const check = await exec('check', '127.0.0.1', '--file', 'boot/linux', '--against', '/srv/tftp');
     expect([check.code, check.stderr]).toEqual([0, '']);
     expect(await stop(container)).toMatchObject({ code: 0, stderr: '' });
