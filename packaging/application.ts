@@ -84,7 +84,8 @@ function prune(folder: string, needed: (path: string) => boolean): boolean {
 /** @param path relative to the program's folder. @returns whether the platform needs the file. */
 export function isNeeded(path: string, { libc }: Platform): boolean {
   const name = basename(path);
-  if (DEVELOPMENT.test(path)) return false;
+  // Pages of modules are their documents, with scripts from elsewhere.
+  if (DEVELOPMENT.test(path) || /(?:^|\/)node_modules\/.*\.html$/.test(path)) return false;
   if (!name.endsWith('.node')) return LOADED.test(name) || LICENSE.test(name);
   // `abi115` and `abi127` are Node.js 20 and 22. Node.js 24 loads `napi`.
   if (/\.abi\d+\./.test(name)) return false;

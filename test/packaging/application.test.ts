@@ -35,6 +35,7 @@ it('keeps scripts, pages and licenses, and leaves out sources, types, maps and d
     'dist/page/page.css': true,
     'node_modules/a/index.cjs': true,
     'node_modules/a/README.md': false,
+    'node_modules/pino/index.html': false,
     'node_modules/a/LICENSE': true,
     'node_modules/a/license.md': true,
     'node_modules/a/src/a.cc': false,
