@@ -48,15 +48,15 @@ test.each([1, 2, 5, 32_768, 65_535])('statement 53: before ACK 0, ACK %i draws n
 test.each([
   ['with an OACK', true, [1, 2, 40_000, 65_535], ['data 1']],
   ['without options', false, [0, 2, 40_000, 65_535], ['data 2']],
-])('where the client may have had the port before, its old ACKs count for nothing: %s', (_, oack, old, next) => {
-  const stage = sender({ size: FIVE, oack, mayMeetOldAcks: true });
+])('where the client may have had the port before, its old ACKs count for nothing: %s', (_, agreed, old, next) => {
+  const stage = sender({ size: FIVE, oack: agreed, mayMeetOldAcks: true });
   stage.start();
   stage.now = 20;
   for (const block of old) expect(stage.receive(ack(block))).toEqual([]);
   expect(stage.session.outcome).toBeUndefined();
   expect(stage.session.proven).toBe(false);
   // Then that of what has been sent counts, and no other.
-  expect(stage.receive(ack(oack ? 0 : 1))).toEqual(next);
+  expect(stage.receive(ack(agreed ? 0 : 1))).toEqual(next);
 });
 
 test('an ACK for a block that was never sent has no effect on a proven transfer', () => {
