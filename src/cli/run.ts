@@ -30,6 +30,8 @@ Examples:
   reveille health
   reveille publish maas/amd64/precise/install ./install --store /srv/boot
   reveille rollback maas/amd64/precise/install --store /srv/boot
+  reveille push maas/amd64/precise/install oci://registry.example/boot/install:stable --store /srv/boot
+  reveille pull oci://registry.example/boot/install:stable maas/amd64/precise/install --store /srv/boot
   reveille store rebuild --store /srv/boot
 
 Exit codes:
@@ -60,6 +62,10 @@ const GROUPS: readonly { readonly commands: readonly string[]; readonly load: ()
   { commands: ['storm'], load: async () => (await import('./storm.ts')).addStorm },
   { commands: ['check'], load: async () => (await import('./check.ts')).addCheckCommand },
   { commands: ['publish'], load: async () => (await import('./store/publish.ts')).addPublish },
+  {
+    commands: ['push', 'pull'],
+    load: async () => (await import('./store/registry-commands.ts')).addRegistryCommands,
+  },
   {
     commands: ['channels', 'versions', 'rollback', 'remove', 'keep', 'channel'],
     load: async () => (await import('./store/channel-commands.ts')).addChannelCommands,

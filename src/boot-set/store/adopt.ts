@@ -17,8 +17,8 @@ import {
   REF_NAME,
 } from './layout.ts';
 import type { StoreFolders } from './make-layout.ts';
-import { type BootSet, checkFileName, MAX_MANIFEST_BYTES } from './manifest.ts';
-import { parseManifest } from './read-manifest.ts';
+import { type BootSet, MAX_MANIFEST_BYTES } from './manifest.ts';
+import { checkFileNames, parseManifest } from './read-manifest.ts';
 import { schemaMistake } from '../../text/schema-mistake.ts';
 import { type ChannelRecord, type VersionRecord, versionName } from './records.ts';
 import { quote, StoreError, whatFailed } from './store-error.ts';
@@ -133,14 +133,10 @@ async function readSet(layout: Layout, folders: StoreFolders, blobs: Blobs, dige
   await blobs.check(digest);
   const set = parseManifest(folders.blobs.text(digest, MAX_MANIFEST_BYTES) ?? '');
   if (typeof set === 'string') throw new StoreError(`${path}: expected the manifest of a boot set: ${set}`);
-  const names = new Set<string>();
-  for (const file of set.files) {
-    const problem = names.has(file.name) ? 'expected each name once, got it twice' : checkFileName(file.name);
-    if (problem !== undefined) throw new StoreError(`${path}: file ${quote(file.name)}: ${problem}`);
-    names.add(file.name);
-    // One file after the other, so that a large one has the disk to itself.
-    await blobs.check(file.digest, file.size);
-  }
+  const problem = checkFileNames(set);
+  if (problem !== undefined) throw new StoreError(`${path}: ${problem}`);
+  // oxlint-disable-next-line no-await-in-loop -- one file after the other, so that a large one has the disk to itself.
+  for (const file of set.files) await blobs.check(file.digest, file.size);
   return set;
 }
 

@@ -44,14 +44,23 @@ export interface PublishRequest {
   readonly signal?: AbortSignal;
 }
 
-/** A checked request with the files it stands for. */
-export interface PublishPlan extends Omit<BootSet, 'files'> {
+/** Effect of a new version on its channel: the channel moves to it, may roll it out later, or stays as it is. */
+export type Standing = 'current' | 'candidate' | 'waiting';
+
+/** Content of a version's record, besides its files. */
+export interface Entry extends Omit<BootSet, 'files' | 'os'> {
   readonly channel: string;
-  /** Sorted by name. */
-  readonly files: readonly FoundFile[];
   readonly labels: Readonly<Record<string, string>>;
   readonly keep: boolean;
-  readonly candidate: boolean;
+  readonly standing: Standing;
+  /** True when the channel follows a registry, whose wish is this version. */
+  readonly isFollowed?: boolean;
+}
+
+/** A checked request with the files it stands for. */
+export interface PublishPlan extends Entry, Pick<BootSet, 'os'> {
+  /** Sorted by name. */
+  readonly files: readonly FoundFile[];
 }
 
 /** @throws StoreError when something can't be published or does not fit, or Error with the system's code. */
@@ -60,7 +69,8 @@ export async function planPublishing(store: Store, request: PublishRequest): Pro
   checkPlace(store.tables, request.channel);
   await makeRoom(store, files);
   const { channel, labels = {}, keep = false, candidate = false, kernelArguments, os = {} } = request;
-  const plan = { channel, files, labels, keep, candidate, os };
+  const standing: Standing = candidate ? 'candidate' : 'current';
+  const plan = { channel, files, labels, keep, standing, os };
   return kernelArguments === undefined ? plan : { ...plan, kernelArguments };
 }
 
@@ -102,7 +112,7 @@ export function checkPlace(tables: Tables, channel: string): void {
 }
 
 /** Collects garbage when the files do not fit, and refuses them if they still do not. */
-async function makeRoom(store: Store, files: readonly FoundFile[]): Promise<void> {
+export async function makeRoom(store: Store, files: readonly { readonly size: number }[]): Promise<void> {
   const before = await roomFor(files, store.path);
   if (before.need <= before.free) return;
   await collect(store);
@@ -115,7 +125,10 @@ async function makeRoom(store: Store, files: readonly FoundFile[]): Promise<void
 }
 
 /** Returns the bytes that the files need in the folder and the bytes free there. */
-async function roomFor(files: readonly FoundFile[], folder: string): Promise<{ need: number; free: number }> {
+async function roomFor(
+  files: readonly { readonly size: number }[],
+  folder: string,
+): Promise<{ need: number; free: number }> {
   const { bavail, bsize } = await statfs(folder);
   const blocks = files.reduce((sum, { size }) => sum + Math.ceil(size / bsize), 0);
   return { need: blocks * bsize + SPARE_BYTES, free: bavail * bsize };

@@ -5,7 +5,7 @@
  */
 import { withCurrent } from './channel-changes.ts';
 import type { OwnFolder } from './own-folder.ts';
-import { checkPlace, planPublishing, type PublishPlan, type PublishRequest } from './publish-plan.ts';
+import { checkPlace, type Entry, planPublishing, type PublishRequest } from './publish-plan.ts';
 import { type ChannelRecord, type VersionRecord, versionName } from './records.ts';
 import { type StagedSet, stageSet } from './staged-set.ts';
 import { StagingFolder } from './staging-folder.ts';
@@ -57,12 +57,12 @@ export async function publish(store: Store, request: PublishRequest): Promise<Pu
   }
 }
 
-interface Staged extends StagedSet {
+export interface Staged extends StagedSet {
   readonly folder: OwnFolder;
 }
 
-/** Third step: writes the records. The signal does not stop it. */
-async function commit(store: Store, plan: PublishPlan, set: Staged): Promise<Published> {
+/** Third step: moves the staged files into the store and writes the records, in one transaction. No signal stops it. */
+export async function commit(store: Store, plan: Entry, set: Staged): Promise<Published> {
   const { channel } = plan;
   const entry = await store.change((tables) => {
     checkPlace(tables, channel);
@@ -96,7 +96,7 @@ function moveIn(store: Store, { folder, blobs }: Staged): void {
 /** Gives the set its number (that of a version with the same content, if one exists) and moves the channel to it. */
 function enter(
   tables: Tables,
-  { channel: name, labels, keep, candidate, kernelArguments }: PublishPlan,
+  { channel: name, labels, keep, standing, isFollowed = false, kernelArguments }: Entry,
   { files, manifest }: StagedSet,
   publishedAt: number,
 ): Pick<Published, 'number' | 'isNew' | 'before'> {
@@ -125,12 +125,17 @@ function enter(
           keep: same.keep || keep,
         };
   tables.versions.put(versionName(name, number), version);
-  const next = { ...channel, nextNumber: Math.max(channel.nextNumber, number + 1) };
-  const isCandidate = candidate && channel.current !== number;
-  tables.channels.put(
-    name,
-    isCandidate ? { ...next, rollout: { candidate: number, percent: 0, paused: false } } : withCurrent(next, number),
-  );
+  const next = {
+    ...channel,
+    nextNumber: Math.max(channel.nextNumber, number + 1),
+    ...(isFollowed ? { followed: manifest } : {}),
+  };
+  const moved = {
+    current: () => withCurrent(next, number),
+    candidate: () => ({ ...next, rollout: { candidate: number, percent: 0, paused: false } }),
+    waiting: () => next,
+  };
+  tables.channels.put(name, moved[channel.current === number ? 'current' : standing]());
   return { number, isNew: same === undefined, before: channel.current };
 }
 

@@ -2,7 +2,8 @@
 import { z } from 'zod';
 import { schemaMistake } from '../../text/schema-mistake.ts';
 import { isDigest, MEDIA_TYPE } from './layout.ts';
-import { type BootSet, MAX_FILES, KERNEL_ARGUMENTS, TITLE } from './manifest.ts';
+import { type BootSet, checkFileName, MAX_FILES, KERNEL_ARGUMENTS, TITLE } from './manifest.ts';
+import { quote } from './store-error.ts';
 
 const DIGEST = z
   .string()
@@ -39,4 +40,15 @@ export function parseManifest(text: string): BootSet | string {
   const kernelArguments = annotations[KERNEL_ARGUMENTS];
   const files = layers.map(({ digest, size, annotations: { [TITLE]: name } }) => ({ name, digest, size }));
   return { files, ...(kernelArguments === undefined ? {} : { kernelArguments }) };
+}
+
+/** @returns what is wrong with the names of a set's files, as the rest of an error message; undefined when all are valid. */
+export function checkFileNames({ files }: BootSet): string | undefined {
+  const names = new Set<string>();
+  for (const { name } of files) {
+    const problem = names.has(name) ? 'expected each name once, got it twice' : checkFileName(name);
+    if (problem !== undefined) return `file ${quote(name)}: ${problem}`;
+    names.add(name);
+  }
+  return undefined;
 }

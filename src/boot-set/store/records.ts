@@ -86,6 +86,8 @@ export interface ChannelRecord {
   readonly nextNumber: number;
   readonly rollout?: RolloutRecord;
   readonly settings: ChannelSettings;
+  /** Digest of the manifest that the followed registry named when the channel last moved by it. */
+  readonly followed?: string;
 }
 
 /**
@@ -187,7 +189,7 @@ function isRollout(value: unknown): boolean {
   );
 }
 
-function isChannel(key: string, { name, current, previous, nextNumber, rollout, settings }: Fields): boolean {
+function isChannel(key: string, { name, current, previous, nextNumber, rollout, settings, followed }: Fields): boolean {
   return (
     name === key &&
     (current === undefined || isNumber(current)) &&
@@ -195,6 +197,7 @@ function isChannel(key: string, { name, current, previous, nextNumber, rollout, 
     previous.every(isNumber) &&
     isNumber(nextNumber) &&
     isRollout(rollout) &&
+    ['string', 'undefined'].includes(typeof followed) &&
     isFields(settings) &&
     Object.values(settings).every(isNumber)
   );

@@ -77,7 +77,7 @@ export async function stageSet(plan: PublishPlan, place: StagingPlace): Promise<
  *
  * @returns its identity when its bytes and its mode are right.
  */
-async function goodBlob(blobs: OwnFolder, digest: string, size: number): Promise<string | undefined> {
+export async function goodBlob(blobs: OwnFolder, digest: string, size: number): Promise<string | undefined> {
   const identity = blobs.identity(digest);
   const found = blobs.stat(digest);
   if (found?.isFile() !== true || found.size !== size || (found.mode & 0o777) !== BLOB_MODE) return undefined;
@@ -131,14 +131,14 @@ async function copyFile(file: FoundFile, name: string, { folder, onStep, signal 
   }
 }
 
-async function writeWhole(file: FileHandle, chunk: Buffer, at: number): Promise<void> {
+export async function writeWhole(file: FileHandle, chunk: Buffer, at: number): Promise<void> {
   for (let done = 0; done < chunk.length; ) {
     const { bytesWritten } = await file.write(chunk, done, chunk.length - done, at + done);
     done += bytesWritten;
   }
 }
 
-async function stageText(
+export async function stageText(
   name: string,
   text: string,
   { folder, onStep }: StagingPlace,

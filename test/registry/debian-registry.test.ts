@@ -1,0 +1,104 @@
+/** Boot sets go through Debian's docker-registry and skopeo, and come back byte for byte. */
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { chmodSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { openStore, type Store } from '../../src/boot-set/store/store.ts';
+import { verify } from '../../src/boot-set/store/verify.ts';
+import { pull } from '../../src/registry/pull.ts';
+import { push } from '../../src/registry/push.ts';
+import { parseReference } from '../../src/registry/reference.ts';
+import { contentOf, folder, messageOf, newStore, publishFiles } from '../boot-set/fixture.ts';
+import { DebianRegistry, hasRegistry, hasSkopeo, USER } from './fixture.ts';
+
+function versionIn(store: Store, name: string) {
+  return store.tables.versions.get(name)!;
+}
+
+/** Ten files, one of which needs several chunks. */
+function manyFiles(): Record<string, Buffer> {
+  const small = Array.from({ length: 8 }, (_, at) => [`modules/${at}.mod`, randomBytes(at * 100)] as const);
+  return { ...Object.fromEntries(small), linux: randomBytes(16 * 2 ** 20 + 7), initrd: Buffer.alloc(1024, 7) };
+}
+
+describe.runIf(hasRegistry)('a registry from Debian', { timeout: 60_000 }, () => {
+  it('gives back what was pushed, byte for byte, and keeps what it has', async () => {
+    const { host } = await DebianRegistry.start();
+    const reference = parseReference(`oci+http://${host}/boot/install:stable`);
+    const files = manyFiles();
+    const from = await newStore();
+    await publishFiles(from, 'hall/install', files, { kernelArguments: 'console=ttyS0' });
+    const version = versionIn(from, 'hall/install-1');
+    const steps: number[] = [];
+    const pushed = await push(from, { version, reference, onProgress: (done) => steps.push(done) });
+    expect(pushed).toMatchObject({ manifest: version.manifest, blobs: 11, mounted: 0 });
+    expect(steps.at(-1)).toBe(pushed.uploaded);
+    expect(await push(from, { version, reference })).toMatchObject({ blobs: 0, uploaded: 0 });
+
+    const to = await newStore();
+    const request = { reference, channel: 'install', standing: 'current' } as const;
+    expect(await pull(to, { ...request, dryRun: true })).toMatchObject({ version: undefined, blobs: 10 });
+    const pulled = await pull(to, request);
+    expect(pulled).toMatchObject({ manifest: version.manifest, version: { name: 'install-1', isNew: true } });
+    const wrong = Object.entries(files).filter(([name, bytes]) => !contentOf(to, 'install-1', name).equals(bytes));
+    expect(wrong.map(([name]) => name)).toEqual([]);
+    expect(versionIn(to, 'install-1').kernelArguments).toBe('console=ttyS0');
+    expect(await verify(to)).toMatchObject({ damage: [] });
+    expect(await pull(to, request)).toMatchObject({ blobs: 0, version: { name: 'install-1', isNew: false } });
+
+    // Another repository of the same registry needs no upload.
+    const elsewhere = parseReference(`oci+http://${host}/boot/copy:1`);
+    expect(await push(from, { version, reference: elsewhere, mountFrom: 'boot/install' })).toMatchObject({
+      blobs: 0,
+      mounted: 11,
+    });
+    expect(await pull(to, { ...request, reference: elsewhere })).toMatchObject({ blobs: 0 });
+  });
+
+  it.runIf(hasSkopeo)('is written and read by skopeo with the same digests', async () => {
+    const { host } = await DebianRegistry.start();
+    const store = await newStore();
+    await publishFiles(store, 'install', { linux: 'kernel', initrd: randomBytes(300_000) });
+    const { manifest } = versionIn(store, 'install-1');
+    await store.flushed();
+    const skopeo = (...args: string[]) =>
+      execFileSync('skopeo', ['copy', '--insecure-policy', ...args], { stdio: 'pipe' });
+    skopeo('--dest-tls-verify=false', `oci:${store.path}:install-1`, `docker://${host}/boot/install:by-skopeo`);
+    const to = await newStore();
+    const theirs = parseReference(`oci+http://${host}/boot/install:by-skopeo`);
+    expect(await pull(to, { reference: theirs, channel: 'install', standing: 'current' })).toMatchObject({ manifest });
+
+    const ours = parseReference(`oci+http://${host}/boot/ours:1`);
+    await push(store, { version: versionIn(store, 'install-1'), reference: ours });
+    const layout = join(folder(), 'layout');
+    skopeo('--src-tls-verify=false', `docker://${host}/boot/ours:1`, `oci:${layout}:install-1`);
+    const adopted = await openStore({ path: layout });
+    expect(versionIn(adopted, 'install-1').manifest).toBe(manifest);
+    await adopted.close();
+  });
+
+  it('wants a password, which no message shows', async () => {
+    const { host } = await DebianRegistry.start({ isProtected: true });
+    const reference = parseReference(`oci+http://${host}/boot/install:1`);
+    const store = await newStore();
+    await publishFiles(store, 'install', { linux: 'kernel' });
+    const version = versionIn(store, 'install-1');
+    const authFile = join(folder(), 'auth.json');
+    const write = (password: string, mode = 0o600) => {
+      const auth = Buffer.from(`${USER.name}:${password}`).toString('base64');
+      writeFileSync(authFile, JSON.stringify({ auths: { [host]: { auth } } }));
+      chmodSync(authFile, mode);
+    };
+    write('wrong');
+    const refused = await messageOf(() => push(store, { version, reference, authFile }));
+    expect(refused).toMatch(/^StoreError: 127\.0\.0\.1:\d+: HEAD \/v2\/\S+: answered 401.*--registry-auth-file$/);
+    write(USER.password, 0o644);
+    expect(await messageOf(() => push(store, { version, reference, authFile }))).toMatch(
+      /only their owner.*chmod 600$/,
+    );
+    write(USER.password);
+    expect(await push(store, { version, reference, authFile })).toMatchObject({ blobs: 2 });
+    expect(refused).not.toContain('wrong');
+  });
+});
