@@ -44,6 +44,13 @@ export interface BootSetsOptions {
   /** Tables of which machine has which address, the most trustworthy first. */
   readonly tables?: readonly AddressTable[];
   readonly caseInsensitive?: boolean;
+  /** True when rendered configs name versions by their digest. Default: by their number. */
+  readonly namesByDigest?: boolean;
+  /**
+   * Called with a cleaned name whose version or channel the store lacks. Returns true when it may arrive: the request
+   * then stays unanswered, because "not found" would end a boot. Default: nothing arrives.
+   */
+  readonly awaits?: (path: string) => boolean;
   /** Budget in bytes for reading current versions ahead of requests. Default 0. */
   readonly prefetchBytes?: number;
   readonly labelsOf?: LabelsOf;
@@ -69,6 +76,7 @@ export interface BootSetParts {
   readonly upkeep: Upkeep;
   /** See SteadyTime. */
   readonly now: () => number;
+  readonly awaits: (path: string) => boolean;
   readonly onWarning: NonNullable<BootSetsOptions['onWarning']>;
 }
 
@@ -81,7 +89,7 @@ export function makeParts(options: BootSetsOptions): BootSetParts {
 
   const time = new SteadyTime(clock, options.now ?? Date.now);
   const { now } = time;
-  const catalog = new Catalog(store);
+  const catalog = new Catalog(store, options.namesByDigest);
   const policies = new PinPolicies(catalog, options.policy);
   const stages = new BootStages(options.stageZero);
   const shared = new NetworkList(options.sharedNetworks ?? []);
@@ -99,9 +107,11 @@ export function makeParts(options: BootSetsOptions): BootSetParts {
   const notes = new VersionNotes(store, policies, time, onFailure);
 
   const shelf = new BlobShelf({ store, cache, mapFile, allocateFile, clock, onWarning });
-  const configs = new ConfigVersions({ catalog, shared, finder, boots, notes, shelf, now });
+  const { awaits = () => false } = options;
+  const configs = new ConfigVersions({ catalog, shared, finder, boots, notes, shelf, awaits, now });
 
   const { prefetchBytes = 0 } = options;
   const upkeep = new Upkeep({ catalog, policies, pins, notes, shelf, clock, time, prefetchBytes, onWarning });
-  return { catalog, policies, stages, shared, pins, finder, boots, notes, shelf, configs, upkeep, now, onWarning };
+  const requested = { catalog, policies, stages, shared, pins, finder, boots, notes, shelf, configs };
+  return { ...requested, upkeep, now, awaits, onWarning };
 }

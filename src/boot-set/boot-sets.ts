@@ -18,6 +18,8 @@ import type { FileRecord } from './store/records.ts';
 
 export type { BootSetsOptions } from './boot-set-parts.ts';
 
+const AWAITED: Answer = { kind: 'busy', reason: 'the version has not arrived from the registry' };
+
 /** All contents of a file share one function, because a running transfer keeps its content. */
 const VALIDATORS = new WeakMap<FileRecord, () => Validators>();
 
@@ -82,7 +84,7 @@ export class BootSets implements Source {
     const who = isShared ? undefined : finder.peek(client, ids, now());
     if (asked !== undefined) return this.#openExplicit(path, asked.file, who, request);
     if (who !== undefined) boots.notice(stages.of(path), false, who, client, now());
-    return NOT_MINE;
+    return this.#parts.awaits(path) ? AWAITED : NOT_MINE;
   }
 
   /** See ConfigVersions. */
@@ -113,7 +115,7 @@ export class BootSets implements Source {
     request: BootRequest,
     attempt = 1,
   ): Answer | Promise<Answer> {
-    const { catalog, pins, boots, shelf, now } = this.#parts;
+    const { catalog, pins, boots, shelf, awaits, now } = this.#parts;
     if (attempt > ATTEMPTS) {
       return { kind: 'busy', reason: `versions of ${channel} are collected as soon as they are chosen` };
     }
@@ -121,7 +123,7 @@ export class BootSets implements Source {
     const found = boots.find(channel, name, requester, request.client, now());
     // The store may have changed a moment ago: a version was published or chosen, or a pin dropped by hand.
     if (found?.file === undefined && catalog.refresh()) return tryAgain();
-    if (found === undefined) return MISSING;
+    if (found === undefined) return awaits(`${channel}/${name}`) ? AWAITED : MISSING;
     const { version, file, pin } = found;
     // The client's address or the node's name may be new; a restart must not lose either.
     if (file === undefined) return whenReady(pin.committed, () => MISSING);
@@ -149,20 +151,21 @@ export class BootSets implements Source {
     who: Requester | undefined,
     request: BootRequest,
   ): Answer | Promise<Answer> {
-    const { catalog, stages, boots, now } = this.#parts;
+    const { catalog, stages, boots, awaits, now } = this.#parts;
     const find = (): CatalogVersion | undefined => {
       const asked = catalog.resolve(path);
       return asked?.kind === 'version' ? asked.version : undefined;
     };
     const version = find() ?? (catalog.refresh() ? find() : undefined);
-    const file = version === undefined ? undefined : boots.fileOf(version, name);
-    if (version === undefined || file === undefined) return MISSING;
+    if (version === undefined) return awaits(path) ? AWAITED : MISSING;
+    const file = boots.fileOf(version, name);
+    if (file === undefined) return MISSING;
     const pin = who === undefined ? undefined : boots.notice(stages.of(name), true, who, request.client, now());
     return this.#openNoted({ version, file, pin }, request);
   }
 
   async #openCurrent(channel: string, name: string, request: BootRequest): Promise<Answer> {
-    const { catalog, boots, onWarning } = this.#parts;
+    const { catalog, boots, awaits, onWarning } = this.#parts;
     if (this.#sharedAnswers++ === 0) {
       const detail = { client: request.client, channel };
       onWarning('addresses of a shared network get the current version of a channel for each file', detail);
@@ -170,9 +173,11 @@ export class BootSets implements Source {
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       const found = boots.current(channel, name);
       const answer = found === undefined ? MISSING : await this.#openNoted(found, request);
-      if (answer.kind !== 'missing' || !catalog.refresh()) return answer;
+      if (answer.kind !== 'missing') return answer;
+      if (!catalog.refresh()) break;
     }
-    return MISSING;
+    const isAwaited = boots.currentVersion(channel) === undefined && awaits(`${channel}/${name}`);
+    return isAwaited ? AWAITED : MISSING;
   }
 
   /** Opens a file of a version that is protected by a note in the store instead of a pin. */

@@ -10,6 +10,7 @@ import { escapeText, showValue } from '../text/escape.ts';
 import { errorCode } from '../text/error-text.ts';
 import { keepText, offsetOf, type Path, spell, valueAt } from '../text/yaml-place.ts';
 import { expectedKey } from '../text/closest-word.ts';
+import { FOLLOW_KEYS } from './follow-list.ts';
 import { ROUTE_KEYS } from './route-list.ts';
 import { SETTING_LIST, type Settings } from './settings.ts';
 import { UsageError } from './usage-error.ts';
@@ -127,7 +128,7 @@ interface Mistake {
 
 function mistakesIn(issue: z.core.$ZodIssue, plain: Record<string, unknown>): Mistake[] {
   if (issue.code === 'unrecognized_keys') {
-    const keys = issue.path.length === 0 ? KEYS : ROUTE_KEYS;
+    const keys = issue.path.length === 0 ? KEYS : issue.path[0] === 'follow' ? FOLLOW_KEYS : ROUTE_KEYS;
     return issue.keys.map((key) => ({
       path: [...issue.path, key],
       text: `expected ${expectedKey(key, keys)}, got an unknown key`,

@@ -1,6 +1,9 @@
-/** Settings for what is served: files, boot sets and configs made for nodes, and the memory for them. */
+/**
+ * Settings for what is served: files, boot sets, also those of a fleet, and configs made for nodes, and the memory for them.
+ */
 import { totalmem } from 'node:os';
 import { DEFAULT_CHANNEL_SETTINGS, GRACE_MS } from '../boot-set/store/records.ts';
+import { followList } from './follow-list.ts';
 import { routeList } from './route-list.ts';
 import { section, setting } from './setting.ts';
 import {
@@ -216,5 +219,39 @@ export const BOOT_CONFIGS = section('Configs for nodes', {
     isLive: true,
     help: 'how long making one config may take',
     docs: ['How long making one config may take, if its route has no `timeout`.'],
+  }),
+});
+
+export const FLEET = section('A fleet of servers', {
+  fleet: setting({
+    kind: yesOrNo,
+    default: false,
+    help: 'name versions by digest in rendered configs, so that any server can serve them',
+    docs: [
+      'Name versions by their digest in rendered configs, so that any server of a [fleet](fleet.md) can serve them: numbers differ between servers, digests do not.',
+    ],
+  }),
+  follow: setting({
+    kind: followList,
+    default: [],
+    defaultText: 'none',
+    from: 'file',
+    help: 'channels that follow a tag in a registry',
+    docs: [
+      'Channels that follow a tag in a registry, each with `channel`, `from` and `every` (default `30s`): [fleet.md](fleet.md#following).',
+    ],
+  }),
+  registryAuthFile: setting({
+    kind: file,
+    defaultText: '`~/.docker/config.json`',
+    help: 'file with credentials for registries',
+    docs: [
+      'A file with credentials for registries, in the form of `~/.docker/config.json`; users other than its owner must not be able to read it.',
+    ],
+  }),
+  registryCaFile: setting({
+    kind: file,
+    defaultText: "the system's",
+    help: 'certificate authorities of the registries, in PEM',
   }),
 });

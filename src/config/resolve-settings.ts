@@ -96,6 +96,9 @@ export function resolveSettings(flags: Flags, configFile: string | undefined): S
     );
   }
   checkSinglePort(given, originOf);
+  if (given.follow.length > 0 && store === undefined) {
+    throw new UsageError(`${originOf('follow')}: expected a store as well, for what the channels follow`);
+  }
   const inventory = given.inventory === undefined ? undefined : resolve(given.inventory);
   if (inventory !== undefined) checkFile(inventory, given.inventory!, () => originOf('inventory'));
   if (config !== undefined) checkRouteFiles(given.routes, dirname(configFile!), (path) => config.origin(path));

@@ -2,7 +2,7 @@
  * All settings of `reveille serve`. Their type, defaults, flags, help, config-file keys, checks, JSON Schema and the rows
  * of docs/configuration.md all come from this table. Starts nothing.
  */
-import { BOOT_CONFIGS, BOOT_SETS, FILES, MEMORY } from './content-settings.ts';
+import { BOOT_CONFIGS, BOOT_SETS, FILES, FLEET, MEMORY } from './content-settings.ts';
 import { HTTP_BOOT } from './http-settings.ts';
 import { ADDRESSES, LIMITS, OPTIONS } from './network-settings.ts';
 import { defaultOf, section, type Setting, setting } from './setting.ts';
@@ -65,6 +65,7 @@ export const SETTINGS = {
   ...OPTIONS,
   ...BOOT_SETS,
   ...BOOT_CONFIGS,
+  ...FLEET,
   ...HTTP_API,
   ...PROCESS,
 };

@@ -90,7 +90,7 @@ export class ServedContent {
       cache,
       labelsOf: (node) => this.routes.inventory?.labelsOf(node),
       onWarning,
-      onCollected: (result) => onInfo('collected', result),
+      onInfo,
     });
     return true;
   }

@@ -13,6 +13,7 @@ import { CollectionSchedule } from './collection-schedule.ts';
 import type { Settings } from '../config/settings.ts';
 import type { StoreStats } from '../telemetry/store-metrics.ts';
 import { errorCode } from '../text/error-text.ts';
+import { FleetFollower } from './fleet-follower.ts';
 import { VerbRunner } from './verb-runner.ts';
 
 const require = createRequire(import.meta.url);
@@ -24,7 +25,7 @@ export interface ServedStoreOptions {
   readonly onWarning: (message: string, detail: Readonly<Record<string, unknown>>) => void;
   /** Returns a node's labels, which rollouts select by. */
   readonly labelsOf: LabelsOf;
-  readonly onCollected: (result: Readonly<Record<string, unknown>>) => void;
+  readonly onInfo: (message: string, detail: Readonly<Record<string, unknown>>) => void;
 }
 
 type Parts = typeof import('../boot-set/index.ts');
@@ -44,13 +45,15 @@ export class ServedStore {
   readonly #options: ServedStoreOptions;
   readonly #store: Store;
   readonly #schedule: CollectionSchedule;
+  /** undefined where no channel follows a registry. */
+  readonly #follower: FleetFollower | undefined;
   #source: BootSets | undefined;
   readonly #parts: Parts;
   readonly #unwritten: Unwritten | undefined;
 
   /** @param unwritten replacement for store and pins when the store is on a read-only disk. */
   private constructor(options: ServedStoreOptions, store: Store, parts: Parts, unwritten?: Unwritten) {
-    const { path, settings, onWarning, onCollected } = options;
+    const { path, settings, onWarning, onInfo } = options;
     this.#options = options;
     this.#store = store;
     this.#parts = parts;
@@ -61,9 +64,16 @@ export class ServedStore {
       everyMs: settings.gcEveryMs,
       graceMs: settings.gcGraceMs,
       run: (verb, args) => this.verbs.run(verb, args),
-      onCollected,
+      onCollected: (result) => onInfo('collected', result),
       onFailure: (reason) => onWarning('garbage collection failed', { reason }),
     });
+    const { follow, registryAuthFile: authFile, registryCaFile: caFile } = settings;
+    const { channels } = store.tables;
+    const run = this.verbs.run.bind(this.verbs);
+    const isFollowing = follow.length > 0 && unwritten === undefined;
+    this.#follower = isFollowing
+      ? new FleetFollower({ follow, authFile, caFile, channels, run, onInfo, onWarning })
+      : undefined;
   }
 
   /**
@@ -87,10 +97,17 @@ export class ServedStore {
     const store = await parts.openStore({ path, readOnly: isReadOnly });
     try {
       const { pinIdleMs, pinCapMs, keepVersions } = settings;
-      if (isReadOnly) return new ServedStore(options, store, parts, parts.unwrittenStore(store));
+      if (isReadOnly) {
+        if (settings.follow.length > 0) {
+          options.onWarning('the store is on a read-only disk: no channel follows a registry', { store: path });
+        }
+        return new ServedStore(options, store, parts, parts.unwrittenStore(store));
+      }
       // Collections by other processes must keep what this server promises its nodes.
       await store.setDefaults({ pinIdleMs, pinCapMs, keepVersions });
-      return new ServedStore(options, store, parts);
+      const served = new ServedStore(options, store, parts);
+      await served.#follower?.start();
+      return served;
     } catch (error) {
       await store.close();
       throw error;
@@ -128,7 +145,8 @@ export class ServedStore {
 
   stats(): StoreStats | undefined {
     const stats = this.#source?.stats();
-    return stats === undefined ? undefined : { ...stats, collection: this.#schedule.stats() };
+    if (stats === undefined) return undefined;
+    return { ...stats, collection: this.#schedule.stats(), fleet: this.#follower?.stats() };
   }
 
   #sourceOptions(clock: Engine['clock']): Omit<BootSetsOptions, 'cache'> {
@@ -146,6 +164,8 @@ export class ServedStore {
         ...(process.platform === 'linux' ? [new Neighbours()] : []),
       ],
       caseInsensitive: settings.caseInsensitive,
+      namesByDigest: settings.fleet,
+      awaits: (path) => this.#follower?.awaits(path) ?? false,
       labelsOf,
       onWarning,
     };
@@ -154,6 +174,7 @@ export class ServedStore {
   /** Closes everything and writes what is pending of pins. Call after the last transfer. */
   async close(): Promise<void> {
     this.#schedule.stop();
+    await this.#follower?.stop();
     this.verbs.close();
     await this.#source?.close();
     await this.#store.close();

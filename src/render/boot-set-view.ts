@@ -36,20 +36,20 @@ function find(names: readonly string[], patterns: readonly RegExp[]): string | u
 }
 
 export function viewOf(
-  version: Pick<CatalogVersion, 'name' | 'channel' | 'number' | 'files' | 'kernelArguments'>,
+  version: Pick<CatalogVersion, 'name' | 'path' | 'channel' | 'number' | 'files' | 'kernelArguments'>,
 ): BootSetView {
-  const { name, channel, number, files, kernelArguments } = version;
+  const { name, path, channel, number, files, kernelArguments } = version;
   const names = files.map((file) => file.name);
   const roles = Object.entries(ROLES).flatMap(([role, patterns]) => {
     const file = find(names, patterns);
-    return file === undefined ? [] : [[role, `${name}/${file}`] as const];
+    return file === undefined ? [] : [[role, `${path}/${file}`] as const];
   });
   return {
     name,
-    path: name,
+    path,
     channel,
     version: number,
-    files: Object.fromEntries(names.map((file) => [file, `${name}/${file}`])),
+    files: Object.fromEntries(names.map((file) => [file, `${path}/${file}`])),
     ...Object.fromEntries(roles),
     args: kernelArguments,
   };

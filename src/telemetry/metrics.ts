@@ -11,6 +11,7 @@ import type { ServerStats } from '../server/types.ts';
 import { declareCache } from './cache-metrics.ts';
 import { type DaemonFigures, declareDaemon } from './daemon-metrics.ts';
 import { EventCounts } from './event-counts.ts';
+import { declareFleet } from './fleet-metrics.ts';
 import { declareHttp } from './http-metrics.ts';
 import { type ConfiguredLimits, declareLimits } from './limit-metrics.ts';
 import { Declarations, onceAScrape } from './metric-kinds.ts';
@@ -53,6 +54,10 @@ export class Metrics {
     declareCache(declare, onceAScrape(sources.cache));
     declareLimits(declare, sources);
     declareStore(declare, onceAScrape(sources.store));
+    declareFleet(
+      declare,
+      onceAScrape(() => sources.store()?.fleet),
+    );
     declareRoutes(declare, onceAScrape(sources.routes), this.events);
     declareDaemon(declare, sources, this.events);
   }

@@ -4,6 +4,7 @@
  */
 import type { BootSetsStats, ChannelStats } from '../boot-set/stats.ts';
 import { OTHERS } from './event-counts.ts';
+import type { FollowedStats } from './fleet-metrics.ts';
 import type { Declarations, Sample } from './metric-kinds.ts';
 
 /** Garbage collections since the start of the server: how many ran and failed, and what they removed. */
@@ -18,6 +19,8 @@ export interface CollectionStats {
 /** The figures of a store that is served. */
 export interface StoreStats extends BootSetsStats {
   readonly collection: CollectionStats;
+  /** Channels that follow a registry; undefined where none does. */
+  readonly fleet?: FollowedStats | undefined;
 }
 
 /**

@@ -6,7 +6,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { sha256 } from '../../src/boot-set/store/manifest.ts';
+import { buildManifest, EMPTY_CONFIG, EMPTY_DIGEST, sha256 } from '../../src/boot-set/store/manifest.ts';
 import { folder } from '../boot-set/fixture.ts';
 
 export const hasRegistry = spawnSync('docker-registry', ['--version']).status === 0;
@@ -116,6 +116,18 @@ export class FakeRegistry {
     const digest = sha256(text);
     this.manifests.set(tag, text).set(`sha256:${digest}`, text);
     return digest;
+  }
+
+  /** Adds a boot set of these files under tags. @returns the digest of its manifest. */
+  addSet(files: Readonly<Record<string, Buffer>>, ...tags: readonly string[]): string {
+    this.blobs.set(EMPTY_DIGEST, Buffer.from(EMPTY_CONFIG));
+    const records = Object.entries(files).map(([name, bytes]) => {
+      this.blobs.set(sha256(bytes), bytes);
+      return { name, digest: sha256(bytes), size: bytes.length };
+    });
+    const text = buildManifest({ files: records });
+    for (const tag of tags) this.add(tag, text);
+    return sha256(text);
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {

@@ -5,7 +5,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { chmodSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { buildManifest, EMPTY_CONFIG, EMPTY_DIGEST, sha256 } from '../../src/boot-set/store/manifest.ts';
+import { buildManifest, sha256 } from '../../src/boot-set/store/manifest.ts';
 import type { Store } from '../../src/boot-set/store/store.ts';
 import { parseChallenges } from '../../src/registry/authorization.ts';
 import { credentialsFor } from '../../src/registry/credentials.ts';
@@ -20,12 +20,7 @@ const INITRD = randomBytes(50_000);
 /** A registry with one boot set, tagged `stable`. */
 async function registryWith(misbehave: Misbehave = () => false): Promise<FakeRegistry> {
   const fake = await FakeRegistry.start();
-  const files = Object.entries({ linux: LINUX, initrd: INITRD }).map(([name, bytes]) => {
-    fake.blobs.set(sha256(bytes), bytes);
-    return { name, digest: sha256(bytes), size: bytes.length };
-  });
-  fake.blobs.set(EMPTY_DIGEST, Buffer.from(EMPTY_CONFIG));
-  fake.add('stable', buildManifest({ files }));
+  fake.addSet({ linux: LINUX, initrd: INITRD }, 'stable');
   fake.misbehave = misbehave;
   return fake;
 }

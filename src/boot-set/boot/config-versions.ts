@@ -42,6 +42,8 @@ export interface ConfigVersionsOptions {
   readonly notes: VersionNotes;
   readonly shared: NetworkList;
   readonly shelf: Shelf;
+  /** Returns true when the version of a name in a channel may arrive from a registry. */
+  readonly awaits: (path: string) => boolean;
   readonly now: () => number;
 }
 
@@ -57,16 +59,19 @@ export class ConfigVersions {
    * request. It is pinned, and kept for a day, before the promise resolves.
    *
    * @returns undefined when the channel has no version for the node.
-   * @throws Error when versions are collected as fast as they are chosen.
+   * @throws Error when versions are collected as fast as they are chosen, or the first one is still to arrive.
    */
   async choose(channel: string, request: ConfigRequest): Promise<ConfigVersion | undefined> {
-    const { catalog, notes, shelf, now } = this.#options;
+    const { catalog, notes, shelf, awaits, now } = this.#options;
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       const requester = this.#requesterOf(request);
       const chosen = this.#chooseOnce(channel, request, requester instanceof Promise ? await requester : requester);
       // A version may have been published a moment ago.
       if (chosen === undefined && catalog.refresh()) continue;
-      if (chosen === undefined) return undefined;
+      if (chosen === undefined) {
+        if (awaits(`${channel}/`)) throw new Error(`no version of ${channel} has arrived from the registry`);
+        return undefined;
+      }
       const { version, pin } = chosen;
       shelf.keepAlso(version);
       const noted = notes.rendered(version.name, now());

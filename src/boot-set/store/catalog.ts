@@ -9,6 +9,8 @@ import { versionName } from './records.ts';
 import type { Store, Table } from './store.ts';
 import { StoreError } from './store-error.ts';
 
+/** Digits of a digest in a path: a whole digest overruns the 128 bytes that some firmware has for a name. */
+const PATH_DIGITS = 32;
 /** Minimum length of a digest prefix in a name. */
 const MIN_DIGEST_CHARACTERS = 7;
 const EXPLICIT_DIGEST = /^(?:sha256-)?([0-9a-f]{7,64})$/i;
@@ -27,13 +29,16 @@ export class CatalogVersion {
   readonly set: SetVersion;
   /** Digest of the version's manifest. */
   readonly manifest: string;
+  /** First part of the names of its files in rendered configs: by number, or by a digest that means the same anywhere. */
+  readonly path: string;
   readonly files: readonly FileRecord[];
   readonly kernelArguments: string;
   #byName: ReadonlyMap<string, FileRecord> | undefined;
   #folded: ReadonlyMap<string, FileRecord> | undefined;
 
-  constructor({ channel, number, manifest, files, kernelArguments = '' }: VersionRecord) {
+  constructor({ channel, number, manifest, files, kernelArguments = '' }: VersionRecord, isByDigest: boolean) {
     this.name = versionName(channel, number);
+    this.path = isByDigest ? `${channel}@sha256-${manifest.slice(0, PATH_DIGITS)}` : this.name;
     this.channel = channel;
     this.number = number;
     this.set = { channel, version: number };
@@ -61,6 +66,7 @@ export type Asked =
 
 export class Catalog {
   readonly #store: CatalogStore;
+  readonly #isByDigest: boolean;
   readonly #versions = new Map<string, CatalogVersion>();
   #channels = new Map<string, ChannelRecord>();
   /** Versions by channel, sorted by manifest digest; built when a digest is first requested. */
@@ -70,8 +76,10 @@ export class Catalog {
   #trouble: StoreError | undefined;
   #onChange: () => void = () => {};
 
-  constructor(store: CatalogStore) {
+  /** @param isByDigest true when rendered configs name versions by their digest. */
+  constructor(store: CatalogStore, isByDigest = false) {
     this.#store = store;
+    this.#isByDigest = isByDigest;
   }
 
   get channels(): ReadonlyMap<string, ChannelRecord> {
@@ -134,7 +142,7 @@ export class Catalog {
     const added: CatalogVersion[] = [];
     for (const name of names) {
       const record = this.#versions.has(name) ? undefined : versions.get(name);
-      if (record !== undefined) added.push(new CatalogVersion(record));
+      if (record !== undefined) added.push(new CatalogVersion(record, this.#isByDigest));
     }
     for (const name of this.#versions.keys()) if (!names.has(name)) this.#versions.delete(name);
     for (const version of added) this.#versions.set(version.name, version);

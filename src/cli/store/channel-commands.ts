@@ -32,11 +32,18 @@ function rolloutText({ rollout }: ChannelRecord): string {
   return [`-> ${rollout.candidate}`, ...share, ...select, ...(rollout.paused ? ['paused'] : [])].join(' ');
 }
 
+/** Says whether the current version is the one that a followed registry named last. */
+function followedText({ followed }: ChannelRecord, current: VersionRecord | undefined): string {
+  if (followed === undefined) return '-';
+  return followed === current?.manifest ? 'followed' : `named ${followed.slice(0, SHOWN_DIGITS)}`;
+}
+
 function listChannels(store: Store): VerbResult {
   const versions = store.versions();
   const channels = store.channels().map((channel) => {
     const own = versions.filter(({ channel: name }) => name === channel.name);
-    return { channel, count: own.length, bytes: own.reduce((sum, version) => sum + bytesOf(version), 0) };
+    const current = own.find(({ number }) => number === channel.current);
+    return { channel, current, count: own.length, bytes: own.reduce((sum, version) => sum + bytesOf(version), 0) };
   });
   return {
     json: channels.map(({ channel, count, bytes }) => ({
@@ -45,20 +52,22 @@ function listChannels(store: Store): VerbResult {
       previous: channel.previous,
       rollout: channel.rollout ?? null,
       settings: channel.settings,
+      followed: channel.followed === undefined ? null : `sha256:${channel.followed}`,
       versions: count,
       bytes,
     })),
     text: textTable(
-      ['CHANNEL', 'CURRENT', 'PREVIOUS', 'ROLLOUT', 'VERSIONS', 'BYTES'],
-      channels.map(({ channel, count, bytes }) => [
+      ['CHANNEL', 'CURRENT', 'PREVIOUS', 'ROLLOUT', 'REGISTRY', 'VERSIONS', 'BYTES'],
+      channels.map(({ channel, current, count, bytes }) => [
         channel.name,
         String(channel.current ?? '-'),
         channel.previous.slice(0, 5).join(' ') || '-',
         rolloutText(channel),
+        followedText(channel, current),
         formatCount(count),
         formatBytes(bytes),
       ]),
-      { right: [4, 5] },
+      { right: [5, 6] },
     ),
   };
 }

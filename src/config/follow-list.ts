@@ -1,0 +1,67 @@
+/** Schema of `follow` in a config file: the channels that follow a tag in a registry. Asks no registry. */
+import { z } from 'zod';
+import { checkChannelName } from '../boot-set/store/channel-name.ts';
+import { parseReference } from '../registry/reference.ts';
+import { showValue } from '../text/escape.ts';
+import { fieldOf } from './value-field.ts';
+import { DAY_MS, duration, type SettingKind } from './value-kind.ts';
+
+/** @limit Channels that follow a registry. Setting: `follow`. Shows: an error message. */
+const MAX_FOLLOWED = 64;
+const DEFAULT_EVERY_MS = 30_000;
+
+export interface FollowConfig {
+  readonly channel: string;
+  /** Name of the tag, such as `oci://registry.example/boot/install:stable`. */
+  readonly from: string;
+  /** Time between two questions, in milliseconds. */
+  readonly everyMs: number;
+}
+
+/** A text that `check` accepts; it throws an error otherwise. */
+function checked(expected: string, check: (text: string) => void): z.ZodType<string> {
+  return z.string({ error: expected }).transform((text, context) => {
+    try {
+      check(text);
+      return text;
+    } catch {
+      context.addIssue({ code: 'custom', message: expected, params: { got: showValue(text) } });
+      return z.NEVER;
+    }
+  });
+}
+
+const FOLLOW = z.strictObject(
+  {
+    channel: checked('a channel such as maas/amd64/precise/install', checkChannelName),
+    from: checked('a tag such as oci://registry.example/boot/install:stable', (text) => {
+      if (parseReference(text).target.startsWith('sha256:')) throw new Error('a digest never changes');
+    }),
+    every: fieldOf(duration(1000, DAY_MS, '30s')).optional(),
+  },
+  {
+    error: (issue) =>
+      issue.code === 'invalid_type'
+        ? 'a channel and a tag such as {channel: install, from: "oci://registry.example/boot/install:stable"}'
+        : undefined,
+  },
+);
+
+/** Keys of an entry, for suggestions on misspelled ones. */
+export const FOLLOW_KEYS: readonly string[] = Object.keys(FOLLOW.shape);
+
+const EXPECTED = 'a list of channels and the tags that they follow';
+
+const FOLLOWS = z
+  .array(FOLLOW, { error: EXPECTED })
+  .max(MAX_FOLLOWED, { error: `at most ${MAX_FOLLOWED} channels` })
+  .refine((list) => new Set(list.map(({ channel }) => channel)).size === list.length, { error: 'each channel once' })
+  .transform((list): readonly FollowConfig[] =>
+    list.map(({ channel, from, every = DEFAULT_EVERY_MS }) => ({ channel, from, everyMs: every })),
+  );
+
+export const followList: SettingKind<readonly FollowConfig[]> = {
+  expected: EXPECTED,
+  parts: FOLLOWS,
+  read: (value) => FOLLOWS.safeParse(value).data,
+};

@@ -1,0 +1,79 @@
+/**
+ * One channel that follows a tag in a registry: asks for the tag, and remembers which versions the repository lists.
+ * Knows the registry's answers; downloads nothing.
+ */
+import type { FollowConfig } from '../config/follow-list.ts';
+import type { Reference } from '../registry/reference.ts';
+import type { Registry } from '../registry/registry.ts';
+
+/**
+ * Tags whose digests a server asks for, so that it can fetch versions that it lacks.
+ * @limit Tags of a followed repository that a server looks up, the highest numbers first. Shows: requests stay unanswered.
+ */
+const MAX_TAGS = 100;
+/** Tags listed, of which the highest numbers are looked up. */
+const MAX_LISTED = 1000;
+
+export class FollowedChannel {
+  readonly config: FollowConfig;
+  readonly reference: Reference;
+  readonly #registry: Registry;
+  #etag: string | undefined;
+  #wanted: string | undefined;
+  #listed: ReadonlySet<string> = new Set();
+  /** Why the last question failed; undefined when it was answered. */
+  failure: string | undefined;
+  /** Why the last download failed; undefined when it succeeded. */
+  pullFailure: string | undefined;
+  answeredAt: number | undefined;
+
+  constructor(config: FollowConfig, reference: Reference, registry: Registry) {
+    this.config = config;
+    this.reference = reference;
+    this.#registry = registry;
+  }
+
+  /** Digest that the tag named in the last answer. */
+  get wanted(): string | undefined {
+    return this.#wanted;
+  }
+
+  /** Finds the version that the last answer lists under a prefix of its digest; undefined unless it is one. */
+  listed(prefix: string): string | undefined {
+    const [first, ...more] = [...this.#listed].filter((digest) => digest.startsWith(prefix));
+    return more.length > 0 ? undefined : first;
+  }
+
+  /**
+   * Asks the registry for the tag; when it has changed, also for the digests of the other tags.
+   *
+   * @throws Error with one line when the registry gives no answer.
+   */
+  async ask(): Promise<void> {
+    const manifest = await this.#registry.manifest(this.#etag);
+    if (manifest === undefined) return;
+    const listed = new Set([manifest.digest]);
+    this.#wanted = manifest.digest;
+    this.#listed = new Set([...listed, ...this.#listed]);
+    // Only now: a list that could not be read is asked for again.
+    for (const digest of await this.#digests()) listed.add(digest);
+    this.#listed = listed;
+    this.#etag = manifest.etag;
+  }
+
+  close(): Promise<void> {
+    return this.#registry.close();
+  }
+
+  async #digests(): Promise<string[]> {
+    const tags = await this.#registry.tags(MAX_LISTED);
+    const order = new Intl.Collator('en', { numeric: true });
+    const digests: string[] = [];
+    for (const tag of tags.toSorted((a, b) => order.compare(b, a)).slice(0, MAX_TAGS)) {
+      // oxlint-disable-next-line no-await-in-loop -- one question after the other keeps the load on the registry low.
+      const digest = await this.#registry.digestOf(tag);
+      if (digest !== undefined) digests.push(digest);
+    }
+    return digests;
+  }
+}
