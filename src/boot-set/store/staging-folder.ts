@@ -1,8 +1,10 @@
 /**
- * A folder in the store for files that are not yet, or no longer, part of it: `staging/PID-RANDOM`. The PID tells which
- * folders were left by dead processes; names of any other form are left alone.
+ * A folder in the store for files that are not yet, or no longer, part of it: `staging/PID-HEX`, where HEX is the number
+ * of the PID namespace and random digits. They tell which folders were left by dead processes; names of any other form
+ * are left alone.
  */
 import { randomBytes } from 'node:crypto';
+import { readlinkSync } from 'node:fs';
 import type { OwnFolder } from './own-folder.ts';
 
 /**
@@ -11,7 +13,17 @@ import type { OwnFolder } from './own-folder.ts';
  */
 export const MAX_STAGING_AGE_MS = 24 * 3_600_000;
 
-const NAME = /^([1-9][0-9]{0,9})-[0-9a-f]+$/;
+const RANDOM_BYTES = 6;
+const NAME = /^([1-9][0-9]{0,9})-([0-9a-f]*)[0-9a-f]{12}$/;
+
+/** Number of this process's PID namespace: a PID means nothing in another one. Empty where it is unknown. */
+function pidNamespace(): string {
+  try {
+    return BigInt(/[0-9]+/.exec(readlinkSync('/proc/self/ns/pid'))![0]).toString(16);
+  } catch {
+    return '';
+  }
+}
 
 export class StagingFolder {
   readonly folder: OwnFolder;
@@ -20,7 +32,7 @@ export class StagingFolder {
 
   constructor(staging: OwnFolder) {
     this.#staging = staging;
-    this.#name = `${process.pid}-${randomBytes(6).toString('hex')}`;
+    this.#name = `${process.pid}-${pidNamespace()}${randomBytes(RANDOM_BYTES).toString('hex')}`;
     this.folder = staging.makeFolder(this.#name);
   }
 
@@ -47,11 +59,14 @@ function isAlive(pid: number): boolean {
  */
 export async function abandonedFolders(staging: OwnFolder | undefined, now: number): Promise<string[]> {
   const abandoned: string[] = [];
+  const ours = pidNamespace();
   for (const name of (await staging?.names()) ?? []) {
-    const pid = NAME.exec(name)?.[1];
+    const [, pid, namespace] = NAME.exec(name) ?? [];
     if (pid === undefined) continue;
     const age = now - (staging?.stat(name)?.mtimeMs ?? now);
-    if (!isAlive(Number(pid)) || age > MAX_STAGING_AGE_MS) abandoned.push(name);
+    // Processes of other PID namespaces can't be seen.
+    const isElsewhere = namespace !== '' && namespace !== ours;
+    if ((!isElsewhere && !isAlive(Number(pid))) || age > MAX_STAGING_AGE_MS) abandoned.push(name);
   }
   return abandoned;
 }

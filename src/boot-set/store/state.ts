@@ -2,6 +2,8 @@
  * The authoritative state of a store: one LMDB environment, whose write transaction is the only lock between threads
  * and processes. Knows tables of records; no blobs and no index.json.
  */
+import { createRequire } from 'node:module';
+import { Worker } from 'node:worker_threads';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { damaged } from './database-file.ts';
 import {
@@ -93,6 +95,47 @@ class LmdbTable<V> implements Table<V> {
   }
 }
 
+/** Databases that this process has open, by path, with how often. */
+const opened = new Map<string, number>();
+
+/**
+ * Script for a thread: reads the database once. Where LMDB fails, it waits between attempts for ten seconds in all, and
+ * then throws outside of any call; in a thread of its own, the first wait can end the attempt instead.
+ */
+const READ_ONCE = `
+const { workerData: { lmdb, options }, parentPort } = require('node:worker_threads');
+Atomics.wait = () => { throw new Error('taken'); };
+require(lmdb).open(options).openDB({ name: 'meta' }).get('format');
+parentPort.postMessage('read');
+`;
+
+/**
+ * LMDB tells processes apart by their PID, so it can't serve two that have the same PID in different PID namespaces,
+ * such as PID 1 in two containers. It then fails at the first read, which this function does in a thread, and only if a
+ * reader with this process's PID is in LMDB's table: it may have been left by a process that was killed.
+ *
+ * @throws StoreError when another process has the same PID.
+ */
+async function checkPid(path: string, root: RootDatabase<unknown, string>): Promise<void> {
+  if (opened.has(path)) return;
+  const readers = [...root.readerList().matchAll(/^\s*([0-9]+)\s/gm)].map(([, pid]) => Number(pid));
+  if (!readers.includes(process.pid)) return;
+  const lmdb = createRequire(import.meta.url).resolve('lmdb');
+  const options = { path, readOnly: true, noSubdir: true, maxDbs: Object.keys(DATABASES).length + 1 };
+  const thread = new Worker(READ_ONCE, { eval: true, workerData: { lmdb, options }, stderr: true });
+  const hasRead = await new Promise<boolean>((resolve) => {
+    thread.once('message', () => resolve(true));
+    thread.once('error', () => resolve(false));
+    thread.once('exit', () => resolve(false));
+  });
+  await thread.terminate();
+  if (hasRead) return;
+  throw new StoreError(
+    `${path}: another process has the PID ${process.pid} as well, in another container, and the database tells processes apart by their PID: let the containers share a PID namespace (docker run --pid=container:NAME, shareProcessNamespace in Kubernetes), or run the command in the other container (docker exec)`,
+    false,
+  );
+}
+
 export class State {
   readonly tables: Tables;
   readonly #path: string;
@@ -132,6 +175,7 @@ export class State {
       throw new StoreError(`${path}: cannot be opened: ${whatFailed(error)}`, false);
     }
     try {
+      await checkPid(path, root);
       // The other databases are opened or created only once the format is known to be ours.
       const meta = root.openDB<unknown, string>({ name: 'meta' });
       const format = meta.get('format');
@@ -140,7 +184,9 @@ export class State {
           `${path}: expected a store of format ${FORMAT}, got ${quote(JSON.stringify(format))}: was it written by a newer version of Reveille?`,
         );
       }
-      return new State(path, root, meta);
+      const state = new State(path, root, meta);
+      opened.set(path, (opened.get(path) ?? 0) + 1);
+      return state;
     } catch (error) {
       await root.close();
       throw error;
@@ -209,6 +255,9 @@ export class State {
   }
 
   async close(): Promise<void> {
+    const left = (opened.get(this.#path) ?? 1) - 1;
+    if (left > 0) opened.set(this.#path, left);
+    else opened.delete(this.#path);
     const closed = this.#root.close();
     // After a failed commit LMDB's promise never resolves; the end of the process closes the database.
     if (!this.#hasFailed) await closed;
