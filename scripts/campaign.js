@@ -19,6 +19,7 @@ const LONG_ROUNDS = [
   'load/hostile',
   'page/page',
   'protocol/hostile',
+  'registry/debian-registry',
   'render/inventory',
 ].map((name) => `test/${name}.test.ts`);
 
@@ -29,7 +30,7 @@ const RUNS = [
     env: { REVEILLE_SEEDS: '2000' },
   },
   {
-    what: 'the long rounds of tests: 100 reloads, 16,000 worlds, 1,000 histories of a store, 200 of boots with strangers, 4,000 map files, 100,000 hostile datagrams, 500 downloads of 16 MiB at once, files of 40 MB for every client, every step of a store killed, every layout planted',
+    what: 'the long rounds of tests: 100 reloads, 16,000 worlds, 1,000 histories of a store, 200 of boots with strangers, 4,000 map files, 100,000 hostile datagrams, 500 downloads of 16 MiB at once, files of 40 MB for every client, every step of a store killed, every layout planted, a boot set of 100 files and 1 GiB cut in every blob',
     command: `npx vitest run ${LONG_ROUNDS.join(' ')}`,
     env: { REVEILLE_CAMPAIGN: '1' },
   },
@@ -50,6 +51,11 @@ const RUNS = [
   {
     what: 'all transfers at one port: storms, DNAT, IPVS, stale connection tracking, workers that die',
     command: 'npm run --silent test:port',
+    env: {},
+  },
+  {
+    what: '1,000 nodes boot through an address that moves between two servers that follow a registry',
+    command: 'npm run --silent test:fleet',
     env: {},
   },
   { what: 'real firmware boots in virtual machines', command: 'npm run --silent test:firmware', env: {} },

@@ -120,6 +120,7 @@ export class ServedStore {
     this.#source = new this.#parts.BootSets({
       ...this.#sourceOptions(clock),
       cache,
+      awaits: (path) => this.#follower?.awaits(path) ?? false,
       mapFile,
       allocateFile,
       prefetchBytes: settings.prefetch ? settings.cacheBytes : 0,
@@ -165,7 +166,6 @@ export class ServedStore {
       ],
       caseInsensitive: settings.caseInsensitive,
       namesByDigest: settings.fleet,
-      awaits: (path) => this.#follower?.awaits(path) ?? false,
       labelsOf,
       onWarning,
     };

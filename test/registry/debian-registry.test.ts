@@ -1,9 +1,11 @@
 /** Boot sets go through Debian's docker-registry and skopeo, and come back byte for byte. */
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { chmodSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { openStore, type Store } from '../../src/boot-set/store/store.ts';
 import { verify } from '../../src/boot-set/store/verify.ts';
 import { pull } from '../../src/registry/pull.ts';
@@ -11,6 +13,45 @@ import { push } from '../../src/registry/push.ts';
 import { parseReference } from '../../src/registry/reference.ts';
 import { contentOf, folder, messageOf, newStore, publishFiles } from '../boot-set/fixture.ts';
 import { DebianRegistry, hasRegistry, hasSkopeo, USER } from './fixture.ts';
+
+/** The campaign has the sizes of a real boot set: 1 GiB in 100 files. */
+const isLong = process.env['REVEILLE_CAMPAIGN'] === '1';
+const [FILES, FILE_BYTES] = isLong ? [100, 10.24 * 2 ** 20] : [4, 200_000];
+
+/** A way to a server that cuts each connection after so many bytes of answers. */
+async function cutEach(host: string, afterBytes: number): Promise<{ readonly host: string; readonly cuts: number }> {
+  let cuts = 0;
+  const [address, port] = host.split(':');
+  const proxy = createServer((client) => {
+    const server = connect(Number(port), address);
+    let left = afterBytes;
+    server.on('data', (piece) => {
+      client.write(piece.subarray(0, left));
+      left -= piece.length;
+      if (left > 0) return;
+      cuts++;
+      server.destroy();
+      client.end();
+    });
+    client.pipe(server);
+    for (const [one, other] of [
+      [client, server],
+      [server, client],
+    ] as const) {
+      one.on('error', () => {});
+      one.on('close', () => other.destroySoon());
+    }
+  });
+  proxy.listen(0, '127.0.0.1');
+  await once(proxy, 'listening');
+  onTestFinished(() => void proxy.close());
+  return {
+    host: `127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+    get cuts() {
+      return cuts;
+    },
+  };
+}
 
 function versionIn(store: Store, name: string) {
   return store.tables.versions.get(name)!;
@@ -100,5 +141,41 @@ describe.runIf(hasRegistry)('a registry from Debian', { timeout: 60_000 }, () =>
     write(USER.password);
     expect(await push(store, { version, reference, authFile })).toMatchObject({ blobs: 2 });
     expect(refused).not.toContain('wrong');
+  });
+
+  it('sends each blob in several pieces, because every connection is cut, and the set arrives byte for byte', {
+    timeout: 1_200_000,
+  }, async () => {
+    const { host } = await DebianRegistry.start();
+    const from = await newStore();
+    const files = Object.fromEntries(
+      Array.from({ length: FILES }, (_, at) => [`part-${at}`, randomBytes(FILE_BYTES + at)] as const),
+    );
+    await publishFiles(from, 'install', files);
+    const version = versionIn(from, 'install-1');
+    await push(from, { version, reference: parseReference(`oci+http://${host}/boot/install:1`) });
+    const cutting = await cutEach(host, FILE_BYTES / 2);
+    const to = await newStore();
+    const reference = parseReference(`oci+http://${cutting.host}/boot/install:1`);
+    const pulled = await pull(to, { reference, channel: 'install', standing: 'current' });
+    expect(pulled).toMatchObject({ manifest: version.manifest, blobs: FILES });
+    expect(cutting.cuts).toBeGreaterThanOrEqual(FILES);
+    expect(await verify(to)).toMatchObject({ damage: [] });
+  });
+
+  it.runIf(isLong)('is killed in the middle of a blob, and the store stays as it was', async () => {
+    const registry = await DebianRegistry.start();
+    const reference = parseReference(`oci+http://${registry.host}/boot/install:1`);
+    const from = await newStore();
+    await publishFiles(from, 'install', { linux: randomBytes(4 * 2 ** 20) });
+    await push(from, { version: versionIn(from, 'install-1'), reference });
+    const to = await newStore({
+      onStep: (step) => {
+        if (step === 'blob file made') void registry.kill();
+      },
+    });
+    const said = await messageOf(() => pull(to, { reference, channel: 'install', standing: 'current' }));
+    expect(said).toMatch(/^StoreError: 127\.0\.0\.1:\d+: [^\n]*$/);
+    expect([to.channels(), to.versions()]).toEqual([[], []]);
   });
 });

@@ -7,6 +7,9 @@ import { collect } from '../../../src/boot-set/store/collect.ts';
 import { publish } from '../../../src/boot-set/store/publish.ts';
 import { openStore, type Store } from '../../../src/boot-set/store/store.ts';
 import { verify } from '../../../src/boot-set/store/verify.ts';
+import { pull } from '../../../src/registry/pull.ts';
+import { parseReference } from '../../../src/registry/reference.ts';
+import { FakeRegistry } from '../../registry/fixture.ts';
 import { canMount, filesIn, messageOf, mounted, newStore, photograph, publishFiles } from '../fixture.ts';
 
 /** Fills the file system. @returns the file that fills it. */
@@ -53,6 +56,32 @@ describe.runIf(canMount)('on a small disk', () => {
     expect(await verify(store)).toMatchObject({ damage: [] });
     await store.close();
   });
+
+  it.each(['blob file made', 'blob downloaded', 'manifest staged'])(
+    'a pull that fills the disk at the step "%s" leaves the store as it was, and succeeds later',
+    async (step) => {
+      const disk = mounted(8 * 2 ** 20)!;
+      let filler: string | undefined;
+      const onStep = (seen: string): void => {
+        if (seen === step) filler ??= fill(disk);
+      };
+      const store = await openStore({ path: join(disk, 'store'), onStep });
+      const registry = await FakeRegistry.start();
+      const linux = randomBytes(2 * 2 ** 20);
+      registry.addSet({ linux }, 'stable');
+      const reference = parseReference(`oci+http://${registry.host}/boot/install:stable`);
+      const request = { reference, channel: 'install', standing: 'current' } as const;
+      const message = await messageOf(() => pull(store, request));
+      expect(message).toMatch(/^StoreError: [^\n]*(?:could not be written to|ENOSPC)[^\n]*$/);
+      expect(store.channels()).toEqual([]);
+      await store.close();
+      unlinkSync(filler!);
+      const again = await openStore({ path: join(disk, 'store') });
+      expect(await pull(again, request)).toMatchObject({ version: { name: 'install-1' } });
+      expect(await verify(again)).toMatchObject({ damage: [] });
+      await again.close();
+    },
+  );
 
   it.each(['file made', 'manifest staged', 'blobs synced', 'index.json opened'])(
     'that is full at the step "%s" leaves the old state',
