@@ -24,7 +24,7 @@ const CLIENTS = '198.51.100.20';
 /** Attempts that a node makes at each file, as firmware and loaders do together. */
 const ATTEMPTS = 6;
 const PATIENCE_MS = 8000;
-const KERNEL_BYTES = 200_000;
+const KERNEL_BYTES = 50_000;
 
 const { values } = parseArgs({
   options: {
@@ -245,6 +245,19 @@ async function runAll(): Promise<number> {
   await ended;
   const ends = JSON.parse(text) as Ends;
   process.stdout.write(`${JSON.stringify({ nodes, ...ends })}\n`);
+  const metrics = execFileSync(
+    'ip',
+    ['netns', 'exec', `${tag}b`, 'curl', '--silent', 'http://127.0.0.1:6970/metrics'],
+    { encoding: 'utf8' },
+  );
+  const told =
+    /^reveille_(?:requests_ignored_total|transfers_total|versions_fetched_total|nodejs_eventloop_lag_p99).* [1-9]/;
+  process.stdout.write(
+    `${metrics
+      .split('\n')
+      .filter((line) => told.test(line))
+      .join('\n')}\n`,
+  );
   const isRight = ends.mixed === 0 && ends.wrong === 0 && ends.finished === nodes;
   const bothBooted = Object.keys(ends.versions).toSorted().join() === 'v1,v2';
   if (!bothBooted) process.stdout.write('Expected boots of both versions\n');

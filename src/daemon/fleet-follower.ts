@@ -139,7 +139,8 @@ export class FleetFollower {
   async #pull(channel: FollowedChannel): Promise<void> {
     const { onInfo, onWarning } = this.#options;
     const { wanted, config } = channel;
-    if (wanted === undefined || wanted === this.#followedBy(config.channel) || this.#stopping.signal.aborted) return;
+    // The store may be closed when the server is stopping.
+    if (this.#stopping.signal.aborted || wanted === undefined || wanted === this.#followedBy(config.channel)) return;
     const end = await this.#run(channel, wanted, '--follow');
     if (this.#stopping.signal.aborted) return;
     if (end.code === 0) {
