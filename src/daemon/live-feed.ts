@@ -11,11 +11,14 @@ import type { Server } from '../server/types.ts';
 import { escapeText } from '../text/escape.ts';
 import type { LiveApiOptions } from '../admin/live-api.ts';
 import { parseNode } from '../config/node-argument.ts';
+import type { FollowedStat } from '../telemetry/fleet-metrics.ts';
 import type { ServedContent } from './served-content.ts';
 import { UsageError } from '../config/usage-error.ts';
 
 /** Cap on channels shown. */
 const MAX_CHANNELS = 100;
+/** Characters shown of the reason why a registry can't be followed. */
+const MAX_FAILURE_CHARACTERS = 300;
 
 export interface LiveFeedParts {
   readonly server: () => Server | undefined;
@@ -37,12 +40,21 @@ function knownNode(content: ServedContent, ids: readonly NodeId[]): KnownNode | 
 }
 
 function channelRows(content: ServedContent): ChannelRow[] {
-  const { channels = [] } = content.store?.stats() ?? {};
-  return channels.slice(0, MAX_CHANNELS).map(({ name, current, byVersion }) => ({
-    name: escapeText(name),
-    current: current ?? null,
-    pins: byVersion.map(({ version, pins }) => ({ version, boots: pins })),
-  }));
+  const { channels = [], fleet } = content.store?.stats() ?? {};
+  const followed = new Map((fleet?.channels ?? []).map((one) => [one.channel, one]));
+  return channels.slice(0, MAX_CHANNELS).map(({ name, current, byVersion }) => {
+    const follows = followed.get(name);
+    return {
+      name: escapeText(name),
+      current: current ?? null,
+      pins: byVersion.map(({ version, pins }) => ({ version, boots: pins })),
+      ...(follows === undefined ? {} : { registry: registryRow(follows) }),
+    };
+  });
+}
+
+function registryRow({ isBehind, failure }: FollowedStat): NonNullable<ChannelRow['registry']> {
+  return { isBehind, failure: failure === undefined ? null : escapeText(failure, MAX_FAILURE_CHARACTERS) };
 }
 
 function cacheRow(cache: BufferCache): CacheRow {

@@ -99,6 +99,8 @@ export interface ChannelRow {
   readonly current: number | null;
   /** Boots under way by version, the newest version first. */
   readonly pins: readonly { readonly version: number; readonly boots: number }[];
+  /** Set for a channel that follows a registry. */
+  readonly registry?: { readonly isBehind: boolean; readonly failure: string | null };
 }
 
 export interface CacheRow {

@@ -7,6 +7,7 @@ import {
   type Area,
   type AreaState,
   type Ask,
+  type ChannelRow,
   type FileKind,
   type LiveSnapshot,
   NODE_STATES,
@@ -200,4 +201,12 @@ export function compareRows(a: NodeRow, b: NodeRow): number {
   if (byState !== 0) return byState;
   const bySilence = a.why === '' ? 0 : b.silent - a.silent;
   return bySilence === 0 ? compareNames(a.name, b.name) : bySilence;
+}
+
+/** Says how a channel stands to the registry that it follows. */
+export function registryWords(registry: ChannelRow['registry']): string {
+  if (registry === undefined) return '';
+  const { isBehind, failure } = registry;
+  if (failure !== null) return `fails: ${failure}`;
+  return isBehind ? 'a new version is on its way' : 'followed';
 }

@@ -1,6 +1,6 @@
 /** The panels beside the nodes: headline, areas, trouble, problems, boot sets, memory. */
 import { type TroubleGroup, troubleGroups, troubleGroupWords } from '../live/trouble-groups.ts';
-import { about, ago, AREA_MARKS, AREA_WORDS, headlineOf, stateWords } from '../live/words.ts';
+import { about, ago, AREA_MARKS, AREA_WORDS, headlineOf, registryWords, stateWords } from '../live/words.ts';
 import type { AreaReport, CacheRow, ChannelRow, LiveSnapshot, NodeRow, Problem } from '../live/wire.ts';
 import { formatBytes, formatCount, formatMany, formatRate, formatShare } from '../text/figures.ts';
 import { byId, el, KeyedList, setAttribute, setText } from './dom.ts';
@@ -144,7 +144,9 @@ class Problems {
 }
 
 function channelTable(channels: readonly ChannelRow[]): HTMLElement {
-  const rows = channels.map(({ name, current, pins }) => {
+  // Only a fleet has a column for the registry.
+  const isFleet = channels.some(({ registry }) => registry !== undefined);
+  const rows = channels.map(({ name, current, pins, registry }) => {
     const boots = pins.map(
       ({ version, boots: count }) =>
         `${formatMany(count, 'node')} on ${version}${version === current ? '' : ' (not current)'}`,
@@ -154,6 +156,7 @@ function channelTable(channels: readonly ChannelRow[]): HTMLElement {
       {},
       el('th', { scope: 'row' }, name),
       el('td', {}, current === null ? '–' : String(current)),
+      ...(isFleet ? [el('td', {}, registryWords(registry))] : []),
       el('td', {}, boots.length === 0 ? 'none' : boots.join(', ')),
     );
   });
@@ -169,6 +172,7 @@ function channelTable(channels: readonly ChannelRow[]): HTMLElement {
         {},
         el('th', { scope: 'col' }, 'channel'),
         el('th', { scope: 'col' }, 'current'),
+        ...(isFleet ? [el('th', { scope: 'col' }, 'registry')] : []),
         el('th', { scope: 'col' }, 'boots under way'),
       ),
     ),

@@ -131,6 +131,11 @@ describe('servers that follow a registry', { timeout: 120_000 }, () => {
       expect(server.complaints.join('\n')).toMatch(/the registry announces 9".*a version cannot be pulled/);
     }, SOON);
     expect(await get(server, 'install/linux')).toEqual(one['linux']);
+    // The page shows it.
+    const live = (await (await fetch(`${server.admin}/api/v1/live`)).json()) as { channels: unknown[] };
+    expect(live.channels).toMatchObject([
+      { registry: { isBehind: true, failure: expect.stringMatching(/announces 9$/) } },
+    ]);
     back.misbehave = () => false;
     await followed(server, 2);
     await vi.waitFor(async () => {

@@ -2,7 +2,6 @@
  * The authoritative state of a store: one LMDB environment, whose write transaction is the only lock between threads
  * and processes. Knows tables of records; no blobs and no index.json.
  */
-import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { damaged } from './database-file.ts';
@@ -103,9 +102,11 @@ const opened = new Map<string, number>();
  * then throws outside of any call; in a thread of its own, the first wait can end the attempt instead.
  */
 const READ_ONCE = `
-const { workerData: { lmdb, options }, parentPort } = require('node:worker_threads');
+const { workerData: { here, options }, parentPort } = process.getBuiltinModule('node:worker_threads');
+const { createRequire } = process.getBuiltinModule('node:module');
+const require = createRequire(here);
 Atomics.wait = () => { throw new Error('taken'); };
-require(lmdb).open(options).openDB({ name: 'meta' }).get('format');
+require('lmdb').open(options).openDB({ name: 'meta' }).get('format');
 parentPort.postMessage('read');
 `;
 
@@ -120,9 +121,8 @@ async function checkPid(path: string, root: RootDatabase<unknown, string>): Prom
   if (opened.has(path)) return;
   const readers = [...root.readerList().matchAll(/^\s*([0-9]+)\s/gm)].map(([, pid]) => Number(pid));
   if (!readers.includes(process.pid)) return;
-  const lmdb = createRequire(import.meta.url).resolve('lmdb');
   const options = { path, readOnly: true, noSubdir: true, maxDbs: Object.keys(DATABASES).length + 1 };
-  const thread = new Worker(READ_ONCE, { eval: true, workerData: { lmdb, options }, stderr: true });
+  const thread = new Worker(READ_ONCE, { eval: true, workerData: { here: import.meta.url, options }, stderr: true });
   const hasRead = await new Promise<boolean>((resolve) => {
     thread.once('message', () => resolve(true));
     thread.once('error', () => resolve(false));

@@ -180,7 +180,7 @@ describe('the verbs on channels and versions', () => {
     const { publish, store } = place(said);
     for (const linux of ['one', 'two', 'three']) await publish(linux);
     expect(await said(['channels', '--store', store])).toMatch(
-      /^CHANNEL +CURRENT +PREVIOUS +ROLLOUT +VERSIONS +BYTES\nmaas\/amd64\/precise\/install +3 +2 1 +- +3 +29 B\n$/,
+      /^CHANNEL +CURRENT +PREVIOUS +ROLLOUT +REGISTRY +VERSIONS +BYTES\nmaas\/amd64\/precise\/install +3 +2 1 +- +- +3 +29 B\n$/,
     );
     expect(await said(['rollback', CHANNEL, '--store', store])).toBe(`${CHANNEL}-2\n`);
     expect(await json(['rollback', CHANNEL, '1', '--store', store])).toEqual({
