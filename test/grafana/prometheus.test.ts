@@ -1,7 +1,7 @@
 /**
  * A real Prometheus watches a server while hundreds of nodes boot from it: rendered configs, a boot set whose channel
- * moves meanwhile, a plain file, one packet in a hundred lost; and a client reads files over HTTP. Every query of every panel, and every rule, finds its
- * data.
+ * moves meanwhile, a plain file, one packet in a hundred lost; a client reads files over HTTP, and a channel follows a
+ * registry. Every query of every panel, and every rule, finds its data.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,6 +13,7 @@ import { storm } from '../cli/storm-fixture.ts';
 import { CAMPAIGN, SEED, seededBytes } from '../support/content.ts';
 import { hasPrometheus, Prometheus, promtool, type PromRule, type PromSeries } from '../support/prometheus.ts';
 import { ServedStoreProcess } from '../support/served-store.ts';
+import { FakeRegistry } from '../registry/fixture.ts';
 
 const NODES = CAMPAIGN ? 1000 : 300;
 const CHANNEL = 'rack/install';
@@ -28,10 +29,15 @@ stages:
   - { name: initrd, file: ${CHANNEL}/initrd.img }
 `;
 
-const CONFIG = `
+/** @param registry host and port of a registry. */
+function configText(registry: string): string {
+  return `
 routes:
   - { match: "node/{mac}.ipxe", template: node.liquid }
+follow:
+  - { channel: rack/followed, from: "oci+http://${registry}/rack:stable", every: 1m }
 `;
+}
 
 /**
  * Queries that may stay at zero in this storm. Nothing fails except the packets that the storm itself loses, and nodes
@@ -167,8 +173,12 @@ async function startServer(): Promise<{ server: ServedStoreProcess; store: strin
   mkdirSync(root);
   mkdirSync(store);
   writeFileSync(join(root, 'loader.efi'), seededBytes(SEED, 50_000));
+  // Larger than all buffers on the way to a client that does not read it.
+  writeFileSync(join(root, 'large.img'), Buffer.alloc(64 * 1024 * 1024));
   writeFileSync(join(place, 'node.liquid'), '#!ipxe\nkernel {{ request.local }} {{ request.name }}\n');
-  writeFileSync(join(place, 'reveille.yaml'), CONFIG);
+  const registry = await FakeRegistry.start();
+  registry.addSet({ linux: seededBytes(SEED, 1000) }, 'stable');
+  writeFileSync(join(place, 'reveille.yaml'), configText(registry.host));
   await publish(store, { linux: 100_000, 'initrd.img': 200_000 });
   const server = new ServedStoreProcess([
     root,
@@ -204,6 +214,9 @@ describe.skipIf(!hasPrometheus)(`a real Prometheus and a storm of ${NODES} nodes
       100,
     );
     onTestFinished(() => clearInterval(reading));
+    // A transfer that runs at each scrape.
+    const unread = await fetch(`${server.http}/large.img`);
+    onTestFinished(() => unread.body?.cancel());
     // Half of the nodes begin with one version, the others with the next.
     await Promise.race([prometheus.until(`sum(reveille_channel_pins) > ${0.3 * NODES}`), stormed]);
     await publish(store, { linux: 100_001, 'initrd.img': 200_001 });
