@@ -111,19 +111,12 @@ export class Admission {
     const now = this.#options.clock.now();
     const key = transferKey(peer, port.local.address);
     const known = this.#gate.find(key);
-    switch (this.#gate.judge(key, request.text, arrivedAt)) {
-      case 'refresh':
-        known!.lastRequestAt = now;
-        return this.#tally.ignore('repeated', arrival, known);
-      case 'repeat':
-        known!.lastRequestAt = now;
-        this.#options.pool.cells.repeat(known!.slot);
-        known!.hold(arrival, now);
-        return this.#tally.ignore('repeated', arrival, known);
-      case 'ignore':
-        known?.hold(arrival, now);
-        return this.#tally.ignore('repeated', arrival, known);
-      default:
+    const verdict = this.#gate.judge(key, request.text, arrivedAt);
+    if (verdict !== 'new' && verdict !== 'replace') {
+      if (verdict !== 'ignore') known!.lastRequestAt = now;
+      if (verdict === 'repeat') this.#options.pool.cells.repeat(known!.slot);
+      if (verdict !== 'refresh') known?.hold(arrival, now);
+      return this.#tally.ignore('repeated', arrival, known);
     }
     const full = this.crowd.refusal(peer.address, now);
     if (full !== undefined) return this.#tally.ignoreFull(full, arrival);
@@ -134,6 +127,9 @@ export class Admission {
     this.#options.pool.cells.reset(slot, TRANSFER_STATE.resolving, now);
     this.#gate.enter(transfer);
     if (predecessor !== undefined) this.#succession.enter(transfer, predecessor);
+    if (this.#options.singlePort === true && known !== undefined) {
+      transfer.former = this.#active.has(known) ? known : known.former;
+    }
     this.#tally.tell(arrival, 'admitted', transfer);
     this.#resolve(transfer);
   }
@@ -236,6 +232,7 @@ export class Admission {
       this.#gate.enter(predecessor);
     }
     if (transfer.content !== undefined) this.#askAgain();
+    transfer.takeSteps();
   }
 
   /** Memory may have become free: retries one waiting transfer. */
@@ -271,6 +268,7 @@ export class Admission {
   }
 
   #onAnswer(transfer: Transfer, answer: Resolved): void {
+    if (transfer.waits(() => this.#onAnswer(transfer, answer))) return;
     if (answer.kind === 'content') transfer.content = answer;
     // There was enough memory for this file: the next transfer may fit as well, for instance of the same file.
     if (transfer.hasWaited && !(answer.kind === 'busy')) queueMicrotask(this.#askAgain);

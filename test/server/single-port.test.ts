@@ -45,7 +45,7 @@ describe('a transfer at the port that was asked', () => {
     await world.pass(1);
     expect(await acknowledge(world, client, 1, 2)).toEqual(['DATA 3 +512']);
     client.ask('other', { blksize: 1024 });
-    await world.pass(1);
+    await world.pass(11);
     expect(client.last.text).toBe('OACK blksize=1024');
     expect(await acknowledge(world, client, 3, 2, 1, 4, 40_000)).toEqual([]);
     // Nothing of the former file comes any more, by no timer.
@@ -56,6 +56,41 @@ describe('a transfer at the port that was asked', () => {
     expect(client.last.bytes.subarray(4)).toEqual(new Uint8Array(FILES.other.subarray(0, 1024)));
     expect(world.transfers).toMatchObject([{ file: 'big', outcome: 'aborted' }]);
     expect(world.held).toBe(1);
+  });
+
+  it.each([
+    ['a file', 'other', 'OACK blksize=1024'],
+    ['a refusal', 'none', 'ERROR 1 File not found'],
+  ])('has ended for its worker before its client gets %s', async (_name, next, answer) => {
+    const events: string[] = [];
+    const world = await World.start({
+      files: FILES,
+      singlePort: true,
+      observer: { onTransfer: ({ file, outcome }) => events.push(`${file} ${outcome}`) },
+    });
+    const client = world.client();
+    client.onReceived = (text): void => void events.push(text);
+    client.ask('big');
+    await world.pass(1);
+    // The middle request is superseded while it waits itself.
+    client.ask('small');
+    client.ask(next, { blksize: 1024 });
+    await world.pass(20);
+    expect(events).toEqual(['DATA 1 +512', 'big aborted', answer]);
+    expect(world.held).toBe(next === 'none' ? 0 : 1);
+  });
+
+  it('ends with a server that stops, and the next request of its client is not answered', async () => {
+    const { world, client } = await start();
+    client.ask('big');
+    await world.pass(1);
+    client.ask('other');
+    await world.pass(1);
+    const stopped = world.server.stop(1000);
+    await world.pass(100);
+    await stopped;
+    expect(client.received.map(({ text }) => text)).toEqual(['DATA 1 +512']);
+    expect(world.held).toBe(0);
   });
 
   it('takes its own request, sent again, for no ACK', async () => {

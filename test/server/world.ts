@@ -124,6 +124,7 @@ export interface Received {
 export class RawClient {
   readonly received: Received[] = [];
   readonly unreachable: Address[] = [];
+  onReceived: (text: string) => void = () => {};
   readonly #network: MemoryNetwork;
   readonly #address: Address;
 
@@ -132,7 +133,9 @@ export class RawClient {
     this.#address = address;
     network.bind(address, {
       receive: (bytes, from) => {
-        this.received.push({ at: network.clock.now(), from, bytes, text: describePacket(bytes) });
+        const text = describePacket(bytes);
+        this.received.push({ at: network.clock.now(), from, bytes, text });
+        this.onReceived(text);
       },
       unreachable: (from) => this.unreachable.push(from),
     });
