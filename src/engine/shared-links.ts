@@ -14,14 +14,12 @@ export class SharedLinks {
   }
 
   /**
-   * Opens a link. One to the same peer falls silent: its client has begun another transfer.
+   * Opens a link. One to the same peer must be closed: the peer would take its packets for this one's.
    *
    * @param peer address in the spelling of find().
    */
   open(local: Address, peer: Address, receiver: LinkReceiver, way: Pick<Link, 'data' | 'control'>): Link {
     const key = `${peer.address}|${peer.port}`;
-    const former = this.#links.get(key);
-    if (former !== undefined) former.isOpen = false;
     const link = new SharedLink(local, receiver, way, () => {
       if (this.#links.get(key) === link) this.#links.delete(key);
     });

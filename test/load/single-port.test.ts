@@ -10,17 +10,19 @@ import { toSockaddr } from '../../src/engine/linux/socket-address.ts';
 import { SEED, seededBytes } from '../support/content.ts';
 import { ForkedServer } from '../support/forked-server.ts';
 import { closeAll, type Paused, startPaused } from '../support/paced-downloads.ts';
-import { PacedDownload } from '../support/raw-client.ts';
+import { errorPacket, PacedDownload } from '../support/raw-client.ts';
 import { serveFolder } from '../support/server.ts';
 
 const DOWNLOADS = 40;
 const KERNEL = seededBytes(SEED, 100_000);
+const NEXT = seededBytes(SEED + 1, 100_000);
 const unavailable = await checkLinuxEngine();
 let folder: string;
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'reveille-single-port-'));
   await writeFile(join(folder, 'kernel'), KERNEL);
+  await writeFile(join(folder, 'next'), NEXT);
 });
 
 afterEach(() => rm(folder, { recursive: true }));
@@ -67,6 +69,24 @@ describe.skipIf(unavailable !== undefined)('workers that share a port', () => {
     expect((await server.stats()).packets.receiveDrops).toBe(0);
     expect(await server.stop(0)).toBe(0);
     expect(await server.exit).toEqual({ code: 0, signal: null });
+  });
+
+  it('answer a client that leaves a file and asks for the next one at once', async () => {
+    const again = paused.map(({ client }) => new PacedDownload(client, server.address, 'next'));
+    await Promise.all(
+      again.map(async (download, index) => {
+        const { client } = paused[index]!;
+        await client.send(errorPacket(0, 'Closed'), server.address);
+        await download.start();
+      }),
+    );
+    const contents = await Promise.all(again.map((download) => download.finish()));
+    expect(contents.every((content) => content.equals(NEXT))).toBe(true);
+    await expect.poll(() => server.transfers.length).toBe(2 * DOWNLOADS);
+    expect(server.transfers.map(({ outcome }) => outcome).toSorted()).toEqual([
+      ...Array<string>(DOWNLOADS).fill('clientError'),
+      ...Array<string>(DOWNLOADS).fill('complete'),
+    ]);
   });
 
   it('leave the port to no second server, and free it at the end', async () => {

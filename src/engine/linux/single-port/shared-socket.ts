@@ -3,8 +3,6 @@
  * both ends of its packets, and each packet it sends carries the peer's address. The main thread owns the descriptor,
  * and reads the reports of closed ports.
  */
-import type { SharedView } from '../../../bytes/shared-bytes.ts';
-import { OPCODE } from '../../../protocol/opcode.ts';
 import type { Address, Link, LinkReceiver } from '../../types.ts';
 import { AF_INET, IP_PKTINFO, IPV6_PKTINFO, SOL_IP, SOL_IPV6 } from '../libc.ts';
 import { IN6_PKTINFO, IN_PKTINFO } from '../packet-info.ts';
@@ -36,7 +34,6 @@ export class SharedSocket implements Readable, Outlet {
   readonly #io: ThreadIo;
   readonly #family: Family;
   readonly #links: EndTable<SharedLink>;
-  /** Every open link, silent ones too. */
   readonly #open = new Set<SharedLink>();
   /** Room for an IPv6 address, which may lie across words in the ring. */
   readonly #local = new Int32Array(LOCAL_WORDS);
@@ -62,16 +59,14 @@ export class SharedSocket implements Readable, Outlet {
     return dropsOf(this.#io.libc, this.fd) - this.#dropsBefore;
   }
 
-  /** Opens a link. One with the same ends falls silent: its client has begun another transfer. */
+  /** Opens a link. One with the same ends must be closed: to the client, its packets would look like this one's. */
   open({ peer, peerWords, local, control }: Ends, receiver: LinkReceiver): Link {
-    const former = this.#links.find(peerWords, 0, local, 0);
     const at = this.#io.takeDestination(peer, control);
-    const link = new SharedLink(this.#io, this, at, control.length, receiver, former, (closed) => {
+    const link = new SharedLink(this.#io, this, at, control.length, receiver, (closed) => {
       this.#io.poller.expected--;
       this.#open.delete(closed as SharedLink);
       this.#links.delete(peerWords, 0, local, 0, closed as SharedLink);
     });
-    former?.fallSilent();
     this.#links.set(peerWords, 0, local, 0, link);
     this.#open.add(link);
     this.#io.poller.expected++;
@@ -124,16 +119,13 @@ export class SharedSocket implements Readable, Outlet {
       for (let byte = 0; byte < (isV4 ? 4 : 16); byte++) this.#localBytes[byte] = ring.bytes[to + byte]!;
       link = this.#links.find(ring.words, from, this.#local, 0);
     }
-    link?.onDatagram(ring.datagrams[slot]!, ring.length(slot));
+    link?.receiver.onDatagram(ring.datagrams[slot]!, ring.length(slot));
   }
 }
 
 class SharedLink extends QueuedLink {
   readonly local = SOMEBODYS;
   readonly outlet: SharedSocket;
-  /** The link with the same ends that was still open when this one was opened. */
-  #former: SharedLink | undefined;
-  #isSilent = false;
 
   constructor(
     io: ThreadIo,
@@ -141,39 +133,9 @@ class SharedLink extends QueuedLink {
     at: number,
     controlLength: number,
     receiver: LinkReceiver,
-    former: SharedLink | undefined,
     onClosed: (link: QueuedLink) => void,
   ) {
     super(io, at, controlLength, receiver, onClosed);
     this.outlet = outlet;
-    this.#former = former;
-  }
-
-  /** Ends all sending: to the client it would look like a packet of its new transfer. The owner closes the link. */
-  fallSilent(): void {
-    this.#isSilent = true;
-    this.#former = undefined;
-  }
-
-  onDatagram(bytes: Uint8Array, length: number): void {
-    const former = this.#former;
-    if (former !== undefined) {
-      this.#former = undefined;
-      // A client that ends one transfer and begins another sends an ERROR and a request. They come to two threads, so
-      // the request may be seen first.
-      if (bytes[1] === OPCODE.ERROR) {
-        if (!former.closed) former.receiver.onDatagram(bytes, length);
-        return;
-      }
-    }
-    this.receiver.onDatagram(bytes, length);
-  }
-
-  override data(wireBlock: number, view: SharedView, offset: number, length: number): void {
-    if (!this.#isSilent) super.data(wireBlock, view, offset, length);
-  }
-
-  override control(bytes: Uint8Array, length: number): void {
-    if (!this.#isSilent) super.control(bytes, length);
   }
 }
