@@ -26,7 +26,7 @@ function releaseAll(): void {
   const { version, commit, date } = readBuild();
   const subject = { name: 'reveille', version, date, packages: lockedPackages() };
   writeFileSync(join(release, `reveille-${version}.spdx.json`), sbomOf(subject));
-  for (const script of SCRIPTS) npm(ROOT, 'run', '--if-present', '--silent', script);
+  for (const script of SCRIPTS) npm(ROOT, 'run', '--silent', script);
   for (const entry of readdirSync(BUILD, { withFileTypes: true })) {
     if (entry.isFile()) copyFileSync(join(BUILD, entry.name), join(release, entry.name));
   }

@@ -148,6 +148,7 @@ it('no source builds a regular expression from foreign text', () => {
   const made = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts') && /\bRegExp\s*\(/.test(read(join('src', name))))
     .map((name) => name.replaceAll('\\', '/'));
-  // These files combine constants: the grammar of channels, and the spellings of a MAC, a UUID or an address.
-  expect(made.toSorted()).toEqual(['boot-set/store/channel-name.ts', 'render/pattern.ts']);
+  // These files combine constants: the grammars of channels and of repositories, and the spellings of a MAC, a UUID or an
+  // address.
+  expect(made.toSorted()).toEqual(['boot-set/store/channel-name.ts', 'registry/reference.ts', 'render/pattern.ts']);
 });
