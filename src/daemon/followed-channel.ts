@@ -38,7 +38,7 @@ export class FollowedChannel {
     return this.#wanted;
   }
 
-  /** Finds the version that the last answer lists under a prefix of its digest; undefined unless it is one. */
+  /** Returns the digest in the last answer that has this prefix; undefined when none or several have it. */
   listed(prefix: string): string | undefined {
     const [first, ...more] = [...this.#listed].filter((digest) => digest.startsWith(prefix));
     return more.length > 0 ? undefined : first;

@@ -1,6 +1,9 @@
-/** The common part of all links of the Linux engine: they send through the thread's send queue. */
+/**
+ * The common part of all links of the Linux engine, and of the ports that the main thread gives to transfers: both send
+ * through the thread's send queue.
+ */
 import type { SharedView } from '../../bytes/shared-bytes.ts';
-import type { Address, Link, LinkReceiver } from '../types.ts';
+import type { Address, Link, LinkReceiver, TransferPort } from '../types.ts';
 import type { Destination, Outlet } from './send-queue.ts';
 import type { ThreadIo } from './thread-io.ts';
 
@@ -58,4 +61,45 @@ export abstract class QueuedLink implements Link, Destination {
     if (this.at !== this.io.connected) this.io.releaseDestination(this.at);
     this.#onClosed(this);
   }
+}
+
+/** A transfer's port in the thread that sends its first reply. */
+export abstract class QueuedPort implements TransferPort, Destination {
+  abstract readonly fd: number;
+  abstract readonly local: Address;
+  abstract readonly peerWord: number;
+  abstract readonly addressWord: number;
+  abstract readonly outlet: Outlet;
+  readonly at: number;
+  readonly controlLength: number;
+  queuedIn = -1;
+  protected readonly io: ThreadIo;
+  #released = false;
+
+  /** @param at and @param controlLength as for a link. */
+  constructor(io: ThreadIo, at: number, controlLength: number) {
+    this.io = io;
+    this.at = at;
+    this.controlLength = controlLength;
+  }
+
+  /** Called once, when nothing of the port is queued any more. */
+  protected abstract onReleased(): void;
+
+  control(bytes: Uint8Array, length: number): void {
+    this.io.control(this, bytes, length);
+  }
+
+  data(wireBlock: number, view: SharedView, offset: number, length: number): void {
+    this.io.data(this, wireBlock, view, offset, length);
+  }
+
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    if (this.io.queue.holds(this)) this.io.queue.flush();
+    this.onReleased();
+  }
+
+  onUnreadable(): void {}
 }

@@ -3,11 +3,11 @@
  * reply, closed after the transfer, opened again in quiet moments. Sends first replies; everything after them is sent
  * by a worker.
  */
-import type { SharedView } from '../../bytes/shared-bytes.ts';
 import type { Address, BorrowedPort, NoPort, TransferPort, TransferPorts } from '../types.ts';
 import type { PortChoice } from './port-range.ts';
 import { ENETUNREACH, type Libc, RLIMIT_NOFILE, SOCKADDR_ROOM } from './libc.ts';
-import type { Destination, Outlet } from './send-queue.ts';
+import { QueuedPort } from './queued-link.ts';
+import type { Outlet } from './send-queue.ts';
 import { writeSockaddr } from './socket-address.ts';
 import type { ThreadIo } from './thread-io.ts';
 import { type SocketBudget, type TransferSocket, TransferSockets } from './transfer-sockets.ts';
@@ -201,57 +201,38 @@ export function reservedDescriptors(libc: Libc, reserved: number): number {
   return Math.min(reserved, Math.max(left, Math.floor(most / 4)));
 }
 
-class LinuxTransferPort implements TransferPort, Outlet, Destination {
+class LinuxTransferPort extends QueuedPort implements Outlet {
   readonly fd: number;
   readonly peerWord: number;
   readonly addressWord: number;
   readonly local: Address;
   readonly sockaddrLength = 0;
   readonly outlet: Outlet = this;
-  readonly at: number;
-  readonly controlLength = 0;
   readonly ringId = -1;
   segmented = 0;
   segmentLimit = 0;
-  queuedIn = -1;
-  readonly #io: ThreadIo;
-  readonly #onReleased: (socket: TransferSocket) => void;
-  #released = false;
+  readonly #close: (socket: TransferSocket) => void;
 
   constructor(
     io: ThreadIo,
     { fd, local }: TransferSocket,
     { peerWord, addressWord }: Omit<BorrowedPort, 'fd'>,
-    onReleased: (socket: TransferSocket) => void,
+    close: (socket: TransferSocket) => void,
   ) {
+    super(io, io.connected, 0);
     this.peerWord = peerWord;
     this.addressWord = addressWord;
-    this.#io = io;
-    this.#onReleased = onReleased;
+    this.#close = close;
     this.fd = fd;
     this.local = local;
-    this.at = io.connected;
   }
 
-  control(bytes: Uint8Array, length: number): void {
-    this.#io.control(this, bytes, length);
-  }
-
-  data(wireBlock: number, view: SharedView, offset: number, length: number): void {
-    this.#io.data(this, wireBlock, view, offset, length);
-  }
-
-  release(): void {
-    if (this.#released) return;
-    this.#released = true;
-    if (this.#io.queue.holds(this)) this.#io.queue.flush();
-    this.#onReleased(this);
+  protected onReleased(): void {
+    this.#close(this);
   }
 
   /** Clears a send error caused by a closed port at the peer: the kernel reports it to the worker as well. */
   drainErrors(): void {
-    clearError(this.#io.libc, this.fd);
+    clearError(this.io.libc, this.fd);
   }
-
-  onUnreadable(): void {}
 }

@@ -2,12 +2,12 @@
  * The main thread's end of shared ports: opens them, gives each transfer to the worker that its client's address names,
  * sends first replies, and passes on what belongs to a transfer but reached this thread.
  */
-import type { SharedView } from '../../../bytes/shared-bytes.ts';
 import { OPCODE } from '../../../protocol/opcode.ts';
 import type { Address, NoPort, Strays, TransferPort, TransferPorts } from '../../types.ts';
 import { AF_INET, ECONNREFUSED, ENETUNREACH } from '../libc.ts';
 import type { Readable } from '../poller.ts';
-import { type Destination, type Outlet, UNLIMITED } from '../send-queue.ts';
+import { QueuedPort } from '../queued-link.ts';
+import { type Outlet, UNLIMITED } from '../send-queue.ts';
 import { familyOf, sockaddrLength } from '../socket-address.ts';
 import type { ThreadIo } from '../thread-io.ts';
 import type { UdpSocket } from '../udp-socket.ts';
@@ -181,7 +181,7 @@ interface SinglePortParts {
 }
 
 /** One transfer, until its worker has ended it. */
-class SinglePort implements TransferPort, Destination {
+class SinglePort extends QueuedPort {
   readonly fd: number;
   readonly worker: number;
   readonly shared: 'bound' | 'wildcard';
@@ -190,40 +190,20 @@ class SinglePort implements TransferPort, Destination {
   readonly addressWord = 0;
   readonly local: Address;
   readonly outlet: SharedPort;
-  readonly at: number;
-  readonly controlLength: number;
-  queuedIn = -1;
-  readonly #io: ThreadIo;
-  readonly #onReleased: () => void;
-  #released = false;
+  readonly #forget: () => void;
 
-  constructor(io: ThreadIo, outlet: SharedPort, parts: SinglePortParts, onReleased: () => void) {
-    this.#io = io;
+  constructor(io: ThreadIo, outlet: SharedPort, parts: SinglePortParts, forget: () => void) {
+    super(io, parts.at, parts.controlLength);
     this.outlet = outlet;
     this.fd = parts.fd;
     this.worker = parts.worker;
     this.shared = outlet.group.isWildcard ? 'wildcard' : 'bound';
     this.tag = parts.tag;
-    this.at = parts.at;
-    this.controlLength = parts.controlLength;
     this.local = parts.local;
-    this.#onReleased = onReleased;
+    this.#forget = forget;
   }
 
-  control(bytes: Uint8Array, length: number): void {
-    this.#io.control(this, bytes, length);
+  protected onReleased(): void {
+    this.#forget();
   }
-
-  data(wireBlock: number, view: SharedView, offset: number, length: number): void {
-    this.#io.data(this, wireBlock, view, offset, length);
-  }
-
-  release(): void {
-    if (this.#released) return;
-    this.#released = true;
-    if (this.#io.queue.holds(this)) this.#io.queue.flush();
-    this.#onReleased();
-  }
-
-  onUnreadable(): void {}
 }
