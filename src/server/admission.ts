@@ -128,7 +128,7 @@ export class Admission {
     this.#gate.enter(transfer);
     if (predecessor !== undefined) this.#succession.enter(transfer, predecessor);
     if (this.#options.singlePort === true && known !== undefined) {
-      transfer.former = this.#active.has(known) ? known : known.former;
+      this.#succession.follow(transfer, known, this.#active.has(known));
     }
     this.#tally.tell(arrival, 'admitted', transfer);
     this.#resolve(transfer);
@@ -232,7 +232,7 @@ export class Admission {
       this.#gate.enter(predecessor);
     }
     if (transfer.content !== undefined) this.#askAgain();
-    transfer.takeSteps();
+    this.#succession.released(transfer);
   }
 
   /** Memory may have become free: retries one waiting transfer. */
@@ -268,7 +268,9 @@ export class Admission {
   }
 
   #onAnswer(transfer: Transfer, answer: Resolved): void {
-    if (transfer.waits(() => this.#onAnswer(transfer, answer))) return;
+    const former = this.#succession.formerOf(transfer);
+    // A closure here would cost every request memory, also one that waits for nothing.
+    if (former !== undefined) return this.#succession.postpone(former, this.#onAnswer.bind(this, transfer, answer));
     if (answer.kind === 'content') transfer.content = answer;
     // There was enough memory for this file: the next transfer may fit as well, for instance of the same file.
     if (transfer.hasWaited && !(answer.kind === 'busy')) queueMicrotask(this.#askAgain);

@@ -68,12 +68,6 @@ export class Transfer implements CrowdMember<Transfer> {
   /** A repeat of its request, and its arrival time: a new request, if this transfer turns out to have just ended. */
   again: Arrival | undefined;
   againAt = 0;
-  /**
-   * With `singlePort`, the transfer that has used the client's port until now. Its worker may be about to send a packet,
-   * which the client would take for this transfer's: this one answers nothing before that one has been released.
-   */
-  former: Transfer | undefined;
-  #atRelease: (() => void)[] | undefined;
 
   constructor(id: number, key: string, slot: number, arrival: Arrival, mode: TransferMode, now: number) {
     this.id = id;
@@ -97,23 +91,6 @@ export class Transfer implements CrowdMember<Transfer> {
   hold(arrival: Arrival, now: number): void {
     this.again = arrival;
     this.againAt = now;
-  }
-
-  /** Postpones a step until the former transfer has been released. @returns false if there is nothing to wait for. */
-  waits(step: () => void): boolean {
-    const { former } = this;
-    if (former === undefined || former.released) {
-      this.former = undefined;
-      return false;
-    }
-    former.#atRelease ??= [];
-    former.#atRelease.push(step);
-    return true;
-  }
-
-  /** Takes the steps that have waited for the release of this transfer. */
-  takeSteps(): void {
-    for (const step of this.#atRelease ?? []) step();
   }
 }
 

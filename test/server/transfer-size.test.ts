@@ -20,8 +20,10 @@ import { acceptingPool, ethernetBlksizes } from './accepting-pool.ts';
 const TRANSFERS = 5000;
 const WARM_UP = 500;
 const COLLECTIONS = 10;
-/** In records of test/support/heap-record.ts, of which one takes 370 bytes: at most 1,350 and 1,535 bytes. */
-const MAX_RECORDS = { main: 3.65, worker: 4.15 };
+/** Measurements, of which the median counts: V8 may compile or drop code during one of them. */
+const ROUNDS = 3;
+/** In records of test/support/heap-record.ts, of which one takes 370 bytes: at most 1,340 and 1,535 bytes. */
+const MAX_RECORDS = { main: 3.62, worker: 4.15 };
 
 const clock = { now: () => 12_345, wake: () => () => {} };
 const handle = shareBytes(new Uint8Array(100_000));
@@ -59,7 +61,15 @@ async function bytesEach(begin: (number: number) => void): Promise<number> {
   return ((await settle()) - before) / TRANSFERS;
 }
 
-it(`a running transfer takes at most ${MAX_RECORDS.main} records of the main thread's heap`, async () => {
+/** Returns the median of several measurements, each with parts of its own. */
+async function medianOf(measure: () => Promise<number>): Promise<number> {
+  const all: number[] = [];
+  // oxlint-disable-next-line no-await-in-loop -- each measures the heap of the whole process.
+  for (let round = 0; round < ROUNDS; round++) all.push(await measure());
+  return all.toSorted((a, b) => a - b)[(ROUNDS - 1) / 2]!;
+}
+
+async function mainRecords(): Promise<number> {
   const cells = new StateCells(allocateTable(2 * TRANSFERS));
   const pool = acceptingPool(cells);
   const source: Source = { open: async () => ({ kind: 'content', handle, label: 'vmlinuz', release: () => {} }) };
@@ -80,11 +90,10 @@ it(`a running transfer takes at most ${MAX_RECORDS.main} records of the main thr
     admission.admit({ request, peer: peer(number), port: PORT, arrivedAt: 0 });
   });
   expect(admission.active).toBe(WARM_UP + TRANSFERS);
-  expect(each).toBeGreaterThan(1.6);
-  expect(each).toBeLessThan(MAX_RECORDS.main);
-});
+  return each;
+}
 
-it(`a running transfer takes at most ${MAX_RECORDS.worker} records of its worker's heap, its plan included`, async () => {
+async function workerRecords(): Promise<number> {
   const link: Link = { local: PORT.local, data: () => {}, control: () => {}, close: () => {} };
   const engine = {
     name: 'memory',
@@ -129,6 +138,17 @@ it(`a running transfer takes at most ${MAX_RECORDS.worker} records of its worker
     running++;
   });
   expect(running).toBe(WARM_UP + TRANSFERS);
+  return each;
+}
+
+it(`a running transfer takes at most ${MAX_RECORDS.main} records of the main thread's heap`, async () => {
+  const each = await medianOf(mainRecords);
+  expect(each).toBeGreaterThan(1.6);
+  expect(each).toBeLessThan(MAX_RECORDS.main);
+});
+
+it(`a running transfer takes at most ${MAX_RECORDS.worker} records of its worker's heap, its plan included`, async () => {
+  const each = await medianOf(workerRecords);
   expect(each).toBeGreaterThan(1.6);
   expect(each).toBeLessThan(MAX_RECORDS.worker);
 });
