@@ -85,14 +85,26 @@ export class ForkedServer {
   /** Resolves when no transfer runs. */
   async idle(): Promise<void> {
     for (;;) {
-      const ended = new Promise<void>((resolve) => {
-        this.#onTransfer = resolve;
-      });
+      const ended = this.#nextTransfer();
       // oxlint-disable-next-line no-await-in-loop -- each turn waits for the end of a transfer.
       if ((await this.stats()).transfersActive === 0) return;
       // oxlint-disable-next-line no-await-in-loop -- as above.
       await Promise.race([ended, this.#failure()]);
     }
+  }
+
+  /** Resolves when this many transfers have ended since the start. */
+  async ended(count: number): Promise<void> {
+    while (this.transfers.length < count) {
+      // oxlint-disable-next-line no-await-in-loop -- each turn waits for the end of a transfer.
+      await Promise.race([this.#nextTransfer(), this.#failure()]);
+    }
+  }
+
+  #nextTransfer(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onTransfer = resolve;
+    });
   }
 
   usage(): Promise<Usage> {
