@@ -237,6 +237,17 @@ export class OwnFolder {
     }
   }
 
+  /** Returns true when a file has exactly this text. A file of another length is not read: it may be of any size. */
+  hasText(name: string, text: string): boolean {
+    if (!this.hasFile(name)) return false;
+    const fd = this.openSync(name);
+    try {
+      return fstatSync(fd).size === Buffer.byteLength(text) && readFileSync(fd, 'utf8') === text;
+    } finally {
+      closeSync(fd);
+    }
+  }
+
   /** Creates a file for writing, with exactly this mode, whatever the umask. */
   async create(name: string, mode: number): Promise<FileHandle> {
     const { O_WRONLY, O_CREAT, O_EXCL } = constants;

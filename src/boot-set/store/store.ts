@@ -278,11 +278,7 @@ export class Store {
 
   /** Returns true when index.json matches the records. @throws StoreError when it is not a file. */
   isIndexRight(): boolean {
-    const text = this.indexText();
-    const bytes = Buffer.byteLength(text);
-    if (!this.root.hasFile(INDEX_FILE)) return false;
-    // A file of another length is not read: it may be of any size.
-    return this.root.stat(INDEX_FILE)?.size === bytes && this.root.text(INDEX_FILE, bytes) === text;
+    return this.root.hasText(INDEX_FILE, this.indexText());
   }
 
   #writeIndex(): Promise<void> {
