@@ -10,8 +10,12 @@ export type Keep = (bytes: Uint8Array, start: number, end: number, offset: numbe
 
 /** Control of a transfer from outside its thread: checked every few milliseconds, and notified of progress. */
 export interface Supervision {
-  /** Called when the session's phase has changed, and otherwise within SUPERVISED_EVERY_MS of a packet. */
-  onProgress(now: number): void;
+  /**
+   * Called when the session's phase has changed, otherwise within SUPERVISED_EVERY_MS of a packet, and before the end.
+   *
+   * @param at time of the last progress, ms.
+   */
+  onProgress(at: number): void;
   /** Called for each ACK that advances, before the packets that it lets out. See Steps.acknowledged. */
   onAcknowledged?(block: number): void;
   /**

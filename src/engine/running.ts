@@ -115,7 +115,7 @@ export class Running implements Steps, LinkReceiver {
         loop.roundTrips?.observe(tally.roundTripMs, 1);
         tally.roundTripMs = -1;
       }
-      this.#after(now);
+      this.#after(now, true);
     } catch (cause) {
       this.#fail(cause);
     }
@@ -191,24 +191,29 @@ export class Running implements Steps, LinkReceiver {
     try {
       what(session);
       counters[COUNTER.retransmits]! += session.tally.retransmits - retransmits;
-      this.#after(this.#loop.now());
+      this.#after(this.#loop.now(), false);
     } catch (cause) {
       this.#fail(cause);
     }
   }
 
-  #after(now: number): void {
+  /** @param isHeard true if a packet of the peer has caused the step. */
+  #after(now: number, isHeard: boolean): void {
     const session = this.#session;
+    const { phase } = session;
     const { blocks } = session.tally;
-    if (blocks !== this.#blocks) {
+    const isOver = session.outcome !== undefined;
+    // The peer's first answer and its last packet are progress too, although ACK 0 and an ERROR acknowledge no block.
+    const isFirst = this.#phase === 0 && phase > 0;
+    if (blocks !== this.#blocks || (isHeard && (isFirst || isOver))) {
       this.#blocks = blocks;
       this.#progressAt = now;
     }
-    if (session.outcome !== undefined) {
+    if (isOver) {
+      this.#supervision?.onProgress(this.#progressAt);
       this.#finish();
       return;
     }
-    const { phase } = session;
     if (phase !== this.#phase || now - this.#supervisedAt >= SUPERVISED_EVERY_MS) {
       this.#phase = phase;
       this.#supervisedAt = now;

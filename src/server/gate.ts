@@ -113,7 +113,9 @@ export class Gate<T extends Guarded> {
   end(transfer: T, now: number): void {
     this.leave(transfer);
     const { key, slot, requestText } = transfer;
-    this.#justEnded?.note(key, requestText, now - this.#cells.silence(slot, now), now);
+    // A refusal answers the copies that have arrived by now, a transfer those that came before its client's last packet.
+    const isRefused = this.#cells.state(slot) === TRANSFER_STATE.resolving;
+    this.#justEnded?.note(key, requestText, isRefused ? now : now - this.#cells.silence(slot, now), now);
   }
 
   /** Frees a slot. Call only when no worker can write to its cell any more. */

@@ -234,7 +234,7 @@ describe('a driver', () => {
     }
     await clock.runAsync();
     expect(await report).toMatchObject({ outcome: 'timeout', durationMs: 220, blocks: 5 });
-    expect(progress).toEqual([0, 100, 150, 220]);
+    expect(progress).toEqual([0, 100, 150, 220, 220]);
   });
 
   test('counts what arrives, what of it is malformed, stale, or sent again', async () => {

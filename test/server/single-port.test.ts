@@ -5,11 +5,16 @@ import { allocateTable } from '../../src/pool/table-region.ts';
 import { JustEnded } from '../../src/server/clients/just-ended.ts';
 import { Gate } from '../../src/server/gate.ts';
 import { seededBytes } from '../support/content.ts';
-import { type RawClient, SERVER, World } from './world.ts';
+import { gatedSource, type RawClient, SERVER, World } from './world.ts';
 
 const FILES = { small: seededBytes(1, 300), big: seededBytes(1, 100_000), other: seededBytes(2, 100_000) };
 
-async function start(): Promise<{ world: World; client: RawClient }> {
+interface Started {
+  readonly world: World;
+  readonly client: RawClient;
+}
+
+async function start(): Promise<Started> {
   const world = await World.start({ files: FILES, singlePort: true });
   return { world, client: world.client() };
 }
@@ -138,6 +143,62 @@ describe('a transfer at the port that was asked', () => {
     world.network.faults = { ...world.network.faults, unreachable: true };
     await world.pass(5000);
     expect(world.transfers).toMatchObject([{ file: 'big', outcome: 'unreachable' }]);
+  });
+});
+
+describe('a copy of a request, read later than it arrived', () => {
+  /** The server reads at `now` a request that arrived at `arrivedAt`. @returns what it has sent since. */
+  async function readLate(world: World, client: RawClient, name: string, arrivedAt: number): Promise<string[]> {
+    const { length } = client.received;
+    world.requestsWaitMs = world.clock.now() - arrivedAt;
+    client.ask(name, { blksize: 1024 });
+    await world.pass(50);
+    return client.received.slice(length).map(({ text }) => text);
+  }
+
+  /** At 300 ms a slow client answers the first reply, which it has had since the start. */
+  async function startSlowly(name: string, options?: Parameters<typeof World.start>[0]): Promise<Started> {
+    const world = await World.start({ files: FILES, singlePort: true, ...options });
+    const client = world.client();
+    client.ask(name, { blksize: 1024 });
+    await world.pass(300);
+    return { world, client };
+  }
+
+  it('is not answered, if its client has acknowledged the last block since', async () => {
+    const { world, client } = await startSlowly('small');
+    expect(await acknowledge(world, client, 0, 1)).toEqual([]);
+    expect(await readLate(world, client, 'small', 150)).toEqual([]);
+    expect(world.transfers).toMatchObject([{ file: 'small', outcome: 'complete' }]);
+    // One that has arrived since is answered.
+    expect(await readLate(world, client, 'small', world.clock.now() - 1)).toEqual(['OACK blksize=1024']);
+  });
+
+  it('is not answered, if its client has left the file since', async () => {
+    const { world, client } = await startSlowly('big');
+    client.error(0, SERVER);
+    await world.pass(1);
+    expect(await readLate(world, client, 'big', 150)).toEqual([]);
+    expect(world.transfers).toMatchObject([{ file: 'big', outcome: 'probe' }]);
+  });
+
+  it('is not answered, if it has been refused since', async () => {
+    const source = gatedSource({ kind: 'missing' });
+    const { world, client } = await startSlowly('none', { source });
+    source.letGo();
+    await world.pass(1);
+    expect(client.last.text).toBe('ERROR 1 File not found');
+    expect(await readLate(world, client, 'none', 150)).toEqual([]);
+    expect(source.asked).toBe(1);
+  });
+
+  it('does not end its transfer, if the client was slow to acknowledge the options', async () => {
+    const { world, client } = await startSlowly('big');
+    await world.pass(1500);
+    expect(await acknowledge(world, client, 0)).toEqual(['DATA 1 +1024']);
+    expect(await readLate(world, client, 'big', 1500)).toEqual([]);
+    expect(await acknowledge(world, client, 1)).toEqual(['DATA 2 +1024']);
+    expect(world.transfers).toEqual([]);
   });
 });
 

@@ -5,7 +5,7 @@
 import type { Answer, BootRequest, Source } from '../../src/content/types.ts';
 import { MemorySource } from '../../src/content/memory-source.ts';
 import { type Faults, MemoryNetwork } from '../../src/engine/memory.ts';
-import type { Address } from '../../src/engine/types.ts';
+import type { Address, Engine } from '../../src/engine/types.ts';
 import { VirtualClock } from '../../src/engine/virtual-clock.ts';
 import { InlinePool } from '../../src/pool/inline-pool.ts';
 import { DEFAULT_LIMITS, TftpServer } from '../../src/server/server.ts';
@@ -43,13 +43,15 @@ export class World {
   readonly warningDetails: unknown[] = [];
   /** Number of contents handed out and not yet released. */
   held = 0;
+  /** How long requests have waited in the server's socket when it reads them, ms. */
+  requestsWaitMs = 0;
 
   private constructor(options: WorldOptions) {
     const limits: ServerLimits = { ...DEFAULT_LIMITS, queue: 1000, sessions: 100, ...options.limits };
     this.network = new MemoryNetwork(this.clock, options.seed ?? 1, options.faults);
     const { singlePort = false } = options;
     // One engine, because transfers at one port use the socket that listens.
-    const engine = this.network.engine({ singlePort });
+    const engine = this.#readingLate(this.network.engine({ singlePort }));
     this.pool = new InlinePool(singlePort ? engine : this.network.engine(), limits.sessions + limits.queue);
     const files = new MemorySource(new Map(Object.entries(options.files ?? {})));
     const sources = options.source === undefined ? [files] : [options.source, files];
@@ -90,6 +92,16 @@ export class World {
 
   client(address = '10.0.0.9', port = 2000): RawClient {
     return new RawClient(this.network, { address, port });
+  }
+
+  /** Makes requests seem to have arrived before the engine delivers them. */
+  #readingLate(engine: Engine): Engine {
+    const listen = engine.listen.bind(engine);
+    engine.listen = (local, receive) =>
+      listen(local, (bytes, length, peer, port, arrivedAt) => {
+        receive(bytes, length, peer, port, arrivedAt - this.requestsWaitMs);
+      });
+    return engine;
   }
 
   #counted(source: Source): Source {
@@ -195,15 +207,15 @@ function describePacket(bytes: Uint8Array): string {
   }
 }
 
-/** A source whose answers, 300 bytes for any name, wait until letGo() is called. */
-export function gatedSource(): Source & { letGo(): void; asked: number } {
+/** A source whose answers wait until letGo() is called. @param answer default: 300 bytes for any name. */
+export function gatedSource(answer?: Answer): Source & { letGo(): void; asked: number } {
   const waiting: (() => void)[] = [];
   return {
     asked: 0,
     async open(_request: BootRequest): Promise<Answer> {
       this.asked++;
       await new Promise<void>((resolve) => waiting.push(resolve));
-      return { kind: 'content', handle: shareBytes(seededBytes(1, 300)), label: 'small', release: () => {} };
+      return answer ?? { kind: 'content', handle: shareBytes(seededBytes(1, 300)), label: 'small', release: () => {} };
     },
     letGo(): void {
       for (const resolve of waiting.splice(0)) resolve();
