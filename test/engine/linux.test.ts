@@ -331,39 +331,6 @@ describe.skipIf(isNewer)('the linux engine', () => {
     socket.close();
     expect(heard).toEqual([2]);
   });
-
-  it('lets a thousand loopback addresses share four sockets, in turn by their number', async () => {
-    const answers: string[] = [];
-    const server = await engine.listen({ address: '127.0.0.1', port: 0 }, (bytes, length, peer, port) => {
-      answers.push(peer.address);
-      port.reply(bytes, length, peer);
-    });
-    const links: Link[] = [];
-    const heard = new Map<string, number>();
-    await Promise.all(
-      Array.from({ length: 1000 }, async (_, node) => {
-        const local = `127.5.${node >> 8}.${node & 255}`;
-        await new Promise<void>((resolve) => {
-          const onDatagram = (bytes: Uint8Array): void => {
-            heard.set(local, (bytes[0]! << 8) | bytes[1]!);
-            resolve();
-          };
-          const options = { local, peer: server.local, peerPort: 'learn', shared: node } as const;
-          void others.link(options, { ...SILENT, onDatagram }).then((link) => {
-            links.push(link);
-            link.control(Uint8Array.of(node >> 8, node & 255), 2);
-          });
-        });
-      }),
-    );
-    expect(new Set(links.map(({ local }) => local.port)).size).toBe(4);
-    expect(new Set(answers).size).toBe(1000);
-    const portOf = (node: number) =>
-      links.find(({ local }) => local.address === `127.5.${node >> 8}.${node & 255}`)?.local.port;
-    expect(portOf(4)).toBe(portOf(0));
-    expect(portOf(5)).not.toBe(portOf(0));
-    for (let node = 0; node < 1000; node++) expect(heard.get(`127.5.${node >> 8}.${node & 255}`)).toBe(node);
-  });
 });
 
 describe('a peer table', () => {

@@ -53,8 +53,14 @@ export class MultiAddressSocket implements Readable, Outlet {
     return this.#find(local[ADDRESS_WORD]!) >= 0;
   }
 
-  /** Opens a link. @param local the sockaddr of options.local, which must not have a link here. */
+  /**
+   * Opens a link. It gets nothing that arrived before: firmware that asks for the next file from the same port has
+   * closed its former socket, and discards what that one had received (lwIP in lpxelinux).
+   *
+   * @param local the sockaddr of options.local, which must not have a link here.
+   */
   open(options: LinkOptions, local: Int32Array, receiver: LinkReceiver): Link {
+    while (this.#readOnce());
     const address = local[ADDRESS_WORD]!;
     const own = speakFrom(new Uint8Array(local.buffer, SOCKADDR_IN.address, 4));
     const at = this.#io.takeDestination(toSockaddr(this.#io.libc, options.peer), own);
@@ -76,12 +82,16 @@ export class MultiAddressSocket implements Readable, Outlet {
   }
 
   onReadable(): void {
+    for (let round = 0; round < ROUNDS && this.#readOnce(); round++);
+  }
+
+  /** @returns true if there may be more to read. */
+  #readOnce(): boolean {
+    if (this.#closed) return false;
     const ring = this.#io.infoRing;
-    for (let round = 0; round < ROUNDS && !this.#closed; round++) {
-      const count = ring.receive(this.fd);
-      if (count > 0) this.#io.batch(count, () => this.#deliver(count));
-      if (count < ring.slots) return;
-    }
+    const count = ring.receive(this.fd);
+    if (count > 0) this.#io.batch(count, () => this.#deliver(count));
+    return count === ring.slots;
   }
 
   drainErrors(): void {

@@ -135,8 +135,9 @@ const LPXELINUX: TftpProfile = {
   name: 'lpxelinux',
   title: 'lpxelinux: PXELINUX that asks for all files from one port',
   source:
-    'The same as pxelinux; seen with lpxelinux in QEMU, which loads modules, config, kernel and initrd from one ' +
-    'port without a pause.',
+    'The same as pxelinux; geneC/syslinux core/fs/pxe/core.c and core/lwip: a socket for each file, at the lowest free ' +
+    'port, which is that of the file before; what a socket has received is discarded when it is closed. Seen with ' +
+    'lpxelinux in QEMU, which loads modules, config, kernel and initrd without a pause.',
   ports: 'same',
 };
 
