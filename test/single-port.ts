@@ -1,13 +1,13 @@
 /**
  * One port for all transfers, where it is needed: storms with every kind of firmware over TFTP, 500 and 5,000 nodes, on
  * two and four workers; boots through nftables DNAT and through IPVS that forward port 69 alone; a stale connection
- * tracking entry; the conformance check; and workers that die in a storm. Exits with 1 if anything fails, or can't be
- * tried on this kernel.
+ * tracking entry; a NAT that gives one node's port to the next; the conformance check; and workers that die in a storm.
+ * Exits with 1 if anything fails, or can't be tried here.
  *
- *   npm run test:port -- [--only storms|nat|check|death]
+ *   npm run test:port -- [--only storms|nat|ipvs|check|death]
  *
- * Needs root, two cores, ip, nft, ipvsadm, curl, a kernel with ip_vs, and a build. Traffic stays on loopback and in
- * network namespaces of the test.
+ * Needs root, two cores, Debian's packages in .ci/apt-packages, and a build. The IPVS director is a virtual machine with
+ * Debian's kernel, which is downloaded once. Traffic stays on loopback and in network namespaces of the test.
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
@@ -18,10 +18,12 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { workerOf } from '../src/engine/linux/single-port/steering.ts';
 import type { Address } from '../src/engine/types.ts';
+import { distribution, provideDistribution } from './support/debian-kernel.ts';
+import { Director } from './support/director.ts';
 import { ForkedServer } from './support/forked-server.ts';
+import { forward, Network, WHOLE } from './support/one-port-network.ts';
 
 const MAIN = join(import.meta.dirname, '../dist/cli/main.js');
-const ONE_PORT_CLIENT = join(import.meta.dirname, 'support/one-port-client.mjs');
 const DEATH_WORKERS = 4;
 const TFTP = 'pxe-rom,edk2,shim,pxelinux,lpxelinux,grub,ipxe,u-boot,raspberry-pi,windows,bare';
 const FILES: readonly (readonly [name: string, bytes: number])[] = [
@@ -33,12 +35,17 @@ const { values } = parseArgs({ options: { only: { type: 'string' } } });
 const folder = mkdtempSync(join(tmpdir(), 'reveille-one-port-'));
 const root = join(folder, 'root');
 mkdirSync(root);
-for (const [name, bytes] of FILES) writeFileSync(join(root, name), randomFillSync(Buffer.alloc(bytes)));
+const contents = new Map(FILES.map(([name, bytes]) => [name, randomFillSync(Buffer.alloc(bytes))]));
+for (const [name, content] of contents) writeFileSync(join(root, name), content);
 
 let failed = 0;
 function report(what: string, isFine: boolean, detail = ''): void {
   if (!isFine) failed++;
   process.stdout.write(`${isFine ? 'passed' : 'FAILED'}  ${what}${detail === '' ? '' : `: ${detail}`}\n`);
+}
+
+function reportBoot(what: string, result: string): void {
+  report(what, result === WHOLE, result === WHOLE ? '' : result);
 }
 
 /** A server in a process of its own, perhaps in a network namespace. */
@@ -77,16 +84,18 @@ async function storms(): Promise<void> {
   for (const workers of [2, 4]) {
     for (const nodes of [500, 5000]) {
       // oxlint-disable-next-line no-await-in-loop -- one storm after the other.
-      await storm(workers, nodes);
+      await storm(workers, nodes, 'every firmware', TFTP);
     }
   }
+  // Nodes with one port for all files: a late copy of a request for one file must not be answered during the next.
+  await storm(4, 3000, 'lpxelinux', 'lpxelinux');
 }
 
-async function storm(workers: number, nodes: number): Promise<void> {
+async function storm(workers: number, nodes: number, what: string, profile: string): Promise<void> {
   const server = new Served([], ...ONE_PORT, '--listen', '127.0.0.1:0', '--workers', String(workers));
   const json = join(folder, 'storm.json');
   const files = FILES.flatMap(([name]) => ['--file', name]);
-  const args = ['storm', await server.address, '--nodes', String(nodes), '--profile', TFTP, ...files, '--quiet'];
+  const args = ['storm', await server.address, '--nodes', String(nodes), '--profile', profile, ...files, '--quiet'];
   const child = spawn(process.execPath, [MAIN, ...args, '--verify', root, '--json', json], { stdio: 'ignore' });
   const [code] = (await once(child, 'exit')) as [number | null];
   await server.end();
@@ -96,7 +105,7 @@ async function storm(workers: number, nodes: number): Promise<void> {
     first_reply_ms: { p99: number };
   };
   report(
-    `${nodes} nodes with every firmware, ${workers} workers`,
+    `${nodes} nodes with ${what}, ${workers} workers`,
     code === 0 && completed === nodes && wrong_bytes === 0,
     `${completed} booted, ${wrong_bytes} files with wrong bytes, first reply p99 ${first_reply_ms.p99.toFixed(0)} ms`,
   );
@@ -111,101 +120,24 @@ async function check(): Promise<void> {
   report('reveille check', status === 0, stdout.trim().split('\n').at(-1));
 }
 
-/** A node, a router that knows the server as 10.77.1.1, and the server, each in a namespace. */
-class Network {
-  readonly #names = ['node', 'router', 'server'].map((name) => `reveille-${process.pid}-${name}`);
-
-  constructor() {
-    const [node = '', router = '', server = ''] = this.#names;
-    for (const name of this.#names) execFileSync('ip', ['netns', 'add', name]);
-    execFileSync('sh', [
-      '-ec',
-      `
-      ip link add near netns ${node} type veth peer name near netns ${router}
-      ip link add far netns ${router} type veth peer name far netns ${server}`,
-    ]);
-    this.shell('node', 'ip address add 10.77.1.2/24 dev near; ip link set near up; ip link set lo up');
-    this.shell(
-      'router',
-      `ip address add 10.77.1.1/24 dev near; ip address add 10.77.2.1/24 dev far
-      ip link set near up; ip link set far up; ip link set lo up; sysctl -qw net.ipv4.ip_forward=1`,
-    );
-    this.shell(
-      'server',
-      `ip address add 10.77.2.2/24 dev far; ip link set far up; ip link set lo up
-      ip route add default via 10.77.2.1`,
-    );
-  }
-
-  prefix(where: 'node' | 'router' | 'server'): readonly string[] {
-    return ['ip', 'netns', 'exec', this.#names.find((name) => name.endsWith(where))!];
-  }
-
-  shell(where: 'node' | 'router' | 'server', script: string): string {
-    const [file = '', ...args] = this.prefix(where);
-    return execFileSync(file, [...args, 'sh', '-ec', script], { encoding: 'utf8' });
-  }
-
-  /** Fetches a file with curl. @returns true if it arrives whole. */
-  fetches(name: string): boolean {
-    const [file = '', ...args] = this.prefix('node');
-    const curl = ['curl', '--silent', '--max-time', '10', '--tftp-blksize', '1400', `tftp://10.77.1.1/${name}`];
-    const { status, stdout } = spawnSync(file, [...args, ...curl], { maxBuffer: 2 ** 24 });
-    return status === 0 && stdout.equals(readFileSync(join(root, name)));
-  }
-
-  boots(): boolean {
-    return FILES.every(([name]) => this.fetches(name));
-  }
-
-  /** Fetches all files from one client port. @returns true if they arrive whole. */
-  bootsFrom(port: number, ms: number): boolean {
-    const [file = '', ...args] = this.prefix('node');
-    const names = FILES.map(([name]) => name);
-    const command = [process.execPath, ONE_PORT_CLIENT, '10.77.1.1', String(port), String(ms), ...names];
-    const { status, stdout } = spawnSync(file, [...args, ...command], { maxBuffer: 2 ** 24 });
-    return status === 0 && stdout.equals(Buffer.concat(names.map((name) => readFileSync(join(root, name)))));
-  }
-
-  close(): void {
-    for (const name of this.#names) execFileSync('ip', ['netns', 'delete', name]);
-  }
-}
-
-/** Only UDP to port 69 is forwarded to the server, and only answers to it come back. */
-function forward(to: string): string {
-  return `nft -f - <<'END'
-table ip t
-delete table ip t
-table ip t {
-  chain nat {
-    type nat hook prerouting priority dstnat
-    iifname "near" udp dport 69 dnat to ${to}
-  }
-  chain filter {
-    type filter hook forward priority filter; policy drop
-    iifname "near" udp dport 69 accept
-    iifname "far" ct direction reply accept
-  }
-}
-END`;
+/** Starts a server behind the network, and waits until it listens. */
+async function serveIn(network: Network, ...args: readonly string[]): Promise<Served> {
+  const server = new Served(network.prefix('server'), '--listen', '0.0.0.0:69', ...args);
+  await server.address;
+  return server;
 }
 
 async function nat(): Promise<void> {
-  const network = new Network();
-  const start = (...args: readonly string[]): Served =>
-    new Served(network.prefix('server'), '--listen', '0.0.0.0:69', ...args);
+  const network = new Network(contents);
   try {
     network.shell('router', forward('10.77.2.2'));
-    const usual = start();
-    await usual.address;
+    const usual = await serveIn(network);
     report('a port for each transfer does not pass a DNAT for port 69', !network.fetches('config'));
     await usual.end();
-    const single = start(...ONE_PORT, '--workers', '2');
-    await single.address;
+    const single = await serveIn(network, ...ONE_PORT, '--workers', '2');
     report('a boot through a DNAT for port 69', network.boots());
     staleEntry(network);
-    ipvs(network);
+    reusedPort(network);
     await single.end();
   } finally {
     network.close();
@@ -215,22 +147,57 @@ async function nat(): Promise<void> {
 /** An entry that leads to a server that has gone keeps one client port from the next server until it expires. */
 function staleEntry(network: Network): void {
   network.shell('router', `sysctl -qw net.netfilter.nf_conntrack_udp_timeout=3; ${forward('10.77.2.99')}`);
-  report('no answer from a server that has gone', !network.bootsFrom(2070, 1000));
+  report('no answer from a server that has gone', network.bootFrom(2070, 1000).startsWith('0 of'));
   network.shell('router', forward('10.77.2.2'));
-  report('a client that repeats its request keeps its stale entry', !network.bootsFrom(2070, 4000));
-  report('a boot from other ports beside a stale entry', network.boots() && network.bootsFrom(2071, 20_000));
+  report('a client that repeats its request keeps its stale entry', network.bootFrom(2070, 4000).startsWith('0 of'));
+  report('boots from other ports beside a stale entry', network.boots());
+  reportBoot('a boot from one other port beside a stale entry', network.bootFrom(2071, 20_000));
   execFileSync('sleep', ['4']);
-  report('a boot from the same port when its stale entry has expired', network.bootsFrom(2070, 20_000));
+  reportBoot('a boot from the same port when its stale entry has expired', network.bootFrom(2070, 20_000));
 }
 
-function ipvs(network: Network): void {
-  network.shell('router', 'nft delete table ip t; nft add table ip t');
-  const [file = '', ...args] = network.prefix('router');
-  const rules = `ipvsadm -A -u 10.77.1.1:69 -s sh; ipvsadm -a -u 10.77.1.1:69 -r 10.77.2.2:69 -m
-    sysctl -qw net.ipv4.vs.conntrack=1 2>/dev/null || true`;
-  const { status, stderr } = spawnSync(file, [...args, 'sh', '-ec', rules], { encoding: 'utf8' });
-  const why = `needs a kernel with ip_vs, and ipvsadm: ${stderr.trim().split('\n')[0] ?? ''}`;
-  report('a boot through IPVS', status === 0 && network.boots(), status === 0 ? '' : why);
+/** The NAT has one port for all nodes. It gives the port of a node that has gone silent in a file to the next one. */
+function reusedPort(network: Network): void {
+  const timeouts = ['timeout', 'timeout_stream'].map((name) => `net.netfilter.nf_conntrack_udp_${name}=1`).join(' ');
+  network.shell('router', `sysctl -qw ${timeouts}; ${forward('10.77.2.2', 20_000)}`);
+  const isLeft = network.leaves(2080, 'kernel', 10);
+  report(
+    'a second node gets no port of the NAT while the first has it',
+    isLeft && network.bootFrom(2081, 500) !== WHOLE,
+  );
+  execFileSync('sleep', ['3']);
+  reportBoot('a boot from the port at the NAT of a transfer that has stalled', network.bootFrom(2082, 20_000));
+}
+
+async function ipvs(): Promise<void> {
+  const network = new Network(contents);
+  let director: Director | undefined;
+  try {
+    provideDistribution();
+    const addresses = ['10.77.1.1/24', '10.77.2.1/24'] as const;
+    director = await Director.start({
+      distribution: distribution(),
+      prefix: network.prefix('router'),
+      folder,
+      taps: network.becomeSwitches(),
+      addresses,
+      server: '10.77.2.2',
+    });
+    const usual = await serveIn(network);
+    report('a port for each transfer does not pass IPVS for port 69', !network.fetches('config'));
+    await usual.end();
+    const single = await serveIn(network, ...ONE_PORT, '--workers', '2');
+    report('boots through IPVS from many ports', network.boots());
+    reportBoot('a boot through IPVS from one port', network.bootFrom(2090, 60_000));
+    const ports = await director.connections();
+    await single.end();
+    report('a connection for each port', ports.includes(2090) && ports.length > FILES.length, `${ports.length} ports`);
+  } catch (error) {
+    report('boots through IPVS', false, error instanceof Error ? error.message : String(error));
+  } finally {
+    await director?.end();
+    network.close();
+  }
 }
 
 /** Returns the worker that a client's packets come to: the kernel's filter has the same formula. */
@@ -275,7 +242,7 @@ async function death(): Promise<void> {
   await server.end();
 }
 
-const PARTS: Readonly<Record<string, () => Promise<void>>> = { check, nat, death, storms };
+const PARTS: Readonly<Record<string, () => Promise<void>>> = { check, nat, ipvs, death, storms };
 
 for (const [name, part] of Object.entries(PARTS)) {
   // oxlint-disable-next-line no-await-in-loop -- one part after the other.

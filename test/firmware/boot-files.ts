@@ -3,6 +3,7 @@
  * read; the initrd belongs to that mark alone, prints both on the serial console and switches the machine off.
  */
 import { gzipSync } from 'node:zlib';
+import { CHARACTER_DEVICE, cpio, FOLDER, REGULAR } from '../support/cpio.ts';
 
 /**
  * Offset of `hardware_subarch_data` in the setup header of an x86 kernel, in bytes (Linux, Documentation/arch/x86/boot.rst).
@@ -10,35 +11,6 @@ import { gzipSync } from 'node:zlib';
  */
 const MARK_OFFSET = 0x240;
 const MARK_LENGTH = 8;
-
-const REGULAR = 0o100755;
-const FOLDER = 0o040755;
-const CHARACTER_DEVICE = 0o020600;
-
-interface Entry {
-  readonly name: string;
-  /** File type and permissions. */
-  readonly mode: number;
-  readonly content?: Buffer;
-  /** Major and minor number of a device. */
-  readonly device?: readonly [number, number];
-}
-
-/** A cpio archive in the format `newc` (Linux, Documentation/driver-api/early-userspace/buffer-format.rst). */
-function cpio(entries: readonly Entry[]): Buffer {
-  const parts: Buffer[] = [];
-  for (const [index, entry] of [...entries, { name: 'TRAILER!!!', mode: 0 } as Entry].entries()) {
-    const { name, mode, content = Buffer.alloc(0), device = [0, 0] } = entry;
-    const fields = [index + 1, mode, 0, 0, 1, 0, content.length, 0, 0, ...device, name.length + 1, 0];
-    const header = `070701${fields.map((field) => field.toString(16).padStart(8, '0')).join('')}${name}\0`;
-    parts.push(padded(Buffer.from(header, 'latin1')), padded(content));
-  }
-  return Buffer.concat(parts);
-}
-
-function padded(bytes: Buffer): Buffer {
-  return Buffer.concat([bytes, Buffer.alloc(-bytes.length & 3)]);
-}
 
 /** @param mark one to eight letters and digits. @returns a copy of the kernel that carries the mark. */
 export function markedKernel(kernel: Buffer, mark: string): Buffer {

@@ -10,7 +10,8 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { initrdFor, markedKernel } from './boot-files.ts';
 import { KERNEL_LOADED } from './machine.ts';
-import { type Distribution, GRUB_NET } from './tools.ts';
+import type { Distribution } from '../support/debian-kernel.ts';
+import { GRUB_NET } from './tools.ts';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const TAP = 'tap0';

@@ -15,7 +15,8 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Firmware, KERNEL_LOADED, Machine } from './machine.ts';
 import { Rack } from './rack.ts';
-import { type Distribution, distribution, obstacle, provideDistribution } from './tools.ts';
+import { type Distribution, distribution, provideDistribution } from '../support/debian-kernel.ts';
+import { obstacle } from './tools.ts';
 
 const HTTP = ['--http', '192.0.2.1:80'];
 

@@ -1,7 +1,8 @@
 // Downloads files in lockstep, all from one port, as some firmware does, and writes their bytes to stdout. Repeats what
-// is not answered until its time is over, then exits with 1.
+// is not answered until its time is over, then exits with 1. Of `FILE#BLOCKS` it takes so many blocks, acknowledges
+// them, and exits without a word.
 //
-//   node one-port-client.mjs SERVER PORT MS FILE...
+//   node one-port-client.mjs SERVER PORT MS FILE[#BLOCKS]...
 import { createSocket } from 'node:dgram';
 
 const [server, port, ms, ...files] = process.argv.slice(2);
@@ -10,6 +11,7 @@ const BLOCK = 516;
 const socket = createSocket('udp4');
 setTimeout(() => process.exit(1), Number(ms));
 let expected = 1;
+let until = Infinity;
 let last = Buffer.alloc(0);
 
 function send(packet) {
@@ -18,8 +20,10 @@ function send(packet) {
 }
 
 function ask() {
-  const name = files.shift();
-  if (name === undefined) process.exit(0);
+  const file = files.shift();
+  if (file === undefined) process.exit(0);
+  const [name, blocks = Infinity] = file.split('#');
+  until = Number(blocks);
   expected = 1;
   send(Buffer.from(`\0\x01${name}\0octet\0`, 'latin1'));
 }
@@ -29,6 +33,7 @@ socket.on('message', (bytes) => {
   process.stdout.write(bytes.subarray(4));
   send(Buffer.of(0, 4, bytes[2], bytes[3]));
   expected = (expected + 1) & 0xffff;
+  if (expected > until) process.exit(0);
   if (bytes.length < BLOCK) ask();
 });
 setInterval(() => socket.send(last, 69, server), AGAIN_MS);
