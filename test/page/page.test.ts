@@ -212,7 +212,7 @@ describe.skipIf(!hasBrowser)('the live page', () => {
   });
 
   it('shows why one node did not boot, by click, by keyboard and by address', async () => {
-    const served = await serve();
+    const served = await serve(['--admin', '127.0.0.1:0', '--single-port', '--clients', '127.0.0.0/8']);
     await fallSilent(served, '127.0.0.99');
     const { page, problems } = await open(browser, served.url);
     const dialog = page.locator('dialog');
@@ -222,6 +222,7 @@ describe.skipIf(!hasBrowser)('the live page', () => {
       .waitFor({ timeout: 20_000 });
     expect(await dialog.locator('.steps .step-file').allTextContents()).toEqual(['boot/initrd.img']);
     expect(await dialog.locator('.steps').innerText()).toContain('blksize=1024');
+    expect(await page.locator('#foot').textContent()).toMatch(/ workers?, one port for all transfers, listening on /);
     expect(await pageProblems(page)).toEqual([]);
     expect(page.url()).toContain('#node=127.0.0.99');
     await page.keyboard.press('Escape');
@@ -263,6 +264,7 @@ describe.skipIf(!hasBrowser)('the live page', () => {
     expect(steps.length).toBe(3);
     expect(steps.map((text) => text.includes('HTTP'))).toEqual([false, true, true]);
     expect(steps[2]).toMatch(/boot\/linux\s+400 kB in .* · HTTP/);
+    expect(await page.locator('#foot').textContent()).toMatch(/ workers?, listening on /);
     expect(await page.locator('#foot').textContent()).toContain(`, ${served.http!}; running`);
     expect(await pageProblems(page)).toEqual([]);
     await page.screenshot({ path: join(folder(), 'http.png') });

@@ -212,6 +212,19 @@ describe('reveille explain', () => {
     expect(unknown.stdout).toContain('answer      error 1: no such file\n');
   });
 
+  it('says that the whole transfer runs at the port that was asked, with singlePort', async () => {
+    const root = starter((config) => `${config}\nsinglePort: true\nclients: [192.0.2.0/24]\n`);
+    const asked = ['explain', 'pxelinux.cfg/default', '--ip', '192.0.2.9'] as const;
+    const [text, json] = await Promise.all([reveille(root, ...asked), reveille(root, ...asked, '--json')]);
+    expect(text.stdout.split('\n').slice(-4)).toEqual([
+      `file        ${root}/files/pxelinux.cfg/default`,
+      'port        over TFTP the one that was asked, for the whole transfer (singlePort)',
+      'answer      86 bytes, from files',
+      '',
+    ]);
+    expect(JSON.parse(json.stdout)).toMatchObject({ single_port: true, answer: { kind: 'content', bytes: 86 } });
+  });
+
   it('takes the URL that a node asks for over HTTP', async () => {
     const root = starter();
     const url = 'http://192.0.2.1:8080//pxelinux.cfg/%64efault?mac=1';
