@@ -5,7 +5,7 @@
  */
 import { type StateCells, TRANSFER_STATE } from '../pool/state-cells.ts';
 import type { Address } from '../engine/types.ts';
-import type { JustEnded } from './clients/just-ended.ts';
+import { type JustEnded, SLACK_MS } from './clients/just-ended.ts';
 
 /** A running transfer with progress this recent is alive: its request is an old copy. */
 const ALIVE_MS = 1000;
@@ -83,7 +83,10 @@ export class Gate<T extends Guarded> {
       case TRANSFER_STATE.lastBlockSent:
         return this.isAlive(known, arrivedAt) ? 'ignore' : 'replace';
       default:
-        return this.#justEnded !== undefined && this.#cells.silence(known.slot, arrivedAt) <= 0 ? 'ignore' : 'replace';
+        // Its report has not been read yet; from then on the request is judged by justEnded.
+        return this.#justEnded !== undefined && this.#cells.silence(known.slot, arrivedAt) <= SLACK_MS
+          ? 'ignore'
+          : 'replace';
     }
   }
 

@@ -219,8 +219,8 @@ describe('a request at the port that was asked, read later than it arrived', () 
     // A stalled transfer is not replaced for a request that its client sent before its last ACK.
     expect(gateAt(TRANSFER_STATE.running, 1000).judge('a client', 'loader', 500)).toBe('ignore');
     expect(gateAt(TRANSFER_STATE.running, 1000).judge('a client', 'loader', 2000)).toBe('replace');
-    expect(gateAt(TRANSFER_STATE.ended, 1000).judge('a client', 'loader', 999)).toBe('ignore');
-    expect(gateAt(TRANSFER_STATE.ended, 1000).judge('a client', 'loader', 1001)).toBe('replace');
+    expect(gateAt(TRANSFER_STATE.ended, 1000).judge('a client', 'loader', 1005)).toBe('ignore');
+    expect(gateAt(TRANSFER_STATE.ended, 1000).judge('a client', 'loader', 1006)).toBe('replace');
   });
 
   it('is a copy where its transfer has ended since, also when another one runs', () => {

@@ -9,7 +9,7 @@ const [server, port, ms, ...files] = process.argv.slice(2);
 const AGAIN_MS = 200;
 const BLOCK = 516;
 const socket = createSocket('udp4');
-setTimeout(() => process.exit(1), Number(ms));
+const giveUp = setTimeout(() => process.exit(1), Number(ms));
 let expected = 1;
 let until = Infinity;
 let last = Buffer.alloc(0);
@@ -19,9 +19,17 @@ function send(packet) {
   socket.send(packet, 69, server);
 }
 
+/** Ends without process.exit(), which would discard what stdout has not taken yet. */
+function finish() {
+  clearTimeout(giveUp);
+  clearInterval(repeat);
+  socket.removeAllListeners('message');
+  socket.send(last, 69, server, () => socket.close());
+}
+
 function ask() {
   const file = files.shift();
-  if (file === undefined) process.exit(0);
+  if (file === undefined) return finish();
   const [name, blocks = Infinity] = file.split('#');
   until = Number(blocks);
   expected = 1;
@@ -33,8 +41,8 @@ socket.on('message', (bytes) => {
   process.stdout.write(bytes.subarray(4));
   send(Buffer.of(0, 4, bytes[2], bytes[3]));
   expected = (expected + 1) & 0xffff;
-  if (expected > until) process.exit(0);
+  if (expected > until) return finish();
   if (bytes.length < BLOCK) ask();
 });
-setInterval(() => socket.send(last, 69, server), AGAIN_MS);
+const repeat = setInterval(() => socket.send(last, 69, server), AGAIN_MS);
 socket.bind(Number(port), ask);

@@ -19,7 +19,7 @@ const MAX_KEPT = 65_536;
  * How much later a copy may seem to have arrived than it has: a late client sends a copy and its first ACK in one
  * millisecond, two threads read them, and a batch of packets has the time of its beginning.
  */
-const SLACK_MS = 5;
+export const SLACK_MS = 5;
 
 interface Ended {
   readonly requestText: string;
