@@ -14,7 +14,11 @@ import { LackingDigests, SILENT_MS } from './lacking-digests.ts';
 const MAX_FETCHES = 2;
 /** @limit Failed fetches that are remembered for a minute, so that they are not repeated at once. */
 const MAX_FAILED = 256;
-const DIGEST = /^@(?:sha256-)?([0-9a-f]{7,64})(?:\/|$)/i;
+/**
+ * The digits that configs of a fleet name, or more. Shorter prefixes are for people: anybody could try them until the
+ * server fetches something.
+ */
+const DIGEST = /^@(?:sha256-)?([0-9a-f]{32,64})(?:\/|$)/i;
 
 type Told = (message: string, detail: Readonly<Record<string, unknown>>) => void;
 
@@ -24,13 +28,11 @@ export interface FleetFollowerOptions {
   readonly caFile: string | undefined;
   readonly channels: Pick<Store['tables']['channels'], 'get'>;
   /** Runs a command on the store. Never rejects. */
-  readonly run: (verb: string, args: readonly string[]) => Promise<VerbEnd>;
+  readonly run: (verb: string, args: readonly string[], signal?: AbortSignal) => Promise<VerbEnd>;
   readonly onInfo: Told;
   readonly onWarning: Told;
   /** Clock in milliseconds, with an arbitrary origin. */
   readonly now?: () => number;
-  /** Wall clock in milliseconds since the epoch. */
-  readonly wallClock?: () => number;
 }
 
 export class FleetFollower {
@@ -71,8 +73,10 @@ export class FleetFollower {
     const channel = this.#followed.find(({ config }) => path.startsWith(config.channel) && isPart(path, config));
     if (channel === undefined) return false;
     const name = channel.config.channel;
-    const prefix = DIGEST.exec(path.slice(name.length))?.[1]?.toLowerCase();
+    const rest = path.slice(name.length);
+    const prefix = DIGEST.exec(rest)?.[1]?.toLowerCase();
     if (prefix === undefined) {
+      if (rest.startsWith('@')) return false;
       // The channel's first version: on its way, or unknown for so long.
       return this.#isPulling(channel) || this.#lacking.isSilent(name, this.#now());
     }
@@ -83,7 +87,6 @@ export class FleetFollower {
   }
 
   stats(): FollowedStats {
-    const wallClock = this.#options.wallClock ?? Date.now;
     return {
       fetched: this.#fetched,
       fetchFailures: this.#fetchFailures,
@@ -94,7 +97,7 @@ export class FleetFollower {
         followed: this.#followedBy(config.channel),
         isBehind: wanted !== undefined && wanted !== this.#followedBy(config.channel),
         failure: failure ?? pullFailure,
-        answeredAgoMs: answeredAt === undefined ? undefined : wallClock() - answeredAt,
+        answeredAgoMs: answeredAt === undefined ? undefined : this.#now() - answeredAt,
       })),
     };
   }
@@ -110,7 +113,8 @@ export class FleetFollower {
   async #turn(channel: FollowedChannel): Promise<void> {
     const { everyMs } = channel.config;
     await this.#ask(channel);
-    await this.#pull(channel);
+    // Asks on while a version is downloaded: the tag may have been moved because that version is the wrong one.
+    void this.#pull(channel);
     if (this.#stopping.signal.aborted) return;
     // Servers that started together must not ask together for ever.
     const waitMs = everyMs * (0.9 + 0.2 * Math.random());
@@ -118,18 +122,18 @@ export class FleetFollower {
   }
 
   async #ask(channel: FollowedChannel): Promise<void> {
-    const { onWarning, onInfo, wallClock = Date.now } = this.#options;
+    const { onWarning, onInfo } = this.#options;
     const { channel: name, from } = channel.config;
     try {
       await channel.ask();
       if (channel.failure !== undefined) onInfo('the followed registry answers again', { channel: name, from });
       channel.failure = undefined;
-      channel.answeredAt = wallClock();
+      channel.answeredAt = this.#now();
     } catch (error) {
       if (this.#stopping.signal.aborted) return;
       const reason = errorLine(error);
       if (channel.failure === undefined) {
-        onWarning('a followed registry cannot be asked: the channel stays', { channel: name, from, reason });
+        onWarning('a followed registry cannot be asked', { channel: name, from, reason });
       }
       channel.failure = reason;
     }
@@ -138,11 +142,23 @@ export class FleetFollower {
   /** Moves the channel to the version that its tag names, once it is whole; not again if people have moved it since. */
   async #pull(channel: FollowedChannel): Promise<void> {
     const { onInfo, onWarning } = this.#options;
-    const { wanted, config } = channel;
+    const { wanted, config, pulling } = channel;
     // The store may be closed when the server is stopping.
-    if (this.#stopping.signal.aborted || wanted === undefined || wanted === this.#followedBy(config.channel)) return;
-    const end = await this.#run(channel, wanted, '--follow');
+    if (this.#stopping.signal.aborted || wanted === undefined) return;
+    if (pulling !== undefined) {
+      if (pulling.digest !== wanted) pulling.end.abort();
+      return;
+    }
+    if (wanted === this.#followedBy(config.channel)) return;
+    const stop = new AbortController();
+    channel.pulling = { digest: wanted, end: stop };
+    const end = await this.#run(channel, wanted, '--follow', stop.signal);
+    channel.pulling = undefined;
     if (this.#stopping.signal.aborted) return;
+    if (stop.signal.aborted && end.code !== 0) {
+      await this.#pull(channel);
+      return;
+    }
     if (end.code === 0) {
       channel.pullFailure = undefined;
       onInfo('the channel follows the registry', { channel: config.channel, digest: `sha256:${wanted}` });
@@ -177,16 +193,22 @@ export class FleetFollower {
     });
   }
 
-  async #run({ config, reference }: FollowedChannel, digest: string, flag: string): Promise<VerbEnd> {
+  async #run(
+    { config, reference }: FollowedChannel,
+    digest: string,
+    flag: string,
+    signal?: AbortSignal,
+  ): Promise<VerbEnd> {
     const { authFile, caFile, run } = this.#options;
     const { withTarget } = await import('../registry/reference.ts');
-    return await run('pull', [
+    const args = [
       flag,
       ...(authFile === undefined ? [] : [`--registry-auth-file=${authFile}`]),
       ...(caFile === undefined ? [] : [`--registry-ca-file=${caFile}`]),
       withTarget(reference, `sha256:${digest}`).text,
       config.channel,
-    ]);
+    ];
+    return await run('pull', args, signal);
   }
 
   #followedBy(channel: string): string | undefined {

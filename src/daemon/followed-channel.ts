@@ -25,7 +25,10 @@ export class FollowedChannel {
   failure: string | undefined;
   /** Why the last download failed; undefined when it succeeded. */
   pullFailure: string | undefined;
+  /** Time of the last answer, by the server's monotonic clock in milliseconds. */
   answeredAt: number | undefined;
+  /** The download that is under way. */
+  pulling: { readonly digest: string; readonly end: AbortController } | undefined;
 
   constructor(config: FollowConfig, reference: Reference, registry: Registry) {
     this.config = config;

@@ -69,7 +69,7 @@ export class ServedStore {
     });
     const { follow, registryAuthFile: authFile, registryCaFile: caFile } = settings;
     const { channels } = store.tables;
-    const run = this.verbs.run.bind(this.verbs);
+    const run: VerbRunner['run'] = this.verbs.run.bind(this.verbs);
     const isFollowing = follow.length > 0 && unwritten === undefined;
     this.#follower = isFollowing
       ? new FleetFollower({ follow, authFile, caFile, channels, run, onInfo, onWarning })

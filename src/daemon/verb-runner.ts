@@ -29,14 +29,16 @@ export class VerbRunner {
     this.#options = options;
   }
 
-  /** Runs a command. Never rejects. @param args arguments after the verb. */
-  run(verb: string, args: readonly string[]): Promise<VerbEnd> {
+  /** Runs a command. Never rejects. @param args arguments after the verb. @param signal ends the command. */
+  run(verb: string, args: readonly string[], signal?: AbortSignal): Promise<VerbEnd> {
     const { store, program = fileURLToPath(new URL('../cli/main.js', import.meta.url)) } = this.#options;
     if (this.#closed) return Promise.resolve({ code: undefined, stdout: '', stderr: 'the server is stopping' });
     const child = spawn(process.execPath, [program, verb, `--store=${store}`, '--json', ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#running.add(child);
+    const stop = (): void => void child.kill('SIGTERM');
+    signal?.addEventListener('abort', stop);
     return new Promise((resolve) => {
       const stdout: Buffer[] = [];
       let bytes = 0;
@@ -51,6 +53,7 @@ export class VerbRunner {
       });
       const end = (code: number | null, complaint = ''): void => {
         this.#running.delete(child);
+        signal?.removeEventListener('abort', stop);
         const said = Buffer.concat(stdout).toString();
         resolve({ code: code ?? undefined, stdout: said, stderr: (complaint + stderr).trim() });
       };

@@ -5,6 +5,7 @@
 import type { Dispatcher } from 'undici';
 import { quote, StoreError } from '../boot-set/store/store-error.ts';
 import { readWhole } from './bounded-body.ts';
+import { withoutUser } from './reference.ts';
 import type { Credentials } from './credentials.ts';
 
 /** @limit Size of an answer with a token. Shows: an error message. */
@@ -40,15 +41,17 @@ interface Token {
   readonly until: number;
 }
 
+/** Options of undici's `request`. */
+export type Sent = Omit<Dispatcher.RequestOptions, 'origin' | 'path' | 'signal'> & {
+  readonly signal?: AbortSignal | undefined;
+};
+
 export interface AuthorizationOptions {
   readonly origin: string;
   readonly host: string;
   /** Reads the credentials when they are needed. */
   readonly credentials: () => Credentials | undefined;
-  readonly ask: (
-    url: URL,
-    options: Omit<Dispatcher.RequestOptions, 'origin' | 'path'>,
-  ) => Promise<Dispatcher.ResponseData>;
+  readonly ask: (url: URL, options: Sent) => Promise<Dispatcher.ResponseData>;
 }
 
 export class Authorization {
@@ -71,15 +74,21 @@ export class Authorization {
    * Answers a 401.
    *
    * @param challenge value of `WWW-Authenticate`.
+   * @param tried header that was refused.
    * @returns the header to try again with; undefined when there is none that has not been tried.
    * @throws StoreError when the registry asks for something else, or gives no token.
    */
-  async answer(challenge: string, scope: string, tried: string | undefined): Promise<string | undefined> {
+  async answer(
+    challenge: string,
+    scope: string,
+    tried: string | undefined,
+    signal?: AbortSignal,
+  ): Promise<string | undefined> {
     const challenges = parseChallenges(challenge);
     const bearer = challenges.find(({ scheme }) => scheme === 'bearer');
     if (bearer !== undefined) {
       this.#tokens.delete(scope);
-      return await this.#fetchToken(bearer, scope);
+      return await this.#fetchToken(bearer, scope, signal);
     }
     if (!challenges.some(({ scheme }) => scheme === 'basic')) {
       throw new StoreError(`${this.#options.host}: expected a registry that asks for Basic or Bearer`, false);
@@ -89,7 +98,7 @@ export class Authorization {
     return basic === tried ? undefined : basic;
   }
 
-  async #fetchToken({ parameters }: Challenge, scope: string): Promise<string> {
+  async #fetchToken({ parameters }: Challenge, scope: string, signal: AbortSignal | undefined): Promise<string> {
     const { origin, host, ask } = this.#options;
     const { realm = '', service } = parameters;
     if (!URL.canParse(realm))
@@ -97,14 +106,17 @@ export class Authorization {
     const url = new URL(realm);
     const isAllowed = url.protocol === 'https:' || (url.protocol === 'http:' && origin.startsWith('http:'));
     if (!isAllowed || url.username !== '' || url.password !== '') {
-      throw new StoreError(`${host}: expected a token server with https, got ${quote(url.origin)}`, false);
+      const schemes = origin.startsWith('http:') ? 'http:// or https://' : 'https://';
+      throw new StoreError(
+        `${host}: expected a token server with ${schemes} and without a user, got ${quote(withoutUser(url))}`,
+        false,
+      );
     }
     const credentials = this.#options.credentials();
     const asked: [string, string][] = [
       ...(service === undefined ? [] : [['service', service] as [string, string]]),
       ...scope.split(' ').map((one): [string, string] => ['scope', one]),
     ];
-    const signal = AbortSignal.timeout(30_000);
     let reply: Dispatcher.ResponseData;
     if (credentials?.identityToken === undefined) {
       for (const [key, value] of asked) url.searchParams.append(key, value);

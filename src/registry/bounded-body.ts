@@ -12,6 +12,8 @@ const STALL_BYTES = 64 * 1024;
  * @limit Time in which a registry must send 64 KiB of a blob. Shows: an error message.
  */
 const STALL_MS = 60_000;
+/** @limit Time in which a registry must send a manifest, a list or a token. Shows: an error message. */
+const WHOLE_MS = 60_000;
 
 export interface Body extends AsyncIterable<Uint8Array> {
   destroy(error?: Error): unknown;
@@ -49,13 +51,18 @@ export async function readBody(
   }
 }
 
-/** Reads a whole body into memory. @throws StoreError when it has more than `most` bytes. */
+/** Reads a whole body into memory. @throws StoreError when it has more than `most` bytes, or Error when it takes a minute. */
 export async function readWhole(body: Body, most: number, what: string): Promise<Buffer> {
   const parts: Uint8Array[] = [];
-  await readBody(body, most, what, (piece) => {
-    parts.push(piece);
-    return undefined;
-  });
+  const late = setTimeout(() => body.destroy(new Error(`the answer was not whole after ${WHOLE_MS} ms`)), WHOLE_MS);
+  try {
+    await readBody(body, most, what, (piece) => {
+      parts.push(piece);
+      return undefined;
+    });
+  } finally {
+    clearTimeout(late);
+  }
   return Buffer.concat(parts);
 }
 

@@ -2,14 +2,11 @@
  * Credentials for registries, from a file in the form of `~/.docker/config.json`. Reads the file when a registry asks
  * for them, so that a rotated password needs no restart. Runs no credential helpers, and shows no secret in any message.
  */
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { quote, StoreError } from '../boot-set/store/store-error.ts';
-import { errorCode } from '../text/error-text.ts';
+import { readSmallFile } from './small-file.ts';
 
-/** @limit Size of a file with credentials for registries. Shows: an error message. */
-const MAX_FILE_BYTES = 1024 * 1024;
 /** Read permission for others (S_IROTH). */
 const OTHERS_READ = 0o004;
 
@@ -22,40 +19,20 @@ export interface Credentials {
 
 /** Returns where credentials are looked up unless a file is named. */
 export function defaultAuthFile(): string {
-  return join(process.env['DOCKER_CONFIG'] ?? join(homedir(), '.docker'), 'config.json');
+  const { DOCKER_CONFIG: named = '' } = process.env;
+  return join(named === '' ? join(homedir(), '.docker') : named, 'config.json');
 }
 
-interface AuthFile {
-  readonly path: string;
-  /** False for the default file, which need not exist. */
-  readonly isNamed: boolean;
-}
-
-function textOf({ path, isNamed }: AuthFile): string | undefined {
-  let fd: number;
-  try {
-    // O_NONBLOCK: a pipe in the place of the file must not block.
-    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch (error) {
-    if (!isNamed && errorCode(error) === 'ENOENT') return undefined;
+function textOf(path: string | undefined): string | undefined {
+  const file = path ?? defaultAuthFile();
+  // The default file need not exist.
+  const found = readSmallFile(file, 'credentials', path === undefined);
+  if (found !== undefined && process.platform !== 'win32' && (found.mode & OTHERS_READ) !== 0) {
     throw new StoreError(
-      `${quote(path)}: expected a file with credentials, got ${errorCode(error) ?? 'an unreadable one'}`,
+      `${quote(file)}: expected credentials that only their owner can read, got mode ${found.mode.toString(8)}: chmod 600`,
     );
   }
-  try {
-    const stats = fstatSync(fd);
-    if (!stats.isFile() || stats.size > MAX_FILE_BYTES) {
-      throw new StoreError(`${quote(path)}: expected a file of at most ${MAX_FILE_BYTES} bytes`);
-    }
-    if (process.platform !== 'win32' && (stats.mode & OTHERS_READ) !== 0) {
-      throw new StoreError(
-        `${quote(path)}: expected credentials that only their owner can read, got mode ${(stats.mode & 0o777).toString(8)}: chmod 600`,
-      );
-    }
-    return readFileSync(fd, 'utf8');
-  } finally {
-    closeSync(fd);
-  }
+  return found?.text;
 }
 
 function fieldOf(value: unknown, key: string): unknown {
@@ -67,9 +44,12 @@ function stringOf(value: unknown, key: string): string | undefined {
   return typeof found === 'string' && found !== '' ? found : undefined;
 }
 
-/** Host of a key, which may be a URL: older files have `https://HOST/v1/`. */
+/**
+ * Host of a key, which may be a URL: older files have `https://HOST/v1/`. Some tools write keys with a repository, whose
+ * password may be another one: these are left alone.
+ */
 function hostOf(key: string): string {
-  return key.replace(/^https?:\/\//, '').replace(/\/.*$/, '');
+  return key.replace(/^https?:\/\//, '').replace(/\/(?:v[12]\/?)?$/, '');
 }
 
 /**
@@ -81,14 +61,14 @@ function hostOf(key: string): string {
  * @throws StoreError with one line that shows nothing of the file's contents.
  */
 export function credentialsFor(path: string | undefined, host: string): Credentials | undefined {
-  const file = { path: path ?? defaultAuthFile(), isNamed: path !== undefined };
-  const text = textOf(file);
+  const file = path ?? defaultAuthFile();
+  const text = textOf(path);
   if (text === undefined) return undefined;
   let auths: unknown;
   try {
     auths = fieldOf(JSON.parse(text), 'auths');
   } catch {
-    throw new StoreError(`${quote(file.path)}: expected JSON such as {"auths": {"registry.example": {"auth": "…"}}}`);
+    throw new StoreError(`${quote(file)}: expected JSON such as {"auths": {"registry.example": {"auth": "…"}}}`);
   }
   if (typeof auths !== 'object' || auths === null) return undefined;
   const entry = Object.entries(auths).find(([key]) => hostOf(key) === host)?.[1] as unknown;
@@ -98,10 +78,13 @@ export function credentialsFor(path: string | undefined, host: string): Credenti
     stringOf(entry, 'auth') ??
     (user === undefined || password === undefined ? undefined : Buffer.from(`${user}:${password}`).toString('base64'));
   if (encoded !== undefined && !/^[A-Za-z0-9+/]+={0,2}$/.test(encoded)) {
-    throw new StoreError(`${quote(file.path)}: expected user:password in base64 as the "auth" of ${quote(host)}`);
+    throw new StoreError(`${quote(file)}: expected user:password in base64 as the "auth" of ${quote(host)}`);
   }
+  const identityToken = stringOf(entry, 'identitytoken');
+  // The password is with a credential helper, which is not run.
+  if (encoded === undefined && identityToken === undefined) return undefined;
   return {
     basic: encoded === undefined ? undefined : `Basic ${encoded}`,
-    identityToken: stringOf(entry, 'identitytoken'),
+    identityToken,
   };
 }

@@ -1,10 +1,9 @@
 /**
  * Pulls a boot set from a registry into a store: checks the manifest, downloads the blobs that the store lacks into a
  * staging folder, and makes the version visible in one transaction when it is whole. Until then the store is unchanged.
+ * What a pull has downloaded before it was cut off stays in the staging folder for the next one.
  */
-import type { FileHandle } from 'node:fs/promises';
 import { checkChannelName } from '../boot-set/store/channel-name.ts';
-import { BLOB_MODE } from '../boot-set/store/layout.ts';
 import { type BootSet, byName, EMPTY_CONFIG, EMPTY_DIGEST } from '../boot-set/store/manifest.ts';
 import { commit, type Published } from '../boot-set/store/publish.ts';
 import {
@@ -15,16 +14,14 @@ import {
   type Standing,
 } from '../boot-set/store/publish-plan.ts';
 import { checkFileNames, parseManifest } from '../boot-set/store/read-manifest.ts';
-import { goodBlob, type StagedBlob, stageText, writeWhole } from '../boot-set/store/staged-set.ts';
+import { goodBlob, type StagedBlob, stageText } from '../boot-set/store/staged-set.ts';
 import { StagingFolder } from '../boot-set/store/staging-folder.ts';
 import type { Store } from '../boot-set/store/store.ts';
 import { quote, StoreError, whatFailed } from '../boot-set/store/store-error.ts';
+import { downloadAll, takeOver } from './downloads.ts';
 import type { Reference } from './reference.ts';
 import { type Blob, type Manifest, Registry } from './registry.ts';
-import type { RegistryOptions } from './registry-http.ts';
-
-/** Two at once: one is written while the other one waits for the network. */
-const BLOBS_AT_ONCE = 2;
+import { type RegistryOptions, TransientError } from './registry-http.ts';
 
 export interface PullRequest extends RegistryOptions {
   readonly reference: Reference;
@@ -104,7 +101,6 @@ export async function pull(store: Store, request: PullRequest): Promise<Pulled> 
       downloaded: total,
     };
     if (dryRun) return { ...figures, version: undefined };
-    await makeRoom(store, lacking);
     const { kernelArguments } = set;
     const entry: Entry = {
       channel,
@@ -116,10 +112,15 @@ export async function pull(store: Store, request: PullRequest): Promise<Pulled> 
     };
     const staging = new StagingFolder(store.staging);
     store.onStep('staging made');
+    let isOver = true;
     try {
       const { folder } = staging;
       const place = { folder, blobs: store.blobs, onStep: store.onStep, signal };
       const blobs: StagedBlob[] = wanted.map(({ digest }) => ({ name: digest, digest, good: good.get(digest) }));
+      const kept = await takeOver(store, folder, lacking);
+      store.onStep('left blobs taken over');
+      const rest = lacking.map(({ digest, size }) => ({ digest, size: size - (kept.get(digest) ?? 0) }));
+      await makeRoom(store, rest);
       let done = 0;
       await downloadAll(registry, lacking, place, (bytes) => {
         done += bytes;
@@ -135,62 +136,22 @@ export async function pull(store: Store, request: PullRequest): Promise<Pulled> 
       signal?.throwIfAborted();
       const files = set.files.toSorted(byName);
       const version = await commit(store, entry, { files, manifest: manifest.digest, blobs, folder });
-      return { ...figures, version };
+      const whole = rest.filter(({ size }, at) => size === 0 && lacking[at]!.size > 0);
+      const downloaded = rest.reduce((sum, { size }) => sum + size, 0);
+      return { ...figures, blobs: lacking.length - whole.length, downloaded, version };
+    } catch (error) {
+      isOver = !(error instanceof TransientError) && signal?.aborted !== true;
+      throw error;
     } finally {
-      await staging.remove().catch(() => {});
-      store.onStep('staging removed');
+      if (isOver) {
+        await staging.remove().catch(() => {});
+        store.onStep('staging removed');
+      } else staging.folder.close();
     }
   } catch (error) {
     if (error instanceof StoreError || signal?.aborted === true) throw error;
     throw new StoreError(`${store.path}: pulling failed: ${whatFailed(error)}`, false);
   } finally {
     await registry.close();
-  }
-}
-
-type Place = Parameters<typeof stageText>[2];
-
-async function downloadAll(
-  registry: Registry,
-  lacking: readonly Blob[],
-  place: Place,
-  onBytes: (bytes: number) => void,
-): Promise<void> {
-  const waiting = lacking.toSorted((a, b) => a.size - b.size);
-  const failures: unknown[] = [];
-  const work = async (): Promise<void> => {
-    for (let next = waiting.pop(); next !== undefined && failures.length === 0; next = waiting.pop()) {
-      // oxlint-disable-next-line no-await-in-loop -- BLOBS_AT_ONCE workers take one blob after the other.
-      await downloadOne(registry, next, place, onBytes);
-    }
-  };
-  const workers = Array.from({ length: BLOBS_AT_ONCE }, () => work().catch((error: unknown) => failures.push(error)));
-  await Promise.all(workers);
-  if (failures.length > 0) throw failures[0];
-}
-
-async function downloadOne(
-  registry: Registry,
-  blob: Blob,
-  { folder, onStep }: Place,
-  onBytes: (bytes: number) => void,
-): Promise<void> {
-  const file = await folder.create(blob.digest, BLOB_MODE);
-  try {
-    onStep('blob file made');
-    await registry.download(blob, { write: (piece, at) => writeOrFail(file, piece, at, folder.path) }, onBytes);
-    onStep('blob downloaded');
-    await file.sync();
-    onStep('blob synced');
-  } finally {
-    await file.close();
-  }
-}
-
-async function writeOrFail(file: FileHandle, piece: Uint8Array, at: number, path: string): Promise<void> {
-  try {
-    await writeWhole(file, Buffer.from(piece.buffer, piece.byteOffset, piece.length), at);
-  } catch (error) {
-    throw new StoreError(`${path}: could not be written to: ${whatFailed(error)}`, false);
   }
 }

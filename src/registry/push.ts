@@ -9,17 +9,16 @@ import type { VersionRecord } from '../boot-set/store/records.ts';
 import type { Store } from '../boot-set/store/store.ts';
 import { quote, StoreError, whatFailed } from '../boot-set/store/store-error.ts';
 import { pause } from './bounded-body.ts';
+import { filePieces } from './file-pieces.ts';
 import type { Reference } from './reference.ts';
 import { type Blob, Registry } from './registry.ts';
 import { discard, header, type RegistryOptions, type Reply, TransientError } from './registry-http.ts';
 
 /** Bytes of a request that uploads a part of a blob: after a cut, at most these are sent again. */
 const CHUNK_BYTES = 16 * 1024 * 1024;
-const READ_BYTES = 256 * 1024;
 const ATTEMPTS = 5;
 /** A chunk takes longer than an answer does. */
 const CHUNK_MS = 10 * 60_000;
-const ANSWER_MS = 60_000;
 
 export interface PushRequest extends RegistryOptions {
   readonly version: VersionRecord;
@@ -167,8 +166,8 @@ class Upload {
             'content-length': String(end - from),
             'content-range': `${from}-${end - 1}`,
           },
-          body: () => pieces(file, from, end),
-          limitMs: CHUNK_MS,
+          body: () => filePieces(file, from, end),
+          answerMs: CHUNK_MS,
         });
         location = this.#location(reply);
         at = end;
@@ -188,7 +187,7 @@ class Upload {
       onBytes(at);
     }
     location.searchParams.set('digest', `sha256:${digest}`);
-    await this.#ask('PUT', location, [201], { headers: { 'content-length': '0' }, limitMs: CHUNK_MS });
+    await this.#ask('PUT', location, [201], { headers: { 'content-length': '0' }, answerMs: CHUNK_MS });
     return 'uploaded';
   }
 
@@ -205,20 +204,19 @@ class Upload {
     more: {
       readonly headers?: Readonly<Record<string, string>>;
       readonly body?: () => string | AsyncGenerator<Buffer>;
-      readonly limitMs?: number;
+      readonly answerMs?: number;
     } = {},
   ): Promise<Reply> {
     const { signal } = this.#request;
-    const { headers, body, limitMs = ANSWER_MS } = more;
-    const limit = AbortSignal.timeout(limitMs);
+    const { body, ...rest } = more;
     const reply = await this.#registry.http.ask(
       {
         method,
         at,
         scope: this.#scope,
-        ...(headers === undefined ? {} : { headers }),
+        ...rest,
         ...(body === undefined ? {} : { body: body as () => string }),
-        signal: signal === undefined ? limit : AbortSignal.any([signal, limit]),
+        signal,
       },
       expected,
     );
@@ -238,16 +236,5 @@ class Upload {
       }
       // oxlint-enable no-await-in-loop
     }
-  }
-}
-
-/** Reads a part of a file. */
-async function* pieces(file: FileHandle, from: number, end: number): AsyncGenerator<Buffer> {
-  for (let at = from; at < end; ) {
-    // oxlint-disable-next-line no-await-in-loop -- a stream.
-    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(Math.min(READ_BYTES, end - at)), 0, undefined, at);
-    if (bytesRead === 0) throw new StoreError('expected a blob that does not change while it is uploaded', false);
-    at += bytesRead;
-    yield buffer.subarray(0, bytesRead);
   }
 }

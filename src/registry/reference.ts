@@ -44,6 +44,12 @@ export function withTarget(reference: Reference, target: string): Reference {
   return { ...reference, target, text };
 }
 
+/** Returns a URL for a message: neither a password in it nor the signature in its query may be shown. */
+export function withoutUser({ protocol, host, pathname, username, password }: URL): string {
+  const user = username === '' && password === '' ? '' : '...@';
+  return `${protocol}//${user}${host}${pathname}`;
+}
+
 /** @throws StoreError with one line, which repeats no password that stands in the name. */
 export function parseReference(text: string): Reference {
   const scheme = Object.keys(SCHEMES).find((one) => text.startsWith(one));

@@ -2,13 +2,14 @@
  * Requests to one registry: connections, authorization, redirects and failures in one line. Knows HTTP; neither
  * manifests nor blobs.
  */
-import { readFileSync } from 'node:fs';
+import { X509Certificate } from 'node:crypto';
 import { Agent, type Dispatcher, request } from 'undici';
 import { quote, StoreError, whatFailed } from '../boot-set/store/store-error.ts';
-import { Authorization } from './authorization.ts';
+import { Authorization, type Sent } from './authorization.ts';
 import { readWhole } from './bounded-body.ts';
 import { credentialsFor } from './credentials.ts';
-import type { Reference } from './reference.ts';
+import { type Reference, withoutUser } from './reference.ts';
+import { readSmallFile } from './small-file.ts';
 
 /** @limit Redirects that a registry may answer with, one after the other. Shows: an error message. */
 const MAX_REDIRECTS = 5;
@@ -17,9 +18,25 @@ const CONNECTIONS = 4;
 /** Silence after which a connection counts as lost. */
 const SILENCE_MS = 30_000;
 const CONNECT_MS = 10_000;
+/**
+ * Time between a request and the end of the head of its answer. undici's own limit begins again with every interim
+ * answer and does not count the wait for a connection.
+ * @limit Time in which a registry must begin to answer. Shows: an error message.
+ */
+const ANSWER_MS = 60_000;
+/** Time for the rest of a body that nobody reads: it must not hold one of the few connections for long. */
+const DISCARD_MS = 5000;
 /** Bytes read of an answer that is an error. */
 const MAX_ERROR_BYTES = 8192;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+/** Codes of TLS for a certificate whose issuer is not among the authorities. */
+const UNKNOWN_AUTHORITY: ReadonlySet<string> = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
 
 export interface RegistryOptions {
   /** File in the form of `~/.docker/config.json`. Default: that file, if it exists. */
@@ -38,6 +55,8 @@ export interface Asked {
   /** Makes the body, once for each attempt. */
   readonly body?: () => Dispatcher.RequestOptions['body'];
   readonly signal?: AbortSignal | undefined;
+  /** Limit for the body of the request and the head of the answer, in milliseconds. Default: a minute. */
+  readonly answerMs?: number;
 }
 
 export type Reply = Dispatcher.ResponseData;
@@ -51,7 +70,11 @@ export class TransientError extends StoreError {
 
 /** Ends an answer whose body nobody reads; a short one leaves the connection for the next request. */
 export function discard({ body }: Pick<Reply, 'body'>): void {
-  void body.dump({ limit: MAX_ERROR_BYTES }).catch(() => {});
+  const late = setTimeout(() => body.destroy(), DISCARD_MS).unref();
+  void body
+    .dump({ limit: MAX_ERROR_BYTES })
+    .catch(() => {})
+    .finally(() => clearTimeout(late));
 }
 
 export function header({ headers }: Pick<Reply, 'headers'>, name: string): string | undefined {
@@ -61,11 +84,16 @@ export function header({ headers }: Pick<Reply, 'headers'>, name: string): strin
 
 function authorities(file: string | undefined): { ca?: string } {
   if (file === undefined) return {};
+  const ca = readSmallFile(file, 'certificates in PEM')!.text;
+  // OpenSSL passes over what is no certificate: every connection would fail then, for another reason.
+  const certificates = ca.match(/-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[^-]*-----END [^-]*-----/g) ?? [];
   try {
-    return { ca: readFileSync(file, 'utf8') };
+    if (certificates.length === 0) throw new Error('no certificate');
+    for (const one of certificates) void new X509Certificate(one);
   } catch (error) {
     throw new StoreError(`${quote(file)}: expected certificates in PEM: ${whatFailed(error)}`);
   }
+  return { ca };
 }
 
 export class RegistryHttp {
@@ -100,27 +128,28 @@ export class RegistryHttp {
    * @throws StoreError for all other answers; TransientError when another attempt may succeed.
    */
   async ask(asked: Asked, expected: readonly number[]): Promise<Reply> {
-    const { scope, method, signal } = asked;
+    const { scope, method, signal, answerMs } = asked;
     let url = this.resolve(asked.at);
     let authorization = this.#authorizationFor(url, scope);
     for (let redirects = 0, hasAnswered = false; ; ) {
       // oxlint-disable no-await-in-loop -- an answer decides about the next request.
-      const reply = await this.#send(url, {
-        method,
-        headers: {
-          'user-agent': 'reveille',
-          ...asked.headers,
-          ...(authorization === undefined ? {} : { authorization }),
-        },
-        body: asked.body?.() ?? null,
-        ...(signal === undefined ? {} : { signal }),
-      });
+      const headers = {
+        'user-agent': 'reveille',
+        ...asked.headers,
+        ...(authorization === undefined ? {} : { authorization }),
+      };
+      const reply = await this.#send(url, { method, headers, body: asked.body?.() ?? null, signal }, answerMs);
       const { statusCode } = reply;
       if (expected.includes(statusCode)) return reply;
       if (statusCode === 401 && !hasAnswered && url.origin === this.#origin) {
         discard(reply);
         hasAnswered = true;
-        authorization = await this.#authorization.answer(header(reply, 'www-authenticate') ?? '', scope, authorization);
+        authorization = await this.#authorization.answer(
+          header(reply, 'www-authenticate') ?? '',
+          scope,
+          authorization,
+          signal,
+        );
         if (authorization !== undefined) continue;
       } else if (REDIRECTS.has(statusCode) && (method === 'GET' || method === 'HEAD') && redirects < MAX_REDIRECTS) {
         discard(reply);
@@ -129,7 +158,7 @@ export class RegistryHttp {
         authorization = this.#authorizationFor(url, scope);
         continue;
       }
-      throw await this.#refusal(reply, asked);
+      throw await this.#refusal(reply, method, url);
       // oxlint-enable no-await-in-loop
     }
   }
@@ -147,7 +176,7 @@ export class RegistryHttp {
     const isWeb = url.protocol === 'https:' || (url.protocol === 'http:' && this.#origin.startsWith('http:'));
     if (isWeb && url.username === '' && url.password === '') return url;
     throw new StoreError(
-      `${this.#host}: expected a location with ${new URL(this.#origin).protocol}//, got ${quote(url.origin)}`,
+      `${this.#host}: expected a location with ${this.#schemes()} and without a user, got ${quote(withoutUser(url))}`,
       false,
     );
   }
@@ -160,23 +189,36 @@ export class RegistryHttp {
     return url.origin === this.#origin ? this.#authorization.headerFor(scope) : undefined;
   }
 
-  async #send(url: URL, options: Omit<Dispatcher.RequestOptions, 'origin' | 'path'>): Promise<Reply> {
+  #schemes(): string {
+    return this.#origin.startsWith('http:') ? 'http:// or https://' : 'https://';
+  }
+
+  async #send(url: URL, options: Sent, answerMs = ANSWER_MS): Promise<Reply> {
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(new Error(`no answer within ${answerMs / 1000} s`)), answerMs);
+    const { signal, ...rest } = options;
+    const ends = signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]);
     try {
-      return await request(url, { ...options, dispatcher: this.#agent });
+      return await request(url, { ...rest, signal: ends, dispatcher: this.#agent });
     } catch (error) {
-      if (error instanceof StoreError || (error instanceof Error && error.name === 'AbortError')) throw error;
-      throw new TransientError(`${url.host}: cannot be reached: ${reasonOf(error)}`);
+      if (error instanceof StoreError || signal?.aborted === true) throw error;
+      throw new TransientError(`${url.host}: ${failureOf(error)}`);
+    } finally {
+      clearTimeout(timer);
     }
   }
 
   /** @returns the error for an answer that nobody expected. Shows its code, not its text. */
-  async #refusal(reply: Reply, { method, at }: Asked): Promise<StoreError> {
+  async #refusal(reply: Reply, method: string, url: URL): Promise<StoreError> {
     const { statusCode } = reply;
     const body = await readWhole(reply.body, MAX_ERROR_BYTES, this.#host).catch(() => Buffer.alloc(0));
     const code = /"code"\s*:\s*"([A-Z_]{1,40})"/.exec(body.toString())?.[1];
-    const path = typeof at === 'string' ? at : at.pathname;
-    const what = `${this.#host}: ${method} ${path.slice(0, 200)}: answered ${statusCode}${code === undefined ? '' : ` ${code}`}`;
-    if (statusCode === 401 || statusCode === 403) {
+    const isOurs = url.origin === this.#origin;
+    const who = isOurs ? this.#host : `${url.host}, to which ${this.#host} leads`;
+    // Behind a redirect the path may hold a signature.
+    const path = isOurs ? url.pathname.slice(0, 200) : '…';
+    const what = `${who}: ${method} ${path}: answered ${statusCode}${code === undefined ? '' : ` ${code}`}`;
+    if (isOurs && (statusCode === 401 || statusCode === 403)) {
       return new StoreError(`${what}: expected credentials with the right to do this: see --registry-auth-file`, false);
     }
     return statusCode >= 500 || statusCode === 429 || statusCode === 408
@@ -185,9 +227,24 @@ export class RegistryHttp {
   }
 }
 
+/** Says in one line why there is no answer, and what to do about the mistakes that people make at first. */
+function failureOf(error: unknown): string {
+  const reason = reasonOf(error);
+  if (/wrong version number|packet length too long|record layer failure/i.test(reason)) {
+    return 'expected TLS, got something else: a registry with plain HTTP is named oci+http://';
+  }
+  const { code } = error as { code?: unknown };
+  if (UNKNOWN_AUTHORITY.has(String(code))) {
+    return `expected a certificate of a known authority (${String(code)}): see --registry-ca-file`;
+  }
+  return `cannot be reached: ${reason}`;
+}
+
 /** Returns the failure of a connection in one line: an error with several causes has no text of its own. */
 export function reasonOf(error: unknown): string {
-  const { code, message, errors } = error as { code?: string; message?: string; errors?: unknown };
+  const { code: given, message, errors } = error as { code?: unknown; message?: string; errors?: unknown };
+  // The codes of aborted requests are numbers that mean nothing to people.
+  const code = typeof given === 'string' ? given : undefined;
   const first: unknown = Array.isArray(errors) ? errors[0] : undefined;
   if ((message ?? '') === '' && first !== undefined) return reasonOf(first);
   return [...new Set([code, message])]

@@ -2,7 +2,7 @@
  * One repository of a registry, by the OCI distribution specification 1.1: manifests, tags, blobs. Checks what the
  * registry says about digests and sizes. Knows nothing of stores and of files on disk.
  */
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { isDigest, MEDIA_TYPE } from '../boot-set/store/layout.ts';
 import { MAX_MANIFEST_BYTES } from '../boot-set/store/manifest.ts';
 import { quote, StoreError } from '../boot-set/store/store-error.ts';
@@ -46,6 +46,12 @@ export interface Blob {
   readonly size: number;
 }
 
+/** The beginning of a blob: the state of its hash, and its length in bytes. */
+export interface BlobStart {
+  readonly hash: Hash;
+  readonly at: number;
+}
+
 export class Registry {
   readonly #http: RegistryHttp;
   readonly #reference: Reference;
@@ -83,7 +89,7 @@ export class Registry {
           at: this.#path(`manifests/${target}`),
           scope: this.#pull,
           headers: { accept: ACCEPT, ...(etag === undefined ? {} : { 'if-none-match': etag }) },
-          signal: this.#within(),
+          signal: this.#signal,
         },
         [200, 304, 404],
       );
@@ -116,12 +122,13 @@ export class Registry {
    * @param most cap on their number.
    */
   async tags(most: number): Promise<string[]> {
-    const { repository } = this.#reference;
+    const { repository, host } = this.#reference;
     const at = this.#path(`tags/list?n=${most}`);
-    const reply = await this.#http.ask({ method: 'GET', at, scope: this.#pull, signal: this.#within() }, [200]);
-    const text = (await readWhole(reply.body, MAX_TAGS_BYTES, quote(repository))).toString();
-    const { tags } = (JSON.parse(text) as { tags?: unknown } | null) ?? {};
-    const names = Array.isArray(tags) ? tags.filter((tag): tag is string => typeof tag === 'string') : [];
+    const reply = await this.#http.ask({ method: 'GET', at, scope: this.#pull, signal: this.#signal }, [200]);
+    const what = `${host}: the list of tags of ${quote(repository)}`;
+    const tags = tagsOf((await readWhole(reply.body, MAX_TAGS_BYTES, what)).toString());
+    if (tags === undefined) throw new StoreError(`${what}: expected JSON with tags, got something else`, false);
+    const names = tags.filter((tag): tag is string => typeof tag === 'string');
     return names.filter((tag) => /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/.test(tag)).slice(0, most);
   }
 
@@ -129,7 +136,7 @@ export class Registry {
   async digestOf(tag: string): Promise<string | undefined> {
     const at = this.#path(`manifests/${tag}`);
     const reply = await this.#http.ask(
-      { method: 'HEAD', at, scope: this.#pull, headers: { accept: ACCEPT }, signal: this.#within() },
+      { method: 'HEAD', at, scope: this.#pull, headers: { accept: ACCEPT }, signal: this.#signal },
       [200, 404],
     );
     discard(reply);
@@ -140,7 +147,7 @@ export class Registry {
   /** Returns true when the repository has the blob. @param scope rights to ask with. */
   async hasBlob(digest: string, scope = this.#pull): Promise<boolean> {
     const at = this.#path(`blobs/sha256:${digest}`);
-    const reply = await this.#http.ask({ method: 'HEAD', at, scope, signal: this.#within() }, [200, 404]);
+    const reply = await this.#http.ask({ method: 'HEAD', at, scope, signal: this.#signal }, [200, 404]);
     discard(reply);
     return reply.statusCode === 200;
   }
@@ -148,13 +155,36 @@ export class Registry {
   /**
    * Downloads a blob; continues after a cut where it stopped.
    *
+   * @param start bytes that the sink has already; if they turn out to be others, the blob begins again.
    * @throws StoreError when it has another size or digest, or does not arrive.
    */
-  async download({ digest, size }: Blob, sink: BlobSink, onBytes: (bytes: number) => void): Promise<void> {
-    const what = `${this.#reference.host}: blob sha256:${digest}`;
-    let hash = createHash('sha256');
-    let at = 0;
-    for (let attempt = 1; at < size || attempt === 1; attempt++) {
+  async download(
+    blob: Blob,
+    sink: BlobSink,
+    onBytes: (bytes: number) => void,
+    start: BlobStart = { hash: createHash('sha256'), at: 0 },
+  ): Promise<void> {
+    const found = await this.#downloadFrom(start, blob, sink, onBytes);
+    if (found === blob.digest) return;
+    if (start.at === 0) {
+      throw new StoreError(`${this.#nameOf(blob)}: expected bytes with this digest, got sha256:${found}`, false);
+    }
+    onBytes(-blob.size);
+    await this.download(blob, sink, onBytes);
+  }
+
+  /** @returns the digest of the whole blob. */
+  async #downloadFrom(
+    { hash: begun, at: kept }: BlobStart,
+    blob: Blob,
+    sink: BlobSink,
+    onBytes: (bytes: number) => void,
+  ): Promise<string> {
+    const { digest, size } = blob;
+    const what = this.#nameOf(blob);
+    let hash = begun;
+    let at = kept;
+    for (let attempt = 1; at < size; attempt++) {
       const before = at;
       // oxlint-disable no-await-in-loop -- an attempt continues where the last one stopped.
       try {
@@ -190,18 +220,15 @@ export class Registry {
       }
       // oxlint-enable no-await-in-loop
     }
-    const found = hash.digest('hex');
-    if (found !== digest) throw new StoreError(`${what}: expected bytes with this digest, got sha256:${found}`, false);
+    return hash.digest('hex');
+  }
+
+  #nameOf({ digest }: Blob): string {
+    return `${this.#reference.host}: blob sha256:${digest}`;
   }
 
   #path(end: string): string {
     return `/v2/${this.#reference.repository}/${end}`;
-  }
-
-  /** Bounds a request whose answer is small. */
-  #within(): AbortSignal {
-    const limit = AbortSignal.timeout(60_000);
-    return this.#signal === undefined ? limit : AbortSignal.any([this.#signal, limit]);
   }
 
   async #again<T>(work: () => Promise<T>): Promise<T> {
@@ -220,8 +247,19 @@ export class Registry {
   }
 }
 
+/** Returns the entries of a list of tags; undefined when the text is none. */
+function tagsOf(text: string): unknown[] | undefined {
+  try {
+    const { tags } = (JSON.parse(text) as { tags?: unknown } | null) ?? {};
+    // A repository whose last tag was removed has null.
+    return tags === null ? [] : Array.isArray(tags) ? tags : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 function lastError(error: unknown, what: string): StoreError {
-  return error instanceof StoreError ? error : new StoreError(`${what}: ${reasonOf(error)}`, false);
+  return error instanceof StoreError ? error : new TransientError(`${what}: ${reasonOf(error)}`);
 }
 
 /** @returns the offset at which the body of the answer begins. @throws StoreError when it is another one or another blob. */

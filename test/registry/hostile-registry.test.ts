@@ -181,7 +181,7 @@ describe('a registry that lies', () => {
     ],
     [
       'with a redirect to a file',
-      /expected a location with http:\/\/, got "null"$/,
+      /expected a location with http:\/\/ or https:\/\/ and without a user, got "file:\/\/\/etc\/shadow"$/,
       (_, response) => Boolean(response.writeHead(307, { location: 'file:///etc/shadow' }).end()),
     ],
   ])('%s', async (_, message, misbehave) => {
@@ -262,7 +262,7 @@ describe('credentials', () => {
     const challenge = 'Bearer realm="http://registry.example/token"';
     const said = await messageOf(() => authorization.answer(challenge, 'repository:x:pull', undefined));
     expect([said, asked]).toEqual([
-      'StoreError: registry.example: expected a token server with https, got "http://registry.example"',
+      'StoreError: registry.example: expected a token server with https:// and without a user, got "http://registry.example/token"',
       [],
     ]);
   });
@@ -280,7 +280,7 @@ describe('credentials', () => {
     writeFileSync(file, 'open sesame');
     expect(await messageOf(() => credentialsFor(file, 'registry.example'))).not.toContain('sesame');
     expect(await messageOf(() => credentialsFor('/dev/zero', 'registry.example'))).toMatch(
-      /expected a file of at most/,
+      /expected a file with credentials, of at most/,
     );
     expect(await messageOf(() => credentialsFor(join(folder(), 'none'), 'x'))).toMatch(/got ENOENT$/);
   });

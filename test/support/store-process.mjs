@@ -9,8 +9,10 @@ import { rollback } from '../../dist/boot-set/store/channel-changes.js';
 import { collect } from '../../dist/boot-set/store/collect.js';
 import { publish } from '../../dist/boot-set/store/publish.js';
 import { openStore } from '../../dist/boot-set/store/store.js';
+import { pull } from '../../dist/registry/pull.js';
+import { parseReference } from '../../dist/registry/reference.js';
 
-const { store: path, verb, killAt, holdAt, channel, paths, times = 1 } = JSON.parse(process.argv[2]);
+const { store: path, verb, killAt, holdAt, channel, paths, from, times = 1 } = JSON.parse(process.argv[2]);
 let steps = 0;
 
 function onStep(step) {
@@ -25,6 +27,7 @@ function onStep(step) {
 const store = await openStore({ path, onStep });
 for (let time = 0; time < times; time++) {
   if (verb === 'publish') await publish(store, { channel, paths: [paths[time % paths.length]] });
+  if (verb === 'pull') await pull(store, { reference: parseReference(from), channel, standing: 'current' });
   if (verb === 'rollback') {
     await store.change((tables) => rollback(tables, channel));
     await store.flushed();

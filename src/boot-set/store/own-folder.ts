@@ -28,6 +28,8 @@ import { StoreError, whatFailed } from './store-error.ts';
 
 /** Mode of folders that Reveille makes, whatever the umask: server and publisher may run as different users. */
 const FOLDER_MODE = 0o755;
+/** Mode of a file that is not whole yet: nobody else reads it. */
+const PART_MODE = 0o600;
 /** O_NONBLOCK: opening must not block when a file has just been replaced by a pipe. */
 const CAREFUL = constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
@@ -254,6 +256,34 @@ export class OwnFolder {
     const file = await toldLater(open(this.#at(name), O_WRONLY | O_CREAT | O_EXCL | CAREFUL, mode));
     try {
       await file.chmod(mode);
+      return file;
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Opens a file for reading and writing, and keeps the bytes that it has. Creates it if it is missing. It gets a mode
+   * for its owner alone until the caller gives it another one.
+   *
+   * @throws StoreError when it is not a file, Error with the system's code when it belongs to another user.
+   */
+  async openPart(name: string): Promise<FileHandle> {
+    if (!this.hasFile(name)) {
+      const { O_RDWR, O_CREAT, O_EXCL } = constants;
+      return await toldLater(open(this.#at(name), O_RDWR | O_CREAT | O_EXCL | CAREFUL, PART_MODE));
+    }
+    // The mode may forbid even the owner to write.
+    const before = await this.open(name);
+    try {
+      await before.chmod(PART_MODE);
+    } finally {
+      await before.close();
+    }
+    const file = await toldLater(open(this.#at(name), constants.O_RDWR | CAREFUL));
+    try {
+      this.#expectFile(name, await file.stat());
       return file;
     } catch (error) {
       await file.close();

@@ -9,6 +9,7 @@ import { collect, referenced } from '../../../src/boot-set/store/collect.ts';
 import { versionName } from '../../../src/boot-set/store/records.ts';
 import { openStore, type Store } from '../../../src/boot-set/store/store.ts';
 import { verify } from '../../../src/boot-set/store/verify.ts';
+import { FakeRegistry } from '../../registry/fixture.ts';
 import { CAMPAIGN } from '../../support/content.ts';
 import { blobsOf, contentOf, filesIn, folder, publishFiles } from '../fixture.ts';
 import { type Work, workOf } from './store-process.ts';
@@ -93,6 +94,18 @@ describe('kill -9 at every step', () => {
     const set = filesIn({ linux: 'four', initrd: 'for four', 'grub.cfg': 'shared' });
     const killed = await killEverywhere((store) => ({ verb: 'publish', store, channel: CHANNEL, paths: [set] }));
     expect(killed).toBeGreaterThanOrEqual(25 / STRIDE);
+  }, 120_000);
+
+  it('of pull', async () => {
+    const registry = await FakeRegistry.start();
+    const files = { linux: 'four', initrd: 'for four', 'grub.cfg': 'shared' };
+    registry.addSet(
+      Object.fromEntries(Object.entries(files).map(([name, text]) => [name, Buffer.from(text)])),
+      'stable',
+    );
+    const from = `oci+http://${registry.host}/boot/install:stable`;
+    const killed = await killEverywhere((store) => ({ verb: 'pull', store, channel: CHANNEL, from }));
+    expect(killed).toBeGreaterThanOrEqual(Math.floor(18 / STRIDE));
   }, 120_000);
 
   it('of rollback', async () => {

@@ -10,9 +10,11 @@ const BUILT = fileURLToPath(new URL('../../../dist/boot-set/store/store.js', imp
 
 export interface Work {
   readonly store: string;
-  readonly verb: 'open' | 'publish' | 'rollback' | 'gc';
+  readonly verb: 'open' | 'publish' | 'pull' | 'rollback' | 'gc';
   readonly channel?: string;
   readonly paths?: readonly string[];
+  /** Name in a registry. */
+  readonly from?: string;
   readonly times?: number;
   readonly killAt?: number;
   readonly holdAt?: string;
