@@ -137,7 +137,7 @@ export class Authorization {
     const text = (await readWhole(reply.body, MAX_TOKEN_ANSWER_BYTES, what)).toString();
     if (reply.statusCode !== 200) {
       const who = credentials === undefined ? 'without credentials' : 'with the credentials given';
-      throw new StoreError(`${what} answered ${reply.statusCode} ${who}`, false);
+      throw new StoreError(`${what} answered ${reply.statusCode} ${who}: see --registry-auth-file`, false);
     }
     return this.#keep(scope, text, what);
   }

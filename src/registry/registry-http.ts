@@ -37,6 +37,12 @@ const UNKNOWN_AUTHORITY: ReadonlySet<string> = new Set([
   'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ]);
+/** Codes of TLS for a certificate that another attempt will not mend. */
+const WRONG_CERTIFICATE: ReadonlySet<string> = new Set([
+  'CERT_HAS_EXPIRED',
+  'CERT_NOT_YET_VALID',
+  'ERR_TLS_CERT_ALTNAME_INVALID',
+]);
 
 export interface RegistryOptions {
   /** File in the form of `~/.docker/config.json`. Default: that file, if it exists. */
@@ -202,7 +208,9 @@ export class RegistryHttp {
       return await request(url, { ...rest, signal: ends, dispatcher: this.#agent });
     } catch (error) {
       if (error instanceof StoreError || signal?.aborted === true) throw error;
-      throw new TransientError(`${url.host}: ${failureOf(error)}`);
+      const mistake = tlsMistake(error);
+      if (mistake !== undefined) throw new StoreError(`${url.host}: ${mistake}`, false);
+      throw new TransientError(`${url.host}: cannot be reached: ${reasonOf(error)}`);
     } finally {
       clearTimeout(timer);
     }
@@ -221,14 +229,17 @@ export class RegistryHttp {
     if (isOurs && (statusCode === 401 || statusCode === 403)) {
       return new StoreError(`${what}: expected credentials with the right to do this: see --registry-auth-file`, false);
     }
+    if (statusCode === 400 && url.protocol === 'http:' && body.includes('HTTPS')) {
+      return new StoreError(`${what}: expected plain HTTP, got TLS: a registry with TLS is named oci://`, false);
+    }
     return statusCode >= 500 || statusCode === 429 || statusCode === 408
       ? new TransientError(what)
       : new StoreError(what, false);
   }
 }
 
-/** Says in one line why there is no answer, and what to do about the mistakes that people make at first. */
-function failureOf(error: unknown): string {
+/** Says what to do about the mistakes that people make with TLS at first; undefined for other failures. */
+function tlsMistake(error: unknown): string | undefined {
   const reason = reasonOf(error);
   if (/wrong version number|packet length too long|record layer failure/i.test(reason)) {
     return 'expected TLS, got something else: a registry with plain HTTP is named oci+http://';
@@ -237,7 +248,7 @@ function failureOf(error: unknown): string {
   if (UNKNOWN_AUTHORITY.has(String(code))) {
     return `expected a certificate of a known authority (${String(code)}): see --registry-ca-file`;
   }
-  return `cannot be reached: ${reason}`;
+  return WRONG_CERTIFICATE.has(String(code)) ? `expected a valid certificate for this host: ${reason}` : undefined;
 }
 
 /** Returns the failure of a connection in one line: an error with several causes has no text of its own. */

@@ -12,6 +12,7 @@ import { pull } from '../../src/registry/pull.ts';
 import { push } from '../../src/registry/push.ts';
 import { parseReference } from '../../src/registry/reference.ts';
 import { contentOf, folder, messageOf, newStore, publishFiles } from '../boot-set/fixture.ts';
+import { keyPairFiles } from '../support/tls-files.ts';
 import { DebianRegistry, hasRegistry, hasSkopeo, USER } from './fixture.ts';
 
 /** The campaign has the sizes of a real boot set: 1 GiB in 100 files. */
@@ -141,6 +142,52 @@ describe.runIf(hasRegistry)('a registry from Debian', { timeout: 60_000 }, () =>
     write(USER.password);
     expect(await push(store, { version, reference, authFile })).toMatchObject({ blobs: 2 });
     expect(refused).not.toContain('wrong');
+  });
+
+  it('has a certificate of an authority that only the site knows', async () => {
+    const place = folder();
+    const authority = await keyPairFiles(place, 'authority');
+    const { host } = await DebianRegistry.start({ tls: await keyPairFiles(place, 'registry', authority) });
+    const reference = parseReference(`oci://${host}/boot/install:1`);
+    const from = await newStore();
+    await publishFiles(from, 'install', { linux: 'kernel', initrd: randomBytes(300_000) });
+    const version = versionIn(from, 'install-1');
+    const caFile = authority.certificate;
+    await push(from, { version, reference, caFile });
+    const to = await newStore();
+    const request = { reference, channel: 'install', standing: 'current' } as const;
+    expect(await pull(to, { ...request, caFile })).toMatchObject({ manifest: version.manifest, blobs: 2 });
+    const said = (more: object) => messageOf(() => pull(to, { ...request, ...more }));
+    expect(await said({})).toBe(
+      `StoreError: ${host}: expected a certificate of a known authority (UNABLE_TO_VERIFY_LEAF_SIGNATURE): see --registry-ca-file`,
+    );
+    expect(await said({ reference: parseReference(`oci+http://${host}/boot/install:1`) })).toMatch(
+      /answered 400: expected plain HTTP, got TLS: a registry with TLS is named oci:\/\/$/,
+    );
+    const elsewhere = parseReference(`oci://${host.replace('127.0.0.1', 'localhost')}/boot/install:1`);
+    expect(await said({ reference: elsewhere, caFile })).toMatch(
+      /^StoreError: localhost:\d+: expected a valid certificate for this host: ERR_TLS_CERT_ALTNAME_INVALID: [^\n]*$/,
+    );
+    for (const [text, message] of [
+      ['sesame', /expected certificates in PEM: no certificate$/],
+      ['-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n', /expected certificates in PEM: [^\n]+$/],
+    ] as const) {
+      writeFileSync(join(place, 'garbage.pem'), text);
+      // oxlint-disable-next-line no-await-in-loop -- one message after the other.
+      expect(await said({ caFile: join(place, 'garbage.pem') })).toMatch(message);
+    }
+    expect(await said({ caFile: '/dev/zero' })).toMatch(
+      /expected a file with certificates in PEM, of at most \d+ bytes$/,
+    );
+  });
+
+  it('has no TLS, and its name says so', async () => {
+    const { host } = await DebianRegistry.start();
+    const store = await newStore();
+    const reference = parseReference(`oci://${host}/boot/install:1`);
+    expect(await messageOf(() => pull(store, { reference, channel: 'install', standing: 'current' }))).toBe(
+      `StoreError: ${host}: expected TLS, got something else: a registry with plain HTTP is named oci+http://`,
+    );
   });
 
   it('sends each blob in several pieces, because every connection is cut, and the set arrives byte for byte', {

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { buildManifest, EMPTY_CONFIG, EMPTY_DIGEST, sha256 } from '../../src/boot-set/store/manifest.ts';
 import { folder } from '../boot-set/fixture.ts';
+import type { KeyPairFiles } from '../support/tls-files.ts';
 
 export const hasRegistry = spawnSync('docker-registry', ['--version']).status === 0;
 export const hasSkopeo = spawnSync('skopeo', ['--version']).status === 0;
@@ -26,24 +27,27 @@ export class DebianRegistry {
     this.host = host;
   }
 
-  /** @param address where it listens; by default a free port. @param more lines of its configuration. */
+  /** @param address where it listens; by default a free port. @param tls its certificate; by default plain HTTP. */
   static async start({
     data = folder(),
     address = '127.0.0.1:0',
     isProtected = false,
+    tls,
   }: {
     readonly data?: string;
     readonly address?: string;
     readonly isProtected?: boolean;
+    readonly tls?: KeyPairFiles;
   } = {}): Promise<DebianRegistry> {
     mkdirSync(data, { recursive: true });
     const config = join(data, 'config.yml');
     const htpasswd = join(data, 'htpasswd');
     writeFileSync(htpasswd, HTPASSWD);
     const auth = isProtected ? `auth: {htpasswd: {realm: test, path: ${htpasswd}}}\n` : '';
+    const secure = tls === undefined ? '' : `, tls: {certificate: ${tls.certificate}, key: ${tls.key}}`;
     writeFileSync(
       config,
-      `version: 0.1\nlog: {level: info}\nstorage: {filesystem: {rootdirectory: ${data}}}\nhttp: {addr: "${address}"}\n${auth}`,
+      `version: 0.1\nlog: {level: info}\nstorage: {filesystem: {rootdirectory: ${data}}}\nhttp: {addr: "${address}"${secure}}\n${auth}`,
     );
     return await DebianRegistry.#run(config);
   }

@@ -5,11 +5,13 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** Makes a key and a certificate of its own for 127.0.0.1. @returns their files. */
-export async function keyPairFiles(
-  folder: string,
-  name = 'server',
-): Promise<{ readonly certificate: string; readonly key: string }> {
+export interface KeyPairFiles {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** Makes a key and a certificate for 127.0.0.1. @param signer authority; by default it signs itself. @returns their files. */
+export async function keyPairFiles(folder: string, name = 'server', signer?: KeyPairFiles): Promise<KeyPairFiles> {
   const [certificate, key] = [join(folder, `${name}.pem`), join(folder, `${name}.key`)];
   const subject = ['-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '2'];
   await run('openssl', [
@@ -19,6 +21,7 @@ export async function keyPairFiles(
     'rsa:2048',
     '-nodes',
     ...subject,
+    ...(signer === undefined ? [] : ['-CA', signer.certificate, '-CAkey', signer.key]),
     '-keyout',
     key,
     '-out',
