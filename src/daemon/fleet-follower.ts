@@ -132,7 +132,7 @@ export class FleetFollower {
     } catch (error) {
       if (this.#stopping.signal.aborted) return;
       const reason = errorLine(error);
-      if (channel.failure === undefined) {
+      if (isNews(reason, channel.failure)) {
         onWarning('a followed registry cannot be asked', { channel: name, from, reason });
       }
       channel.failure = reason;
@@ -146,7 +146,8 @@ export class FleetFollower {
     // The store may be closed when the server is stopping.
     if (this.#stopping.signal.aborted || wanted === undefined) return;
     if (pulling !== undefined) {
-      if (pulling.digest !== wanted) pulling.end.abort();
+      // Not twice in a row: a tag that moves faster than versions arrive must not keep the channel where it is for ever.
+      if (pulling.digest !== wanted && !channel.hasGivenUp) pulling.end.abort();
       return;
     }
     if (wanted === this.#followedBy(config.channel)) return;
@@ -155,7 +156,8 @@ export class FleetFollower {
     const end = await this.#run(channel, wanted, '--follow', stop.signal);
     channel.pulling = undefined;
     if (this.#stopping.signal.aborted) return;
-    if (stop.signal.aborted && end.code !== 0) {
+    channel.hasGivenUp = stop.signal.aborted && end.code !== 0;
+    if (channel.hasGivenUp) {
       await this.#pull(channel);
       return;
     }
@@ -164,7 +166,7 @@ export class FleetFollower {
       onInfo('the channel follows the registry', { channel: config.channel, digest: `sha256:${wanted}` });
       return;
     }
-    if (channel.pullFailure === undefined) {
+    if (isNews(end.stderr, channel.pullFailure)) {
       onWarning('a version cannot be pulled: the channel stays', { channel: config.channel, reason: end.stderr });
     }
     channel.pullFailure = end.stderr;
@@ -219,6 +221,12 @@ export class FleetFollower {
   #isPulling({ wanted, pullFailure, config }: FollowedChannel): boolean {
     return wanted !== undefined && pullFailure === undefined && wanted !== this.#followedBy(config.channel);
   }
+}
+
+/** Returns true when a failure has another reason than the one before: figures in it may change each time. */
+function isNews(reason: string, before: string | undefined): boolean {
+  const kindOf = (text = ''): string => text.replace(/[0-9]+/g, '');
+  return before === undefined || kindOf(reason) !== kindOf(before);
 }
 
 /** Returns true when the name continues the channel's as a file in it, or as one of its versions. */

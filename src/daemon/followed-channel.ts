@@ -29,6 +29,8 @@ export class FollowedChannel {
   answeredAt: number | undefined;
   /** The download that is under way. */
   pulling: { readonly digest: string; readonly end: AbortController } | undefined;
+  /** True when the last download was given up because the tag named another version. */
+  hasGivenUp = false;
 
   constructor(config: FollowConfig, reference: Reference, registry: Registry) {
     this.config = config;

@@ -51,14 +51,16 @@ export class VerbRunner {
       child.stderr.setEncoding('utf8').on('data', (text: string) => {
         stderr = (stderr + text).slice(0, MAX_COMPLAINT_BYTES);
       });
-      const end = (code: number | null, complaint = ''): void => {
+      const end = (code: number | null, ended: NodeJS.Signals | null, complaint = ''): void => {
         this.#running.delete(child);
         signal?.removeEventListener('abort', stop);
         const said = Buffer.concat(stdout).toString();
-        resolve({ code: code ?? undefined, stdout: said, stderr: (complaint + stderr).trim() });
+        const reason = (complaint + stderr).trim();
+        const isSilent = code !== 0 && reason === '';
+        resolve({ code: code ?? undefined, stdout: said, stderr: isSilent ? `ended with ${ended ?? code}` : reason });
       };
-      child.once('error', (error) => end(null, `${error.message}\n`));
-      child.once('close', (code) => end(code));
+      child.once('error', (error) => end(null, null, `${error.message}\n`));
+      child.once('close', (code, by) => end(code, by));
     });
   }
 

@@ -166,7 +166,7 @@ class Upload {
             'content-length': String(end - from),
             'content-range': `${from}-${end - 1}`,
           },
-          body: () => filePieces(file, from, end),
+          body: () => counted(filePieces(file, from, end), from, onBytes),
           answerMs: CHUNK_MS,
         });
         location = this.#location(reply);
@@ -236,5 +236,19 @@ class Upload {
       }
       // oxlint-enable no-await-in-loop
     }
+  }
+}
+
+/** Passes on pieces of a file, and the offset reached. */
+async function* counted(
+  pieces: AsyncGenerator<Buffer>,
+  from: number,
+  onBytes: (at: number) => void,
+): AsyncGenerator<Buffer> {
+  let at = from;
+  for await (const piece of pieces) {
+    yield piece;
+    at += piece.length;
+    onBytes(at);
   }
 }

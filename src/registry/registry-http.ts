@@ -229,8 +229,9 @@ export class RegistryHttp {
     if (isOurs && (statusCode === 401 || statusCode === 403)) {
       return new StoreError(`${what}: expected credentials with the right to do this: see --registry-auth-file`, false);
     }
-    if (statusCode === 400 && url.protocol === 'http:' && body.includes('HTTPS')) {
-      return new StoreError(`${what}: expected plain HTTP, got TLS: a registry with TLS is named oci://`, false);
+    // What servers with TLS answer to plain HTTP; an answer to HEAD has no text that says so.
+    if (statusCode === 400 && url.protocol === 'http:' && (method === 'HEAD' || body.includes('HTTPS'))) {
+      return new StoreError(`${what}: a registry with TLS is named oci://`, false);
     }
     return statusCode >= 500 || statusCode === 429 || statusCode === 408
       ? new TransientError(what)

@@ -60,6 +60,19 @@ describe('a follower', () => {
     expect([runs.length, warnings]).toEqual([2, []]);
   });
 
+  it('lets the next download end, however often the tag moves', async () => {
+    const registry = await FakeRegistry.start();
+    registry.addSet(setOf('1'), 'stable');
+    const { runs } = await follow(registry);
+    await vi.waitFor(() => expect(runs).toHaveLength(1), SOON);
+    registry.addSet(setOf('2'), 'stable');
+    await vi.waitFor(() => expect(runs).toHaveLength(2), SOON);
+    registry.addSet(setOf('3'), 'stable');
+    const asked = registry.asked.length;
+    await vi.waitFor(() => expect(registry.asked.length).toBeGreaterThan(asked + 6), SOON);
+    expect(runs.map(({ signal }) => signal?.aborted)).toEqual([true, false]);
+  });
+
   it('fetches a version by the digits that configs name, and by no prefix that can be guessed', async () => {
     const registry = await FakeRegistry.start();
     const old = registry.addSet(setOf('old'), '1');
@@ -105,7 +118,7 @@ describe('a follower', () => {
     ]);
   });
 
-  it('says once that the registry is down, and once that it answers again', async () => {
+  it('says once that the registry refuses, and once that it answers again', async () => {
     const registry = await FakeRegistry.start();
     registry.addSet(setOf('1'), 'stable');
     registry.misbehave = (_, response) => Boolean(response.writeHead(403).end());
@@ -114,6 +127,9 @@ describe('a follower', () => {
     await vi.waitFor(() => expect(registry.asked.length).toBeGreaterThan(3), SOON);
     expect(warnings).toEqual([expect.stringMatching(/^a followed registry cannot be asked: .*answered 403/)]);
     expect(follower.stats().channels[0]).toMatchObject({ failure: expect.stringContaining('403'), isBehind: false });
+    registry.misbehave = (_, response) => Boolean(response.writeHead(404).end());
+    await vi.waitFor(() => expect(warnings).toHaveLength(2), SOON);
+    expect(warnings[1]).toMatch(/the registry has none of that name$/);
     registry.misbehave = () => false;
     await vi.waitFor(() => expect(said).toEqual(['the followed registry answers again']), SOON);
     expect(follower.stats().channels[0]).toMatchObject({ failure: undefined, isBehind: true });

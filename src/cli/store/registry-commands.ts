@@ -3,7 +3,6 @@ import type { Command } from 'commander';
 import type { Store } from '../../boot-set/store/store.ts';
 import { UsageError } from '../../config/usage-error.ts';
 import type { ExitCode } from '../../config/usage-error.ts';
-import { escapeText } from '../../text/escape.ts';
 import { formatBytes, formatMany } from '../../text/figures.ts';
 import { ProgressBar } from '../views/progress.ts';
 import { runVerb, type StoreFlags, storeCommand, type VerbContext, type VerbResult } from './store-verb.ts';
@@ -29,9 +28,10 @@ class Progress {
   readonly #bar: ProgressBar | undefined;
   #last: readonly [number, number] | undefined;
 
-  constructor({ stderr }: VerbContext, label: string, { json, dryRun }: RegistryFlags) {
+  /** @param label short enough for a line of 80 columns with all figures. */
+  constructor({ stderr }: VerbContext, label: 'push' | 'pull', { json, dryRun }: RegistryFlags) {
     const isShown = stderr.isTTY === true && json !== true && dryRun !== true;
-    this.#bar = isShown ? new ProgressBar(stderr, escapeText(label, 40), performance.now()) : undefined;
+    this.#bar = isShown ? new ProgressBar(stderr, label, performance.now()) : undefined;
   }
 
   readonly update = (done: number, total: number): void => {
@@ -39,8 +39,13 @@ class Progress {
     this.#bar?.update(done, total, performance.now());
   };
 
-  finish(): void {
-    if (this.#last !== undefined) this.#bar?.finish(...this.#last, performance.now());
+  /** Ends the line when the work ends, however it ends: a message comes on a line of its own. */
+  async over<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } finally {
+      if (this.#last !== undefined) this.#bar?.finish(...this.#last, performance.now());
+    }
   }
 }
 
@@ -64,16 +69,10 @@ async function runPush(name: string, to: string, flags: PushFlags, context: Verb
     }
     const current = store.tables.channels.get(name)?.current;
     const version = versionOf(store.tables, current === undefined ? name : `${name}-${current}`);
-    const progress = new Progress(context, name, flags);
-    const { manifest, blobs, uploaded, mounted } = await push(store, {
-      ...options(flags),
-      version,
-      reference,
-      mountFrom,
-      onProgress: progress.update,
-      signal,
-    });
-    progress.finish();
+    const progress = new Progress(context, 'push', flags);
+    const { manifest, blobs, uploaded, mounted } = await progress.over(
+      push(store, { ...options(flags), version, reference, mountFrom, onProgress: progress.update, signal }),
+    );
     const what = `${formatMany(blobs, 'blob')}, ${formatBytes(uploaded)}`;
     return {
       json: {
@@ -107,17 +106,12 @@ async function runPull(
   const work = async (store: Store, signal: AbortSignal): Promise<VerbResult> => {
     const reference = parseReference(from);
     const channel = into ?? reference.repository;
-    const progress = new Progress(context, channel, flags);
-    const { manifest, files, bytes, blobs, downloaded, version } = await pull(store, {
-      ...options(flags),
-      reference,
-      channel,
-      standing: candidate ? 'candidate' : stage ? 'waiting' : 'current',
-      isFollowed: follow,
-      onProgress: progress.update,
-      signal,
-    });
-    progress.finish();
+    const progress = new Progress(context, 'pull', flags);
+    const standing = candidate ? 'candidate' : stage ? 'waiting' : 'current';
+    const request = { ...options(flags), reference, channel, standing, isFollowed: follow, signal } as const;
+    const { manifest, files, bytes, blobs, downloaded, version } = await progress.over(
+      pull(store, { ...request, onProgress: progress.update }),
+    );
     const what = `${formatMany(blobs, 'blob')}, ${formatBytes(downloaded)}`;
     return {
       json: {
@@ -186,8 +180,8 @@ Exit codes: 0 pushed; 1 failed: the tag names what it named before; 2 wrong inpu
     .addHelpText(
       'after',
       `${REFERENCE_HELP}
-Nothing is visible before all files are on the disk. A cut download continues where it stopped.
-Exit codes: 0 pulled; 1 failed: the store is as it was; 2 wrong input, nothing was written.
+Nothing is visible before all files are on the disk. A cut download continues where it stopped, also in the next pull.
+Exit codes: 0 pulled; 1 failed, 2 wrong input: versions and channels are as they were.
 `,
     )
     .action(async (from: string, into: string | undefined, flags: PullFlags) => {

@@ -2,7 +2,9 @@
 import { formatBytes, formatRate } from '../../text/figures.ts';
 import { CLEAR_TO_END, NARROWEST, type Terminal } from '../../text/terminal.ts';
 
+/** Width of the bar, and the least one: on a narrow terminal it leaves its place to the figures. */
 const BAR_WIDTH = 24;
+const LEAST_BAR_WIDTH = 8;
 /** Least time between redraws: at most ten a second. */
 const REDRAW_MS = 100;
 
@@ -28,14 +30,17 @@ export function progressLine(label: string, { bytes, total, elapsedMs }: Progres
   if (total === undefined || total === 0) parts.push(formatBytes(bytes), rate);
   else {
     const share = Math.min(1, bytes / total);
-    const filled = Math.round(share * BAR_WIDTH);
     parts.push(
-      `[${'='.repeat(filled)}${' '.repeat(BAR_WIDTH - filled)}]`,
       `${String(Math.floor(share * 100)).padStart(3)}%`,
       `${formatBytes(bytes)} of ${formatBytes(total)}`,
       rate,
     );
     if (share < 1 && perSecond > 0) parts.push(`${formatSeconds((total - bytes) / perSecond)} left`);
+    // Brackets, and two spaces before them.
+    const room = columns - parts.join('  ').length - 4;
+    const width = Math.min(BAR_WIDTH, Math.max(LEAST_BAR_WIDTH, room));
+    const filled = Math.round(share * width);
+    parts.splice(1, 0, `[${'='.repeat(filled)}${' '.repeat(width - filled)}]`);
   }
   return parts.join('  ').slice(0, columns);
 }

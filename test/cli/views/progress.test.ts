@@ -19,6 +19,13 @@ describe('progress', () => {
     );
   });
 
+  it('shows all figures on 80 columns, beside a shorter bar', () => {
+    const figures = { bytes: 123 * MB, total: 1230 * MB, elapsedMs: 10_000 };
+    expect(progressLine('linux', figures, 79)).toBe(
+      `linux  [==${' '.repeat(21)}]   10%  123 MB of 1.23 GB  12.3 MB/s  1:30 left`,
+    );
+  });
+
   it('without a size shows what came, and how fast', () => {
     const figures = { bytes: 10 * MB, total: undefined, elapsedMs: 2000 };
     expect(progressLine('linux', figures, 200)).toBe('linux  10.0 MB  5.00 MB/s');
