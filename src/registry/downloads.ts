@@ -32,7 +32,8 @@ export async function takeOver(
   blobs: readonly Blob[],
 ): Promise<ReadonlyMap<string, number>> {
   const sizes = new Map<string, number>();
-  for (const name of await abandonedFolders(store.stagingIfThere, store.now())) {
+  // A pull that still runs, however old, would go on writing to what was taken from it.
+  for (const name of await abandonedFolders(store.stagingIfThere, store.now(), Number.POSITIVE_INFINITY)) {
     // oxlint-disable-next-line no-await-in-loop -- folders are few.
     await takeFrom(store.staging, name, folder, blobs, sizes);
   }

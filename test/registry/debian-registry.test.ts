@@ -210,19 +210,60 @@ describe.runIf(hasRegistry)('a registry from Debian', { timeout: 60_000 }, () =>
     expect(await verify(to)).toMatchObject({ damage: [] });
   });
 
-  it.runIf(isLong)('is killed in the middle of a blob, and the store stays as it was', async () => {
-    const registry = await DebianRegistry.start();
-    const reference = parseReference(`oci+http://${registry.host}/boot/install:1`);
-    const from = await newStore();
-    await publishFiles(from, 'install', { linux: randomBytes(4 * 2 ** 20) });
-    await push(from, { version: versionIn(from, 'install-1'), reference });
-    const to = await newStore({
-      onStep: (step) => {
-        if (step === 'blob file made') void registry.kill();
-      },
-    });
-    const said = await messageOf(() => pull(to, { reference, channel: 'install', standing: 'current' }));
-    expect(said).toMatch(/^StoreError: 127\.0\.0\.1:\d+: [^\n]*$/);
-    expect([to.channels(), to.versions()]).toEqual([[], []]);
-  });
+  it.runIf(isLong).each(['staging made', 'blob file made', 'blob downloaded', 'config staged'])(
+    'is killed when a pull is at the step "%s": one line and the store as it was, or the version; later success',
+    { timeout: 300_000 },
+    async (step) => {
+      const data = folder();
+      const registry = await DebianRegistry.start({ data });
+      const reference = parseReference(`oci+http://${registry.host}/boot/install:1`);
+      const from = await newStore();
+      await publishFiles(from, 'install', { linux: randomBytes(4 * 2 ** 20), initrd: randomBytes(5 * 2 ** 20) });
+      await push(from, { version: versionIn(from, 'install-1'), reference });
+      let killed: Promise<void> | undefined;
+      const to = await newStore({
+        onStep: (seen) => {
+          if (seen === step) killed ??= registry.kill();
+        },
+      });
+      const request = { reference, channel: 'install', standing: 'current' } as const;
+      const said = await pull(to, request).then(
+        () => 'pulled',
+        (error: unknown) => String(error),
+      );
+      await killed;
+      expect(said).toMatch(step === 'config staged' ? /^pulled$/ : /^(?:pulled|StoreError: 127\.0\.0\.1:\d+: [^\n]*)$/);
+      if (said !== 'pulled') expect([to.channels(), to.versions()]).toEqual([[], []]);
+      await DebianRegistry.start({ data, address: registry.host });
+      expect(await pull(to, request)).toMatchObject({ manifest: versionIn(from, 'install-1').manifest });
+      expect(await verify(to)).toMatchObject({ damage: [] });
+    },
+  );
+
+  it.runIf(isLong)(
+    'is killed in the middle of a push: one line, no tag; later success',
+    { timeout: 300_000 },
+    async () => {
+      const data = folder();
+      const registry = await DebianRegistry.start({ data });
+      const reference = parseReference(`oci+http://${registry.host}/boot/install:1`);
+      const from = await newStore();
+      await publishFiles(from, 'install', { linux: randomBytes(40 * 2 ** 20) });
+      const version = versionIn(from, 'install-1');
+      let killed: Promise<void> | undefined;
+      const onProgress = (done: number): void => {
+        if (done > 20 * 2 ** 20) killed ??= registry.kill();
+      };
+      expect(await messageOf(() => push(from, { version, reference, onProgress }))).toMatch(
+        /^StoreError: 127\.0\.0\.1:\d+: [^\n]*$/,
+      );
+      await killed;
+      await DebianRegistry.start({ data, address: registry.host });
+      const to = await newStore();
+      const request = { reference, channel: 'install', standing: 'current' } as const;
+      expect(await messageOf(() => pull(to, request))).toMatch(/the registry has none of that name$/);
+      await push(from, { version, reference });
+      expect(await pull(to, request)).toMatchObject({ manifest: version.manifest });
+    },
+  );
 });

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, linkSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync } from 'node:fs';
+import { chmodSync, linkSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -121,6 +121,15 @@ describe('the next pull', () => {
     expect(photograph(outside)).toEqual(before);
     expect(readFileSync(join(outside, 'other')).equals(INITRD.subarray(0, 9))).toBe(true);
     expect(statSync(join(outside, 'other')).mode & 0o200).toBe(0o200);
+  });
+
+  it('leaves a pull alone that still runs after more than a day', async () => {
+    const fake = await registryWithSet();
+    const store = await newStore();
+    const running = leave(store, `${process.pid}-0123456789ab`, { [sha256(LINUX)]: LINUX.subarray(0, HALF) });
+    utimesSync(running, 0, 0);
+    expect(await pullFrom(store, fake)).toMatchObject({ blobs: 2, downloaded: LINUX.length + INITRD.length });
+    expect(readdirSync(running)).toEqual([sha256(LINUX)]);
   });
 
   it('asks for nothing when a file is empty', async () => {

@@ -55,9 +55,14 @@ function isAlive(pid: number): boolean {
 
 /**
  * @param staging undefined when the store has no staging folder.
+ * @param maxAgeMs age at which a folder counts as left whatever its process does; Infinity: only of dead processes.
  * @returns the names of folders left by dead processes.
  */
-export async function abandonedFolders(staging: OwnFolder | undefined, now: number): Promise<string[]> {
+export async function abandonedFolders(
+  staging: OwnFolder | undefined,
+  now: number,
+  maxAgeMs = MAX_STAGING_AGE_MS,
+): Promise<string[]> {
   const abandoned: string[] = [];
   const ours = pidNamespace();
   for (const name of (await staging?.names()) ?? []) {
@@ -66,7 +71,7 @@ export async function abandonedFolders(staging: OwnFolder | undefined, now: numb
     const age = now - (staging?.stat(name)?.mtimeMs ?? now);
     // Processes of other PID namespaces can't be seen.
     const isElsewhere = namespace !== '' && namespace !== ours;
-    if ((!isElsewhere && !isAlive(Number(pid))) || age > MAX_STAGING_AGE_MS) abandoned.push(name);
+    if ((!isElsewhere && !isAlive(Number(pid))) || age > maxAgeMs) abandoned.push(name);
   }
   return abandoned;
 }
