@@ -59,17 +59,18 @@ export async function push(store: Store, request: PushRequest): Promise<Pushed> 
     const figures = { manifest: version.manifest, blobs: lacking.length, uploaded: total, mounted: 0 };
     if (dryRun) return figures;
     let done = 0;
-    let mounted = 0;
+    const mounted: Blob[] = [];
     for (const blob of lacking) {
       const start = done;
       // oxlint-disable-next-line no-await-in-loop -- one blob after the other.
       const how = await upload.blob(blob, (at) => request.onProgress?.(start + at, total));
-      if (how === 'mounted') mounted++;
+      if (how === 'mounted') mounted.push(blob);
       done += blob.size;
       request.onProgress?.(done, total);
     }
     await upload.manifest(version.manifest);
-    return { ...figures, blobs: lacking.length - mounted, mounted };
+    const uploaded = total - mounted.reduce((sum, { size }) => sum + size, 0);
+    return { ...figures, blobs: lacking.length - mounted.length, uploaded, mounted: mounted.length };
   } catch (error) {
     if (error instanceof StoreError || signal?.aborted === true) throw error;
     throw new StoreError(`${quote(reference.text)}: pushing failed: ${whatFailed(error)}`, false);

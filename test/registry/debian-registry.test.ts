@@ -93,6 +93,7 @@ describe.runIf(hasRegistry)('a registry from Debian', { timeout: 60_000 }, () =>
     const elsewhere = parseReference(`oci+http://${host}/boot/copy:1`);
     expect(await push(from, { version, reference: elsewhere, mountFrom: 'boot/install' })).toMatchObject({
       blobs: 0,
+      uploaded: 0,
       mounted: 11,
     });
     expect(await pull(to, { ...request, reference: elsewhere })).toMatchObject({ blobs: 0 });

@@ -58,7 +58,9 @@ async function openWithin(
 ): Promise<Store> {
   const isThere = await checkDatabase(folders.root);
   if (readOnly && !isThere)
-    throw new StoreError(`${layout.root}: expected a store, got an OCI image layout without a database`);
+    throw new StoreError(
+      `${layout.root}: expected a store, got an OCI image layout without a database: reveille verify makes it a store`,
+    );
   // Checked before the database is created: a faulty layout must leave nothing behind.
   let adopted = isThere ? undefined : isNew ? NOTHING : await readForeign(layout, folders, now());
   if (!readOnly) {

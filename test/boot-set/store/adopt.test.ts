@@ -307,7 +307,7 @@ describe('what is no store', () => {
     expect(readdirSync(path)).toEqual([]);
     const layout = await copiedLayout();
     expect(await messageOf(() => openStore({ path: layout, readOnly: true }))).toMatch(
-      /got an OCI image layout without a database/,
+      /got an OCI image layout without a database: reveille verify makes it a store$/,
     );
   });
 
