@@ -59,7 +59,8 @@ export class FollowedChannel {
     if (manifest === undefined) return;
     const listed = new Set([manifest.digest]);
     this.#wanted = manifest.digest;
-    this.#listed = new Set([...listed, ...this.#listed]);
+    // As many as a list has: a registry that names ever new versions and lists nothing must not fill the memory.
+    this.#listed = new Set([...listed, ...[...this.#listed].slice(0, MAX_TAGS)]);
     // Only now: a list that could not be read is asked for again.
     for (const digest of await this.#digests()) listed.add(digest);
     this.#listed = listed;

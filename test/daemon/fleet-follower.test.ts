@@ -1,7 +1,10 @@
 /** What a follower asks of a registry, and when: a registry in this process, and downloads that the test ends. */
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { VerbEnd } from '../../src/admin/api.ts';
+import { FollowedChannel } from '../../src/daemon/followed-channel.ts';
 import { FleetFollower, type FleetFollowerOptions } from '../../src/daemon/fleet-follower.ts';
+import { parseReference } from '../../src/registry/reference.ts';
+import { Registry } from '../../src/registry/registry.ts';
 import { FakeRegistry } from '../registry/fixture.ts';
 
 const SOON = { timeout: 20_000, interval: 10 };
@@ -115,6 +118,27 @@ describe('a follower', () => {
     await vi.waitFor(() => expect(runs.map((run) => run.digest)).toEqual([digest]), SOON);
     expect(warnings).toEqual([
       `a followed registry cannot be asked: ${registry.host}: the list of tags of "boot/install": expected JSON with tags, got something else`,
+    ]);
+  });
+
+  it('remembers as many versions as a list has, when the registry names ever new ones and lists nothing', async () => {
+    const registry = await FakeRegistry.start();
+    const reference = parseReference(`oci+http://${registry.host}/boot/install:stable`);
+    const config = { channel: 'install', from: reference.text, everyMs: 1000 };
+    const channel = new FollowedChannel(config, reference, new Registry(reference, {}));
+    onTestFinished(() => channel.close());
+    registry.misbehave = ({ url = '' }, response) =>
+      url.includes('/tags/list') && Boolean(response.writeHead(404).end());
+    const digests: string[] = [];
+    for (let at = 0; at < 102; at++) {
+      digests.push(registry.addSet(setOf(String(at)), 'stable'));
+      // oxlint-disable-next-line no-await-in-loop -- one answer after the other.
+      await channel.ask().catch(() => {});
+    }
+    expect([digests[0], digests[1], digests[101]].map((digest) => channel.listed(digest!))).toEqual([
+      undefined,
+      digests[1],
+      digests[101],
     ]);
   });
 
