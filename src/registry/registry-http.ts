@@ -229,7 +229,7 @@ export class RegistryHttp {
     if (isOurs && (statusCode === 401 || statusCode === 403)) {
       return new StoreError(`${what}: expected credentials with the right to do this: see --registry-auth-file`, false);
     }
-    // What servers with TLS answer to plain HTTP; an answer to HEAD has no text that says so.
+    // Servers with TLS answer this to plain HTTP; an answer to HEAD has no text that says so.
     if (statusCode === 400 && url.protocol === 'http:' && (method === 'HEAD' || body.includes('HTTPS'))) {
       return new StoreError(`${what}: a registry with TLS is named oci://`, false);
     }

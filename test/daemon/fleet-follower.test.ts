@@ -1,4 +1,4 @@
-/** What a follower asks of a registry, and when: a registry in this process, and downloads that the test ends. */
+/** Tests of the questions that a follower asks a registry in this process; each test ends the downloads itself. */
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { VerbEnd } from '../../src/admin/api.ts';
 import { FollowedChannel } from '../../src/daemon/followed-channel.ts';

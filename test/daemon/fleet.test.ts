@@ -97,7 +97,7 @@ describe('servers that follow a registry', { timeout: 120_000 }, () => {
     expect(await get(other, 'install/linux')).toEqual(two['linux']);
 
     // A flood of names that nobody lists makes no traffic to the registry, and gets no answer.
-    const asked = (): number => registry.asked.filter((one) => !one.endsWith('/manifests/stable')).length;
+    const asked = (): number => registry.asked.filter((line) => !line.endsWith('/manifests/stable')).length;
     const before = asked();
     expect(await flood(other, 500)).toBe(0);
     expect(await get(other, kernel)).toEqual(one['linux']);

@@ -42,7 +42,7 @@ function checkContents(store: Store): void {
   ]);
 }
 
-/** What a dead pull left in a store: a folder with these files. */
+/** Makes a folder with these files, as a dead pull leaves it in a store. */
 function leave(store: Store, name: string, files: Readonly<Record<string, Buffer>>): string {
   const path = join(store.layout.staging, name);
   mkdirSync(path, { recursive: true });

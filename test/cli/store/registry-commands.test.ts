@@ -90,7 +90,7 @@ describe.runIf(hasRegistry)('push and pull', () => {
     let drawn = '';
     const stderr = { isTTY: true, columns: 80, write: (text: string) => (drawn += text) };
     const args = ['pull', `oci+http://${fake.host}/boot:stable`, 'install', '--store', join(folder(), 'store')];
-    const code = await runSource(args, { interrupts: new Interrupts(), version: '0', stderr: stderr as never });
+    const code = await runSource(args, { interrupts: new Interrupts(), version: '0', stderr });
     expect(code).toBe(1);
     expect(drawn).toMatch(
       /\rpull {2}\[=+\] {2}100% {2}100 kB of 100 kB {2}[^\n]*\nreveille: [^\n]*this digest[^\n]*\n$/,
