@@ -1,6 +1,6 @@
 /** Schema of `follow` in a config file: the channels that follow a tag in a registry. Asks no registry. */
 import { z } from 'zod';
-import { checkChannelName } from '../boot-set/store/channel-name.ts';
+import { checkApart, checkChannelName } from '../boot-set/store/channel-name.ts';
 import { parseReference } from '../registry/reference.ts';
 import { showValue } from '../text/escape.ts';
 import { fieldOf } from './value-field.ts';
@@ -56,6 +56,23 @@ const FOLLOWS = z
   .array(FOLLOW, { error: EXPECTED })
   .max(MAX_FOLLOWED, { error: `at most ${MAX_FOLLOWED} channels` })
   .refine((list) => new Set(list.map(({ channel }) => channel)).size === list.length, { error: 'each channel once' })
+  .superRefine((list, context) => {
+    for (const [at, { channel }] of list.entries()) {
+      try {
+        // A store refuses such channels, and the second one could never be pulled.
+        checkApart(
+          channel,
+          list.slice(0, at).map((before) => before.channel),
+        );
+      } catch {
+        context.addIssue({
+          code: 'custom',
+          path: [at, 'channel'],
+          message: 'a name that does not nest with that of another channel',
+        });
+      }
+    }
+  })
   .transform((list): readonly FollowConfig[] =>
     list.map(({ channel, from, every = DEFAULT_EVERY_MS }) => ({ channel, from, everyMs: every })),
   );

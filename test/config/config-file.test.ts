@@ -231,6 +231,10 @@ describe('a config file', () => {
   });
 
   it.each([
+    [
+      'follow:\n  - {channel: a, from: "oci://registry.example/b"}\n  - {channel: a/b, from: "oci://registry.example/b"}\n',
+      'c.yaml:3: follow[2].channel: expected a name that does not nest with that of another channel, got "a/b"',
+    ],
     ['follow: x', 'c.yaml:1: follow: expected a list of channels and the tags that they follow, got "x"'],
     [
       'follow:\n  - {channel: a, from: "oci://registry.example/Boot"}\n',
