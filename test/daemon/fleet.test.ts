@@ -40,7 +40,7 @@ async function startServer(host: string): Promise<ServedStoreProcess> {
 }
 
 /** Fetches a file. @returns its bytes; undefined when there was no answer; the text of an error. */
-async function get(server: ServedStoreProcess, filename: string, patienceMs = 15_000) {
+async function get(server: ServedStoreProcess, filename: string, patienceMs = 60_000) {
   const parts: Buffer[] = [];
   const sink = { write: (bytes: Uint8Array) => void parts.push(Buffer.from(bytes)) };
   const { address } = server;
@@ -91,7 +91,7 @@ describe('servers that follow a registry', { timeout: 120_000 }, () => {
     // A node that booted with the first server continues with one that never had the version; the registry lists it.
     const other = await startServer(registry.host);
     await followed(other, 1);
-    expect(await get(other, kernel, 60_000)).toEqual(one['linux']);
+    expect(await get(other, kernel)).toEqual(one['linux']);
     expect((one['initrd'] as Buffer).equals((await get(other, initrd)) as Buffer)).toBe(true);
     expect(await other.metric('reveille_versions_fetched_total')).toBe(1);
     expect(await get(other, 'install/linux')).toEqual(two['linux']);
