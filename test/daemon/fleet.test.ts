@@ -39,14 +39,14 @@ async function startServer(host: string): Promise<ServedStoreProcess> {
   return server;
 }
 
-/** Fetches a file. @returns its bytes; undefined when there was no answer; the text of an error. */
+/** Fetches a file. @returns its bytes, or how the download ended. */
 async function get(server: ServedStoreProcess, filename: string, patienceMs = 60_000) {
   const parts: Buffer[] = [];
   const sink = { write: (bytes: Uint8Array) => void parts.push(Buffer.from(bytes)) };
   const { address } = server;
   const result = await fetchFile({ server: address, filename, mode: 'octet', wish: {}, sink, patienceMs, lingerMs: 0 });
   if (result.outcome === 'complete') return Buffer.concat(parts);
-  return result.settled === undefined && result.errorCode === undefined ? undefined : result.errorText;
+  return `${result.outcome} ${result.errorText}`;
 }
 
 /** Resolves when the channel has moved to its version of this number. */
