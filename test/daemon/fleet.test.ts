@@ -80,7 +80,7 @@ describe('servers that follow a registry', { timeout: 120_000 }, () => {
     registry.addSet(one, 'stable', '1');
     const server = await startServer(registry.host);
     await followed(server, 1);
-    const config = (await get(server, 'config/x'))!.toString();
+    const config = (await get(server, 'config/x')).toString();
     const [kernel, initrd] = /kernel (\S+)\ninitrd (\S+)/.exec(config)!.slice(1) as [string, string];
     expect(kernel).toMatch(/^install@sha256-[0-9a-f]{32}\/linux$/);
 
