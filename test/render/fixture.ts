@@ -29,8 +29,9 @@ export class Desk {
     }
   }
 
+  /** @param more.threads default 1: starting a thread costs more than most tests. */
   load(routes: readonly RouteConfig[], more: Partial<RenderConfig & RoutesParts> = {}): Promise<Routes> {
-    const { inventory, threads, base = this.folder, ...parts } = more;
+    const { inventory, threads = 1, base = this.folder, ...parts } = more;
     return loadRoutes(
       { routes, base, inventory, threads },
       {

@@ -74,7 +74,7 @@ describe('a hostile template', () => {
     const bad = HOSTILE_TEMPLATES.map(
       (_, index): RouteConfig => ({ match: `bad-${index}`, template: `bad-${index}.liquid`, timeoutMs: 1000 }),
     );
-    desk.routes = await desk.load([...bad, FINE], { base });
+    desk.routes = await desk.load([...bad, FINE], { base, threads: 2 });
   });
   afterAll(() => desk.routes.close());
 
@@ -92,70 +92,91 @@ describe('a hostile template', () => {
   );
 });
 
+const GOOD =
+  'export default async ({ captures }) => { await new Promise((done) => setTimeout(done, 100)); return captures.name; };';
+
+/** Behavior, handler text, reason of the failure, and its kind; undefined: one of several. */
+const HOSTILE_HANDLERS: readonly (readonly [string, string, string, string | undefined])[] = [
+  ['throws', 'export default () => { throw new TypeError("of its own"); };', 'TypeError: of its own', 'failed'],
+  ['rejects with anything', 'export default async () => { throw 7; };', 'threw 7', 'failed'],
+  ['never answers', 'export default () => new Promise(() => {});', 'took longer than 300 ms', 'timeout'],
+  [
+    'returns too much',
+    'export default () => "x".repeat(2 ** 21);',
+    'returned 2097152 bytes, expected at most 1048576',
+    'tooLarge',
+  ],
+  [
+    'returns bytes without end',
+    'export default () => new Uint8Array(2 ** 28);',
+    'returned 268435456 bytes',
+    'tooLarge',
+  ],
+  [
+    'returns what is no text',
+    'export default () => ({});',
+    'returned object, expected string, Uint8Array or null',
+    'failed',
+  ],
+  ['forgets to return', 'export default () => {};', 'returned undefined', 'failed'],
+  ['computes without end', 'export default () => { for (;;); };', 'did not respond for 1000 ms', 'timeout'],
+  [
+    'computes without end later',
+    'export default async () => { await null; for (;;); };',
+    'did not respond for 1000 ms',
+    'timeout',
+  ],
+  ['ends its thread', 'export default () => process.exit(1);', 'ended its thread', 'crashed'],
+  [
+    'takes all memory',
+    'export default () => { const a = []; for (;;) a.push(new Array(1e5).fill(0)); };',
+    'thread',
+    undefined,
+  ],
+];
+
+describe('a hostile handler', () => {
+  // As with the templates, all run in sequence on the same threads.
+  const desk = new Desk(afterAll);
+  beforeAll(async () => {
+    desk.write({ ...FILES, 'good.mjs': GOOD });
+    for (const [index, [, text]] of HOSTILE_HANDLERS.entries()) desk.write({ [`bad-${index}.mjs`]: text });
+    const bad = HOSTILE_HANDLERS.map(
+      (_, index): RouteConfig => ({ match: `bad-${index}`, handler: `bad-${index}.mjs`, timeoutMs: 300 }),
+    );
+    desk.routes = await desk.load([...bad, FINE, { match: 'good/{name}', handler: 'good.mjs' }], { threads: 2 });
+  });
+  afterAll(() => desk.routes.close());
+
+  it.each(HOSTILE_HANDLERS.map(([what, , message, failure], index) => [what, index, message, failure] as const))(
+    'that %s costs its own request alone',
+    async (_, index, message, failure) => {
+      const before = { ...desk.routes.stats().failures };
+      const neighbours = Array.from({ length: 20 }, (__, at) => desk.read(`good/${at}`));
+      const { result, isUndisturbed } = await withOthers(desk, `bad-${index}`);
+      const route = `route ${index + 1} \\(bad-${index}\\), bad-${index}\\.mjs`;
+      expect(result).toMatch(new RegExp(`^busy: ${route}: .*${message}`));
+      expect(result).not.toContain('\n');
+      expect(isUndisturbed || !message.startsWith('did not respond')).toBe(true);
+      expect(await Promise.all(neighbours)).toEqual(Array.from({ length: 20 }, (__, at) => String(at)));
+      const failed = Object.entries(desk.routes.stats().failures).map(
+        ([kind, count]) => [kind, count - before[kind as keyof typeof before]] as const,
+      );
+      // A thread that is short of memory collects garbage until it counts as still, or fails before that.
+      expect(Object.fromEntries(failed)).toMatchObject(failure === undefined ? {} : { [failure]: 1 });
+      expect(failed.reduce((sum, [, count]) => sum + count, 0)).toBe(1);
+    },
+  );
+});
+
 describe('a handler', () => {
   const handlers = (text: string): [Record<string, string>, RouteConfig[]] => [
-    {
-      ...FILES,
-      'bad.mjs': text,
-      'good.mjs':
-        'export default async ({ captures }) => { await new Promise((done) => setTimeout(done, 100)); return captures.name; };',
-    },
+    { ...FILES, 'bad.mjs': text, 'good.mjs': GOOD },
     [{ match: 'bad', handler: 'bad.mjs', timeoutMs: 300 }, FINE, { match: 'good/{name}', handler: 'good.mjs' }],
   ];
 
-  it.each([
-    ['throws', 'export default () => { throw new TypeError("of its own"); };', 'TypeError: of its own', 'failed'],
-    ['rejects with anything', 'export default async () => { throw 7; };', 'threw 7', 'failed'],
-    ['never answers', 'export default () => new Promise(() => {});', 'took longer than 300 ms', 'timeout'],
-    [
-      'returns too much',
-      'export default () => "x".repeat(2 ** 21);',
-      'returned 2097152 bytes, expected at most 1048576',
-      'tooLarge',
-    ],
-    [
-      'returns bytes without end',
-      'export default () => new Uint8Array(2 ** 28);',
-      'returned 268435456 bytes',
-      'tooLarge',
-    ],
-    [
-      'returns what is no text',
-      'export default () => ({});',
-      'returned object, expected string, Uint8Array or null',
-      'failed',
-    ],
-    ['forgets to return', 'export default () => {};', 'returned undefined', 'failed'],
-    ['computes without end', 'export default () => { for (;;); };', 'did not respond for 1000 ms', 'timeout'],
-    [
-      'computes without end later',
-      'export default async () => { await null; for (;;); };',
-      'did not respond for 1000 ms',
-      'timeout',
-    ],
-    ['ends its thread', 'export default () => process.exit(1);', 'ended its thread', 'crashed'],
-    [
-      'takes all memory',
-      'export default () => { const a = []; for (;;) a.push(new Array(1e5).fill(0)); };',
-      'thread',
-      undefined,
-    ],
-  ])('that %s costs its own request alone', async (_, text, message, failure) => {
-    const desk = await Desk.open(...handlers(text));
-    const neighbours = Array.from({ length: 20 }, (__, at) => desk.read(`good/${at}`));
-    const { result, isUndisturbed } = await withOthers(desk, 'bad');
-    expect(result).toMatch(new RegExp(`^busy: route 1 \\(bad\\), bad\\.mjs: .*${message}`));
-    expect(result).not.toContain('\n');
-    expect(isUndisturbed || !message.startsWith('did not respond')).toBe(true);
-    expect(await Promise.all(neighbours)).toEqual(Array.from({ length: 20 }, (__, at) => String(at)));
-    const { failures } = desk.routes.stats();
-    // A thread that is short of memory collects garbage until it counts as still, or fails before that.
-    expect(failures).toMatchObject(failure === undefined ? {} : { [failure]: 1 });
-    expect(Object.values(failures).reduce((a, b) => a + b)).toBe(1);
-  });
-
   it('that always hangs does not hang the others of its thread again', async () => {
-    const desk = await Desk.open(...handlers('export default () => { for (;;); };'));
+    const desk = await Desk.open(...handlers('export default () => { for (;;); };'), { threads: 2 });
     await desk.read('bad');
     const { threadsLost } = desk.routes.stats();
     const bad = [desk.read('bad', { client: '192.0.2.8' }), desk.read('bad', { client: '192.0.2.9' })];
@@ -183,9 +204,7 @@ describe('a handler', () => {
     const text = `let aborted = 0;
       export default ({ name }, { signal }) => name === 'seen' ? String(aborted)
         : new Promise(() => signal.addEventListener('abort', () => aborted++));`;
-    const desk = await Desk.open({ 'a.mjs': text }, [{ match: '{name}', handler: 'a.mjs', timeoutMs: 50 }], {
-      threads: 1,
-    });
+    const desk = await Desk.open({ 'a.mjs': text }, [{ match: '{name}', handler: 'a.mjs', timeoutMs: 50 }]);
     expect(await desk.read('x')).toContain('took longer than 50 ms');
     expect(await desk.read('seen')).toBe('1');
   });
