@@ -32,6 +32,11 @@ import { StormAccount } from './storm-account.ts';
 import { EXIT, type ExitCode, UsageError } from '../config/usage-error.ts';
 import { oneOf, wholeNumber } from '../config/value-kind.ts';
 
+export interface StormContext extends CommandContext {
+  /** Receives the table. Default: the process's stdout. */
+  readonly stdout?: { write(text: string): unknown; readonly isTTY?: boolean; readonly columns?: number };
+}
+
 export interface StormFlags extends FaultFlags {
   readonly nodes: number;
   readonly plan?: string;
@@ -189,14 +194,15 @@ function save(output: OutputFile, text: string, context: CommandContext): boolea
   }
 }
 
-function show(report: StormReport, flags: StormFlags, { json, html }: Outputs, context: CommandContext): boolean {
-  const colour = process.stdout.isTTY && process.env['NO_COLOR'] === undefined;
-  const width = process.stdout.columns;
+function show(report: StormReport, flags: StormFlags, { json, html }: Outputs, context: StormContext): boolean {
+  const { stdout = process.stdout } = context;
+  const colour = stdout.isTTY === true && process.env['NO_COLOR'] === undefined;
+  const width = stdout.columns;
   // Output for a program on stdout must not be mixed with output for a person.
   const piped = flags.json === '-' || flags.html === '-';
   const table = renderTable(report, { colour: colour && !piped, ...(width === undefined ? {} : { width }) });
   if (piped) context.stderr.write(table);
-  else process.stdout.write(table);
+  else stdout.write(table);
   const saved = [
     json === undefined || save(json, `${JSON.stringify(report, null, 2)}\n`, context),
     html === undefined || save(html, renderHtml(report), context),
@@ -205,7 +211,7 @@ function show(report: StormReport, flags: StormFlags, { json, html }: Outputs, c
 }
 
 /** Runs one storm. @returns the exit code. @throws UsageError before anything was sent. */
-export async function runStormCommand(text: string, flags: StormFlags, context: CommandContext): Promise<ExitCode> {
+export async function runStormCommand(text: string, flags: StormFlags, context: StormContext): Promise<ExitCode> {
   const { interrupts, stderr, version } = context;
   const plan = planOf(flags);
   const mix = mixOf(flags);
@@ -277,7 +283,7 @@ function collect(value: string, before: readonly string[] | undefined): string[]
 }
 
 /** Adds the command. @param done receives its exit code. */
-export function addStorm(program: Command, context: CommandContext, done: (code: ExitCode) => void): void {
+export function addStorm(program: Command, context: StormContext, done: (code: ExitCode) => void): void {
   const nodes = wholeNumber(1, MAX_NODES);
   const seed = wholeNumber(0, Number.MAX_SAFE_INTEGER);
   const threads = wholeNumber(1, 256);

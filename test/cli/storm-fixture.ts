@@ -1,11 +1,12 @@
-/** Storms by the built command, against servers with a planted fault. */
+/** Storms by the built command in this process, against servers with a planted fault. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { StormReport } from '../../src/storm/report.ts';
 import { SEED, seededBytes } from '../support/content.ts';
 import { type Planted, PlantedServer } from '../support/planted-server.ts';
-import { folder, type OnTestFinished, Reveille } from '../support/reveille.ts';
+import { runBuilt, type Said } from '../support/command.ts';
+import { folder, type OnTestFinished } from '../support/reveille.ts';
 
 export const KERNEL = Buffer.from(seededBytes(SEED, 150_000));
 export const INITRD = Buffer.from(seededBytes(SEED + 1, 300_000));
@@ -23,11 +24,8 @@ export function rightFiles(): string {
   return root;
 }
 
-export interface Stormed {
-  readonly code: number | null;
+export interface Stormed extends Said {
   readonly report: StormReport;
-  readonly stdout: string;
-  readonly stderr: string;
 }
 
 /** @param onFinished the hook of a test that runs concurrently with others. */
@@ -38,9 +36,7 @@ export async function storm(
 ): Promise<Stormed> {
   const json = join(folder(onFinished), 'report.json');
   const all = ['storm', `127.0.0.1:${port}`, '--quiet', '--json', json, '--threads', '1', ...args];
-  const command = new Reveille(all, { onFinished });
-  const { code, stdout, stderr } = await command.ended;
-  return { code, stdout, stderr, report: JSON.parse(readFileSync(json, 'utf8')) as StormReport };
+  return { ...(await runBuilt(all)), report: JSON.parse(readFileSync(json, 'utf8')) as StormReport };
 }
 
 /** @param onFinished the hook of a test that runs concurrently with others. */

@@ -3,7 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { PlantedServer } from '../support/planted-server.ts';
-import { folder, Reveille } from '../support/reveille.ts';
+import { runCommand } from '../support/command.ts';
+import { folder } from '../support/reveille.ts';
 import { type Misbehave, UnrulyHttp } from '../support/unruly-http.ts';
 import { BOOT, FILES, INITRD, KERNEL, rightFiles, storm } from './storm-fixture.ts';
 
@@ -91,7 +92,7 @@ describe('reveille storm over HTTP', { timeout: 60_000 }, () => {
     [['--file', 'x', '--http', '127.0.0.1:80'], '--http: expected a profile that asks over HTTP: ipxe-http, uefi-http'],
     [['--file', 'x', '--profile', 'curl', '--http', 'http://127.0.0.1/'], '--http: expected HOST, HOST:PORT'],
   ])('turns down %j in one line', async (args, named) => {
-    const { code, stderr } = await new Reveille(['storm', '127.0.0.1:9', '--nodes', '1', ...args]).ended;
+    const { code, stderr } = await runCommand(['storm', '127.0.0.1:9', '--nodes', '1', ...args]);
     expect(stderr.split('\n')).toHaveLength(2);
     expect(stderr).toContain(named);
     expect(code).toBe(2);

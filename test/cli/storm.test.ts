@@ -181,7 +181,7 @@ describe('reveille storm', { timeout: 60_000 }, () => {
     const json = join(folder(), 'report.json');
     writeFileSync(json, 'the last one');
     const args = ['--nodes', '1', '--file', 'linux', '--json', json, '--html', '/no/such/directory/x.html'];
-    const { code } = await new Reveille(['storm', '127.0.0.1:9', ...args]).ended;
+    const { code } = await runCommand(['storm', '127.0.0.1:9', ...args]);
     expect([code, readdirSync(dirname(json)), readFileSync(json, 'utf8')]).toEqual([
       2,
       ['report.json'],
