@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { storm } from '../cli/storm-fixture.ts';
-import { Reveille } from '../support/reveille.ts';
+import { runBuilt } from '../support/command.ts';
 import { EXAMPLES, ExampleServer } from './fixture.ts';
 
 const CLIENTS = ['pxelinux', 'grub-bios', 'grub-uefi', 'ipxe', 'u-boot', 'raspberry-pi'];
@@ -11,7 +11,7 @@ describe.each(CLIENTS)('examples/%s', (name) => {
   const folder = join(EXAMPLES, name);
 
   it('is valid', { timeout: 120_000 }, async () => {
-    const { code, stdout, stderr } = await new Reveille(['validate', '--config', join(folder, 'reveille.yaml')]).ended;
+    const { code, stdout, stderr } = await runBuilt(['validate', '--config', join(folder, 'reveille.yaml')]);
     expect({ code, stderr, last: stdout.trim().split('\n').at(-1) }).toEqual({ code: 0, stderr: '', last: 'valid' });
   });
 

@@ -1,33 +1,55 @@
 /** Databases that are damaged, or written by another program: the error is one clear line, whatever they contain. */
-import { copyFileSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  cpSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { open } from 'lmdb';
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Catalog } from '../../../src/boot-set/store/catalog.ts';
+import { publish } from '../../../src/boot-set/store/publish.ts';
 import type { PinRecord, VersionRecord } from '../../../src/boot-set/store/records.ts';
 import { openStore } from '../../../src/boot-set/store/store.ts';
+import { runCommand } from '../../support/command.ts';
 import { Reveille } from '../../support/reveille.ts';
-import { messageOf, newStore, openFor, publishFiles } from '../fixture.ts';
+import { filesIn, folder, messageOf, openFor } from '../fixture.ts';
 
 const CLEAR =
   /^reveille: \S+state\.lmdb: expected [^\n]+: "reveille store rebuild" rebuilds the database from index\.json\n$/;
 
-/** A store of three versions and many pins, so that its database has pages at every depth. @returns its path. */
-async function store(): Promise<string> {
-  const made = await newStore();
+const made = mkdtempSync(join(tmpdir(), 'reveille-database-'));
+afterAll(() => rmSync(made, { recursive: true }));
+
+/** Makes the template: a store of three versions and many pins, so that its database has pages at every depth. */
+beforeAll(async () => {
+  const template = await openStore({ path: join(made, 'store') });
   // Records longer than a page get overflow pages.
   const modules = Object.fromEntries(Array.from({ length: 200 }, (_, n) => [`grub/module-${n}.mod`, `${n}`]));
-  await publishFiles(made, 'a', { linux: 'one', ...modules });
-  for (const linux of ['two', 'three']) await publishFiles(made, 'a', { linux });
-  await made.note((tables) => {
+  for (const [at, files] of [{ linux: 'one', ...modules }, { linux: 'two' }, { linux: 'three' }].entries()) {
+    await publish(template, { channel: 'a', paths: [filesIn(files, join(made, `set-${at}`))] });
+  }
+  await template.note((tables) => {
     for (let n = 0; n < 500; n++) {
       const node = `node-${n}`;
       const times = { createdAt: 1, usedAt: 2, stage: 0, address: '192.0.2.1' } as const;
       tables.pins.put(`${node}\0a`, { node, channel: 'a', version: 1, ...times });
     }
   });
-  await made.close();
-  return made.path;
+  await template.close();
+});
+
+/** @returns the path of a copy of the template. */
+function store(): string {
+  const path = join(folder(), 'store');
+  cpSync(join(made, 'store'), path, { recursive: true });
+  return path;
 }
 
 /** Writes into the database as a foreign program would. */
@@ -48,7 +70,7 @@ function pagesOf(path: string): { size: number; count: number } {
 
 describe('a database that is cut short', () => {
   it('is rejected with one line, and does not end the process', { timeout: 180_000 }, async () => {
-    const path = await store();
+    const path = store();
     const state = join(path, 'state.lmdb');
     const whole = `${state}.whole`;
     copyFileSync(state, whole);
@@ -75,7 +97,7 @@ describe('a database that is cut short', () => {
   });
 
   it('is accepted if only free pages at its end are missing, as LMDB leaves them', async () => {
-    const path = await store();
+    const path = store();
     const state = join(path, 'state.lmdb');
     const file = readFileSync(state);
     const { size } = pagesOf(state);
@@ -105,7 +127,7 @@ describe('what the database says', () => {
     ['a rollout that is text', 'channels', 'a', (record: object) => ({ ...record, rollout: 'all' })],
     ['a choice without a node', 'overrides', 'n\0a', () => ({ channel: 'a', version: 1 })],
   ] as const)('is rejected if %s', async (_, table, key, edit) => {
-    const path = await store();
+    const path = store();
     await write(path, table, key, edit);
     const opened = await openFor(path, { readOnly: true });
     const message = await messageOf(() => {
@@ -114,12 +136,12 @@ describe('what the database says', () => {
     });
     expect(message).toMatch(/^StoreError: \S+state\.lmdb: expected a record of \w+ at "[^\n]+, got a damaged one: /);
     await opened.close();
-    const { code, signal, stderr } = await new Reveille(['gc', '--store', path]).ended;
-    expect([code, signal, stderr]).toEqual([1, null, expect.stringMatching(CLEAR)]);
+    const { code, stderr } = await runCommand(['gc', '--store', path]);
+    expect([code, stderr]).toEqual([1, expect.stringMatching(CLEAR)]);
   });
 
   it('about a digest that is a path never becomes a path, and is never served', async () => {
-    const path = await store();
+    const path = store();
     const passwd = { name: 'linux', digest: '../../../../../../../../etc/passwd', size: statSync('/etc/passwd').size };
     await write(path, 'versions', 'a-3', (record: VersionRecord) => ({ ...record, files: [passwd] }));
     const serve = ['serve', '--store', path, '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0'];
@@ -130,7 +152,7 @@ describe('what the database says', () => {
   });
 
   it('may be damaged later: the server keeps serving what it knows, and reports it once', async () => {
-    const path = await store();
+    const path = store();
     const opened = await openFor(path);
     const catalog = new Catalog(opened);
     catalog.refresh();
@@ -143,7 +165,7 @@ describe('what the database says', () => {
   });
 
   it('about a boot that is not a valid pin is ignored', async () => {
-    const path = await store();
+    const path = store();
     await write(path, 'pins', 'node-0\0a', (pin: PinRecord) => ({ ...pin, version: '../1' }));
     const opened = await openStore({ path, readOnly: true });
     expect([opened.pins().length, opened.tables.pins.get('node-0\0a')]).toEqual([499, undefined]);
