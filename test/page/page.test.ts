@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { CAMPAIGN } from '../support/content.ts';
-import { folder, type LogLine, Reveille } from '../support/reveille.ts';
+import { folder, type LogLine, type OnTestFinished, Reveille } from '../support/reveille.ts';
 import { hasBrowser, launchBrowser } from '../support/browser.ts';
 import { pageProblems } from '../support/page-checks.ts';
-import { ack, opcode, RawClient, readRequest } from '../support/raw-client.ts';
+import { ack, type Datagram, opcode, RawClient, readRequest } from '../support/raw-client.ts';
 import { ROOT } from '../support/pages.ts';
 
 vi.setConfig({ testTimeout: 170_000 });
@@ -46,9 +46,12 @@ interface Served {
   readonly http: string | undefined;
 }
 
-/** Starts a server of a folder, with an inventory of racks. */
-async function serve(flags: readonly string[] = ['--admin', '127.0.0.1:0']): Promise<Served> {
-  const root = folder();
+/** Starts a server of a folder, with an inventory of racks. @param onFinished hook that ends it. */
+async function serve(
+  flags: readonly string[] = ['--admin', '127.0.0.1:0'],
+  onFinished: OnTestFinished = onTestFinished,
+): Promise<Served> {
+  const root = folder(onFinished);
   mkdirSync(join(root, 'files/boot'), { recursive: true });
   writeFileSync(join(root, 'files/boot/linux'), Buffer.alloc(400_000, 1));
   writeFileSync(join(root, 'files/boot/initrd.img'), Buffer.alloc(PICTURES ? 4_000_000 : 900_000, 2));
@@ -61,11 +64,11 @@ async function serve(flags: readonly string[] = ['--admin', '127.0.0.1:0']): Pro
   );
   writeFileSync(
     join(root, 'reveille.yaml'),
-    `root: files\ninventory: nodes.yaml\nroutes:\n  - {match: "grub/grub.cfg-{hexip}", template: grub.liquid, unknown: true}\napiToken: ${TOKEN}\n`,
+    `root: files\ninventory: nodes.yaml\nroutes:\n  - {match: "grub/grub.cfg-{hexip}", template: grub.liquid, unknown: true}\napiToken: ${TOKEN}\nworkers: 1\nrenderThreads: 1\n`,
   );
   writeFileSync(join(root, 'grub.liquid'), 'linux boot/linux\n');
   const args = ['serve', '--config', join(root, 'reveille.yaml'), '--listen', '127.0.0.1:0', '--no-hint', ...flags];
-  const server = new Reveille(args);
+  const server = new Reveille(args, { onFinished });
   const [line] = await server.saying(/^\{.*"msg":"listening"\}$/m);
   const { addresses, admin, http } = JSON.parse(line) as LogLine & {
     addresses: string[];
@@ -110,6 +113,14 @@ async function fallSilent({ port }: Served, local: string): Promise<number> {
     await client.send(ack(block), from);
   }
   return Date.now();
+}
+
+/** Sends one request and returns its answer. @param local address of the node. */
+async function refused({ port }: Served, local: string, name: string): Promise<Datagram> {
+  const client = await RawClient.open(local);
+  onTestFinished(() => client.close());
+  await client.send(readRequest(name, []), { address: '127.0.0.1', port });
+  return client.receive();
 }
 
 interface Opened {
@@ -158,10 +169,24 @@ function percents(page: Page): Promise<Record<string, string>> {
 
 describe.skipIf(!hasBrowser)('the live page', () => {
   let browser: Browser;
+  /** A server for tests that each boot nodes of their own. */
+  let busy: Served;
+  /** A server with one port for all transfers, which no node asks and whose page needs the token. */
+  let quiet: Served;
+  const ends: (() => unknown)[] = [];
   beforeAll(async () => {
-    browser = await launchBrowser();
+    const onFinished = ((end: () => unknown) => void ends.unshift(end)) as OnTestFinished;
+    [browser, busy, quiet] = await Promise.all([
+      launchBrowser(),
+      serve(['--admin', '127.0.0.1:0', '--http', '127.0.0.1:0'], onFinished),
+      serve(['--admin', '0.0.0.0:0', '--single-port', '--clients', '127.0.0.0/8'], onFinished),
+    ]);
   });
-  afterAll(() => browser?.close());
+  afterAll(async () => {
+    await browser?.close();
+    // oxlint-disable-next-line no-await-in-loop -- each server ends before its folder is removed.
+    for (const end of ends) await end();
+  });
 
   it('shows progress of nodes, charts, and a silent node within 5 s', async () => {
     const served = await serve();
@@ -212,9 +237,8 @@ describe.skipIf(!hasBrowser)('the live page', () => {
   });
 
   it('shows why one node did not boot, by click, by keyboard and by address', async () => {
-    const served = await serve(['--admin', '127.0.0.1:0', '--single-port', '--clients', '127.0.0.0/8']);
-    await fallSilent(served, '127.0.0.99');
-    const { page, problems } = await open(browser, served.url);
+    await fallSilent(busy, '127.0.0.99');
+    const { page, problems } = await open(browser, busy.url);
     const dialog = page.locator('dialog');
     await page.locator('.tile[data-node="127.0.0.99"]').click();
     await dialog
@@ -222,7 +246,6 @@ describe.skipIf(!hasBrowser)('the live page', () => {
       .waitFor({ timeout: 20_000 });
     expect(await dialog.locator('.steps .step-file').allTextContents()).toEqual(['boot/initrd.img']);
     expect(await dialog.locator('.steps').innerText()).toContain('blksize=1024');
-    expect(await page.locator('#foot').textContent()).toMatch(/ workers?, one port for all transfers, listening on /);
     expect(await pageProblems(page)).toEqual([]);
     expect(page.url()).toContain('#node=127.0.0.99');
     await page.keyboard.press('Escape');
@@ -244,20 +267,16 @@ describe.skipIf(!hasBrowser)('the live page', () => {
     await page.goBack();
     await dialog.waitFor({ state: 'hidden' });
 
-    const { page: second } = await open(browser, `${served.url}#node=127.0.0.99`);
+    const { page: second } = await open(browser, `${busy.url}#node=127.0.0.99`);
     await second.locator('dialog .verdict-head', { hasText: 'It went silent' }).waitFor();
     expect(problems).toEqual([]);
   });
 
   it('shows a boot that began over TFTP and went on over HTTP', async () => {
-    const served = await serve(['--admin', '127.0.0.1:0', '--http', '127.0.0.1:0']);
-    const client = await RawClient.open('127.0.0.1');
-    onTestFinished(() => client.close());
-    await client.send(readRequest('grub/nothing', []), { address: '127.0.0.1', port: served.port });
-    expect(opcode(await client.receive())).toBe(5);
-    await fetch(`${served.http!}/boot/missing`);
-    await (await fetch(`${served.http!}/boot/linux`)).arrayBuffer();
-    const { page, problems } = await open(browser, served.url);
+    expect(opcode(await refused(busy, '127.0.0.1', 'grub/nothing'))).toBe(5);
+    await fetch(`${busy.http!}/boot/missing`);
+    await (await fetch(`${busy.http!}/boot/linux`)).arrayBuffer();
+    const { page, problems } = await open(browser, busy.url);
     await page.evaluate("location.hash = 'node=127.0.0.1'");
     await page.locator('dialog .verdict-head', { hasText: /^boot\/linux was sent completely/ }).waitFor();
     const steps = await page.locator('dialog .steps > li').allInnerTexts();
@@ -265,7 +284,7 @@ describe.skipIf(!hasBrowser)('the live page', () => {
     expect(steps.map((text) => text.includes('HTTP'))).toEqual([false, true, true]);
     expect(steps[2]).toMatch(/boot\/linux\s+400 kB in .* · HTTP/);
     expect(await page.locator('#foot').textContent()).toMatch(/ workers?, listening on /);
-    expect(await page.locator('#foot').textContent()).toContain(`, ${served.http!}; running`);
+    expect(await page.locator('#foot').textContent()).toContain(`, ${busy.http!}; running`);
     expect(await pageProblems(page)).toEqual([]);
     await page.screenshot({ path: join(folder(), 'http.png') });
     expect(problems).toEqual([]);
@@ -304,12 +323,12 @@ describe.skipIf(!hasBrowser)('the live page', () => {
   });
 
   it('supports arrow keys, with one tab stop', async () => {
-    const served = await serve();
-    const { page } = await open(browser, served.url);
-    const stormed = storm(served);
-    await page.locator('#racks button').nth(12).waitFor();
-    stormed.process.kill('SIGINT');
-    await stormed.ended;
+    const { page } = await open(browser, busy.url);
+    for (let number = 1; number <= 12; number++) {
+      // oxlint-disable-next-line no-await-in-loop -- each node gets its answer.
+      expect(opcode(await refused(busy, `127.1.0.${number}`, 'grub/nothing'))).toBe(5);
+    }
+    await page.locator('#racks button').nth(11).waitFor();
     expect(await page.locator('#racks button[tabindex="0"]').count()).toBe(1);
     await page.locator('#racks button[tabindex="0"]').focus();
     const focused = (): Promise<string> => page.evaluate('document.activeElement.dataset.node');
@@ -329,8 +348,7 @@ describe.skipIf(!hasBrowser)('the live page', () => {
   });
 
   it('asks for the token if nodes are not public, and keeps it for the tab', async () => {
-    const served = await serve(['--admin', '0.0.0.0:0']);
-    const { page } = await open(browser, served.url);
+    const { page } = await open(browser, quiet.url);
     await page.locator('#locked').waitFor();
     expect(await page.locator('#live').isVisible()).toBe(false);
     expect(await pageProblems(page)).toEqual([]);
@@ -340,13 +358,15 @@ describe.skipIf(!hasBrowser)('the live page', () => {
     await page.locator('#token').fill(TOKEN);
     await page.keyboard.press('Enter');
     await page.locator('#headline', { hasText: 'All quiet' }).waitFor();
+    expect(await page.locator('#foot').textContent()).toMatch(/ workers?, one port for all transfers, listening on /);
     await page.reload();
     await page.locator('#headline', { hasText: 'All quiet' }).waitFor();
   });
 
   it('says when the server has gone, and continues when it is back', async () => {
-    const served = await serve();
-    const { page } = await open(browser, served.url);
+    const { page } = await open(browser, quiet.url);
+    await page.locator('#token').fill(TOKEN);
+    await page.keyboard.press('Enter');
     await page.locator('#connection.open').waitFor();
     await page.context().setOffline(true);
     await page.evaluate('dispatchEvent(new Event("offline"))');
@@ -361,15 +381,8 @@ describe.skipIf(!hasBrowser)('the live page', () => {
   });
 
   it('shows names from the wire as they are, and never runs them', async () => {
-    const served = await serve();
-    const client = await RawClient.open('127.0.0.66');
-    onTestFinished(() => client.close());
-    await client.send(readRequest('<img src=x onerror=alert(1)>\u202e.cfg'), {
-      address: '127.0.0.1',
-      port: served.port,
-    });
-    await client.receive();
-    const { page, problems } = await open(browser, served.url);
+    await refused(busy, '127.0.0.66', '<img src=x onerror=alert(1)>\u202e.cfg');
+    const { page, problems } = await open(browser, busy.url);
     await page.locator('.problem-file', { hasText: '<img src=x onerror=alert(1)>' }).waitFor();
     await page.evaluate("location.hash = 'node=127.0.0.66'");
     await page.locator('dialog .step-file', { hasText: '<img src=x onerror=alert(1)>' }).waitFor();

@@ -1,9 +1,11 @@
 /**
- * Names that loaders search for, in order, by nodes that the inventory knows and by others. The search finds the right
- * file; each name before it gets error 1, logged only at debug level.
+ * Every example is valid and serves, and all nodes boot from it, known and unknown ones. A loader that searches for its
+ * config under several names finds the right file; each name before it gets error 1, logged only at debug level.
  */
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { storm } from '../cli/storm-fixture.ts';
+import { runBuilt } from '../support/command.ts';
 import { TFTP_PROFILES } from '../../src/storm/plan/profiles.ts';
 import { expand, nodeVariables } from '../../src/storm/plan/variables.ts';
 import { EXAMPLES, ExampleServer } from './fixture.ts';
@@ -107,27 +109,41 @@ const CASES: readonly Case[] = [
   { example: 'raspberry-pi', profile: 'raspberry-pi', node: UNKNOWN, misses: 1, found: /^config\.txt: # For boards/ },
 ];
 
-describe('the search for a config', () => {
-  it.each([...new Set(CASES.map(({ example }) => example))])(
-    'in examples/%s finds the right file after the right misses, logged at debug only',
-    async (example) => {
-      const server = await ExampleServer.start(join(EXAMPLES, example, 'reveille.yaml'), '--log-level', 'debug');
-      const missed: string[] = [];
-      for (const one of CASES.filter((other) => other.example === example)) {
-        const { profile, node, misses, found, names = searchOf(profile, node) } = one;
-        // oxlint-disable-next-line no-await-in-loop -- one loader after the other.
-        const result = await search(server, names);
-        expect(result).toEqual({ misses: names.slice(0, misses), found: expect.stringMatching(found) });
-        missed.push(...result.misses);
-      }
-      const refused = (await server.stop()).filter(({ msg }) => msg === 'refused');
-      expect(refused.map(({ level, file, errorCode }) => [level, file, errorCode])).toEqual(
-        missed.map((name) => ['debug', name, 1]),
-      );
-    },
-    120_000,
-  );
+describe.each([...new Set(CASES.map(({ example }) => example))])('examples/%s', (example) => {
+  const config = join(EXAMPLES, example, 'reveille.yaml');
 
+  it('is valid', async () => {
+    const { code, stdout, stderr } = await runBuilt(['validate', '--config', config]);
+    expect({ code, stderr, last: stdout.trim().split('\n').at(-1) }).toEqual({ code: 0, stderr: '', last: 'valid' });
+  }, 120_000);
+
+  it('has the right file after the right misses, and boots the nodes of its plan', async () => {
+    const server = await ExampleServer.start(config, '--log-level', 'debug');
+    const missed: string[] = [];
+    for (const one of CASES.filter((other) => other.example === example)) {
+      const { profile, node, misses, found, names = searchOf(profile, node) } = one;
+      // oxlint-disable-next-line no-await-in-loop -- one loader after the other.
+      const result = await search(server, names);
+      expect(result).toEqual({ misses: names.slice(0, misses), found: expect.stringMatching(found) });
+      missed.push(...result.misses);
+    }
+
+    const plan = ['--plan', join(EXAMPLES, example, 'storm.yaml'), '--nodes', '20', '--arrival', 'burst'];
+    const { code, report, stderr } = await storm(server.port, [...plan, '--slo', 'failed=0,violations=0']);
+    expect({ stderr, failures: report.failures, violations: report.violations }).toEqual({
+      stderr: '',
+      failures: [],
+      violations: [],
+    });
+    expect([code, report.completed]).toEqual([0, 20]);
+
+    const refused = (await server.stop()).filter(({ msg }) => msg === 'refused');
+    expect(refused.slice(0, missed.length).map(({ file }) => file)).toEqual(missed);
+    expect(refused.map(({ level, errorCode }) => [level, errorCode])).toEqual(refused.map(() => ['debug', 1]));
+  }, 120_000);
+});
+
+describe('the search for a config', () => {
   it('logs misses at debug only, and knows a MAC in any spelling', async () => {
     const server = await ExampleServer.start(join(EXAMPLES, 'ipxe/reveille.yaml'));
     expect(await server.ask('ipxe/52-54-00-00-00-99.ipxe')).toBe('error 1');
