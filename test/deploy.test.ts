@@ -18,6 +18,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { packagedUnit } from '../packaging/deb/unit.ts';
 import { read, ROOT } from './support/pages.ts';
+import { runCommand } from './support/command.ts';
 import { folder, Reveille } from './support/reveille.ts';
 import { UnixDatagrams } from './support/unix-datagrams.ts';
 
@@ -146,8 +147,8 @@ describe.skipIf(!canConfine)('under the restrictions of the unit', () => {
     const config = `root: files\ninventory: nodes.yaml\nstore: store\napiToken: ${TOKEN}\nadmin: "127.0.0.1:0"\nlisten: "127.0.0.1:0"\nengine: linux\nworkers: 2
 caseInsensitive: true\nroutes:\n  - {match: "pxelinux.cfg/01-{mac}", template: pxelinux.liquid}\n`;
     writeFileSync(join(place, 'unit.yaml'), config, { mode: 0o600 });
-    const published = new Reveille(['publish', 'rack', join(place, 'files'), '--store', join(place, 'store')]);
-    expect((await published.ended).code).toBe(0);
+    const publish = ['publish', 'rack', join(place, 'files'), '--store', join(place, 'store')];
+    expect(await runCommand(publish)).toMatchObject({ code: 0, stderr: '' });
 
     const notify = join(place, 'notify');
     const manager = new UnixDatagrams(notify);
@@ -173,10 +174,12 @@ caseInsensitive: true\nroutes:\n  - {match: "pxelinux.cfg/01-{mac}", template: p
 
     for (const name of ['boot/linux', 'BOOT/LINUX', 'rack/boot/linux', 'pxelinux.cfg/01-52-54-00-00-00-01']) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other.
-      const { code, stderr } = await new Reveille(
-        ['get', `tftp://${addresses[0]}/${name}`, '--quiet', '--output', '-'],
-        { cwd: here },
-      ).ended;
+      const { code, stderr } = await runCommand([
+        'get',
+        `tftp://${addresses[0]}/${name}`,
+        '--output',
+        join(here, 'got'),
+      ]);
       expect([name, code, stderr]).toEqual([name, 0, '']);
     }
     const post = async (verb: string, body: object): Promise<number> => {

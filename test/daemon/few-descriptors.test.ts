@@ -1,9 +1,10 @@
 /** The command with a low limit on descriptors: it starts with all its features and serves. */
-import { cpSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it, onTestFinished } from 'vitest';
+import { runCommand } from '../support/command.ts';
 import { folder, Reveille } from '../support/reveille.ts';
 
 const EXAMPLE = fileURLToPath(new URL('../../examples/pxelinux', import.meta.url));
@@ -20,8 +21,8 @@ it.each(['linux', 'portable'])('starts and serves with 64 descriptors (%s)', asy
     `root: files\ninventory: nodes.yaml\nstore: store\nroutes:
   - {match: "pxelinux.cfg/01-{mac}", template: pxelinux.liquid, unknown: true}\n`,
   );
-  const published = new Reveille(['publish', 'rack', join(place, 'files'), '--store', join(place, 'store')]);
-  expect((await published.ended).code).toBe(0);
+  const publish = ['publish', 'rack', join(place, 'files'), '--store', join(place, 'store')];
+  expect(await runCommand(publish)).toMatchObject({ code: 0, stderr: '' });
 
   const args = ['--config', join(place, 'small.yaml'), '--engine', engine, '--workers', '2'];
   const at = ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0'];
@@ -31,11 +32,8 @@ it.each(['linux', 'portable'])('starts and serves with 64 descriptors (%s)', asy
   expect((await fetch(`http://${admin}/readyz`)).status).toBe(200);
   for (const name of ['boot/linux', 'rack/boot/linux', NODE]) {
     // oxlint-disable-next-line no-await-in-loop -- one after the other.
-    expect([
-      name,
-      (await new Reveille(['get', `tftp://${addresses[0]}/${name}`, '--quiet', '--output', '-'], { cwd: here }).ended)
-        .code,
-    ]).toEqual([name, 0]);
+    const { code } = await runCommand(['get', `tftp://${addresses[0]}/${name}`, '--output', join(here, 'got')]);
+    expect([name, code]).toEqual([name, 0]);
   }
   server.process.kill('SIGTERM');
   expect((await server.ended).code).toBe(0);
@@ -65,8 +63,9 @@ it('leaves descriptors for TFTP and files, however many clients connect over HTT
   }
   // Those above the limit are closed at once.
   await expect.poll(() => ended, { timeout: 10_000 }).toBe(1100 - 512);
-  const get = new Reveille(['get', `tftp://${addresses[0]}/linux`, '--quiet', '--output', '-'], { cwd: here });
-  expect(await get.ended).toMatchObject({ code: 0, stdout: 'kernel' });
+  const got = join(folder(), 'got');
+  expect(await runCommand(['get', `tftp://${addresses[0]}/linux`, '--output', got])).toMatchObject({ code: 0 });
+  expect(readFileSync(got, 'utf8')).toBe('kernel');
   server.process.kill('SIGTERM');
   const { code, stdout } = await server.ended;
   expect(code).toBe(0);

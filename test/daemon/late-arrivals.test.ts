@@ -3,11 +3,12 @@
  * namespaces of its own.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { storeArrives } from '../../src/daemon/store-arrival.ts';
 import { resolveEngine } from '../../src/engine/create.ts';
+import { runCommand } from '../support/command.ts';
 import { folder, Reveille } from '../support/reveille.ts';
 
 const ENGINES = [...new Set([(await resolveEngine('auto')).kind, 'portable'] as const)];
@@ -116,9 +117,10 @@ describe('a store that nothing was published into yet', () => {
     const [, port] = await server.saying(/"addresses":\["127.0.0.1:([0-9]+)"\]/);
     mkdirSync(join(top, 'set'));
     writeFileSync(join(top, 'set/linux'), 'the kernel');
-    const published = await new Reveille(['publish', 'rack', join(top, 'set'), '--store', store]).ended;
+    const published = await runCommand(['publish', 'rack', join(top, 'set'), '--store', store]);
     expect(published).toMatchObject({ code: 0, stderr: '' });
-    const got = await new Reveille(['get', `tftp://127.0.0.1:${port}/rack-1/linux`, '-o', '-']).ended;
-    expect(got.stdout).toBe('the kernel');
+    const got = join(top, 'got');
+    const get = await runCommand(['get', `tftp://127.0.0.1:${port}/rack-1/linux`, '-o', got]);
+    expect([get.code, readFileSync(got, 'utf8')]).toEqual([0, 'the kernel']);
   });
 });

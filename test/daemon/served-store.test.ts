@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { fetchFile } from '../../src/client/fetch.ts';
 import { openStore } from '../../src/boot-set/store/store.ts';
+import { runCommand } from '../support/command.ts';
 import { ServedStoreProcess } from '../support/served-store.ts';
 import { folder, Reveille } from '../support/reveille.ts';
 
@@ -34,8 +35,8 @@ class Rack {
   }
 
   async publish(version: string): Promise<void> {
-    const ended = await new Reveille(['publish', 'rack', this.files(version), '--store', this.store]).ended;
-    if (ended.code !== 0) throw new Error(ended.stderr);
+    const { code, stderr } = await runCommand(['publish', 'rack', this.files(version), '--store', this.store]);
+    if (code !== 0) throw new Error(stderr);
   }
 
   /** @returns the first words of a file, or the outcome of a transfer that did not complete. */

@@ -13,7 +13,7 @@ import { explore, judge, replayHint } from '../support/world-judge.ts';
 
 const SEEDS: Readonly<Record<Phase, number>> = CAMPAIGN
   ? { faults: 16_000, blackout: 4000, flips: 2400 }
-  : { faults: 1600, blackout: 500, flips: 300 };
+  : { faults: 800, blackout: 250, flips: 150 };
 
 function seedsOf(phase: Phase): number[] {
   const only = process.env['REVEILLE_SEED'];

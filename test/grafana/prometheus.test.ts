@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import type { Panel } from '@grafana/grafana-foundation-sdk/dashboard';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { BOARDS, panelsOf, queriesOf } from '../../grafana/src/boards.ts';
-import { folder, Reveille } from '../support/reveille.ts';
+import { runCommand } from '../support/command.ts';
+import { folder } from '../support/reveille.ts';
 import { storm } from '../cli/storm-fixture.ts';
 import { CAMPAIGN, SEED, seededBytes } from '../support/content.ts';
 import { hasPrometheus, Prometheus, promtool, type PromRule, type PromSeries } from '../support/prometheus.ts';
@@ -163,7 +164,7 @@ class Watch {
 async function publish(store: string, files: Readonly<Record<string, number>>): Promise<void> {
   const from = folder();
   for (const [name, bytes] of Object.entries(files)) writeFileSync(join(from, name), seededBytes(SEED + bytes, bytes));
-  const { code, stderr } = await new Reveille(['publish', CHANNEL, from, '--store', store]).ended;
+  const { code, stderr } = await runCommand(['publish', CHANNEL, from, '--store', store]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
 }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Address } from '../../src/index.ts';
 import { built } from '../support/built.ts';
+import { runCommand } from '../support/command.ts';
 import { RawHttp } from '../support/raw-http.ts';
 import { folder, Reveille } from '../support/reveille.ts';
 
@@ -21,7 +22,7 @@ class Rack {
     const set = join(this.root, `set-${version}`);
     mkdirSync(set);
     for (const name of FILES) writeFileSync(join(set, name), `${name} of ${version}\n`);
-    const { code, stderr } = await new Reveille(['publish', 'rack/a', set, '--store', this.store]).ended;
+    const { code, stderr } = await runCommand(['publish', 'rack/a', set, '--store', this.store]);
     if (code !== 0) throw new Error(stderr);
     // A name with the version makes a running server look.
     if (this.server !== undefined) await this.overHttp(`rack/a-${version}/vmlinuz`, '127.0.0.9');
@@ -29,7 +30,20 @@ class Rack {
 
   async start(...args: string[]): Promise<void> {
     const any = '127.0.0.1:0';
-    const where = ['--log-level', 'debug', '--store', this.store, '--listen', any, '--http', any, '--admin', any];
+    const where = [
+      '--log-level',
+      'debug',
+      '--store',
+      this.store,
+      '--listen',
+      any,
+      '--http',
+      any,
+      '--admin',
+      any,
+      '--workers',
+      '1',
+    ];
     this.server = new Reveille(['serve', ...where, ...args], { cwd: this.root });
     const [, line] = await this.server.saying(/^(\{.*"msg":"listening"\})$/m);
     const { addresses, http } = JSON.parse(line!) as { addresses: string[]; http: string[] };

@@ -22,7 +22,7 @@ const WISHES = [
 const only = process.env['REVEILLE_SEED'];
 const SEEDS =
   only === undefined
-    ? Array.from({ length: Number(process.env['REVEILLE_SEEDS'] ?? 30) }, (_, index) => index + 1)
+    ? Array.from({ length: Number(process.env['REVEILLE_SEEDS'] ?? 15) }, (_, index) => index + 1)
     : [Number(only)];
 
 /** @returns the number of transfers that the server counted. */

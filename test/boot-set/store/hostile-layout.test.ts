@@ -96,11 +96,9 @@ const KINDS: readonly (readonly [kind: string, plant: (path: string, outside: st
   ['a link to a folder', (path, elsewhere) => symlinkSync(join(elsewhere, 'folder'), path)],
   ['a link to nothing', (path, elsewhere) => symlinkSync(join(elsewhere, 'nothing'), path)],
   ['a pipe', (path) => execFileSync('mkfifo', [path])],
-  ...(process.getuid?.() === 0
-    ? [
-        // Reading this device never ends.
-        ['a device', (path: string) => execFileSync('mknod', [path, 'c', '1', '5'])] as const,
-      ]
+  // Reading this device never ends. Whatever refuses a pipe refuses it too, so only a campaign plants it.
+  ...(CAMPAIGN && process.getuid?.() === 0
+    ? [['a device', (path: string) => execFileSync('mknod', [path, 'c', '1', '5'])] as const]
     : []),
 ];
 

@@ -1,6 +1,6 @@
 /**
- * The commands on a store of boot sets, as a person or a script uses them. Where they publish or fail, they run as the
- * built command in a separate process.
+ * The commands on a store of boot sets, as a person or a script uses them. Where they publish, they run as the built
+ * command in a separate process.
  */
 import {
   chmodSync,
@@ -60,7 +60,6 @@ const ran: Run = async (args) => {
 
 /**
  * Runs the command in this process: starting a process for each of dozens of commands would take most of the time.
- * Commands that fail still run in separate processes.
  */
 const said: Run = async (args) => {
   const { code, stdout, stderr } = await runCommand(args);
@@ -72,9 +71,9 @@ async function json<T>(args: readonly string[], run: Run = said): Promise<T> {
   return JSON.parse(await run([...args, '--json'])) as T;
 }
 
-/** Runs a command that must fail. @returns the exit code and the one line on stderr. */
-async function refused(args: readonly string[]): Promise<[number | null, string]> {
-  const { code, stdout, stderr } = await new Reveille(args).ended;
+/** Runs a command that must fail, in this process. @returns the exit code and the one line on stderr. */
+async function refused(args: readonly string[]): Promise<[number, string]> {
+  const { code, stdout, stderr } = await runCommand(args);
   expect(stdout).toBe('');
   expect(stderr).toMatch(/^reveille: [^\n]+\n$/);
   return [code, stderr.trim()];
