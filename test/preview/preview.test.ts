@@ -19,12 +19,15 @@ function reveille(root: string, ...args: string[]): Promise<Said> {
   return runBuilt(args);
 }
 
-/** A folder with the files that `reveille init` writes, with its config changed by `change`. */
+/**
+ * A folder with the files that `reveille init` writes, with its config changed by `change`, and one thread for configs
+ * instead of two: each takes 0.2 s of processor time to start.
+ */
 function starter(change: (config: string) => string = (config) => config): string {
   const root = folder();
   writeStarter(root);
   const file = join(root, 'reveille.yaml');
-  writeFileSync(file, change(readFileSync(file, 'utf8')));
+  writeFileSync(file, `${change(readFileSync(file, 'utf8'))}\nrenderThreads: 1\n`);
   return root;
 }
 
