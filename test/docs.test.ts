@@ -14,9 +14,9 @@ import { EXIT } from '../src/config/usage-error.ts';
 import { OPTION_NAMES } from '../src/protocol/request.ts';
 import { parsePattern } from '../src/render/pattern.ts';
 import { OUTCOMES } from '../src/session/session.ts';
+import { runCommand } from './support/command.ts';
 import { bare, blocks, DOCS, PAGES, read, ROOT, table } from './support/pages.ts';
 
-const CLI = join(ROOT, 'dist/cli/main.js');
 const run = promisify(execFile);
 
 /** GitHub's anchor for a heading. */
@@ -122,7 +122,7 @@ describe('docs/configuration.md', () => {
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   async function helpFlags(command: string): Promise<string[]> {
-    const { stdout } = await run(process.execPath, [CLI, ...command.split(' '), '--help']);
+    const { stdout } = await runCommand([...command.split(' '), '--help']);
     const flags = [...stdout.matchAll(/^ {2}(-[^<\s,]*(?:, --\S+)?)/gm)].flatMap((match) => match[1]!.split(', '));
     return flags.filter((flag) => flag !== '-h').toSorted();
   }
@@ -202,7 +202,7 @@ describe('docs/boot-configs.md', () => {
   it('names exactly the flags of the previews', async () => {
     const page = read('docs/boot-configs.md').split('## See before serving')[1]!;
     const named = new Set([...page.matchAll(/`(--[a-z0-9-]+)/g)].map((match) => match[1]!));
-    const { stdout } = await run(process.execPath, [CLI, 'explain', '--help']);
+    const { stdout } = await runCommand(['explain', '--help']);
     const flags = [...stdout.matchAll(/^ {2}(--[a-z-]+)/gm)].map((match) => match[1]!);
     expect([...named].toSorted()).toEqual(flags.filter((flag) => flag !== '--help').toSorted());
   });

@@ -5,7 +5,7 @@ import { setImmediate } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Command } from 'commander';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { formatAddress } from '../../src/text/address-text.ts';
 import { type Admin, startAdmin } from '../../src/admin/admin-server.ts';
 import { Interrupts } from '../../src/daemon/interrupts.ts';
@@ -16,7 +16,7 @@ import type { LiveSnapshot, NodeReport } from '../../src/live/wire.ts';
 import { ExampleServer } from '../examples/fixture.ts';
 import { ObservedWorld } from '../observe/world.ts';
 import { runCommand, type Said } from '../support/command.ts';
-import { folder, Reveille } from '../support/reveille.ts';
+import { folder, type OnTestFinished, Reveille } from '../support/reveille.ts';
 
 const TOKEN = '0123456789abcdef';
 
@@ -24,11 +24,19 @@ function reveille(...args: string[]): Promise<Said> {
   return runCommand(args);
 }
 
-/** A server with a config file, and one node that has read that file and requested a missing name. */
-async function visited(
-  flags: readonly string[] = [],
-): Promise<{ admin: string; config: string; server: ExampleServer }> {
-  const root = folder();
+interface Visited {
+  readonly admin: string;
+  readonly config: string;
+  readonly server: ExampleServer;
+}
+
+/**
+ * A server with a config file, and one node that has read that file and requested a missing name.
+ *
+ * @param onFinished hook that ends it.
+ */
+async function visited(flags: readonly string[] = [], onFinished: OnTestFinished = onTestFinished): Promise<Visited> {
+  const root = folder(onFinished);
   mkdirSync(join(root, 'files'));
   writeFileSync(join(root, 'files/grub.cfg'), 'linux boot/linux\n');
   writeFileSync(join(root, 'token'), `${TOKEN}\n`);
@@ -38,15 +46,26 @@ async function visited(
   );
   const config = join(root, 'reveille.yaml');
   writeFileSync(config, 'root: files\ninventory: nodes.yaml\napiTokenFile: token\n');
-  const server = await ExampleServer.start(config, ...flags);
+  const server = await ExampleServer.startFor(onFinished, config, ...flags);
   expect(await server.ask('grub.cfg')).toContain('linux');
   expect(await server.ask('boot/linux')).toBe('error 1');
   return { admin: server.admin.replace('http://', '').replace('0.0.0.0', '127.0.0.1'), config, server };
 }
 
+/** A server that all tests may ask which change nothing. */
+let shared: Visited;
+const ends: (() => unknown)[] = [];
+beforeAll(async () => {
+  shared = await visited([], ((end: () => unknown) => void ends.unshift(end)) as OnTestFinished);
+});
+afterAll(async () => {
+  // oxlint-disable-next-line no-await-in-loop -- the server ends before its folder is removed.
+  for (const end of ends) await end();
+});
+
 describe('reveille node', () => {
   it('shows what a node asked for, what it got, and where it stopped; by address, MAC and name', async () => {
-    const { admin } = await visited();
+    const { admin } = shared;
     const found = await Promise.all(
       ['127.0.0.1', '52-54-00-00-00-01', 'front'].map((node) => reveille('node', node, '--admin', admin)),
     );
@@ -85,7 +104,7 @@ describe('reveille node', () => {
   });
 
   it('says where to look when nothing is known of a node, with exit code 1', async () => {
-    const { admin } = await visited();
+    const { admin } = shared;
     const { code, stdout } = await reveille('node', '52:54:00:00:00:99', '--admin', admin);
     expect(code).toBe(1);
     expect(stdout).toContain('No request from 52:54:00:00:00:99 is remembered.');
@@ -95,7 +114,7 @@ describe('reveille node', () => {
 
 describe('reveille top', () => {
   it('prints once if stdout is not a terminal', async () => {
-    const { admin } = await visited();
+    const { admin } = shared;
     const { code, stdout, stderr } = await reveille('top', '--admin', admin);
     expect([code, stderr]).toEqual([0, '']);
     expect(stdout).toMatch(/^Reveille \S+ at 127\.0\.0\.1:\d+, up \d/);

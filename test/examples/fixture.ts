@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { fetchFile } from '../../src/client/fetch.ts';
 import type { Address } from '../../src/engine/types.ts';
-import { type LogLine, Reveille } from '../support/reveille.ts';
+import { type LogLine, type OnTestFinished, Reveille } from '../support/reveille.ts';
 
 export const EXAMPLES = join(import.meta.dirname, '../../examples');
 
@@ -25,12 +25,17 @@ export class ExampleServer {
    * @param config the path of the server's config file. @param flags more flags. By default the server has one worker
    * and one thread that makes configs: each more costs 0.2 s of processor time to start.
    */
-  static async start(config: string, ...flags: string[]): Promise<ExampleServer> {
+  static start(config: string, ...flags: string[]): Promise<ExampleServer> {
+    return ExampleServer.startFor(onTestFinished, config, ...flags);
+  }
+
+  /** The same. @param onFinished hook that ends the server. */
+  static async startFor(onFinished: OnTestFinished, config: string, ...flags: string[]): Promise<ExampleServer> {
     const args = ['serve', '--config', config, '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--no-hint'];
-    const process = new Reveille([...args, '--workers', '1', '--render-threads', '1', ...flags]);
+    const process = new Reveille([...args, '--workers', '1', '--render-threads', '1', ...flags], { onFinished });
     const [line] = await process.saying(/^\{.*"msg":"listening"\}$/m);
     const server = new ExampleServer(process, JSON.parse(line) as LogLine);
-    onTestFinished(async () => void (await server.stop()));
+    onFinished(async () => void (await server.stop()));
     return server;
   }
 
