@@ -1,9 +1,10 @@
 /** Limits, slow and broken clients, threads that die, and the end of the server. */
 import { EventEmitter, once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { Address, HttpOptions, Source } from '../../src/index.ts';
 import { temporaryFolder } from '../content/fixture.ts';
 import { SEED, seededBytes } from '../support/content.ts';
@@ -16,19 +17,25 @@ import { type FolderOptions, type LiveServer, serveFolder } from '../support/ser
 const LARGE = seededBytes(1, 24 * 1024 * 1024);
 const SMALL = 'default linux\n';
 
+/** Written once: each server's root has a link to it. */
+const place = mkdtempSync(join(tmpdir(), 'reveille-overload-'));
+beforeAll(() => writeFileSync(join(place, 'large'), LARGE));
+afterAll(() => rmSync(place, { recursive: true }));
+
 interface Served {
   readonly live: LiveServer;
   readonly at: Address;
   readonly root: string;
 }
 
+/** @param http by default one thread sends. */
 async function serve(http: Partial<HttpOptions> = {}, options: FolderOptions = {}): Promise<Served> {
   const root = join(temporaryFolder(), 'root');
   mkdirSync(root);
-  writeFileSync(join(root, 'large'), LARGE);
+  linkSync(join(place, 'large'), join(root, 'large'));
   writeFileSync(join(root, 'small'), SMALL);
   const listen = [{ address: '127.0.0.1', port: 0 }];
-  const live = await serveFolder(root, { ...options, http: { listen, threads: 2, ...http } });
+  const live = await serveFolder(root, { ...options, http: { listen, threads: 1, ...http } });
   onTestFinished(async () => void (await live.server.stop(0)));
   return { live, at: live.server.httpAddresses[0]!, root };
 }
@@ -46,7 +53,7 @@ const ENGINES = ['linux', 'portable'] as const;
 
 describe('limits', () => {
   it('closes connections above the total limit, without an answer', async () => {
-    const { live, at } = await serve({ connections: 3 });
+    const { live, at } = await serve({ connections: 3, threads: 2 });
     const open = await Promise.all([beginLarge(at), beginLarge(at), beginLarge(at)]);
     expect((await new RawHttp(at).send('GET /small HTTP/1.1\r\n\r\n').all()).length).toBe(0);
     expect(live.server.stats().http).toMatchObject({ connections: 3, refusedTotal: 1, sending: 3 });
@@ -56,7 +63,7 @@ describe('limits', () => {
   });
 
   it('closes the connection that has been idle for longest when another one needs its place', async () => {
-    const { live, at } = await serve({ connections: 2, threads: 1 });
+    const { live, at } = await serve({ connections: 2 });
     const get = 'GET /small HTTP/1.1\r\n\r\n';
     const [first, second] = [new RawHttp(at), new RawHttp(at)];
     await first.send(get).answer();
@@ -69,7 +76,7 @@ describe('limits', () => {
   });
 
   it('counts connections of an address with its transfers, and leaves those of others alone', async () => {
-    const { live, at } = await serve({}, { limits: { sessionsPerAddress: 2 } });
+    const { live, at } = await serve({ threads: 2 }, { limits: { sessionsPerAddress: 2 } });
     const open = await Promise.all([beginLarge(at), beginLarge(at)]);
     expect((await new RawHttp(at).send('GET /small HTTP/1.1\r\n\r\n').all()).length).toBe(0);
     expect(live.warnings.join('\n')).toContain('an address has its share of transfers');
@@ -256,7 +263,7 @@ describe('heads that are not HTTP', () => {
 describe('a thread that throws', () => {
   it('ends only its own transfers, and is replaced', async () => {
     const thread = new URL('../support/faulty-http-thread.mjs', import.meta.url);
-    const { live, at } = await serve({ thread });
+    const { live, at } = await serve({ thread, threads: 2 });
     const downloads = await Promise.all(Array.from({ length: 8 }, () => beginLarge(at)));
     expect((await new RawHttp(at).send('GET /throw HTTP/1.1\r\n\r\n').all()).length).toBe(0);
     const bodies = await Promise.allSettled(
