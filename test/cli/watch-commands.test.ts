@@ -5,7 +5,7 @@ import { setImmediate } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Command } from 'commander';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { formatAddress } from '../../src/text/address-text.ts';
 import { type Admin, startAdmin } from '../../src/admin/admin-server.ts';
 import { Interrupts } from '../../src/daemon/interrupts.ts';
@@ -16,7 +16,7 @@ import type { LiveSnapshot, NodeReport } from '../../src/live/wire.ts';
 import { ExampleServer } from '../examples/fixture.ts';
 import { ObservedWorld } from '../observe/world.ts';
 import { runCommand, type Said } from '../support/command.ts';
-import { folder, type OnTestFinished, Reveille } from '../support/reveille.ts';
+import { afterThem, folder, type OnTestFinished, Reveille } from '../support/reveille.ts';
 
 const TOKEN = '0123456789abcdef';
 
@@ -54,13 +54,9 @@ async function visited(flags: readonly string[] = [], onFinished: OnTestFinished
 
 /** A server that all tests may ask which change nothing. */
 let shared: Visited;
-const ends: (() => unknown)[] = [];
+const onFinished = afterThem();
 beforeAll(async () => {
-  shared = await visited([], ((end: () => unknown) => void ends.unshift(end)) as OnTestFinished);
-});
-afterAll(async () => {
-  // oxlint-disable-next-line no-await-in-loop -- the server ends before its folder is removed.
-  for (const end of ends) await end();
+  shared = await visited([], onFinished);
 });
 
 describe('reveille node', () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { CAMPAIGN } from '../support/content.ts';
-import { folder, type LogLine, type OnTestFinished, Reveille } from '../support/reveille.ts';
+import { afterThem, folder, type OnTestFinished, Reveille } from '../support/reveille.ts';
 import { hasBrowser, launchBrowser } from '../support/browser.ts';
 import { pageProblems } from '../support/page-checks.ts';
 import { ack, type Datagram, opcode, RawClient, readRequest } from '../support/raw-client.ts';
@@ -70,11 +70,7 @@ async function serve(
   const args = ['serve', '--config', join(root, 'reveille.yaml'), '--listen', '127.0.0.1:0', '--no-hint', ...flags];
   const server = new Reveille(args, { onFinished });
   const [line] = await server.saying(/^\{.*"msg":"listening"\}$/m);
-  const { addresses, admin, http } = JSON.parse(line) as LogLine & {
-    addresses: string[];
-    admin: string;
-    http?: string[];
-  };
+  const { addresses, admin, http } = JSON.parse(line) as { addresses: string[]; admin: string; http?: string[] };
   return {
     url: `http://${admin.replace('0.0.0.0', '127.0.0.1')}/`,
     port: Number(addresses[0]!.split(':')[1]),
@@ -173,20 +169,15 @@ describe.skipIf(!hasBrowser)('the live page', () => {
   let busy: Served;
   /** A server with one port for all transfers, which no node asks and whose page needs the token. */
   let quiet: Served;
-  const ends: (() => unknown)[] = [];
+  const onFinished = afterThem();
   beforeAll(async () => {
-    const onFinished = ((end: () => unknown) => void ends.unshift(end)) as OnTestFinished;
     [browser, busy, quiet] = await Promise.all([
       launchBrowser(),
       serve(['--admin', '127.0.0.1:0', '--http', '127.0.0.1:0'], onFinished),
       serve(['--admin', '0.0.0.0:0', '--single-port', '--clients', '127.0.0.0/8'], onFinished),
     ]);
   });
-  afterAll(async () => {
-    await browser?.close();
-    // oxlint-disable-next-line no-await-in-loop -- each server ends before its folder is removed.
-    for (const end of ends) await end();
-  });
+  afterAll(() => browser?.close());
 
   it('shows progress of nodes, charts, and a silent node within 5 s', async () => {
     const served = await serve();
@@ -324,10 +315,7 @@ describe.skipIf(!hasBrowser)('the live page', () => {
 
   it('supports arrow keys, with one tab stop', async () => {
     const { page } = await open(browser, busy.url);
-    for (let number = 1; number <= 12; number++) {
-      // oxlint-disable-next-line no-await-in-loop -- each node gets its answer.
-      expect(opcode(await refused(busy, `127.1.0.${number}`, 'grub/nothing'))).toBe(5);
-    }
+    await Promise.all(Array.from({ length: 12 }, (_, at) => refused(busy, `127.1.0.${at + 1}`, 'grub/nothing')));
     await page.locator('#racks button').nth(11).waitFor();
     expect(await page.locator('#racks button[tabindex="0"]').count()).toBe(1);
     await page.locator('#racks button[tabindex="0"]').focus();

@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { onTestFinished } from 'vitest';
+import { afterAll, onTestFinished } from 'vitest';
 import { allocateCounters, sumLatencies } from '../../src/engine/counters.ts';
 import type { Address } from '../../src/engine/types.ts';
 import { noSendErrors } from '../../src/engine/send-errors.ts';
@@ -15,6 +15,19 @@ import type { RefusalRecord, Server, ServerStats, TransferRecord, TransferView }
 
 /** Hook that registers cleanup. Tests that run concurrently each have their own in their context. */
 export type OnTestFinished = typeof onTestFinished;
+
+/**
+ * Call outside tests. @returns a hook whose cleanup runs after all tests of the file or of the `describe`, the last one
+ * first; for servers that several tests share.
+ */
+export function afterThem(): OnTestFinished {
+  const ends: (() => unknown)[] = [];
+  afterAll(async () => {
+    // oxlint-disable-next-line no-await-in-loop -- a server ends before its folder is removed.
+    for (const end of ends) await end();
+  });
+  return ((end: () => unknown) => void ends.unshift(end)) as OnTestFinished;
+}
 
 /** An empty folder for one test. */
 export function folder(onFinished: OnTestFinished = onTestFinished): string {
