@@ -79,6 +79,14 @@ async function refused(args: readonly string[]): Promise<[number, string]> {
   return [code, stderr.trim()];
 }
 
+/** Runs commands that must fail, one after the other: one process must not open a store twice at once. */
+async function allRefused(commands: readonly (readonly string[])[]): Promise<[number, string][]> {
+  const answers: [number, string][] = [];
+  // oxlint-disable-next-line no-await-in-loop -- one after the other.
+  for (const args of commands) answers.push(await refused(args));
+  return answers;
+}
+
 describe('reveille publish', () => {
   it('prints the version, which is the same for the same content', async () => {
     const { publish, store, set } = place();
@@ -113,7 +121,7 @@ describe('reveille publish', () => {
       [['publish', CHANNEL, set, '--label', 'x'], /--label: expected NAME=VALUE, got "x"/],
       [['publish', CHANNEL, set, '--os', 'colour=red'], /--os: expected name, version, arch, got "colour"/],
     ];
-    const answers = await Promise.all(tries.map(([args]) => refused([...args, '--store', store])));
+    const answers = await allRefused(tries.map(([args]) => [...args, '--store', store]));
     expect(answers).toEqual(tries.map(([, expected]) => [2, expect.stringMatching(expected)]));
     symlinkSync('../outside/secret', join(set, 'linux'));
     const [code, line] = await refused(['publish', CHANNEL, set, '--store', store]);
@@ -252,10 +260,8 @@ describe('the verbs on channels and versions', () => {
     await said(['rollout', CHANNEL, '1', '--percent', '50', '--store', store]);
     expect(await said(['rollout', CHANNEL, '--abort', '--store', store])).toBe(`${CHANNEL}-1: aborted\n`);
     const tries = [[], ['2'], ['--pause', '--abort'], ['2', '--percent', '101'], ['--pause']];
-    const codes = await Promise.all(
-      tries.map(async (args) => [args, (await refused(['rollout', CHANNEL, ...args, '--store', store]))[0]]),
-    );
-    expect(codes).toEqual(tries.map((args) => [args, 2]));
+    const answers = await allRefused(tries.map((args) => ['rollout', CHANNEL, ...args, '--store', store]));
+    expect(answers.map(([code], at) => [tries[at], code])).toEqual(tries.map((args) => [args, 2]));
   });
 
   it('pin nodes by hand, list pins and drop them', async () => {
@@ -300,9 +306,7 @@ describe('the verbs on channels and versions', () => {
     const missing = join(folder(), 'store');
     const line = `reveille: ${missing}: expected a store, got nothing`;
     const verbs = ['channels', 'gc', 'verify', 'pins'];
-    expect(await Promise.all(verbs.map((verb) => refused([verb, '--store', missing])))).toEqual(
-      verbs.map(() => [2, line]),
-    );
+    expect(await allRefused(verbs.map((verb) => [verb, '--store', missing]))).toEqual(verbs.map(() => [2, line]));
     expect(statSync(missing, { throwIfNoEntry: false })).toBeUndefined();
     await publish('one');
     const tries = [
@@ -315,8 +319,8 @@ describe('the verbs on channels and versions', () => {
       ['pin', 'n1', `${CHANNEL}-7`],
       ['channel', 'other'],
     ];
-    const codes = await Promise.all(tries.map(async (args) => [args, (await refused([...args, '--store', store]))[0]]));
-    expect(codes).toEqual(tries.map((args) => [args, 2]));
+    const answers = await allRefused(tries.map((args) => [...args, '--store', store]));
+    expect(answers.map(([code], at) => [tries[at], code])).toEqual(tries.map((args) => [args, 2]));
   });
 
   it('report damage with exit code 1', async () => {
