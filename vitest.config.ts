@@ -60,8 +60,8 @@ export default defineConfig({
   test: {
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    // Three more than two cores: about half of the files' time is spent waiting for timers and for firmware's patience.
-    maxWorkers: 5,
+    // Two more than two cores: about half of the files' time is spent waiting for timers and for firmware's patience.
+    maxWorkers: 4,
     sequence: { sequencer: LongFirst },
     projects: [
       { extends: true, test: { name: 'shared', include: ['test/**/*.test.ts'], exclude: OWN, isolate: false } },
