@@ -22,6 +22,7 @@ const LONG = [
   'boot-set/store/hostile-layout',
   'boot-set/store/database',
   'boot-set/boot/strangers',
+  'boot-set/boot/shared-world',
 ].map((name) => `/test/${name}.test.ts`);
 
 /**

@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 
 /** Tests with more rounds where REVEILLE_CAMPAIGN is 1. */
 const LONG_ROUNDS = [
+  'boot-set/boot/shared-world',
   'boot-set/boot/strangers',
   'boot-set/store/collect-model',
   'boot-set/store/hostile-layout',
@@ -30,7 +31,7 @@ const RUNS = [
     env: { REVEILLE_SEEDS: '2000' },
   },
   {
-    what: 'the long rounds of tests: 100 reloads, 16,000 worlds, 1,000 histories of a store, 200 of boots with strangers, 4,000 map files, 100,000 hostile datagrams, 500 downloads of 16 MiB at once, files of 40 MB for every client, every step of a store killed, every layout planted, a boot set of 100 files and 1 GiB cut in every blob',
+    what: 'the long rounds of tests: 100 reloads, 16,000 worlds, 1,000 histories of a store, 200 of boots with strangers, 12,000 worlds of servers that share pins, 4,000 map files, 100,000 hostile datagrams, 500 downloads of 16 MiB at once, files of 40 MB for every client, every step of a store killed, every layout planted, a boot set of 100 files and 1 GiB cut in every blob',
     command: `npx vitest run ${LONG_ROUNDS.join(' ')}`,
     env: { REVEILLE_CAMPAIGN: '1' },
   },

@@ -2,6 +2,7 @@
  * Builds the parts of a boot-set source; each part gets the ones before it. Knows which part needs which, and the texts
  * of warnings; no requests.
  */
+import { randomBytes } from 'node:crypto';
 import type { AllocateFile, MapFile } from '../bytes/shared-bytes.ts';
 import type { BufferCache } from '../content/buffer-cache.ts';
 import { BlobShelf } from './blob-shelf.ts';
@@ -12,6 +13,7 @@ import { NodeFinder } from './boot/node-finder.ts';
 import { PinPolicies } from './boot/pin-policies.ts';
 import { type PinStore, StoredPins } from './boot/pin-store.ts';
 import { PinTable } from './boot/pin-table.ts';
+import { SharedPins } from './boot/shared-pins.ts';
 import { SteadyTime, systemUptime } from './boot/steady-time.ts';
 import type { LabelsOf } from './boot/version-choice.ts';
 import { VersionNotes } from './boot/version-notes.ts';
@@ -21,6 +23,7 @@ import { NetworkList } from './node/network-list.ts';
 import { Catalog } from './store/catalog.ts';
 import type { PinPolicy } from './store/records.ts';
 import type { Store } from './store/store.ts';
+import type { RedisLink } from '../redis/redis-link.ts';
 import { Upkeep } from './upkeep.ts';
 
 export interface BootSetsOptions {
@@ -54,6 +57,8 @@ export interface BootSetsOptions {
   /** Budget in bytes for reading current versions ahead of requests. Default 0. */
   readonly prefetchBytes?: number;
   readonly labelsOf?: LabelsOf;
+  /** Link to the engine through which the servers of a fleet share pins. Default: none. */
+  readonly share?: RedisLink | undefined;
   /** Where pins are kept. Default: the store. */
   readonly pins?: PinStore;
   /** Cap on pins. Default MAX_PINS. Only tests set it, because filling a table of the default size takes long. */
@@ -74,6 +79,8 @@ export interface BootSetParts {
   readonly shelf: BlobShelf;
   readonly configs: ConfigVersions;
   readonly upkeep: Upkeep;
+  /** undefined where pins are not shared. */
+  readonly sharedPins: SharedPins | undefined;
   /** See SteadyTime. */
   readonly now: () => number;
   readonly awaits: (path: string) => boolean;
@@ -96,10 +103,24 @@ export function makeParts(options: BootSetsOptions): BootSetParts {
 
   const most = options.mostPins === undefined ? {} : { most: options.mostPins };
   const stored = options.pins ?? new StoredPins(store);
-  const pins = new PinTable({ store: stored, catalog, time, uptime, onFailure, ...most });
+  const link = options.share;
+  const server = randomBytes(8).toString('hex');
+  const sharing = {
+    link,
+    local: stored,
+    server,
+    clock,
+    time,
+    catalog,
+    policyOf: policies.of.bind(policies),
+    onWarning,
+  };
+  const sharedPins = link === undefined ? undefined : new SharedPins({ ...sharing, link });
+  const pins = new PinTable({ store: sharedPins ?? stored, catalog, time, uptime, onFailure, ...most });
   const whereabouts = new Whereabouts(pins, policies);
   const tables = new AddressTables({ tables: options.tables ?? [], clock, onUnreadable });
   const finder = new NodeFinder({ pins, tables, policies, whereabouts, shared });
+  sharedPins?.attach(pins, finder);
 
   const { caseInsensitive = false, labelsOf = () => undefined } = options;
   const rules = { catalog, policies, stages, pins, finder, whereabouts };
@@ -108,10 +129,11 @@ export function makeParts(options: BootSetsOptions): BootSetParts {
 
   const shelf = new BlobShelf({ store, cache, mapFile, allocateFile, clock, onWarning });
   const { awaits = () => false } = options;
-  const configs = new ConfigVersions({ catalog, shared, finder, boots, notes, shelf, awaits, now });
+  const configs = new ConfigVersions({ catalog, shared, finder, boots, notes, shelf, awaits, now, sharedPins });
 
   const { prefetchBytes = 0 } = options;
-  const upkeep = new Upkeep({ catalog, policies, pins, notes, shelf, clock, time, prefetchBytes, onWarning });
+  const kept = { catalog, policies, pins, notes, shelf, clock, time, prefetchBytes, onWarning };
+  const upkeep = new Upkeep({ ...kept, sharedPins });
   const requested = { catalog, policies, stages, shared, pins, finder, boots, notes, shelf, configs };
-  return { ...requested, upkeep, now, awaits, onWarning };
+  return { ...requested, upkeep, now, awaits, onWarning, sharedPins };
 }

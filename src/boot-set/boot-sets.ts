@@ -11,12 +11,20 @@ import { type BootSetParts, type BootSetsOptions, makeParts } from './boot-set-p
 import { ATTEMPTS, type Found } from './boot/boots.ts';
 import type { ConfigPreview, ConfigRequest, ConfigVersion } from './boot/config-versions.ts';
 import type { Requester } from './boot/node-finder.ts';
-import { behindNodeFolder, nodesInPath } from './node/node-identity.ts';
+import type { Pin } from './boot/pin.ts';
+import { behindNodeFolder, type NodeId, nodesInPath } from './node/node-identity.ts';
 import { type BootSetsStats, channelStats } from './stats.ts';
 import type { CatalogVersion } from './store/catalog.ts';
 import type { FileRecord } from './store/records.ts';
 
 export type { BootSetsOptions } from './boot-set-parts.ts';
+
+/** A client that may be told apart from others. */
+interface Identified {
+  readonly client: string;
+  /** Ids in the requested name. */
+  readonly ids: readonly NodeId[];
+}
 
 const AWAITED: Answer = { kind: 'busy', reason: 'the version has not arrived from the registry' };
 
@@ -52,6 +60,7 @@ export class BootSets implements Source {
       pinsEvicted: pins.evicted,
       latePins: boots.late,
       sharedAnswers: this.#sharedAnswers,
+      sharedPins: this.#parts.sharedPins?.stats(),
     };
   }
 
@@ -61,7 +70,7 @@ export class BootSets implements Source {
   }
 
   open(request: BootRequest): Answer | Promise<Answer> {
-    const { catalog, stages, shared, finder, boots, now } = this.#parts;
+    const { catalog, shared, finder, now, sharedPins } = this.#parts;
     const path = textPath(request.filename);
     // Names of files in a set and names that contain a node's id are clean text. The resolver tries another reading.
     if (typeof path !== 'string') return path.kind === 'missing' ? NOT_MINE : path;
@@ -73,18 +82,37 @@ export class BootSets implements Source {
     if (asked?.kind === 'channel') {
       const channel = asked.channel.name;
       if (!isShared) {
-        const found = finder.find(client, ids, now());
+        const find = (): Requester | Promise<Requester> => finder.find(client, ids, now());
+        const consulted = sharedPins?.consult(client, ids);
+        const found = consulted === undefined ? find() : consulted.then(find);
         return whenReady(found, (requester) => this.#openPinned(channel, asked.file, requester, request));
       }
       // A name that identifies the node needs no address.
       const [node] = behindNodeFolder(asked.file) === undefined ? [] : nodesInPath(asked.file);
       if (node === undefined) return this.#openCurrent(channel, asked.file, request);
-      return this.#openPinned(channel, asked.file, { node, ids: [node], isSure: true }, request);
+      return whenReady(sharedPins?.consult(client, [node], true), () =>
+        this.#openPinned(channel, asked.file, { node, ids: [node], isSure: true }, request),
+      );
     }
-    const who = isShared ? undefined : finder.peek(client, ids, now());
-    if (asked !== undefined) return this.#openExplicit(path, asked.file, who, request);
-    if (who !== undefined) boots.notice(stages.of(path), false, who, client, now());
+    const asker = isShared ? undefined : { client, ids };
+    if (asked !== undefined) return this.#openExplicit(path, asked.file, asker, request);
+    if (asker !== undefined) this.#notice(path, false, asker);
     return this.#parts.awaits(path) ? AWAITED : NOT_MINE;
+  }
+
+  /**
+   * Notes a request outside any channel. What other servers know of the client is learned first, but nothing waits.
+   *
+   * @returns the pin under which the transfer counts as part of the node's boot, if it is known at once.
+   */
+  #notice(name: string, exists: boolean, { client, ids }: Identified): Pin | undefined {
+    const { stages, finder, boots, now, sharedPins } = this.#parts;
+    const note = (): Pin | undefined =>
+      boots.notice(stages.of(name), exists, finder.peek(client, ids, now()), client, now());
+    const consulted = sharedPins?.consult(client, ids);
+    if (consulted === undefined) return note();
+    void consulted.then(note);
+    return undefined;
   }
 
   /** See ConfigVersions. */
@@ -115,10 +143,12 @@ export class BootSets implements Source {
     request: BootRequest,
     attempt = 1,
   ): Answer | Promise<Answer> {
-    const { catalog, pins, boots, shelf, awaits, now } = this.#parts;
+    const { catalog, pins, boots, shelf, awaits, now, sharedPins } = this.#parts;
     if (attempt > ATTEMPTS) {
       return { kind: 'busy', reason: `versions of ${channel} are collected as soon as they are chosen` };
     }
+    const lacking = sharedPins?.lacking(requester.node, request.client, channel);
+    if (lacking !== undefined && awaits(`${channel}@sha256-${lacking}/${name}`)) return AWAITED;
     const tryAgain = () => this.#openPinned(channel, name, requester, request, attempt + 1);
     const found = boots.find(channel, name, requester, request.client, now());
     // The store may have changed a moment ago: a version was published or chosen, or a pin dropped by hand.
@@ -131,7 +161,7 @@ export class BootSets implements Source {
     pin.open++;
     shelf.keepAlso(version);
     return whenReady(pin.committed, (settled = 'stands') => {
-      // Another server on this store may have pinned first; then the node gets that server's version.
+      // Another server may have pinned first; then the node gets that server's version.
       if (settled === 'stands' && pin.record.version === version.number) {
         return this.#answer({ version, file, pin }, request, (isAnswered) => {
           pin.open--;
@@ -148,10 +178,10 @@ export class BootSets implements Source {
   #openExplicit(
     path: string,
     name: string,
-    who: Requester | undefined,
+    who: Identified | undefined,
     request: BootRequest,
   ): Answer | Promise<Answer> {
-    const { catalog, stages, boots, awaits, now } = this.#parts;
+    const { catalog, boots, awaits } = this.#parts;
     const find = (): CatalogVersion | undefined => {
       const asked = catalog.resolve(path);
       return asked?.kind === 'version' ? asked.version : undefined;
@@ -160,7 +190,7 @@ export class BootSets implements Source {
     if (version === undefined) return awaits(path) ? AWAITED : MISSING;
     const file = boots.fileOf(version, name);
     if (file === undefined) return MISSING;
-    const pin = who === undefined ? undefined : boots.notice(stages.of(name), true, who, request.client, now());
+    const pin = who === undefined ? undefined : this.#notice(name, true, who);
     return this.#openNoted({ version, file, pin }, request);
   }
 

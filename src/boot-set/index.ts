@@ -10,6 +10,7 @@ export { Neighbours } from './node/neighbours.ts';
 export { type BootSetWay, Rehearsal, type RehearsalOptions } from './rehearsal.ts';
 export type { BootSetsStats, ChannelStats, VersionPins } from './stats.ts';
 export { DEFAULT_CHANNEL_SETTINGS } from './store/records.ts';
+export { sharedPinsProbe } from './boot/shared-record.ts';
 export { openStore, type Store } from './store/store.ts';
 export type { LabelsOf } from './boot/version-choice.ts';
 export { unwrittenStore } from './unwritten-store.ts';

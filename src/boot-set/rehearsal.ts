@@ -51,7 +51,7 @@ class NotedPins implements PinStore {
     this.#pins = new MemoryPins(exists, pins);
   }
 
-  getOrCreate(wanted: PinRecord, before: PinRecord | undefined): Promise<PinRecord | 'gone'> {
+  getOrCreate(wanted: PinRecord, before: PinRecord | undefined): ReturnType<PinStore['getOrCreate']> {
     this.used.push(wanted);
     return this.#pins.getOrCreate(wanted, before);
   }
@@ -61,7 +61,7 @@ class NotedPins implements PinStore {
     return this.#pins.renew(pins);
   }
 
-  drop(pins: Parameters<PinStore['drop']>[0]): Promise<void> {
+  drop(pins: readonly PinRecord[]): Promise<void> {
     return this.#pins.drop(pins);
   }
 

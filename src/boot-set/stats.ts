@@ -1,7 +1,8 @@
 /** Statistics of boot sets, including pin counts. Knows records and pin rules; no requests. */
 import type { ChannelRecord, PinPolicy } from './store/records.ts';
-import type { Pin } from './boot/pin-table.ts';
+import type { Pin } from './boot/pin.ts';
 import type { PinPolicies } from './boot/pin-policies.ts';
+import type { SharedPinsStats } from './boot/shared-engine.ts';
 import { hasLapsed } from './boot/pins.ts';
 
 /** Count of pins on one version of a channel, without lapsed ones. */
@@ -31,6 +32,8 @@ export interface BootSetsStats {
   readonly latePins: number;
   /** Requests from shared networks that were answered without a pin. */
   readonly sharedAnswers: number;
+  /** undefined where pins are not shared. */
+  readonly sharedPins?: SharedPinsStats | undefined;
 }
 
 /** Scans all pins. @param now see SteadyTime. */

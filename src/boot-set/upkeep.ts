@@ -6,6 +6,7 @@ import type { BlobShelf } from './blob-shelf.ts';
 import type { PinPolicies } from './boot/pin-policies.ts';
 import type { PinTable } from './boot/pin-table.ts';
 import { hasLapsed } from './boot/pins.ts';
+import type { SharedPins } from './boot/shared-pins.ts';
 import { SET_MS, type SteadyTime } from './boot/steady-time.ts';
 import type { VersionNotes } from './boot/version-notes.ts';
 import type { TablesClock } from './node/address-tables.ts';
@@ -21,6 +22,8 @@ export interface UpkeepOptions {
   readonly policies: PinPolicies;
   readonly pins: PinTable;
   readonly notes: VersionNotes;
+  /** undefined where pins are not shared. */
+  readonly sharedPins: SharedPins | undefined;
   readonly shelf: BlobShelf;
   readonly clock: TablesClock;
   readonly time: SteadyTime;
@@ -57,6 +60,7 @@ export class Upkeep {
     this.#cancelPoll();
     await this.#flushing;
     await this.#flush();
+    await this.#options.sharedPins?.close();
     this.#options.shelf.close();
   }
 

@@ -12,8 +12,10 @@ import {
   directory,
   duration,
   file,
+  keyPrefix,
   networks,
   patterns,
+  redisAddress,
   size,
   wholeNumber,
   yesOrNo,
@@ -253,5 +255,30 @@ export const FLEET = section('A fleet of servers', {
     kind: file,
     defaultText: "the system's",
     help: 'certificate authorities of the registries, in PEM',
+  }),
+  pins: setting({
+    kind: redisAddress,
+    help: 'Valkey or Redis server through which the servers of a fleet share pins',
+    docs: [
+      'The Valkey or Redis server through which the servers of a fleet [share pins](fleet.md#shared-pins), or the Sentinels that name it.',
+      'No boot depends on it.',
+    ],
+  }),
+  pinsPrefix: setting({
+    kind: keyPrefix,
+    default: 'reveille',
+    help: 'beginning of all keys on that server; each fleet needs one of its own',
+  }),
+  pinsPasswordFile: setting({
+    kind: file,
+    help: 'file with the password of that server, in place of one in its address',
+    docs: [
+      'A file with the password of that server in its first line, in place of one in its address; users other than its owner must not be able to read it.',
+    ],
+  }),
+  pinsCaFile: setting({
+    kind: file,
+    defaultText: "the system's",
+    help: 'certificate authorities of that server, in PEM',
   }),
 });

@@ -96,6 +96,9 @@ export function resolveSettings(flags: Flags, configFile: string | undefined): S
     );
   }
   checkSinglePort(given, originOf);
+  if (given.pins !== undefined && store === undefined) {
+    throw new UsageError(`${originOf('pins')}: expected a store as well, whose pins are shared`);
+  }
   if (given.follow.length > 0 && store === undefined) {
     throw new UsageError(`${originOf('follow')}: expected a store as well, for what the channels follow`);
   }

@@ -5,6 +5,7 @@
 import type { z } from 'zod';
 import type { Address } from '../engine/types.ts';
 import { readNetwork } from '../boot-set/node/network-list.ts';
+import { EXPECTED_ADDRESS, parseRedisAddress } from '../redis/redis-url.ts';
 import { formatAddress, parseAddress } from '../text/address-text.ts';
 import { showValue } from '../text/escape.ts';
 
@@ -87,6 +88,7 @@ const WHOLE_NUMBER = /^[0-9]{1,15}$/;
 const SIZE = /^([0-9]{1,16}(?:\.[0-9]{1,9})?) ?(B|KiB|MiB|GiB)?$/;
 const DURATION = /^([0-9]{1,12}(?:\.[0-9]{1,3})?) ?(ms|s|m|h)$/;
 const PORTS = /^([0-9]{1,5})-([0-9]{1,5})$/;
+const PREFIX = /^[A-Za-z0-9._:-]{1,64}$/;
 const TOKEN = /^[\x21-\x7e]{16,256}$/;
 
 /** Parses `512`, `64KiB` or `1.5 GiB`. @returns whole bytes; undefined when the text is not a size. */
@@ -336,6 +338,26 @@ export const addresses: SettingKind<readonly Address[]> = {
   onFlag: addressList(oneAddress.expected),
   schema: oneOrMany(ADDRESS, { minItems: 1 }),
   write: (list) => list.map(formatAddress),
+};
+
+/** Says nothing of the value: it may hold a password. */
+export const redisAddress: SettingKind<string> = {
+  expected: EXPECTED_ADDRESS,
+  placeholder: 'URL',
+  schema: { type: 'string', pattern: '^rediss?(\\+sentinel)?://' },
+  read: (value) => (typeof value === 'string' && parseRedisAddress(value) !== undefined ? value : undefined),
+  mistake: () => ({ expected: EXPECTED_ADDRESS, got: 'something else' }),
+};
+
+/** Reads a word that keys begin with. */
+export const keyPrefix: SettingKind<string> = {
+  expected: 'a word of at most 64 letters, digits and . _ - :',
+  placeholder: 'WORD',
+  schema: { type: ['string', 'number'], pattern: PREFIX.source },
+  read(value) {
+    const text = textOf(value);
+    return text !== undefined && PREFIX.test(text) ? text : undefined;
+  },
 };
 
 export const addressOrOff: SettingKind<Address | false> = {

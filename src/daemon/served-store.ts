@@ -12,6 +12,7 @@ import type { Engine } from '../engine/types.ts';
 import { CollectionSchedule } from './collection-schedule.ts';
 import type { Settings } from '../config/settings.ts';
 import type { StoreStats } from '../telemetry/store-metrics.ts';
+import type { RedisLink, RedisOptions } from '../redis/redis-link.ts';
 import { errorCode } from '../text/error-text.ts';
 import { FleetFollower } from './fleet-follower.ts';
 import { VerbRunner } from './verb-runner.ts';
@@ -40,11 +41,40 @@ async function isOnReadOnlyDisk(path: string): Promise<boolean> {
   }
 }
 
+/** Reasons that are told while pins are not shared, each once. */
+const MAX_REASONS = 4;
+
+/** Opens the link through which pins are shared, if there is one; it connects in the background. */
+async function openPinsLink(
+  { settings, onInfo, onWarning }: ServedStoreOptions,
+  probe: NonNullable<RedisOptions['probe']>,
+): Promise<RedisLink | undefined> {
+  const { pins, pinsPrefix: prefix, pinsCaFile: caFile, pinsPasswordFile: passwordFile } = settings;
+  if (pins === undefined) return undefined;
+  const { openRedis } = await import('../redis/redis-link.ts');
+  const { parseRedisAddress } = await import('../redis/redis-url.ts');
+  const link = openRedis({ address: parseRedisAddress(pins)!, prefix, caFile, passwordFile, probe });
+  const told = new Set<string>();
+  link.onState((state) => {
+    const reason = link.trouble ?? '';
+    if (state === 'up') {
+      onInfo('pins are shared with the other servers', { prefix });
+      told.clear();
+    } else if (!told.has(reason) && told.size < MAX_REASONS) {
+      onWarning('pins are not shared: each server pins alone', { reason });
+      told.add(reason);
+    }
+  });
+  return link;
+}
+
 export class ServedStore {
   readonly verbs: VerbRunner;
   readonly #options: ServedStoreOptions;
   readonly #store: Store;
   readonly #schedule: CollectionSchedule;
+  /** undefined where pins are not shared. */
+  readonly #link: RedisLink | undefined;
   /** undefined where no channel follows a registry. */
   readonly #follower: FleetFollower | undefined;
   #source: BootSets | undefined;
@@ -52,12 +82,19 @@ export class ServedStore {
   readonly #unwritten: Unwritten | undefined;
 
   /** @param unwritten replacement for store and pins when the store is on a read-only disk. */
-  private constructor(options: ServedStoreOptions, store: Store, parts: Parts, unwritten?: Unwritten) {
+  private constructor(
+    options: ServedStoreOptions,
+    store: Store,
+    parts: Parts,
+    link: RedisLink | undefined,
+    unwritten?: Unwritten,
+  ) {
     const { path, settings, onWarning, onInfo } = options;
     this.#options = options;
     this.#store = store;
     this.#parts = parts;
     this.#unwritten = unwritten;
+    this.#link = link;
     this.verbs = new VerbRunner({ store: path });
     this.#schedule = new CollectionSchedule({
       store: path,
@@ -95,20 +132,23 @@ export class ServedStore {
       });
     }
     const store = await parts.openStore({ path, readOnly: isReadOnly });
+    let link: RedisLink | undefined;
     try {
+      link = await openPinsLink(options, parts.sharedPinsProbe);
       const { pinIdleMs, pinCapMs, keepVersions } = settings;
       if (isReadOnly) {
         if (settings.follow.length > 0) {
           options.onWarning('the store is on a read-only disk: no channel follows a registry', { store: path });
         }
-        return new ServedStore(options, store, parts, parts.unwrittenStore(store));
+        return new ServedStore(options, store, parts, link, parts.unwrittenStore(store));
       }
       // Collections by other processes must keep what this server promises its nodes.
       await store.setDefaults({ pinIdleMs, pinCapMs, keepVersions });
-      const served = new ServedStore(options, store, parts);
+      const served = new ServedStore(options, store, parts, link);
       await served.#follower?.start();
       return served;
     } catch (error) {
+      await link?.close();
       await store.close();
       throw error;
     }
@@ -120,6 +160,7 @@ export class ServedStore {
     this.#source = new this.#parts.BootSets({
       ...this.#sourceOptions(clock),
       cache,
+      share: this.#link,
       awaits: (path) => this.#follower?.awaits(path) ?? false,
       mapFile,
       allocateFile,
@@ -177,6 +218,7 @@ export class ServedStore {
     await this.#follower?.stop();
     this.verbs.close();
     await this.#source?.close();
+    await this.#link?.close();
     await this.#store.close();
   }
 }

@@ -3,7 +3,7 @@
  * the server is away commands fail at once. Reconnects on its own, to the master that Sentinels name if there are any.
  * Knows keys' prefix; no meaning of keys.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { Connection, type ConnectOptions, within } from './connection.ts';
 import { connectFailure, refusal, RedisError } from './redis-error.ts';
 import { type RedisAddress, type RedisHost, showHost } from './redis-url.ts';
@@ -15,7 +15,7 @@ import { masterOf } from './sentinel.ts';
  */
 export const DEADLINE_MS = 100;
 /** Time for connecting, logging in and trying a write. */
-const CONNECT_MS = 1000;
+const CONNECT_MS = 3000;
 /** Pauses between attempts to connect grow from the first to the second. */
 const [FIRST_PAUSE_MS, LAST_PAUSE_MS] = [50, 2000];
 /** Late answers in a row after which the link counts as down, although answers arrive. */
@@ -59,7 +59,7 @@ export interface RedisLink {
   subscribe(topic: string, onNotice: (text: string) => void): Promise<void>;
   /** Returns the prefix and the parts, joined by `:`. */
   key(...parts: string[]): string;
-  /** Calls back after each change of `state`. */
+  /** Calls back after each change of `state`, and when `trouble` is another one. */
   onState(listener: (state: RedisState) => void): void;
   close(): Promise<void>;
 }
@@ -205,14 +205,16 @@ class ReconnectingLink implements RedisLink {
     clearTimeout(this.#asking);
     connection.close();
     this.#fail(connection.host, error);
-    for (const listener of this.#listeners) listener('down');
     this.#connectLater();
   }
 
   #fail(host: RedisHost, error: unknown): void {
     const { address } = this.#options;
     const reason = error instanceof RedisError ? error.message : connectFailure(error, address.isTls);
-    this.#trouble = `${showHost(host)}: ${reason}`;
+    const trouble = `${showHost(host)}: ${reason}`;
+    if (trouble === this.#trouble) return;
+    this.#trouble = trouble;
+    for (const listener of this.#listeners) listener('down');
   }
 
   #connectLater(): void {
@@ -264,7 +266,7 @@ class ReconnectingLink implements RedisLink {
   #connectOptions(): ConnectOptions {
     const { address, caFile, passwordFile } = this.#options;
     const { isTls, user, database } = address;
-    const password = passwordFile === undefined ? address.password : fileText(passwordFile).split(/\r?\n/, 1)[0];
+    const password = passwordFile === undefined ? address.password : passwordIn(passwordFile);
     const ca = caFile === undefined ? undefined : fileText(caFile);
     return { isTls, user, password, database, ca, until: performance.now() + CONNECT_MS };
   }
@@ -286,6 +288,19 @@ class ReconnectingLink implements RedisLink {
         .finally(() => this.#askSentinels(connection));
     }, ASK_SENTINELS_MS).unref();
   }
+}
+
+/** Read permission for others (S_IROTH). */
+const OTHERS_READ = 0o004;
+
+function passwordIn(path: string): string {
+  const text = fileText(path);
+  const mode = statSync(path).mode & 0o777;
+  if (process.platform !== 'win32' && (mode & OTHERS_READ) !== 0) {
+    const expected = 'expected a password file that only its owner can read';
+    throw new RedisError('down', `${expected}, got mode ${mode.toString(8)}: chmod 600`);
+  }
+  return text.split(/\r?\n/, 1)[0]!;
 }
 
 function fileText(path: string): string {

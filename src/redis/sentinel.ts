@@ -4,7 +4,7 @@ import { connectFailure, RedisError } from './redis-error.ts';
 import { type RedisAddress, type RedisHost, showHost } from './redis-url.ts';
 
 /** Time for the answer of one Sentinel, connecting included. */
-const ASK_MS = 500;
+const ASK_MS = 1000;
 
 /**
  * Returns the address of the master that the first answering Sentinel names.

@@ -18,6 +18,7 @@ import { Declarations, onceAScrape } from './metric-kinds.ts';
 import { declarePackets } from './packet-metrics.ts';
 import { declareRequests } from './request-metrics.ts';
 import { declareRoutes } from './route-metrics.ts';
+import { declareSharedPins } from './shared-pins-metrics.ts';
 import { declareStore, type StoreStats } from './store-metrics.ts';
 import { declareTransfers } from './transfer-metrics.ts';
 import { declareWorkers } from './worker-metrics.ts';
@@ -57,6 +58,10 @@ export class Metrics {
     declareFleet(
       declare,
       onceAScrape(() => sources.store()?.fleet),
+    );
+    declareSharedPins(
+      declare,
+      onceAScrape(() => sources.store()?.sharedPins),
     );
     declareRoutes(declare, onceAScrape(sources.routes), this.events);
     declareDaemon(declare, sources, this.events);

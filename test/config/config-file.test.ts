@@ -86,6 +86,10 @@ follow:
   - {channel: rack/rescue, from: "oci+http://127.0.0.1:5000/rescue", every: 5m}
 registryAuthFile: registry.json
 registryCaFile: /etc/ca.pem
+pins: redis+sentinel://one,two:26380/boot
+pinsPrefix: hall
+pinsPasswordFile: pins-password
+pinsCaFile: /etc/pins.pem
 apiToken: 0123456789abcdefg
 apiTokenFile: token
 drain: 5s
@@ -174,6 +178,10 @@ describe('a config file', () => {
       follow: [{ channel: 'rack/rescue', from: 'oci+http://127.0.0.1:5000/rescue', everyMs: 300_000 }],
       registryAuthFile: join(root, 'registry.json'),
       registryCaFile: '/etc/ca.pem',
+      pins: 'redis+sentinel://one,two:26380/boot',
+      pinsPrefix: 'hall',
+      pinsPasswordFile: join(root, 'pins-password'),
+      pinsCaFile: '/etc/pins.pem',
       apiToken: '0123456789abcdefg',
       apiTokenFile: join(root, 'token'),
       drainMs: 5000,

@@ -126,7 +126,7 @@ describe.runIf(hasRedis)('a link to redis-server', { timeout: 30_000 }, () => {
     const user = 'user boot on >p%40ss ~fleet:* &fleet:* +@all -@dangerous';
     const server = await RedisServer.start(['tls-port 0', user.replace('%40', '@')]);
     const passwordFile = join(folder(), 'password');
-    writeFileSync(passwordFile, 'p@ss\n');
+    writeFileSync(passwordFile, 'p@ss\n', { mode: 0o600 });
     const named = open(`redis://boot:p%40ss@127.0.0.1:${server.port}/3`);
     await named.until('up');
     const byFile = open(`redis://boot@127.0.0.1:${server.port}`, { passwordFile });
@@ -168,6 +168,11 @@ describe.runIf(hasRedis)('a link to redis-server', { timeout: 30_000 }, () => {
     expect(await said(`redis://127.0.0.1:${secure.port}`)).toMatch(/: connect ECONNREFUSED/);
     expect(await said(`redis+sentinel://127.0.0.1:${locked.port}/boot`)).toMatch(/: Sentinel 127\.0\.0\.1:\d+: /);
     expect(await said(`redis://${at}`, { passwordFile: '/nonexistent/password' })).toMatch(/ENOENT/);
+    const open4all = join(folder(), 'password');
+    writeFileSync(open4all, 'secret', { mode: 0o644 });
+    expect(await said(`redis://${at}`, { passwordFile: open4all })).toMatch(
+      /: expected a password file that only its owner can read, got mode 644: chmod 600$/,
+    );
   });
 });
 

@@ -15,7 +15,7 @@ interface Entry {
   readonly expiresAt: number;
 }
 
-/** What a script does, in place of its Lua. */
+/** Does what a script does, in place of its Lua. */
 export type Script = (redis: VirtualRedis, keys: readonly string[], args: readonly string[]) => unknown;
 
 export interface VirtualRedisOptions {
@@ -26,6 +26,9 @@ export interface VirtualRedisOptions {
   /** By the text of the Lua script. */
   readonly scripts?: ReadonlyMap<string, Script>;
 }
+
+/** The engine's clock at the virtual time 0. */
+const EPOCH_MS = 1_700_000_000_000;
 
 const REFUSED = {
   arguments: 'ERR wrong number of arguments',
@@ -62,6 +65,7 @@ export class VirtualRedis {
   /** Continues with an older state: writes since then are lost, although they were acknowledged. */
   failOver(snapshot: ReadonlyMap<string, Entry>): void {
     this.#entries = new Map(snapshot);
+    for (const link of this.links.values()) link.reconnect();
   }
 
   get size(): number {
@@ -75,6 +79,10 @@ export class VirtualRedis {
     switch (name!.toUpperCase()) {
       case 'PING':
         return 'PONG';
+      case 'TIME': {
+        const ms = this.options.clock.now() + EPOCH_MS;
+        return [String(Math.floor(ms / 1000)), String(Math.floor((ms % 1000) * 1000))];
+      }
       case 'GET':
         return this.#text(args[0]!) ?? null;
       case 'MGET':
@@ -218,6 +226,13 @@ export class VirtualLink implements RedisLink {
   /** Cuts the link; it notices at its first deadline. */
   cut(): void {
     this.isCut = true;
+  }
+
+  /** The connection breaks, and another one is made. */
+  reconnect(): void {
+    if (this.isCut || this.#state === 'down') return;
+    this.#change('down');
+    this.#change('up');
   }
 
   mend(): void {

@@ -6,7 +6,8 @@ import type { BootStage, BootStages } from './boot-stage.ts';
 import type { Catalog, CatalogVersion } from '../store/catalog.ts';
 import type { NodeFinder, Requester } from './node-finder.ts';
 import { behindNodeFolder, ipNode, type NodeId, ownerOf } from '../node/node-identity.ts';
-import type { Pin, PinTable } from './pin-table.ts';
+import type { Pin } from './pin.ts';
+import type { PinTable } from './pin-table.ts';
 import type { PinPolicies } from './pin-policies.ts';
 import { judge, type PinDecision, stageAfter } from './pins.ts';
 import { type FileRecord, pinKey } from '../store/records.ts';
@@ -295,7 +296,7 @@ export class Boots {
   /** Ends the node's last boot in all channels. */
   #endAll(strand: NodeId, now: number): void {
     const { pins, whereabouts } = this.#options;
-    for (const pin of pins.ofNode(strand)) pin.over = true;
+    for (const pin of pins.ofNode(strand)) pins.end(pin);
     if (ownerOf(strand) === strand) whereabouts.begin(strand, now);
   }
 }

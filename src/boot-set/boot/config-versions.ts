@@ -7,6 +7,7 @@ import type { Catalog, CatalogVersion } from '../store/catalog.ts';
 import type { NodeFinder, Requester } from './node-finder.ts';
 import { ipNode, type NodeId } from '../node/node-identity.ts';
 import type { NetworkList } from '../node/network-list.ts';
+import type { SharedPins } from './shared-pins.ts';
 import type { VersionNotes } from './version-notes.ts';
 
 /** A request for a config. Its ids come from the name and the inventory: at most one of each kind, the best first. */
@@ -42,6 +43,8 @@ export interface ConfigVersionsOptions {
   readonly notes: VersionNotes;
   readonly shared: NetworkList;
   readonly shelf: Shelf;
+  /** undefined where pins are not shared. */
+  readonly sharedPins: Pick<SharedPins, 'consult' | 'lacking'> | undefined;
   /** Returns true when the version of a name in a channel may arrive from a registry. */
   readonly awaits: (path: string) => boolean;
   readonly now: () => number;
@@ -62,10 +65,16 @@ export class ConfigVersions {
    * @throws Error when versions are collected as fast as they are chosen, or the first one is still to arrive.
    */
   async choose(channel: string, request: ConfigRequest): Promise<ConfigVersion | undefined> {
-    const { catalog, notes, shelf, awaits, now } = this.#options;
+    const { catalog, notes, shelf, awaits, now, sharedPins, shared } = this.#options;
+    await sharedPins?.consult(request.client, request.ids, shared.has(request.client));
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       const requester = this.#requesterOf(request);
-      const chosen = this.#chooseOnce(channel, request, requester instanceof Promise ? await requester : requester);
+      const node = requester instanceof Promise ? await requester : requester;
+      const lacking = node === undefined ? undefined : sharedPins?.lacking(node.node, request.client, channel);
+      if (lacking !== undefined && awaits(`${channel}@sha256-${lacking}/`)) {
+        throw new Error(`the version of ${channel} that the node boots has not arrived from the registry`);
+      }
+      const chosen = this.#chooseOnce(channel, request, node);
       // A version may have been published a moment ago.
       if (chosen === undefined && catalog.refresh()) continue;
       if (chosen === undefined) {
@@ -97,8 +106,12 @@ export class ConfigVersions {
 
   /** Notes a request for a config that names no channel: it may identify the node and mark the beginning of a boot. */
   see({ path, client, ids }: ConfigRequest): void {
-    const { boots, finder, shared, now } = this.#options;
-    if (!shared.has(client)) boots.see(path, finder.peek(client, ids, now()), client, now());
+    const { boots, finder, shared, now, sharedPins } = this.#options;
+    if (shared.has(client)) return;
+    const note = (): void => boots.see(path, finder.peek(client, ids, now()), client, now());
+    const consulted = sharedPins?.consult(client, ids);
+    if (consulted === undefined) note();
+    else void consulted.then(note);
   }
 
   #requesterOf({ client, ids }: ConfigRequest): Requester | Promise<Requester> | undefined {

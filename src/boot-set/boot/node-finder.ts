@@ -42,7 +42,7 @@ export class NodeFinder {
       const { node, address, usedAt } = record;
       if (options.shared.has(address)) continue;
       // An address belongs to the node that used it last. A node known only by its address may have been any machine.
-      if (node === ipNode(address)) this.#book.doubt(address);
+      if (node === ipNode(address)) this.#book.doubt(address, usedAt);
       else this.#book.learn(address, [ownerOf(node)], true, usedAt);
     }
   }
@@ -60,6 +60,36 @@ export class NodeFinder {
   /** Like find(), with what is known without waiting. */
   peek(address: string, ids: readonly NodeId[], now: number): Requester {
     return this.#bySelf(address, ids, now) ?? this.#byTable(address, this.#options.tables.peek(address), now);
+  }
+
+  /**
+   * Returns all ids under which the client may have pins, without learning anything: those in the name, those known of
+   * its address, and the address itself.
+   */
+  candidates(address: string, ids: readonly NodeId[], now: number): readonly NodeId[] | Promise<readonly NodeId[]> {
+    const known = this.#book.find(address, now);
+    const sure = [...ids, ...(known?.ids ?? []), ...this.#book.presumed(address), ipNode(address)];
+    if (ids.length > 0 || known?.bySelf === true) return sure;
+    const told = this.#options.tables.find(address);
+    const withTold = (node: NodeId | undefined) => (node === undefined ? sure : [node, ...sure]);
+    return told instanceof Promise ? told.then(withTold) : withTold(told);
+  }
+
+  /** See AddressBook.hear(). */
+  hear(address: string, ids: readonly NodeId[], bySelf: boolean, learnedAt: number): boolean {
+    return !this.#options.shared.has(address) && this.#book.hear(address, ids, bySelf, learnedAt);
+  }
+
+  /** Moves pins of the address itself to the node that another server knows there. */
+  unite(address: string, now: number): void {
+    const { pins, whereabouts } = this.#options;
+    const known = this.#book.find(address, now);
+    if (known !== undefined) pins.rename(ipNode(address), whereabouts.strand(known.node, address, now), { address });
+  }
+
+  /** See AddressBook.offer(). */
+  offer(address: string): ReturnType<AddressBook['offer']> {
+    return this.#book.offer(address);
   }
 
   /** Returns the client's known ids, the best first, without learning anything. */
@@ -87,7 +117,7 @@ export class NodeFinder {
    * the owner, the pins belong to the address: the former machine may still use its own elsewhere.
    */
   doubt(address: string, now: number): Requester {
-    this.#book.doubt(address);
+    this.#book.doubt(address, now);
     return this.#byTable(address, this.#options.tables.peek(address), now);
   }
 

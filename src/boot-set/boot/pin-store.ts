@@ -5,19 +5,21 @@
 import { type PinRecord, pinKey, versionName } from '../store/records.ts';
 import type { Store } from '../store/store.ts';
 
-export type PinName = Pick<PinRecord, 'node' | 'channel'>;
-
 export interface PinStore {
   /**
    * Writes `wanted` if the stored pin for its node and channel is still `before` and its version exists.
    *
-   * @returns a promise that resolves once the result is visible to all: to the pin that stands now (another server's,
-   *   if that one was faster), or to `gone` when the version does not exist.
+   * @returns a promise that resolves once the result is visible to all: to the pin that stands now (that of another
+   *   server on this store, if that one was faster), to `gone` when the version does not exist, or to `taken` when the
+   *   node boots at another server of the fleet, whose pins the table has taken over.
    */
-  getOrCreate(wanted: PinRecord, before: PinRecord | undefined): Promise<PinRecord | 'gone'>;
+  getOrCreate(wanted: PinRecord, before: PinRecord | undefined): Promise<PinRecord | 'gone' | 'taken'>;
   /** Writes newer times, stages and addresses of pins that still stand. */
   renew(pins: readonly PinRecord[]): Promise<void>;
-  drop(pins: readonly PinName[]): Promise<void>;
+  /** @param why `room`: this server needs the room; the boot goes on. */
+  drop(pins: readonly PinRecord[], why: 'over' | 'room'): Promise<void>;
+  /** Notes that a node's pins have changed without a write of their own. */
+  touch?(node: string): void;
   scan(): Iterable<PinRecord>;
   /** Returns the pin as it is stored now. */
   get(node: string, channel: string): PinRecord | undefined;
@@ -74,7 +76,7 @@ export class StoredPins implements PinStore {
     return this.#store.note(({ pins }) => renewIn(pins, renewed));
   }
 
-  drop(names: readonly PinName[]): Promise<void> {
+  drop(names: readonly PinRecord[]): Promise<void> {
     return this.#store.note(({ pins }) => {
       for (const { node, channel } of names) pins.remove(pinKey(node, channel));
     });
@@ -111,7 +113,7 @@ export class MemoryPins implements PinStore {
     return Promise.resolve();
   }
 
-  drop(names: readonly PinName[]): Promise<void> {
+  drop(names: readonly PinRecord[]): Promise<void> {
     for (const { node, channel } of names) this.#pins.delete(pinKey(node, channel));
     return Promise.resolve();
   }

@@ -5,6 +5,7 @@
 import { type NodeId, ownerOf } from '../node/node-identity.ts';
 import type { Catalog } from '../store/catalog.ts';
 import type { PinRecord } from '../store/records.ts';
+import { Pin } from './pin.ts';
 import { laterBegun } from './pins.ts';
 import { isSamePin, type PinStore } from './pin-store.ts';
 import { ProvisionalPins } from './provisional-pins.ts';
@@ -22,33 +23,10 @@ const MAKE_WAY = 1024;
  * @limit Time after its last use for which a pin is remembered.
  */
 const FORGET_MS = 24 * 3_600_000;
+/** Times of one boot may differ by this much when servers have told each other of it. */
+const SAME_BOOT_MS = 100;
 /** Pins renewed in one transaction; the main thread is blocked while a transaction runs. */
 const RENEWALS_AT_ONCE = 200;
-
-/** A pin and the transfers under it. */
-export class Pin {
-  /** Its times are those of SteadyTime. */
-  record: PinRecord;
-  /** The record most recently handed to the store. */
-  saved: PinRecord;
-  /** The same record as stored: its times are wall-clock times. */
-  stored: PinRecord;
-  /** Number of open transfers to the node from the pinned version. */
-  open = 0;
-  /** True when the node has since begun a boot with a file outside this channel. */
-  over = false;
-  /** Value of the table's generation when this pin was last compared with the store. */
-  generation: number;
-  /** Pending while a reply must wait for the write; resolves to the fate of the pin. */
-  committed: Promise<'stands' | 'gone'> | undefined;
-
-  constructor(record: PinRecord, stored: PinRecord, generation: number) {
-    this.record = record;
-    this.saved = record;
-    this.stored = stored;
-    this.generation = generation;
-  }
-}
 
 export interface PinTableOptions {
   readonly store: PinStore;
@@ -114,6 +92,7 @@ export class PinTable {
     // Someone has dropped the pin. A pin removed together with its version is kept: the node has files of that version.
     if (stored === undefined && this.#isThere(channel, pin.record.version)) {
       this.#remove(pin);
+      this.#store.touch?.(node);
       return undefined;
     }
     pin.generation = this.#generation;
@@ -151,19 +130,16 @@ export class PinTable {
    * @param isNew true when no file has been sent under it yet; it is then dropped if its version turns out to be gone.
    */
   put(record: PinRecord, isNew: boolean): Pin {
-    const before = this.#nodes.get(record.node)?.get(record.channel);
     const stored = { ...record, createdAt: this.#time.toWall(record.createdAt) };
-    const pin = new Pin(record, stored, this.#generation);
-    this.#enter(pin);
-    this.#commit(pin, before?.stored, isNew);
-    if (this.#size > this.#most) this.#makeWay(pin);
-    return pin;
+    const before = this.#nodes.get(record.node)?.get(record.channel);
+    return this.#place(new Pin(record, stored, this.#generation), before?.stored, isNew);
   }
 
   /** Changes a pin. @param now true when a reply waits for the write; otherwise the next flush() writes it. */
   update(pin: Pin, change: Partial<Pick<PinRecord, 'usedAt' | 'stage' | 'address'>>, now: boolean): void {
     pin.record = { ...pin.record, ...change };
     if (pin.record.provisional === true && this.#has(pin)) this.#provisional.add(pin);
+    if (change.stage !== undefined) this.#store.touch?.(pin.record.node);
     if (now && pin.committed === undefined) this.#commit(pin, pin.stored, false);
   }
 
@@ -172,11 +148,43 @@ export class PinTable {
     if (pin.record.provisional !== true) return;
     this.#provisional.delete(pin);
     pin.record = { ...pin.record, provisional: undefined };
+    this.#store.touch?.(pin.record.node);
   }
 
-  drop(pins: readonly Pin[]): void {
+  /** Marks a pin as ended: the node has begun another boot. */
+  end(pin: Pin): void {
+    if (!pin.over) this.#store.touch?.(pin.record.node);
+    pin.over = true;
+  }
+
+  drop(pins: readonly Pin[], why: 'over' | 'room' = 'over'): void {
     for (const pin of pins) this.#remove(pin);
-    this.#background(this.#store.drop(pins.map(({ record }) => record)));
+    const records = pins.map(({ record }) => record);
+    this.#background(this.#store.drop(records, why));
+  }
+
+  /**
+   * Takes over what another server knows of a node: these pins stand, and its others are over. Replies wait until they
+   * are stored here as well.
+   *
+   * @param records their times are those of SteadyTime.
+   */
+  assume(node: NodeId, records: readonly Omit<PinRecord, 'node'>[]): void {
+    const channels = new Set(records.map(({ channel }) => channel));
+    for (const pin of this.ofNode(node)) if (!channels.has(pin.record.channel)) pin.over = true;
+    for (const taken of records) {
+      const record = { ...taken, node };
+      const known = this.#nodes.get(node)?.get(taken.channel);
+      const pin = known ?? new Pin(record, record, this.#generation);
+      const before = known?.stored;
+      // In place, so that open transfers stay counted.
+      Object.assign(pin, {
+        record,
+        stored: { ...record, createdAt: this.#time.toWall(record.createdAt) },
+        over: false,
+      });
+      this.#place(pin, before, false);
+    }
   }
 
   /**
@@ -190,7 +198,11 @@ export class PinTable {
     for (const pin of moved) {
       const other = this.find(to, pin.record.channel);
       this.#remove(pin);
-      if (other !== undefined && laterBegun(pin.record, other.record) === other.record) continue;
+      const isLater =
+        other !== undefined &&
+        laterBegun(pin.record, other.record) === other.record &&
+        (other.record.createdAt - pin.record.createdAt > SAME_BOOT_MS || other.record.stage >= pin.record.stage);
+      if (other !== undefined && (pin.over === other.over ? isLater : pin.over)) continue;
       pin.record = { ...pin.record, ...change, node: to };
       pin.generation = this.#generation;
       pin.stored = { ...pin.stored, node: to };
@@ -198,7 +210,7 @@ export class PinTable {
       this.#commit(pin, other?.stored, false);
     }
     // The old names are dropped after the new ones are written: whatever happens in between, one of the two is stored.
-    this.#background(this.#store.drop(names));
+    this.#background(this.#store.drop(names, 'over'));
   }
 
   /**
@@ -212,7 +224,7 @@ export class PinTable {
       if (this.#isChanged(pin) && pin.committed === undefined) changed.push(pin);
       else if (pin.open === 0 && now - pin.record.usedAt > FORGET_MS) over.push(pin);
     }
-    if (over.length > 0) this.drop(over);
+    if (over.length > 0) this.drop(over, 'room');
     for (let at = 0; at < changed.length; at += RENEWALS_AT_ONCE) {
       const some = changed.slice(at, at + RENEWALS_AT_ONCE);
       const renewed = some.map((pin) => this.#toStored(pin));
@@ -278,6 +290,13 @@ export class PinTable {
     return { ...stored, usedAt, createdAt: Math.min(usedAt, createdAt) };
   }
 
+  #place(pin: Pin, before: PinRecord | undefined, isNew: boolean): Pin {
+    this.#enter(pin);
+    this.#commit(pin, before, isNew);
+    if (this.#size > this.#most) this.#makeWay(pin);
+    return pin;
+  }
+
   #has(pin: Pin): boolean {
     return this.#nodes.get(pin.record.node)?.get(pin.record.channel) === pin;
   }
@@ -334,6 +353,7 @@ export class PinTable {
           if (isNew) this.#remove(pin);
           return 'gone' as const;
         }
+        if (stored === 'taken') return stored;
         // Another server has pinned first; the node gets that server's version.
         if (!isSamePin(stored, record) && isSamePin(pin.stored, record)) this.#adopt(pin, stored);
         return 'stands' as const;
@@ -362,7 +382,7 @@ export class PinTable {
 
   #evict(pins: readonly Pin[]): void {
     this.#evicted += pins.length;
-    this.drop(pins);
+    this.drop(pins, 'room');
   }
 
   #background(work: Promise<unknown>): void {

@@ -10,7 +10,8 @@
  */
 import { ipNode, type NodeId, NOWHERE, ownerOf, sideOf } from '../node/node-identity.ts';
 import type { BootStage } from './boot-stage.ts';
-import type { Pin, PinTable } from './pin-table.ts';
+import type { Pin } from './pin.ts';
+import type { PinTable } from './pin-table.ts';
 import type { PinPolicies } from './pin-policies.ts';
 
 /**

@@ -26,6 +26,8 @@ interface Entry {
    */
   doubted: boolean;
   seenAt: number;
+  /** When the machine was last named, or doubted. */
+  learnedAt: number;
 }
 
 /** The machine known at an address. */
@@ -89,7 +91,8 @@ export class AddressBook {
     const known = this.find(address, now);
     const other = known !== undefined && areOfTwoMachines(known.ids, ids);
     const merged = known === undefined || other ? ids : merge(known.ids, ids);
-    const entry = { ids: merged, bySelf: bySelf || (!other && known?.bySelf === true), doubted: false, seenAt: now };
+    const isSelf = bySelf || (!other && known?.bySelf === true);
+    const entry = { ids: merged, bySelf: isSelf, doubted: false, seenAt: now, learnedAt: now };
     this.#entries.set(address, entry);
     const resident = residentOf(entry);
     return {
@@ -99,9 +102,30 @@ export class AddressBook {
     };
   }
 
-  /** Records that a boot has begun at the address without saying whose it is. */
-  doubt(address: string): void {
+  /**
+   * Records what another server has learned of the address, unless this one has learned something later.
+   *
+   * @param ids none: a boot has begun there without saying whose it is.
+   * @returns true when this names the machine.
+   */
+  hear(address: string, ids: readonly NodeId[], bySelf: boolean, learnedAt: number): boolean {
+    const known = this.#entries.peek(address);
+    if (known !== undefined && known.learnedAt >= learnedAt) return false;
+    const seenAt = Math.max(learnedAt, known?.seenAt ?? learnedAt);
+    if (ids.length > 0) this.#entries.set(address, { ids, bySelf, doubted: false, seenAt, learnedAt });
+    else if (known !== undefined) Object.assign(known, { doubted: true, learnedAt });
+    return ids.length > 0;
+  }
+
+  /** Returns what other servers may know of the address: no ids when it is doubted. */
+  offer(address: string): Pick<Entry, 'ids' | 'bySelf' | 'learnedAt'> | undefined {
     const entry = this.#entries.peek(address);
-    if (entry !== undefined) entry.doubted = true;
+    return entry === undefined ? undefined : { ...entry, ids: entry.doubted ? [] : entry.ids };
+  }
+
+  /** Records that a boot has begun at the address without saying whose it is. */
+  doubt(address: string, now: number): void {
+    const entry = this.#entries.peek(address);
+    if (entry !== undefined) Object.assign(entry, { doubted: true, learnedAt: now });
   }
 }

@@ -176,7 +176,7 @@ export class Catalog {
       const digest = EXPLICIT_DIGEST.exec(name.slice(at + 1))?.[1];
       const channel = name.slice(0, at);
       if (!this.#channels.has(channel)) return null;
-      return digest === undefined ? undefined : this.#byManifest(channel, digest.toLowerCase());
+      return digest === undefined ? undefined : this.byManifest(channel, digest.toLowerCase());
     }
     const dash = name.lastIndexOf('-');
     // The number of a version that is gone or not yet known.
@@ -186,7 +186,7 @@ export class Catalog {
   }
 
   /** Returns the version whose manifest digest has this prefix; undefined when several manifests do. */
-  #byManifest(channel: string, digest: string): CatalogVersion | undefined {
+  byManifest(channel: string, digest: string): CatalogVersion | undefined {
     if (digest.length < MIN_DIGEST_CHARACTERS) return undefined;
     let sorted = this.#byDigest.get(channel);
     if (sorted === undefined) {

@@ -57,7 +57,7 @@ describe('the address book', () => {
     const book = new AddressBook();
     book.learn(A, [MAC], true, 0);
     expect(book.presumed(A)).toEqual([]);
-    book.doubt(A);
+    book.doubt(A, 0);
     expect([book.find(A, 1), book.presumed(A)]).toEqual([undefined, [MAC]]);
     // Any new node leaves the pins of the former one untouched.
     expect(book.learn(A, [OTHER], true, 2)).toMatchObject({ node: OTHER, former: undefined, renamed: undefined });
