@@ -11,7 +11,7 @@ const AREAS: readonly (readonly [title: string, ...rooms: string[]])[] = [
   ['HTTP boot', 'src/http'],
   ['Threads and sockets', 'src/engine', 'src/pool'],
   ['Files', 'src/content'],
-  ['Boot sets', 'src/boot-set', 'src/redis', 'src/registry'],
+  ['Boot sets', 'src/boot-set', 'src/redis', 'src/registry', 'src/fleet'],
   ['Configs for nodes', 'src/render', 'src/preview'],
   ['Settings', 'src/config'],
   ['The admin address', 'src/admin', 'src/observe', 'src/daemon'],

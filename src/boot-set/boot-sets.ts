@@ -15,6 +15,7 @@ import type { Pin } from './boot/pin.ts';
 import { behindNodeFolder, type NodeId, nodesInPath } from './node/node-identity.ts';
 import { type BootSetsStats, channelStats } from './stats.ts';
 import type { CatalogVersion } from './store/catalog.ts';
+import { type ChannelHoldings, holdingsOf } from './holdings.ts';
 import type { FileRecord } from './store/records.ts';
 
 export type { BootSetsOptions } from './boot-set-parts.ts';
@@ -62,6 +63,17 @@ export class BootSets implements Source {
       sharedAnswers: this.#sharedAnswers,
       sharedPins: this.#parts.sharedPins?.stats(),
     };
+  }
+
+  /**
+   * Takes in changes of the store, and returns what it holds of each channel and what this server needs of it.
+   *
+   * @param needs see holdingsOf. @param wallNow wall clock in milliseconds since the epoch.
+   */
+  holdings(needs: Parameters<typeof holdingsOf>[1], wallNow: number): readonly ChannelHoldings[] {
+    const { catalog, policies, pins, now } = this.#parts;
+    catalog.refresh();
+    return holdingsOf(catalog, needs, channelStats(catalog.channels.values(), pins.all(), policies, now()), wallNow);
   }
 
   /** Stops polling the store and writes what is pending. Transfers may still be open. */

@@ -124,6 +124,10 @@ export class Upkeep {
       for (const { name, current } of catalog.channels.values()) {
         if (current !== undefined) add(catalog.version(name, current));
       }
+      // A staged version may be promoted at any time.
+      for (const { name, followed } of catalog.channels.values()) {
+        if (followed !== undefined) add(catalog.byManifest(name, followed));
+      }
       shelf.readAhead(
         [...kept.values()].flatMap(({ files }) => files),
         prefetchBytes,

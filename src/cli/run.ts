@@ -32,6 +32,8 @@ Examples:
   reveille rollback maas/amd64/precise/install --store /srv/boot
   reveille push maas/amd64/precise/install oci://registry.example/boot/install:stable --store /srv/boot
   reveille pull oci://registry.example/boot/install:stable maas/amd64/precise/install --store /srv/boot
+  reveille promote maas/amd64/precise/install --config /etc/reveille/reveille.yaml
+  reveille servers --config /etc/reveille/reveille.yaml
   reveille store rebuild --store /srv/boot
 
 Exit codes:
@@ -76,6 +78,8 @@ const GROUPS: readonly { readonly commands: readonly string[]; readonly load: ()
     commands: ['render', 'explain', 'validate'],
     load: async () => (await import('./preview-commands.ts')).addPreviewCommands,
   },
+  { commands: ['promote'], load: async () => (await import('./fleet/promote.ts')).addPromote },
+  { commands: ['servers'], load: async () => (await import('./fleet/servers.ts')).addServers },
   { commands: ['top', 'node'], load: async () => (await import('./watch-commands.ts')).addWatchCommands },
   { commands: ['health'], load: async () => (await import('./health.ts')).addHealth },
   { commands: ['init'], load: async () => (await import('./init.ts')).addInit },

@@ -3,6 +3,7 @@
  */
 import { totalmem } from 'node:os';
 import { DEFAULT_CHANNEL_SETTINGS, GRACE_MS } from '../boot-set/store/records.ts';
+import { DEFAULT_PREFIX } from '../redis/redis-options.ts';
 import { followList } from './follow-list.ts';
 import { routeList } from './route-list.ts';
 import { section, setting } from './setting.ts';
@@ -240,7 +241,7 @@ export const FLEET = section('A fleet of servers', {
     from: 'file',
     help: 'channels that follow a tag in a registry',
     docs: [
-      'Channels that follow a tag in a registry, each with `channel`, `from` and `every` (default `30s`): [fleet.md](fleet.md#following).',
+      'Channels that follow a tag in a registry, each with `channel`, `from`, `every` (default `30s`) and `move`: `followed` (default) moves the channel with the tag, `promoted` stages the version and waits for `reveille promote`: [fleet.md](fleet.md#following).',
     ],
   }),
   registryAuthFile: setting({
@@ -258,15 +259,15 @@ export const FLEET = section('A fleet of servers', {
   }),
   pins: setting({
     kind: redisAddress,
-    help: 'Valkey or Redis server through which the servers of a fleet share pins',
+    help: 'Valkey or Redis server through which the servers of a fleet share pins and promotions',
     docs: [
-      'The Valkey or Redis server through which the servers of a fleet [share pins](fleet.md#shared-pins), or the Sentinels that name it.',
+      'The Valkey or Redis server through which the servers of a fleet [share pins](fleet.md#shared-pins) and [promotions](fleet.md#promoted-moves), or the Sentinels that name it.',
       'No boot depends on it.',
     ],
   }),
   pinsPrefix: setting({
     kind: keyPrefix,
-    default: 'reveille',
+    default: DEFAULT_PREFIX,
     help: 'beginning of all keys on that server; each fleet needs one of its own',
   }),
   pinsPasswordFile: setting({

@@ -9,6 +9,8 @@ import { DAY_MS, duration, type SettingKind } from './value-kind.ts';
 /** @limit Channels that follow a registry. Setting: `follow`. Shows: an error message. */
 const MAX_FOLLOWED = 64;
 const DEFAULT_EVERY_MS = 30_000;
+/** Values of `move`: the tag moves the channel, or `reveille promote` does. */
+const MOVES = ['followed', 'promoted'] as const;
 
 export interface FollowConfig {
   readonly channel: string;
@@ -16,6 +18,8 @@ export interface FollowConfig {
   readonly from: string;
   /** Time between two questions, in milliseconds. */
   readonly everyMs: number;
+  /** False: the channel moves when the tag does. True: the version is staged, and moves by `reveille promote`. */
+  readonly isPromoted: boolean;
 }
 
 /** A text that `check` accepts; it throws an error otherwise. */
@@ -38,6 +42,7 @@ const FOLLOW = z.strictObject(
       if (parseReference(text).target.startsWith('sha256:')) throw new Error('a digest never changes');
     }),
     every: fieldOf(duration(1000, DAY_MS, '30s')).optional(),
+    move: z.enum(MOVES, { error: 'followed or promoted' }).optional(),
   },
   {
     error: (issue) =>
@@ -74,7 +79,12 @@ const FOLLOWS = z
     }
   })
   .transform((list): readonly FollowConfig[] =>
-    list.map(({ channel, from, every = DEFAULT_EVERY_MS }) => ({ channel, from, everyMs: every })),
+    list.map(({ channel, from, every = DEFAULT_EVERY_MS, move }) => ({
+      channel,
+      from,
+      everyMs: every,
+      isPromoted: move === 'promoted',
+    })),
   );
 
 export const followList: SettingKind<readonly FollowConfig[]> = {

@@ -102,6 +102,9 @@ export function resolveSettings(flags: Flags, configFile: string | undefined): S
   if (given.follow.length > 0 && store === undefined) {
     throw new UsageError(`${originOf('follow')}: expected a store as well, for what the channels follow`);
   }
+  if (given.pins === undefined && given.follow.some(({ isPromoted }) => isPromoted)) {
+    throw new UsageError(`${originOf('follow')}: expected pins as well, because a channel has "move: promoted"`);
+  }
   const inventory = given.inventory === undefined ? undefined : resolve(given.inventory);
   if (inventory !== undefined) checkFile(inventory, given.inventory!, () => originOf('inventory'));
   if (config !== undefined) checkRouteFiles(given.routes, dirname(configFile!), (path) => config.origin(path));

@@ -29,10 +29,16 @@ export interface FleetFollowerOptions {
   readonly channels: Pick<Store['tables']['channels'], 'get'>;
   /** Runs a command on the store. Never rejects. */
   readonly run: (verb: string, args: readonly string[], signal?: AbortSignal) => Promise<VerbEnd>;
+  /** Called when a version has arrived. */
+  readonly onArrived: () => void;
   readonly onInfo: Told;
   readonly onWarning: Told;
   /** Clock in milliseconds, with an arbitrary origin. */
   readonly now?: () => number;
+}
+
+export interface Followed extends Pick<FollowConfig, 'from' | 'isPromoted'> {
+  readonly wanted: string | undefined;
 }
 
 export class FleetFollower {
@@ -84,6 +90,20 @@ export class FleetFollower {
     if (digest === undefined) return this.#lacking.isSilent(`${name}@${prefix}`, this.#now());
     if (digest !== channel.wanted || !this.#isPulling(channel)) this.#fetch(channel, digest);
     return this.#fetching.has(`${name}@${digest}`) || this.#lacking.isSilent(`${name}@${digest}`, this.#now());
+  }
+
+  /** Fetches a promoted version that the store lacks, if the followed repository lists it. */
+  fetch(channel: string, digest: string): void {
+    const followed = this.#followed.find(({ config }) => config.channel === channel);
+    if (followed?.listed(digest) === digest) this.#fetch(followed, digest);
+  }
+
+  /** Returns the tag that a channel follows, and the digest that it named last; undefined: it follows none. */
+  follows(channel: string): Followed | undefined {
+    const followed = this.#followed.find(({ config }) => config.channel === channel);
+    if (followed === undefined) return undefined;
+    const { from, isPromoted } = followed.config;
+    return { from, wanted: followed.wanted ?? this.#followedBy(channel), isPromoted };
   }
 
   stats(): FollowedStats {
@@ -139,7 +159,10 @@ export class FleetFollower {
     }
   }
 
-  /** Moves the channel to the version that its tag names, once it is whole; not again if people have moved it since. */
+  /**
+   * Stages the version that the tag names, and moves the channel to it once it is whole, unless promotions move it. Does
+   * neither again if people have moved the channel since.
+   */
   async #pull(channel: FollowedChannel): Promise<void> {
     const { onInfo, onWarning } = this.#options;
     const { wanted, config, pulling } = channel;
@@ -153,7 +176,8 @@ export class FleetFollower {
     if (wanted === this.#followedBy(config.channel)) return;
     const stop = new AbortController();
     channel.pulling = { digest: wanted, end: stop };
-    const end = await this.#run(channel, wanted, '--follow', stop.signal);
+    const flags = ['--follow', ...(config.isPromoted ? ['--stage'] : [])];
+    const end = await this.#run(channel, wanted, flags, stop.signal);
     channel.pulling = undefined;
     if (this.#stopping.signal.aborted) return;
     channel.hasGivenUp = stop.signal.aborted && end.code !== 0;
@@ -163,7 +187,11 @@ export class FleetFollower {
     }
     if (end.code === 0) {
       channel.pullFailure = undefined;
-      onInfo('the channel follows the registry', { channel: config.channel, digest: `sha256:${wanted}` });
+      this.#options.onArrived();
+      onInfo(config.isPromoted ? 'a version is staged' : 'the channel follows the registry', {
+        channel: config.channel,
+        digest: `sha256:${wanted}`,
+      });
       return;
     }
     if (isNews(end.stderr, channel.pullFailure)) {
@@ -180,11 +208,12 @@ export class FleetFollower {
     if (this.#fetching.has(key) || this.#fetching.size >= MAX_FETCHES || this.#stopping.signal.aborted) return;
     if (this.#now() - (this.#failedAt.get(key) ?? Number.NEGATIVE_INFINITY) < SILENT_MS) return;
     this.#fetching.add(key);
-    void this.#run(channel, digest, '--stage').then((end) => {
+    void this.#run(channel, digest, ['--stage']).then((end) => {
       this.#fetching.delete(key);
       this.#failedAt.delete(key);
       if (end.code === 0) {
         this.#fetched++;
+        this.#options.onArrived();
         onInfo('a version that a node asked for was fetched', { channel: name, digest: `sha256:${digest}` });
       } else {
         this.#fetchFailures++;
@@ -198,13 +227,13 @@ export class FleetFollower {
   async #run(
     { config, reference }: FollowedChannel,
     digest: string,
-    flag: string,
+    flags: readonly string[],
     signal?: AbortSignal,
   ): Promise<VerbEnd> {
     const { authFile, caFile, run } = this.#options;
     const { withTarget } = await import('../registry/reference.ts');
     const args = [
-      flag,
+      ...flags,
       ...(authFile === undefined ? [] : [`--registry-auth-file=${authFile}`]),
       ...(caFile === undefined ? [] : [`--registry-ca-file=${caFile}`]),
       withTarget(reference, `sha256:${digest}`).text,

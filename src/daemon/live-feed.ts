@@ -6,7 +6,7 @@ import type { NodeId } from '../boot-set/node/node-identity.ts';
 import type { BufferCache } from '../content/buffer-cache.ts';
 import { LiveState } from '../observe/live-state.ts';
 import type { KnownNode } from '../observe/row-list.ts';
-import type { CacheRow, ChannelRow } from '../live/wire.ts';
+import type { CacheRow, ChannelRow, FleetRow } from '../live/wire.ts';
 import type { Server } from '../server/types.ts';
 import { escapeText } from '../text/escape.ts';
 import type { LiveApiOptions } from '../admin/live-api.ts';
@@ -17,6 +17,8 @@ import { UsageError } from '../config/usage-error.ts';
 
 /** Cap on channels shown. */
 const MAX_CHANNELS = 100;
+/** Cap on servers of the fleet shown. */
+const MAX_SERVERS = 100;
 /** Characters shown of the reason why a registry can't be followed. */
 const MAX_FAILURE_CHARACTERS = 300;
 
@@ -57,6 +59,24 @@ function registryRow({ isBehind, failure }: FollowedStat): NonNullable<ChannelRo
   return { isBehind, failure: failure === undefined ? null : escapeText(failure, MAX_FAILURE_CHARACTERS) };
 }
 
+function fleetRows(content: ServedContent): FleetRow[] {
+  const { member } = content.store?.stats() ?? {};
+  if (member === undefined) return [];
+  return member.servers.slice(0, MAX_SERVERS).map((server) => ({
+    name: escapeText(server.name),
+    isThis: server.run === member.run,
+    version: escapeText(server.version),
+    channels: server.channels,
+    behind: server.behind,
+    behindNames: server.behindNames.map((name) => escapeText(name)),
+    staged: server.staged,
+    pins: server.pins,
+    transfers: server.transfers,
+    sessions: server.sessions,
+    skewMs: server.skewMs,
+  }));
+}
+
 function cacheRow(cache: BufferCache): CacheRow {
   const { heldBytes, idleBytes, shelvedBytes, entries, hits, misses, evictions } = cache.stats();
   return { heldBytes, idleBytes, shelvedBytes, entries, hits, misses, evictions };
@@ -66,6 +86,7 @@ export function liveStateOf({ server, content, cache, version, workers, singlePo
   return new LiveState({
     server,
     channels: () => channelRows(content),
+    fleet: () => fleetRows(content),
     cache: () => cacheRow(cache),
     known: (ids) => knownNode(content, ids),
     show: escapeText,

@@ -146,7 +146,7 @@ class ServerRun {
 
   /** @returns the exit code when the start failed or was canceled; undefined on success. */
   async #start(): Promise<ExitCode | undefined> {
-    const { settings, config, start = startServer } = this.#options;
+    const { settings, config, version, start = startServer } = this.#options;
     this.#warnOfToken();
     // The admin address opens first, because it shows what the server waits for.
     try {
@@ -164,6 +164,7 @@ class ServerRun {
       // Live changes start only now: before this, there are no routes to replace.
       if (config !== undefined) this.#live = this.#liveConfig(config);
       await this.#live?.start();
+      await this.#content.join(this.#server, version);
       return undefined;
     } catch (error) {
       const isConfig = error instanceof Error && error.name === 'RenderConfigError';

@@ -16,6 +16,7 @@ import { renderConfig } from '../config/render-config.ts';
 import { storeArrives } from './store-arrival.ts';
 import { ServedRoutes } from './served-routes.ts';
 import { ServedStore } from './served-store.ts';
+import type { Server } from '../server/types.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Way } from '../preview/trace.ts';
 
@@ -93,6 +94,14 @@ export class ServedContent {
       onInfo,
     });
     return true;
+  }
+
+  /** Announces the server to its fleet, if it has one. Call once, when the server answers requests. */
+  async join(server: Pick<Server, 'addresses' | 'stats'>, version: string): Promise<void> {
+    const { sessions, listen } = this.#options.settings;
+    // An address that does not exist yet is waited for; its port is known.
+    const { port } = server.addresses[0] ?? listen[0]!;
+    await this.#store?.join(port, version, () => ({ transfers: server.stats().transfersActive, sessions }));
   }
 
   /**

@@ -14,6 +14,7 @@ import type { Settings } from '../config/settings.ts';
 import type { StoreStats } from '../telemetry/store-metrics.ts';
 import type { RedisLink, RedisOptions } from '../redis/redis-link.ts';
 import { errorCode } from '../text/error-text.ts';
+import type { FleetMember, MemberLoad } from '../fleet/fleet-member.ts';
 import { FleetFollower } from './fleet-follower.ts';
 import { VerbRunner } from './verb-runner.ts';
 
@@ -78,6 +79,9 @@ export class ServedStore {
   /** undefined where no channel follows a registry. */
   readonly #follower: FleetFollower | undefined;
   #source: BootSets | undefined;
+  #clock: Engine['clock'] | undefined;
+  /** undefined before the server has joined its fleet, and without one. */
+  #member: FleetMember | undefined;
   readonly #parts: Parts;
   readonly #unwritten: Unwritten | undefined;
 
@@ -107,9 +111,10 @@ export class ServedStore {
     const { follow, registryAuthFile: authFile, registryCaFile: caFile } = settings;
     const { channels } = store.tables;
     const run: VerbRunner['run'] = this.verbs.run.bind(this.verbs);
+    const onArrived = (): void => this.#member?.look();
     const isFollowing = follow.length > 0 && unwritten === undefined;
     this.#follower = isFollowing
-      ? new FleetFollower({ follow, authFile, caFile, channels, run, onInfo, onWarning })
+      ? new FleetFollower({ follow, authFile, caFile, channels, run, onArrived, onInfo, onWarning })
       : undefined;
   }
 
@@ -157,6 +162,7 @@ export class ServedStore {
   /** Returns the source and starts scheduled collections. Call once. */
   serve({ mapFile, allocateFile, clock }: Pick<Engine, 'mapFile' | 'allocateFile' | 'clock'>): BootSets {
     const { settings, cache } = this.#options;
+    this.#clock = clock;
     this.#source = new this.#parts.BootSets({
       ...this.#sourceOptions(clock),
       cache,
@@ -168,6 +174,32 @@ export class ServedStore {
     });
     if (this.#unwritten === undefined) this.#schedule.start();
     return this.#source;
+  }
+
+  /**
+   * Announces the server to its fleet, if it has one, and follows promotions. Call once, when the server answers
+   * requests.
+   *
+   * @param port at which it does. @param version of Reveille.
+   */
+  async join(port: number, version: string, load: () => MemberLoad): Promise<void> {
+    const { onInfo, onWarning } = this.#options;
+    const link = this.#link;
+    if (link === undefined) return;
+    const { joinFleet } = await import('./served-fleet.ts');
+    this.#member = joinFleet({
+      link,
+      store: this.#store,
+      source: this.#source!,
+      follower: this.#follower,
+      isReadOnly: this.#unwritten !== undefined,
+      clock: this.#clock!,
+      port,
+      version,
+      load,
+      onInfo,
+      onWarning,
+    });
   }
 
   /**
@@ -188,7 +220,12 @@ export class ServedStore {
   stats(): StoreStats | undefined {
     const stats = this.#source?.stats();
     if (stats === undefined) return undefined;
-    return { ...stats, collection: this.#schedule.stats(), fleet: this.#follower?.stats() };
+    return {
+      ...stats,
+      collection: this.#schedule.stats(),
+      fleet: this.#follower?.stats(),
+      member: this.#member?.stats(),
+    };
   }
 
   #sourceOptions(clock: Engine['clock']): Omit<BootSetsOptions, 'cache'> {
@@ -215,6 +252,7 @@ export class ServedStore {
   /** Closes everything and writes what is pending of pins. Call after the last transfer. */
   async close(): Promise<void> {
     this.#schedule.stop();
+    await this.#member?.stop();
     await this.#follower?.stop();
     this.verbs.close();
     await this.#source?.close();

@@ -103,6 +103,27 @@ export interface ChannelRow {
   readonly registry?: { readonly isBehind: boolean; readonly failure: string | null };
 }
 
+/** A live server of the fleet. */
+export interface FleetRow {
+  /** Host name and port. */
+  readonly name: string;
+  /** True for the server that shows the row. */
+  readonly isThis: boolean;
+  readonly version: string;
+  readonly channels: number;
+  /** Channels whose promoted version it does not serve: how many, and the names of the first of them. */
+  readonly behind: number;
+  readonly behindNames: readonly string[];
+  /** Versions in its store. */
+  readonly staged: number;
+  /** Nodes in the middle of a boot. */
+  readonly pins: number;
+  readonly transfers: number;
+  readonly sessions: number;
+  /** Its clock minus that of Redis, in milliseconds. */
+  readonly skewMs: number;
+}
+
 export interface CacheRow {
   readonly heldBytes: number;
   readonly idleBytes: number;
@@ -166,6 +187,8 @@ interface Whole {
   readonly areas: readonly AreaReport[];
   readonly problems: readonly Problem[];
   readonly channels: readonly ChannelRow[];
+  /** Live servers of the fleet; empty where there is no fleet, or it is out of sight. */
+  readonly fleet: readonly FleetRow[];
   readonly cache: CacheRow;
   /** Ways to group nodes, the best first: labels of the inventory, then `subnet`. */
   readonly groupings: readonly string[];

@@ -32,6 +32,11 @@ export function stateWords(state: NodeState): string {
   return STATE_WORDS[state];
 }
 
+/** How far a server's clock is from that of Redis: `+12 ms`, `0 ms`, `-3.0 s`. */
+export function skewText(ms: number): string {
+  return `${ms > 0 ? '+' : ms < 0 ? '-' : ''}${formatMs(Math.abs(ms))}`;
+}
+
 export const AREA_WORDS: Readonly<Record<Area | 'after', string>> = {
   requests: 'DHCP and the path here',
   server: 'This server',

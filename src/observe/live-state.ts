@@ -23,6 +23,7 @@ import { groupingsOf, type KnownNode, RowList, type Rows } from './row-list.ts';
 import type {
   CacheRow,
   ChannelRow,
+  FleetRow,
   LiveChange,
   LiveSnapshot,
   NodeReport,
@@ -44,6 +45,7 @@ export interface LiveStateParts {
     | Pick<Server, 'transfers' | 'stats' | 'ready' | 'addresses' | 'httpAddresses' | 'engine'>
     | undefined;
   readonly channels: () => readonly ChannelRow[];
+  readonly fleet: () => readonly FleetRow[];
   readonly cache: () => CacheRow;
   /** @returns the inventory's entry for the first of these ids that it knows. */
   readonly known: (ids: readonly NodeId[]) => KnownNode | undefined;
@@ -187,7 +189,7 @@ export class LiveState {
   }
 
   #whole(now: number): Whole {
-    const { channels, cache } = this.#parts;
+    const { channels, fleet, cache } = this.#parts;
     const server = this.#parts.server();
     const { rows, booting, trouble, unlisted } = this.#rows(now);
     const { transfersActive: active = 0, transfersQueued: queued = 0 } = server?.stats() ?? {};
@@ -225,6 +227,7 @@ export class LiveState {
       }),
       problems,
       channels: channels(),
+      fleet: fleet(),
       cache: cache(),
       groupings: this.#groupingsOf(rows, now),
     };

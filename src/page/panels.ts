@@ -1,7 +1,7 @@
 /** The panels beside the nodes: headline, areas, trouble, problems, boot sets, memory. */
 import { type TroubleGroup, troubleGroups, troubleGroupWords } from '../live/trouble-groups.ts';
-import { about, ago, AREA_MARKS, AREA_WORDS, headlineOf, registryWords, stateWords } from '../live/words.ts';
-import type { AreaReport, CacheRow, ChannelRow, LiveSnapshot, NodeRow, Problem } from '../live/wire.ts';
+import { about, ago, AREA_MARKS, AREA_WORDS, headlineOf, registryWords, skewText, stateWords } from '../live/words.ts';
+import type { AreaReport, CacheRow, ChannelRow, FleetRow, LiveSnapshot, NodeRow, Problem } from '../live/wire.ts';
 import { formatBytes, formatCount, formatMany, formatRate, formatShare } from '../text/figures.ts';
 import { byId, el, KeyedList, setAttribute, setText } from './dom.ts';
 
@@ -180,6 +180,40 @@ function channelTable(channels: readonly ChannelRow[]): HTMLElement {
   );
 }
 
+function fleetTable(servers: readonly FleetRow[]): HTMLElement {
+  const head = ['server', 'version', 'channels', 'staged', 'boots under way', 'transfers', 'clock'];
+  const rows = servers.map((server) => {
+    const { behind, behindNames, channels, transfers, sessions } = server;
+    const more = behind > behindNames.length ? ', …' : '';
+    const state = behind === 0 ? '' : `, ${formatCount(behind)} behind: ${behindNames.join(', ')}${more}`;
+    const cells = [
+      server.version,
+      `${formatCount(channels)}${state}`,
+      formatMany(server.staged, 'version'),
+      formatCount(server.pins),
+      `${formatCount(transfers)} of ${formatCount(sessions)}`,
+      skewText(server.skewMs),
+    ];
+    return el(
+      'tr',
+      behind === 0 ? {} : { class: 'bad' },
+      el('th', { scope: 'row' }, server.isThis ? `${server.name} (this one)` : server.name),
+      ...cells.map((text) => el('td', {}, text)),
+    );
+  });
+  return el(
+    'table',
+    {},
+    el(
+      'caption',
+      { class: 'visually-hidden' },
+      'Live servers of the fleet, the channels in which they are behind, and their load',
+    ),
+    el('thead', {}, el('tr', {}, ...head.map((text) => el('th', { scope: 'col' }, text)))),
+    el('tbody', {}, ...rows),
+  );
+}
+
 function cacheFacts({
   heldBytes,
   idleBytes,
@@ -233,6 +267,7 @@ export class Panels {
   readonly #figures = new Facts(byId('figures'));
   readonly #cache = new Facts(byId('cache'));
   #channels: readonly ChannelRow[] | undefined;
+  #fleet: readonly FleetRow[] | undefined;
   #said = -1;
 
   /** @param open shows one node. */
@@ -258,6 +293,11 @@ export class Panels {
       this.#channels = whole.channels;
       byId('channels-panel').hidden = whole.channels.length === 0;
       byId('channels').replaceChildren(channelTable(whole.channels));
+    }
+    if (this.#fleet !== whole.fleet) {
+      this.#fleet = whole.fleet;
+      byId('fleet-panel').hidden = whole.fleet.length === 0;
+      byId('fleet').replaceChildren(fleetTable(whole.fleet));
     }
     const { server } = whole;
     setText(byId('where'), location.host);

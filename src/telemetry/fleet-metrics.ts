@@ -1,7 +1,8 @@
 /**
- * Metrics of channels that follow a registry: behind, failing, and versions that nodes asked for. The config bounds the
- * channels. Knows no registry.
+ * Metrics of a fleet: channels that follow a registry, and channels that promotions move. The config bounds the first,
+ * a cap the others. Knows no registry and no Redis.
  */
+import type { MemberStats, PromotedStat } from '../fleet/fleet-member.ts';
 import type { Declarations, Sample } from './metric-kinds.ts';
 
 /** A channel that follows a tag. */
@@ -26,6 +27,48 @@ export interface FollowedStats {
   /** Versions that were fetched because nodes asked for them, and fetches that failed. */
   readonly fetched: number;
   readonly fetchFailures: number;
+}
+
+/** @limit Promoted channels that have a label of their own. Shows: the others have no `reveille_promoted_generation`. */
+const MAX_PROMOTED = 100;
+
+export function declareMember(declare: Declarations, member: () => MemberStats | undefined): void {
+  const each = (read: (one: PromotedStat) => number) => (): Sample[] =>
+    (member()?.promoted ?? []).slice(0, MAX_PROMOTED).map((one): Sample => [one.channel, read(one)]);
+  /** A server without a fleet has no sample, so that no alert takes it for one that has lost its fleet. */
+  const one = (read: (stats: MemberStats) => number) => (): Sample[] => {
+    const stats = member();
+    return stats === undefined ? [] : [[read(stats)]];
+  };
+  declare.gauges(
+    'reveille_fleet_joined',
+    'Whether the last exchange with Redis about promotions succeeded.',
+    [],
+    one(({ isJoined }) => Number(isJoined)),
+  );
+  declare.gauges(
+    'reveille_fleet_servers',
+    'Live servers of the fleet that this server sees, itself included.',
+    [],
+    one(({ servers }) => servers.length),
+  );
+  declare.gauges(
+    'reveille_promoted_generation',
+    'Generation of the promotion that this server followed last.',
+    ['channel'],
+    each(({ generation }) => generation),
+  );
+  declare.gauges(
+    'reveille_promoted_channel_behind',
+    'Whether new boots get another version from this server than the promoted one.',
+    ['channel'],
+    each(({ isBehind }) => Number(isBehind)),
+  );
+  declare.counter(
+    'reveille_promotions_followed_total',
+    'Promotions that this server has followed since its start.',
+    () => member()?.followed,
+  );
 }
 
 export function declareFleet(declare: Declarations, fleet: () => FollowedStats | undefined): void {

@@ -11,7 +11,7 @@ import type { ServerStats } from '../server/types.ts';
 import { declareCache } from './cache-metrics.ts';
 import { type DaemonFigures, declareDaemon } from './daemon-metrics.ts';
 import { EventCounts } from './event-counts.ts';
-import { declareFleet } from './fleet-metrics.ts';
+import { declareFleet, declareMember } from './fleet-metrics.ts';
 import { declareHttp } from './http-metrics.ts';
 import { type ConfiguredLimits, declareLimits } from './limit-metrics.ts';
 import { Declarations, onceAScrape } from './metric-kinds.ts';
@@ -58,6 +58,10 @@ export class Metrics {
     declareFleet(
       declare,
       onceAScrape(() => sources.store()?.fleet),
+    );
+    declareMember(
+      declare,
+      onceAScrape(() => sources.store()?.member),
     );
     declareSharedPins(
       declare,

@@ -3,6 +3,7 @@
  * by name and number; their labels are bounded. Knows no node.
  */
 import type { BootSetsStats, ChannelStats } from '../boot-set/stats.ts';
+import type { MemberStats } from '../fleet/fleet-member.ts';
 import { OTHERS } from './event-counts.ts';
 import type { FollowedStats } from './fleet-metrics.ts';
 import type { Declarations, Sample } from './metric-kinds.ts';
@@ -21,6 +22,8 @@ export interface StoreStats extends BootSetsStats {
   readonly collection: CollectionStats;
   /** Channels that follow a registry; undefined where none does. */
   readonly fleet?: FollowedStats | undefined;
+  /** Membership in a fleet; undefined where there is none. */
+  readonly member?: MemberStats | undefined;
 }
 
 /**

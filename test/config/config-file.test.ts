@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readConfig } from '../../src/config/config-file.ts';
 import { SETTING_LIST, SETTINGS } from '../../src/config/settings.ts';
+import { EXPECTED_ADDRESS } from '../../src/redis/redis-url.ts';
 import { UsageError } from '../../src/config/usage-error.ts';
 import { folder } from '../support/reveille.ts';
 
@@ -83,7 +84,7 @@ renderThreads: 4
 renderTimeout: 1s
 fleet: true
 follow:
-  - {channel: rack/rescue, from: "oci+http://127.0.0.1:5000/rescue", every: 5m}
+  - {channel: rack/rescue, from: "oci+http://127.0.0.1:5000/rescue", every: 5m, move: promoted}
 registryAuthFile: registry.json
 registryCaFile: /etc/ca.pem
 pins: redis+sentinel://one,two:26380/boot
@@ -175,7 +176,9 @@ describe('a config file', () => {
       renderThreads: 4,
       renderTimeoutMs: 1000,
       fleet: true,
-      follow: [{ channel: 'rack/rescue', from: 'oci+http://127.0.0.1:5000/rescue', everyMs: 300_000 }],
+      follow: [
+        { channel: 'rack/rescue', from: 'oci+http://127.0.0.1:5000/rescue', everyMs: 300_000, isPromoted: true },
+      ],
       registryAuthFile: join(root, 'registry.json'),
       registryCaFile: '/etc/ca.pem',
       pins: 'redis+sentinel://one,two:26380/boot',
@@ -244,6 +247,12 @@ describe('a config file', () => {
       'c.yaml:3: follow[2].channel: expected a name that does not nest with that of another channel, got "a/b"',
     ],
     ['follow: x', 'c.yaml:1: follow: expected a list of channels and the tags that they follow, got "x"'],
+    ['pins: http://x', `c.yaml:1: pins: expected ${EXPECTED_ADDRESS}, got something else`],
+    ['pinsPrefix: "a b"', 'c.yaml:1: pinsPrefix: expected a word of at most 64 letters, digits and . _ - :, got "a b"'],
+    [
+      'follow:\n  - {channel: a, from: "oci://registry.example/boot", move: never}\n',
+      'c.yaml:2: follow[1].move: expected followed or promoted, got "never"',
+    ],
     [
       'follow:\n  - {channel: a, from: "oci://registry.example/Boot"}\n',
       'c.yaml:2: follow[1].from: expected a tag such as oci://registry.example/boot/install:stable, got "oci://registry.example/Boot"',

@@ -89,6 +89,20 @@ describe('the settings of a run', () => {
     expect(settings).toMatchObject({ cacheBytes: 2 ** 31, sessions: 10_000, drainMs: 30_000, maxWindowsize: 64 });
   });
 
+  it('need a store for pins, and pins for channels that are promoted', () => {
+    const root = folder();
+    const [store, file] = [join(root, 'store'), join(root, 'c.yaml')];
+    expect(() => resolveSettings({ root, pins: 'redis://x' }, undefined)).toThrow('--pins: expected a store as well');
+    writeFileSync(file, 'follow: [{channel: a, from: "oci://registry.example/boot", move: promoted}]\n');
+    expect(() => resolveSettings({ store }, file)).toThrow(
+      'c.yaml:1: follow: expected pins as well, because a channel has "move: promoted"',
+    );
+    expect(resolveSettings({ store, pins: 'redis://x' }, file)).toMatchObject({
+      pins: 'redis://x',
+      pinsPrefix: 'reveille',
+    });
+  });
+
   it('need a store for channels that follow a registry', () => {
     const root = folder();
     const file = join(root, 'c.yaml');

@@ -24,7 +24,10 @@ async function follow(registry: FakeRegistry, more: Partial<FleetFollowerOptions
   const warnings: string[] = [];
   const channel = { followed: undefined as string | undefined };
   const follower = new FleetFollower({
-    follow: [{ channel: 'install', from: `oci+http://${registry.host}/boot/install:stable`, everyMs: 20 }],
+    follow: [
+      { channel: 'install', from: `oci+http://${registry.host}/boot/install:stable`, everyMs: 20, isPromoted: false },
+    ],
+    onArrived: () => {},
     authFile: undefined,
     caFile: undefined,
     channels: { get: () => channel as never },
@@ -124,7 +127,7 @@ describe('a follower', () => {
   it('remembers as many versions as a list has, when the registry names ever new ones and lists nothing', async () => {
     const registry = await FakeRegistry.start();
     const reference = parseReference(`oci+http://${registry.host}/boot/install:stable`);
-    const config = { channel: 'install', from: reference.text, everyMs: 1000 };
+    const config = { channel: 'install', from: reference.text, everyMs: 1000, isPromoted: false };
     const channel = new FollowedChannel(config, reference, new Registry(reference, {}));
     onTestFinished(() => channel.close());
     registry.misbehave = ({ url = '' }, response) =>

@@ -1,12 +1,12 @@
 /**
  * A real Prometheus watches a server while hundreds of nodes boot from it: rendered configs, a boot set whose channel
- * moves meanwhile, a plain file, one packet in a hundred lost; a client reads files over HTTP, and a channel follows a
- * registry. Every query of every panel, and every rule, finds its data.
+ * moves meanwhile, a plain file, one packet in a hundred lost; a client reads files over HTTP, a channel follows a
+ * registry, and one is promoted through Redis. Every query of every panel, and every rule, finds its data.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Panel } from '@grafana/grafana-foundation-sdk/dashboard';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { BOARDS, panelsOf, queriesOf } from '../../grafana/src/boards.ts';
 import { runCommand } from '../support/command.ts';
 import { folder } from '../support/reveille.ts';
@@ -15,6 +15,7 @@ import { CAMPAIGN, SEED, seededBytes } from '../support/content.ts';
 import { hasPrometheus, Prometheus, promtool, type PromRule, type PromSeries } from '../support/prometheus.ts';
 import { ServedStoreProcess } from '../support/served-store.ts';
 import { FakeRegistry } from '../registry/fixture.ts';
+import { hasRedis, RedisServer } from '../support/redis-server.ts';
 
 const NODES = CAMPAIGN ? 1000 : 300;
 const CHANNEL = 'rack/install';
@@ -30,9 +31,10 @@ stages:
   - { name: initrd, file: ${CHANNEL}/initrd.img }
 `;
 
-/** @param registry host and port of a registry. */
-function configText(registry: string): string {
+/** @param registry host and port of a registry. @param pins address of Redis. */
+function configText(registry: string, pins: string): string {
   return `
+pins: ${pins}
 routes:
   - { match: "node/{mac}.ipxe", template: node.liquid }
 follow:
@@ -168,7 +170,7 @@ async function publish(store: string, files: Readonly<Record<string, number>>): 
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
 }
 
-async function startServer(): Promise<{ server: ServedStoreProcess; store: string }> {
+async function startServer(pins: string): Promise<{ server: ServedStoreProcess; store: string }> {
   const place = folder();
   const [root, store] = [join(place, 'root'), join(place, 'store')];
   mkdirSync(root);
@@ -179,7 +181,7 @@ async function startServer(): Promise<{ server: ServedStoreProcess; store: strin
   writeFileSync(join(place, 'node.liquid'), '#!ipxe\nkernel {{ request.local }} {{ request.name }}\n');
   const registry = await FakeRegistry.start();
   registry.addSet({ linux: seededBytes(SEED, 1000) }, 'stable');
-  writeFileSync(join(place, 'reveille.yaml'), configText(registry.host));
+  writeFileSync(join(place, 'reveille.yaml'), configText(registry.host, pins));
   await publish(store, { linux: 100_000, 'initrd.img': 200_000 });
   const server = new ServedStoreProcess([
     root,
@@ -199,9 +201,10 @@ async function startServer(): Promise<{ server: ServedStoreProcess; store: strin
   return { server, store };
 }
 
-describe.skipIf(!hasPrometheus)(`a real Prometheus and a storm of ${NODES} nodes`, () => {
+describe.skipIf(!hasPrometheus || !hasRedis)(`a real Prometheus and a storm of ${NODES} nodes`, () => {
   it('have data for every panel and every rule', { timeout: 120_000 }, async () => {
-    const { server, store } = await startServer();
+    const pins = `redis://127.0.0.1:${(await RedisServer.start()).port}`;
+    const { server, store } = await startServer(pins);
     const prometheus = await Prometheus.start(server.admin.replace('http://', ''));
     const start = Date.now() / 1000;
     await prometheus.until('count_over_time(up[1m]) >= 2');
@@ -221,6 +224,9 @@ describe.skipIf(!hasPrometheus)(`a real Prometheus and a storm of ${NODES} nodes
     // Half of the nodes begin with one version, the others with the next.
     await Promise.race([prometheus.until(`sum(reveille_channel_pins) > ${0.3 * NODES}`), stormed]);
     await publish(store, { linux: 100_001, 'initrd.img': 200_001 });
+    await vi.waitFor(async () => {
+      expect(await runCommand(['promote', CHANNEL, '2', '--pins', pins])).toMatchObject({ code: 0 });
+    }, 20_000);
     const { report } = await stormed;
     // One node in a hundred vanishes. A lost packet may also be the ERROR that ends a probe, whose late OACK then
     // misleads a node.

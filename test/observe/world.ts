@@ -53,6 +53,7 @@ export class ObservedWorld {
         transfers: () => [...this.sending.values()].map((one) => this.#viewOf(one)),
       }),
       channels: () => [],
+      fleet: () => [],
       cache: () => ({ heldBytes: 0, idleBytes: 0, shelvedBytes: 0, entries: 0, hits: 0, misses: 0, evictions: 0 }),
       known: () => undefined,
       show: escapeText,

@@ -101,10 +101,12 @@ export class VirtualRedis {
         return this.#hashSet(args);
       case 'HGET':
         return this.#hash(args[0]!)?.get(args[1]!) ?? null;
+      case 'HMGET':
+        return args.slice(1).map((field) => this.#hash(args[0]!)?.get(field) ?? null);
       case 'HGETALL':
         return [...(this.#hash(args[0]!) ?? [])].flat();
       case 'HDEL':
-        return args.slice(1).filter((field) => this.#hash(args[0]!)?.delete(field)).length;
+        return this.#hashDelete(args);
       case 'SADD':
         return this.#setAdd(args);
       case 'SREM':
@@ -170,6 +172,16 @@ export class VirtualRedis {
     if (entry === undefined) return 0;
     this.#entries.set(key, { ...entry, expiresAt: this.options.clock.now() + ms });
     return 1;
+  }
+
+  #hashDelete([key, ...fields]: readonly string[]): number {
+    const before = this.#hash(key!);
+    if (before === undefined) return 0;
+    // A copy: a snapshot keeps what it has.
+    const after = new Map(before);
+    const gone = fields.filter((field) => after.delete(field)).length;
+    this.#entries.set(key!, { value: after, expiresAt: this.#entry(key!)!.expiresAt });
+    return gone;
   }
 
   #hashSet([key, ...pairs]: readonly string[]): number {

@@ -98,6 +98,10 @@ export class Catalog {
     return this.#versions.get(name);
   }
 
+  all(): readonly CatalogVersion[] {
+    return [...this.#versions.values()];
+  }
+
   /** Sets the callback that runs each time refresh() has taken in a change. There is one callback. */
   onChange(follow: () => void): void {
     this.#onChange = follow;

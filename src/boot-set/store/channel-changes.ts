@@ -7,6 +7,7 @@ import {
   type ChannelRecord,
   type ChannelSettings,
   pinKey,
+  type PromotionRecord,
   type RolloutRecord,
   type VersionRecord,
   versionName,
@@ -69,6 +70,34 @@ export function rollback(tables: Tables, name: string, to?: string): Move {
     throw new StoreError(`channel ${quote(name)}: there is no previous version to roll back to`);
   tables.channels.put(name, withCurrent(channel, number));
   return { channel: name, from: channel.current, to: number };
+}
+
+/** A promotion, and the number that its version has in this store. */
+export interface PromotedVersion {
+  readonly channel: string;
+  readonly number: number;
+  readonly promotion: PromotionRecord;
+}
+
+/**
+ * Makes promoted versions current. A version that is gone leaves its channel as it is.
+ *
+ * @param supersedes returns true when the first promotion supersedes the second.
+ * @returns the channels that have followed.
+ */
+export function followPromotions(
+  tables: Tables,
+  promoted: readonly PromotedVersion[],
+  supersedes: (one: PromotionRecord, other: PromotionRecord | undefined) => boolean,
+): readonly PromotedVersion[] {
+  return promoted.filter(({ channel: name, number, promotion }) => {
+    const channel = tables.channels.get(name);
+    const version = tables.versions.get(versionName(name, number));
+    if (channel === undefined || version?.manifest !== promotion.manifest) return false;
+    if (!supersedes(promotion, channel.promoted)) return false;
+    tables.channels.put(name, { ...withCurrent(channel, number), promoted: promotion });
+    return true;
+  });
 }
 
 /** Removes every reason to keep the channel's versions, except boots in progress. */

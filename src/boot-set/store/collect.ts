@@ -53,7 +53,10 @@ function nameOf({ channel, number }: VersionRecord): string {
   return versionName(channel, number);
 }
 
-function needs(tables: Tables, defaults: Needs['defaults']): Needs {
+/** Facts for a plan besides the tables. */
+type Circumstances = Pick<Needs, 'defaults' | 'neededByOthers'>;
+
+function needs(tables: Tables, circumstances: Circumstances): Omit<Needs, 'versions'> & { versions: VersionRecord[] } {
   const list = <V>(entries: [string, V][]): V[] => entries.map(([, record]) => record);
   return {
     channels: list(tables.channels.entries()),
@@ -61,12 +64,13 @@ function needs(tables: Tables, defaults: Needs['defaults']): Needs {
     overrides: list(tables.overrides.entries()),
     pins: list(tables.pins.entries()),
     useNotes: tables.useNotes.entries(),
-    defaults,
+    ...circumstances,
   };
 }
 
-function plan(tables: Tables, defaults: Needs['defaults'], now: number, graceMs: number): Plan {
-  const all = needs(tables, defaults);
+function plan(tables: Tables, circumstances: Circumstances, now: number, graceMs: number): Plan {
+  const { defaults } = circumstances;
+  const all = needs(tables, circumstances);
   const roots = rootsOf(all, now);
   const remove: VersionRecord[] = [];
   const mark: VersionRecord[] = [];
@@ -180,8 +184,12 @@ async function sweepBlobs(store: Store, signal?: AbortSignal): Promise<{ count: 
   return { count: moved.length, bytes };
 }
 
+function circumstancesOf(store: Store): Circumstances {
+  return { defaults: store.defaults(), neededByOthers: store.neededByOthers() };
+}
+
 async function dryRun(store: Store, now: number, graceMs: number): Promise<Collected> {
-  const { remove, channels, waiting } = plan(store.tables, store.defaults(), now, graceMs);
+  const { remove, channels, waiting } = plan(store.tables, circumstancesOf(store), now, graceMs);
   const gone = new Set(remove.map(nameOf));
   const needed = referenced(store.versions().filter((version) => !gone.has(nameOf(version))));
   const orphans = (await listBlobs(store)).filter((digest) => !needed.has(digest));
@@ -206,7 +214,7 @@ export function bytesOf({ files }: VersionRecord): number {
 export async function collect(store: Store, options: CollectOptions = {}): Promise<Collected> {
   const { graceMs = GRACE_MS } = options;
   const now = store.now();
-  const makePlan = (tables: Tables): Plan => plan(tables, store.defaults(), now, graceMs);
+  const makePlan = (tables: Tables): Plan => plan(tables, circumstancesOf(store), now, graceMs);
   if (options.dryRun === true) return await dryRun(store, now, graceMs);
 
   await store.repairIndex();

@@ -76,6 +76,16 @@ export interface RolloutRecord {
   readonly paused: boolean;
 }
 
+/** A move of a channel that holds on every server of a fleet. */
+export interface PromotionRecord {
+  /** Number of the channel's promotions so far; it only grows. */
+  readonly generation: number;
+  /** Time of the promotion by the clock of Redis, in milliseconds since the epoch. */
+  readonly at: number;
+  /** Digest of the manifest of the version that was promoted. */
+  readonly manifest: string;
+}
+
 /** A channel: where new boots of a name go. Key: its name, such as `maas/amd64/precise/install`. */
 export interface ChannelRecord {
   readonly name: string;
@@ -86,8 +96,10 @@ export interface ChannelRecord {
   readonly nextNumber: number;
   readonly rollout?: RolloutRecord;
   readonly settings: ChannelSettings;
-  /** Digest of the manifest that the followed registry named when the channel last moved by it. */
+  /** Digest of the manifest that the followed registry named when its version was last made current or staged. */
   readonly followed?: string;
+  /** The promotion by which the channel last moved. */
+  readonly promoted?: PromotionRecord;
 }
 
 /**
@@ -189,7 +201,17 @@ function isRollout(value: unknown): boolean {
   );
 }
 
-function isChannel(key: string, { name, current, previous, nextNumber, rollout, settings, followed }: Fields): boolean {
+function isPromotion(value: unknown): boolean {
+  if (value === undefined) return true;
+  if (!isFields(value)) return false;
+  const { generation, at, manifest } = value;
+  return isNumber(generation) && isTime(at) && typeof manifest === 'string' && isDigest(manifest);
+}
+
+function isChannel(
+  key: string,
+  { name, current, previous, nextNumber, rollout, settings, followed, promoted }: Fields,
+): boolean {
   return (
     name === key &&
     (current === undefined || isNumber(current)) &&
@@ -198,6 +220,7 @@ function isChannel(key: string, { name, current, previous, nextNumber, rollout, 
     isNumber(nextNumber) &&
     isRollout(rollout) &&
     ['string', 'undefined'].includes(typeof followed) &&
+    isPromotion(promoted) &&
     isFields(settings) &&
     Object.values(settings).every(isNumber)
   );

@@ -19,10 +19,15 @@ export const RENDERED_MS = 24 * 3_600_000;
 
 export interface Needs {
   readonly channels: readonly ChannelRecord[];
-  readonly versions: readonly VersionRecord[];
+  readonly versions: readonly Pick<VersionRecord, 'channel' | 'number' | 'manifest' | 'keep'>[];
   readonly overrides: readonly OverrideRecord[];
   readonly pins: readonly PinRecord[];
   readonly useNotes: readonly (readonly [name: string, note: UseNote])[];
+  /**
+   * Digests of the versions that other servers of the fleet needed, with the time at which this was last known.
+   * Default: none.
+   */
+  readonly neededByOthers?: ReadonlyMap<string, number>;
   /** Settings for channels without their own. */
   readonly defaults: Required<ChannelSettings>;
 }
@@ -37,18 +42,30 @@ export function isPinLive(pin: PinRecord, { pinIdleMs, pinCapMs }: PinPolicy, no
 }
 
 /** @returns the names of the versions that must not be collected; some of them may not exist. */
-export function rootsOf({ channels, versions, overrides, pins, useNotes, defaults }: Needs, now: number): Set<string> {
+export function rootsOf(
+  { channels, versions, overrides, pins, useNotes, neededByOthers, defaults }: Needs,
+  now: number,
+): Set<string> {
   const roots = new Set<string>();
   const settings = new Map<string, Required<ChannelSettings>>();
   const settingsOf = (channel: string): Required<ChannelSettings> => settings.get(channel) ?? defaults;
-  for (const { name, current, previous, rollout, settings: own } of channels) {
+  const followed = new Set<string>();
+  for (const { name, current, previous, rollout, settings: own, followed: wanted } of channels) {
     settings.set(name, { ...defaults, ...own });
+    // A staged version waits for its promotion.
+    if (wanted !== undefined) followed.add(`${name}@${wanted}`);
     const kept = previous.slice(0, settingsOf(name).keepVersions);
     for (const number of [current, rollout?.candidate, ...kept]) {
       if (number !== undefined) roots.add(versionName(name, number));
     }
   }
-  for (const { channel, number, keep } of versions) if (keep) roots.add(versionName(channel, number));
+  for (const { channel, number, manifest, keep } of versions) {
+    // A node of another server may come here in the middle of its boot. Its pin there holds as long as one here.
+    const age = now - (neededByOthers?.get(manifest) ?? Number.NEGATIVE_INFINITY);
+    if (keep || followed.has(`${channel}@${manifest}`) || age <= settingsOf(channel).pinIdleMs) {
+      roots.add(versionName(channel, number));
+    }
+  }
   for (const { channel, version } of overrides) roots.add(versionName(channel, version));
   for (const pin of pins) {
     if (isPinLive(pin, settingsOf(pin.channel), now)) roots.add(versionName(pin.channel, pin.version));

@@ -213,6 +213,18 @@ export class State {
     this.#meta.putSync('defaults', settings);
   }
 
+  /** Digests of versions that other servers of the fleet need, with the time at which this was last known. */
+  get neededByOthers(): ReadonlyMap<string, number> {
+    const record = this.#meta.get('neededByOthers');
+    const entries = typeof record === 'object' && record !== null ? Object.entries(record) : [];
+    return new Map(entries.filter((entry): entry is [string, number] => Number.isFinite(entry[1])));
+  }
+
+  /** Only within a transaction. */
+  setNeededByOthers(needed: ReadonlyMap<string, number>): void {
+    this.#meta.putSync('neededByOthers', Object.fromEntries(needed));
+  }
+
   /** Only within a transaction. */
   settle(): void {
     this.#meta.putSync('format', FORMAT);

@@ -171,6 +171,25 @@ export class Store {
     await this.change(() => this.#state.setDefaults(wanted));
   }
 
+  /** Returns the digests that other servers of the fleet needed, with the time at which this was last known. */
+  neededByOthers(): ReadonlyMap<string, number> {
+    return this.#state.neededByOthers;
+  }
+
+  /**
+   * Records which versions other servers of the fleet need now, so that every collection keeps them, without Redis.
+   *
+   * @param held digests of all versions in the store: others are forgotten.
+   */
+  async setNeededByOthers(needed: Iterable<string>, held: ReadonlySet<string>): Promise<void> {
+    const now = this.now();
+    await this.#state.transaction(() => {
+      const next = new Map([...this.#state.neededByOthers].filter(([digest]) => held.has(digest)));
+      for (const digest of needed) if (held.has(digest)) next.set(digest, now);
+      this.#state.setNeededByOthers(next);
+    });
+  }
+
   /** @throws StoreError when the text is not a digest. */
   blobPath(digest: string): string {
     return this.layout.blob(digest);

@@ -100,9 +100,7 @@ async function runPull(
   const { parseReference } = await import('../../registry/reference.ts');
   const { checkChannelName } = await import('../../boot-set/store/channel-name.ts');
   const { candidate = false, stage = false, follow = false } = flags;
-  if ([candidate, stage, follow].filter(Boolean).length > 1) {
-    throw new UsageError('expected one of --candidate, --stage and --follow');
-  }
+  if (candidate && (stage || follow)) throw new UsageError('expected --candidate, or --stage and --follow');
   const work = async (store: Store, signal: AbortSignal): Promise<VerbResult> => {
     const reference = parseReference(from);
     const channel = into ?? reference.repository;
@@ -176,7 +174,10 @@ Exit codes: 0 pushed; 1 failed: the tag names what it named before; 2 wrong inpu
     .argument('[CHANNEL]', 'channel (default: the name of the repository)')
     .option('--candidate', 'do not make the version current: `reveille rollout` gives it to nodes')
     .option('--stage', 'do not make the version current: nodes get it by its number or digest only')
-    .option('--follow', 'record that the channel follows NAME, as a server with the setting follow does')
+    .option(
+      '--follow',
+      'record that the channel follows NAME, as a server with the setting follow does; with --stage, the channel waits for its promotion',
+    )
     .addHelpText(
       'after',
       `${REFERENCE_HELP}

@@ -38,12 +38,16 @@ export function storeCommand(program: Command, nameAndArguments: string): Comman
 }
 
 /**
- * The only place that prints the contents of a store: labels, names and reasons that anyone may have written. It lets
- * none of their control characters through, not even a line feed.
+ * The only place that prints the contents of a store or a fleet: labels, names and reasons that anyone may have written.
+ * It lets none of their control characters through, not even a line feed.
  */
-function print(stdout: NonNullable<VerbContext['stdout']>, { json, text }: VerbResult, asJson: boolean): void {
+export function print(context: VerbContext, { json, text, code = EXIT.fine }: VerbResult, asJson: boolean): ExitCode {
+  // The reader of stdout may leave early.
+  if (context.stdout === undefined) process.stdout.on('error', () => {});
+  const stdout = context.stdout ?? process.stdout;
   if (asJson) stdout.write(`${escapeJson(JSON.stringify(json, undefined, 2))}\n`);
   else stdout.write(text.map((line) => `${escapeLine(line)}\n`).join(''));
+  return code;
 }
 
 /**
@@ -87,13 +91,8 @@ export async function runOnStore(
   const { StoreError } = await import('../../boot-set/store/store-error.ts');
   const abort = new AbortController();
   context.interrupts.on('signal', (signal) => abort.abort(new Error(`stopped by ${signal}`)));
-  const stdout = context.stdout ?? process.stdout;
-  // The reader of stdout may leave early.
-  if (context.stdout === undefined) process.stdout.on('error', () => {});
   try {
-    const result = await work(path, abort.signal);
-    print(stdout, result, flags.json === true);
-    return result.code ?? EXIT.fine;
+    return print(context, await work(path, abort.signal), flags.json === true);
   } catch (error) {
     if (error instanceof UsageError) throw error;
     if (error instanceof StoreError && error.isMistake) throw new UsageError(escapeLine(error.message));
