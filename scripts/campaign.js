@@ -15,6 +15,7 @@ const LONG_ROUNDS = [
   'config/map-file',
   'daemon/reload',
   'engine/virtual-network',
+  'fleet/simulation',
   'grafana/prometheus',
   'load/downloads',
   'load/hostile',
@@ -31,7 +32,7 @@ const RUNS = [
     env: { REVEILLE_SEEDS: '2000' },
   },
   {
-    what: 'the long rounds of tests: 100 reloads, 16,000 worlds, 1,000 histories of a store, 200 of boots with strangers, 12,000 worlds of servers that share pins, 4,000 map files, 100,000 hostile datagrams, 500 downloads of 16 MiB at once, files of 40 MB for every client, every step of a store killed, every layout planted, a boot set of 100 files and 1 GiB cut in every blob',
+    what: 'the long rounds of tests: 100 reloads, 16,000 worlds, 1,000 histories of a store, 200 of boots with strangers, 12,000 worlds of servers that share pins, 4,000 map files, 2,000 fleets, 100,000 hostile datagrams, 500 downloads of 16 MiB at once, files of 40 MB for every client, every step of a store killed, every layout planted, a boot set of 100 files and 1 GiB cut in every blob',
     command: `npx vitest run ${LONG_ROUNDS.join(' ')}`,
     env: { REVEILLE_CAMPAIGN: '1' },
   },
@@ -57,6 +58,11 @@ const RUNS = [
   {
     what: '1,000 nodes boot through an address that moves between two servers that follow a registry',
     command: 'npm run --silent test:fleet',
+    env: {},
+  },
+  {
+    what: '10 servers with 100 channels and 10,000 pins each follow promotions',
+    command: 'npm run --silent test:promotions',
     env: {},
   },
   { what: 'real firmware boots in virtual machines', command: 'npm run --silent test:firmware', env: {} },
