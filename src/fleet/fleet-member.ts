@@ -4,6 +4,7 @@
  */
 import type { ChannelHoldings } from '../boot-set/index.ts';
 import type { PromotedVersion } from '../boot-set/store/channel-changes.ts';
+import { RedisError } from '../redis/redis-error.ts';
 import { errorLine } from '../text/error-text.ts';
 import {
   type ChannelRecordOfServer,
@@ -194,7 +195,9 @@ export class FleetMember {
       // Whatever Redis held may be gone when it returns.
       this.#announceAll();
       const reason = errorLine(error);
-      if (this.#failure === undefined) {
+      // That the link is down is said once for pins and promotions, by its owner.
+      const isTold = error instanceof RedisError && error.failure === 'down';
+      if (this.#failure === undefined && !isTold) {
         onWarning('the fleet is out of sight: promotions are not followed, the last ones hold', { reason });
       }
       this.#failure = reason;

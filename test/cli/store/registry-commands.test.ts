@@ -58,7 +58,7 @@ describe.runIf(hasRegistry)('push and pull', () => {
       [2, /expected an existing version/, 'push', 'hall/instal', to, '--store', store],
       [2, /expected a tag to push to/, 'push', 'hall/install', `${to}@sha256:${'0'.repeat(64)}`, '--store', store],
       [2, /--mount-from: expected the name/, 'push', 'hall/install', to, '--store', store, '--mount-from', 'A'],
-      [2, /expected one of --candidate/, 'pull', to, 'hall/install', '--store', other, '--stage', '--follow'],
+      [2, /expected --candidate, or --stage/, 'pull', to, 'hall/install', '--store', other, '--stage', '--candidate'],
       [2, /the registry has none of that name/, 'pull', to.replace(/1$/, 'none'), 'a', '--store', other],
       [2, /expected a boot set: layers/, 'pull', `oci+http://${fake.host}/boot:image`, 'a', '--store', other],
       [2, /expected a channel name such as/, 'pull', to, '../a', '--store', other],
