@@ -32,6 +32,11 @@ const RUNS = [
     env: { REVEILLE_SEEDS: '2000' },
   },
   {
+    what: '10,000 worlds on virtual time in which workers die at any step',
+    command: 'npx vitest run test/pool/deaths.test.ts',
+    env: { REVEILLE_SEEDS: '10000' },
+  },
+  {
     what: 'the long rounds of tests: 100 reloads, 16,000 worlds, 1,000 histories of a store, 200 of boots with strangers, 12,000 worlds of servers that share pins, 4,000 map files, 2,000 fleets, 100,000 hostile datagrams, 500 downloads of 16 MiB at once, files of 40 MB for every client, every step of a store killed, every layout planted, a boot set of 100 files and 1 GiB cut in every blob',
     command: `npx vitest run ${LONG_ROUNDS.join(' ')}`,
     env: { REVEILLE_CAMPAIGN: '1' },
@@ -40,6 +45,11 @@ const RUNS = [
   { what: '1,000 nodes boot while the channel moves', command: 'npm run --silent test:mixed', env: {} },
   { what: 'honest nodes in floods of forged requests', command: 'npm run --silent test:flood', env: {} },
   { what: '5,000 nodes, and 1,000 behind one address, boot from cold', command: 'npm run --silent test:cold', env: {} },
+  {
+    what: '1,000 nodes boot while a worker dies every two seconds',
+    command: 'npm run --silent test:deaths',
+    env: {},
+  },
   {
     what: 'HTTP beside TFTP: slow readers, idle connections, slow senders, 100,000 hostile heads, a storm over both',
     command: 'npm run --silent test:http',

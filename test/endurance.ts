@@ -60,7 +60,7 @@ async function endure(kind: Kind, transfers: number): Promise<string[]> {
   const folder = await mkdtemp(join(tmpdir(), 'reveille-endurance-'));
   const content = seededBytes(1, SIZE);
   await writeFile(join(folder, 'config'), content);
-  const server = await ForkedServer.start(folder, 1, kind);
+  const server = await ForkedServer.start(folder, 1, { engine: kind });
   try {
     const usages: Usage[] = [];
     let failed = await fetchMany(server, content, 1);

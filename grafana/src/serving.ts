@@ -141,11 +141,15 @@ export const servingBoard: Board = {
       }),
       series({
         title: 'Worker restarts',
-        question: 'Have worker threads died? Their transfers ended as aborted.',
+        question: 'Have worker threads died, and how many transfers were lost with them?',
         width: 6,
         unit: UNIT.count,
         bars: true,
-        queries: [{ expr: counted('reveille_worker_restarts_total', 'instance'), legend: '{{instance}}' }],
+        queries: [
+          { expr: counted('reveille_worker_restarts_total', 'instance'), legend: '{{instance}}' },
+          { expr: counted('reveille_transfers_resumed_total', 'instance'), legend: '{{instance}} transfers resumed' },
+          { expr: counted('reveille_transfers_lost_total', 'instance'), legend: '{{instance}} transfers lost' },
+        ],
       }),
     ],
     Packets: [

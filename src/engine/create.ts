@@ -1,4 +1,5 @@
 /** Creates an engine by name. */
+import type { Estate } from './estate.ts';
 import { LinuxEngine } from './linux/engine.ts';
 import type { PortRange } from './linux/port-range.ts';
 import { checkLinuxEngine } from './linux/self-check.ts';
@@ -16,6 +17,8 @@ export interface EngineOptions {
   readonly reserved?: number;
   /** Linux engine: files are sent by sendfile(2) too. */
   readonly sendsFiles?: boolean;
+  /** Linux engine: the list of what a worker holds, see LinuxEngineOptions. */
+  readonly estate?: Estate;
 }
 
 export function createEngine(kind: EngineKind, options: EngineOptions = {}): Engine {

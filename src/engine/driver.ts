@@ -60,6 +60,7 @@ export class Driver implements Loop {
     if (job.port !== undefined) {
       try {
         this.#begin(running, this.#engine.adopt!(job.port, job.link, running), aborts);
+        if (job.unread !== undefined) running.onDatagram(job.unread, job.unread.length);
       } catch (cause) {
         running.unlinked(cause);
       }

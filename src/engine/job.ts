@@ -43,6 +43,13 @@ export interface Job {
   readonly supervision?: Supervision;
   /** When another thread sent the session's first packet, ms; undefined: this thread sends it. */
   readonly openedAt?: number | undefined;
+  /**
+   * Set if another thread ran the session before: the time of its last progress, ms. The session goes on now, and
+   * `openedAt` only tells when it began.
+   */
+  readonly resumedFrom?: number | undefined;
+  /** A datagram from the peer that the other thread received and did not handle. */
+  readonly unread?: Uint8Array | undefined;
   /** See LinkReceiver.onStranger. */
   readonly onStranger?: (bytes: Uint8Array, length: number) => void;
 }

@@ -58,6 +58,7 @@ export class Running implements Steps, LinkReceiver {
   // Rarely used fields come last, so that those for every packet lie together.
   readonly #opening: Uint8Array;
   readonly #openedAt: number | undefined;
+  readonly #resumedFrom: number | undefined;
   readonly #keep: Keep | undefined;
   readonly #onStranger: Job['onStranger'];
 
@@ -70,6 +71,8 @@ export class Running implements Steps, LinkReceiver {
     this.#supervision = job.supervision;
     this.#opening = job.opening;
     this.#openedAt = job.openedAt;
+    this.#resumedFrom = job.resumedFrom;
+    this.#blocks = job.session.tally.blocks;
     this.#keep = job.keep;
     this.#onStranger = job.onStranger;
   }
@@ -77,9 +80,12 @@ export class Running implements Steps, LinkReceiver {
   begin(id: number, link: Link): void {
     this.#id = id;
     this.#link = link;
-    this.#isSent = this.#openedAt !== undefined;
-    this.#startedAt = this.#progressAt = this.#openedAt ?? this.#loop.now();
-    this.#act((session) => session.start(this.#startedAt, this));
+    const now = this.#loop.now();
+    const isResumed = this.#resumedFrom !== undefined;
+    this.#isSent = this.#openedAt !== undefined && !isResumed;
+    this.#startedAt = this.#openedAt ?? now;
+    this.#progressAt = this.#resumedFrom ?? this.#startedAt;
+    this.#act((session) => session.start(isResumed ? now : this.#startedAt, this));
     this.#isSent = false;
     // Apply wishes set while the link was opening: their doorbell has already rung.
     this.attend(this.#loop.now());

@@ -2,6 +2,7 @@
  * The outside world as the rest of Reveille sees it: a clock, datagrams in and out, shared bytes. Three
  * implementations: memory.ts (virtual network and time), portable.ts (node:dgram), and linux/engine.ts (system calls).
  */
+import type { Estate } from './estate.ts';
 import type { LatencyHistogram } from './latencies.ts';
 import { noSendErrors, type SendErrno } from './send-errors.ts';
 import type { AllocateFile, MapFile, SharedHandle, SharedView } from '../bytes/shared-bytes.ts';
@@ -79,6 +80,11 @@ export interface BorrowedPort {
    * `wildcard`. undefined: the socket is the transfer's alone.
    */
   readonly shared?: 'bound' | 'wildcard' | undefined;
+  /**
+   * Number of the transfer, 1..2^30 - 1, by which datagrams are assigned that a dead thread has left unread. Default 0:
+   * they are not.
+   */
+  readonly token?: number;
 }
 
 /** A port for one transfer: taken and freed by the main thread, used by the worker in between. */
@@ -112,6 +118,8 @@ export interface TransferPorts {
   take(local: Address, peer: Address, windowBytes: number, tag: number): TransferPort | NoPort;
   /** Set by the owner; used only where transfers share ports. */
   strays?: Strays | undefined;
+  /** Closes the ports in stock for good: a thread that takes no more ports keeps none. */
+  close(): void;
   /** Why fewer ports could be opened than were wanted; undefined while none was missing. */
   readonly shortage: string | undefined;
 }
@@ -125,6 +133,15 @@ export interface Strays {
   onPacket(tag: number, opcode: number, number: number): void;
   /** Called when the peer's host reports that the peer's port is closed. */
   onUnreachable(tag: number): void;
+}
+
+/** A datagram that a dead thread has received and not handled. */
+export interface UnreadDatagram {
+  /** The token of its transfer's port; undefined: it came to a port that many transfers share. */
+  readonly token?: number | undefined;
+  /** The tag of its transfer, see TransferPorts.take(); undefined: its transfer has a port of its own. */
+  readonly tag?: number | undefined;
+  readonly bytes: Uint8Array;
 }
 
 /** Wakes threads of this process, whose engines must be of the same kind. */
@@ -216,6 +233,14 @@ export interface Engine {
   readonly transferPorts?: TransferPorts | undefined;
   /** Wakes other threads; undefined: threads can only be sent messages. */
   readonly wakes?: Wakes | undefined;
+  /**
+   * Frees what a thread of this process held, whose engine had this estate, after the thread has exited. No other thread
+   * may use a port of the dead one before. undefined: ports end with their thread, or there are too few descriptors for a
+   * thread that waits.
+   *
+   * @returns the datagrams that it had received and not handled, oldest first.
+   */
+  readonly settle?: ((estate: Estate) => UnreadDatagram[]) | undefined;
   /** Reads everything that has reached this thread's sockets, of which a turn of Node.js's loop reads only a part. */
   catchUp?(): void;
   health(): EngineHealth;

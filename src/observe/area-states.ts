@@ -76,13 +76,19 @@ function requests({ now, ready, lastRequestAt, requestsPerS, minute }: AreaFigur
   return report('requests', 'fine', rate, 'Nodes have an address and find this server.');
 }
 
+/** Says what became of the transfers of threads that were lost. */
+function fateOf({ transfersResumed, transfersLost }: AreaFigures['minute']): string {
+  const lost = transfersLost === 0 ? '' : ` ${formatMany(transfersLost, 'transfer')} ended as aborted.`;
+  return `Another thread went on with ${formatMany(transfersResumed, 'transfer')} over TFTP.${lost}`;
+}
+
 function server({ minute, queued, firstReplyP99 }: AreaFigures): AreaReport {
   if (minute.threadsLost > 0) {
     return report(
       'server',
       'bad',
       `${formatMany(minute.threadsLost, 'thread')} lost`,
-      'A thread that sends died, and its transfers were aborted. A new thread has replaced it. The log says why it died.',
+      `A thread that sends died, and a new one has replaced it. ${fateOf(minute)} The log says why it died.`,
     );
   }
   if (minute.overload > 0) {

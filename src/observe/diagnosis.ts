@@ -6,7 +6,7 @@ import { formatBytes, formatMany } from '../text/figures.ts';
 import { UNREADABLE_CONTENT } from '../engine/report.ts';
 import { FAULTS } from '../server/records.ts';
 import { STUCK_MS, type TransferView } from '../server/types.ts';
-import { UNPROVEN_MS } from '../session/sender.ts';
+import { UNPROVEN_MS } from '../session/sender-limits.ts';
 import type { Ask } from './ask.ts';
 import { isReplaced, isWell, isWhole, movedAt } from './boots.ts';
 import { about, isMissing, kindOfFile, nodeErrorWords, refusalWords } from '../live/words.ts';

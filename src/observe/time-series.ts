@@ -24,6 +24,9 @@ export interface Counts {
   readonly overload: number;
   readonly unreadable: number;
   readonly threadsLost: number;
+  readonly transfersResumed: number;
+  /** Transfers that were lost with their thread. Over HTTP their clients resume. */
+  readonly transfersLost: number;
 }
 
 const NOTHING: Counts = {
@@ -36,6 +39,8 @@ const NOTHING: Counts = {
   overload: 0,
   unreadable: 0,
   threadsLost: 0,
+  transfersResumed: 0,
+  transfersLost: 0,
 };
 const KEYS = Object.keys(NOTHING) as (keyof Counts)[];
 
@@ -51,6 +56,8 @@ export function countsOf(stats: ServerStats): Counts {
     overload: (ignoredTotal['queueFull'] ?? 0) + (ignoredTotal['expired'] ?? 0),
     unreadable: (ignoredTotal['busy'] ?? 0) + (http?.overloadedTotal ?? 0),
     threadsLost: stats.workersLostTotal + (http?.threadsLostTotal ?? 0),
+    transfersResumed: stats.transfersResumedTotal,
+    transfersLost: Object.values(stats.transfersLostTotal).reduce((sum, lost) => sum + lost, 0),
   };
 }
 

@@ -29,9 +29,9 @@ export class CellSupervision implements Supervision {
   readonly #requestedAt: number;
   readonly #blksize: number;
   readonly #firstReplies: LatencyHistogram;
-  #state: TransferState = TRANSFER_STATE.unproven;
+  #state: TransferState;
   #progressAt = -1;
-  #repeats = 0;
+  #repeats: number;
   #mayGiveUpAfter = NEVER;
   /** Last block the sender knows to have arrived; -1 once all have. */
   #arrived: number;
@@ -51,6 +51,14 @@ export class CellSupervision implements Supervision {
     this.#sender = sender;
     this.#firstReplies = firstReplies;
     this.#arrived = order.plan.arrived ?? -1;
+    // The cell of a transfer that is taken over tells more: its first reply and earlier repeats have been dealt with.
+    this.#state = cells.state(order.slot);
+    this.#repeats = 0;
+    const { resumption } = order.plan;
+    if (resumption === undefined) return;
+    this.#repeats = cells.repeats(order.slot);
+    this.#progressAt = 0;
+    this.#isWaiting = cells.isWaiting(order.slot);
   }
 
   onAcknowledged(block: number): void {
@@ -72,6 +80,7 @@ export class CellSupervision implements Supervision {
     // The first call follows the first reply: the reply has been handed to the link.
     if (this.#progressAt < 0) this.#firstReplies.observe(Math.max(0, progressAt - this.#requestedAt), 1);
     this.#cells.setTally(this.#slot, this.#sender.tally);
+    this.#cells.setRoundTrip(this.#slot, this.#sender.roundTripMs);
     if (progressAt !== this.#progressAt) {
       this.#progressAt = progressAt;
       this.#cells.setProgress(this.#slot, progressAt);

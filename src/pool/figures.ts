@@ -31,23 +31,41 @@ export interface PoolFigures {
   readonly workers: readonly WorkerFigures[];
 }
 
+/** Reasons why a transfer is lost with its worker; also the labels of a metric. */
+export const LOSSES = [
+  /** The engine's sockets end with their thread. */
+  'engine',
+  /** Its workers have died so often that the transfer itself may be the cause. */
+  'repeated',
+  /** The server is stopping. */
+  'stopping',
+] as const;
+export type Loss = (typeof LOSSES)[number];
+
+export interface TakeoverFigures {
+  /** Transfers that another worker went on with. A transfer counts each time. */
+  readonly resumed: number;
+  readonly lost: Readonly<Record<Loss, number>>;
+}
+
+export const NO_TAKEOVERS: TakeoverFigures = { resumed: 0, lost: { engine: 0, repeated: 0, stopping: 0 } };
+
 /**
- * Sums the rows of counters. @param isAlive tells whether a row belongs to a thread. @param least number of rows
- * reported even if they never belonged to one.
+ * Sums the rows of counters. @param stateOf whether a row belongs to a worker, did so once, or never did.
  */
 export function poolFigures(
   counters: SharedArrayBuffer,
   rows: number,
-  least: number,
-  isAlive: (row: number) => boolean,
+  stateOf: (row: number) => 'alive' | 'dead' | 'unused',
 ): PoolFigures {
   const workers: WorkerFigures[] = [];
   for (let worker = 0; worker < rows; worker++) {
     const row = counterRow(counters, worker);
     const vital = (name: Vital): number => row[vitalColumn(name)]!;
-    const alive = isAlive(worker);
+    const state = stateOf(worker);
+    if (state === 'unused') continue;
+    const alive = state === 'alive';
     const cpuSeconds = vital('cpuSeconds');
-    if (!alive && worker >= least && cpuSeconds === 0) continue;
     workers.push({
       worker,
       transfers: alive ? vital('transfers') : 0,

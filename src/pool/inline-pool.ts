@@ -5,7 +5,7 @@
 import { allocateCounters, counterRow } from '../engine/counters.ts';
 import type { TransferReport } from '../engine/report.ts';
 import type { Engine } from '../engine/types.ts';
-import { type PoolFigures, poolFigures } from './figures.ts';
+import { NO_TAKEOVERS, type PoolFigures, poolFigures } from './figures.ts';
 import type { Pool, TransferOrder } from './pool.ts';
 import { StateCells } from './state-cells.ts';
 import { allocateTable } from './table-region.ts';
@@ -14,6 +14,7 @@ import { TransferRunner } from './transfer-runner.ts';
 export class InlinePool implements Pool {
   readonly cells: StateCells;
   readonly workersLost = 0;
+  readonly takeovers = NO_TAKEOVERS;
   readonly hasRoom = true;
   onEnded: (slot: number, report: TransferReport) => void = () => {};
   onRoom: () => void = () => {};
@@ -33,7 +34,7 @@ export class InlinePool implements Pool {
   }
 
   figures(): PoolFigures {
-    return poolFigures(this.#counters, 1, 1, () => true);
+    return poolFigures(this.#counters, 1, () => 'alive');
   }
 
   close(): Promise<void> {

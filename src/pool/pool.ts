@@ -3,7 +3,7 @@ import type { TransferReport } from '../engine/report.ts';
 import type { SharedHandle } from '../bytes/shared-bytes.ts';
 import type { Address, BorrowedPort } from '../engine/types.ts';
 import type { SenderPlan } from '../session/sender-plan.ts';
-import type { PoolFigures } from './figures.ts';
+import type { PoolFigures, TakeoverFigures } from './figures.ts';
 import type { StateCells } from './state-cells.ts';
 
 /** A transfer ready to run: its runner opens no file and reads no request. Crosses threads. */
@@ -49,6 +49,8 @@ export interface Pool {
   figures(): PoolFigures;
   /** Workers that ended unexpectedly. */
   readonly workersLost: number;
+  /** Counts of their transfers that went on or were lost. */
+  readonly takeovers: TakeoverFigures;
   /** Ends running transfers, then the workers in order. */
   close(): Promise<void>;
 }

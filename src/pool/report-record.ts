@@ -3,6 +3,7 @@
  * else is in the table of transfers.
  */
 import type { TransferReport } from '../engine/report.ts';
+import { OPCODE } from '../protocol/opcode.ts';
 import { OUTCOMES } from '../session/session.ts';
 import type { RecordRing, RingShape } from './record-ring.ts';
 
@@ -25,18 +26,54 @@ export const REPORTS: RingShape = { records: 4096, words: FAULT_AT + MAX_FAULT_B
 const TWO_32 = 0x1_0000_0000;
 const NONE = -1;
 
+/** How a worker begins with the transfer of an order. */
+export interface OrderTerms {
+  /** True if another worker had the transfer. */
+  readonly isResumed: boolean;
+  /** An ACK or ERROR that the other worker has received and not handled; of an ERROR its code alone. */
+  readonly unread: Uint8Array | undefined;
+}
+
+export const BEGIN: OrderTerms = { isResumed: false, unread: undefined };
+
+/** Values of an order's second word, besides opcode and number of the unread packet, which are more. */
+const BEGINS = 0;
+const RESUMES = 1;
+
 /** Writes an order. @returns false when the ring is full. */
-export function writeOrder(ring: RecordRing, slot: number): boolean {
+export function writeOrder(ring: RecordRing, slot: number, { isResumed, unread }: OrderTerms): boolean {
   const at = ring.claim();
   if (at < 0) return false;
   ring.words[at] = slot;
+  ring.words[at + 1] = unread === undefined ? (isResumed ? RESUMES : BEGINS) : packed(unread);
   ring.publish();
   return true;
 }
 
-/** Reads an order. @param at index from ring.peek(). @returns its slot. */
+/** Tells whether an order has room for a packet: an ACK or an ERROR. */
+export function isPackable(bytes: Uint8Array): boolean {
+  return bytes.length >= 4 && bytes[0] === 0 && (bytes[1] === OPCODE.ACK || bytes[1] === OPCODE.ERROR);
+}
+
+/** Opcode and number of a packet. */
+function packed(bytes: Uint8Array): number {
+  return (bytes[1]! << 16) | (bytes[2]! << 8) | bytes[3]!;
+}
+
+function unpacked(word: number): Uint8Array {
+  const header = [0, word >> 16, (word >> 8) & 0xff, word & 0xff];
+  // The text of an ERROR ends in a zero.
+  return Uint8Array.from(word >> 16 === OPCODE.ERROR ? [...header, 0] : header);
+}
+
+/** Reads an order. @param at index from ring.peek(). */
 export function slotOfOrder({ words }: RecordRing, at: number): number {
   return words[at]!;
+}
+
+export function termsOfOrder({ words }: RecordRing, at: number): OrderTerms {
+  const word = words[at + 1]!;
+  return word === BEGINS ? BEGIN : { isResumed: true, unread: word === RESUMES ? undefined : unpacked(word) };
 }
 
 function orNothing(time: number): number | undefined {

@@ -7,7 +7,7 @@
 /** "RVLT" in memory. */
 const MAGIC = 0x544c5652;
 /** Raise it with every change of the header, of a cell, of a record, or of the meaning of a word in them. */
-const LAYOUT = 1;
+const LAYOUT = 2;
 
 /** Words of the header, which takes the place of one cell. */
 export const HEADER = {

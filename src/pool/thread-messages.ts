@@ -11,6 +11,8 @@ export interface WorkerSetup {
   /** The region of the table of transfers. */
   readonly table: SharedArrayBuffer;
   readonly counters: SharedArrayBuffer;
+  /** Lists of what each thread holds, a row for each row of counters. See Estate. */
+  readonly estates: SharedArrayBuffer;
   /** Int32 per row of counters: the id of the thread that writes it, 0 for none. */
   readonly rowOwners: SharedArrayBuffer;
   /** The name of the broadcast channel. */
@@ -55,8 +57,13 @@ export function claimRow(rowOwners: SharedArrayBuffer, threadId: number): number
   throw new Error(`Expected one of ${owners.length} rows of counters to be free`);
 }
 
+/** Returns the row of a thread; -1 when it has none. */
+export function rowOf(rowOwners: SharedArrayBuffer, threadId: number): number {
+  return new Int32Array(rowOwners).indexOf(threadId);
+}
+
 /** Frees the row of a thread that has exited. Its counts stay in the sums. */
 export function releaseRow(rowOwners: SharedArrayBuffer, threadId: number): void {
-  const owners = new Int32Array(rowOwners);
-  for (let row = 0; row < owners.length; row++) Atomics.compareExchange(owners, row, threadId, 0);
+  const row = rowOf(rowOwners, threadId);
+  if (row >= 0) Atomics.store(new Int32Array(rowOwners), row, 0);
 }

@@ -3,20 +3,26 @@
  * its seat (worker-seats.ts). Three rules are ours: the workers' event loops never block (`atomics: 'disabled'`;
  * otherwise their sockets would stall), a transfer is ended through its cell and never by an AbortSignal (which would
  * end the thread with all its transfers), and a thread is ended only after it has closed its sockets.
+ *
+ * With the Linux engine one thread more than the workers waits, loaded: the spare. When a worker dies, the spare goes on
+ * with its transfers (takeover.ts), and the thread that replaces the dead one is the next spare.
  */
 import { BroadcastChannel, type Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { onSharedGivenUp } from '../bytes/shared-bytes.ts';
 import { allocateCounters } from '../engine/counters.ts';
+import { Estate, allocateEstates } from '../engine/estate.ts';
 import type { EngineKind, EngineOptions } from '../engine/create.ts';
 import type { TransferReport } from '../engine/report.ts';
 import type { Engine } from '../engine/types.ts';
 import { collectGarbage } from './collect-garbage.ts';
-import { type PoolFigures, poolFigures } from './figures.ts';
+import { type Loss, type PoolFigures, type TakeoverFigures, poolFigures } from './figures.ts';
 import type { Pool, TransferOrder } from './pool.ts';
+import { Seating } from './seating.ts';
 import type { StateCells } from './state-cells.ts';
 import { allocateTable } from './table-region.ts';
-import { type Seat, type WorkerMessage, type WorkerSetup, releaseRow } from './thread-messages.ts';
+import { Takeover } from './takeover.ts';
+import { type Seat, type WorkerMessage, type WorkerSetup, releaseRow, rowOf } from './thread-messages.ts';
 import { TransferTable } from './transfer-table.ts';
 import { WorkerSeat } from './worker-seats.ts';
 
@@ -29,12 +35,27 @@ export interface ThreadPoolOptions {
   readonly engine: Engine;
   readonly kind: EngineKind;
   readonly engineOptions?: EngineOptions;
-  /** Called when a thread ends unexpectedly: its transfers are lost, a new thread takes its place. */
-  readonly onWorkerLost: (reason: string) => void;
+  /** Called when a thread ends unexpectedly, and a new thread takes its place. */
+  readonly onWorkerLost: (reason: string, transfers: Bereaved) => void;
   /** The thread's entry, for tests that plant faults in it. */
   readonly worker?: URL;
 }
 
+/** A worker that dies this soon after it has taken over transfers may have died of one of them. */
+const AT_ONCE_MS = 1000;
+/**
+ * @limit Deaths of workers, one right after the other, after which their transfers are lost instead of handed on. Shows:
+ * `reveille_transfers_lost_total{reason="repeated"}`.
+ */
+const MAX_DEATHS_IN_A_ROW = 3;
+/** Numbers of transfers of a worker that has died. */
+export interface Bereaved {
+  /** They go on with another worker. */
+  readonly resumed: number;
+  readonly lost: number;
+}
+
+const NONE: Bereaved = { resumed: 0, lost: 0 };
 const ENTRY = new URL('./worker.js', import.meta.url);
 
 let pools = 0;
@@ -58,17 +79,23 @@ export class ThreadPool implements Pool {
   workersLost = 0;
   readonly #engine: Engine;
   readonly #table: TransferTable;
-  readonly #workers: number;
   readonly #counters: SharedArrayBuffer;
   readonly #rowOwners: SharedArrayBuffer;
+  readonly #estates: SharedArrayBuffer;
+  readonly #takeover: Takeover;
+  /** Rows of counters that a worker has or had; not those of a spare. */
+  readonly #usedRows = new Set<number>();
+  /** Deaths in a row of workers that had just taken over the transfers of the one before. */
+  #deathsInARow = 0;
   readonly #piscina: Piscina<Seat, void>;
   readonly #seats: readonly WorkerSeat[];
+  readonly #seating: Seating;
   /** Identifier for waking this thread, used by the workers; undefined: they send messages. */
   readonly #wake: number | undefined;
   onEnded: (slot: number, report: TransferReport) => void = () => {};
   onRoom: () => void = () => {};
   readonly #channel: BroadcastChannel;
-  readonly #onWorkerLost: (reason: string) => void;
+  readonly #onWorkerLost: ThreadPoolOptions['onWorkerLost'];
   /** Existing threads, each with the promise of its exit. */
   readonly #exits = new Map<Worker, Promise<void>>();
   readonly #ready = new Set<number>();
@@ -86,21 +113,23 @@ export class ThreadPool implements Pool {
   private constructor(options: ThreadPoolOptions) {
     const { workers, slots, engine, kind } = options;
     this.#engine = engine;
-    // A dead thread frees its row only after its exit: twice the workers leaves room for replacements.
-    const rows = workers * 2;
+    const threads = engine.settle === undefined ? workers : workers + 1;
+    // A dead thread frees its row only after its exit: twice the threads leaves room for replacements.
+    const rows = threads * 2;
     const setup: WorkerSetup = {
       engine: kind,
       engineOptions: options.engineOptions ?? {},
       table: allocateTable(slots, monotonicMs() - engine.clock.now()),
       counters: allocateCounters(rows),
+      estates: allocateEstates(rows),
       rowOwners: new SharedArrayBuffer(rows * Int32Array.BYTES_PER_ELEMENT),
       channel: `reveille-${process.pid}-${++pools}`,
     };
     this.#table = new TransferTable(setup.table);
     this.cells = this.#table.cells;
-    this.#workers = workers;
     this.#counters = setup.counters;
     this.#rowOwners = setup.rowOwners;
+    this.#estates = setup.estates;
     this.#onWorkerLost = options.onWorkerLost;
     this.#channel = new BroadcastChannel(setup.channel);
     this.#channel.onmessage = (event): void => this.#onMessage((event as { data: WorkerMessage }).data);
@@ -109,8 +138,8 @@ export class ThreadPool implements Pool {
     this.#forgetGivenUp = kind === 'portable' ? onSharedGivenUp(this.#onGivenUp) : () => {};
     this.#piscina = new Piscina({
       filename: (options.worker ?? ENTRY).href,
-      minThreads: workers,
-      maxThreads: workers,
+      minThreads: threads,
+      maxThreads: threads,
       concurrentTasksPerWorker: 1,
       idleTimeout: Number.POSITIVE_INFINITY,
       atomics: 'disabled',
@@ -126,7 +155,9 @@ export class ThreadPool implements Pool {
       this.#table.clear(slot);
       this.onEnded(slot, report);
     };
-    this.#seats = Array.from({ length: workers }, (_, number) => new WorkerSeat(number, engine, this.#table, ended));
+    this.#takeover = new Takeover(this.#table, ended);
+    this.#seats = Array.from({ length: threads }, (_, number) => new WorkerSeat(number, engine, this.#table, ended));
+    this.#seating = new Seating(this.#seats, workers, engine, this.#table, this.#takeover);
     this.#wake = engine.wakes?.listen(() => this.#collect());
     for (const seat of this.#seats) this.#fill(seat);
   }
@@ -136,14 +167,54 @@ export class ThreadPool implements Pool {
     const { task, transfer } = seat.open(this.#wake);
     this.#piscina.run(task, { transferList: transfer }).then(
       () => void seat.collect(),
-      async (cause: unknown) => {
+      async () => {
         // The thread is going down. Its transfers stay its own until it has exited, because it may still touch them.
         seat.stop();
         await this.#dying();
-        seat.lose(cause instanceof Error ? cause.message : String(cause));
         if (this.#closing === undefined && this.#piscina.threads.length > 0) this.#fill(seat);
       },
     );
+  }
+
+  /**
+   * Takes what a thread has left that has exited. @param fault why it did, for the reports of lost transfers. @returns
+   * what becomes of its transfers.
+   */
+  #takeOver(thread: Worker['threadId'], fault: string): Bereaved {
+    const row = rowOf(this.#rowOwners, thread);
+    const unread = row < 0 ? [] : (this.#engine.settle?.(new Estate(this.#estates, row)) ?? []);
+    releaseRow(this.#rowOwners, thread);
+    const seat = this.#seats.find(({ threadId }) => threadId === thread);
+    if (seat === undefined) return NONE;
+    const { worker } = seat;
+    const slots = seat.vacate();
+    seat.worker = undefined;
+    const now = this.#engine.clock.now();
+    this.#deathsInARow = now - seat.tookOverAt < AT_ONCE_MS ? this.#deathsInARow + 1 : 0;
+    const loss = this.#lossNow();
+    if (loss !== undefined) this.#takeover.lose(slots, loss, fault);
+    const resumed = loss === undefined ? this.#takeover.take(slots, unread, worker) : 0;
+    this.#activate();
+    return { resumed, lost: loss === undefined ? 0 : slots.length };
+  }
+
+  /** Returns why the transfers of a worker that has just died can't go on; undefined if they can. */
+  #lossNow(): Loss | undefined {
+    if (this.#engine.settle === undefined) return 'engine';
+    if (this.#closing !== undefined) return 'stopping';
+    return this.#deathsInARow >= MAX_DEATHS_IN_A_ROW ? 'repeated' : undefined;
+  }
+
+  /** Gives workers without a thread the spare, and what waits for them. */
+  #activate(): void {
+    for (const { threadId } of this.#seating.fill()) this.#usedRows.add(rowOf(this.#rowOwners, threadId));
+    this.#giveWaiting();
+    if (this.#closing === undefined) this.onRoom();
+  }
+
+  #giveWaiting(): void {
+    this.#seating.giveWaiting();
+    if (this.#seating.isCrowded) this.#flushSoon();
   }
 
   #collect(): void {
@@ -163,25 +234,14 @@ export class ThreadPool implements Pool {
     return pool;
   }
 
-  /** Gives the order to the worker that its port names, otherwise to the one with the fewest transfers. */
   start(order: TransferOrder): boolean {
-    const worker = order.port?.worker;
-    if (worker !== undefined) {
-      const isTaken = this.#seats[worker]!.keep(order);
-      this.#isWanted ||= !isTaken;
-      this.#flushSoon();
-      return isTaken;
-    }
-    let [chosen] = this.#seats;
-    for (const seat of this.#seats) if (seat.transfers < chosen!.transfers) chosen = seat;
-    // Its thread may be starting or its ring full: then another worker takes the order.
-    const isPosted = chosen!.post(order) || this.#seats.some((seat) => seat !== chosen && seat.post(order));
+    const isTaken = this.#seating.post(order);
     this.#flushSoon();
-    return isPosted;
+    return isTaken;
   }
 
   get hasRoom(): boolean {
-    const hasRoom = this.#seats.some((seat) => seat.hasRoom);
+    const { hasRoom } = this.#seating;
     // Workers empty their rings quickly: the owner tries again in the loop's next turn.
     this.#isWanted ||= !hasRoom && this.#seats.some((seat) => seat.transfers > 0);
     if (this.#isWanted) this.#flushSoon();
@@ -197,6 +257,9 @@ export class ThreadPool implements Pool {
   /** Wakes the workers once this thread has finished its current work: first replies come before blocks. */
   readonly #flush = (): void => {
     this.#willFlush = false;
+    this.#isWanted ||= this.#seating.isCrowded;
+    this.#seating.isCrowded = false;
+    this.#giveWaiting();
     for (const seat of this.#seats) seat.flush();
     if (!this.#isWanted || this.#closing !== undefined) return;
     this.#isWanted = false;
@@ -205,7 +268,14 @@ export class ThreadPool implements Pool {
 
   figures(): PoolFigures {
     const owners = new Int32Array(this.#rowOwners);
-    return poolFigures(this.#counters, owners.length, this.#workers, (row) => Atomics.load(owners, row) !== 0);
+    const active = new Set(this.#seats.filter(({ worker }) => worker !== undefined).map(({ threadId }) => threadId));
+    return poolFigures(this.#counters, owners.length, (row) =>
+      active.has(Atomics.load(owners, row)) ? 'alive' : this.#usedRows.has(row) ? 'dead' : 'unused',
+    );
+  }
+
+  get takeovers(): TakeoverFigures {
+    return this.#takeover;
   }
 
   close(): Promise<void> {
@@ -217,6 +287,7 @@ export class ThreadPool implements Pool {
     this.#forgetGivenUp();
     this.#channel.postMessage({ kind: 'close' } satisfies WorkerMessage);
     await this.#until(() => [...this.#exits.keys()].every((thread) => this.#closed.has(thread.threadId)));
+    this.#takeover.close();
     for (const seat of this.#seats) seat.close();
     this.#channel.close();
     await this.#piscina.destroy();
@@ -237,8 +308,8 @@ export class ThreadPool implements Pool {
   #onMessage(message: WorkerMessage): void {
     if (message.kind === 'ready') {
       this.#ready.add(message.threadId);
-      this.#seats[message.seat]!.ready(message.wake);
-      this.onRoom();
+      this.#seats[message.seat]!.ready(message.threadId, message.wake);
+      this.#activate();
       // A replacement that started after the call to close missed the message.
       if (this.#closing !== undefined) this.#channel.postMessage({ kind: 'close' } satisfies WorkerMessage);
     } else if (message.kind === 'closed') {
@@ -259,13 +330,13 @@ export class ThreadPool implements Pool {
       const exit = new Promise<void>((resolve) => {
         thread.once('exit', () => {
           this.#exits.delete(thread);
-          releaseRow(this.#rowOwners, threadId);
+          const transfers = this.#takeOver(threadId, reason.split('\n', 1)[0]!.replace(/^Error: /, ''));
           resolve();
           this.#trackThreads();
           if (this.#closing === undefined || !this.#closed.has(threadId)) {
             this.workersLost++;
             this.#lastLoss = reason;
-            this.#onWorkerLost(reason);
+            this.#onWorkerLost(reason, transfers);
           }
           this.#stirred();
         });

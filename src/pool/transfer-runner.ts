@@ -10,6 +10,7 @@ import type { Engine } from '../engine/types.ts';
 import { Sender } from '../session/sender.ts';
 import type { TransferOrder } from './pool.ts';
 import { CellSupervision } from './cell-supervision.ts';
+import { lostReport, resumedPlan } from './resumption.ts';
 import type { StateCells } from './state-cells.ts';
 
 const HEALTH_EVERY_MS = 250;
@@ -49,13 +50,34 @@ export class TransferRunner {
     });
   }
 
+  /** Goes on with a transfer whose worker has died, unless it is over. @param unread what its client has sent and nobody has handled. */
+  resume(
+    order: Omit<TransferOrder, 'content'>,
+    content: SharedView,
+    unread: Uint8Array | undefined,
+    ended: (slot: number, report: TransferReport) => void,
+  ): void {
+    // Its client may have begun another transfer since the order was written.
+    const report = lostReport(order, this.#cells);
+    if (report !== undefined) {
+      this.#cells.setEnded(order.slot, report.outcome);
+      ended(order.slot, report);
+      return;
+    }
+    const now = this.#engine.clock.now();
+    const plan = resumedPlan(order.plan, order.slot, this.#cells, now);
+    this.start({ ...order, plan }, content, ended, unread);
+  }
+
   /** Starts a transfer. Keeps no reference to the order: a running transfer should hold no more than it needs. */
   start(
     order: Omit<TransferOrder, 'content'>,
     content: SharedView,
     ended: (slot: number, report: TransferReport) => void,
+    unread?: Uint8Array,
   ): void {
     const { slot, local, localPort, peer, port, openedAt } = order;
+    const { resumption } = order.plan;
     const sender = new Sender(order.plan);
     this.#counters[TRANSFERS]!++;
     const job: Job = {
@@ -64,6 +86,8 @@ export class TransferRunner {
       port,
       opening: order.opening ?? NO_OPENING,
       openedAt,
+      resumedFrom: resumption === undefined ? undefined : this.#engine.clock.now() - resumption.silentMs,
+      unread,
       content,
       ringBytes: order.ringBytes,
       supervision: new CellSupervision(this.#cells, order, sender, this.#firstReplies),

@@ -147,6 +147,7 @@ export class TransferTable {
               peerWord: word(FIELD.peerWord),
               addressWord: word(FIELD.addressWord),
               shared: sharedOf(word(FIELD.flags)),
+              token: serial,
             },
       requestedAt: this.#floats[(at + FIELD.requestedAt) >> 1]!,
       openedAt: Number.isNaN(openedAt) ? undefined : openedAt,

@@ -6,9 +6,9 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { TransferReport } from '../engine/report.ts';
 import { throwLater } from '../engine/throw-later.ts';
 import type { Engine } from '../engine/types.ts';
-import { faultReport, type TransferOrder } from './pool.ts';
+import type { TransferOrder } from './pool.ts';
 import { allocateRing, RecordRing } from './record-ring.ts';
-import { ORDERS, readReport, REPORTS, slotOfReport, writeOrder } from './report-record.ts';
+import { BEGIN, ORDERS, type OrderTerms, readReport, REPORTS, slotOfReport, writeOrder } from './report-record.ts';
 import type { ReportMessage, Seat } from './thread-messages.ts';
 import type { TransferTable } from './transfer-table.ts';
 
@@ -25,8 +25,15 @@ export class WorkerSeat {
   #way: RingWay | MessageWay | undefined;
   /** True if a worker is present and takes orders. */
   #isReady = false;
-  /** Orders that no other worker can take, while this seat's worker is being replaced. */
-  #kept: TransferOrder[] = [];
+  /**
+   * The number of the worker that has the seat, 0..workers - 1; undefined: the seat gets no transfers. Its thread is the
+   * spare if it is ready.
+   */
+  worker: number | undefined;
+  /** The thread that has the seat; -1 before it is ready. */
+  threadId = -1;
+  /** When it last took over the transfers of another, ms. */
+  tookOverAt = Number.NEGATIVE_INFINITY;
 
   constructor(number: number, engine: Engine, table: TransferTable, onEnded: OnEnded) {
     this.number = number;
@@ -55,12 +62,14 @@ export class WorkerSeat {
   }
 
   /** Call when the worker takes orders. @param wake identifier for waking it. */
-  ready(wake: number): void {
+  ready(threadId: number, wake: number): void {
     this.#isReady = true;
+    this.threadId = threadId;
     if (this.#way instanceof RingWay) this.#way.worker = wake;
-    // A ring holds all that were kept.
-    for (const order of this.#kept.splice(0)) this.#way!.post(order);
-    this.flush();
+  }
+
+  get isReady(): boolean {
+    return this.#isReady;
   }
 
   /** True if the worker can take one more order now. */
@@ -75,15 +84,10 @@ export class WorkerSeat {
     return true;
   }
 
-  /**
-   * Gives the seat an order that no other worker can take. While its worker is being replaced the order is kept: the
-   * packets of its client wait in the socket, which the next worker reads.
-   */
-  keep(order: TransferOrder): boolean {
-    if (this.#isReady) return this.post(order);
-    if (this.#kept.length >= ORDERS.records) return false;
-    this.#kept.push(order);
-    this.#slots.add(order.slot);
+  /** Gives the worker a transfer that is in the table. @returns false when it can't take one more now. */
+  give(slot: number, terms: OrderTerms): boolean {
+    if (!(this.#way instanceof RingWay) || !this.#isReady || !this.#way.give(slot, terms)) return false;
+    this.#slots.add(slot);
     return true;
   }
 
@@ -102,19 +106,20 @@ export class WorkerSeat {
     this.#isReady = false;
   }
 
-  /** Call when the worker's thread has exited: reports its remaining transfers as lost. */
-  lose(fault: string): void {
+  /** Call when the worker's thread has exited. Takes its last reports. @returns the slots of its other transfers. */
+  vacate(): number[] {
     this.collect();
     this.#isReady = false;
+    this.threadId = -1;
     this.#way?.close();
     this.#way = undefined;
-    const kept = new Set(this.#kept.map(({ slot }) => slot));
-    for (const slot of this.#slots) if (!kept.has(slot)) this.#ended(slot, faultReport(fault));
+    const slots = [...this.#slots];
+    this.#slots.clear();
+    return slots;
   }
 
   close(): void {
     this.collect();
-    for (const { slot } of this.#kept.splice(0)) this.#ended(slot, faultReport('The server has stopped'));
     this.#way?.close();
   }
 
@@ -149,7 +154,11 @@ class RingWay {
   post(order: TransferOrder): boolean {
     if (!this.hasRoom) return false;
     this.#table.write(order, this.#engine.locate!(order.content));
-    writeOrder(this.#orders, order.slot);
+    return this.give(order.slot, BEGIN);
+  }
+
+  give(slot: number, terms: OrderTerms): boolean {
+    if (!writeOrder(this.#orders, slot, terms)) return false;
     this.#posted = true;
     return true;
   }

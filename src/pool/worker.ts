@@ -4,11 +4,12 @@
  * close.
  */
 import { BroadcastChannel, type MessagePort, threadId, workerData } from 'node:worker_threads';
-import { counterRow } from '../engine/counters.ts';
+import { counterRow, latencyOf } from '../engine/counters.ts';
 import { createEngine } from '../engine/create.ts';
+import { Estate } from '../engine/estate.ts';
 import { collectGarbage } from './collect-garbage.ts';
 import { RecordRing } from './record-ring.ts';
-import { ORDERS, REPORTS, slotOfOrder, writeReport } from './report-record.ts';
+import { ORDERS, REPORTS, slotOfOrder, termsOfOrder, writeReport } from './report-record.ts';
 import {
   type OrderMessage,
   type ReportMessage,
@@ -20,17 +21,42 @@ import {
 import { noteVitals } from './thread-vitals.ts';
 import { TransferRunner } from './transfer-runner.ts';
 import { TransferTable } from './transfer-table.ts';
+import { warmUp } from './warm-up.ts';
 import { yieldToMain } from './yield-to-main.ts';
 
 const setup = workerData as WorkerSetup;
-const row = counterRow(setup.counters, claimRow(setup.rowOwners, threadId));
-const engine = createEngine(setup.engine, setup.engineOptions);
+const number = claimRow(setup.rowOwners, threadId);
+const row = counterRow(setup.counters, number);
+const engine = createEngine(setup.engine, {
+  ...setup.engineOptions,
+  estate: new Estate(setup.estates, number),
+});
 const table = new TransferTable(setup.table);
 const owner = table.newOwner();
 const runner = new TransferRunner(engine, table.cells, row);
 const forgetVitals = noteVitals(row);
 
-yieldToMain();
+/** Orders taken in one turn, some milliseconds' worth: transfers go on in between. */
+const ORDERS_A_TURN = 256;
+/** Time without an order after which a thread warms up: it may be the spare. */
+const IDLE_MS = 200;
+/** How long a thread that takes over the transfers of another keeps the priority of the main thread. */
+const TAKEOVER_MS = 1000;
+
+const warmsUp = setTimeout(() => {
+  // Without a loopback device the thread stays cold.
+  warmUp(engine).catch(() => {});
+  // The figures of the warm-up are nobody's.
+  engine.turnaround = latencyOf(row, 'turnaround');
+}, IDLE_MS).unref();
+
+/** Lowers this thread's priority when it gets its first order. Transfers that it takes over have waited already. */
+let yieldOnce = (isResumed: boolean): void => {
+  yieldOnce = () => {};
+  clearTimeout(warmsUp);
+  if (isResumed) setTimeout(yieldToMain, TAKEOVER_MS).unref();
+  else yieldToMain();
+};
 
 interface Way {
   /** Identifier for waking this thread; -1 for none. */
@@ -66,22 +92,27 @@ function useRings({ orders, reports, wake }: NonNullable<Seat['rings']>): Way {
     if (waiting.length === 0 && send(slot, report)) return;
     if (waiting.push({ slot, report }) === 1) sendLater();
   };
-  const takeOrders = (): void => {
+  const takeOrders = (most: number): void => {
     from.awake();
-    for (let at = from.peek(); at >= 0; at = from.peek()) {
-      const slot = slotOfOrder(from, at);
+    for (let turn = 0, at = from.peek(); at >= 0; at = from.peek()) {
+      if (turn++ === most) return wakes!.ring(name);
+      const [slot, terms] = [slotOfOrder(from, at), termsOfOrder(from, at)];
       from.release();
       const order = table.read(slot);
       // A transfer is served by the thread that has taken it, and by no other.
       if (order === undefined || !table.cells.take(slot, owner)) continue;
-      runner.start(order, engine.viewAt!(order.place), ended);
+      yieldOnce(terms.isResumed);
+      const content = engine.viewAt!(order.place);
+      if (terms.isResumed) runner.resume(order, content, terms.unread, ended);
+      else runner.start(order, content, ended);
     }
   };
   engine.beforeDelivery = (): void => {
-    if (from.unread > 0) takeOrders();
+    if (from.unread > 0) takeOrders(Number.POSITIVE_INFINITY);
   };
+  const name = wakes!.listen(() => takeOrders(ORDERS_A_TURN));
   return {
-    name: wakes!.listen(takeOrders),
+    name,
     emptied: () =>
       waiting.length === 0
         ? Promise.resolve()
@@ -92,6 +123,7 @@ function useRings({ orders, reports, wake }: NonNullable<Seat['rings']>): Way {
 }
 
 function useMessages(port: MessagePort): Way {
+  yieldToMain();
   port.on('message', (order: OrderMessage) => {
     runner.start(order, engine.attach(order.content), (slot, report) => {
       port.postMessage({ slot, report } satisfies ReportMessage);
@@ -108,6 +140,7 @@ export default function run({ seat, rings, port }: Seat): Promise<void> {
       const message = (event as { data: WorkerMessage }).data;
       if (message.kind === 'collect') collectGarbage();
       if (message.kind !== 'close') return;
+      clearTimeout(warmsUp);
       forgetVitals();
       void runner.close().then(async () => {
         await way.emptied();

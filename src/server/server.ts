@@ -115,7 +115,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
         engine,
         kind: choice.kind,
         engineOptions,
-        onWorkerLost: (reason) => observer.onWarning('worker lost', { reason }),
+        onWorkerLost: (reason, { resumed, lost }) => observer.onWarning('worker lost', { reason, resumed, lost }),
         ...(options.worker === undefined ? {} : { worker: options.worker }),
       }).catch(async (cause: unknown) => {
         await engine.close();
@@ -293,6 +293,8 @@ export class TftpServer implements Server {
       sendErrorsTotal: addErrors(sendErrors, health.sendErrors),
       workers,
       workersLostTotal: this.#pool.workersLost,
+      transfersResumedTotal: this.#pool.takeovers.resumed,
+      transfersLostTotal: { ...this.#pool.takeovers.lost },
     };
   }
 

@@ -6,7 +6,7 @@ import type { TransferReport } from '../engine/report.ts';
 import type { SendErrno } from '../engine/send-errors.ts';
 import type { Address, Engine } from '../engine/types.ts';
 import type { HttpAddress, HttpFigures, HttpOptions } from '../http/types.ts';
-import type { WorkerFigures } from '../pool/figures.ts';
+import type { Loss, WorkerFigures } from '../pool/figures.ts';
 import type { TRANSFER_STATE } from '../pool/state-cells.ts';
 import type { CrowdLimits } from './clients/crowd.ts';
 import { ERROR_CODE, type ErrorCode } from '../protocol/opcode.ts';
@@ -105,6 +105,8 @@ export const REFUSAL_CODES: Readonly<Record<Refusal, ErrorCode>> = {
   route: ERROR_CODE.ACCESS_VIOLATION,
   render: ERROR_CODE.ACCESS_VIOLATION,
 };
+
+export { LOSSES } from '../pool/figures.ts';
 
 /** Protocols that a server answers; also the labels of a metric. */
 export const PROTOCOLS = ['tftp', 'http'] as const;
@@ -258,6 +260,10 @@ export interface ServerStats {
   readonly workers: readonly WorkerFigures[];
   /** Workers that were lost and replaced. */
   readonly workersLostTotal: number;
+  /** Transfers that another worker went on with when theirs was lost. A transfer counts each time. */
+  readonly transfersResumedTotal: number;
+  /** Transfers that were lost with their worker, by reason (see LOSSES). */
+  readonly transfersLostTotal: Readonly<Record<Loss, number>>;
 }
 
 export interface Server {

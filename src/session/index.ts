@@ -3,4 +3,5 @@ export * from './pace.ts';
 export * from './receiver.ts';
 export * from './retransmission.ts';
 export * from './sender.ts';
+export * from './sender-limits.ts';
 export * from './session.ts';

@@ -8,6 +8,8 @@ import { Jitter } from './jitter.ts';
 export const RTO_START_MS = 400;
 export const RTO_FLOOR_MS = 50;
 export const RTO_CEILING_MS = 4000;
+/** Time within which an answer arrives that is on its way, where no longer round trip is known. */
+const ANSWER_MS = 25;
 
 export class Retransmission {
   readonly #jitter: Jitter;
@@ -17,11 +19,49 @@ export class Retransmission {
   #rttvar4 = 0;
   #base = RTO_START_MS;
   #backedOff = RTO_START_MS;
+  /** The block whose round trip is being measured, 0 for none. */
+  #timedBlock = 0;
+  #timedAt = 0;
+  /** A round trip measured across a timeout, 0 for none: it counts if the resend turns out to have been needless. */
+  #doubtfulMs = 0;
+  /** True if anything was sent again since the last advancing ACK. */
+  isResent = false;
 
   /** @param fixedMs interval agreed by the `timeout` option, which holds unchanged (RFC 2349), ms; 0: adaptive. */
   constructor(seed: number, fixedMs: number) {
     this.#jitter = new Jitter(seed);
     this.#fixedMs = fixedMs;
+  }
+
+  /** Starts to measure the round trip of a block that was just sent, unless its ACK could be for an earlier copy. */
+  time(block: number, now: number): void {
+    if (this.isResent) return;
+    this.#timedBlock = block;
+    this.#timedAt = now;
+  }
+
+  /** Takes an ACK that advances to `block`. @returns the round trip that it shows, ms; -1: none. */
+  measure(block: number, now: number): number {
+    const timed = this.#timedBlock;
+    this.#timedBlock = this.#doubtfulMs = 0;
+    if (timed === 0 || block < timed) return -1;
+    const roundTripMs = now - this.#timedAt;
+    if (this.isResent) this.#doubtfulMs = roundTripMs;
+    else this.sample(roundTripMs);
+    return this.isResent ? -1 : roundTripMs;
+  }
+
+  /**
+   * Takes a repeat of the last ACK. After a timeout it means that both copies arrived, so the timer was too short and
+   * the first ACK was for the first copy. Without this a peer that has become slow would never be measured again
+   * (Karn's rule), and would get every block twice. @returns like measure().
+   */
+  measureRepeated(): number {
+    const roundTripMs = this.#doubtfulMs;
+    this.#doubtfulMs = 0;
+    if (roundTripMs === 0) return -1;
+    this.sample(roundTripMs);
+    return roundTripMs;
   }
 
   /** Takes a round trip of a packet that was sent only once (Karn's rule: others are ambiguous). */
@@ -57,6 +97,11 @@ export class Retransmission {
   delay(): number {
     if (this.#fixedMs > 0) return this.#fixedMs;
     return this.#backedOff + this.#jitter.next((this.#backedOff >> 2) + 1);
+  }
+
+  /** Returns how long to wait for an answer that is on its way, ms. */
+  get answerMs(): number {
+    return Math.max(ANSWER_MS, 2 * (this.smoothedMs ?? 0));
   }
 
   /** The smoothed round trip, ms; undefined before the first sample. */

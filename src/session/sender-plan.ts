@@ -25,4 +25,25 @@ export interface SenderPlan {
    * reports more. Undefined: all of the content is there.
    */
   readonly arrived?: number | undefined;
+  /** Set if another sender of the transfer was stopped, and this one goes on. */
+  readonly resumption?: Resumption | undefined;
+}
+
+/** The state of a transfer whose sender was stopped at any moment. */
+export interface Resumption {
+  /**
+   * The last block acknowledged; -1: not even the OACK. The former sender has sent no block beyond the window after it.
+   */
+  readonly base: number;
+  /** True if any valid ACK has arrived. */
+  readonly isProven: boolean;
+  /** True if nothing was sent since the last ACK, because content had not arrived. */
+  readonly isWaiting: boolean;
+  /** Time since the last progress, or of an unproven transfer since its start, ms. */
+  readonly silentMs: number;
+  /** The smoothed round trip, ms; undefined if it was not measured. */
+  readonly roundTripMs: number | undefined;
+  /** Packets sent again so far, and the DATA packets among them. */
+  readonly retransmits: number;
+  readonly dataRetransmits: number;
 }

@@ -12,34 +12,11 @@ import { ERROR_CODE, OPCODE } from '../protocol/opcode.ts';
 import { errorMessage, type Packet } from '../protocol/packet.ts';
 import { BURST_GAP_MS, Pace } from './pace.ts';
 import { Retransmission, RTO_FLOOR_MS, RTO_START_MS } from './retransmission.ts';
-import type { SenderPlan } from './sender-plan.ts';
+import { DATA_SENDS_PER_REQUEST, SENDS_PER_REQUEST, TAIL_MS, TAIL_SENDS, UNPROVEN_MS } from './sender-limits.ts';
+import type { Resumption, SenderPlan } from './sender-plan.ts';
+import { MAX_AGE_MS, NEVER } from './sender-times.ts';
 import { createTally, type Outcome, type Session, type Steps } from './session.ts';
 
-/**
- * DATA 1 is many times as long as its request: sent once, it does not make us an amplifier, and a client that lost it
- * asks again. An OACK is no longer than its request, and some clients ask again only after seconds.
- * @limit Sends of an OACK to an unproven address per request. Shows: `reveille_transfers_total{outcome="timeout"}`.
- */
-export const SENDS_PER_REQUEST = 3;
-/** @limit Sends of DATA 1 to an unproven address per request. Shows: `reveille_transfers_total{outcome="timeout"}`. */
-export const DATA_SENDS_PER_REQUEST = 1;
-/**
- * Some firmware takes 12 s and more for its first ACK.
- * @limit Life of a half-open transfer after its last request. Shows: `reveille_transfers_total{outcome="timeout"}`.
- */
-export const UNPROVEN_MS = 60_000;
-/** @limit Sends of the last block. Shows: `reveille_transfers_total{outcome="completeUnconfirmed"}`. */
-export const TAIL_SENDS = 5;
-/** @limit Silence after the last block. Shows: `reveille_transfers_total{outcome="completeUnconfirmed"}`. */
-export const TAIL_MS = 10_000;
-/**
- * Times inside are milliseconds since the session's start: they stay small integers however long the machine has been
- * up, so V8 keeps them in the session itself. A larger NEVER would make V8 box each of them, and with thousands of
- * sessions every box is a cache miss for every ACK.
- */
-const NEVER = 0x7fffffff;
-/** The largest time inside: 24 days. A transfer that makes progress is not ended for its age before that. */
-const MAX_AGE_MS = NEVER - 1;
 /** An ACK that can't acknowledge anything: every number but 0 until the OACK is acknowledged. */
 const IMPOSSIBLE = -2;
 
@@ -69,13 +46,6 @@ export class Sender implements Session {
   #allowance: number;
   #unprovenUntil = NEVER;
   #lastSendAt = 0;
-  /** The block whose round trip is being measured, 0 for none. */
-  #timedBlock = 0;
-  #timedAt = 0;
-  /** True if anything was sent again since the last advancing ACK. */
-  #resent = false;
-  /** A round trip measured across a timeout, 0 for none: it counts if the resend turns out to have been needless. */
-  #doubtfulMs = 0;
   /** The highest block sent when an early ACK last restarted the window, -1 for none. */
   #restartedAt = -1;
 
@@ -87,13 +57,18 @@ export class Sender implements Session {
   /** When the last block was first sent since the last ACK that advanced, and its sends since then. */
   #tailSince = NEVER;
   #tailSends = 0;
+  /** Attempts left to go on after a takeover: first with one block, then with the whole window. */
+  #attempts = 0;
 
   constructor(plan: SenderPlan) {
     this.#plan = plan;
     this.#size = plan.size;
     this.#lastBlock = blockCount(plan.size, plan.blksize);
     this.#arrived = plan.arrived ?? this.#lastBlock;
-    this.#base = plan.oack ? -1 : 0;
+    this.#base = plan.resumption?.base ?? (plan.oack ? -1 : 0);
+    this.#count(Math.max(0, this.#base));
+    this.tally.retransmits = plan.resumption?.retransmits ?? 0;
+    this.tally.dataRetransmits = plan.resumption?.dataRetransmits ?? 0;
     this.#allowance = this.#earned;
     this.#retransmission = new Retransmission(plan.seed, plan.timeoutMs);
     this.#pace = new Pace(plan.windowsize, plan.blksize);
@@ -112,6 +87,11 @@ export class Sender implements Session {
   /** True if the transfer can't go on before more of its content has arrived. */
   get waiting(): boolean {
     return this.#isWaiting;
+  }
+
+  /** The smoothed round trip, ms; undefined before the first measurement. */
+  get roundTripMs(): number | undefined {
+    return this.#retransmission.smoothedMs;
   }
 
   get rollover(): Rollover {
@@ -147,7 +127,33 @@ export class Sender implements Session {
   start(now: number, out: Steps): void {
     this.#origin = now;
     this.#unprovenUntil = UNPROVEN_MS;
-    this.#sendFirstReply(0, out);
+    if (this.#plan.resumption === undefined) this.#sendFirstReply(0, out);
+    else this.#resume(this.#plan.resumption, out);
+  }
+
+  /**
+   * Goes on where another sender of this transfer was stopped. All of its window may have been sent, and the peer's
+   * answer to it may be there already, so nothing is sent before that has been read.
+   */
+  #resume({ isProven, isWaiting, silentMs, roundTripMs }: Resumption, out: Steps): void {
+    const base = Math.max(0, this.#base);
+    const windowEnd = Math.min(base + this.#plan.windowsize, this.#lastBlock, this.#arrived);
+    if (roundTripMs !== undefined) this.#retransmission.sample(roundTripMs);
+    this.#retransmission.isResent = true;
+    this.#retransmission.progress();
+    this.#proven = isProven;
+    // No block leaves before the OACK is acknowledged.
+    this.#highest = isWaiting || this.#base < 0 ? base : Math.max(base, windowEnd);
+    this.#next = this.#highest + 1;
+    this.#progressAt = -silentMs;
+    this.#unprovenUntil = UNPROVEN_MS - silentMs;
+    // The first reply was sent, and counts against what the request has earned.
+    this.#allowance = this.#plan.oack ? 1 : 0;
+    if (this.lastBlockSent) [this.#tailSince, this.#tailSends] = [0, 1];
+    this.#attempts = !isProven || isWaiting ? 0 : Math.min(2, this.#plan.windowsize);
+    if (isWaiting) this.#sendBurst(0, out);
+    else if (isProven) this.#retransmitAt = this.#retransmission.answerMs;
+    else if (this.#allowance > 0) this.#retransmitAt = this.#retransmission.delay();
   }
 
   /**
@@ -256,16 +262,16 @@ export class Sender implements Session {
       this.#outcome = 'complete';
       return;
     }
-    this.#measure(block, now);
+    this.tally.roundTripMs = this.#retransmission.measure(block, now);
     if (block < this.#highest) this.#pace.shrink();
-    else if (!this.#resent && this.#base >= 0) this.#pace.grow();
+    else if (!this.#retransmission.isResent && this.#base >= 0) this.#pace.grow();
     this.#retransmission.progress();
     this.#base = block;
-    this.#timedBlock = 0;
     this.#placeNext(block);
     this.#progressAt = now;
     this.#tailSince = NEVER;
     this.#tailSends = 0;
+    this.#attempts = 0;
     this.#sendBurst(now, out);
   }
 
@@ -275,28 +281,13 @@ export class Sender implements Session {
     this.#outcome = 'aborted';
   }
 
-  #measure(block: number, now: number): void {
-    this.#doubtfulMs = 0;
-    if (this.#timedBlock === 0 || block < this.#timedBlock) return;
-    if (this.#resent) this.#doubtfulMs = now - this.#timedAt;
-    else this.#sample(now - this.#timedAt);
-  }
-
   /**
-   * Handles a repeat of the last ACK. After a timeout it means that both copies arrived, so the timer was too short and
-   * the first ACK was for the first copy. Without this a peer that has become slow would never be measured again
-   * (Karn's rule), and would get every block twice. Sends nothing and moves only the tail timer: a client that still
-   * sends ACKs is not silent, and only silence stands for the ACK of the last block.
+   * Handles a repeat of the last ACK. Sends nothing and moves only the tail timer: a client that still sends ACKs is not
+   * silent, and only silence stands for the ACK of the last block.
    */
   #onRepeatedAck(now: number): void {
     if (this.#tailSince !== NEVER) this.#tailSince = now;
-    if (this.#doubtfulMs > 0) this.#sample(this.#doubtfulMs);
-    this.#doubtfulMs = 0;
-  }
-
-  #sample(roundTripMs: number): void {
-    this.#retransmission.sample(roundTripMs);
-    this.tally.roundTripMs = roundTripMs;
+    this.tally.roundTripMs = this.#retransmission.measureRepeated();
   }
 
   /** Sets the next block to send after an ACK for `block`: the one behind it. An early ACK restarts the window. */
@@ -307,7 +298,7 @@ export class Sender implements Session {
     const needless = block === this.#restartedAt;
     this.#next = needless ? this.#highest + 1 : block + 1;
     this.#restartedAt = !needless && block < this.#highest ? this.#highest : -1;
-    this.#resent = needless;
+    this.#retransmission.isResent = needless;
   }
 
   /** Counts the blocks and bytes that an ACK for `block` confirms. */
@@ -331,10 +322,7 @@ export class Sender implements Session {
       this.#burstAt = NEVER;
       // The peer owes no ACK until its next window has been sent, so late content causes no resends.
       this.#isWaiting = windowEnd < wholeEnd;
-      if (!this.#resent && !this.#isWaiting) {
-        this.#timedBlock = windowEnd;
-        this.#timedAt = now;
-      }
+      if (!this.#isWaiting) this.#retransmission.time(windowEnd, now);
     }
     this.#retransmitAt = this.#isWaiting ? NEVER : now + this.#retransmission.delay();
     if (this.lastBlockSent && this.#tailSince === NEVER) {
@@ -349,7 +337,7 @@ export class Sender implements Session {
     if (block > this.#highest) {
       this.#highest = block;
     } else {
-      this.#resent = true;
+      this.#retransmission.isResent = true;
       this.tally.retransmits++;
       this.tally.dataRetransmits++;
     }
@@ -358,12 +346,24 @@ export class Sender implements Session {
 
   /** Handles a timeout of a proven peer. */
   #onTimeout(now: number, out: Steps): void {
+    if (this.#attempts > 0) return this.#attempt(now, out);
     this.tally.timeouts++;
     this.#pace.shrink();
     this.#sendBlock(this.#base + 1, out);
     this.#retransmission.backOff();
     this.#retransmitAt = now + this.#retransmission.delay();
     if (this.lastBlockSent) this.#tailSends++;
+  }
+
+  /**
+   * Goes on after a takeover. A peer that has the window answers its first block with the ACK that was lost. One that
+   * lacks it, because the former sender never sent it, does not answer, and gets all of it.
+   */
+  #attempt(now: number, out: Steps): void {
+    this.#next = this.#base + 1;
+    if (--this.#attempts === 0) return this.#sendBurst(now, out);
+    this.#sendBlock(this.#next, out);
+    this.#retransmitAt = now + this.#retransmission.answerMs;
   }
 
   #onPatienceGone(out: Steps): void {
@@ -379,7 +379,6 @@ export class Sender implements Session {
     else this.#sendBlock(1, out);
     if (this.#base === 0) this.#next = 2;
     this.#retransmitAt = this.#allowance > 0 ? now + this.#retransmission.delay() : NEVER;
-    this.#timedBlock = 0;
   }
 
   #onUnprovenDeadline(now: number, out: Steps): void {

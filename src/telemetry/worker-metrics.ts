@@ -1,4 +1,5 @@
 /** Metrics of worker threads: how many there are, and how busy each is. Knows nothing of their work. */
+import { LOSSES } from '../server/types.ts';
 import type { ServerStats } from '../server/types.ts';
 import type { Declarations, Sample } from './metric-kinds.ts';
 
@@ -7,8 +8,19 @@ export function declareWorkers(declare: Declarations, server: () => ServerStats 
   declare.gauge('reveille_workers', 'Worker threads configured.', () => configured);
   declare.counter(
     'reveille_worker_restarts_total',
-    'Workers that died and were replaced; their transfers were aborted.',
+    'Workers that died and were replaced.',
     () => server()?.workersLostTotal,
+  );
+  declare.counter(
+    'reveille_transfers_resumed_total',
+    'Transfers that another worker went on with when theirs died; a transfer counts each time.',
+    () => server()?.transfersResumedTotal,
+  );
+  declare.counters(
+    'reveille_transfers_lost_total',
+    'Transfers that ended because their worker died, by reason.',
+    ['reason'],
+    () => LOSSES.map((reason): Sample => [reason, server()?.transfersLostTotal[reason] ?? 0]),
   );
   declare.gauges('reveille_worker_transfers', 'Transfers running now, by worker.', ['worker'], () =>
     workers().map(({ worker, transfers }): Sample => [worker, transfers]),

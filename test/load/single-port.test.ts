@@ -10,7 +10,7 @@ import { toSockaddr } from '../../src/engine/linux/socket-address.ts';
 import { SEED, seededBytes } from '../support/content.ts';
 import { ForkedServer } from '../support/forked-server.ts';
 import { closeAll, type Paused, startPaused } from '../support/paced-downloads.ts';
-import { errorPacket, PacedDownload } from '../support/raw-client.ts';
+import { errorPacket, PacedDownload, RawClient } from '../support/raw-client.ts';
 import { serveFolder } from '../support/server.ts';
 
 const DOWNLOADS = 40;
@@ -37,7 +37,7 @@ describe.skipIf(unavailable !== undefined)('workers that share a port', () => {
   let paused: Paused[];
 
   beforeEach(async () => {
-    server = await ForkedServer.start(folder, 2, 'linux', true);
+    server = await ForkedServer.start(folder, 2, { engine: 'linux', singlePort: true });
     paused = await startPaused(server.address, 'kernel', DOWNLOADS);
   });
 
@@ -51,21 +51,35 @@ describe.skipIf(unavailable !== undefined)('workers that share a port', () => {
     return workerOf(new Int32Array(sockaddr.buffer), 0, 2);
   };
 
-  it('run the transfers of their clients, and one that dies costs no other a transfer or a packet', async () => {
+  it('run the transfers of their clients, and one that dies costs no transfer, no packet and no request', async () => {
     const bySeat = [0, 1].map((seat) => paused.filter(({ client }) => seatOf(client.port) === seat));
     const sorted = (counts: readonly number[]): number[] => counts.toSorted((one, other) => one - other);
-    expect(sorted(await server.running())).toEqual(sorted(bySeat.map(({ length }) => length)));
-    const lost = await server.crash();
-    // The clients of the dead worker begin again at once, from the same ports, before another worker has its place.
-    await expect.poll(() => server.transfers.length).toBe(lost);
-    const dead = seatOf(server.transfers[0]!.client.port);
-    expect(server.transfers.map(({ client }) => seatOf(client.port))).toEqual(Array(lost).fill(dead));
-    const again = bySeat[dead]!.map(({ client }) => new PacedDownload(client, server.address, 'kernel'));
-    await Promise.all(again.map((download) => download.start()));
-    await finish([...bySeat[1 - dead]!.map(({ download }) => download), ...again]);
-    await expect.poll(() => server.transfers.length).toBe(lost + DOWNLOADS);
-    expect(server.transfers.slice(lost).map(({ outcome }) => outcome)).toEqual(Array(DOWNLOADS).fill('complete'));
-    expect(await server.stats()).toMatchObject({ workersLostTotal: 1, transfersActive: 0, requestDropsTotal: 0 });
+    const running = await server.running();
+    // The spare has none.
+    expect(sorted(running)).toEqual([0, ...sorted(bySeat.map(({ length }) => length))]);
+    const moved = await server.crash();
+    expect(moved).toBe(Math.max(...running));
+    // Others begin at once, perhaps before another thread has the dead worker's place.
+    const later = await Promise.all(
+      Array.from({ length: DOWNLOADS }, async () => {
+        const client = await RawClient.open();
+        onTestFinished(() => client.close());
+        const download = new PacedDownload(client, server.address, 'kernel');
+        await download.start();
+        return download;
+      }),
+    );
+    await finish([...paused.map(({ download }) => download), ...later]);
+    await expect.poll(() => server.transfers.length).toBe(2 * DOWNLOADS);
+    expect(server.transfers.map(({ outcome }) => outcome)).toEqual(Array(2 * DOWNLOADS).fill('complete'));
+    expect(await server.stats()).toMatchObject({
+      workersLostTotal: 1,
+      transfersActive: 0,
+      transfersLostTotal: { engine: 0, repeated: 0, stopping: 0 },
+      requestDropsTotal: 0,
+    });
+    // Some of the later ones as well.
+    expect((await server.stats()).transfersResumedTotal).toBeGreaterThanOrEqual(moved);
     expect((await server.stats()).packets.receiveDrops).toBe(0);
     expect(await server.stop(0)).toBe(0);
     expect(await server.exit).toEqual({ code: 0, signal: null });
@@ -87,6 +101,22 @@ describe.skipIf(unavailable !== undefined)('workers that share a port', () => {
       ...Array<string>(DOWNLOADS).fill('clientError'),
       ...Array<string>(DOWNLOADS).fill('complete'),
     ]);
+  });
+
+  it('die one after the other, each with all transfers of its place', async () => {
+    for (let deaths = 1; deaths <= 3; deaths++) {
+      // oxlint-disable-next-line no-await-in-loop -- one death after the other.
+      expect(await server.crash()).toBeGreaterThan(0);
+      // oxlint-disable-next-line no-await-in-loop -- see above.
+      await expect.poll(async () => (await server.stats()).workersLostTotal, { timeout: 10_000 }).toBe(deaths);
+      // oxlint-disable-next-line no-await-in-loop -- see above.
+      await Promise.all(paused.map(({ download }) => download.advance(1)));
+      // oxlint-disable-next-line no-await-in-loop -- see above.
+      expect(await server.running()).toHaveLength(3);
+    }
+    await finish(paused.map(({ download }) => download));
+    await expect.poll(() => server.transfers.length).toBe(DOWNLOADS);
+    expect(server.transfers.every(({ outcome }) => outcome === 'complete')).toBe(true);
   });
 
   it('leave the port to no second server, and free it at the end', async () => {

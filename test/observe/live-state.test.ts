@@ -200,7 +200,7 @@ describe('the places to look at', () => {
 
   it.each<[string, Area, Parameters<typeof serverStats>[0], string, RegExp]>([
     ['requests lost on arrival', 'requests', { requestDropsTotal: 12 }, 'bad', /^12 packets dropped on arrival$/],
-    ['a worker lost', 'server', { workersLostTotal: 1 }, 'bad', /^1 thread lost$/],
+    ['a worker lost', 'server', { workersLostTotal: 1, transfersResumedTotal: 12 }, 'bad', /^1 thread lost$/],
     ['a thread of HTTP lost', 'server', { http: httpFigures({ threadsLostTotal: 1 }) }, 'bad', /^1 thread lost$/],
     [
       'requests given up',

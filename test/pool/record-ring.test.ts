@@ -6,11 +6,14 @@ import { describe, expect, it } from 'vitest';
 import type { TransferReport } from '../../src/engine/report.ts';
 import { allocateRing, RecordRing } from '../../src/pool/record-ring.ts';
 import {
+  BEGIN,
+  isPackable,
   ORDERS,
   readReport,
   REPORTS,
   slotOfOrder,
   slotOfReport,
+  termsOfOrder,
   writeOrder,
   writeReport,
 } from '../../src/pool/report-record.ts';
@@ -112,12 +115,36 @@ describe('a report', () => {
 describe('an order', () => {
   it('finds the ring full after as many unread orders as it has records', () => {
     const [writer, reader] = ends(ORDERS);
-    for (let slot = 0; slot < ORDERS.records; slot++) expect(writeOrder(writer, slot)).toBe(true);
-    expect(writeOrder(writer, 0)).toBe(false);
+    for (let slot = 0; slot < ORDERS.records; slot++) expect(writeOrder(writer, slot, BEGIN)).toBe(true);
+    expect(writeOrder(writer, 0, BEGIN)).toBe(false);
     for (let slot = 0; slot < ORDERS.records; slot++) {
       expect(slotOfOrder(reader, reader.peek())).toBe(slot);
       reader.release();
     }
     expect(reader.peek()).toBe(-1);
+  });
+
+  it.each([
+    ['begins', BEGIN],
+    ['goes on', { isResumed: true, unread: undefined }],
+    ['goes on from an ACK', { isResumed: true, unread: Uint8Array.of(0, 4, 0xff, 0xfe) }],
+    ['goes on from ACK 0', { isResumed: true, unread: Uint8Array.of(0, 4, 0, 0) }],
+    ['ends by an ERROR', { isResumed: true, unread: Uint8Array.of(0, 5, 0, 8, 0) }],
+  ])('carries its terms: the transfer %s', (_, terms) => {
+    const [writer, reader] = ends(ORDERS);
+    writeOrder(writer, 70_000, terms);
+    expect(termsOfOrder(reader, reader.peek())).toEqual(terms);
+  });
+
+  it('carries an ACK or an ERROR, and nothing else that a client may send', () => {
+    const packets = [[0, 4, 1, 2], [0, 5, 0, 0, 88, 0], [0, 3, 0, 1], [0, 4, 1], [1, 4, 1, 2], []];
+    expect(packets.map((bytes) => isPackable(Uint8Array.from(bytes)))).toEqual([
+      true,
+      true,
+      false,
+      false,
+      false,
+      false,
+    ]);
   });
 });

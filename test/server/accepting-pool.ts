@@ -1,6 +1,7 @@
 /** Parts that admission and its launcher need in tests that run no transfers. */
 import type { Pool } from '../../src/pool/pool.ts';
 import type { StateCells } from '../../src/pool/state-cells.ts';
+import { NO_TAKEOVERS } from '../../src/pool/figures.ts';
 import { BlksizeLimits } from '../../src/server/blksize-limits.ts';
 
 /**
@@ -11,6 +12,7 @@ export function acceptingPool(cells: StateCells): Pool {
   return {
     cells,
     workersLost: 0,
+    takeovers: NO_TAKEOVERS,
     start: () => true,
     hasRoom: true,
     onEnded: () => {},

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { UNPROVEN_MS } from '../../src/session/sender.ts';
+import { UNPROVEN_MS } from '../../src/session/sender-limits.ts';
 import { seededBytes } from '../support/content.ts';
 import { type RawClient, World, type WorldOptions } from './world.ts';
 

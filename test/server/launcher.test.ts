@@ -45,7 +45,7 @@ function launcherWith(answers: (NoPort | 'port')[]) {
     {
       clock,
       pool,
-      ports: { stock: () => {}, take, shortage: undefined },
+      ports: { stock: () => {}, take, close: () => {}, shortage: undefined },
       attach: () => ({ length: 10 }),
       limits: DEFAULT_LIMITS,
       blksizes: ethernetBlksizes(clock, cells),

@@ -26,6 +26,15 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
+export interface ForkOptions {
+  /** Default: auto. */
+  readonly engine?: ServerOptions['engine'];
+  /** Default: false. */
+  readonly singlePort?: boolean;
+  /** Limit of each thread's heap. Default: Node.js's. */
+  readonly heapMiB?: number;
+}
+
 interface Warning {
   readonly message: string;
   readonly detail: Readonly<Record<string, unknown>>;
@@ -50,8 +59,10 @@ export class ForkedServer {
   #ready: () => void = () => {};
   #onTransfer: () => void = () => {};
 
-  private constructor(root: string, workers: number, engine: ServerOptions['engine'], singlePort: boolean) {
-    this.#process = fork(SCRIPT, [JSON.stringify({ root, workers, engine, singlePort })], { execArgv: EXEC_ARGV });
+  private constructor(root: string, workers: number, { engine = 'auto', singlePort = false, heapMiB }: ForkOptions) {
+    this.#process = fork(SCRIPT, [JSON.stringify({ root, workers, engine, singlePort })], {
+      execArgv: heapMiB === undefined ? EXEC_ARGV : [...EXEC_ARGV, `--max-old-space-size=${heapMiB}`],
+    });
     this.#process.on('message', (message) => this.#onMessage(message as Message));
     this.exit = once(this.#process, 'exit').then(([code, signal]) => ({
       code: code as number | null,
@@ -60,13 +71,8 @@ export class ForkedServer {
   }
 
   /** Serves a folder on a free port of 127.0.0.1. */
-  static async start(
-    root: string,
-    workers: number,
-    engine: ServerOptions['engine'] = 'auto',
-    singlePort = false,
-  ): Promise<ForkedServer> {
-    const server = new ForkedServer(root, workers, engine, singlePort);
+  static async start(root: string, workers: number, options: ForkOptions = {}): Promise<ForkedServer> {
+    const server = new ForkedServer(root, workers, options);
     const ready = new Promise<void>((resolve) => {
       server.#ready = resolve;
     });
@@ -119,6 +125,21 @@ export class ForkedServer {
   /** Makes the busiest worker throw. @returns the number of transfers it was running. */
   crash(): Promise<number> {
     return this.#call('crash');
+  }
+
+  /** Makes the busiest worker run out of memory. @returns the number of transfers it was running. */
+  exhaust(): Promise<number> {
+    return this.#call('exhaust');
+  }
+
+  /** Makes every thread that starts from now on die when it takes over a transfer. */
+  poison(): Promise<void> {
+    return this.#call('poison');
+  }
+
+  /** Resolves with the time of the death that crash() caused, ms of CLOCK_MONOTONIC. */
+  death(): Promise<number> {
+    return this.#call('death');
   }
 
   /** @returns the number of aborted transfers. */

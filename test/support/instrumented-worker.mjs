@@ -1,7 +1,17 @@
-// The unmodified worker with three functions for tests: collect its garbage, report its number of transfers, throw.
+// The unmodified worker with functions for tests: collect its garbage, report its number of transfers, throw, run out of
+// memory.
 import { BroadcastChannel, threadId, workerData } from 'node:worker_threads';
 import { counterRow, vitalColumn } from '../../dist/engine/counters.js';
+import { TransferRunner } from '../../dist/pool/transfer-runner.js';
 import run from '../../dist/pool/worker.js';
+
+if (process.env.POISON === '1') {
+  TransferRunner.prototype.resume = () => {
+    setImmediate(() => {
+      throw new Error('Planted poison');
+    });
+  };
+}
 
 const row = counterRow(workerData.counters, new Int32Array(workerData.rowOwners).indexOf(threadId));
 
@@ -14,8 +24,12 @@ channel.onmessage = ({ data: { kind, thread } }) => {
     channel.postMessage({ kind: 'counted', thread: threadId, running: row[vitalColumn('transfers')] });
   } else if (kind === 'throw' && thread === threadId) {
     setImmediate(() => {
+      channel.postMessage({ kind: 'threw', at: Number(process.hrtime.bigint()) / 1e6 });
       throw new Error('Planted fault');
     });
+  } else if (kind === 'exhaust' && thread === threadId) {
+    const garbage = [];
+    for (;;) garbage.push(Array.from({ length: 10_000 }, () => garbage));
   }
 };
 channel.unref();

@@ -123,6 +123,8 @@ export function serverStats(change: Partial<ServerStats> = {}): ServerStats {
     workers: [{ worker: 0, transfers: 0, cpuSeconds: 0, eventLoopDelayMs: 0 }],
     requestDropsTotal: 0,
     workersLostTotal: 0,
+    transfersResumedTotal: 0,
+    transfersLostTotal: { engine: 0, repeated: 0, stopping: 0 },
     ...change,
   };
 }

@@ -32,8 +32,8 @@ const server = await startServer({
 });
 
 /**
- * Asks every worker, and resolves with their answers. Repeats the question until there are as many answers as workers,
- * because a worker that has just replaced a lost one may not listen yet.
+ * Asks every worker and the spare, and resolves with their answers. Repeats the question until there are as many answers
+ * as threads, because one that has just replaced a lost one may not listen yet.
  */
 function askWorkers(question, answer) {
   return new Promise((resolve) => {
@@ -44,13 +44,38 @@ function askWorkers(question, answer) {
     channel.onmessage = ({ data }) => {
       if (data.kind !== answer) return;
       answers.set(data.thread, data);
-      if (answers.size < workers) return;
+      if (answers.size < workers + (server.engine === 'linux' ? 1 : 0)) return;
       clearInterval(again);
       channel.close();
       resolve([...answers.values()]);
     };
     ask();
   });
+}
+
+/** Resolves with the time of the next death of a worker, ms of CLOCK_MONOTONIC. */
+function nextDeath() {
+  return new Promise((resolve) => {
+    const channel = new BroadcastChannel('instruments');
+    channel.onmessage = ({ data }) => {
+      if (data.kind !== 'threw') return;
+      channel.close();
+      resolve(data.at);
+    };
+    channel.unref();
+  });
+}
+let death = Promise.resolve(0);
+
+/** Harms the worker with the most transfers. @returns how many they are. */
+async function harmBusiest(kind) {
+  const counts = await askWorkers('count', 'counted');
+  const busiest = counts.reduce((most, next) => (next.running > most.running ? next : most));
+  death = nextDeath();
+  const channel = new BroadcastChannel('instruments');
+  channel.postMessage({ kind, thread: busiest.thread });
+  channel.close();
+  return busiest.running;
 }
 
 const CALLS = {
@@ -77,13 +102,13 @@ const CALLS = {
   },
   running: async () => (await askWorkers('count', 'counted')).map(({ running }) => running),
   /** Makes the busiest worker throw. */
-  async crash() {
-    const counts = await askWorkers('count', 'counted');
-    const busiest = counts.reduce((most, next) => (next.running > most.running ? next : most));
-    const channel = new BroadcastChannel('instruments');
-    channel.postMessage({ kind: 'throw', thread: busiest.thread });
-    channel.close();
-    return busiest.running;
+  crash: () => harmBusiest('throw'),
+  /** Makes the busiest worker fill its memory. */
+  exhaust: () => harmBusiest('exhaust'),
+  death: () => death,
+  /** Makes every thread that starts from now on die when it takes over a transfer. */
+  poison() {
+    process.env.POISON = '1';
   },
   stop: ({ drainMs }) => server.stop(drainMs),
 };

@@ -21,11 +21,14 @@ export class Arena {
   readonly #libc: Libc;
   readonly #length: number;
 
-  /** @param length bytes, rounded up to whole pages. @throws Error with code ENOMEM. */
-  constructor(libc: Libc, length: number) {
+  /**
+   * @param length bytes, rounded up to whole pages. @param address memory that another arena of this length has.
+   *   Default: new memory. @throws Error with code ENOMEM.
+   */
+  constructor(libc: Libc, length: number, address?: bigint) {
     this.#libc = libc;
     this.#length = Math.ceil(length / 4096) * 4096;
-    this.address = mapWithin4GiB(libc, this.#length);
+    this.address = address ?? mapWithin4GiB(libc, this.#length);
     const buffer = libc.view(this.address, this.#length);
     this.bytes = new Uint8Array(buffer);
     this.i32 = new Int32Array(buffer);

@@ -4,6 +4,7 @@
  * a thread opens them itself.
  */
 import { MonotonicClock } from '../clock.ts';
+import type { Estate } from '../estate.ts';
 import type { LatencyHistogram } from '../latencies.ts';
 import type { AllocateFile, MapFile, SharedHandle, SharedView } from '../../bytes/shared-bytes.ts';
 import type {
@@ -18,10 +19,11 @@ import type {
   Place,
   RequestReceiver,
   TransferPorts,
+  UnreadDatagram,
   Wakes,
 } from '../types.ts';
 import { LearningLink } from './learning-link.ts';
-import { EADDRINUSE, loadLibc, systemError } from './libc.ts';
+import { EADDRINUSE, loadLibc, systemError, withEstate } from './libc.ts';
 import { attachAddress, type LinuxView } from './linux-view.ts';
 import { LinuxListening } from './listening.ts';
 import { allocateFile, mapFile } from './map-file.ts';
@@ -34,9 +36,10 @@ import { TransferLink } from './transfer-link.ts';
 import { Ends } from './single-port/ends.ts';
 import { SharedSocket } from './single-port/shared-socket.ts';
 import { SinglePorts } from './single-port/single-ports.ts';
-import { LinuxTransferPorts } from './transfer-ports.ts';
+import { LinuxTransferPorts, mostDescriptors } from './transfer-ports.ts';
 import { TransferSockets } from './transfer-sockets.ts';
 import { routeMtu } from './udp-socket.ts';
+import { unreadDatagrams } from './uring.ts';
 import { UringLinks } from './uring-links.ts';
 import { Wake, ring } from './wake.ts';
 
@@ -44,6 +47,11 @@ import { Wake, ring } from './wake.ts';
 const MULTI_ADDRESS_SOCKETS = 4;
 /** @limit Links of one thread. Shows: `reveille_transfers_total{outcome="aborted"}`. */
 const MAX_LINKS = 65_536;
+/**
+ * @limit Descriptors below which no spare thread waits: transfers end with the worker that dies. Shows:
+ * `reveille_transfers_lost_total{reason="engine"}`.
+ */
+const SPARE_DESCRIPTORS = 256;
 /** Placeholder: only the thread that took a port knows its address. */
 const SOMEBODYS: Address = { address: '', port: 0 };
 
@@ -60,6 +68,8 @@ export interface LinuxEngineOptions {
   readonly descriptors?: number;
   /** True reads and writes adopted ports by io_uring where available, false by a call for each. Default true. */
   readonly uring?: boolean;
+  /** The list of what the thread holds, for the main thread to settle. Default: none. */
+  readonly estate?: Estate;
   /** Maximum of links at once in this thread. Default 65,536. */
   readonly links?: number;
 }
@@ -72,7 +82,7 @@ export class LinuxEngine implements Engine {
   readonly #io: ThreadIo;
   readonly #maxLinks: number;
   readonly #choice: PortChoice;
-  readonly transferPorts: TransferPorts & { close(): void };
+  readonly transferPorts: TransferPorts;
   readonly #singlePorts: SinglePorts | undefined;
   /** Ports of other threads that this thread's transfers share, by descriptor. */
   readonly #shared = new Map<number, SharedSocket>();
@@ -87,16 +97,21 @@ export class LinuxEngine implements Engine {
   readonly #multiAddress: MultiAddressSocket[] = [];
   #uringLinks: UringLinks | undefined;
   #mayUring: boolean;
+  readonly settle: Engine['settle'];
   #closed = false;
 
   /** @throws Error when this machine can't run it: see loadLibc. */
   constructor(options: LinuxEngineOptions = {}) {
     this.#sendsFiles = options.sendsFiles ?? false;
     this.#maxLinks = options.links ?? MAX_LINKS;
-    this.#io = new ThreadIo(loadLibc(), this.#maxLinks, this.clock);
+    const { estate } = options;
+    const libc = estate === undefined ? loadLibc() : withEstate(loadLibc(), estate);
+    this.#io = new ThreadIo(libc, this.#maxLinks, this.clock);
     this.#mayUring = options.uring ?? true;
+    this.settle = mostDescriptors(libc) < SPARE_DESCRIPTORS ? undefined : this.#settle;
     this.#choice = new PortChoice(options.dataPorts);
-    this.#singlePorts = options.singlePort === undefined ? undefined : new SinglePorts(this.#io, options.singlePort);
+    this.#singlePorts =
+      options.singlePort === undefined ? undefined : new SinglePorts(this.#io, options.singlePort, this.#forgetShared);
     this.transferPorts =
       this.#singlePorts ?? new LinuxTransferPorts(this.#io, this.#choice, options.descriptors, options.reserved);
   }
@@ -133,7 +148,7 @@ export class LinuxEngine implements Engine {
       return this.#sharedSocket(port.fd, ends).open(ends, receiver);
     }
     const uring = this.#useUring();
-    if (uring !== undefined) return uring.open(port.fd, SOMEBODYS, receiver, () => {});
+    if (uring !== undefined) return uring.open(port.fd, port.token ?? 0, SOMEBODYS, receiver, () => {});
     return this.#openLink(port.fd, SOMEBODYS, port, receiver, this.#forget);
   }
 
@@ -145,6 +160,11 @@ export class LinuxEngine implements Engine {
     }
     return socket;
   }
+
+  readonly #forgetShared = (fd: number): void => {
+    this.#shared.get(fd)?.close();
+    this.#shared.delete(fd);
+  };
 
   /** Creates io_uring for the first adopted port; where the system has none, each socket is read by itself. */
   #useUring(): UringLinks | undefined {
@@ -259,6 +279,17 @@ export class LinuxEngine implements Engine {
   attach(handle: SharedHandle): SharedView {
     return attachAddress(this.#io.libc, handle);
   }
+
+  readonly #settle = (estate: Estate): UnreadDatagram[] => {
+    const { libc } = this.#io;
+    const { ring: place, batch } = estate;
+    const unread = place === undefined ? [] : unreadDatagrams(libc, place);
+    if (batch !== undefined) unread.push(...(this.#singlePorts?.unread(batch) ?? []));
+    for (const fd of estate.fds) libc.close(fd);
+    for (const { address, length } of estate.mappings) libc.munmap(BigInt(address), length);
+    estate.clear();
+    return unread;
+  };
 
   catchUp(): void {
     if (!this.#closed) this.#io.poller.catchUp();

@@ -9,6 +9,8 @@ import { endianness } from 'node:os';
 
 import type { KoffiFunc } from 'koffi';
 
+import type { Estate } from '../estate.ts';
+
 type Pointer = bigint | null;
 
 export interface Libc {
@@ -70,6 +72,8 @@ export interface Libc {
   readonly address: (bytes: Uint8Array) => bigint;
   readonly view: (address: bigint, length: number) => ArrayBuffer;
   readonly watch: (fd: number, onReadable: () => void) => Watch;
+  /** The list of what this thread holds; undefined: nobody settles it. */
+  readonly estate?: Estate;
 }
 
 type EpollPwait2 = (
@@ -169,6 +173,38 @@ function load(): Libc {
     address: (bytes) => koffi.address(bytes),
     view: (address, length) => koffi.view(address, length),
     watch: (fd, onReadable) => koffi.node.poll(fd, { readable: true }, onReadable),
+  };
+}
+
+/**
+ * Returns the same calls, with every descriptor and mapping that they open noted until it is closed. io_uring's is noted
+ * by its owner.
+ */
+export function withEstate(libc: Libc, estate: Estate): Libc {
+  const noted = (fd: number): number => {
+    if (fd >= 0) estate.addFd(fd);
+    return fd;
+  };
+  return {
+    ...libc,
+    socket: (domain, type, protocol) => noted(libc.socket(domain, type, protocol)),
+    epoll_create1: (flags) => noted(libc.epoll_create1(flags)),
+    eventfd: (initial, flags) => noted(libc.eventfd(initial, flags)),
+    close: (fd) => {
+      estate.removeFd(fd);
+      return libc.close(fd);
+    },
+    mmap: (hint, length, prot, flags, fd, offset) => {
+      const address = libc.mmap(hint, length, prot, flags, fd, offset);
+      // A failed call returns -1.
+      if (BigInt.asIntN(64, address) > 0n) estate.addMapping(Number(address), length);
+      return address;
+    },
+    munmap: (address, length) => {
+      estate.removeMapping(Number(address));
+      return libc.munmap(address, length);
+    },
+    estate,
   };
 }
 

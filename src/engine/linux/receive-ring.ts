@@ -31,9 +31,10 @@ export class ReceiveRing {
 
   /**
    * @param controlRoom bytes for control messages per slot, a multiple of 8; 0 for none.
-   * @param dataRoom bytes for a datagram, a multiple of 64; longer ones are cut.
+   * @param dataRoom bytes for a datagram, a multiple of 64; longer ones are cut. @param address memory of another ring
+   *   with these rooms, which is not in use any more: what it has received can be read. Default: new memory.
    */
-  constructor(libc: Libc, slots: number, controlRoom: number, dataRoom = DATA_ROOM) {
+  constructor(libc: Libc, slots: number, controlRoom: number, dataRoom = DATA_ROOM, address?: bigint) {
     this.#libc = libc;
     this.slots = slots;
     this.#used = slots;
@@ -42,7 +43,7 @@ export class ReceiveRing {
     this.#peersAt = iovecsAt + slots * IOVEC.size;
     this.#controlsAt = this.#peersAt + slots * SOCKADDR_ROOM;
     const dataAt = this.#controlsAt + slots * controlRoom;
-    this.#arena = new Arena(libc, dataAt + slots * (dataRoom + GAP));
+    this.#arena = new Arena(libc, dataAt + slots * (dataRoom + GAP), address);
     this.words = this.#arena.i32;
     this.bytes = this.#arena.bytes;
     const datagrams: Uint8Array[] = [];
@@ -59,6 +60,10 @@ export class ReceiveRing {
       datagrams.push(this.bytes.subarray(data, data + dataRoom));
     }
     this.datagrams = datagrams;
+  }
+
+  get address(): bigint {
+    return this.#arena.address;
   }
 
   /** Receives pending datagrams, at most `slots`. @returns how many. */

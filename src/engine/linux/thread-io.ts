@@ -69,8 +69,13 @@ export class ThreadIo {
   }
 
   get sharedRing(): ReceiveRing {
-    this.#sharedRing ??= new ReceiveRing(this.libc, RING_SLOTS, INFO_CONTROL_ROOM, ACK_ROOM);
+    this.#sharedRing ??= this.sharedRingAt();
     return this.#sharedRing;
+  }
+
+  /** Returns the ring that another thread had as its sharedRing. @param address its memory. Default: new memory. */
+  sharedRingAt(address?: bigint): ReceiveRing {
+    return new ReceiveRing(this.libc, RING_SLOTS, INFO_CONTROL_ROOM, ACK_ROOM, address);
   }
 
   /** Reserves a destination's record. @returns its offset. @throws Error when all records are taken. */
@@ -163,6 +168,7 @@ export class ThreadIo {
     this.queue.free();
     this.ring.free();
     this.#infoRing?.free();
+    this.libc.estate?.forgetBatch();
     this.#sharedRing?.free();
     this.#errors.free();
   }

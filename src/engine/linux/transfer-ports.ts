@@ -181,7 +181,8 @@ export class LinuxTransferPorts implements TransferPorts {
   }
 }
 
-function mostDescriptors(libc: Libc): number {
+/** Returns how many descriptors the process may have. */
+export function mostDescriptors(libc: Libc): number {
   const limits = new BigUint64Array(2);
   if (libc.getrlimit(RLIMIT_NOFILE, new Uint8Array(limits.buffer)) !== 0) return Number.POSITIVE_INFINITY;
   return Number(limits[0]);

@@ -36,20 +36,20 @@ export class UringLinks implements Readable, UringHandler {
     io.poller.add(this);
   }
 
-  /** Opens a link. @param fd a socket connected to its peer. @throws Error when the thread has no room for one more. */
-  open(fd: number, local: Address, receiver: LinkReceiver, onClosed: (link: QueuedLink) => void): Link {
+  /** Opens a link. @param fd a socket connected to its peer. @param token see Uring.receive. @throws Error when the thread has no room for one more. */
+  open(fd: number, token: number, local: Address, receiver: LinkReceiver, onClosed: (link: QueuedLink) => void): Link {
     const at = this.#io.takeDestination(this.#nothing);
     const id = this.#free.pop() ?? this.#links.length;
-    const link = new UringLink(this.#io, at, id, fd, local, receiver, this.segmentLimit, (closed) => {
+    const link = new UringLink(this.#io, at, id, fd, token, local, receiver, this.segmentLimit, (closed) => {
       this.#io.poller.expected--;
       // Submitted at once: the owner closes the socket next, and its number is soon reused.
-      this.#uring.cancel(id);
+      this.#uring.cancel(id, token);
       this.#uring.submit();
       onClosed(closed);
     });
     this.#links[id] = link;
     this.#io.poller.expected++;
-    this.#uring.receive(fd, id);
+    this.#uring.receive(fd, id, token);
     this.#io.touch();
     return link;
   }
@@ -93,7 +93,7 @@ export class UringLinks implements Readable, UringHandler {
       this.#free.push(id);
       return;
     }
-    this.#uring.receive(link.fd, id);
+    this.#uring.receive(link.fd, id, link.token);
     if (errno === ECONNREFUSED) link.receiver.onUnreachable();
   }
 
@@ -133,6 +133,7 @@ export class UringLinks implements Readable, UringHandler {
 
 class UringLink extends QueuedLink implements Outlet {
   readonly fd: number;
+  readonly token: number;
   readonly local: Address;
   readonly sockaddrLength = 0;
   readonly ringId: number;
@@ -145,6 +146,7 @@ class UringLink extends QueuedLink implements Outlet {
     at: number,
     id: number,
     fd: number,
+    token: number,
     local: Address,
     receiver: LinkReceiver,
     segmentLimit: number,
@@ -153,6 +155,7 @@ class UringLink extends QueuedLink implements Outlet {
     super(io, at, 0, receiver, onClosed);
     this.ringId = id;
     this.fd = fd;
+    this.token = token;
     this.local = local;
     this.segmentLimit = segmentLimit;
   }

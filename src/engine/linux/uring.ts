@@ -3,6 +3,8 @@
  * into buffers provided in advance), packets to send are submissions. With a socket for each transfer it saves two
  * calls for each block. Knows rings and layouts; not what a datagram means.
  */
+import type { RingPlace } from '../estate.ts';
+import type { UnreadDatagram } from '../types.ts';
 import { Arena, isMapFailed } from './arena.ts';
 import {
   EFD_CLOEXEC,
@@ -56,10 +58,12 @@ const BUFFER_BYTES = 512;
 const BUFFER_ENTRY = 16;
 const BUFFER_TAIL = 14;
 
-/** Kinds of completions: the low word of their user data. */
+/** Kinds of completions: the lowest bits of their user data. A receive has its token above them. */
 const TAG_RECEIVE = 1;
 const TAG_SEND = 2;
 const TAG_CANCEL = 3;
+const TAG_BITS = 2;
+const TAG_MASK = 3;
 
 export interface UringHandler {
   onReceived(id: number, bytes: Uint8Array, length: number): void;
@@ -139,26 +143,35 @@ export class Uring {
         return this.#buffers.bytes.subarray(at, at + BUFFER_BYTES);
       });
       this.#registerBuffers();
+      libc.estate?.addFd(this.#fd);
       this.#register(REGISTER_EVENTFD, new Uint8Array(Int32Array.of(this.eventFd).buffer));
-      if (OPEN.size === 0) process.on('exit', closeAll);
-      OPEN.add(this);
+      if (libc.estate === undefined) {
+        if (OPEN.size === 0) process.on('exit', closeAll);
+        OPEN.add(this);
+      } else {
+        libc.estate.ring = this.#place;
+      }
     } catch (cause) {
       this.close();
       throw cause;
     }
   }
 
-  /** Starts the receive of a socket: the handler gets its datagrams under `id`. */
-  receive(fd: number, id: number): void {
-    const at = this.#submission(OP_RECV | (BUFFER_SELECT << 8) | (RECV_MULTISHOT << 16), fd, TAG_RECEIVE, id);
+  /**
+   * Starts the receive of a socket: the handler gets its datagrams under `id`. @param token 0..2^30 - 1, by which
+   * datagrams that a dead thread has left are assigned; see unreadDatagrams.
+   */
+  receive(fd: number, id: number, token: number): void {
+    const tag = TAG_RECEIVE | (token << TAG_BITS);
+    const at = this.#submission(OP_RECV | (BUFFER_SELECT << 8) | (RECV_MULTISHOT << 16), fd, tag, id);
     // Buffer group 0.
     this.#sqes[at + 10] = 0;
   }
 
-  /** Ends the receive of `id`; the handler is notified once. */
-  cancel(id: number): void {
+  /** Ends the receive of `id`; the handler is notified once. @param token as in receive(). */
+  cancel(id: number, token: number): void {
     const at = this.#submission(OP_ASYNC_CANCEL | (CQE_SKIP_SUCCESS << 8), -1, TAG_CANCEL, id);
-    this.#sqes[at + 4] = TAG_RECEIVE;
+    this.#sqes[at + 4] = TAG_RECEIVE | (token << TAG_BITS);
     this.#sqes[at + 5] = id;
   }
 
@@ -210,7 +223,7 @@ export class Uring {
       const head = this.#rings[this.#cqHead]!;
       if (head === Atomics.load(this.#rings, this.#cqTail)) break;
       const at = this.#cqes + (head & this.#cqMask) * CQE_WORDS;
-      const tag = this.#rings[at]!;
+      const tag = this.#rings[at]! & TAG_MASK;
       const id = this.#rings[at + 1]!;
       const result = this.#rings[at + 2]!;
       const flags = this.#rings[at + 3]!;
@@ -224,8 +237,8 @@ export class Uring {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    OPEN.delete(this);
-    if (OPEN.size === 0) process.off('exit', closeAll);
+    if (OPEN.delete(this) && OPEN.size === 0) process.off('exit', closeAll);
+    if (this.#libc.estate !== undefined) this.#libc.estate.ring = undefined;
     this.#libc.close(this.#fd);
     if (this.eventFd >= 0) this.#libc.close(this.eventFd);
     for (const { address, length } of this.#maps) this.#libc.munmap(address, length);
@@ -260,6 +273,18 @@ export class Uring {
     Atomics.store(this.#rings, this.#sqTail, (tail + 1) | 0);
     this.#pending++;
     return at;
+  }
+
+  get #place(): RingPlace {
+    return {
+      rings: Number(this.#maps[0]!.address),
+      ringsLength: this.#maps[0]!.length,
+      head: this.#cqHead,
+      tail: this.#cqTail,
+      entries: this.#cqes,
+      mask: this.#cqMask,
+      buffers: Number(this.#buffers.address) + BUFFERS * BUFFER_ENTRY,
+    };
   }
 
   #registerBuffers(): void {
@@ -306,7 +331,26 @@ export class Uring {
   }
 }
 
-/** The rings of this thread: one that outlives its thread would hold the sockets that it reads. */
+/** Returns the datagrams that a thread left in its ring, oldest first. Call when the thread has exited. */
+export function unreadDatagrams(libc: Libc, place: RingPlace): UnreadDatagram[] {
+  const rings = new Int32Array(libc.view(BigInt(place.rings), place.ringsLength));
+  const buffers = new Uint8Array(libc.view(BigInt(place.buffers), BUFFERS * BUFFER_BYTES));
+  const unread: UnreadDatagram[] = [];
+  const tail = rings[place.tail]!;
+  for (let head = rings[place.head]!; head !== tail; head = (head + 1) | 0) {
+    const at = place.entries + (head & place.mask) * CQE_WORDS;
+    const [tag, result, flags] = [rings[at]!, rings[at + 2]!, rings[at + 3]!];
+    if ((tag & TAG_MASK) !== TAG_RECEIVE || (flags & CQE_BUFFER) === 0 || result < 0) continue;
+    const from = (flags >>> 16) * BUFFER_BYTES;
+    unread.push({ token: tag >>> TAG_BITS, bytes: buffers.slice(from, from + result) });
+  }
+  return unread;
+}
+
+/**
+ * The rings of this thread: one that outlives its thread would hold the sockets that it reads. Those of a thread with an
+ * estate are closed by the main thread, after it has read them.
+ */
 const OPEN = new Set<Uring>();
 
 function closeAll(): void {

@@ -1,11 +1,46 @@
 /** Both ends of a transfer at a shared port, in the forms that look-ups and sends need. */
 import type { Address } from '../../types.ts';
-import { AF_INET, IPV6_PKTINFO, type Libc, SOCKADDR_IN, SOCKADDR_IN6, SOCKADDR_ROOM, SOL_IPV6 } from '../libc.ts';
-import { controlMessage, IN6_PKTINFO, speakFrom } from '../packet-info.ts';
+import {
+  AF_INET,
+  IP_PKTINFO,
+  IPV6_PKTINFO,
+  type Libc,
+  SOCKADDR_IN,
+  SOCKADDR_IN6,
+  SOCKADDR_ROOM,
+  SOL_IP,
+  SOL_IPV6,
+} from '../libc.ts';
+import { controlMessage, IN6_PKTINFO, IN_PKTINFO, speakFrom } from '../packet-info.ts';
+import type { ReceiveRing } from '../receive-ring.ts';
 import { type Family, familyOf, toSockaddr, writeSockaddr } from '../socket-address.ts';
 import { LOCAL_WORDS } from './end-table.ts';
 
 const NO_CONTROL = new Uint8Array(0);
+
+/** Our address of a received datagram, as the words by which an EndTable finds it. */
+export class LocalEnd {
+  /** Room for an IPv6 address, which may lie across words in the ring. */
+  readonly words = new Int32Array(LOCAL_WORDS);
+  readonly #bytes = new Uint8Array(this.words.buffer);
+  readonly #family: Family;
+
+  constructor(family: Family) {
+    this.#family = family;
+  }
+
+  /** Takes the address of the datagram in a slot; zeros at a socket that is bound to one. */
+  read(ring: ReceiveRing, slot: number): void {
+    const isV4 = this.#family === AF_INET;
+    const info = isV4 ? ring.control(slot, SOL_IP, IP_PKTINFO) : ring.control(slot, SOL_IPV6, IPV6_PKTINFO);
+    if (info < 0) {
+      this.words.fill(0);
+      return;
+    }
+    const to = info + (isV4 ? IN_PKTINFO.to : IN6_PKTINFO.to);
+    for (let byte = 0; byte < (isV4 ? 4 : 16); byte++) this.#bytes[byte] = ring.bytes[to + byte]!;
+  }
+}
 
 export class Ends {
   readonly family: Family;

@@ -4,21 +4,17 @@
  * and reads the reports of closed ports.
  */
 import type { Address, Link, LinkReceiver } from '../../types.ts';
-import { AF_INET, IP_PKTINFO, IPV6_PKTINFO, SOL_IP, SOL_IPV6 } from '../libc.ts';
-import { IN6_PKTINFO, IN_PKTINFO } from '../packet-info.ts';
 import type { Readable } from '../poller.ts';
 import { QueuedLink } from '../queued-link.ts';
 import { type Outlet, UNLIMITED } from '../send-queue.ts';
 import { type Family, sockaddrLength } from '../socket-address.ts';
 import type { ThreadIo } from '../thread-io.ts';
 import { clearError, dropsOf } from '../udp-socket.ts';
-import { EndTable, LOCAL_WORDS } from './end-table.ts';
-import type { Ends } from './ends.ts';
+import { EndTable } from './end-table.ts';
+import { type Ends, LocalEnd } from './ends.ts';
 
 /** Receive rounds before timers and other sockets get their turn. */
 const ROUNDS = 16;
-/** The local address of every packet at a socket that is bound to one. */
-const BOUND = new Int32Array(LOCAL_WORDS);
 /** Only the main thread knows it as text. */
 const SOMEBODYS: Address = { address: '', port: 0 };
 
@@ -32,12 +28,9 @@ export class SharedSocket implements Readable, Outlet {
   segmented = 0;
   segmentLimit = UNLIMITED;
   readonly #io: ThreadIo;
-  readonly #family: Family;
   readonly #links: EndTable<SharedLink>;
   readonly #open = new Set<SharedLink>();
-  /** Room for an IPv6 address, which may lie across words in the ring. */
-  readonly #local = new Int32Array(LOCAL_WORDS);
-  readonly #localBytes = new Uint8Array(this.#local.buffer);
+  readonly #local: LocalEnd;
   readonly #beforeDelivery: () => void;
   /** Datagrams dropped before this thread has had the socket. */
   readonly #dropsBefore: number;
@@ -47,7 +40,7 @@ export class SharedSocket implements Readable, Outlet {
   constructor(io: ThreadIo, fd: number, family: Family, beforeDelivery: () => void) {
     this.#io = io;
     this.fd = fd;
-    this.#family = family;
+    this.#local = new LocalEnd(family);
     this.sockaddrLength = sockaddrLength(family);
     this.#links = new EndTable(family);
     this.#beforeDelivery = beforeDelivery;
@@ -76,14 +69,20 @@ export class SharedSocket implements Readable, Outlet {
   onReadable(): void {
     const io = this.#io;
     const ring = io.sharedRing;
+    const { estate } = io.libc;
+    const memory = Number(ring.address);
     for (let round = 0; round < ROUNDS && !this.#closed; round++) {
       const count = ring.receive(this.fd);
       if (count === 0) return;
+      estate?.receives(memory, this.fd, count);
       io.beginBatch();
       try {
         // A first reply's ACK may be here before this thread has looked at the order for its transfer.
         this.#beforeDelivery();
-        for (let slot = 0; slot < count && !this.#closed; slot++) this.#deliver(slot);
+        for (let slot = 0; slot < count && !this.#closed; slot++) {
+          estate?.delivers();
+          this.#deliver(slot);
+        }
       } finally {
         io.endBatch(count);
       }
@@ -108,17 +107,8 @@ export class SharedSocket implements Readable, Outlet {
   /** Packets of nobody's transfer are dropped without an answer: two servers could answer each other forever. */
   #deliver(slot: number): void {
     const ring = this.#io.sharedRing;
-    const from = ring.peerWord(slot);
-    const isV4 = this.#family === AF_INET;
-    const info = isV4 ? ring.control(slot, SOL_IP, IP_PKTINFO) : ring.control(slot, SOL_IPV6, IPV6_PKTINFO);
-    let link: SharedLink | undefined;
-    if (info < 0) {
-      link = this.#links.find(ring.words, from, BOUND, 0);
-    } else {
-      const to = info + (isV4 ? IN_PKTINFO.to : IN6_PKTINFO.to);
-      for (let byte = 0; byte < (isV4 ? 4 : 16); byte++) this.#localBytes[byte] = ring.bytes[to + byte]!;
-      link = this.#links.find(ring.words, from, this.#local, 0);
-    }
+    this.#local.read(ring, slot);
+    const link = this.#links.find(ring.words, ring.peerWord(slot), this.#local.words, 0);
     link?.receiver.onDatagram(ring.datagrams[slot]!, ring.length(slot));
   }
 }

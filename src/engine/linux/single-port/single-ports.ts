@@ -3,7 +3,8 @@
  * sends first replies, and passes on what belongs to a transfer but reached this thread.
  */
 import { OPCODE } from '../../../protocol/opcode.ts';
-import type { Address, NoPort, Strays, TransferPort, TransferPorts } from '../../types.ts';
+import type { BatchPlace } from '../../estate.ts';
+import type { Address, NoPort, Strays, TransferPort, TransferPorts, UnreadDatagram } from '../../types.ts';
 import { AF_INET, ECONNREFUSED, ENETUNREACH } from '../libc.ts';
 import type { Readable } from '../poller.ts';
 import { QueuedPort } from '../queued-link.ts';
@@ -12,7 +13,7 @@ import { familyOf, sockaddrLength } from '../socket-address.ts';
 import type { ThreadIo } from '../thread-io.ts';
 import type { UdpSocket } from '../udp-socket.ts';
 import { EndTable } from './end-table.ts';
-import { Ends } from './ends.ts';
+import { Ends, LocalEnd } from './ends.ts';
 import { PortGroup } from './port-group.ts';
 import { workerOf } from './steering.ts';
 
@@ -21,12 +22,15 @@ export class SinglePorts implements TransferPorts {
   strays: Strays | undefined;
   readonly #io: ThreadIo;
   readonly #workers: number;
+  readonly #onClosing: (fd: number) => void;
   /** By "address|port" listened on. They stay until the end: workers read their sockets. */
   readonly #groups = new Map<string, SharedPort>();
 
-  constructor(io: ThreadIo, workers: number) {
+  /** @param onClosing called with each worker's socket before it is closed. */
+  constructor(io: ThreadIo, workers: number, onClosing: (fd: number) => void) {
     this.#io = io;
     this.#workers = workers;
+    this.#onClosing = onClosing;
   }
 
   /** Opens an address, or returns it if it has been open before. @throws Error with the system's code. */
@@ -65,8 +69,17 @@ export class SinglePorts implements TransferPorts {
     }
   }
 
+  /** Returns the datagrams of a batch that a dead thread has not delivered, oldest first. */
+  unread(batch: BatchPlace): UnreadDatagram[] {
+    const port = [...this.#groups.values()].find(({ group }) => group.workers.some(({ fd }) => fd === batch.fd));
+    return port === undefined ? [] : port.unread(batch);
+  }
+
   close(): void {
-    for (const port of this.#groups.values()) port.close();
+    for (const port of this.#groups.values()) {
+      for (const { fd } of port.group.workers) this.#onClosing(fd);
+      port.close();
+    }
     this.#groups.clear();
   }
 }
@@ -130,6 +143,19 @@ export class SharedPort implements Outlet {
     if (transfer === undefined) return false;
     this.#strays()?.onPacket(transfer.tag, bytes[1], (bytes[2]! << 8) | bytes[3]!);
     return true;
+  }
+
+  unread({ memory, next, count }: BatchPlace): UnreadDatagram[] {
+    const ring = this.#io.sharedRingAt(BigInt(memory));
+    const local = new LocalEnd(this.group.main.family);
+    const unread: UnreadDatagram[] = [];
+    for (let slot = next; slot < count; slot++) {
+      local.read(ring, slot);
+      const transfer = this.#transfers.find(ring.words, ring.peerWord(slot), local.words, 0);
+      if (transfer === undefined) continue;
+      unread.push({ tag: transfer.tag, bytes: ring.datagrams[slot]!.slice(0, ring.length(slot)) });
+    }
+    return unread;
   }
 
   drainErrors(): void {
