@@ -9,7 +9,7 @@ const ROOT = join(import.meta.dirname, '..');
 const AREAS: readonly (readonly [title: string, ...rooms: string[]])[] = [
   ['Requests and transfers', 'src/protocol', 'src/server', 'src/session'],
   ['HTTP boot', 'src/http'],
-  ['Threads and sockets', 'src/engine', 'src/pool'],
+  ['Threads and sockets', 'src/engine', 'src/pool', 'src/keeper'],
   ['Files', 'src/content'],
   ['Boot sets', 'src/boot-set', 'src/redis', 'src/registry', 'src/fleet'],
   ['Configs for nodes', 'src/render', 'src/preview'],

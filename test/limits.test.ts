@@ -57,7 +57,8 @@ const EXPECTED: Readonly<Record<string, string>> = {
   'src/observe/problems.ts': 'MAX_PROBLEMS',
   'src/observe/row-list.ts': 'MAX_ROWS',
   'src/pool/report-record.ts': 'records',
-  'src/pool/thread-pool.ts': 'COLLECTED_BYTES MAX_DEATHS_IN_A_ROW',
+  'src/pool/given-up.ts': 'COLLECTED_BYTES',
+  'src/pool/thread-pool.ts': 'MAX_DEATHS_IN_A_ROW',
   'src/preview/validate.ts': 'MAX_TRIED',
   'src/protocol/request.ts': 'MAX_REQUEST_BYTES',
   'src/render/limits.ts':

@@ -140,13 +140,14 @@ export const servingBoard: Board = {
         ],
       }),
       series({
-        title: 'Worker restarts',
-        question: 'Have worker threads died, and how many transfers were lost with them?',
+        title: 'Deaths',
+        question: 'Have worker threads or the server process died, and how many transfers were lost with them?',
         width: 6,
         unit: UNIT.count,
         bars: true,
         queries: [
-          { expr: counted('reveille_worker_restarts_total', 'instance'), legend: '{{instance}}' },
+          { expr: counted('reveille_worker_restarts_total', 'instance'), legend: '{{instance}} threads' },
+          { expr: counted('reveille_server_deaths_total', 'instance'), legend: '{{instance}} servers' },
           { expr: counted('reveille_transfers_resumed_total', 'instance'), legend: '{{instance}} transfers resumed' },
           { expr: counted('reveille_transfers_lost_total', 'instance'), legend: '{{instance}} transfers lost' },
         ],

@@ -27,6 +27,10 @@ const MAX_HEADERS = 64;
 export interface AdminOptions {
   /** Port 0 stands for any free port. */
   readonly listen: Address;
+  /**
+   * Returns the descriptor of a socket that listens on the address, which the server then owns; undefined: it opens one.
+   */
+  readonly socket?: ((address: Address) => number | undefined) | undefined;
   /** Why requests are not answered, for everybody to read; undefined: they are answered. */
   notReady(): string | undefined;
   /** Metrics in Prometheus' text format. */
@@ -102,10 +106,13 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
   server.maxHeadersCount = MAX_HEADERS;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(options.listen.port, options.listen.address, () => {
+    const listening = (): void => {
       server.off('error', reject);
       resolve();
-    });
+    };
+    const fd = options.socket?.(options.listen);
+    if (fd === undefined) server.listen(options.listen.port, options.listen.address, listening);
+    else server.listen({ fd }, listening);
   });
   const bound = server.address();
   const port = typeof bound === 'object' && bound !== null ? bound.port : options.listen.port;

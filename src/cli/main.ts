@@ -20,8 +20,9 @@ const context: CommandContext = { interrupts, stderr: process.stderr, version: r
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => interrupts.emit('signal', signal));
 // A `serve` that cannot reload ends on SIGHUP as on any other signal. Other commands do not handle SIGHUP: the system
 // ends them.
-const reloads = process.argv[2] === 'serve';
-if (reloads) process.on('SIGHUP', () => interrupts.emit('reload') || interrupts.emit('signal', 'SIGHUP'));
+if (process.argv[2] === 'serve' || process.argv[2] === 'keeper')
+  process.on('SIGHUP', () => interrupts.emit('reload') || interrupts.emit('signal', 'SIGHUP'));
+if (process.argv[2] === 'keeper') process.on('SIGUSR2', () => interrupts.emit('upgrade'));
 for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
   process.on(event, (error: unknown) => {
     if (interrupts.emit('fault', error)) return;

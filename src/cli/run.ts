@@ -20,6 +20,7 @@ const AFTER_HELP = `
 Examples:
   reveille serve /srv/tftp
   reveille serve --config /etc/reveille.yaml
+  reveille keeper -- serve --config /etc/reveille.yaml
   reveille get tftp://192.0.2.1/boot/linux --blksize 1468 --windowsize 16
   reveille storm 192.0.2.1 --nodes 40 --plan boot.yaml --html report.html
   reveille check 192.0.2.1 --file linux
@@ -60,6 +61,8 @@ type Add = (program: Command, context: ProgramContext, done: (code: ExitCode) =>
  */
 const GROUPS: readonly { readonly commands: readonly string[]; readonly load: () => Promise<Add> }[] = [
   { commands: ['serve'], load: async () => (await loadServe()).addServe },
+  { commands: ['keeper'], load: async () => (await import('./keeper.ts')).addKeeper },
+  { commands: ['upgrade'], load: async () => (await import('./upgrade.ts')).addUpgrade },
   { commands: ['get'], load: async () => (await import('./get.ts')).addGet },
   { commands: ['storm'], load: async () => (await import('./storm.ts')).addStorm },
   { commands: ['check'], load: async () => (await import('./check.ts')).addCheckCommand },

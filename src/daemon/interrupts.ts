@@ -4,7 +4,7 @@
  */
 import { EventEmitter } from 'node:events';
 
-export class Interrupts extends EventEmitter<{ signal: [NodeJS.Signals]; reload: []; fault: [unknown] }> {}
+export class Interrupts extends EventEmitter<{ signal: [NodeJS.Signals]; reload: []; upgrade: []; fault: [unknown] }> {}
 
 export interface CommandContext {
   readonly interrupts: Interrupts;

@@ -4,7 +4,7 @@
  */
 import type { NodeId } from '../boot-set/node/node-identity.ts';
 import type { BufferCache } from '../content/buffer-cache.ts';
-import { LiveState } from '../observe/live-state.ts';
+import { LiveState, type LiveStateParts } from '../observe/live-state.ts';
 import type { KnownNode } from '../observe/row-list.ts';
 import type { CacheRow, ChannelRow, FleetRow } from '../live/wire.ts';
 import type { Server } from '../server/types.ts';
@@ -29,6 +29,7 @@ export interface LiveFeedParts {
   readonly version: string;
   readonly workers: number;
   readonly singlePort: boolean;
+  readonly history: LiveStateParts['history'];
 }
 
 function knownNode(content: ServedContent, ids: readonly NodeId[]): KnownNode | undefined {
@@ -82,7 +83,8 @@ function cacheRow(cache: BufferCache): CacheRow {
   return { heldBytes, idleBytes, shelvedBytes, entries, hits, misses, evictions };
 }
 
-export function liveStateOf({ server, content, cache, version, workers, singlePort }: LiveFeedParts): LiveState {
+export function liveStateOf(parts: LiveFeedParts): LiveState {
+  const { server, content, cache, version, workers, singlePort, history } = parts;
   return new LiveState({
     server,
     channels: () => channelRows(content),
@@ -93,6 +95,7 @@ export function liveStateOf({ server, content, cache, version, workers, singlePo
     version,
     workers,
     singlePort,
+    history,
   });
 }
 

@@ -15,13 +15,16 @@ import { firstFetch } from './first-fetch.ts';
 import { publicAddress } from './client-networks.ts';
 import { networkOptions } from './server-options.ts';
 import type { CommandContext } from './interrupts.ts';
+import type { KeptSockets } from '../keeper/kept-sockets.ts';
 import { Log, type LogTarget } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import type { LiveState } from '../observe/live-state.ts';
 import { liveApiOf, liveStateOf } from './live-feed.ts';
+import { listeningRecord } from './listening-record.ts';
 import { LiveConfig, type Reloaded } from '../config/live-config.ts';
 import { ServedAdmin } from './served-admin.ts';
 import { ServedContent } from './served-content.ts';
+import { Parents } from './parents.ts';
 import type { ServiceManager } from './service-manager.ts';
 import { ADMIN_FAILED, adviceFor } from './start-advice.ts';
 import { isReadByAll } from '../config/api-token.ts';
@@ -34,16 +37,13 @@ const NOT_STARTED: Reloaded = { result: 'failed', error: 'the server is starting
 
 export interface RunOptions extends CommandContext {
   readonly settings: Settings;
-  /**
-   * Absolute path of the config file, and a function that reads the settings again; unset when there is no config file.
-   */
+  /** Absolute path of the config file, and a function that reads the settings again. Default: there is no file. */
   readonly config?: { readonly file: string; readonly read: () => Settings };
   readonly target: LogTarget;
-  /**
-   * Opens the connection to the service manager that has started the process. Throws when it can't be reached. Default:
-   * none.
-   */
+  /** Opens the connection to the service manager; throws when it can't be reached. Default: there is no manager. */
   readonly manager?: () => ServiceManager | undefined;
+  /** Takes the sockets that the process was given, and greets the keeper. Throws like `manager`. Default: none. */
+  readonly keep?: () => KeptSockets | undefined;
   /** Starts the server; tests pass their own. */
   readonly start?: (options: ServerOptions) => Promise<Server>;
 }
@@ -55,20 +55,22 @@ class ServerRun {
   readonly #cache: BufferCache;
   readonly #content: ServedContent;
   readonly #state: LiveState;
+  readonly #parents: Parents;
   #live: LiveConfig | undefined;
   #server: Server | undefined;
   #admin: ServedAdmin | undefined;
-  #manager: ServiceManager | undefined;
   #toldOfBudget = false;
   #stopsAsked = 0;
   readonly #stopAsked = new AbortController();
   #faults = 0;
+  #isHandedOver = false;
   #wake: () => void = () => {};
 
   constructor(options: RunOptions) {
     const { settings, target, version } = options;
     this.#options = options;
     this.#log = new Log(settings.logLevel, target);
+    this.#parents = new Parents({ manager: options.manager, keep: options.keep, onWarning: this.#onWarning });
     this.#cache = new BufferCache({
       maxBytes: settings.cacheBytes,
       limitBytes: settings.memoryLimitBytes,
@@ -95,6 +97,7 @@ class ServerRun {
       version,
       workers: settings.workers,
       singlePort: settings.singlePort,
+      history: () => this.#parents.history,
     });
     this.#metrics.events.setRoutes(settings.routes);
     this.#state = liveStateOf({
@@ -104,6 +107,7 @@ class ServerRun {
       version,
       workers: settings.workers,
       singlePort: settings.singlePort,
+      history: () => this.#parents.history,
     });
   }
 
@@ -116,7 +120,7 @@ class ServerRun {
     interrupts.on('fault', this.#onFault);
     if (this.#options.config !== undefined) interrupts.on('reload', this.#onReload);
     try {
-      this.#meetManager();
+      this.#parents.meet(this.#onKeeperGone, () => void this.#handOver('a successor has taken over'));
       const failed = await this.#start();
       if (failed !== undefined) return failed;
       if (this.#stopsAsked === 0) this.#announce();
@@ -127,20 +131,10 @@ class ServerRun {
       await this.#admin?.close();
       await this.#closeContent();
       await this.#log.close();
-      this.#manager?.close();
+      this.#parents.close();
       interrupts.off('signal', this.#onSignal);
       interrupts.off('fault', this.#onFault);
       interrupts.off('reload', this.#onReload);
-    }
-  }
-
-  #meetManager(): void {
-    try {
-      this.#manager = this.#options.manager?.();
-    } catch (error) {
-      this.#onWarning('cannot notify the service manager: use Type=exec without WatchdogSec in the systemd unit', {
-        error,
-      });
     }
   }
 
@@ -148,19 +142,20 @@ class ServerRun {
   async #start(): Promise<ExitCode | undefined> {
     const { settings, config, version, start = startServer } = this.#options;
     this.#warnOfToken();
-    // The admin address opens first, because it shows what the server waits for.
+    // The admin address opens first, because it shows what the server waits for. A successor does not have it yet.
+    const isSuccessor = this.#parents.isStandby;
+    let failing: string = ADMIN_FAILED;
     try {
-      if (settings.admin !== false) await this.#startAdmin(settings.admin);
+      if (settings.admin !== false && !isSuccessor) await this.#startAdmin(settings.admin);
+      failing = 'cannot open the store';
+      if (!isSuccessor && !(await this.#content.open(this.#stopAsked.signal))) return EXIT.fine;
     } catch (error) {
-      return this.#startFailed(ADMIN_FAILED, error);
+      return this.#startFailed(failing, error);
     }
     try {
-      if (!(await this.#content.open(this.#stopAsked.signal))) return EXIT.fine;
-    } catch (error) {
-      return this.#startFailed('cannot open the store', error);
-    }
-    try {
-      this.#server = await start(this.#serverOptions());
+      this.#server = await start(this.#serverOptions(isSuccessor));
+      if (settings.admin !== false && isSuccessor) await this.#startAdmin(settings.admin);
+      this.#parents.settle();
       // Live changes start only now: before this, there are no routes to replace.
       if (config !== undefined) this.#live = this.#liveConfig(config);
       await this.#live?.start();
@@ -178,6 +173,7 @@ class ServerRun {
     this.#state.start();
     this.#admin = await ServedAdmin.start({
       listen,
+      socket: this.#parents.adminSocket,
       onWarning: this.#onWarning,
       onListening: () => this.#tellAddresses(),
       live: liveApiOf(this.#state, this.#content),
@@ -245,13 +241,19 @@ class ServerRun {
     return EXIT.failed;
   }
 
-  #serverOptions(): ServerOptions {
+  #serverOptions(isSuccessor: boolean): ServerOptions {
     const { settings } = this.#options;
     // Without an admin address the live state has no readers.
-    const watched = this.#admin === undefined ? undefined : this.#state;
+    const watched = settings.admin === false ? undefined : this.#state;
     return {
       ...networkOptions(settings),
-      sources: (engine) => this.#content.sources(engine),
+      keep: this.#parents.keep,
+      sources: async (engine) => {
+        // Pins are read once the server before writes none any more.
+        if (isSuccessor && settings.store !== undefined) this.#parents.keep?.takeOver();
+        if (isSuccessor) await this.#content.open(this.#stopAsked.signal);
+        return await this.#content.sources(engine);
+      },
       observer: {
         ...(watched === undefined ? {} : watched.observer),
         onStart: (record) => {
@@ -324,39 +326,40 @@ class ServerRun {
   #tellAddresses(): void {
     if (this.#stopsAsked > 0 || this.#server === undefined) return;
     const { settings, version } = this.#options;
-    const { addresses, httpAddresses: http, engine } = this.#server;
+    const { addresses, httpAddresses: http } = this.#server;
     const open = settings.clients.length === 0 ? publicAddress([...addresses, ...http]) : undefined;
     if (open !== undefined)
       this.#onWarning('every client on the Internet can download files: restrict them with the setting clients', {
         address: open,
       });
-    const admin = this.#admin?.address;
-    const where = addresses.map(formatAddress);
-    const urls = http.map(urlOf);
-    this.#manager?.ready(
-      where.length === 0 ? 'Waiting for an address to listen on' : `Listening on ${[...where, ...urls].join(', ')}`,
+    const where = [...addresses.map(formatAddress), ...http.map(urlOf)];
+    this.#parents.ready(
+      addresses.length === 0 ? 'Waiting for an address to listen on' : `Listening on ${where.join(', ')}`,
     );
-    if (where.length === 0) return;
-    this.#log.listening({
-      addresses: where,
-      ...(http.length === 0 ? {} : { http: urls }),
-      admin: admin === undefined ? false : formatAddress(admin),
-      engine,
-      ...(settings.singlePort ? { singlePort: true } : {}),
-      workers: settings.workers,
-      ...(settings.root === undefined ? {} : { root: escapeText(settings.root) }),
-      ...(settings.store === undefined ? {} : { store: escapeText(settings.store) }),
-      ...(settings.routes.length === 0 ? {} : { routes: settings.routes.length }),
-      version,
-    });
+    if (addresses.length === 0) return;
+    this.#log.listening(listeningRecord(this.#server, settings, this.#admin?.address, version));
   }
 
   readonly #onSignal = (signal: NodeJS.Signals): void => this.#askToStop(signal);
 
   readonly #onFault = (error: unknown): void => {
     if (this.#faults++ < MAX_FAULTS_TOLD) this.#log.fatal('unhandled error', error);
-    this.#askToStop('unhandled error');
+    if (this.#faults > 1 || !this.#parents.hasKeeper) return this.#askToStop('unhandled error');
+    // The keeper starts the next server once this one has ended, which therefore waits for nothing.
+    void this.#handOver('unhandled error').finally(() => this.#askToStop('at once'));
   };
+
+  /** Nobody holds the sockets any longer, and a server started by another keeper could not open them. */
+  readonly #onKeeperGone = (): void => this.#onFault(new Error('the keeper has ended'));
+
+  /** Leaves the transfers to the next server; HTTP connections end here. */
+  async #handOver(reason: string): Promise<void> {
+    this.#isHandedOver = true;
+    await this.#server?.handOver?.();
+    await this.#admin?.close();
+    this.#parents.handedOver();
+    this.#askToStop(reason);
+  }
 
   /** Stops: the first request starts a graceful shutdown, the second aborts the running transfers. */
   #askToStop(reason: string): void {
@@ -367,7 +370,7 @@ class ServerRun {
       active: this.#server?.stats().transfersActive ?? 0,
       drainMs: this.#drainMs(),
     });
-    this.#manager?.stopping();
+    this.#parents.stopping(this.#faults > 0 || this.#isHandedOver);
     this.#stopAsked.abort();
     this.#wake();
     // Its failure is the same as that of the first call, which #stop awaits.

@@ -3,6 +3,7 @@ import { resolve as absolute } from 'node:path';
 import { type Flags, resolveSettings } from '../config/resolve-settings.ts';
 import type { Settings } from '../config/settings.ts';
 import type { ExitCode } from '../config/usage-error.ts';
+import { KeptSockets } from '../keeper/kept-sockets.ts';
 import { stdoutTarget } from '../telemetry/log.ts';
 import { prettyTarget } from '../telemetry/pretty-log.ts';
 import type { CommandContext } from './interrupts.ts';
@@ -21,6 +22,7 @@ export function serve(flags: Flags, configFile: string | undefined, context: Com
     ...context,
     settings,
     manager: () => serviceManagerOf(process.env),
+    keep: () => KeptSockets.open(process.env),
     ...(configFile === undefined ? {} : { config: { file: absolute(configFile), read } }),
     target: settings.logFormat === 'pretty' ? prettyTarget(stdoutTarget(), hasColours()) : stdoutTarget(),
   });

@@ -40,3 +40,8 @@ export class MonotonicClock implements Clock {
     return () => clearTimeout(timer);
   }
 }
+
+/** Returns the time that all processes of the machine share (CLOCK_MONOTONIC), ms. */
+export function machineMs(): number {
+  return Number(process.hrtime.bigint() / 1_000_000n);
+}

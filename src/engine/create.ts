@@ -4,6 +4,7 @@ import { LinuxEngine } from './linux/engine.ts';
 import type { PortRange } from './linux/port-range.ts';
 import { checkLinuxEngine } from './linux/self-check.ts';
 import { PortableEngine } from './portable.ts';
+import type { SocketKeep } from './socket-keep.ts';
 import type { Engine } from './types.ts';
 
 export type EngineKind = 'linux' | 'portable';
@@ -21,10 +22,11 @@ export interface EngineOptions {
   readonly estate?: Estate;
 }
 
-export function createEngine(kind: EngineKind, options: EngineOptions = {}): Engine {
+/** @param keep listening sockets that outlive this process; the Linux engine alone uses them. */
+export function createEngine(kind: EngineKind, options: EngineOptions = {}, keep?: SocketKeep): Engine {
   switch (kind) {
     case 'linux':
-      return new LinuxEngine(options);
+      return new LinuxEngine({ ...options, keep });
     case 'portable':
       return new PortableEngine({ singlePort: options.singlePort !== undefined });
   }

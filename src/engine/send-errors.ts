@@ -45,3 +45,12 @@ export function sendErrno(errno: number | string | undefined): SendErrno {
 export function noSendErrors(): Record<SendErrno, number> {
   return Object.fromEntries(SEND_ERRNOS.map((name) => [name, 0])) as Record<SendErrno, number>;
 }
+
+export function addErrors(
+  one: Readonly<Record<SendErrno, number>>,
+  other: Readonly<Record<SendErrno, number>>,
+): Record<SendErrno, number> {
+  const sum = noSendErrors();
+  for (const errno of SEND_ERRNOS) sum[errno] = one[errno] + other[errno];
+  return sum;
+}

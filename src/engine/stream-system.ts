@@ -6,6 +6,9 @@ import type { SharedHandle } from '../bytes/shared-bytes.ts';
 import {
   AF_INET,
   F_DUPFD_CLOEXEC,
+  F_SETFD,
+  F_SETFL,
+  FD_CLOEXEC,
   IP_FREEBIND,
   IPV6_FREEBIND,
   IPV6_V6ONLY,
@@ -27,6 +30,7 @@ import {
 import { attachAddress } from './linux/linux-view.ts';
 import { familyOf, fromSockaddr, sockaddrLength, toSockaddr } from './linux/socket-address.ts';
 import { reservedDescriptors } from './linux/transfer-ports.ts';
+import type { SocketKeep, SocketUse } from './socket-keep.ts';
 import type { Address } from './types.ts';
 
 /**
@@ -62,18 +66,42 @@ export class StreamSystem {
   readonly #offsetBytes = new Uint8Array(this.#offset.buffer);
   readonly #iovs = [new BigUint64Array(2), new BigUint64Array(2)] as const;
 
-  /** @throws Error with the reason why this machine can't provide it. */
-  constructor() {
+  readonly #keep: SocketKeep | undefined;
+
+  /**
+   * @param keep listening sockets that outlive this process. Default: none does.
+   * @throws Error with the reason why this machine can't provide it.
+   */
+  constructor(keep?: SocketKeep) {
     this.#libc = loadLibc();
+    this.#keep = keep;
   }
 
   /**
-   * Listens on an address; IPv6 addresses do not stand for IPv4. The caller closes the descriptor. A dead thread closes
+   * Listens on an address; IPv6 addresses do not stand for IPv4, except for the admin server. The caller closes the descriptor. A dead thread closes
    * its duplicate alone, so connections that wait for it go to the others.
    *
    * @throws Error with the system's code (EADDRINUSE, EACCES).
    */
-  listen(wanted: Address): ListeningStream {
+  listen(wanted: Address, use: SocketUse): ListeningStream {
+    const given = this.#keep?.take(use, wanted);
+    if (given !== undefined) return this.#reuse(given);
+    const stream = this.#open(wanted, use !== 'admin');
+    this.#keep?.keep(use, wanted, stream.fd);
+    return stream;
+  }
+
+  /** Listens on a socket that another process has opened. */
+  #reuse(fd: number): ListeningStream {
+    this.#libc.fcntl(fd, F_SETFD, FD_CLOEXEC);
+    this.#libc.fcntl(fd, F_SETFL, SOCK_NONBLOCK);
+    this.#limit(fd);
+    // Lengthens the queue of waiting connections, which a service manager may have made shorter.
+    if (this.#libc.listen(fd, BACKLOG) !== 0) throw systemError('listen', this.#libc.errno());
+    return { fd, local: this.#localOf(fd), isAhead: false };
+  }
+
+  #open(wanted: Address, isV6Only: boolean): ListeningStream {
     const libc = this.#libc;
     const family = familyOf(wanted.address);
     const sockaddr = toSockaddr(libc, wanted);
@@ -81,9 +109,8 @@ export class StreamSystem {
     if (fd < 0) throw systemError('socket', libc.errno());
     try {
       this.#set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-      if (family !== AF_INET) this.#set(fd, SOL_IPV6, IPV6_V6ONLY, 1);
-      this.#set(fd, SOL_SOCKET, SO_SNDBUF, SEND_BUFFER_BYTES);
-      this.#set(fd, SOL_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES);
+      if (family !== AF_INET) this.#set(fd, SOL_IPV6, IPV6_V6ONLY, isV6Only ? 1 : 0);
+      this.#limit(fd);
       const bind = (): boolean => libc.bind(fd, sockaddr, sockaddrLength(family)) === 0;
       let isAhead = false;
       if (!bind()) {
@@ -101,6 +128,12 @@ export class StreamSystem {
     }
   }
 
+  /** Limits what the kernel holds for a connection. */
+  #limit(fd: number): void {
+    this.#set(fd, SOL_SOCKET, SO_SNDBUF, SEND_BUFFER_BYTES);
+    this.#set(fd, SOL_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES);
+  }
+
   /** Returns another descriptor of the same open socket. @throws Error with the system's code (EMFILE). */
   duplicate(fd: number): number {
     const other = this.#libc.fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -114,6 +147,7 @@ export class StreamSystem {
   }
 
   close(fd: number): void {
+    this.#keep?.release(fd);
     this.#libc.close(fd);
   }
 

@@ -109,8 +109,10 @@ export type NoPort =
 export interface TransferPorts {
   /**
    * Opens ports ahead of time, for `transfers` at once over all these local addresses, or as many as the engine allows.
+   *
+   * @param isUrgent false to open them in quiet moments. Default true.
    */
-  stock(locals: readonly string[], transfers: number): void;
+  stock(locals: readonly string[], transfers: number, isUrgent?: boolean): void;
   /**
    * Takes a port. @param local the address and port that were asked. @param windowBytes bytes that may be in flight at
    * once. @param tag identifies the transfer to `strays`.
@@ -120,6 +122,13 @@ export interface TransferPorts {
   strays?: Strays | undefined;
   /** Closes the ports in stock for good: a thread that takes no more ports keeps none. */
   close(): void;
+  /**
+   * Takes over the port of a transfer that another process began. Call when its address is listened on.
+   *
+   * @param tag see take(). @returns undefined: this process has not been given it. @throws Error for an address that is
+   *   not one.
+   */
+  adopt?(local: Address, peer: Address, tag: number): TransferPort | undefined;
   /** Why fewer ports could be opened than were wanted; undefined while none was missing. */
   readonly shortage: string | undefined;
 }
@@ -243,6 +252,8 @@ export interface Engine {
   readonly settle?: ((estate: Estate) => UnreadDatagram[]) | undefined;
   /** Reads everything that has reached this thread's sockets, of which a turn of Node.js's loop reads only a part. */
   catchUp?(): void;
+  /** Drops everything that is sent from now on. */
+  mute?(): void;
   health(): EngineHealth;
   /** Set by an interested caller: histogram of the time from ACKs to the DATA they release. */
   turnaround?: LatencyHistogram | undefined;

@@ -6,6 +6,7 @@ import { availableParallelism } from 'node:os';
 import { onSharedGivenUp } from '../bytes/shared-bytes.ts';
 import type { Content } from '../content/types.ts';
 import { StreamSystem } from '../engine/stream-system.ts';
+import type { SocketKeep } from '../engine/socket-keep.ts';
 import type { Address } from '../engine/types.ts';
 import { formatAddress } from '../text/address-text.ts';
 import { HttpThread } from './http-thread.ts';
@@ -68,11 +69,11 @@ export class HttpService {
   #forgetGivenUp: () => void = () => {};
   #cancelStarts = new Set<() => void>();
 
-  private constructor(host: HttpHost, options: HttpOptions, hasSystem: boolean) {
+  private constructor(host: HttpHost, options: HttpOptions, hasSystem: boolean, keep: SocketKeep | undefined) {
     this.#host = host;
     this.#options = options;
     this.#timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
-    this.#system = hasSystem ? new StreamSystem() : undefined;
+    this.#system = hasSystem ? new StreamSystem(keep) : undefined;
     const { connections = DEFAULT_CONNECTIONS } = options;
     this.#most = this.#system?.roomFor(connections) ?? connections;
     if (this.#most < connections) {
@@ -85,10 +86,16 @@ export class HttpService {
    * Listens and starts the threads.
    *
    * @param hasSystem true where the Linux engine runs.
+   * @param keep listening sockets that outlive this process.
    * @throws Error with a one-line message: an address can't be listened on, a certificate does not go with its key.
    */
-  static async start(host: HttpHost, options: HttpOptions, hasSystem: boolean): Promise<HttpService> {
-    const service = new HttpService(host, options, hasSystem);
+  static async start(
+    host: HttpHost,
+    options: HttpOptions,
+    hasSystem: boolean,
+    keep?: SocketKeep,
+  ): Promise<HttpService> {
+    const service = new HttpService(host, options, hasSystem, keep);
     try {
       await service.#start();
     } catch (cause) {
@@ -194,7 +201,7 @@ export class HttpService {
       return;
     }
     try {
-      const stream = this.#system.listen(local);
+      const stream = this.#system.listen(local, isSecure ? 'https' : 'http');
       this.#listening.push({ isSecure, local: stream.local, fd: stream.fd });
       if (stream.isAhead) this.#onAhead(local);
     } catch (cause) {

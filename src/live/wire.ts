@@ -176,6 +176,9 @@ export interface ServerFacts {
   readonly singlePort: boolean;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
+  /** Servers of the same keeper before this one: those that died, and those that a successor replaced. */
+  readonly deaths: number;
+  readonly upgrades: number;
 }
 
 /** Parts that are replaced as a whole when they change. */

@@ -4,7 +4,7 @@
  */
 import { formatCount, formatMany, formatShare } from '../text/figures.ts';
 import type { Counts } from './time-series.ts';
-import { about } from '../live/words.ts';
+import { about, ago } from '../live/words.ts';
 import type { Area, AreaReport, AreaState } from '../live/wire.ts';
 
 /** PXELINUX, the most impatient loader, asks again after this time. */
@@ -12,6 +12,8 @@ const PATIENCE_OF_LOADERS_MS = 110;
 /** Shares of DATA packets sent again: above the first boots get slow, above the second they fail. */
 const LOSSY = 0.01;
 const VERY_LOSSY = 0.05;
+/** Time for which the death of the server before is reported. */
+const DEATH_SHOWN_MS = 60_000;
 /** Fewer packets than this make no reliable share. */
 const ENOUGH_PACKETS = 200;
 /** Silence after which requests count as missing, not as a pause between two boots. */
@@ -21,6 +23,10 @@ export interface AreaFigures {
   /** Milliseconds since the epoch. */
   readonly now: number;
   readonly ready: boolean;
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+  /** How the server before this one died; undefined: it did not. */
+  readonly deathBefore: string | undefined;
   /** Milliseconds since the epoch; null: none since the start. */
   readonly lastRequestAt: number | null;
   readonly requestsPerS: number;
@@ -82,7 +88,15 @@ function fateOf({ transfersResumed, transfersLost }: AreaFigures['minute']): str
   return `Another thread went on with ${formatMany(transfersResumed, 'transfer')} over TFTP.${lost}`;
 }
 
-function server({ minute, queued, firstReplyP99 }: AreaFigures): AreaReport {
+function server({ now, startedAt, deathBefore, minute, queued, firstReplyP99 }: AreaFigures): AreaReport {
+  if (deathBefore !== undefined && now - startedAt < DEATH_SHOWN_MS) {
+    return report(
+      'server',
+      'bad',
+      `died ${ago(now - startedAt)}`,
+      `The server before this one died (${deathBefore}). This one has taken its ports and goes on with its transfers; the log says with how many, and how many it had to end.`,
+    );
+  }
   if (minute.threadsLost > 0) {
     return report(
       'server',

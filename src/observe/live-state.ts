@@ -54,6 +54,8 @@ export interface LiveStateParts {
   readonly version: string;
   readonly workers: number;
   readonly singlePort: boolean;
+  /** The servers before this one. `cause`: how the last of them died; undefined: it did not. */
+  readonly history: () => { readonly deaths: number; readonly upgrades: number; readonly cause: string | undefined };
   /** Milliseconds since the epoch. Default Date.now. */
   readonly now?: () => number;
 }
@@ -215,6 +217,8 @@ export class LiveState {
       areas: areaReports({
         now,
         ready: server?.ready ?? false,
+        startedAt: this.#startedAt,
+        deathBefore: this.#parts.history().cause,
         lastRequestAt,
         requestsPerS: pace.requestsPerS,
         minute,
@@ -243,6 +247,7 @@ export class LiveState {
 
   #facts(server: ReturnType<LiveStateParts['server']>): ServerFacts {
     const { version, workers, singlePort } = this.#parts;
+    const { deaths, upgrades } = this.#parts.history();
     const addresses = server?.addresses ?? [];
     return {
       version,
@@ -253,6 +258,8 @@ export class LiveState {
       workers,
       singlePort,
       startedAt: this.#startedAt,
+      deaths,
+      upgrades,
     };
   }
 

@@ -260,6 +260,12 @@ class Facts {
   }
 }
 
+/** Says what became of the servers before this one. */
+function pastOf({ deaths, upgrades }: LiveSnapshot['server']): string {
+  const died = deaths === 0 ? '' : `; ${formatMany(deaths, 'server')} before it died`;
+  return `${died}${upgrades === 0 ? '' : `; ${formatMany(upgrades, 'upgrade')} so far`}`;
+}
+
 export class Panels {
   readonly #areas = new Areas();
   readonly #trouble: Trouble;
@@ -303,7 +309,7 @@ export class Panels {
     setText(byId('where'), location.host);
     setText(
       byId('foot'),
-      `Reveille ${server.version}, ${server.engine} engine, ${formatMany(server.workers, 'worker')}${server.singlePort ? ', one port for all transfers' : ''}, listening on ${[...server.addresses, ...server.http].join(', ') || 'nothing yet'}; running for ${about(Math.max(1000, now - server.startedAt))}.`,
+      `Reveille ${server.version}, ${server.engine} engine, ${formatMany(server.workers, 'worker')}${server.singlePort ? ', one port for all transfers' : ''}, listening on ${[...server.addresses, ...server.http].join(', ') || 'nothing yet'}; running for ${about(Math.max(1000, now - server.startedAt))}${pastOf(server)}.`,
     );
   }
 }

@@ -35,20 +35,32 @@ export interface PoolFigures {
 export const LOSSES = [
   /** The engine's sockets end with their thread. */
   'engine',
-  /** Its workers have died so often that the transfer itself may be the cause. */
+  /** Its workers, or servers, have died so often that the transfer itself may be the cause. */
   'repeated',
   /** The server is stopping. */
   'stopping',
+  /** Its process has died, and the keeper did not have its socket. */
+  'socket',
+  /** Its process has died, and could not note its content: it is too large, or its name too long. */
+  'unrecorded',
+  /** Its process has died, and its content has changed since, or can't be opened any more. */
+  'content',
+  /** Its process has died, and as many transfers run in the next one as the table has room for. */
+  'full',
 ] as const;
 export type Loss = (typeof LOSSES)[number];
 
 export interface TakeoverFigures {
-  /** Transfers that another worker went on with. A transfer counts each time. */
+  /** Transfers that another worker, or this process instead of another, went on with. A transfer counts each time. */
   readonly resumed: number;
   readonly lost: Readonly<Record<Loss, number>>;
 }
 
-export const NO_TAKEOVERS: TakeoverFigures = { resumed: 0, lost: { engine: 0, repeated: 0, stopping: 0 } };
+export function noLosses(): Record<Loss, number> {
+  return { engine: 0, repeated: 0, stopping: 0, socket: 0, unrecorded: 0, content: 0, full: 0 };
+}
+
+export const NO_TAKEOVERS: TakeoverFigures = { resumed: 0, lost: noLosses() };
 
 /**
  * Sums the rows of counters. @param stateOf whether a row belongs to a worker, did so once, or never did.
@@ -79,4 +91,13 @@ export function poolFigures(
     sendErrors: sumSendErrors(counters),
     workers,
   };
+}
+
+export function addLosses(
+  one: Readonly<Record<Loss, number>>,
+  other: Readonly<Record<Loss, number>>,
+): Record<Loss, number> {
+  const sum = noLosses();
+  for (const loss of LOSSES) sum[loss] = one[loss] + other[loss];
+  return sum;
 }

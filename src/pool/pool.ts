@@ -40,6 +40,11 @@ export interface Pool {
    * @returns false when no worker can take it now.
    */
   start(order: TransferOrder): boolean;
+  /**
+   * Goes on with a transfer that another process has begun; its cell says how far it has come. Waits for a worker with
+   * room. Pools whose threads exchange contents as addresses have it.
+   */
+  resume?(order: TransferOrder): void;
   /** True if a worker can take an order now. If not, `onRoom` is called when it is worth trying again. */
   readonly hasRoom: boolean;
   /** Set by the owner before the first start. Called with the report of each transfer. */
@@ -51,6 +56,11 @@ export interface Pool {
   readonly workersLost: number;
   /** Counts of their transfers that went on or were lost. */
   readonly takeovers: TakeoverFigures;
+  /**
+   * Ends the workers without a word to the clients, because another process goes on with the transfers. Reports of those
+   * that have ended still go to `onEnded`. Pools with resume() have it.
+   */
+  leave?(): Promise<void>;
   /** Ends running transfers, then the workers in order. */
   close(): Promise<void>;
 }

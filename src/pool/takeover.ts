@@ -5,11 +5,20 @@
  */
 import type { TransferReport } from '../engine/report.ts';
 import type { UnreadDatagram } from '../engine/types.ts';
-import { type Loss, NO_TAKEOVERS } from './figures.ts';
+import { type Loss, noLosses } from './figures.ts';
 import { faultReport } from './pool.ts';
 import { BEGIN, isPackable, type OrderTerms } from './report-record.ts';
 import { lostReport } from './resumption.ts';
 import type { TransferTable } from './transfer-table.ts';
+
+/** Numbers of transfers of a worker that has died. */
+export interface Bereaved {
+  /** They go on with another worker. */
+  readonly resumed: number;
+  readonly lost: number;
+}
+
+export const NOBODY: Bereaved = { resumed: 0, lost: 0 };
 
 interface Waiting {
   readonly slot: number;
@@ -22,7 +31,7 @@ interface Waiting {
 type Give = (slot: number, terms: OrderTerms, worker: number | undefined) => boolean;
 
 export class Takeover {
-  readonly lost: Record<Loss, number> = { ...NO_TAKEOVERS.lost };
+  readonly lost: Record<Loss, number> = noLosses();
   resumed = 0;
   readonly #table: TransferTable;
   readonly #ended: (slot: number, report: TransferReport) => void;
@@ -70,6 +79,11 @@ export class Takeover {
   /** Lets a transfer wait that has not begun. @param worker the one that must run it. */
   keep(slot: number, worker: number): void {
     this.#waiting.push({ slot, terms: BEGIN, worker });
+  }
+
+  /** Lets a transfer wait that another process began. @param worker the one that must run it; undefined: any. */
+  adopt(slot: number, worker: number | undefined): void {
+    this.#waiting.push({ slot, terms: { isResumed: true, unread: undefined }, worker });
   }
 
   /** Offers each waiting transfer to a worker, in their order. */

@@ -1,6 +1,7 @@
 /** Messages between the main thread and the workers, besides orders and reports. */
 import type { MessagePort } from 'node:worker_threads';
 import type { EngineKind, EngineOptions } from '../engine/create.ts';
+import { type RegionPlace, viewRegion } from '../engine/shared-region.ts';
 import type { TransferReport } from '../engine/report.ts';
 import type { TransferOrder } from './pool.ts';
 
@@ -9,7 +10,7 @@ export interface WorkerSetup {
   readonly engine: EngineKind;
   readonly engineOptions: EngineOptions;
   /** The region of the table of transfers. */
-  readonly table: SharedArrayBuffer;
+  readonly table: SharedArrayBuffer | RegionPlace;
   readonly counters: SharedArrayBuffer;
   /** Lists of what each thread holds, a row for each row of counters. See Estate. */
   readonly estates: SharedArrayBuffer;
@@ -17,6 +18,11 @@ export interface WorkerSetup {
   readonly rowOwners: SharedArrayBuffer;
   /** The name of the broadcast channel. */
   readonly channel: string;
+}
+
+/** Returns the region of the table for this thread. */
+export function regionOf(table: WorkerSetup['table']): ArrayBufferLike {
+  return 'address' in table ? viewRegion(table) : table;
 }
 
 /** The one long task of a worker: its link to the main thread. */
@@ -44,6 +50,8 @@ export type WorkerMessage =
   /** @param wake identifier for waking the worker, if it has rings. */
   | { readonly kind: 'ready'; readonly threadId: number; readonly seat: number; readonly wake: number }
   | { readonly kind: 'close' }
+  /** Like `close`, but clients get no word: another process goes on with their transfers. */
+  | { readonly kind: 'leave' }
   /** Shared buffers were given up that the worker may still refer to. */
   | { readonly kind: 'collect' }
   | { readonly kind: 'closed'; readonly threadId: number };

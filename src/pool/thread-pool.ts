@@ -9,20 +9,21 @@
  */
 import { BroadcastChannel, type Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
-import { onSharedGivenUp } from '../bytes/shared-bytes.ts';
 import { allocateCounters } from '../engine/counters.ts';
 import { Estate, allocateEstates } from '../engine/estate.ts';
 import type { EngineKind, EngineOptions } from '../engine/create.ts';
 import type { TransferReport } from '../engine/report.ts';
+import { machineMs } from '../engine/clock.ts';
+import type { RegionPlace } from '../engine/shared-region.ts';
 import type { Engine } from '../engine/types.ts';
-import { collectGarbage } from './collect-garbage.ts';
+import { collectGivenUp } from './given-up.ts';
 import { type Loss, type PoolFigures, type TakeoverFigures, poolFigures } from './figures.ts';
 import type { Pool, TransferOrder } from './pool.ts';
 import { Seating } from './seating.ts';
 import type { StateCells } from './state-cells.ts';
-import { allocateTable } from './table-region.ts';
-import { Takeover } from './takeover.ts';
-import { type Seat, type WorkerMessage, type WorkerSetup, releaseRow, rowOf } from './thread-messages.ts';
+import { formatTable, tableBytes } from './table-region.ts';
+import { type Bereaved, NOBODY, Takeover } from './takeover.ts';
+import { type Seat, type WorkerMessage, type WorkerSetup, releaseRow, rowOf, regionOf } from './thread-messages.ts';
 import { TransferTable } from './transfer-table.ts';
 import { WorkerSeat } from './worker-seats.ts';
 
@@ -35,6 +36,8 @@ export interface ThreadPoolOptions {
   readonly engine: Engine;
   readonly kind: EngineKind;
   readonly engineOptions?: EngineOptions;
+  /** Memory for the table of transfers, all zero, that the next process finds. Default: memory of this process. */
+  readonly region?: RegionPlace | undefined;
   /** Called when a thread ends unexpectedly, and a new thread takes its place. */
   readonly onWorkerLost: (reason: string, transfers: Bereaved) => void;
   /** The thread's entry, for tests that plant faults in it. */
@@ -48,14 +51,6 @@ const AT_ONCE_MS = 1000;
  * `reveille_transfers_lost_total{reason="repeated"}`.
  */
 const MAX_DEATHS_IN_A_ROW = 3;
-/** Numbers of transfers of a worker that has died. */
-export interface Bereaved {
-  /** They go on with another worker. */
-  readonly resumed: number;
-  readonly lost: number;
-}
-
-const NONE: Bereaved = { resumed: 0, lost: 0 };
 const ENTRY = new URL('./worker.js', import.meta.url);
 
 let pools = 0;
@@ -67,12 +62,6 @@ let pools = 0;
 const YOUNG_GENERATION_MIB = 6;
 /** Reports taken from a worker per turn, some milliseconds' worth: first replies must not wait longer for them. */
 const REPORTS_A_TURN = 256;
-/**
- * Portable engine: so many bytes of shared buffers given up are worth some 10 ms of collection in each thread.
- * @limit Shared buffers given up, portable engine, at which all threads collect garbage. Shows:
- * `process_resident_memory_bytes`.
- */
-const COLLECTED_BYTES = 64 * 1024 ** 2;
 
 export class ThreadPool implements Pool {
   readonly cells: StateCells;
@@ -101,8 +90,7 @@ export class ThreadPool implements Pool {
   readonly #ready = new Set<number>();
   readonly #closed = new Set<number>();
   #closing: Promise<void> | undefined;
-  /** Bytes of shared buffers given up since the last collection. */
-  #givenUpBytes = 0;
+  #hasLeft = false;
   readonly #forgetGivenUp: () => void;
   #willFlush = false;
   /** True if the owner waits for room. */
@@ -119,13 +107,15 @@ export class ThreadPool implements Pool {
     const setup: WorkerSetup = {
       engine: kind,
       engineOptions: options.engineOptions ?? {},
-      table: allocateTable(slots, monotonicMs() - engine.clock.now()),
+      table: options.region ?? new SharedArrayBuffer(tableBytes(slots)),
       counters: allocateCounters(rows),
       estates: allocateEstates(rows),
       rowOwners: new SharedArrayBuffer(rows * Int32Array.BYTES_PER_ELEMENT),
       channel: `reveille-${process.pid}-${++pools}`,
     };
-    this.#table = new TransferTable(setup.table);
+    const region = regionOf(setup.table);
+    formatTable(region, slots, machineMs() - engine.clock.now());
+    this.#table = new TransferTable(region);
     this.cells = this.#table.cells;
     this.#counters = setup.counters;
     this.#rowOwners = setup.rowOwners;
@@ -135,7 +125,10 @@ export class ThreadPool implements Pool {
     this.#channel.onmessage = (event): void => this.#onMessage((event as { data: WorkerMessage }).data);
     this.#channel.unref();
     // Where orders go through rings, workers see the system's memory alone.
-    this.#forgetGivenUp = kind === 'portable' ? onSharedGivenUp(this.#onGivenUp) : () => {};
+    this.#forgetGivenUp =
+      kind === 'portable'
+        ? collectGivenUp(() => this.#channel.postMessage({ kind: 'collect' } satisfies WorkerMessage))
+        : () => {};
     this.#piscina = new Piscina({
       filename: (options.worker ?? ENTRY).href,
       minThreads: threads,
@@ -185,10 +178,12 @@ export class ThreadPool implements Pool {
     const unread = row < 0 ? [] : (this.#engine.settle?.(new Estate(this.#estates, row)) ?? []);
     releaseRow(this.#rowOwners, thread);
     const seat = this.#seats.find(({ threadId }) => threadId === thread);
-    if (seat === undefined) return NONE;
+    if (seat === undefined) return NOBODY;
     const { worker } = seat;
     const slots = seat.vacate();
     seat.worker = undefined;
+    // The next process goes on with them.
+    if (this.#hasLeft) return NOBODY;
     const now = this.#engine.clock.now();
     this.#deathsInARow = now - seat.tookOverAt < AT_ONCE_MS ? this.#deathsInARow + 1 : 0;
     const loss = this.#lossNow();
@@ -240,6 +235,12 @@ export class ThreadPool implements Pool {
     return isTaken;
   }
 
+  resume(order: TransferOrder): void {
+    this.#table.write(order, this.#engine.locate!(order.content));
+    this.#takeover.adopt(order.slot, order.port?.worker);
+    this.#giveWaiting();
+  }
+
   get hasRoom(): boolean {
     const { hasRoom } = this.#seating;
     // Workers empty their rings quickly: the owner tries again in the loop's next turn.
@@ -283,27 +284,32 @@ export class ThreadPool implements Pool {
     return this.#closing;
   }
 
+  async leave(): Promise<void> {
+    this.#hasLeft = true;
+    const left = this.#endWork('leave');
+    this.#closing = left.then(() => this.#endThreads());
+    await left;
+  }
+
   async #close(): Promise<void> {
-    this.#forgetGivenUp();
-    this.#channel.postMessage({ kind: 'close' } satisfies WorkerMessage);
-    await this.#until(() => [...this.#exits.keys()].every((thread) => this.#closed.has(thread.threadId)));
+    await this.#endWork('close');
     this.#takeover.close();
+    await this.#endThreads();
+  }
+
+  /** Resolves when no worker uses a socket any more and the last reports have been taken. */
+  async #endWork(kind: 'close' | 'leave'): Promise<void> {
+    this.#forgetGivenUp();
+    this.#channel.postMessage({ kind } satisfies WorkerMessage);
+    await this.#until(() => [...this.#exits.keys()].every((thread) => this.#closed.has(thread.threadId)));
+    for (const seat of this.#seats) seat.collect();
+  }
+
+  async #endThreads(): Promise<void> {
     for (const seat of this.#seats) seat.close();
     this.#channel.close();
     await this.#piscina.destroy();
   }
-
-  readonly #onGivenUp = (bytes: number): void => {
-    this.#givenUpBytes += bytes;
-    if (this.#givenUpBytes < COLLECTED_BYTES) return;
-    this.#givenUpBytes = 0;
-    // When the reports of the transfers that have read them have been dealt with.
-    setImmediate(() => {
-      if (this.#closing !== undefined) return;
-      this.#channel.postMessage({ kind: 'collect' } satisfies WorkerMessage);
-      collectGarbage();
-    });
-  };
 
   #onMessage(message: WorkerMessage): void {
     if (message.kind === 'ready') {
@@ -364,9 +370,4 @@ export class ThreadPool implements Pool {
     this.#stirred = (): void => {};
     this.#channel.unref();
   }
-}
-
-/** Returns the time that all processes of the machine share, ms. */
-function monotonicMs(): number {
-  return Number(process.hrtime.bigint() / 1_000_000n);
 }

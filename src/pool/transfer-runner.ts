@@ -33,6 +33,7 @@ export class TransferRunner {
   readonly #healthBefore: readonly number[];
   #healthAt = 0;
   #rings: number;
+  #hasLeft = false;
 
   /** @param counters this thread's row. */
   constructor(engine: Engine, cells: StateCells, counters: Float64Array) {
@@ -93,6 +94,8 @@ export class TransferRunner {
       supervision: new CellSupervision(this.#cells, order, sender, this.#firstReplies),
     };
     this.#driver.start(job, (report) => {
+      // The table stays as it is for the process that goes on.
+      if (this.#hasLeft) return;
       this.#counters[TRANSFERS]!--;
       this.#cells.setEnded(slot, report.outcome);
       this.#noteHealth();
@@ -119,6 +122,14 @@ export class TransferRunner {
     const { receiveDrops, sendDrops, segmentFallbacks, sendErrors } = this.#engine.health();
     const counted = [receiveDrops, sendDrops, segmentFallbacks, ...SEND_ERRNOS.map((errno) => sendErrors[errno])];
     for (const [index, count] of counted.entries()) this.#counters[HEALTH[index]!] = this.#healthBefore[index]! + count;
+  }
+
+  /** Frees every port without a word to the clients: another process goes on with their transfers. */
+  async leave(): Promise<void> {
+    this.#engine.catchUp?.();
+    this.#hasLeft = true;
+    this.#engine.mute?.();
+    await this.close();
   }
 
   /** Ends running transfers and frees every port. */

@@ -17,6 +17,7 @@ import {
   type WorkerMessage,
   type WorkerSetup,
   claimRow,
+  regionOf,
 } from './thread-messages.ts';
 import { noteVitals } from './thread-vitals.ts';
 import { TransferRunner } from './transfer-runner.ts';
@@ -31,7 +32,7 @@ const engine = createEngine(setup.engine, {
   ...setup.engineOptions,
   estate: new Estate(setup.estates, number),
 });
-const table = new TransferTable(setup.table);
+const table = new TransferTable(regionOf(setup.table));
 const owner = table.newOwner();
 const runner = new TransferRunner(engine, table.cells, row);
 const forgetVitals = noteVitals(row);
@@ -139,10 +140,10 @@ export default function run({ seat, rings, port }: Seat): Promise<void> {
     channel.onmessage = (event): void => {
       const message = (event as { data: WorkerMessage }).data;
       if (message.kind === 'collect') collectGarbage();
-      if (message.kind !== 'close') return;
+      if (message.kind !== 'close' && message.kind !== 'leave') return;
       clearTimeout(warmsUp);
       forgetVitals();
-      void runner.close().then(async () => {
+      void (message.kind === 'close' ? runner.close() : runner.leave()).then(async () => {
         await way.emptied();
         port?.close();
         channel.postMessage({ kind: 'closed', threadId } satisfies WorkerMessage);

@@ -6,44 +6,42 @@ import type { Content } from '../content/types.ts';
 import type { TransferReport } from '../engine/report.ts';
 import { Jitter } from '../session/jitter.ts';
 import { TRANSFER_STATE, WISH_TO_END } from '../pool/state-cells.ts';
-import type { AdmissionOptions } from './admission-options.ts';
 import { Crowd } from './clients/crowd.ts';
 import { JustEnded } from './clients/just-ended.ts';
 import { firstBlock } from './feeder.ts';
 import { Gate, isNobodysPort, transferKey } from './gate.ts';
 import { Lanes } from './lanes.ts';
-import { Launcher } from './launcher.ts';
-import { hasAcknowledged, runningOf, startRecord, transferRecord, transferView } from './records.ts';
+import { type AdmissionOptions, Launcher } from './launcher.ts';
+import { hasAcknowledged, startRecord, transferRecord } from './records.ts';
 import { MemoryQueue } from './memory-queue.ts';
-import { slowToAnswer, underPressure } from './pressure.ts';
+import { MemoryHolders, underPressure } from './pressure.ts';
 import { Refuser, refusalOf, servedMode } from './refuser.ts';
 import { RequestTally } from './request-tally.ts';
 import type { Resolved } from './resolver.ts';
+import { Resumer } from './resumer.ts';
 import { Succession } from './succession.ts';
 import { settle } from './settle.ts';
 import { Sweep } from './sweep.ts';
 import { type Arrival, Transfer } from './transfer.ts';
-import type { Ignored, TransferView } from './types.ts';
+import type { Ignored } from './types.ts';
 
 /** A request this soon before the end of the previous transfer was sent after the last ACK. */
 const JUST_ENDED_MS = 250;
-
-/** Interval of the search for unproven transfers while memory is short. */
-const TAKE_MEMORY_MS = 50;
 
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #gate: Gate<Transfer>;
   readonly #lanes = new Lanes<Transfer>();
-  readonly #active = new Set<Transfer>();
+  readonly running = new Set<Transfer>();
   readonly #launcher: Launcher;
   readonly #refuser: Refuser;
   /** The clients of all protocols. */
   readonly crowd: Crowd<Transfer>;
+  readonly resumer: Resumer;
   readonly #succession: Succession<Transfer>;
   readonly #thirsty: MemoryQueue<Transfer>;
   readonly #sweep: Sweep;
-  #tookMemoryAt = Number.NEGATIVE_INFINITY;
+  readonly #memoryHolders: MemoryHolders;
   readonly #tally: RequestTally;
   #lastId = 0;
   readonly nextId = (): number => ++this.#lastId;
@@ -56,6 +54,7 @@ export class Admission {
     this.#options = options;
     this.#gate = new Gate(options.pool.cells, options.singlePort === true ? new JustEnded() : undefined);
     this.#thirsty = new MemoryQueue(new Jitter(options.seed));
+    this.#memoryHolders = new MemoryHolders(options.clock, options.pool.cells, this.#isKnown);
     this.#refuser = new Refuser(options.observer);
     this.#tally = new RequestTally(options.observer);
     this.crowd = new Crowd({ ...options, hasAnswered: this.#hasAnswered });
@@ -66,15 +65,20 @@ export class Admission {
     });
     this.#sweep = new Sweep({
       clock: options.clock,
-      isNeeded: () => (this.#draining ? this.#active.size > 0 : this.#someWait || this.crowd.isCrowded),
+      isNeeded: () => (this.#draining ? this.running.size > 0 : this.#someWait || this.crowd.isCrowded),
       search: () => this.#endHopeless(),
     });
     this.#launcher = new Launcher(options, (transfer, report) => this.#ended(transfer, report));
     options.pool.onRoom = () => this.#pump();
+    this.resumer = new Resumer(options, this.#gate, this.#launcher, this.nextId, {
+      begun: (transfer) => this.#begun(transfer),
+      join: (transfer) => this.#join(transfer),
+      release: (transfer) => this.#release(transfer),
+    });
   }
 
   get active(): number {
-    return this.#active.size;
+    return this.running.size;
   }
 
   get queued(): number {
@@ -85,17 +89,9 @@ export class Admission {
     return this.#tally.ignored;
   }
 
-  /** See runningOf(). */
-  running(): { readonly stuck: number; readonly nodes: Set<string> } {
-    const { clock, pool } = this.#options;
-    return runningOf(this.#active, pool.cells, clock.now());
-  }
-
-  /** Snapshots of every transfer. Transfers superseded before they reached a worker are omitted. */
-  views(): TransferView[] {
-    const { clock, pool } = this.#options;
-    const all = new Set([...this.#gate.values(), ...this.#active]);
-    return [...all].map((transfer) => transferView(transfer, pool.cells, clock.now()));
+  /** Every transfer but those superseded before they reached a worker. */
+  get transfers(): ReadonlySet<Transfer> {
+    return new Set([...this.#gate.values(), ...this.running]);
   }
 
   admit(arrival: Arrival): void {
@@ -128,7 +124,7 @@ export class Admission {
     this.#gate.enter(transfer);
     if (predecessor !== undefined) this.#succession.enter(transfer, predecessor);
     if (this.#options.singlePort === true && known !== undefined) {
-      this.#succession.follow(transfer, known, this.#active.has(known));
+      this.#succession.follow(transfer, known, this.running.has(known));
     }
     this.#tally.tell(arrival, 'admitted', transfer);
     this.#resolve(transfer);
@@ -138,7 +134,7 @@ export class Admission {
   #giveUp(transfer: Transfer): void {
     if (transfer.abandoned || transfer.givenUp) return;
     transfer.givenUp = true;
-    if (this.#active.has(transfer)) return this.#options.pool.cells.end(transfer.slot, WISH_TO_END.giveUp);
+    if (this.running.has(transfer)) return this.#options.pool.cells.end(transfer.slot, WISH_TO_END.giveUp);
     this.#tally.drop(transfer, 'unanswered');
     this.#abandon(transfer);
   }
@@ -150,7 +146,7 @@ export class Admission {
    */
   #giveWay(known: Transfer, now: number): Transfer | undefined {
     // A stalled transfer would resend its block into the middle of the new one; on a shared port any other would too.
-    const isAlive = this.#active.has(known) && this.#hasAnswered(known) && this.#gate.isAlive(known, now);
+    const isAlive = this.running.has(known) && this.#hasAnswered(known) && this.#gate.isAlive(known, now);
     if (isAlive && this.#options.singlePort !== true) {
       this.#gate.leave(known);
       return known;
@@ -162,7 +158,7 @@ export class Admission {
 
   /** Tells whether a worker has the transfer and is to go on with it. */
   #isRunning(transfer: Transfer): boolean {
-    return this.#active.has(transfer) && !transfer.abandoned;
+    return this.running.has(transfer) && !transfer.abandoned;
   }
 
   readonly #isKnown = ({ peer }: Transfer): boolean => this.crowd.isKnown(peer.address, this.#options.clock.now());
@@ -170,33 +166,31 @@ export class Admission {
   readonly #hasAnswered = ({ slot }: Transfer): boolean =>
     this.#options.pool.cells.state(slot) >= TRANSFER_STATE.running;
 
-  /** Stops admitting and drops waiting requests: their clients will ask another server, or this one's successor. */
-  drain(): void {
+  /** Stops admitting and drops what waits: clients ask again. @param goesOnElsewhere another process has the transfers. */
+  drain(goesOnElsewhere = false): void {
     this.#draining = true;
     this.#sweep.cancel();
     this.#sweep.schedule();
     this.#succession.close();
     for (const transfer of this.#lanes.takeSilent(Number.POSITIVE_INFINITY)) this.#drop(transfer, 'draining');
     for (const transfer of this.#thirsty.takeSilent(Number.POSITIVE_INFINITY)) this.#drop(transfer, 'draining');
+    if (!goesOnElsewhere) return;
+    this.#sweep.cancel();
+    this.#launcher.leave();
   }
 
   /** Resolves when nothing runs any more. Call after drain(). */
   idle(): Promise<void> {
-    if (this.#active.size === 0) return Promise.resolve();
+    if (this.running.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
       this.#whenIdle = resolve;
     });
   }
 
-  #rest(): void {
-    this.#sweep.cancel();
-    this.#whenIdle();
-  }
-
   /** Ends every running transfer. */
   cancelAll(): void {
     this.#cancelled = true;
-    for (const { slot } of this.#active) this.#options.pool.cells.end(slot, WISH_TO_END.abort);
+    for (const { slot } of this.running) this.#options.pool.cells.end(slot, WISH_TO_END.abort);
   }
 
   get aborted(): number {
@@ -209,7 +203,7 @@ export class Admission {
     this.#gate.leave(transfer);
     this.crowd.leave(transfer);
     const { cells } = this.#options.pool;
-    if (this.#active.has(transfer)) cells.end(transfer.slot, WISH_TO_END.supersede);
+    if (this.running.has(transfer)) cells.end(transfer.slot, WISH_TO_END.supersede);
     // A transfer that is still being resolved is dropped once its source has answered.
     else if (this.#thirsty.delete(transfer)) this.#release(transfer);
     else if (cells.state(transfer.slot) === TRANSFER_STATE.queued) {
@@ -248,10 +242,7 @@ export class Admission {
     const surplus = this.#thirsty.add(transfer, this.#isKnown);
     if (surplus !== undefined) this.#drop(surplus, 'busy');
     this.#sweep.schedule();
-    const now = this.#options.clock.now();
-    if (now - this.#tookMemoryAt < TAKE_MEMORY_MS) return;
-    this.#tookMemoryAt = now;
-    for (const other of slowToAnswer(this.#active, this.#isKnown, this.#options.pool.cells, now)) this.#giveUp(other);
+    for (const other of this.#memoryHolders.look(this.running)) this.#giveUp(other);
   }
 
   /** Drops an admitted request without an answer. @param detail for our logs only. */
@@ -313,14 +304,24 @@ export class Admission {
     transfer.queuedAt = this.#options.clock.now();
     this.#options.pool.cells.setState(transfer.slot, TRANSFER_STATE.queued);
     this.#lanes.add(transfer);
-    const surplus = this.crowd.enter(transfer, transfer.queuedAt);
-    if (surplus !== undefined) this.#giveUp(surplus);
+    this.#join(transfer);
     this.#pump();
     this.#sweep.schedule();
   }
 
+  #join(transfer: Transfer): void {
+    const surplus = this.crowd.enter(transfer, this.#options.clock.now());
+    if (surplus !== undefined) this.#giveUp(surplus);
+  }
+
+  #begun(transfer: Transfer): void {
+    this.running.add(transfer);
+    this.#options.observer.onStart?.(startRecord(transfer));
+    transfer.opening = undefined;
+  }
+
   #pump(): void {
-    while (this.#active.size < this.#options.limits.sessions) {
+    while (this.running.size < this.#options.limits.sessions) {
       const transfer = this.#lanes.next(this.#launcher.hasPorts);
       if (transfer === undefined || !this.#run(transfer)) return;
     }
@@ -333,9 +334,7 @@ export class Admission {
     if (launch === 'usedUp' || launch === 'noDescriptor') return true;
     this.#lanes.delete(transfer);
     if (launch === 'started') {
-      this.#active.add(transfer);
-      this.#options.observer.onStart?.(startRecord(transfer));
-      transfer.opening = undefined;
+      this.#begun(transfer);
     } else {
       // The transfer must not stay: at the head of its lane it would block those behind it.
       this.#drop(transfer, launch === 'stale' ? 'busy' : launch);
@@ -345,13 +344,14 @@ export class Admission {
 
   #ended(transfer: Transfer, report: TransferReport): void {
     const { again, againAt } = transfer;
-    this.#active.delete(transfer);
+    this.running.delete(transfer);
     this.#record(transfer, report);
     if (report.outcome === 'complete') this.#onComplete(transfer);
     this.#release(transfer, hasAcknowledged(transfer, report));
     if (this.#draining) {
-      if (this.#active.size === 0) this.#rest();
-      return;
+      if (this.running.size > 0) return;
+      this.#sweep.cancel();
+      return this.#whenIdle();
     }
     if (again !== undefined && !transfer.abandoned && this.#options.clock.now() - againAt < JUST_ENDED_MS) {
       this.admit(again);
@@ -392,7 +392,7 @@ export class Admission {
     this.#pump();
     const isCrowded = this.crowd.lookWhetherCrowded();
     const pressure = { someWait: this.#someWait, isCrowded, isDraining: this.#draining, minRate: limits.minRate };
-    for (const transfer of underPressure(this.#active, pressure, pool.cells, now)) {
+    for (const transfer of underPressure(this.running, pressure, pool.cells, now)) {
       if (this.#hasAnswered(transfer)) pool.cells.end(transfer.slot, WISH_TO_END.abort);
       else this.#giveUp(transfer);
     }

@@ -85,6 +85,12 @@ export class Feeder {
     feed.unwatch();
   }
 
+  /** Ends all reports, because another process goes on with the transfers. */
+  close(): void {
+    this.#cancelLook?.();
+    for (const { transfer } of this.#feeds.values()) this.end(transfer);
+  }
+
   #tell({ transfer, supply }: Feed): void {
     const { slot, abandoned, settled } = transfer;
     if (supply.failure !== undefined) {

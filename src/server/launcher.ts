@@ -2,16 +2,20 @@
  * Launches a transfer that may run: a port, an order for a worker, the first reply. Knows which addresses have used up
  * their ports; not which transfer is next, nor what happens with a report.
  */
+import { copyOf, identityOf } from '../content/identity.ts';
 import type { SharedHandle, SharedView } from '../bytes/shared-bytes.ts';
 import type { TransferReport } from '../engine/report.ts';
 import type { Clock, NoPort, TransferPorts } from '../engine/types.ts';
+import type { LeftTransfer } from '../pool/left-transfers.ts';
+import type { RecoveryRecords } from '../pool/recovery-records.ts';
 import type { Pool, TransferOrder } from '../pool/pool.ts';
 import { STRAY_UNREACHABLE, TRANSFER_STATE } from '../pool/state-cells.ts';
 import { Jitter } from '../session/jitter.ts';
 import type { BlksizeLimits } from './blksize-limits.ts';
 import { contentBytes, Feeder } from './feeder.ts';
 import type { Transfer } from './transfer.ts';
-import type { ServerLimits } from './types.ts';
+import type { Resolver } from './resolver.ts';
+import type { ServerLimits, ServerObserver } from './types.ts';
 
 export interface LauncherOptions {
   readonly clock: Clock;
@@ -25,8 +29,19 @@ export interface LauncherOptions {
   readonly limits: ServerLimits;
   /** True if transfers run at the port that was asked: those of one client port can't be told apart. Default false. */
   readonly singlePort?: boolean | undefined;
+  /** Memory in which the next process finds how to go on with transfers. Default: it can't go on with any. */
+  readonly recoveries?: RecoveryRecords | undefined;
   /** Seeds the transfers' jitter. */
   readonly seed: number;
+}
+
+export interface AdmissionOptions extends LauncherOptions {
+  readonly resolver: Resolver;
+  readonly observer: ServerObserver;
+  /** Tells whether an address may send requests at all. */
+  readonly mayAsk: (address: string) => boolean;
+  /** Tells whether an address stands for many nodes behind NAT: it then has no limit of its own. */
+  readonly isShared: (address: string) => boolean;
 }
 
 export type Launch =
@@ -65,6 +80,7 @@ export class Launcher {
       if (transfer === undefined) return;
       this.#bySlot[slot] = undefined;
       this.#feeder.end(transfer);
+      options.recoveries?.clear(slot);
       this.#givePortBack(transfer);
       options.blksizes.ended(transfer, report);
       onEnded(transfer, report);
@@ -77,6 +93,11 @@ export class Launcher {
   tryAgain(): void {
     this.#exhausted.clear();
     this.#waiting.clear();
+  }
+
+  /** Call when another process goes on with the transfers. */
+  leave(): void {
+    this.#feeder.close();
   }
 
   launch(transfer: Transfer): Launch {
@@ -97,6 +118,7 @@ export class Launcher {
     transfer.startedAt = clock.now();
     pool.cells.reset(slot, TRANSFER_STATE.unproven, transfer.startedAt);
     this.#bySlot[slot] = transfer;
+    this.#noteRecovery(transfer);
     // The order precedes the first reply, so that the client's answer finds a prepared worker.
     if (!pool.start(this.#order(transfer))) {
       this.#bySlot[slot] = undefined;
@@ -108,6 +130,22 @@ export class Launcher {
     this.#options.blksizes.started(transfer);
     this.#sendFirstReply(transfer);
     return 'started';
+  }
+
+  /** Goes on with a transfer of a process that has ended; it has its port and its content. */
+  resume(transfer: Transfer, left: LeftTransfer): void {
+    const { clock, pool, blksizes } = this.#options;
+    const { slot } = transfer;
+    const now = clock.now();
+    transfer.startedAt = now - Math.round(left.openedAgoMs);
+    pool.cells.reset(slot, left.state, now - left.silentMs);
+    pool.cells.setBlocks(slot, left.blocks);
+    pool.cells.setTally(slot, left);
+    pool.cells.setRoundTrip(slot, left.roundTripMs);
+    this.#bySlot[slot] = transfer;
+    this.#noteRecovery(transfer);
+    blksizes.started(transfer);
+    pool.resume!(this.#order(transfer));
   }
 
   #order(transfer: Transfer): TransferOrder {
@@ -137,6 +175,16 @@ export class Launcher {
         arrived: this.#feeder.begin(transfer),
       },
     };
+  }
+
+  /** Writes what another process needs to open the content again. */
+  #noteRecovery({ slot, requestText, filename, mode, content }: Transfer): void {
+    const { recoveries } = this.#options;
+    if (recoveries === undefined) return;
+    const { label, origin: kind } = content!;
+    const identity = identityOf(content!);
+    const text = identity === undefined ? copyOf(content!) : undefined;
+    recoveries.write(slot, { requestText, filename, mode, identity, label, kind }, text);
   }
 
   /** Sends the first reply. The worker that has the order counts this packet as its own. */

@@ -1,4 +1,5 @@
 /** Chooses running transfers to end because others need their resources. Decides; ends nothing itself. */
+import type { Clock } from '../engine/types.ts';
 import { type StateCells, TRANSFER_STATE } from '../pool/state-cells.ts';
 import type { Transfer } from './transfer.ts';
 
@@ -66,7 +67,7 @@ function repeatsReply({ hasOack, settled }: Transfer): boolean {
 const TIME_TO_ANSWER_MS = 250;
 const KNOWN_TIME_TO_ANSWER_MS = 1000;
 
-export function* slowToAnswer(
+function* slowToAnswer(
   active: Iterable<Transfer>,
   isKnown: (transfer: Transfer) => boolean,
   cells: StateCells,
@@ -76,5 +77,30 @@ export function* slowToAnswer(
     const timeMs = isKnown(transfer) ? KNOWN_TIME_TO_ANSWER_MS : TIME_TO_ANSWER_MS;
     if (transfer.abandoned || now - transfer.startedAt < timeMs) continue;
     if (cells.state(transfer.slot) === TRANSFER_STATE.unproven) yield transfer;
+  }
+}
+
+/** Interval of the search for unproven transfers while memory is short. */
+const TAKE_MEMORY_MS = 50;
+
+/** Finds transfers that are to give up their memory for others. */
+export class MemoryHolders {
+  readonly #clock: Pick<Clock, 'now'>;
+  readonly #cells: StateCells;
+  readonly #isKnown: (transfer: Transfer) => boolean;
+  #lookedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(clock: Pick<Clock, 'now'>, cells: StateCells, isKnown: (transfer: Transfer) => boolean) {
+    this.#clock = clock;
+    this.#cells = cells;
+    this.#isKnown = isKnown;
+  }
+
+  /** Searches unless it has just done so. */
+  look(active: Iterable<Transfer>): Iterable<Transfer> {
+    const now = this.#clock.now();
+    if (now - this.#lookedAt < TAKE_MEMORY_MS) return [];
+    this.#lookedAt = now;
+    return slowToAnswer(active, this.#isKnown, this.#cells, now);
   }
 }

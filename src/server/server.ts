@@ -2,12 +2,15 @@
 import { randomInt } from 'node:crypto';
 import type { Source } from '../content/types.ts';
 import { createEngine, resolveEngine } from '../engine/create.ts';
-import { noSendErrors, SEND_ERRNOS, type SendErrno } from '../engine/send-errors.ts';
+import { addErrors } from '../engine/send-errors.ts';
+import type { SocketKeep } from '../engine/socket-keep.ts';
 import type { Address, Engine, RequestReceiver } from '../engine/types.ts';
 import { DEFAULT_CONNECTIONS, HttpService } from '../http/service.ts';
 import type { HttpAddress, HttpHost, HttpOptions } from '../http/types.ts';
 import { InlinePool } from '../pool/inline-pool.ts';
 import type { Pool } from '../pool/pool.ts';
+import { Inheritance } from '../pool/inheritance.ts';
+import { addLosses } from '../pool/figures.ts';
 import { ThreadPool } from '../pool/thread-pool.ts';
 import { OPCODE } from '../protocol/opcode.ts';
 import { MALFORMED, type Malformed } from '../protocol/packet.ts';
@@ -17,6 +20,7 @@ import { BlksizeLimits } from './blksize-limits.ts';
 import { httpHost, httpView, isStuck } from './http-host.ts';
 import { Listener } from './listener.ts';
 import { PathMtus } from './path-mtu.ts';
+import { runningOf, transferView } from './records.ts';
 import { RequestReader } from './request-reader.ts';
 import { Resolver } from './resolver.ts';
 import type { Server, ServerLimits, ServerObserver, ServerOptions, ServerStats, TransferView } from './types.ts';
@@ -75,11 +79,16 @@ export const DEFAULT_LIMITS: ServerLimits = {
 
 /** The parts of a server: startServer builds them, tests on virtual time build others. */
 export interface ServerParts
-  extends Pick<ServerOptions, 'listen' | 'limits' | 'observer' | 'mayAsk' | 'isShared' | 'maxBlksizeOf' | 'http'> {
+  extends Pick<
+    ServerOptions,
+    'listen' | 'limits' | 'observer' | 'mayAsk' | 'isShared' | 'maxBlksizeOf' | 'http' | 'keep'
+  > {
   readonly sources: readonly Source[];
   readonly engine: Engine;
   readonly pool: Pool;
   readonly seed: number;
+  /** Transfers of the process before, and the memory for the next one. Default: transfers end with the process. */
+  readonly inheritance?: Inheritance | undefined;
   readonly listenOnEachAddress?: boolean;
   readonly answerBroadcast?: boolean;
   readonly singlePort?: boolean;
@@ -102,8 +111,13 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       ? {}
       : { reserved: options.http.connections ?? DEFAULT_CONNECTIONS, sendsFiles: true }),
   };
-  const engine = createEngine(choice.kind, engineOptions);
+  const engine = createEngine(choice.kind, engineOptions, options.keep);
   const slots = limits.sessions + limits.queue;
+  const { keep } = options;
+  const inheritance =
+    choice.kind === 'linux' && keep?.hasKeeper === true
+      ? Inheritance.open(keep, slots, (message, detail) => observer.onWarning(message, detail))
+      : undefined;
   // Node.js lets no two threads use one socket.
   const isOneThread = singlePort && choice.kind === 'portable';
   if (isOneThread) observer.onWarning('with singlePort the portable engine runs all transfers on one thread', {});
@@ -112,6 +126,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     : await ThreadPool.start({
         workers,
         slots,
+        region: inheritance?.region,
         engine,
         kind: choice.kind,
         engineOptions,
@@ -138,6 +153,8 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     ...(options.isShared === undefined ? {} : { isShared: options.isShared }),
     ...(options.maxBlksizeOf === undefined ? {} : { maxBlksizeOf: options.maxBlksizeOf }),
     ...(options.http === undefined ? {} : { http: options.http }),
+    keep,
+    inheritance,
     listenOnEachAddress: options.listenOnEachAddress ?? false,
     answerBroadcast: options.answerBroadcast ?? false,
     singlePort,
@@ -154,15 +171,6 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   return server;
 }
 
-function addErrors(
-  one: Readonly<Record<SendErrno, number>>,
-  other: Readonly<Record<SendErrno, number>>,
-): Record<SendErrno, number> {
-  const sum = noSendErrors();
-  for (const errno of SEND_ERRNOS) sum[errno] = one[errno] + other[errno];
-  return sum;
-}
-
 type MalformedRequest = Malformed | 'notRequest';
 
 export class TftpServer implements Server {
@@ -175,6 +183,8 @@ export class TftpServer implements Server {
   readonly #admission: Admission;
   readonly #httpHost: HttpHost;
   readonly #httpOptions: HttpOptions | undefined;
+  readonly #keep: SocketKeep | undefined;
+  readonly #inheritance: Inheritance | undefined;
   #http: HttpService | undefined;
   readonly #malformed = Object.fromEntries([...MALFORMED, 'notRequest'].map((reason) => [reason, 0])) as Record<
     MalformedRequest,
@@ -182,6 +192,8 @@ export class TftpServer implements Server {
   >;
   #requests = 0;
   #ready = false;
+  /** True once another process goes on with the transfers. */
+  #hasLeft = false;
   #stopping: Promise<number> | undefined;
   #cutAt = Number.POSITIVE_INFINITY;
   #cancelCut: (() => void) | undefined;
@@ -216,6 +228,7 @@ export class TftpServer implements Server {
       attach: (handle) => engine.attach(handle),
       resolver,
       limits,
+      recoveries: parts.inheritance?.begin(),
       observer,
       mayAsk,
       isShared: parts.isShared ?? (() => false),
@@ -231,6 +244,8 @@ export class TftpServer implements Server {
       seed,
     });
     this.#httpOptions = parts.http;
+    this.#keep = parts.keep;
+    this.#inheritance = parts.inheritance;
     this.#httpHost = httpHost({ clock: engine.clock, admission: this.#admission, resolver, observer, mayAsk });
   }
 
@@ -251,9 +266,13 @@ export class TftpServer implements Server {
   }
 
   async start(): Promise<void> {
+    this.#keep?.takeOver();
     await this.#listener.start();
+    // No packet is read before the turn ends in which the ports were opened.
+    this.#resume();
     if (this.#httpOptions !== undefined) {
-      this.#http = await HttpService.start(this.#httpHost, this.#httpOptions, this.#engine.name === 'linux');
+      const hasSystem = this.#engine.name === 'linux';
+      this.#http = await HttpService.start(this.#httpHost, this.#httpOptions, hasSystem, this.#keep);
     }
     this.#stockPorts();
     const { advice } = this.#engine;
@@ -261,11 +280,25 @@ export class TftpServer implements Server {
     this.#ready = true;
   }
 
+  /** Goes on with the transfers of the process before. Contents that must be read first do not delay the start. */
+  #resume(): void {
+    const inheritance = this.#inheritance;
+    if (inheritance === undefined) return;
+    const { resumer } = this.#admission;
+    const left = inheritance.take(this.#onWarning);
+    void resumer.resume(left, this.#keep?.deathsAtOnce).then(() => {
+      inheritance.settle();
+      const { resumed, lost } = resumer;
+      if (left.length > 0) this.#onWarning('transfers of another process', { resumed, lost: { ...lost } });
+    });
+  }
+
   /** Opens ports for a storm that may begin at any moment; a wildcard's addresses share them. */
   #stockPorts(): void {
     const { transferPorts } = this.#engine;
     if (transferPorts === undefined) return;
-    transferPorts.stock(this.#listener.localAddresses(), this.#sessions);
+    // Nodes are waiting already where another process has answered them.
+    transferPorts.stock(this.#listener.localAddresses(), this.#sessions, this.#admission.active === 0);
     const { shortage } = transferPorts;
     if (shortage !== undefined) this.#onWarning('fewer ports for transfers than sessions', { reason: shortage });
   }
@@ -273,7 +306,7 @@ export class TftpServer implements Server {
   stats(): ServerStats {
     const { packets, latencies, sendErrors, workers } = this.#pool.figures();
     const health = this.#engine.health();
-    const { stuck, nodes } = this.#admission.running();
+    const { stuck, nodes } = runningOf(this.#admission.running, this.#pool.cells, this.#engine.clock.now());
     const http = this.#http?.figures();
     const views = this.#http?.views() ?? [];
     const now = this.#engine.clock.now();
@@ -294,13 +327,14 @@ export class TftpServer implements Server {
       workers,
       workersLostTotal: this.#pool.workersLost,
       transfersResumedTotal: this.#pool.takeovers.resumed,
-      transfersLostTotal: { ...this.#pool.takeovers.lost },
+      transfersLostTotal: addLosses(this.#pool.takeovers.lost, this.#admission.resumer.lost),
     };
   }
 
   transfers(): TransferView[] {
     const now = this.#engine.clock.now();
-    return [...this.#admission.views(), ...(this.#http?.views() ?? []).map((view) => httpView(view, now))];
+    const own = [...this.#admission.transfers].map((transfer) => transferView(transfer, this.#pool.cells, now));
+    return [...own, ...(this.#http?.views() ?? []).map((view) => httpView(view, now))];
   }
 
   stop(drainMs: number): Promise<number> {
@@ -312,14 +346,24 @@ export class TftpServer implements Server {
 
   async #stop(): Promise<number> {
     // The listening ports stay open meanwhile: a closed one would answer with ICMP, and EDK2 gives up on that.
-    this.#admission.drain();
-    await Promise.all([this.#admission.idle(), this.#http?.drain()]);
+    if (!this.#hasLeft) this.#admission.drain();
+    if (this.#hasLeft) this.#engine.transferPorts?.close();
+    await Promise.all([this.#hasLeft ? undefined : this.#admission.idle(), this.#http?.drain()]);
     this.#cancelCut?.();
     await this.#http?.close();
     await this.#pool.close();
     await this.#listener.close();
     await this.#engine.close();
     return this.#admission.aborted + (this.#http?.aborted ?? 0);
+  }
+
+  async handOver(): Promise<void> {
+    this.#ready = false;
+    this.#hasLeft = true;
+    this.#keep?.leave();
+    await this.#listener.close();
+    this.#admission.drain(true);
+    await this.#pool.leave?.();
   }
 
   /** Ends what still runs after `drainMs`, unless an earlier end is already set. */

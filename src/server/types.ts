@@ -4,6 +4,7 @@ import type { PacketCounter } from '../engine/counters.ts';
 import type { Latency, LatencyCounts } from '../engine/latencies.ts';
 import type { TransferReport } from '../engine/report.ts';
 import type { SendErrno } from '../engine/send-errors.ts';
+import type { SocketKeep } from '../engine/socket-keep.ts';
 import type { Address, Engine } from '../engine/types.ts';
 import type { HttpAddress, HttpFigures, HttpOptions } from '../http/types.ts';
 import type { Loss, WorkerFigures } from '../pool/figures.ts';
@@ -71,6 +72,8 @@ export interface ServerOptions {
   readonly observer: ServerObserver;
   /** Serves the same sources over HTTP and HTTPS. Default: TFTP alone. */
   readonly http?: HttpOptions | undefined;
+  /** Linux engine: listening sockets that outlive this process. Default: none does. */
+  readonly keep?: SocketKeep | undefined;
   /** The entry of the worker threads, for tests that plant faults in it. */
   readonly worker?: URL;
 }
@@ -285,4 +288,9 @@ export interface Server {
    * @returns how many transfers were aborted.
    */
   stop(drainMs: number): Promise<number>;
+  /**
+   * Stops serving TFTP without a word to the clients, because another process goes on with all transfers. Resolves when
+   * no thread uses a socket of TFTP any more; HTTP connections end with stop().
+   */
+  handOver?(): Promise<void>;
 }

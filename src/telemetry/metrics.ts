@@ -21,7 +21,7 @@ import { declareRoutes } from './route-metrics.ts';
 import { declareSharedPins } from './shared-pins-metrics.ts';
 import { declareStore, type StoreStats } from './store-metrics.ts';
 import { declareTransfers } from './transfer-metrics.ts';
-import { declareWorkers } from './worker-metrics.ts';
+import { declareHistory, declareWorkers } from './worker-metrics.ts';
 
 export interface MetricSources extends ConfiguredLimits, DaemonFigures {
   /** undefined while the server has not started. */
@@ -32,6 +32,8 @@ export interface MetricSources extends ConfiguredLimits, DaemonFigures {
   /** undefined where there are no routes. */
   readonly routes: () => RoutesStats | undefined;
   readonly workers: number;
+  /** Servers before this one, below the same keeper. Default: there is no keeper. */
+  readonly history?: () => { readonly deaths: number; readonly upgrades: number };
 }
 
 /** Gauges of Node.js with names of counters, which promtool refuses. The same figures by type exist as well. */
@@ -52,6 +54,7 @@ export class Metrics {
     declarePackets(declare, server);
     declareHttp(declare, server);
     declareWorkers(declare, server, sources.workers);
+    declareHistory(declare, sources.history ?? (() => ({ deaths: 0, upgrades: 0 })));
     declareCache(declare, onceAScrape(sources.cache));
     declareLimits(declare, sources);
     declareStore(declare, onceAScrape(sources.store));

@@ -13,12 +13,12 @@ export function declareWorkers(declare: Declarations, server: () => ServerStats 
   );
   declare.counter(
     'reveille_transfers_resumed_total',
-    'Transfers that another worker went on with when theirs died; a transfer counts each time.',
+    'Transfers that another worker, or another process, went on with when theirs died; a transfer counts each time.',
     () => server()?.transfersResumedTotal,
   );
   declare.counters(
     'reveille_transfers_lost_total',
-    'Transfers that ended because their worker died, by reason.',
+    'Transfers that ended because their worker or process died, by reason.',
     ['reason'],
     () => LOSSES.map((reason): Sample => [reason, server()?.transfersLostTotal[reason] ?? 0]),
   );
@@ -36,5 +36,18 @@ export function declareWorkers(declare: Declarations, server: () => ServerStats 
     'The longest delay of a due task in a worker, within the last 10 to 20 seconds.',
     ['worker'],
     () => workers().map(({ worker, eventLoopDelayMs }): Sample => [worker, eventLoopDelayMs / 1000]),
+  );
+}
+
+/** @param history servers before this one, below the same keeper. */
+export function declareHistory(
+  declare: Declarations,
+  history: () => { readonly deaths: number; readonly upgrades: number },
+): void {
+  declare.counter('reveille_server_deaths_total', 'Servers of this keeper that died.', () => history().deaths);
+  declare.counter(
+    'reveille_server_upgrades_total',
+    'Servers of this keeper that a successor replaced.',
+    () => history().upgrades,
   );
 }

@@ -47,7 +47,7 @@ follow:
  * that have vanished keep the bytes they were reading in memory.
  */
 const ZERO_IS_FINE =
-  /http_(?!connections)|connections_refused|threads_lost|drops|ignored|idle|send_errors|restarts|transfers_(?:resumed|lost)|failures|evict|late_pins|shared_answers|gc_|over_budget|warnings|suppressed|queued|ALERTS|outcome=~"timeout|min by \(job, channel\)/;
+  /http_(?!connections)|connections_refused|threads_lost|drops|ignored|idle|send_errors|restarts|server_deaths|transfers_(?:resumed|lost)|failures|evict|late_pins|shared_answers|gc_|over_budget|warnings|suppressed|queued|ALERTS|outcome=~"timeout|min by \(job, channel\)/;
 
 interface Asked {
   readonly where: string;

@@ -1,3 +1,4 @@
+import { noLosses } from '../../src/pool/figures.ts';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -91,7 +92,7 @@ describe('a throw inside a busy worker', () => {
       workersLostTotal: 1,
       transfersActive: 0,
       transfersResumedTotal: moved,
-      transfersLostTotal: { engine: 0, repeated: 0, stopping: 0 },
+      transfersLostTotal: noLosses(),
     });
     expect(await server.stop(0)).toBe(0);
     expect(await server.exit).toEqual(CLEAN_EXIT);

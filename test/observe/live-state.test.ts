@@ -227,6 +227,16 @@ describe('the places to look at', () => {
     expect(area(world, where).state).not.toBe('bad');
   });
 
+  it('report the death of the server before for a minute, and count deaths and upgrades from then on', () => {
+    const world = new ObservedWorld({ history: () => ({ deaths: 2, upgrades: 1, cause: 'SIGKILL' }) });
+    world.pass(3000);
+    expect(area(world, 'server')).toMatchObject({ state: 'bad', headline: 'died just now' });
+    expect(area(world, 'server').detail).toContain('died (SIGKILL)');
+    world.pass(60_000);
+    expect(area(world, 'server').state).not.toBe('bad');
+    expect(world.state.snapshot().server).toMatchObject({ deaths: 2, upgrades: 1 });
+  });
+
   it.each([
     [50, 'fine'],
     [300, 'watch'],

@@ -60,6 +60,7 @@ export class ObservedWorld {
       version: '1.2.3',
       workers: 2,
       singlePort: false,
+      history: () => ({ deaths: 0, upgrades: 0, cause: undefined }),
       now: () => this.now,
       ...parts,
     });

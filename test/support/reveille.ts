@@ -11,6 +11,7 @@ import type { Address } from '../../src/engine/types.ts';
 import { noSendErrors } from '../../src/engine/send-errors.ts';
 import type { HttpAddress, HttpFigures } from '../../src/http/types.ts';
 import type { LogTarget } from '../../src/telemetry/log.ts';
+import { noLosses } from '../../src/pool/figures.ts';
 import type { RefusalRecord, Server, ServerStats, TransferRecord, TransferView } from '../../src/server/types.ts';
 
 /** Hook that registers cleanup. Tests that run concurrently each have their own in their context. */
@@ -124,7 +125,7 @@ export function serverStats(change: Partial<ServerStats> = {}): ServerStats {
     requestDropsTotal: 0,
     workersLostTotal: 0,
     transfersResumedTotal: 0,
-    transfersLostTotal: { engine: 0, repeated: 0, stopping: 0 },
+    transfersLostTotal: noLosses(),
     ...change,
   };
 }

@@ -1,3 +1,4 @@
+import { noLosses } from '../../src/pool/figures.ts';
 import { describe, expect, it } from 'vitest';
 import type { BufferCacheStats } from '../../src/content/buffer-cache-types.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
@@ -75,7 +76,7 @@ describe('a scrape', () => {
         requestDropsTotal: 130 * factor,
         workersLostTotal: 120 * factor,
         transfersResumedTotal: 220 * factor,
-        transfersLostTotal: { engine: 230 * factor, repeated: 240 * factor, stopping: 250 * factor },
+        transfersLostTotal: { ...noLosses(), engine: 230 * factor, repeated: 240 * factor, stopping: 250 * factor },
         transfersStuck: 190 * factor,
         nodesBooting: 200 * factor,
         sendErrorsTotal: { ...noSendErrors(), ENOBUFS: 210 * factor },

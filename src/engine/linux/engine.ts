@@ -6,6 +6,7 @@
 import { MonotonicClock } from '../clock.ts';
 import type { Estate } from '../estate.ts';
 import type { LatencyHistogram } from '../latencies.ts';
+import type { SocketKeep } from '../socket-keep.ts';
 import type { AllocateFile, MapFile, SharedHandle, SharedView } from '../../bytes/shared-bytes.ts';
 import type {
   Address,
@@ -70,6 +71,8 @@ export interface LinuxEngineOptions {
   readonly uring?: boolean;
   /** The list of what the thread holds, for the main thread to settle. Default: none. */
   readonly estate?: Estate;
+  /** Listening sockets that outlive this process. Default: none does. */
+  readonly keep?: SocketKeep | undefined;
   /** Maximum of links at once in this thread. Default 65,536. */
   readonly links?: number;
 }
@@ -81,6 +84,7 @@ export class LinuxEngine implements Engine {
   readonly wildcards = true;
   readonly #io: ThreadIo;
   readonly #maxLinks: number;
+  readonly #keep: SocketKeep | undefined;
   readonly #choice: PortChoice;
   readonly transferPorts: TransferPorts;
   readonly #singlePorts: SinglePorts | undefined;
@@ -103,6 +107,7 @@ export class LinuxEngine implements Engine {
   /** @throws Error when this machine can't run it: see loadLibc. */
   constructor(options: LinuxEngineOptions = {}) {
     this.#sendsFiles = options.sendsFiles ?? false;
+    this.#keep = options.keep;
     this.#maxLinks = options.links ?? MAX_LINKS;
     const { estate } = options;
     const libc = estate === undefined ? loadLibc() : withEstate(loadLibc(), estate);
@@ -111,9 +116,12 @@ export class LinuxEngine implements Engine {
     this.settle = mostDescriptors(libc) < SPARE_DESCRIPTORS ? undefined : this.#settle;
     this.#choice = new PortChoice(options.dataPorts);
     this.#singlePorts =
-      options.singlePort === undefined ? undefined : new SinglePorts(this.#io, options.singlePort, this.#forgetShared);
+      options.singlePort === undefined
+        ? undefined
+        : new SinglePorts(this.#io, options.singlePort, this.#forgetShared, options.keep);
     this.transferPorts =
-      this.#singlePorts ?? new LinuxTransferPorts(this.#io, this.#choice, options.descriptors, options.reserved);
+      this.#singlePorts ??
+      new LinuxTransferPorts(this.#io, this.#choice, options.descriptors, options.reserved, options.keep);
   }
 
   async listen(local: Address, receive: RequestReceiver): Promise<ListeningPort> {
@@ -122,8 +130,8 @@ export class LinuxEngine implements Engine {
     const shared = this.#singlePorts?.open(local);
     const listening =
       shared === undefined
-        ? LinuxListening.open(this.#io, local, receive, forget)
-        : new LinuxListening(this.#io, shared.group.main, receive, forget, shared);
+        ? LinuxListening.open(this.#io, local, receive, forget, this.#keep)
+        : new LinuxListening(this.#io, shared.group.main, receive, forget, { sharing: shared });
     this.#listening.add(listening);
     return listening;
   }
@@ -293,6 +301,10 @@ export class LinuxEngine implements Engine {
 
   catchUp(): void {
     if (!this.#closed) this.#io.poller.catchUp();
+  }
+
+  mute(): void {
+    this.#io.queue.isMute = true;
   }
 
   async close(): Promise<void> {

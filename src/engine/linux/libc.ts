@@ -18,6 +18,9 @@ export interface Libc {
   readonly bind: (fd: number, address: Uint8Array, length: number) => number;
   readonly connect: (fd: number, address: Uint8Array, length: number) => number;
   readonly getsockname: (fd: number, address: Uint8Array, length: Uint8Array) => number;
+  readonly socketpair: (domain: number, type: number, protocol: number, into: Uint8Array) => number;
+  readonly sendmsg: (fd: number, message: bigint, flags: number) => number;
+  readonly recvmsg: (fd: number, message: bigint, flags: number) => number;
   readonly setsockopt: (fd: number, level: number, name: number, value: Uint8Array, length: number) => number;
   readonly getsockopt: (fd: number, level: number, name: number, value: Uint8Array, length: Uint8Array) => number;
   readonly getrlimit: (resource: number, into: Uint8Array) => number;
@@ -100,6 +103,9 @@ const SIGNATURES = {
   bind: 'int bind(int, void *, int)',
   connect: 'int connect(int, void *, int)',
   getsockname: 'int getsockname(int, void *, void *)',
+  socketpair: 'int socketpair(int, int, int, void *)',
+  sendmsg: 'int64_t sendmsg(int, void *, int)',
+  recvmsg: 'int64_t recvmsg(int, void *, int)',
   setsockopt: 'int setsockopt(int, int, int, void *, int)',
   getsockopt: 'int getsockopt(int, int, int, void *, void *)',
   getrlimit: 'int getrlimit(int, void *)',
@@ -223,6 +229,7 @@ export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const SOCK_STREAM = 1;
 export const SOCK_DGRAM = 2;
+export const SOCK_SEQPACKET = 5;
 export const SOCK_NONBLOCK = 0o4000;
 export const SOCK_CLOEXEC = 0o2000000;
 
@@ -233,9 +240,11 @@ export const RLIMIT_NOFILE = 7;
 
 export const SOL_SOCKET = 1;
 export const SO_REUSEADDR = 2;
+export const SO_TYPE = 3;
 export const SO_ERROR = 4;
 export const SO_SNDBUF = 7;
 export const SO_RCVBUF = 8;
+export const SO_ACCEPTCONN = 30;
 export const SO_SNDBUFFORCE = 32;
 export const SO_REUSEPORT = 15;
 export const SO_RCVBUFFORCE = 33;
@@ -266,12 +275,25 @@ export const PMTUDISC_DONT = 0;
 export const IPV6_FREEBIND = 78;
 export const SOL_TCP = 6;
 export const TCP_NOTSENT_LOWAT = 25;
+export const SCM_RIGHTS = 1;
+export const F_SETFD = 2;
+export const FD_CLOEXEC = 1;
+export const F_SETFL = 4;
 export const F_DUPFD_CLOEXEC = 1030;
+export const F_ADD_SEALS = 1033;
+export const F_GET_SEALS = 1034;
+export const F_SEAL_SEAL = 1;
+export const F_SEAL_SHRINK = 2;
+export const F_SEAL_GROW = 4;
 export const MFD_CLOEXEC = 1;
+export const MFD_ALLOW_SEALING = 2;
 export const SOL_UDP = 17;
 export const UDP_SEGMENT = 103;
 
+export const MSG_CTRUNC = 0x8;
+export const MSG_TRUNC = 0x20;
 export const MSG_DONTWAIT = 0x40;
+export const MSG_CMSG_CLOEXEC = 0x40000000;
 export const MSG_NOSIGNAL = 0x4000;
 export const MSG_ERRQUEUE = 0x2000;
 
@@ -280,12 +302,14 @@ export const EPOLL_CTL_ADD = 1;
 export const EPOLL_CTL_DEL = 2;
 export const EPOLL_CTL_MOD = 3;
 export const EPOLLIN = 1;
+export const POLLIN = 1;
 export const EPOLLERR = 8;
 export const EPOLLET = 1 << 31;
 export const POLLOUT = 4;
 
 export const EINTR = 4;
 export const EIO = 5;
+export const EBADF = 9;
 export const EAGAIN = 11;
 export const EFAULT = 14;
 export const EINVAL = 22;
@@ -335,6 +359,7 @@ export function systemError(call: string, errno: number): NodeJS.ErrnoException 
 
 const ERRNO_NAMES: ReadonlyMap<number, string> = new Map([
   [1, 'EPERM'],
+  [9, 'EBADF'],
   [12, 'ENOMEM'],
   [13, 'EACCES'],
   [22, 'EINVAL'],

@@ -3,6 +3,7 @@
  * comes with the address it was sent to, and replies leave from there. Requests sent to broadcast or multicast
  * addresses are ignored (RFC 1123 §4.2.3.5), unless the port is bound to that very address.
  */
+import type { SocketKeep } from '../socket-keep.ts';
 import { throwLater } from '../throw-later.ts';
 import type { Address, ListeningPort, RequestReceiver } from '../types.ts';
 import { Arena } from './arena.ts';
@@ -58,24 +59,29 @@ export class LinuxListening implements Readable, ListeningPort {
   readonly #receive: RequestReceiver;
   readonly #onClosed: () => void;
   readonly #sharing: Sharing | undefined;
+  readonly #keep: SocketKeep | undefined;
   /** One port per local address that was asked. */
   readonly #ports = new Map<string, ListeningPort>();
   /** The IPv4 ports, by the address as a word. */
   readonly #portsV4 = new Map<number, ListeningPort>();
   #closed = false;
 
-  /** @param sharing undefined: the socket is closed with the port. */
+  /**
+   * @param owner the sockets that share the address with this one, which close it; or a parent that keeps a copy of the
+   *   socket.
+   */
   constructor(
     io: ThreadIo,
     socket: UdpSocket,
     receive: RequestReceiver,
     onClosed: () => void,
-    sharing: Sharing | undefined,
+    { sharing, keep }: { readonly sharing?: Sharing; readonly keep?: SocketKeep | undefined },
   ) {
     this.#io = io;
     this.#receive = receive;
     this.#onClosed = onClosed;
     this.#sharing = sharing;
+    this.#keep = keep;
     this.#socket = socket;
     this.fd = this.#socket.fd;
     this.local = this.#socket.local;
@@ -86,10 +92,21 @@ export class LinuxListening implements Readable, ListeningPort {
     io.poller.add(this);
   }
 
-  /** Opens a port of one thread. @throws Error with the system's code. */
-  static open(io: ThreadIo, local: Address, receive: RequestReceiver, onClosed: () => void): LinuxListening {
-    const socket = new UdpSocket(io.libc, { local, receiveBufferBytes: RECEIVE_BUFFER_BYTES, packetInfo: true });
-    return new LinuxListening(io, socket, receive, onClosed, undefined);
+  /**
+   * Opens a port of one thread. @param keep a parent that may have the socket already. @throws Error with the system's
+   * code.
+   */
+  static open(
+    io: ThreadIo,
+    local: Address,
+    receive: RequestReceiver,
+    onClosed: () => void,
+    keep: SocketKeep | undefined,
+  ): LinuxListening {
+    const given = keep?.take('tftp', local);
+    const socket = new UdpSocket(io.libc, { local, receiveBufferBytes: RECEIVE_BUFFER_BYTES, packetInfo: true, given });
+    if (given === undefined) keep?.keep('tftp', local, socket.fd);
+    return new LinuxListening(io, socket, receive, onClosed, { keep });
   }
 
   get drops(): number {
@@ -141,7 +158,10 @@ export class LinuxListening implements Readable, ListeningPort {
     if (this.#closed) return;
     this.#closed = true;
     this.#io.poller.remove(this);
-    if (this.#sharing === undefined) this.#socket.close();
+    if (this.#sharing === undefined) {
+      this.#keep?.release(this.fd);
+      this.#socket.close();
+    }
     this.#reply.free();
     this.#onClosed();
   }

@@ -110,6 +110,10 @@ export class SendQueue {
 
   /** Number of the current batch; see Destination.queuedIn. */
   #batch = 0;
+  /** True if nothing is sent any more. */
+  isMute = false;
+  /** Called before anything is sent. Set once, by the owner of the transfers' ports. */
+  beforeFlush: (() => void) | undefined;
   /** Set once by the owner of the ring, if there is one. */
   uring: Uring | undefined;
   /** True while the entries are for sockets on io_uring. */
@@ -216,6 +220,8 @@ export class SendQueue {
     if (outlet === undefined || count === 0 || this.#flushing) return;
     this.#flushing = true;
     try {
+      this.beforeFlush?.();
+      if (this.isMute) return;
       if (this.#isRinged) this.#submit(count);
       else this.#sendAll(outlet, count);
     } finally {

@@ -3,6 +3,7 @@
  * reply, closed after the transfer, opened again in quiet moments. Sends first replies; everything after them is sent
  * by a worker.
  */
+import type { SocketKeep } from '../socket-keep.ts';
 import type { Address, BorrowedPort, NoPort, TransferPort, TransferPorts } from '../types.ts';
 import type { PortChoice } from './port-range.ts';
 import { ENETUNREACH, type Libc, RLIMIT_NOFILE, SOCKADDR_ROOM } from './libc.ts';
@@ -41,6 +42,7 @@ const MAX_LOCALS = 256;
 export class LinuxTransferPorts implements TransferPorts {
   readonly #io: ThreadIo;
   readonly #choice: PortChoice;
+  readonly #keep: SocketKeep | undefined;
   readonly #descriptors: number;
   readonly #reserved: number;
   readonly #budget: SocketBudget;
@@ -56,16 +58,20 @@ export class LinuxTransferPorts implements TransferPorts {
   /**
    * @param descriptors maximum of sockets over all local addresses; undefined: what the process may open, less
    *   `reserved`.
+   * @param keep a parent that keeps copies of the sockets.
    */
-  constructor(io: ThreadIo, choice: PortChoice, descriptors: number | undefined, reserved = 0) {
+  constructor(io: ThreadIo, choice: PortChoice, descriptors: number | undefined, reserved = 0, keep?: SocketKeep) {
     this.#io = io;
+    this.#keep = keep;
+    // A client that knows of a port must find it open whenever this process dies.
+    if (keep !== undefined) io.queue.beforeFlush = () => keep.flush();
     this.#choice = choice;
     this.#reserved = reserved;
     this.#descriptors = descriptors ?? descriptorsForTransfers(io.libc, reserved);
     this.#budget = { left: this.#descriptors };
   }
 
-  stock(locals: readonly string[], transfers: number): void {
+  stock(locals: readonly string[], transfers: number, isUrgent = true): void {
     if (transfers > Math.min(this.#choice.size, this.#descriptors)) {
       this.shortage ??= `${transfers} transfers may run at once, but there are ${this.#scarce()}`;
     }
@@ -78,11 +84,13 @@ export class LinuxTransferPorts implements TransferPorts {
       try {
         const sockets = this.#at(local);
         sockets.spare = Math.max(sockets.spare, Math.floor(each), 1);
-        sockets.refill(sockets.spare);
+        if (isUrgent) sockets.refill(sockets.spare);
       } catch (cause) {
         this.#note(cause);
       }
     }
+    this.#keep?.flush();
+    if (!isUrgent) this.#scheduleRefill();
   }
 
   take({ address: local }: Address, peer: Address, windowBytes: number): TransferPort | NoPort {
@@ -109,6 +117,21 @@ export class LinuxTransferPorts implements TransferPorts {
       return socket;
     }
     this.#io.discard(socket.fd);
+    return this.#portOf(socket, sockets, peer);
+  }
+
+  adopt(local: Address, peer: Address): TransferPort | undefined {
+    const fd = this.#keep?.takeTransfer(local);
+    if (fd === undefined) return undefined;
+    const sockets = this.#at(local.address);
+    writeSockaddr(this.#io.libc, peer, this.#sockaddr);
+    const socket = { fd, local };
+    sockets.adopt(socket);
+    return this.#portOf(socket, sockets, peer);
+  }
+
+  /** @param socket connected to the peer, whose sockaddr has just been written. */
+  #portOf(socket: TransferSocket, sockets: TransferSockets, peer: Address): LinuxTransferPort {
     const [peerWord = 0, addressWord = 0] = this.#words;
     return new LinuxTransferPort(this.#io, socket, { peerWord, addressWord }, (closed) => {
       sockets.giveBack(closed, peer);
@@ -132,7 +155,7 @@ export class LinuxTransferPorts implements TransferPorts {
       this.#byLocal.delete(oldest!.local);
     }
     const { libc, clock } = this.#io;
-    const sockets = new TransferSockets(libc, local, this.#choice, this.#budget, () => clock.now());
+    const sockets = new TransferSockets(libc, local, this.#choice, this.#budget, () => clock.now(), this.#keep);
     // Even the maximum of addresses together takes no more descriptors than the stock does.
     sockets.spare = Math.floor(Math.min(SLICE, this.#descriptors / STOCK_DIVISOR / MAX_LOCALS));
     this.#byLocal.set(local, sockets);
@@ -158,6 +181,7 @@ export class LinuxTransferPorts implements TransferPorts {
     this.#cancelRefill = clock.wake(clock.now() + PAUSE_MS, () => {
       this.#cancelRefill = undefined;
       if (this.#refill()) this.#scheduleRefill();
+      this.#keep?.flush();
     });
   }
 

@@ -3,6 +3,7 @@
  * takes one, closed after it. Idle ones are connected to themselves, so that strangers meet a closed port and nothing
  * queues up. Knows no transfers and reads nothing.
  */
+import type { SocketKeep } from '../socket-keep.ts';
 import type { Address, NoPort } from '../types.ts';
 import {
   AF_INET,
@@ -72,6 +73,7 @@ export class TransferSockets {
   readonly #choice: PortChoice;
   readonly #budget: SocketBudget;
   readonly #now: () => number;
+  readonly #keep: SocketKeep | undefined;
   readonly #family: number;
   readonly #length: number;
   /** Our sockaddr: the port is overwritten for each socket. */
@@ -84,8 +86,16 @@ export class TransferSockets {
   readonly #rests = new Map<number, Rest>();
   #closed = false;
 
-  /** @throws Error for a text that is not an address. */
-  constructor(libc: Libc, local: string, choice: PortChoice, budget: SocketBudget, now: () => number) {
+  /** @param keep a parent that keeps copies of the sockets. @throws Error for a text that is not an address. */
+  constructor(
+    libc: Libc,
+    local: string,
+    choice: PortChoice,
+    budget: SocketBudget,
+    now: () => number,
+    keep?: SocketKeep,
+  ) {
+    this.#keep = keep;
     this.#libc = libc;
     this.#choice = choice;
     this.#budget = budget;
@@ -183,7 +193,13 @@ export class TransferSockets {
     return rest.until > this.#now();
   }
 
+  /** Counts a socket of a process that has ended as one of these. */
+  adopt({ local }: TransferSocket): void {
+    this.#opened(local.port);
+  }
+
   #discard({ fd, local }: TransferSocket): void {
+    this.#keep?.release(fd);
     this.#libc.close(fd);
     this.#isOpen[local.port] = 0;
     this.#open--;
@@ -205,7 +221,9 @@ export class TransferSockets {
     this.#libc.setsockopt(fd, isV4 ? SOL_IP : SOL_IPV6, isV4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER, MTU, 4);
     // The socket is connected to itself, so that datagrams of strangers find none.
     this.#libc.connect(fd, this.#sockaddr, this.#length);
-    return { fd, local: { address: this.local, port }, rest: this.#restOf(port) };
+    const local = { address: this.local, port };
+    this.#keep?.keepTransfer(local, fd);
+    return { fd, local, rest: this.#restOf(port) };
   }
 
   /** @returns the port, or undefined when every port of the range is taken. @throws Error with the system's code. */

@@ -2,6 +2,9 @@
 import type { Address } from '../types.ts';
 import {
   AF_INET,
+  F_SETFD,
+  F_SETFL,
+  FD_CLOEXEC,
   IPV6_MTU,
   IPV6_MTU_DISCOVER,
   IPV6_RECVERR,
@@ -43,6 +46,8 @@ export interface UdpSocketOptions {
   readonly timestamps?: boolean;
   /** True if it joins the sockets that share its address and port. Default false. */
   readonly sharesPort?: boolean;
+  /** The descriptor of a socket that is bound to `local` already; undefined: one is opened. */
+  readonly given?: number | undefined;
 }
 
 const SEND_BUFFER_BYTES = 32 * 1024 * 1024;
@@ -54,21 +59,30 @@ export class UdpSocket {
   /** True if the receive buffer is smaller than asked for. */
   readonly receiveBufferCut: boolean;
   readonly #libc: Libc;
+  /** Datagrams that a given socket had dropped before. */
+  readonly #dropsBefore: number;
   #closed = false;
 
   /** @throws Error with the system's code. */
   constructor(libc: Libc, options: UdpSocketOptions) {
+    const { given } = options;
     this.#libc = libc;
     this.family = familyOf(options.local.address);
-    this.fd = libc.socket(this.family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    this.fd = given ?? libc.socket(this.family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (this.fd < 0) throw systemError('socket', libc.errno());
+    this.#dropsBefore = given === undefined ? 0 : dropsOf(libc, given);
     try {
       this.#configure(options.packetInfo);
       if (options.sharesPort === true) this.sharePort();
       if (options.timestamps === true) this.#set(SOL_SOCKET, SO_TIMESTAMPNS, 1);
       this.receiveBufferCut = !this.#setBuffers(options.receiveBufferBytes);
-      const sockaddr = toSockaddr(libc, options.local);
-      if (libc.bind(this.fd, sockaddr, sockaddrLength(this.family)) < 0) throw systemError('bind', libc.errno());
+      if (given === undefined) {
+        const sockaddr = toSockaddr(libc, options.local);
+        if (libc.bind(this.fd, sockaddr, sockaddrLength(this.family)) < 0) throw systemError('bind', libc.errno());
+      } else {
+        libc.fcntl(given, F_SETFD, FD_CLOEXEC);
+        libc.fcntl(given, F_SETFL, SOCK_NONBLOCK);
+      }
       const bound = new Uint8Array(SOCKADDR_ROOM);
       libc.getsockname(this.fd, bound, int32(SOCKADDR_ROOM));
       this.local = { address: options.local.address, port: fromSockaddr(libc, bound, 0).port };
@@ -80,7 +94,7 @@ export class UdpSocket {
 
   /** Datagrams dropped so far because the receive buffer was full. */
   get drops(): number {
-    return this.#closed ? 0 : dropsOf(this.#libc, this.fd);
+    return this.#closed ? 0 : dropsOf(this.#libc, this.fd) - this.#dropsBefore;
   }
 
   /** Lets later sockets of this user bind the same address and port. @throws Error with the system's code. */

@@ -3,10 +3,11 @@
  * for each worker. The main thread opens them, and closes none before the end: when one socket leaves its group, the
  * kernel moves another to its place, and packets for both go astray.
  */
+import type { SocketKeep, SocketUse } from '../../socket-keep.ts';
 import type { Address } from '../../types.ts';
 import { Arena } from '../arena.ts';
 import { type Libc, SO_ATTACH_REUSEPORT_CBPF, SOL_SOCKET, systemError } from '../libc.ts';
-import { UdpSocket } from '../udp-socket.ts';
+import { UdpSocket, type UdpSocketOptions } from '../udp-socket.ts';
 import { INSTRUCTION_BYTES, steeringFilter } from './steering.ts';
 
 /**
@@ -23,22 +24,26 @@ export class PortGroup {
   /** By the worker's number. */
   readonly workers: readonly UdpSocket[];
   readonly isWildcard: boolean;
+  readonly #keep: SocketKeep | undefined;
 
   /**
+   * @param keep a parent that may have the sockets already. If it has those of more or fewer workers, the rest is opened
+   *   or closed behind the others, and the filter is set to the number of now.
    * @throws Error with the system's code: EADDRINUSE if any other socket has the port. The first bind shares it with
    *   nobody, so two servers can't both succeed, whatever user they run as; only then is the port opened to our others.
    */
-  constructor(libc: Libc, local: Address, workers: number) {
+  constructor(libc: Libc, local: Address, workers: number, keep?: SocketKeep) {
+    this.#keep = keep;
     this.isWildcard = local.address === '0.0.0.0' || local.address === '::';
     const receiveBufferBytes = RECEIVE_BUFFER_BYTES;
-    this.main = new UdpSocket(libc, { local, receiveBufferBytes, packetInfo: true, timestamps: true });
+    this.main = this.#open(libc, 'tftp', local, { local, receiveBufferBytes, packetInfo: true, timestamps: true });
     const others: UdpSocket[] = [];
     this.workers = others;
     try {
       this.main.sharePort();
       for (let worker = 0; worker < workers; worker++) {
         const options = { local: this.main.local, receiveBufferBytes, packetInfo: this.isWildcard, sharesPort: true };
-        others.push(new UdpSocket(libc, options));
+        others.push(this.#open(libc, `tftp-${worker}`, local, options));
         // From the second socket on there is a group; nothing is to reach the others before it has the filter.
         if (worker === 0) this.#steer(libc, workers);
       }
@@ -49,7 +54,18 @@ export class PortGroup {
   }
 
   close(): void {
-    for (const socket of [...this.workers, this.main]) socket.close();
+    for (const socket of [...this.workers, this.main]) {
+      this.#keep?.release(socket.fd);
+      socket.close();
+    }
+  }
+
+  /** @param wanted the address of the config, by which the next process finds the socket. */
+  #open(libc: Libc, use: SocketUse, wanted: Address, options: UdpSocketOptions): UdpSocket {
+    const given = this.#keep?.take(use, wanted);
+    const socket = new UdpSocket(libc, { ...options, given });
+    if (given === undefined) this.#keep?.keep(use, wanted, socket.fd);
+    return socket;
   }
 
   #steer(libc: Libc, workers: number): void {

@@ -4,6 +4,7 @@
  */
 import { OPCODE } from '../../../protocol/opcode.ts';
 import type { BatchPlace } from '../../estate.ts';
+import type { SocketKeep } from '../../socket-keep.ts';
 import type { Address, NoPort, Strays, TransferPort, TransferPorts, UnreadDatagram } from '../../types.ts';
 import { AF_INET, ECONNREFUSED, ENETUNREACH } from '../libc.ts';
 import type { Readable } from '../poller.ts';
@@ -23,12 +24,17 @@ export class SinglePorts implements TransferPorts {
   readonly #io: ThreadIo;
   readonly #workers: number;
   readonly #onClosing: (fd: number) => void;
+  readonly #keep: SocketKeep | undefined;
   /** By "address|port" listened on. They stay until the end: workers read their sockets. */
   readonly #groups = new Map<string, SharedPort>();
 
-  /** @param onClosing called with each worker's socket before it is closed. */
-  constructor(io: ThreadIo, workers: number, onClosing: (fd: number) => void) {
+  /**
+   * @param onClosing called with each worker's socket before it is closed. @param keep a parent that keeps copies of the
+   *   sockets.
+   */
+  constructor(io: ThreadIo, workers: number, onClosing: (fd: number) => void, keep?: SocketKeep) {
     this.#io = io;
+    this.#keep = keep;
     this.#workers = workers;
     this.#onClosing = onClosing;
   }
@@ -41,7 +47,7 @@ export class SinglePorts implements TransferPorts {
       this.#io.discard(known.fd);
       return known;
     }
-    const group = new PortGroup(this.#io.libc, local, this.#workers);
+    const group = new PortGroup(this.#io.libc, local, this.#workers, this.#keep);
     const port = new SharedPort(this.#io, group, () => this.strays);
     this.#groups.set(keyOf(local.address, group.main.local.port), port);
     return port;
@@ -73,6 +79,11 @@ export class SinglePorts implements TransferPorts {
   unread(batch: BatchPlace): UnreadDatagram[] {
     const port = [...this.#groups.values()].find(({ group }) => group.workers.some(({ fd }) => fd === batch.fd));
     return port === undefined ? [] : port.unread(batch);
+  }
+
+  adopt(local: Address, peer: Address, tag: number): TransferPort | undefined {
+    const port = this.take(local, peer, 0, tag);
+    return typeof port === 'string' ? undefined : port;
   }
 
   close(): void {
