@@ -11,7 +11,13 @@ const MAX_SLEEP_MS = 0x7fffffff;
 
 export class MonotonicClock implements Clock {
   readonly #offset = process.uptime() * 1000 - performance.now();
+  readonly #run: (fn: () => void) => void;
   #held = -1;
+
+  /** @param run calls what is due. Default: just calls it. */
+  constructor(run: (fn: () => void) => void = (fn) => fn()) {
+    this.#run = run;
+  }
 
   now(): number {
     return this.#held >= 0 ? this.#held : Math.floor(performance.now() + this.#offset);
@@ -35,7 +41,7 @@ export class MonotonicClock implements Clock {
       timer = setTimeout(ring, Math.min(MAX_SLEEP_MS, Math.max(0, at - this.now())));
     };
     // Node.js's timers count the whole milliseconds of another clock: now and then one fires a fraction too early.
-    const ring = (): void => (this.now() < at ? sleep() : fn());
+    const ring = (): void => (this.now() < at ? sleep() : this.#run(fn));
     sleep();
     return () => clearTimeout(timer);
   }

@@ -52,6 +52,59 @@ function wake(ready: readonly boolean[], options: { expected: number; pwait2: bo
   return { calls, reads };
 }
 
+/** Wakes the poller of a worker with one socket. @returns what it does in the callback, and after it. */
+async function wakeWorker(onReadable: () => void): Promise<{ within: string[]; after: string[] }> {
+  const calls: string[] = [];
+  let onReady = (): void => {};
+  let watched = 0;
+  let next = 10;
+  let looks = 0;
+  const libc = {
+    estate: {},
+    epoll_create1: () => next++,
+    epoll_ctl: (epoll: number, _: number, fd: number, event: Uint8Array) => {
+      if (epoll === watched && fd !== FD) calls.push(event[EPOLL_EVENT.events] === 0 ? 'shut' : 'open');
+      return 0;
+    },
+    close: () => 0,
+    watch: (fd: number, callback: () => void) => {
+      watched = fd;
+      onReady = callback;
+      return { close: () => {}, ref: () => {}, unref: () => {} };
+    },
+    epoll_wait: (_: number, events: Uint8Array) => {
+      const view = new DataView(events.buffer);
+      view.setUint32(EPOLL_EVENT.events, EPOLLIN, true);
+      view.setInt32(EPOLL_EVENT.data, FD, true);
+      return looks++ === 0 ? 1 : 0;
+    },
+  } as unknown as Libc;
+  poller = new Poller(libc, () => {});
+  const read = (): void => {
+    calls.push('read');
+    onReadable();
+  };
+  poller.add({ fd: FD, onReadable: read, drainErrors: () => expect.fail() });
+  onReady();
+  const within = [...calls];
+  await new Promise((resolve) => setImmediate(resolve));
+  return { within, after: calls };
+}
+
+describe('a poller of a worker', () => {
+  it('reads outside the callback, which stays silent meanwhile: the thread may run out of memory', async () => {
+    expect(await wakeWorker(() => {})).toEqual({ within: [], after: ['shut', 'read', 'open'] });
+    poller!.close();
+    expect(await wakeWorker(() => poller!.close())).toEqual({ within: [], after: ['shut', 'read'] });
+  });
+
+  it('stays silent while a timer of its thread does its work', async () => {
+    const { after } = await wakeWorker(() => {});
+    poller!.aside(() => after.push('work'));
+    expect(after.slice(3)).toEqual(['shut', 'work', 'open']);
+  });
+});
+
 describe('a poller', () => {
   it('polls until no event is left', () => {
     expect(wake([true, true], { expected: 0, pwait2: true })).toEqual({

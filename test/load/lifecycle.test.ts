@@ -146,7 +146,8 @@ describe('a throw inside a busy worker', () => {
       await closeAll(served);
     }
     expect(await server.running()).toHaveLength(3);
-    await expect.poll(async () => (await server.usage()).descriptors, { timeout: 10_000 }).toBeLessThanOrEqual(before);
+    // The spare opens its ring when it warms up, before or after the first count. Each death must leave nothing.
+    await expect.poll(async () => (await server.usage()).descriptors, { timeout: 10_000 }).toBeLessThan(before + 3);
   });
 
   it('while the server stops does not keep it from stopping', async () => {
@@ -166,13 +167,16 @@ describe('a worker that runs out of memory', () => {
     try {
       const before = (await small.usage()).descriptors;
       expect(await small.exhaust()).toBe(DOWNLOADS / 2);
+      // Packets arrive before its memory is full, and while its thread is torn down.
+      const finished = finishAll(served);
       await expect.poll(async () => (await small.stats()).workersLostTotal, { timeout: 30_000 }).toBe(1);
       expect(small.warnings.at(-1)?.detail).toMatchObject({ resumed: DOWNLOADS / 2, lost: 0 });
-      await finishAll(served);
+      await finished;
       await expect.poll(() => small.transfers.length, { timeout: 10_000 }).toBe(DOWNLOADS);
       expect(small.transfers.every(({ outcome }) => outcome === 'complete')).toBe(true);
       expect(await small.running()).toHaveLength(3);
-      await expect.poll(async () => (await small.usage()).descriptors, { timeout: 10_000 }).toBeLessThanOrEqual(before);
+      // The spare's ring, as above; a worker holds ten descriptors.
+      await expect.poll(async () => (await small.usage()).descriptors, { timeout: 10_000 }).toBeLessThan(before + 3);
       await small.stop(0);
       expect(await small.exit).toEqual(CLEAN_EXIT);
     } finally {

@@ -127,7 +127,7 @@ export class ForkedServer {
     return this.#call('crash');
   }
 
-  /** Makes the busiest worker run out of memory. @returns the number of transfers it was running. */
+  /** Makes the busiest worker run out of memory at the next packet. @returns the number of transfers it was running. */
   exhaust(): Promise<number> {
     return this.#call('exhaust');
   }

@@ -4,6 +4,7 @@ import { BroadcastChannel, threadId, workerData } from 'node:worker_threads';
 import { counterRow, vitalColumn } from '../../dist/engine/counters.js';
 import { TransferRunner } from '../../dist/pool/transfer-runner.js';
 import run from '../../dist/pool/worker.js';
+import { Sender } from '../../dist/session/sender.js';
 
 if (process.env.POISON === '1') {
   TransferRunner.prototype.resume = () => {
@@ -28,8 +29,10 @@ channel.onmessage = ({ data: { kind, thread } }) => {
       throw new Error('Planted fault');
     });
   } else if (kind === 'exhaust' && thread === threadId) {
-    const garbage = [];
-    for (;;) garbage.push(Array.from({ length: 10_000 }, () => garbage));
+    Sender.prototype.onPacket = () => {
+      const garbage = [];
+      for (;;) garbage.push(Array.from({ length: 10_000 }, () => garbage));
+    };
   }
 };
 channel.unref();

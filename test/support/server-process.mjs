@@ -103,7 +103,7 @@ const CALLS = {
   running: async () => (await askWorkers('count', 'counted')).map(({ running }) => running),
   /** Makes the busiest worker throw. */
   crash: () => harmBusiest('throw'),
-  /** Makes the busiest worker fill its memory. */
+  /** Makes the busiest worker fill its memory when it gets the next packet. */
   exhaust: () => harmBusiest('exhaust'),
   death: () => death,
   /** Makes every thread that starts from now on die when it takes over a transfer. */

@@ -79,7 +79,7 @@ export interface LinuxEngineOptions {
 
 export class LinuxEngine implements Engine {
   readonly #sendsFiles: boolean;
-  readonly clock = new MonotonicClock();
+  readonly clock = new MonotonicClock((fn) => this.#io.poller.aside(fn));
   readonly name = 'linux';
   readonly wildcards = true;
   readonly #io: ThreadIo;

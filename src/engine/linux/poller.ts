@@ -53,6 +53,8 @@ export interface Readable {
 export class Poller {
   readonly #libc: Libc;
   readonly #epoll: number;
+  /** In a worker an epoll descriptor that contains the other one, and is readable only while it is open. */
+  readonly #gate: number | undefined;
   readonly #watch: Watch;
   /** Sockets by descriptor: small numbers, looked up for every event. */
   readonly #sockets: (Readable | undefined)[] = [];
@@ -71,13 +73,18 @@ export class Poller {
   #hasRearmed = false;
   #closed = false;
 
-  /** @param afterBatch called when everything that was readable has been read. */
+  /** @param afterBatch called when everything that was readable has been read. @throws Error with the system's code. */
   constructor(libc: Libc, afterBatch: () => void) {
     this.#libc = libc;
     this.#afterBatch = afterBatch;
-    this.#epoll = libc.epoll_create1(EPOLL_CLOEXEC);
-    if (this.#epoll < 0) throw systemError('epoll_create1', libc.errno());
-    this.#watch = libc.watch(this.#epoll, this.#onReady);
+    this.#epoll = this.#create();
+    // The estate of a thread is settled because its process outlives it.
+    if (libc.estate !== undefined) {
+      this.#gate = this.#create();
+      this.#control(this.#gate, EPOLL_CTL_ADD, this.#epoll, EPOLLIN);
+    }
+    this.#watch =
+      this.#gate === undefined ? libc.watch(this.#epoll, this.#onReady) : libc.watch(this.#gate, this.#defer);
     this.#watch.unref();
     if (OPEN.size === 0) process.on('exit', closeAll);
     OPEN.add(this);
@@ -100,10 +107,31 @@ export class Poller {
     const { fd, isEdge, readsOnlyErrors } = socket;
     // Errors are always watched.
     const events = readsOnlyErrors === true ? 0 : EPOLLIN;
-    this.#newView.setUint32(EPOLL_EVENT.events, isEdge === true ? (events | EPOLLET) >>> 0 : events, true);
+    this.#control(this.#epoll, operation, fd, isEdge === true ? (events | EPOLLET) >>> 0 : events);
+  }
+
+  #create(): number {
+    const epoll = this.#libc.epoll_create1(EPOLL_CLOEXEC);
+    if (epoll < 0) throw systemError('epoll_create1', this.#libc.errno());
+    return epoll;
+  }
+
+  #control(epoll: number, operation: number, fd: number, events: number): void {
+    this.#newView.setUint32(EPOLL_EVENT.events, events, true);
     this.#newView.setInt32(EPOLL_EVENT.data, fd, true);
-    if (this.#libc.epoll_ctl(this.#epoll, operation, fd, this.#newEvent) < 0) {
+    if (this.#libc.epoll_ctl(epoll, operation, fd, this.#newEvent) < 0) {
       throw systemError('epoll_ctl', this.#libc.errno());
+    }
+  }
+
+  /** Does a worker's work, during which it may run out of memory. Elsewhere just calls it. Not to be nested. */
+  aside(work: () => void): void {
+    if (this.#gate === undefined || this.#closed) return work();
+    this.#control(this.#gate, EPOLL_CTL_MOD, this.#epoll, 0);
+    try {
+      work();
+    } finally {
+      if (!this.#closed) this.#control(this.#gate, EPOLL_CTL_MOD, this.#epoll, EPOLLIN);
     }
   }
 
@@ -132,18 +160,27 @@ export class Poller {
     OPEN.delete(this);
     if (OPEN.size === 0) process.off('exit', closeAll);
     this.#watch.close();
+    if (this.#gate !== undefined) this.#libc.close(this.#gate);
     this.#libc.close(this.#epoll);
   }
+
+  readonly #defer = (): void => void setImmediate(this.#inImmediate);
+
+  readonly #inImmediate = (): void => this.aside(this.#readAll);
 
   readonly #onReady = (): void => {
     if (TELLS_NODE) setImmediate(nothing);
     try {
-      // Under load more packets have arrived: they are read first, because a turn of Node.js's loop costs more than a
-      // look.
-      for (let round = 0; round < ROUNDS && !this.#closed && this.#readReady(round) > 0; round++) this.#afterBatch();
+      this.#readAll();
     } catch (error) {
       throwLater(error);
     }
+  };
+
+  readonly #readAll = (): void => {
+    // Under load more packets have arrived: they are read first, because a turn of Node.js's loop costs more than a
+    // look.
+    for (let round = 0; round < ROUNDS && !this.#closed && this.#readReady(round) > 0; round++) this.#afterBatch();
   };
 
   /** Reads what is ready; later rounds wait a moment for more. @returns the number of ready sockets. */
