@@ -25,6 +25,8 @@ interface Waiting {
   readonly terms: OrderTerms;
   /** The worker that must run the transfer; undefined: any. */
   readonly worker: number | undefined;
+  /** True if the transfer is over, and the worker only reports its end. */
+  readonly isOver?: boolean;
 }
 
 /** @returns false when the worker, or each of them, can't take one more transfer now. */
@@ -50,13 +52,14 @@ export class Takeover {
   }
 
   /**
-   * Reports the transfers that were over when their worker died; the others wait for give().
+   * Reports the transfers that were over when their worker died; the others wait for give(). At a shared port those that
+   * are over wait too: the next worker first reads what their clients have sent, which their next transfers must not get.
    *
    * @param unread datagrams whose tokens are serial numbers of transfers, and whose tags are slots. @param worker the
-   *   number of the worker, which its successor has too. @returns how many wait.
+   *   number of the worker, which its successor has too. @returns how many go on.
    */
   take(slots: readonly number[], unread: readonly UnreadDatagram[], worker: number | undefined): number {
-    const before = this.#waiting.length;
+    let resumed = 0;
     const { cells } = this.#table;
     // The last packet of a transfer counts: it acknowledges more than those before.
     const packets = unread.filter(({ bytes }) => isPackable(bytes));
@@ -65,15 +68,18 @@ export class Takeover {
     for (const slot of slots) {
       const order = this.#table.read(slot)!;
       const report = lostReport(order, cells);
-      if (report !== undefined) {
+      const isOver = report !== undefined;
+      const isShared = order.port?.shared !== undefined;
+      if (isOver && !isShared) {
         this.#ended(slot, report);
         continue;
       }
       cells.release(slot, cells.owner(slot));
       const terms = { isResumed: true, unread: byToken.get(order.serial) ?? byTag.get(slot) };
-      this.#waiting.push({ slot, terms, worker: order.port?.shared === undefined ? undefined : worker });
+      this.#waiting.push({ slot, terms, worker: isShared ? worker : undefined, isOver });
+      if (!isOver) resumed++;
     }
-    return this.#waiting.length - before;
+    return resumed;
   }
 
   /** Lets a transfer wait that has not begun. @param worker the one that must run it. */
@@ -89,14 +95,14 @@ export class Takeover {
   /** Offers each waiting transfer to a worker, in their order. */
   give(give: Give): void {
     const full = new Set<number | undefined>();
-    this.#waiting = this.#waiting.filter(({ slot, terms, worker }) => {
+    this.#waiting = this.#waiting.filter(({ slot, terms, worker, isOver }) => {
       // A worker may have room again for a later one: of two transfers with the same client, the older comes first.
       if (full.has(worker)) return true;
       if (!give(slot, terms, worker)) {
         full.add(worker);
         return true;
       }
-      if (terms.isResumed) this.resumed++;
+      if (terms.isResumed && isOver !== true) this.resumed++;
       return false;
     });
   }

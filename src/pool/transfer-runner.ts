@@ -6,7 +6,7 @@ import type { LatencyHistogram } from '../engine/latencies.ts';
 import type { SharedView } from '../bytes/shared-bytes.ts';
 import type { TransferReport } from '../engine/report.ts';
 import { SEND_ERRNOS } from '../engine/send-errors.ts';
-import type { Engine } from '../engine/types.ts';
+import type { Engine, LinkReceiver } from '../engine/types.ts';
 import { Sender } from '../session/sender.ts';
 import type { TransferOrder } from './pool.ts';
 import { CellSupervision } from './cell-supervision.ts';
@@ -22,6 +22,8 @@ const HEALTH = [
   COUNTER.segmentFallbacks,
   ...SEND_ERRNOS.map((errno) => sendErrorColumn(errno)),
 ] as const;
+/** Takes packets that nobody wants. */
+const NOBODY: LinkReceiver = { onDatagram: () => {}, onUnreachable: () => {}, onUnreadable: () => {} };
 const NO_OPENING = new Uint8Array(0);
 
 export class TransferRunner {
@@ -60,14 +62,33 @@ export class TransferRunner {
   ): void {
     // Its client may have begun another transfer since the order was written.
     const report = lostReport(order, this.#cells);
-    if (report !== undefined) {
-      this.#cells.setEnded(order.slot, report.outcome);
-      ended(order.slot, report);
-      return;
-    }
+    if (report !== undefined) return this.#reportOver(order, report, ended);
     const now = this.#engine.clock.now();
     const plan = resumedPlan(order.plan, order.slot, this.#cells, now);
     this.start({ ...order, plan }, content, ended, unread);
+  }
+
+  /**
+   * Reports the end of a transfer that is over. At a shared port it first reads what its client has sent, such as an
+   * ERROR: once the end is reported, the client's next transfer begins, which must not get it.
+   */
+  #reportOver(
+    { slot, port, local, peer }: Omit<TransferOrder, 'content'>,
+    report: TransferReport,
+    ended: (slot: number, report: TransferReport) => void,
+  ): void {
+    const tell = (): void => {
+      this.#cells.setEnded(slot, report.outcome);
+      ended(slot, report);
+    };
+    if (port?.shared === undefined) return tell();
+    const link = this.#engine.adopt!(port, { local, peer }, NOBODY);
+    // The other transfers of the dead worker get their links in this turn, or before their packets are delivered.
+    this.#engine.clock.wake(this.#engine.clock.now(), () => {
+      this.#engine.catchUp?.();
+      link.close();
+      tell();
+    });
   }
 
   /** Starts a transfer. Keeps no reference to the order: a running transfer should hold no more than it needs. */

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vit
 import { checkLinuxEngine } from '../../src/engine/linux/self-check.ts';
 import { workerOf } from '../../src/engine/linux/single-port/steering.ts';
 import { loadLibc } from '../../src/engine/linux/libc.ts';
+import { noLosses } from '../../src/pool/figures.ts';
 import { toSockaddr } from '../../src/engine/linux/socket-address.ts';
 import { SEED, seededBytes } from '../support/content.ts';
 import { ForkedServer } from '../support/forked-server.ts';
@@ -117,6 +118,25 @@ describe.skipIf(unavailable !== undefined)('workers that share a port', () => {
     await finish(paused.map(({ download }) => download));
     await expect.poll(() => server.transfers.length).toBe(DOWNLOADS);
     expect(server.transfers.every(({ outcome }) => outcome === 'complete')).toBe(true);
+  });
+
+  it('answer clients that leave a file of a dead worker, by an ERROR, and ask for the next one', async () => {
+    await server.crash();
+    await server.death();
+    const again = paused.map(({ client }) => new PacedDownload(client, server.address, 'next'));
+    await Promise.all(
+      again.map(async (download, index) => {
+        const { client } = paused[index]!;
+        await client.send(errorPacket(0, 'Closed'), server.address);
+        await download.start();
+      }),
+    );
+    const contents = await Promise.all(again.map((download) => download.finish()));
+    expect(contents.every((content) => content.equals(NEXT))).toBe(true);
+    await expect.poll(() => server.transfers.length).toBe(2 * DOWNLOADS);
+    const complete = server.transfers.filter(({ outcome }) => outcome === 'complete');
+    expect(complete.map(({ file }) => file)).toEqual(Array(DOWNLOADS).fill('next'));
+    expect((await server.stats()).transfersLostTotal).toEqual(noLosses());
   });
 
   it('leave the port to no second server, and free it at the end', async () => {

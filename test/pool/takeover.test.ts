@@ -84,16 +84,26 @@ describe('transfers of a dead worker', () => {
     expect(takeover.resumed).toBe(1);
   });
 
-  it('are over if their clients have begun others', () => {
-    begin(0, SHARED);
-    begin(1, SHARED);
+  it.each([
+    ['at ports of their own', OWN, true],
+    ['at a shared port, as their next worker reports', SHARED, false],
+  ])('are over if their clients have begun others, %s', (_where, port, isReported) => {
+    begin(0, port);
+    begin(1, port);
     table.cells.setState(1, TRANSFER_STATE.lastBlockSent);
     for (const slot of [0, 1]) table.cells.end(slot, WISH_TO_END.supersede);
     expect(takeover.take([0, 1], [], 3)).toBe(0);
-    expect([...ended]).toEqual([
+    const outcomes: [number, string][] = [
       [0, 'aborted'],
       [1, 'completeUnconfirmed'],
-    ]);
+    ];
+    expect([...ended]).toEqual(isReported ? outcomes : []);
+    const waiting: (readonly [number, number])[] = [
+      [0, 3],
+      [1, 3],
+    ];
+    expect(give(() => true)).toEqual(isReported ? [] : waiting);
+    expect(takeover.resumed).toBe(0);
   });
 
   it('get the last packet that was not handled, by serial number or by slot', () => {
