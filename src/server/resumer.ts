@@ -84,12 +84,10 @@ export class Resumer {
     const { filename, peer, local, mode } = transfer;
     const answer = this.#options.resolver.resolve({ filename, mode, client: peer.address, local });
     const go = (late: Awaited<typeof answer>): Promise<void> | undefined => {
-      if (late.kind === 'content') {
-        if (isSame(late, left)) return this.#onContent(transfer, left, late);
-        late.release();
-      }
-      this.#lose(port, 'content', transfer);
-      return undefined;
+      if (late.kind === 'content' && isSame(late, left)) return this.#onContent(transfer, left, late);
+      if (late.kind === 'content') late.release();
+      // An ERROR would reach the next transfer of its client.
+      return transfer.abandoned ? this.#free(port, transfer) : this.#lose(port, 'content', transfer);
     };
     return 'kind' in answer ? go(answer) : answer.then(go);
   }
@@ -150,6 +148,8 @@ export class Resumer {
   }
 
   #launch(transfer: Transfer, left: LeftTransfer): undefined {
+    // Its client has begun another transfer while the content was being opened.
+    if (transfer.abandoned) return this.#free(transfer.dataPort, transfer);
     if (transfer.content!.supply?.failure !== undefined) {
       this.#lose(transfer.dataPort, 'content', transfer);
       return;
@@ -165,6 +165,10 @@ export class Resumer {
     this.lost[loss]++;
     const text = loss === 'content' ? 'File changed' : 'Transfer lost';
     port?.control(this.#packet, encodeError(this.#packet, ERROR_CODE.NOT_DEFINED, text));
+    this.#free(port, transfer);
+  }
+
+  #free(port: TransferPort | undefined, transfer?: Transfer): undefined {
     port?.release();
     if (transfer === undefined) return;
     transfer.dataPort = undefined;
