@@ -52,6 +52,8 @@ export type WorkerMessage =
   | { readonly kind: 'close' }
   /** Like `close`, but clients get no word: another process goes on with their transfers. */
   | { readonly kind: 'leave' }
+  /** This thread is the spare. */
+  | { readonly kind: 'spare'; readonly threadId: number }
   /** Shared buffers were given up that the worker may still refer to. */
   | { readonly kind: 'collect' }
   | { readonly kind: 'closed'; readonly threadId: number };

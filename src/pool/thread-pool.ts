@@ -204,6 +204,10 @@ export class ThreadPool implements Pool {
   #activate(): void {
     for (const { threadId } of this.#seating.fill()) this.#usedRows.add(rowOf(this.#rowOwners, threadId));
     this.#giveWaiting();
+    for (const { worker, isReady, threadId } of this.#seats) {
+      if (worker === undefined && isReady)
+        this.#channel.postMessage({ kind: 'spare', threadId } satisfies WorkerMessage);
+    }
     if (this.#closing === undefined) this.onRoom();
   }
 

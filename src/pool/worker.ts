@@ -39,17 +39,21 @@ const forgetVitals = noteVitals(row);
 
 /** Orders taken in one turn, some milliseconds' worth: transfers go on in between. */
 const ORDERS_A_TURN = 256;
-/** Time without an order after which a thread warms up: it may be the spare. */
-const IDLE_MS = 200;
+/** Time before the spare warms up: a server that starts has more urgent work, such as transfers of another process. */
+const WARM_UP_AFTER_MS = 1000;
 /** How long a thread that takes over the transfers of another keeps the priority of the main thread. */
 const TAKEOVER_MS = 1000;
 
-const warmsUp = setTimeout(() => {
-  // Without a loopback device the thread stays cold.
-  warmUp(engine).catch(() => {});
-  // The figures of the warm-up are nobody's.
-  engine.turnaround = latencyOf(row, 'turnaround');
-}, IDLE_MS).unref();
+let warmsUp: NodeJS.Timeout | undefined;
+
+function warmUpLater(): void {
+  warmsUp ??= setTimeout(() => {
+    // Without a loopback device the thread stays cold.
+    warmUp(engine).catch(() => {});
+    // The figures of the warm-up are nobody's.
+    engine.turnaround = latencyOf(row, 'turnaround');
+  }, WARM_UP_AFTER_MS).unref();
+}
 
 /** Lowers this thread's priority when it gets its first order. Transfers that it takes over have waited already. */
 let yieldOnce = (isResumed: boolean): void => {
@@ -140,6 +144,7 @@ export default function run({ seat, rings, port }: Seat): Promise<void> {
     channel.onmessage = (event): void => {
       const message = (event as { data: WorkerMessage }).data;
       if (message.kind === 'collect') collectGarbage();
+      if (message.kind === 'spare' && message.threadId === threadId) warmUpLater();
       if (message.kind !== 'close' && message.kind !== 'leave') return;
       clearTimeout(warmsUp);
       forgetVitals();
