@@ -137,7 +137,7 @@ describe('a throw inside a busy worker', () => {
 
   it('leaves no descriptor and no ring behind', async () => {
     await finishAll(paused);
-    const before = (await server.usage()).descriptors;
+    const before = (await server.usage()).pollers;
     for (let crashes = 1; crashes <= 3; crashes++) {
       await server.crash();
       await expect.poll(async () => (await server.stats()).workersLostTotal, { timeout: 10_000 }).toBe(crashes);
@@ -146,8 +146,8 @@ describe('a throw inside a busy worker', () => {
       await closeAll(served);
     }
     expect(await server.running()).toHaveLength(3);
-    // The spare opens its ring when it warms up, before or after the first count. Each death must leave nothing.
-    await expect.poll(async () => (await server.usage()).descriptors, { timeout: 10_000 }).toBeLessThan(before + 3);
+    await expect.poll(async () => (await server.usage()).pollers, { timeout: 10_000 }).toBe(before);
+    expect((await server.usage()).rings).toBeLessThanOrEqual(3);
   });
 
   it('while the server stops does not keep it from stopping', async () => {
@@ -165,7 +165,7 @@ describe('a worker that runs out of memory', () => {
     const small = await ForkedServer.start(folder, 2, { heapMiB: 64 });
     const served = await startPaused(small.address, 'kernel', DOWNLOADS);
     try {
-      const before = (await small.usage()).descriptors;
+      const before = (await small.usage()).pollers;
       expect(await small.exhaust()).toBe(DOWNLOADS / 2);
       // Packets arrive before its memory is full, and while its thread is torn down.
       const finished = finishAll(served);
@@ -175,8 +175,8 @@ describe('a worker that runs out of memory', () => {
       await expect.poll(() => small.transfers.length, { timeout: 10_000 }).toBe(DOWNLOADS);
       expect(small.transfers.every(({ outcome }) => outcome === 'complete')).toBe(true);
       expect(await small.running()).toHaveLength(3);
-      // The spare's ring, as above; a worker holds ten descriptors.
-      await expect.poll(async () => (await small.usage()).descriptors, { timeout: 10_000 }).toBeLessThan(before + 3);
+      await expect.poll(async () => (await small.usage()).pollers, { timeout: 10_000 }).toBe(before);
+      expect((await small.usage()).rings).toBeLessThanOrEqual(3);
       await small.stop(0);
       expect(await small.exit).toEqual(CLEAN_EXIT);
     } finally {

@@ -18,7 +18,10 @@ export interface Usage {
   readonly rssBytes: number;
   /** Heap in use, summed over all threads. */
   readonly heapBytes: number;
+  /** Without io_uring's and eventfd's: a thread opens its own with its first transfer, or when it warms up as the spare. */
   readonly descriptors: number;
+  /** Descriptors of io_uring, one for each thread that has opened it. */
+  readonly rings: number;
 }
 
 export interface Exit {

@@ -1,6 +1,6 @@
 // A server in a separate process, so that its memory, descriptors and exit are only its own. forked-server.ts starts it
 // with --expose-gc and defines the messages.
-import { readdirSync } from 'node:fs';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { BroadcastChannel } from 'node:worker_threads';
 import { BufferCache, DEFAULT_LIMITS, Directory, startServer } from '../../dist/index.js';
 
@@ -78,6 +78,18 @@ async function harmBusiest(kind) {
   return busiest.running;
 }
 
+/** Returns what each descriptor of this process is, such as `anon_inode:[io_uring]`. */
+function descriptors() {
+  return readdirSync('/dev/fd').map((fd) => {
+    try {
+      return readlinkSync(`/dev/fd/${fd}`);
+    } catch {
+      // It was the folder's own.
+      return '';
+    }
+  });
+}
+
 const CALLS = {
   stats: () => server.stats(),
   /**
@@ -94,10 +106,12 @@ const CALLS = {
         heapBytes: heaps.reduce((sum, { heapUsed }) => sum + heapUsed, process.memoryUsage().heapUsed),
       });
     }
+    const open = descriptors();
     return {
       rssBytes: Math.min(...looks.map(({ rssBytes }) => rssBytes)),
       heapBytes: Math.min(...looks.map(({ heapBytes }) => heapBytes)),
-      descriptors: readdirSync('/dev/fd').length,
+      descriptors: open.filter((what) => !/io_uring|eventfd/.test(what)).length,
+      rings: open.filter((what) => what.includes('io_uring')).length,
     };
   },
   running: async () => (await askWorkers('count', 'counted')).map(({ running }) => running),
