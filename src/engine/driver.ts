@@ -31,6 +31,7 @@ export class Driver implements Loop {
   #aborts = 0;
   #cancelWake: (() => void) | undefined;
   #wakeAt = Number.POSITIVE_INFINITY;
+  #mustAttend = false;
   readonly #doorbell: (() => boolean) | undefined;
   readonly roundTrips: LatencyHistogram | undefined;
 
@@ -104,6 +105,12 @@ export class Driver implements Loop {
     this.#wakeBy(deadline);
   }
 
+  /** Called by Running when its supervision has news and no doorbell will ring for it. */
+  attendSoon(): void {
+    this.#mustAttend = true;
+    this.#wakeBy(this.now());
+  }
+
   /** Called by Running when it is over. */
   retire(id: number): void {
     this.#wheel.cancel(id);
@@ -128,10 +135,12 @@ export class Driver implements Loop {
   readonly #tick = (): void => {
     this.#cancelWake = undefined;
     this.#wakeAt = Number.POSITIVE_INFINITY;
+    const mustAttend = this.#mustAttend;
+    this.#mustAttend = false;
     // ACKs may have arrived that make a resend needless.
-    if (this.#wheel.next() <= this.now()) this.#engine.catchUp?.();
+    if (mustAttend || this.#wheel.next() <= this.now()) this.#engine.catchUp?.();
     const now = this.now();
-    if (this.#doorbell?.() === true) for (const running of this.#running) running?.attend(now);
+    if (this.#doorbell?.() === true || mustAttend) for (const running of this.#running) running?.attend(now);
     this.#wheel.advance(now, this.#onDue);
     if (this.#count > 0) this.#wakeBy(this.#wheel.next());
   };

@@ -26,6 +26,8 @@ export interface Loop {
   readonly roundTrips: LatencyHistogram | undefined;
   /** Sets a deadline earlier than the loop's. */
   arm(id: number, deadline: number): void;
+  /** Attends to all transfers in the loop's next turn, after what has arrived is read. */
+  attendSoon(): void;
   /** Removes a transfer that is over. */
   retire(id: number): void;
 }
@@ -87,8 +89,8 @@ export class Running implements Steps, LinkReceiver {
     this.#progressAt = this.#resumedFrom ?? this.#startedAt;
     this.#act((session) => session.start(isResumed ? now : this.#startedAt, this));
     this.#isSent = false;
-    // Apply wishes set while the link was opening: their doorbell has already rung.
-    this.attend(this.#loop.now());
+    // The doorbell of wishes set while the link was opening has already rung. What the peer sent before a wish is read first.
+    if (this.#supervision !== undefined && this.#supervision.hasNews !== false) this.#loop.attendSoon();
   }
 
   /** Reports a transfer that never got a link. */

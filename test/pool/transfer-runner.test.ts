@@ -12,6 +12,7 @@ import { TransferRunner } from '../../src/pool/transfer-runner.ts';
 
 const CONTENT = shareBytes(new Uint8Array(5000));
 const ACK = Uint8Array.of(0, 4, 0, 1);
+const ERROR = Uint8Array.of(0, 5, 0, 0, 0);
 
 /** A worker that reads its sockets only when it catches up. */
 class Worker {
@@ -68,9 +69,9 @@ class Worker {
     );
   }
 
-  /** Reads the answer of that transfer's client. */
-  read(slot: number): void {
-    this.#receivers[slot]!.onDatagram(ACK, ACK.length);
+  /** Reads a packet of that transfer's client. Default: its answer. */
+  read(slot: number, packet = ACK): void {
+    this.#receivers[slot]!.onDatagram(packet, packet.length);
   }
 }
 
@@ -110,5 +111,17 @@ describe('a transfer that is to be given up', () => {
     await worker.clock.runAsync(100);
     expect(worker.reports).toEqual([]);
     expect(worker.cells.state(1)).toBe(TRANSFER_STATE.running);
+  });
+});
+
+describe('a transfer that its client has superseded before the worker begins it', () => {
+  it('gets what the client sent before: at a shared port it would reach the next transfer', async () => {
+    const worker = new Worker();
+    worker.start(0);
+    // The portable way: the link is open when the next turn begins.
+    worker.cells.end(0, WISH_TO_END.supersede);
+    worker.onCatchUp = () => worker.read(0, ERROR);
+    await worker.clock.runAsync(60);
+    expect(worker.reports).toMatchObject([{ outcome: 'probe' }]);
   });
 });
