@@ -323,8 +323,9 @@ describe('docs/kubernetes.md', () => {
     expect(sourcesOf(publisher).claims).toEqual(sourcesOf(server).claims);
     const { store } = readConfig(join(MANIFESTS, 'deployment/reveille.yaml')).values;
     expect(publisher.containers[0]!.args.slice(-2)).toEqual(['--store', store]);
-    // Both would have process ID 1, by which LMDB tells processes apart.
-    expect(publisher['shareProcessNamespace']).toBe(true);
+    // LMDB tells processes apart by their ID. The command has 1, which a server below its keeper never has.
+    expect(publisher['shareProcessNamespace']).toBeUndefined();
+    expect(server.containers[0]!.args[0]).toBe('keeper');
   });
 });
 

@@ -46,7 +46,7 @@ export const RUN_CONFIG = {
   ExposedPorts: { '69/udp': {}, '6970/tcp': {} },
   Env: ['PATH=/usr/bin', `SSL_CERT_FILE=${CERTIFICATES}`, 'NODE_USE_SYSTEM_CA=1'],
   Entrypoint: ['reveille'],
-  Cmd: ['serve', '--config', CONFIG],
+  Cmd: ['keeper', '--', 'serve', '--config', CONFIG],
   Volumes: { [STORE]: {} },
   WorkingDir: '/',
   StopSignal: 'SIGTERM',
