@@ -153,7 +153,7 @@ async function pester({ port, prefix, perS, forMs }) {
 const macOf = (node) =>
   `52-54-00-00-${((node >> 8) & 255).toString(16).padStart(2, '0')}-${(node & 255).toString(16).padStart(2, '0')}`;
 
-process.on('message', async ({ id, kind, ...order }) => {
+async function answer({ id, kind, ...order }) {
   const work = {
     configs: () =>
       configs({
@@ -165,4 +165,6 @@ process.on('message', async ({ id, kind, ...order }) => {
     pester: () => pester(order),
   }[kind];
   process.send({ id, result: await work() });
-});
+}
+
+process.on('message', (message) => void answer(message));

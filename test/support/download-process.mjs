@@ -25,8 +25,10 @@ async function download() {
   return undefined;
 }
 
-process.on('message', async (count) => {
+async function run(count) {
   const failures = await Promise.all(Array.from({ length: count }, download));
   process.send(failures.filter((failure) => failure !== undefined));
-});
+}
+
+process.on('message', (message) => void run(message));
 process.send('ready');

@@ -127,9 +127,11 @@ const CALLS = {
   stop: ({ drainMs }) => server.stop(drainMs),
 };
 
-process.on('message', async ({ id, kind, ...details }) => {
+async function obey({ id, kind, ...details }) {
   const value = await CALLS[kind](details);
   // Once the server has stopped, only the channel to the test may keep the process alive.
   process.send({ kind: 'answer', id, value }, () => kind === 'stop' && process.connected && process.disconnect());
-});
+}
+
+process.on('message', (message) => void obey(message));
 tell({ kind: 'ready', addresses: server.addresses });
