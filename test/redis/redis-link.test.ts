@@ -62,7 +62,7 @@ describe.runIf(hasRedis)('a link to redis-server', { timeout: 30_000 }, () => {
     const from = performance.now();
     const waiting = Array.from({ length: 50 }, () => link.run(['GET', link.key('a')]));
     const ends = await Promise.allSettled(waiting);
-    expect(performance.now() - from).toBeLessThan(200);
+    expect(performance.now() - from).toBeLessThan(1_000);
     expect(new Set(ends.map(({ status }) => status))).toEqual(new Set(['rejected']));
     expect(link.state).toBe('down');
     expect(link.trouble).toBe(`127.0.0.1:${server.port}: no answer within 100 ms`);
