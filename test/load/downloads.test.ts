@@ -53,9 +53,13 @@ describe(`${DOWNLOADS} downloads at once of ${SIZE / MIB} MiB (content of REVEIL
     expect(await round()).toEqual([]);
     // The client reports its end when it sends the last ACK, before the server has received that ACK.
     await expect.poll(() => server.transfers.length, { timeout: 10_000 }).toBe(3 * DOWNLOADS);
-    const last = await server.usage();
     expect(server.transfers.filter(({ outcome }) => outcome !== 'complete')).toEqual([]);
-    expect(last.descriptors).toBe(first.descriptors);
+    // The spare worker has some more while it warms up, in its first seconds.
+    const { descriptors } = first;
+    await expect
+      .poll(async () => (await server.usage()).descriptors, { timeout: 10_000 })
+      .toBeLessThanOrEqual(descriptors);
+    const last = await server.usage();
     expect(last.rssBytes / first.rssBytes).toBeLessThan(1.05);
     expect(last.heapBytes / first.heapBytes).toBeLessThan(1.05);
   });
