@@ -20,6 +20,8 @@ export interface Usage {
   readonly heapBytes: number;
   /** Without io_uring's and eventfd's: a thread opens its own with its first transfer, or when it warms up as the spare. */
   readonly descriptors: number;
+  /** Descriptors of epoll: each thread has as many from its start. */
+  readonly pollers: number;
   /** Descriptors of io_uring, one for each thread that has opened it. */
   readonly rings: number;
 }

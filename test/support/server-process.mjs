@@ -111,6 +111,7 @@ const CALLS = {
       rssBytes: Math.min(...looks.map(({ rssBytes }) => rssBytes)),
       heapBytes: Math.min(...looks.map(({ heapBytes }) => heapBytes)),
       descriptors: open.filter((what) => !/io_uring|eventfd/.test(what)).length,
+      pollers: open.filter((what) => what.includes('eventpoll')).length,
       rings: open.filter((what) => what.includes('io_uring')).length,
     };
   },
