@@ -49,7 +49,16 @@ async function visited(flags: readonly string[] = [], onFinished: OnTestFinished
   const server = await ExampleServer.startFor(onFinished, config, ...flags);
   expect(await server.ask('grub.cfg')).toContain('linux');
   expect(await server.ask('boot/linux')).toBe('error 1');
-  return { admin: server.admin.replace('http://', '').replace('0.0.0.0', '127.0.0.1'), config, server };
+  const admin = server.admin.replace('http://', '').replace('0.0.0.0', '127.0.0.1');
+  // The client has the last block before its ACK has reached the server.
+  await vi.waitFor(
+    async () =>
+      expect(
+        (await reveille('node', '127.0.0.1', '--admin', admin, '--api-token-file', join(root, 'token'))).stdout,
+      ).toContain('✓ grub.cfg'),
+    { timeout: 10_000 },
+  );
+  return { admin, config, server };
 }
 
 /** A server that all tests may ask which change nothing. */
