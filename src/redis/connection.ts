@@ -13,22 +13,33 @@ export interface ConnectOptions extends Pick<RedisAddress, 'isTls' | 'user' | 'p
   readonly ca: string | undefined;
   /** Time until which the connection must be usable, by performance.now(). */
   readonly until: number;
+  /** Aborted when nobody needs the connection any more. */
+  readonly signal: AbortSignal;
 }
 
 /**
  * @param until by performance.now(). @param silence what is said when the work takes longer.
- * @throws RedisError 'deadline' then.
+ * @throws RedisError 'deadline' then, and 'down' when the signal is aborted.
  */
-export async function within<T>(work: Promise<T>, until: number, silence = 'the server does not answer'): Promise<T> {
+export async function within<T>(
+  work: Promise<T>,
+  { until, signal }: Pick<ConnectOptions, 'until' | 'signal'>,
+  silence = 'the server does not answer',
+): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
+  let onAbort = (): void => {};
   const late = new Promise<never>((_resolve, reject) => {
     const waitMs = Math.max(0, until - performance.now());
     timer = setTimeout(() => reject(new RedisError('deadline', silence)), waitMs);
+    onAbort = () => reject(new RedisError('down', 'the link is closed'));
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort);
   });
   try {
     return await Promise.race([work, late]);
   } finally {
     clearTimeout(timer);
+    signal.removeEventListener('abort', onAbort);
   }
 }
 
@@ -54,7 +65,7 @@ export class Connection {
    */
   static async open(host: RedisHost, options: ConnectOptions, onLost: (error: unknown) => void): Promise<Connection> {
     const redis = (await import('@redis/client')) as { readonly createClient: typeof createClient };
-    const { isTls, ca, user, password, database, until } = options;
+    const { isTls, ca, user, password, database, until, signal } = options;
     const { isIP } = await import('node:net');
     const tls = { tls: true as const, ...(ca === undefined ? {} : { ca }) };
     const servername = isIP(host.host) === 0 ? { servername: host.host } : {};
@@ -78,12 +89,15 @@ export class Connection {
         commandOptions: { timeout: 0 },
       }) as unknown as Client;
     const connection = new Connection(host, create, onLost);
+    const connecting = connection.#client.connect();
     try {
       // A server without TLS waits for the end of a line, and TLS begins with none.
-      await within(connection.#client.connect(), until, isTls ? 'expected TLS (rediss), got no answer' : undefined);
+      await within(connecting, { until, signal }, isTls ? 'expected TLS (rediss), got no answer' : undefined);
       return connection;
     } catch (error) {
       connection.close();
+      // A socket that was connecting may be connected in spite of that.
+      connecting.then(() => connection.close()).catch(() => {});
       throw error;
     }
   }
@@ -94,12 +108,16 @@ export class Connection {
   }
 
   /** Subscribes over the connection for notices, which is opened first if need be. */
-  async subscribe(channel: string, onNotice: (text: string) => void, until: number): Promise<void> {
+  async subscribe(
+    channel: string,
+    onNotice: (text: string) => void,
+    limits: Pick<ConnectOptions, 'until' | 'signal'>,
+  ): Promise<void> {
     if (this.#notices === undefined) {
       this.#notices = this.#watched();
-      await within(this.#notices.connect(), until);
+      await within(this.#notices.connect(), limits);
     }
-    await within(this.#notices.subscribe(channel, onNotice), until);
+    await within(this.#notices.subscribe(channel, onNotice), limits);
   }
 
   /** Ends both connections at once; commands under way are rejected. */
@@ -111,6 +129,8 @@ export class Connection {
   #watched(): Client {
     const client = this.#create();
     client.on('error', (error: unknown) => this.#onLost(error));
+    // A socket that is still connecting can't be destroyed: it must not keep a process that is done. Deadlines do that.
+    client.unref();
     return client;
   }
 }

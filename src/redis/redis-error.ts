@@ -35,12 +35,10 @@ export function refusal(error: Error): RedisError {
 /** Codes of Node.js and OpenSSL for a certificate that is not trusted. */
 const CERTIFICATE = /^(?:CERT_|ERR_TLS_CERT|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_(?:GET|VERIFY))/;
 
-/**
- * Returns why a connection could not be made, as one line: what was expected, and what came.
- *
- * @param isTls true when TLS was expected.
- */
-export function connectFailure(error: unknown, isTls: boolean): string {
+const CLOSED = /closed unexpectedly/;
+
+/** Returns why a connection failed, as one line: what was expected, and what came. */
+export function failureLine(error: unknown): string {
   const text = wordsOf(error);
   const code = errorCode(error) ?? '';
   if (/^(?:WRONGPASS|NOAUTH|ERR AUTH|ERR invalid password)/.test(text)) {
@@ -50,9 +48,20 @@ export function connectFailure(error: unknown, isTls: boolean): string {
   if (text.startsWith('ERR unknown command')) return `expected a server with this command, got ${text}`;
   if (CERTIFICATE.test(code)) return `expected a certificate that pinsCaFile or the system trusts, got ${text}`;
   if (code.startsWith('ERR_SSL')) return `expected TLS (rediss), got an answer without it: ${text}`;
+  // The client's words for commands that were under way when the connection was given up.
+  if (text === 'Disconnects client') return 'the connection broke';
+  return CLOSED.test(text) ? 'the server closed the connection' : text;
+}
+
+/**
+ * Returns why a connection could not be made. See failureLine().
+ *
+ * @param isTls true when TLS was expected.
+ */
+export function connectFailure(error: unknown, isTls: boolean): string {
   // A server that expects TLS closes a connection on which something else arrives.
-  if (!isTls && (code === 'ECONNRESET' || /closed unexpectedly/.test(text))) {
+  if (!isTls && (errorCode(error) === 'ECONNRESET' || CLOSED.test(wordsOf(error)))) {
     return `expected a server without TLS, got a closed connection: with TLS it is rediss`;
   }
-  return text;
+  return failureLine(error);
 }

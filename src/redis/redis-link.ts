@@ -5,7 +5,7 @@
  */
 import { readFileSync, statSync } from 'node:fs';
 import { Connection, type ConnectOptions, within } from './connection.ts';
-import { connectFailure, refusal, RedisError } from './redis-error.ts';
+import { connectFailure, failureLine, refusal, RedisError } from './redis-error.ts';
 import { type RedisAddress, type RedisHost, showHost } from './redis-url.ts';
 import { masterOf } from './sentinel.ts';
 
@@ -92,7 +92,7 @@ class ReconnectingLink implements RedisLink {
   #pauseMs = FIRST_PAUSE_MS;
   #timer: NodeJS.Timeout | undefined;
   #asking: NodeJS.Timeout | undefined;
-  #isClosed = false;
+  readonly #closing = new AbortController();
 
   constructor(options: RedisOptions) {
     this.#options = options;
@@ -138,14 +138,14 @@ class ReconnectingLink implements RedisLink {
     const connection = this.#connection;
     if (connection === undefined) return;
     try {
-      await connection.subscribe(this.key(topic), onNotice, performance.now() + CONNECT_MS);
+      await connection.subscribe(this.key(topic), onNotice, this.#limits());
     } catch (error) {
       this.#lose(connection, error);
     }
   }
 
   close(): Promise<void> {
-    this.#isClosed = true;
+    this.#closing.abort();
     clearTimeout(this.#timer);
     clearTimeout(this.#asking);
     this.#connection?.close();
@@ -161,7 +161,7 @@ class ReconnectingLink implements RedisLink {
       return answer;
     } catch (error) {
       const { ErrorReply } = await import('@redis/client');
-      if (!(error instanceof ErrorReply)) return new RedisError('down', connectFailure(error, false));
+      if (!(error instanceof ErrorReply)) return new RedisError('down', failureLine(error));
       this.#answeredAt = performance.now();
       const refused = refusal(error);
       // A former master: writes go to another server now.
@@ -204,13 +204,13 @@ class ReconnectingLink implements RedisLink {
     this.#connection = undefined;
     clearTimeout(this.#asking);
     connection.close();
-    this.#fail(connection.host, error);
+    this.#fail(connection.host, error, failureLine);
     this.#connectLater();
   }
 
-  #fail(host: RedisHost, error: unknown): void {
-    const { address } = this.#options;
-    const reason = error instanceof RedisError ? error.message : connectFailure(error, address.isTls);
+  /** @param lineOf describes an error of the socket or the server. */
+  #fail(host: RedisHost, error: unknown, lineOf: (error: unknown) => string): void {
+    const reason = error instanceof RedisError ? error.message : lineOf(error);
     const trouble = `${showHost(host)}: ${reason}`;
     if (trouble === this.#trouble) return;
     this.#trouble = trouble;
@@ -218,7 +218,6 @@ class ReconnectingLink implements RedisLink {
   }
 
   #connectLater(): void {
-    if (this.#isClosed) return;
     // Servers that lost the same engine must not return to it together.
     const waitMs = this.#pauseMs * (0.5 + Math.random());
     this.#pauseMs = Math.min(2 * this.#pauseMs, LAST_PAUSE_MS);
@@ -233,27 +232,28 @@ class ReconnectingLink implements RedisLink {
       const options = this.#connectOptions();
       if (address.master !== undefined) host = await masterOf(address, address.master, options);
       const lost = { error: undefined as unknown };
-      connection = await Connection.open(host, { ...options, until: performance.now() + CONNECT_MS }, (error) => {
+      connection = await Connection.open(host, { ...options, ...this.#limits() }, (error) => {
         lost.error ??= error;
         if (connection !== undefined) this.#lose(connection, error);
       });
-      const until = performance.now() + CONNECT_MS;
+      const limits = this.#limits();
       const key = this.key.bind(this);
       const commands = probe?.(key) ?? [['SET', this.key('probe'), '1', 'PX', CONNECT_MS]];
       const tried = connection;
-      await within(Promise.all(commands.map((command) => tried.send(command))), until);
+      await within(Promise.all(commands.map((command) => tried.send(command))), limits);
       for (const [topic, onNotice] of this.#topics) {
         // oxlint-disable-next-line no-await-in-loop -- the first subscription opens the connection.
-        await connection.subscribe(this.key(topic), onNotice, until);
+        await connection.subscribe(this.key(topic), onNotice, limits);
       }
       if (lost.error !== undefined) throw lost.error;
     } catch (error) {
       connection?.close();
-      this.#fail(host, error);
+      if (this.#closing.signal.aborted) return;
+      this.#fail(host, error, (reason) => connectFailure(reason, address.isTls));
       this.#connectLater();
       return;
     }
-    if (this.#isClosed) return connection.close();
+    if (this.#closing.signal.aborted) return connection.close();
     this.#connection = connection;
     this.#trouble = undefined;
     this.#late = 0;
@@ -268,7 +268,11 @@ class ReconnectingLink implements RedisLink {
     const { isTls, user, database } = address;
     const password = passwordFile === undefined ? address.password : passwordIn(passwordFile);
     const ca = caFile === undefined ? undefined : fileText(caFile);
-    return { isTls, user, password, database, ca, until: performance.now() + CONNECT_MS };
+    return { isTls, user, password, database, ca, ...this.#limits() };
+  }
+
+  #limits(): Pick<ConnectOptions, 'until' | 'signal'> {
+    return { until: performance.now() + CONNECT_MS, signal: this.#closing.signal };
   }
 
   /** A master that was cut off from its Sentinels takes writes that are lost later. */

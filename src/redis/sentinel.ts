@@ -18,6 +18,7 @@ export async function masterOf(
 ): Promise<RedisHost> {
   let reason = '';
   for (const sentinel of hosts) {
+    if (options.signal.aborted) break;
     try {
       // oxlint-disable-next-line no-await-in-loop -- the next one is asked only when this one does not know.
       const found = await ask(sentinel, master, options);
@@ -45,9 +46,10 @@ async function ask(sentinel: RedisHost, master: string, options: ConnectOptions)
 
 async function askOnce(sentinel: RedisHost, master: string, options: ConnectOptions): Promise<RedisHost | undefined> {
   const until = performance.now() + ASK_MS;
-  const connection = await Connection.open(sentinel, { ...options, until }, () => {});
+  const limits = { ...options, until };
+  const connection = await Connection.open(sentinel, limits, () => {});
   try {
-    const answer = await within(connection.send(['SENTINEL', 'get-master-addr-by-name', master]), until);
+    const answer = await within(connection.send(['SENTINEL', 'get-master-addr-by-name', master]), limits);
     if (!Array.isArray(answer) || answer.length !== 2) return undefined;
     return { host: String(answer[0]), port: Number(answer[1]) };
   } finally {

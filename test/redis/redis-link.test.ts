@@ -1,5 +1,7 @@
 /** The link to Debian's redis-server: deadlines, breaker, reconnection, Sentinel, and one line for each bad input. */
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { openRedis, type RedisLink, type RedisOptions, type RedisState } from '../../src/redis/redis-link.ts';
@@ -94,6 +96,7 @@ describe.runIf(hasRedis)('a link to redis-server', { timeout: 30_000 }, () => {
     await notice('one');
     await server.end();
     await until('down');
+    expect(link.trouble).toMatch(/^127\.0\.0\.1:\d+: (?:the server closed the connection|.*ECONN(?:RESET|REFUSED).*)$/);
     await server.restart();
     await until('up');
     await notice('two');
@@ -173,6 +176,27 @@ describe.runIf(hasRedis)('a link to redis-server', { timeout: 30_000 }, () => {
     expect(await said(`redis://${at}`, { passwordFile: open4all })).toMatch(
       /: expected a password file that only its owner can read, got mode 644: chmod 600$/,
     );
+  });
+});
+
+describe('a link that is closed', { timeout: 30_000 }, () => {
+  it('gives a server up that accepts and never answers, and says nothing more', async () => {
+    const silent = createServer();
+    onTestFinished(() => void silent.close());
+    silent.listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const accepted = once(silent, 'connection') as Promise<[Socket]>;
+    const { link } = open(`redis://127.0.0.1:${(silent.address() as AddressInfo).port}`);
+    const [socket] = await accepted;
+    await once(socket, 'data');
+    const states: RedisState[] = [];
+    link.onState((state) => states.push(state));
+    const from = performance.now();
+    const closed = once(socket, 'close');
+    await link.close();
+    await closed;
+    expect(performance.now() - from).toBeLessThan(1500);
+    expect(states).toEqual([]);
   });
 });
 
