@@ -3,7 +3,7 @@
  * Forms of the records in Redis; everything read from there is checked. Pure.
  */
 import { isDigest } from '../boot-set/store/layout.ts';
-import { isWholeNumber, type PromotionRecord, promotionOf } from './promotion.ts';
+import { isTime, isWholeNumber, type PromotionRecord, promotionOf } from './promotion.ts';
 
 /** @limit Versions of a channel that a server announces, the highest numbers first. Shows: `reveille promote` says that the server lacks the version. */
 export const MAX_VERSIONS_ANNOUNCED = 500;
@@ -93,14 +93,15 @@ export function parseServer(text: unknown, name: string): ServerRecord | undefin
   if (fields === undefined || fields['name'] !== name || !isName(name)) return undefined;
   const { run, version, startedAt, channels, behind, behindNames, staged, pins, transfers, sessions } = fields;
   const { skewMs, isNameTaken } = fields;
-  const counts = [channels, behind, staged, pins, transfers, sessions, startedAt];
-  if (!isName(run) || !isName(version) || !counts.every(isWholeNumber)) return undefined;
-  if (typeof skewMs !== 'number' || !Array.isArray(behindNames) || !behindNames.every(isName)) return undefined;
+  const counts = [channels, behind, staged, pins, transfers, sessions];
+  if (!isName(run) || !isName(version) || !counts.every(isWholeNumber) || !isTime(startedAt)) return undefined;
+  if (typeof skewMs !== 'number' || !Number.isFinite(skewMs)) return undefined;
+  if (!Array.isArray(behindNames) || !behindNames.every(isName)) return undefined;
   return {
     name,
     run,
     version,
-    startedAt: startedAt as number,
+    startedAt,
     channels: channels as number,
     behind: behind as number,
     behindNames: behindNames.slice(0, MAX_BEHIND_LISTED),

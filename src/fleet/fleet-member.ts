@@ -195,7 +195,7 @@ export class FleetMember {
       // Whatever Redis held may be gone when it returns.
       this.#announceAll();
       const reason = errorLine(error);
-      // That the link is down is said once for pins and promotions, by its owner.
+      // The owner of the link says once, for pins and promotions, that it is down.
       const isTold = error instanceof RedisError && error.failure === 'down';
       if (this.#failure === undefined && !isTold) {
         onWarning('the fleet is out of sight: promotions are not followed, the last ones hold', { reason });

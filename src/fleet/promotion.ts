@@ -10,9 +10,17 @@ export type { PromotionRecord } from '../boot-set/store/records.ts';
 /** Longest text of a promotion that is read, in characters. */
 const MAX_TEXT = 1000;
 
-/** Returns true for a count or a time that a record may hold. */
+/** Returns true for a count that a record may hold. */
 export function isWholeNumber(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
+
+/** Latest time that a Date holds, in milliseconds since the epoch (ECMA-262 21.4.1.1). */
+const LAST_TIME = 8.64e15;
+
+/** Returns true for a time that a record may hold, in milliseconds since the epoch. */
+export function isTime(value: unknown): value is number {
+  return isWholeNumber(value) && value <= LAST_TIME;
 }
 
 export function promotionText({ generation, at, manifest }: PromotionRecord): string {
@@ -31,7 +39,7 @@ export function parsePromotion(text: unknown): PromotionRecord | undefined {
 
 export function promotionOf(value: unknown): PromotionRecord | undefined {
   const { generation, at, manifest } = (value ?? {}) as Partial<Record<keyof PromotionRecord, unknown>>;
-  const isOne = isWholeNumber(generation) && generation > 0 && isWholeNumber(at) && typeof manifest === 'string';
+  const isOne = isWholeNumber(generation) && generation > 0 && isTime(at) && typeof manifest === 'string';
   return isOne && isDigest(manifest) ? { generation, at, manifest } : undefined;
 }
 

@@ -202,6 +202,7 @@ describe('records in Redis', () => {
       { generation: 0 },
       { generation: 1.5 },
       { at: -1 },
+      { at: 8.64e15 + 1 },
       { manifest: '../x' },
       { manifest: ONE.slice(1) },
     ];
@@ -211,11 +212,13 @@ describe('records in Redis', () => {
     const servers = [
       { name: 'other' },
       { pins: -1 },
+      { startedAt: 8.64e15 + 1 },
       { run: '' },
       { behindNames: [7] },
       { skewMs: '0' },
       { version: 'x'.repeat(400) },
     ];
+    wrong.push(serverText(serverRecord('a')).replace('"skewMs":0', '"skewMs":1e999'));
     for (const text of [...wrong, ...servers.map((one) => JSON.stringify({ ...serverRecord('a'), ...one }))]) {
       expect(parseServer(text, 'a')).toBeUndefined();
     }

@@ -12,7 +12,7 @@ import { FleetError } from '../../fleet/promotion-plan.ts';
 import { openRedis, type RedisLink, type RedisOptions } from '../../redis/redis-link.ts';
 import { redisOptions, type RedisSettings } from '../../redis/redis-options.ts';
 import { EXPECTED_ADDRESS } from '../../redis/redis-url.ts';
-import { escapeLine, showValue } from '../../text/escape.ts';
+import { escapeLine } from '../../text/escape.ts';
 import { print, type VerbContext, type VerbResult } from '../store/store-verb.ts';
 
 /** Longest wait for Redis to be reached, and for each of its answers. */
@@ -64,8 +64,9 @@ function optionsOf(flags: FleetFlags): RedisOptions {
   });
   if (options !== undefined) return options;
   const where = pins === undefined && config !== undefined ? `${escapeLine(config)}: pins` : '--pins';
+  // The value is not shown: it may hold a password.
   throw new UsageError(
-    `${where}: expected ${EXPECTED_ADDRESS}, got ${pins === undefined ? 'nothing' : showValue(pins)}`,
+    `${where}: expected ${EXPECTED_ADDRESS}, got ${pins === undefined ? 'nothing' : 'something else'}`,
   );
 }
 

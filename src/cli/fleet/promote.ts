@@ -4,6 +4,7 @@ import { checkChannelName } from '../../boot-set/store/channel-name.ts';
 import { EXIT, type ExitCode, UsageError } from '../../config/usage-error.ts';
 import type { FleetBoard } from '../../fleet/fleet-board.ts';
 import { FleetError, listed, planPromotion, type ServerChannel } from '../../fleet/promotion-plan.ts';
+import { RedisError } from '../../redis/redis-error.ts';
 import { errorLine } from '../../text/error-text.ts';
 import { counted } from '../../text/figures.ts';
 import { isoTime } from '../../text/iso-time.ts';
@@ -61,15 +62,28 @@ async function promote(
   const now = await board.time();
   const servers = await serversWith(board, channel, now);
   const { promotion, lacking } = planPromotion({ channel, version, isForced, prefix }, servers, shared.promotion, now);
-  if (!(await board.promote(channel, shared, promotion))) {
+  const { generation, manifest, at } = promotion;
+  const what = `sha256:${manifest.slice(0, 12)} as generation ${generation}`;
+  const isWritten = await board.promote(channel, shared, promotion).catch((error: unknown) => {
+    // A refusal has changed nothing. Without an answer the command may have been carried out.
+    if (error instanceof RedisError && error.failure === 'refused') throw error;
+    const problem = `it is not known whether it was promoted to ${what} (${errorLine(error)})`;
+    throw new FleetError(`channel "${channel}": ${problem}: see reveille servers`, false);
+  });
+  if (!isWritten) {
     throw new FleetError(
       `channel "${channel}": has been promoted by somebody else meanwhile: nothing was changed`,
       false,
     );
   }
-  await board.notify(channel);
-  const { generation, manifest, at } = promotion;
-  const { followed, waiting } = await awaitServers(fleet, channel, generation, lacking);
+  const follow = async (): ReturnType<typeof awaitServers> => {
+    await board.notify(channel);
+    return await awaitServers(fleet, channel, generation, lacking);
+  };
+  const { followed, waiting } = await follow().catch((error: unknown) => {
+    const problem = `promoted to ${what}, but who follows is not known (${errorLine(error)})`;
+    throw new FleetError(`channel "${channel}": ${problem}: see reveille servers`, false);
+  });
   const late = waiting.filter((name) => !lacking.includes(name));
   return {
     json: {

@@ -1,9 +1,11 @@
 /** `reveille promote` and `servers`, with a real Redis and servers that announce themselves in this process. */
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { MonotonicClock } from '../../../src/engine/clock.ts';
-import { FleetBoard } from '../../../src/fleet/fleet-board.ts';
+import { COMPARE_AND_SET, FleetBoard } from '../../../src/fleet/fleet-board.ts';
 import { openRedis } from '../../../src/redis/redis-link.ts';
 import { folder } from '../../boot-set/fixture.ts';
 import { digestOf, type FleetServer, FleetWorld } from '../../fleet/fleet-world.ts';
@@ -115,6 +117,36 @@ describe.skipIf(!hasRedis)('the commands on a fleet', { timeout: 60_000 }, () =>
     });
   });
 
+  it('say that a promotion may have been made when its answer is lost', async () => {
+    const redis = await RedisServer.start();
+    await fleetAt(redis, 1);
+    // Passes everything on, and breaks the connection when the script is on its way.
+    const proxy = createServer((client) => {
+      const upstream = connect(redis.port, '127.0.0.1');
+      upstream.on('error', () => client.destroy());
+      client.on('error', () => {});
+      client.on('close', () => upstream.end());
+      upstream.on('data', (data) => client.write(data));
+      client.on('data', (data) => {
+        upstream.write(data);
+        if (data.includes(COMPARE_AND_SET)) client.destroy();
+      });
+    });
+    onTestFinished(() => void proxy.close());
+    proxy.listen(0, '127.0.0.1');
+    await once(proxy, 'listening');
+    const pins = ['--pins', `redis://127.0.0.1:${(proxy.address() as AddressInfo).port}`];
+    const lost = await runCommand(['promote', 'install', TWO, ...pins]);
+    expect(lost).toMatchObject({ code: 1, stdout: '' });
+    expect(lost.stderr).toMatch(
+      /^reveille: channel "install": it is not known whether it was promoted to sha256:[0-9a-f]{12} as generation 1 \(.*\): see reveille servers\n$/,
+    );
+    await vi.waitFor(async () => {
+      const { stdout } = await reveille(redis, 'servers', '--json');
+      expect(JSON.parse(stdout)).toMatchObject({ promotions: [{ generation: 1, digest: `sha256:${TWO}` }] });
+    }, SOON);
+  });
+
   it('reject bad input in one line', async () => {
     const redis = await RedisServer.start();
     await fleetAt(redis, 1);
@@ -124,7 +156,7 @@ describe.skipIf(!hasRedis)('the commands on a fleet', { timeout: 60_000 }, () =>
     const cases: readonly (readonly [args: readonly string[], code: number, said: string])[] = [
       [['promote', 'install'], 2, `--pins: ${none}`],
       [['servers', '--config', config], 2, `${config}: pins: ${none}`],
-      [['servers', '--pins', 'http://x'], 2, `--pins: ${none}`],
+      [['servers', '--pins', 'redis://boot:hunter2@x/y'], 2, `--pins: ${none}`],
       [['promote', 'In stall', '--pins', addressOf(redis)], 2, 'channel "In stall": expected'],
       [
         ['promote', 'other', '--pins', addressOf(redis)],
@@ -154,6 +186,7 @@ describe.skipIf(!hasRedis)('the commands on a fleet', { timeout: 60_000 }, () =>
       expect(result).toMatchObject({ code, stdout: '' });
       expect(result.stderr).toContain(said);
       expect(result.stderr.match(/\n/g)).toHaveLength(1);
+      expect(result.stderr).not.toContain('hunter2');
     }
   });
 
@@ -176,6 +209,12 @@ describe.skipIf(!hasRedis)('the commands on a fleet', { timeout: 60_000 }, () =>
     const address = addressOf(redis, 'people:secret@');
     expect(await runCommand(['promote', 'install', TWO, '--pins', address])).toMatchObject({ code: 0, stderr: '' });
     expect(await runCommand(['servers', '--pins', address])).toMatchObject({ code: 0, stderr: '' });
+    redis.cli('ACL', 'SETUSER', 'people', '-publish');
+    const unsaid = await runCommand(['promote', 'install', ONE, '--pins', address]);
+    expect(unsaid).toMatchObject({ code: 1, stdout: '' });
+    expect(unsaid.stderr).toMatch(
+      /^reveille: channel "install": promoted to sha256:[0-9a-f]{12} as generation 2, but who follows is not known \(.*NOPERM.*\): see reveille servers\n$/,
+    );
     redis.cli('ACL', 'SETUSER', 'people', '-eval');
     const refused = await runCommand(['promote', 'install', ONE, '--pins', address]);
     expect(refused).toMatchObject({ code: 1, stdout: '' });
