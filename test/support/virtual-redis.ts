@@ -151,10 +151,10 @@ export class VirtualRedis {
     const [key, value, ...rest] = args;
     if (value === undefined) throw new RedisError('refused', REFUSED.arguments);
     const flags = rest.map((word) => word.toUpperCase());
-    const before = this.#text(key!);
+    const isThere = this.#entry(key!) !== undefined;
     const px = flags.indexOf('PX');
-    const answer = flags.includes('GET') ? (before ?? null) : 'OK';
-    const isBarred = (flags.includes('NX') && before !== undefined) || (flags.includes('XX') && before === undefined);
+    const answer = flags.includes('GET') ? (this.#text(key!) ?? null) : 'OK';
+    const isBarred = (flags.includes('NX') && isThere) || (flags.includes('XX') && !isThere);
     if (isBarred) return flags.includes('GET') ? answer : null;
     const expiresAt = px < 0 ? Number.POSITIVE_INFINITY : this.options.clock.now() + Number(rest[px + 1]);
     this.#entries.set(key!, { value, expiresAt });

@@ -5,7 +5,14 @@
 import type { RedisCommand, RedisLink } from '../../redis/redis-link.ts';
 import { ipNode, type NodeId, ownerOf } from '../node/node-identity.ts';
 import type { NodeFinder } from './node-finder.ts';
-import { ADDRESS_SHARED_MS, CLAIM_ADDRESS, decodeClaim, encodeClaim, type SharedNode } from './shared-record.ts';
+import {
+  ADDRESS_SHARED_MS,
+  CLAIM_ADDRESS,
+  decodeClaim,
+  encodeClaim,
+  READ_ADDRESS,
+  type SharedNode,
+} from './shared-record.ts';
 
 /** @limit Addresses whose shared node a server remembers. Shows: nothing: they are read again. */
 const MAX_ADDRESSES = 65_536;
@@ -39,16 +46,13 @@ export class SharedAddresses {
   }
 
   question(address: string): readonly RedisCommand[] {
-    const key = this.#link.key('at', address);
-    return [
-      ['GET', key],
-      ['PTTL', key],
-    ];
+    return [['EVAL', READ_ADDRESS, 1, this.#link.key('at', address)]];
   }
 
-  /** @param answers to question(). @returns true when they name the node, and this server did not know it. */
-  learn(address: string, [text, leftMs]: readonly unknown[], now: number): boolean {
-    const learnedAt = now - Math.max(0, ADDRESS_SHARED_MS - Number(leftMs));
+  /** @param answers those to question(). @returns true when they name the node, and this server did not know it. */
+  learn(address: string, [answer]: readonly unknown[], now: number): boolean {
+    const [text, leftMs] = Array.isArray(answer) ? (answer as readonly unknown[]) : [];
+    const learnedAt = now - Math.max(0, ADDRESS_SHARED_MS - (typeof leftMs === 'number' ? leftMs : 0));
     this.#note(address, { text: typeof text === 'string' ? text : '', learnedAt, seenAt: now });
     const claim = decodeClaim(text);
     return claim !== undefined && this.#finder.hear(address, claim.ids, claim.bySelf, learnedAt);

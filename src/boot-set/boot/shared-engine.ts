@@ -92,10 +92,11 @@ export class SharedEngine {
       const refused = answers.find((answer) => answer instanceof RedisError);
       const now = this.#clock.now();
       this.#count(now - from);
-      const [time, found] = Array.isArray(answers[0]) ? (answers[0] as readonly unknown[]) : [];
-      if (refused === undefined && Array.isArray(found)) {
+      const [told, found] = Array.isArray(answers[0]) ? (answers[0] as readonly unknown[]) : [];
+      const time = typeof told === 'string' ? Number(told) : Number.NaN;
+      if (refused === undefined && Array.isArray(found) && Number.isSafeInteger(time)) {
         // An answer that came at once tells the time best.
-        if (this.#offsetMs === undefined || now - from < PROMPT_MS) this.#offsetMs = Number(time) - (from + now) / 2;
+        if (this.#offsetMs === undefined || now - from < PROMPT_MS) this.#offsetMs = time - (from + now) / 2;
         return { found, more: answers.slice(1) };
       }
       this.#failed.refused++;

@@ -33,6 +33,7 @@ import {
   TAKE_OVER,
   takenOver,
 } from './shared-record.ts';
+import { SharedWrites } from './shared-writes.ts';
 import type { SteadyTime } from './steady-time.ts';
 
 /**
@@ -41,10 +42,6 @@ import type { SteadyTime } from './steady-time.ts';
  * `reveille_shared_pins_failed_total`.
  */
 const QUESTION_MS = 50;
-/** Delay of changes that no reply waits for, so that they are written together. */
-const WRITE_AFTER_MS = 10;
-/** @limit Nodes in one command to the server of shared pins. */
-const NODES_AT_ONCE = 100;
 /** Attempts to offer a pin while other servers change the same node. */
 const ATTEMPTS = 4;
 
@@ -86,15 +83,12 @@ export class SharedPins implements PinStore {
   readonly #options: SharedPinsOptions;
   readonly #engine: SharedEngine;
   readonly #seen = new SeenNodes();
-  /** Nodes with changes to write. */
-  readonly #changed = new Set<NodeId>();
+  readonly #writes: SharedWrites;
   #addresses!: SharedAddresses;
   #boots!: LocalBoots;
   #table!: PinTable;
   #finder!: NodeFinder;
   readonly #mark: EngineMark;
-  #cancel: (() => void) | undefined;
-  #writing: Promise<void> = Promise.resolve();
   #adopted = 0;
   #kept = 0;
   #refused = 0;
@@ -106,6 +100,11 @@ export class SharedPins implements PinStore {
     this.#engine = new SharedEngine(link, time, (reason) =>
       this.#tellOnce('the server of shared pins refuses a command', { reason }),
     );
+    this.#writes = new SharedWrites({
+      clock,
+      isUp: () => this.#engine.isUp,
+      write: async (nodes) => (await this.#offer(nodes, 'renewal', clock.now() + QUESTION_MS)) !== 'unheard',
+    });
     link.onState((state) => {
       if (state === 'up') this.#offerAll();
     });
@@ -162,10 +161,12 @@ export class SharedPins implements PinStore {
     const occasion = wanted.createdAt === wanted.usedAt ? 'beginning' : 'change';
     const seen = this.#seen.of(wanted.node);
     if (occasion === 'beginning') seen.isKept = false;
+    const { clock } = this.#options;
+    const until = clock.now() + QUESTION_MS;
     let fate: Fate = 'again';
-    for (let attempt = 0; fate === 'again' && attempt < ATTEMPTS; attempt++) {
+    for (let attempt = 0; fate === 'again' && attempt < ATTEMPTS && clock.now() < until; attempt++) {
       // oxlint-disable-next-line no-await-in-loop -- each attempt begins with what the last one has seen.
-      fate = await this.#offer([wanted.node], occasion);
+      fate = await this.#offer([wanted.node], occasion, until);
     }
     if (fate === 'theirs') return 'taken';
     if (fate === 'unheard') seen.isUnheard = true;
@@ -192,22 +193,13 @@ export class SharedPins implements PinStore {
   }
 
   touch(node: NodeId): void {
-    const { clock } = this.#options;
-    this.#changed.add(node);
-    if (!this.#engine.isUp) return;
-    this.#cancel ??= clock.wake(clock.now() + WRITE_AFTER_MS, () => {
-      this.#cancel = undefined;
-      this.#writing = this.#writing.then(() => this.#write());
-    });
+    this.#writes.add(node);
   }
 
   /** Writes what is pending, if the engine answers. */
   async close(): Promise<void> {
     this.#mark.stop();
-    this.#cancel?.();
-    this.#cancel = undefined;
-    await this.#writing;
-    await this.#write();
+    await this.#writes.close();
   }
 
   async #consult(address: string, ids: readonly NodeId[], candidates: readonly NodeId[]): Promise<void> {
@@ -245,21 +237,22 @@ export class SharedPins implements PinStore {
     return answers.more;
   }
 
-  /** Offers nodes' pins to the other servers. @returns the fate of the last one's. */
-  async #offer(strands: readonly NodeId[], occasion: Occasion): Promise<Fate> {
-    const { link, time, server } = this.#options;
+  /** Offers nodes' pins to the other servers. @param until by the clock. @returns the fate of the last one's. */
+  async #offer(strands: readonly NodeId[], occasion: Occasion, until: number): Promise<Fate> {
+    const { clock, link, time, server } = this.#options;
     // Boots that began before the engine was first asked are told by its time as well.
-    if (!this.#engine.hasTime) await this.#engine.ask(['EVAL', TAKE_OVER, 0, server], [], QUESTION_MS);
+    if (!this.#engine.hasTime) await this.#engine.ask(['EVAL', TAKE_OVER, 0, server], [], until - clock.now());
     if (!this.#engine.hasTime) return 'unheard';
     const offers = strands.map((strand) => this.#prepare(strand, occasion)).filter((one) => one !== undefined);
     if (offers.length === 0) return 'stands';
     const keys = offers.map(({ strand }) => link.key('node', strand));
     const args = offers.flatMap(({ seen, text, leftMs }) => [seen.text ?? '', text, leftMs]);
     const claims = offers.flatMap(({ strand, node }) => this.#addresses.claims(strand, node, time.now()));
-    const answers = await this.#engine.ask(['EVAL', OFFER, keys.length, ...keys, ...args], claims, QUESTION_MS);
+    const command = ['EVAL', OFFER, keys.length, ...keys, ...args];
+    const answers = await this.#engine.ask(command, claims, until - clock.now());
     if (answers === undefined) {
       this.#addresses.forget();
-      for (const { strand } of offers) this.#changed.add(strand);
+      for (const { strand } of offers) this.#writes.keep(strand);
       return 'unheard';
     }
     let fate: Fate = 'stands';
@@ -378,17 +371,6 @@ export class SharedPins implements PinStore {
     this.#addresses.forget();
     for (const node of this.#seen.distrust(now)) this.touch(node);
     for (const pin of this.#table.all()) if (this.#boots.isLive(pin, now)) this.touch(pin.record.node);
-  }
-
-  async #write(): Promise<void> {
-    const nodes = [...this.#changed];
-    this.#changed.clear();
-    for (let at = 0; at < nodes.length; at += NODES_AT_ONCE) {
-      const some = nodes.slice(at, at + NODES_AT_ONCE);
-      // oxlint-disable-next-line no-await-in-loop -- one command at a time, so that requests' own come in between.
-      const fate = this.#engine.isUp ? await this.#offer(some, 'renewal') : 'unheard';
-      if (fate === 'unheard') for (const node of some) this.#changed.add(node);
-    }
   }
 
   #tellOnce(message: string, detail: Readonly<Record<string, unknown>>): void {

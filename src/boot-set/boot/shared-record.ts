@@ -64,7 +64,19 @@ const CLAIM = /^[+=] (?:mac|uuid|serial):[0-9a-f:-]{4,64}(?: (?:mac|uuid|serial)
 /** The node of an address is unknown: a boot has begun there without a name. */
 export const DOUBTED = '?';
 
-const NOW = `
+/**
+ * Reads a value: one that is too long, or of another type, comes as an empty text, which is unreadable. Otherwise a key
+ * of another type would fail the whole script, and a long value would be sent to every server that asks.
+ */
+const READ = `
+local function read(key)
+  local value = redis.pcall('GET', key)
+  if value and (type(value) == 'table' or #value > ${MAX_TEXT_BYTES}) then return '' end
+  return value
+end
+`;
+
+const NOW = `${READ}
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 `;
@@ -75,7 +87,7 @@ local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
  */
 export const TAKE_OVER = `${NOW}local found = {}
 for i, key in ipairs(KEYS) do
-  local value = redis.call('GET', key)
+  local value = read(key)
   local number, holder, life, pins
   if value then number, holder, life, pins = string.match(value, '^(%d+) (%x+) (%d+) (.*)$') end
   if life and #number < 16 and #life < 10 and tonumber(life) > 0 then
@@ -91,15 +103,15 @@ return {now, found}
 `;
 
 /**
- * Creates, replaces or renews values: for each of KEYS, ARGV has the value that it must have if it has one, the new value, and
- * its life. Returns the engine's time, and for each key 0, or the value that stands in the way and
+ * Creates, replaces or renews values: for each of KEYS, ARGV has the value that it must have if it has a readable one, the
+ * new value, and its life. Returns the engine's time, and for each key 0, or the value that stands in the way and
  * its time to live.
  */
 export const OFFER = `${NOW}local found = {}
 for i, key in ipairs(KEYS) do
-  local value = redis.call('GET', key)
+  local value = read(key)
   local wanted = ARGV[3 * i - 1]
-  if not value or value == ARGV[3 * i - 2] or value == wanted then
+  if not value or value == '' or value == ARGV[3 * i - 2] or value == wanted then
     local life = tonumber(ARGV[3 * i])
     if value == wanted then life = math.max(life, redis.call('PTTL', key)) end
     redis.call('SET', key, wanted, 'PX', string.format('%.0f', life))
@@ -120,6 +132,9 @@ if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then redis.call('SET', KEYS[1
 return 0
 `;
 
+/** Returns the claim of the address KEYS[1], and its time to live. */
+export const READ_ADDRESS = `${READ}return {read(KEYS[1]), redis.call('PTTL', KEYS[1])}`;
+
 /** Commands that the engine must allow, each on a key that nothing else uses. */
 export function sharedPinsProbe(key: (...parts: string[]) => string): readonly (readonly (string | number)[])[] {
   const [value, at, mark] = [key('node', 'probe'), key('at', 'probe'), key('mark')];
@@ -128,8 +143,9 @@ export function sharedPinsProbe(key: (...parts: string[]) => string): readonly (
     ['EVAL', OFFER, 1, value, '', offered, 1000],
     ['EVAL', TAKE_OVER, 1, value, '00000000'],
     ['EVAL', CLAIM_ADDRESS, 1, at, DOUBTED, 1000],
+    ['EVAL', READ_ADDRESS, 1, at],
+    // A script takes a key that it may not read for one that is unreadable.
     ['GET', at],
-    ['PTTL', at],
     ['SET', mark, 'first', 'NX'],
   ];
 }
