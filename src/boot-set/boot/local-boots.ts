@@ -10,7 +10,7 @@ import type { PinTable } from './pin-table.ts';
 import { hasLapsed } from './pins.ts';
 import type { Seen } from './seen-nodes.ts';
 import type { LocalBoot } from './shared-choice.ts';
-import type { SharedNode, SharedPin } from './shared-record.ts';
+import { MAX_CHANNELS, type SharedNode, type SharedPin } from './shared-record.ts';
 
 export interface LocalBootsOptions {
   readonly table: Pick<PinTable, 'ofNode'>;
@@ -42,8 +42,9 @@ export class LocalBoots {
     const pins: SharedPin[] = [];
     let last: Pin | undefined;
     let isOpen = false;
-    for (const pin of this.#table.ofNode(strand)) {
-      if (pin.over) continue;
+    // Others read no more channels: a client that asks for many must not displace what the node has proven.
+    for (const pin of [...this.#table.ofNode(strand)].toSorted(byImportance)) {
+      if (pin.over || pins.length === MAX_CHANNELS) continue;
       const { channel, version, stage, address, provisional = false } = pin.record;
       const digest = this.#catalog.version(channel, version)?.manifest;
       if (digest === undefined) continue;
@@ -55,7 +56,7 @@ export class LocalBoots {
     const others = lacking.filter(({ channel }) => pins.every((pin) => pin.channel !== channel));
     const address = last?.record.address ?? others[0]?.address ?? '';
     const usedAgoMs = last === undefined || isOpen ? 0 : Math.max(0, Math.round(now - last.record.usedAt));
-    return { node: { address, pins: [...pins, ...others] }, usedAgoMs };
+    return { node: { address, pins: [...pins, ...others].slice(0, MAX_CHANNELS) }, usedAgoMs };
   }
 
   /** The same boot has the same time each time, although the servers' idea of the engine's clock varies. */
@@ -94,6 +95,11 @@ export class LocalBoots {
     const find = (): CatalogVersion | undefined => this.#catalog.byManifest(channel, digest);
     return find() ?? (this.#catalog.refresh() ? find() : undefined);
   }
+}
+
+/** Orders pins that a client has acknowledged a file of first, then the last used. */
+function byImportance({ record: a }: Pin, { record: b }: Pin): number {
+  return Number(a.provisional ?? false) - Number(b.provisional ?? false) || b.usedAt - a.usedAt;
 }
 
 /** Returns the names under which a client with these ids may have pins. */

@@ -46,8 +46,8 @@ export interface SharedValue {
  * @limit Size of a node's shared pins. Shows: `reveille_shared_pins_refused_total`.
  */
 const MAX_TEXT_BYTES = 16_384;
-/** @limit Channels in a node's shared pins. Shows: `reveille_shared_pins_refused_total`. */
-const MAX_CHANNELS = 32;
+/** @limit Channels in a node's shared pins: those that it has acknowledged a file of first, then the last used. Shows: `reveille_shared_pins_refused_total`. */
+export const MAX_CHANNELS = 32;
 /** @limit Time after its last use for which a shared pin is kept. */
 const SHARED_LIFE_MS = 24 * 3_600_000;
 /** @limit Time for which a shared pin is kept while nobody has acknowledged a file under it. */

@@ -91,6 +91,26 @@ describe('a node that moves to another server in the middle of its boot', () => 
     expect(b.warnings.join()).toContain('does another fleet use the same prefix?');
   });
 
+  it('keeps its version although it has asked for files of more channels than are shared', async () => {
+    const { fleet, a, b, at } = await twoServers();
+    const channels = Array.from({ length: 40 }, (_, number) => `hall/other${number}`);
+    for (const server of [a, b]) for (const channel of channels) server.publish('one', channel);
+    await fleet.pass(300);
+    expect(await at(a, 'pxelinux.0')).toBe(V1);
+    for (const channel of channels) {
+      // Nobody acknowledges these: anybody may have asked for them.
+      const [client, local] = [NODE, '192.0.2.1'];
+      // oxlint-disable-next-line no-await-in-loop -- one file after the other.
+      await fleet.settle(
+        Promise.resolve(a.source.open({ filename: `${channel}/linux`, mode: 'octet', client, local })),
+      );
+    }
+    fleet.publish('two');
+    await fleet.pass(3000);
+    expect(await at(b, 'linux')).toBe(V1);
+    expect(b.source.stats().sharedPins).toMatchObject({ refused: 0 });
+  });
+
   it('is left alone by a request in its name from another address', async () => {
     const { fleet, a, b, at } = await twoServers();
     const name = '52-54-00-12-34-56';
