@@ -15,7 +15,8 @@ import { keyPairFiles } from '../support/tls-files.ts';
 const MIB = 1024 * 1024;
 const MAX_UNPACKED_MIB = 220;
 const MAX_START_SECONDS = 1.5;
-const MAX_IDLE_MIB = 160;
+/** Keeper and server, with a spare worker. */
+const MAX_IDLE_MIB = 190;
 /** Starts of which the fastest counts: other programs on the machine cost even processor time. */
 const STARTS = 3;
 /** Units of times in /proc in a second: USER_HZ, which is the same on every architecture that Node.js supports. */
@@ -284,7 +285,7 @@ describe.skipIf(BUILT === undefined)('a container with a read-only root', () => 
     expect(ended.stderr).toContain("execve '/usr/bin/reveille' failed");
   });
 
-  it('answers requests within 1.5 s, and idles below 160 MiB', async () => {
+  it('answers requests within 1.5 s, and idles below 190 MiB', async () => {
     const { start } = site();
     let seconds = Number.POSITIVE_INFINITY;
     let resident = Number.POSITIVE_INFINITY;
