@@ -19,6 +19,8 @@ const PAUSE_MS = 500;
 const MAX_PAUSE_MS = 10_000;
 /** @limit Time in which a server must hand over to its successor, milliseconds; then it is killed. */
 const HAND_OVER_MS = 2000;
+/** @limit Time in which a successor must be prepared to take over, milliseconds; then it is killed. */
+const PREPARE_MS = 60_000;
 
 export interface KeeperOptions {
   /** The command of the server: the program, and its arguments. */
@@ -41,6 +43,14 @@ export class Keeper {
   readonly #leaving = new Set<ServerProcess>();
   /** True if the successor waits for the descriptors. */
   #isWanted = false;
+  /** The server that has been asked to hand over. */
+  #asked: ServerProcess | undefined;
+  /** Kills a successor that is not prepared in time. */
+  #patience: NodeJS.Timeout | undefined;
+  /** The signal that the successor gets as soon as it has the descriptors. */
+  #stopSignal: NodeJS.Signals | undefined;
+  /** True if a server that is starting may have read its config before the last reload. */
+  #isReloadDue = false;
   #wasReady = false;
   /** Starts in a row after which the server died at once. */
   #shortLives = 0;
@@ -64,6 +74,7 @@ export class Keeper {
       return await ended;
     } finally {
       clearTimeout(this.#timer);
+      clearTimeout(this.#patience);
       this.#successor?.kill('SIGKILL');
       for (const server of this.#leaving) server.abandon();
       this.#held.clear();
@@ -73,12 +84,21 @@ export class Keeper {
   /** Passes a signal on that ends the server. Between two servers there is none, and the keeper ends. */
   stop(signal: NodeJS.Signals): void {
     this.#isStopping = true;
+    if (this.#isWanted) {
+      // The server leaves its transfers to the successor, which must end them.
+      this.#stopSignal = signal;
+      return;
+    }
+    this.#successor?.kill('SIGKILL');
     if (this.#server === undefined) this.#end(0);
     else this.#server.kill(signal);
   }
 
   reload(): void {
-    this.#server?.kill('SIGHUP');
+    const isReady = this.#server?.readyAt !== undefined;
+    this.#isReloadDue = !isReady || this.#successor !== undefined;
+    // Before it is ready, it may not handle the signal yet, which would end it.
+    if (isReady) this.#server?.kill('SIGHUP');
   }
 
   /** Starts a server that replaces the present one once it is prepared. If it ends before, nothing changes. */
@@ -86,7 +106,21 @@ export class Keeper {
     const { say } = this.#options;
     if (this.#isStopping || this.#server?.readyAt === undefined) say('no server answers requests: nothing is upgraded');
     else if (this.#successor !== undefined) say('a successor is being started already');
-    else this.#successor = this.#spawn();
+    else {
+      this.#successor = this.#spawn();
+      this.#limitSuccessor(PREPARE_MS);
+    }
+  }
+
+  /** Kills the successor if it does not ask for the descriptors in time. */
+  #limitSuccessor(ms: number): void {
+    clearTimeout(this.#patience);
+    const successor = this.#successor;
+    if (successor === undefined) return;
+    this.#patience = setTimeout(() => {
+      this.#options.say(`the successor is not prepared after ${ms} ms, and is killed`);
+      successor.kill('SIGKILL');
+    }, ms);
   }
 
   #spawn(): ServerProcess | undefined {
@@ -104,31 +138,40 @@ export class Keeper {
 
   #start(): void {
     this.#server = this.#spawn();
-    if (this.#server === undefined) this.#next(FAILED, 'a failed start');
+    if (this.#server !== undefined) return;
+    this.#shortLives++;
+    this.#next(FAILED, 'a failed start');
   }
 
   /** @param code the exit code; null: a signal has ended the server. */
   #lose(server: ServerProcess, code: number | null, cause: string): void {
     if (this.#leaving.delete(server)) return;
     if (server === this.#successor) {
+      clearTimeout(this.#patience);
       this.#successor = undefined;
       this.#isWanted = false;
-      this.#options.say(`the successor has ended before it took over (${cause}); nothing has changed`);
+      const result = this.#asked === undefined ? 'nothing has changed' : 'another server takes over';
+      this.#options.say(`the successor has ended before it took over (${cause}); ${result}`);
       // The server that it was to replace has died meanwhile.
       if (this.#server === undefined) this.#next(null, cause);
       return;
     }
     clearTimeout(this.#timer);
     this.#server = undefined;
+    // A server that hands over may end by itself before it says that it has.
+    const wasAsked = server === this.#asked;
+    this.#asked = undefined;
     const lived = server.readyAt !== undefined && performance.now() - server.readyAt >= LIVED_MS;
     this.#shortLives = lived ? 0 : this.#shortLives + 1;
-    this.#next(code, cause);
+    this.#next(wasAsked ? null : code, cause);
   }
 
   /** Ends, or starts the next server. */
   #next(code: number | null, cause: string): void {
     const isFailure = code === null || (code === FAILED && this.#wasReady);
     if (this.#isStopping || !isFailure) {
+      // The end of a successor must not start a server any more.
+      this.#isStopping = true;
       this.#end(code ?? FAILED);
       return;
     }
@@ -138,6 +181,7 @@ export class Keeper {
     if (this.#successor !== undefined) {
       say(`the server has died (${cause}); its successor takes over`);
       if (this.#isWanted) this.#promote();
+      else this.#limitSuccessor(HAND_OVER_MS);
       return;
     }
     const pauseMs = this.#shortLives < 2 ? 0 : Math.min(MAX_PAUSE_MS, PAUSE_MS * 2 ** (this.#shortLives - 2));
@@ -173,6 +217,7 @@ export class Keeper {
       case 'ready':
         this.#wasReady = true;
         server.readyAt ??= performance.now();
+        if (isCurrent && this.#isReloadDue) this.reload();
         break;
       default:
         this.#options.say('ignores a message of the server that it does not understand');
@@ -200,11 +245,14 @@ export class Keeper {
 
   #onTake(server: ServerProcess): void {
     if (server === this.#server) return this.#held.give(server.channel, this.#history);
-    if (server !== this.#successor) return;
+    if (server !== this.#successor || this.#isStopping) return;
+    clearTimeout(this.#patience);
     this.#isWanted = true;
     const former = this.#server;
     if (former === undefined) return this.#promote();
+    this.#asked = former;
     this.#tell(former.channel, { type: 'handOver' });
+    clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       this.#options.say(`the server has not handed over within ${HAND_OVER_MS} ms, and is killed`);
       former.kill('SIGKILL');
@@ -212,10 +260,15 @@ export class Keeper {
   }
 
   #onHandedOver(server: ServerProcess): void {
-    if (!this.#isWanted) return;
+    // A server that was not asked leaves its transfers because of a fault, and its end follows.
+    if (server !== this.#asked) return;
+    this.#asked = undefined;
     clearTimeout(this.#timer);
+    // Its successor has ended, and no other server is to follow.
+    if (this.#isStopping && !this.#isWanted) return;
     this.#leaving.add(server);
     this.#server = undefined;
+    if (!this.#isWanted) return this.#start();
     this.#history = { ...this.#history, upgrades: this.#history.upgrades + 1, cause: undefined };
     this.#promote();
   }
@@ -227,6 +280,7 @@ export class Keeper {
     this.#successor = undefined;
     this.#isWanted = false;
     this.#held.give(server.channel, this.#history);
+    if (this.#stopSignal !== undefined) server.kill(this.#stopSignal);
   }
 
   #tell(channel: DescriptorChannel, message: Parameters<typeof encodeMessage>[0]): void {
