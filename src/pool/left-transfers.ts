@@ -2,6 +2,8 @@
  * The transfers that a process has left in its region when it ended: what its table, its cells and its recovery records say.
  * Reads only; trusts no number in the region.
  */
+import { blockCount } from '../protocol/block.ts';
+import { MAX_BLKSIZE, MIN_BLKSIZE } from '../protocol/negotiate.ts';
 import { RecoveryRecords, recoveriesMistake, type RecoveryRecord } from './recovery-records.ts';
 import { lostReport } from './resumption.ts';
 import { TRANSFER_STATE, type TransferState } from './state-cells.ts';
@@ -10,7 +12,7 @@ import { type PlacedOrder, TransferTable } from './transfer-table.ts';
 
 export interface LeftTransfer {
   readonly order: PlacedOrder;
-  /** undefined: the process could not write it. */
+  /** undefined: the process could not write it, or the transfer's numbers make no sense. */
   readonly recovery: RecoveryRecord | undefined;
   /** The bytes of the content, where it can't be opened again. */
   readonly text: Uint8Array | undefined;
@@ -51,7 +53,7 @@ export function leftTransfers(region: ArrayBufferLike, now: number): LeftTransfe
     const read = recoveries.read(slot);
     left.push({
       order,
-      recovery: read?.recovery,
+      recovery: isSound(order, cells.blocks(slot)) ? read?.recovery : undefined,
       text: read?.text,
       state,
       blocks: Math.max(0, cells.blocks(slot)),
@@ -64,4 +66,12 @@ export function leftTransfers(region: ArrayBufferLike, now: number): LeftTransfe
     });
   }
   return left;
+}
+
+/** Tells whether a sender can go on by these numbers: it reads memory at places that they give. */
+function isSound({ plan }: PlacedOrder, blocks: number): boolean {
+  const { size, blksize, windowsize, arrived } = plan;
+  if (blksize < MIN_BLKSIZE || blksize > MAX_BLKSIZE || windowsize < 1 || windowsize > 65_535 || size < 0) return false;
+  // The size of a content that was still being read is not known yet.
+  return arrived !== undefined || blocks <= blockCount(size, blksize);
 }

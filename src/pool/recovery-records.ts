@@ -104,6 +104,8 @@ export class RecoveryRecords {
    */
   write(slot: number, recovery: RecoveryRecord, text?: Uint8Array): boolean {
     this.clear(slot);
+    // Also without a record: the next process must tell the client that its transfer is lost.
+    if (slot >= this.#header[HEADER.highest]!) this.#header[HEADER.highest] = slot + 1;
     const place = text === undefined ? undefined : this.#place(slot, text);
     if (recovery.identity === undefined && place === undefined) return false;
     const { requestText, filename, mode, identity = '', label, kind = '' } = recovery;
@@ -116,7 +118,6 @@ export class RecoveryRecords {
       return false;
     }
     this.#words[at >> 2] = written;
-    if (slot >= this.#header[HEADER.highest]!) this.#header[HEADER.highest] = slot + 1;
     return true;
   }
 

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { leftTransfers } from '../../src/pool/left-transfers.ts';
 import { formatRecoveries, RecoveryRecords, regionBytes } from '../../src/pool/recovery-records.ts';
 import { TRANSFER_STATE, WISH_TO_END } from '../../src/pool/state-cells.ts';
-import { formatTable } from '../../src/pool/table-region.ts';
+import { formatTable, recordAt } from '../../src/pool/table-region.ts';
 import { TransferTable } from '../../src/pool/transfer-table.ts';
 
 const SLOTS = 8;
@@ -25,10 +25,10 @@ function begin(): Left {
 }
 
 /** Writes a transfer of which 3 of 10 blocks have been acknowledged at time 1200. */
-function put({ table, recoveries }: Left, slot: number): void {
+function put({ table, recoveries }: Left, slot: number, filename = 'f'): void {
   const identity = `"${slot}"`;
   const plan = { size: BLOCKS * 512 - 1, blksize: 512, windowsize: 1, rollover: 0, timeoutMs: 1000, seed: 1 } as const;
-  recoveries.write(slot, { requestText: 'r', filename: 'f', mode: 'octet', identity, label: 'f', kind: undefined });
+  recoveries.write(slot, { requestText: 'r', filename, mode: 'octet', identity, label: 'f', kind: undefined });
   table.cells.reset(slot, TRANSFER_STATE.running, 1200);
   table.cells.setBlocks(slot, 3);
   table.write(
@@ -74,4 +74,23 @@ it.each<[string, (left: Left, slot: number) => void]>([
   for (const slot of [0, 1]) put(left, slot);
   change(left, 0);
   expect(leftTransfers(left.region, ZERO + 1500)).toMatchObject([{ order: { slot: 1 } }]);
+});
+
+it('is told of its loss when its recovery record has no room, also in the highest slot', () => {
+  const left = begin();
+  put(left, 0, 'f'.repeat(2000));
+  expect(leftTransfers(left.region, ZERO + 1500)).toMatchObject([{ order: { slot: 0 }, recovery: undefined }]);
+});
+
+it.each<[string, (left: Left) => unknown]>([
+  [
+    'blocks of no bytes',
+    ({ region }) => new Int32Array(region).fill(0, recordAt(SLOTS, 0) + 10, recordAt(SLOTS, 0) + 11),
+  ],
+  ['more blocks acknowledged than there are', ({ table }) => table.cells.setBlocks(0, BLOCKS + 1)],
+])('is lost with %s', (_, change) => {
+  const left = begin();
+  put(left, 0);
+  change(left);
+  expect(leftTransfers(left.region, ZERO + 1500)).toMatchObject([{ order: { slot: 0 }, recovery: undefined }]);
 });
