@@ -34,13 +34,13 @@ export function boundSocket(fd: number): BoundSocket | undefined {
   if (libc.getsockname(fd, name, length) !== 0) return undefined;
   const family = name[SOCKADDR_IN.family]! | (name[SOCKADDR_IN.family + 1]! << 8);
   if (family !== AF_INET && family !== AF_INET6) return undefined;
-  const type = option(libc, fd, SOL_SOCKET, SO_TYPE);
+  const type = socketOption(libc, fd, SOL_SOCKET, SO_TYPE);
   const kind = type === SOCK_DGRAM ? 'udp' : type === SOCK_STREAM ? 'tcp' : 'other';
   return {
     kind,
     local: fromSockaddr(libc, name, 0),
-    isOpen: kind === 'udp' || option(libc, fd, SOL_SOCKET, SO_ACCEPTCONN) === 1,
-    isDual: family === AF_INET6 && option(libc, fd, SOL_IPV6, IPV6_V6ONLY) === 0,
+    isOpen: kind === 'udp' || socketOption(libc, fd, SOL_SOCKET, SO_ACCEPTCONN) === 1,
+    isDual: family === AF_INET6 && socketOption(libc, fd, SOL_IPV6, IPV6_V6ONLY) === 0,
   };
 }
 
@@ -54,7 +54,8 @@ export function canonicalAddress(address: Address): Address {
   }
 }
 
-function option(libc: Libc, fd: number, level: number, name: number): number {
+/** Returns the value of a socket's option; -1 where there is none. */
+export function socketOption(libc: Libc, fd: number, level: number, name: number): number {
   const value = new Int32Array(1);
   const length = new Uint8Array(new Int32Array([4]).buffer);
   return libc.getsockopt(fd, level, name, new Uint8Array(value.buffer), length) === 0 ? value[0]! : -1;

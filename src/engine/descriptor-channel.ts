@@ -2,6 +2,7 @@
  * A socket between two processes of this machine that carries short messages together with descriptors
  * (SOCK_SEQPACKET, SCM_RIGHTS). Knows the system calls; not the messages.
  */
+import { socketOption } from './bound-socket.ts';
 import { Arena } from './linux/arena.ts';
 import {
   AF_UNIX,
@@ -26,6 +27,7 @@ import {
   SCM_RIGHTS,
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
+  SO_TYPE,
   SOCK_SEQPACKET,
   SOL_SOCKET,
   systemError,
@@ -60,10 +62,13 @@ export class DescriptorChannel {
   /** True once the other end is closed and everything that it sent has been received. */
   hasEnded = false;
 
-  /** @param fd an end of the channel; the caller no longer owns it. @throws Error when this machine can't provide it. */
+  /** @param fd an end of the channel; the caller no longer owns it. @throws Error for another descriptor, or when koffi is missing. */
   constructor(fd: number) {
     this.fd = fd;
     this.#libc = loadLibc();
+    // The number comes from the environment. Another descriptor with this number must stay as it is.
+    if (socketOption(this.#libc, fd, SOL_SOCKET, SO_TYPE) !== SOCK_SEQPACKET)
+      throw new Error(`expected descriptor ${fd} to be a channel between processes`);
     this.#libc.fcntl(fd, F_SETFD, FD_CLOEXEC);
     this.#libc.fcntl(fd, F_SETFL, SOCK_NONBLOCK);
     this.#arena = new Arena(this.#libc, AT.data + MAX_MESSAGE_BYTES);

@@ -1,7 +1,7 @@
 /** The keeper with real servers: what outlives a server that dies, and how both end. */
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { openSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -10,8 +10,8 @@ import { checkLinuxEngine } from '../../src/engine/linux/self-check.ts';
 import { loadLibc } from '../../src/engine/linux/libc.ts';
 import { UdpSocket } from '../../src/engine/linux/udp-socket.ts';
 import { StreamSystem } from '../../src/engine/stream-system.ts';
-import { KEEPER_VERSION } from '../../src/keeper/protocol.ts';
-import { activated, KeptServer, listening, serverOf } from '../support/keeper.ts';
+import { CHANNEL_VARIABLE, KEEPER_VERSION } from '../../src/keeper/protocol.ts';
+import { activated, GivenServer, KeptServer, listening, serverOf } from '../support/keeper.ts';
 import { DATA, ERROR, opcode, RawClient, readRequest, text } from '../support/raw-client.ts';
 import { folder, Reveille } from '../support/reveille.ts';
 
@@ -143,6 +143,12 @@ describe.skipIf(unavailable !== undefined)('a keeper', () => {
     });
     await server.saying(/the keeper speaks version 999 of its protocol, expected 1/);
     await server.saying(/"msg":"listening"/);
+  });
+
+  it('is not there if the variable names another descriptor: the server says so and starts', async () => {
+    const server = new GivenServer(serve('--no-admin'), [openSync('/dev/null', 'r')], `export ${CHANNEL_VARIABLE}=3`);
+    await server.saying(/expected descriptor 3 to be a channel.*cannot use the sockets that this process was given/);
+    await expect(server.saying(/"msg":"listening"/)).resolves.toBeUndefined();
   });
 
   it('that lacks a descriptor passes none: the server says so and starts', async () => {
