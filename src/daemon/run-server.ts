@@ -249,9 +249,8 @@ class ServerRun {
       ...networkOptions(settings),
       keep: this.#parents.keep,
       sources: async (engine) => {
-        // Pins are read once the server before writes none any more.
-        if (isSuccessor && settings.store !== undefined) this.#parents.keep?.takeOver();
-        if (isSuccessor) await this.#content.open(this.#stopAsked.signal);
+        const takeOver = (): void => this.#parents.keep?.takeOver();
+        if (isSuccessor) await this.#content.openAfter(takeOver, engine.clock, this.#stopAsked.signal);
         return await this.#content.sources(engine);
       },
       observer: {

@@ -9,7 +9,7 @@ import { ReadableRoot } from '../content/readable-root.ts';
 import { TrustedRoots } from '../content/trusted-roots.ts';
 import type { Source } from '../content/types.ts';
 import type { Engine } from '../engine/types.ts';
-import type { RenderRecord } from '../render/types.ts';
+import type { RenderConfig, RenderRecord } from '../render/types.ts';
 import type { PreviewClient } from '../preview/preview-client.ts';
 import { previewRequest } from '../preview/preview-request.ts';
 import { renderConfig } from '../config/render-config.ts';
@@ -96,6 +96,22 @@ export class ServedContent {
     return true;
   }
 
+  /**
+   * Opens the store in place of another server, which must write no pins any more. What can be wrong is checked before
+   * that server gives anything up.
+   *
+   * @param takeOver returns once the other server uses the store no longer. @param signal ends the wait for the folder.
+   * @throws RenderConfigError when the routes are faulty. @throws Error with a one-line message.
+   */
+  async openAfter(takeOver: () => void, clock: Engine['clock'], signal: AbortSignal): Promise<void> {
+    const { settings, onWarning } = this.#options;
+    if (settings.store === undefined) return;
+    if (!(await storeArrives(settings.store, signal, onWarning))) throw new Error('the server is stopping');
+    if (this.#hasRoutes) await this.routes.check(this.#renderConfig, clock);
+    takeOver();
+    await this.open(signal);
+  }
+
   /** Announces the server to its fleet, if it has one. Call once, when the server answers requests. */
   async join(server: Pick<Server, 'addresses' | 'stats'>, version: string): Promise<void> {
     const { sessions, listen } = this.#options.settings;
@@ -110,19 +126,26 @@ export class ServedContent {
    * @throws RenderConfigError when the routes are faulty.
    */
   async sources(engine: Pick<Engine, 'mapFile' | 'allocateFile' | 'clock'>): Promise<readonly Source[]> {
-    const { settings, base, onWarning } = this.#options;
+    const { settings, onWarning } = this.#options;
     this.#engine = engine;
     this.#trustedRoots = new TrustedRoots({ folders: settings.trustedRoots, onWarning });
     // Boot sets come before files: they see every request, and learn from names who asks.
     const bootSets = this.#store?.serve(engine);
-    const hasRoutes = base !== undefined || settings.inventory !== undefined;
-    // Without a config file there is an inventory at most, and its path is absolute.
-    if (hasRoutes) await this.routes.start(renderConfig(settings, base ?? '/'), { bootSets, clock: engine.clock });
+    if (this.#hasRoutes) await this.routes.start(this.#renderConfig, { bootSets, clock: engine.clock });
     return [
-      ...(hasRoutes ? [this.routes] : []),
+      ...(this.#hasRoutes ? [this.routes] : []),
       ...(bootSets === undefined ? [] : [bootSets]),
       ...(settings.root === undefined ? [] : [this.#files(settings.root, engine)]),
     ];
+  }
+
+  get #hasRoutes(): boolean {
+    return this.#options.base !== undefined || this.#options.settings.inventory !== undefined;
+  }
+
+  get #renderConfig(): RenderConfig {
+    // Without a config file there is an inventory at most, and its path is absolute.
+    return renderConfig(this.#options.settings, this.#options.base ?? '/');
   }
 
   #files(root: string, engine: Pick<Engine, 'mapFile' | 'allocateFile'>): Source {

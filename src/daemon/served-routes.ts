@@ -43,22 +43,32 @@ export class ServedRoutes implements Source {
     await this.replace(config);
   }
 
+  /** Loads routes and gives them up again. @throws RenderConfigError when they are faulty. */
+  async check(config: RenderConfig, clock: Engine['clock']): Promise<void> {
+    if (config.routes.length === 0 && config.inventory === undefined) return;
+    const routes = await this.#load(config, { bootSets: undefined, clock });
+    await routes.close();
+  }
+
   /** Replaces all routes; on an error the former ones stay. Call again only after it has settled. */
   async replace(config: RenderConfig): Promise<void> {
     if (this.#routes === undefined && config.routes.length === 0 && config.inventory === undefined) return;
-    const { bootSets, clock } = this.#surroundings!;
-    const { stageZero, httpUrl, onWarning, onRender } = this.#options;
-    const { loadRoutes } = await oneByOne(
-      () => require('../render/index.js') as typeof import('../render/index.ts'),
-      () => import('../render/index.ts'),
-    );
-    const next = await loadRoutes(config, { bootSets, stageZero, httpUrl, clock, onWarning, onRender });
+    const { onWarning } = this.#options;
+    const next = await this.#load(config, this.#surroundings!);
     if (this.#routes === undefined) this.#routes = next;
     // The new routes answer from now on. Requests in progress may keep the old ones for a while.
     else
       void this.#routes
         .replace(next)
         .catch((error: unknown) => onWarning('the previous routes did not close', { error }));
+  }
+
+  async #load(config: RenderConfig, surroundings: Surroundings): Promise<Routes> {
+    const { loadRoutes } = await oneByOne(
+      () => require('../render/index.js') as typeof import('../render/index.ts'),
+      () => import('../render/index.ts'),
+    );
+    return await loadRoutes(config, { ...this.#options, ...surroundings });
   }
 
   open(request: BootRequest): Answer | Promise<Answer> {

@@ -1,6 +1,6 @@
 /** Transfers that outlive their server: `kill -9` and upgrades with real processes, seen by clients that move slowly. */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { checkLinuxEngine } from '../../src/engine/linux/self-check.ts';
 import { createRegion, viewRegion } from '../../src/engine/shared-region.ts';
@@ -168,6 +168,19 @@ describe.skipIf(unavailable !== undefined)('a transfer outlives its server', () 
     await download.start();
     const server = serverOf(keeper);
     writeFileSync(config, 'nonsense: true\n');
+    keeper.process.kill('SIGUSR2');
+    await keeper.saying(/the successor has ended before it took over \(exit code 2\); nothing has changed/);
+    expect(serverOf(keeper)).toBe(server);
+    expect((await download.finish()).equals(CONTENT)).toBe(true);
+  });
+
+  it('and a successor whose routes are wrong changes nothing, also with a store', async () => {
+    const { keeper, config, address } = await world({}, `workers: 1\nstore: ${join(folder(), 'store')}\n`);
+    const download = new PacedDownload(await client(), address, 'kernel');
+    await download.start();
+    const server = serverOf(keeper);
+    writeFileSync(join(dirname(config), 'wrong.liquid'), '{% if %}');
+    writeFileSync(config, `${readFileSync(config, 'utf8')}routes:\n  - {match: x, template: wrong.liquid}\n`);
     keeper.process.kill('SIGUSR2');
     await keeper.saying(/the successor has ended before it took over \(exit code 2\); nothing has changed/);
     expect(serverOf(keeper)).toBe(server);
