@@ -48,7 +48,15 @@ export class Parents {
     else if (history?.cause !== undefined) {
       onWarning('takes over from a server that has died', { cause: history.cause, deaths: history.deaths });
     }
+    // For the service manager the service runs already: its watchdog does not wait for a large store.
+    if (history !== undefined && history.deaths + history.upgrades > 0) this.#manager?.startsAgain();
     this.#keep?.watch(onGone, onHandOver);
+  }
+
+  /** Waits until no other server uses the sockets, and takes them. */
+  takeOver(): void {
+    this.#keep?.takeOver();
+    this.#manager?.startsAgain();
   }
 
   get hasKeeper(): boolean {

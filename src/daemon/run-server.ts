@@ -249,7 +249,7 @@ class ServerRun {
       ...networkOptions(settings),
       keep: this.#parents.keep,
       sources: async (engine) => {
-        const takeOver = (): void => this.#parents.keep?.takeOver();
+        const takeOver = (): void => this.#parents.takeOver();
         if (isSuccessor) await this.#content.openAfter(takeOver, engine.clock, this.#stopAsked.signal);
         return await this.#content.sources(engine);
       },

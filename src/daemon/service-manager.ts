@@ -20,6 +20,17 @@ export class ServiceManager {
   /** Reports that requests are answered from now on. @param status one line for people. */
   ready(status: string): void {
     this.#socket.send(`READY=1\nSTATUS=${status.replaceAll('\n', ' ')}`);
+    this.#watch();
+  }
+
+  /** Reports that the main loop is alive, already while the server starts in place of another one of the service. */
+  startsAgain(): void {
+    if (this.#watchdogMs === 0) return;
+    this.#socket.send('WATCHDOG=1');
+    this.#watch();
+  }
+
+  #watch(): void {
     if (this.#watchdogMs === 0 || this.#timer !== undefined) return;
     // A timer of the main loop, so that a hung loop sends nothing.
     this.#timer = setInterval(() => this.#socket.send('WATCHDOG=1'), this.#watchdogMs / 2).unref();
