@@ -1,4 +1,4 @@
-/** What a service manager is told by a server that starts in place of another one of the same service. */
+/** A server that starts in place of another one of the same service reports to the service manager. */
 import { expect, it } from 'vitest';
 import { Parents } from '../../src/daemon/parents.ts';
 import { ServiceManager } from '../../src/daemon/service-manager.ts';
