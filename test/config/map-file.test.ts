@@ -131,7 +131,7 @@ function carriedOf(rules: readonly string[]): {
 }
 
 describe('rules of a map file that carry over', () => {
-  it('lead every name to the file that they lead it to in tftpd(8)', () => {
+  it('lead every name to the file that they lead it to in tftpd(8)', { timeout: 600_000 }, () => {
     let carried = 0;
     fc.assert(
       fc.property(RULES, ([slash, all]) => {
