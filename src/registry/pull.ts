@@ -1,7 +1,7 @@
 /**
  * Pulls a boot set from a registry into a store: checks the manifest, downloads the blobs that the store lacks into a
  * staging folder, and makes the version visible in one transaction when it is whole. Until then the store is unchanged.
- * What a pull has downloaded before it was cut off stays in the staging folder for the next one.
+ * A pull that is cut off leaves its downloads in the staging folder for the next one.
  */
 import { checkChannelName } from '../boot-set/store/channel-name.ts';
 import { type BootSet, byName, EMPTY_CONFIG, EMPTY_DIGEST } from '../boot-set/store/manifest.ts';

@@ -139,7 +139,7 @@ describe.skipIf(unavailable !== undefined)('a transfer outlives its server', () 
     expect(metrics).toMatch(/^reveille_server_upgrades_total 1$/m);
     expect(metrics).toMatch(/^reveille_transfers_resumed_total 1$/m);
     expect(metrics).toMatch(/^reveille_server_deaths_total 0$/m);
-    while (serverOf(keeper) === first) await new Promise((resolve) => setTimeout(resolve, 10));
+    await expect.poll(() => serverOf(keeper), { timeout: 10_000 }).not.toBe(first);
     keeper.process.kill('SIGTERM');
     expect((await keeper.ended).code).toBe(0);
   });

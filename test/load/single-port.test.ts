@@ -52,6 +52,21 @@ describe.skipIf(unavailable !== undefined)('workers that share a port', () => {
     return workerOf(new Int32Array(sockaddr.buffer), 0, 2);
   };
 
+  /** Every client leaves its file and gets the next one, from the same port. */
+  async function leaveForNext(): Promise<void> {
+    const again = paused.map(({ client }) => new PacedDownload(client, server.address, 'next'));
+    await Promise.all(
+      again.map(async (download, index) => {
+        const { client } = paused[index]!;
+        await client.send(errorPacket(0, 'Closed'), server.address);
+        await download.start();
+      }),
+    );
+    const contents = await Promise.all(again.map((download) => download.finish()));
+    expect(contents.every((content) => content.equals(NEXT))).toBe(true);
+    await expect.poll(() => server.transfers.length).toBe(2 * DOWNLOADS);
+  }
+
   it('run the transfers of their clients, and one that dies costs no transfer, no packet and no request', async () => {
     const bySeat = [0, 1].map((seat) => paused.filter(({ client }) => seatOf(client.port) === seat));
     const sorted = (counts: readonly number[]): number[] => counts.toSorted((one, other) => one - other);
@@ -87,17 +102,7 @@ describe.skipIf(unavailable !== undefined)('workers that share a port', () => {
   });
 
   it('answer a client that leaves a file and asks for the next one at once', async () => {
-    const again = paused.map(({ client }) => new PacedDownload(client, server.address, 'next'));
-    await Promise.all(
-      again.map(async (download, index) => {
-        const { client } = paused[index]!;
-        await client.send(errorPacket(0, 'Closed'), server.address);
-        await download.start();
-      }),
-    );
-    const contents = await Promise.all(again.map((download) => download.finish()));
-    expect(contents.every((content) => content.equals(NEXT))).toBe(true);
-    await expect.poll(() => server.transfers.length).toBe(2 * DOWNLOADS);
+    await leaveForNext();
     expect(server.transfers.map(({ outcome }) => outcome).toSorted()).toEqual([
       ...Array<string>(DOWNLOADS).fill('clientError'),
       ...Array<string>(DOWNLOADS).fill('complete'),
@@ -123,17 +128,7 @@ describe.skipIf(unavailable !== undefined)('workers that share a port', () => {
   it('answer clients that leave a file of a dead worker, by an ERROR, and ask for the next one', async () => {
     await server.crash();
     await server.death();
-    const again = paused.map(({ client }) => new PacedDownload(client, server.address, 'next'));
-    await Promise.all(
-      again.map(async (download, index) => {
-        const { client } = paused[index]!;
-        await client.send(errorPacket(0, 'Closed'), server.address);
-        await download.start();
-      }),
-    );
-    const contents = await Promise.all(again.map((download) => download.finish()));
-    expect(contents.every((content) => content.equals(NEXT))).toBe(true);
-    await expect.poll(() => server.transfers.length).toBe(2 * DOWNLOADS);
+    await leaveForNext();
     const complete = server.transfers.filter(({ outcome }) => outcome === 'complete');
     expect(complete.map(({ file }) => file)).toEqual(Array(DOWNLOADS).fill('next'));
     expect((await server.stats()).transfersLostTotal).toEqual(noLosses());

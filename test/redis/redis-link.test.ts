@@ -113,8 +113,7 @@ describe.runIf(hasRedis)('a link to redis-server', { timeout: 30_000 }, () => {
     const isReady = (): boolean =>
       replica.cli('get', 'fleet:a') === 'kept' &&
       sentinel.cli('sentinel', 'replicas', 'boot').includes(String(replica.port));
-    // oxlint-disable-next-line no-await-in-loop -- replication and the Sentinel's questions have no event.
-    while (!isReady()) await new Promise((resolve) => setTimeout(resolve, 50));
+    await expect.poll(isReady, { timeout: 30_000 }).toBe(true);
     master.signal('SIGSTOP');
     await expect(link.run(['GET', link.key('a')])).rejects.toMatchObject({ failure: 'deadline' });
     await until('up');

@@ -1,6 +1,6 @@
 /**
  * The form of pins and addresses that servers share through a Valkey or Redis server, and the scripts that change them.
- * Whoever can write there may have written anything, so every field is checked. Knows no table and no connection.
+ * Anyone with access to it may have written anything, so every field is checked. Knows no table and no connection.
  *
  * A value is `NUMBER HOLDER LIFE PINS`. NUMBER grows with each change, so a server sees whether a value is newer or
  * older than the one it knows; HOLDER is the server that answered the node last; LIFE is the key's time to live in

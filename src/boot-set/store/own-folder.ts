@@ -197,14 +197,7 @@ export class OwnFolder {
   async open(name: string): Promise<FileHandle> {
     // Checked before opening: opening a device can have side effects.
     this.hasFile(name);
-    const file = await toldLater(open(this.#at(name), constants.O_RDONLY | CAREFUL));
-    try {
-      this.#expectFile(name, await file.stat());
-      return file;
-    } catch (error) {
-      await file.close();
-      throw error;
-    }
+    return await this.#openFile(name, constants.O_RDONLY);
   }
 
   /** Like open(), synchronously. The caller closes the descriptor. */
@@ -281,14 +274,7 @@ export class OwnFolder {
     } finally {
       await before.close();
     }
-    const file = await toldLater(open(this.#at(name), constants.O_RDWR | CAREFUL));
-    try {
-      this.#expectFile(name, await file.stat());
-      return file;
-    } catch (error) {
-      await file.close();
-      throw error;
-    }
+    return await this.#openFile(name, constants.O_RDWR);
   }
 
   /** Like create(), synchronously, replacing an existing entry. The caller closes the descriptor. */
@@ -344,6 +330,18 @@ export class OwnFolder {
     this.#isClosed = true;
     paths.delete(this.#way);
     closeSync(this.#fd);
+  }
+
+  /** @param access O_RDONLY or O_RDWR. @throws StoreError when it is not a file, Error with the system's code. */
+  async #openFile(name: string, access: number): Promise<FileHandle> {
+    const file = await toldLater(open(this.#at(name), access | CAREFUL));
+    try {
+      this.#expectFile(name, await file.stat());
+      return file;
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
   }
 
   #expectFile(name: string, found: Stats): void {
